@@ -1,0 +1,58 @@
+//! What can go wrong in a use case, with a stable code for callers.
+
+use crate::model::Stopped;
+
+/// Classes of errors: each door maps a class to its own status.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ErrorKind {
+    /// The request is malformed or contradicts itself (400).
+    Invalid,
+    /// The request is larger than a limit (413).
+    TooLarge,
+    /// The request is well formed but cannot be met (422).
+    Infeasible,
+    /// The caller left (499).
+    Cancelled,
+    /// Out of time (504).
+    Deadline,
+    /// A model or file that is needed cannot be had (503).
+    Unavailable,
+    /// A defect or fault on this side (500).
+    Internal,
+}
+
+/// A failed use case.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{message}")]
+pub struct EngineError {
+    /// Class.
+    pub kind: ErrorKind,
+    /// Stable name, such as `budget_infeasible`.
+    pub code: &'static str,
+    /// Field of the request that is at fault.
+    pub param: Option<&'static str>,
+    /// For people; names the remedy.
+    pub message: String,
+}
+
+impl EngineError {
+    /// A malformed request.
+    pub fn invalid(code: &'static str, param: &'static str, message: impl Into<String>) -> Self {
+        Self { kind: ErrorKind::Invalid, code, param: Some(param), message: message.into() }
+    }
+
+    /// A fault on this side.
+    pub fn internal(message: impl Into<String>) -> Self {
+        Self { kind: ErrorKind::Internal, code: "internal_error", param: None, message: message.into() }
+    }
+}
+
+impl From<Stopped> for EngineError {
+    fn from(stopped: Stopped) -> Self {
+        let (kind, code) = match stopped {
+            Stopped::Cancelled => (ErrorKind::Cancelled, "cancelled"),
+            Stopped::Deadline => (ErrorKind::Deadline, "deadline_exceeded"),
+        };
+        Self { kind, code, param: None, message: stopped.to_string() }
+    }
+}

@@ -1,0 +1,136 @@
+//! Models behind traits: what a method may ask of a language model, and nothing about how it is run.
+//!
+//! The traits here are what the compression methods see; [`local`] runs models in this process.
+//! A fake scorer in a test is an implementation of [`TokenScorer`] and needs no weights.
+
+pub mod local;
+pub mod store;
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+/// A token of a text: its vocabulary id and the bytes of the text that it stands for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Token {
+    /// Vocabulary id.
+    pub id: u32,
+    /// Byte range in the text that was tokenised. A token may end inside a character: byte-level
+    /// vocabularies split rare characters into several tokens.
+    pub range: Range<usize>,
+}
+
+/// What to score: `ids` after `prefix`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ScoreJob {
+    /// Tokens that condition the scores and are not scored themselves. May be empty.
+    pub prefix: Arc<[u32]>,
+    /// Tokens to score.
+    pub ids: Vec<u32>,
+}
+
+/// A causal language model that tells how surprising each token is.
+pub trait TokenScorer: Send + Sync {
+    /// Name of the model, as in the manifest.
+    fn name(&self) -> &str;
+
+    /// Tokenises `text` as plain text: the spelling of a control token is text too.
+    fn encode(&self, text: &str) -> Vec<Token>;
+
+    /// Most tokens that the model looks at together.
+    fn window(&self) -> usize;
+
+    /// Negative log-likelihood, in nats, of each token of each job given all the tokens before it.
+    ///
+    /// The answer has one vector a job: of `ids.len()` values where the job has a prefix, else of
+    /// `ids.len() - 1`, for the first token of a text has nothing to be predicted from. Jobs longer
+    /// than the window are scored by overlapping windows.
+    ///
+    /// # Errors
+    /// [`ScoreError::Stopped`] when `cancel` says so, else a fault of the model.
+    fn score(&self, jobs: &[ScoreJob], cancel: &Cancel) -> Result<Vec<Vec<f32>>, ScoreError>;
+
+    /// Opens an empty cache of attention keys and values to feed step by step.
+    ///
+    /// # Errors
+    /// A fault of the model.
+    fn session(&self) -> Result<Box<dyn ScoreSession + '_>, ScoreError>;
+}
+
+/// A growing sequence whose keys and values are kept: what iterative compression feeds.
+pub trait ScoreSession {
+    /// Tokens in the cache.
+    fn cached(&self) -> usize;
+
+    /// Appends `ids` and gives the negative log-likelihood of each of them but the first.
+    ///
+    /// # Errors
+    /// As [`TokenScorer::score`].
+    fn extend(&mut self, ids: &[u32], cancel: &Cancel) -> Result<Vec<f32>, ScoreError>;
+
+    /// Forgets the cached positions in `range`; later ones move up and keep the rotation that they had.
+    fn forget(&mut self, range: Range<usize>);
+}
+
+/// Why a score could not be had.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum ScoreError {
+    /// The caller left or ran out of time.
+    #[error(transparent)]
+    Stopped(#[from] Stopped),
+    /// The model failed: its worker is gone or it produced a value that is not a number.
+    #[error("the scoring model failed: {0}")]
+    Model(String),
+}
+
+/// Why work was stopped before it was done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Stopped {
+    /// The caller no longer waits.
+    #[error("cancelled: the caller left")]
+    Cancelled,
+    /// The deadline passed.
+    #[error("the deadline passed before the work was done")]
+    Deadline,
+}
+
+/// Tells work in progress whether it is still wanted. Clones share one flag.
+#[derive(Debug, Clone, Default)]
+pub struct Cancel {
+    flag: Arc<AtomicBool>,
+    deadline: Option<Instant>,
+}
+
+impl Cancel {
+    /// Never stops by itself; [`Cancel::cancel`] still does.
+    #[must_use]
+    pub fn never() -> Self {
+        Self::default()
+    }
+
+    /// Stops at `deadline` at the latest.
+    #[must_use]
+    pub fn at(deadline: Instant) -> Self {
+        Self { flag: Arc::default(), deadline: Some(deadline) }
+    }
+
+    /// Tells all clones to stop.
+    pub fn cancel(&self) {
+        self.flag.store(true, Ordering::Relaxed);
+    }
+
+    /// Is the work still wanted?
+    ///
+    /// # Errors
+    /// The reason why it is not.
+    pub fn check(&self) -> Result<(), Stopped> {
+        if self.flag.load(Ordering::Relaxed) {
+            return Err(Stopped::Cancelled);
+        }
+        match self.deadline {
+            Some(deadline) if Instant::now() >= deadline => Err(Stopped::Deadline),
+            _ => Ok(()),
+        }
+    }
+}

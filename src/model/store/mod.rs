@@ -1,0 +1,1 @@
+//! Model files: manifest, cache, download and verification.
