@@ -3,9 +3,22 @@
 //! Nothing here does I/O or awaits. A method asks a [`TokenScorer`](crate::model::TokenScorer) and a
 //! [`TokenCounter`](crate::text::TokenCounter), both given to it, so every method can be tested with fakes.
 
+mod assemble;
+mod error;
+mod llmlingua;
+mod reference;
+mod select;
+
+use std::collections::BTreeMap;
 use std::ops::Range;
+use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
+
+pub use error::CompressError;
+
+use crate::model::{Cancel, TokenScorer};
+use crate::text::{Protector, TokenCounter};
 
 /// One document of a prompt.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,4 +89,88 @@ pub struct KeptDocument {
     pub rank: Option<usize>,
     /// What it was ranked by.
     pub score: Option<f64>,
+}
+
+/// What a method works with.
+#[derive(Clone, Copy)]
+pub struct Tools<'a> {
+    /// Tells how surprising tokens are.
+    pub scorer: &'a dyn TokenScorer,
+    /// Counts as the target model does.
+    pub counter: &'a dyn TokenCounter,
+    /// Finds what is kept or dropped whole.
+    pub protector: &'a Protector,
+    /// Tells whether the work is still wanted.
+    pub cancel: &'a Cancel,
+}
+
+/// A compressed prompt with the proof of what was kept.
+#[derive(Debug, Clone)]
+pub struct Compressed {
+    /// Instruction, what is left of the documents, question.
+    pub prompt: String,
+    /// In the order of the prompt given.
+    pub documents: Vec<KeptDocument>,
+    /// Tokens of the prompt given, joins included.
+    pub original_tokens: usize,
+    /// Tokens of `prompt`.
+    pub compressed_tokens: usize,
+    /// Tokens asked for at most.
+    pub requested_tokens: usize,
+    /// Why the result is as deep as it is.
+    pub reason: String,
+    /// Milliseconds by stage.
+    pub stages: Stages,
+}
+
+/// Milliseconds by stage.
+#[derive(Debug, Clone, Default)]
+pub struct Stages {
+    /// By name.
+    pub milliseconds: BTreeMap<&'static str, f64>,
+}
+
+impl Stages {
+    /// Runs `work` and adds its time to `stage`.
+    fn time<R>(&mut self, stage: &'static str, work: impl FnOnce() -> R) -> R {
+        let start = Instant::now();
+        let result = work();
+        *self.milliseconds.entry(stage).or_default() += start.elapsed().as_secs_f64() * 1000.0;
+        result
+    }
+}
+
+/// Compresses `prompt` to `target`.
+///
+/// In [`Mode::Exact`] the result is a sub-sequence of the prompt as it was sent (instruction, documents,
+/// question, joined by blank lines), holds at most the target's tokens as `tools.counter` counts them, and
+/// is the same for the same input.
+///
+/// # Errors
+/// [`CompressError::Infeasible`] when instruction, question and the smallest part of the documents exceed
+/// the target; [`CompressError::Score`] when the model fails or the work is stopped.
+pub fn compress(
+    prompt: &Prompt,
+    target: Target,
+    method: Method,
+    mode: Mode,
+    tools: &Tools,
+) -> Result<Compressed, CompressError> {
+    match (mode, method) {
+        (Mode::Exact, Method::LlmLingua) => llmlingua::compress(prompt, target, tools),
+        (Mode::Reference, Method::LlmLingua) => {
+            reference::compress(prompt, target, &reference::Settings::default(), tools)
+        }
+    }
+}
+
+impl Target {
+    /// Most tokens of a result, for a prompt of `original` tokens.
+    #[must_use]
+    pub fn tokens(self, original: usize) -> usize {
+        match self {
+            Self::Rate(rate) => (original as f64 * rate).floor() as usize,
+            Self::Tokens(tokens) => tokens,
+        }
+    }
 }

@@ -38,8 +38,14 @@ pub trait TokenScorer: Send + Sync {
     /// Tokenises `text` as plain text: the spelling of a control token is text too.
     fn encode(&self, text: &str) -> Vec<Token>;
 
-    /// Most tokens that the model looks at together.
+    /// Text of `ids`; bytes that are not UTF-8 become U+FFFD.
+    fn decode(&self, ids: &[u32]) -> String;
+
+    /// Most tokens that [`TokenScorer::score`] looks at together.
     fn window(&self) -> usize;
+
+    /// Most tokens that the model was trained for: the longest [`TokenScorer::session`].
+    fn context(&self) -> usize;
 
     /// Negative log-likelihood, in nats, of each token of each job given all the tokens before it.
     ///
@@ -52,10 +58,7 @@ pub trait TokenScorer: Send + Sync {
     fn score(&self, jobs: &[ScoreJob], cancel: &Cancel) -> Result<Vec<Vec<f32>>, ScoreError>;
 
     /// Opens an empty cache of attention keys and values to feed step by step.
-    ///
-    /// # Errors
-    /// A fault of the model.
-    fn session(&self) -> Result<Box<dyn ScoreSession + '_>, ScoreError>;
+    fn session(&self) -> Box<dyn ScoreSession + '_>;
 }
 
 /// A growing sequence whose keys and values are kept: what iterative compression feeds.

@@ -13,3 +13,11 @@ pub trait TokenCounter: Send + Sync {
         false
     }
 }
+
+#[derive(Debug, Clone)]
+pub struct Unit { pub range: std::ops::Range<usize>, pub core: std::ops::Range<usize> }
+pub fn units(_t: &str, _p: &[std::ops::Range<usize>]) -> Vec<Unit> { vec![] }
+pub fn fuses(_a: &str, _b: &str) -> bool { false }
+#[derive(Debug, Default)]
+pub struct Protector;
+impl Protector { pub fn spans(&self, _t: &str) -> Vec<std::ops::Range<usize>> { vec![] } }

@@ -1,1 +1,17 @@
-//! Models run in this process.
+//! Models that run in this process, on the CPU.
+
+mod attention;
+pub(crate) mod gguf;
+mod int8;
+mod kernels;
+mod linear;
+mod llama;
+mod load;
+mod scorer;
+mod tokenizer;
+mod windows;
+mod worker;
+
+pub use load::LoadError;
+pub use scorer::{LocalScorer, ScorerOptions};
+pub use tokenizer::{GgufTokenizer, TokenizerError};

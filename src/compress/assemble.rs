@@ -1,0 +1,90 @@
+//! From kept units back to text: slices of the original, in order, and nothing else.
+
+use std::ops::Range;
+
+use super::{Document, Prompt};
+use crate::text::{Unit, fuses};
+
+/// Between instruction, documents and question.
+pub(crate) const JOIN: &str = "\n\n";
+
+/// Byte ranges of `text` that remain when the units are kept for which `kept` says so: sorted and not
+/// touching each other.
+///
+/// A unit brings its own leading whitespace. After a gap it may need more than that: where the gap held a
+/// line break, the last one is kept in place of a plain space, and where two words would run together, one
+/// separating character of the gap is kept, or the whole gap if it has none.
+pub(crate) fn kept_ranges(text: &str, units: &[Unit], kept: impl Fn(usize) -> bool) -> Vec<Range<usize>> {
+    let mut ranges: Vec<Range<usize>> = Vec::new();
+    let mut push = |range: Range<usize>| match ranges.last_mut() {
+        Some(last) if last.end == range.start => last.end = range.end,
+        _ if range.is_empty() => {}
+        _ => ranges.push(range),
+    };
+    let mut previous: Option<usize> = None;
+    for (i, unit) in units.iter().enumerate().filter(|&(i, _)| kept(i)) {
+        match previous {
+            _ if i == 0 => push(unit.range.clone()),
+            None => push(unit.core.start..unit.range.end),
+            Some(before) if before + 1 == i => push(unit.range.clone()),
+            Some(before) => {
+                let gap = units[before].range.end..unit.range.start;
+                let (separator, own) = after_gap(text, &gap, &text[..gap.start], unit);
+                push(separator);
+                push(own);
+            }
+        }
+        previous = Some(i);
+    }
+    ranges
+}
+
+/// What is kept of a gap, and of the unit that follows it.
+fn after_gap(text: &str, gap: &Range<usize>, before: &str, unit: &Unit) -> (Range<usize>, Range<usize>) {
+    let own_space = &text[unit.range.start..unit.core.start];
+    let gap_text = &text[gap.clone()];
+    if !own_space.contains('\n')
+        && let Some(at) = gap_text.rfind('\n')
+    {
+        // A carriage return and its line feed are one line break.
+        let from = if gap_text[..at].ends_with('\r') { at - 1 } else { at };
+        return (gap.start + from..gap.start + at + 1, unit.core.start..unit.range.end);
+    }
+    if own_space.is_empty() && fuses(before, &text[unit.core.start..unit.range.end]) {
+        let last = |wanted: fn(char) -> bool| gap_text.char_indices().rfind(|&(_, c)| wanted(c));
+        let separator = last(char::is_whitespace).or_else(|| last(|c| c.is_ascii_punctuation()));
+        let kept = separator.map_or(gap.clone(), |(at, c)| gap.start + at..gap.start + at + c.len_utf8());
+        return (kept, unit.range.clone());
+    }
+    (gap.start..gap.start, unit.range.clone())
+}
+
+/// The text of some byte ranges.
+pub(crate) fn slices(text: &str, ranges: &[Range<usize>]) -> String {
+    ranges.iter().map(|range| &text[range.clone()]).collect()
+}
+
+/// What stands before a document's text in the prompt.
+pub(crate) fn heading(document: &Document) -> String {
+    document.title.as_ref().filter(|title| !title.is_empty()).map_or_else(String::new, |title| format!("{title}\n"))
+}
+
+/// A document as it stands in the prompt.
+pub(crate) fn render_document(document: &Document, text: &str) -> String {
+    heading(document) + text
+}
+
+/// The prompt with the given document texts; documents of which nothing is left are left out.
+pub(crate) fn render<'a>(prompt: &Prompt, texts: impl Iterator<Item = (&'a Document, String)>) -> String {
+    let documents = texts.filter(|(_, text)| !text.is_empty()).map(|(document, text)| render_document(document, &text));
+    let parts = std::iter::once(prompt.instruction.clone())
+        .chain(documents)
+        .chain(std::iter::once(prompt.question.clone()))
+        .filter(|part| !part.is_empty());
+    parts.collect::<Vec<_>>().join(JOIN)
+}
+
+/// The prompt as it was sent.
+pub(crate) fn render_original(prompt: &Prompt) -> String {
+    render(prompt, prompt.documents.iter().map(|document| (document, document.text.clone())))
+}

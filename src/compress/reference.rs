@@ -1,0 +1,415 @@
+//! `reference` mode: what llmlingua 0.2.2 does, step by step, defects included, to measure against.
+//!
+//! Facts of that implementation that are kept on purpose: the keep mask is off by one against the losses it
+//! comes from; thresholds are taken over the whole running loss array; a tail shorter than the segment stays
+//! verbatim; instruction and question are never compressed and the target does not include them; the
+//! context budget overshoots by up to a document. Nothing of this is used in `exact` mode.
+
+use std::ops::Range;
+
+use super::assemble::{JOIN, heading, render, render_document, render_original};
+use super::{CompressError, Compressed, KeptDocument, Prompt, Stages, Target, Tools};
+use crate::model::{ScoreSession, Token};
+
+/// Appended to a question that documents are ranked by.
+const RESTRICTIVE: &str = " We can get the answer to this question in the given documents.";
+
+/// Parameters of the reference, by its names.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    /// Tokens of a segment.
+    pub(crate) iterative_size: usize,
+    /// Added to or multiplied with the target when documents are chosen.
+    pub(crate) context_budget: ContextBudget,
+    /// Question-aware ranking: the question's likelihood after each document.
+    pub(crate) rank_by_question: bool,
+    /// Contrast with and without the question before the prompt.
+    pub(crate) condition_compare: bool,
+    /// Order of the documents that were chosen.
+    pub(crate) reorder: Reorder,
+    /// How much more of the best document than of the worst is kept.
+    pub(crate) dynamic_ratio: f64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            iterative_size: 200,
+            context_budget: ContextBudget::Add(100.0),
+            rank_by_question: false,
+            condition_compare: false,
+            reorder: Reorder::Original,
+            dynamic_ratio: 0.0,
+        }
+    }
+}
+
+/// The reference's budget strings, such as `+100` and `*1.5`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum ContextBudget {
+    Add(f64),
+    #[cfg_attr(not(test), expect(dead_code, reason = "a setting of the reference that only its fixtures use yet"))]
+    Multiply(f64),
+}
+
+/// Order of the documents that were chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reorder {
+    /// As given.
+    Original,
+    /// Best first.
+    #[cfg_attr(not(test), expect(dead_code, reason = "a setting of the reference that only its fixtures use yet"))]
+    Sort,
+}
+
+pub(super) fn compress(
+    prompt: &Prompt,
+    target: Target,
+    settings: &Settings,
+    tools: &Tools,
+) -> Result<Compressed, CompressError> {
+    let mut stages = Stages::default();
+    let contexts: Vec<String> = prompt.documents.iter().map(|d| render_document(d, &d.text)).collect();
+    let reference = Reference { contexts: &contexts, question: &prompt.question, settings, tools };
+    let length = |text: &str| tools.scorer.encode(text).len();
+    let lengths: Vec<usize> = contexts.iter().map(|context| length(context)).collect();
+    let whole = [length(&prompt.instruction), length(&prompt.question), lengths.iter().sum()];
+    let target_tokens = match target {
+        Target::Tokens(tokens) => tokens as f64,
+        Target::Rate(rate) => whole.iter().sum::<usize>() as f64 * rate - (whole[0] + whole[1]) as f64,
+    };
+    let ranking = stages.time("rank", || reference.rank())?;
+    let (used, ratios) = reference.choose(&ranking, &lengths, target_tokens);
+    let kept = stages.time("score", || reference.compress_tokens(&used, &ratios, target_tokens))?;
+
+    let body = vec![(&BODY, kept.text(tools))];
+    let text = render(prompt, body.into_iter().filter(|(_, text)| !text.trim().is_empty()));
+    let original_tokens = tools.counter.count(&render_original(prompt));
+    Ok(Compressed {
+        compressed_tokens: tools.counter.count(&text),
+        prompt: text,
+        documents: describe(prompt, &kept.ranges(&used, &contexts), &ranking),
+        original_tokens,
+        requested_tokens: target.tokens(original_tokens),
+        reason: "reference mode reproduces llmlingua 0.2.2; the budget is not enforced".into(),
+        stages,
+    })
+}
+
+/// Stands for all of the compressed documents in the rendered prompt.
+static BODY: super::Document = super::Document { id: String::new(), title: None, text: String::new() };
+
+/// A run of the reference over some contexts.
+struct Reference<'a> {
+    contexts: &'a [String],
+    question: &'a str,
+    settings: &'a Settings,
+    tools: &'a Tools<'a>,
+}
+
+/// What is left after token-level compression.
+struct Kept {
+    /// The joined contexts, after the conditioning prefix.
+    joined: String,
+    /// Tokens that were kept, with their place in `joined`.
+    tokens: Vec<Token>,
+}
+
+impl Reference<'_> {
+    fn ids(&self, text: &str) -> Vec<u32> {
+        self.tools.scorer.encode(text).into_iter().map(|token| token.id).collect()
+    }
+
+    /// Documents with their scores, best first: the question's mean NLL after the document, ascending, or
+    /// the document's own, descending.
+    fn rank(&self) -> Result<Vec<(usize, f64)>, CompressError> {
+        let query = format!("{}{RESTRICTIVE}", self.question);
+        let mut scores = Vec::new();
+        for (i, context) in self.contexts.iter().enumerate() {
+            let (text, from) = if self.settings.rank_by_question {
+                (format!("{context}{query}"), self.ids(context).len().saturating_sub(1))
+            } else {
+                (context.clone(), 0)
+            };
+            let nll = self.tools.scorer.session().extend(&self.ids(&text), self.tools.cancel)?;
+            let scored = nll.get(from..).unwrap_or(&[]);
+            scores.push((i, scored.iter().map(|&v| f64::from(v)).sum::<f64>() / scored.len() as f64));
+        }
+        let sign = if self.settings.rank_by_question { 1.0 } else { -1.0 };
+        scores.sort_by(|a, b| (sign * a.1).total_cmp(&(sign * b.1)));
+        Ok(scores)
+    }
+
+    /// Documents to go on with, in their order, and what is added to the keep rate of each.
+    fn choose(&self, ranking: &[(usize, f64)], lengths: &[usize], target: f64) -> (Vec<usize>, Vec<f64>) {
+        if lengths.len() < 2 {
+            return ((0..lengths.len()).collect(), vec![0.0; lengths.len()]);
+        }
+        let target = if target < 0.0 { 100.0 } else { target };
+        let mut left = match self.settings.context_budget {
+            ContextBudget::Add(tokens) => target + tokens,
+            ContextBudget::Multiply(factor) => target * factor,
+        };
+        let mut used = Vec::new();
+        for &(document, _) in ranking {
+            left -= lengths[document] as f64;
+            used.push(document);
+            if left < 0.0 {
+                break;
+            }
+        }
+        let n = used.len();
+        let ratio = |place: usize| {
+            if n < 2 || self.settings.dynamic_ratio <= 0.0 {
+                return 0.0;
+            }
+            (n as f64 - 1.0 - 2.0 * place as f64) * (self.settings.dynamic_ratio / (n as f64 - 1.0))
+        };
+        let mut chosen: Vec<(usize, f64)> =
+            used.into_iter().enumerate().map(|(place, document)| (document, ratio(place))).collect();
+        if self.settings.reorder == Reorder::Original {
+            chosen.sort_by_key(|&(document, _)| document);
+        }
+        chosen.into_iter().unzip()
+    }
+
+    fn compress_tokens(&self, used: &[usize], ratios: &[f64], target: f64) -> Result<Kept, CompressError> {
+        let texts: Vec<&str> = used.iter().map(|&i| self.contexts[i].as_str()).collect();
+        let joined = texts.join(JOIN);
+        let prefix = if self.settings.condition_compare { format!("{}{JOIN}", self.question) } else { String::new() };
+        let tokens = self.tools.scorer.encode(&format!("{prefix}{joined}"));
+        let start = tokens.iter().position(|token| token.range.start >= prefix.len()).unwrap_or(tokens.len());
+        let lengths: Vec<usize> = texts.iter().map(|text| self.ids(text).len()).collect();
+        let segments = segments(&lengths, ratios, target, self.settings.iterative_size);
+        if tokens.len() > self.tools.scorer.context() {
+            return Err(CompressError::Unsupported(format!(
+                "reference mode handles at most {} tokens, the model's context; use exact mode",
+                self.tools.scorer.context()
+            )));
+        }
+        let state = Iteration {
+            ids: tokens.iter().map(|token| token.id).collect(),
+            places: (0..tokens.len()).collect(),
+            start,
+            size: self.settings.iterative_size,
+            tools: self.tools,
+            losses: Vec::new(),
+            plain_losses: self.settings.condition_compare.then(Vec::new),
+        };
+        let places = state.run(&segments)?;
+        let kept = places.into_iter().map(|place| {
+            let Token { id, range } = &tokens[place];
+            Token { id: *id, range: range.start - prefix.len()..range.end - prefix.len() }
+        });
+        Ok(Kept { tokens: kept.collect(), joined })
+    }
+}
+
+/// For each segment of `size` tokens, the lengths and keep rates of the documents' parts in it.
+fn segments(lengths: &[usize], ratios: &[f64], target: f64, size: usize) -> Vec<Vec<(usize, f64)>> {
+    let joined: usize = lengths.iter().map(|length| length + 2).sum();
+    let base = target / (joined as f64 + 1.0);
+    let (mut segments, mut current, mut filled) = (Vec::new(), Vec::new(), 1);
+    for (length, ratio) in lengths.iter().map(|length| length + 2).zip(ratios) {
+        let rate = (base + ratio).clamp(0.0, 1.0);
+        if filled + length < size {
+            filled += length;
+            current.push((length, rate));
+            continue;
+        }
+        current.push((size - filled, rate));
+        segments.push(std::mem::take(&mut current));
+        filled = filled + length - size;
+        if filled > size {
+            segments.extend(std::iter::repeat_n(vec![(size, rate)], filled / size));
+            filled %= size;
+        }
+        if filled > 0 {
+            current.push((filled, rate));
+        }
+    }
+    if !current.is_empty() {
+        segments.push(current);
+    }
+    segments
+}
+
+/// The running state of the iteration over segments.
+struct Iteration<'a> {
+    /// What is left of prefix and contexts.
+    ids: Vec<u32>,
+    /// Where each of `ids` stood at the beginning.
+    places: Vec<usize>,
+    /// Tokens of the conditioning prefix.
+    start: usize,
+    size: usize,
+    tools: &'a Tools<'a>,
+    /// Loss `i` belongs to token `i + 1`.
+    losses: Vec<f32>,
+    /// The same without the conditioning prefix, where contrast is wanted.
+    plain_losses: Option<Vec<f32>>,
+}
+
+impl Iteration<'_> {
+    /// Compresses segment after segment; gives the places of the tokens that are left, without the prefix.
+    fn run(mut self, segments: &[Vec<(usize, f64)>]) -> Result<Vec<usize>, CompressError> {
+        let scorer = self.tools.scorer;
+        let (mut session, mut plain) = (scorer.session(), scorer.session());
+        let size = self.size as isize;
+        let mut end = (size + self.start as isize).min(self.ids.len() as isize);
+        for (i, parts) in segments.iter().enumerate() {
+            if end > self.ids.len() as isize {
+                break;
+            }
+            let ids = if i == 0 { &self.ids[..] } else { &self.ids[..slice_bound(end, self.ids.len())] };
+            feed(session.as_mut(), ids, &mut self.losses, self.tools)?;
+            if let Some(losses) = &mut self.plain_losses {
+                feed(plain.as_mut(), ids.get(self.start..).unwrap_or(&[]), losses, self.tools)?;
+            }
+            if self.losses.is_empty() {
+                break;
+            }
+            let settled = if i == 0 { 0 } else { slice_bound(end - size, session.cached()) };
+            session.forget(settled..session.cached());
+            let plain_settled = settled.saturating_sub(self.start);
+            plain.forget(plain_settled.min(plain.cached())..plain.cached());
+            for &(length, rate) in parts {
+                end = self.compress_part(end - size + length as isize, length, rate) + size;
+            }
+        }
+        Ok(self.places.split_off(self.start.min(self.places.len())))
+    }
+
+    /// Drops tokens of the part of `length` that ends at `end`; gives where it ends then. Prompts shorter than
+    /// a segment make these bounds negative, which the reference's arrays count from their end.
+    fn compress_part(&mut self, end: isize, length: usize, rate: f64) -> isize {
+        let start = self.start;
+        let surprise: Vec<f32> = match &self.plain_losses {
+            None => self.losses.clone(),
+            Some(plain) => plain.iter().zip(&self.losses[start.min(self.losses.len())..]).map(|(p, l)| p - l).collect(),
+        };
+        let threshold = threshold(&surprise, rate);
+        let offset = if self.plain_losses.is_some() { start } else { 0 };
+        let first_loss = self.losses.first().copied().unwrap_or_default();
+        let losses = self.losses.len();
+        // The reference's mask: token `i` by loss `i`, which belongs to token `i + 1`.
+        let masked = |i: usize| {
+            if i < offset {
+                self.losses[i] > 0.0
+            } else if i < losses {
+                surprise.get(i - offset).is_none_or(|&s| s > threshold)
+            } else {
+                i > losses || first_loss > 0.0
+            }
+        };
+        let untouched = slice_bound(end - length as isize, losses + 1);
+        let beyond = slice_bound(end, losses + 1);
+        let all = self.ids.len().max(losses + 1);
+        let keep: Vec<bool> = (0..all).map(|i| i < untouched || i >= beyond || masked(i)).collect();
+        retain(&mut self.losses, &keep);
+        if let Some(plain) = &mut self.plain_losses {
+            retain(plain, keep.get(start..).unwrap_or(&[]));
+        }
+        retain(&mut self.ids, &keep);
+        retain(&mut self.places, &keep);
+        end - keep[..slice_bound(end, keep.len())].iter().filter(|&&keep| !keep).count() as isize
+    }
+}
+
+/// Where an array of `len` is cut at `at`; negative places count from its end.
+fn slice_bound(at: isize, len: usize) -> usize {
+    if at < 0 { len.saturating_sub(at.unsigned_abs()) } else { len.min(at.unsigned_abs()) }
+}
+
+fn retain<T>(values: &mut Vec<T>, keep: &[bool]) {
+    let mut keep = keep.iter();
+    values.retain(|_| *keep.next().unwrap_or(&true));
+}
+
+/// Runs what `session` has not seen of `ids` and writes the losses over the running array.
+fn feed(session: &mut dyn ScoreSession, ids: &[u32], losses: &mut Vec<f32>, tools: &Tools) -> Result<(), CompressError> {
+    let seen = session.cached().min(ids.len());
+    let fresh = session.extend(&ids[seen..], tools.cancel)?;
+    let end = seen + fresh.len();
+    if end > losses.len() {
+        losses.resize(end, 0.0);
+    }
+    losses[seen..end].copy_from_slice(&fresh);
+    Ok(())
+}
+
+/// The value that a share of `rate` of all values reaches, keep-all below any.
+#[expect(clippy::float_cmp, reason = "the reference compares the rate with exactly 1")]
+fn threshold(values: &[f32], rate: f64) -> f32 {
+    if rate == 1.0 || values.is_empty() {
+        return f32::NEG_INFINITY;
+    }
+    let mut sorted = values.to_vec();
+    sorted.sort_by(|a, b| b.total_cmp(a));
+    let place = ((values.len() as f64 * rate) as usize).saturating_sub(1).min(values.len() - 1);
+    sorted[place]
+}
+
+impl Kept {
+    fn text(&self, tools: &Tools) -> String {
+        tools.scorer.decode(&self.tokens.iter().map(|token| token.id).collect::<Vec<_>>())
+    }
+
+    /// Byte ranges kept of each used context, by its number.
+    fn ranges(&self, used: &[usize], contexts: &[String]) -> Vec<(usize, Vec<Range<usize>>)> {
+        let mut at = 0;
+        used.iter()
+            .map(|&document| {
+                let own = at..at + contexts[document].len();
+                at = own.end + JOIN.len();
+                debug_assert!(own.end <= self.joined.len());
+                (document, self.ranges_within(&own))
+            })
+            .collect()
+    }
+
+    /// Whole characters of `own` that kept tokens cover, counted from its start.
+    fn ranges_within(&self, own: &Range<usize>) -> Vec<Range<usize>> {
+        let mut ranges: Vec<Range<usize>> = Vec::new();
+        for token in &self.tokens {
+            let (start, end) = (token.range.start.max(own.start), token.range.end.min(own.end));
+            if start >= end {
+                continue;
+            }
+            match ranges.last_mut() {
+                Some(last) if last.end == start => last.end = end,
+                _ => ranges.push(start..end),
+            }
+        }
+        let whole = |r: Range<usize>| self.joined.ceil_char_boundary(r.start)..self.joined.floor_char_boundary(r.end);
+        let whole = ranges.into_iter().map(whole).filter(|range| !range.is_empty());
+        whole.map(|range| range.start - own.start..range.end - own.start).collect()
+    }
+}
+
+fn describe(prompt: &Prompt, kept: &[(usize, Vec<Range<usize>>)], ranking: &[(usize, f64)]) -> Vec<KeptDocument> {
+    let mut documents: Vec<KeptDocument> = prompt
+        .documents
+        .iter()
+        .map(|document| KeptDocument {
+            id: document.id.clone(),
+            text: String::new(),
+            kept: Vec::new(),
+            rank: None,
+            score: None,
+        })
+        .collect();
+    for (rank, &(document, score)) in ranking.iter().enumerate() {
+        documents[document].rank = Some(rank);
+        documents[document].score = score.is_finite().then_some(score);
+    }
+    for (document, ranges) in kept {
+        let source = &prompt.documents[*document];
+        let title = heading(source).len();
+        let in_text = ranges.iter().filter(|range| range.end > title);
+        let in_text: Vec<_> = in_text.map(|range| range.start.saturating_sub(title)..range.end - title).collect();
+        documents[*document].text = super::assemble::slices(&source.text, &in_text);
+        documents[*document].kept = in_text;
+    }
+    documents
+}

@@ -1,0 +1,318 @@
+//! Row-wise arithmetic: normalisation, activation, rotation, softmax. One body each, compiled for every
+//! instruction set that is dispatched to at run time.
+//!
+//! The bodies are plain Rust over fixed-width lanes, which the compiler turns into vector code for the
+//! features that the wrapper enables. Sums are kept in [`LANES`] partial sums on every instruction set, so
+//! that results differ between them by the rounding of fused multiply-adds alone.
+#![expect(unsafe_code, reason = "calling a function compiled for a wider instruction set")]
+
+/// Partial sums that a reduction keeps.
+const LANES: usize = 16;
+
+/// An instruction set that this processor was seen to have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Isa(Level);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Level {
+    /// AVX-512 with VNNI, the 8-bit dot product.
+    #[cfg(target_arch = "x86_64")]
+    Avx512Vnni,
+    #[cfg(target_arch = "x86_64")]
+    Avx512,
+    #[cfg(target_arch = "x86_64")]
+    Avx2,
+    /// What every processor of the target has: SSE2, NEON, or nothing.
+    Baseline,
+}
+
+impl Isa {
+    /// The widest instruction set here.
+    pub(crate) fn detect() -> Self {
+        Self::available()[0]
+    }
+
+    /// All instruction sets here, the widest first. Tests compare them.
+    pub(crate) fn available() -> Vec<Self> {
+        let mut levels = Vec::new();
+        #[cfg(target_arch = "x86_64")]
+        {
+            if is_x86_feature_detected!("avx512f")
+                && is_x86_feature_detected!("avx512bw")
+                && is_x86_feature_detected!("avx512dq")
+                && is_x86_feature_detected!("avx512vl")
+            {
+                if is_x86_feature_detected!("avx512vnni") {
+                    levels.push(Self(Level::Avx512Vnni));
+                }
+                levels.push(Self(Level::Avx512));
+            }
+            if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+                levels.push(Self(Level::Avx2));
+            }
+        }
+        levels.push(Self(Level::Baseline));
+        levels
+    }
+
+    /// Has AVX-512F and AVX-512 VNNI.
+    #[cfg(target_arch = "x86_64")]
+    pub(crate) fn has_vnni(self) -> bool {
+        self.0 == Level::Avx512Vnni
+    }
+}
+
+/// Defines a method of [`Isa`] that runs `$body` compiled for that instruction set.
+macro_rules! dispatched {
+    ($(#[$doc:meta])* $name:ident($($arg:ident: $type:ty),*) $(-> $out:ty)?, $body:path) => {
+        impl Isa {
+            $(#[$doc])*
+            pub(crate) fn $name(self, $($arg: $type),*) $(-> $out)? {
+                #[cfg(target_arch = "x86_64")]
+                #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
+                fn avx512($($arg: $type),*) $(-> $out)? {
+                    $body($($arg),*)
+                }
+                #[cfg(target_arch = "x86_64")]
+                #[target_feature(enable = "avx2,fma")]
+                fn avx2($($arg: $type),*) $(-> $out)? {
+                    $body($($arg),*)
+                }
+                match self.0 {
+                    // SAFETY: `Isa::available` made this value after it had detected these features.
+                    #[cfg(target_arch = "x86_64")]
+                    Level::Avx512Vnni | Level::Avx512 => unsafe { avx512($($arg),*) },
+                    // SAFETY: as above.
+                    #[cfg(target_arch = "x86_64")]
+                    Level::Avx2 => unsafe { avx2($($arg),*) },
+                    Level::Baseline => $body($($arg),*),
+                }
+            }
+        }
+    };
+}
+
+dispatched! {
+    /// `out = x / sqrt(mean(x²) + eps) * weight` (RMSNorm, arXiv 1910.07467).
+    rms_norm(x: &[f32], weight: &[f32], eps: f32, out: &mut [f32]), rms_norm_body
+}
+dispatched! {
+    /// `out = silu(gate) * up`, `silu(x) = x / (1 + exp(-x))` (SwiGLU, arXiv 2002.05202).
+    silu_mul(gate: &[f32], up: &[f32], out: &mut [f32]), silu_mul_body
+}
+dispatched! {
+    /// Rotates each pair (`row[i]`, `row[i + row.len() / 2]`) by the angle whose cosine and sine are given.
+    rotate(row: &mut [f32], cos: &[f32], sin: &[f32]), rotate_body
+}
+dispatched! {
+    /// Turns `scores` into `exp(score - max)` under a maximum that only grows, and adds them to `state`.
+    /// Gives the factor by which earlier sums and outputs must be multiplied.
+    softmax_step(scores: &mut [f32], state: &mut Softmax) -> f32, softmax_step_body
+}
+dispatched! {
+    /// As [`Isa::softmax_step`], but only the sum is wanted.
+    log_sum_exp_step(scores: &[f32], state: &mut Softmax), log_sum_exp_step_body
+}
+dispatched! {
+    /// `row *= factor`.
+    scale(row: &mut [f32], factor: f32), scale_body
+}
+
+dispatched! {
+    /// Quantises blocks of 32 values; see [`super::int8::Quantised::fill`].
+    quantise(x: &[f32], values: &mut [i8], scales: &mut [f32], sums: &mut [f32]), super::int8::quantise_body
+}
+dispatched! {
+    /// One row of 8-bit activations times a panel of 8-bit weights; adds to `out`.
+    int8_row(weights: (&[u8], &[f32]), x: &[i8], x_scales: (&[f32], &[f32]), out: &mut [f32; 16]),
+    super::int8::int8_row_body
+}
+
+/// Running maximum and sum of exponentials of a row that is seen in pieces (arXiv 1805.02867).
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Softmax {
+    max: f32,
+    sum: f32,
+}
+
+impl Softmax {
+    /// Nothing seen yet.
+    pub(crate) const EMPTY: Self = Self { max: f32::NEG_INFINITY, sum: 0.0 };
+
+    /// `1 / sum of exponentials`.
+    pub(crate) fn inverse_sum(self) -> f32 {
+        1.0 / self.sum
+    }
+
+    /// `log(sum(exp(x)))` of all that was seen.
+    pub(crate) fn log_sum_exp(self) -> f32 {
+        self.max + self.sum.ln()
+    }
+}
+
+#[inline(always)]
+fn rms_norm_body(x: &[f32], weight: &[f32], eps: f32, out: &mut [f32]) {
+    let mean = sum_by(x, |v| v * v) / x.len() as f32;
+    let factor = 1.0 / (mean + eps).sqrt();
+    for ((out, x), weight) in out.iter_mut().zip(x).zip(weight) {
+        *out = x * factor * weight;
+    }
+}
+
+#[inline(always)]
+fn silu_mul_body(gate: &[f32], up: &[f32], out: &mut [f32]) {
+    for ((out, &gate), up) in out.iter_mut().zip(gate).zip(up) {
+        *out = gate / (1.0 + exp(-gate)) * up;
+    }
+}
+
+#[inline(always)]
+fn rotate_body(row: &mut [f32], cos: &[f32], sin: &[f32]) {
+    let (low, high) = row.split_at_mut(row.len() / 2);
+    for (((low, high), cos), sin) in low.iter_mut().zip(high).zip(cos).zip(sin) {
+        let (a, b) = (*low, *high);
+        *low = a * cos - b * sin;
+        *high = a * sin + b * cos;
+    }
+}
+
+#[inline(always)]
+fn softmax_step_body(scores: &mut [f32], state: &mut Softmax) -> f32 {
+    let max = max_of(scores).max(state.max);
+    let correction = if state.sum > 0.0 { exp(state.max - max) } else { 0.0 };
+    for score in scores.iter_mut() {
+        *score = exp(*score - max);
+    }
+    *state = Softmax { max, sum: state.sum * correction + sum_by(scores, |v| v) };
+    correction
+}
+
+#[inline(always)]
+fn log_sum_exp_step_body(scores: &[f32], state: &mut Softmax) {
+    let max = max_of(scores).max(state.max);
+    let correction = if state.sum > 0.0 { exp(state.max - max) } else { 0.0 };
+    *state = Softmax { max, sum: state.sum * correction + sum_by(scores, |v| exp(v - max)) };
+}
+
+#[inline(always)]
+fn scale_body(row: &mut [f32], factor: f32) {
+    for value in row {
+        *value *= factor;
+    }
+}
+
+#[inline(always)]
+fn sum_by(x: &[f32], f: impl Fn(f32) -> f32) -> f32 {
+    let (chunks, rest) = x.as_chunks::<LANES>();
+    let mut sums = [0.0; LANES];
+    for chunk in chunks {
+        for (sum, &value) in sums.iter_mut().zip(chunk) {
+            *sum += f(value);
+        }
+    }
+    sums.iter().sum::<f32>() + rest.iter().map(|&value| f(value)).sum::<f32>()
+}
+
+#[inline(always)]
+fn max_of(x: &[f32]) -> f32 {
+    let (chunks, rest) = x.as_chunks::<LANES>();
+    let mut maxima = [f32::NEG_INFINITY; LANES];
+    for chunk in chunks {
+        for (max, &value) in maxima.iter_mut().zip(chunk) {
+            *max = if value > *max { value } else { *max };
+        }
+    }
+    maxima.iter().chain(rest).copied().fold(f32::NEG_INFINITY, f32::max)
+}
+
+/// `e^x` within 2e-7 relative: the power of two goes into the exponent bits, the rest into a polynomial
+/// (the Taylor series of degree 6 on |r| <= ln(2) / 2, whose remainder is below 2e-7). Flushes to 0 below
+/// -87 and saturates above 88.
+#[inline(always)]
+fn exp(x: f32) -> f32 {
+    /// Adding and subtracting 1.5 * 2^23 rounds to the nearest integer.
+    const ROUND: f32 = 12_582_912.0;
+    let x = if x > 88.0 { 88.0 } else { x };
+    let clamped = if x < -87.0 { -87.0 } else { x };
+    let shifted = clamped * std::f32::consts::LOG2_E + ROUND;
+    let n = shifted - ROUND;
+    // ln(2) in two parts, so that n * LN2_HIGH is exact.
+    let r = (clamped - n * 0.693_359_4) - n * -2.121_944_4e-4;
+    let mut p = 1.0 / 720.0;
+    p = p * r + 1.0 / 120.0;
+    p = p * r + 1.0 / 24.0;
+    p = p * r + 1.0 / 6.0;
+    p = p * r + 0.5;
+    p = p * r + 1.0;
+    p = p * r + 1.0;
+    let power = f32::from_bits((shifted.to_bits().wrapping_sub(ROUND.to_bits()).wrapping_add(127)) << 23);
+    if x < -87.0 { 0.0 } else { p * power }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(n: usize, seed: u32) -> Vec<f32> {
+        let mut state = seed;
+        (0..n)
+            .map(|_| {
+                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                (state >> 8) as f32 / (1 << 23) as f32 * 8.0 - 8.0
+            })
+            .collect()
+    }
+
+    fn close(a: &[f32], b: &[f32], tolerance: f32) -> bool {
+        a.iter().zip(b).all(|(a, b)| (a - b).abs() <= tolerance * (1.0 + b.abs()))
+    }
+
+    #[test]
+    fn exp_is_accurate_over_its_range() {
+        for i in -87_000..88_000_i32 {
+            let x = i as f32 / 1000.0;
+            let (got, want) = (f64::from(exp(x)), f64::from(x).exp());
+            assert!(((got - want) / want).abs() < 4e-7, "exp({x}) = {got}, want {want}");
+        }
+        assert!(exp(-200.0) == 0.0 && exp(f32::NEG_INFINITY) == 0.0 && exp(500.0).is_finite());
+    }
+
+    #[test]
+    fn every_instruction_set_gives_the_same_within_rounding() {
+        for n in [1, 15, 16, 64, 577] {
+            let (x, w) = (row(n, 1), row(n, 2));
+            let mut results = Vec::new();
+            for isa in Isa::available() {
+                let (mut norm, mut silu, mut rotated, mut probabilities) =
+                    (vec![0.0; n], vec![0.0; n], x.clone(), x.clone());
+                isa.rms_norm(&x, &w, 1e-5, &mut norm);
+                isa.silu_mul(&x, &w, &mut silu);
+                isa.rotate(&mut rotated, &w, &norm);
+                let mut state = Softmax::EMPTY;
+                isa.softmax_step(&mut probabilities, &mut state);
+                isa.log_sum_exp_step(&w, &mut state);
+                isa.scale(&mut probabilities, state.inverse_sum());
+                results.push((norm, silu, rotated, probabilities, state.log_sum_exp()));
+            }
+            for other in &results[1..] {
+                assert!(close(&results[0].0, &other.0, 1e-5), "rms_norm, {n}");
+                assert!(close(&results[0].1, &other.1, 1e-5), "silu, {n}");
+                assert!(close(&results[0].2, &other.2, 1e-5), "rotate, {n}");
+                assert!(close(&results[0].3, &other.3, 1e-5), "softmax, {n}");
+                assert!(close(&[results[0].4], &[other.4], 1e-5), "log-sum-exp, {n}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_row_seen_in_pieces_has_the_same_log_sum_exp() {
+        let x = row(1000, 3);
+        let want = x.iter().map(|&v| f64::from(v).exp()).sum::<f64>().ln() as f32;
+        let isa = Isa::detect();
+        let mut state = Softmax::EMPTY;
+        for piece in x.chunks(77) {
+            isa.log_sum_exp_step(piece, &mut state);
+        }
+        assert!((state.log_sum_exp() - want).abs() < 1e-5);
+    }
+}

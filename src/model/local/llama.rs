@@ -1,0 +1,393 @@
+//! The forward pass of the Llama family, for scoring: every position's negative log-likelihood.
+//!
+//! Several sequences go through together as one ragged batch of rows. Rows are cut into blocks, and a block
+//! goes through a whole layer on one thread while its activations stay in that core's cache; threads meet
+//! once a layer, when all keys and values of the next layer are there. Of the output head only one number
+//! a row leaves the block: logits exist for [`HEAD_COLUMNS`] words at a time.
+//!
+//! Architecture: RMSNorm, grouped-query attention with rotary positions (arXiv 2104.09864), `SwiGLU`.
+
+use std::ops::Range;
+use std::sync::Mutex;
+
+use rayon::prelude::*;
+use rten_gemm::GemmExecutor;
+
+use super::attention::{Attention, AttentionScratch, Heads, KeyValues};
+use super::kernels::{Isa, Softmax};
+use super::linear::{Keep, Linear};
+use crate::model::{Cancel, Stopped};
+
+/// Most rows that go through a layer together on one thread.
+const ROW_BLOCK: usize = 128;
+/// Words of the vocabulary whose logits exist at once, for each row of a block.
+pub(crate) const HEAD_COLUMNS: usize = 1024;
+
+/// Sizes and constants of a model.
+#[derive(Debug, Clone)]
+pub(crate) struct LlamaConfig {
+    /// Width of the residual stream.
+    pub(crate) width: usize,
+    /// Width inside the feed-forward network.
+    pub(crate) hidden: usize,
+    /// Attention heads.
+    pub(crate) heads: Heads,
+    /// Words in the vocabulary.
+    pub(crate) vocabulary: usize,
+    /// Most positions the model was trained for.
+    pub(crate) context: usize,
+    /// Base of the rotary frequencies.
+    pub(crate) rope_base: f32,
+    /// Added to the mean square in norms.
+    pub(crate) norm_eps: f32,
+}
+
+/// The weights of one layer, in the order of their use.
+pub(crate) struct Layer {
+    pub(crate) attention_norm: Vec<f32>,
+    /// Queries, keys and values in one product.
+    pub(crate) qkv: Linear,
+    pub(crate) attention_out: Linear,
+    pub(crate) feed_forward_norm: Vec<f32>,
+    /// Gate, then up, in one product.
+    pub(crate) gate_up: Linear,
+    pub(crate) down: Linear,
+}
+
+/// A model ready to run.
+pub(crate) struct Llama {
+    pub(crate) config: LlamaConfig,
+    /// One row a word.
+    pub(crate) embeddings: Vec<f32>,
+    pub(crate) layers: Vec<Layer>,
+    pub(crate) norm: Vec<f32>,
+    /// The output head, in pieces of [`HEAD_COLUMNS`] words.
+    pub(crate) head: Vec<Linear>,
+    pub(crate) rope: Rope,
+    /// Shared by reference, for executors may be used from several threads but not sent between them.
+    pub(crate) gemm: &'static GemmExecutor,
+    pub(crate) isa: Isa,
+    pub(crate) scratch: Mutex<Vec<Scratch>>,
+}
+
+/// One sequence of a batch.
+#[derive(Clone, Copy)]
+pub(crate) struct Sequence<'a> {
+    /// Tokens to run, at least one.
+    pub(crate) ids: &'a [u32],
+    /// What came before them.
+    pub(crate) past: Option<&'a KvCache>,
+}
+
+/// Keys and values of the positions before a sequence, for each layer.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct KvCache {
+    /// Rows of keys then values, `2 * kv_width` each.
+    layers: Vec<Vec<f32>>,
+    row: usize,
+}
+
+impl KvCache {
+    pub(crate) fn new(config: &LlamaConfig, layers: usize) -> Self {
+        Self { layers: vec![Vec::new(); layers], row: 2 * config.heads.keys * config.heads.width }
+    }
+
+    /// Positions that are cached.
+    pub(crate) fn len(&self) -> usize {
+        self.layers.first().map_or(0, |layer| layer.len() / self.row)
+    }
+
+    /// Appends what a forward pass kept.
+    pub(crate) fn append(&mut self, fresh: &Self) {
+        for (layer, fresh) in self.layers.iter_mut().zip(&fresh.layers) {
+            layer.extend_from_slice(fresh);
+        }
+    }
+
+    /// Forgets the positions in `range`; later ones keep their rotation.
+    pub(crate) fn forget(&mut self, range: Range<usize>) {
+        for layer in &mut self.layers {
+            layer.drain(range.start * self.row..range.end * self.row);
+        }
+    }
+
+    fn layer(&self, layer: usize) -> KeyValues<'_> {
+        KeyValues { rows: &self.layers[layer], stride: self.row, keys_at: 0, values_at: self.row / 2 }
+    }
+}
+
+/// Cosines and sines of every position.
+pub(crate) struct Rope {
+    cos: Vec<f32>,
+    sin: Vec<f32>,
+    half: usize,
+}
+
+impl Rope {
+    pub(crate) fn new(config: &LlamaConfig) -> Self {
+        let half = config.heads.width / 2;
+        let angles = (0..config.context).flat_map(|position| {
+            (0..half).map(move |i| {
+                let exponent = i as f64 / half as f64;
+                position as f64 / f64::from(config.rope_base).powf(exponent)
+            })
+        });
+        let (sin, cos) = angles.map(|angle| (angle.sin() as f32, angle.cos() as f32)).unzip();
+        Self { cos, sin, half }
+    }
+
+    fn at(&self, position: usize) -> (&[f32], &[f32]) {
+        let range = position * self.half..(position + 1) * self.half;
+        (&self.cos[range.clone()], &self.sin[range])
+    }
+}
+
+/// Buffers of one block of rows, reused between blocks and calls.
+#[derive(Default)]
+pub(crate) struct Scratch {
+    normed: Vec<f32>,
+    attended: Vec<f32>,
+    gate_up: Vec<f32>,
+    activated: Vec<f32>,
+    logits: Vec<f32>,
+    attention: AttentionScratch,
+}
+
+/// Rows of a batch: where each sequence lies.
+struct Layout<'a> {
+    sequences: &'a [Sequence<'a>],
+    /// First row of each sequence, and the total at the end.
+    starts: Vec<usize>,
+    block: usize,
+}
+
+impl<'a> Layout<'a> {
+    fn new(sequences: &'a [Sequence<'a>], threads: usize) -> Self {
+        let mut starts = vec![0];
+        starts.extend(sequences.iter().scan(0, |rows, sequence| {
+            *rows += sequence.ids.len();
+            Some(*rows)
+        }));
+        let block = starts[sequences.len()].div_ceil(threads).clamp(1, ROW_BLOCK);
+        Self { sequences, starts, block }
+    }
+
+    fn rows(&self) -> usize {
+        self.starts[self.sequences.len()]
+    }
+
+    /// The sequences that lie in `rows`, each with its number and its own rows that do.
+    fn pieces(&self, rows: Range<usize>) -> impl Iterator<Item = (usize, Range<usize>)> {
+        let first = self.starts.partition_point(|&start| start <= rows.start) - 1;
+        (first..self.sequences.len()).take_while(move |&i| self.starts[i] < rows.end).map(move |i| {
+            let start = self.starts[i];
+            let end = self.starts[i + 1].min(rows.end);
+            (i, rows.start.max(start) - start..end - start)
+        })
+    }
+}
+
+impl Llama {
+    /// Negative log-likelihood, in nats, of each token but the first of each sequence.
+    ///
+    /// # Errors
+    /// When `cancel` says so.
+    pub(crate) fn nll(&self, sequences: &[Sequence], cancel: &Cancel) -> Result<Vec<Vec<f32>>, Stopped> {
+        self.forward(sequences, false, cancel).map(|(nll, _)| nll)
+    }
+
+    /// As [`Llama::nll`] for one sequence, with its keys and values.
+    ///
+    /// # Errors
+    /// When `cancel` says so.
+    pub(crate) fn extend(&self, sequence: Sequence, cancel: &Cancel) -> Result<(Vec<f32>, KvCache), Stopped> {
+        let (mut nll, cache) = self.forward(&[sequence], true, cancel)?;
+        Ok((nll.pop().unwrap_or_default(), cache))
+    }
+
+    fn forward(
+        &self,
+        sequences: &[Sequence],
+        keep: bool,
+        cancel: &Cancel,
+    ) -> Result<(Vec<Vec<f32>>, KvCache), Stopped> {
+        let layout = Layout::new(sequences, rayon::current_num_threads());
+        let mut cache = KvCache::new(&self.config, self.layers.len());
+        let mut x = self.embed(&layout);
+        let row = self.config.heads.row();
+        let (mut qkv, mut next) = (vec![0.0; layout.rows() * row], vec![0.0; layout.rows() * row]);
+        self.for_blocks(&layout, &mut x, &mut qkv, row, |rows, x, qkv, scratch| {
+            self.project_qkv(0, &layout, rows, x, qkv, scratch);
+        });
+        for layer in 0..self.layers.len() {
+            cancel.check()?;
+            if keep {
+                let kv = self.config.heads.queries * self.config.heads.width;
+                cache.layers[layer].extend(qkv.chunks(row).flat_map(|row| &row[kv..]));
+            }
+            self.for_blocks(&layout, &mut x, &mut next, row, |rows, x, next, scratch| {
+                self.attend(layer, &layout, rows.clone(), &qkv, x, scratch);
+                self.feed_forward(layer, x, scratch);
+                if layer + 1 < self.layers.len() {
+                    self.project_qkv(layer + 1, &layout, rows, x, next, scratch);
+                }
+            });
+            std::mem::swap(&mut qkv, &mut next);
+        }
+        cancel.check()?;
+        Ok((self.head(&layout, &x), cache))
+    }
+
+    fn embed(&self, layout: &Layout) -> Vec<f32> {
+        let width = self.config.width;
+        let ids = layout.sequences.iter().flat_map(|sequence| sequence.ids);
+        ids.flat_map(|&id| &self.embeddings[id as usize * width..][..width]).copied().collect()
+    }
+
+    /// Runs `work` on every block of rows of `x` and `y` in parallel.
+    fn for_blocks(
+        &self,
+        layout: &Layout,
+        x: &mut [f32],
+        y: &mut [f32],
+        y_row: usize,
+        work: impl Fn(Range<usize>, &mut [f32], &mut [f32], &mut Scratch) + Sync,
+    ) {
+        let width = self.config.width;
+        let blocks = x.par_chunks_mut(layout.block * width).zip(y.par_chunks_mut(layout.block * y_row));
+        blocks.enumerate().for_each(|(i, (x, y))| {
+            let start = i * layout.block;
+            self.with_scratch(|scratch| work(start..start + x.len() / width, x, y, scratch));
+        });
+    }
+
+    /// Lends out buffers that no other block uses.
+    fn with_scratch<R>(&self, work: impl FnOnce(&mut Scratch) -> R) -> R {
+        let pool = || self.scratch.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut scratch = pool().pop().unwrap_or_default();
+        let result = work(&mut scratch);
+        pool().push(scratch);
+        result
+    }
+
+    fn norm(&self, x: &[f32], weight: &[f32], out: &mut Vec<f32>) {
+        out.resize(x.len(), 0.0);
+        let width = self.config.width;
+        for (x, out) in x.chunks(width).zip(out.chunks_mut(width)) {
+            self.isa.rms_norm(x, weight, self.config.norm_eps, out);
+        }
+    }
+
+    fn project_qkv(
+        &self,
+        layer: usize,
+        layout: &Layout,
+        rows: Range<usize>,
+        x: &[f32],
+        qkv: &mut [f32],
+        scratch: &mut Scratch,
+    ) {
+        let weights = &self.layers[layer];
+        self.norm(x, &weights.attention_norm, &mut scratch.normed);
+        weights.qkv.apply(self.gemm, &scratch.normed, qkv, Keep::Nothing);
+        let Heads { queries, keys, width } = self.config.heads;
+        let mut out = qkv.chunks_mut(self.config.heads.row());
+        for (i, piece) in layout.pieces(rows) {
+            let past = layout.sequences[i].past.map_or(0, KvCache::len);
+            for (row, qkv) in piece.zip(&mut out) {
+                let (cos, sin) = self.rope.at(past + row);
+                for head in qkv[..(queries + keys) * width].chunks_mut(width) {
+                    self.isa.rotate(head, cos, sin);
+                }
+            }
+        }
+    }
+
+    /// `x += attention(rows) * W`.
+    fn attend(
+        &self,
+        layer: usize,
+        layout: &Layout,
+        rows: Range<usize>,
+        qkv: &[f32],
+        x: &mut [f32],
+        scratch: &mut Scratch,
+    ) {
+        let heads = self.config.heads;
+        let out_row = heads.queries * heads.width;
+        scratch.attended.resize(rows.len() * out_row, 0.0);
+        let attention = Attention { gemm: self.gemm, isa: self.isa, heads };
+        let mut at = 0;
+        for (i, piece) in layout.pieces(rows) {
+            let own = &qkv[layout.starts[i] * heads.row()..layout.starts[i + 1] * heads.row()];
+            let past = layout.sequences[i].past.map(|past| past.layer(layer));
+            let out = &mut scratch.attended[at..at + piece.len() * out_row];
+            at += out.len();
+            attention.run(own, piece, past, out, &mut scratch.attention);
+        }
+        self.layers[layer].attention_out.apply(self.gemm, &scratch.attended, x, Keep::Sum);
+    }
+
+    /// `x += (silu(gate) * up) * W`.
+    fn feed_forward(&self, layer: usize, x: &mut [f32], scratch: &mut Scratch) {
+        let weights = &self.layers[layer];
+        let hidden = self.config.hidden;
+        let rows = x.len() / self.config.width;
+        self.norm(x, &weights.feed_forward_norm, &mut scratch.normed);
+        scratch.gate_up.resize(rows * 2 * hidden, 0.0);
+        weights.gate_up.apply(self.gemm, &scratch.normed, &mut scratch.gate_up, Keep::Nothing);
+        scratch.activated.resize(rows * hidden, 0.0);
+        for (row, out) in scratch.gate_up.chunks(2 * hidden).zip(scratch.activated.chunks_mut(hidden)) {
+            let (gate, up) = row.split_at(hidden);
+            self.isa.silu_mul(gate, up, out);
+        }
+        weights.down.apply(self.gemm, &scratch.activated, x, Keep::Sum);
+    }
+
+    /// Negative log-likelihood of every row's next token, by sequence.
+    fn head(&self, layout: &Layout, x: &[f32]) -> Vec<Vec<f32>> {
+        let targets: Vec<(usize, u32)> = layout
+            .sequences
+            .iter()
+            .zip(&layout.starts)
+            .flat_map(|(sequence, &start)| (start..).zip(sequence.ids[1..].iter().copied()))
+            .collect();
+        let block = targets.len().div_ceil(rayon::current_num_threads()).clamp(1, ROW_BLOCK);
+        let nll: Vec<f32> = targets
+            .par_chunks(block)
+            .flat_map_iter(|targets| self.with_scratch(|scratch| self.head_block(targets, x, scratch)))
+            .collect();
+        let mut rest = &nll[..];
+        layout
+            .sequences
+            .iter()
+            .map(|sequence| {
+                let (own, others) = rest.split_at(sequence.ids.len() - 1);
+                rest = others;
+                own.to_vec()
+            })
+            .collect()
+    }
+
+    fn head_block(&self, targets: &[(usize, u32)], x: &[f32], scratch: &mut Scratch) -> Vec<f32> {
+        let width = self.config.width;
+        scratch.normed.resize(targets.len() * width, 0.0);
+        for (&(row, _), out) in targets.iter().zip(scratch.normed.chunks_mut(width)) {
+            self.isa.rms_norm(&x[row * width..][..width], &self.norm, self.config.norm_eps, out);
+        }
+        let mut states = vec![Softmax::EMPTY; targets.len()];
+        let mut target_logits = vec![0.0; targets.len()];
+        for (columns, head) in self.head.iter().enumerate() {
+            let first = columns * HEAD_COLUMNS;
+            scratch.logits.resize(targets.len() * head.outputs(), 0.0);
+            head.apply(self.gemm, &scratch.normed, &mut scratch.logits, Keep::Nothing);
+            for (i, logits) in scratch.logits.chunks(head.outputs()).enumerate() {
+                self.isa.log_sum_exp_step(logits, &mut states[i]);
+                if let Some(&logit) = (targets[i].1 as usize).checked_sub(first).and_then(|at| logits.get(at)) {
+                    target_logits[i] = logit;
+                }
+            }
+        }
+        states.iter().zip(&target_logits).map(|(state, logit)| state.log_sum_exp() - logit).collect()
+    }
+}

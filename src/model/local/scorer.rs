@@ -1,0 +1,177 @@
+//! [`TokenScorer`] on a model in this process.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+
+use rayon::ThreadPool;
+
+use super::llama::{KvCache, Llama, Sequence};
+use super::load::{LoadError, load};
+use super::tokenizer::GgufTokenizer;
+use super::windows::windows;
+use super::worker::{Prefix, Run, Worker};
+use crate::model::{Cancel, ScoreError, ScoreJob, ScoreSession, Token, TokenScorer};
+
+/// How a model is run.
+#[derive(Debug, Clone)]
+pub struct ScorerOptions {
+    /// Threads of the model; by default one a core.
+    pub threads: Option<usize>,
+    /// Most tokens that are looked at together; longer texts are scored by overlapping windows. At most the
+    /// model's own context.
+    pub window: usize,
+}
+
+impl Default for ScorerOptions {
+    fn default() -> Self {
+        Self { threads: None, window: 2048 }
+    }
+}
+
+/// A model in this process, with its own threads.
+pub struct LocalScorer {
+    name: String,
+    tokenizer: Arc<GgufTokenizer>,
+    llama: Arc<Llama>,
+    pool: Arc<ThreadPool>,
+    worker: Worker,
+    window: usize,
+}
+
+impl std::fmt::Debug for LocalScorer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LocalScorer").field("name", &self.name).field("window", &self.window).finish_non_exhaustive()
+    }
+}
+
+impl LocalScorer {
+    /// Loads a GGUF file of the Llama family.
+    ///
+    /// # Errors
+    /// The file cannot be read or describes a model that this build does not run, or no thread could be
+    /// started.
+    pub fn load(name: &str, path: &Path, options: &ScorerOptions) -> Result<Self, LoadError> {
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(options.threads.unwrap_or(0))
+            .thread_name(|i| format!("whittle-compute-{i}"))
+            .build()
+            .map_err(|e| LoadError::Threads(e.to_string()))?;
+        let (llama, tokenizer) = pool.install(|| load(path))?;
+        let (llama, pool) = (Arc::new(llama), Arc::new(pool));
+        let worker = Worker::start(llama.clone(), pool.clone()).map_err(|e| LoadError::Threads(e.to_string()))?;
+        let window = options.window.clamp(16, llama.config.context);
+        Ok(Self { name: name.to_owned(), tokenizer: Arc::new(tokenizer), llama, pool, worker, window })
+    }
+
+    /// The model's tokenizer.
+    #[must_use]
+    pub fn tokenizer(&self) -> &Arc<GgufTokenizer> {
+        &self.tokenizer
+    }
+}
+
+impl TokenScorer for LocalScorer {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn encode(&self, text: &str) -> Vec<Token> {
+        self.tokenizer.encode(text)
+    }
+
+    fn decode(&self, ids: &[u32]) -> String {
+        self.tokenizer.decode(ids)
+    }
+
+    fn window(&self) -> usize {
+        self.window
+    }
+
+    fn context(&self) -> usize {
+        self.llama.config.context
+    }
+
+    fn score(&self, jobs: &[ScoreJob], cancel: &Cancel) -> Result<Vec<Vec<f32>>, ScoreError> {
+        cancel.check()?;
+        let plan = Plan::new(jobs, self.window);
+        let scores = self.worker.score(plan.runs, cancel)?;
+        let mut results = vec![Vec::new(); jobs.len()];
+        for (slot, scores) in plan.slots.iter().zip(scores) {
+            results[slot.job].extend_from_slice(&scores[slot.skipped..]);
+        }
+        Ok(results)
+    }
+
+    fn session(&self) -> Box<dyn ScoreSession + '_> {
+        Box::new(Session { scorer: self, cache: KvCache::new(&self.llama.config, self.llama.layers.len()) })
+    }
+}
+
+/// Runs for the worker, and where their scores belong.
+struct Plan {
+    runs: Vec<Run>,
+    slots: Vec<Slot>,
+}
+
+/// The scores of a run after the first `skipped` extend those of `job`.
+struct Slot {
+    job: usize,
+    skipped: usize,
+}
+
+impl Plan {
+    fn new(jobs: &[ScoreJob], window: usize) -> Self {
+        let mut plan = Self { runs: Vec::new(), slots: Vec::new() };
+        let mut prefixes: HashMap<&[u32], Arc<Prefix>> = HashMap::new();
+        for (job, ScoreJob { prefix, ids }) in jobs.iter().enumerate() {
+            // A prefix may fill half a window; of a longer one the end is kept, which is next to the text.
+            let kept = &prefix[prefix.len().saturating_sub(window / 2)..];
+            let shared = (!kept.is_empty()).then(|| {
+                let fresh = || Arc::new(Prefix { ids: kept.to_vec(), cache: OnceLock::new() });
+                prefixes.entry(kept).or_insert_with(fresh).clone()
+            });
+            let unscored = usize::from(shared.is_none());
+            let size = window - kept.len();
+            for w in windows(ids.len(), size, size / 2) {
+                if w.tokens.len() + kept.len() < 2 {
+                    continue;
+                }
+                let skipped = (w.scored_from - w.tokens.start).saturating_sub(unscored);
+                plan.slots.push(Slot { job, skipped });
+                plan.runs.push(Run { prefix: shared.clone(), ids: ids[w.tokens].to_vec() });
+            }
+        }
+        plan
+    }
+}
+
+/// A sequence fed step by step on the caller's turn.
+struct Session<'a> {
+    scorer: &'a LocalScorer,
+    cache: KvCache,
+}
+
+impl ScoreSession for Session<'_> {
+    fn cached(&self) -> usize {
+        self.cache.len()
+    }
+
+    fn extend(&mut self, ids: &[u32], cancel: &Cancel) -> Result<Vec<f32>, ScoreError> {
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        if self.cache.len() + ids.len() > self.scorer.llama.config.context {
+            return Err(ScoreError::Model("the sequence is longer than the model's context".into()));
+        }
+        let past = (self.cache.len() > 0).then_some(&self.cache);
+        let (nll, fresh) = self.scorer.pool.install(|| self.scorer.llama.extend(Sequence { ids, past }, cancel))?;
+        self.cache.append(&fresh);
+        Ok(nll)
+    }
+
+    fn forget(&mut self, range: Range<usize>) {
+        self.cache.forget(range);
+    }
+}

@@ -1,0 +1,180 @@
+//! The tokenizer that a GGUF file describes, built from its vocabulary and merges.
+//!
+//! Byte-level BPE of the GPT-2 kind: text is cut into pieces by a pattern, each piece becomes bytes, each
+//! byte a printable stand-in character, and merges join them by rank. `tokenizer.ggml.pre` names the
+//! pattern; `smollm` cuts off every digit (`\p{N}`) by itself before GPT-2's pattern, adds no leading
+//! space and no begin-of-text token.
+
+use tokenizers::models::bpe::{BPE, Vocab};
+use tokenizers::pre_tokenizers::PreTokenizerWrapper;
+use tokenizers::pre_tokenizers::byte_level::ByteLevel;
+use tokenizers::pre_tokenizers::digits::Digits;
+use tokenizers::pre_tokenizers::sequence::Sequence;
+use tokenizers::{OffsetReferential, OffsetType, PreTokenizedString, PreTokenizer};
+
+use crate::model::Token;
+
+/// Why no tokenizer could be built from a file's metadata.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum TokenizerError {
+    /// The pattern has no implementation here.
+    #[error("unsupported pre-tokenizer `{0}`: this build knows `smollm` and `gpt-2`")]
+    UnsupportedPattern(String),
+    /// Vocabulary and merges contradict each other.
+    #[error("the vocabulary is unusable: {0}")]
+    Vocabulary(String),
+}
+
+/// A tokenizer that knows which bytes each token stands for.
+pub struct GgufTokenizer {
+    pattern: PreTokenizerWrapper,
+    model: BPE,
+    /// Bytes of each vocabulary entry.
+    bytes: Vec<Box<[u8]>>,
+}
+
+impl std::fmt::Debug for GgufTokenizer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("GgufTokenizer").field("vocabulary", &self.bytes.len()).finish_non_exhaustive()
+    }
+}
+
+impl GgufTokenizer {
+    /// Builds a tokenizer from `tokenizer.ggml.tokens`, `.merges` and `.pre`.
+    ///
+    /// # Errors
+    /// The pattern is not known, or a merge names tokens that the vocabulary lacks.
+    pub fn new(tokens: &[String], merges: &[String], pre: &str) -> Result<Self, TokenizerError> {
+        let vocabulary: Vocab = tokens.iter().cloned().zip(0..).collect();
+        let merges = merges.iter().map(|merge| split_merge(merge)).collect::<Result<Vec<_>, _>>()?;
+        let model = BPE::builder()
+            .vocab_and_merges(vocabulary, merges)
+            .build()
+            .map_err(|e| TokenizerError::Vocabulary(e.to_string()))?;
+        Ok(Self { pattern: pattern(pre)?, model, bytes: tokens.iter().map(|t| stand_ins_to_bytes(t)).collect() })
+    }
+
+    /// Tokens of `text` with the bytes that each stands for. Control tokens are never produced: merges
+    /// cannot reach them, so their spelling comes out as ordinary text.
+    #[must_use]
+    pub fn encode(&self, text: &str) -> Vec<Token> {
+        let mut start = 0;
+        self.ids(text)
+            .into_iter()
+            .map(|id| {
+                let range = start..start + self.bytes[id as usize].len();
+                start = range.end;
+                Token { id, range }
+            })
+            .collect()
+    }
+
+    fn ids(&self, text: &str) -> Vec<u32> {
+        let mut pieces = PreTokenizedString::from(text);
+        let encoded = self
+            .pattern
+            .pre_tokenize(&mut pieces)
+            .and_then(|()| pieces.tokenize(|piece| tokenizers::Model::tokenize(&self.model, piece.get())));
+        debug_assert!(encoded.is_ok(), "splitting and merging bytes cannot fail: {encoded:?}");
+        pieces
+            .get_splits(OffsetReferential::Original, OffsetType::None)
+            .into_iter()
+            .flat_map(|(_, _, tokens)| tokens.iter().flatten().map(|token| token.id))
+            .collect()
+    }
+
+    /// Words in the vocabulary.
+    #[must_use]
+    pub fn vocabulary(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Bytes of a token; empty for ids beyond the vocabulary.
+    #[must_use]
+    pub fn bytes(&self, id: u32) -> &[u8] {
+        self.bytes.get(id as usize).map_or(&[], |bytes| bytes)
+    }
+
+    /// Text of `ids`; bytes that are not UTF-8 become U+FFFD.
+    #[must_use]
+    pub fn decode(&self, ids: &[u32]) -> String {
+        let bytes: Vec<u8> = ids.iter().flat_map(|&id| self.bytes(id)).copied().collect();
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+}
+
+fn pattern(pre: &str) -> Result<PreTokenizerWrapper, TokenizerError> {
+    let gpt2 = PreTokenizerWrapper::ByteLevel(ByteLevel::new(false, false, true));
+    match pre {
+        "gpt-2" => Ok(gpt2),
+        "smollm" => {
+            let digits = PreTokenizerWrapper::Digits(Digits::new(true));
+            Ok(PreTokenizerWrapper::Sequence(Sequence::new(vec![digits, gpt2])))
+        }
+        other => Err(TokenizerError::UnsupportedPattern(other.to_owned())),
+    }
+}
+
+fn split_merge(merge: &str) -> Result<(String, String), TokenizerError> {
+    merge
+        .split_once(' ')
+        .map(|(left, right)| (left.to_owned(), right.to_owned()))
+        .ok_or_else(|| TokenizerError::Vocabulary(format!("`{merge}` is not a pair of tokens")))
+}
+
+/// The byte that a stand-in character of byte-level BPE means: printable Latin-1 means itself, the other
+/// 68 bytes are numbered upwards from U+0100.
+fn stand_in_to_byte(stand_in: char) -> Option<u8> {
+    let printable = |byte: u8| matches!(byte, b'!'..=b'~' | 0xA1..=0xAC | 0xAE..=0xFF);
+    let code = u32::from(stand_in);
+    match u8::try_from(code) {
+        Ok(byte) if printable(byte) => Some(byte),
+        Ok(_) => None,
+        Err(_) => (0..=u8::MAX).filter(|&byte| !printable(byte)).nth(code as usize - 0x100),
+    }
+}
+
+fn stand_ins_to_bytes(token: &str) -> Box<[u8]> {
+    token.chars().map(stand_in_to_byte).collect::<Option<_>>().unwrap_or_else(|| token.as_bytes().into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stand_ins_cover_every_byte_once() {
+        let mut seen: Vec<u8> = (0..0x180).filter_map(char::from_u32).filter_map(stand_in_to_byte).collect();
+        seen.sort_unstable();
+        assert_eq!(seen, (0..=u8::MAX).collect::<Vec<_>>());
+        assert_eq!(stand_in_to_byte('Ġ'), Some(b' '));
+        assert_eq!(stand_in_to_byte('Ċ'), Some(b'\n'));
+    }
+
+    fn bytes_only(pre: &str) -> GgufTokenizer {
+        let tokens: Vec<String> = (0..0x180)
+            .filter_map(char::from_u32)
+            .filter(|&c| stand_in_to_byte(c).is_some())
+            .map(String::from)
+            .chain(["<|endoftext|>".to_owned(), "ab".to_owned()])
+            .collect();
+        GgufTokenizer::new(&tokens, &["a b".to_owned()], pre).unwrap()
+    }
+
+    #[test]
+    fn control_tokens_are_text_and_ranges_cover_it() {
+        let tokenizer = bytes_only("smollm");
+        let text = "ab<|endoftext|> 12½\u{0} 👩\u{200d}👧\r\n";
+        let tokens = tokenizer.encode(text);
+        assert_eq!(tokens.last().unwrap().range.end, text.len());
+        assert!(tokens.iter().all(|token| token.range.len() <= 2));
+        assert_eq!(tokens[0].range, 0..2);
+        assert_eq!(tokenizer.decode(&tokens.iter().map(|t| t.id).collect::<Vec<_>>()), text);
+    }
+
+    #[test]
+    fn unknown_patterns_and_broken_merges_are_named() {
+        assert!(matches!(GgufTokenizer::new(&[], &[], "qwen2"), Err(TokenizerError::UnsupportedPattern(p)) if p == "qwen2"));
+        assert!(matches!(GgufTokenizer::new(&[], &["ab".into()], "gpt-2"), Err(TokenizerError::Vocabulary(_))));
+    }
+}

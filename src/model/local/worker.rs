@@ -1,0 +1,194 @@
+//! The thread that runs the model: one queue, batches by token budget, fair between callers.
+//!
+//! Callers hand over all their windows at once and wait. Each batch takes windows from the waiting calls in
+//! turn until [`BATCH_TOKENS`] are together, so a short call does not wait for the end of a long one, and
+//! short documents of several calls share a pass. Calls whose caller left are dropped between batches.
+
+use std::collections::VecDeque;
+use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
+use std::sync::{Arc, OnceLock};
+
+use rayon::ThreadPool;
+
+use super::llama::{KvCache, Llama, Sequence};
+use crate::model::{Cancel, ScoreError, Stopped};
+
+/// Tokens that a batch aims at: enough to fill the caches of all cores, few enough to stay fair.
+const BATCH_TOKENS: usize = 1024;
+
+/// A run of the model: `ids` after the shared prefix; scores of the last `scored` of them are wanted.
+pub(crate) struct Run {
+    /// Which of the call's prefixes it follows.
+    pub(crate) prefix: Option<Arc<Prefix>>,
+    /// Tokens to run.
+    pub(crate) ids: Vec<u32>,
+}
+
+/// Tokens that several runs follow; their keys and values are computed once.
+pub(crate) struct Prefix {
+    pub(crate) ids: Vec<u32>,
+    pub(crate) cache: OnceLock<KvCache>,
+}
+
+/// All that one caller wants scored.
+pub(crate) struct Call {
+    runs: VecDeque<(usize, Run)>,
+    /// One vector of scores for each run.
+    results: Vec<Vec<f32>>,
+    cancel: Cancel,
+    reply: Sender<Result<Vec<Vec<f32>>, ScoreError>>,
+}
+
+/// Handle of the model's thread.
+pub(crate) struct Worker {
+    calls: Sender<Call>,
+}
+
+impl Worker {
+    /// Starts the thread. It ends when the handle is dropped.
+    pub(crate) fn start(llama: Arc<Llama>, pool: Arc<ThreadPool>) -> std::io::Result<Self> {
+        let (calls, queue) = channel();
+        std::thread::Builder::new().name("whittle-model".into()).spawn(move || serve(&llama, &pool, &queue))?;
+        Ok(Self { calls })
+    }
+
+    /// Scores every token but the first of each run (with a prefix, every token), in the order of `runs`.
+    pub(crate) fn score(&self, runs: Vec<Run>, cancel: &Cancel) -> Result<Vec<Vec<f32>>, ScoreError> {
+        let gone = || ScoreError::Model("its thread has ended".into());
+        let (reply, answer) = channel();
+        let results = vec![Vec::new(); runs.len()];
+        let runs = runs.into_iter().enumerate().collect();
+        self.calls.send(Call { runs, results, cancel: cancel.clone(), reply }).map_err(|_| gone())?;
+        answer.recv().map_err(|_| gone())?
+    }
+}
+
+fn serve(llama: &Llama, pool: &ThreadPool, queue: &Receiver<Call>) {
+    let mut calls: VecDeque<Call> = VecDeque::new();
+    loop {
+        if calls.is_empty() {
+            match queue.recv() {
+                Ok(call) => calls.push_back(call),
+                Err(_) => return,
+            }
+        }
+        loop {
+            match queue.try_recv() {
+                Ok(call) => calls.push_back(call),
+                Err(TryRecvError::Empty) => break,
+                Err(TryRecvError::Disconnected) if calls.is_empty() => return,
+                Err(TryRecvError::Disconnected) => break,
+            }
+        }
+        drop_stopped(&mut calls);
+        let batch = take_batch(&mut calls);
+        let stop = batch_cancel(&calls, &batch);
+        let outcome = pool.install(|| run_batch(llama, &batch, &stop));
+        settle(&mut calls, batch, outcome);
+    }
+}
+
+/// A run of a batch and where its scores go.
+struct Item {
+    call: usize,
+    slot: usize,
+    run: Run,
+}
+
+fn drop_stopped(calls: &mut VecDeque<Call>) {
+    calls.retain(|call| match call.cancel.check() {
+        Ok(()) => true,
+        Err(stopped) => {
+            // The caller may be gone; then nobody reads the answer.
+            let _ = call.reply.send(Err(stopped.into()));
+            false
+        }
+    });
+}
+
+/// One run of each call in turn until the budget is full. At least one run, whatever its length.
+fn take_batch(calls: &mut VecDeque<Call>) -> Vec<Item> {
+    let (mut batch, mut tokens) = (Vec::new(), 0);
+    loop {
+        let before = batch.len();
+        for (call, waiting) in calls.iter_mut().enumerate() {
+            let fits = |run: &Run| batch.is_empty() || tokens + run.ids.len() <= BATCH_TOKENS;
+            if waiting.runs.front().is_some_and(|(_, run)| fits(run))
+                && let Some((slot, run)) = waiting.runs.pop_front()
+            {
+                tokens += run.ids.len();
+                batch.push(Item { call, slot, run });
+            }
+        }
+        if batch.len() == before {
+            return batch;
+        }
+    }
+}
+
+/// A batch of one call stops with it; a shared one runs to its end.
+fn batch_cancel(calls: &VecDeque<Call>, batch: &[Item]) -> Cancel {
+    match batch.first() {
+        Some(first) if batch.iter().all(|item| item.call == first.call) => calls[first.call].cancel.clone(),
+        _ => Cancel::never(),
+    }
+}
+
+fn run_batch(llama: &Llama, batch: &[Item], cancel: &Cancel) -> Result<Vec<Vec<f32>>, Stopped> {
+    if batch.is_empty() {
+        return Ok(Vec::new());
+    }
+    for prefix in batch.iter().filter_map(|item| item.run.prefix.as_ref()) {
+        if prefix.cache.get().is_none() && prefix.ids.len() > 1 {
+            let known = &prefix.ids[..prefix.ids.len() - 1];
+            let (_, cache) = llama.extend(Sequence { ids: known, past: None }, cancel)?;
+            // Only this thread fills prefixes, so it was empty.
+            let _ = prefix.cache.set(cache);
+        }
+    }
+    // The last token of a prefix goes with each run, for it predicts the first token.
+    let ids: Vec<Vec<u32>> = batch
+        .iter()
+        .map(|item| {
+            let last = item.run.prefix.as_ref().and_then(|prefix| prefix.ids.last());
+            last.into_iter().chain(&item.run.ids).copied().collect()
+        })
+        .collect();
+    let sequences: Vec<Sequence> = batch
+        .iter()
+        .zip(&ids)
+        .map(|(item, ids)| Sequence { ids, past: item.run.prefix.as_ref().and_then(|prefix| prefix.cache.get()) })
+        .collect();
+    llama.nll(&sequences, cancel)
+}
+
+/// Hands out the scores of a batch and answers the calls that are complete.
+fn settle(calls: &mut VecDeque<Call>, batch: Vec<Item>, outcome: Result<Vec<Vec<f32>>, Stopped>) {
+    match outcome {
+        Ok(scores) => {
+            for (item, scores) in batch.into_iter().zip(scores) {
+                calls[item.call].results[item.slot] = scores;
+            }
+        }
+        // The batch was of one call, and the next look at its flag drops it.
+        Err(_) => return,
+    }
+    calls.retain_mut(|call| {
+        if call.runs.is_empty() {
+            let _ = call.reply.send(checked(std::mem::take(&mut call.results)));
+        }
+        !call.runs.is_empty()
+    });
+    // The call that was served first goes last, so that a full batch does not favour it for ever.
+    if calls.len() > 1 {
+        calls.rotate_left(1);
+    }
+}
+
+fn checked(scores: Vec<Vec<f32>>) -> Result<Vec<Vec<f32>>, ScoreError> {
+    if scores.iter().flatten().all(|score| score.is_finite()) {
+        Ok(scores)
+    } else {
+        Err(ScoreError::Model("a score is not a finite number".into()))
+    }
+}
