@@ -25,6 +25,14 @@ pub enum Readiness {
 }
 
 impl Engine {
+    /// Assembles the engine. Models load on first need.
+    ///
+    /// # Errors
+    /// See [`EngineError`].
+    pub fn new(_config: &crate::config::Config) -> Result<Self, EngineError> {
+        Ok(Self {})
+    }
+
     /// Compresses a prompt.
     ///
     /// # Errors
