@@ -1,6 +1,6 @@
 //! Configuration: file, then environment, then flags; strict about names.
 //!
-//! What is written ([`raw`]) is read and layered ([`load()`]), then checked once: a [`Config`] that exists is valid.
+//! What is written (`raw`) is read and layered ([`load()`]), then checked once: a [`Config`] that exists is valid.
 
 mod load;
 mod raw;

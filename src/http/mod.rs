@@ -1,8 +1,8 @@
 //! The HTTP service.
 //!
 //! Handlers read a request, call one method of a [`Service`] and render its answer. What blocks - parsing, the
-//! method, rendering - runs off the async threads, a bounded number of requests at once ([`job`]). Every error, the
-//! router's own included, has the one envelope of [`error`]. No text of a prompt is ever logged.
+//! method, rendering - runs off the async threads, a bounded number of requests at once (`job`). Every error, the
+//! router's own included, has the one envelope of `error`. No text of a prompt is ever logged.
 
 mod body;
 mod compress;
