@@ -6,4 +6,5 @@ pub mod config;
 pub mod engine;
 pub mod http;
 pub mod model;
+mod telemetry;
 pub mod text;

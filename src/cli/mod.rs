@@ -1,9 +1,87 @@
 //! Command line.
 
+mod compress;
+mod config;
+mod input;
+mod models;
+mod progress;
+mod score;
+mod serve;
+
 use std::process::ExitCode;
 
-/// Runs the command line.
+use clap::{Parser, Subcommand};
+
+use crate::config::{Flags, Places, ProcessEnv, load};
+use crate::engine::{Engine, EngineError, ErrorKind};
+
+/// Makes prompts smaller without losing what the answer needs.
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    about,
+    max_term_width = 100,
+    after_help = "\
+The first command that needs a model fetches it into a cache (WHITTLE_CACHE).
+Exit codes: 0 success, 1 failure, 2 wrong usage."
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Compress(compress::CompressArgs),
+    Score(score::ScoreArgs),
+    Serve(serve::ServeArgs),
+    Models(models::ModelsArgs),
+    Config(config::ConfigArgs),
+}
+
+/// Runs the command line: 0 success, 1 failure, 2 wrong usage.
 #[must_use]
 pub fn main() -> ExitCode {
-    ExitCode::SUCCESS
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Nothing is left to be done when the terminal itself is gone.
+            error.print().ok();
+            return if error.use_stderr() { ExitCode::from(2) } else { ExitCode::SUCCESS };
+        }
+    };
+    let result = match cli.command {
+        Command::Compress(args) => compress::run(args),
+        Command::Score(args) => score::run(args),
+        Command::Serve(args) => serve::run(args),
+        Command::Models(args) => models::run(args),
+        Command::Config(args) => config::run(args),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            report(&error);
+            ExitCode::from(exit_code(&error))
+        }
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "errors of a command go to stderr")]
+fn report(error: &anyhow::Error) {
+    let style = anstyle::AnsiColor::Red.on_default().bold();
+    anstream::eprintln!("{style}error:{style:#} {error:#}");
+}
+
+/// 2 where the caller's words are off, else 1.
+fn exit_code(error: &anyhow::Error) -> u8 {
+    match error.downcast_ref::<EngineError>() {
+        Some(EngineError { kind: ErrorKind::Invalid, .. }) => 2,
+        _ => 1,
+    }
+}
+
+/// The engine that the configuration describes, for commands that do their work and end.
+fn engine() -> anyhow::Result<Engine> {
+    let loaded = load(&Flags::default(), &ProcessEnv, &Places::usual())?;
+    Ok(Engine::new(&loaded.config, Box::new(progress::DownloadBar::default()))?)
 }

@@ -66,7 +66,11 @@ pub(crate) fn slices(text: &str, ranges: &[Range<usize>]) -> String {
 
 /// What stands before a document's text in the prompt.
 pub(crate) fn heading(document: &Document) -> String {
-    document.title.as_ref().filter(|title| !title.is_empty()).map_or_else(String::new, |title| format!("{title}\n"))
+    document
+        .title
+        .as_ref()
+        .filter(|title| !title.is_empty())
+        .map_or_else(String::new, |title| format!("{title}\n"))
 }
 
 /// A document as it stands in the prompt.
@@ -76,7 +80,8 @@ pub(crate) fn render_document(document: &Document, text: &str) -> String {
 
 /// The prompt with the given document texts; documents of which nothing is left are left out.
 pub(crate) fn render<'a>(prompt: &Prompt, texts: impl Iterator<Item = (&'a Document, String)>) -> String {
-    let documents = texts.filter(|(_, text)| !text.is_empty()).map(|(document, text)| render_document(document, &text));
+    let documents =
+        texts.filter(|(_, text)| !text.is_empty()).map(|(document, text)| render_document(document, &text));
     let parts = std::iter::once(prompt.instruction.clone())
         .chain(documents)
         .chain(std::iter::once(prompt.question.clone()))

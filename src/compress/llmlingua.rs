@@ -81,7 +81,8 @@ fn unchanged(prompt: &Prompt, tokens: usize, budget: usize, stages: Stages) -> C
 
 fn score(prompt: &Prompt, tools: &Tools, stages: &mut Stages) -> Result<Vec<Scored>, CompressError> {
     let texts = || prompt.documents.iter().map(|document| document.text.as_str());
-    let tokens: Vec<Vec<Token>> = stages.time("tokenize", || texts().map(|t| tools.scorer.encode(t)).collect());
+    let tokens: Vec<Vec<Token>> =
+        stages.time("tokenize", || texts().map(|t| tools.scorer.encode(t)).collect());
     let jobs: Vec<ScoreJob> = tokens
         .iter()
         .map(|tokens| ScoreJob { prefix: [].into(), ids: tokens.iter().map(|token| token.id).collect() })
@@ -104,7 +105,8 @@ fn lift(text: &str, tokens: &[Token], nll: &[f32], tools: &Tools) -> Scored {
         .iter()
         .map(|unit| {
             first += tokens[first..].partition_point(|token| token.range.end <= unit.range.start);
-            let overlapping = tokens[first..].iter().take_while(|token| token.range.start < unit.range.end).count();
+            let overlapping =
+                tokens[first..].iter().take_while(|token| token.range.start < unit.range.end).count();
             self::mean((first..first + overlapping).map(score_of)) as f32
         })
         .collect();
@@ -166,7 +168,9 @@ fn select(
     let assemble = |n: usize| {
         let documents = prompt.documents.iter().zip(scored).zip(&place);
         let ranges: Vec<_> = documents
-            .map(|((document, scored), place)| kept_ranges(&document.text, &scored.units, |unit| place[unit] < n))
+            .map(|((document, scored), place)| {
+                kept_ranges(&document.text, &scored.units, |unit| place[unit] < n)
+            })
             .collect();
         let texts = prompt.documents.iter().zip(&ranges).map(|(d, ranges)| (d, slices(&d.text, ranges)));
         let text = render(prompt, texts);

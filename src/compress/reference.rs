@@ -48,7 +48,10 @@ impl Default for Settings {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum ContextBudget {
     Add(f64),
-    #[cfg_attr(not(test), expect(dead_code, reason = "a setting of the reference that only its fixtures use yet"))]
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "a setting of the reference that only its fixtures use yet")
+    )]
     Multiply(f64),
 }
 
@@ -58,7 +61,10 @@ pub(crate) enum Reorder {
     /// As given.
     Original,
     /// Best first.
-    #[cfg_attr(not(test), expect(dead_code, reason = "a setting of the reference that only its fixtures use yet"))]
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "a setting of the reference that only its fixtures use yet")
+    )]
     Sort,
 }
 
@@ -176,7 +182,8 @@ impl Reference<'_> {
     fn compress_tokens(&self, used: &[usize], ratios: &[f64], target: f64) -> Result<Kept, CompressError> {
         let texts: Vec<&str> = used.iter().map(|&i| self.contexts[i].as_str()).collect();
         let joined = texts.join(JOIN);
-        let prefix = if self.settings.condition_compare { format!("{}{JOIN}", self.question) } else { String::new() };
+        let prefix =
+            if self.settings.condition_compare { format!("{}{JOIN}", self.question) } else { String::new() };
         let tokens = self.tools.scorer.encode(&format!("{prefix}{joined}"));
         let start = tokens.iter().position(|token| token.range.start >= prefix.len()).unwrap_or(tokens.len());
         let lengths: Vec<usize> = texts.iter().map(|text| self.ids(text).len()).collect();
@@ -286,7 +293,9 @@ impl Iteration<'_> {
         let start = self.start;
         let surprise: Vec<f32> = match &self.plain_losses {
             None => self.losses.clone(),
-            Some(plain) => plain.iter().zip(&self.losses[start.min(self.losses.len())..]).map(|(p, l)| p - l).collect(),
+            Some(plain) => {
+                plain.iter().zip(&self.losses[start.min(self.losses.len())..]).map(|(p, l)| p - l).collect()
+            }
         };
         let threshold = threshold(&surprise, rate);
         let offset = if self.plain_losses.is_some() { start } else { 0 };
@@ -327,7 +336,12 @@ fn retain<T>(values: &mut Vec<T>, keep: &[bool]) {
 }
 
 /// Runs what `session` has not seen of `ids` and writes the losses over the running array.
-fn feed(session: &mut dyn ScoreSession, ids: &[u32], losses: &mut Vec<f32>, tools: &Tools) -> Result<(), CompressError> {
+fn feed(
+    session: &mut dyn ScoreSession,
+    ids: &[u32],
+    losses: &mut Vec<f32>,
+    tools: &Tools,
+) -> Result<(), CompressError> {
     let seen = session.cached().min(ids.len());
     let fresh = session.extend(&ids[seen..], tools.cancel)?;
     let end = seen + fresh.len();
@@ -381,13 +395,18 @@ impl Kept {
                 _ => ranges.push(start..end),
             }
         }
-        let whole = |r: Range<usize>| self.joined.ceil_char_boundary(r.start)..self.joined.floor_char_boundary(r.end);
+        let whole =
+            |r: Range<usize>| self.joined.ceil_char_boundary(r.start)..self.joined.floor_char_boundary(r.end);
         let whole = ranges.into_iter().map(whole).filter(|range| !range.is_empty());
         whole.map(|range| range.start - own.start..range.end - own.start).collect()
     }
 }
 
-fn describe(prompt: &Prompt, kept: &[(usize, Vec<Range<usize>>)], ranking: &[(usize, f64)]) -> Vec<KeptDocument> {
+fn describe(
+    prompt: &Prompt,
+    kept: &[(usize, Vec<Range<usize>>)],
+    ranking: &[(usize, f64)],
+) -> Vec<KeptDocument> {
     let mut documents: Vec<KeptDocument> = prompt
         .documents
         .iter()
@@ -407,7 +426,8 @@ fn describe(prompt: &Prompt, kept: &[(usize, Vec<Range<usize>>)], ranking: &[(us
         let source = &prompt.documents[*document];
         let title = heading(source).len();
         let in_text = ranges.iter().filter(|range| range.end > title);
-        let in_text: Vec<_> = in_text.map(|range| range.start.saturating_sub(title)..range.end - title).collect();
+        let in_text: Vec<_> =
+            in_text.map(|range| range.start.saturating_sub(title)..range.end - title).collect();
         documents[*document].text = super::assemble::slices(&source.text, &in_text);
         documents[*document].kept = in_text;
     }

@@ -1,1 +1,237 @@
 //! Configuration: file, then environment, then flags; strict about names.
+//!
+//! What is written (`raw`) is read and layered ([`load()`]), then checked once: a [`Config`] that exists is valid.
+
+mod load;
+mod raw;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+pub use load::{Env, Flags, Loaded, Places, ProcessEnv, load};
+use raw::{RawConfig, RawLimits, RawScorer};
+
+/// A valid configuration. As TOML it is a file that loads to the same configuration.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Config {
+    /// Address that the service listens on.
+    pub listen: SocketAddr,
+    /// Whether `listen` may be reachable from other machines.
+    pub allow_remote: bool,
+    /// The model that scores tokens.
+    pub scorer: ScorerConfig,
+    /// What one request, and all of them together, may take.
+    pub limits: Limits,
+}
+
+/// The model that scores tokens.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ScorerConfig {
+    /// Name in the model manifest.
+    pub model: String,
+    /// Arithmetic of the matrix products.
+    pub precision: Precision,
+    /// Threads that compute, 1 to 1,024; by default as many as the machine has cores.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub threads: Option<usize>,
+}
+
+/// Arithmetic of the matrix products.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Precision {
+    /// 32-bit floats: the reference.
+    #[default]
+    F32,
+    /// 8-bit integers: faster, with a small measured difference.
+    Int8,
+}
+
+/// What one request, and all of them together, may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Limits {
+    /// Most bytes of a request's body, 1 to 1 GiB.
+    pub body_bytes: usize,
+    /// Most documents of a request, at least 1.
+    pub documents: usize,
+    /// Most tokens of a prompt before compression, at least 1.
+    pub tokens: usize,
+    /// Milliseconds after which a request is given up, 1 to a day.
+    pub deadline_ms: u64,
+    /// Requests that are worked on at once, 1 to 256.
+    pub concurrency: usize,
+    /// Requests that may wait for their turn, 0 to 100,000; more are turned away.
+    pub queue: usize,
+}
+
+impl Limits {
+    /// [`Limits::deadline_ms`] as a duration.
+    #[must_use]
+    pub fn deadline(&self) -> Duration {
+        Duration::from_millis(self.deadline_ms)
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            body_bytes: 16 << 20,
+            documents: 10_000,
+            tokens: 1_000_000,
+            deadline_ms: 120_000,
+            concurrency: 4,
+            queue: 64,
+        }
+    }
+}
+
+impl Default for ScorerConfig {
+    fn default() -> Self {
+        Self { model: "smollm2-135m-instruct".into(), precision: Precision::default(), threads: None }
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8787)),
+            allow_remote: false,
+            scorer: ScorerConfig::default(),
+            limits: Limits::default(),
+        }
+    }
+}
+
+/// Why there is no valid configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read the configuration file {}: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// The file is not TOML, or has a key or value that whittle does not know.
+    #[error("in the configuration file {}: {source}", path.display())]
+    Parse {
+        /// The file.
+        path: PathBuf,
+        /// Where and why; names the keys that exist.
+        source: Box<toml::de::Error>,
+    },
+    /// An environment variable cannot be understood.
+    #[error("the environment variable {name} is `{value}`: {reason}")]
+    Variable {
+        /// Its name.
+        name: &'static str,
+        /// Its value.
+        value: String,
+        /// Why not.
+        reason: String,
+    },
+    /// A value is out of its range.
+    #[error("`{key}` is {value}, but must be {wanted}")]
+    Invalid {
+        /// The key, such as `limits.queue`.
+        key: &'static str,
+        /// Its value.
+        value: String,
+        /// What it must be.
+        wanted: String,
+    },
+    /// The address is reachable from other machines, and nobody said that it may be.
+    #[error(
+        "`listen` is {0}, which other machines can reach, and whittle does not authenticate callers yet: \
+         listen on 127.0.0.1, or write `allow_remote = true` (WHITTLE_ALLOW_REMOTE=true) if the network \
+         in front of it decides who may call"
+    )]
+    Remote(SocketAddr),
+}
+
+impl TryFrom<RawConfig> for Config {
+    type Error = ConfigError;
+
+    fn try_from(raw: RawConfig) -> Result<Self, ConfigError> {
+        let default = Self::default();
+        let listen = raw.listen.unwrap_or(default.listen);
+        let allow_remote = raw.allow_remote.unwrap_or(default.allow_remote);
+        // `::ffff:127.0.0.1` is loopback too, but only once it is read as the IPv4 address that it is.
+        if !allow_remote && !listen.ip().to_canonical().is_loopback() {
+            return Err(ConfigError::Remote(listen));
+        }
+        Ok(Self { listen, allow_remote, scorer: raw.scorer.try_into()?, limits: raw.limits.try_into()? })
+    }
+}
+
+impl TryFrom<RawScorer> for ScorerConfig {
+    type Error = ConfigError;
+
+    fn try_from(raw: RawScorer) -> Result<Self, ConfigError> {
+        let default = Self::default();
+        let model = raw.model.unwrap_or(default.model);
+        if model.trim().is_empty() {
+            let (value, wanted) = ("empty".into(), "the name of a model, see `whittle models list`".into());
+            return Err(ConfigError::Invalid { key: "scorer.model", value, wanted });
+        }
+        let threads = raw.threads.map(|threads| within("scorer.threads", threads, 1..=1024)).transpose()?;
+        Ok(Self { model, precision: raw.precision.unwrap_or(default.precision), threads })
+    }
+}
+
+impl TryFrom<RawLimits> for Limits {
+    type Error = ConfigError;
+
+    fn try_from(raw: RawLimits) -> Result<Self, ConfigError> {
+        const DAY_MS: u64 = 24 * 60 * 60 * 1000;
+        let default = Self::default();
+        let documents = raw.documents.unwrap_or(default.documents);
+        let deadline_ms = raw.deadline_ms.unwrap_or(default.deadline_ms);
+        let concurrency = raw.concurrency.unwrap_or(default.concurrency);
+        Ok(Self {
+            body_bytes: within(
+                "limits.body_bytes",
+                raw.body_bytes.unwrap_or(default.body_bytes),
+                1..=1 << 30,
+            )?,
+            documents: within("limits.documents", documents, 1..=usize::MAX)?,
+            tokens: within("limits.tokens", raw.tokens.unwrap_or(default.tokens), 1..=usize::MAX)?,
+            deadline_ms: within("limits.deadline_ms", deadline_ms, 1..=DAY_MS)?,
+            // Each has a thread of its own while it is worked on.
+            concurrency: within("limits.concurrency", concurrency, 1..=256)?,
+            queue: within("limits.queue", raw.queue.unwrap_or(default.queue), 0..=100_000)?,
+        })
+    }
+}
+
+fn within<T>(key: &'static str, value: T, range: RangeInclusive<T>) -> Result<T, ConfigError>
+where
+    T: PartialOrd + fmt::Display,
+{
+    if range.contains(&value) {
+        return Ok(value);
+    }
+    let wanted = format!("from {} to {}", range.start(), range.end());
+    Err(ConfigError::Invalid { key, value: value.to_string(), wanted })
+}
+
+impl FromStr for Precision {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "f32" => Ok(Self::F32),
+            "int8" => Ok(Self::Int8),
+            _ => Err("expected `f32` or `int8`".into()),
+        }
+    }
+}

@@ -151,6 +151,8 @@ pub struct ScoreResponse {
     pub ids: Vec<u32>,
     /// The tokens' texts; bytes that are not UTF-8 by themselves show as U+FFFD.
     pub tokens: Vec<String>,
+    /// Byte range of each token in the text.
+    pub ranges: Vec<[usize; 2]>,
     /// Negative log-likelihood of each token in nats; null for a first token without context.
     pub nll: Vec<Option<f32>>,
     /// Mean of `nll`; null when nothing was scored.

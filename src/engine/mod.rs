@@ -1,53 +1,72 @@
 //! Use cases: what a caller can ask for, whatever door it came through.
 
 pub mod api;
+mod compress;
 mod error;
+mod models;
+mod score;
+
+use std::time::Instant;
 
 pub use error::{EngineError, ErrorKind};
+pub use models::Readiness;
 
 use api::{CompressRequest, CompressResponse, ScoreRequest, ScoreResponse};
+use models::Models;
 
+use crate::config::{Config, Limits};
 use crate::model::Cancel;
+use crate::model::store::Progress;
+use crate::text::Protector;
 
 /// Everything that a running whittle consists of. Calls block: run them off the async threads.
 #[derive(Debug)]
-pub struct Engine {}
-
-/// Whether the engine can answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Readiness {
-    /// Models are loaded.
-    Ready,
-    /// Models load on first need.
-    Idle,
-    /// The model could not be had.
-    Failed,
+pub struct Engine {
+    limits: Limits,
+    models: Models,
+    protector: Protector,
 }
 
 impl Engine {
+    /// Assembles the engine. Models load on first need; `progress` is told of downloads.
+    ///
+    /// # Errors
+    /// The model manifest or the cache's place cannot be used.
+    pub fn new(config: &Config, progress: Box<dyn Progress>) -> Result<Self, EngineError> {
+        Ok(Self {
+            limits: config.limits,
+            models: Models::new(&config.scorer, progress)?,
+            protector: Protector::default(),
+        })
+    }
+
     /// Compresses a prompt.
     ///
     /// # Errors
     /// See [`EngineError`].
     pub fn compress(
         &self,
-        _request: CompressRequest,
-        _cancel: &Cancel,
+        request: CompressRequest,
+        cancel: &Cancel,
     ) -> Result<CompressResponse, EngineError> {
-        Err(EngineError::internal("not built yet"))
+        compress::run(self, request, cancel)
     }
 
     /// Scores a text token by token.
     ///
     /// # Errors
     /// See [`EngineError`].
-    pub fn score(&self, _request: ScoreRequest, _cancel: &Cancel) -> Result<ScoreResponse, EngineError> {
-        Err(EngineError::internal("not built yet"))
+    pub fn score(&self, request: ScoreRequest, cancel: &Cancel) -> Result<ScoreResponse, EngineError> {
+        score::run(self, &request, cancel)
     }
 
     /// Can the engine answer?
     #[must_use]
     pub fn readiness(&self) -> Readiness {
-        Readiness::Idle
+        self.models.readiness()
     }
+}
+
+fn milliseconds_since(start: Instant) -> f64 {
+    start.elapsed().as_secs_f64() * 1000.0
 }

@@ -1,1 +1,55 @@
 //! The HTTP service.
+//!
+//! Handlers read a request, call one method of a [`Service`] and render its answer. What blocks - parsing, the
+//! method, rendering - runs off the async threads, a bounded number of requests at once (`job`). Every error, the
+//! router's own included, has the one envelope of `error`. No text of a prompt is ever logged.
+
+mod body;
+mod compress;
+mod error;
+mod job;
+mod middleware;
+mod operations;
+mod router;
+mod server;
+mod state;
+#[cfg(test)]
+mod tests;
+
+pub use server::{Draining, Server};
+
+use crate::engine::api::{CompressRequest, CompressResponse, ScoreRequest, ScoreResponse};
+use crate::engine::{Engine, EngineError, Readiness};
+use crate::model::Cancel;
+
+/// What the routes call: the engine, or a fake in tests. The calls block.
+pub trait Service: Send + Sync + 'static {
+    /// Compresses a prompt.
+    ///
+    /// # Errors
+    /// See [`EngineError`].
+    fn compress(&self, request: CompressRequest, cancel: &Cancel) -> Result<CompressResponse, EngineError>;
+
+    /// Scores a text token by token.
+    ///
+    /// # Errors
+    /// See [`EngineError`].
+    fn score(&self, request: ScoreRequest, cancel: &Cancel) -> Result<ScoreResponse, EngineError>;
+
+    /// Can it answer? Must return at once: it is asked on an async thread.
+    fn readiness(&self) -> Readiness;
+}
+
+impl Service for Engine {
+    fn compress(&self, request: CompressRequest, cancel: &Cancel) -> Result<CompressResponse, EngineError> {
+        Self::compress(self, request, cancel)
+    }
+
+    fn score(&self, request: ScoreRequest, cancel: &Cancel) -> Result<ScoreResponse, EngineError> {
+        Self::score(self, request, cancel)
+    }
+
+    fn readiness(&self) -> Readiness {
+        Self::readiness(self)
+    }
+}

@@ -116,7 +116,13 @@ impl Attention<'_> {
     }
 
     /// Stacks the scaled queries of a group of heads: head by head, row by row.
-    fn gather_queries(&self, own: &[f32], rows: std::ops::Range<usize>, head: usize, s: &mut AttentionScratch) {
+    fn gather_queries(
+        &self,
+        own: &[f32],
+        rows: std::ops::Range<usize>,
+        head: usize,
+        s: &mut AttentionScratch,
+    ) {
         let Heads { width, .. } = self.heads;
         let group = self.heads.group();
         let factor = 1.0 / (width as f32).sqrt();

@@ -134,7 +134,8 @@ impl Int8Matrix {
         let (blocks, outputs) = (self.inputs / BLOCK, self.outputs);
         let rows = out.len() / outputs;
         debug_assert_eq!(x.values.len(), rows * self.inputs);
-        let panels = self.q.chunks_exact(self.inputs * LANES).zip(self.scales.chunks_exact(blocks * 2 * LANES));
+        let panels =
+            self.q.chunks_exact(self.inputs * LANES).zip(self.scales.chunks_exact(blocks * 2 * LANES));
         for (panel, (q, scales)) in panels.enumerate() {
             for first in (0..rows).step_by(TILE_ROWS) {
                 let tile = Tile {
@@ -211,7 +212,9 @@ pub(super) fn int8_row_body(
     let (q_blocks, _) = q.as_chunks::<BLOCK_BYTES>();
     let (x_blocks, _) = x.as_chunks::<BLOCK>();
     let (scales, _) = scales.as_chunks::<{ 2 * LANES }>();
-    for ((((q, x), scales), x_scale), x_sum) in q_blocks.iter().zip(x_blocks).zip(scales).zip(x_scales).zip(x_sums) {
+    for ((((q, x), scales), x_scale), x_sum) in
+        q_blocks.iter().zip(x_blocks).zip(scales).zip(x_scales).zip(x_sums)
+    {
         let mut dots = [0_i32; LANES];
         let (quads, _) = q.as_chunks::<{ 4 * LANES }>();
         let (x_quads, _) = x.as_chunks::<4>();
@@ -233,9 +236,9 @@ pub(super) fn int8_row_body(
 #[cfg(target_arch = "x86_64")]
 mod vnni {
     use std::arch::x86_64::{
-        __m512, __m512i, _mm512_add_ps, _mm512_cvtepi32_ps, _mm512_dpbusd_epi32, _mm512_fmadd_ps, _mm512_loadu_ps,
-        _mm512_loadu_si512, _mm512_mul_ps, _mm512_set1_epi32, _mm512_set1_ps, _mm512_setzero_ps,
-        _mm512_setzero_si512, _mm512_storeu_ps,
+        __m512, __m512i, _mm512_add_ps, _mm512_cvtepi32_ps, _mm512_dpbusd_epi32, _mm512_fmadd_ps,
+        _mm512_loadu_ps, _mm512_loadu_si512, _mm512_mul_ps, _mm512_set1_epi32, _mm512_set1_ps,
+        _mm512_setzero_ps, _mm512_setzero_si512, _mm512_storeu_ps,
     };
 
     use super::{BLOCK, LANES, Tile};
@@ -314,7 +317,8 @@ impl QuantRows {
     pub(crate) fn from_floats(rows: &[f32]) -> Self {
         let mut quantised = Self::default();
         for block in rows.as_chunks::<BLOCK>().0 {
-            let (min, max) = block.iter().fold((f32::MAX, f32::MIN), |(min, max), &v| (min.min(v), max.max(v)));
+            let (min, max) =
+                block.iter().fold((f32::MAX, f32::MIN), |(min, max), &v| (min.min(v), max.max(v)));
             let scale = (max - min) / 255.0;
             let inverse = if scale > 0.0 { 1.0 / scale } else { 0.0 };
             quantised.q.extend(block.iter().map(|v| ((v - min) * inverse).round() as u8));
@@ -412,7 +416,10 @@ mod tests {
                     let (x, w) = (&x[row * inputs..][..inputs], &weights[column * inputs..][..inputs]);
                     let want = 2.0 * x.iter().zip(w).map(|(x, w)| x * w).sum::<f32>();
                     let got = per_isa[0][row * outputs + column];
-                    assert!((got - want).abs() < 0.05 * (1.0 + want.abs()), "{rows} rows: {got} against {want}");
+                    assert!(
+                        (got - want).abs() < 0.05 * (1.0 + want.abs()),
+                        "{rows} rows: {got} against {want}"
+                    );
                 }
             }
             for other in &per_isa[1..] {
@@ -451,11 +458,19 @@ mod tests {
             q.fill(isa, &x);
             let mut out = vec![0.0; m * n];
             let t = std::time::Instant::now();
-            for _ in 0..20 { l.apply(isa, &q, &mut out, false); }
+            for _ in 0..20 {
+                l.apply(isa, &q, &mut out, false);
+            }
             let e = t.elapsed().as_secs_f64();
             let t = std::time::Instant::now();
-            for _ in 0..20 { q.fill(isa, &x); }
-            println!("{m} {k} {n}: {:.0} GOPS single; quantise {:.1}%", 20.0 * 2.0 * (m * k * n) as f64 / e / 1e9, t.elapsed().as_secs_f64() / e * 100.0);
+            for _ in 0..20 {
+                q.fill(isa, &x);
+            }
+            println!(
+                "{m} {k} {n}: {:.0} GOPS single; quantise {:.1}%",
+                20.0 * 2.0 * (m * k * n) as f64 / e / 1e9,
+                t.elapsed().as_secs_f64() / e * 100.0
+            );
         }
     }
 }

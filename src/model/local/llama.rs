@@ -383,7 +383,8 @@ impl Llama {
             head.apply(self.gemm, &scratch.normed, &mut scratch.logits, Keep::Nothing);
             for (i, logits) in scratch.logits.chunks(head.outputs()).enumerate() {
                 self.isa.log_sum_exp_step(logits, &mut states[i]);
-                if let Some(&logit) = (targets[i].1 as usize).checked_sub(first).and_then(|at| logits.get(at)) {
+                if let Some(&logit) = (targets[i].1 as usize).checked_sub(first).and_then(|at| logits.get(at))
+                {
                     target_logits[i] = logit;
                 }
             }

@@ -42,7 +42,10 @@ pub struct LocalScorer {
 
 impl std::fmt::Debug for LocalScorer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("LocalScorer").field("name", &self.name).field("window", &self.window).finish_non_exhaustive()
+        f.debug_struct("LocalScorer")
+            .field("name", &self.name)
+            .field("window", &self.window)
+            .finish_non_exhaustive()
     }
 }
 
@@ -60,7 +63,8 @@ impl LocalScorer {
             .map_err(|e| LoadError::Threads(e.to_string()))?;
         let (llama, tokenizer) = pool.install(|| load(path))?;
         let (llama, pool) = (Arc::new(llama), Arc::new(pool));
-        let worker = Worker::start(llama.clone(), pool.clone()).map_err(|e| LoadError::Threads(e.to_string()))?;
+        let worker =
+            Worker::start(llama.clone(), pool.clone()).map_err(|e| LoadError::Threads(e.to_string()))?;
         let window = options.window.clamp(16, llama.config.context);
         Ok(Self { name: name.to_owned(), tokenizer: Arc::new(tokenizer), llama, pool, worker, window })
     }
@@ -166,7 +170,8 @@ impl ScoreSession for Session<'_> {
             return Err(ScoreError::Model("the sequence is longer than the model's context".into()));
         }
         let past = (self.cache.len() > 0).then_some(&self.cache);
-        let (nll, fresh) = self.scorer.pool.install(|| self.scorer.llama.extend(Sequence { ids, past }, cancel))?;
+        let (nll, fresh) =
+            self.scorer.pool.install(|| self.scorer.llama.extend(Sequence { ids, past }, cancel))?;
         self.cache.append(&fresh);
         Ok(nll)
     }

@@ -51,7 +51,11 @@ impl GgufTokenizer {
             .vocab_and_merges(vocabulary, merges)
             .build()
             .map_err(|e| TokenizerError::Vocabulary(e.to_string()))?;
-        Ok(Self { pattern: pattern(pre)?, model, bytes: tokens.iter().map(|t| stand_ins_to_bytes(t)).collect() })
+        Ok(Self {
+            pattern: pattern(pre)?,
+            model,
+            bytes: tokens.iter().map(|t| stand_ins_to_bytes(t)).collect(),
+        })
     }
 
     /// Tokens of `text` with the bytes that each stands for. Control tokens are never produced: merges
@@ -174,7 +178,12 @@ mod tests {
 
     #[test]
     fn unknown_patterns_and_broken_merges_are_named() {
-        assert!(matches!(GgufTokenizer::new(&[], &[], "qwen2"), Err(TokenizerError::UnsupportedPattern(p)) if p == "qwen2"));
-        assert!(matches!(GgufTokenizer::new(&[], &["ab".into()], "gpt-2"), Err(TokenizerError::Vocabulary(_))));
+        assert!(
+            matches!(GgufTokenizer::new(&[], &[], "qwen2"), Err(TokenizerError::UnsupportedPattern(p)) if p == "qwen2")
+        );
+        assert!(matches!(
+            GgufTokenizer::new(&[], &["ab".into()], "gpt-2"),
+            Err(TokenizerError::Vocabulary(_))
+        ));
     }
 }

@@ -32,7 +32,9 @@ mod tests {
 
     #[test]
     fn every_token_is_scored_once_with_enough_context() {
-        for (len, size, overlap) in [(0, 8, 2), (1, 8, 2), (8, 8, 2), (9, 8, 2), (1000, 128, 64), (129, 128, 127)] {
+        for (len, size, overlap) in
+            [(0, 8, 2), (1, 8, 2), (8, 8, 2), (9, 8, 2), (1000, 128, 64), (129, 128, 127)]
+        {
             let windows = windows(len, size, overlap);
             let mut scored = 0;
             for window in &windows {

@@ -48,7 +48,9 @@ impl Worker {
     /// Starts the thread. It ends when the handle is dropped.
     pub(crate) fn start(llama: Arc<Llama>, pool: Arc<ThreadPool>) -> std::io::Result<Self> {
         let (calls, queue) = channel();
-        std::thread::Builder::new().name("whittle-model".into()).spawn(move || serve(&llama, &pool, &queue))?;
+        std::thread::Builder::new()
+            .name("whittle-model".into())
+            .spawn(move || serve(&llama, &pool, &queue))?;
         Ok(Self { calls })
     }
 
@@ -157,7 +159,10 @@ fn run_batch(llama: &Llama, batch: &[Item], cancel: &Cancel) -> Result<Vec<Vec<f
     let sequences: Vec<Sequence> = batch
         .iter()
         .zip(&ids)
-        .map(|(item, ids)| Sequence { ids, past: item.run.prefix.as_ref().and_then(|prefix| prefix.cache.get()) })
+        .map(|(item, ids)| Sequence {
+            ids,
+            past: item.run.prefix.as_ref().and_then(|prefix| prefix.cache.get()),
+        })
         .collect();
     llama.nll(&sequences, cancel)
 }

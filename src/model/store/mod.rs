@@ -1,1 +1,391 @@
-//! Model files: manifest, cache, download and verification.
+//! Model files: a manifest of what exists, a cache of what was fetched, and proof that they are the same.
+//!
+//! A file enters the cache under its final name only complete, flushed and with the right hash; everything
+//! before that is a temporary file beside it. One lock file a model keeps processes that start together from
+//! fetching twice. A stamp beside each file (`name.ok`) records the size, time and hash of the last
+//! verification, so that a start need not hash a file that has not changed since.
+
+mod fetch;
+mod manifest;
+#[cfg(test)]
+mod tests;
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
+
+pub use fetch::{Silent, Sources};
+pub use manifest::{Manifest, Model, ModelFile, Role, Source};
+use sha2::{Digest, Sha256};
+
+/// Told of long downloads.
+pub trait Progress: Send + Sync {
+    /// A download of `total` bytes begins; 0 where the size is not known.
+    fn begin(&self, what: &str, total: u64);
+    /// So many bytes more are there.
+    fn advance(&self, bytes: u64);
+    /// The download is over, well or not.
+    fn end(&self);
+}
+
+/// Why a model's files could not be had.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The manifest has no such model.
+    #[error("unknown model `{name}`: known are {known}; WHITTLE_MODELS names a file with more")]
+    UnknownModel {
+        /// As asked for.
+        name: String,
+        /// The names that exist.
+        known: String,
+    },
+    /// A manifest is invalid.
+    #[error("{file}: {reason}")]
+    Manifest {
+        /// The manifest.
+        file: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A file or folder cannot be used.
+    #[error("cannot {action} {}: {source}{}", path.display(), remedy(source))]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// Why it failed.
+        source: io::Error,
+    },
+    /// What a source sent is not the file that the manifest describes.
+    #[error(
+        "{file}: {what}; it was not kept, run the command again or import the right file with `whittle models import`"
+    )]
+    WrongContent {
+        /// Name of the file.
+        file: String,
+        /// How it differs.
+        what: String,
+    },
+    /// One source failed.
+    #[error("{0}")]
+    Source(String),
+    /// No source could give the file.
+    #[error(
+        "cannot fetch model `{model}`:{}\nremedy: check the network or the package client's settings, or import the file by hand: whittle models import PATH",
+        listed(failures)
+    )]
+    AllSourcesFailed {
+        /// The model.
+        model: String,
+        /// One line a source.
+        failures: Vec<String>,
+    },
+    /// Fetching is switched off.
+    #[error(
+        "model `{model}` is not in the cache and WHITTLE_OFFLINE is set; unset it, or import the file: whittle models import PATH"
+    )]
+    Offline {
+        /// The model.
+        model: String,
+    },
+    /// The platform names no cache folder.
+    #[error("no folder for the model cache: set WHITTLE_CACHE")]
+    NoCacheFolder,
+}
+
+impl StoreError {
+    fn io(action: &'static str, path: &Path, source: io::Error) -> Self {
+        Self::Io { action, path: path.to_owned(), source }
+    }
+}
+
+fn remedy(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            "; free some space or set WHITTLE_CACHE to a folder on a larger disk"
+        }
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+            "; set WHITTLE_CACHE to a folder that you may write"
+        }
+        _ => "",
+    }
+}
+
+fn listed(failures: &[String]) -> String {
+    failures.iter().map(|failure| format!("\n  - {failure}")).collect()
+}
+
+/// Verified files of a model.
+#[derive(Debug, Clone)]
+pub struct ModelFiles {
+    paths: Vec<PathBuf>,
+}
+
+impl ModelFiles {
+    /// The one file with this extension.
+    #[must_use]
+    pub fn single(&self, extension: &str) -> Option<&Path> {
+        let mut found = self.paths.iter().filter(|path| path.extension().is_some_and(|e| e == extension));
+        found.next().filter(|_| found.next().is_none()).map(PathBuf::as_path)
+    }
+
+    /// The file called `name`.
+    #[must_use]
+    pub fn named(&self, name: &str) -> Option<&Path> {
+        self.paths.iter().find(|path| path.file_name().is_some_and(|file| file == name)).map(PathBuf::as_path)
+    }
+}
+
+/// State of a model's files in the cache.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// All files are there with the right hash.
+    Verified,
+    /// A file is not there.
+    Missing,
+    /// A file is there but is not the one that the manifest describes.
+    Corrupt,
+}
+
+/// The cache of model files.
+#[derive(Debug)]
+pub struct ModelStore {
+    folder: PathBuf,
+    manifest: Manifest,
+    sources: Sources,
+}
+
+impl ModelStore {
+    /// The store that the environment describes: `WHITTLE_CACHE` (else the platform's cache folder),
+    /// `WHITTLE_MODELS`, `WHITTLE_OFFLINE`, `WHITTLE_HUB`.
+    ///
+    /// # Errors
+    /// The manifest is invalid, or there is no folder for a cache.
+    pub fn from_environment() -> Result<Self, StoreError> {
+        let set = |key: &str| std::env::var_os(key).filter(|value| !value.is_empty());
+        let cache = set("WHITTLE_CACHE").map(PathBuf::from);
+        let cache = cache.or_else(|| dirs::cache_dir().map(|folder| folder.join("whittle")));
+        let manifest = Manifest::load(set("WHITTLE_MODELS").map(PathBuf::from).as_deref())?;
+        Ok(Self::new(cache.ok_or(StoreError::NoCacheFolder)?, manifest, Sources::from_environment()))
+    }
+
+    /// A store in the folder `cache`, which is made on first need.
+    #[must_use]
+    pub fn new(cache: PathBuf, manifest: Manifest, sources: Sources) -> Self {
+        Self { folder: cache.join("models"), manifest, sources }
+    }
+
+    /// The models that can be asked for.
+    #[must_use]
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// Verified files of the model called `name`, fetched if they are not there.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub fn ensure(&self, name: &str, progress: &dyn Progress) -> Result<ModelFiles, StoreError> {
+        let model = self.manifest.model(name)?;
+        if self.state(model)? == State::Verified {
+            return Ok(self.files(model));
+        }
+        let folder = self.model_folder(model);
+        fs::create_dir_all(&folder).map_err(|e| StoreError::io("create", &folder, e))?;
+        let _lock = lock(&folder)?;
+        // Another process may have fetched it while this one waited for the lock.
+        let missing: Vec<&ModelFile> = self.select(model, |state| state != State::Verified)?;
+        if !missing.is_empty() {
+            remove_leftovers(&folder)?;
+            self.set_corrupt_aside(model)?;
+            self.sources.fetch(model, &missing, &folder, progress)?;
+        }
+        for file in missing {
+            if check(&folder.join(&file.name), file)? != State::Verified {
+                let what = "the file changed after it was fetched".to_owned();
+                return Err(StoreError::WrongContent { file: file.name.clone(), what });
+            }
+        }
+        Ok(self.files(model))
+    }
+
+    /// Copies a file into the cache under the model whose file it is, by its hash; gives the model's name.
+    ///
+    /// # Errors
+    /// No model has a file with this hash, or the file cannot be copied.
+    pub fn import(&self, path: &Path) -> Result<String, StoreError> {
+        let hash = hash(path)?;
+        let files =
+            self.manifest.models.iter().flat_map(|model| model.files.iter().map(move |file| (model, file)));
+        let Some((model, file)) = files.into_iter().find(|(_, file)| file.sha256 == hash) else {
+            let what = format!(
+                "its sha256 {hash} is not in the manifest; add the model to a manifest of your own and name it in WHITTLE_MODELS"
+            );
+            return Err(StoreError::WrongContent { file: path.display().to_string(), what });
+        };
+        let folder = self.model_folder(model);
+        fs::create_dir_all(&folder).map_err(|e| StoreError::io("create", &folder, e))?;
+        let _lock = lock(&folder)?;
+        let mut source = File::open(path).map_err(|e| StoreError::io("read", path, e))?;
+        fetch::install(&mut source, file, &folder, &fetch::Silent)?;
+        Ok(model.name.clone())
+    }
+
+    /// Whether the files of `model` are there and right. Hashes files that changed since the last time.
+    ///
+    /// # Errors
+    /// A file is there but cannot be read.
+    pub fn state(&self, model: &Model) -> Result<State, StoreError> {
+        let folder = self.model_folder(model);
+        let mut states = model.files.iter().map(|file| check(&folder.join(&file.name), file));
+        states.try_fold(State::Verified, |all, state| {
+            Ok(match (all, state?) {
+                (State::Corrupt, _) | (_, State::Corrupt) => State::Corrupt,
+                (State::Missing, _) | (_, State::Missing) => State::Missing,
+                _ => State::Verified,
+            })
+        })
+    }
+
+    /// Forgets what is known of the files of `model`, so that the next look hashes them.
+    ///
+    /// # Errors
+    /// A stamp cannot be removed.
+    pub fn forget(&self, model: &Model) -> Result<(), StoreError> {
+        for file in &model.files {
+            remove_if_there(&stamp_path(&self.model_folder(model).join(&file.name)))?;
+        }
+        Ok(())
+    }
+
+    fn select<'m>(
+        &self,
+        model: &'m Model,
+        wanted: impl Fn(State) -> bool,
+    ) -> Result<Vec<&'m ModelFile>, StoreError> {
+        let folder = self.model_folder(model);
+        let mut selected = Vec::new();
+        for file in &model.files {
+            if wanted(check(&folder.join(&file.name), file)?) {
+                selected.push(file);
+            }
+        }
+        Ok(selected)
+    }
+
+    /// Renames corrupt files to `name.corrupt`, where a person can look at them.
+    fn set_corrupt_aside(&self, model: &Model) -> Result<(), StoreError> {
+        for file in self.select(model, |state| state == State::Corrupt)? {
+            let path = self.model_folder(model).join(&file.name);
+            let aside = with_suffix(&path, ".corrupt");
+            tracing::warn!(
+                "{} does not have the manifest's hash; moved to {}",
+                path.display(),
+                aside.display()
+            );
+            fs::rename(&path, &aside).map_err(|e| StoreError::io("rename", &path, e))?;
+            remove_if_there(&stamp_path(&path))?;
+        }
+        Ok(())
+    }
+
+    fn files(&self, model: &Model) -> ModelFiles {
+        let folder = self.model_folder(model);
+        ModelFiles { paths: model.files.iter().map(|file| folder.join(&file.name)).collect() }
+    }
+
+    fn model_folder(&self, model: &Model) -> PathBuf {
+        self.folder.join(&model.name)
+    }
+}
+
+/// Waits until no other process changes the model's folder. The lock ends with the value.
+fn lock(folder: &Path) -> Result<File, StoreError> {
+    let path = folder.join(".lock");
+    let file = File::create(&path).map_err(|e| StoreError::io("create", &path, e))?;
+    file.lock().map_err(|e| StoreError::io("lock", &path, e))?;
+    Ok(file)
+}
+
+/// Removes temporary files of processes that ended early. Called under the lock.
+fn remove_leftovers(folder: &Path) -> Result<(), StoreError> {
+    let entries = fs::read_dir(folder).map_err(|e| StoreError::io("list", folder, e))?;
+    for entry in entries.filter_map(Result::ok) {
+        if entry.file_name().to_string_lossy().ends_with(fetch::TEMPORARY) {
+            remove_if_there(&entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+fn remove_if_there(path: &Path) -> Result<(), StoreError> {
+    match fs::remove_file(path) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(StoreError::io("remove", path, e)),
+        _ => Ok(()),
+    }
+}
+
+fn check(path: &Path, file: &ModelFile) -> Result<State, StoreError> {
+    let metadata = match fs::metadata(path) {
+        Ok(metadata) => metadata,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(State::Missing),
+        Err(e) => return Err(StoreError::io("read", path, e)),
+    };
+    if metadata.len() != file.size {
+        return Ok(State::Corrupt);
+    }
+    let modified = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+    let stamp = format!("{} {} {}", file.sha256, file.size, modified.map_or(0, |time| time.as_nanos()));
+    let stamped = stamp_path(path);
+    if fs::read_to_string(&stamped).is_ok_and(|known| known == stamp) {
+        return Ok(State::Verified);
+    }
+    if hash(path)? != file.sha256 {
+        return Ok(State::Corrupt);
+    }
+    // Without its stamp a file is hashed again next time; no more is lost.
+    fs::write(&stamped, stamp).ok();
+    Ok(State::Verified)
+}
+
+fn stamp_path(path: &Path) -> PathBuf {
+    with_suffix(path, ".ok")
+}
+
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
+}
+
+fn hash(path: &Path) -> Result<String, StoreError> {
+    let failed = |e| StoreError::io("read", path, e);
+    let mut hasher = Sha256::new();
+    let mut file = File::open(path).map_err(failed)?;
+    io::copy(&mut file, &mut HashWriter(&mut hasher)).map_err(failed)?;
+    Ok(hex(&hasher.finalize()))
+}
+
+struct HashWriter<'a>(&'a mut Sha256);
+
+impl io::Write for HashWriter<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write;
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
+        // Writing to a string cannot fail.
+        write!(text, "{byte:02x}").ok();
+        text
+    })
+}

@@ -1,0 +1,146 @@
+//! `whittle compress`.
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use anstyle::{AnsiColor, Style};
+use anyhow::Context;
+use clap::{Args, ValueEnum};
+
+use super::{engine, input, progress};
+use crate::compress::{Method, Mode};
+use crate::engine::api::{CompressRequest, CompressResponse, DocumentInput};
+use crate::model::Cancel;
+
+/// Compress a context to a token budget
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  whittle compress report.txt --rate 0.5 > smaller.txt
+  whittle compress report.txt --question 'Who signed the contract?' --target-tokens 600
+  whittle compress --documents passages.jsonl --question 'When was it built?' --rate 0.25 --format json
+  cat log.txt | whittle compress - --rate 0.3 --format diff
+
+The budget holds for the whole prompt: instruction, documents and question, joined by blank lines.
+The prompt goes to standard output, a summary to standard error.")]
+pub(super) struct CompressArgs {
+    /// Text to compress; `-` or nothing reads standard input
+    file: Option<PathBuf>,
+    /// Documents to compress instead: JSONL with `id`, `title`, `text`
+    #[arg(long, value_name = "FILE.jsonl", conflicts_with = "file")]
+    documents: Option<PathBuf>,
+    /// Kept whole, before the text
+    #[arg(long, value_name = "TEXT")]
+    instruction: Option<String>,
+    /// Kept whole, after the text
+    #[arg(long, value_name = "TEXT")]
+    question: Option<String>,
+    /// Share of the tokens to keep, above 0 and at most 1: 0.25 is 4x
+    #[arg(
+        long,
+        conflicts_with = "target_tokens",
+        required_unless_present = "target_tokens",
+        allow_negative_numbers = true
+    )]
+    rate: Option<f64>,
+    /// Most tokens of the result
+    #[arg(long, value_name = "N")]
+    target_tokens: Option<usize>,
+    /// How to compress
+    #[arg(long, value_enum, default_value_t)]
+    method: Method,
+    /// `reference` reproduces llmlingua 0.2.2, defects included
+    #[arg(long, value_enum, default_value_t)]
+    mode: Mode,
+    /// Tokenizer to count with: `o200k_base`, `cl100k_base`, `scorer`, or the path of a tokenizer.json
+    #[arg(long, value_name = "NAME", default_value = "o200k_base")]
+    tokenizer: String,
+    /// What to print
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+#[derive(Debug, Clone, Copy, Default, ValueEnum)]
+enum Format {
+    /// The prompt
+    #[default]
+    Text,
+    /// The answer of POST /v1/compress
+    Json,
+    /// The original with what was dropped struck out in red
+    Diff,
+}
+
+pub(super) fn run(args: CompressArgs) -> anyhow::Result<()> {
+    let documents = match &args.documents {
+        Some(path) => input::documents(path)?,
+        None => {
+            let text = input::text(args.file.as_deref())?;
+            vec![DocumentInput { id: None, title: None, text, metadata: None }]
+        }
+    };
+    let request = CompressRequest {
+        documents: Some(documents.clone()),
+        instruction: args.instruction,
+        question: args.question,
+        rate: args.rate,
+        target_tokens: args.target_tokens,
+        method: Some(args.method),
+        mode: Some(args.mode),
+        tokenizer: Some(args.tokenizer),
+        ..CompressRequest::default()
+    };
+    let engine = engine()?;
+    let response = progress::while_working("compressing", || engine.compress(request, &Cancel::never()))?;
+    let mut out = anstream::AutoStream::auto(std::io::stdout().lock());
+    match args.format {
+        Format::Text => writeln!(out, "{}", response.prompt)?,
+        Format::Json => writeln!(out, "{}", serde_json::to_string_pretty(&response)?)?,
+        Format::Diff => write_diff(&mut out, &documents, &response)?,
+    }
+    out.flush().context("cannot write to standard output")?;
+    summarise(&response);
+    Ok(())
+}
+
+/// Each document with kept text plain and dropped text struck out.
+fn write_diff(
+    out: &mut impl Write,
+    documents: &[DocumentInput],
+    response: &CompressResponse,
+) -> std::io::Result<()> {
+    let dropped = Style::new().fg_color(Some(AnsiColor::Red.into())).strikethrough();
+    let heading = Style::new().bold();
+    for (source, result) in documents.iter().zip(&response.documents) {
+        if documents.len() > 1 {
+            let title = source.title.as_deref().unwrap_or_default();
+            writeln!(out, "{heading}[{}] {title}{heading:#}", result.id)?;
+        }
+        let mut at = 0;
+        for &[start, end] in result.kept.iter().flatten() {
+            write!(out, "{dropped}{}{dropped:#}{}", &source.text[at..start], &source.text[start..end])?;
+            at = end;
+        }
+        writeln!(out, "{dropped}{}{dropped:#}", &source.text[at..])?;
+    }
+    Ok(())
+}
+
+#[expect(clippy::print_stderr, reason = "the summary of a command goes to stderr")]
+fn summarise(response: &CompressResponse) {
+    let usage = &response.usage;
+    let scoring = response.timing_ms.stages.get("score").copied().unwrap_or_default();
+    let speed = if scoring > 0.0 { usage.original_tokens as f64 / scoring * 1000.0 } else { 0.0 };
+    anstream::eprintln!(
+        "{} -> {} tokens ({}), rate {:.3} (asked for at most {}), {:.2} s, scoring {speed:.0} tokens/s",
+        usage.original_tokens,
+        usage.compressed_tokens,
+        usage.tokenizer,
+        usage.rate,
+        usage.requested_tokens,
+        response.timing_ms.total / 1000.0,
+    );
+    for warning in &response.warnings {
+        anstream::eprintln!("warning: {} ({})", warning.message, warning.code);
+    }
+}

@@ -1,0 +1,65 @@
+//! `whittle config`: what holds, and whether it is valid.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use anyhow::Context;
+
+use crate::config::{self, Flags, Loaded, Places, ProcessEnv};
+
+const EXAMPLES: &str = "\
+Examples:
+  whittle config check
+  whittle config check --config whittle.toml
+  whittle config show > whittle.toml
+  WHITTLE_LIMITS_QUEUE=8 whittle config show
+
+Later ones win: defaults, file, WHITTLE_* environment variables. `limits.queue` in the file is
+WHITTLE_LIMITS_QUEUE in the environment.";
+
+/// Checks or shows the configuration.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct ConfigArgs {
+    #[command(subcommand)]
+    command: ConfigCommand,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum ConfigCommand {
+    /// Says whether the configuration is valid, and what is wrong with it
+    Check(FileArgs),
+    /// Prints what holds, defaults included, as a configuration file
+    Show(FileArgs),
+}
+
+#[derive(Debug, clap::Args)]
+struct FileArgs {
+    /// Configuration file [default: whittle.toml here, else whittle/config.toml in the
+    /// platform's configuration folder, if there is one]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+/// Checks or shows the configuration.
+pub(crate) fn run(args: ConfigArgs) -> anyhow::Result<()> {
+    let text = match args.command {
+        ConfigCommand::Check(file) => checked(&load(file)?),
+        ConfigCommand::Show(file) => {
+            toml::to_string_pretty(&load(file)?.config).context("cannot write the configuration as TOML")?
+        }
+    };
+    io::stdout().write_all(text.as_bytes()).context("cannot write to stdout")
+}
+
+fn load(args: FileArgs) -> anyhow::Result<Loaded> {
+    let flags = Flags { file: args.config, listen: None };
+    Ok(config::load(&flags, &ProcessEnv, &Places::usual())?)
+}
+
+fn checked(loaded: &Loaded) -> String {
+    match &loaded.file {
+        Some(file) => format!("the configuration is valid: {}\n", file.display()),
+        None => "the configuration is valid: there is no file, so the defaults hold\n".into(),
+    }
+}

@@ -1,0 +1,46 @@
+//! Reading what a command works on.
+
+use std::io::Read;
+use std::path::Path;
+
+use anyhow::Context;
+
+use crate::engine::EngineError;
+use crate::engine::api::DocumentInput;
+
+/// Text of a file, or of standard input where `path` is `-` or missing.
+pub(super) fn text(path: Option<&Path>) -> anyhow::Result<String> {
+    let (name, bytes) = match path.filter(|path| *path != Path::new("-")) {
+        Some(path) => {
+            let name = path.display().to_string();
+            let bytes = std::fs::read(path).with_context(|| format!("cannot read {name}"))?;
+            (name, bytes)
+        }
+        None => {
+            let mut bytes = Vec::new();
+            std::io::stdin().read_to_end(&mut bytes).context("cannot read standard input")?;
+            ("standard input".to_owned(), bytes)
+        }
+    };
+    String::from_utf8(bytes).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        let message = format!(
+            "{name} is not UTF-8: invalid byte at offset {at}; convert it first, for example with iconv"
+        );
+        EngineError::invalid("invalid_utf8", "context", message).into()
+    })
+}
+
+/// Documents of a JSONL file: one object a line with `id`, `title`, `text`. Empty lines are passed over.
+pub(super) fn documents(path: &Path) -> anyhow::Result<Vec<DocumentInput>> {
+    let text = text(Some(path))?;
+    let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
+    lines
+        .map(|(i, line)| {
+            serde_json::from_str(line).map_err(|error| {
+                let message = format!("{} line {}: {error}", path.display(), i + 1);
+                EngineError::invalid("invalid_document", "documents", message).into()
+            })
+        })
+        .collect()
+}

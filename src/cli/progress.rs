@@ -1,0 +1,68 @@
+//! Progress on standard error, where that is a terminal.
+
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::model::store::Progress;
+
+/// Work that ends sooner shows nothing.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Runs `work`; when it takes long, a line on the terminal says what goes on and for how long.
+pub(super) fn while_working<R: Send>(what: &'static str, work: impl FnOnce() -> R + Send) -> R {
+    let start = Instant::now();
+    std::thread::scope(|scope| {
+        let worker = scope.spawn(work);
+        let mut bar: Option<ProgressBar> = None;
+        while !worker.is_finished() {
+            // Short waits keep quick work quick.
+            std::thread::sleep(Duration::from_millis(if start.elapsed() < PATIENCE { 2 } else { 100 }));
+            if start.elapsed() > PATIENCE && bar.is_none() {
+                let spinner = ProgressBar::new_spinner().with_message(what).with_elapsed(start.elapsed());
+                let style = ProgressStyle::with_template("{spinner} {msg} … {elapsed}");
+                bar = Some(spinner.with_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner())));
+            }
+            if let Some(bar) = &bar {
+                bar.tick();
+            }
+        }
+        if let Some(bar) = bar {
+            bar.finish_and_clear();
+        }
+        worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
+}
+
+/// Shows downloads; nothing where standard error is no terminal.
+#[derive(Debug, Default)]
+pub(super) struct DownloadBar(Mutex<Option<ProgressBar>>);
+
+impl DownloadBar {
+    fn with(&self, work: impl FnOnce(&mut Option<ProgressBar>)) {
+        work(&mut self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
+    }
+}
+
+impl Progress for DownloadBar {
+    fn begin(&self, what: &str, total: u64) {
+        let (bar, template) = if total == 0 {
+            (ProgressBar::new_spinner(), "{spinner} fetching {msg} … {elapsed}")
+        } else {
+            (ProgressBar::new(total), "fetching {msg} {wide_bar} {bytes}/{total_bytes}, {eta} left")
+        };
+        let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+        let bar = bar.with_style(style).with_message(what.to_owned());
+        bar.enable_steady_tick(Duration::from_millis(100));
+        self.with(|shown| *shown = Some(bar));
+    }
+
+    fn advance(&self, bytes: u64) {
+        self.with(|shown| shown.iter().for_each(|bar| bar.inc(bytes)));
+    }
+
+    fn end(&self) {
+        self.with(|shown| shown.take().iter().for_each(ProgressBar::finish_and_clear));
+    }
+}

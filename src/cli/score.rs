@@ -1,0 +1,80 @@
+//! `whittle score`.
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use anstyle::{Ansi256Color, Style};
+use anyhow::Context;
+use clap::{Args, ValueEnum};
+
+use super::{engine, input, progress};
+use crate::engine::api::{ScoreRequest, ScoreResponse};
+use crate::model::Cancel;
+
+/// Show how surprising each token of a text is
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  whittle score report.txt
+  echo 'The capital of France is Paris.' | whittle score --format json
+  whittle score answer.txt --prefix 'Question: who wrote it? Answer:'")]
+pub(super) struct ScoreArgs {
+    /// Text to score; `-` or nothing reads standard input
+    file: Option<PathBuf>,
+    /// Text that comes before and is not scored itself
+    #[arg(long, value_name = "TEXT")]
+    prefix: Option<String>,
+    /// What to print
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+#[derive(Debug, Clone, Copy, Default, ValueEnum)]
+enum Format {
+    /// The text as a heat map: the redder, the more surprising
+    #[default]
+    Text,
+    /// The answer of POST /v1/score
+    Json,
+}
+
+pub(super) fn run(args: ScoreArgs) -> anyhow::Result<()> {
+    let text = input::text(args.file.as_deref())?;
+    let request = ScoreRequest { text: text.clone(), prefix: args.prefix };
+    let engine = engine()?;
+    let response = progress::while_working("scoring", || engine.score(request, &Cancel::never()))?;
+    let mut out = anstream::AutoStream::auto(std::io::stdout().lock());
+    match args.format {
+        Format::Text => write_heat_map(&mut out, &text, &response)?,
+        Format::Json => writeln!(out, "{}", serde_json::to_string_pretty(&response)?)?,
+    }
+    out.flush().context("cannot write to standard output")
+}
+
+/// Background colours from no surprise to much, of the 256-colour palette.
+const HEAT: [u8; 6] = [0, 22, 58, 94, 130, 160];
+/// Nats from one colour to the next.
+const STEP: f32 = 2.0;
+
+/// Each token on a background by its NLL, then a line of totals. Tokens that end inside a character are
+/// joined with those that complete it.
+fn write_heat_map(out: &mut impl Write, text: &str, response: &ScoreResponse) -> std::io::Result<()> {
+    let mut at = 0;
+    let mut surprise = 0.0_f32;
+    for (&[_, end], nll) in response.ranges.iter().zip(&response.nll) {
+        surprise = surprise.max(nll.unwrap_or(0.0));
+        if text.is_char_boundary(end) {
+            let level = ((surprise / STEP) as usize).min(HEAT.len() - 1);
+            let style = match level {
+                0 => Style::new(),
+                _ => Style::new().bg_color(Some(Ansi256Color(HEAT[level]).into())),
+            };
+            write!(out, "{style}{}{style:#}", &text[at..end])?;
+            (at, surprise) = (end, 0.0);
+        }
+    }
+    let mean = response.mean_nll.map_or("no score: one token without context".to_owned(), |mean| {
+        format!("mean {mean:.3} nats, perplexity {:.1}", mean.exp())
+    });
+    writeln!(out, "\n\n{} tokens, {mean}, {:.0} tokens/s", response.ids.len(), response.tokens_per_second)
+}

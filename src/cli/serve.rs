@@ -1,0 +1,127 @@
+//! `whittle serve`: the HTTP service until a signal ends it.
+
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use tokio::net::TcpListener;
+use tokio::time::sleep;
+
+use crate::config::{self, Config, Flags, Places, ProcessEnv};
+use crate::engine::Engine;
+use crate::http::{Draining, Server};
+use crate::telemetry;
+
+/// Time that requests have to finish after a signal.
+const GRACE: Duration = Duration::from_secs(30);
+/// Time that work has to notice, after that, that nobody waits for it.
+const STOP_TIME: Duration = Duration::from_secs(1);
+
+const EXAMPLES: &str = "\
+Examples:
+  whittle serve
+  whittle serve --listen 127.0.0.1:9000
+  whittle serve --config whittle.toml
+  WHITTLE_LIMITS_CONCURRENCY=2 WHITTLE_LOG=debug whittle serve
+
+Then:
+  curl -H 'Content-Type: application/json' -d '{\"context\": \"...\", \"rate\": 0.5}' \\
+    http://127.0.0.1:8787/v1/compress
+
+SIGTERM or Ctrl-C stops accepting requests, finishes those that are running (30 s at most) and
+exits with 0; a second one exits at once.";
+
+/// Runs the HTTP service.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct ServeArgs {
+    /// IP address and port to listen on; port 0 takes a free one [default: 127.0.0.1:8787]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    listen: Option<SocketAddr>,
+    /// Configuration file [default: whittle.toml here, else whittle/config.toml in the
+    /// platform's configuration folder, if there is one]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+/// Runs the service until a signal ends it.
+pub(crate) fn run(args: ServeArgs) -> anyhow::Result<()> {
+    let flags = Flags { file: args.config, listen: args.listen };
+    let config = config::load(&flags, &ProcessEnv, &Places::usual())?.config;
+    telemetry::init()?;
+    let engine = Engine::new(&config, Box::new(super::progress::DownloadBar::default()))?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .thread_name("whittle-http")
+        .build()
+        .context("cannot start the threads of the HTTP service")?;
+    let outcome = runtime.block_on(serve(&config, engine));
+    // Ends connections that are still open, which cancels their work, but waits for no thread that does not heed it.
+    runtime.shutdown_timeout(STOP_TIME);
+    outcome
+}
+
+async fn serve(config: &Config, engine: Engine) -> anyhow::Result<()> {
+    let listener = TcpListener::bind(config.listen)
+        .await
+        .with_context(|| format!("cannot listen on {} (`--listen` names another)", config.listen))?;
+    let address = listener.local_addr().context("cannot tell which port was taken")?;
+    // Before the line that others wait for: from then on a signal ends the service in order.
+    let mut signals = Signals::new().context("cannot handle signals")?;
+    // A closed stderr is no reason not to serve.
+    writeln!(io::stderr(), "whittle listening on http://{address}").ok();
+
+    let server = Server::new(Arc::new(engine), config.limits);
+    let draining = server.run(listener, signals.next()).await;
+    tracing::info!("stopping: no new connections, finishing what is running");
+    drain(draining, signals).await;
+    Ok(())
+}
+
+async fn drain(draining: Draining, mut signals: Signals) {
+    tokio::select! {
+        () = draining.finished() => tracing::info!("stopped"),
+        () = sleep(GRACE) => tracing::warn!("stopped: some requests did not finish in time"),
+        () = signals.next() => tracing::warn!("stopped at once by a second signal"),
+    }
+}
+
+/// The signals that end the service.
+#[cfg(unix)]
+struct Signals {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+}
+
+#[cfg(unix)]
+impl Signals {
+    fn new() -> io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+/// The signals that end the service.
+#[cfg(windows)]
+struct Signals(tokio::signal::windows::CtrlC);
+
+#[cfg(windows)]
+impl Signals {
+    fn new() -> io::Result<Self> {
+        tokio::signal::windows::ctrl_c().map(Self)
+    }
+
+    async fn next(&mut self) {
+        self.0.recv().await;
+    }
+}

@@ -1,0 +1,140 @@
+//! Finds the layers and puts them over each other: file, then environment, then flags.
+
+use std::fmt::Display;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::{fs, io};
+
+use super::raw::{RawConfig, RawLimits, RawScorer};
+use super::{Config, ConfigError};
+
+/// Where environment variables come from, so that tests need not touch the process's own.
+pub trait Env {
+    /// The value of `key`, if it is set.
+    fn get(&self, key: &str) -> Option<String>;
+}
+
+/// The environment of this process.
+#[derive(Debug, Clone, Copy)]
+pub struct ProcessEnv;
+
+impl Env for ProcessEnv {
+    fn get(&self, key: &str) -> Option<String> {
+        // What is not Unicode shows as U+FFFD and then fails with the variable's name where it is parsed.
+        std::env::var_os(key).map(|value| value.to_string_lossy().into_owned())
+    }
+}
+
+/// What the command line says about the configuration.
+#[derive(Debug, Clone, Default)]
+pub struct Flags {
+    /// The file to read. It must exist; without it the usual places are looked at.
+    pub file: Option<PathBuf>,
+    /// Address to listen on.
+    pub listen: Option<SocketAddr>,
+}
+
+/// Folders that a configuration file is looked for in.
+#[derive(Debug, Clone, Default)]
+pub struct Places {
+    /// Where `whittle.toml` is looked for.
+    pub working: PathBuf,
+    /// The platform's folder for configuration, where `whittle/config.toml` is looked for next.
+    pub platform: Option<PathBuf>,
+}
+
+impl Places {
+    /// Those of this process and its user.
+    #[must_use]
+    pub fn usual() -> Self {
+        Self { working: PathBuf::new(), platform: dirs::config_dir() }
+    }
+}
+
+/// A valid configuration and the file that it came from.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    /// What holds.
+    pub config: Config,
+    /// The file that was read; none where only defaults, environment and flags speak.
+    pub file: Option<PathBuf>,
+}
+
+/// Loads the configuration: the file, then the `WHITTLE_*` variables, then the flags, later ones winning.
+///
+/// # Errors
+/// See [`ConfigError`]: a file that cannot be read, a misspelt key, a value that is out of its range.
+pub fn load(flags: &Flags, env: &dyn Env, places: &Places) -> Result<Loaded, ConfigError> {
+    let (file, from_file) = match &flags.file {
+        Some(path) => (Some(path.clone()), parse(path, &read(path)?)?),
+        None => from_places(places)?,
+    };
+    let from_flags = RawConfig { listen: flags.listen, ..RawConfig::default() };
+    let config = Config::try_from(from_flags.over(from_env(env)?).over(from_file))?;
+    Ok(Loaded { config, file })
+}
+
+/// The first file that exists.
+fn from_places(places: &Places) -> Result<(Option<PathBuf>, RawConfig), ConfigError> {
+    let platform = places.platform.as_ref().map(|folder| folder.join("whittle").join("config.toml"));
+    for path in [Some(places.working.join("whittle.toml")), platform].into_iter().flatten() {
+        match read(&path) {
+            Ok(text) => {
+                let raw = parse(&path, &text)?;
+                return Ok((Some(path), raw));
+            }
+            Err(ConfigError::Read { source, .. }) if is_absent(&source) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok((None, RawConfig::default()))
+}
+
+/// A home folder of `/dev/null`, as some services have, answers that it is no folder.
+fn is_absent(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+}
+
+fn read(path: &Path) -> Result<String, ConfigError> {
+    fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })
+}
+
+fn parse(path: &Path, text: &str) -> Result<RawConfig, ConfigError> {
+    toml::from_str(text)
+        .map_err(|source| ConfigError::Parse { path: path.to_owned(), source: Box::new(source) })
+}
+
+fn from_env(env: &dyn Env) -> Result<RawConfig, ConfigError> {
+    Ok(RawConfig {
+        listen: variable(env, "WHITTLE_LISTEN")?,
+        allow_remote: variable(env, "WHITTLE_ALLOW_REMOTE")?,
+        scorer: RawScorer {
+            model: variable(env, "WHITTLE_SCORER_MODEL")?,
+            precision: variable(env, "WHITTLE_SCORER_PRECISION")?,
+            threads: variable(env, "WHITTLE_SCORER_THREADS")?,
+        },
+        limits: RawLimits {
+            body_bytes: variable(env, "WHITTLE_LIMITS_BODY_BYTES")?,
+            documents: variable(env, "WHITTLE_LIMITS_DOCUMENTS")?,
+            tokens: variable(env, "WHITTLE_LIMITS_TOKENS")?,
+            deadline_ms: variable(env, "WHITTLE_LIMITS_DEADLINE_MS")?,
+            concurrency: variable(env, "WHITTLE_LIMITS_CONCURRENCY")?,
+            queue: variable(env, "WHITTLE_LIMITS_QUEUE")?,
+        },
+    })
+}
+
+/// An empty variable counts as unset: that is how container tools leave one out.
+fn variable<T>(env: &dyn Env, name: &'static str) -> Result<Option<T>, ConfigError>
+where
+    T: FromStr<Err: Display>,
+{
+    let Some(value) = env.get(name).filter(|value| !value.is_empty()) else {
+        return Ok(None);
+    };
+    match value.trim().parse() {
+        Ok(parsed) => Ok(Some(parsed)),
+        Err(error) => Err(ConfigError::Variable { name, value, reason: T::Err::to_string(&error) }),
+    }
+}

@@ -1,0 +1,180 @@
+use std::collections::HashMap;
+use std::path::Path;
+
+use super::*;
+
+struct FakeEnv(HashMap<&'static str, &'static str>);
+
+impl Env for FakeEnv {
+    fn get(&self, key: &str) -> Option<String> {
+        self.0.get(key).map(ToString::to_string)
+    }
+}
+
+fn env<const N: usize>(variables: [(&'static str, &'static str); N]) -> FakeEnv {
+    FakeEnv(HashMap::from(variables))
+}
+
+/// Loads `text` as the file that a flag names.
+fn load_text(text: &str, env: &FakeEnv) -> Result<Config, ConfigError> {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("some.toml");
+    std::fs::write(&file, text).unwrap();
+    load(&Flags { file: Some(file), listen: None }, env, &Places::default()).map(|loaded| loaded.config)
+}
+
+fn error_of(text: &str, env: &FakeEnv) -> String {
+    load_text(text, env).unwrap_err().to_string()
+}
+
+fn places(folder: &Path) -> Places {
+    Places { working: folder.join("work"), platform: Some(folder.join("platform")) }
+}
+
+#[test]
+fn without_any_file_the_defaults_hold() {
+    let folder = tempfile::tempdir().unwrap();
+    let loaded = load(&Flags::default(), &env([]), &places(folder.path())).unwrap();
+    assert_eq!(loaded.file, None);
+    assert_eq!(loaded.config, Config::default());
+    assert_eq!(loaded.config.listen.to_string(), "127.0.0.1:8787");
+    assert_eq!(loaded.config.limits.body_bytes, 16 * 1024 * 1024);
+}
+
+#[test]
+fn the_working_folder_comes_before_the_platforms() {
+    let folder = tempfile::tempdir().unwrap();
+    let places = places(folder.path());
+    let platform = folder.path().join("platform/whittle/config.toml");
+    std::fs::create_dir_all(platform.parent().unwrap()).unwrap();
+    std::fs::write(&platform, "limits.queue = 1").unwrap();
+    let loaded = load(&Flags::default(), &env([]), &places).unwrap();
+    assert_eq!((loaded.config.limits.queue, loaded.file), (1, Some(platform)));
+
+    let working = folder.path().join("work/whittle.toml");
+    std::fs::create_dir_all(working.parent().unwrap()).unwrap();
+    std::fs::write(&working, "limits.queue = 2").unwrap();
+    let loaded = load(&Flags::default(), &env([]), &places).unwrap();
+    assert_eq!((loaded.config.limits.queue, loaded.file), (2, Some(working)));
+}
+
+#[test]
+fn the_environment_beats_the_file_and_flags_beat_both() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("some.toml");
+    std::fs::write(&file, "listen = '127.0.0.1:1'\n[limits]\nqueue = 1\ndocuments = 7").unwrap();
+    let env = env([("WHITTLE_LISTEN", "127.0.0.1:2"), ("WHITTLE_LIMITS_QUEUE", " 2 ")]);
+    let flags = Flags { file: Some(file), listen: Some("127.0.0.1:3".parse().unwrap()) };
+    let config = load(&flags, &env, &Places::default()).unwrap().config;
+    assert_eq!(config.listen.port(), 3);
+    assert_eq!(config.limits.queue, 2);
+    assert_eq!(config.limits.documents, 7);
+    assert_eq!(config.limits.tokens, Limits::default().tokens);
+}
+
+#[test]
+fn every_variable_reaches_its_key() {
+    let env = env([
+        ("WHITTLE_LISTEN", "[::1]:99"),
+        ("WHITTLE_ALLOW_REMOTE", "true"),
+        ("WHITTLE_SCORER_MODEL", "m"),
+        ("WHITTLE_SCORER_PRECISION", "int8"),
+        ("WHITTLE_SCORER_THREADS", "3"),
+        ("WHITTLE_LIMITS_BODY_BYTES", "4"),
+        ("WHITTLE_LIMITS_DOCUMENTS", "5"),
+        ("WHITTLE_LIMITS_TOKENS", "6"),
+        ("WHITTLE_LIMITS_DEADLINE_MS", "7"),
+        ("WHITTLE_LIMITS_CONCURRENCY", "8"),
+        ("WHITTLE_LIMITS_QUEUE", "9"),
+    ]);
+    let expected = Config {
+        listen: "[::1]:99".parse().unwrap(),
+        allow_remote: true,
+        scorer: ScorerConfig { model: "m".into(), precision: Precision::Int8, threads: Some(3) },
+        limits: Limits { body_bytes: 4, documents: 5, tokens: 6, deadline_ms: 7, concurrency: 8, queue: 9 },
+    };
+    assert_eq!(load_text("", &env).unwrap(), expected);
+}
+
+#[test]
+fn what_is_shown_loads_to_the_same() {
+    let config = Config {
+        scorer: ScorerConfig { threads: Some(2), precision: Precision::Int8, ..ScorerConfig::default() },
+        ..Config::default()
+    };
+    for config in [config, Config::default()] {
+        let shown = toml::to_string_pretty(&config).unwrap();
+        assert_eq!(load_text(&shown, &env([])).unwrap(), config, "{shown}");
+    }
+}
+
+#[test]
+fn misspelt_keys_fail_by_name_with_what_exists() {
+    for (text, misspelt, exists) in [
+        ("lisen = '127.0.0.1:1'", "lisen", "listen"),
+        ("[limits]\nbody_byte = 1", "body_byte", "body_bytes"),
+        ("[scorer]\nprecission = 'f32'", "precission", "precision"),
+        ("[limit]\nqueue = 1", "limit", "limits"),
+    ] {
+        let error = error_of(text, &env([]));
+        assert!(error.contains(&format!("unknown field `{misspelt}`")), "{error}");
+        assert!(error.contains(&format!("`{exists}`")), "{error}");
+        assert!(error.contains("some.toml") && error.contains("line "), "{error}");
+    }
+}
+
+#[test]
+fn wrong_values_fail_by_name() {
+    for (text, expected) in [
+        ("limits.concurrency = 0", "`limits.concurrency` is 0, but must be from 1 to 256"),
+        ("limits.deadline_ms = 0", "`limits.deadline_ms`"),
+        ("limits.body_bytes = 2_000_000_000", "`limits.body_bytes`"),
+        ("limits.documents = 0", "`limits.documents`"),
+        ("limits.tokens = 0", "`limits.tokens`"),
+        ("limits.queue = 100_001", "`limits.queue`"),
+        ("scorer.threads = 0", "`scorer.threads`"),
+        ("scorer.model = ' '", "`scorer.model` is empty"),
+        ("scorer.precision = 'f16'", "unknown variant `f16`"),
+        ("limits.queue = -1", "invalid value"),
+        ("listen = 'localhost'", "invalid socket address"),
+        ("listen = ", "TOML parse error"),
+    ] {
+        let error = error_of(text, &env([]));
+        assert!(error.contains(expected), "{text}: {error}");
+    }
+}
+
+#[test]
+fn wrong_variables_fail_by_name_and_empty_ones_are_unset() {
+    for (name, value) in [
+        ("WHITTLE_LISTEN", "8787"),
+        ("WHITTLE_ALLOW_REMOTE", "yes"),
+        ("WHITTLE_SCORER_PRECISION", "half"),
+        ("WHITTLE_LIMITS_QUEUE", "-1"),
+    ] {
+        let error = error_of("", &env([(name, value)]));
+        assert!(error.contains(name) && error.contains(value), "{error}");
+    }
+    let config = load_text("", &env([("WHITTLE_LIMITS_QUEUE", "")])).unwrap();
+    assert_eq!(config.limits.queue, Limits::default().queue);
+}
+
+#[test]
+fn remote_addresses_need_leave() {
+    for address in ["0.0.0.0:80", "[::]:80", "192.0.2.1:80", "[::ffff:192.0.2.1]:80"] {
+        let text = format!("listen = '{address}'");
+        assert!(error_of(&text, &env([])).contains("allow_remote = true"));
+        let allowed = load_text(&format!("allow_remote = true\n{text}"), &env([])).unwrap();
+        assert_eq!(allowed.listen, address.parse().unwrap());
+    }
+    for address in ["127.0.0.1:0", "127.8.8.8:80", "[::1]:80", "[::ffff:127.0.0.1]:80"] {
+        load_text(&format!("listen = '{address}'"), &env([])).unwrap();
+    }
+}
+
+#[test]
+fn a_named_file_must_exist() {
+    let flags = Flags { file: Some("no/such/file.toml".into()), listen: None };
+    let error = load(&flags, &env([]), &Places::default()).unwrap_err();
+    assert!(error.to_string().contains("no/such/file.toml"), "{error}");
+}

@@ -1,0 +1,145 @@
+//! Bodies: read within limits of size and time, and parsed with errors that say where.
+
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE, EXPECT};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use http_body_util::BodyExt;
+use hyper::body::Body as _;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::error::Category;
+use tokio::time::timeout;
+
+use super::error::ApiError;
+
+/// How much of a body that is turned away is still read: closing a connection with unread bytes in it resets it, and
+/// the client may then never see the answer that says why.
+const DISCARD_BYTES: usize = 64 << 20;
+/// How long that may take.
+const DISCARD_TIME: Duration = Duration::from_secs(1);
+/// Longest text of a parser's error that is handed on: it may quote a whole document.
+const REASON_CHARS: usize = 300;
+
+/// Rejects what is not plain JSON by its headers. That a browser cannot send this content type to another origin
+/// without asking first also keeps web pages from calling a service on their reader's machine.
+pub(super) fn check_headers(headers: &HeaderMap) -> Result<(), ApiError> {
+    let unsupported = |code, message: &str| ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, code, message);
+    if headers.get(CONTENT_ENCODING).is_some_and(|value| value != "identity") {
+        let message = "compressed bodies are not supported: send the body without a Content-Encoding";
+        return Err(unsupported("unsupported_content_encoding", message).with_param("content-encoding"));
+    }
+    let media_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let essence = media_type.split(';').next().unwrap_or_default().trim();
+    if !essence.eq_ignore_ascii_case("application/json") {
+        let message = "the body must be JSON: send the header `Content-Type: application/json`";
+        return Err(unsupported("unsupported_media_type", message).with_param("content-type"));
+    }
+    Ok(())
+}
+
+/// Reads a body of at most `limit` bytes within `time`.
+pub(super) async fn read(
+    headers: &HeaderMap,
+    mut body: Body,
+    limit: usize,
+    time: Duration,
+) -> Result<Bytes, ApiError> {
+    let declared_too_large = body.size_hint().lower() > limit as u64;
+    let too_large = declared_too_large
+        || match timeout(time, collect(&mut body, limit)).await {
+            Ok(Ok(Some(bytes))) => return Ok(bytes),
+            Ok(Ok(None)) => true,
+            Ok(Err(error)) => {
+                let message = format!("the body broke off: {error}");
+                return Err(ApiError::new(StatusCode::BAD_REQUEST, "body_broken", message));
+            }
+            Err(_) => false,
+        };
+    if too_large {
+        discard(headers, body).await;
+        let message = format!("the body is larger than the limit of {limit} bytes (`limits.body_bytes`)");
+        return Err(ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", message));
+    }
+    let message = format!("the body did not arrive within {} ms", time.as_millis());
+    Err(ApiError::new(StatusCode::REQUEST_TIMEOUT, "body_timeout", message))
+}
+
+/// The whole body, or none where it is longer than `limit`.
+async fn collect(body: &mut Body, limit: usize) -> Result<Option<Bytes>, axum::Error> {
+    let mut collected = Vec::new();
+    while let Some(frame) = body.frame().await {
+        if let Ok(data) = frame?.into_data() {
+            if data.len() > limit - collected.len() {
+                return Ok(None);
+            }
+            collected.extend_from_slice(&data);
+        }
+    }
+    Ok(Some(collected.into()))
+}
+
+/// Reads what is left of a body that is turned away, within reason.
+pub(super) async fn discard(headers: &HeaderMap, mut body: Body) {
+    if headers.contains_key(EXPECT) {
+        return; // The client waits for leave to send; reading would give it.
+    }
+    let rest = async {
+        let mut left = DISCARD_BYTES;
+        while let Some(Ok(frame)) = body.frame().await {
+            let Some(after) = left.checked_sub(frame.data_ref().map_or(0, Bytes::len)) else { return };
+            left = after;
+        }
+    };
+    // Nothing hangs on it: the answer is the same however much was read.
+    timeout(DISCARD_TIME, rest).await.unwrap_or_default();
+}
+
+/// Parses a body. This takes a while for a large one: not for async threads.
+pub(super) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
+    let invalid = |code, message| ApiError::new(StatusCode::BAD_REQUEST, code, message);
+    let text = std::str::from_utf8(body).map_err(|error| {
+        let message = format!("the body is not UTF-8: byte {} begins no character", error.valid_up_to());
+        invalid("invalid_utf8", message)
+    })?;
+    if text.trim_ascii().is_empty() {
+        return Err(invalid("empty_body", "the body is empty: send a JSON object".into()));
+    }
+    let mut parser = serde_json::Deserializer::from_str(text);
+    let parsed = serde_path_to_error::deserialize(&mut parser).map_err(|error| {
+        let path = error.path().to_string();
+        rejected(error.inner(), Some(path).filter(|path| path != "."))
+    })?;
+    parser.end().map_err(|error| rejected(&error, None))?;
+    Ok(parsed)
+}
+
+/// What the parser's error says to the caller. Its text ends in the line and the column.
+fn rejected(error: &serde_json::Error, param: Option<String>) -> ApiError {
+    let reason = shortened(&error.to_string());
+    let (code, message, param) = match error.classify() {
+        Category::Data if reason.starts_with("unknown field") => ("unknown_field", reason, param),
+        Category::Data => ("invalid_field", reason, param),
+        // The path is only how far the parser came: no field is at fault.
+        Category::Syntax | Category::Eof | Category::Io => {
+            ("invalid_json", format!("the body is not valid JSON: {reason}"), None)
+        }
+    };
+    ApiError { status: StatusCode::BAD_REQUEST, code, param, message }
+}
+
+/// Leaves out the middle of a text that is too long to hand on.
+fn shortened(text: &str) -> String {
+    let half = REASON_CHARS / 2;
+    let start = text.char_indices().nth(half).map_or(text.len(), |(at, _)| at);
+    let end = text.char_indices().rev().nth(half).map_or(0, |(at, _)| at);
+    if start >= end { text.to_owned() } else { format!("{} [...] {}", &text[..start], &text[end..]) }
+}
+
+/// An answer with `value` as its body.
+pub(super) fn render<T: Serialize>(value: &T) -> Result<Response, ApiError> {
+    let body = serde_json::to_vec(value).map_err(|error| ApiError::internal(&error))?;
+    Ok(([(CONTENT_TYPE, "application/json")], body).into_response())
+}

@@ -1,0 +1,48 @@
+//! Which path leads where.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::Request;
+use axum::http::StatusCode;
+use axum::routing::{get, post};
+use tower_http::catch_panic::CatchPanicLayer;
+
+use super::error::ApiError;
+use super::state::AppState;
+use super::{compress, middleware, operations};
+
+/// All routes, with everything around them.
+pub(super) fn router(state: Arc<AppState>) -> Router {
+    let routes = Router::new()
+        .route("/v1/compress", post(compress::compress))
+        .route("/v1/score", post(compress::score))
+        .route("/healthz", get(operations::healthz))
+        .route("/readyz", get(operations::readyz))
+        .route("/openapi.json", get(operations::openapi))
+        .fallback(unknown_path)
+        .method_not_allowed_fallback(wrong_method)
+        .with_state(state);
+    wrapped(routes)
+}
+
+/// `routes` with request ids, one log line a request, and panics caught. The last layer is the outermost.
+pub(super) fn wrapped(routes: Router) -> Router {
+    routes
+        .layer(CatchPanicLayer::custom(middleware::panicked))
+        .layer(axum::middleware::from_fn(middleware::observe))
+}
+
+async fn unknown_path() -> ApiError {
+    ApiError::new(
+        StatusCode::NOT_FOUND,
+        "unknown_path",
+        "no such path; GET /openapi.json lists those that exist",
+    )
+}
+
+async fn wrong_method(request: Request) -> ApiError {
+    let message =
+        format!("this path does not take {}; the Allow header lists what it takes", request.method());
+    ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message)
+}

@@ -1,0 +1,103 @@
+//! Accepts connections until it is told to stop, then lets those that are open finish.
+//!
+//! This is `axum::serve` with two things more: a time limit for headers, without which a client can hold a connection
+//! for ever by sending nothing, and a drain that the caller can bound.
+
+use std::io;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+
+use super::Service;
+use super::router::router;
+use super::state::AppState;
+use crate::config::Limits;
+
+/// Time that a client has to send a request's headers, also on a connection that is kept open.
+const HEADER_TIME: Duration = Duration::from_secs(30);
+/// Pause where no connection can be accepted, such as when all file descriptors are in use.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// The HTTP service.
+#[derive(Debug)]
+pub struct Server {
+    router: Router,
+    header_time: Duration,
+}
+
+/// Connections that are still open after a server stopped.
+#[derive(Debug)]
+pub struct Draining(GracefulShutdown);
+
+impl Draining {
+    /// Waits until all requests that had begun are answered. There is no limit: bound it from outside.
+    pub async fn finished(self) {
+        self.0.shutdown().await;
+    }
+}
+
+impl Server {
+    /// A server that answers by `service`.
+    #[must_use]
+    pub fn new(service: Arc<dyn Service>, limits: Limits) -> Self {
+        Self::with_state(AppState::new(service, limits))
+    }
+
+    pub(super) fn with_state(state: AppState) -> Self {
+        Self { router: router(Arc::new(state)), header_time: HEADER_TIME }
+    }
+
+    #[cfg(test)]
+    pub(super) fn header_time(self, header_time: Duration) -> Self {
+        Self { header_time, ..self }
+    }
+
+    /// Accepts connections until `stop` is ready. The listener is closed when this returns.
+    pub async fn run(self, listener: TcpListener, stop: impl Future<Output = ()>) -> Draining {
+        let open = GracefulShutdown::new();
+        let mut stop = pin!(stop);
+        loop {
+            tokio::select! {
+                () = &mut stop => return Draining(open),
+                accepted = listener.accept() => match accepted {
+                    Ok((stream, _)) => self.connect(stream, &open),
+                    Err(error) => pause(&error).await,
+                },
+            }
+        }
+    }
+
+    /// Serves one connection on a task of its own.
+    fn connect(&self, stream: TcpStream, open: &GracefulShutdown) {
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "cannot turn off the delay of small packets");
+        }
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(self.header_time)
+            .serve_connection(TokioIo::new(stream), TowerToHyperService::new(self.router.clone()));
+        let connection = open.watch(connection);
+        tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                // The client's doing: it left, was too slow or does not speak HTTP.
+                tracing::debug!(%error, "connection ended");
+            }
+        });
+    }
+}
+
+/// A connection that its client gave up while it waited is nothing; anything else must not become a busy loop.
+async fn pause(error: &io::Error) {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    if !matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset) {
+        tracing::warn!(%error, "cannot accept connections");
+        tokio::time::sleep(ACCEPT_PAUSE).await;
+    }
+}

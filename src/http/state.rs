@@ -1,0 +1,66 @@
+//! What all handlers share.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::Service;
+use super::error::ApiError;
+use crate::config::Limits;
+
+/// Time that a client has to send a body.
+const BODY_TIME: Duration = Duration::from_secs(30);
+
+/// What all handlers share.
+pub(super) struct AppState {
+    pub(super) service: Arc<dyn Service>,
+    pub(super) limits: Limits,
+    pub(super) body_time: Duration,
+    admission: Admission,
+}
+
+impl AppState {
+    pub(super) fn new(service: Arc<dyn Service>, limits: Limits) -> Self {
+        Self { service, limits, body_time: BODY_TIME, admission: Admission::new(&limits) }
+    }
+
+    /// Lets a request in, or turns it away where the queue is full.
+    pub(super) fn admit(&self) -> Result<Ticket, ApiError> {
+        let admitted = Arc::clone(&self.admission.places).try_acquire_owned();
+        admitted.map(Ticket).map_err(|_| ApiError::overloaded())
+    }
+
+    /// Waits for the ticket's turn.
+    pub(super) async fn turn(&self, ticket: Ticket) -> Result<Turn, ApiError> {
+        let turn = Arc::clone(&self.admission.turns).acquire_owned().await;
+        // Only a closed semaphore refuses, and nothing closes this one.
+        let turn = turn.map_err(|error| ApiError::internal(&error))?;
+        Ok(Turn { _turn: turn, _ticket: ticket })
+    }
+}
+
+/// Two counters. A place is taken before the body is read, so that bodies in memory are bounded too; a turn only once
+/// the body is there, so that slow clients keep nobody from working.
+struct Admission {
+    places: Arc<Semaphore>,
+    turns: Arc<Semaphore>,
+}
+
+impl Admission {
+    fn new(limits: &Limits) -> Self {
+        Self {
+            places: Arc::new(Semaphore::new(limits.concurrency + limits.queue)),
+            turns: Arc::new(Semaphore::new(limits.concurrency)),
+        }
+    }
+}
+
+/// A place among the requests that are worked on or wait. Given back when dropped.
+pub(super) struct Ticket(#[expect(dead_code, reason = "held for its drop")] OwnedSemaphorePermit);
+
+/// The right to be worked on. Given back when dropped.
+pub(super) struct Turn {
+    _turn: OwnedSemaphorePermit,
+    _ticket: Ticket,
+}

@@ -1,0 +1,189 @@
+//! Many requests, clients that leave or dawdle, and the end of the service: over real sockets.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Instant;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+use super::*;
+use crate::model::Stopped;
+
+/// Longer than anything here takes; a test that waits this long has failed.
+const PATIENCE: Duration = Duration::from_secs(8);
+
+/// A service that reports when it begins and works until it is released.
+struct Held {
+    service: Arc<dyn Service>,
+    begun: mpsc::UnboundedReceiver<()>,
+    ended: mpsc::UnboundedReceiver<Result<(), EngineError>>,
+    released: Arc<AtomicBool>,
+}
+
+fn held() -> Held {
+    let (begin, begun) = mpsc::unbounded_channel();
+    let (end, ended) = mpsc::unbounded_channel();
+    let released = Arc::new(AtomicBool::new(false));
+    let seen = Arc::clone(&released);
+    let service = fake(move |_, cancel| {
+        begin.send(()).unwrap_or_default();
+        let outcome = block_until(|| seen.load(Ordering::Relaxed), cancel);
+        end.send(outcome.clone()).unwrap_or_default();
+        outcome.map(|()| compressed(String::new()))
+    });
+    Held { service, begun, ended, released }
+}
+
+async fn next<T>(channel: &mut mpsc::UnboundedReceiver<T>) -> T {
+    timeout(PATIENCE, channel.recv()).await.expect("it happens in time").expect("the service is alive")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hundred_requests_at_once_are_answered_a_few_at_a_time() {
+    let (working, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let seen = Arc::clone(&most);
+    let service = fake(move |request, _| {
+        seen.fetch_max(working.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+        std::thread::sleep(Duration::from_millis(2));
+        working.fetch_sub(1, Ordering::SeqCst);
+        Ok(compressed(request.context.unwrap()))
+    });
+    let limits = Limits { concurrency: 3, queue: 97, ..Limits::default() };
+    let running = start(Server::new(service, limits)).await;
+    let client = client();
+    let requests = (0..100).map(|number| {
+        let sent = running.compress(&client, format!(r#"{{"context": "text {number}"}}"#)).send();
+        tokio::spawn(async move {
+            let response = sent.await.unwrap();
+            assert_eq!(response.status(), 200);
+            let body: Value = serde_json::from_slice(&response.bytes().await.unwrap()).unwrap();
+            assert_eq!(body["prompt"], format!("text {number}"));
+        })
+    });
+    for request in requests.collect::<Vec<_>>() {
+        request.await.unwrap();
+    }
+    assert_eq!(most.load(Ordering::SeqCst), 3);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn past_the_queue_requests_are_turned_away_at_once() {
+    let mut held = held();
+    let limits = Limits { concurrency: 1, queue: 1, ..Limits::default() };
+    let running = start(Server::new(Arc::clone(&held.service), limits)).await;
+    let client = client();
+    let working = tokio::spawn(running.compress(&client, "{}").send());
+    next(&mut held.begun).await;
+
+    // Of two more, one waits and one is turned away.
+    let mut one = tokio::spawn(running.compress(&client, "{}").send());
+    let mut other = tokio::spawn(running.compress(&client, "{}").send());
+    let (refused, waiting) = tokio::select! {
+        refused = &mut one => (refused, other),
+        refused = &mut other => (refused, one),
+    };
+    let refused = refused.unwrap().unwrap();
+    assert_eq!(refused.status(), 503);
+    assert_eq!(refused.headers()["retry-after"], "1");
+    let body: Value = serde_json::from_slice(&refused.bytes().await.unwrap()).unwrap();
+    assert_eq!(body["error"]["code"], "overloaded");
+
+    held.released.store(true, Ordering::Relaxed);
+    assert_eq!(working.await.unwrap().unwrap().status(), 200);
+    assert_eq!(waiting.await.unwrap().unwrap().status(), 200);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_deadline_passes_in_the_queue_too() {
+    let mut held = held();
+    let limits = Limits { concurrency: 1, ..Limits::default() };
+    let running = start(Server::new(Arc::clone(&held.service), limits)).await;
+    let client = client();
+    let working = tokio::spawn(running.compress(&client, "{}").send());
+    next(&mut held.begun).await;
+    let late = running.compress(&client, "{}").header("x-whittle-deadline-ms", "20").send().await.unwrap();
+    assert_eq!(late.status(), 504);
+    held.released.store(true, Ordering::Relaxed);
+    assert_eq!(working.await.unwrap().unwrap().status(), 200);
+    assert!(held.begun.try_recv().is_err(), "what ran out of time in the queue was never begun");
+}
+
+const REQUEST: &[u8] =
+    b"POST /v1/compress HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn work_stops_when_its_client_leaves() {
+    let mut held = held();
+    let running = start(Server::new(Arc::clone(&held.service), Limits::default())).await;
+    let mut stream = TcpStream::connect(running.address).await.unwrap();
+    stream.write_all(REQUEST).await.unwrap();
+    next(&mut held.begun).await;
+    drop(stream);
+    let error = next(&mut held.ended).await.unwrap_err();
+    assert_eq!(error.code, EngineError::from(Stopped::Cancelled).code);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn stopping_finishes_what_is_running_and_takes_nothing_new() {
+    let mut held = held();
+    let running = start(Server::new(Arc::clone(&held.service), Limits::default())).await;
+    let client = client();
+    let working = tokio::spawn(running.compress(&client, "{}").send());
+    next(&mut held.begun).await;
+    let mut idle = TcpStream::connect(running.address).await.unwrap();
+    idle.write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    assert_ne!(idle.read(&mut [0; 4096]).await.unwrap(), 0);
+
+    running.stop.send(()).unwrap();
+    // The connection without a request is closed, which also says that the listener is.
+    let mut rest = Vec::new();
+    timeout(PATIENCE, idle.read_to_end(&mut rest)).await.unwrap().unwrap();
+    assert!(TcpStream::connect(running.address).await.is_err());
+    assert!(!running.task.is_finished(), "a request is still running");
+
+    held.released.store(true, Ordering::Relaxed);
+    assert_eq!(working.await.unwrap().unwrap().status(), 200);
+    timeout(PATIENCE, running.task).await.unwrap().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_body_that_dawdles_is_given_up() {
+    let mut state = state(echo());
+    state.body_time = Duration::from_millis(50);
+    let running = start(Server::with_state(state)).await;
+    let mut stream = TcpStream::connect(running.address).await.unwrap();
+    stream.write_all(&REQUEST[..REQUEST.len() - 1]).await.unwrap();
+    let mut answer = vec![0; 4096];
+    let length = timeout(PATIENCE, stream.read(&mut answer)).await.unwrap().unwrap();
+    let answer = String::from_utf8_lossy(&answer[..length]);
+    assert!(answer.starts_with("HTTP/1.1 408 ") && answer.contains("body_timeout"), "{answer}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn headers_that_dawdle_are_given_up() {
+    let server = Server::new(echo(), Limits::default()).header_time(Duration::from_millis(50));
+    let running = start(server).await;
+    let mut stream = TcpStream::connect(running.address).await.unwrap();
+    stream.write_all(b"POST /v1/compress HTTP/1.1\r\nhost:").await.unwrap();
+    let start = Instant::now();
+    let mut answer = Vec::new();
+    timeout(PATIENCE, stream.read_to_end(&mut answer)).await.unwrap().unwrap();
+    assert!(start.elapsed() < PATIENCE / 2);
+    assert!(!answer.starts_with(b"HTTP/1.1 200"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_sends_far_too_much_still_reads_why_it_is_turned_away() {
+    let limits = Limits { body_bytes: 1000, ..Limits::default() };
+    let running = start(Server::new(echo(), limits)).await;
+    let client = client();
+    for content_type in ["application/json", "text/plain"] {
+        let request = running.compress(&client, vec![b' '; 8 << 20]).build().unwrap();
+        let mut request = request;
+        request.headers_mut().insert("content-type", content_type.parse().unwrap());
+        let response = client.execute(request).await.unwrap();
+        assert_eq!(response.status(), if content_type == "text/plain" { 415 } else { 413 });
+    }
+}

@@ -1,0 +1,178 @@
+//! What is taken and what is turned away.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use axum::body::Bytes;
+use hyper::body::Frame;
+
+use super::*;
+
+#[tokio::test]
+async fn a_prompt_is_compressed_and_its_tokens_are_in_the_headers() {
+    let answer = call(state(echo()), compress(r#"{"context": "ein\u00e9 \ud83d\ude00", "rate": 0.5}"#)).await;
+    assert_eq!(answer.status, 200);
+    assert_eq!(answer.body["prompt"], "ein\u{e9} \u{1f600}");
+    assert_eq!(answer.body["usage"]["rate"], 0.5);
+    assert_eq!(answer.headers["x-whittle-original-tokens"], "20");
+    assert_eq!(answer.headers["x-whittle-compressed-tokens"], "10");
+    assert_eq!(answer.headers["content-type"], "application/json");
+}
+
+#[tokio::test]
+async fn a_text_is_scored() {
+    let answer = call(state(echo()), post("/v1/score", r#"{"text": "b", "prefix": "a"}"#)).await;
+    assert_eq!(answer.status, 200);
+    assert_eq!(answer.body["tokens"], serde_json::json!(["a", "b"]));
+    assert_eq!(answer.body["nll"], serde_json::json!([null, 0.5]));
+}
+
+#[tokio::test]
+async fn broken_json_is_rejected_with_its_place() {
+    for (body, place) in [
+        ("{\"context\": \"a\",\n  oops}", "line 2 column 3"),
+        ("{\"context\": \"a\"", "line 1 column 15"),
+        ("{\"context\": \"a\"} {", "line 1 column 18"),
+        ("{\"rate\": NaN}", "line 1 column 10"),
+        ("{\"context\": \"\\ud800\"}", "line 1 column"),
+        ("\u{feff}{}", "line 1 column 1"),
+    ] {
+        let message = call(state(echo()), compress(body)).await.error(400, "invalid_json", None);
+        assert!(message.contains(place), "{body}: {message}");
+    }
+}
+
+#[tokio::test]
+async fn unknown_fields_are_rejected_by_name_wherever_they_are() {
+    for (path, body, param) in [
+        ("/v1/compress", r#"{"context": "a", "target_token": 5}"#, "target_token"),
+        ("/v1/compress", r#"{"documents": [{"text": "a"}, {"txt": "b"}]}"#, "documents[1].txt"),
+        ("/v1/score", r#"{"txt": "a"}"#, "txt"),
+    ] {
+        let message = call(state(echo()), post(path, body)).await.error(400, "unknown_field", Some(param));
+        let name = param.rsplit('.').next().unwrap();
+        assert!(message.contains(&format!("unknown field `{name}`")), "{message}");
+        assert!(message.contains("expected one of") || message.contains("expected `"), "{message}");
+    }
+}
+
+#[tokio::test]
+async fn wrong_values_are_rejected_with_their_field() {
+    for (body, param) in [
+        (r#"{"rate": "half"}"#, Some("rate")),
+        (r#"{"target_tokens": -1}"#, Some("target_tokens")),
+        (r#"{"documents": [{"text": 5}]}"#, Some("documents[0].text")),
+        (r#"{"documents": [{"id": "x"}]}"#, Some("documents[0]")),
+        (r#"{"method": "zip"}"#, Some("method")),
+        (r#"{"return": ["everything"]}"#, Some("return[0]")),
+        // The parser names this one in its message alone.
+        (r#"{"context": "a", "context": "b"}"#, None),
+        ("5", None),
+        ("null", None),
+    ] {
+        call(state(echo()), compress(body)).await.error(400, "invalid_field", param);
+    }
+}
+
+#[tokio::test]
+async fn a_parsers_message_does_not_repeat_a_whole_document() {
+    let body = format!(r#"{{"rate": "{}"}}"#, "\u{1f600}x".repeat(5000));
+    let message = call(state(echo()), compress(body)).await.error(400, "invalid_field", Some("rate"));
+    assert!(message.chars().count() < 320, "{message}");
+    assert!(message.starts_with("invalid type") && message.contains("line 1 column"), "{message}");
+}
+
+#[tokio::test]
+async fn deep_nesting_is_an_error_and_no_overflow() {
+    let body = format!(r#"{{"documents": [{{"text": "a", "metadata": {}"#, "[".repeat(1_000_000));
+    call(state(echo()), compress(body)).await.error(400, "invalid_json", None);
+}
+
+#[tokio::test]
+async fn empty_bodies_and_other_encodings_are_rejected() {
+    for body in ["", " \r\n\t"] {
+        call(state(echo()), compress(body)).await.error(400, "empty_body", None);
+    }
+    let latin1 = b"{\"context\": \"caf\xe9\"}".to_vec();
+    let message = call(state(echo()), compress(latin1)).await.error(400, "invalid_utf8", None);
+    assert!(message.contains("byte 16"), "{message}");
+}
+
+#[tokio::test]
+async fn only_plain_json_is_taken() {
+    let with = |name, value| Request::post("/v1/compress").header(name, value);
+    for (name, value) in [
+        ("content-type", "text/plain"),
+        ("content-type", "application/jsonp"),
+        ("content-type", "application/x-www-form-urlencoded"),
+        ("accept", "application/json"),
+    ] {
+        let answer = call(state(echo()), with(name, value).body("{}".into()).unwrap()).await;
+        answer.error(415, "unsupported_media_type", Some("content-type"));
+    }
+    let charset = with("content-type", "Application/JSON; charset=utf-8").body("{}".into()).unwrap();
+    assert_eq!(call(state(echo()), charset).await.status, 200);
+    let zipped = with("content-type", "application/json").header("content-encoding", "gzip");
+    let answer = call(state(echo()), zipped.body("{}".into()).unwrap()).await;
+    answer.error(415, "unsupported_content_encoding", Some("content-encoding"));
+}
+
+#[tokio::test]
+async fn bodies_up_to_the_limit_are_taken_and_larger_ones_are_not() {
+    let body = r#"{"context": "abc"}"#;
+    for (limit, fits) in [(body.len(), true), (body.len() - 1, false)] {
+        let limits = Limits { body_bytes: limit, ..Limits::default() };
+        // One body says how long it is, the other arrives in pieces without saying so.
+        let stream = Body::new(Pieces(body.as_bytes().chunks(5)));
+        for request in [compress(body), compress(stream)] {
+            let answer = call(AppState::new(echo(), limits), request).await;
+            if fits {
+                assert_eq!(answer.status, 200, "{answer:?}");
+            } else {
+                answer.error(413, "body_too_large", None);
+            }
+        }
+    }
+}
+
+/// A body that arrives in pieces and does not say how long it is.
+struct Pieces(std::slice::Chunks<'static, u8>);
+
+impl hyper::body::Body for Pieces {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Poll::Ready(self.0.next().map(|piece| Ok(Frame::data(piece.into()))))
+    }
+}
+
+#[tokio::test]
+async fn more_documents_than_the_limit_are_rejected() {
+    let limits = Limits { documents: 2, ..Limits::default() };
+    for (count, fits) in [(2, true), (3, false)] {
+        let documents = vec![r#"{"text": "a"}"#; count].join(",");
+        let request = compress(format!(r#"{{"documents": [{documents}]}}"#));
+        let answer = call(AppState::new(echo(), limits), request).await;
+        if fits {
+            assert_eq!(answer.status, 200);
+        } else {
+            answer.error(413, "too_many_documents", Some("documents"));
+        }
+    }
+}
+
+#[tokio::test]
+async fn unknown_paths_and_wrong_methods_have_the_envelope() {
+    call(state(echo()), get("/v1/nothing")).await.error(404, "unknown_path", None);
+    let answer = call(state(echo()), get("/v1/compress")).await;
+    answer.error(405, "method_not_allowed", None);
+    assert_eq!(answer.headers["allow"], "POST");
+    let answer = call(state(echo()), post("/healthz", "{}")).await;
+    answer.error(405, "method_not_allowed", None);
+    assert_eq!(answer.headers["allow"], "GET,HEAD");
+}

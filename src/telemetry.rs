@@ -1,0 +1,42 @@
+//! Logs: to stderr, never with text of a prompt.
+
+use std::panic::PanicHookInfo;
+
+use tracing_subscriber::EnvFilter;
+
+/// Starts logging: at `info`, or as `WHITTLE_LOG` says (`debug`, `whittle=debug,hyper=warn`), as text or, where
+/// `WHITTLE_LOG_FORMAT` is `json`, as JSON lines.
+///
+/// # Errors
+/// A variable that cannot be understood, or logging that was started before.
+pub(crate) fn init() -> anyhow::Result<()> {
+    let set = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let directives = set("WHITTLE_LOG").unwrap_or_else(|| "info".into());
+    let filter = EnvFilter::try_new(&directives).map_err(|error| {
+        anyhow::anyhow!("the environment variable WHITTLE_LOG is `{directives}`: {error}")
+    })?;
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        // A closed stderr must not bring the service down.
+        .log_internal_errors(false);
+    let started = match set("WHITTLE_LOG_FORMAT").as_deref() {
+        Some("json") => builder.json().try_init(),
+        None | Some("text") => {
+            let colour = std::io::IsTerminal::is_terminal(&std::io::stderr());
+            builder.with_ansi(colour && set("NO_COLOR").is_none()).try_init()
+        }
+        Some(other) => anyhow::bail!(
+            "the environment variable WHITTLE_LOG_FORMAT is `{other}`: expected `text` or `json`"
+        ),
+    };
+    started.map_err(|error| anyhow::anyhow!("cannot start logging: {error}"))?;
+    std::panic::set_hook(Box::new(log_panic));
+    Ok(())
+}
+
+/// Logs where a panic was. What it says is left out: a failed slice quotes the text that it was cut from.
+fn log_panic(info: &PanicHookInfo<'_>) {
+    let location = info.location().map(ToString::to_string).unwrap_or_default();
+    tracing::error!(location, thread = std::thread::current().name(), "panic");
+}

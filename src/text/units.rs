@@ -1,0 +1,167 @@
+//! Units of text that are kept or dropped whole: words, punctuation, protected spans.
+
+use std::ops::Range;
+
+use unicode_segmentation::UnicodeSegmentation;
+
+/// Longer words are cut at grapheme boundaries, so that one word cannot take a whole budget.
+const LONGEST_WORD: usize = 256;
+
+/// A word with the white space before it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unit {
+    /// White space, then `core`. The last unit of a text also holds the white space at its end.
+    pub range: Range<usize>,
+    /// The word itself; empty only where a text holds nothing but white space.
+    pub core: Range<usize>,
+}
+
+/// Cuts `text` into units; their ranges together are the whole text. Words are bounded as in UAX #29, never
+/// inside a grapheme and never inside one of the `protected` spans (sorted and disjoint).
+#[must_use]
+pub fn units(text: &str, protected: &[Range<usize>]) -> Vec<Unit> {
+    let mut units: Vec<Unit> = Vec::new();
+    let mut protected = protected.iter().peekable();
+    let mut start = 0;
+    for (at, word) in text.split_word_bound_indices() {
+        let end = at + word.len();
+        while protected.next_if(|span| span.end <= at).is_some() {}
+        let inside = protected.peek().filter(|span| span.start < end);
+        if let Some(span) = inside {
+            // Words that touch a span are one unit with it: it grows until the span's end is reached.
+            let joins = units.last().is_some_and(|last| last.core.end == at && span.start < at);
+            match units.last_mut().filter(|_| joins) {
+                Some(last) => (last.core.end, last.range.end) = (end, end),
+                None => push(&mut units, text, start, at..end),
+            }
+            start = end;
+        } else if !word.trim().is_empty() {
+            for piece in pieces(word) {
+                push(&mut units, text, start, at + piece.start..at + piece.end);
+                start = at + piece.end;
+            }
+        }
+    }
+    match units.last_mut() {
+        Some(last) => last.range.end = text.len(),
+        None if !text.is_empty() => units.push(Unit { range: 0..text.len(), core: 0..0 }),
+        None => {}
+    }
+    units
+}
+
+fn push(units: &mut Vec<Unit>, text: &str, start: usize, core: Range<usize>) {
+    // A protected span may begin with white space only if its pattern does; the core never does.
+    let white = text[core.clone()].len() - text[core.clone()].trim_start().len();
+    units.push(Unit { range: start..core.end, core: core.start + white..core.end });
+}
+
+/// A word in pieces of at most [`LONGEST_WORD`] bytes, cut between graphemes. A grapheme stays whole.
+fn pieces(word: &str) -> Vec<Range<usize>> {
+    if word.len() <= LONGEST_WORD {
+        return std::iter::once(0..word.len()).collect();
+    }
+    let mut pieces: Vec<Range<usize>> = Vec::new();
+    for (at, grapheme) in word.grapheme_indices(true) {
+        let end = at + grapheme.len();
+        match pieces.last_mut() {
+            Some(last) if end - last.start <= LONGEST_WORD => last.end = end,
+            _ => pieces.push(at..end),
+        }
+    }
+    pieces
+}
+
+/// Would `after`, put directly behind `before`, run two words together? Scripts that do not separate words by
+/// spaces do not count.
+#[must_use]
+pub fn fuses(before: &str, after: &str) -> bool {
+    let joins = |c: char| (c.is_alphanumeric() || c == '_') && !unspaced(c);
+    before.chars().next_back().is_some_and(joins) && after.chars().next().is_some_and(joins)
+}
+
+/// Thai, Lao, Myanmar, Khmer, kana, Han.
+fn unspaced(c: char) -> bool {
+    matches!(c, '\u{e00}'..='\u{eff}' | '\u{1000}'..='\u{109f}' | '\u{1780}'..='\u{17ff}' | '\u{3040}'..='\u{30ff}'
+        | '\u{3400}'..='\u{9fff}' | '\u{f900}'..='\u{faff}' | '\u{20000}'..='\u{3ffff}')
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::text::Protector;
+
+    fn cores(text: &str) -> Vec<&str> {
+        units(text, &Protector::default().spans(text)).into_iter().map(|unit| &text[unit.core]).collect()
+    }
+
+    #[test]
+    fn words_punctuation_and_protected_spans_are_units() {
+        assert_eq!(
+            cores("The bill, $1,250.50 on 2024-03-15, was not approved (see v3.11.7)."),
+            [
+                "The",
+                "bill",
+                ",",
+                "$1,250.50",
+                "on",
+                "2024-03-15",
+                ",",
+                "was",
+                "not approved",
+                "(",
+                "see",
+                "v3.11.7",
+                ")",
+                "."
+            ]
+        );
+        assert_eq!(cores("  a\r\n\tb  "), ["a", "b"]);
+        assert_eq!(cores("👩\u{200d}👩\u{200d}👧 — ½"), ["👩\u{200d}👩\u{200d}👧", "—", "½"]);
+        assert_eq!(cores("預算委員"), ["預", "算", "委", "員"]);
+        assert_eq!(units(" \n ", &[]), [Unit { range: 0..3, core: 0..0 }]);
+        assert!(units("", &[]).is_empty());
+    }
+
+    #[test]
+    fn words_run_together_only_where_spaces_separate_them() {
+        assert!(fuses("wage", "If") && fuses("a", "1") && fuses("é", "x"));
+        assert!(!fuses("wage.", "If") && !fuses("wage ", "If") && !fuses("預", "算") && !fuses("", "x"));
+    }
+
+    #[test]
+    fn a_very_long_word_is_cut() {
+        let text = "x".repeat(2 << 20);
+        let units = units(&text, &[]);
+        assert!(
+            units.len() == (2 << 20) / LONGEST_WORD
+                && units.iter().all(|unit| unit.range.len() == LONGEST_WORD)
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn units_partition_the_text(text in "[a-z0-9 .,$%°é'\"`/:_\r\n\t預ไ👩\u{200d}🏽-]{0,80}|\\PC{0,60}") {
+            let spans = Protector::default().spans(&text);
+            let units = units(&text, &spans);
+            let mut end = 0;
+            for unit in &units {
+                prop_assert_eq!(unit.range.start, end);
+                prop_assert!(unit.range.start <= unit.core.start || unit.core.is_empty());
+                prop_assert!(text[unit.range.start..unit.core.start.max(unit.range.start)].trim().is_empty());
+                end = unit.range.end;
+            }
+            prop_assert_eq!(end, text.len());
+            let graphemes: Vec<usize> = text.grapheme_indices(true).map(|(at, _)| at).chain([text.len()]).collect();
+            for unit in &units {
+                prop_assert!(graphemes.binary_search(&unit.range.end).is_ok(), "grapheme cut at {}", unit.range.end);
+            }
+            for span in spans {
+                let cut = units.iter().any(|unit| unit.range.end > span.start && unit.range.end < span.end);
+                prop_assert!(!cut, "{:?} is cut", &text[span]);
+            }
+        }
+    }
+}

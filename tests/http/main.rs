@@ -1,0 +1,10 @@
+//! The real binary over real HTTP: `whittle serve` on a free port, and its configuration.
+
+#![cfg(unix)]
+
+#[cfg(test)]
+mod command;
+#[cfg(test)]
+mod service;
+#[cfg(test)]
+mod support;

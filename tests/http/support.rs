@@ -1,0 +1,139 @@
+//! Starts `whittle` apart from whatever configuration the machine has, and talks to it.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::mpsc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// Longer than anything here takes; a test that waits this long has failed.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A command line, run in a folder of its own that holds `whittle.toml` with `config` in it.
+pub(crate) struct Whittle {
+    pub(crate) folder: TempDir,
+    command: Command,
+}
+
+impl Whittle {
+    pub(crate) fn new(arguments: &[&str], config: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("whittle.toml"), config).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_whittle"));
+        command.args(arguments).current_dir(folder.path()).stdin(Stdio::null());
+        for (name, _) in std::env::vars_os() {
+            // The cache alone stays, so that no test fetches a model that is there already.
+            if name.to_string_lossy().starts_with("WHITTLE_") && name != "WHITTLE_CACHE" {
+                command.env_remove(name);
+            }
+        }
+        Self { folder, command }
+    }
+
+    pub(crate) fn env(mut self, name: &str, value: &str) -> Self {
+        self.command.env(name, value);
+        self
+    }
+
+    /// Runs it to its end.
+    pub(crate) fn output(mut self) -> Output {
+        self.command.output().unwrap()
+    }
+}
+
+/// A running `whittle serve`, ended when dropped.
+pub(crate) struct Running {
+    pub(crate) address: String,
+    child: Child,
+    log: Option<JoinHandle<String>>,
+    _folder: TempDir,
+}
+
+/// Starts the service on a free port and waits for its line.
+pub(crate) fn serve(config: &str) -> Running {
+    let mut whittle = Whittle::new(&["serve", "--listen", "127.0.0.1:0"], config);
+    let mut child = whittle.command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let stderr = BufReader::new(child.stderr.take().unwrap());
+    let (found, address) = mpsc::channel();
+    // Reads on after the line: a full pipe would stop the service.
+    let log = std::thread::spawn(move || {
+        let mut log = String::new();
+        for line in stderr.lines().map_while(Result::ok) {
+            if let Some(address) = line.strip_prefix("whittle listening on http://") {
+                found.send(address.to_owned()).ok();
+            }
+            log += &line;
+            log.push('\n');
+        }
+        log
+    });
+    let address = address.recv_timeout(PATIENCE).expect("the service says where it listens");
+    Running { address, child, log: Some(log), _folder: whittle.folder }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended already, and a test that failed has more to say than this.
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+/// Status and body of an answer.
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) body: Value,
+}
+
+impl Running {
+    pub(crate) fn get(&self, path: &str) -> Answer {
+        self.send(|client, base| client.get(format!("{base}{path}")))
+    }
+
+    pub(crate) fn post(&self, path: &str, body: &str) -> Answer {
+        self.send(|client, base| {
+            let request = client.post(format!("{base}{path}"));
+            request.header("content-type", "application/json").body(body.to_owned())
+        })
+    }
+
+    fn send<F>(&self, request: F) -> Answer
+    where
+        F: FnOnce(&reqwest::Client, &str) -> reqwest::RequestBuilder,
+    {
+        // A second installation is refused, which is as good.
+        rustls::crypto::ring::default_provider().install_default().ok();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let client = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().unwrap();
+            let response = request(&client, &format!("http://{}", self.address)).send().await.unwrap();
+            let status = response.status().as_u16();
+            assert_eq!(response.headers()["content-type"], "application/json");
+            assert!(response.headers().contains_key("x-request-id"));
+            let body = serde_json::from_slice(&response.bytes().await.unwrap()).unwrap();
+            Answer { status, body }
+        })
+    }
+
+    /// Sends SIGTERM.
+    pub(crate) fn terminate(&self) {
+        let sent = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
+        assert!(sent.success());
+    }
+
+    /// Waits for the end: the exit status and all that was written to stderr.
+    pub(crate) fn end(mut self) -> (ExitStatus, String) {
+        let deadline = Instant::now() + PATIENCE;
+        let status = loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                break status;
+            }
+            assert!(Instant::now() < deadline, "the service does not end");
+            std::thread::sleep(Duration::from_millis(5));
+        };
+        (status, self.log.take().unwrap().join().unwrap())
+    }
+}
