@@ -89,8 +89,7 @@ fn list(store: &ModelStore, out: &mut impl Write) -> anyhow::Result<()> {
 fn verify(store: &ModelStore, name: Option<&str>, out: &mut impl Write) -> anyhow::Result<()> {
     let mut bad = 0;
     for model in chosen(store, name)? {
-        store.forget(model)?;
-        let state = store.state(model)?;
+        let state = store.verify(model)?;
         writeln!(out, "{}: {}", model.name, describe(state))?;
         bad += usize::from(state == State::Corrupt || (name.is_some() && state != State::Verified));
     }

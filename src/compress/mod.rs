@@ -6,7 +6,7 @@
 mod assemble;
 mod error;
 mod llmlingua;
-mod reference;
+pub mod reference;
 mod select;
 
 use std::collections::BTreeMap;

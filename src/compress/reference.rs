@@ -1,4 +1,4 @@
-//! `reference` mode: what llmlingua 0.2.2 does, step by step, defects included, to measure against.
+//! Reference mode: what llmlingua 0.2.2 does, step by step, defects included, to measure against.
 //!
 //! Facts of that implementation that are kept on purpose: the keep mask is off by one against the losses it
 //! comes from; thresholds are taken over the whole running loss array; a tail shorter than the segment stays
@@ -16,19 +16,19 @@ const RESTRICTIVE: &str = " We can get the answer to this question in the given 
 
 /// Parameters of the reference, by its names.
 #[derive(Debug, Clone)]
-pub(crate) struct Settings {
+pub struct Settings {
     /// Tokens of a segment.
-    pub(crate) iterative_size: usize,
+    pub iterative_size: usize,
     /// Added to or multiplied with the target when documents are chosen.
-    pub(crate) context_budget: ContextBudget,
+    pub context_budget: ContextBudget,
     /// Question-aware ranking: the question's likelihood after each document.
-    pub(crate) rank_by_question: bool,
+    pub rank_by_question: bool,
     /// Contrast with and without the question before the prompt.
-    pub(crate) condition_compare: bool,
+    pub condition_compare: bool,
     /// Order of the documents that were chosen.
-    pub(crate) reorder: Reorder,
+    pub reorder: Reorder,
     /// How much more of the best document than of the worst is kept.
-    pub(crate) dynamic_ratio: f64,
+    pub dynamic_ratio: f64,
 }
 
 impl Default for Settings {
@@ -46,29 +46,28 @@ impl Default for Settings {
 
 /// The reference's budget strings, such as `+100` and `*1.5`.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) enum ContextBudget {
+pub enum ContextBudget {
+    /// Tokens more than the target.
     Add(f64),
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "a setting of the reference that only its fixtures use yet")
-    )]
+    /// So many times the target.
     Multiply(f64),
 }
 
 /// Order of the documents that were chosen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Reorder {
+pub enum Reorder {
     /// As given.
     Original,
     /// Best first.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "a setting of the reference that only its fixtures use yet")
-    )]
     Sort,
 }
 
-pub(super) fn compress(
+/// Compresses as llmlingua 0.2.2 does with these settings. `target` in tokens is the scorer's, and does not
+/// include instruction and question; nothing enforces it.
+///
+/// # Errors
+/// The prompt is longer than the model's context, or the model fails or is stopped.
+pub fn compress(
     prompt: &Prompt,
     target: Target,
     settings: &Settings,

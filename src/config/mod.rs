@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::model::Precision;
 pub use load::{Env, Flags, Loaded, Places, ProcessEnv, load};
 use raw::{RawConfig, RawLimits, RawScorer};
 
@@ -42,17 +43,6 @@ pub struct ScorerConfig {
     /// Threads that compute, 1 to 1,024; by default as many as the machine has cores.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub threads: Option<usize>,
-}
-
-/// Arithmetic of the matrix products.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Precision {
-    /// 32-bit floats: the reference.
-    #[default]
-    F32,
-    /// 8-bit integers: faster, with a small measured difference.
-    Int8,
 }
 
 /// What one request, and all of them together, may take.

@@ -70,7 +70,11 @@ impl Models {
         let path = files.single("gguf").ok_or_else(|| {
             EngineError::unavailable(format!("model `{name}` has no GGUF file, so it cannot score"))
         })?;
-        let options = ScorerOptions { threads: self.config.threads, ..ScorerOptions::default() };
+        let options = ScorerOptions {
+            precision: self.config.precision,
+            threads: self.config.threads,
+            ..ScorerOptions::default()
+        };
         let scorer = LocalScorer::load(name, path, &options)
             .map_err(|e| EngineError::unavailable(format!("cannot load {}: {e}", path.display())))?;
         Ok(Arc::new(scorer))

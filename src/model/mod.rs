@@ -11,6 +11,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
+use serde::{Deserialize, Serialize};
+
 /// A token of a text: its vocabulary id and the bytes of the text that it stands for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Token {
@@ -19,6 +21,17 @@ pub struct Token {
     /// Byte range in the text that was tokenised. A token may end inside a character: byte-level
     /// vocabularies split rare characters into several tokens.
     pub range: Range<usize>,
+}
+
+/// Arithmetic of the matrix products of a model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Precision {
+    /// 32-bit floats: the reference.
+    F32,
+    /// 8-bit integers: the file's own weights, activations rounded to 8 bits in blocks of 32.
+    #[default]
+    Int8,
 }
 
 /// What to score: `ids` after `prefix`.

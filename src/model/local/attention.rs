@@ -4,11 +4,11 @@
 //! stacked and multiplied with it together. Softmax runs over blocks of keys with a running maximum and sum
 //! (arXiv 2205.14135).
 
-use rten_gemm::{GemmExecutor, GemmInputB};
+use rten_gemm::GemmInputB;
 use rten_tensor::NdTensorView;
 
-use super::kernels::{Isa, Softmax};
-use super::linear::{Keep, multiply};
+use super::kernels::Softmax;
+use super::linear::{Keep, Math, multiply};
 
 /// Queries that are handled together.
 const QUERY_BLOCK: usize = 64;
@@ -68,16 +68,14 @@ pub(crate) struct AttentionScratch {
 
 /// The arithmetic that attention runs on.
 #[derive(Clone, Copy)]
-pub(crate) struct Attention<'a> {
-    /// Matrix products.
-    pub(crate) gemm: &'a GemmExecutor,
-    /// Row-wise kernels.
-    pub(crate) isa: Isa,
+pub(crate) struct Attention {
+    /// Products and row-wise kernels.
+    pub(crate) math: Math,
     /// Head sizes.
     pub(crate) heads: Heads,
 }
 
-impl Attention<'_> {
+impl Attention {
     /// Attends from rows `rows` of `own` (rows of [`Heads::row`] values: queries, keys, values) to all of
     /// `past` and to the rows of `own` up to each row itself. `out` gets a row of all query heads for each.
     pub(crate) fn run(
@@ -133,7 +131,7 @@ impl Attention<'_> {
                 s.queries.extend_from_slice(&own[at..at + width]);
             }
         }
-        self.isa.scale(&mut s.queries, factor);
+        self.math.isa.scale(&mut s.queries, factor);
         s.outputs.clear();
         s.outputs.resize(s.queries.len(), 0.0);
         s.states.clear();
@@ -152,7 +150,7 @@ impl Attention<'_> {
             s.scores.resize(stacked * n, 0.0);
             let queries = NdTensorView::from_data([stacked, width], &s.queries[..]);
             let keys = GemmInputB::Unpacked(keys.transposed());
-            multiply(self.gemm, queries, keys, &mut s.scores, Keep::Nothing);
+            multiply(self.math.gemm, queries, keys, &mut s.scores, Keep::Nothing);
             for (i, ((scores, output), state)) in
                 s.scores.chunks_mut(n).zip(s.outputs.chunks_mut(width)).zip(&mut s.states).enumerate()
             {
@@ -160,14 +158,14 @@ impl Attention<'_> {
                 let (seen, hidden) = scores.split_at_mut(seen);
                 hidden.fill(0.0);
                 if !seen.is_empty() {
-                    let correction = self.isa.softmax_step(seen, state);
+                    let correction = self.math.isa.softmax_step(seen, state);
                     if start > 0 || correction > 0.0 {
-                        self.isa.scale(output, correction);
+                        self.math.isa.scale(output, correction);
                     }
                 }
             }
             let weights = NdTensorView::from_data([stacked, n], &s.scores[..]);
-            multiply(self.gemm, weights, GemmInputB::Unpacked(values), &mut s.outputs, Keep::Sum);
+            multiply(self.math.gemm, weights, GemmInputB::Unpacked(values), &mut s.outputs, Keep::Sum);
         }
     }
 
@@ -176,7 +174,7 @@ impl Attention<'_> {
         let group = self.heads.group();
         let rows = s.states.len() / group;
         for (i, (output, state)) in s.outputs.chunks_mut(width).zip(&s.states).enumerate() {
-            self.isa.scale(output, state.inverse_sum());
+            self.math.isa.scale(output, state.inverse_sum());
             let at = (i % rows) * queries * width + (head * group + i / rows) * width;
             out[at..at + width].copy_from_slice(output);
         }

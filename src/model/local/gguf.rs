@@ -47,4 +47,14 @@ impl GgufFile {
             .and_then(|t| t.to_vec1::<f32>())
             .map_err(|e| GgufError(e.to_string()))
     }
+    pub(crate) fn raw_tensor(
+        &mut self,
+        name: &str,
+    ) -> Result<(candle_core::quantized::GgmlDType, Vec<u8>), GgufError> {
+        let t = self
+            .content
+            .tensor(&mut self.file, name, &candle_core::Device::Cpu)
+            .map_err(|e| GgufError(e.to_string()))?;
+        Ok((t.dtype(), t.data().map_err(|e| GgufError(e.to_string()))?.into_owned()))
+    }
 }

@@ -17,10 +17,15 @@ use super::kernels::Isa;
 
 /// Values along the inner dimension that share a scale.
 pub(crate) const BLOCK: usize = 32;
-/// Output columns that are computed together: 32-bit lanes of a 512-bit register.
+/// Output columns of a panel: 32-bit lanes of a 512-bit register.
 const LANES: usize = 16;
-/// Rows of activations that are multiplied with a panel together.
-const TILE_ROWS: usize = 12;
+/// Panels that are computed together: each activation that is loaded is used for all of them.
+const TILE_PANELS: usize = 2;
+/// Outputs of a matrix come in multiples of this.
+pub(crate) const COLUMNS: usize = LANES * TILE_PANELS;
+/// Rows of activations that are multiplied with panels together: with two panels of sums in floats and in
+/// integers, what 32 registers hold.
+const TILE_ROWS: usize = 6;
 /// Bytes of a block of a panel.
 const BLOCK_BYTES: usize = BLOCK * LANES;
 
@@ -62,6 +67,11 @@ impl Quantised {
         self.values.resize(x.len(), 0);
         self.scales.resize(blocks, 0.0);
         self.sums.resize(blocks, 0.0);
+        #[cfg(target_arch = "x86_64")]
+        if isa.has_vnni() {
+            // SAFETY: the processor has AVX-512F.
+            return unsafe { vnni::quantise(x, &mut self.values, &mut self.scales, &mut self.sums) };
+        }
         isa.quantise(x, &mut self.values, &mut self.scales, &mut self.sums);
     }
 }
@@ -92,7 +102,7 @@ pub(super) fn quantise_body(x: &[f32], values: &mut [i8], scales: &mut [f32], su
 
 impl Int8Matrix {
     /// Packs rows (one an output) for products with `inputs` values, a multiple of [`BLOCK`]. The number of
-    /// outputs must be a multiple of 16.
+    /// outputs must be a multiple of [`COLUMNS`].
     pub(crate) fn pack(rows: &QuantRows, inputs: usize) -> Self {
         let outputs = rows.q.len() / inputs;
         let (blocks, panels) = (inputs / BLOCK, outputs / LANES);
@@ -118,25 +128,14 @@ impl Int8Matrix {
         self.outputs
     }
 
-    /// Writes the weights of output `row` as floats: a row of an embedding table.
-    pub(crate) fn dequantise(&self, row: usize, out: &mut [f32]) {
-        let (panel, lane) = (row / LANES, row % LANES);
-        let blocks = self.inputs / BLOCK;
-        for (i, out) in out.iter_mut().enumerate() {
-            let q = self.q[panel * self.inputs * LANES + (i / 4) * 4 * LANES + lane * 4 + i % 4];
-            let scales = &self.scales[(panel * blocks + i / BLOCK) * 2 * LANES..];
-            *out = scales[lane] * f32::from(q) + scales[LANES + lane];
-        }
-    }
-
     /// `out = x * W`, or `out += x * W` where `add`, for rows of activations.
     pub(crate) fn apply(&self, isa: Isa, x: &Quantised, out: &mut [f32], add: bool) {
         let (blocks, outputs) = (self.inputs / BLOCK, self.outputs);
         let rows = out.len() / outputs;
         debug_assert_eq!(x.values.len(), rows * self.inputs);
         let panels =
-            self.q.chunks_exact(self.inputs * LANES).zip(self.scales.chunks_exact(blocks * 2 * LANES));
-        for (panel, (q, scales)) in panels.enumerate() {
+            self.q.chunks_exact(self.inputs * COLUMNS).zip(self.scales.chunks_exact(blocks * 2 * COLUMNS));
+        for (pair, (q, scales)) in panels.enumerate() {
             for first in (0..rows).step_by(TILE_ROWS) {
                 let tile = Tile {
                     q,
@@ -148,14 +147,14 @@ impl Int8Matrix {
                     stride: outputs,
                     add,
                 };
-                let out = &mut out[first * outputs + panel * LANES..];
+                let out = &mut out[first * outputs + pair * COLUMNS..];
                 tile.run(isa, TILE_ROWS.min(rows - first), out);
             }
         }
     }
 }
 
-/// A panel of weights and some rows of activations.
+/// [`TILE_PANELS`] panels of weights and some rows of activations.
 struct Tile<'a> {
     q: &'a [u8],
     scales: &'a [f32],
@@ -169,33 +168,38 @@ struct Tile<'a> {
 }
 
 impl Tile<'_> {
-    /// Computes `rows` rows of 16 columns; `out` starts at the first.
+    /// Computes `rows` rows of [`COLUMNS`] columns; `out` starts at the first.
     fn run(&self, isa: Isa, rows: usize, out: &mut [f32]) {
         let blocks = self.inputs / BLOCK;
         assert!(
-            self.q.len() == self.inputs * LANES
-                && self.scales.len() == blocks * 2 * LANES
+            rows <= TILE_ROWS
+                && self.q.len() == self.inputs * COLUMNS
+                && self.scales.len() == blocks * 2 * COLUMNS
                 && self.x.len() >= rows * self.inputs
                 && self.x_scales.len() >= rows * blocks
                 && self.x_sums.len() >= rows * blocks
-                && out.len() >= (rows - 1) * self.stride + LANES
+                && out.len() >= (rows - 1) * self.stride + COLUMNS
         );
         #[cfg(target_arch = "x86_64")]
         if isa.has_vnni() {
             // SAFETY: the processor has AVX-512 VNNI, and the lengths were checked just above.
             return unsafe { vnni::run(self, rows, out) };
         }
-        for row in 0..rows {
-            let mut sums = [0.0; LANES];
-            isa.int8_row(
-                (self.q, self.scales),
-                &self.x[row * self.inputs..][..self.inputs],
-                (&self.x_scales[row * blocks..][..blocks], &self.x_sums[row * blocks..][..blocks]),
-                &mut sums,
-            );
-            let out = &mut out[row * self.stride..][..LANES];
-            for (out, sum) in out.iter_mut().zip(sums) {
-                *out = if self.add { *out + sum } else { sum };
+        let panels =
+            self.q.chunks_exact(self.inputs * LANES).zip(self.scales.chunks_exact(blocks * 2 * LANES));
+        for (panel, weights) in panels.enumerate() {
+            for row in 0..rows {
+                let mut sums = [0.0; LANES];
+                isa.int8_row(
+                    weights,
+                    &self.x[row * self.inputs..][..self.inputs],
+                    (&self.x_scales[row * blocks..][..blocks], &self.x_sums[row * blocks..][..blocks]),
+                    &mut sums,
+                );
+                let out = &mut out[row * self.stride + panel * LANES..][..LANES];
+                for (out, sum) in out.iter_mut().zip(sums) {
+                    *out = if self.add { *out + sum } else { sum };
+                }
             }
         }
     }
@@ -236,12 +240,39 @@ pub(super) fn int8_row_body(
 #[cfg(target_arch = "x86_64")]
 mod vnni {
     use std::arch::x86_64::{
-        __m512, __m512i, _mm512_add_ps, _mm512_cvtepi32_ps, _mm512_dpbusd_epi32, _mm512_fmadd_ps,
-        _mm512_loadu_ps, _mm512_loadu_si512, _mm512_mul_ps, _mm512_set1_epi32, _mm512_set1_ps,
-        _mm512_setzero_ps, _mm512_setzero_si512, _mm512_storeu_ps,
+        __m512, __m512i, _mm_storeu_si128, _mm512_abs_ps, _mm512_add_epi32, _mm512_add_ps,
+        _mm512_cvtepi32_epi8, _mm512_cvtepi32_ps, _mm512_cvtps_epi32, _mm512_dpbusd_epi32, _mm512_fmadd_ps,
+        _mm512_loadu_ps, _mm512_loadu_si512, _mm512_max_ps, _mm512_mul_ps, _mm512_reduce_add_epi32,
+        _mm512_reduce_max_ps, _mm512_set1_epi32, _mm512_set1_ps, _mm512_setzero_ps, _mm512_setzero_si512,
+        _mm512_storeu_ps,
     };
 
-    use super::{BLOCK, LANES, Tile};
+    use super::{BLOCK, LANES, TILE_PANELS, Tile};
+
+    /// Quantises block by block; see [`super::Quantised::fill`].
+    ///
+    /// # Safety
+    /// The processor must have AVX-512F.
+    #[target_feature(enable = "avx512f")]
+    pub(super) unsafe fn quantise(x: &[f32], values: &mut [i8], scales: &mut [f32], sums: &mut [f32]) {
+        let blocks = x.as_chunks::<BLOCK>().0.iter().zip(values.as_chunks_mut::<BLOCK>().0);
+        for (((x, values), scale), sum) in blocks.zip(scales).zip(sums) {
+            // SAFETY: a block holds two registers of floats.
+            let (low, high) =
+                unsafe { (_mm512_loadu_ps(x.as_ptr()), _mm512_loadu_ps(x.as_ptr().add(LANES))) };
+            let max = _mm512_reduce_max_ps(_mm512_max_ps(_mm512_abs_ps(low), _mm512_abs_ps(high)));
+            let inverse = _mm512_set1_ps(if max > 0.0 { 127.0 / max } else { 0.0 });
+            let low = _mm512_cvtps_epi32(_mm512_mul_ps(low, inverse));
+            let high = _mm512_cvtps_epi32(_mm512_mul_ps(high, inverse));
+            // SAFETY: a block holds 32 bytes.
+            unsafe {
+                _mm_storeu_si128(values.as_mut_ptr().cast(), _mm512_cvtepi32_epi8(low));
+                _mm_storeu_si128(values.as_mut_ptr().add(LANES).cast(), _mm512_cvtepi32_epi8(high));
+            }
+            *scale = max / 127.0;
+            *sum = *scale * _mm512_reduce_add_epi32(_mm512_add_epi32(low, high)) as f32;
+        }
+    }
 
     /// # Safety
     /// The processor must have AVX-512F and AVX-512 VNNI, and the slices of `tile` and `out` the lengths that
@@ -256,13 +287,7 @@ mod vnni {
                 3 => tile_rows::<3>(tile, out),
                 4 => tile_rows::<4>(tile, out),
                 5 => tile_rows::<5>(tile, out),
-                6 => tile_rows::<6>(tile, out),
-                7 => tile_rows::<7>(tile, out),
-                8 => tile_rows::<8>(tile, out),
-                9 => tile_rows::<9>(tile, out),
-                10 => tile_rows::<10>(tile, out),
-                11 => tile_rows::<11>(tile, out),
-                _ => tile_rows::<12>(tile, out),
+                _ => tile_rows::<6>(tile, out),
             }
         }
     }
@@ -274,39 +299,51 @@ mod vnni {
         let blocks = tile.inputs / BLOCK;
         let (q, scales) = (tile.q.as_ptr(), tile.scales.as_ptr());
         let (x, x_scales, x_sums) = (tile.x.as_ptr(), tile.x_scales.as_ptr(), tile.x_sums.as_ptr());
-        let mut sums: [__m512; R] = [_mm512_setzero_ps(); R];
+        let panel_bytes = tile.inputs * LANES;
+        let panel_scales = blocks * 2 * LANES;
+        let mut sums: [[__m512; TILE_PANELS]; R] = [[_mm512_setzero_ps(); TILE_PANELS]; R];
         for block in 0..blocks {
-            let mut dots: [__m512i; R] = [_mm512_setzero_si512(); R];
+            let mut dots: [[__m512i; TILE_PANELS]; R] = [[_mm512_setzero_si512(); TILE_PANELS]; R];
             for quad in 0..BLOCK / 4 {
                 let at = block * BLOCK + quad * 4;
-                // SAFETY: `at + 4 <= inputs`, and `q` holds `inputs * LANES` bytes.
-                let weights = unsafe { _mm512_loadu_si512(q.add(at * LANES).cast()) };
-                for (row, dot) in dots.iter_mut().enumerate() {
+                let mut weights = [_mm512_setzero_si512(); TILE_PANELS];
+                for (panel, weights) in weights.iter_mut().enumerate() {
+                    // SAFETY: `at + 4 <= inputs`, and `q` holds `TILE_PANELS` panels of `inputs * LANES` bytes.
+                    *weights = unsafe { _mm512_loadu_si512(q.add(panel * panel_bytes + at * LANES).cast()) };
+                }
+                for (row, dots) in dots.iter_mut().enumerate() {
                     // SAFETY: `x` holds `R * inputs` bytes; the read is unaligned.
                     let values = unsafe { x.add(row * tile.inputs + at).cast::<i32>().read_unaligned() };
-                    *dot = _mm512_dpbusd_epi32(*dot, weights, _mm512_set1_epi32(values));
+                    let values = _mm512_set1_epi32(values);
+                    for (dot, weights) in dots.iter_mut().zip(weights) {
+                        *dot = _mm512_dpbusd_epi32(*dot, weights, values);
+                    }
                 }
             }
-            // SAFETY: `scales` holds `2 * LANES` floats a block.
-            let (scale, min) = unsafe {
-                let at = scales.add(block * 2 * LANES);
-                (_mm512_loadu_ps(at), _mm512_loadu_ps(at.add(LANES)))
-            };
-            for row in 0..R {
-                // SAFETY: both hold `R * blocks` floats.
-                let (x_scale, x_sum) =
-                    unsafe { (*x_scales.add(row * blocks + block), *x_sums.add(row * blocks + block)) };
-                let scaled = _mm512_mul_ps(_mm512_cvtepi32_ps(dots[row]), scale);
-                sums[row] = _mm512_fmadd_ps(scaled, _mm512_set1_ps(x_scale), sums[row]);
-                sums[row] = _mm512_fmadd_ps(min, _mm512_set1_ps(x_sum), sums[row]);
+            for panel in 0..TILE_PANELS {
+                // SAFETY: `scales` holds `TILE_PANELS` panels of `2 * LANES` floats a block.
+                let (scale, min) = unsafe {
+                    let at = scales.add(panel * panel_scales + block * 2 * LANES);
+                    (_mm512_loadu_ps(at), _mm512_loadu_ps(at.add(LANES)))
+                };
+                for row in 0..R {
+                    // SAFETY: both hold `R * blocks` floats.
+                    let (x_scale, x_sum) =
+                        unsafe { (*x_scales.add(row * blocks + block), *x_sums.add(row * blocks + block)) };
+                    let scaled = _mm512_mul_ps(_mm512_cvtepi32_ps(dots[row][panel]), scale);
+                    let sum = _mm512_fmadd_ps(scaled, _mm512_set1_ps(x_scale), sums[row][panel]);
+                    sums[row][panel] = _mm512_fmadd_ps(min, _mm512_set1_ps(x_sum), sum);
+                }
             }
         }
-        for (row, sum) in sums.into_iter().enumerate() {
-            // SAFETY: `out` holds `(R - 1) * stride + LANES` floats.
-            unsafe {
-                let out = out.as_mut_ptr().add(row * tile.stride);
-                let sum = if tile.add { _mm512_add_ps(sum, _mm512_loadu_ps(out)) } else { sum };
-                _mm512_storeu_ps(out, sum);
+        for (row, sums) in sums.into_iter().enumerate() {
+            for (panel, sum) in sums.into_iter().enumerate() {
+                // SAFETY: `out` holds `(R - 1) * stride + COLUMNS` floats.
+                unsafe {
+                    let out = out.as_mut_ptr().add(row * tile.stride + panel * LANES);
+                    let sum = if tile.add { _mm512_add_ps(sum, _mm512_loadu_ps(out)) } else { sum };
+                    _mm512_storeu_ps(out, sum);
+                }
             }
         }
     }
@@ -353,6 +390,14 @@ impl QuantRows {
         quantised
     }
 
+    /// Appends row `row`, as floats, to `out`.
+    pub(crate) fn append_row(&self, row: usize, inputs: usize, out: &mut Vec<f32>) {
+        let blocks = self.q[row * inputs..][..inputs].as_chunks::<BLOCK>().0;
+        for (i, block) in (row * inputs / BLOCK..).zip(blocks) {
+            out.extend(block.iter().map(|&q| self.scales[i] * f32::from(q) + self.mins[i]));
+        }
+    }
+
     /// Appends the rows of another matrix of the same width.
     pub(crate) fn append(&mut self, mut other: Self) {
         self.q.append(&mut other.q);
@@ -370,11 +415,6 @@ impl QuantRows {
             rows.mins.extend_from_slice(&self.mins[row * blocks..][..blocks]);
         }
         rows
-    }
-
-    /// Rows `range`.
-    pub(crate) fn slice(&self, inputs: usize, range: std::ops::Range<usize>) -> Self {
-        self.reordered(inputs, range)
     }
 }
 
@@ -397,7 +437,7 @@ mod tests {
 
     #[test]
     fn products_agree_with_floats_on_every_instruction_set() {
-        let (inputs, outputs) = (96, 48);
+        let (inputs, outputs) = (96, 64);
         let weights = numbers(inputs * outputs, 1);
         let packed = Int8Matrix::pack(&QuantRows::from_floats(&weights), inputs);
         for rows in [1, 5, 12, 13, 31] {
@@ -416,10 +456,7 @@ mod tests {
                     let (x, w) = (&x[row * inputs..][..inputs], &weights[column * inputs..][..inputs]);
                     let want = 2.0 * x.iter().zip(w).map(|(x, w)| x * w).sum::<f32>();
                     let got = per_isa[0][row * outputs + column];
-                    assert!(
-                        (got - want).abs() < 0.05 * (1.0 + want.abs()),
-                        "{rows} rows: {got} against {want}"
-                    );
+                    assert!((got - want).abs() < 0.1, "{rows} rows: {got} against {want}");
                 }
             }
             for other in &per_isa[1..] {
@@ -429,48 +466,9 @@ mod tests {
     }
 
     #[test]
-    fn rows_come_back_from_a_packed_matrix() {
-        let rows = QuantRows::from_floats(&numbers(64 * 32, 7));
-        let packed = Int8Matrix::pack(&rows, 64);
-        let mut row = vec![0.0; 64];
-        packed.dequantise(19, &mut row);
-        for (i, value) in row.iter().enumerate() {
-            let block = 19 * 2 + i / BLOCK;
-            let want = rows.scales[block] * f32::from(rows.q[19 * 64 + i]) + rows.mins[block];
-            assert!((value - want).abs() < 1e-6);
-        }
-    }
-
-    #[test]
     fn a_block_of_zeros_stays_zero() {
         let mut quantised = Quantised::default();
         quantised.fill(Isa::detect(), &[0.0; 64]);
         assert!(quantised.values.iter().all(|&v| v == 0) && quantised.scales.iter().all(|&s| s == 0.0));
-    }
-
-    #[test]
-    fn int8speed() {
-        let isa = Isa::detect();
-        for (m, k, n) in [(512, 576, 1536), (128, 576, 3072), (128, 1536, 576), (128, 576, 1024)] {
-            let l = Int8Matrix::pack(&QuantRows::from_floats(&numbers(k * n, 3)), k);
-            let x = numbers(m * k, 4);
-            let mut q = Quantised::default();
-            q.fill(isa, &x);
-            let mut out = vec![0.0; m * n];
-            let t = std::time::Instant::now();
-            for _ in 0..20 {
-                l.apply(isa, &q, &mut out, false);
-            }
-            let e = t.elapsed().as_secs_f64();
-            let t = std::time::Instant::now();
-            for _ in 0..20 {
-                q.fill(isa, &x);
-            }
-            println!(
-                "{m} {k} {n}: {:.0} GOPS single; quantise {:.1}%",
-                20.0 * 2.0 * (m * k * n) as f64 / e / 1e9,
-                t.elapsed().as_secs_f64() / e * 100.0
-            );
-        }
     }
 }

@@ -3,19 +3,51 @@
 use rten_gemm::{GemmExecutor, GemmInputA, GemmInputB, GemmOptions, PackedBMatrix};
 use rten_tensor::NdTensorView;
 
+use super::int8::{Int8Matrix, QuantRows, Quantised};
+use super::kernels::Isa;
+
+/// What products run on.
+#[derive(Clone, Copy)]
+pub(crate) struct Math {
+    /// Products of floats. Executors may be shared between threads but not sent, hence the reference.
+    pub(crate) gemm: &'static GemmExecutor,
+    /// Everything else.
+    pub(crate) isa: Isa,
+}
+
+impl Math {
+    /// For the processor at hand.
+    pub(crate) fn detect() -> Self {
+        // Lives as long as the process, as models nearly always do; a few bytes for each load.
+        Self { gemm: Box::leak(Box::new(GemmExecutor::new())), isa: Isa::detect() }
+    }
+}
+
 /// A weight matrix of `inputs` x `outputs`: `out = x * W`.
 pub(crate) struct Linear {
-    packed: PackedBMatrix<f32>,
+    weights: Weights,
     inputs: usize,
     outputs: usize,
 }
 
+enum Weights {
+    F32(PackedBMatrix<f32>),
+    Int8(Int8Matrix),
+}
+
 impl Linear {
     /// Packs weights that are stored as `outputs` rows of `inputs` values, as GGUF and PyTorch do.
-    pub(crate) fn pack(gemm: &GemmExecutor, rows: &[f32], inputs: usize) -> Self {
+    pub(crate) fn pack(math: Math, rows: &[f32], inputs: usize) -> Self {
         let outputs = rows.len() / inputs;
         let weights = NdTensorView::from_data([outputs, inputs], rows);
-        Self { packed: gemm.prepack_b(weights.transposed()), inputs, outputs }
+        Self { weights: Weights::F32(math.gemm.prepack_b(weights.transposed())), inputs, outputs }
+    }
+
+    /// Packs quantised weights: `outputs` rows of `inputs` values, of which [`Int8Matrix::pack`] demands
+    /// certain multiples.
+    pub(crate) fn pack_int8(rows: &QuantRows, inputs: usize) -> Self {
+        let outputs = rows.q.len() / inputs;
+        Self { weights: Weights::Int8(Int8Matrix::pack(rows, inputs)), inputs, outputs }
     }
 
     /// Columns of the product.
@@ -23,10 +55,37 @@ impl Linear {
         self.outputs
     }
 
-    /// `out = x * W + keep * out`; `x` holds rows of `inputs` values, `out` as many rows of `outputs`.
-    pub(crate) fn apply(&self, gemm: &GemmExecutor, x: &[f32], out: &mut [f32], keep: Keep) {
-        let x = NdTensorView::from_data([x.len() / self.inputs, self.inputs], x);
-        multiply(gemm, x, GemmInputB::Packed(&self.packed), out, keep);
+    /// `out = x * W (+ out)`; `x` holds rows of `inputs` values, `out` as many rows of `outputs`.
+    pub(crate) fn apply(
+        &self,
+        math: Math,
+        x: &[f32],
+        out: &mut [f32],
+        keep: Keep,
+        quantised: &mut Quantised,
+    ) {
+        if let Weights::Int8(_) = self.weights {
+            quantised.fill(math.isa, x);
+        }
+        self.apply_quantised(math, x, out, keep, quantised);
+    }
+
+    /// As [`Linear::apply`] where `quantised` holds `x` already, if this matrix needs it so.
+    pub(crate) fn apply_quantised(
+        &self,
+        math: Math,
+        x: &[f32],
+        out: &mut [f32],
+        keep: Keep,
+        quantised: &Quantised,
+    ) {
+        match &self.weights {
+            Weights::F32(packed) => {
+                let x = NdTensorView::from_data([x.len() / self.inputs, self.inputs], x);
+                multiply(math.gemm, x, GemmInputB::Packed(packed), out, keep);
+            }
+            Weights::Int8(matrix) => matrix.apply(math.isa, quantised, out, keep == Keep::Sum),
+        }
     }
 }
 

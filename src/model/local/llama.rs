@@ -11,11 +11,11 @@ use std::ops::Range;
 use std::sync::Mutex;
 
 use rayon::prelude::*;
-use rten_gemm::GemmExecutor;
 
 use super::attention::{Attention, AttentionScratch, Heads, KeyValues};
-use super::kernels::{Isa, Softmax};
-use super::linear::{Keep, Linear};
+use super::int8::{QuantRows, Quantised};
+use super::kernels::Softmax;
+use super::linear::{Keep, Linear, Math};
 use crate::model::{Cancel, Stopped};
 
 /// Most rows that go through a layer together on one thread.
@@ -57,17 +57,30 @@ pub(crate) struct Layer {
 /// A model ready to run.
 pub(crate) struct Llama {
     pub(crate) config: LlamaConfig,
-    /// One row a word.
-    pub(crate) embeddings: Vec<f32>,
+    pub(crate) embeddings: Embeddings,
     pub(crate) layers: Vec<Layer>,
     pub(crate) norm: Vec<f32>,
     /// The output head, in pieces of [`HEAD_COLUMNS`] words.
     pub(crate) head: Vec<Linear>,
     pub(crate) rope: Rope,
-    /// Shared by reference, for executors may be used from several threads but not sent between them.
-    pub(crate) gemm: &'static GemmExecutor,
-    pub(crate) isa: Isa,
+    pub(crate) math: Math,
     pub(crate) scratch: Mutex<Vec<Scratch>>,
+}
+
+/// One row a word.
+pub(crate) enum Embeddings {
+    Floats(Vec<f32>),
+    Quantised(QuantRows),
+}
+
+impl Embeddings {
+    /// Appends the row of word `id` to `x`.
+    fn append(&self, id: u32, width: usize, x: &mut Vec<f32>) {
+        match self {
+            Self::Floats(rows) => x.extend_from_slice(&rows[id as usize * width..][..width]),
+            Self::Quantised(rows) => rows.append_row(id as usize, width, x),
+        }
+    }
 }
 
 /// One sequence of a batch.
@@ -146,6 +159,7 @@ impl Rope {
 #[derive(Default)]
 pub(crate) struct Scratch {
     normed: Vec<f32>,
+    quantised: Quantised,
     attended: Vec<f32>,
     gate_up: Vec<f32>,
     activated: Vec<f32>,
@@ -239,9 +253,11 @@ impl Llama {
     }
 
     fn embed(&self, layout: &Layout) -> Vec<f32> {
-        let width = self.config.width;
-        let ids = layout.sequences.iter().flat_map(|sequence| sequence.ids);
-        ids.flat_map(|&id| &self.embeddings[id as usize * width..][..width]).copied().collect()
+        let mut x = Vec::with_capacity(layout.rows() * self.config.width);
+        for &id in layout.sequences.iter().flat_map(|sequence| sequence.ids) {
+            self.embeddings.append(id, self.config.width, &mut x);
+        }
+        x
     }
 
     /// Runs `work` on every block of rows of `x` and `y` in parallel.
@@ -274,7 +290,7 @@ impl Llama {
         out.resize(x.len(), 0.0);
         let width = self.config.width;
         for (x, out) in x.chunks(width).zip(out.chunks_mut(width)) {
-            self.isa.rms_norm(x, weight, self.config.norm_eps, out);
+            self.math.isa.rms_norm(x, weight, self.config.norm_eps, out);
         }
     }
 
@@ -289,7 +305,7 @@ impl Llama {
     ) {
         let weights = &self.layers[layer];
         self.norm(x, &weights.attention_norm, &mut scratch.normed);
-        weights.qkv.apply(self.gemm, &scratch.normed, qkv, Keep::Nothing);
+        weights.qkv.apply(self.math, &scratch.normed, qkv, Keep::Nothing, &mut scratch.quantised);
         let Heads { queries, keys, width } = self.config.heads;
         let mut out = qkv.chunks_mut(self.config.heads.row());
         for (i, piece) in layout.pieces(rows) {
@@ -297,7 +313,7 @@ impl Llama {
             for (row, qkv) in piece.zip(&mut out) {
                 let (cos, sin) = self.rope.at(past + row);
                 for head in qkv[..(queries + keys) * width].chunks_mut(width) {
-                    self.isa.rotate(head, cos, sin);
+                    self.math.isa.rotate(head, cos, sin);
                 }
             }
         }
@@ -316,7 +332,7 @@ impl Llama {
         let heads = self.config.heads;
         let out_row = heads.queries * heads.width;
         scratch.attended.resize(rows.len() * out_row, 0.0);
-        let attention = Attention { gemm: self.gemm, isa: self.isa, heads };
+        let attention = Attention { math: self.math, heads };
         let mut at = 0;
         for (i, piece) in layout.pieces(rows) {
             let own = &qkv[layout.starts[i] * heads.row()..layout.starts[i + 1] * heads.row()];
@@ -325,7 +341,13 @@ impl Llama {
             at += out.len();
             attention.run(own, piece, past, out, &mut scratch.attention);
         }
-        self.layers[layer].attention_out.apply(self.gemm, &scratch.attended, x, Keep::Sum);
+        self.layers[layer].attention_out.apply(
+            self.math,
+            &scratch.attended,
+            x,
+            Keep::Sum,
+            &mut scratch.quantised,
+        );
     }
 
     /// `x += (silu(gate) * up) * W`.
@@ -335,13 +357,19 @@ impl Llama {
         let rows = x.len() / self.config.width;
         self.norm(x, &weights.feed_forward_norm, &mut scratch.normed);
         scratch.gate_up.resize(rows * 2 * hidden, 0.0);
-        weights.gate_up.apply(self.gemm, &scratch.normed, &mut scratch.gate_up, Keep::Nothing);
+        weights.gate_up.apply(
+            self.math,
+            &scratch.normed,
+            &mut scratch.gate_up,
+            Keep::Nothing,
+            &mut scratch.quantised,
+        );
         scratch.activated.resize(rows * hidden, 0.0);
         for (row, out) in scratch.gate_up.chunks(2 * hidden).zip(scratch.activated.chunks_mut(hidden)) {
             let (gate, up) = row.split_at(hidden);
-            self.isa.silu_mul(gate, up, out);
+            self.math.isa.silu_mul(gate, up, out);
         }
-        weights.down.apply(self.gemm, &scratch.activated, x, Keep::Sum);
+        weights.down.apply(self.math, &scratch.activated, x, Keep::Sum, &mut scratch.quantised);
     }
 
     /// Negative log-likelihood of every row's next token, by sequence.
@@ -373,16 +401,24 @@ impl Llama {
         let width = self.config.width;
         scratch.normed.resize(targets.len() * width, 0.0);
         for (&(row, _), out) in targets.iter().zip(scratch.normed.chunks_mut(width)) {
-            self.isa.rms_norm(&x[row * width..][..width], &self.norm, self.config.norm_eps, out);
+            self.math.isa.rms_norm(&x[row * width..][..width], &self.norm, self.config.norm_eps, out);
         }
+        // Once for all pieces of the head.
+        scratch.quantised.fill(self.math.isa, &scratch.normed);
         let mut states = vec![Softmax::EMPTY; targets.len()];
         let mut target_logits = vec![0.0; targets.len()];
         for (columns, head) in self.head.iter().enumerate() {
             let first = columns * HEAD_COLUMNS;
             scratch.logits.resize(targets.len() * head.outputs(), 0.0);
-            head.apply(self.gemm, &scratch.normed, &mut scratch.logits, Keep::Nothing);
+            head.apply_quantised(
+                self.math,
+                &scratch.normed,
+                &mut scratch.logits,
+                Keep::Nothing,
+                &scratch.quantised,
+            );
             for (i, logits) in scratch.logits.chunks(head.outputs()).enumerate() {
-                self.isa.log_sum_exp_step(logits, &mut states[i]);
+                self.math.isa.log_sum_exp_step(logits, &mut states[i]);
                 if let Some(&logit) = (targets[i].1 as usize).checked_sub(first).and_then(|at| logits.get(at))
                 {
                     target_logits[i] = logit;

@@ -3,14 +3,15 @@
 use std::path::Path;
 use std::sync::Mutex;
 
-use rten_gemm::GemmExecutor;
+use candle_core::quantized::GgmlDType;
 
 use super::attention::Heads;
 use super::gguf::{GgufError, GgufFile};
-use super::kernels::Isa;
-use super::linear::Linear;
-use super::llama::{HEAD_COLUMNS, Layer, Llama, LlamaConfig, Rope};
+use super::int8::{BLOCK, COLUMNS, QuantRows};
+use super::linear::{Linear, Math};
+use super::llama::{Embeddings, HEAD_COLUMNS, Layer, Llama, LlamaConfig, Rope};
 use super::tokenizer::{GgufTokenizer, TokenizerError};
+use crate::model::Precision;
 
 /// Why a model file could not be loaded.
 #[derive(Debug, thiserror::Error)]
@@ -29,32 +30,24 @@ pub enum LoadError {
     Threads(String),
 }
 
-/// Reads tokenizer and weights. Weights are dequantised to f32 and packed for this processor.
-pub(crate) fn load(path: &Path) -> Result<(Llama, GgufTokenizer), LoadError> {
+/// Reads tokenizer and weights, and packs the weights for this processor.
+pub(crate) fn load(path: &Path, precision: Precision) -> Result<(Llama, GgufTokenizer), LoadError> {
     let mut file = GgufFile::open(path)?;
     let tokenizer = tokenizer(&file)?;
     let config = configuration(&file, &tokenizer)?;
-    // Lives as long as the process, like the model in nearly every use; a few bytes for each load.
-    let gemm: &'static GemmExecutor = Box::leak(Box::new(GemmExecutor::new()));
-    let layers = (0..file.u32("llama.block_count")?)
-        .map(|i| layer(&mut file, &config, gemm, i))
-        .collect::<Result<_, _>>()?;
-    let embeddings = file.tensor("token_embd.weight")?;
-    let tied = file.tensor("output.weight").ok();
-    let head_rows = tied.as_deref().unwrap_or(&embeddings);
-    let head = head_rows
-        .chunks(HEAD_COLUMNS * config.width)
-        .map(|rows| Linear::pack(gemm, rows, config.width))
-        .collect();
+    let layers = file.u32("llama.block_count")?;
+    let mut loader = Loader { math: Math::detect(), config: &config, precision, file: &mut file };
+    loader.check_multiples()?;
+    let layers = (0..layers).map(|i| loader.layer(i)).collect::<Result<_, _>>()?;
+    let (embeddings, head) = loader.embeddings_and_head()?;
     let llama = Llama {
-        norm: file.tensor("output_norm.weight")?,
+        norm: loader.file.tensor("output_norm.weight")?,
+        math: loader.math,
         rope: Rope::new(&config),
-        isa: Isa::detect(),
         scratch: Mutex::default(),
         embeddings,
         layers,
         head,
-        gemm,
         config,
     };
     Ok((llama, tokenizer))
@@ -91,34 +84,125 @@ fn configuration(file: &GgufFile, tokenizer: &GgufTokenizer) -> Result<LlamaConf
     })
 }
 
-fn layer(file: &mut GgufFile, config: &LlamaConfig, gemm: &GemmExecutor, i: u32) -> Result<Layer, LoadError> {
-    let mut tensor = |name: &str| file.tensor(&format!("blk.{i}.{name}.weight"));
-    let mut qkv = halves_apart(&tensor("attn_q")?, config);
-    qkv.extend(halves_apart(&tensor("attn_k")?, config));
-    qkv.extend(tensor("attn_v")?);
-    let mut gate_up = tensor("ffn_gate")?;
-    gate_up.extend(tensor("ffn_up")?);
-    Ok(Layer {
-        attention_norm: tensor("attn_norm")?,
-        qkv: Linear::pack(gemm, &qkv, config.width),
-        attention_out: Linear::pack(gemm, &tensor("attn_output")?, config.width),
-        feed_forward_norm: tensor("ffn_norm")?,
-        gate_up: Linear::pack(gemm, &gate_up, config.width),
-        down: Linear::pack(gemm, &tensor("ffn_down")?, config.hidden),
-    })
+/// Reads and packs tensors.
+struct Loader<'a> {
+    math: Math,
+    config: &'a LlamaConfig,
+    precision: Precision,
+    file: &'a mut GgufFile,
 }
 
-/// GGUF interleaves the two halves that rotary positions pair up; this lays them apart again, head by
-/// head, so that rotation runs over contiguous lanes. Products of queries and keys do not change.
-fn halves_apart(rows: &[f32], config: &LlamaConfig) -> Vec<f32> {
-    let head = config.heads.width * config.width;
-    rows.chunks(head)
-        .flat_map(|head| {
-            let row = |i: usize| &head[i * config.width..(i + 1) * config.width];
-            let half = config.heads.width / 2;
-            (0..half).map(move |i| row(2 * i)).chain((0..half).map(move |i| row(2 * i + 1)))
+/// Rows of weights, one an output, in the form that the precision packs.
+enum Rows {
+    Floats(Vec<f32>),
+    Quantised(QuantRows),
+}
+
+impl Loader<'_> {
+    /// 8-bit products take whole blocks and panels.
+    fn check_multiples(&self) -> Result<(), LoadError> {
+        let LlamaConfig { width, hidden, heads, vocabulary, .. } = *self.config;
+        let inputs = [width, hidden, heads.queries * heads.width];
+        let outputs = [width, heads.row(), 2 * hidden, vocabulary];
+        let whole = inputs.iter().all(|n| n.is_multiple_of(BLOCK))
+            && outputs.iter().all(|n| n.is_multiple_of(COLUMNS));
+        if self.precision == Precision::Int8 && !whole {
+            return Err(LoadError::Configuration(format!(
+                "int8 needs sizes that are multiples of {COLUMNS}, not {inputs:?} and {outputs:?}; use precision f32"
+            )));
+        }
+        Ok(())
+    }
+
+    fn layer(&mut self, i: u32) -> Result<Layer, LoadError> {
+        let (width, hidden) = (self.config.width, self.config.hidden);
+        let name = |tensor: &str| format!("blk.{i}.{tensor}.weight");
+        let mut qkv = self.rows(&name("attn_q"))?.halves_apart(self.config);
+        qkv.append(self.rows(&name("attn_k"))?.halves_apart(self.config));
+        qkv.append(self.rows(&name("attn_v"))?);
+        let mut gate_up = self.rows(&name("ffn_gate"))?;
+        gate_up.append(self.rows(&name("ffn_up"))?);
+        let attention_out = self.rows(&name("attn_output"))?;
+        let down = self.rows(&name("ffn_down"))?;
+        Ok(Layer {
+            attention_norm: self.file.tensor(&name("attn_norm"))?,
+            qkv: self.pack(&qkv, width),
+            attention_out: self.pack(&attention_out, self.config.heads.queries * self.config.heads.width),
+            feed_forward_norm: self.file.tensor(&name("ffn_norm"))?,
+            gate_up: self.pack(&gate_up, width),
+            down: self.pack(&down, hidden),
         })
-        .flatten()
-        .copied()
-        .collect()
+    }
+
+    /// The head shares the embeddings' weights where the file has none of its own.
+    fn embeddings_and_head(&mut self) -> Result<(Embeddings, Vec<Linear>), LoadError> {
+        let embeddings = self.rows("token_embd.weight")?;
+        let own = self.rows("output.weight").ok();
+        let width = self.config.width;
+        let head = own.as_ref().unwrap_or(&embeddings);
+        let pieces = (0..self.config.vocabulary).step_by(HEAD_COLUMNS);
+        let head = pieces
+            .map(|first| {
+                let last = (first + HEAD_COLUMNS).min(self.config.vocabulary);
+                self.pack(&head.reordered(width, first..last), width)
+            })
+            .collect();
+        let embeddings = match embeddings {
+            Rows::Floats(rows) => Embeddings::Floats(rows),
+            Rows::Quantised(rows) => Embeddings::Quantised(rows),
+        };
+        Ok((embeddings, head))
+    }
+
+    fn rows(&mut self, name: &str) -> Result<Rows, LoadError> {
+        if self.precision == Precision::F32 {
+            return Ok(Rows::Floats(self.file.tensor(name)?));
+        }
+        Ok(Rows::Quantised(match self.file.raw_tensor(name)? {
+            (GgmlDType::Q4_1, bytes) => QuantRows::from_q4_1(&bytes),
+            (GgmlDType::Q8_0, bytes) => QuantRows::from_q8_0(&bytes),
+            _ => QuantRows::from_floats(&self.file.tensor(name)?),
+        }))
+    }
+
+    fn pack(&self, rows: &Rows, inputs: usize) -> Linear {
+        match rows {
+            Rows::Floats(rows) => Linear::pack(self.math, rows, inputs),
+            Rows::Quantised(rows) => Linear::pack_int8(rows, inputs),
+        }
+    }
+}
+
+impl Rows {
+    fn append(&mut self, other: Self) {
+        match (self, other) {
+            (Self::Floats(rows), Self::Floats(mut other)) => rows.append(&mut other),
+            (Self::Quantised(rows), Self::Quantised(other)) => rows.append(other),
+            _ => debug_assert!(false, "a load has one precision"),
+        }
+    }
+
+    /// GGUF interleaves the two halves that rotary positions pair up; this lays them apart again, head by
+    /// head, so that rotation runs over contiguous lanes. Products of queries and keys do not change.
+    fn halves_apart(self, config: &LlamaConfig) -> Self {
+        let (head, width) = (config.heads.width, config.width);
+        let rows = match &self {
+            Self::Floats(rows) => rows.len(),
+            Self::Quantised(rows) => rows.q.len(),
+        } / width;
+        let source = |row: usize| {
+            let (first, place) = (row - row % head, row % head);
+            first + if place < head / 2 { 2 * place } else { 2 * (place - head / 2) + 1 }
+        };
+        self.reordered(width, (0..rows).map(source))
+    }
+
+    fn reordered(&self, inputs: usize, order: impl Iterator<Item = usize>) -> Self {
+        match self {
+            Self::Floats(rows) => {
+                Self::Floats(order.flat_map(|row| &rows[row * inputs..][..inputs]).copied().collect())
+            }
+            Self::Quantised(rows) => Self::Quantised(rows.reordered(inputs, order)),
+        }
+    }
 }

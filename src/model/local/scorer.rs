@@ -12,11 +12,13 @@ use super::load::{LoadError, load};
 use super::tokenizer::GgufTokenizer;
 use super::windows::windows;
 use super::worker::{Prefix, Run, Worker};
-use crate::model::{Cancel, ScoreError, ScoreJob, ScoreSession, Token, TokenScorer};
+use crate::model::{Cancel, Precision, ScoreError, ScoreJob, ScoreSession, Token, TokenScorer};
 
 /// How a model is run.
 #[derive(Debug, Clone)]
 pub struct ScorerOptions {
+    /// Arithmetic of the matrix products.
+    pub precision: Precision,
     /// Threads of the model; by default one a core.
     pub threads: Option<usize>,
     /// Most tokens that are looked at together; longer texts are scored by overlapping windows. At most the
@@ -26,7 +28,7 @@ pub struct ScorerOptions {
 
 impl Default for ScorerOptions {
     fn default() -> Self {
-        Self { threads: None, window: 2048 }
+        Self { precision: Precision::default(), threads: None, window: 2048 }
     }
 }
 
@@ -61,7 +63,7 @@ impl LocalScorer {
             .thread_name(|i| format!("whittle-compute-{i}"))
             .build()
             .map_err(|e| LoadError::Threads(e.to_string()))?;
-        let (llama, tokenizer) = pool.install(|| load(path))?;
+        let (llama, tokenizer) = pool.install(|| load(path, options.precision))?;
         let (llama, pool) = (Arc::new(llama), Arc::new(pool));
         let worker =
             Worker::start(llama.clone(), pool.clone()).map_err(|e| LoadError::Threads(e.to_string()))?;

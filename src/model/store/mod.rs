@@ -49,7 +49,7 @@ pub enum StoreError {
         reason: String,
     },
     /// A file or folder cannot be used.
-    #[error("cannot {action} {}: {source}{}", path.display(), remedy(source))]
+    #[error("cannot {action} {}{}", path.display(), remedy(source))]
     Io {
         /// What was tried.
         action: &'static str,
@@ -101,16 +101,18 @@ impl StoreError {
     }
 }
 
-fn remedy(error: &io::Error) -> &'static str {
-    match error.kind() {
+/// What the caller can do, in brackets; the error's own text follows as its cause.
+fn remedy(error: &io::Error) -> String {
+    let remedy = match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-            "; free some space or set WHITTLE_CACHE to a folder on a larger disk"
+            "free some space or set WHITTLE_CACHE to a folder on a larger disk"
         }
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
-            "; set WHITTLE_CACHE to a folder that you may write"
+            "set WHITTLE_CACHE to a folder that you may write"
         }
-        _ => "",
-    }
+        _ => return String::new(),
+    };
+    format!(" ({remedy})")
 }
 
 fn listed(failures: &[String]) -> String {
@@ -249,15 +251,18 @@ impl ModelStore {
         })
     }
 
-    /// Forgets what is known of the files of `model`, so that the next look hashes them.
+    /// As [`ModelStore::state`], but hashes every file, whatever is known of it.
     ///
     /// # Errors
-    /// A stamp cannot be removed.
-    pub fn forget(&self, model: &Model) -> Result<(), StoreError> {
+    /// A file is there but cannot be read.
+    pub fn verify(&self, model: &Model) -> Result<State, StoreError> {
         for file in &model.files {
-            remove_if_there(&stamp_path(&self.model_folder(model).join(&file.name)))?;
+            let path = self.model_folder(model).join(&file.name);
+            if path.exists() && hash(&path)? != file.sha256 {
+                return Ok(State::Corrupt);
+            }
         }
-        Ok(())
+        self.state(model)
     }
 
     fn select<'m>(
@@ -314,7 +319,9 @@ fn remove_leftovers(folder: &Path) -> Result<(), StoreError> {
     let entries = fs::read_dir(folder).map_err(|e| StoreError::io("list", folder, e))?;
     for entry in entries.filter_map(Result::ok) {
         if entry.file_name().to_string_lossy().ends_with(fetch::TEMPORARY) {
-            remove_if_there(&entry.path())?;
+            let path = entry.path();
+            let removed = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+            removed.map_err(|e| StoreError::io("remove", &path, e))?;
         }
     }
     Ok(())

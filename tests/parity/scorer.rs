@@ -1,0 +1,119 @@
+//! Token ids against llama.cpp, negative log-likelihoods against PyTorch in f32.
+
+use serde::Deserialize;
+use whittle::model::local::LocalScorer;
+use whittle::model::{Cancel, Precision, ScoreJob, TokenScorer};
+
+use super::{F32, INT8, golden, load};
+
+#[derive(Deserialize)]
+struct Golden {
+    name: String,
+    text: String,
+    ids: Vec<u32>,
+    nll_f32: Vec<f32>,
+}
+
+fn goldens() -> Vec<Golden> {
+    golden("scorer/smollm2-135m-q4_1.json").map_or_else(Vec::new, |text| serde_json::from_str(&text).unwrap())
+}
+
+fn ids(scorer: &LocalScorer, text: &str) -> Vec<u32> {
+    scorer.encode(text).into_iter().map(|token| token.id).collect()
+}
+
+fn score(scorer: &LocalScorer, prefix: &[u32], ids: &[u32]) -> Vec<f32> {
+    let job = ScoreJob { prefix: prefix.into(), ids: ids.to_vec() };
+    scorer.score(&[job], &Cancel::never()).unwrap().remove(0)
+}
+
+/// Largest difference, and difference of the means.
+fn differences(a: &[f32], b: &[f32]) -> (f32, f32) {
+    assert_eq!(a.len(), b.len());
+    let largest = a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    (largest, a.iter().zip(b).map(|(a, b)| a - b).sum::<f32>().abs() / a.len().max(1) as f32)
+}
+
+/// Published by llama.cpp for the same file; within the rounding of its own 8-bit activations.
+#[test]
+fn a_known_sentence_has_the_known_ids_and_scores() {
+    const IDS: [u32; 15] = [504, 3575, 282, 4649, 314, 7042, 28, 284, 260, 3575, 282, 7158, 314, 7268, 30];
+    const NLL: [f32; 14] = [
+        11.4495, 0.3109, 2.525, 0.471, 0.2484, 1.58, 1.3061, 1.1623, 0.5821, 0.9961, 2.494, 0.0202, 0.2995,
+        0.088,
+    ];
+    let text = "The capital of France is Paris, and the capital of Italy is Rome.";
+    assert_eq!(ids(&F32, text), IDS);
+    for scorer in [&F32, &INT8] {
+        let (largest, mean) = differences(&score(scorer, &[], &IDS), &NLL);
+        assert!(largest < 0.3 && mean < 0.05, "largest {largest}, mean {mean}");
+    }
+}
+
+#[test]
+fn ids_and_f32_scores_equal_the_golden_ones() {
+    for golden in goldens() {
+        assert_eq!(ids(&F32, &golden.text), golden.ids, "{}", golden.name);
+        let (largest, mean) = differences(&score(&F32, &[], &golden.ids), &golden.nll_f32);
+        println!("{}: largest difference {largest:.6}, of the means {mean:.6}", golden.name);
+        assert!(largest <= 0.01 && mean <= 0.001, "{}: largest {largest}, mean {mean}", golden.name);
+    }
+}
+
+#[test]
+fn a_prefix_cache_changes_no_score() {
+    for golden in goldens().iter().filter(|golden| golden.ids.len() > 20) {
+        let cut = golden.ids.len() / 2;
+        let (prefix, rest) = golden.ids.split_at(cut);
+        let (largest, mean) = differences(&score(&F32, prefix, rest), &golden.nll_f32[cut - 1..]);
+        println!("{} after a prefix of {cut}: largest {largest:.6}, mean {mean:.6}", golden.name);
+        assert!(largest <= 0.01 && mean <= 0.001, "{}: largest {largest}, mean {mean}", golden.name);
+    }
+}
+
+#[test]
+fn overlapping_windows_keep_the_mean() {
+    let windowed = load(Precision::F32, 1024);
+    for golden in goldens().iter().filter(|golden| golden.ids.len() > 1024) {
+        let (largest, mean) = differences(&score(&windowed, &[], &golden.ids), &golden.nll_f32);
+        println!("{} in windows of 1,024: largest {largest:.4}, mean {mean:.4}", golden.name);
+        assert!(mean <= 0.05, "{}: mean {mean}", golden.name);
+    }
+}
+
+#[test]
+fn int8_decides_as_f32_does() {
+    let (mut f32, mut int8) = (Vec::new(), Vec::new());
+    for golden in goldens().iter().filter(|golden| golden.ids.len() > 500) {
+        f32.extend(score(&F32, &[], &golden.ids));
+        int8.extend(score(&INT8, &[], &golden.ids));
+    }
+    if f32.is_empty() {
+        return;
+    }
+    let (largest, mean) = differences(&f32, &int8);
+    let (ranks, other) = (ranks(&f32), ranks(&int8));
+    let half = f32.len() / 2;
+    let agree = ranks.iter().zip(&other).filter(|&(&a, &b)| (a < half) == (b < half)).count();
+    let agree = agree as f64 / f32.len() as f64;
+    let spearman = spearman(&ranks, &other);
+    println!("int8: largest {largest:.3}, mean {mean:.4}, Spearman {spearman:.5}, same decisions {agree:.4}");
+    assert!(mean <= 0.02 && spearman >= 0.995 && agree >= 0.975);
+}
+
+fn ranks(values: &[f32]) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..values.len()).collect();
+    order.sort_by(|&a, &b| values[a].total_cmp(&values[b]));
+    let mut ranks = vec![0; values.len()];
+    for (rank, place) in order.into_iter().enumerate() {
+        ranks[place] = rank;
+    }
+    ranks
+}
+
+/// Rank correlation, without ties.
+fn spearman(a: &[usize], b: &[usize]) -> f64 {
+    let n = a.len() as f64;
+    let squares: f64 = a.iter().zip(b).map(|(&a, &b)| (a as f64 - b as f64).powi(2)).sum();
+    1.0 - 6.0 * squares / (n * (n * n - 1.0))
+}
