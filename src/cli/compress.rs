@@ -72,12 +72,11 @@ enum Format {
 }
 
 pub(super) fn run(args: CompressArgs) -> anyhow::Result<()> {
-    let documents = match &args.documents {
-        Some(path) => input::documents(path)?,
-        None => {
-            let text = input::text(args.file.as_deref())?;
-            vec![DocumentInput { id: None, title: None, text, metadata: None }]
-        }
+    let documents = if let Some(path) = &args.documents {
+        input::documents(path)?
+    } else {
+        let text = input::text(args.file.as_deref())?;
+        vec![DocumentInput { id: None, title: None, text, metadata: None }]
     };
     let request = CompressRequest {
         documents: Some(documents.clone()),
@@ -126,7 +125,6 @@ fn write_diff(
     Ok(())
 }
 
-#[expect(clippy::print_stderr, reason = "the summary of a command goes to stderr")]
 fn summarise(response: &CompressResponse) {
     let usage = &response.usage;
     let scoring = response.timing_ms.stages.get("score").copied().unwrap_or_default();

@@ -10,17 +10,14 @@ use crate::engine::api::DocumentInput;
 
 /// Text of a file, or of standard input where `path` is `-` or missing.
 pub(super) fn text(path: Option<&Path>) -> anyhow::Result<String> {
-    let (name, bytes) = match path.filter(|path| *path != Path::new("-")) {
-        Some(path) => {
-            let name = path.display().to_string();
-            let bytes = std::fs::read(path).with_context(|| format!("cannot read {name}"))?;
-            (name, bytes)
-        }
-        None => {
-            let mut bytes = Vec::new();
-            std::io::stdin().read_to_end(&mut bytes).context("cannot read standard input")?;
-            ("standard input".to_owned(), bytes)
-        }
+    let (name, bytes) = if let Some(path) = path.filter(|path| *path != Path::new("-")) {
+        let name = path.display().to_string();
+        let bytes = std::fs::read(path).with_context(|| format!("cannot read {name}"))?;
+        (name, bytes)
+    } else {
+        let mut bytes = Vec::new();
+        std::io::stdin().read_to_end(&mut bytes).context("cannot read standard input")?;
+        ("standard input".to_owned(), bytes)
     };
     String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();

@@ -66,7 +66,6 @@ pub fn main() -> ExitCode {
     }
 }
 
-#[expect(clippy::print_stderr, reason = "errors of a command go to stderr")]
 fn report(error: &anyhow::Error) {
     let style = anstyle::AnsiColor::Red.on_default().bold();
     anstream::eprintln!("{style}error:{style:#} {error:#}");

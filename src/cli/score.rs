@@ -39,13 +39,12 @@ enum Format {
 }
 
 pub(super) fn run(args: ScoreArgs) -> anyhow::Result<()> {
-    let text = input::text(args.file.as_deref())?;
-    let request = ScoreRequest { text: text.clone(), prefix: args.prefix };
+    let request = ScoreRequest { text: input::text(args.file.as_deref())?, prefix: args.prefix };
     let engine = engine()?;
-    let response = progress::while_working("scoring", || engine.score(request, &Cancel::never()))?;
+    let response = progress::while_working("scoring", || engine.score(&request, &Cancel::never()))?;
     let mut out = anstream::AutoStream::auto(std::io::stdout().lock());
     match args.format {
-        Format::Text => write_heat_map(&mut out, &text, &response)?,
+        Format::Text => write_heat_map(&mut out, &request.text, &response)?,
         Format::Json => writeln!(out, "{}", serde_json::to_string_pretty(&response)?)?,
     }
     out.flush().context("cannot write to standard output")

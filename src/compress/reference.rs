@@ -261,10 +261,10 @@ impl Iteration<'_> {
     fn run(mut self, segments: &[Vec<(usize, f64)>]) -> Result<Vec<usize>, CompressError> {
         let scorer = self.tools.scorer;
         let (mut session, mut plain) = (scorer.session(), scorer.session());
-        let size = self.size as isize;
-        let mut end = (size + self.start as isize).min(self.ids.len() as isize);
+        let size = self.size.cast_signed();
+        let mut end = (size + self.start.cast_signed()).min(self.ids.len().cast_signed());
         for (i, parts) in segments.iter().enumerate() {
-            if end > self.ids.len() as isize {
+            if end > self.ids.len().cast_signed() {
                 break;
             }
             let ids = if i == 0 { &self.ids[..] } else { &self.ids[..slice_bound(end, self.ids.len())] };
@@ -280,7 +280,7 @@ impl Iteration<'_> {
             let plain_settled = settled.saturating_sub(self.start);
             plain.forget(plain_settled.min(plain.cached())..plain.cached());
             for &(length, rate) in parts {
-                end = self.compress_part(end - size + length as isize, length, rate) + size;
+                end = self.compress_part(end - size + length.cast_signed(), length, rate) + size;
             }
         }
         Ok(self.places.split_off(self.start.min(self.places.len())))
@@ -310,7 +310,7 @@ impl Iteration<'_> {
                 i > losses || first_loss > 0.0
             }
         };
-        let untouched = slice_bound(end - length as isize, losses + 1);
+        let untouched = slice_bound(end - length.cast_signed(), losses + 1);
         let beyond = slice_bound(end, losses + 1);
         let all = self.ids.len().max(losses + 1);
         let keep: Vec<bool> = (0..all).map(|i| i < untouched || i >= beyond || masked(i)).collect();
@@ -320,7 +320,7 @@ impl Iteration<'_> {
         }
         retain(&mut self.ids, &keep);
         retain(&mut self.places, &keep);
-        end - keep[..slice_bound(end, keep.len())].iter().filter(|&&keep| !keep).count() as isize
+        end - keep[..slice_bound(end, keep.len())].iter().filter(|&&keep| !keep).count().cast_signed()
     }
 }
 

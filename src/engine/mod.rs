@@ -56,8 +56,8 @@ impl Engine {
     ///
     /// # Errors
     /// See [`EngineError`].
-    pub fn score(&self, request: ScoreRequest, cancel: &Cancel) -> Result<ScoreResponse, EngineError> {
-        score::run(self, &request, cancel)
+    pub fn score(&self, request: &ScoreRequest, cancel: &Cancel) -> Result<ScoreResponse, EngineError> {
+        score::run(self, request, cancel)
     }
 
     /// Can the engine answer?

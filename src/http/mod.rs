@@ -46,7 +46,7 @@ impl Service for Engine {
     }
 
     fn score(&self, request: ScoreRequest, cancel: &Cancel) -> Result<ScoreResponse, EngineError> {
-        Self::score(self, request, cancel)
+        Self::score(self, &request, cancel)
     }
 
     fn readiness(&self) -> Readiness {

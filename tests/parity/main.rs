@@ -3,6 +3,13 @@
 //! The model comes from the ordinary cache, which fetches it on first need. The golden files are not part of
 //! the project; where they are missing, the tests that need them say so and check the rest.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "a test fails by panicking and says why"
+)]
+
 mod llmlingua;
 mod scorer;
 

@@ -12,6 +12,7 @@
 //! innermost step is `vpdpbusd` with the activation broadcast from memory; elsewhere plain Rust over the same
 //! layout, which the compiler vectorises.
 #![expect(unsafe_code, reason = "AVX-512 VNNI intrinsics and their loads")]
+#![expect(clippy::inline_always, reason = "bodies must be compiled for the instruction set of their wrapper")]
 
 use super::kernels::Isa;
 
@@ -91,7 +92,7 @@ pub(super) fn quantise_body(x: &[f32], values: &mut [i8], scales: &mut [f32], su
         let inverse = if max > 0.0 { 127.0 / max } else { 0.0 };
         let mut total = 0_i32;
         for (out, &value) in out.iter_mut().zip(block) {
-            let rounded = (value * inverse + ROUND).to_bits().wrapping_sub(ROUND.to_bits()) as i32;
+            let rounded = (value * inverse + ROUND).to_bits().wrapping_sub(ROUND.to_bits()).cast_signed();
             *out = rounded as i8;
             total += rounded;
         }
@@ -121,11 +122,6 @@ impl Int8Matrix {
             }
         }
         Self { q, scales, inputs, outputs }
-    }
-
-    /// Columns of the product.
-    pub(crate) fn outputs(&self) -> usize {
-        self.outputs
     }
 
     /// `out = x * W`, or `out += x * W` where `add`, for rows of activations.

@@ -5,6 +5,7 @@
 //! features that the wrapper enables. Sums are kept in [`LANES`] partial sums on every instruction set, so
 //! that results differ between them by the rounding of fused multiply-adds alone.
 #![expect(unsafe_code, reason = "calling a function compiled for a wider instruction set")]
+#![expect(clippy::inline_always, reason = "bodies must be compiled for the instruction set of their wrapper")]
 
 /// Partial sums that a reduction keeps.
 const LANES: usize = 16;

@@ -167,6 +167,13 @@ pub(crate) struct Scratch {
     attention: AttentionScratch,
 }
 
+/// Some rows of a batch on their way through a layer.
+struct Block<'a> {
+    layer: usize,
+    layout: &'a Layout<'a>,
+    rows: Range<usize>,
+}
+
 /// Rows of a batch: where each sequence lies.
 struct Layout<'a> {
     sequences: &'a [Sequence<'a>],
@@ -231,7 +238,7 @@ impl Llama {
         let row = self.config.heads.row();
         let (mut qkv, mut next) = (vec![0.0; layout.rows() * row], vec![0.0; layout.rows() * row]);
         self.for_blocks(&layout, &mut x, &mut qkv, row, |rows, x, qkv, scratch| {
-            self.project_qkv(0, &layout, rows, x, qkv, scratch);
+            self.project_qkv(&Block { layer: 0, layout: &layout, rows }, x, qkv, scratch);
         });
         for layer in 0..self.layers.len() {
             cancel.check()?;
@@ -240,10 +247,11 @@ impl Llama {
                 cache.layers[layer].extend(qkv.chunks(row).flat_map(|row| &row[kv..]));
             }
             self.for_blocks(&layout, &mut x, &mut next, row, |rows, x, next, scratch| {
-                self.attend(layer, &layout, rows.clone(), &qkv, x, scratch);
+                let block = Block { layer, layout: &layout, rows };
+                self.attend(&block, &qkv, x, scratch);
                 self.feed_forward(layer, x, scratch);
                 if layer + 1 < self.layers.len() {
-                    self.project_qkv(layer + 1, &layout, rows, x, next, scratch);
+                    self.project_qkv(&Block { layer: layer + 1, ..block }, x, next, scratch);
                 }
             });
             std::mem::swap(&mut qkv, &mut next);
@@ -294,21 +302,14 @@ impl Llama {
         }
     }
 
-    fn project_qkv(
-        &self,
-        layer: usize,
-        layout: &Layout,
-        rows: Range<usize>,
-        x: &[f32],
-        qkv: &mut [f32],
-        scratch: &mut Scratch,
-    ) {
+    fn project_qkv(&self, block: &Block, x: &[f32], qkv: &mut [f32], scratch: &mut Scratch) {
+        let Block { layer, layout, ref rows } = *block;
         let weights = &self.layers[layer];
         self.norm(x, &weights.attention_norm, &mut scratch.normed);
         weights.qkv.apply(self.math, &scratch.normed, qkv, Keep::Nothing, &mut scratch.quantised);
         let Heads { queries, keys, width } = self.config.heads;
         let mut out = qkv.chunks_mut(self.config.heads.row());
-        for (i, piece) in layout.pieces(rows) {
+        for (i, piece) in layout.pieces(rows.clone()) {
             let past = layout.sequences[i].past.map_or(0, KvCache::len);
             for (row, qkv) in piece.zip(&mut out) {
                 let (cos, sin) = self.rope.at(past + row);
@@ -320,21 +321,14 @@ impl Llama {
     }
 
     /// `x += attention(rows) * W`.
-    fn attend(
-        &self,
-        layer: usize,
-        layout: &Layout,
-        rows: Range<usize>,
-        qkv: &[f32],
-        x: &mut [f32],
-        scratch: &mut Scratch,
-    ) {
+    fn attend(&self, block: &Block, qkv: &[f32], x: &mut [f32], scratch: &mut Scratch) {
+        let Block { layer, layout, ref rows } = *block;
         let heads = self.config.heads;
         let out_row = heads.queries * heads.width;
         scratch.attended.resize(rows.len() * out_row, 0.0);
         let attention = Attention { math: self.math, heads };
         let mut at = 0;
-        for (i, piece) in layout.pieces(rows) {
+        for (i, piece) in layout.pieces(rows.clone()) {
             let own = &qkv[layout.starts[i] * heads.row()..layout.starts[i + 1] * heads.row()];
             let past = layout.sequences[i].past.map(|past| past.layer(layer));
             let out = &mut scratch.attended[at..at + piece.len() * out_row];

@@ -5,6 +5,7 @@
 //! short documents of several calls share a pass. Calls whose caller left are dropped between batches.
 
 use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::sync::{Arc, OnceLock};
 
@@ -77,16 +78,18 @@ fn serve(llama: &Llama, pool: &ThreadPool, queue: &Receiver<Call>) {
         loop {
             match queue.try_recv() {
                 Ok(call) => calls.push_back(call),
-                Err(TryRecvError::Empty) => break,
                 Err(TryRecvError::Disconnected) if calls.is_empty() => return,
-                Err(TryRecvError::Disconnected) => break,
+                Err(TryRecvError::Empty | TryRecvError::Disconnected) => break,
             }
         }
         drop_stopped(&mut calls);
         let batch = take_batch(&mut calls);
         let stop = batch_cancel(&calls, &batch);
-        let outcome = pool.install(|| run_batch(llama, &batch, &stop));
-        settle(&mut calls, batch, outcome);
+        let outcome = catch_unwind(AssertUnwindSafe(|| pool.install(|| run_batch(llama, &batch, &stop))));
+        match outcome {
+            Ok(outcome) => settle(&mut calls, batch, outcome),
+            Err(_) => fail(&mut calls, &batch),
+        }
     }
 }
 
@@ -102,7 +105,7 @@ fn drop_stopped(calls: &mut VecDeque<Call>) {
         Ok(()) => true,
         Err(stopped) => {
             // The caller may be gone; then nobody reads the answer.
-            let _ = call.reply.send(Err(stopped.into()));
+            call.reply.send(Err(stopped.into())).ok();
             false
         }
     });
@@ -145,7 +148,7 @@ fn run_batch(llama: &Llama, batch: &[Item], cancel: &Cancel) -> Result<Vec<Vec<f
             let known = &prefix.ids[..prefix.ids.len() - 1];
             let (_, cache) = llama.extend(Sequence { ids: known, past: None }, cancel)?;
             // Only this thread fills prefixes, so it was empty.
-            let _ = prefix.cache.set(cache);
+            prefix.cache.set(cache).ok();
         }
     }
     // The last token of a prefix goes with each run, for it predicts the first token.
@@ -180,7 +183,7 @@ fn settle(calls: &mut VecDeque<Call>, batch: Vec<Item>, outcome: Result<Vec<Vec<
     }
     calls.retain_mut(|call| {
         if call.runs.is_empty() {
-            let _ = call.reply.send(checked(std::mem::take(&mut call.results)));
+            call.reply.send(checked(std::mem::take(&mut call.results))).ok();
         }
         !call.runs.is_empty()
     });
@@ -188,6 +191,19 @@ fn settle(calls: &mut VecDeque<Call>, batch: Vec<Item>, outcome: Result<Vec<Vec<
     if calls.len() > 1 {
         calls.rotate_left(1);
     }
+}
+
+/// Answers the calls of a batch that panicked; the thread lives on for the others.
+fn fail(calls: &mut VecDeque<Call>, batch: &[Item]) {
+    let mut number = 0;
+    calls.retain(|call| {
+        let failed = batch.iter().any(|item| item.call == number);
+        number += 1;
+        if failed {
+            call.reply.send(Err(ScoreError::Model("a computation panicked; this is a defect".into()))).ok();
+        }
+        !failed
+    });
 }
 
 fn checked(scores: Vec<Vec<f32>>) -> Result<Vec<Vec<f32>>, ScoreError> {

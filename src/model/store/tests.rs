@@ -31,7 +31,7 @@ fn store(folder: &Path, hub: &str) -> ModelStore {
         python: "no-such-python".into(),
         offline: false,
     };
-    ModelStore::new(folder.to_owned(), Manifest { models: vec![model] }, sources)
+    ModelStore::new(folder, Manifest { models: vec![model] }, sources)
 }
 
 /// Answers each request with the next of `answers`, the last one again and again; counts requests.
@@ -44,7 +44,7 @@ fn hub(answers: Vec<Vec<u8>>) -> (String, Arc<AtomicUsize>) {
         for stream in listener.incoming() {
             let mut stream = stream.unwrap();
             let i = counted.fetch_add(1, Ordering::SeqCst);
-            stream.read(&mut [0; 4096]).unwrap();
+            assert!(stream.read(&mut [0; 4096]).unwrap() > 0);
             stream.write_all(&answers[i.min(answers.len() - 1)]).ok();
         }
     });
