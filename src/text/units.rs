@@ -51,8 +51,9 @@ pub fn units(text: &str, protected: &[Range<usize>]) -> Vec<Unit> {
 }
 
 fn push(units: &mut Vec<Unit>, text: &str, start: usize, core: Range<usize>) {
-    // A protected span may begin with white space only if its pattern does; the core never does.
-    let white = text[core.clone()].len() - text[core.clone()].trim_start().len();
+    // A combining mark makes a word of the white space before it, which is not cut off from it.
+    let white: usize =
+        text[core.clone()].graphemes(true).take_while(|g| g.trim().is_empty()).map(str::len).sum();
     units.push(Unit { range: start..core.end, core: core.start + white..core.end });
 }
 
