@@ -28,8 +28,7 @@ pub(crate) fn kept_ranges(text: &str, units: &[Unit], kept: impl Fn(usize) -> bo
             None => push(unit.core.start..unit.range.end),
             Some(before) if before + 1 == i => push(unit.range.clone()),
             Some(before) => {
-                let gap = units[before].range.end..unit.range.start;
-                let (separator, own) = after_gap(text, &gap, &text[..gap.start], unit);
+                let (separator, own) = after_gap(text, &units[before + 1..i], unit);
                 push(separator);
                 push(own);
             }
@@ -39,24 +38,33 @@ pub(crate) fn kept_ranges(text: &str, units: &[Unit], kept: impl Fn(usize) -> bo
     ranges
 }
 
-/// What is kept of a gap, and of the unit that follows it.
-fn after_gap(text: &str, gap: &Range<usize>, before: &str, unit: &Unit) -> (Range<usize>, Range<usize>) {
+/// What is kept of a gap, the units in `dropped`, and of the unit that follows it.
+fn after_gap(text: &str, dropped: &[Unit], unit: &Unit) -> (Range<usize>, Range<usize>) {
+    let start = dropped.first().map_or(unit.range.start, |first| first.range.start);
     let own_space = &text[unit.range.start..unit.core.start];
-    let gap_text = &text[gap.clone()];
+    // Separators are looked for between words alone: a protected span is dropped with all that is in it.
     if !own_space.contains('\n')
-        && let Some(at) = gap_text.rfind('\n')
+        && let Some(line_break) = last_space(text, dropped, |c| c == '\n')
     {
-        // A carriage return and its line feed are one line break.
-        let from = if gap_text[..at].ends_with('\r') { at - 1 } else { at };
-        return (gap.start + from..gap.start + at + 1, unit.core.start..unit.range.end);
+        return (line_break, unit.core.start..unit.range.end);
     }
-    if own_space.is_empty() && fuses(before, &text[unit.core.start..unit.range.end]) {
-        let last = |wanted: fn(char) -> bool| gap_text.char_indices().rfind(|&(_, c)| wanted(c));
-        let separator = last(char::is_whitespace).or_else(|| last(|c| c.is_ascii_punctuation()));
-        let kept = separator.map_or(gap.clone(), |(at, c)| gap.start + at..gap.start + at + c.len_utf8());
-        return (kept, unit.range.clone());
+    if own_space.is_empty() && fuses(&text[..start], &text[unit.core.start..unit.range.end]) {
+        let mark = |unit: &&Unit| text[unit.core.clone()].chars().all(|c| c.is_ascii_punctuation());
+        let mark = || dropped.iter().rfind(mark).map(|unit| unit.core.clone());
+        let separator = last_space(text, dropped, char::is_whitespace).or_else(mark);
+        return (separator.unwrap_or(start..unit.range.start), unit.range.clone());
     }
-    (gap.start..gap.start, unit.range.clone())
+    (start..start, unit.range.clone())
+}
+
+/// The last `wanted` character of the white space before the units. A carriage return and its line feed are one.
+fn last_space(text: &str, units: &[Unit], wanted: fn(char) -> bool) -> Option<Range<usize>> {
+    units.iter().rev().find_map(|unit| {
+        let space = &text[unit.range.start..unit.core.start];
+        let (at, c) = space.char_indices().rfind(|&(_, c)| wanted(c))?;
+        let from = if c == '\n' && space[..at].ends_with('\r') { at - 1 } else { at };
+        Some(unit.range.start + from..unit.range.start + at + c.len_utf8())
+    })
 }
 
 /// The text of some byte ranges.

@@ -9,7 +9,9 @@
 //!   selects by one threshold over all documents, the tail included;
 //! - fits the joined prompt to the budget as the target model counts, instead of overshooting it.
 
-use super::assemble::{kept_ranges, render, render_original, slices};
+use std::ops::Range;
+
+use super::assemble::{heading, kept_ranges, render, render_document, render_original, slices};
 use super::select::largest_prefix;
 use super::{CompressError, Compressed, KeptDocument, Prompt, Stages, Target, Tools};
 use crate::model::{ScoreJob, Token};
@@ -19,15 +21,22 @@ use crate::text::{Unit, units};
 /// `k` of the paper's budget controller.
 const GRANULARITY: f64 = 2.0;
 
-/// A document with its words and their scores.
+/// A selection whose budget is this nearly used up is not searched for smaller words that still fit.
+const CLOSE: f64 = 0.995;
+/// Times that a word which does not fit is passed over for smaller ones behind it.
+const PASSED_OVER: usize = 8;
+
+/// A document's words with their scores.
 struct Scored {
-    units: Vec<Unit>,
-    /// Nats a token, for each unit.
+    /// Nats a token, for each word.
     unit_scores: Vec<f32>,
     /// Mean over all scored tokens.
     mean: f64,
     tokens: usize,
 }
+
+/// Number of a document and of a word in it.
+type Place = (usize, usize);
 
 pub(super) fn compress(prompt: &Prompt, target: Target, tools: &Tools) -> Result<Compressed, CompressError> {
     let mut stages = Stages::default();
@@ -36,20 +45,23 @@ pub(super) fn compress(prompt: &Prompt, target: Target, tools: &Tools) -> Result
     if original_tokens <= budget {
         return Ok(unchanged(prompt, original_tokens, budget, stages));
     }
-    let fixed = tools.counter.count(&render(prompt, std::iter::empty()));
-    if fixed > budget {
-        return Err(CompressError::Infeasible { budget, needed: fixed });
+    let words = stages.time("split", || Words::new(prompt, tools));
+    let smallest = stages.time("select", || words.smallest());
+    if smallest.tokens > budget {
+        return Err(CompressError::Infeasible { budget, needed: smallest.tokens });
     }
-    let scored = score(prompt, tools, &mut stages)?;
+    let scored = score(&words, tools, &mut stages)?;
     let ranking = rank(&scored);
-    let order = priority(&scored, &ranking, budget - fixed);
-    let kept = stages.time("select", || select(prompt, &scored, &order, budget, tools))?;
-    let prompt_text = kept.prompt;
+    let kept = stages.time("select", || {
+        let room = budget - words.assemble(&[]).tokens.min(budget);
+        let order = words.priority(&scored, &ranking, room);
+        words.select(order, budget, smallest)
+    })?;
     let documents = describe(prompt, &scored, &ranking, kept.ranges);
     let used = documents.iter().filter(|document| !document.kept.is_empty()).count();
     Ok(Compressed {
         compressed_tokens: kept.tokens,
-        prompt: prompt_text,
+        prompt: kept.prompt,
         reason: format!("kept the most surprising words of {used} of {} documents", documents.len()),
         documents,
         original_tokens,
@@ -79,8 +91,8 @@ fn unchanged(prompt: &Prompt, tokens: usize, budget: usize, stages: Stages) -> C
     }
 }
 
-fn score(prompt: &Prompt, tools: &Tools, stages: &mut Stages) -> Result<Vec<Scored>, CompressError> {
-    let texts = || prompt.documents.iter().map(|document| document.text.as_str());
+fn score(words: &Words, tools: &Tools, stages: &mut Stages) -> Result<Vec<Scored>, CompressError> {
+    let texts = || words.prompt.documents.iter().map(|document| document.text.as_str());
     let tokens: Vec<Vec<Token>> =
         stages.time("tokenize", || texts().map(|t| tools.scorer.encode(t)).collect());
     let jobs: Vec<ScoreJob> = tokens
@@ -88,18 +100,15 @@ fn score(prompt: &Prompt, tools: &Tools, stages: &mut Stages) -> Result<Vec<Scor
         .map(|tokens| ScoreJob { prefix: [].into(), ids: tokens.iter().map(|token| token.id).collect() })
         .collect();
     let nll = stages.time("score", || tools.scorer.score(&jobs, tools.cancel))?;
-    Ok(stages.time("select", || {
-        let scored = texts().zip(&tokens).zip(&nll);
-        scored.map(|((text, tokens), nll)| lift(text, tokens, nll, tools)).collect()
-    }))
+    let scored = words.units.iter().zip(&tokens).zip(&nll);
+    Ok(stages.time("select", || scored.map(|((units, tokens), nll)| lift(units, tokens, nll)).collect()))
 }
 
 /// Lifts token scores to words: the mean over the tokens that overlap a word. A first token, which nothing
 /// predicts, counts as much as the document's mean.
-fn lift(text: &str, tokens: &[Token], nll: &[f32], tools: &Tools) -> Scored {
+fn lift(units: &[Unit], tokens: &[Token], nll: &[f32]) -> Scored {
     let mean = mean(nll.iter().copied());
     let score_of = |token: usize| token.checked_sub(1).map_or(mean as f32, |before| nll[before]);
-    let units = units(text, &tools.protector.spans(text));
     let mut first = 0;
     let unit_scores = units
         .iter()
@@ -110,7 +119,7 @@ fn lift(text: &str, tokens: &[Token], nll: &[f32], tools: &Tools) -> Scored {
             self::mean((first..first + overlapping).map(score_of)) as f32
         })
         .collect();
-    Scored { units, unit_scores, mean, tokens: tokens.len() }
+    Scored { unit_scores, mean, tokens: tokens.len() }
 }
 
 fn mean(values: impl Iterator<Item = f32>) -> f64 {
@@ -129,63 +138,122 @@ fn rank(scored: &[Scored]) -> Vec<usize> {
     ranking
 }
 
-/// Units of the documents that the coarse ranking lets through, most surprising first.
-fn priority(scored: &[Scored], ranking: &[usize], budget: usize) -> Vec<(usize, usize)> {
-    let room = (budget as f64 * GRANULARITY) as usize;
-    let mut taken = 0;
-    let candidates = ranking.iter().copied().take_while(|&document| {
-        let open = taken < room;
-        taken += scored[document].tokens;
-        open
-    });
-    let mut order: Vec<(usize, usize)> = candidates
-        .flat_map(|document| (0..scored[document].units.len()).map(move |unit| (document, unit)))
-        .filter(|&(document, unit)| !scored[document].units[unit].core.is_empty())
-        .collect();
-    let score = |&(document, unit): &(usize, usize)| scored[document].unit_scores[unit];
-    order.sort_by(|a, b| score(b).total_cmp(&score(a)).then(a.cmp(b)));
-    order
+/// A prompt cut into words, from which selections are put together.
+struct Words<'a> {
+    prompt: &'a Prompt,
+    tools: &'a Tools<'a>,
+    /// Of each document.
+    units: Vec<Vec<Unit>>,
 }
 
 /// What a selection came to.
 struct Selection {
     prompt: String,
-    ranges: Vec<Vec<std::ops::Range<usize>>>,
+    ranges: Vec<Vec<Range<usize>>>,
     tokens: usize,
 }
 
-fn select(
-    prompt: &Prompt,
-    scored: &[Scored],
-    order: &[(usize, usize)],
-    budget: usize,
-    tools: &Tools,
-) -> Result<Selection, CompressError> {
-    let mut place: Vec<Vec<usize>> = scored.iter().map(|s| vec![usize::MAX; s.units.len()]).collect();
-    for (i, &(document, unit)) in order.iter().enumerate() {
-        place[document][unit] = i;
+impl<'a> Words<'a> {
+    fn new(prompt: &'a Prompt, tools: &'a Tools) -> Self {
+        let texts = prompt.documents.iter().map(|document| document.text.as_str());
+        let units = texts.map(|text| units(text, &tools.protector.spans(text))).collect();
+        Self { prompt, tools, units }
     }
-    let assemble = |n: usize| {
-        let documents = prompt.documents.iter().zip(scored).zip(&place);
+
+    /// The prompt that keeps these words.
+    fn assemble(&self, places: &[Place]) -> Selection {
+        let mut kept: Vec<Vec<bool>> = self.units.iter().map(|units| vec![false; units.len()]).collect();
+        for &(document, unit) in places {
+            kept[document][unit] = true;
+        }
+        let documents = self.prompt.documents.iter().zip(&self.units).zip(&kept);
         let ranges: Vec<_> = documents
-            .map(|((document, scored), place)| {
-                kept_ranges(&document.text, &scored.units, |unit| place[unit] < n)
-            })
+            .map(|((document, units), kept)| kept_ranges(&document.text, units, |unit| kept[unit]))
             .collect();
-        let texts = prompt.documents.iter().zip(&ranges).map(|(d, ranges)| (d, slices(&d.text, ranges)));
-        let text = render(prompt, texts);
-        (tools.counter.count(&text), text, ranges)
-    };
-    let n = largest_prefix(order.len(), budget, tools.cancel, |n| assemble(n).0)?;
-    let (tokens, prompt, ranges) = assemble(n);
-    Ok(Selection { prompt, ranges, tokens })
+        let texts = self.prompt.documents.iter().zip(&ranges).map(|(d, ranges)| (d, slices(&d.text, ranges)));
+        let prompt = render(self.prompt, texts);
+        Selection { tokens: self.tools.counter.count(&prompt), prompt, ranges }
+    }
+
+    /// Tokens of a word by itself with its document's title, but for joins.
+    fn cost(&self, (document, unit): Place) -> usize {
+        let source = &self.prompt.documents[document];
+        let word = &source.text[self.units[document][unit].core.clone()];
+        self.tools.counter.count(&render_document(source, word))
+    }
+
+    /// Every word; what is only white space is none.
+    fn all(&self, documents: impl Iterator<Item = usize>) -> impl Iterator<Item = Place> {
+        let places =
+            documents.flat_map(|document| (0..self.units[document].len()).map(move |unit| (document, unit)));
+        places.filter(|&(document, unit)| !self.units[document][unit].core.is_empty())
+    }
+
+    /// The prompt that keeps the one word that takes least.
+    fn smallest(&self) -> Selection {
+        let bytes = |&(document, unit): &Place| {
+            heading(&self.prompt.documents[document]).len() + self.units[document][unit].core.len()
+        };
+        // Words of few bytes take few tokens: only those need to be counted.
+        let mut places: Vec<Place> = self.all(0..self.units.len()).collect();
+        places.sort_by_cached_key(bytes);
+        places.truncate(64);
+        let cheapest = places.into_iter().min_by_key(|&place| self.cost(place));
+        self.assemble(cheapest.as_slice())
+    }
+
+    /// Words of the documents that the coarse ranking lets through and that fit into `room`, most surprising first.
+    fn priority(&self, scored: &[Scored], ranking: &[usize], room: usize) -> Vec<Place> {
+        let enough = room as f64 * GRANULARITY;
+        let mut taken = 0;
+        let documents = ranking.iter().copied().take_while(|&document| {
+            let open = (taken as f64) < enough;
+            taken += scored[document].tokens;
+            open
+        });
+        // A token has at least one byte, so that short words need not be counted.
+        let fits = |&(document, unit): &Place| {
+            self.units[document][unit].core.len() <= room || self.cost((document, unit)) <= room
+        };
+        let mut order: Vec<Place> = self.all(documents).filter(fits).collect();
+        let score = |&(document, unit): &Place| scored[document].unit_scores[unit];
+        order.sort_by(|a, b| score(b).total_cmp(&score(a)).then(a.cmp(b)));
+        order
+    }
+
+    /// As many words as fit, the first in `order` before all others; `smallest` where none of them fits.
+    fn select(
+        &self,
+        mut order: Vec<Place>,
+        budget: usize,
+        smallest: Selection,
+    ) -> Result<Selection, CompressError> {
+        let close = (budget as f64 * CLOSE) as usize;
+        let mut best = smallest;
+        for _ in 0..=PASSED_OVER {
+            let count = |n| self.assemble(&order[..n]).tokens;
+            let n = match largest_prefix(order.len(), budget, self.tools.cancel, count) {
+                Ok(n) => n,
+                Err(CompressError::Infeasible { .. }) => 0,
+                Err(other) => return Err(other),
+            };
+            if n > 0 {
+                best = self.assemble(&order[..n]);
+            }
+            if n == order.len() || (n > 0 && best.tokens >= close) {
+                break;
+            }
+            order.remove(n);
+        }
+        Ok(best)
+    }
 }
 
 fn describe(
     prompt: &Prompt,
     scored: &[Scored],
     ranking: &[usize],
-    ranges: Vec<Vec<std::ops::Range<usize>>>,
+    ranges: Vec<Vec<Range<usize>>>,
 ) -> Vec<KeptDocument> {
     let mut ranks = vec![0; ranking.len()];
     for (rank, &document) in ranking.iter().enumerate() {

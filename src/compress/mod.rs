@@ -8,6 +8,8 @@ mod error;
 mod llmlingua;
 pub mod reference;
 mod select;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::ops::Range;

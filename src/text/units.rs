@@ -21,25 +21,22 @@ pub struct Unit {
 #[must_use]
 pub fn units(text: &str, protected: &[Range<usize>]) -> Vec<Unit> {
     let mut units: Vec<Unit> = Vec::new();
-    let mut protected = protected.iter().peekable();
+    let mut spans = protected.iter().peekable();
     let mut start = 0;
-    for (at, word) in text.split_word_bound_indices() {
-        let end = at + word.len();
-        while protected.next_if(|span| span.end <= at).is_some() {}
-        let inside = protected.peek().filter(|span| span.start < end);
-        if let Some(span) = inside {
+    for word in words(text, protected) {
+        while spans.next_if(|span| span.end <= word.start).is_some() {}
+        if let Some(span) = spans.peek().filter(|span| span.start < word.end) {
             // Words that touch a span are one unit with it: it grows until the span's end is reached.
-            let joins = units.last().is_some_and(|last| last.core.end == at && span.start < at);
+            let joins =
+                units.last().is_some_and(|last| last.core.end == word.start && span.start < word.start);
             match units.last_mut().filter(|_| joins) {
-                Some(last) => (last.core.end, last.range.end) = (end, end),
-                None => push(&mut units, text, start, at..end),
+                Some(last) => (last.core.end, last.range.end) = (word.end, word.end),
+                None => push(&mut units, text, start, word.clone()),
             }
-            start = end;
-        } else if !word.trim().is_empty() {
-            for piece in pieces(word) {
-                push(&mut units, text, start, at + piece.start..at + piece.end);
-                start = at + piece.end;
-            }
+            start = word.end;
+        } else if !text[word.clone()].trim().is_empty() {
+            push(&mut units, text, start, word.clone());
+            start = word.end;
         }
     }
     match units.last_mut() {
@@ -50,26 +47,30 @@ pub fn units(text: &str, protected: &[Range<usize>]) -> Vec<Unit> {
     units
 }
 
-fn push(units: &mut Vec<Unit>, text: &str, start: usize, core: Range<usize>) {
-    // A protected span may begin with white space only if its pattern does; the core never does.
-    let white = text[core.clone()].len() - text[core.clone()].trim_start().len();
-    units.push(Unit { range: start..core.end, core: core.start + white..core.end });
-}
-
-/// A word in pieces of at most [`LONGEST_WORD`] bytes, cut between graphemes. A grapheme stays whole.
-fn pieces(word: &str) -> Vec<Range<usize>> {
-    if word.len() <= LONGEST_WORD {
-        return std::iter::once(0..word.len()).collect();
-    }
-    let mut pieces: Vec<Range<usize>> = Vec::new();
-    for (at, grapheme) in word.grapheme_indices(true) {
+/// The words of UAX #29 and what is between them, in whole graphemes: a word boundary may lie within one, behind
+/// a prepended mark. Words longer than [`LONGEST_WORD`] are cut where no span is.
+fn words(text: &str, protected: &[Range<usize>]) -> Vec<Range<usize>> {
+    let mut words: Vec<Range<usize>> = Vec::new();
+    let mut spans = protected.iter().peekable();
+    let mut starts = text.split_word_bound_indices().map(|(at, _)| at).peekable();
+    for (at, grapheme) in text.grapheme_indices(true) {
+        while starts.next_if(|&start| start < at).is_some() {}
+        while spans.next_if(|span| span.end <= at).is_some() {}
         let end = at + grapheme.len();
-        match pieces.last_mut() {
-            Some(last) if end - last.start <= LONGEST_WORD => last.end = end,
-            _ => pieces.push(at..end),
+        let inside = spans.peek().is_some_and(|span| span.start < at);
+        match words.last_mut().filter(|_| starts.peek() != Some(&at)) {
+            Some(last) if inside || end - last.start <= LONGEST_WORD => last.end = end,
+            _ => words.push(at..end),
         }
     }
-    pieces
+    words
+}
+
+fn push(units: &mut Vec<Unit>, text: &str, start: usize, core: Range<usize>) {
+    // A combining mark makes a word of the white space before it, which is not cut off from it.
+    let white: usize =
+        text[core.clone()].graphemes(true).take_while(|g| g.trim().is_empty()).map(str::len).sum();
+    units.push(Unit { range: start..core.end, core: core.start + white..core.end });
 }
 
 /// Would `after`, put directly behind `before`, run two words together? Scripts that do not separate words by
@@ -139,11 +140,18 @@ mod tests {
             units.len() == (2 << 20) / LONGEST_WORD
                 && units.iter().all(|unit| unit.range.len() == LONGEST_WORD)
         );
+        // However many numbers are in it.
+        for part in ["9e9e", "a1", "\u{11a84}x3"] {
+            let text = part.repeat(1 << 18);
+            let units = super::units(&text, &Protector::default().spans(&text));
+            let longest = units.iter().map(|unit| unit.range.len()).max();
+            assert!(longest <= Some(2 * LONGEST_WORD), "{part}: {longest:?}");
+        }
     }
 
     proptest! {
         #[test]
-        fn units_partition_the_text(text in "[a-z0-9 .,$%°é'\"`/:_\r\n\t預ไ👩\u{200d}🏽-]{0,80}|\\PC{0,60}") {
+        fn units_partition_the_text(text in "[a-z0-9 .,$%°é'\"`/:_\r\n\t預ไ👩\u{200d}🏽\u{11a84}\u{301}-]{0,80}|\\PC{0,60}") {
             let spans = Protector::default().spans(&text);
             let units = units(&text, &spans);
             let mut end = 0;

@@ -1,0 +1,247 @@
+//! Tidiness of `src/`: which module may know which, and what no file may hold.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Longest file, tests not counted.
+const LONGEST: usize = 600;
+
+/// What each top-level module may use of the others. `model` stands for its traits and types alone: who may
+/// also use the models themselves is said in [`PARTS`].
+const MAY_USE: [(&str, &[&str]); 9] = [
+    ("text", &[]),
+    ("telemetry", &[]),
+    ("config", &[]),
+    ("model", &["text"]),
+    ("compress", &["model", "text"]),
+    ("engine", &["compress", "config", "model", "text"]),
+    ("http", &["config", "engine", "model"]),
+    ("cli", &["compress", "config", "engine", "http", "model", "telemetry", "text"]),
+    ("main", &["cli"]),
+];
+
+/// Parts of `model` that only some may use, beside `model` itself.
+const PARTS: [(&str, &[&str]); 2] = [("local", &["engine"]), ("store", &["engine", "cli"])];
+
+/// Crates that only one place may use.
+const CRATES: [(&str, &str); 7] = [
+    ("candle_core", "model/local/"),
+    ("candle_nn", "model/local/"),
+    ("candle_transformers", "model/local/"),
+    ("rten_gemm", "model/local/"),
+    ("rten_tensor", "model/local/"),
+    ("axum", "http/"),
+    ("reqwest", "model/store/"),
+];
+
+/// Files that may hold `unsafe`.
+const UNSAFE: [&str; 2] = ["model/local/int8.rs", "model/local/kernels.rs"];
+
+/// A source file without its tests.
+struct Source {
+    /// Below `src/`, with forward slashes.
+    path: String,
+    /// Without comments and strings.
+    code: String,
+    text: String,
+    /// Lines as written, tests not counted.
+    lines: usize,
+}
+
+impl Source {
+    /// `http` for both `http/mod.rs` and `http.rs`.
+    fn module(&self) -> &str {
+        self.path.split(['/', '.']).next().unwrap()
+    }
+}
+
+fn sources() -> Vec<Source> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = Vec::new();
+    collect(&root, &mut files);
+    files.sort();
+    let read = |file: PathBuf| {
+        let path = file.strip_prefix(&root).unwrap().to_str().unwrap().replace('\\', "/");
+        let text = fs::read_to_string(&file).unwrap();
+        // Tests come last in a file.
+        let text = text.split("\n#[cfg(test)]\nmod tests {").next().unwrap();
+        Source { path, code: code_of(text), text: text.to_owned(), lines: text.lines().count() }
+    };
+    files.into_iter().map(read).filter(|source| !is_test(&source.path)).collect()
+}
+
+fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            collect(&path, files);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            files.push(path);
+        }
+    }
+}
+
+fn is_test(path: &str) -> bool {
+    path.contains("/tests/") || path.ends_with("/tests.rs")
+}
+
+/// `text` with its comments left out and its strings emptied.
+fn code_of(text: &str) -> String {
+    let mut code = String::new();
+    let mut rest = text;
+    while let Some(first) = rest.chars().next() {
+        let skipped = if rest.starts_with("//") {
+            rest.find('\n').unwrap_or(rest.len())
+        } else if let Some(hashes) = raw_string(rest) {
+            let end = format!("\"{}", "#".repeat(hashes));
+            let start = hashes + 2;
+            start + rest[start..].find(&end).unwrap() + end.len()
+        } else if first == '"' {
+            string_length(rest)
+        } else if rest.starts_with("'\"'") || rest.starts_with("'\\\"'") {
+            rest[1..].find("'").unwrap() + 2
+        } else {
+            code.push(first);
+            first.len_utf8()
+        };
+        rest = &rest[skipped..];
+    }
+    code
+}
+
+/// Hashes of the raw string that `text` begins with.
+fn raw_string(text: &str) -> Option<usize> {
+    let after = text.strip_prefix('r')?;
+    let hashes = after.len() - after.trim_start_matches('#').len();
+    after[hashes..].starts_with('"').then_some(hashes)
+}
+
+fn string_length(text: &str) -> usize {
+    let mut escaped = false;
+    let end = text[1..].find(|c| {
+        let ends = c == '"' && !escaped;
+        escaped = c == '\\' && !escaped;
+        ends
+    });
+    end.expect("a string ends") + 2
+}
+
+/// Does `code` name `word`, not only as a part of a longer word?
+fn names(code: &str, word: &str) -> bool {
+    let inside = |c: char| c.is_alphanumeric() || c == '_';
+    code.match_indices(word)
+        .any(|(at, _)| !code[..at].ends_with(inside) && !code[at + word.len()..].starts_with(inside))
+}
+
+/// Modules of ours that `code` names by their full path, each with the word behind it: (`model`, `local`).
+fn uses(code: &str) -> BTreeSet<(&str, &str)> {
+    let end = |text: &str| text.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(text.len());
+    ["crate::", "whittle::"]
+        .iter()
+        .flat_map(|start| code.match_indices(start).map(|(at, _)| &code[at + start.len()..]))
+        .map(|path| {
+            let (module, rest) = path.split_at(end(path));
+            let rest = rest.strip_prefix("::").unwrap_or_default();
+            (module, &rest[..end(rest)])
+        })
+        .collect()
+}
+
+/// `super::` in a row that lead to the crate's root, and so past [`uses`].
+fn reaches_root(source: &Source) -> bool {
+    let folders = source.path.matches('/').count();
+    let depth = if source.path.ends_with("mod.rs") { folders } else { folders + 1 };
+    source.code.contains(&"super::".repeat(depth))
+}
+
+#[test]
+fn modules_use_only_those_below_them() {
+    let mut wrong = Vec::new();
+    for source in sources().iter().filter(|source| source.path != "lib.rs") {
+        let own = source.module();
+        let Some((_, allowed)) = MAY_USE.iter().find(|(module, _)| *module == own) else {
+            wrong.push(format!("{}: the module `{own}` has no place in this test's table", source.path));
+            continue;
+        };
+        for (module, part) in uses(&source.code) {
+            if module != own && !allowed.contains(&module) {
+                wrong.push(format!("{}: `{own}` must not use `{module}`", source.path));
+            }
+            let users = PARTS.iter().find(|(name, _)| module == "model" && *name == part);
+            if users.is_some_and(|(_, users)| own != "model" && !users.contains(&own)) {
+                wrong.push(format!("{}: `{own}` must not use `model::{part}`", source.path));
+            }
+        }
+        // Such paths would hide from this test what they name.
+        if reaches_root(source) {
+            wrong.push(format!("{}: write `crate::` where `super::` leads to the root", source.path));
+        }
+        if PARTS.iter().any(|(part, _)| source.code.contains(&format!("{{{part}::"))) {
+            wrong.push(format!("{}: write `use crate::model::PART` on a line of its own", source.path));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn each_engine_has_one_place() {
+    let mut wrong = Vec::new();
+    for source in &sources() {
+        for (name, place) in CRATES {
+            if names(&source.code, name) && !source.path.starts_with(place) {
+                wrong.push(format!("{}: only {place} may use `{name}`", source.path));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn files_are_short_and_hold_nothing_that_is_unfinished_or_waived() {
+    let mut wrong = Vec::new();
+    for source in &sources() {
+        if source.lines > LONGEST {
+            wrong.push(format!("{}: {} lines, at most {LONGEST}", source.path, source.lines));
+        }
+        for mark in ["todo!", "unimplemented!", "dbg!", "#[allow", "#![allow"] {
+            if source.code.contains(mark) {
+                wrong.push(format!("{}: `{mark}`", source.path));
+            }
+        }
+        for mark in ["TODO", "FIXME", "XXX"] {
+            if names(&source.text, mark) {
+                wrong.push(format!("{}: `{mark}`", source.path));
+            }
+        }
+        if names(&source.code, "unsafe") && !UNSAFE.contains(&source.path.as_str()) {
+            wrong.push(format!("{}: `unsafe`", source.path));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn the_test_sees_what_it_looks_for() {
+    let code = code_of(
+        "use crate::http::Server; // crate::cli\nlet s = \"unsafe \\\" todo!\"; r#\"axum \"x\"\"#; '\"' /x",
+    );
+    assert_eq!(code, "use crate::http::Server; \nlet s = ; ;  /x");
+    assert_eq!(
+        uses("crate::http::Server whittle::cli::main() crate::text;"),
+        [("cli", "main"), ("http", "Server"), ("text", "")].into()
+    );
+    assert!(names("use axum::x", "axum") && !names("taxum_", "axum"));
+    let source = |path: &str, code: &str| Source {
+        path: path.into(),
+        code: code.into(),
+        text: String::new(),
+        lines: 1,
+    };
+    assert!(
+        reaches_root(&source("http/mod.rs", "super::cli"))
+            && reaches_root(&source("http/a.rs", "super::super::x"))
+    );
+    assert!(!reaches_root(&source("http/a.rs", "super::body")));
+    assert!(sources().len() > 40 && sources().iter().all(|source| source.lines > 0));
+}
