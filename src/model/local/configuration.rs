@@ -40,8 +40,8 @@ pub(super) fn configuration(file: &GgufFile, vocabulary: usize) -> Result<LlamaC
         vocabulary,
         // A context that needs a larger table is cut short rather than refused: nothing else depends on it.
         context: context.min(MAX_ANGLES / (heads.width / 2)),
-        rope_base: number(file, "rope.freq_base", Some(10_000.0), |base| base >= 1.0)?,
-        norm_eps: number(file, "attention.layer_norm_rms_epsilon", None, |eps| eps > 0.0 && eps < 1.0)?,
+        rope_base: rope_base(file)?,
+        norm_eps: norm_eps(file)?,
     })
 }
 
@@ -78,21 +78,20 @@ fn size(file: &GgufFile, key: &str, sound: RangeInclusive<usize>) -> Result<usiz
     Ok(size)
 }
 
-fn number(
-    file: &GgufFile,
-    key: &str,
-    default: Option<f32>,
-    sound: impl Fn(f32) -> bool,
-) -> Result<f32, LoadError> {
-    let key = format!("llama.{key}");
-    let number = match (optional(file.f32(&key))?, default) {
-        (Some(number), _) | (None, Some(number)) => number,
-        (None, None) => return Err(GgufError::MissingKey(key).into()),
-    };
-    if !number.is_finite() || !sound(number) {
-        return wrong(format!("{key} is {number}"));
+fn rope_base(file: &GgufFile) -> Result<f32, LoadError> {
+    let base = optional(file.f32("llama.rope.freq_base"))?.unwrap_or(10_000.0);
+    if !base.is_finite() || base < 1.0 {
+        return wrong(format!("llama.rope.freq_base is {base}"));
     }
-    Ok(number)
+    Ok(base)
+}
+
+fn norm_eps(file: &GgufFile) -> Result<f32, LoadError> {
+    let eps = file.f32("llama.attention.layer_norm_rms_epsilon")?;
+    if !(eps > 0.0 && eps < 1.0) {
+        return wrong(format!("llama.attention.layer_norm_rms_epsilon is {eps}"));
+    }
+    Ok(eps)
 }
 
 fn heads(file: &GgufFile, width: usize) -> Result<Heads, LoadError> {

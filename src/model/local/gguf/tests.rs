@@ -1,1 +1,336 @@
+mod reference;
+mod writer;
 
+use std::io::{Seek, SeekFrom, Write};
+
+use candle_core::quantized::GgmlDType;
+use tempfile::NamedTempFile;
+
+use super::super::llama::{Llama, Sequence};
+use super::super::load::{LoadError, load};
+use super::super::tokenizer::GgufTokenizer;
+use super::{GgufError, GgufFile};
+use crate::model::{Cancel, Precision};
+use writer::{Gguf, Random, Tensor, VOCABULARY, Value, WIDTH, tiny_llama};
+
+fn on_disk(bytes: &[u8]) -> NamedTempFile {
+    let mut file = NamedTempFile::new().unwrap();
+    file.write_all(bytes).unwrap();
+    file
+}
+
+fn overwrite(file: &NamedTempFile, at: usize, bytes: &[u8]) {
+    let mut file = file.as_file();
+    file.seek(SeekFrom::Start(at as u64)).unwrap();
+    file.write_all(bytes).unwrap();
+}
+
+fn open(file: &Gguf) -> Result<GgufFile, GgufError> {
+    GgufFile::open(on_disk(&file.write().0).path())
+}
+
+fn loaded(file: &Gguf, precision: Precision) -> Result<(Llama, GgufTokenizer), LoadError> {
+    load(on_disk(&file.write().0).path(), precision)
+}
+
+/// The fault of a tiny Llama after a change.
+fn fault(change: impl FnOnce(&mut Gguf)) -> LoadError {
+    let mut file = tiny_llama();
+    change(&mut file);
+    loaded(&file, Precision::F32).err().expect("the change makes the file unusable")
+}
+
+/// As [`fault`], where it is the file's.
+fn file_fault(change: impl FnOnce(&mut Gguf)) -> GgufError {
+    match fault(change) {
+        LoadError::Gguf(error) => error,
+        other => panic!("{other}"),
+    }
+}
+
+fn nll(llama: &Llama, ids: &[u32]) -> Vec<f32> {
+    llama.nll(&[Sequence { ids, past: None }], &Cancel::never()).unwrap().remove(0)
+}
+
+#[test]
+fn a_tiny_llama_scores_as_by_definition() {
+    let mut file = tiny_llama();
+    for version in [2, 3] {
+        file.version = version;
+        for (precision, tolerance) in [(Precision::F32, 1e-4), (Precision::Int8, 0.1)] {
+            let (llama, tokenizer) = loaded(&file, precision).unwrap();
+            let ids: Vec<u32> = tokenizer.encode("cab! abab 12 ½").iter().map(|token| token.id).collect();
+            assert!(ids.contains(&256), "the merge of a and b is applied");
+            let expected = reference::nll(&file, &ids);
+            for (score, expected) in nll(&llama, &ids).into_iter().zip(expected) {
+                assert!((f64::from(score) - expected).abs() < tolerance, "{precision:?} {score} {expected}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_head_of_its_own_is_used() {
+    let mut file = tiny_llama();
+    let ids = [1, 5, 9, 200];
+    let tied = nll(&loaded(&file, Precision::F32).unwrap().0, &ids);
+    let mut head = file.tensor("token_embd.weight").clone();
+    head.name = "output.weight".to_owned();
+    file.tensors.push(head);
+    assert_eq!(nll(&loaded(&file, Precision::F32).unwrap().0, &ids), tied);
+    file.tensor("output.weight").data.fill(0);
+    for score in nll(&loaded(&file, Precision::F32).unwrap().0, &ids) {
+        assert!((score - (VOCABULARY as f32).ln()).abs() < 1e-5, "all words are equally likely");
+    }
+}
+
+#[test]
+fn other_files_and_versions_are_named() {
+    for bytes in [&b""[..], b"GG", b"PK\x03\x04 a zip archive, perhaps"] {
+        let error = GgufFile::open(on_disk(bytes).path()).err().unwrap();
+        assert!(matches!(&error, GgufError::NotGguf { found } if bytes.starts_with(found)), "{error}");
+    }
+    for version in [0, 1, 4, 3_u32.swap_bytes()] {
+        let error = file_fault(|file| file.version = version);
+        assert!(matches!(error, GgufError::Version(found) if found == version), "{error}");
+    }
+    let nowhere = tempfile::tempdir().unwrap().path().join("none.gguf");
+    assert!(matches!(GgufFile::open(&nowhere), Err(GgufError::Io(_))));
+}
+
+#[test]
+fn messages_name_the_cause_and_the_remedy() {
+    let architecture = fault(|file| file.set("general.architecture", Value::Text("qwen2".to_owned())));
+    assert_eq!(
+        architecture.to_string(),
+        "architecture `qwen2` is not supported: choose a model of architecture llama"
+    );
+    let text = |error: LoadError| error.to_string();
+    let damaged = text(fault(|file| file.tensor("output_norm.weight").offset = Some(1 << 40)));
+    assert!(damaged.contains("tensor output_norm.weight") && damaged.contains("`whittle models pull`"));
+    let wrong = text(fault(|file| file.set("llama.block_count", Value::F32(2.0))));
+    assert!(wrong.starts_with("key llama.block_count holds a float instead of a whole number"), "{wrong}");
+    let other = text(fault(|file| file.set("tokenizer.ggml.merges", Value::U32(1))));
+    assert!(
+        other.starts_with("key tokenizer.ggml.merges holds a whole number instead of an array"),
+        "{other}"
+    );
+}
+
+#[test]
+fn every_key_and_tensor_that_is_needed_is_missed() {
+    let whole = tiny_llama();
+    let optional = ["llama.attention.head_count_kv", "llama.rope.freq_base", "tokenizer.ggml.bos_token_id"];
+    for (key, _) in whole.keys.iter().filter(|(key, _)| !optional.contains(&key.as_str())) {
+        let error = file_fault(|file| file.keys.retain(|(name, _)| name != key));
+        assert!(matches!(&error, GgufError::MissingKey(name) if name == key), "{error}");
+    }
+    for Tensor { name, shape, .. } in &whole.tensors {
+        let error = file_fault(|file| file.tensors.retain(|tensor| tensor.name != *name));
+        assert!(matches!(&error, GgufError::MissingTensor(tensor) if tensor == name), "{error}");
+        // The rows of the embeddings are compared with the tokenizer before.
+        let change = shape.len() - 1;
+        let error = file_fault(|file| {
+            let tensor = file.tensor(name);
+            tensor.shape[change] /= 2;
+            tensor.data.truncate(tensor.data.len() / 2);
+        });
+        let expected: Vec<usize> = shape.iter().map(|&n| n as usize).collect();
+        assert!(
+            matches!(&error, GgufError::WrongShape { tensor, expected: e, .. } if tensor == name && *e == expected),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn tensors_that_would_be_ignored_are_refused() {
+    let bias = |file: &mut Gguf| {
+        let mut bias = file.tensor("blk.0.attn_norm.weight").clone();
+        bias.name = "blk.0.attn_q.bias".to_owned();
+        file.tensors.push(bias);
+    };
+    for error in [fault(bias), fault(|file| file.set("llama.block_count", Value::U32(1)))] {
+        assert!(matches!(&error, LoadError::Configuration(what) if what.contains("ignore")), "{error}");
+    }
+}
+
+#[test]
+fn lying_places_of_tensors_are_refused() {
+    let at =
+        |name: &'static str, offset: u64| file_fault(move |file| file.tensor(name).offset = Some(offset));
+    for offset in [1 << 20, u64::MAX, u64::MAX - 31, 1 << 63] {
+        let error = at("output_norm.weight", offset);
+        assert!(
+            matches!(&error, GgufError::TensorOutside { tensor, .. } if tensor == "output_norm.weight"),
+            "{error}"
+        );
+    }
+    for (offset, says) in [(0, "overlaps tensor"), (1, "does not divide")] {
+        let error = at("blk.1.ffn_up.weight", offset);
+        assert!(matches!(&error, GgufError::Malformed { what, .. } if what.contains(says)), "{error}");
+    }
+    let cut = file_fault(|file| file.tensors.last_mut().unwrap().data.truncate(4));
+    assert!(matches!(cut, GgufError::TensorOutside { .. }), "{cut}");
+}
+
+#[test]
+fn impossible_headers_are_refused() {
+    let array = |kind: u32, length: u64| {
+        Value::Raw(9, [&kind.to_le_bytes()[..], &length.to_le_bytes(), &[0; 64]].concat())
+    };
+    let key = |name: &str, value: Value| {
+        let name = name.to_owned();
+        file_fault(move |file| file.keys.insert(0, (name, value)))
+    };
+    let faults = [
+        key("x", array(9, 1)),
+        key("x", array(0, u64::MAX)),
+        key("x", array(8, (4 << 20) + 1)),
+        key("x", array(77, 1)),
+        key("x", Value::Raw(13, vec![0; 8])),
+        key("x", Value::Raw(7, vec![2])),
+        key("general.alignment", Value::U32(0)),
+        key("general.alignment", Value::U32(24)),
+        key("general.alignment", Value::Raw(0, vec![0])),
+        key("general.alignment\0", Value::U32(0)),
+        key(&"x".repeat(1 << 16), Value::U32(0)),
+        key("llama.block_count", Value::U32(2)),
+        file_fault(|file| file.tensor("output_norm.weight").shape = vec![1 << 32, 1 << 32]),
+        file_fault(|file| file.tensor("output_norm.weight").shape = vec![0]),
+        file_fault(|file| file.tensor("output_norm.weight").shape = vec![]),
+        file_fault(|file| file.tensor("output_norm.weight").shape = vec![2; 5]),
+        file_fault(|file| file.tensors.push(file.tensors[0].clone())),
+    ];
+    for (i, error) in faults.iter().enumerate() {
+        assert!(matches!(error, GgufError::Malformed { .. }), "{i}: {error}");
+    }
+    let error = key("x", Value::Raw(8, u64::MAX.to_le_bytes().to_vec()));
+    assert!(matches!(&error, GgufError::Truncated { part, .. } if part == "the value of x"), "{error}");
+    let error = file_fault(|file| file.tensor("output_norm.weight").code = 4);
+    assert!(matches!(error, GgufError::Encoding { code: 4, .. }), "{error}");
+}
+
+#[test]
+fn configurations_that_lie_are_refused() {
+    let lies = [
+        ("llama.block_count", Value::U32(0)),
+        ("llama.block_count", Value::U32(u32::MAX)),
+        ("llama.context_length", Value::U32(0)),
+        ("llama.context_length", Value::U32(15)),
+        ("llama.context_length", Value::U32((1 << 20) + 1)),
+        ("llama.embedding_length", Value::U32(0)),
+        ("llama.embedding_length", Value::U32(33)),
+        ("llama.embedding_length", Value::U32(u32::MAX)),
+        ("llama.feed_forward_length", Value::U32(0)),
+        ("llama.feed_forward_length", Value::U32(u32::MAX)),
+        ("llama.attention.head_count", Value::U32(0)),
+        ("llama.attention.head_count", Value::U32(3)),
+        ("llama.attention.head_count", Value::U32(1 << 31)),
+        ("llama.attention.head_count_kv", Value::U32(0)),
+        ("llama.attention.head_count_kv", Value::U32(4)),
+        ("llama.attention.key_length", Value::U32(8)),
+        ("llama.attention.layer_norm_rms_epsilon", Value::F32(f32::NAN)),
+        ("llama.attention.layer_norm_rms_epsilon", Value::F32(-1.0)),
+        ("llama.rope.freq_base", Value::F32(f32::INFINITY)),
+        ("llama.rope.freq_base", Value::F32(0.0)),
+        ("llama.rope.dimension_count", Value::U32(8)),
+        ("llama.rope.scaling.type", Value::Text("yarn".to_owned())),
+        ("llama.vocab_size", Value::U32(VOCABULARY as u32 + 1)),
+        ("tokenizer.ggml.bos_token_id", Value::U32(VOCABULARY as u32)),
+        ("tokenizer.ggml.eos_token_id", Value::U32(u32::MAX)),
+        ("tokenizer.ggml.tokens", Value::Texts(vec!["a".to_owned(), "b".to_owned(), "ab".to_owned()])),
+    ];
+    for (key, value) in lies {
+        let error = fault(|file| file.set(key, value));
+        assert!(matches!(error, LoadError::Configuration(_)), "{key}: {error}");
+    }
+}
+
+#[test]
+fn values_at_the_limits_are_accepted() {
+    let sound = [
+        ("llama.context_length", Value::U32(16)),
+        ("llama.context_length", Value::Raw(10, 64_u64.to_le_bytes().to_vec())),
+        ("llama.rope.scaling.type", Value::Text("none".to_owned())),
+        ("general.alignment", Value::U32(32)),
+        ("x", Value::Raw(9, [&12_u32.to_le_bytes()[..], &2_u64.to_le_bytes(), &[0; 16]].concat())),
+    ];
+    for (key, value) in sound {
+        let mut file = tiny_llama();
+        file.set(key, value);
+        assert!(loaded(&file, Precision::F32).is_ok(), "{key}");
+    }
+}
+
+#[test]
+fn raw_tensors_are_as_stored() {
+    let block: Vec<u8> = [&half::f16::from_f32(0.5).to_le_bytes()[..], &[2; 31], &[0xFD]].concat();
+    let mut file = tiny_llama();
+    let tensor = file.tensor("output_norm.weight");
+    (tensor.code, tensor.data) = (8, block.clone());
+    let mut open = open(&file).unwrap();
+    let (encoding, bytes) = open.raw_tensor("output_norm.weight", &[WIDTH]).unwrap();
+    assert_eq!((encoding, bytes), (GgmlDType::Q8_0, block));
+    let mut expected = [1.0; 32];
+    expected[31] = -1.5;
+    assert_eq!(open.tensor("output_norm.weight", &[WIDTH]).unwrap(), expected);
+    assert!(!open.unread().contains(&"output_norm.weight"));
+    assert!(matches!(open.tensor("output_norm.weight", &[WIDTH, 1]), Err(GgufError::WrongShape { .. })));
+    // Rows of 32 values cannot be blocks of 256.
+    let error = file_fault(|file| file.tensor("output_norm.weight").code = 12);
+    assert!(matches!(error, GgufError::Malformed { .. }), "{error}");
+}
+
+#[test]
+fn truncated_files_are_refused_wherever_they_end() {
+    let (bytes, header) = tiny_llama().write();
+    let file = on_disk(&bytes);
+    let ends = (0..header).step_by(7).chain((header..bytes.len()).step_by(997)).chain([bytes.len() - 1]);
+    let mut ends: Vec<usize> = ends.collect();
+    ends.sort_unstable();
+    for end in ends.into_iter().rev() {
+        file.as_file().set_len(end as u64).unwrap();
+        let error = load(file.path(), Precision::F32).err().expect("the end is missing");
+        let expected = match error {
+            LoadError::Gguf(GgufError::NotGguf { .. }) => end < 4,
+            LoadError::Gguf(GgufError::Truncated { .. }) => (4..=header).contains(&end),
+            LoadError::Gguf(GgufError::TensorOutside { .. }) => end >= header,
+            _ => false,
+        };
+        assert!(expected, "{end} of {header}: {error}");
+    }
+}
+
+/// Most bytes that loading a file of a tenth of a megabyte may hold at once: the reader's buffer, and a table of
+/// rotations where a mutation made the context as long as is allowed.
+const MOST_BYTES: u64 = 96 << 20;
+
+#[test]
+fn mutated_headers_are_loaded_or_refused_in_small_memory() {
+    let (bytes, header) = tiny_llama().write();
+    let file = on_disk(&bytes);
+    let mut random = Random(42);
+    let mut accepted = 0;
+    for number in 0..2000 {
+        let at = random.below(header);
+        let mut patch = bytes[at..at + 8].to_vec();
+        match random.below(4) {
+            0 => patch[0] ^= 1 << random.below(8),
+            1 => patch[0] = random.below(256) as u8,
+            2 => patch = [u64::MAX, 1 << 40, 1 << 31, 1 << 20][random.below(4)].to_le_bytes().to_vec(),
+            _ => patch[..4].copy_from_slice(&(random.below(1 << 31) as u32).to_le_bytes()),
+        }
+        overwrite(&file, at, &patch);
+        let mut outcome = None;
+        let used = allocation_counter::measure(|| outcome = Some(load(file.path(), Precision::F32)));
+        assert!(used.bytes_max < MOST_BYTES, "mutation {number} at {at} takes {} bytes", used.bytes_max);
+        if let Some(Ok((llama, tokenizer))) = outcome {
+            accepted += 1;
+            let ids: Vec<u32> = tokenizer.encode("abc 12").iter().map(|token| token.id).collect();
+            nll(&llama, &[&[0], &ids[..]].concat());
+        }
+        overwrite(&file, at, &bytes[at..at + 8]);
+    }
+    assert!((100..1900).contains(&accepted), "{accepted} of 2000 accepted");
+}
