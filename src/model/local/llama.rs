@@ -90,6 +90,14 @@ pub(crate) struct Sequence<'a> {
     pub(crate) ids: &'a [u32],
     /// What came before them.
     pub(crate) past: Option<&'a KvCache>,
+    /// The first of `ids` whose likelihood is wanted. The first token has none, for nothing here predicts it.
+    pub(crate) scored_from: usize,
+}
+
+impl Sequence<'_> {
+    fn targets(&self) -> Range<usize> {
+        self.scored_from.clamp(1, self.ids.len())..self.ids.len()
+    }
 }
 
 /// Keys and values of the positions before a sequence, for each layer.
@@ -209,7 +217,7 @@ impl<'a> Layout<'a> {
 }
 
 impl Llama {
-    /// Negative log-likelihood, in nats, of each token but the first of each sequence.
+    /// Negative log-likelihood, in nats, of the wanted tokens of each sequence.
     ///
     /// # Errors
     /// When `cancel` says so.
@@ -372,7 +380,10 @@ impl Llama {
             .sequences
             .iter()
             .zip(&layout.starts)
-            .flat_map(|(sequence, &start)| (start..).zip(sequence.ids[1..].iter().copied()))
+            .flat_map(|(sequence, &start)| {
+                // The row before a token predicts it.
+                sequence.targets().map(move |i| (start + i - 1, sequence.ids[i]))
+            })
             .collect();
         let block = targets.len().div_ceil(rayon::current_num_threads()).clamp(1, ROW_BLOCK);
         let nll: Vec<f32> = targets
@@ -384,7 +395,7 @@ impl Llama {
             .sequences
             .iter()
             .map(|sequence| {
-                let (own, others) = rest.split_at(sequence.ids.len() - 1);
+                let (own, others) = rest.split_at(sequence.targets().len());
                 rest = others;
                 own.to_vec()
             })

@@ -7,6 +7,7 @@ mod kernels;
 mod linear;
 mod llama;
 mod load;
+mod plan;
 mod scorer;
 mod tokenizer;
 mod windows;
