@@ -3,6 +3,7 @@
 //! The traits here are what the compression methods see; [`local`] runs models in this process.
 //! A fake scorer in a test is an implementation of [`TokenScorer`] and needs no weights.
 
+pub mod cached;
 pub mod local;
 pub mod store;
 
