@@ -5,7 +5,7 @@ use std::sync::Mutex;
 
 use candle_core::quantized::GgmlDType;
 
-use super::attention::Heads;
+use super::configuration::{configuration, layer_count};
 use super::gguf::{GgufError, GgufFile};
 use super::int8::{BLOCK, COLUMNS, QuantRows};
 use super::linear::{Linear, Math};
@@ -33,15 +33,16 @@ pub enum LoadError {
 /// Reads tokenizer and weights, and packs the weights for this processor.
 pub(crate) fn load(path: &Path, precision: Precision) -> Result<(Llama, GgufTokenizer), LoadError> {
     let mut file = GgufFile::open(path)?;
+    file.architecture(&["llama"])?;
     let tokenizer = tokenizer(&file)?;
-    let config = configuration(&file, &tokenizer)?;
-    let layers = file.u32("llama.block_count")?;
+    let config = configuration(&file, tokenizer.vocabulary())?;
+    let layers = layer_count(&file)?;
     let mut loader = Loader { math: Math::detect(), config: &config, precision, file: &mut file };
     loader.check_multiples()?;
     let layers = (0..layers).map(|i| loader.layer(i)).collect::<Result<_, _>>()?;
     let (embeddings, head) = loader.embeddings_and_head()?;
     let llama = Llama {
-        norm: loader.file.tensor("output_norm.weight")?,
+        norm: loader.file.tensor("output_norm.weight", &[config.width])?,
         math: loader.math,
         rope: Rope::new(&config),
         scratch: Mutex::default(),
@@ -50,38 +51,26 @@ pub(crate) fn load(path: &Path, precision: Precision) -> Result<(Llama, GgufToke
         head,
         config,
     };
+    check_all_read(&file)?;
     Ok((llama, tokenizer))
+}
+
+/// A tensor that is left over would have changed the results: a bias, a scaling of the rotation, a layer.
+fn check_all_read(file: &GgufFile) -> Result<(), LoadError> {
+    let unread = file.unread();
+    if let [first, ..] = unread[..] {
+        return Err(LoadError::Configuration(format!(
+            "the file has {} tensors that this build would ignore, such as {first}; choose a plain Llama model",
+            unread.len()
+        )));
+    }
+    Ok(())
 }
 
 fn tokenizer(file: &GgufFile) -> Result<GgufTokenizer, LoadError> {
     let tokens = file.strings("tokenizer.ggml.tokens")?;
     let merges = file.strings("tokenizer.ggml.merges")?;
     Ok(GgufTokenizer::new(&tokens, &merges, file.str("tokenizer.ggml.pre")?)?)
-}
-
-fn configuration(file: &GgufFile, tokenizer: &GgufTokenizer) -> Result<LlamaConfig, LoadError> {
-    let size = |key: &str| file.u32(&format!("llama.{key}")).map(|n| n as usize);
-    let width = size("embedding_length")?;
-    let queries = size("attention.head_count")?;
-    let keys = size("attention.head_count_kv").unwrap_or(queries);
-    let wrong = |what: String| Err(LoadError::Configuration(what));
-    if queries == 0 || keys == 0 || !queries.is_multiple_of(keys) || !width.is_multiple_of(2 * queries) {
-        return wrong(format!("{queries} query heads, {keys} key heads, width {width}"));
-    }
-    let heads = Heads { queries, keys, width: width / queries };
-    let rotated = size("rope.dimension_count").unwrap_or(heads.width);
-    if rotated != heads.width {
-        return wrong(format!("{rotated} of {} dimensions rotated; only all are supported", heads.width));
-    }
-    Ok(LlamaConfig {
-        width,
-        hidden: size("feed_forward_length")?,
-        heads,
-        vocabulary: tokenizer.vocabulary(),
-        context: size("context_length")?,
-        rope_base: file.f32("llama.rope.freq_base").unwrap_or(10_000.0),
-        norm_eps: file.f32("llama.attention.layer_norm_rms_epsilon")?,
-    })
 }
 
 /// Reads and packs tensors.
@@ -115,20 +104,21 @@ impl Loader<'_> {
     }
 
     fn layer(&mut self, i: u32) -> Result<Layer, LoadError> {
-        let (width, hidden) = (self.config.width, self.config.hidden);
+        let LlamaConfig { width, hidden, heads, .. } = *self.config;
+        let (queries, keys) = (heads.queries * heads.width, heads.keys * heads.width);
         let name = |tensor: &str| format!("blk.{i}.{tensor}.weight");
-        let mut qkv = self.rows(&name("attn_q"))?.halves_apart(self.config);
-        qkv.append(self.rows(&name("attn_k"))?.halves_apart(self.config));
-        qkv.append(self.rows(&name("attn_v"))?);
-        let mut gate_up = self.rows(&name("ffn_gate"))?;
-        gate_up.append(self.rows(&name("ffn_up"))?);
-        let attention_out = self.rows(&name("attn_output"))?;
-        let down = self.rows(&name("ffn_down"))?;
+        let mut qkv = self.rows(&name("attn_q"), [queries, width])?.halves_apart(self.config);
+        qkv.append(self.rows(&name("attn_k"), [keys, width])?.halves_apart(self.config));
+        qkv.append(self.rows(&name("attn_v"), [keys, width])?);
+        let mut gate_up = self.rows(&name("ffn_gate"), [hidden, width])?;
+        gate_up.append(self.rows(&name("ffn_up"), [hidden, width])?);
+        let attention_out = self.rows(&name("attn_output"), [width, queries])?;
+        let down = self.rows(&name("ffn_down"), [width, hidden])?;
         Ok(Layer {
-            attention_norm: self.file.tensor(&name("attn_norm"))?,
+            attention_norm: self.file.tensor(&name("attn_norm"), &[width])?,
             qkv: self.pack(&qkv, width),
-            attention_out: self.pack(&attention_out, self.config.heads.queries * self.config.heads.width),
-            feed_forward_norm: self.file.tensor(&name("ffn_norm"))?,
+            attention_out: self.pack(&attention_out, queries),
+            feed_forward_norm: self.file.tensor(&name("ffn_norm"), &[width])?,
             gate_up: self.pack(&gate_up, width),
             down: self.pack(&down, hidden),
         })
@@ -136,14 +126,17 @@ impl Loader<'_> {
 
     /// The head shares the embeddings' weights where the file has none of its own.
     fn embeddings_and_head(&mut self) -> Result<(Embeddings, Vec<Linear>), LoadError> {
-        let embeddings = self.rows("token_embd.weight")?;
-        let own = self.rows("output.weight").ok();
-        let width = self.config.width;
+        let LlamaConfig { width, vocabulary, .. } = *self.config;
+        let embeddings = self.rows("token_embd.weight", [vocabulary, width])?;
+        let own = match self.file.shape("output.weight") {
+            Some(_) => Some(self.rows("output.weight", [vocabulary, width])?),
+            None => None,
+        };
         let head = own.as_ref().unwrap_or(&embeddings);
-        let pieces = (0..self.config.vocabulary).step_by(HEAD_COLUMNS);
+        let pieces = (0..vocabulary).step_by(HEAD_COLUMNS);
         let head = pieces
             .map(|first| {
-                let last = (first + HEAD_COLUMNS).min(self.config.vocabulary);
+                let last = (first + HEAD_COLUMNS).min(vocabulary);
                 self.pack(&head.reordered(width, first..last), width)
             })
             .collect();
@@ -154,14 +147,15 @@ impl Loader<'_> {
         Ok((embeddings, head))
     }
 
-    fn rows(&mut self, name: &str) -> Result<Rows, LoadError> {
+    /// A tensor of `shape`: rows, and values a row.
+    fn rows(&mut self, name: &str, shape: [usize; 2]) -> Result<Rows, LoadError> {
         if self.precision == Precision::F32 {
-            return Ok(Rows::Floats(self.file.tensor(name)?));
+            return Ok(Rows::Floats(self.file.tensor(name, &shape)?));
         }
-        Ok(Rows::Quantised(match self.file.raw_tensor(name)? {
+        Ok(Rows::Quantised(match self.file.raw_tensor(name, &shape)? {
             (GgmlDType::Q4_1, bytes) => QuantRows::from_q4_1(&bytes),
             (GgmlDType::Q8_0, bytes) => QuantRows::from_q8_0(&bytes),
-            _ => QuantRows::from_floats(&self.file.tensor(name)?),
+            _ => QuantRows::from_floats(&self.file.tensor(name, &shape)?),
         }))
     }
 

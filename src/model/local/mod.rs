@@ -1,6 +1,7 @@
 //! Models that run in this process, on the CPU.
 
 mod attention;
+mod configuration;
 pub(crate) mod gguf;
 mod int8;
 mod kernels;
@@ -13,6 +14,7 @@ mod tokenizer;
 mod windows;
 mod worker;
 
+pub use gguf::GgufError;
 pub use load::LoadError;
 pub use scorer::{LocalScorer, ScorerOptions};
 pub use tokenizer::{GgufTokenizer, TokenizerError};

@@ -47,6 +47,11 @@ impl GgufTokenizer {
     pub fn new(tokens: &[String], merges: &[String], pre: &str) -> Result<Self, TokenizerError> {
         let vocabulary: Vocab = tokens.iter().cloned().zip(0..).collect();
         let merges = merges.iter().map(|merge| split_merge(merge)).collect::<Result<Vec<_>, _>>()?;
+        // The builder panics over a merge that makes more bytes than the longest token has.
+        if let Some((left, right)) = merges.iter().find(|(l, r)| !vocabulary.contains_key(&format!("{l}{r}")))
+        {
+            return Err(TokenizerError::Vocabulary(format!("`{left} {right}` makes a token that it lacks")));
+        }
         let model = BPE::builder()
             .vocab_and_merges(vocabulary, merges)
             .build()
@@ -183,6 +188,11 @@ mod tests {
         );
         assert!(matches!(
             GgufTokenizer::new(&[], &["ab".into()], "gpt-2"),
+            Err(TokenizerError::Vocabulary(_))
+        ));
+        let tokens = ["aa".to_owned(), "b".to_owned()];
+        assert!(matches!(
+            GgufTokenizer::new(&tokens, &["aa b".into()], "gpt-2"),
             Err(TokenizerError::Vocabulary(_))
         ));
     }
