@@ -1,6 +1,7 @@
 //! Models that run in this process, on the CPU.
 
 mod attention;
+mod embedder;
 pub(crate) mod gguf;
 mod int8;
 mod kernels;
@@ -12,6 +13,7 @@ mod tokenizer;
 mod windows;
 mod worker;
 
+pub use embedder::{EmbedderError, EmbedderFiles, EmbedderOptions, LocalEmbedder, LongText};
 pub use load::LoadError;
 pub use scorer::{LocalScorer, ScorerOptions};
 pub use tokenizer::{GgufTokenizer, TokenizerError};
