@@ -12,7 +12,7 @@ use std::sync::Mutex;
 
 use rayon::prelude::*;
 
-use super::attention::{Attention, AttentionScratch, Heads, KeyValues};
+use super::attention::{Attention, AttentionScratch, Heads, KeyValues, Sight};
 use super::int8::{QuantRows, Quantised};
 use super::kernels::Softmax;
 use super::linear::{Keep, Linear, Math};
@@ -334,7 +334,7 @@ impl Llama {
         let heads = self.config.heads;
         let out_row = heads.queries * heads.width;
         scratch.attended.resize(rows.len() * out_row, 0.0);
-        let attention = Attention { math: self.math, heads };
+        let attention = Attention { math: self.math, heads, sight: Sight::Backwards };
         let mut at = 0;
         for (i, piece) in layout.pieces(rows.clone()) {
             let own = &qkv[layout.starts[i] * heads.row()..layout.starts[i + 1] * heads.row()];

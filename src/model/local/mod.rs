@@ -2,6 +2,7 @@
 
 mod attention;
 mod configuration;
+mod embedder;
 pub(crate) mod gguf;
 mod int8;
 mod kernels;
@@ -15,6 +16,7 @@ mod windows;
 mod worker;
 
 pub use gguf::GgufError;
+pub use embedder::{EmbedderError, EmbedderFiles, EmbedderOptions, LocalEmbedder, LongText};
 pub use load::LoadError;
 pub use scorer::{LocalScorer, ScorerOptions};
 pub use tokenizer::{GgufTokenizer, TokenizerError};
