@@ -9,8 +9,8 @@ use super::{CompressError, Compressed, KeptDocument, Prompt, Stages, Target, Too
 use crate::model::Token;
 use crate::text::{Unit, units};
 
-/// A selection whose budget is this nearly used up is not searched for smaller words that still fit.
-const CLOSE: f64 = 0.995;
+/// When all but this part of the room is used up, no smaller words are searched for that still fit.
+const CLOSE: usize = 200;
 /// Times that a word which does not fit is passed over for smaller ones behind it.
 const PASSED_OVER: usize = 8;
 
@@ -185,7 +185,7 @@ impl<'a> Words<'a> {
         budget: usize,
         smallest: Selection,
     ) -> Result<Selection, CompressError> {
-        let close = (budget as f64 * CLOSE) as usize;
+        let close = budget - budget.saturating_sub(smallest.tokens) / CLOSE;
         let mut best = smallest;
         for _ in 0..=PASSED_OVER {
             let count = |n| self.assemble(&order[..n]).tokens;

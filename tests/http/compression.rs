@@ -25,7 +25,7 @@ fn check(service: &Running, name: &str, text: &str, tokenizer: &str) {
     if answer.status == 422 {
         // One word cannot be halved.
         assert_eq!(answer.body["error"]["code"], "budget_infeasible", "{name}: {}", answer.body);
-        assert!(text.split_whitespace().count() <= 1 && text.len() < 2000, "{name}: {}", answer.body);
+        assert!(text.split_whitespace().count() <= 1 && text.len() <= 256, "{name}: {}", answer.body);
         return;
     }
     assert_eq!(answer.status, 200, "{name}: {}", answer.body);
@@ -58,12 +58,12 @@ fn check(service: &Running, name: &str, text: &str, tokenizer: &str) {
 #[test]
 fn hostile_texts_are_compressed_as_promised() {
     let service = serve_with_model("");
-    let line = "0123456789abcdefghijklmnop+/QRSTUVWXYZ=".repeat(50);
+    let line = "0123456789abcdefghijklmnop+/QRSTUVWXYZ=".repeat(12);
     let texts = [
         ("one token", "Hello"),
         ("one character", "x"),
         ("no spaces", line.as_str()),
-        ("spaces", &format!("begin{}middle{}end", " ".repeat(5000), "\n".repeat(5000))),
+        ("spaces", &format!("begin{}middle{}end", " ".repeat(3000), "\n".repeat(3000))),
         ("NUL bytes", "one\0two \0\0 three\0 four five six \0"),
         ("CRLF", "first line here\r\nsecond line there\r\n\r\nthird line\r\n"),
         ("control characters", "a \u{1b}[31mred\u{1b}[0m \u{7}\u{8} word\u{c} and \u{7f} more of it"),
