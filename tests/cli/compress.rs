@@ -70,7 +70,7 @@ fn documents_give_an_answer_that_proves_itself() {
         serde_json::json!({"id": "council", "title": "Minutes", "text": STORY}),
         serde_json::json!({"text": second, "metadata": {"page": 7}}),
     ];
-    let lines: String = lines.iter().map(|line| format!("{line}\r\n\r\n")).collect();
+    let lines = lines.map(|line| line.to_string()).join("\r\n\r\n");
     std::fs::write(folder.path().join("d.jsonl"), lines).unwrap();
     let arguments = [
         "compress",
