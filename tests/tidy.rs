@@ -52,7 +52,7 @@ struct Source {
 impl Source {
     /// `http` for both `http/mod.rs` and `http.rs`.
     fn module(&self) -> &str {
-        self.path.split(['/', '.']).next().unwrap()
+        self.path.find(['/', '.']).map_or(&self.path, |end| &self.path[..end])
     }
 }
 
@@ -62,18 +62,22 @@ fn sources() -> Vec<Source> {
     collect(&root, &mut files);
     files.sort();
     let read = |file: PathBuf| {
-        let path = file.strip_prefix(&root).unwrap().to_str().unwrap().replace('\\', "/");
-        let text = fs::read_to_string(&file).unwrap();
+        let path = file
+            .strip_prefix(&root)
+            .expect("the file is below the root")
+            .to_string_lossy()
+            .replace('\\', "/");
+        let text = fs::read_to_string(&file).expect("a source file is readable UTF-8");
         // Tests come last in a file.
-        let text = text.split("\n#[cfg(test)]\nmod tests {").next().unwrap();
+        let text = text.split_once("\n#[cfg(test)]\nmod tests {").map_or(&*text, |(code, _)| code);
         Source { path, code: code_of(text), text: text.to_owned(), lines: text.lines().count() }
     };
     files.into_iter().map(read).filter(|source| !is_test(&source.path)).collect()
 }
 
 fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
+    for entry in fs::read_dir(folder).expect("src is there") {
+        let path = entry.expect("a folder stays while it is read").path();
         if path.is_dir() {
             collect(&path, files);
         } else if path.extension().is_some_and(|extension| extension == "rs") {
@@ -96,11 +100,11 @@ fn code_of(text: &str) -> String {
         } else if let Some(hashes) = raw_string(rest) {
             let end = format!("\"{}", "#".repeat(hashes));
             let start = hashes + 2;
-            start + rest[start..].find(&end).unwrap() + end.len()
+            start + rest[start..].find(&end).expect("a raw string ends") + end.len()
         } else if first == '"' {
             string_length(rest)
         } else if rest.starts_with("'\"'") || rest.starts_with("'\\\"'") {
-            rest[1..].find("'").unwrap() + 2
+            rest[1..].find("'").expect("a character ends") + 2
         } else {
             code.push(first);
             first.len_utf8()

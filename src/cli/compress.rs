@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::path::PathBuf;
 
+use anstream::{AutoStream, ColorChoice};
 use anstyle::{AnsiColor, Style};
 use anyhow::Context;
 use clap::{Args, ValueEnum};
@@ -67,7 +68,7 @@ enum Format {
     Text,
     /// The answer of POST /v1/compress
     Json,
-    /// The original with what was dropped struck out in red
+    /// The original with what was dropped struck out in red, or in `[-marks-]` where there are no colours
     Diff,
 }
 
@@ -91,36 +92,63 @@ pub(super) fn run(args: CompressArgs) -> anyhow::Result<()> {
     };
     let engine = engine()?;
     let response = progress::while_working("compressing", || engine.compress(request, &Cancel::never()))?;
-    let mut out = anstream::AutoStream::auto(std::io::stdout().lock());
+    let coloured = AutoStream::choice(&std::io::stdout()) != ColorChoice::Never;
+    // Not through a stream that adapts colours: it takes out the control characters of the text as well.
+    let mut out = std::io::stdout().lock();
     match args.format {
         Format::Text => writeln!(out, "{}", response.prompt)?,
         Format::Json => writeln!(out, "{}", serde_json::to_string_pretty(&response)?)?,
-        Format::Diff => write_diff(&mut out, &documents, &response)?,
+        Format::Diff if coloured => {
+            write_diff(&mut AutoStream::auto(&mut out), &documents, &response, &Marks::coloured())?;
+        }
+        Format::Diff => write_diff(&mut out, &documents, &response, &Marks::plain())?,
     }
     out.flush().context("cannot write to standard output")?;
     summarise(&response);
     Ok(())
 }
 
-/// Each document with kept text plain and dropped text struck out.
+/// What stands before and after dropped text, and before and after a document's name.
+struct Marks {
+    dropped: (String, String),
+    name: (String, String),
+}
+
+impl Marks {
+    fn coloured() -> Self {
+        let around = |style: Style| (style.render().to_string(), style.render_reset().to_string());
+        let dropped = Style::new().fg_color(Some(AnsiColor::Red.into())).strikethrough();
+        Self { dropped: around(dropped), name: around(Style::new().bold()) }
+    }
+
+    fn plain() -> Self {
+        Self { dropped: ("[-".into(), "-]".into()), name: (String::new(), String::new()) }
+    }
+}
+
+/// Each document with kept text plain and dropped text marked.
 fn write_diff(
     out: &mut impl Write,
     documents: &[DocumentInput],
     response: &CompressResponse,
+    marks: &Marks,
 ) -> std::io::Result<()> {
-    let dropped = Style::new().fg_color(Some(AnsiColor::Red.into())).strikethrough();
-    let heading = Style::new().bold();
+    let Marks { dropped: (from, to), name: (before, after) } = marks;
     for (source, result) in documents.iter().zip(&response.documents) {
         if documents.len() > 1 {
             let title = source.title.as_deref().unwrap_or_default();
-            writeln!(out, "{heading}[{}] {title}{heading:#}", result.id)?;
+            writeln!(out, "{before}[{}] {title}{after}", result.id)?;
         }
         let mut at = 0;
-        for &[start, end] in result.kept.iter().flatten() {
-            write!(out, "{dropped}{}{dropped:#}{}", &source.text[at..start], &source.text[start..end])?;
-            at = end;
+        let end = [source.text.len(); 2];
+        for &[start, next] in result.kept.iter().flatten().chain([&end]) {
+            if start > at {
+                write!(out, "{from}{}{to}", &source.text[at..start])?;
+            }
+            write!(out, "{}", &source.text[start..next])?;
+            at = next;
         }
-        writeln!(out, "{dropped}{}{dropped:#}", &source.text[at..])?;
+        writeln!(out)?;
     }
     Ok(())
 }

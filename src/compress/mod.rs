@@ -6,10 +6,12 @@
 mod assemble;
 mod error;
 mod llmlingua;
+mod longllmlingua;
 pub mod reference;
 mod select;
 #[cfg(test)]
 mod tests;
+mod words;
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -63,6 +65,9 @@ pub enum Method {
     #[default]
     #[value(name = "llmlingua")]
     LlmLingua,
+    /// Documents and words chosen by what the question makes of them (arXiv 2310.06839). Needs a question.
+    #[value(name = "longllmlingua")]
+    LongLlmLingua,
 }
 
 /// How closely a method follows its first implementation.
@@ -158,10 +163,19 @@ pub fn compress(
     mode: Mode,
     tools: &Tools,
 ) -> Result<Compressed, CompressError> {
+    if method == Method::LongLlmLingua && prompt.question.trim().is_empty() {
+        return Err(CompressError::Unsupported(
+            "`longllmlingua` ranks by the question: give one, or use `llmlingua`".into(),
+        ));
+    }
     match (mode, method) {
         (Mode::Exact, Method::LlmLingua) => llmlingua::compress(prompt, target, tools),
+        (Mode::Exact, Method::LongLlmLingua) => longllmlingua::compress(prompt, target, tools),
         (Mode::Reference, Method::LlmLingua) => {
             reference::compress(prompt, target, &reference::Settings::default(), tools)
+        }
+        (Mode::Reference, Method::LongLlmLingua) => {
+            reference::compress(prompt, target, &reference::Settings::question_aware(), tools)
         }
     }
 }

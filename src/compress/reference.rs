@@ -44,6 +44,20 @@ impl Default for Settings {
     }
 }
 
+impl Settings {
+    /// The settings that its authors give for LongLLMLingua.
+    #[must_use]
+    pub fn question_aware() -> Self {
+        Self {
+            rank_by_question: true,
+            condition_compare: true,
+            reorder: Reorder::Sort,
+            dynamic_ratio: 0.3,
+            ..Self::default()
+        }
+    }
+}
+
 /// The reference's budget strings, such as `+100` and `*1.5`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum ContextBudget {

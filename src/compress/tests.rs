@@ -275,3 +275,31 @@ proptest! {
         }
     }
 }
+
+fn document(text: &str, question: &str) -> Prompt {
+    let document = Document { id: "0".into(), title: None, text: text.into() };
+    Prompt { documents: vec![document], question: question.into(), ..Prompt::default() }
+}
+
+#[test]
+fn a_budget_below_the_best_word_keeps_a_smaller_one() {
+    let url = format!("https://example.org/{}", "zq9x".repeat(60));
+    let prompt = document(&format!("{url} a {url} b {url}"), "");
+    let got = run(&prompt, Target::Tokens(2), 3, for_name("o200k_base").unwrap().as_ref()).unwrap();
+    assert_eq!(got.prompt.trim(), "a b");
+}
+
+#[test]
+fn a_rate_that_leaves_nothing_is_refused() {
+    let got = run(&document("one two three four", ""), Target::Rate(0.01), 3, &ByteCounter);
+    assert!(matches!(got, Err(CompressError::Infeasible { budget: 0, needed: 3 })), "{got:?}");
+}
+
+#[test]
+fn little_room_beside_a_long_question_is_used_up() {
+    let prompt = document(&"word ".repeat(50), &"why ".repeat(3000));
+    let counter = for_name("o200k_base").unwrap();
+    let fixed = counter.count(&prompt.question);
+    let got = run(&prompt, Target::Tokens(fixed + 20), 3, counter.as_ref()).unwrap();
+    assert!(got.compressed_tokens > fixed + 17, "{} of {}", got.compressed_tokens, fixed + 20);
+}

@@ -113,6 +113,7 @@ fn from_env(env: &dyn Env) -> Result<RawConfig, ConfigError> {
             model: variable(env, "WHITTLE_SCORER_MODEL")?,
             precision: variable(env, "WHITTLE_SCORER_PRECISION")?,
             threads: variable(env, "WHITTLE_SCORER_THREADS")?,
+            cache_bytes: variable(env, "WHITTLE_SCORER_CACHE_BYTES")?,
         },
         limits: RawLimits {
             body_bytes: variable(env, "WHITTLE_LIMITS_BODY_BYTES")?,

@@ -43,6 +43,8 @@ pub struct ScorerConfig {
     /// Threads that compute, 1 to 1,024; by default as many as the machine has cores.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub threads: Option<usize>,
+    /// Bytes of scores that are remembered; 0 remembers none.
+    pub cache_bytes: u64,
 }
 
 /// What one request, and all of them together, may take.
@@ -85,7 +87,12 @@ impl Default for Limits {
 
 impl Default for ScorerConfig {
     fn default() -> Self {
-        Self { model: "smollm2-135m-instruct".into(), precision: Precision::default(), threads: None }
+        Self {
+            model: "smollm2-135m-instruct".into(),
+            precision: Precision::default(),
+            threads: None,
+            cache_bytes: 64 << 20,
+        }
     }
 }
 
@@ -174,7 +181,12 @@ impl TryFrom<RawScorer> for ScorerConfig {
             return Err(ConfigError::Invalid { key: "scorer.model", value, wanted });
         }
         let threads = raw.threads.map(|threads| within("scorer.threads", threads, 1..=1024)).transpose()?;
-        Ok(Self { model, precision: raw.precision.unwrap_or(default.precision), threads })
+        Ok(Self {
+            model,
+            precision: raw.precision.unwrap_or(default.precision),
+            threads,
+            cache_bytes: raw.cache_bytes.unwrap_or(default.cache_bytes),
+        })
     }
 }
 

@@ -22,6 +22,7 @@ pub(super) struct RawScorer {
     pub(super) model: Option<String>,
     pub(super) precision: Option<Precision>,
     pub(super) threads: Option<usize>,
+    pub(super) cache_bytes: Option<u64>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -45,6 +46,7 @@ impl RawConfig {
                 model: self.scorer.model.or(below.scorer.model),
                 precision: self.scorer.precision.or(below.scorer.precision),
                 threads: self.scorer.threads.or(below.scorer.threads),
+                cache_bytes: self.scorer.cache_bytes.or(below.scorer.cache_bytes),
             },
             limits: RawLimits {
                 body_bytes: self.limits.body_bytes.or(below.limits.body_bytes),

@@ -80,6 +80,7 @@ fn every_variable_reaches_its_key() {
         ("WHITTLE_SCORER_MODEL", "m"),
         ("WHITTLE_SCORER_PRECISION", "int8"),
         ("WHITTLE_SCORER_THREADS", "3"),
+        ("WHITTLE_SCORER_CACHE_BYTES", "5"),
         ("WHITTLE_LIMITS_BODY_BYTES", "4"),
         ("WHITTLE_LIMITS_DOCUMENTS", "5"),
         ("WHITTLE_LIMITS_TOKENS", "6"),
@@ -90,7 +91,12 @@ fn every_variable_reaches_its_key() {
     let expected = Config {
         listen: "[::1]:99".parse().unwrap(),
         allow_remote: true,
-        scorer: ScorerConfig { model: "m".into(), precision: Precision::Int8, threads: Some(3) },
+        scorer: ScorerConfig {
+            model: "m".into(),
+            precision: Precision::Int8,
+            threads: Some(3),
+            cache_bytes: 5,
+        },
         limits: Limits { body_bytes: 4, documents: 5, tokens: 6, deadline_ms: 7, concurrency: 8, queue: 9 },
     };
     assert_eq!(load_text("", &env).unwrap(), expected);

@@ -5,9 +5,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::{EngineError, ErrorKind};
 use crate::config::ScorerConfig;
 use crate::model::TokenScorer;
+use crate::model::cached::CachedScorer;
 use crate::model::local::{LocalScorer, ScorerOptions};
 use crate::model::store::{ModelStore, Progress, StoreError};
 use crate::text::{self, TokenCounter};
+
+/// What the engine scores with.
+type Scorer = CachedScorer<LocalScorer>;
 
 /// Name by which a caller counts in the scorer's own tokens.
 const SCORER_TOKENIZER: &str = "scorer";
@@ -33,7 +37,7 @@ pub(super) struct Models {
 
 enum State {
     Idle,
-    Ready(Arc<LocalScorer>),
+    Ready(Arc<Scorer>),
     Failed,
 }
 
@@ -50,7 +54,7 @@ impl Models {
     }
 
     /// The scorer, fetched and loaded if this is the first need. Others wait meanwhile.
-    pub(super) fn scorer(&self) -> Result<Arc<LocalScorer>, EngineError> {
+    pub(super) fn scorer(&self) -> Result<Arc<Scorer>, EngineError> {
         let mut state = self.state();
         if let State::Ready(scorer) = &*state {
             return Ok(scorer.clone());
@@ -64,7 +68,7 @@ impl Models {
         self.scorer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn load(&self) -> Result<Arc<LocalScorer>, EngineError> {
+    fn load(&self) -> Result<Arc<Scorer>, EngineError> {
         let name = &self.config.model;
         let files = self.store.ensure(name, self.progress.as_ref()).map_err(|e| unavailable(&e))?;
         let path = files.single("gguf").ok_or_else(|| {
@@ -77,7 +81,9 @@ impl Models {
         };
         let scorer = LocalScorer::load(name, path, &options)
             .map_err(|e| EngineError::unavailable(format!("cannot load {}: {e}", path.display())))?;
-        Ok(Arc::new(scorer))
+        // The store has verified that the file has the manifest's hash.
+        let identity = format!("{} {:?}", files.identity(), self.config.precision);
+        Ok(Arc::new(CachedScorer::new(scorer, &identity, self.config.cache_bytes)))
     }
 
     /// Never blocks: while a model is being loaded it is not there yet.
@@ -117,7 +123,7 @@ impl EngineError {
 }
 
 /// Counts in the tokens of the model that scores.
-struct ScorerCounter(Arc<LocalScorer>);
+struct ScorerCounter(Arc<Scorer>);
 
 impl TokenCounter for ScorerCounter {
     fn name(&self) -> &str {

@@ -3,6 +3,7 @@
 //! The traits here are what the compression methods see; [`local`] runs models in this process.
 //! A fake scorer in a test is an implementation of [`TokenScorer`] and needs no weights.
 
+pub mod cached;
 pub mod local;
 pub mod store;
 
@@ -87,6 +88,22 @@ pub trait ScoreSession {
 
     /// Forgets the cached positions in `range`; later ones move up and keep the rotation that they had.
     fn forget(&mut self, range: Range<usize>);
+}
+
+/// A model that turns a text into a vector, near in angle to those of texts that mean the same.
+pub trait Embedder: Send + Sync {
+    /// Name of the model, as in the manifest.
+    fn name(&self) -> &str;
+
+    /// Values in a vector.
+    fn dimensions(&self) -> usize;
+
+    /// One vector of length 1 for each text, in their order. A text has the same vector whatever it is
+    /// embedded with; the spelling of a control token is text too, and a text may be empty.
+    ///
+    /// # Errors
+    /// [`ScoreError::Stopped`] when `cancel` says so, else a fault of the model.
+    fn embed(&self, texts: &[&str], cancel: &Cancel) -> Result<Vec<Vec<f32>>, ScoreError>;
 }
 
 /// Why a score could not be had.

@@ -5,6 +5,8 @@
 #[cfg(test)]
 mod command;
 #[cfg(test)]
+mod compression;
+#[cfg(test)]
 mod service;
 #[cfg(test)]
 mod support;

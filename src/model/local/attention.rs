@@ -1,4 +1,4 @@
-//! Causal attention over rows of queries, keys and values, in blocks: no length x length matrix.
+//! Attention over rows of queries, keys and values, in blocks: no length x length matrix.
 //!
 //! Grouped heads (arXiv 2305.13245): `heads / kv_heads` query heads share a key head, so their queries are
 //! stacked and multiplied with it together. Softmax runs over blocks of keys with a running maximum and sum
@@ -73,11 +73,22 @@ pub(crate) struct Attention {
     pub(crate) math: Math,
     /// Head sizes.
     pub(crate) heads: Heads,
+    /// What a row sees of its own sequence.
+    pub(crate) sight: Sight,
+}
+
+/// What a row sees of its own sequence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sight {
+    /// Itself and the rows before it: a language model.
+    Backwards,
+    /// Every row: an encoder.
+    Everything,
 }
 
 impl Attention {
     /// Attends from rows `rows` of `own` (rows of [`Heads::row`] values: queries, keys, values) to all of
-    /// `past` and to the rows of `own` up to each row itself. `out` gets a row of all query heads for each.
+    /// `past` and to the rows of `own` that are in sight. `out` gets a row of all query heads for each.
     pub(crate) fn run(
         &self,
         own: &[f32],
@@ -96,7 +107,11 @@ impl Attention {
                 if let Some(past) = past {
                     self.attend(past, head, Visible::All, scratch);
                 }
-                self.attend(self.own_keys(own, block.end), head, Visible::UpTo(block.start), scratch);
+                let (end, visible) = match self.sight {
+                    Sight::Backwards => (block.end, Visible::UpTo(block.start)),
+                    Sight::Everything => (own.len() / self.heads.row(), Visible::All),
+                };
+                self.attend(self.own_keys(own, end), head, visible, scratch);
                 self.scatter_outputs(head, out, scratch);
             }
         }

@@ -98,6 +98,19 @@ dispatched! {
     rms_norm(x: &[f32], weight: &[f32], eps: f32, out: &mut [f32]), rms_norm_body
 }
 dispatched! {
+    /// `row = (row - mean) / sqrt(variance + eps) * weight + bias` (arXiv 1607.06450).
+    layer_norm(row: &mut [f32], weight: &[f32], bias: &[f32], eps: f32), layer_norm_body
+}
+dispatched! {
+    /// `row += other`.
+    add(row: &mut [f32], other: &[f32]), add_body
+}
+dispatched! {
+    /// `row = gelu(row + bias)`, `gelu(x) = x / 2 * (1 + erf(x / sqrt(2)))` (arXiv 1606.08415), within
+    /// 3e-7 * (1 + |gelu(x)|).
+    gelu(row: &mut [f32], bias: &[f32]), gelu_body
+}
+dispatched! {
     /// `out = silu(gate) * up`, `silu(x) = x / (1 + exp(-x))` (SwiGLU, arXiv 2002.05202).
     silu_mul(gate: &[f32], up: &[f32], out: &mut [f32]), silu_mul_body
 }
@@ -158,6 +171,45 @@ fn rms_norm_body(x: &[f32], weight: &[f32], eps: f32, out: &mut [f32]) {
     for ((out, x), weight) in out.iter_mut().zip(x).zip(weight) {
         *out = x * factor * weight;
     }
+}
+
+#[inline(always)]
+fn layer_norm_body(row: &mut [f32], weight: &[f32], bias: &[f32], eps: f32) {
+    let mean = sum_by(row, |v| v) / row.len() as f32;
+    let variance = sum_by(row, |v| (v - mean) * (v - mean)) / row.len() as f32;
+    let factor = 1.0 / (variance + eps).sqrt();
+    for ((value, weight), bias) in row.iter_mut().zip(weight).zip(bias) {
+        *value = (*value - mean) * factor * weight + bias;
+    }
+}
+
+#[inline(always)]
+fn add_body(row: &mut [f32], other: &[f32]) {
+    for (value, other) in row.iter_mut().zip(other) {
+        *value += other;
+    }
+}
+
+#[inline(always)]
+fn gelu_body(row: &mut [f32], bias: &[f32]) {
+    for (value, bias) in row.iter_mut().zip(bias) {
+        *value = gelu(*value + bias);
+    }
+}
+
+/// `erfc(z) = t * P(t) * exp(-z²)` with `t = 1 / (1 + 0.3275911 z)` for z >= 0, within 1.5e-7 (Abramowitz and
+/// Stegun 7.1.26). Both signs follow from it: `gelu(x) = max(x, 0) - |x| / 2 * erfc(|x| / sqrt(2))`.
+#[inline(always)]
+fn gelu(x: f32) -> f32 {
+    let z = x.abs() * std::f32::consts::FRAC_1_SQRT_2;
+    let t = 1.0 / (1.0 + 0.327_591_1 * z);
+    let mut p = 1.061_405_4;
+    p = p * t - 1.453_152;
+    p = p * t + 1.421_413_8;
+    p = p * t - 0.284_496_74;
+    p = p * t + 0.254_829_6;
+    let positive = if x > 0.0 { x } else { 0.0 };
+    positive - 0.5 * x.abs() * (p * t * exp(-z * z))
 }
 
 #[inline(always)]
@@ -286,6 +338,10 @@ mod tests {
             for isa in Isa::available() {
                 let (mut norm, mut silu, mut rotated, mut probabilities) =
                     (vec![0.0; n], vec![0.0; n], x.clone(), x.clone());
+                let mut activated = x.clone();
+                isa.add(&mut activated, &w);
+                isa.gelu(&mut activated, &w);
+                isa.layer_norm(&mut activated, &w, &x, 1e-12);
                 isa.rms_norm(&x, &w, 1e-5, &mut norm);
                 isa.silu_mul(&x, &w, &mut silu);
                 isa.rotate(&mut rotated, &w, &norm);
@@ -293,7 +349,7 @@ mod tests {
                 isa.softmax_step(&mut probabilities, &mut state);
                 isa.log_sum_exp_step(&w, &mut state);
                 isa.scale(&mut probabilities, state.inverse_sum());
-                results.push((norm, silu, rotated, probabilities, state.log_sum_exp()));
+                results.push((norm, silu, rotated, probabilities, state.log_sum_exp(), activated));
             }
             for other in &results[1..] {
                 assert!(close(&results[0].0, &other.0, 1e-5), "rms_norm, {n}");
@@ -301,8 +357,52 @@ mod tests {
                 assert!(close(&results[0].2, &other.2, 1e-5), "rotate, {n}");
                 assert!(close(&results[0].3, &other.3, 1e-5), "softmax, {n}");
                 assert!(close(&[results[0].4], &[other.4], 1e-5), "log-sum-exp, {n}");
+                assert!(close(&results[0].5, &other.5, 1e-5), "add, gelu and layer_norm, {n}");
             }
         }
+    }
+
+    /// `erf` by its series of positive terms, which loses nothing to cancellation.
+    fn erf(x: f64) -> f64 {
+        let (mut term, mut sum) = (x, x);
+        for n in 1..400 {
+            term *= 2.0 * x * x / f64::from(2 * n + 1);
+            sum += term;
+        }
+        2.0 / std::f64::consts::PI.sqrt() * (-x * x).exp() * sum
+    }
+
+    #[test]
+    fn gelu_is_accurate_over_its_range() {
+        let largest = (-12_000..=12_000_i32)
+            .map(|i| {
+                let x = i as f32 / 1000.0;
+                let want = f64::from(x) / 2.0 * (1.0 + erf(f64::from(x) / 2.0_f64.sqrt()));
+                (f64::from(gelu(x)) - want).abs() / (1.0 + want.abs())
+            })
+            .fold(0.0, f64::max);
+        assert!(largest < 3e-7, "{largest:e}");
+        assert!(gelu(0.0) == 0.0 && gelu(-1e30) == 0.0 && gelu(1e30) == 1e30);
+    }
+
+    #[test]
+    fn layer_norm_gives_the_mean_and_variance_that_its_weights_ask_for() {
+        for n in [2, 17, 384] {
+            // Far from zero, where a variance computed as a difference of squares would be lost.
+            let x: Vec<f32> = row(n, 5).iter().map(|v| v + 1000.0).collect();
+            let mut out = x.clone();
+            Isa::detect().layer_norm(&mut out, &vec![2.0; n], &vec![3.0; n], 1e-12);
+            let wide: Vec<f64> = x.iter().map(|&v| f64::from(v)).collect();
+            let mean = wide.iter().sum::<f64>() / n as f64;
+            let deviation = (wide.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / n as f64).sqrt();
+            for (got, value) in out.iter().zip(&wide) {
+                let want = (value - mean) / deviation * 2.0 + 3.0;
+                assert!((f64::from(*got) - want).abs() < 1e-3, "{n}: {got}, want {want}");
+            }
+        }
+        let mut constant = [7.0; 20];
+        Isa::detect().layer_norm(&mut constant, &[2.0; 20], &[3.0; 20], 1e-12);
+        assert_eq!(constant, [3.0; 20], "a row without variance");
     }
 
     #[test]

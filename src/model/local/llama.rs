@@ -12,7 +12,7 @@ use std::sync::Mutex;
 
 use rayon::prelude::*;
 
-use super::attention::{Attention, AttentionScratch, Heads, KeyValues};
+use super::attention::{Attention, AttentionScratch, Heads, KeyValues, Sight};
 use super::int8::{QuantRows, Quantised};
 use super::kernels::Softmax;
 use super::linear::{Keep, Linear, Math};
@@ -90,6 +90,14 @@ pub(crate) struct Sequence<'a> {
     pub(crate) ids: &'a [u32],
     /// What came before them.
     pub(crate) past: Option<&'a KvCache>,
+    /// The first of `ids` whose likelihood is wanted. The first token has none, for nothing here predicts it.
+    pub(crate) scored_from: usize,
+}
+
+impl Sequence<'_> {
+    fn targets(&self) -> Range<usize> {
+        self.scored_from.clamp(1, self.ids.len())..self.ids.len()
+    }
 }
 
 /// Keys and values of the positions before a sequence, for each layer.
@@ -209,7 +217,7 @@ impl<'a> Layout<'a> {
 }
 
 impl Llama {
-    /// Negative log-likelihood, in nats, of each token but the first of each sequence.
+    /// Negative log-likelihood, in nats, of the wanted tokens of each sequence.
     ///
     /// # Errors
     /// When `cancel` says so.
@@ -326,7 +334,7 @@ impl Llama {
         let heads = self.config.heads;
         let out_row = heads.queries * heads.width;
         scratch.attended.resize(rows.len() * out_row, 0.0);
-        let attention = Attention { math: self.math, heads };
+        let attention = Attention { math: self.math, heads, sight: Sight::Backwards };
         let mut at = 0;
         for (i, piece) in layout.pieces(rows.clone()) {
             let own = &qkv[layout.starts[i] * heads.row()..layout.starts[i + 1] * heads.row()];
@@ -372,7 +380,10 @@ impl Llama {
             .sequences
             .iter()
             .zip(&layout.starts)
-            .flat_map(|(sequence, &start)| (start..).zip(sequence.ids[1..].iter().copied()))
+            .flat_map(|(sequence, &start)| {
+                // The row before a token predicts it.
+                sequence.targets().map(move |i| (start + i - 1, sequence.ids[i]))
+            })
             .collect();
         let block = targets.len().div_ceil(rayon::current_num_threads()).clamp(1, ROW_BLOCK);
         let nll: Vec<f32> = targets
@@ -384,7 +395,7 @@ impl Llama {
             .sequences
             .iter()
             .map(|sequence| {
-                let (own, others) = rest.split_at(sequence.ids.len() - 1);
+                let (own, others) = rest.split_at(sequence.targets().len());
                 rest = others;
                 own.to_vec()
             })

@@ -2,18 +2,21 @@
 
 mod attention;
 mod configuration;
+mod embedder;
 pub(crate) mod gguf;
 mod int8;
 mod kernels;
 mod linear;
 mod llama;
 mod load;
+mod plan;
 mod scorer;
 mod tokenizer;
 mod windows;
 mod worker;
 
 pub use gguf::GgufError;
+pub use embedder::{EmbedderError, EmbedderFiles, EmbedderOptions, LocalEmbedder, LongText};
 pub use load::LoadError;
 pub use scorer::{LocalScorer, ScorerOptions};
 pub use tokenizer::{GgufTokenizer, TokenizerError};

@@ -1,17 +1,16 @@
 //! [`TokenScorer`] on a model in this process.
 
-use std::collections::HashMap;
 use std::ops::Range;
 use std::path::Path;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use rayon::ThreadPool;
 
 use super::llama::{KvCache, Llama, Sequence};
 use super::load::{LoadError, load};
+use super::plan::Plan;
 use super::tokenizer::GgufTokenizer;
-use super::windows::windows;
-use super::worker::{Prefix, Run, Worker};
+use super::worker::Worker;
 use crate::model::{Cancel, Precision, ScoreError, ScoreJob, ScoreSession, Token, TokenScorer};
 
 /// How a model is run.
@@ -104,52 +103,19 @@ impl TokenScorer for LocalScorer {
         let plan = Plan::new(jobs, self.window);
         let scores = self.worker.score(plan.runs, cancel)?;
         let mut results = vec![Vec::new(); jobs.len()];
-        for (slot, scores) in plan.slots.iter().zip(scores) {
-            results[slot.job].extend_from_slice(&scores[slot.skipped..]);
+        for (parts, scores) in plan.parts.iter().zip(scores) {
+            let mut rest = &scores[..];
+            for part in parts {
+                let (own, others) = rest.split_at(part.scores);
+                results[part.job].extend_from_slice(own);
+                rest = others;
+            }
         }
         Ok(results)
     }
 
     fn session(&self) -> Box<dyn ScoreSession + '_> {
         Box::new(Session { scorer: self, cache: KvCache::new(&self.llama.config, self.llama.layers.len()) })
-    }
-}
-
-/// Runs for the worker, and where their scores belong.
-struct Plan {
-    runs: Vec<Run>,
-    slots: Vec<Slot>,
-}
-
-/// The scores of a run after the first `skipped` extend those of `job`.
-struct Slot {
-    job: usize,
-    skipped: usize,
-}
-
-impl Plan {
-    fn new(jobs: &[ScoreJob], window: usize) -> Self {
-        let mut plan = Self { runs: Vec::new(), slots: Vec::new() };
-        let mut prefixes: HashMap<&[u32], Arc<Prefix>> = HashMap::new();
-        for (job, ScoreJob { prefix, ids }) in jobs.iter().enumerate() {
-            // A prefix may fill half a window; of a longer one the end is kept, which is next to the text.
-            let kept = &prefix[prefix.len().saturating_sub(window / 2)..];
-            let shared = (!kept.is_empty()).then(|| {
-                let fresh = || Arc::new(Prefix { ids: kept.to_vec(), cache: OnceLock::new() });
-                prefixes.entry(kept).or_insert_with(fresh).clone()
-            });
-            let unscored = usize::from(shared.is_none());
-            let size = window - kept.len();
-            for w in windows(ids.len(), size, size / 2) {
-                if w.tokens.len() + kept.len() < 2 {
-                    continue;
-                }
-                let skipped = (w.scored_from - w.tokens.start).saturating_sub(unscored);
-                plan.slots.push(Slot { job, skipped });
-                plan.runs.push(Run { prefix: shared.clone(), ids: ids[w.tokens].to_vec() });
-            }
-        }
-        plan
     }
 }
 
@@ -172,8 +138,10 @@ impl ScoreSession for Session<'_> {
             return Err(ScoreError::Model("the sequence is longer than the model's context".into()));
         }
         let past = (self.cache.len() > 0).then_some(&self.cache);
-        let (nll, fresh) =
-            self.scorer.pool.install(|| self.scorer.llama.extend(Sequence { ids, past }, cancel))?;
+        let (nll, fresh) = self
+            .scorer
+            .pool
+            .install(|| self.scorer.llama.extend(Sequence { ids, past, scored_from: 0 }, cancel))?;
         self.cache.append(&fresh);
         Ok(nll)
     }

@@ -17,12 +17,14 @@ use crate::model::{Cancel, ScoreError, Stopped};
 /// Tokens that a batch aims at: enough to fill the caches of all cores, few enough to stay fair.
 const BATCH_TOKENS: usize = 1024;
 
-/// A run of the model: `ids` after the shared prefix; scores of the last `scored` of them are wanted.
+/// A run of the model: `ids` after a shared prefix.
 pub(crate) struct Run {
     /// Which of the call's prefixes it follows.
     pub(crate) prefix: Option<Arc<Prefix>>,
     /// Tokens to run.
     pub(crate) ids: Vec<u32>,
+    /// The first of them whose score is wanted.
+    pub(crate) scored_from: usize,
 }
 
 /// Tokens that several runs follow; their keys and values are computed once.
@@ -55,7 +57,8 @@ impl Worker {
         Ok(Self { calls })
     }
 
-    /// Scores every token but the first of each run (with a prefix, every token), in the order of `runs`.
+    /// Scores the wanted tokens of each run, in the order of `runs`; without a prefix, a first token has no
+    /// score.
     pub(crate) fn score(&self, runs: Vec<Run>, cancel: &Cancel) -> Result<Vec<Vec<f32>>, ScoreError> {
         let gone = || ScoreError::Model("its thread has ended".into());
         let (reply, answer) = channel();
@@ -146,7 +149,8 @@ fn run_batch(llama: &Llama, batch: &[Item], cancel: &Cancel) -> Result<Vec<Vec<f
     for prefix in batch.iter().filter_map(|item| item.run.prefix.as_ref()) {
         if prefix.cache.get().is_none() && prefix.ids.len() > 1 {
             let known = &prefix.ids[..prefix.ids.len() - 1];
-            let (_, cache) = llama.extend(Sequence { ids: known, past: None }, cancel)?;
+            let (_, cache) =
+                llama.extend(Sequence { ids: known, past: None, scored_from: known.len() }, cancel)?;
             // Only this thread fills prefixes, so it was empty.
             prefix.cache.set(cache).ok();
         }
@@ -165,6 +169,7 @@ fn run_batch(llama: &Llama, batch: &[Item], cancel: &Cancel) -> Result<Vec<Vec<f
         .map(|(item, ids)| Sequence {
             ids,
             past: item.run.prefix.as_ref().and_then(|prefix| prefix.cache.get()),
+            scored_from: item.run.scored_from + usize::from(item.run.prefix.is_some()),
         })
         .collect();
     llama.nll(&sequences, cancel)

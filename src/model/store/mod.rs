@@ -123,6 +123,7 @@ fn listed(failures: &[String]) -> String {
 #[derive(Debug, Clone)]
 pub struct ModelFiles {
     paths: Vec<PathBuf>,
+    hashes: Vec<String>,
 }
 
 impl ModelFiles {
@@ -131,6 +132,12 @@ impl ModelFiles {
     pub fn single(&self, extension: &str) -> Option<&Path> {
         let mut found = self.paths.iter().filter(|path| path.extension().is_some_and(|e| e == extension));
         found.next().filter(|_| found.next().is_none()).map(PathBuf::as_path)
+    }
+
+    /// The hashes of all files: equal for equal models.
+    #[must_use]
+    pub fn identity(&self) -> String {
+        self.hashes.join(" ")
     }
 
     /// The file called `name`.
@@ -298,7 +305,10 @@ impl ModelStore {
 
     fn files(&self, model: &Model) -> ModelFiles {
         let folder = self.model_folder(model);
-        ModelFiles { paths: model.files.iter().map(|file| folder.join(&file.name)).collect() }
+        ModelFiles {
+            paths: model.files.iter().map(|file| folder.join(&file.name)).collect(),
+            hashes: model.files.iter().map(|file| file.sha256.clone()).collect(),
+        }
     }
 
     fn model_folder(&self, model: &Model) -> PathBuf {

@@ -1,0 +1,215 @@
+//! [`Embedder`] on a BERT in this process: the mean of the vectors of a text's tokens, scaled to length 1.
+
+mod bert;
+mod load;
+#[cfg(test)]
+mod tests;
+mod tokenizer;
+
+use std::path::{Path, PathBuf};
+
+use rayon::ThreadPool;
+use rayon::prelude::*;
+
+use self::bert::Bert;
+use self::tokenizer::BertTokenizer;
+use crate::model::store::ModelFiles;
+use crate::model::{Cancel, Embedder, ScoreError};
+
+/// Why an embedder could not be loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum EmbedderError {
+    /// The model has no file of this name.
+    #[error("the model has no {0}, so it cannot embed")]
+    NoFile(&'static str),
+    /// A file cannot be read, or is not what its name says.
+    #[error("cannot read {}: {reason}", path.display())]
+    File {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The model is of a kind that this build does not run.
+    #[error("unsupported {what} `{value}`: this build knows `{known}`")]
+    Unsupported {
+        /// What is of that kind.
+        what: &'static str,
+        /// As the model has it.
+        value: String,
+        /// What would do.
+        known: &'static str,
+    },
+    /// Its sizes contradict each other or are not plausible.
+    #[error("the model's configuration is unusable: {0}")]
+    Configuration(String),
+    /// A tensor is not as the configuration has it.
+    #[error("the tensor `{name}` {reason}")]
+    Tensor {
+        /// Its name in the file.
+        name: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// No thread could be started for the model.
+    #[error("no thread could be started for the model: {0}")]
+    Threads(String),
+}
+
+impl EmbedderError {
+    fn file(path: &Path, reason: impl ToString) -> Self {
+        Self::File { path: path.to_owned(), reason: reason.to_string() }
+    }
+}
+
+/// Where the parts of a model are.
+#[derive(Debug, Clone, Copy)]
+pub struct EmbedderFiles<'a> {
+    /// `config.json`.
+    pub config: &'a Path,
+    /// `tokenizer.json`.
+    pub tokenizer: &'a Path,
+    /// `model.safetensors`.
+    pub weights: &'a Path,
+}
+
+impl<'a> EmbedderFiles<'a> {
+    /// Picks the parts out of a model's files.
+    ///
+    /// # Errors
+    /// One of them is not there.
+    pub fn of(files: &'a ModelFiles) -> Result<Self, EmbedderError> {
+        let named = |name| files.named(name).ok_or(EmbedderError::NoFile(name));
+        Ok(Self {
+            config: named("config.json")?,
+            tokenizer: named("tokenizer.json")?,
+            weights: named("model.safetensors")?,
+        })
+    }
+}
+
+/// What becomes of a text that is longer than the window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LongText {
+    /// It is read in windows of like length, and the mean is over the tokens of them all.
+    #[default]
+    Pool,
+    /// Its first window stands for it.
+    Truncate,
+}
+
+/// How a model is run.
+#[derive(Debug, Clone)]
+pub struct EmbedderOptions {
+    /// Threads of the model; by default one a core.
+    pub threads: Option<usize>,
+    /// Most tokens that are read together, the two that mark beginning and end included. At least 8, and at
+    /// most the model's own positions.
+    pub window: usize,
+    /// What becomes of longer texts.
+    pub long: LongText,
+}
+
+impl Default for EmbedderOptions {
+    fn default() -> Self {
+        Self { threads: None, window: 256, long: LongText::default() }
+    }
+}
+
+/// A model in this process, with its own threads.
+pub struct LocalEmbedder {
+    name: String,
+    tokenizer: BertTokenizer,
+    bert: Bert,
+    pool: ThreadPool,
+    window: usize,
+    long: LongText,
+}
+
+impl std::fmt::Debug for LocalEmbedder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LocalEmbedder")
+            .field("name", &self.name)
+            .field("window", &self.window)
+            .field("long", &self.long)
+            .finish_non_exhaustive()
+    }
+}
+
+impl LocalEmbedder {
+    /// Loads a BERT in safetensors.
+    ///
+    /// # Errors
+    /// A file cannot be read or describes a model that this build does not run, or no thread could be started.
+    pub fn load(
+        name: &str,
+        files: EmbedderFiles<'_>,
+        options: &EmbedderOptions,
+    ) -> Result<Self, EmbedderError> {
+        let config = load::configuration(files.config)?;
+        let window = options.window.max(8);
+        if config.positions < 8 {
+            return Err(EmbedderError::Configuration(format!("only {} positions", config.positions)));
+        }
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(options.threads.unwrap_or(0))
+            .thread_name(|i| format!("whittle-embed-{i}"))
+            .build()
+            .map_err(|e| EmbedderError::Threads(e.to_string()))?;
+        Ok(Self {
+            name: name.to_owned(),
+            window: window.min(config.positions),
+            tokenizer: BertTokenizer::load(files.tokenizer, config.vocabulary)?,
+            bert: pool.install(|| load::bert(files.weights, config))?,
+            pool,
+            long: options.long,
+        })
+    }
+
+    /// The token ids that are run for `text`, window by window, with those that mark beginning and end.
+    ///
+    /// # Errors
+    /// [`ScoreError::Stopped`] when `cancel` says so, else a fault of the tokenizer.
+    pub fn windows(&self, text: &str, cancel: &Cancel) -> Result<Vec<Vec<u32>>, ScoreError> {
+        match self.long {
+            LongText::Pool => self.tokenizer.windows(text, self.window, cancel),
+            LongText::Truncate => Ok(vec![self.tokenizer.first_window(text, self.window, cancel)?]),
+        }
+    }
+
+    fn run(&self, texts: &[&str], cancel: &Cancel) -> Result<Vec<Vec<f32>>, ScoreError> {
+        let windows: Vec<Vec<Vec<u32>>> =
+            texts.par_iter().map(|text| self.windows(text, cancel)).collect::<Result<_, _>>()?;
+        let sequences: Vec<&[u32]> = windows.iter().flatten().map(Vec::as_slice).collect();
+        let mut sums = self.bert.token_sums(&sequences, cancel)?.into_iter();
+        windows.iter().map(|windows| self.pooled(sums.by_ref().take(windows.len()))).collect()
+    }
+
+    /// The mean over all windows at length 1, which is the sum at length 1.
+    fn pooled(&self, sums: impl Iterator<Item = Vec<f32>>) -> Result<Vec<f32>, ScoreError> {
+        let isa = self.bert.math.isa;
+        let mut total = vec![0.0; self.dimensions()];
+        sums.for_each(|sum| isa.add(&mut total, &sum));
+        let length = total.iter().map(|&value| f64::from(value).powi(2)).sum::<f64>().sqrt();
+        if !(length.is_finite() && length > 0.0) {
+            return Err(ScoreError::Model(format!("an embedding has the length {length}")));
+        }
+        isa.scale(&mut total, (1.0 / length) as f32);
+        Ok(total)
+    }
+}
+
+impl Embedder for LocalEmbedder {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn dimensions(&self) -> usize {
+        self.bert.config.width
+    }
+
+    fn embed(&self, texts: &[&str], cancel: &Cancel) -> Result<Vec<Vec<f32>>, ScoreError> {
+        cancel.check()?;
+        self.pool.install(|| self.run(texts, cancel))
+    }
+}

@@ -1,0 +1,193 @@
+//! From text to the token ids that BERT reads, window by window.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::EmbedderError;
+use crate::model::{Cancel, ScoreError};
+
+/// Bytes of a text that are tokenised at once, up to the next space: the tokenizer's own buffers take many
+/// times the size of its input, and cancelling is looked at in between.
+const PIECE: usize = 1 << 16;
+
+/// A `WordPiece` tokenizer that reads any text as plain text.
+pub(crate) struct BertTokenizer {
+    tokenizer: tokenizers::Tokenizer,
+    /// Opens each window.
+    first: u32,
+    /// Closes each window.
+    last: u32,
+}
+
+impl BertTokenizer {
+    /// Reads a `tokenizer.json` for a model of `vocabulary` words.
+    pub(crate) fn load(path: &Path, vocabulary: usize) -> Result<Self, EmbedderError> {
+        let text = std::fs::read_to_string(path).map_err(|e| EmbedderError::file(path, e))?;
+        Self::parse(&text, vocabulary).map_err(|reason| EmbedderError::file(path, reason))
+    }
+
+    fn parse(text: &str, vocabulary: usize) -> Result<Self, String> {
+        let mut json: Value = serde_json::from_str(text).map_err(|e| e.to_string())?;
+        let kind = json["pre_tokenizer"]["type"].as_str().unwrap_or("none");
+        // Others may join words over a space, where texts are cut into pieces.
+        if kind != "BertPreTokenizer" {
+            return Err(format!("unsupported pre-tokenizer `{kind}`: this build knows BertPreTokenizer"));
+        }
+        // Without its added tokens, a tokenizer reads the spelling of a control token as plain text. Windows
+        // are cut and closed here, not by what the file says of truncation, padding and templates.
+        if let Some(object) = json.as_object_mut() {
+            object.insert("added_tokens".into(), Value::Array(Vec::new()));
+            for key in ["truncation", "padding", "post_processor"] {
+                object.remove(key);
+            }
+        }
+        let tokenizer: tokenizers::Tokenizer =
+            json.to_string().parse().map_err(|e: tokenizers::Error| e.to_string())?;
+        let largest = tokenizer.get_vocab(false).into_values().max().unwrap_or(0);
+        if largest as usize >= vocabulary {
+            return Err(format!("token {largest} is beyond the model's vocabulary of {vocabulary}"));
+        }
+        let id = |token: &str| tokenizer.token_to_id(token).ok_or_else(|| format!("it has no token {token}"));
+        // What stands for words that the vocabulary lacks; without it such a word is an error.
+        id("[UNK]")?;
+        Ok(Self { first: id("[CLS]")?, last: id("[SEP]")?, tokenizer })
+    }
+
+    /// Ids of `text`, without those that open and close a window; after `most`, the rest is left out.
+    fn ids(&self, text: &str, most: usize, cancel: &Cancel) -> Result<Vec<u32>, ScoreError> {
+        let mut ids = Vec::new();
+        for piece in pieces(text) {
+            cancel.check()?;
+            let encoding =
+                self.tokenizer.encode_fast(piece, false).map_err(|e| ScoreError::Model(e.to_string()))?;
+            ids.extend_from_slice(encoding.get_ids());
+            if ids.len() >= most {
+                ids.truncate(most);
+                break;
+            }
+        }
+        Ok(ids)
+    }
+
+    /// The first window of `text`, of at most `size` tokens, as the model reads it.
+    pub(crate) fn first_window(
+        &self,
+        text: &str,
+        size: usize,
+        cancel: &Cancel,
+    ) -> Result<Vec<u32>, ScoreError> {
+        Ok(self.closed(&self.ids(text, size - 2, cancel)?))
+    }
+
+    /// The whole of `text` in windows of at most `size` tokens, at least one. They are of like length, so that
+    /// no window is a tail without context.
+    pub(crate) fn windows(
+        &self,
+        text: &str,
+        size: usize,
+        cancel: &Cancel,
+    ) -> Result<Vec<Vec<u32>>, ScoreError> {
+        let ids = self.ids(text, usize::MAX, cancel)?;
+        let count = ids.len().div_ceil(size - 2).max(1);
+        Ok((0..count)
+            .map(|i| self.closed(&ids[i * ids.len() / count..(i + 1) * ids.len() / count]))
+            .collect())
+    }
+
+    fn closed(&self, ids: &[u32]) -> Vec<u32> {
+        [&[self.first], ids, &[self.last]].concat()
+    }
+}
+
+/// Cuts a text before spaces and ends of lines, where the tokenizer ends a word in any case.
+fn pieces(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        let from = rest.ceil_char_boundary(PIECE);
+        let end = rest[from..].find([' ', '\n']).map_or(rest.len(), |at| from + at);
+        let (piece, others) = rest.split_at(end);
+        rest = others;
+        (!piece.is_empty()).then_some(piece)
+    })
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// A tokenizer of the words `a`, `b`, `##c` and some punctuation, with the settings that real files have.
+    pub(crate) fn file() -> Value {
+        let control = |id: u32, content: &str| {
+            json!({"id": id, "content": content, "single_word": false, "lstrip": false, "rstrip": false,
+                "normalized": false, "special": true})
+        };
+        json!({
+            "version": "1.0", "truncation": {"max_length": 3, "strategy": "LongestFirst", "stride": 0},
+            "padding": {"strategy": {"Fixed": 5}, "direction": "Right", "pad_to_multiple_of": null,
+                "pad_id": 0, "pad_type_id": 0, "pad_token": "[PAD]"},
+            "added_tokens": [control(0, "[PAD]"), control(2, "[CLS]"), control(3, "[SEP]")],
+            "normalizer": {"type": "BertNormalizer", "clean_text": true, "handle_chinese_chars": true,
+                "strip_accents": null, "lowercase": true},
+            "pre_tokenizer": {"type": "BertPreTokenizer"}, "post_processor": null, "decoder": null,
+            "model": {"type": "WordPiece", "unk_token": "[UNK]", "continuing_subword_prefix": "##",
+                "max_input_chars_per_word": 100,
+                "vocab": {"[PAD]": 0, "[UNK]": 1, "[CLS]": 2, "[SEP]": 3, "a": 4, "b": 5, "##c": 6, "[": 7,
+                    "]": 8, "cls": 9}}
+        })
+    }
+
+    fn tokenizer() -> BertTokenizer {
+        BertTokenizer::parse(&file().to_string(), 10).unwrap()
+    }
+
+    fn ids(text: &str) -> Vec<u32> {
+        tokenizer().ids(text, usize::MAX, &Cancel::never()).unwrap()
+    }
+
+    #[test]
+    fn text_is_plain_whatever_it_spells() {
+        assert_eq!(ids("A bc  Ác 预算"), [4, 5, 6, 4, 6, 1, 1]);
+        assert_eq!(ids("[CLS] [SEP]"), [7, 9, 8, 7, 1, 8]);
+        assert_eq!(ids(" \u{0} \n"), [] as [u32; 0]);
+    }
+
+    #[test]
+    fn cutting_into_pieces_changes_no_token() {
+        let one = "a bc\n\na\u{b}b  \u{85}ac é\u{301} ";
+        let many = one.repeat(3 * PIECE / one.len());
+        assert!(pieces(&many).count() == 3 && pieces(&many).collect::<String>() == many);
+        assert_eq!(ids(&many), ids(one).repeat(3 * PIECE / one.len()));
+        assert_eq!(pieces(&"ac".repeat(PIECE)).count(), 1, "no place to cut");
+    }
+
+    #[test]
+    fn windows_are_even_closed_and_cover_the_text() {
+        let tokenizer = tokenizer();
+        for (words, lengths) in [(0, vec![2]), (6, vec![8]), (7, vec![5, 6]), (13, vec![6, 6, 7])] {
+            let text = "a b ".repeat(words)[..2 * words].to_owned();
+            let windows = tokenizer.windows(&text, 8, &Cancel::never()).unwrap();
+            assert_eq!(windows.iter().map(Vec::len).collect::<Vec<_>>(), lengths);
+            assert!(windows.iter().all(|w| w[0] == 2 && w[w.len() - 1] == 3));
+            let inside: Vec<u32> = windows.iter().flat_map(|w| &w[1..w.len() - 1]).copied().collect();
+            assert_eq!(inside, ids(&text));
+            let first = tokenizer.first_window(&text, 8, &Cancel::never()).unwrap();
+            assert_eq!(first[1..first.len() - 1], inside[..inside.len().min(6)]);
+        }
+    }
+
+    #[test]
+    fn unusable_files_are_named_by_what_is_wrong() {
+        let parse = |key: &str, value: Value, vocabulary: usize| {
+            let mut file = file();
+            *file.pointer_mut(key).unwrap() = value;
+            BertTokenizer::parse(&file.to_string(), vocabulary).err().unwrap()
+        };
+        assert!(parse("/pre_tokenizer", json!({"type": "Whitespace"}), 10).contains("`Whitespace`"));
+        assert!(parse("/pre_tokenizer", json!(null), 10).contains("`none`"));
+        assert!(parse("/version", json!("1.0"), 9).contains("token 9 is beyond"));
+        assert!(parse("/model/vocab", json!({"[UNK]": 0}), 10).contains("no token [CLS]"));
+    }
+}

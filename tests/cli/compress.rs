@@ -1,0 +1,136 @@
+//! `whittle compress` on the real model.
+
+use serde_json::Value;
+use whittle::text::for_name;
+
+use crate::support::{Done, STORY, is_subsequence, run, whittle};
+
+#[test]
+fn text_goes_out_as_it_came_in_control_characters_included() {
+    let text = "A \u{1b}[31mred\u{1b}[0m word, a NUL \0, a bell \u{7}\r\nand <|endoftext|><|im_start|> 👩\u{200d}👧 שלום";
+    let done = whittle(&["compress", "--rate", "1"], text);
+    assert_eq!(done.text(), format!("{text}\n"));
+    assert!(done.stderr.contains("rate 1.000") && done.stderr.lines().count() == 1, "{}", done.stderr);
+    assert_eq!(whittle(&["compress", "--target-tokens", "100000"], text).text(), format!("{text}\n"));
+    assert_eq!(whittle(&["compress", "--rate", "1"], "x").text(), "x\n");
+}
+
+#[test]
+fn a_prompt_is_what_was_asked_for() {
+    let arguments = ["compress", "-", "--question", "Who opened the meeting?", "--target-tokens", "40"];
+    let done = whittle(&arguments, STORY);
+    let prompt = done.text().strip_suffix('\n').unwrap();
+    let counter = for_name("o200k_base").unwrap();
+    let tokens = counter.count(prompt);
+    assert!((30..=40).contains(&tokens), "{tokens} tokens: {prompt}");
+    let original = format!("{STORY}\n\nWho opened the meeting?");
+    assert!(is_subsequence(prompt, &original) && prompt.ends_with("\n\nWho opened the meeting?"), "{prompt}");
+    let summary = format!("{} -> {tokens} tokens (o200k_base), rate ", counter.count(&original));
+    assert!(done.stderr.starts_with(&summary), "{}", done.stderr);
+    assert!(
+        done.stderr.contains("asked for at most 40") && done.stderr.contains("tokens/s"),
+        "{}",
+        done.stderr
+    );
+    assert_eq!(whittle(&arguments, STORY).stdout, done.stdout, "another run gives other bytes");
+}
+
+/// Checks an answer against the documents' texts, and gives the prompt.
+fn check_answer(answer: &Value, texts: &[&str]) -> String {
+    let mut fields: Vec<_> = answer.as_object().unwrap().keys().map(String::as_str).collect();
+    fields.sort_unstable();
+    assert_eq!(
+        fields,
+        ["documents", "id", "method", "prompt", "reason", "timing_ms", "usage", "warnings"],
+        "{answer}"
+    );
+    let documents = answer["documents"].as_array().unwrap();
+    assert_eq!(documents.len(), texts.len());
+    for (document, text) in documents.iter().zip(texts) {
+        let ranges: Vec<[usize; 2]> = serde_json::from_value(document["kept"].clone()).unwrap();
+        assert!(ranges.windows(2).all(|pair| pair[0][1] < pair[1][0]), "{ranges:?}");
+        let rebuilt: String = ranges.iter().map(|&[start, end]| &text[start..end]).collect();
+        assert_eq!(document["text"], rebuilt);
+        assert!(document["rank"].is_u64() && document["score"].is_f64(), "{document}");
+    }
+    let (usage, prompt) = (&answer["usage"], answer["prompt"].as_str().unwrap());
+    let counter = for_name(usage["tokenizer"].as_str().unwrap()).unwrap();
+    assert_eq!(usage["compressed_tokens"], counter.count(prompt));
+    assert!(usage["compressed_tokens"].as_u64() <= usage["requested_tokens"].as_u64(), "{usage}");
+    assert!(answer["timing_ms"]["total"].as_f64() >= answer["timing_ms"]["score"].as_f64());
+    prompt.to_owned()
+}
+
+#[test]
+fn documents_give_an_answer_that_proves_itself() {
+    let folder = tempfile::tempdir().unwrap();
+    let second =
+        "Köln — 科隆 — lies on the Rhine. 👩\u{200d}👩\u{200d}👧 live there, some 1.1 million of them.";
+    let lines = [
+        serde_json::json!({"id": "council", "title": "Minutes", "text": STORY}),
+        serde_json::json!({"text": second, "metadata": {"page": 7}}),
+    ];
+    let lines = lines.map(|line| line.to_string()).join("\r\n\r\n");
+    std::fs::write(folder.path().join("d.jsonl"), lines).unwrap();
+    let arguments = [
+        "compress",
+        "--documents",
+        "d.jsonl",
+        "--rate",
+        "0.6",
+        "--instruction",
+        "Answer in short.",
+        "--tokenizer",
+        "cl100k_base",
+        "--format",
+        "json",
+    ];
+    let answer = run(&arguments, b"", &[], folder.path()).json();
+    let prompt = check_answer(&answer, &[STORY, second]);
+    assert!(prompt.starts_with("Answer in short.\n\nMinutes\n"), "{prompt}");
+    let original = format!("Answer in short.\n\nMinutes\n{STORY}\n\n{second}");
+    assert!(is_subsequence(&prompt, &original), "{prompt}");
+    let usage = &answer["usage"];
+    assert_eq!(usage["original_tokens"], for_name("cl100k_base").unwrap().count(&original));
+    assert_eq!((&usage["tokenizer"], &usage["approximate"]), (&"cl100k_base".into(), &false.into()));
+    assert_eq!(
+        (&answer["documents"][0]["id"], &answer["documents"][1]["id"]),
+        (&"council".into(), &"1".into())
+    );
+    assert_eq!(answer["documents"][1]["metadata"]["page"], 7);
+    assert_eq!((&answer["method"], &answer["warnings"]), (&"llmlingua".into(), &serde_json::json!([])));
+}
+
+#[test]
+fn a_diff_without_colours_marks_what_was_dropped() {
+    let done = whittle(&["compress", "--rate", "0.5", "--format", "diff"], STORY);
+    let diff = done.text().strip_suffix('\n').unwrap();
+    assert_eq!(diff.replace("[-", "").replace("-]", ""), STORY);
+    let kept: String =
+        diff.split("[-").map(|part| part.split_once("-]").map_or(part, |(_, kept)| kept)).collect();
+    assert!(is_subsequence(&kept, STORY) && kept.len() < STORY.len() * 3 / 4, "{kept}");
+}
+
+#[test]
+fn a_budget_that_cannot_be_met_says_by_how_much() {
+    let arguments = ["compress", "--question", "Who opened the meeting, and when?", "--target-tokens", "3"];
+    let done: Done = whittle(&arguments, STORY);
+    let message = done.failure(1);
+    let needed = message.split("needs ").nth(1).and_then(|rest| rest.split(',').next()).unwrap();
+    let needed: usize = needed.parse().unwrap();
+    assert!(message.contains("the budget of 3 tokens cannot be met"), "{message}");
+    assert!(message.contains(&format!("{} more", needed - 3)), "{message}");
+    let enough = needed.to_string();
+    let prompt = whittle(&["compress", "--question", arguments[2], "--target-tokens", &enough], STORY);
+    assert!(for_name("o200k_base").unwrap().count(prompt.text().trim_end_matches('\n')) <= needed);
+}
+
+#[test]
+fn reference_mode_warns_that_it_overshoots() {
+    let done = whittle(&["compress", "--rate", "0.5", "--mode", "reference", "--format", "json"], STORY);
+    let answer = done.json();
+    assert_eq!(answer["warnings"][0]["code"], "reference_mode");
+    assert!(done.stderr.contains("warning: ") && done.stderr.contains("(reference_mode)"), "{}", done.stderr);
+    let prompt = answer["prompt"].as_str().unwrap();
+    assert!(!prompt.is_empty() && prompt.len() <= STORY.len(), "{prompt}");
+}

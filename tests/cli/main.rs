@@ -1,0 +1,10 @@
+//! The real binary on the real model, which the first run fetches into the ordinary cache.
+
+#[cfg(test)]
+mod compress;
+#[cfg(test)]
+mod score;
+#[cfg(test)]
+mod support;
+#[cfg(test)]
+mod usage;

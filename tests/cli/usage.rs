@@ -1,0 +1,104 @@
+//! Wrong usage and unusable input: exit codes and messages, mostly before a model is needed.
+
+use crate::support::{STORY, run, whittle};
+
+#[test]
+fn every_command_has_help_with_an_example() {
+    for command in ["compress", "score", "serve", "models", "config"] {
+        let help = whittle(&[command, "--help"], "");
+        assert!(help.text().contains("Examples:\n  ") && help.text().contains("whittle"), "{}", help.text());
+    }
+    assert!(whittle(&["--help"], "").text().contains("Exit codes: 0 success, 1 failure, 2 wrong usage"));
+}
+
+#[test]
+fn an_impossible_rate_or_target_is_wrong_usage() {
+    for rate in ["0", "-1", "NaN", "inf", "-inf", "1.01", "1e-400"] {
+        let done = whittle(&["compress", &format!("--rate={rate}")], STORY);
+        let message = done.failure(2);
+        assert!(message.contains("must be above 0 and at most 1"), "{rate}: {message}");
+    }
+    let done = whittle(&["compress", "--target-tokens", "0"], STORY);
+    assert!(done.failure(2).contains("`target_tokens` must be at least 1"), "{}", done.stderr);
+    for arguments in [
+        &["compress"][..],
+        &["compress", "--rate", "0.5", "--target-tokens", "10"],
+        &["compress", "--rate", "half"],
+        &["compress", "--target-tokens", "-5"],
+        &["compress", "--rate", "0.5", "--method", "none"],
+        &["compress", "--rate", "0.5", "--mode", "none"],
+        &["compress", "a.txt", "--documents", "b.jsonl", "--rate", "0.5"],
+        &["nothing"],
+        &[],
+    ] {
+        whittle(arguments, STORY).failure(2);
+    }
+}
+
+#[test]
+fn a_context_of_nothing_is_wrong_usage() {
+    for input in ["", " ", "\n\n", "\r\n\t \u{a0}\u{2028}"] {
+        let done = whittle(&["compress", "--rate", "0.5"], input);
+        assert!(done.failure(2).contains("empty or holds only white space"), "{}", done.stderr);
+    }
+    assert!(whittle(&["score"], "").failure(2).contains("nothing to score"));
+}
+
+#[test]
+fn input_that_is_not_utf8_is_told_with_its_place() {
+    for command in [&["compress", "--rate", "0.5"][..], &["score"]] {
+        let done = whittle(command, b"good \xff\xfe");
+        let message = done.failure(2);
+        assert!(message.contains("standard input is not UTF-8: invalid byte at offset 5"), "{message}");
+    }
+}
+
+#[test]
+fn broken_document_files_are_told_with_the_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let compress = |lines: &[u8]| {
+        std::fs::write(folder.path().join("d.jsonl"), lines).unwrap();
+        run(&["compress", "--documents", "d.jsonl", "--rate", "0.5"], b"", &[], folder.path())
+    };
+    let cases: [(&[u8], &str); 7] = [
+        (b"{\"text\": \"a\"}\n\n{\"text\": \n", "d.jsonl line 3: EOF"),
+        (b"{\"text\": \"a\"}\n{\"txt\": \"b\"}\n", "d.jsonl line 2: unknown field `txt`"),
+        (b"{\"title\": \"a\"}\n", "d.jsonl line 1: missing field `text`"),
+        (b"[]\n", "d.jsonl line 1: "),
+        (
+            b"{\"id\": \"x\", \"text\": \"a\"}\n{\"id\": \"x\", \"text\": \"b\"}\n",
+            "two documents have the id `x`",
+        ),
+        (b"{\"id\": \"1\", \"text\": \"a\"}\n{\"text\": \"b\"}\n", "two documents have the id `1`"),
+        (b"{\"text\": \"\xff\"}\n", "d.jsonl is not UTF-8: invalid byte at offset 10"),
+    ];
+    for (lines, wanted) in cases {
+        let done = compress(lines);
+        assert!(done.failure(2).contains(wanted), "{wanted}: {}", done.stderr);
+    }
+    for nothing in ["", "\n\n", "{\"text\": \"\"}\n{\"text\": \" \\n\"}\n"] {
+        compress(nothing.as_bytes()).failure(2);
+    }
+}
+
+#[test]
+fn what_is_missing_is_named() {
+    let done = whittle(&["compress", "no-such-file.txt", "--rate", "0.5"], "");
+    assert!(done.failure(1).contains("cannot read no-such-file.txt"), "{}", done.stderr);
+    let done = whittle(&["compress", "--rate", "0.5", "--tokenizer", "p50k"], STORY);
+    assert!(done.failure(2).contains("unknown tokenizer `p50k`"), "{}", done.stderr);
+    let folder = tempfile::tempdir().unwrap();
+    let variables = [("WHITTLE_SCORER_MODEL", "no-such-model")];
+    let done = run(&["compress", "--rate", "0.5"], STORY.as_bytes(), &variables, folder.path());
+    assert!(done.failure(1).contains("no-such-model"), "{}", done.stderr);
+}
+
+#[test]
+fn more_tokens_than_the_limit_are_refused_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let variables = [("WHITTLE_LIMITS_TOKENS", "1000")];
+    let line = "x".repeat(2 << 20);
+    let done = run(&["compress", "--rate", "0.5"], line.as_bytes(), &variables, folder.path());
+    let message = done.failure(1);
+    assert!(message.contains("the prompt has 262144 tokens; at most 1000 are taken"), "{message}");
+}

@@ -1,0 +1,66 @@
+//! Token ids and embeddings against PyTorch in f32.
+
+use serde::Deserialize;
+use whittle::model::local::{EmbedderFiles, EmbedderOptions, LocalEmbedder, LongText};
+use whittle::model::store::{ModelStore, Silent};
+use whittle::model::{Cancel, Embedder};
+
+use super::golden;
+
+#[derive(Deserialize)]
+struct Golden {
+    text: String,
+    /// Of the first 256 tokens.
+    ids: Vec<u32>,
+    embedding: Vec<f32>,
+}
+
+fn load(long: LongText) -> LocalEmbedder {
+    let store = ModelStore::from_environment().unwrap();
+    let files = store.ensure("all-minilm-l6-v2", &Silent).unwrap();
+    let options = EmbedderOptions { long, ..EmbedderOptions::default() };
+    LocalEmbedder::load("all-minilm-l6-v2", EmbedderFiles::of(&files).unwrap(), &options).unwrap()
+}
+
+fn embed(embedder: &LocalEmbedder, texts: &[&str]) -> Vec<Vec<f32>> {
+    embedder.embed(texts, &Cancel::never()).unwrap()
+}
+
+fn cosine(a: &[f32], b: &[f32]) -> f32 {
+    a.iter().zip(b).map(|(a, b)| a * b).sum()
+}
+
+#[test]
+fn ids_and_embeddings_equal_the_golden_ones() {
+    let Some(text) = golden("embedder/all-MiniLM-L6-v2.json") else { return };
+    let goldens: Vec<Golden> = serde_json::from_str(&text).unwrap();
+    let embedder = load(LongText::Truncate);
+    let texts: Vec<&str> = goldens.iter().map(|golden| golden.text.as_str()).collect();
+    for (golden, got) in goldens.iter().zip(embed(&embedder, &texts)) {
+        assert_eq!(embedder.windows(&golden.text, &Cancel::never()).unwrap(), [&golden.ids[..]]);
+        assert_eq!(got.len(), golden.embedding.len());
+        let pairs = got.iter().zip(&golden.embedding);
+        let largest = pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        println!("{} tokens: largest difference {largest:.2e}", golden.ids.len());
+        assert!(largest < 1e-3, "{}: {largest}", golden.text);
+    }
+}
+
+#[test]
+fn what_means_the_same_is_near() {
+    let embedder = load(LongText::default());
+    assert_eq!((embedder.name(), embedder.dimensions()), ("all-minilm-l6-v2", 384));
+    let answer = "The first Nobel Prize in Physics was awarded in 1901 to Wilhelm Conrad Röntgen.";
+    let other = "Butter the dish, pour in the batter and bake it for forty minutes.";
+    let texts = ["who got the first nobel prize in physics", answer, other];
+    let together = embed(&embedder, &texts);
+    assert!(cosine(&together[0], &together[1]) > 0.6 && cosine(&together[0], &together[2]) < 0.2);
+    for (text, together) in texts.iter().zip(&together) {
+        let alone = embed(&embedder, &[text]).remove(0);
+        assert!(alone.iter().zip(together).all(|(a, b)| (a - b).abs() < 1e-5));
+    }
+    // An answer after a thousand words of something else still counts where windows are pooled.
+    let long = format!("{}{}", other.repeat(40), answer.repeat(40));
+    let near = |embedder: &LocalEmbedder| cosine(&together[0], &embed(embedder, &[&long])[0]);
+    assert!(near(&embedder) > near(&load(LongText::Truncate)) + 0.2);
+}
