@@ -49,7 +49,7 @@ fn file_fault(change: impl FnOnce(&mut Gguf)) -> GgufError {
 }
 
 fn nll(llama: &Llama, ids: &[u32]) -> Vec<f32> {
-    llama.nll(&[Sequence { ids, past: None }], &Cancel::never()).unwrap().remove(0)
+    llama.nll(&[Sequence { ids, past: None, scored_from: 0 }], &Cancel::never()).unwrap().remove(0)
 }
 
 #[test]
