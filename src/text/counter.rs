@@ -1,7 +1,10 @@
 //! Counting tokens as a target model would.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
+
+use serde_json::Value;
 
 /// Counts the tokens of a text as a target model would.
 pub trait TokenCounter: Send + Sync {
@@ -45,15 +48,19 @@ pub fn for_name(name: &str) -> Result<Arc<dyn TokenCounter>, TokenizerError> {
         "cl100k_base" => Ok(Arc::new(OpenAi { name: "cl100k_base", tokenizer: bpe_openai::cl100k_base() })),
         "approximate" => Ok(Arc::new(Approximation(bpe_openai::o200k_base()))),
         path if Path::new(path).extension().is_some_and(|extension| extension == "json") => {
-            Ok(Arc::new(FileTokenizer::load(path)?))
+            Ok(FileTokenizer::shared(path)?)
         }
         _ => Err(TokenizerError::Unknown(name.to_owned())),
     }
 }
 
 /// The tokenizer of the model called `model`; of models whose tokenizer is not public, an approximation.
+///
+/// A provider before the name (`openai/gpt-4o`) and the mark of a fine-tuned model (`ft:gpt-4o`) do not matter.
 #[must_use]
 pub fn for_model(model: &str) -> Arc<dyn TokenCounter> {
+    let model = model.rsplit('/').next().unwrap_or(model);
+    let model = model.strip_prefix("ft:").unwrap_or(model);
     let starts = |prefixes: &[&str]| prefixes.iter().any(|prefix| model.starts_with(prefix));
     if starts(&["gpt-4o", "gpt-4.1", "gpt-4.5", "gpt-5", "chatgpt-4o", "o1", "o3", "o4", "gpt-oss"]) {
         Arc::new(OpenAi { name: "o200k_base", tokenizer: bpe_openai::o200k_base() })
@@ -99,25 +106,75 @@ impl TokenCounter for Approximation {
     }
 }
 
+/// Tokenizers from files that are kept in memory.
+const MOST_FILES: usize = 4;
+
+/// The files loaded last, newest last: loading one takes longer than most counts.
+static LOADED: Mutex<Vec<Arc<FileTokenizer>>> = Mutex::new(Vec::new());
+
 /// A Hugging Face `tokenizer.json`.
 struct FileTokenizer {
     name: String,
+    version: Version,
     tokenizer: tokenizers::Tokenizer,
 }
 
+/// Tells whether a file has changed: its time and length.
+type Version = (Option<SystemTime>, u64);
+
 impl FileTokenizer {
-    fn load(file: &str) -> Result<Self, TokenizerError> {
-        let broken = |reason: String| TokenizerError::File { file: file.to_owned(), reason };
-        let text = std::fs::read_to_string(file).map_err(|e| broken(e.to_string()))?;
-        // Without its added tokens, a tokenizer reads the spelling of a control token as plain text.
-        let mut json: serde_json::Value = serde_json::from_str(&text).map_err(|e| broken(e.to_string()))?;
-        if let Some(object) = json.as_object_mut() {
-            object.insert("added_tokens".into(), serde_json::Value::Array(Vec::new()));
-            object.remove("truncation");
-            object.remove("padding");
+    /// The tokenizer in `file`, loaded anew only if the file has changed.
+    fn shared(file: &str) -> Result<Arc<Self>, TokenizerError> {
+        let metadata = std::fs::metadata(file).map_err(|e| broken(file, &e))?;
+        let version = (metadata.modified().ok(), metadata.len());
+        let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(tokenizer) = loaded.iter().find(|t| t.name == file && t.version == version) {
+            return Ok(tokenizer.clone());
         }
-        let tokenizer = json.to_string().parse().map_err(|e: tokenizers::Error| broken(e.to_string()))?;
-        Ok(Self { name: file.to_owned(), tokenizer })
+        let tokenizer = Arc::new(Self::load(file, version)?);
+        loaded.retain(|other| other.name != file);
+        if loaded.len() == MOST_FILES {
+            loaded.remove(0);
+        }
+        loaded.push(tokenizer.clone());
+        Ok(tokenizer)
+    }
+
+    fn load(file: &str, version: Version) -> Result<Self, TokenizerError> {
+        let text = std::fs::read_to_string(file).map_err(|e| broken(file, &e))?;
+        let mut json: Value = serde_json::from_str(&text).map_err(|e| broken(file, &e))?;
+        read_control_tokens_as_text(&mut json);
+        let tokenizer = json.to_string().parse().map_err(|e: tokenizers::Error| broken(file, &*e))?;
+        Ok(Self { name: file.to_owned(), version, tokenizer })
+    }
+}
+
+fn broken(file: &str, error: &(impl std::fmt::Display + ?Sized)) -> TokenizerError {
+    TokenizerError::File { file: file.to_owned(), reason: error.to_string() }
+}
+
+/// Changes a tokenizer so that it finds no control tokens in a text, and counts all of a text.
+///
+/// Without its added tokens it looks for none before it splits a text. A Unigram model would still find those
+/// that are pieces of its vocabulary (the other models reach a piece by merges, or split it first), so there
+/// they are spelt with noncharacters.
+fn read_control_tokens_as_text(json: &mut Value) {
+    let Some(object) = json.as_object_mut() else { return };
+    object.remove("truncation");
+    object.remove("padding");
+    let added = object.insert("added_tokens".into(), Value::Array(Vec::new()));
+    let added = added.as_ref().and_then(Value::as_array).into_iter().flatten();
+    let special: Vec<&str> = added
+        .filter(|token| token["special"] == true)
+        .filter_map(|token| token["content"].as_str())
+        .collect();
+    // Unigram's vocabulary alone is an array: of pieces, each with its score.
+    let pieces =
+        object.get_mut("model").and_then(|model| model.get_mut("vocab")).and_then(Value::as_array_mut);
+    for piece in pieces.into_iter().flatten().filter_map(|entry| entry.get_mut(0)) {
+        if let Some(name) = piece.as_str().filter(|name| special.contains(name)) {
+            *piece = format!("\u{fdd0}\u{10ffff}{name}\u{10ffff}").into();
+        }
     }
 }
 
@@ -153,25 +210,75 @@ mod tests {
     fn models_map_to_their_tokenizers() {
         assert_eq!(for_model("gpt-4o-mini").name(), "o200k_base");
         assert_eq!(for_model("gpt-4-turbo").name(), "cl100k_base");
+        for model in ["gpt-4.1", "gpt-5-mini", "o1", "o3-mini", "openai/gpt-4o", "ft:gpt-4o:org::id"] {
+            assert_eq!(for_model(model).name(), "o200k_base", "{model}");
+        }
+        for model in ["gpt-4", "gpt-3.5-turbo", "text-embedding-3-small"] {
+            assert_eq!(for_model(model).name(), "cl100k_base", "{model}");
+        }
+        assert!(for_model("gemini-2.5-pro").approximate() && for_model("").approximate());
         let claude = for_model("claude-sonnet-4-5");
         assert!(claude.approximate() && claude.count("hello world") == 3);
         assert!(matches!(for_name("p50k"), Err(TokenizerError::Unknown(name)) if name == "p50k"));
         assert!(matches!(for_name("no/such.json"), Err(TokenizerError::File { .. })));
     }
 
+    fn tokenizer(added: &[&str], model: &Value) -> Value {
+        let added = added.iter().enumerate().map(|(id, content)| {
+            serde_json::json!({"id": id, "content": content, "single_word": false, "lstrip": false,
+                "rstrip": false, "normalized": false, "special": true})
+        });
+        serde_json::json!({
+            "version": "1.0", "truncation": {"direction": "Right", "max_length": 2, "strategy": "LongestFirst", "stride": 0},
+            "padding": null, "normalizer": null, "post_processor": null,
+            "pre_tokenizer": {"type": "WhitespaceSplit"}, "decoder": null,
+            "added_tokens": added.collect::<Vec<_>>(), "model": model,
+        })
+    }
+
     #[test]
     fn a_tokenizer_file_counts_plain_text() {
+        let word_level = serde_json::json!({
+            "type": "WordLevel", "vocab": {"<s>": 0, "a": 1, "[UNK]": 2}, "unk_token": "[UNK]"});
+        let unigram = serde_json::json!({"type": "Unigram", "unk_id": 0, "byte_fallback": false,
+            "vocab": [["<unk>", 0.0], ["<s>", 0.0], ["<", -3.0], ["s", -3.0], [">", -3.0], ["a", -3.0]]});
+        for (model, want) in [(word_level, 3), (unigram, 6)] {
+            let file = tempfile::NamedTempFile::with_suffix(".json").unwrap();
+            std::fs::write(file.path(), tokenizer(&["<unk>", "<s>"], &model).to_string()).unwrap();
+            let counter = for_name(file.path().to_str().unwrap()).unwrap();
+            assert_eq!(counter.count("a <s>a a"), want, "{model}");
+        }
+    }
+
+    #[test]
+    fn a_tokenizer_file_is_loaded_again_when_it_changes() {
         let file = tempfile::NamedTempFile::with_suffix(".json").unwrap();
-        let tokenizer = serde_json::json!({
-            "version": "1.0", "truncation": null, "padding": null, "normalizer": null, "post_processor": null,
-            "pre_tokenizer": {"type": "WhitespaceSplit"}, "decoder": null,
-            "added_tokens": [{"id": 2, "content": "<s>", "single_word": false, "lstrip": false,
-                "rstrip": false, "normalized": false, "special": true}],
-            "model": {"type": "WordLevel", "vocab": {"a": 0, "[UNK]": 1}, "unk_token": "[UNK]"}
-        });
-        std::fs::write(file.path(), tokenizer.to_string()).unwrap();
-        let counter = for_name(file.path().to_str().unwrap()).unwrap();
-        assert_eq!(counter.count("a <s>a b"), 3);
+        let name = file.path().to_str().unwrap();
+        let model = |vocabulary: Value| {
+            serde_json::json!({"type": "WordPiece", "unk_token": "u", "continuing_subword_prefix": "",
+                "max_input_chars_per_word": 100, "vocab": vocabulary})
+        };
+        let write =
+            |vocabulary| std::fs::write(file.path(), tokenizer(&[], &model(vocabulary)).to_string()).unwrap();
+        write(serde_json::json!({"u": 0, "a": 1}));
+        let first = FileTokenizer::shared(name).unwrap();
+        assert!(Arc::ptr_eq(&first, &FileTokenizer::shared(name).unwrap()));
+        write(serde_json::json!({"u": 0, "a": 1, "aa": 2}));
+        assert_eq!((first.count("aa"), for_name(name).unwrap().count("aa")), (2, 1));
+        std::fs::write(file.path(), "{}").unwrap();
+        assert!(matches!(for_name(name), Err(TokenizerError::File { .. })));
+    }
+
+    #[test]
+    fn long_lines_are_counted_quickly() {
+        let start = std::time::Instant::now();
+        for text in ["x".repeat(2 << 20), "a1".repeat(1 << 20), "\0".repeat(2 << 20)] {
+            for name in ["o200k_base", "cl100k_base", "approximate"] {
+                assert!(for_name(name).unwrap().count(&text) > text.len() / 10);
+            }
+        }
+        let seconds = start.elapsed().as_secs();
+        assert!(seconds < 30, "{seconds} s");
     }
 
     proptest! {

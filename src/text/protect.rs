@@ -1,14 +1,28 @@
 //! Protected spans: text that is kept or dropped as a unit, never cut.
 
 use std::ops::Range;
+use std::sync::LazyLock;
 
 use regex::{Regex, RegexBuilder};
 use serde::{Deserialize, Serialize};
 
+use super::patterns::patterns;
+
 /// Longer spans are not protected: a unit of a page would make every budget all or nothing.
 const LONGEST: usize = 512;
+/// Longer quotations and pieces of code, marks included, are prose or programs and may be cut.
+const LONGEST_QUOTE: usize = 200;
+/// Bytes that a match is looked for in at once; more than [`LONGEST`]. See [`matches()`].
+const WINDOW: usize = 4096;
 /// Bytes that a compiled pattern of a caller may take.
 const PATTERN_SIZE: usize = 1 << 20;
+
+/// The built-in patterns, compiled once.
+static BUILT_IN: LazyLock<Vec<(Protection, Regex)>> = LazyLock::new(|| {
+    let compile = |pattern| Regex::new(pattern).expect("a test compiles every built-in pattern");
+    let all = Protection::ALL.iter();
+    all.flat_map(|&kind| patterns(kind).iter().map(move |pattern| (kind, compile(pattern)))).collect()
+});
 
 /// Kinds of text that are protected, by name.
 #[derive(
@@ -26,13 +40,13 @@ pub enum Protection {
     Paths,
     /// `name@example.org`.
     Emails,
-    /// `snake_case`, `camelCase`, `a::b`, `x.y()`, `ABC-123`, hashes, UUIDs.
+    /// `snake_case`, `camelCase`, `a::b`, `x.y()`, `ABC-123`, `@name`, hashes, UUIDs.
     Identifiers,
     /// `v3.11.7`, `2.0.0-rc.1`.
     Versions,
-    /// Quoted text of one line, at most 200 bytes.
+    /// Quoted text of one line, at most 200 bytes with its marks.
     Quotes,
-    /// Text in backticks of one line, and each line of a fenced block.
+    /// Text in backticks of one line, at most 200 bytes with its marks, and each line of a fenced block.
     Code,
     /// A negation with the word that it negates: `not approved`, `never paid`.
     Negations,
@@ -52,50 +66,6 @@ impl Protection {
         Self::Code,
         Self::Negations,
     ];
-
-    fn pattern(self) -> &'static str {
-        match self {
-            Self::Numbers => {
-                r"(?x) [+\-−±]? [$€£¥₹]? \s? \p{Nd} [\p{Nd}_]* (?: [.,'’/:] \p{Nd}+ )* (?: [eE] [+\-]? \p{Nd}+ )?
-                  (?: \s? (?: % | ‰ | °\s?[CFK]? | º )
-                    | [\u{20}\u{a0}\-]? (?: [kKMGTmµun]? (?: m | g | s | b | B | W | V | A | Hz | Wh | Pa | J | N | bit | l | L )
-                        (?: ²|³|/s|/h|ps )? | min | h | hrs? | km/h | mph | mi | ft | in | lbs? | oz | kg
-                        | years? | months? | weeks? | days? | hours? | minutes? | seconds? | million | billion | trillion | thousand
-                        | percent | dollars? | euros? | pounds? | USD | EUR | GBP ) \b
-                    | (?: st | nd | rd | th | s | x | k | K | M | bn ) \b )?"
-            }
-            Self::Dates => {
-                r"(?x) \b (?: \d{4}-\d{2}-\d{2} (?: [T\ ] \d{2}:\d{2} (?: :\d{2} (?: \.\d+ )? )? (?: Z | [+\-]\d{2}:?\d{2} )? )?
-                  | \d{1,2} [/.\-] \d{1,2} [/.\-] \d{2,4}
-                  | \d{1,2} (?: st|nd|rd|th )? \s (?: of \s )? (?: Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec ) [a-z]* \.? (?: ,? \s \d{4} )?
-                  | (?: Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec ) [a-z]* \.? \s \d{1,2} \b (?: st|nd|rd|th )? (?: ,? \s \d{4} )?
-                  | (?: January|February|March|April|May|June|July|August|September|October|November|December ) \s \d{4}
-                  | \d{1,2} (?: : \d{2} ){1,2} (?: \s? [aApP] \.? [mM] \b \.? )? | \d{1,2} \s? [aApP] \.? [mM] \b \.? )"
-            }
-            Self::Urls => {
-                r#"\b(?:[a-zA-Z][a-zA-Z0-9+.\-]{1,15}://|www\.)[^\s<>"'`\)\]\}]+[^\s<>"'`\)\]\}.,;:!?]"#
-            }
-            Self::Paths => {
-                r"(?x) (?: \b[A-Za-z]:\\ | \\\\ )? [\w.\-]+ (?: \\ [\w.\-]+ )+ | (?: ~ | \.{1,2} )? (?: / [\w.\-@+]+ ){2,} /?
-                  | \b [\w.\-]+ (?: / [\w.\-@+]+ )+ | \b [\w\-]+ \. (?: rs|py|js|ts|tsx|go|c|h|cpp|hpp|java|rb|php|cs|sh|sql
-                  | md|txt|json|jsonl|toml|yaml|yml|xml|html|css|csv|tsv|log|pdf|docx?|xlsx?|png|jpe?g|svg|zip|tar|gz|lock|conf|ini|env ) \b"
-            }
-            Self::Emails => r"\b[\w.+\-]+@[\w\-]+(?:\.[\w\-]+)+",
-            Self::Identifiers => {
-                r"(?x) \b (?: [A-Za-z_][\w]* (?: (?: :: | -> | \. ) [A-Za-z_]\w* )+ (?: \(\) )?
-                  | \w* [A-Za-z] \w* _ \w+ | _+ \w+ | [a-z]+ [a-z0-9]* (?: [A-Z][a-z0-9]* )+ | (?: [A-Z][a-z0-9]+ ){2,}
-                  | [A-Za-z]+ \d [\w]* | \d+ [A-Za-z]+ \d [\w]* | [A-Z]{2,} (?: - [A-Z0-9]+ )+
-                  | [0-9a-fA-F]{8} (?: - [0-9a-fA-F]{4} ){3} - [0-9a-fA-F]{12} | 0x [0-9a-fA-F]+ | [\#@] \w+ ) \b"
-            }
-            Self::Versions => r"\b[vV]?\d+(?:\.\d+)+(?:[\-+][0-9A-Za-z.\-]*[0-9A-Za-z])?\b",
-            Self::Quotes => r#""[^"\n]{1,200}"|“[^”\n]{1,200}”|«[^»\n]{1,200}»|「[^」\n]{1,200}」"#,
-            Self::Code => r"`[^`\n]{1,200}`|(?ms:^```[^\n]*\n.*?^```)",
-            Self::Negations => {
-                r"(?xi) \b (?: not | never | no | nor | neither | without | cannot | hardly | unless
-                  | \w+ n['’]t ) \b (?: \s+ (?: \w+ | [$€£] \S+ ) )?"
-            }
-        }
-    }
 }
 
 /// Why a caller's pattern was refused.
@@ -111,13 +81,15 @@ pub struct ProtectError {
 /// Finds protected spans. Time is linear in the text, whatever the text and the patterns.
 #[derive(Debug, Clone)]
 pub struct Protector {
-    patterns: Vec<(Option<Protection>, Regex)>,
+    /// With the most bytes that a match may have.
+    patterns: Vec<(Regex, usize)>,
+    fences: bool,
 }
 
 impl Default for Protector {
     /// All kinds.
     fn default() -> Self {
-        Self::new(&Protection::ALL, &[]).expect("the built-in patterns compile: a test compiles them all")
+        Self::of(&Protection::ALL)
     }
 }
 
@@ -127,40 +99,61 @@ impl Protector {
     /// # Errors
     /// A custom pattern does not compile or is too large.
     pub fn new(kinds: &[Protection], custom: &[String]) -> Result<Self, ProtectError> {
-        let compile = |pattern: &str| {
-            RegexBuilder::new(pattern)
-                .size_limit(PATTERN_SIZE.max(8 << 20))
-                .dfa_size_limit(PATTERN_SIZE)
-                .build()
-                .map_err(|e| ProtectError { pattern: pattern.to_owned(), reason: e.to_string() })
-        };
-        let known = kinds.iter().map(|&kind| Ok((Some(kind), compile(kind.pattern())?)));
-        let custom = custom.iter().map(|pattern| {
-            let regex =
+        let mut protector = Self::of(kinds);
+        for pattern in custom {
+            let compiled =
                 RegexBuilder::new(pattern).size_limit(PATTERN_SIZE).dfa_size_limit(PATTERN_SIZE).build();
             let refused = |e: regex::Error| ProtectError { pattern: pattern.clone(), reason: e.to_string() };
-            Ok((None, regex.map_err(refused)?))
-        });
-        Ok(Self { patterns: known.chain(custom).collect::<Result<_, _>>()? })
+            protector.patterns.push((compiled.map_err(refused)?, LONGEST));
+        }
+        Ok(protector)
+    }
+
+    fn of(kinds: &[Protection]) -> Self {
+        let longest = |kind| match kind {
+            Protection::Quotes | Protection::Code => LONGEST_QUOTE,
+            _ => LONGEST,
+        };
+        let wanted = BUILT_IN.iter().filter(|(kind, _)| kinds.contains(kind));
+        let patterns = wanted.map(|(kind, pattern)| (pattern.clone(), longest(*kind))).collect();
+        Self { patterns, fences: kinds.contains(&Protection::Code) }
     }
 
     /// Protected spans of `text` as byte ranges: sorted, disjoint, at most 512 bytes each. Spans that overlap
-    /// are one span.
+    /// are one span, as long as it is no longer than that.
     #[must_use]
     pub fn spans(&self, text: &str) -> Vec<Range<usize>> {
-        let mut found: Vec<Range<usize>> = Vec::new();
-        for (kind, pattern) in &self.patterns {
-            for matched in pattern.find_iter(text) {
-                let range = trimmed(text, matched.range());
-                if *kind == Some(Protection::Code) && matched.as_str().starts_with("```") {
-                    found.extend(lines(text, range));
-                } else if !range.is_empty() && range.len() <= LONGEST {
-                    found.push(range);
-                }
-            }
+        let mut found = if self.fences { fenced_lines(text) } else { Vec::new() };
+        for (pattern, longest) in &self.patterns {
+            let ranges = matches(pattern, text).into_iter().map(|range| trimmed(text, range));
+            found.extend(ranges.filter(|range| !range.is_empty() && range.len() <= *longest));
         }
         merge(found)
     }
+}
+
+/// Matches of at most [`LONGEST`] bytes, and perhaps longer ones.
+///
+/// One search may look at all that is left of a text before it settles for a match of a few bytes, and so may
+/// the next. Looking at a window at a time bounds that. A match that starts so near to the window's end that
+/// it might be cut off there is looked for again in the next window.
+fn matches(pattern: &Regex, text: &str) -> Vec<Range<usize>> {
+    let mut found = Vec::new();
+    let mut at = 0;
+    while at < text.len() {
+        let end = text.floor_char_boundary(at + WINDOW);
+        let last = if end == text.len() { end } else { text.floor_char_boundary(end - LONGEST) };
+        at = match pattern.find_at(&text[..end], at).map(|found| found.range()) {
+            Some(range) if range.start > last => range.start,
+            Some(range) if range.is_empty() => text.ceil_char_boundary(range.end + 1),
+            Some(range) => {
+                found.push(range.clone());
+                range.end
+            }
+            None => last,
+        };
+    }
+    found
 }
 
 /// The range without white space at its ends.
@@ -170,17 +163,42 @@ fn trimmed(text: &str, range: Range<usize>) -> Range<usize> {
     start..start + inner.trim().len()
 }
 
-/// Each line of a fenced block.
-fn lines(text: &str, block: Range<usize>) -> Vec<Range<usize>> {
-    let mut at = block.start;
-    text[block]
-        .split_inclusive('\n')
-        .map(|line| {
-            at += line.len();
-            trimmed(text, at - line.len()..at)
-        })
-        .filter(|line| !line.is_empty() && line.len() <= LONGEST)
-        .collect()
+/// Each line of each fenced block, fences included. A fence that is never closed opens nothing.
+fn fenced_lines(text: &str) -> Vec<Range<usize>> {
+    let mut found = Vec::new();
+    let mut block: Option<(&str, Vec<Range<usize>>)> = None;
+    let mut at = 0;
+    for line in text.split_inclusive('\n') {
+        let range = trimmed(text, at..at + line.len());
+        at += line.len();
+        let (marks, info) = fence(&text[range.clone()]);
+        block = match block {
+            None if marks.is_empty() => None,
+            None => Some((marks, vec![range])),
+            Some((opening, mut lines)) => {
+                lines.push(range);
+                if info.is_empty() && marks.starts_with(opening) {
+                    found.append(&mut lines);
+                    None
+                } else {
+                    Some((opening, lines))
+                }
+            }
+        };
+    }
+    found.retain(|line| !line.is_empty() && line.len() <= LONGEST);
+    found
+}
+
+/// The marks of a fence and what stands behind them. A line that is no fence has no marks.
+fn fence(line: &str) -> (&str, &str) {
+    for mark in ['`', '~'] {
+        let (marks, info) = line.split_at(line.len() - line.trim_start_matches(mark).len());
+        if marks.len() >= 3 && !info.contains(mark) {
+            return (marks, info);
+        }
+    }
+    ("", line)
 }
 
 fn merge(mut ranges: Vec<Range<usize>>) -> Vec<Range<usize>> {
@@ -225,13 +243,13 @@ mod tests {
             (Protection::Urls, "See https://example.org/a?b=c#d.", &["https://example.org/a?b=c#d"]),
             (
                 Protection::Paths,
-                "Edit src/main.rs, /etc/hosts and C:\\Temp\\a.txt or Cargo.toml",
-                &["src/main.rs", "/etc/hosts", "C:\\Temp\\a.txt", "Cargo.toml"],
+                "Edit src/main.rs, /etc/hosts. Then C:\\Temp\\a.txt or Cargo.toml, ~/x and /srv.",
+                &["src/main.rs", "/etc/hosts", "C:\\Temp\\a.txt", "Cargo.toml", "~/x", "/srv"],
             ),
             (Protection::Emails, "Write to a.b+c@example.co.uk.", &["a.b+c@example.co.uk"]),
             (
                 Protection::Identifiers,
-                "call snake_case, camelCase, std::mem::swap, user.name, ABC-123, abc123def and MacBook now",
+                "call snake_case, camelCase, std::mem::swap, user.name, ABC-123, abc123def, @name, GPT-4o and MacBook now",
                 &[
                     "snake_case",
                     "camelCase",
@@ -239,11 +257,17 @@ mod tests {
                     "user.name",
                     "ABC-123",
                     "abc123def",
+                    "@name",
+                    "GPT-4o",
                     "MacBook",
                 ],
             ),
             (Protection::Versions, "Python 3.11.7 or v2.0.0-rc.1", &["3.11.7", "v2.0.0-rc.1"]),
-            (Protection::Quotes, "He said \"no more\" and “so be it”.", &["\"no more\"", "“so be it”"]),
+            (
+                Protection::Quotes,
+                "He said \"no more\" and “so be it”. 'Don't go', 她说\"你好\" 「好」 «a»",
+                &["\"no more\"", "“so be it”", "'Don't go'", "\"你好\"", "「好」", "«a»"],
+            ),
             (
                 Protection::Code,
                 "Run `ls -l`.\n```sh\nrm x\ncp a b\n```\n",
@@ -258,6 +282,48 @@ mod tests {
         for (kind, text, want) in cases {
             assert_eq!(found(kind, text), want, "{kind:?}");
         }
+    }
+
+    #[test]
+    fn marks_that_may_be_no_quotes_are_none() {
+        let long = format!("\"{}\" he said, \"yes\"", "long ".repeat(40) + "end");
+        assert_eq!(found(Protection::Quotes, &long), ["\"yes\""]);
+        let none = "a 5\" pipe and a 6\" one; the '90s and the students' rock'n'roll; it's John's; “open";
+        assert!(found(Protection::Quotes, none).is_empty());
+    }
+
+    #[test]
+    fn fences_are_closed_by_their_like() {
+        let text = "~~~\n```\na b\n~~~\n\n  ````rs\n```\nc\n  `````\n```\nnever closed\n";
+        assert_eq!(
+            found(Protection::Code, text),
+            ["~~~", "```", "a b", "~~~", "````rs", "```", "c", "`````"]
+        );
+    }
+
+    #[test]
+    fn a_match_across_windows_is_found_whole() {
+        let name = "some_name";
+        for before in WINDOW - LONGEST - 12..=WINDOW + 2 {
+            let text = format!("{} {name} {}", "-".repeat(before), "-".repeat(WINDOW));
+            assert_eq!(found(Protection::Identifiers, &text), [name], "{before}");
+        }
+        let text = format!("{}é end", "-é".repeat(WINDOW));
+        let protector = Protector::new(&[], &["é end$".into(), "x*".into(), "-$".into()]).unwrap();
+        assert_eq!(protector.spans(&text).into_iter().map(|span| &text[span]).collect::<Vec<_>>(), ["é end"]);
+    }
+
+    #[test]
+    fn time_is_linear() {
+        let start = std::time::Instant::now();
+        // Each of these made one search after the other look at all that is left of the text.
+        for part in ["x.rs-", "“«a»", "a.b@", "1.0-a.", "'a", "\"a", "```\n"] {
+            assert!(Protector::default().spans(&part.repeat((1 << 18) / part.len())).len() < 1 << 18);
+        }
+        let custom = Protector::new(&[], &["a[^\n]*b|a".into()]).unwrap();
+        assert_eq!(custom.spans(&"a".repeat(1 << 16)).len(), 1 << 16);
+        let seconds = start.elapsed().as_secs();
+        assert!(seconds < 15, "{seconds} s");
     }
 
     #[test]

@@ -1,0 +1,66 @@
+//! What is protected, as regular expressions.
+//!
+//! Each finds its matches without looking far beyond them: alternatives that would are patterns of their own.
+
+use super::protect::Protection;
+
+/// The patterns of one kind.
+pub(super) fn patterns(kind: Protection) -> &'static [&'static str] {
+    match kind {
+        Protection::Numbers => &[NUMBER],
+        Protection::Dates => &[DATE],
+        Protection::Urls => {
+            &[r#"\b(?:[a-zA-Z][a-zA-Z0-9+.\-]{1,15}://|www\.)[^\s<>"'`\)\]\}]+[^\s<>"'`\)\]\}.,;:!?]"#]
+        }
+        Protection::Paths => PATHS,
+        Protection::Emails => &[r"\b[\w.+\-]+@[\w\-]+(?:\.[\w\-]+)+"],
+        Protection::Identifiers => &[IDENTIFIER, r"\b{start-half}[\#@]\w+"],
+        Protection::Versions => &[r"\b[vV]?\d+(?:\.\d+)+(?:[\-+][0-9A-Za-z.\-]*[0-9A-Za-z])?\b"],
+        Protection::Quotes => QUOTES,
+        Protection::Code => &[r"`[^`\n]+`"],
+        Protection::Negations => {
+            &[r"(?xi) \b (?: not | never | no | nor | neither | without | cannot | hardly | unless
+                | \w+ n['’]t ) \b (?: (?: [^\S\n]+ | [^\S\n]* \n [^\S\n]* ) (?: \w+ | [$€£] \S+ ) )?"]
+        }
+    }
+}
+
+const NUMBER: &str = r"(?x) [+\-−±]? [$€£¥₹]? \s? \p{Nd} [\p{Nd}_]* (?: [.,'’/:] \p{Nd}+ )* (?: [eE] [+\-]? \p{Nd}+ )?
+    (?: \s? (?: % | ‰ | °\s?[CFK]? | º )
+      | [\u{20}\u{a0}\-]? (?: [kKMGTmµun]? (?: m | g | s | b | B | W | V | A | Hz | Wh | Pa | J | N | bit | l | L )
+          (?: ²|³|/s|/h|ps )? | min | h | hrs? | km/h | mph | mi | ft | in | lbs? | oz | kg
+          | years? | months? | weeks? | days? | hours? | minutes? | seconds? | million | billion | trillion | thousand
+          | percent | dollars? | euros? | pounds? | USD | EUR | GBP ) \b
+      | (?: st | nd | rd | th | s | x | k | K | M | bn ) \b )?";
+
+const DATE: &str = r"(?x) \b (?: \d{4}-\d{2}-\d{2} (?: [T\ ] \d{2}:\d{2} (?: :\d{2} (?: \.\d+ )? )? (?: Z | [+\-]\d{2}:?\d{2} )? )?
+    | \d{1,2} [/.\-] \d{1,2} [/.\-] \d{2,4}
+    | \d{1,2} (?: st|nd|rd|th )? \s (?: of \s )? (?: Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec ) [a-z]* \.? (?: ,? \s \d{4} )?
+    | (?: Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec ) [a-z]* \.? \s \d{1,2} \b (?: st|nd|rd|th )? (?: ,? \s \d{4} )?
+    | (?: January|February|March|April|May|June|July|August|September|October|November|December ) \s \d{4}
+    | \d{1,2} (?: : \d{2} ){1,2} (?: \s? [aApP] \.? [mM] \b \.? )? | \d{1,2} \s? [aApP] \.? [mM] \b \.? )";
+
+/// A full stop at the end is the sentence's.
+const PATHS: &[&str] = &[
+    r"(?x) (?: \b[A-Za-z]:\\ | \\\\ )? [\w.\-]+ (?: \\ [\w.\-]* [\w\-] )+",
+    r"(?x) \b{start-half} (?: ~ | \.{1,2} )? (?: / [\w.\-@+]* [\w\-@+] )+ /?",
+    r"(?x) \b [\w.\-]+ (?: / [\w.\-@+]* [\w\-@+] )+",
+    r"(?x) \b [\w\-]+ \. (?: rs|py|js|ts|tsx|go|c|h|cpp|hpp|java|rb|php|cs|sh|sql|md|txt|json|jsonl|toml|yaml|yml|xml|html
+        |css|csv|tsv|log|pdf|docx?|xlsx?|png|jpe?g|svg|zip|tar|gz|lock|conf|ini|env ) \b",
+];
+
+const IDENTIFIER: &str = r"(?x) \b (?: [A-Za-z_]\w* (?: (?: :: | -> | \. ) [A-Za-z_]\w* )+ (?: \(\) )?
+    | \w* [A-Za-z] \w* _ \w+ | _+ \w+ | [a-z]+ [a-z0-9]* (?: [A-Z][a-z0-9]* )+ | (?: [A-Z][a-z0-9]+ ){2,}
+    | [A-Za-z]+ \d \w* | \d+ [A-Za-z]+ \d \w* | [A-Z]{2,} (?: - [A-Z0-9]+ )+ | [A-Za-z]+ - \d \w*
+    | [0-9a-fA-F]{8} (?: - [0-9a-fA-F]{4} ){3} - [0-9a-fA-F]{12} | 0x [0-9a-fA-F]+ ) \b";
+
+/// Straight marks open where no word ends and close behind anything but a space, so that the end of one quote
+/// and the start of the next do not quote what is between them. A straight single mark within a word is an
+/// apostrophe; one that could be either (`'90s`, the dogs' bone) quotes nothing.
+const QUOTES: &[&str] = &[
+    r#"(?-u:\b{start-half})"[^"\s](?:[^"\n]*[^"\s])?""#,
+    r"\b{start-half}'[^'\s\d](?:(?:[^'\n]|\b'\b)*[^'\ss])?'\b{end-half}",
+    r"“[^“”\n]+”",
+    r"«[^«»\n]+»",
+    r"「[^「」\n]+」",
+];

@@ -1,0 +1,175 @@
+//! Sentences.
+
+use std::ops::Range;
+
+use unicode_segmentation::UnicodeSegmentation;
+
+/// Abbreviations, in lower case and without their last full stop, behind which a sentence goes on.
+const WITHIN: &[&str] = &[
+    "mr", "mrs", "ms", "dr", "prof", "st", "gen", "gov", "sen", "rep", "lt", "col", "capt", "sgt", "rev",
+    "hon", "vs", "v", "cf", "al", "ca", "approx", "e.g", "i.e", "eg", "ie", "viz", "ph.d",
+];
+
+/// The same, where a number follows.
+const BEFORE_NUMBER: &[&str] = &[
+    "no", "nos", "fig", "figs", "eq", "sec", "art", "vol", "ch", "p", "pp", "ver", "jan", "feb", "mar",
+    "apr", "jun", "jul", "aug", "sep", "sept", "oct", "nov", "dec",
+];
+
+/// Words that begin a new sentence behind what might be initials: `made in the U.S. The rest`.
+const OPENERS: &[&str] = &[
+    "The", "This", "That", "These", "Those", "There", "It", "Its", "He", "She", "They", "We", "You", "His",
+    "Her", "Their", "Our", "In", "On", "At", "As", "If", "But", "And", "For", "However", "When", "While",
+    "What",
+];
+
+/// Most characters of an abbreviation.
+const LONGEST_ABBREVIATION: usize = 8;
+
+/// Cuts `text` into sentences; the ranges, in bytes, together are the whole text.
+///
+/// Bounds are those of UAX #29, except behind abbreviations, initials and the numbers of a list, and where a
+/// line that ends within a sentence goes on in lower case on the next. A blank line always ends a sentence. White
+/// space behind a sentence belongs to it, at the start of the text to the first. No grapheme is cut.
+#[must_use]
+pub fn sentences(text: &str) -> Vec<Range<usize>> {
+    let mut sentences = Vec::new();
+    let mut start = 0;
+    // White space is looked at once, however many bounds are in it.
+    let mut seen = skip_space(text, 0);
+    for bound in bounds(text) {
+        if bound < seen {
+            continue;
+        }
+        let next = skip_space(text, bound);
+        if next == seen || next == text.len() {
+            continue;
+        }
+        seen = next;
+        if ends(&text[start..next], &text[next..]) {
+            sentences.push(start..next);
+            start = next;
+        }
+    }
+    if start < text.len() {
+        sentences.push(start..text.len());
+    }
+    sentences
+}
+
+/// Bounds of UAX #29 sentences that are grapheme boundaries, too: one may lie behind a prepended mark.
+fn bounds(text: &str) -> impl Iterator<Item = usize> {
+    let mut graphemes = text.grapheme_indices(true).map(|(at, _)| at).peekable();
+    text.split_sentence_bound_indices().map(|(at, _)| at).filter(move |&at| {
+        while graphemes.next_if(|&start| start < at).is_some() {}
+        graphemes.peek() == Some(&at)
+    })
+}
+
+/// The first place from `at` on that is not white space.
+fn skip_space(text: &str, at: usize) -> usize {
+    // A combining mark makes a character of the space before it.
+    at + text[at..].graphemes(true).take_while(|g| g.trim().is_empty()).map(str::len).sum::<usize>()
+}
+
+/// Does `sentence`, with the white space behind it, end before `rest`?
+fn ends(sentence: &str, rest: &str) -> bool {
+    let words = sentence.trim_end();
+    let space = &sentence[words.len()..];
+    let lines = space.matches('\n').count().max(space.matches('\r').count());
+    if lines > 1 || space.contains(['\u{c}', '\u{2029}']) {
+        return true;
+    }
+    if let Some(words) = words.strip_suffix('.') {
+        return !abbreviates(words, rest);
+    }
+    let wrapped = words.ends_with(|c: char| c.is_alphanumeric() || matches!(c, ',' | '-' | '–' | '—'));
+    !(lines == 1 && wrapped && rest.starts_with(char::is_lowercase))
+}
+
+/// Is the full stop behind `words` that of an abbreviation, so that `rest` goes on with the sentence?
+fn abbreviates(words: &str, rest: &str) -> bool {
+    let within = |c: char| c.is_alphanumeric() || c == '.';
+    let longest = words.char_indices().rev().take(LONGEST_ABBREVIATION + 1);
+    let start = longest.take_while(|&(_, c)| within(c)).last().map_or(words.len(), |(at, _)| at);
+    let word = &words[start..];
+    if word.is_empty() || word.chars().count() > LONGEST_ABBREVIATION {
+        return false;
+    }
+    let next = rest.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default();
+    let numbers_a_list = words.trim_start() == word && word.chars().all(|c| c.is_ascii_digit());
+    // `I` ends sentences more often than it stands for a name.
+    let initials = word != "I" && word.split('.').all(is_capital) && !OPENERS.contains(&next);
+    let lower = word.to_lowercase();
+    numbers_a_list
+        || initials
+        || WITHIN.contains(&lower.as_str())
+        || (BEFORE_NUMBER.contains(&lower.as_str()) && next.starts_with(|c: char| c.is_ascii_digit()))
+}
+
+/// One upper-case letter.
+fn is_capital(part: &str) -> bool {
+    let mut chars = part.chars();
+    chars.next().is_some_and(char::is_uppercase) && chars.next().is_none()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn sentences_end_where_a_reader_ends_them() {
+        let cases: [&[&str]; 17] = [
+            &["It rained. ", "We stayed! ", "Why? ", "Who knows."],
+            &["Mr. Smith met Dr. J. R. Jones vs. Brown et al. (2020). ", "They spoke."],
+            &["See e.g. Paris, i.e. France. ", "Etc."],
+            &["The U.S. Army left. ", "It left the U.S. ", "The rest stayed."],
+            &["See No. 5 and Fig. 3. ", "No. ", "That is all."],
+            &["It cost 3.5 million. ", "So it goes."],
+            &["On Jan. 5 it fell. ", "He left at 5 p.m. ", "She stayed."],
+            &["1. First item\n", "2. Second item\n", "- Third"],
+            &["A wrapped line goes\non here. ", "Then ends.\n", "Next."],
+            &["Title\n\n", "the text below\n\n\n  ", "and more"],
+            &["Title\r\n", "The text\r\nwraps.\r\n\r\n", "more"],
+            &["“Go.” ", "He went (at last.) ", "Then?! ", "Yes…"],
+            &["今天下雨。", "我们走吗？", "好！」", "走吧。"],
+            &["She and I. ", "Nobody else."],
+            &["  \n Leading space. ", "Trailing. \n"],
+            &["Wait... ", "What"],
+            &["לא. ", "כן."],
+        ];
+        for want in cases {
+            let text = want.concat();
+            let got: Vec<&str> = sentences(&text).into_iter().map(|range| &text[range]).collect();
+            assert_eq!(got, want);
+        }
+    }
+
+    #[test]
+    fn white_space_alone_is_one_sentence() {
+        assert_eq!(sentences(" \n\n "), [Range { start: 0, end: 4 }]);
+        assert!(sentences("").is_empty());
+    }
+
+    proptest! {
+        #[test]
+        fn sentences_partition_the_text_between_graphemes(
+            text in "[a-cA-C1 .?!。,\"”()\r\n\t預👩\u{200d}🏽\u{11a84}\u{600}\u{301}-]{0,60}|\\PC{0,60}|[\\s\\S]{0,40}"
+        ) {
+            let starts: Vec<usize> = text.grapheme_indices(true).map(|(at, _)| at).chain([text.len()]).collect();
+            let mut end = 0;
+            for sentence in sentences(&text) {
+                prop_assert_eq!(sentence.start, end);
+                prop_assert!(sentence.end > end);
+                prop_assert!(starts.binary_search(&sentence.end).is_ok(), "grapheme cut at {}", sentence.end);
+                prop_assert!(!text[sentence.clone()].trim().is_empty() || text.trim().is_empty());
+                prop_assert!(sentence.start == 0 || !text[sentence.clone()].starts_with([' ', '\n', '\t'])
+                    || starts.binary_search(&(sentence.start + 1)).is_err());
+                end = sentence.end;
+            }
+            prop_assert_eq!(end, text.len());
+        }
+    }
+}
