@@ -12,7 +12,7 @@ const LONGEST: usize = 600;
 const MAY_USE: [(&str, &[&str]); 9] = [
     ("text", &[]),
     ("telemetry", &[]),
-    ("config", &[]),
+    ("config", &["model"]),
     ("model", &["text"]),
     ("compress", &["model", "text"]),
     ("engine", &["compress", "config", "model", "text"]),

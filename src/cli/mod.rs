@@ -82,5 +82,5 @@ fn exit_code(error: &anyhow::Error) -> u8 {
 /// The engine that the configuration describes, for commands that do their work and end.
 fn engine() -> anyhow::Result<Engine> {
     let loaded = load(&Flags::default(), &ProcessEnv, &Places::usual())?;
-    Ok(Engine::new(&loaded.config, Box::new(progress::DownloadBar::default()))?)
+    Ok(Engine::new(&loaded.config, Box::new(progress::DownloadBar::default()))?.with_local_files())
 }

@@ -1,7 +1,7 @@
 //! Compression: pure and synchronous. Prompts in, kept byte ranges out.
 //!
-//! Nothing here does I/O or awaits. A method asks a [`TokenScorer`](crate::model::TokenScorer) and a
-//! [`TokenCounter`](crate::text::TokenCounter), both given to it, so every method can be tested with fakes.
+//! Nothing here does I/O or awaits. A method asks a [`TokenScorer`] and a
+//! [`TokenCounter`], both given to it, so every method can be tested with fakes.
 
 mod assemble;
 mod error;

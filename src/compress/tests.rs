@@ -36,7 +36,7 @@ impl TokenScorer for FakeScorer {
     }
 
     fn decode(&self, ids: &[u32]) -> String {
-        ids.iter().map(|id| format!("<{id}>")).collect()
+        ids.iter().fold(String::new(), |text, id| text + &format!("<{id}>"))
     }
 
     fn window(&self) -> usize {

@@ -40,6 +40,14 @@ impl Engine {
         })
     }
 
+    /// Lets requests name tokenizer files of this machine: for callers who may read its files anyway. A
+    /// service must not, or any client could make it open files.
+    #[must_use]
+    pub fn with_local_files(mut self) -> Self {
+        self.models.allow_files();
+        self
+    }
+
     /// Compresses a prompt.
     ///
     /// # Errors

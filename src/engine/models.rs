@@ -1,5 +1,6 @@
 //! Models, loaded on first need and shared from then on.
 
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{EngineError, ErrorKind};
@@ -33,6 +34,8 @@ pub(super) struct Models {
     store: ModelStore,
     progress: Box<dyn Progress>,
     scorer: Mutex<State>,
+    /// Whether a request may name a tokenizer file.
+    files: bool,
 }
 
 enum State {
@@ -50,7 +53,11 @@ impl std::fmt::Debug for Models {
 impl Models {
     pub(super) fn new(config: &ScorerConfig, progress: Box<dyn Progress>) -> Result<Self, EngineError> {
         let store = ModelStore::from_environment().map_err(|e| unavailable(&e))?;
-        Ok(Self { config: config.clone(), store, progress, scorer: Mutex::new(State::Idle) })
+        Ok(Self { config: config.clone(), store, progress, scorer: Mutex::new(State::Idle), files: false })
+    }
+
+    pub(super) fn allow_files(&mut self) {
+        self.files = true;
     }
 
     /// The scorer, fetched and loaded if this is the first need. Others wait meanwhile.
@@ -103,6 +110,10 @@ impl Models {
     ) -> Result<Arc<dyn TokenCounter>, EngineError> {
         match (tokenizer, model) {
             (Some(SCORER_TOKENIZER), _) => Ok(Arc::new(ScorerCounter(self.scorer()?))),
+            (Some(name), _) if !self.files && Path::new(name).extension().is_some() => {
+                let message = "files are read for the command line alone: name an encoding, or `scorer`";
+                Err(EngineError::invalid("tokenizer_file_refused", "tokenizer", message))
+            }
             (Some(name), _) => text::for_name(name)
                 .map_err(|e| EngineError::invalid("unknown_tokenizer", "tokenizer", e.to_string())),
             (None, Some(model)) => Ok(text::for_model(model)),

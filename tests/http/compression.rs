@@ -157,6 +157,12 @@ fn requests_that_cannot_be_answered_say_why() {
         ),
         (json!({"context": "a b c"}), 400, "missing_target", "rate"),
         (json!({"context": "a b c", "rate": 0.5, "target_tokens": 2}), 400, "ambiguous_target", "rate"),
+        (
+            json!({"context": "a b c", "rate": 0.5, "tokenizer": "/etc/secrets.json"}),
+            400,
+            "tokenizer_file_refused",
+            "tokenizer",
+        ),
         (json!({"context": "a b c", "rate": 0}), 400, "invalid_rate", "rate"),
         (json!({"context": "a b c", "rate": -0.5}), 400, "invalid_rate", "rate"),
         (json!({"context": "a b c", "rate": 1.5}), 400, "invalid_rate", "rate"),

@@ -15,8 +15,8 @@ mod tokenizer;
 mod windows;
 mod worker;
 
-pub use gguf::GgufError;
 pub use embedder::{EmbedderError, EmbedderFiles, EmbedderOptions, LocalEmbedder, LongText};
+pub use gguf::GgufError;
 pub use load::LoadError;
 pub use scorer::{LocalScorer, ScorerOptions};
 pub use tokenizer::{GgufTokenizer, TokenizerError};

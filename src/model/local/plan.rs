@@ -41,7 +41,8 @@ impl Plan {
             let prefix = kept_prefix(job, window);
             if taken[i] {
                 continue;
-            } else if let Some(after) = fused.get(&i) {
+            }
+            if let Some(after) = fused.get(&i) {
                 plan.push_pair(jobs, i, *after);
             } else if prefix.len() > 1 && uses[prefix] > 1 {
                 let fresh = || Arc::new(Prefix { ids: prefix.to_vec(), cache: OnceLock::new() });

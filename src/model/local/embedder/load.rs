@@ -39,8 +39,8 @@ fn absolute() -> String {
 
 /// Reads and checks a `config.json`.
 pub(super) fn configuration(path: &Path) -> Result<BertConfig, EmbedderError> {
-    let text = std::fs::read_to_string(path).map_err(|e| EmbedderError::file(path, e))?;
-    let raw: RawConfig = serde_json::from_str(&text).map_err(|e| EmbedderError::file(path, e))?;
+    let text = std::fs::read_to_string(path).map_err(|e| EmbedderError::file(path, e.to_string()))?;
+    let raw: RawConfig = serde_json::from_str(&text).map_err(|e| EmbedderError::file(path, e.to_string()))?;
     raw.checked()
 }
 
@@ -90,8 +90,8 @@ impl RawConfig {
 
 /// Reads weights in safetensors and packs them for this processor.
 pub(super) fn bert(path: &Path, config: BertConfig) -> Result<Bert, EmbedderError> {
-    let tensors =
-        candle_core::safetensors::load(path, &Device::Cpu).map_err(|e| EmbedderError::file(path, e))?;
+    let tensors = candle_core::safetensors::load(path, &Device::Cpu)
+        .map_err(|e| EmbedderError::file(path, e.to_string()))?;
     // Checkpoints of a model with a head on top name the encoder.
     let prefix = if tensors.contains_key("bert.embeddings.LayerNorm.weight") { "bert." } else { "" };
     let mut weights = Weights { math: Math::detect(), prefix, tensors };

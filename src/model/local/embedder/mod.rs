@@ -57,8 +57,8 @@ pub enum EmbedderError {
 }
 
 impl EmbedderError {
-    fn file(path: &Path, reason: impl ToString) -> Self {
-        Self::File { path: path.to_owned(), reason: reason.to_string() }
+    fn file(path: &Path, reason: impl Into<String>) -> Self {
+        Self::File { path: path.to_owned(), reason: reason.into() }
     }
 }
 

@@ -114,7 +114,9 @@ fn the_forward_pass_equals_another_implementation() {
             want.iter_mut().zip(&sum).for_each(|(want, sum)| *want += sum);
         }
         let length = want.iter().map(|v| v * v).sum::<f32>().sqrt();
-        want.iter_mut().for_each(|v| *v /= length);
+        for value in &mut want {
+            *value /= length;
+        }
         let got = embedder.embed(&[text], &Cancel::never()).unwrap().remove(0);
         let largest = difference(&got, &want);
         assert!(largest < 1e-5, "{} windows, largest difference {largest}", windows.len());

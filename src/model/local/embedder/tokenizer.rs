@@ -23,7 +23,7 @@ pub(crate) struct BertTokenizer {
 impl BertTokenizer {
     /// Reads a `tokenizer.json` for a model of `vocabulary` words.
     pub(crate) fn load(path: &Path, vocabulary: usize) -> Result<Self, EmbedderError> {
-        let text = std::fs::read_to_string(path).map_err(|e| EmbedderError::file(path, e))?;
+        let text = std::fs::read_to_string(path).map_err(|e| EmbedderError::file(path, e.to_string()))?;
         Self::parse(&text, vocabulary).map_err(|reason| EmbedderError::file(path, reason))
     }
 
