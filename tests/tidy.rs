@@ -104,7 +104,7 @@ fn code_of(text: &str) -> String {
         } else if first == '"' {
             string_length(rest)
         } else if rest.starts_with("'\"'") || rest.starts_with("'\\\"'") {
-            rest[1..].find("'").expect("a character ends") + 2
+            rest[1..].find('\'').expect("a character ends") + 2
         } else {
             code.push(first);
             first.len_utf8()
