@@ -1,4 +1,26 @@
 //! Whittle makes prompts smaller without losing what the answer needs.
+//!
+//! # Architecture
+//!
+//! Dependencies point downwards only; `tests/tidy.rs` holds the direction.
+//!
+//! | module | what it is | may use |
+//! |---|---|---|
+//! | [`cli`] | the command line | all |
+//! | [`http`] | the only place that knows axum: routes, limits, errors | engine, config, model |
+//! | [`engine`] | use cases: checks a request, assembles parts, describes the result | compress, model, text, config |
+//! | [`compress`] | the methods: prompts in, kept byte ranges out; pure, synchronous | model (traits), text |
+//! | [`model`] | traits of models, score cache, model files; `model::local` runs models on the CPU | text |
+//! | [`config`] | file, environment, flags; strict | model |
+//! | [`text`] | token counts, protected spans, words | nothing |
+//!
+//! # Invariants
+//!
+//! - In [`compress::Mode::Exact`], a result is a sub-sequence of the prompt as it was sent and holds at most
+//!   the tokens asked for; the same input gives the same bytes.
+//! - `compress` and `text` do no I/O and await nothing. Model work runs on the model's own threads.
+//! - Prompts never reach a log, nor a request's words the file system.
+//! - `unsafe` stands in `model::local`'s kernels alone.
 
 pub mod cli;
 pub mod compress;

@@ -4,11 +4,14 @@ use std::collections::HashMap;
 
 use serde::Deserialize;
 use whittle::compress::reference::{ContextBudget, Reorder, Settings, compress};
-use whittle::compress::{Compressed, Document, Prompt, Target, Tools};
+use whittle::compress::{
+    CompressError, Compressed, Document, Method, Mode, Prompt, Target, Tools, compress as exact,
+};
+use whittle::model::cached::CachedScorer;
 use whittle::model::{Cancel, ScoreJob, TokenScorer};
-use whittle::text::{Protector, for_model};
+use whittle::text::{Protector, TokenCounter, for_model};
 
-use super::{F32, golden};
+use super::{F32, INT8, golden};
 
 #[derive(Deserialize)]
 struct Case {
@@ -70,20 +73,23 @@ impl Case {
         }
     }
 
-    fn run(&self) -> Compressed {
+    fn prompt(&self) -> Prompt {
         let documents = self.contexts.iter().enumerate();
         let documents =
             documents.map(|(i, text)| Document { id: i.to_string(), title: None, text: text.clone() });
-        let prompt = Prompt {
+        Prompt {
             instruction: self.instruction.clone(),
             documents: documents.collect(),
             question: self.question.clone(),
-        };
+        }
+    }
+
+    fn run(&self) -> Compressed {
         let target = self.params.target_token.map_or(Target::Rate(self.params.rate), Target::Tokens);
         let (counter, protector, cancel) = (for_model("gpt-4"), Protector::default(), Cancel::never());
         let tools =
             Tools { scorer: &*F32, counter: counter.as_ref(), protector: &protector, cancel: &cancel };
-        compress(&prompt, target, &self.settings(), &tools).unwrap()
+        compress(&self.prompt(), target, &self.settings(), &tools).unwrap()
     }
 }
 
@@ -111,6 +117,59 @@ fn output_and_ranking_equal_the_references() {
         println!("{} cases: overlap {mean:.4} on average, {worst:.4} at worst", overlaps.len());
         assert!(mean >= mean_wanted && worst >= worst_wanted);
     }
+}
+
+/// Counts in the scorer's own tokens.
+struct ScorerTokens;
+
+impl TokenCounter for ScorerTokens {
+    fn name(&self) -> &'static str {
+        "scorer"
+    }
+
+    fn count(&self, text: &str) -> usize {
+        INT8.encode(text).len()
+    }
+}
+
+#[test]
+fn exact_mode_meets_every_budget_on_the_same_prompts() {
+    let Some(cases) = golden("reference/llmlingua-0.2.2.jsonl") else { return };
+    // Each document is scored once for all targets.
+    let scorer = CachedScorer::new(&*INT8, "int8", 64 << 20);
+    let (o200k, protector, cancel) = (for_model("gpt-4o"), Protector::default(), Cancel::never());
+    let mut met = 0;
+    for line in cases.lines() {
+        let prompt = serde_json::from_str::<Case>(line).unwrap().prompt();
+        for counter in [o200k.as_ref(), &ScorerTokens as &dyn TokenCounter] {
+            let tools = Tools { scorer: &scorer, counter, protector: &protector, cancel: &cancel };
+            for tokens in [20, 60, 150, 400, 1000, 2000] {
+                let run = || exact(&prompt, Target::Tokens(tokens), Method::LlmLingua, Mode::Exact, &tools);
+                let result = match run() {
+                    Ok(result) => result,
+                    Err(CompressError::Infeasible { budget, needed }) => {
+                        let fixed = counter.count(&format!("{}\n\n{}", prompt.instruction, prompt.question));
+                        assert!(
+                            needed > budget && fixed + 8 > budget,
+                            "{needed} needed of {budget}, {fixed} fixed"
+                        );
+                        continue;
+                    }
+                    Err(other) => panic!("{other}"),
+                };
+                assert!(counter.count(&result.prompt) <= tokens);
+                assert_eq!(run().unwrap().prompt, result.prompt);
+                for (document, source) in result.documents.iter().zip(&prompt.documents) {
+                    let slices: String =
+                        document.kept.iter().map(|range| &source.text[range.clone()]).collect();
+                    assert_eq!(slices, document.text);
+                }
+                met += 1;
+            }
+        }
+    }
+    println!("{met} budgets met");
+    assert!(met > 100);
 }
 
 /// The order must be the same; gives the largest difference of the scores.
