@@ -17,7 +17,7 @@ Examples:
 Later ones win: defaults, file, WHITTLE_* environment variables. `limits.queue` in the file is
 WHITTLE_LIMITS_QUEUE in the environment.";
 
-/// Checks or shows the configuration.
+/// Check or show the configuration
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct ConfigArgs {
@@ -41,7 +41,7 @@ struct FileArgs {
     config: Option<PathBuf>,
 }
 
-/// Checks or shows the configuration.
+/// Check or show the configuration
 pub(crate) fn run(args: ConfigArgs) -> anyhow::Result<()> {
     let text = match args.command {
         ConfigCommand::Check(file) => checked(&load(file)?),

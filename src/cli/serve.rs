@@ -34,7 +34,7 @@ Then:
 SIGTERM or Ctrl-C stops accepting requests, finishes those that are running (30 s at most) and
 exits with 0; a second one exits at once.";
 
-/// Runs the HTTP service.
+/// Run the HTTP service
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct ServeArgs {
