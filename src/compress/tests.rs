@@ -190,7 +190,10 @@ fn run(
 ) -> Result<Compressed, CompressError> {
     let cancel = Cancel::never();
     let tools = Tools { scorer: &FakeScorer { piece }, counter, protector: &PROTECTOR, cancel: &cancel };
-    compress(prompt, target, Method::LlmLingua, Mode::Exact, &tools)
+    // Both methods get their share of the random prompts.
+    let question_aware = piece % 2 == 0 && !prompt.question.trim().is_empty();
+    let method = if question_aware { Method::LongLlmLingua } else { Method::LlmLingua };
+    compress(prompt, target, method, Mode::Exact, &tools)
 }
 
 fn is_subsequence(part: &str, whole: &str) -> bool {
