@@ -31,6 +31,8 @@ pub struct GgufTokenizer {
     model: BPE,
     /// Bytes of each vocabulary entry.
     bytes: Vec<Box<[u8]>>,
+    /// Bytes that are a token by themselves. The model passes over the others without a word.
+    known: Box<[bool; 256]>,
 }
 
 impl std::fmt::Debug for GgufTokenizer {
@@ -56,24 +58,27 @@ impl GgufTokenizer {
             .vocab_and_merges(vocabulary, merges)
             .build()
             .map_err(|e| TokenizerError::Vocabulary(e.to_string()))?;
-        Ok(Self {
-            pattern: pattern(pre)?,
-            model,
-            bytes: tokens.iter().map(|t| stand_ins_to_bytes(t)).collect(),
-        })
+        let bytes: Vec<Box<[u8]>> = tokens.iter().map(|t| stand_ins_to_bytes(t)).collect();
+        let mut known = Box::new([false; 256]);
+        for &byte in bytes.iter().filter(|bytes| bytes.len() == 1).flat_map(|bytes| bytes.iter()) {
+            known[usize::from(byte)] = true;
+        }
+        Ok(Self { pattern: pattern(pre)?, model, bytes, known })
     }
 
     /// Tokens of `text` with the bytes that each stands for. Control tokens are never produced: merges
     /// cannot reach them, so their spelling comes out as ordinary text.
     #[must_use]
     pub fn encode(&self, text: &str) -> Vec<Token> {
-        let mut start = 0;
+        let mut places = (0..).zip(text.bytes()).filter(|&(_, byte)| self.known[usize::from(byte)]);
+        let mut end = 0;
         self.ids(text)
             .into_iter()
             .map(|id| {
-                let range = start..start + self.bytes[id as usize].len();
-                start = range.end;
-                Token { id, range }
+                let mut own = places.by_ref().take(self.bytes[id as usize].len()).map(|(place, _)| place);
+                let start = own.next().unwrap_or(end);
+                end = own.last().unwrap_or(start) + 1;
+                Token { id, range: start..end }
             })
             .collect()
     }
@@ -168,6 +173,16 @@ mod tests {
             .chain(["<|endoftext|>".to_owned(), "ab".to_owned()])
             .collect();
         GgufTokenizer::new(&tokens, &["a b".to_owned()], pre).unwrap()
+    }
+
+    #[test]
+    fn bytes_that_the_vocabulary_lacks_move_no_range() {
+        let tokens = ["a", "b", "c", "ab"].map(String::from);
+        let tokenizer = GgufTokenizer::new(&tokens, &["a b".to_owned()], "gpt-2").unwrap();
+        let ranges = |text: &str| tokenizer.encode(text).into_iter().map(|t| t.range).collect::<Vec<_>>();
+        assert_eq!(ranges("c\u{4}c"), [0..1, 2..3]);
+        assert_eq!(ranges("\u{4}\u{6}ab\u{4}c\u{4}"), [2..4, 5..6]);
+        assert!(ranges("\u{4}").is_empty());
     }
 
     #[test]
