@@ -191,7 +191,7 @@ fn run(
     let cancel = Cancel::never();
     let tools = Tools { scorer: &FakeScorer { piece }, counter, protector: &PROTECTOR, cancel: &cancel };
     // Both methods get their share of the random prompts.
-    let question_aware = piece % 2 == 0 && !prompt.question.trim().is_empty();
+    let question_aware = piece.is_multiple_of(2) && !prompt.question.trim().is_empty();
     let method = if question_aware { Method::LongLlmLingua } else { Method::LlmLingua };
     compress(prompt, target, method, Mode::Exact, &tools)
 }
