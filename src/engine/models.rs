@@ -8,7 +8,7 @@ use crate::config::ScorerConfig;
 use crate::model::TokenScorer;
 use crate::model::cached::CachedScorer;
 use crate::model::local::{LocalScorer, ScorerOptions};
-use crate::model::store::{ModelStore, Progress};
+use crate::model::store::{ModelStore, Progress, StoreError, chain};
 use crate::text::{self, TokenCounter};
 
 /// What the engine scores with.
@@ -122,15 +122,8 @@ impl Models {
     }
 }
 
-/// The error with its causes, on one line.
-fn unavailable(error: &dyn std::error::Error) -> EngineError {
-    let mut message = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        message = format!("{message}: {error}");
-        cause = error.source();
-    }
-    EngineError::unavailable(message)
+fn unavailable(error: &StoreError) -> EngineError {
+    EngineError::unavailable(chain(error))
 }
 
 impl EngineError {
