@@ -291,7 +291,10 @@ mod vnni {
                 total = _mm512_add_epi32(total, rounded);
                 // SAFETY: a group holds `REGISTERS` times as many bytes as a register has lanes.
                 unsafe {
-                    _mm_storeu_si128(values.as_mut_ptr().add(i * LANES).cast(), _mm512_cvtepi32_epi8(rounded))
+                    _mm_storeu_si128(
+                        values.as_mut_ptr().add(i * LANES).cast(),
+                        _mm512_cvtepi32_epi8(rounded),
+                    );
                 };
             }
             *scale = max / 127.0;
