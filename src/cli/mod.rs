@@ -4,6 +4,7 @@ mod compress;
 mod config;
 mod input;
 mod models;
+mod options;
 mod progress;
 mod score;
 mod serve;
@@ -32,7 +33,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Compress(compress::CompressArgs),
+    Compress(Box<compress::CompressArgs>),
     Score(score::ScoreArgs),
     Serve(serve::ServeArgs),
     Models(models::ModelsArgs),
@@ -51,7 +52,7 @@ pub fn main() -> ExitCode {
         }
     };
     let result = match cli.command {
-        Command::Compress(args) => compress::run(args),
+        Command::Compress(args) => compress::run(*args),
         Command::Score(args) => score::run(args),
         Command::Serve(args) => serve::run(args),
         Command::Models(args) => models::run(args),

@@ -4,6 +4,7 @@
 //! [`TokenCounter`], both given to it, so every method can be tested with fakes.
 
 mod assemble;
+mod demands;
 mod error;
 mod llmlingua;
 mod longllmlingua;
@@ -19,6 +20,7 @@ use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
+pub use demands::{ContextBudget, ContextBudgetError, Demands, Reorder, Section, Share};
 pub use error::CompressError;
 
 use crate::model::{Cancel, TokenScorer};
@@ -36,7 +38,7 @@ pub struct Document {
 }
 
 /// What is compressed: instruction, documents and question, joined by blank lines.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Prompt {
     /// Kept whole, first. May be empty.
     pub instruction: String,
@@ -44,6 +46,8 @@ pub struct Prompt {
     pub documents: Vec<Document>,
     /// Kept whole, last. May be empty.
     pub question: String,
+    /// What must be kept of the documents, and in which order.
+    pub demands: Demands,
 }
 
 /// How small the whole prompt is to become, counted in the target tokenizer, joins included.
@@ -96,6 +100,19 @@ pub struct KeptDocument {
     pub rank: Option<usize>,
     /// What it was ranked by.
     pub score: Option<f64>,
+    /// Its words in their order; none where the prompt was not cut into words, for it fit as it was.
+    pub words: Vec<KeptWord>,
+}
+
+/// What became of a word.
+#[derive(Debug, Clone, PartialEq)]
+pub struct KeptWord {
+    /// Byte range of the original text, without the white space before it.
+    pub range: Range<usize>,
+    /// Is it in the result?
+    pub kept: bool,
+    /// What it was worth; the more, the better. None where its document was not weighed.
+    pub score: Option<f32>,
 }
 
 /// What a method works with.
@@ -172,10 +189,12 @@ pub fn compress(
         (Mode::Exact, Method::LlmLingua) => llmlingua::compress(prompt, target, tools),
         (Mode::Exact, Method::LongLlmLingua) => longllmlingua::compress(prompt, target, tools),
         (Mode::Reference, Method::LlmLingua) => {
-            reference::compress(prompt, target, &reference::Settings::default(), tools)
+            let settings = reference::Settings::default().with(&prompt.demands)?;
+            reference::compress(prompt, target, &settings, tools)
         }
         (Mode::Reference, Method::LongLlmLingua) => {
-            reference::compress(prompt, target, &reference::Settings::question_aware(), tools)
+            let settings = reference::Settings::question_aware().with(&prompt.demands)?;
+            reference::compress(prompt, target, &settings, tools)
         }
     }
 }

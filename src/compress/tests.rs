@@ -1,5 +1,7 @@
 //! The promises of exact mode on random prompts, with a scorer that needs no weights.
 
+mod demands;
+
 use std::ops::Range;
 use std::sync::{Arc, LazyLock};
 
@@ -169,7 +171,7 @@ fn prompt() -> impl Strategy<Value = Prompt> {
             .enumerate()
             .map(|(i, (title, text))| Document { id: i.to_string(), title, text })
             .collect();
-        Prompt { instruction, documents, question }
+        Prompt { instruction, documents, question, ..Prompt::default() }
     })
 }
 

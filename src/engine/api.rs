@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+pub use super::options::CompressOptions;
 use crate::compress::{Method, Mode};
 
 /// Body of `POST /v1/compress`.
@@ -29,7 +30,10 @@ pub struct CompressRequest {
     pub model: Option<String>,
     /// Tokenizer to count with, by default `o200k_base`.
     pub tokenizer: Option<String>,
-    /// What the answer carries besides the prompt.
+    /// What is kept whatever its worth, and how.
+    #[serde(default)]
+    pub options: CompressOptions,
+    /// What the answer carries besides the prompt, by default `ranges`.
     #[serde(rename = "return")]
     pub returns: Option<Vec<Return>>,
 }
@@ -49,11 +53,15 @@ pub struct DocumentInput {
 }
 
 /// Optional parts of the answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, ToSchema, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Return {
     /// `documents[].kept`. Given by default.
     Ranges,
+    /// `documents[].scores`.
+    Scores,
+    /// `documents[].words`.
+    Words,
 }
 
 /// Answer of `POST /v1/compress`.
@@ -91,9 +99,24 @@ pub struct DocumentOutput {
     pub rank: Option<usize>,
     /// What it was ranked by.
     pub score: Option<f64>,
+    /// Its words in their order; none where the prompt fit as it was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub words: Option<Vec<WordOutput>>,
+    /// What each of its words was worth, the more the better; null where its document was not weighed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scores: Option<Vec<Option<f32>>>,
     /// As sent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub metadata: Option<serde_json::Value>,
+}
+
+/// What became of one word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+pub struct WordOutput {
+    /// Byte range of the text as it was sent, without the white space before the word.
+    pub range: [usize; 2],
+    /// Is it in the result?
+    pub kept: bool,
 }
 
 /// Token counts of the whole prompt, joins included.

@@ -4,6 +4,7 @@ pub mod api;
 mod compress;
 mod error;
 mod models;
+mod options;
 mod score;
 
 use std::time::Instant;

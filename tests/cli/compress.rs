@@ -134,3 +134,59 @@ fn reference_mode_warns_that_it_overshoots() {
     let prompt = answer["prompt"].as_str().unwrap();
     assert!(!prompt.is_empty() && prompt.len() <= STORY.len(), "{prompt}");
 }
+
+#[test]
+fn what_must_be_kept_is_named_by_flags() {
+    let arguments = [
+        "compress",
+        "--rate",
+        "0.4",
+        "--force-word",
+        "Ravi Menon",
+        "--protect-pattern",
+        "old mill",
+        "--keep-last-sentences",
+        "1",
+        "--force-numbers",
+        "--return",
+        "words,scores",
+        "--format",
+        "json",
+    ];
+    let answer = whittle(&arguments, STORY).json();
+    let document = &answer["documents"][0];
+    let text = document["text"].as_str().unwrap();
+    for wanted in [
+        "Ravi Menon",
+        "7:30 p.m.",
+        "$1,250,000.50",
+        "2023",
+        "Nobody answered him, and the meeting was closed at nine.",
+    ] {
+        assert!(text.contains(wanted), "{wanted}: {text}");
+    }
+    assert_eq!(text.contains("mill"), text.contains("old mill"), "{text}");
+    assert!(document["kept"].is_null(), "not asked for");
+    let words = document["words"].as_array().unwrap();
+    assert_eq!(words.len(), document["scores"].as_array().unwrap().len());
+    let kept = words.iter().filter(|word| word["kept"] == true);
+    for word in kept {
+        let [start, end] = [0, 1].map(|i| usize::try_from(word["range"][i].as_u64().unwrap()).unwrap());
+        assert!(text.contains(&STORY[start..end]));
+    }
+}
+
+#[test]
+fn options_that_cannot_be_met_are_refused_with_a_remedy() {
+    for (flags, said) in [
+        (&["--force-document", "7"][..], "no document has the id `7`"),
+        (&["--context-budget", "+__import__('os').system('true')"], "such as `+100` or `*1.5`"),
+        (&["--protect-pattern", "("], "custom pattern `(` is refused"),
+        (&["--dynamic-ratio", "-1"], "must be 0 to 1"),
+        (&["--protect", "numbers,everything"], "known are numbers, dates"),
+        (&["--reorder", "random"], "two_stage"),
+    ] {
+        let done = whittle(&[&["compress", "--rate", "0.5"], flags].concat(), STORY);
+        assert!(done.failure(2).contains(said), "{flags:?}: {}", done.stderr);
+    }
+}
