@@ -6,6 +6,7 @@ mod input;
 mod models;
 mod options;
 mod progress;
+mod recover;
 mod score;
 mod serve;
 
@@ -34,6 +35,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Compress(Box<compress::CompressArgs>),
+    Recover(recover::RecoverArgs),
     Score(score::ScoreArgs),
     Serve(serve::ServeArgs),
     Models(models::ModelsArgs),
@@ -53,6 +55,7 @@ pub fn main() -> ExitCode {
     };
     let result = match cli.command {
         Command::Compress(args) => compress::run(*args),
+        Command::Recover(args) => recover::run(&args),
         Command::Score(args) => score::run(args),
         Command::Serve(args) => serve::run(args),
         Command::Models(args) => models::run(args),

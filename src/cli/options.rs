@@ -4,7 +4,7 @@ use clap::{Args, ValueEnum};
 
 use crate::compress::Reorder;
 use crate::engine::api::CompressOptions;
-use crate::text::Protection;
+use crate::text::{Grain, Protection};
 
 /// Flags that say what is kept whatever its worth, and how.
 #[derive(Debug, Args)]
@@ -34,6 +34,9 @@ pub(super) struct OptionArgs {
     /// Tokens that are kept of each document at least
     #[arg(long, value_name = "N", default_value_t)]
     min_document_tokens: usize,
+    /// Smallest part that is kept or dropped, by default a token (a word), for `selective-context` a phrase
+    #[arg(long, value_enum)]
+    unit: Option<Grain>,
     /// Order of the documents in the prompt
     #[arg(long, value_enum, default_value_t)]
     reorder: Reorder,
@@ -72,6 +75,7 @@ impl OptionArgs {
             keep_first_sentences: self.keep_first_sentences,
             keep_last_sentences: self.keep_last_sentences,
             min_document_tokens: self.min_document_tokens,
+            unit: self.unit,
             reorder: self.reorder,
             context_budget: self.context_budget,
             dynamic_ratio: self.dynamic_ratio,

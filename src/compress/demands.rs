@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::text::{Unit, fuses, sentences};
+use crate::text::{Grain, Unit, fuses, sentences};
 
 /// What must be kept whatever its worth, and how documents are chosen and put in order.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -25,6 +25,8 @@ pub struct Demands {
     pub document_tokens: usize,
     /// Parts of documents that are kept whole or at a rate of their own; sorted by document.
     pub sections: Vec<Section>,
+    /// The smallest part that is kept or dropped; by default the method's own.
+    pub grain: Option<Grain>,
     /// Order of the documents in the result.
     pub reorder: Reorder,
     /// How much is let through to the choice of words; by default the method's own.

@@ -8,8 +8,10 @@ mod demands;
 mod error;
 mod llmlingua;
 mod longllmlingua;
+pub mod recover;
 pub mod reference;
 mod select;
+mod selective;
 #[cfg(test)]
 mod tests;
 mod words;
@@ -72,6 +74,10 @@ pub enum Method {
     /// Documents and words chosen by what the question makes of them (arXiv 2310.06839). Needs a question.
     #[value(name = "longllmlingua")]
     LongLlmLingua,
+    /// The phrases with the most information, or words or sentences (arXiv 2310.06201).
+    #[serde(rename = "selective-context")]
+    #[value(name = "selective-context")]
+    SelectiveContext,
 }
 
 /// How closely a method follows its first implementation.
@@ -188,6 +194,11 @@ pub fn compress(
     match (mode, method) {
         (Mode::Exact, Method::LlmLingua) => llmlingua::compress(prompt, target, tools),
         (Mode::Exact, Method::LongLlmLingua) => longllmlingua::compress(prompt, target, tools),
+        (Mode::Exact, Method::SelectiveContext) => selective::compress(prompt, target, tools),
+        (Mode::Reference, Method::SelectiveContext) => Err(CompressError::Unsupported(
+            "reference mode reproduces llmlingua 0.2.2, which has no `selective-context`; use exact mode"
+                .into(),
+        )),
         (Mode::Reference, Method::LlmLingua) => {
             let settings = reference::Settings::default().with(&prompt.demands)?;
             reference::compress(prompt, target, &settings, tools)

@@ -192,9 +192,12 @@ fn run(
 ) -> Result<Compressed, CompressError> {
     let cancel = Cancel::never();
     let tools = Tools { scorer: &FakeScorer { piece }, counter, protector: &PROTECTOR, cancel: &cancel };
-    // Both methods get their share of the random prompts.
-    let question_aware = piece.is_multiple_of(2) && !prompt.question.trim().is_empty();
-    let method = if question_aware { Method::LongLlmLingua } else { Method::LlmLingua };
+    // All methods get their share of the random prompts.
+    let method = match piece {
+        5 => Method::SelectiveContext,
+        2 | 4 if !prompt.question.trim().is_empty() => Method::LongLlmLingua,
+        _ => Method::LlmLingua,
+    };
     compress(prompt, target, method, Mode::Exact, &tools)
 }
 

@@ -1,6 +1,7 @@
 //! What the methods that keep words share: cutting a prompt into words, and fitting the best of them to a
 //! budget. A method says in which order words are worth keeping.
 
+use std::collections::HashSet;
 use std::ops::Range;
 
 use super::assemble::{heading, kept_ranges, render, render_document, render_original, slices};
@@ -8,7 +9,7 @@ use super::demands::{ContextBudget, touching};
 use super::select::largest_prefix;
 use super::{CompressError, Compressed, KeptDocument, KeptWord, Prompt, Stages, Target, Tools};
 use crate::model::Token;
-use crate::text::{Unit, units};
+use crate::text::{Grain, Unit, grouped, units};
 
 /// When all but this part of the room is used up, no smaller words are searched for that still fit.
 const CLOSE: usize = 200;
@@ -35,13 +36,24 @@ pub(super) fn compress(
     tools: &Tools,
     plan: impl FnOnce(&Words, usize, &mut Stages) -> Result<Plan, CompressError>,
 ) -> Result<Compressed, CompressError> {
+    compress_by(Grain::Token, prompt, target, tools, plan)
+}
+
+/// The same by parts of the grain that the caller asks for, `usual` where none is asked for.
+pub(super) fn compress_by(
+    usual: Grain,
+    prompt: &Prompt,
+    target: Target,
+    tools: &Tools,
+    plan: impl FnOnce(&Words, usize, &mut Stages) -> Result<Plan, CompressError>,
+) -> Result<Compressed, CompressError> {
     let mut stages = Stages::default();
     let original_tokens = stages.time("count", || tools.counter.count(&render_original(prompt)));
     let budget = target.tokens(original_tokens);
     if original_tokens <= budget && !prompt.demands.shrinks() {
         return Ok(unchanged(prompt, original_tokens, budget, stages));
     }
-    let mut words = stages.time("split", || Words::new(prompt, tools));
+    let mut words = stages.time("split", || Words::new(prompt, tools, usual));
     stages.time("select", || words.smallest().within(budget))?;
     let room = budget - words.assemble(&[]).tokens.min(budget);
     let Plan { order, ranking, scores } = plan(&words, room, &mut stages)?;
@@ -130,10 +142,12 @@ impl Selection {
 }
 
 impl<'a> Words<'a> {
-    fn new(prompt: &'a Prompt, tools: &'a Tools) -> Self {
+    fn new(prompt: &'a Prompt, tools: &'a Tools, usual: Grain) -> Self {
+        let grain = prompt.demands.grain.unwrap_or(usual);
         let texts = || prompt.documents.iter().map(|document| document.text.as_str());
         let spans: Vec<_> = texts().map(|text| tools.protector.spans(text)).collect();
-        let units: Vec<_> = texts().zip(&spans).map(|(text, spans)| units(text, spans)).collect();
+        let units: Vec<_> =
+            texts().zip(&spans).map(|(text, spans)| grouped(text, units(text, spans), grain)).collect();
         let forced = texts().zip(&units).enumerate();
         let required = forced.map(|(i, (text, units))| prompt.demands.forced(i, text, units)).collect();
         Self { prompt, tools, units, spans, required, sequence: (0..prompt.documents.len()).collect() }
@@ -194,10 +208,14 @@ impl<'a> Words<'a> {
             if demands.documents.contains(&document) {
                 least = least.max(1);
             }
-            if least > 0
-                && let Some(unit) = self.require(document, own, all, |tokens| tokens < least)
-            {
-                self.required[document][unit] = true;
+            if least > 0 {
+                // Parts that were left out for their size: with them the budget may be exceeded, which is said.
+                let known: HashSet<usize> = own.iter().copied().collect();
+                let others = self.all(std::iter::once(document)).map(|(_, unit)| unit);
+                own.extend(others.filter(|unit| !known.contains(unit) && !closed[document][*unit]));
+                if let Some(unit) = self.require(document, own, all, |tokens| tokens < least) {
+                    self.required[document][unit] = true;
+                }
             }
         }
         let left = |&(document, unit): &Place| !closed[document][unit] && !self.required[document][unit];
@@ -248,7 +266,7 @@ impl<'a> Words<'a> {
         let empty = |&document: &usize| !self.required[document].contains(&true);
         let mut least: Vec<Place> = Vec::new();
         for document in self.prompt.demands.documents.iter().copied().filter(empty) {
-            least.extend(self.cheapest(document..document + 1));
+            least.extend(self.cheapest(std::iter::once(document)));
         }
         if least.is_empty() && (0..self.units.len()).all(|document| empty(&document)) {
             least.extend(self.cheapest(0..self.units.len()));
@@ -257,7 +275,7 @@ impl<'a> Words<'a> {
     }
 
     /// The word that takes least.
-    fn cheapest(&self, documents: Range<usize>) -> Option<Place> {
+    fn cheapest(&self, documents: impl Iterator<Item = usize>) -> Option<Place> {
         let bytes = |&(document, unit): &Place| {
             heading(&self.prompt.documents[document]).len() + self.units[document][unit].core.len()
         };

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 pub use super::options::CompressOptions;
+pub use super::recover::{RecoverDocument, RecoverRequest, RecoverResponse, RestoredOutput};
 use crate::compress::{Method, Mode};
 
 /// Body of `POST /v1/compress`.
@@ -39,7 +40,7 @@ pub struct CompressRequest {
 }
 
 /// A document of a request.
-#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DocumentInput {
     /// Unique in the request; by default the document's place, from 0.

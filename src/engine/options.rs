@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 
 use super::EngineError;
 use crate::compress::{ContextBudget, ContextBudgetError, Demands, Document, Reorder};
-use crate::text::{Protection, Protector};
+use crate::text::{Grain, Protection, Protector};
 
 /// Most patterns of a request.
 const MOST_PATTERNS: usize = 32;
@@ -42,6 +42,9 @@ pub struct CompressOptions {
     pub keep_last_sentences: usize,
     /// Tokens that are kept of each document at least, as far as it has so many.
     pub min_document_tokens: usize,
+    /// The smallest part that is kept or dropped: `token` (a word, by default), `phrase` (by default where the
+    /// method is `selective-context`) or `sentence`.
+    pub unit: Option<Grain>,
     /// Order of the documents in the prompt, by default as sent.
     pub reorder: Reorder,
     /// How many tokens of documents, the best first, are let through to the choice of words: `+100` for 100
@@ -63,6 +66,7 @@ impl CompressOptions {
             last_sentences: self.keep_last_sentences,
             document_tokens: self.min_document_tokens,
             sections: Vec::new(),
+            grain: self.unit,
             reorder: self.reorder,
             context_budget: self.context_budget()?,
             dynamic_ratio: self.dynamic_ratio()?,

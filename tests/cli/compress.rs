@@ -190,3 +190,61 @@ fn options_that_cannot_be_met_are_refused_with_a_remedy() {
         assert!(done.failure(2).contains(said), "{flags:?}: {}", done.stderr);
     }
 }
+
+#[test]
+fn an_answer_gets_its_shortened_names_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+    let text = "Ellen Ruth Whitfield opened it.";
+    file("report.txt", text);
+    file(
+        "compressed.json",
+        r#"{"documents": [{"id": "0", "kept": [[0, 5], [11, 30]], "text": "x"}], "prompt": "x"}"#,
+    );
+    let recover = |extra: &[&str], response: &str| {
+        let arguments = [&["recover", "report.txt", "--compressed", "compressed.json"], extra].concat();
+        run(&arguments, response.as_bytes(), &[], folder.path())
+    };
+    assert_eq!(recover(&[], "Ellen Whitfield did.\n").text(), "Ellen Ruth Whitfield did.\n");
+    assert_eq!(recover(&[], "").text(), "");
+    let answer = recover(&["--format", "json"], "By Ellen Whitfield").json();
+    assert_eq!(answer["response"], "By Ellen Ruth Whitfield");
+    assert_eq!(
+        answer["restored"],
+        serde_json::json!([{"range": [3, 18], "restored_range": [3, 23], "document": "0", "source": [0, 20]}])
+    );
+    file("compressed.json", r#"{"documents": [{"id": "0", "kept": [[5, 4]]}]}"#);
+    assert!(recover(&[], "x").failure(2).contains("5..4"));
+    file("compressed.json", r#"{"documents": [{"id": "1", "kept": []}]}"#);
+    assert!(recover(&[], "x").failure(2).contains("no document with the id `0`"));
+    file("compressed.json", r#"{"documents": [{"id": "0"}]}"#);
+    assert!(recover(&[], "x").failure(2).contains("missing field `kept`"));
+}
+
+#[test]
+fn selective_context_keeps_parts_of_the_size_asked_for() {
+    let compress = |unit: &str| {
+        let arguments = [
+            "compress",
+            "--rate",
+            "0.5",
+            "--method",
+            "selective-context",
+            "--unit",
+            unit,
+            "--return",
+            "words",
+        ];
+        whittle(&[&arguments[..], &["--format", "json"]].concat(), STORY).json()
+    };
+    let words = |answer: &Value| answer["documents"][0]["words"].as_array().unwrap().len();
+    let (token, phrase, sentence) = (compress("token"), compress("phrase"), compress("sentence"));
+    assert!(words(&token) > 2 * words(&phrase) && words(&phrase) > 2 * words(&sentence));
+    for answer in [&token, &phrase, &sentence] {
+        assert_eq!(answer["method"], "selective-context");
+        let prompt = answer["prompt"].as_str().unwrap();
+        assert!(is_subsequence(prompt, STORY) && prompt.len() < STORY.len() * 3 / 4, "{prompt}");
+    }
+    let prompt = sentence["prompt"].as_str().unwrap();
+    assert!(prompt.trim().ends_with('.'), "{prompt}");
+}

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::compress::{ContextBudget, Demands, Reorder, Section, Share};
-use crate::text::{sentences, units};
+use crate::text::{Grain, sentences, units};
 
 fn demands(documents: usize) -> impl Strategy<Value = Demands> {
     let words = prop::collection::vec(
@@ -14,8 +14,9 @@ fn demands(documents: usize) -> impl Strategy<Value = Demands> {
         (-500.0..500.0_f64).prop_map(ContextBudget::Add),
         (0.01..5.0_f64).prop_map(ContextBudget::Multiply),
     ]);
+    let grain = prop::option::of(prop::sample::select(vec![Grain::Token, Grain::Phrase, Grain::Sentence]));
     let forced = prop::collection::btree_set(0..documents, 0..3);
-    (forced, words, any::<bool>(), 0_usize..2, 0_usize..2, 0_usize..15, reorder, budget).prop_map(
+    (forced, words, any::<bool>(), 0_usize..2, 0_usize..2, 0_usize..15, (reorder, budget, grain)).prop_map(
         |(
             documents,
             words,
@@ -23,8 +24,7 @@ fn demands(documents: usize) -> impl Strategy<Value = Demands> {
             first_sentences,
             last_sentences,
             document_tokens,
-            reorder,
-            context_budget,
+            (reorder, context_budget, grain),
         )| {
             Demands {
                 documents,
@@ -33,6 +33,7 @@ fn demands(documents: usize) -> impl Strategy<Value = Demands> {
                 first_sentences,
                 last_sentences,
                 document_tokens,
+                grain,
                 reorder,
                 context_budget,
                 ..Demands::default()
@@ -224,4 +225,26 @@ fn reference_mode_refuses_what_the_reference_has_not() {
     let prompt = prompt_of(&["a b c"], Demands { numbers: true, ..Demands::default() });
     let got = compress(&prompt, Target::Rate(0.5), Method::LlmLingua, Mode::Reference, &tools);
     assert!(matches!(got, Err(CompressError::Unsupported(message)) if message.contains("context_budget")));
+}
+
+#[test]
+fn phrases_and_sentences_are_kept_or_dropped_whole() {
+    let text =
+        "The town council met on Monday. It discussed the budget, which was long. Nobody came to see it.";
+    for grain in [Grain::Phrase, Grain::Sentence] {
+        let demands = Demands { grain: Some(grain), ..Demands::default() };
+        let counter = for_name("o200k_base").unwrap();
+        let got = run(&prompt_of(&[text], demands), Target::Tokens(12), 5, counter.as_ref()).unwrap();
+        let parts = crate::text::grouped(text, units(text, &PROTECTOR.spans(text)), grain);
+        let words = &got.documents[0].words;
+        assert_eq!(words.len(), parts.len());
+        assert!(words.iter().any(|word| word.kept) && words.iter().all(|word| word.score.is_some()));
+        for word in words {
+            let inside = got.documents[0]
+                .kept
+                .iter()
+                .any(|kept| kept.start <= word.range.start && word.range.end <= kept.end);
+            assert_eq!(inside, word.kept, "{:?} of {:?}", &text[word.range.clone()], got.prompt);
+        }
+    }
 }
