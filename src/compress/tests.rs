@@ -191,7 +191,13 @@ fn run(
     counter: &dyn TokenCounter,
 ) -> Result<Compressed, CompressError> {
     let cancel = Cancel::never();
-    let tools = Tools { scorer: &FakeScorer { piece }, counter, protector: &PROTECTOR, cancel: &cancel };
+    let tools = Tools {
+        scorer: &FakeScorer { piece },
+        embedder: None,
+        counter,
+        protector: &PROTECTOR,
+        cancel: &cancel,
+    };
     // All methods get their share of the random prompts.
     let method = match piece {
         5 => Method::SelectiveContext,

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::{fs, io};
 
-use super::raw::{RawConfig, RawLimits, RawScorer};
+use super::raw::{RawConfig, RawEmbedder, RawLimits, RawScorer};
 use super::{Config, ConfigError};
 
 /// Where environment variables come from, so that tests need not touch the process's own.
@@ -114,6 +114,11 @@ fn from_env(env: &dyn Env) -> Result<RawConfig, ConfigError> {
             precision: variable(env, "WHITTLE_SCORER_PRECISION")?,
             threads: variable(env, "WHITTLE_SCORER_THREADS")?,
             cache_bytes: variable(env, "WHITTLE_SCORER_CACHE_BYTES")?,
+        },
+        embedder: RawEmbedder {
+            model: variable(env, "WHITTLE_EMBEDDER_MODEL")?,
+            threads: variable(env, "WHITTLE_EMBEDDER_THREADS")?,
+            cache_bytes: variable(env, "WHITTLE_EMBEDDER_CACHE_BYTES")?,
         },
         limits: RawLimits {
             body_bytes: variable(env, "WHITTLE_LIMITS_BODY_BYTES")?,

@@ -218,6 +218,7 @@ fn reference_mode_refuses_what_the_reference_has_not() {
     let counter = for_name("o200k_base").unwrap();
     let tools = Tools {
         scorer: &FakeScorer { piece: 3 },
+        embedder: None,
         counter: counter.as_ref(),
         protector: &PROTECTOR,
         cancel: &cancel,
