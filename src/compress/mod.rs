@@ -8,6 +8,7 @@ mod demands;
 mod error;
 mod llmlingua;
 mod longllmlingua;
+pub mod lossless;
 pub mod recover;
 pub mod reference;
 mod select;
@@ -78,6 +79,8 @@ pub enum Method {
     #[serde(rename = "selective-context")]
     #[value(name = "selective-context")]
     SelectiveContext,
+    /// Folds what can be folded without loss: JSON, repeated lines, blank lines. Not a sub-sequence.
+    Lossless,
 }
 
 impl Method {
@@ -85,7 +88,7 @@ impl Method {
     #[must_use]
     pub const fn embeds(self) -> bool {
         match self {
-            Self::LlmLingua | Self::LongLlmLingua | Self::SelectiveContext => false,
+            Self::LlmLingua | Self::LongLlmLingua | Self::SelectiveContext | Self::Lossless => false,
         }
     }
 }
@@ -110,7 +113,8 @@ pub struct KeptDocument {
     pub id: String,
     /// What is left of the text.
     pub text: String,
-    /// Byte ranges of the original text that were kept, in order, not touching each other.
+    /// Byte ranges of the original text that were kept, in order, not touching each other. Their slices are
+    /// `text`, but where a text was folded ([`lossless`]): there they are a sub-sequence of it.
     pub kept: Vec<Range<usize>>,
     /// Place in the method's ranking of the documents, from 0 for the most valuable.
     pub rank: Option<usize>,
@@ -185,8 +189,9 @@ impl Stages {
 /// Compresses `prompt` to `target`.
 ///
 /// In [`Mode::Exact`] the result is a sub-sequence of the prompt as it was sent (instruction, documents,
-/// question, joined by blank lines), holds at most the target's tokens as `tools.counter` counts them, and
-/// is the same for the same input.
+/// question, joined by blank lines), but for [`Method::Lossless`], which folds, and for documents put in
+/// another order; it holds at most the target's tokens as `tools.counter` counts them, and is the same for the
+/// same input.
 ///
 /// # Errors
 /// [`CompressError::Infeasible`] when instruction, question and the smallest part of the documents exceed
@@ -207,10 +212,12 @@ pub fn compress(
         (Mode::Exact, Method::LlmLingua) => llmlingua::compress(prompt, target, tools),
         (Mode::Exact, Method::LongLlmLingua) => longllmlingua::compress(prompt, target, tools),
         (Mode::Exact, Method::SelectiveContext) => selective::compress(prompt, target, tools),
-        (Mode::Reference, Method::SelectiveContext) => Err(CompressError::Unsupported(
-            "reference mode reproduces llmlingua 0.2.2, which has no `selective-context`; use exact mode"
-                .into(),
-        )),
+        (Mode::Exact, Method::Lossless) => lossless::compress(prompt, target, tools),
+        (Mode::Reference, Method::SelectiveContext | Method::Lossless) => {
+            let message =
+                "reference mode reproduces llmlingua 0.2.2, which has no such method; use exact mode";
+            Err(CompressError::Unsupported(message.into()))
+        }
         (Mode::Reference, Method::LlmLingua) => {
             let settings = reference::Settings::default().with(&prompt.demands)?;
             reference::compress(prompt, target, &settings, tools)

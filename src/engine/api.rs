@@ -93,7 +93,8 @@ pub struct DocumentOutput {
     pub id: String,
     /// What is left of the text.
     pub text: String,
-    /// Byte ranges of the text as it was sent that were kept.
+    /// Byte ranges of the text as it was sent that were kept. Where the method is `lossless`, those that stand in
+    /// the new text as they were, beside the marks and columns that were put in.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kept: Option<Vec<[usize; 2]>>,
     /// Place in the ranking, from 0 for the most valuable.

@@ -2,6 +2,7 @@
 
 mod counter;
 mod groups;
+mod json;
 mod patterns;
 mod protect;
 mod sentences;
@@ -9,6 +10,7 @@ mod units;
 
 pub use counter::{TokenCounter, TokenizerError, for_model, for_name};
 pub use groups::{Grain, grouped};
+pub use json::{JsonError, JsonKind, JsonToken, json_escapes, json_tokens};
 pub use protect::{ProtectError, Protection, Protector};
 pub use sentences::sentences;
 pub use units::{Unit, fuses, units};

@@ -248,3 +248,21 @@ fn selective_context_keeps_parts_of_the_size_asked_for() {
     let prompt = sentence["prompt"].as_str().unwrap();
     assert!(prompt.trim().ends_with('.'), "{prompt}");
 }
+
+#[test]
+fn lossless_folds_or_says_what_it_needs() {
+    let rows: Vec<String> =
+        (0..30).map(|i| format!("  {{\"id\": {i}, \"state\": \"open\", \"price\": {i}.10}}")).collect();
+    let text = format!("[\n{}\n]\n", rows.join(",\n"));
+    let done = whittle(&["compress", "--rate", "0.7", "--method", "lossless"], &text);
+    let prompt = done.text().trim_end();
+    assert!(
+        prompt.starts_with("{\"_columns\":[\"id\",\"state\",\"price\"],\"_rows\":[[0,\"open\",0.10],"),
+        "{prompt}"
+    );
+    assert!(whittle::compress::lossless::same_data(&text, &whittle::compress::lossless::unfold(prompt)));
+    let refused = whittle(&["compress", "--rate", "0.01", "--method", "lossless"], &text);
+    assert!(refused.failure(1).contains("cannot be met"));
+    let story = whittle(&["compress", "--rate", "1", "--method", "lossless"], STORY);
+    assert_eq!(story.text().strip_suffix('\n'), Some(STORY), "nothing to fold");
+}
