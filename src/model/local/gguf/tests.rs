@@ -265,7 +265,8 @@ fn values_at_the_limits_are_accepted() {
 
 #[test]
 fn raw_tensors_are_as_stored() {
-    let block: Vec<u8> = [&half::f16::from_f32(0.5).to_le_bytes()[..], &[2; 31], &[0xFD]].concat().repeat(WIDTH / 32);
+    let block: Vec<u8> =
+        [&half::f16::from_f32(0.5).to_le_bytes()[..], &[2; 31], &[0xFD]].concat().repeat(WIDTH / 32);
     let mut file = tiny_llama();
     let tensor = file.tensor("output_norm.weight");
     (tensor.code, tensor.data) = (8, block.clone());
