@@ -13,6 +13,7 @@ use tokio::time::sleep;
 use crate::config::{self, Config, Flags, Places, ProcessEnv};
 use crate::engine::Engine;
 use crate::http::{Draining, Server};
+use crate::proxy::Gateway;
 use crate::telemetry;
 
 /// Time that requests have to finish after a signal.
@@ -58,13 +59,15 @@ pub(crate) fn run(args: ServeArgs) -> anyhow::Result<()> {
         .thread_name("whittle-http")
         .build()
         .context("cannot start the threads of the HTTP service")?;
-    let outcome = runtime.block_on(serve(&config, engine));
+    let outcome = runtime.block_on(serve(&config, Arc::new(engine)));
     // Ends connections that are still open, which cancels their work, but waits for no thread that does not heed it.
     runtime.shutdown_timeout(STOP_TIME);
     outcome
 }
 
-async fn serve(config: &Config, engine: Engine) -> anyhow::Result<()> {
+async fn serve(config: &Config, engine: Arc<Engine>) -> anyhow::Result<()> {
+    let gateway =
+        Gateway::new(config, &ProcessEnv, Arc::<Engine>::clone(&engine)).map_err(anyhow::Error::msg)?;
     let listener = TcpListener::bind(config.listen)
         .await
         .with_context(|| format!("cannot listen on {} (`--listen` names another)", config.listen))?;
@@ -74,7 +77,7 @@ async fn serve(config: &Config, engine: Engine) -> anyhow::Result<()> {
     // A closed stderr is no reason not to serve.
     writeln!(io::stderr(), "whittle listening on http://{address}").ok();
 
-    let server = Server::new(Arc::new(engine), config.limits);
+    let server = Server::with_gateway(engine, config.limits, Arc::new(gateway));
     let draining = server.run(listener, signals.next()).await;
     tracing::info!("stopping: no new connections, finishing what is running");
     drain(draining, signals).await;

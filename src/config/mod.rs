@@ -3,6 +3,7 @@
 //! What is written (`raw`) is read and layered ([`load()`]), then checked once: a [`Config`] that exists is valid.
 
 mod load;
+mod proxy;
 mod raw;
 #[cfg(test)]
 mod tests;
@@ -18,10 +19,11 @@ use serde::Serialize;
 
 use crate::model::Precision;
 pub use load::{Env, Flags, Loaded, Places, ProcessEnv, load};
+pub use proxy::{CompressPolicy, Pattern, Price, ProxyConfig, UpstreamConfig};
 use raw::{RawConfig, RawLimits, RawScorer};
 
 /// A valid configuration. As TOML it is a file that loads to the same configuration.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Config {
     /// Address that the service listens on.
     pub listen: SocketAddr,
@@ -31,6 +33,11 @@ pub struct Config {
     pub scorer: ScorerConfig,
     /// What one request, and all of them together, may take.
     pub limits: Limits,
+    /// What the proxy does.
+    pub proxy: ProxyConfig,
+    /// The APIs behind the proxy, each with another name.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub upstreams: Vec<UpstreamConfig>,
 }
 
 /// The model that scores tokens.
@@ -103,6 +110,8 @@ impl Default for Config {
             allow_remote: false,
             scorer: ScorerConfig::default(),
             limits: Limits::default(),
+            proxy: ProxyConfig::default(),
+            upstreams: Vec::new(),
         }
     }
 }
@@ -146,6 +155,14 @@ pub enum ConfigError {
         /// What it must be.
         wanted: String,
     },
+    /// An upstream is described wrongly.
+    #[error("in the upstream `{name}`: {reason}")]
+    Upstream {
+        /// Its name.
+        name: String,
+        /// What is wrong, and what would be right.
+        reason: String,
+    },
     /// The address is reachable from other machines, and nobody said that it may be.
     #[error(
         "`listen` is {0}, which other machines can reach, and whittle does not authenticate callers yet: \
@@ -166,7 +183,14 @@ impl TryFrom<RawConfig> for Config {
         if !allow_remote && !listen.ip().to_canonical().is_loopback() {
             return Err(ConfigError::Remote(listen));
         }
-        Ok(Self { listen, allow_remote, scorer: raw.scorer.try_into()?, limits: raw.limits.try_into()? })
+        Ok(Self {
+            listen,
+            allow_remote,
+            scorer: raw.scorer.try_into()?,
+            limits: raw.limits.try_into()?,
+            proxy: raw.proxy.try_into()?,
+            upstreams: proxy::upstreams(raw.upstreams)?,
+        })
     }
 }
 

@@ -8,7 +8,8 @@ use crate::config::ScorerConfig;
 use crate::model::TokenScorer;
 use crate::model::cached::CachedScorer;
 use crate::model::local::{LocalScorer, ScorerOptions};
-use crate::model::store::{ModelStore, Progress, StoreError, chain};
+use crate::model::store::{ModelStore, Progress, StoreError};
+use crate::telemetry::chain;
 use crate::text::{self, TokenCounter};
 
 /// What the engine scores with.
