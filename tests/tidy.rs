@@ -40,7 +40,7 @@ const CRATES: [(&str, &[&str]); 8] = [
 ];
 
 /// Files that may hold `unsafe`.
-const UNSAFE: [&str; 2] = ["model/local/int8.rs", "model/local/kernels.rs"];
+const UNSAFE: [&str; 3] = ["model/local/int8.rs", "model/local/kernels.rs", "model/local/peak.rs"];
 
 /// A source file without its tests.
 struct Source {

@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 
 pub use error::CompressError;
 
-use crate::model::{Cancel, TokenScorer};
+use crate::model::{Cancel, Embedder, TokenScorer};
 use crate::text::{Protector, TokenCounter};
 
 /// One document of a prompt.
@@ -70,6 +70,16 @@ pub enum Method {
     LongLlmLingua,
 }
 
+impl Method {
+    /// Does it need an embedder?
+    #[must_use]
+    pub const fn embeds(self) -> bool {
+        match self {
+            Self::LlmLingua | Self::LongLlmLingua => false,
+        }
+    }
+}
+
 /// How closely a method follows its first implementation.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum, utoipa::ToSchema,
@@ -103,6 +113,8 @@ pub struct KeptDocument {
 pub struct Tools<'a> {
     /// Tells how surprising tokens are.
     pub scorer: &'a dyn TokenScorer,
+    /// Tells what a text is about. Needed where [`Method::embeds`] says so.
+    pub embedder: Option<&'a dyn Embedder>,
     /// Counts as the target model does.
     pub counter: &'a dyn TokenCounter,
     /// Finds what is kept or dropped whole.

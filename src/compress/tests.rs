@@ -189,7 +189,13 @@ fn run(
     counter: &dyn TokenCounter,
 ) -> Result<Compressed, CompressError> {
     let cancel = Cancel::never();
-    let tools = Tools { scorer: &FakeScorer { piece }, counter, protector: &PROTECTOR, cancel: &cancel };
+    let tools = Tools {
+        scorer: &FakeScorer { piece },
+        embedder: None,
+        counter,
+        protector: &PROTECTOR,
+        cancel: &cancel,
+    };
     // Both methods get their share of the random prompts.
     let question_aware = piece.is_multiple_of(2) && !prompt.question.trim().is_empty();
     let method = if question_aware { Method::LongLlmLingua } else { Method::LlmLingua };

@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::{fs, io};
 
-use super::raw::{RawCompress, RawConfig, RawLimits, RawProxy, RawScorer};
 use clap::ValueEnum;
 
+use super::raw::{RawCompress, RawConfig, RawEmbedder, RawLimits, RawProxy, RawScorer};
 use super::{Config, ConfigError};
 use crate::compress::Method;
 
@@ -117,6 +117,11 @@ fn from_env(env: &dyn Env) -> Result<RawConfig, ConfigError> {
             precision: variable(env, "WHITTLE_SCORER_PRECISION")?,
             threads: variable(env, "WHITTLE_SCORER_THREADS")?,
             cache_bytes: variable(env, "WHITTLE_SCORER_CACHE_BYTES")?,
+        },
+        embedder: RawEmbedder {
+            model: variable(env, "WHITTLE_EMBEDDER_MODEL")?,
+            threads: variable(env, "WHITTLE_EMBEDDER_THREADS")?,
+            cache_bytes: variable(env, "WHITTLE_EMBEDDER_CACHE_BYTES")?,
         },
         limits: RawLimits {
             body_bytes: variable(env, "WHITTLE_LIMITS_BODY_BYTES")?,

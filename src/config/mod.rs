@@ -20,7 +20,7 @@ use serde::Serialize;
 use crate::model::Precision;
 pub use load::{Env, Flags, Loaded, Places, ProcessEnv, load};
 pub use proxy::{CompressPolicy, Pattern, Price, ProxyConfig, UpstreamConfig};
-use raw::{RawConfig, RawLimits, RawScorer};
+use raw::{RawConfig, RawEmbedder, RawLimits, RawScorer};
 
 /// A valid configuration. As TOML it is a file that loads to the same configuration.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -31,6 +31,8 @@ pub struct Config {
     pub allow_remote: bool,
     /// The model that scores tokens.
     pub scorer: ScorerConfig,
+    /// The model that turns texts into vectors.
+    pub embedder: EmbedderConfig,
     /// What one request, and all of them together, may take.
     pub limits: Limits,
     /// What the proxy does.
@@ -51,6 +53,18 @@ pub struct ScorerConfig {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub threads: Option<usize>,
     /// Bytes of scores that are remembered; 0 remembers none.
+    pub cache_bytes: u64,
+}
+
+/// The model that turns texts into vectors.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct EmbedderConfig {
+    /// Name in the model manifest.
+    pub model: String,
+    /// Threads that compute, 1 to 1,024; by default as many as the machine has cores.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub threads: Option<usize>,
+    /// Bytes of vectors that are remembered; 0 remembers none.
     pub cache_bytes: u64,
 }
 
@@ -103,12 +117,19 @@ impl Default for ScorerConfig {
     }
 }
 
+impl Default for EmbedderConfig {
+    fn default() -> Self {
+        Self { model: "all-minilm-l6-v2".into(), threads: None, cache_bytes: 64 << 20 }
+    }
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8787)),
             allow_remote: false,
             scorer: ScorerConfig::default(),
+            embedder: EmbedderConfig::default(),
             limits: Limits::default(),
             proxy: ProxyConfig::default(),
             upstreams: Vec::new(),
@@ -187,6 +208,7 @@ impl TryFrom<RawConfig> for Config {
             listen,
             allow_remote,
             scorer: raw.scorer.try_into()?,
+            embedder: raw.embedder.try_into()?,
             limits: raw.limits.try_into()?,
             proxy: raw.proxy.try_into()?,
             upstreams: proxy::upstreams(raw.upstreams)?,
@@ -199,11 +221,7 @@ impl TryFrom<RawScorer> for ScorerConfig {
 
     fn try_from(raw: RawScorer) -> Result<Self, ConfigError> {
         let default = Self::default();
-        let model = raw.model.unwrap_or(default.model);
-        if model.trim().is_empty() {
-            let (value, wanted) = ("empty".into(), "the name of a model, see `whittle models list`".into());
-            return Err(ConfigError::Invalid { key: "scorer.model", value, wanted });
-        }
+        let model = model_name("scorer.model", raw.model.unwrap_or(default.model))?;
         let threads = raw.threads.map(|threads| within("scorer.threads", threads, 1..=1024)).transpose()?;
         Ok(Self {
             model,
@@ -212,6 +230,27 @@ impl TryFrom<RawScorer> for ScorerConfig {
             cache_bytes: raw.cache_bytes.unwrap_or(default.cache_bytes),
         })
     }
+}
+
+impl TryFrom<RawEmbedder> for EmbedderConfig {
+    type Error = ConfigError;
+
+    fn try_from(raw: RawEmbedder) -> Result<Self, ConfigError> {
+        let default = Self::default();
+        Ok(Self {
+            model: model_name("embedder.model", raw.model.unwrap_or(default.model))?,
+            threads: raw.threads.map(|threads| within("embedder.threads", threads, 1..=1024)).transpose()?,
+            cache_bytes: raw.cache_bytes.unwrap_or(default.cache_bytes),
+        })
+    }
+}
+
+fn model_name(key: &'static str, name: String) -> Result<String, ConfigError> {
+    if name.trim().is_empty() {
+        let (value, wanted) = ("empty".into(), "the name of a model, see `whittle models list`".into());
+        return Err(ConfigError::Invalid { key, value, wanted });
+    }
+    Ok(name)
 }
 
 impl TryFrom<RawLimits> for Limits {

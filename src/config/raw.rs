@@ -17,6 +17,7 @@ pub(super) struct RawConfig {
     pub(super) listen: Option<SocketAddr>,
     pub(super) allow_remote: Option<bool>,
     pub(super) scorer: RawScorer,
+    pub(super) embedder: RawEmbedder,
     pub(super) limits: RawLimits,
     pub(super) proxy: RawProxy,
     pub(super) upstreams: Vec<RawUpstream>,
@@ -27,6 +28,14 @@ pub(super) struct RawConfig {
 pub(super) struct RawScorer {
     pub(super) model: Option<String>,
     pub(super) precision: Option<Precision>,
+    pub(super) threads: Option<usize>,
+    pub(super) cache_bytes: Option<u64>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawEmbedder {
+    pub(super) model: Option<String>,
     pub(super) threads: Option<usize>,
     pub(super) cache_bytes: Option<u64>,
 }
@@ -92,6 +101,11 @@ impl RawConfig {
                 precision: self.scorer.precision.or(below.scorer.precision),
                 threads: self.scorer.threads.or(below.scorer.threads),
                 cache_bytes: self.scorer.cache_bytes.or(below.scorer.cache_bytes),
+            },
+            embedder: RawEmbedder {
+                model: self.embedder.model.or(below.embedder.model),
+                threads: self.embedder.threads.or(below.embedder.threads),
+                cache_bytes: self.embedder.cache_bytes.or(below.embedder.cache_bytes),
             },
             limits: RawLimits {
                 body_bytes: self.limits.body_bytes.or(below.limits.body_bytes),

@@ -8,7 +8,7 @@ use super::api::{
 };
 use super::{Engine, EngineError, ErrorKind, milliseconds_since};
 use crate::compress::{self, CompressError, Compressed, Document, Method, Mode, Prompt, Target, Tools};
-use crate::model::{Cancel, ScoreError};
+use crate::model::{Cancel, Embedder, ScoreError};
 use crate::text::TokenCounter;
 
 pub(super) fn run(
@@ -24,8 +24,14 @@ pub(super) fn run(
     let (prompt, metadata) = prompt(request.instruction, inputs, request.question)?;
     check_size(&prompt, counter.as_ref(), engine.limits.tokens)?;
     let scorer = engine.models.scorer()?;
-    let tools =
-        Tools { scorer: scorer.as_ref(), counter: counter.as_ref(), protector: &engine.protector, cancel };
+    let embedder = method.embeds().then(|| engine.models.embedder()).transpose()?;
+    let tools = Tools {
+        scorer: scorer.as_ref(),
+        embedder: embedder.as_deref().map(|embedder| embedder as &dyn Embedder),
+        counter: counter.as_ref(),
+        protector: &engine.protector,
+        cancel,
+    };
     let compressed = compress::compress(&prompt, target, method, mode, &tools)?;
     let ranges = request.returns.is_none_or(|returns| returns.contains(&Return::Ranges));
     let mut response = describe(compressed, metadata, ranges, counter.as_ref());

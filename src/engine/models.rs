@@ -4,16 +4,19 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{EngineError, ErrorKind};
-use crate::config::ScorerConfig;
-use crate::model::TokenScorer;
-use crate::model::cached::CachedScorer;
-use crate::model::local::{LocalScorer, ScorerOptions};
-use crate::model::store::{ModelStore, Progress, StoreError};
+use crate::config::{EmbedderConfig, ScorerConfig};
+use crate::model::cached::{CachedEmbedder, CachedScorer};
+use crate::model::local::{EmbedderFiles, EmbedderOptions, LocalEmbedder, LocalScorer, ScorerOptions};
+use crate::model::store::{ModelFiles, ModelStore, Progress, StoreError};
+use crate::model::{Precision, TokenScorer};
 use crate::telemetry::chain;
 use crate::text::{self, TokenCounter};
 
 /// What the engine scores with.
 type Scorer = CachedScorer<LocalScorer>;
+
+/// What the engine embeds with.
+type Embedder = CachedEmbedder<LocalEmbedder>;
 
 /// Name by which a caller counts in the scorer's own tokens.
 const SCORER_TOKENIZER: &str = "scorer";
@@ -31,76 +34,120 @@ pub enum Readiness {
 
 /// The models that this engine uses.
 pub(super) struct Models {
-    config: ScorerConfig,
-    store: ModelStore,
-    progress: Box<dyn Progress>,
-    scorer: Mutex<State>,
+    files: ModelSource,
+    scorer: Slot<Scorer>,
+    scorer_config: ScorerConfig,
+    embedder: Slot<Embedder>,
+    embedder_config: EmbedderConfig,
     /// Whether a request may name a tokenizer file.
-    files: bool,
+    tokenizer_files: bool,
 }
 
-enum State {
+/// Where models' files come from.
+struct ModelSource {
+    store: ModelStore,
+    progress: Box<dyn Progress>,
+}
+
+impl ModelSource {
+    fn ensure(&self, name: &str) -> Result<ModelFiles, EngineError> {
+        self.store.ensure(name, self.progress.as_ref()).map_err(|e| unavailable(&e))
+    }
+}
+
+/// A model, loaded on first need.
+struct Slot<M>(Mutex<State<M>>);
+
+enum State<M> {
     Idle,
-    Ready(Arc<Scorer>),
+    Ready(Arc<M>),
     Failed,
 }
 
-impl std::fmt::Debug for Models {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Models").field("config", &self.config).finish_non_exhaustive()
-    }
-}
-
-impl Models {
-    pub(super) fn new(config: &ScorerConfig, progress: Box<dyn Progress>) -> Result<Self, EngineError> {
-        let store = ModelStore::from_environment().map_err(|e| unavailable(&e))?;
-        Ok(Self { config: config.clone(), store, progress, scorer: Mutex::new(State::Idle), files: false })
+impl<M> Slot<M> {
+    const fn new() -> Self {
+        Self(Mutex::new(State::Idle))
     }
 
-    pub(super) fn allow_files(&mut self) {
-        self.files = true;
-    }
-
-    /// The scorer, fetched and loaded if this is the first need. Others wait meanwhile.
-    pub(super) fn scorer(&self) -> Result<Arc<Scorer>, EngineError> {
+    /// The model, loaded if this is the first need or the last attempt failed. Others wait meanwhile.
+    fn get(&self, load: impl FnOnce() -> Result<M, EngineError>) -> Result<Arc<M>, EngineError> {
         let mut state = self.state();
-        if let State::Ready(scorer) = &*state {
-            return Ok(scorer.clone());
+        if let State::Ready(model) = &*state {
+            return Ok(model.clone());
         }
-        let loaded = self.load();
-        *state = loaded.as_ref().map_or(State::Failed, |scorer| State::Ready(scorer.clone()));
+        let loaded = load().map(Arc::new);
+        *state = loaded.as_ref().map_or(State::Failed, |model| State::Ready(model.clone()));
         loaded
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.scorer.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn load(&self) -> Result<Arc<Scorer>, EngineError> {
-        let name = &self.config.model;
-        let files = self.store.ensure(name, self.progress.as_ref()).map_err(|e| unavailable(&e))?;
-        let path = files.single("gguf").ok_or_else(|| {
-            EngineError::unavailable(format!("model `{name}` has no GGUF file, so it cannot score"))
-        })?;
-        let options = ScorerOptions {
-            precision: self.config.precision,
-            threads: self.config.threads,
-            ..ScorerOptions::default()
-        };
-        let scorer = LocalScorer::load(name, path, &options)
-            .map_err(|e| EngineError::unavailable(format!("cannot load {}: {e}", path.display())))?;
-        // The store has verified that the file has the manifest's hash.
-        let identity = format!("{} {:?}", files.identity(), self.config.precision);
-        Ok(Arc::new(CachedScorer::new(scorer, &identity, self.config.cache_bytes)))
+    fn state(&self) -> MutexGuard<'_, State<M>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Never blocks: while a model is being loaded it is not there yet.
-    pub(super) fn readiness(&self) -> Readiness {
-        match self.scorer.try_lock().as_deref() {
+    fn readiness(&self) -> Readiness {
+        match self.0.try_lock().as_deref() {
             Ok(State::Ready(_)) => Readiness::Ready,
             Ok(State::Failed) => Readiness::Failed,
             Ok(State::Idle) | Err(_) => Readiness::Idle,
         }
+    }
+}
+
+impl std::fmt::Debug for Models {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Models")
+            .field("scorer", &self.scorer_config)
+            .field("embedder", &self.embedder_config)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Models {
+    pub(super) fn new(
+        scorer: &ScorerConfig,
+        embedder: &EmbedderConfig,
+        progress: Box<dyn Progress>,
+    ) -> Result<Self, EngineError> {
+        let store = ModelStore::from_environment().map_err(|e| unavailable(&e))?;
+        Ok(Self {
+            files: ModelSource { store, progress },
+            scorer: Slot::new(),
+            scorer_config: scorer.clone(),
+            embedder: Slot::new(),
+            embedder_config: embedder.clone(),
+            tokenizer_files: false,
+        })
+    }
+
+    pub(super) fn allow_files(&mut self) {
+        self.tokenizer_files = true;
+    }
+
+    /// The scorer, fetched and loaded if this is the first need.
+    pub(super) fn scorer(&self) -> Result<Arc<Scorer>, EngineError> {
+        self.scorer.get(|| load_scorer(&self.scorer_config, &self.files))
+    }
+
+    /// A scorer of the caller's own that remembers nothing, and its precision: that of the configuration unless
+    /// another is named.
+    pub(super) fn fresh_scorer(
+        &self,
+        precision: Option<Precision>,
+    ) -> Result<(LocalScorer, Precision), EngineError> {
+        let precision = precision.unwrap_or(self.scorer_config.precision);
+        let config = ScorerConfig { precision, ..self.scorer_config.clone() };
+        Ok((run_scorer(&config, &self.files.ensure(&config.model)?)?, precision))
+    }
+
+    /// The embedder, fetched and loaded if this is the first need.
+    pub(super) fn embedder(&self) -> Result<Arc<Embedder>, EngineError> {
+        self.embedder.get(|| load_embedder(&self.embedder_config, &self.files))
+    }
+
+    /// That of the scorer, which every method but few needs; never blocks.
+    pub(super) fn readiness(&self) -> Readiness {
+        self.scorer.readiness()
     }
 
     /// The counter that a request names, or the one of the model that the prompt is for.
@@ -111,7 +158,7 @@ impl Models {
     ) -> Result<Arc<dyn TokenCounter>, EngineError> {
         match (tokenizer, model) {
             (Some(SCORER_TOKENIZER), _) => Ok(Arc::new(ScorerCounter(self.scorer()?))),
-            (Some(name), _) if !self.files && Path::new(name).extension().is_some() => {
+            (Some(name), _) if !self.tokenizer_files && Path::new(name).extension().is_some() => {
                 let message = "files are read for the command line alone: name an encoding, or `scorer`";
                 Err(EngineError::invalid("tokenizer_file_refused", "tokenizer", message))
             }
@@ -121,6 +168,35 @@ impl Models {
             (None, None) => Ok(text::for_model("gpt-4o")),
         }
     }
+}
+
+fn load_scorer(config: &ScorerConfig, source: &ModelSource) -> Result<Scorer, EngineError> {
+    let files = source.ensure(&config.model)?;
+    let scorer = run_scorer(config, &files)?;
+    // The store has verified that the file has the manifest's hash.
+    let identity = format!("{} {:?}", files.identity(), config.precision);
+    Ok(CachedScorer::new(scorer, &identity, config.cache_bytes))
+}
+
+fn run_scorer(config: &ScorerConfig, files: &ModelFiles) -> Result<LocalScorer, EngineError> {
+    let name = &config.model;
+    let path = files.single("gguf").ok_or_else(|| {
+        EngineError::unavailable(format!("model `{name}` has no GGUF file, so it cannot score"))
+    })?;
+    let options =
+        ScorerOptions { precision: config.precision, threads: config.threads, ..ScorerOptions::default() };
+    LocalScorer::load(name, path, &options)
+        .map_err(|e| EngineError::unavailable(format!("cannot load {}: {e}", path.display())))
+}
+
+fn load_embedder(config: &EmbedderConfig, source: &ModelSource) -> Result<Embedder, EngineError> {
+    let name = &config.model;
+    let files = source.ensure(name)?;
+    let options = EmbedderOptions { threads: config.threads, ..EmbedderOptions::default() };
+    let embedder = EmbedderFiles::of(&files)
+        .and_then(|parts| LocalEmbedder::load(name, parts, &options))
+        .map_err(|e| EngineError::unavailable(format!("cannot load model `{name}`: {e}")))?;
+    Ok(CachedEmbedder::new(embedder, config.cache_bytes))
 }
 
 fn unavailable(error: &StoreError) -> EngineError {

@@ -1,4 +1,4 @@
-//! Scores that were computed before: a scorer in front of a scorer.
+//! What was computed before: a scorer in front of a scorer, an embedder in front of an embedder.
 //!
 //! A score depends on the model's file, its precision, the tokens before and the tokens themselves; their
 //! blake3 hash is the key. Texts that were scored once by themselves cost nothing when they come with another
@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use moka::sync::Cache;
 
-use super::{Cancel, ScoreError, ScoreJob, ScoreSession, Token, TokenScorer};
+use super::{Cancel, Embedder, ScoreError, ScoreJob, ScoreSession, Token, TokenScorer};
 
 /// Bytes that an entry takes besides its scores.
 const OVERHEAD: usize = 160;
@@ -20,17 +20,15 @@ pub struct CachedScorer<S> {
     scorer: S,
     /// Everything that scores depend on besides the tokens.
     identity: [u8; 32],
-    scores: Cache<[u8; 32], Arc<[f32]>>,
-    hits: AtomicU64,
-    misses: AtomicU64,
+    memory: Memory,
 }
 
 /// What a cache has done so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CacheStatistics {
-    /// Jobs answered from memory.
+    /// Questions answered from memory.
     pub hits: u64,
-    /// Jobs that the model ran.
+    /// Questions that the model answered.
     pub misses: u64,
     /// Bytes held now, about.
     pub bytes: u64,
@@ -41,30 +39,16 @@ impl<S: TokenScorer> CachedScorer<S> {
     /// the model's file and its precision.
     #[must_use]
     pub fn new(scorer: S, identity: &str, bytes: u64) -> Self {
-        let weight = |_: &[u8; 32], scores: &Arc<[f32]>| {
-            u32::try_from(OVERHEAD + size_of_val::<[f32]>(scores)).unwrap_or(u32::MAX)
-        };
-        Self {
-            scorer,
-            identity: *blake3::hash(identity.as_bytes()).as_bytes(),
-            scores: Cache::builder().max_capacity(bytes).weigher(weight).build(),
-            hits: AtomicU64::new(0),
-            misses: AtomicU64::new(0),
-        }
+        Self { scorer, identity: *blake3::hash(identity.as_bytes()).as_bytes(), memory: Memory::new(bytes) }
     }
 
     /// Hits, misses and bytes since the start.
     #[must_use]
     pub fn statistics(&self) -> CacheStatistics {
-        self.scores.run_pending_tasks();
-        CacheStatistics {
-            hits: self.hits.load(Ordering::Relaxed),
-            misses: self.misses.load(Ordering::Relaxed),
-            bytes: self.scores.weighted_size(),
-        }
+        self.memory.statistics()
     }
 
-    fn key(&self, job: &ScoreJob) -> [u8; 32] {
+    fn key(&self, job: &ScoreJob) -> Key {
         let mut hasher = blake3::Hasher::new_keyed(&self.identity);
         hasher.update(&(job.prefix.len() as u64).to_le_bytes());
         for id in job.prefix.iter().chain(&job.ids) {
@@ -97,24 +81,108 @@ impl<S: TokenScorer> TokenScorer for CachedScorer<S> {
 
     fn score(&self, jobs: &[ScoreJob], cancel: &Cancel) -> Result<Vec<Vec<f32>>, ScoreError> {
         cancel.check()?;
-        let keys: Vec<[u8; 32]> = jobs.iter().map(|job| self.key(job)).collect();
-        let known: Vec<Option<Arc<[f32]>>> = keys.iter().map(|key| self.scores.get(key)).collect();
-        let unknown: Vec<usize> = (0..jobs.len()).filter(|&i| known[i].is_none()).collect();
-        self.hits.fetch_add((jobs.len() - unknown.len()) as u64, Ordering::Relaxed);
-        self.misses.fetch_add(unknown.len() as u64, Ordering::Relaxed);
-        let missing: Vec<ScoreJob> = unknown.iter().map(|&i| jobs[i].clone()).collect();
-        let fresh = if missing.is_empty() { Vec::new() } else { self.scorer.score(&missing, cancel)? };
-        let mut results: Vec<Vec<f32>> =
-            known.into_iter().map(|scores| scores.map_or_else(Vec::new, |scores| scores.to_vec())).collect();
-        for (i, scores) in unknown.into_iter().zip(fresh) {
-            self.scores.insert(keys[i], scores.clone().into());
-            results[i] = scores;
-        }
-        Ok(results)
+        let keys: Vec<Key> = jobs.iter().map(|job| self.key(job)).collect();
+        self.memory.recall(&keys, |missing| {
+            let jobs: Vec<ScoreJob> = missing.iter().map(|&i| jobs[i].clone()).collect();
+            self.scorer.score(&jobs, cancel)
+        })
     }
 
     fn session(&self) -> Box<dyn ScoreSession + '_> {
         self.scorer.session()
+    }
+}
+
+/// Remembers the vectors of another embedder, within a limit of bytes.
+#[derive(Debug)]
+pub struct CachedEmbedder<E> {
+    embedder: E,
+    memory: Memory,
+}
+
+impl<E: Embedder> CachedEmbedder<E> {
+    /// Remembers up to `bytes` of vectors of `embedder`.
+    #[must_use]
+    pub fn new(embedder: E, bytes: u64) -> Self {
+        Self { embedder, memory: Memory::new(bytes) }
+    }
+
+    /// Hits, misses and bytes since the start.
+    #[must_use]
+    pub fn statistics(&self) -> CacheStatistics {
+        self.memory.statistics()
+    }
+}
+
+impl<E: Embedder> Embedder for CachedEmbedder<E> {
+    fn name(&self) -> &str {
+        self.embedder.name()
+    }
+
+    fn dimensions(&self) -> usize {
+        self.embedder.dimensions()
+    }
+
+    fn embed(&self, texts: &[&str], cancel: &Cancel) -> Result<Vec<Vec<f32>>, ScoreError> {
+        cancel.check()?;
+        let keys: Vec<Key> = texts.iter().map(|text| *blake3::hash(text.as_bytes()).as_bytes()).collect();
+        self.memory.recall(&keys, |missing| {
+            let texts: Vec<&str> = missing.iter().map(|&i| texts[i]).collect();
+            self.embedder.embed(&texts, cancel)
+        })
+    }
+}
+
+/// Hash of all that a result depends on.
+type Key = [u8; 32];
+
+/// Results by their keys, of at most so many bytes.
+#[derive(Debug)]
+struct Memory {
+    results: Cache<Key, Arc<[f32]>>,
+    hits: AtomicU64,
+    misses: AtomicU64,
+}
+
+impl Memory {
+    fn new(bytes: u64) -> Self {
+        let weight = |_: &Key, values: &Arc<[f32]>| {
+            u32::try_from(OVERHEAD + size_of_val::<[f32]>(values)).unwrap_or(u32::MAX)
+        };
+        Self {
+            results: Cache::builder().max_capacity(bytes).weigher(weight).build(),
+            hits: AtomicU64::new(0),
+            misses: AtomicU64::new(0),
+        }
+    }
+
+    /// A result for each key; `compute` is asked for those, by their places, that are not remembered.
+    fn recall(
+        &self,
+        keys: &[Key],
+        compute: impl FnOnce(&[usize]) -> Result<Vec<Vec<f32>>, ScoreError>,
+    ) -> Result<Vec<Vec<f32>>, ScoreError> {
+        let known: Vec<Option<Arc<[f32]>>> = keys.iter().map(|key| self.results.get(key)).collect();
+        let missing: Vec<usize> = (0..keys.len()).filter(|&i| known[i].is_none()).collect();
+        self.hits.fetch_add((keys.len() - missing.len()) as u64, Ordering::Relaxed);
+        self.misses.fetch_add(missing.len() as u64, Ordering::Relaxed);
+        let fresh = if missing.is_empty() { Vec::new() } else { compute(&missing)? };
+        let mut results: Vec<Vec<f32>> =
+            known.into_iter().map(|values| values.map_or_else(Vec::new, |values| values.to_vec())).collect();
+        for (i, values) in missing.into_iter().zip(fresh) {
+            self.results.insert(keys[i], values.clone().into());
+            results[i] = values;
+        }
+        Ok(results)
+    }
+
+    fn statistics(&self) -> CacheStatistics {
+        self.results.run_pending_tasks();
+        CacheStatistics {
+            hits: self.hits.load(Ordering::Relaxed),
+            misses: self.misses.load(Ordering::Relaxed),
+            bytes: self.results.weighted_size(),
+        }
     }
 }
 
@@ -170,6 +238,32 @@ mod tests {
         let statistics = cached.statistics();
         assert_eq!((statistics.hits, statistics.misses), (2, 3));
         assert!(statistics.bytes > 3 * OVERHEAD as u64);
+    }
+
+    /// Embeds a text as its length, and counts the texts.
+    #[derive(Default)]
+    struct Lengths(Mutex<usize>);
+
+    impl Embedder for Lengths {
+        fn name(&self) -> &'static str {
+            "lengths"
+        }
+        fn dimensions(&self) -> usize {
+            1
+        }
+        fn embed(&self, texts: &[&str], _: &Cancel) -> Result<Vec<Vec<f32>>, ScoreError> {
+            *self.0.lock().unwrap() += texts.len();
+            Ok(texts.iter().map(|text| vec![text.len() as f32]).collect())
+        }
+    }
+
+    #[test]
+    fn what_was_embedded_is_not_embedded_again() {
+        let cached = CachedEmbedder::new(Lengths::default(), 1 << 20);
+        let cancel = Cancel::never();
+        cached.embed(&["a", "bb"], &cancel).unwrap();
+        assert_eq!(cached.embed(&["ccc", "bb", "a"], &cancel).unwrap(), [[3.0], [2.0], [1.0]]);
+        assert_eq!(*cached.embedder.0.lock().unwrap(), 3);
     }
 
     #[test]
