@@ -137,6 +137,20 @@ impl Default for Config {
     }
 }
 
+/// The folder that data is kept in: `WHITTLE_DATA_DIR`, else `indexes/data` where the working folder has a folder
+/// `indexes`, as a checkout has, else `whittle` in the platform's folder for data.
+#[must_use]
+pub fn data_dir(env: &dyn Env) -> PathBuf {
+    if let Some(set) = env.get("WHITTLE_DATA_DIR").filter(|value| !value.is_empty()) {
+        return set.into();
+    }
+    let beside = PathBuf::from("indexes");
+    match dirs::data_dir() {
+        Some(platform) if !beside.is_dir() => platform.join("whittle"),
+        _ => beside.join("data"),
+    }
+}
+
 /// Why there is no valid configuration.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {

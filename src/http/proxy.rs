@@ -14,7 +14,7 @@ use hyper::body::Body as _;
 use super::body;
 use super::error::{ApiError, DialectError};
 use super::middleware::RequestId;
-use super::relay::Relay;
+use super::relay::{Counted, Relay};
 use super::state::AppState;
 use crate::proxy::{Gateway, Incoming, Outgoing, ProxyError, Report, Status};
 use crate::upstream;
@@ -38,6 +38,7 @@ pub(super) fn routes() -> Router<Arc<AppState>> {
         .route("/v1/messages", on(Endpoint::Messages))
         .route("/v1/messages/count_tokens", on(Endpoint::CountTokens))
         .route("/v1/models", get(models))
+        .route("/metrics", get(metrics))
         .route("/upstreams/{upstream}/{*path}", any(below))
 }
 
@@ -132,7 +133,7 @@ fn dialect_of(headers: &HeaderMap) -> Dialect {
 
 /// The upstream's answer as the client gets it.
 fn respond(outgoing: Outgoing, dialect: Dialect) -> Response {
-    let Outgoing { answer, idle, report } = outgoing;
+    let Outgoing { answer, idle, usage, report } = outgoing;
     let mut headers = upstream::for_client(&answer.headers);
     let readable = !headers.contains_key(CONTENT_ENCODING);
     let is_stream =
@@ -144,7 +145,10 @@ fn respond(outgoing: Outgoing, dialect: Dialect) -> Response {
         headers.entry("x-accel-buffering").or_insert(HeaderValue::from_static("no"));
     }
     describe(&mut headers, &report);
-    let mut response = Relay::new(answer.body, idle, events).into_body().into_response();
+    let is_json =
+        headers.get(CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(b"application/json"));
+    let usage = (readable && (is_stream || is_json)).then(|| Counted::new(is_stream, usage));
+    let mut response = Relay::new(answer.body, idle, events, usage).into_body().into_response();
     *response.status_mut() = answer.status;
     *response.headers_mut() = headers;
     response
@@ -175,4 +179,10 @@ async fn models(
         Ok(([(CONTENT_TYPE, "application/json")], Body::from(list)).into_response())
     };
     listed.await.map_err(|error| DialectError { error, dialect, request_id: id.text() })
+}
+
+/// Counters of the proxy in Prometheus' text form.
+async fn metrics(State(state): State<Arc<AppState>>) -> Result<Response, ApiError> {
+    let text = gateway(&state)?.metrics();
+    Ok(([(CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text).into_response())
 }

@@ -5,6 +5,7 @@
 //! either, so nothing reaches it later for that.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -14,7 +15,8 @@ use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use tokio::time::{Instant, Sleep};
 
 use super::error::anthropic_envelope;
-use crate::wire::Dialect;
+use crate::proxy::ProviderTokens;
+use crate::wire::{Dialect, UsageReader};
 
 /// Longest part of an event that is held back. Past it, it goes on, and a break can only cut the connection.
 const HELD_BYTES: usize = 64 << 10;
@@ -34,6 +36,28 @@ pub(super) struct Relay<B> {
     idle: Duration,
     timer: Pin<Box<Sleep>>,
     ended: bool,
+    usage: Option<Counted>,
+}
+
+/// Reads the usage that an answer tells of. It is counted when the answer ends, or its client leaves.
+pub(super) struct Counted {
+    reader: UsageReader,
+    tokens: Arc<ProviderTokens>,
+}
+
+impl Counted {
+    /// Of a stream of events, or of one JSON value.
+    pub(super) fn new(events: bool, tokens: Arc<ProviderTokens>) -> Self {
+        Self { reader: UsageReader::new(events), tokens }
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        if let Some(usage) = std::mem::take(&mut self.reader).finish() {
+            self.tokens.count(usage);
+        }
+    }
 }
 
 struct Events {
@@ -49,9 +73,9 @@ where
     B::Error: Into<BoxError>,
 {
     /// Passes `body` on. `events` names the dialect of a stream of events.
-    pub(super) fn new(body: B, idle: Duration, events: Option<Dialect>) -> Self {
+    pub(super) fn new(body: B, idle: Duration, events: Option<Dialect>, usage: Option<Counted>) -> Self {
         let events = events.map(|dialect| Events { dialect, held: Vec::new(), open: false });
-        Self { body, events, idle, timer: Box::pin(tokio::time::sleep(idle)), ended: false }
+        Self { body, events, idle, timer: Box::pin(tokio::time::sleep(idle)), ended: false, usage }
     }
 
     pub(super) fn into_body(self) -> Body {
@@ -63,6 +87,9 @@ where
         match Pin::new(&mut self.body).poll_frame(context) {
             Poll::Ready(Some(Ok(frame))) => {
                 self.timer.as_mut().reset(Instant::now() + self.idle);
+                if let (Some(usage), Some(piece)) = (&mut self.usage, frame.data_ref()) {
+                    usage.reader.feed(piece);
+                }
                 Poll::Ready(Some(Ok(frame)))
             }
             Poll::Ready(Some(Err(error))) => {
@@ -206,7 +233,7 @@ mod tests {
         }
         drop(sender);
         let stream = StreamBody::new(Received(receiver));
-        let mut relay = Relay::new(stream, Duration::from_secs(5), Some(dialect));
+        let mut relay = Relay::new(stream, Duration::from_secs(5), Some(dialect), None);
         let mut came = Vec::new();
         while let Some(frame) = relay.frame().await {
             let data = frame.map_err(|error| error.to_string())?.into_data().unwrap();

@@ -10,6 +10,7 @@ use std::time::Duration;
 use moka::sync::Cache;
 
 use super::settings::Settings;
+use super::store::{Store, seconds_now};
 use crate::wire::Passage;
 
 /// How long a text that went on as it was, only because time or room was short, goes on as it was, from its last use
@@ -58,15 +59,19 @@ impl Key {
     }
 }
 
-/// Remembers outcomes in memory, within a limit of bytes.
-#[derive(Debug)]
+/// Time after which a pin that is in use is stored anew, so that the file knows of its use.
+const RENEWAL: u64 = 600;
+
+/// Remembers outcomes: in memory within a limit of bytes, and in a file, where there is one.
 pub(super) struct Memory {
     lasting: Cache<Key, Arc<Outcome>>,
-    pins: Cache<Key, ()>,
+    /// Each with the seconds since the epoch at which it was last stored.
+    pins: Cache<Key, u64>,
+    store: Option<Store>,
 }
 
 impl Memory {
-    pub(super) fn new(bytes: u64) -> Self {
+    pub(super) fn new(bytes: u64, store: Option<Store>) -> Self {
         Self {
             lasting: Cache::builder()
                 .max_capacity(bytes)
@@ -74,15 +79,34 @@ impl Memory {
                 .build(),
             // A pin is small: a tenth of the room holds a great many.
             pins: Cache::builder().max_capacity(bytes / 10 / 100).time_to_idle(PIN_TIME).build(),
+            store,
         }
     }
 
     pub(super) fn get(&self, key: &Key) -> Option<Arc<Outcome>> {
         // What was pinned stays so, whatever was found out about it for another conversation since.
         match self.pins.get(key) {
-            Some(()) => Some(Arc::new(Outcome::Pinned)),
-            None => self.lasting.get(key),
+            Some(stored) => {
+                if seconds_now().saturating_sub(stored) > RENEWAL {
+                    self.pin(*key);
+                }
+                Some(Arc::new(Outcome::Pinned))
+            }
+            None => self.lasting.get(key).or_else(|| self.recall(key)),
         }
+    }
+
+    /// What the file knows.
+    fn recall(&self, key: &Key) -> Option<Arc<Outcome>> {
+        let (outcome, stored) = self.store.as_ref()?.get(key)?;
+        if outcome != Outcome::Pinned {
+            return Some(self.lasting.entry(*key).or_insert_with(|| Arc::new(outcome)).into_value());
+        }
+        let fresh = seconds_now().saturating_sub(stored) < PIN_TIME.as_secs();
+        fresh.then(|| {
+            self.pins.insert(*key, stored);
+            Arc::new(Outcome::Pinned)
+        })
     }
 
     /// Remembers what became of a text, unless another request was first. Gives what holds.
@@ -91,15 +115,22 @@ impl Memory {
             return earlier;
         }
         if outcome == Outcome::Pinned {
-            self.pins.insert(key, ());
+            self.pin(key);
             return Arc::new(outcome);
         }
-        self.lasting.entry(key).or_insert_with(|| Arc::new(outcome)).into_value()
+        let settled = self.lasting.entry(key).or_insert_with(|| Arc::new(outcome)).into_value();
+        if let Some(store) = &self.store {
+            store.put(key, &settled);
+        }
+        settled
     }
 
     /// Makes a text go on as it is from now on, whatever was remembered.
     pub(super) fn pin(&self, key: Key) {
-        self.pins.insert(key, ());
+        self.pins.insert(key, seconds_now());
+        if let Some(store) = &self.store {
+            store.put(key, &Outcome::Pinned);
+        }
     }
 }
 
@@ -125,7 +156,7 @@ mod tests {
 
     #[test]
     fn the_first_outcome_holds_until_it_is_pinned() {
-        let memory = Memory::new(1 << 20);
+        let memory = Memory::new(1 << 20, None);
         let key = Key([1; 32]);
         assert_eq!(memory.get(&key), None);
         assert_eq!(*memory.settle(key, kept(3)), kept(3));
@@ -140,7 +171,7 @@ mod tests {
 
     #[test]
     fn memory_stays_within_its_limit() {
-        let memory = Memory::new(100_000);
+        let memory = Memory::new(100_000, None);
         for number in 0..1000_u16 {
             let mut key = [0; 32];
             key[..2].copy_from_slice(&number.to_le_bytes());

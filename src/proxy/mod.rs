@@ -7,11 +7,14 @@ mod compress;
 mod decode;
 mod error;
 mod memory;
+mod metrics;
 mod models;
 mod prepare;
 mod route;
 mod settings;
+mod store;
 
+use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -19,21 +22,28 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use crate::config::{Config, Env, ProxyConfig};
-use crate::upstream::{self, Answer, Body, HeaderMap, Method, StatusCode};
+use crate::upstream::{self, Answer, Body, HeaderMap, Method, StatusCode, Upstream};
 use crate::wire::{Dialect, Endpoint};
 pub use compress::{Compressor, Fallback};
 use compress::{Pool, Work};
 pub use error::ProxyError;
 pub use memory::Tokens;
 use memory::{Key, Memory, Outcome};
+use metrics::Metrics;
+pub use metrics::ProviderTokens;
 use prepare::Prepared;
 use route::{Route, Routes};
+use store::Store;
+
+/// The file below the data folder that remembers what became of texts.
+const FILE: &str = "proxy.redb";
 
 /// The proxy. One for the life of the service; what the configuration says can be replaced while it runs.
 pub struct Gateway {
     live: RwLock<Arc<Live>>,
     pool: Pool,
     memory: Memory,
+    metrics: Metrics,
     body_bytes: usize,
 }
 
@@ -65,6 +75,8 @@ pub struct Outgoing {
     pub answer: Answer,
     /// Longest time between two pieces of its body.
     pub idle: Duration,
+    /// Where the usage that its body tells of is counted.
+    pub usage: Arc<ProviderTokens>,
     /// What was done.
     pub report: Report,
 }
@@ -110,15 +122,27 @@ impl Status {
 }
 
 impl Gateway {
-    /// The proxy that `config` describes. Upstreams' keys come from `env`.
+    /// The proxy that `config` describes. Upstreams' keys come from `env`; what became of texts is remembered in
+    /// the folder `data`.
     ///
     /// # Errors
     /// An upstream cannot be made, such as when its key is not set. The text names the remedy.
-    pub fn new(config: &Config, env: &dyn Env, compressor: Arc<dyn Compressor>) -> Result<Self, String> {
+    pub fn new(
+        config: &Config,
+        env: &dyn Env,
+        compressor: Arc<dyn Compressor>,
+        data: &Path,
+    ) -> Result<Self, String> {
+        let live = RwLock::new(Arc::new(Live::new(config, env)?));
+        // Without an upstream there is nothing to remember, and the file stays free for another process.
+        let keep = Duration::from_hours(24 * config.proxy.memory_days);
+        let store =
+            (!config.upstreams.is_empty()).then(|| Store::open(&data.join(FILE), keep)).transpose()?;
         Ok(Self {
-            live: RwLock::new(Arc::new(Live::new(config, env)?)),
+            live,
             pool: Pool::new(compressor, &config.limits),
-            memory: Memory::new(config.proxy.memory_bytes),
+            memory: Memory::new(config.proxy.memory_bytes, store),
+            metrics: Metrics::new(),
             body_bytes: config.limits.body_bytes,
         })
     }
@@ -156,21 +180,27 @@ impl Gateway {
         report.time = start.elapsed();
         let (route, answer) = live.send(&prepared, &plan, deadline).await?;
         if answer.status != StatusCode::BAD_REQUEST || report.status != Status::Compressed {
-            return Ok(Outgoing { answer, idle: route.upstream.idle(), report });
+            return Ok(self.outgoing(&route.upstream, answer, report));
         }
         // The upstream may have refused what was made of the request: it gets to see the request itself, once.
-        tracing::warn!(
-            upstream = route.upstream.config().name,
-            "a compressed request was refused: sending the original"
-        );
+        let name = &route.upstream.config().name;
+        tracing::warn!(upstream = name, "a compressed request was refused: sending the original");
         plan.keys().for_each(|key| self.memory.pin(key));
         let (route, answer) = live.send(&prepared, &Plan::default(), deadline).await?;
-        let report = Report { status: Status::Original, fallback: Some(Fallback::Refused), ..report };
-        Ok(Outgoing {
-            answer,
-            idle: route.upstream.idle(),
-            report: Report { tokens: Tokens::default(), ..report },
-        })
+        let (status, fallback) = (Status::Original, Some(Fallback::Refused));
+        let report = Report { status, fallback, tokens: Tokens::default(), time: report.time };
+        Ok(self.outgoing(&route.upstream, answer, report))
+    }
+
+    fn outgoing(&self, upstream: &Upstream, answer: Answer, report: Report) -> Outgoing {
+        self.metrics.count(&upstream.config().name, answer.status.as_u16(), &report);
+        Outgoing { answer, idle: upstream.idle(), usage: self.metrics.provider(), report }
+    }
+
+    /// All metrics in Prometheus' text form.
+    #[must_use]
+    pub fn metrics(&self) -> String {
+        self.metrics.render()
     }
 
     /// Passes a request on whose body is none of the proxy's concern.
@@ -189,7 +219,7 @@ impl Gateway {
         let headers = upstream::for_upstream(headers, false);
         let deadline = Instant::now() + live.config.deadline();
         let answer = upstream.stream((method, path), headers, body, deadline).await?;
-        Ok(Outgoing { answer, idle: upstream.idle(), report: Report::default() })
+        Ok(self.outgoing(upstream, answer, Report::default()))
     }
 
     /// The list of models that a client of `dialect` gets, as JSON.

@@ -78,6 +78,7 @@ struct Proxy {
     upstream: Upstream,
     compressor: Arc<Halving>,
     client: reqwest::Client,
+    data: tempfile::TempDir,
 }
 
 /// The configuration that `text` describes; `UPSTREAM` in it stands for an upstream's address.
@@ -101,14 +102,22 @@ impl Proxy {
 
     async fn with(text: &str) -> Self {
         let upstream = Upstream::start().await;
-        let config = config(text, &upstream);
         let compressor = Arc::new(Halving::default());
-        let gateway = Gateway::new(&config, &Keys, Arc::<Halving>::clone(&compressor)).unwrap();
-        let state = AppState::new(echo(), config.limits).with_gateway(Arc::new(gateway));
-        let running = super::start(Server::with_state(state)).await;
+        let data = tempfile::tempdir().unwrap();
+        let running = run(&config(text, &upstream), &compressor, data.path()).await;
         let client = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none());
         super::client();
-        Self { running, upstream, compressor, client: client.timeout(PATIENCE).build().unwrap() }
+        Self { running, upstream, compressor, client: client.timeout(PATIENCE).build().unwrap(), data }
+    }
+
+    /// Ends the proxy in order and starts it again: nothing is left of the first one but its folder.
+    async fn restarted(self) -> Self {
+        let Self { running, upstream, data, client, .. } = self;
+        running.stop.send(()).unwrap();
+        tokio::time::timeout(PATIENCE, running.task).await.unwrap().unwrap();
+        let compressor = Arc::new(Halving::default());
+        let running = run(&config(BOTH, &upstream), &compressor, data.path()).await;
+        Self { running, upstream, compressor, client, data }
     }
 
     fn request(&self, method: reqwest::Method, path: &str) -> reqwest::RequestBuilder {
@@ -131,6 +140,13 @@ impl Proxy {
         let status = response.headers()["x-whittle-status"].to_str().unwrap().to_owned();
         (self.upstream.only(), status)
     }
+}
+
+/// Starts a proxy as `config` describes it.
+async fn run(config: &Config, compressor: &Arc<Halving>, data: &std::path::Path) -> Running {
+    let gateway = Gateway::new(config, &Keys, Arc::<Halving>::clone(compressor), data).unwrap();
+    let state = AppState::new(echo(), config.limits).with_gateway(Arc::new(gateway));
+    super::start(Server::with_state(state)).await
 }
 
 /// A text of `count` words, each unlike the others.

@@ -204,3 +204,27 @@ async fn models_of_all_upstreams_are_listed() {
     let list = body_of(request.send().await.unwrap()).await;
     assert_eq!(list, serde_json::json!({"data": [], "first_id": null, "last_id": null, "has_more": false}));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn metrics_count_what_was_done() {
+    let proxy = Proxy::start().await;
+    let usage = r#"{"usage":{"prompt_tokens":7,"completion_tokens":2}}"#;
+    let stream = events(&["data: {\"usage\":{\"prompt_tokens\":4}}\n\n", "data: [DONE]\n\n"])
+        .into_iter()
+        .chain([end()]);
+    proxy.upstream.will([json(200, usage), stream.collect(), json(418, "{}")]);
+    for _ in 0..3 {
+        proxy.post("/v1/chat/completions", r#"{"model":"m"}"#).send().await.unwrap().text().await.unwrap();
+    }
+    let response = proxy.request(reqwest::Method::GET, "/metrics").send().await.unwrap();
+    let text = response.text().await.unwrap();
+    for line in [
+        "whittle_upstream_answers_total{upstream=\"open\",status=\"200\"} 2",
+        "whittle_upstream_answers_total{upstream=\"open\",status=\"418\"} 1",
+        "whittle_proxy_requests_total{outcome=\"unchanged\"} 3",
+        "whittle_provider_tokens_total{kind=\"input\"} 11",
+        "whittle_provider_tokens_total{kind=\"output\"} 2",
+    ] {
+        assert!(text.lines().any(|found| found == line), "{line}: {text}");
+    }
+}
