@@ -8,9 +8,10 @@ use anstyle::{AnsiColor, Style};
 use anyhow::Context;
 use clap::{Args, ValueEnum};
 
+use super::options::OptionArgs;
 use super::{engine, input, progress};
 use crate::compress::{Method, Mode};
-use crate::engine::api::{CompressRequest, CompressResponse, DocumentInput};
+use crate::engine::api::{CompressRequest, CompressResponse, DocumentInput, Return};
 use crate::model::Cancel;
 
 /// Compress a context to a token budget
@@ -21,6 +22,7 @@ Examples:
   whittle compress report.txt --question 'Who signed the contract?' --target-tokens 600
   whittle compress --documents passages.jsonl --question 'When was it built?' --rate 0.25 --format json
   cat log.txt | whittle compress - --rate 0.3 --format diff
+  whittle compress report.txt --rate 0.3 --force-word ACME --keep-first-sentences 1 --protect numbers,dates
 
 The budget holds for the whole prompt: instruction, documents and question, joined by blank lines.
 The prompt goes to standard output, a summary to standard error.")]
@@ -59,6 +61,11 @@ pub(super) struct CompressArgs {
     /// What to print
     #[arg(long, value_enum, default_value_t)]
     format: Format,
+    /// What the JSON answer carries besides the prompt: `ranges` (default), `scores`, `words`
+    #[arg(long = "return", value_enum, value_name = "PARTS", value_delimiter = ',')]
+    returns: Option<Vec<Return>>,
+    #[command(flatten)]
+    options: OptionArgs,
 }
 
 #[derive(Debug, Clone, Copy, Default, ValueEnum)]
@@ -88,6 +95,8 @@ pub(super) fn run(args: CompressArgs) -> anyhow::Result<()> {
         method: Some(args.method),
         mode: Some(args.mode),
         tokenizer: Some(args.tokenizer),
+        options: args.options.into_options(),
+        returns: args.returns.map(|returns| with_ranges(returns, args.format)),
         ..CompressRequest::default()
     };
     let engine = engine()?;
@@ -106,6 +115,14 @@ pub(super) fn run(args: CompressArgs) -> anyhow::Result<()> {
     out.flush().context("cannot write to standard output")?;
     summarise(&response);
     Ok(())
+}
+
+/// A diff is drawn from the kept ranges.
+fn with_ranges(mut returns: Vec<Return>, format: Format) -> Vec<Return> {
+    if matches!(format, Format::Diff) {
+        returns.push(Return::Ranges);
+    }
+    returns
 }
 
 /// What stands before and after dropped text, and before and after a document's name.

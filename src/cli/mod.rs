@@ -5,7 +5,9 @@ mod compress;
 mod config;
 mod input;
 mod models;
+mod options;
 mod progress;
+mod recover;
 mod score;
 mod serve;
 
@@ -33,7 +35,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Compress(compress::CompressArgs),
+    Compress(Box<compress::CompressArgs>),
+    Recover(recover::RecoverArgs),
     Score(score::ScoreArgs),
     Serve(serve::ServeArgs),
     Models(models::ModelsArgs),
@@ -53,7 +56,8 @@ pub fn main() -> ExitCode {
         }
     };
     let result = match cli.command {
-        Command::Compress(args) => compress::run(args),
+        Command::Compress(args) => compress::run(*args),
+        Command::Recover(args) => recover::run(&args),
         Command::Score(args) => score::run(args),
         Command::Serve(args) => serve::run(args),
         Command::Models(args) => models::run(args),

@@ -7,7 +7,7 @@ use crate::model::{ScoreError, Stopped};
 pub enum CompressError {
     /// What must be kept exceeds the budget.
     #[error(
-        "the budget of {budget} tokens cannot be met: what must be kept needs {needed}, {} more; raise the target or shorten instruction and question",
+        "the budget of {budget} tokens cannot be met: what must be kept needs {needed}, {} more; raise the target, or shorten instruction and question, or demand less to be kept",
         needed - budget
     )]
     Infeasible {
@@ -19,6 +19,9 @@ pub enum CompressError {
     /// The method cannot work on this prompt.
     #[error("{0}")]
     Unsupported(String),
+    /// The result was found to break a promise, and is not given out: a defect of this program.
+    #[error("the result breaks a promise: {0}")]
+    Broken(String),
     /// The model failed or the work was stopped.
     #[error(transparent)]
     Score(#[from] ScoreError),

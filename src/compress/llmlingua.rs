@@ -10,7 +10,7 @@
 //! - fits the joined prompt to the budget as the target model counts, instead of overshooting it.
 
 use super::words::{self, Plan, Words, mean};
-use super::{CompressError, Compressed, Prompt, Stages, Target, Tools};
+use super::{CompressError, Compressed, ContextBudget, Prompt, Stages, Target, Tools};
 use crate::model::{ScoreJob, Token};
 
 /// Documents are taken, most surprising first, until they hold this many times the budget: granularity
@@ -40,15 +40,10 @@ fn plan(words: &Words, room: usize, stages: &mut Stages) -> Result<Plan, Compres
     let mut ranking: Vec<(usize, f64)> =
         nll.iter().map(|nll| mean(nll.iter().copied())).enumerate().collect();
     ranking.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
-    let order = stages.time("select", || {
-        let enough = room as f64 * GRANULARITY;
-        let mut taken = 0;
-        let documents = ranking.iter().map(|&(document, _)| document).take_while(|&document| {
-            let open = (taken as f64) < enough;
-            taken += tokens[document].len();
-            open
-        });
-        let mut order = words.candidates(documents, room);
+    let (order, scores) = stages.time("select", || {
+        let usual = ContextBudget::Multiply(GRANULARITY);
+        let documents = words.let_through(&ranking, |document| tokens[document].len(), room, usual);
+        let mut order = words.candidates(documents.into_iter(), room);
         let scores: Vec<Vec<f32>> = tokens
             .iter()
             .zip(&nll)
@@ -57,7 +52,7 @@ fn plan(words: &Words, room: usize, stages: &mut Stages) -> Result<Plan, Compres
             .collect();
         let score = |&(document, unit): &words::Place| scores[document][unit];
         order.sort_by(|a, b| score(b).total_cmp(&score(a)).then(a.cmp(b)));
-        order
+        (order, scores)
     });
-    Ok(Plan { order, ranking })
+    Ok(Plan { order, ranking, scores })
 }

@@ -12,13 +12,13 @@ use std::sync::Arc;
 
 use super::llmlingua::{ids, tokenize};
 use super::words::{self, Place, Plan, Words, mean};
-use super::{CompressError, Compressed, Prompt, Stages, Target, Tools};
+use super::{CompressError, Compressed, ContextBudget, Prompt, Stages, Target, Tools};
 use crate::model::{ScoreJob, Token};
 
 /// Appended to the question that documents are ranked by; from the paper.
 const RESTRICTIVE: &str = " We can get the answer to this question in the given documents.";
 /// Documents are let through, the best first, until they hold this many tokens more than there is room for.
-const CONTEXT_BUDGET: usize = 100;
+const CONTEXT_BUDGET: ContextBudget = ContextBudget::Add(100.0);
 /// How much more of its words the best document keeps than the average one; the worst keeps as much less.
 const DYNAMIC_RATIO: f64 = 0.3;
 
@@ -29,27 +29,19 @@ pub(super) fn compress(prompt: &Prompt, target: Target, tools: &Tools) -> Result
 fn plan(words: &Words, room: usize, stages: &mut Stages) -> Result<Plan, CompressError> {
     let tokens = tokenize(words, stages);
     let (own, ranking) = stages.time("score", || rank(words, &tokens))?;
-    let mut taken = 0;
-    let chosen: Vec<usize> = ranking
-        .iter()
-        .map(|&(document, _)| document)
-        .take_while(|&document| {
-            let open = taken < room + CONTEXT_BUDGET;
-            taken += tokens[document].len();
-            open
-        })
-        .collect();
+    let chosen = words.let_through(&ranking, |document| tokens[document].len(), room, CONTEXT_BUDGET);
     let conditioned = stages.time("score", || condition(words, &tokens, &chosen))?;
-    let order = stages.time("select", || {
-        let scores = chosen.iter().zip(&conditioned).map(|(&document, conditioned)| {
+    let (order, scores) = stages.time("select", || {
+        let mut scores = vec![Vec::new(); tokens.len()];
+        for (&document, conditioned) in chosen.iter().zip(&conditioned) {
             // After the question every token has a score, by itself the first has none.
             let skipped = conditioned.len() - own[document].len();
             let gains = own[document].iter().zip(&conditioned[skipped..]).map(|(own, after)| own - after);
-            words.lift(document, &tokens[document], &gains.collect::<Vec<_>>())
-        });
-        order(words, &chosen, &scores.collect::<Vec<_>>(), room)
+            scores[document] = words.lift(document, &tokens[document], &gains.collect::<Vec<_>>());
+        }
+        (order(words, &chosen, &scores, room), scores)
     });
-    Ok(Plan { order, ranking })
+    Ok(Plan { order, ranking, scores })
 }
 
 /// Own likelihoods of each document, and the documents by the mean NLL of the question after them.
@@ -81,10 +73,12 @@ fn condition(words: &Words, tokens: &[Vec<Token>], chosen: &[usize]) -> Result<V
 /// Words of all chosen documents by their place in their own document's order, shifted by the document's
 /// rank: at any depth the best document keeps [`DYNAMIC_RATIO`] more than the average.
 fn order(words: &Words, chosen: &[usize], scores: &[Vec<f32>], room: usize) -> Vec<Place> {
+    let ratio = words.prompt.demands.dynamic_ratio.unwrap_or(DYNAMIC_RATIO);
     let last = chosen.len().saturating_sub(1).max(1) as f64;
     let mut keyed: Vec<(f64, Place)> = Vec::new();
-    for (rank, (&document, scores)) in chosen.iter().zip(scores).enumerate() {
-        let bonus = if chosen.len() < 2 { 0.0 } else { DYNAMIC_RATIO * (1.0 - 2.0 * rank as f64 / last) };
+    for (rank, &document) in chosen.iter().enumerate() {
+        let bonus = if chosen.len() < 2 { 0.0 } else { ratio * (1.0 - 2.0 * rank as f64 / last) };
+        let scores = &scores[document];
         let mut own = words.candidates(std::iter::once(document), room);
         own.sort_by(|a, b| scores[b.1].total_cmp(&scores[a.1]).then(a.cmp(b)));
         let n = own.len() as f64;

@@ -4,11 +4,15 @@
 //! [`TokenCounter`], both given to it, so every method can be tested with fakes.
 
 mod assemble;
+mod demands;
 mod error;
 mod llmlingua;
 mod longllmlingua;
+pub mod lossless;
+pub mod recover;
 pub mod reference;
 mod select;
+mod selective;
 #[cfg(test)]
 mod tests;
 mod words;
@@ -19,6 +23,7 @@ use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
+pub use demands::{ContextBudget, ContextBudgetError, Demands, Reorder, Section, Share};
 pub use error::CompressError;
 
 use crate::model::{Cancel, Embedder, TokenScorer};
@@ -36,7 +41,7 @@ pub struct Document {
 }
 
 /// What is compressed: instruction, documents and question, joined by blank lines.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Prompt {
     /// Kept whole, first. May be empty.
     pub instruction: String,
@@ -44,6 +49,8 @@ pub struct Prompt {
     pub documents: Vec<Document>,
     /// Kept whole, last. May be empty.
     pub question: String,
+    /// What must be kept of the documents, and in which order.
+    pub demands: Demands,
 }
 
 /// How small the whole prompt is to become, counted in the target tokenizer, joins included.
@@ -68,6 +75,12 @@ pub enum Method {
     /// Documents and words chosen by what the question makes of them (arXiv 2310.06839). Needs a question.
     #[value(name = "longllmlingua")]
     LongLlmLingua,
+    /// The phrases with the most information, or words or sentences (arXiv 2310.06201).
+    #[serde(rename = "selective-context")]
+    #[value(name = "selective-context")]
+    SelectiveContext,
+    /// Folds what can be folded without loss: JSON, repeated lines, blank lines. Not a sub-sequence.
+    Lossless,
 }
 
 impl Method {
@@ -75,7 +88,7 @@ impl Method {
     #[must_use]
     pub const fn embeds(self) -> bool {
         match self {
-            Self::LlmLingua | Self::LongLlmLingua => false,
+            Self::LlmLingua | Self::LongLlmLingua | Self::SelectiveContext | Self::Lossless => false,
         }
     }
 }
@@ -100,12 +113,26 @@ pub struct KeptDocument {
     pub id: String,
     /// What is left of the text.
     pub text: String,
-    /// Byte ranges of the original text that were kept, in order, not touching each other.
+    /// Byte ranges of the original text that were kept, in order, not touching each other. Their slices are
+    /// `text`, but where a text was folded ([`lossless`]): there they are a sub-sequence of it.
     pub kept: Vec<Range<usize>>,
     /// Place in the method's ranking of the documents, from 0 for the most valuable.
     pub rank: Option<usize>,
     /// What it was ranked by.
     pub score: Option<f64>,
+    /// Its words in their order; none where the prompt was not cut into words, for it fit as it was.
+    pub words: Vec<KeptWord>,
+}
+
+/// What became of a word.
+#[derive(Debug, Clone, PartialEq)]
+pub struct KeptWord {
+    /// Byte range of the original text, without the white space before it.
+    pub range: Range<usize>,
+    /// Is it in the result?
+    pub kept: bool,
+    /// What it was worth; the more, the better. None where its document was not weighed.
+    pub score: Option<f32>,
 }
 
 /// What a method works with.
@@ -162,8 +189,9 @@ impl Stages {
 /// Compresses `prompt` to `target`.
 ///
 /// In [`Mode::Exact`] the result is a sub-sequence of the prompt as it was sent (instruction, documents,
-/// question, joined by blank lines), holds at most the target's tokens as `tools.counter` counts them, and
-/// is the same for the same input.
+/// question, joined by blank lines), but for [`Method::Lossless`], which folds, and for documents put in
+/// another order; it holds at most the target's tokens as `tools.counter` counts them, and is the same for the
+/// same input.
 ///
 /// # Errors
 /// [`CompressError::Infeasible`] when instruction, question and the smallest part of the documents exceed
@@ -183,11 +211,20 @@ pub fn compress(
     match (mode, method) {
         (Mode::Exact, Method::LlmLingua) => llmlingua::compress(prompt, target, tools),
         (Mode::Exact, Method::LongLlmLingua) => longllmlingua::compress(prompt, target, tools),
+        (Mode::Exact, Method::SelectiveContext) => selective::compress(prompt, target, tools),
+        (Mode::Exact, Method::Lossless) => lossless::compress(prompt, target, tools),
+        (Mode::Reference, Method::SelectiveContext | Method::Lossless) => {
+            let message =
+                "reference mode reproduces llmlingua 0.2.2, which has no such method; use exact mode";
+            Err(CompressError::Unsupported(message.into()))
+        }
         (Mode::Reference, Method::LlmLingua) => {
-            reference::compress(prompt, target, &reference::Settings::default(), tools)
+            let settings = reference::Settings::default().with(&prompt.demands)?;
+            reference::compress(prompt, target, &settings, tools)
         }
         (Mode::Reference, Method::LongLlmLingua) => {
-            reference::compress(prompt, target, &reference::Settings::question_aware(), tools)
+            let settings = reference::Settings::question_aware().with(&prompt.demands)?;
+            reference::compress(prompt, target, &settings, tools)
         }
     }
 }

@@ -5,10 +5,12 @@
 //! verbatim; instruction and question are never compressed and the target does not include them; the
 //! context budget overshoots by up to a document. Nothing of this is used in `exact` mode.
 
+use std::collections::HashMap;
 use std::ops::Range;
 
 use super::assemble::{JOIN, heading, render, render_document, render_original};
-use super::{CompressError, Compressed, KeptDocument, Prompt, Stages, Target, Tools};
+pub use super::demands::{ContextBudget, Reorder};
+use super::{CompressError, Compressed, Demands, KeptDocument, Prompt, Stages, Target, Tools};
 use crate::model::{ScoreSession, Token};
 
 /// Appended to a question that documents are ranked by.
@@ -58,22 +60,29 @@ impl Settings {
     }
 }
 
-/// The reference's budget strings, such as `+100` and `*1.5`.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum ContextBudget {
-    /// Tokens more than the target.
-    Add(f64),
-    /// So many times the target.
-    Multiply(f64),
-}
-
-/// Order of the documents that were chosen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reorder {
-    /// As given.
-    Original,
-    /// Best first.
-    Sort,
+impl Settings {
+    /// These settings with what a caller asks for in their place.
+    ///
+    /// # Errors
+    /// The reference has no such thing, or has it broken.
+    pub(super) fn with(mut self, demands: &Demands) -> Result<Self, CompressError> {
+        let known = Demands {
+            reorder: demands.reorder,
+            context_budget: demands.context_budget,
+            dynamic_ratio: demands.dynamic_ratio,
+            ..Demands::default()
+        };
+        if *demands != known {
+            let message = "of the options, reference mode knows `reorder`, `context_budget` and `dynamic_ratio` alone; use exact mode";
+            return Err(CompressError::Unsupported(message.into()));
+        }
+        if demands.reorder != Reorder::Original {
+            self.reorder = demands.reorder;
+        }
+        self.context_budget = demands.context_budget.unwrap_or(self.context_budget);
+        self.dynamic_ratio = demands.dynamic_ratio.unwrap_or(self.dynamic_ratio);
+        Ok(self)
+    }
 }
 
 /// Compresses as llmlingua 0.2.2 does with these settings. `target` in tokens is the scorer's, and does not
@@ -165,10 +174,7 @@ impl Reference<'_> {
             return ((0..lengths.len()).collect(), vec![0.0; lengths.len()]);
         }
         let target = if target < 0.0 { 100.0 } else { target };
-        let mut left = match self.settings.context_budget {
-            ContextBudget::Add(tokens) => target + tokens,
-            ContextBudget::Multiply(factor) => target * factor,
-        };
+        let mut left = self.settings.context_budget.of(target);
         let mut used = Vec::new();
         for &(document, _) in ranking {
             left -= lengths[document] as f64;
@@ -184,12 +190,10 @@ impl Reference<'_> {
             }
             (n as f64 - 1.0 - 2.0 * place as f64) * (self.settings.dynamic_ratio / (n as f64 - 1.0))
         };
-        let mut chosen: Vec<(usize, f64)> =
-            used.into_iter().enumerate().map(|(place, document)| (document, ratio(place))).collect();
-        if self.settings.reorder == Reorder::Original {
-            chosen.sort_by_key(|&(document, _)| document);
-        }
-        chosen.into_iter().unzip()
+        let ratio_of: HashMap<usize, f64> =
+            used.iter().enumerate().map(|(place, &document)| (document, ratio(place))).collect();
+        let order = self.settings.reorder.apply(used);
+        order.into_iter().map(|document| (document, ratio_of[&document])).unzip()
     }
 
     fn compress_tokens(&self, used: &[usize], ratios: &[f64], target: f64) -> Result<Kept, CompressError> {
@@ -429,6 +433,7 @@ fn describe(
             kept: Vec::new(),
             rank: None,
             score: None,
+            words: Vec::new(),
         })
         .collect();
     for (rank, &(document, score)) in ranking.iter().enumerate() {

@@ -1,5 +1,7 @@
 //! The promises of exact mode on random prompts, with a scorer that needs no weights.
 
+mod demands;
+
 use std::ops::Range;
 use std::sync::{Arc, LazyLock};
 
@@ -169,7 +171,7 @@ fn prompt() -> impl Strategy<Value = Prompt> {
             .enumerate()
             .map(|(i, (title, text))| Document { id: i.to_string(), title, text })
             .collect();
-        Prompt { instruction, documents, question }
+        Prompt { instruction, documents, question, ..Prompt::default() }
     })
 }
 
@@ -196,9 +198,12 @@ fn run(
         protector: &PROTECTOR,
         cancel: &cancel,
     };
-    // Both methods get their share of the random prompts.
-    let question_aware = piece.is_multiple_of(2) && !prompt.question.trim().is_empty();
-    let method = if question_aware { Method::LongLlmLingua } else { Method::LlmLingua };
+    // All methods get their share of the random prompts.
+    let method = match piece {
+        5 => Method::SelectiveContext,
+        2 | 4 if !prompt.question.trim().is_empty() => Method::LongLlmLingua,
+        _ => Method::LlmLingua,
+    };
     compress(prompt, target, method, Mode::Exact, &tools)
 }
 

@@ -1,13 +1,15 @@
 //! What the methods that keep words share: cutting a prompt into words, and fitting the best of them to a
 //! budget. A method says in which order words are worth keeping.
 
+use std::collections::HashSet;
 use std::ops::Range;
 
 use super::assemble::{heading, kept_ranges, render, render_document, render_original, slices};
+use super::demands::{ContextBudget, touching};
 use super::select::largest_prefix;
-use super::{CompressError, Compressed, KeptDocument, Prompt, Stages, Target, Tools};
+use super::{CompressError, Compressed, KeptDocument, KeptWord, Prompt, Stages, Target, Tools};
 use crate::model::Token;
-use crate::text::{Unit, units};
+use crate::text::{Grain, Unit, grouped, units};
 
 /// When all but this part of the room is used up, no smaller words are searched for that still fit.
 const CLOSE: usize = 200;
@@ -19,10 +21,12 @@ pub(super) type Place = (usize, usize);
 
 /// What a method decides.
 pub(super) struct Plan {
-    /// Words, the best first. Those that are missing are never kept.
+    /// Words, the best first. Those that are missing are kept only where the caller demands it.
     pub(super) order: Vec<Place>,
     /// Documents with what they were ranked by, the best first.
     pub(super) ranking: Vec<(usize, f64)>,
+    /// What each word is worth, by document; nothing of a document that was not weighed.
+    pub(super) scores: Vec<Vec<f32>>,
 }
 
 /// Compresses with a method's plan, which is made for a number of tokens that documents have room for.
@@ -32,21 +36,35 @@ pub(super) fn compress(
     tools: &Tools,
     plan: impl FnOnce(&Words, usize, &mut Stages) -> Result<Plan, CompressError>,
 ) -> Result<Compressed, CompressError> {
+    compress_by(Grain::Token, prompt, target, tools, plan)
+}
+
+/// The same by parts of the grain that the caller asks for, `usual` where none is asked for.
+pub(super) fn compress_by(
+    usual: Grain,
+    prompt: &Prompt,
+    target: Target,
+    tools: &Tools,
+    plan: impl FnOnce(&Words, usize, &mut Stages) -> Result<Plan, CompressError>,
+) -> Result<Compressed, CompressError> {
     let mut stages = Stages::default();
     let original_tokens = stages.time("count", || tools.counter.count(&render_original(prompt)));
     let budget = target.tokens(original_tokens);
-    if original_tokens <= budget {
+    if original_tokens <= budget && !prompt.demands.shrinks() {
         return Ok(unchanged(prompt, original_tokens, budget, stages));
     }
-    let words = stages.time("split", || Words::new(prompt, tools));
-    let smallest = stages.time("select", || words.smallest());
-    if smallest.tokens > budget {
-        return Err(CompressError::Infeasible { budget, needed: smallest.tokens });
-    }
+    let mut words = stages.time("split", || Words::new(prompt, tools, usual));
+    stages.time("select", || words.smallest().within(budget))?;
     let room = budget - words.assemble(&[]).tokens.min(budget);
-    let Plan { order, ranking } = plan(&words, room, &mut stages)?;
-    let kept = stages.time("select", || words.select(order, budget, smallest))?;
-    let documents = describe(prompt, &ranking, kept.ranges);
+    let Plan { order, ranking, scores } = plan(&words, room, &mut stages)?;
+    let kept = stages.time("select", || {
+        words.arrange(&ranking);
+        let order = words.meet(order);
+        let smallest = words.smallest().within(budget)?;
+        words.select(order, budget, smallest)
+    })?;
+    words.verify(&kept)?;
+    let documents = words.describe(&ranking, &scores, &kept);
     let used = documents.iter().filter(|document| !document.kept.is_empty()).count();
     Ok(Compressed {
         compressed_tokens: kept.tokens,
@@ -68,6 +86,7 @@ fn unchanged(prompt: &Prompt, tokens: usize, budget: usize, stages: Stages) -> C
         kept: whole(&document.text),
         rank: None,
         score: None,
+        words: Vec::new(),
     });
     Compressed {
         prompt: render_original(prompt),
@@ -96,35 +115,136 @@ pub(super) struct Words<'a> {
     pub(super) tools: &'a Tools<'a>,
     /// Of each document.
     units: Vec<Vec<Unit>>,
+    /// Protected spans of each document.
+    spans: Vec<Vec<Range<usize>>>,
+    /// For each word of each document, is it in every selection?
+    required: Vec<Vec<bool>>,
+    /// Documents in the order of the result.
+    sequence: Vec<usize>,
 }
 
 /// What a selection came to.
 struct Selection {
     prompt: String,
+    /// By document.
+    kept: Vec<Vec<bool>>,
     ranges: Vec<Vec<Range<usize>>>,
     tokens: usize,
 }
 
+impl Selection {
+    fn within(self, budget: usize) -> Result<Self, CompressError> {
+        if self.tokens > budget {
+            return Err(CompressError::Infeasible { budget, needed: self.tokens });
+        }
+        Ok(self)
+    }
+}
+
 impl<'a> Words<'a> {
-    fn new(prompt: &'a Prompt, tools: &'a Tools) -> Self {
-        let texts = prompt.documents.iter().map(|document| document.text.as_str());
-        let units = texts.map(|text| units(text, &tools.protector.spans(text))).collect();
-        Self { prompt, tools, units }
+    fn new(prompt: &'a Prompt, tools: &'a Tools, usual: Grain) -> Self {
+        let grain = prompt.demands.grain.unwrap_or(usual);
+        let texts = || prompt.documents.iter().map(|document| document.text.as_str());
+        let spans: Vec<_> = texts().map(|text| tools.protector.spans(text)).collect();
+        let units: Vec<_> =
+            texts().zip(&spans).map(|(text, spans)| grouped(text, units(text, spans), grain)).collect();
+        let forced = texts().zip(&units).enumerate();
+        let required = forced.map(|(i, (text, units))| prompt.demands.forced(i, text, units)).collect();
+        Self { prompt, tools, units, spans, required, sequence: (0..prompt.documents.len()).collect() }
     }
 
-    /// The prompt that keeps these words.
+    /// The prompt that keeps these words, and those that every selection keeps.
     fn assemble(&self, places: &[Place]) -> Selection {
-        let mut kept: Vec<Vec<bool>> = self.units.iter().map(|units| vec![false; units.len()]).collect();
+        let mut kept = self.required.clone();
         for &(document, unit) in places {
             kept[document][unit] = true;
         }
-        let documents = self.prompt.documents.iter().zip(&self.units).zip(&kept);
-        let ranges: Vec<_> = documents
-            .map(|((document, units), kept)| kept_ranges(&document.text, units, |unit| kept[unit]))
-            .collect();
-        let texts = self.prompt.documents.iter().zip(&ranges).map(|(d, ranges)| (d, slices(&d.text, ranges)));
+        let ranges: Vec<_> = (0..kept.len()).map(|i| self.ranges(i, |unit| kept[i][unit])).collect();
+        let texts = self.sequence.iter().map(|&i| {
+            let document = &self.prompt.documents[i];
+            (document, slices(&document.text, &ranges[i]))
+        });
         let prompt = render(self.prompt, texts);
-        Selection { tokens: self.tools.counter.count(&prompt), prompt, ranges }
+        Selection { tokens: self.tools.counter.count(&prompt), prompt, kept, ranges }
+    }
+
+    /// What remains of a document's text.
+    fn ranges(&self, document: usize, kept: impl Fn(usize) -> bool) -> Vec<Range<usize>> {
+        kept_ranges(&self.prompt.documents[document].text, &self.units[document], kept)
+    }
+
+    /// Puts the documents in the order that is asked for.
+    fn arrange(&mut self, ranking: &[(usize, f64)]) {
+        let mut sequence: Vec<usize> = ranking.iter().map(|&(document, _)| document).collect();
+        let mut ranked = vec![false; self.units.len()];
+        for &document in &sequence {
+            ranked[document] = true;
+        }
+        sequence.extend((0..ranked.len()).filter(|&document| !ranked[document]));
+        self.sequence = self.prompt.demands.reorder.apply(sequence);
+    }
+
+    /// Requires what is demanded by worth: the best words of sections with a rate, of documents with a minimum
+    /// and of those of which something must stay. Gives the words that are left to choose from.
+    fn meet(&mut self, order: Vec<Place>) -> Vec<Place> {
+        let demands = &self.prompt.demands;
+        let mut own = vec![Vec::new(); self.units.len()];
+        for &(document, unit) in &order {
+            own[document].push(unit);
+        }
+        let mut closed: Vec<Vec<bool>> = self.required.clone();
+        for (document, own) in own.iter_mut().enumerate() {
+            for (range, rate) in demands.rated(document) {
+                let members = touching(&self.units[document], range);
+                let section = &self.prompt.documents[document].text[range.clone()];
+                let most = (self.tools.counter.count(section) as f64 * rate) as usize;
+                let best: Vec<usize> = own.iter().copied().filter(|unit| members.contains(unit)).collect();
+                self.require(document, &best, members.clone(), |tokens| tokens <= most);
+                closed[document][members].fill(true);
+            }
+            own.retain(|&unit| !closed[document][unit]);
+            let all = 0..self.units[document].len();
+            let mut least = demands.document_tokens;
+            if demands.documents.contains(&document) {
+                least = least.max(1);
+            }
+            if least > 0 {
+                // Parts that were left out for their size: with them the budget may be exceeded, which is said.
+                let known: HashSet<usize> = own.iter().copied().collect();
+                let others = self.all(std::iter::once(document)).map(|(_, unit)| unit);
+                own.extend(others.filter(|unit| !known.contains(unit) && !closed[document][*unit]));
+                if let Some(unit) = self.require(document, own, all, |tokens| tokens < least) {
+                    self.required[document][unit] = true;
+                }
+            }
+        }
+        let left = |&(document, unit): &Place| !closed[document][unit] && !self.required[document][unit];
+        order.into_iter().filter(left).collect()
+    }
+
+    /// Requires as many of `best` as leave the tokens of `members` so that they satisfy `holds`; gives the first
+    /// one that does not.
+    fn require(
+        &mut self,
+        document: usize,
+        best: &[usize],
+        members: Range<usize>,
+        holds: impl Fn(usize) -> bool,
+    ) -> Option<usize> {
+        let text = &self.prompt.documents[document].text;
+        let tokens = |n: usize| {
+            let mut kept = self.required[document].clone();
+            best[..n].iter().for_each(|&unit| kept[unit] = true);
+            let ranges = self.ranges(document, |unit| members.contains(&unit) && kept[unit]);
+            self.tools.counter.count(&slices(text, &ranges))
+        };
+        if !holds(tokens(0)) {
+            return None;
+        }
+        let counts: Vec<usize> = (1..=best.len()).collect();
+        let n = counts.partition_point(|&n| holds(tokens(n)));
+        best[..n].iter().for_each(|&unit| self.required[document][unit] = true);
+        best.get(n).copied()
     }
 
     /// Tokens of a word by itself with its document's title, but for joins.
@@ -141,17 +261,51 @@ impl<'a> Words<'a> {
         places.filter(|&(document, unit)| !self.units[document][unit].core.is_empty())
     }
 
-    /// The prompt that keeps the one word that takes least.
+    /// The least that can be kept: what is required, and something of the documents.
     fn smallest(&self) -> Selection {
+        let empty = |&document: &usize| !self.required[document].contains(&true);
+        let mut least: Vec<Place> = Vec::new();
+        for document in self.prompt.demands.documents.iter().copied().filter(empty) {
+            least.extend(self.cheapest(std::iter::once(document)));
+        }
+        if least.is_empty() && (0..self.units.len()).all(|document| empty(&document)) {
+            least.extend(self.cheapest(0..self.units.len()));
+        }
+        self.assemble(&least)
+    }
+
+    /// The word that takes least.
+    fn cheapest(&self, documents: impl Iterator<Item = usize>) -> Option<Place> {
         let bytes = |&(document, unit): &Place| {
             heading(&self.prompt.documents[document]).len() + self.units[document][unit].core.len()
         };
         // Words of few bytes take few tokens: only those need to be counted.
-        let mut places: Vec<Place> = self.all(0..self.units.len()).collect();
+        let mut places: Vec<Place> = self.all(documents).collect();
         places.sort_by_cached_key(bytes);
         places.truncate(64);
-        let cheapest = places.into_iter().min_by_key(|&place| self.cost(place));
-        self.assemble(cheapest.as_slice())
+        places.into_iter().min_by_key(|&place| self.cost(place))
+    }
+
+    /// The documents that words are chosen from: the best, until they hold as many tokens as are let through,
+    /// `usual` where the caller does not say how many, and those of which something is demanded.
+    pub(super) fn let_through(
+        &self,
+        ranking: &[(usize, f64)],
+        lengths: impl Fn(usize) -> usize,
+        room: usize,
+        usual: ContextBudget,
+    ) -> Vec<usize> {
+        let demands = &self.prompt.demands;
+        let enough = demands.context_budget.unwrap_or(usual).of(room as f64);
+        let mut taken = 0;
+        let open = |&document: &usize| {
+            let open = taken == 0 || (taken as f64) < enough || demands.wants(document);
+            if open {
+                taken += lengths(document);
+            }
+            open
+        };
+        ranking.iter().map(|&(document, _)| document).filter(open).collect()
     }
 
     /// Words of `documents`, in their order, that fit into `room`.
@@ -204,21 +358,54 @@ impl<'a> Words<'a> {
         }
         Ok(best)
     }
+
+    /// Checks that no protected span is cut and nothing that is required is missing.
+    fn verify(&self, kept: &Selection) -> Result<(), CompressError> {
+        for (document, (spans, ranges)) in self.spans.iter().zip(&kept.ranges).enumerate() {
+            if let Some(span) = spans.iter().find(|span| cuts(ranges, span)) {
+                let id = &self.prompt.documents[document].id;
+                return Err(CompressError::Broken(format!(
+                    "the protected span at bytes {} to {} of document `{id}` was cut",
+                    span.start, span.end
+                )));
+            }
+        }
+        let mut pairs = self.required.iter().flatten().zip(kept.kept.iter().flatten());
+        if pairs.any(|(required, kept)| *required && !kept) {
+            return Err(CompressError::Broken("a word that must be kept is missing".into()));
+        }
+        Ok(())
+    }
+
+    fn describe(&self, ranking: &[(usize, f64)], scores: &[Vec<f32>], kept: &Selection) -> Vec<KeptDocument> {
+        let mut places = vec![None; self.prompt.documents.len()];
+        for (rank, &(document, score)) in ranking.iter().enumerate() {
+            places[document] = Some((rank, score));
+        }
+        let describe = |(i, document): (usize, &super::Document)| {
+            let score = |unit: usize| scores.get(i).and_then(|scores| scores.get(unit)).copied();
+            let word = |(unit, word): (usize, &Unit)| KeptWord {
+                range: word.core.clone(),
+                kept: kept.kept[i][unit],
+                score: score(unit),
+            };
+            KeptDocument {
+                id: document.id.clone(),
+                text: slices(&document.text, &kept.ranges[i]),
+                kept: kept.ranges[i].clone(),
+                rank: places[i].map(|(rank, _)| rank),
+                score: places[i].map(|(_, score)| score),
+                words: self.units[i].iter().enumerate().map(word).collect(),
+            }
+        };
+        self.prompt.documents.iter().enumerate().map(describe).collect()
+    }
 }
 
-fn describe(prompt: &Prompt, ranking: &[(usize, f64)], ranges: Vec<Vec<Range<usize>>>) -> Vec<KeptDocument> {
-    let mut places = vec![None; prompt.documents.len()];
-    for (rank, &(document, score)) in ranking.iter().enumerate() {
-        places[document] = Some((rank, score));
-    }
-    let documents = prompt.documents.iter().zip(places).zip(ranges);
-    documents
-        .map(|((document, place), kept)| KeptDocument {
-            id: document.id.clone(),
-            text: slices(&document.text, &kept),
-            kept,
-            rank: place.map(|(rank, _)| rank),
-            score: place.map(|(_, score)| score),
-        })
-        .collect()
+/// Do the ranges, sorted and apart from each other, hold a part of `span` and not all of it?
+fn cuts(ranges: &[Range<usize>], span: &Range<usize>) -> bool {
+    let first = ranges.partition_point(|range| range.end <= span.start);
+    ranges
+        .get(first)
+        .is_some_and(|range| range.start < span.end && !(range.start <= span.start && span.end <= range.end))
 }

@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+pub use super::options::CompressOptions;
+pub use super::recover::{RecoverDocument, RecoverRequest, RecoverResponse, RestoredOutput};
 use crate::compress::{Method, Mode};
 
 /// Body of `POST /v1/compress`.
@@ -29,13 +31,16 @@ pub struct CompressRequest {
     pub model: Option<String>,
     /// Tokenizer to count with, by default `o200k_base`.
     pub tokenizer: Option<String>,
-    /// What the answer carries besides the prompt.
+    /// What is kept whatever its worth, and how.
+    #[serde(default)]
+    pub options: CompressOptions,
+    /// What the answer carries besides the prompt, by default `ranges`.
     #[serde(rename = "return")]
     pub returns: Option<Vec<Return>>,
 }
 
 /// A document of a request.
-#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DocumentInput {
     /// Unique in the request; by default the document's place, from 0.
@@ -49,11 +54,15 @@ pub struct DocumentInput {
 }
 
 /// Optional parts of the answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, ToSchema, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Return {
     /// `documents[].kept`. Given by default.
     Ranges,
+    /// `documents[].scores`.
+    Scores,
+    /// `documents[].words`.
+    Words,
 }
 
 /// Answer of `POST /v1/compress`.
@@ -84,16 +93,32 @@ pub struct DocumentOutput {
     pub id: String,
     /// What is left of the text.
     pub text: String,
-    /// Byte ranges of the text as it was sent that were kept.
+    /// Byte ranges of the text as it was sent that were kept. Where the method is `lossless`, those that stand in
+    /// the new text as they were, beside the marks and columns that were put in.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kept: Option<Vec<[usize; 2]>>,
     /// Place in the ranking, from 0 for the most valuable.
     pub rank: Option<usize>,
     /// What it was ranked by.
     pub score: Option<f64>,
+    /// Its words in their order; none where the prompt fit as it was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub words: Option<Vec<WordOutput>>,
+    /// What each of its words was worth, the more the better; null where its document was not weighed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scores: Option<Vec<Option<f32>>>,
     /// As sent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub metadata: Option<serde_json::Value>,
+}
+
+/// What became of one word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+pub struct WordOutput {
+    /// Byte range of the text as it was sent, without the white space before the word.
+    pub range: [usize; 2],
+    /// Is it in the result?
+    pub kept: bool,
 }
 
 /// Token counts of the whole prompt, joins included.

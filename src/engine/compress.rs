@@ -1,13 +1,17 @@
 //! `compress`: checks a request, runs a method, describes the result.
 
 use std::collections::HashSet;
+use std::ops::Range;
 use std::time::Instant;
 
 use super::api::{
     CompressRequest, CompressResponse, DocumentInput, DocumentOutput, Return, Timing, Usage, Warning,
+    WordOutput,
 };
 use super::{Engine, EngineError, ErrorKind, milliseconds_since};
-use crate::compress::{self, CompressError, Compressed, Document, Method, Mode, Prompt, Target, Tools};
+use crate::compress::{
+    self, CompressError, Compressed, Document, KeptDocument, KeptWord, Method, Mode, Prompt, Target, Tools,
+};
 use crate::model::{Cancel, Embedder, ScoreError};
 use crate::text::TokenCounter;
 
@@ -21,7 +25,9 @@ pub(super) fn run(
     let inputs = inputs(&mut request, engine.limits.documents)?;
     let (method, mode) = (request.method.unwrap_or_default(), request.mode.unwrap_or_default());
     let counter = engine.models.counter(request.tokenizer.as_deref(), request.model.as_deref())?;
-    let (prompt, metadata) = prompt(request.instruction, inputs, request.question)?;
+    let (mut prompt, metadata) = prompt(request.instruction, inputs, request.question)?;
+    prompt.demands = request.options.demands(&prompt.documents)?;
+    let own_protector = request.options.protector()?;
     check_size(&prompt, counter.as_ref(), engine.limits.tokens)?;
     let scorer = engine.models.scorer()?;
     let embedder = method.embeds().then(|| engine.models.embedder()).transpose()?;
@@ -29,12 +35,12 @@ pub(super) fn run(
         scorer: scorer.as_ref(),
         embedder: embedder.as_deref().map(|embedder| embedder as &dyn Embedder),
         counter: counter.as_ref(),
-        protector: &engine.protector,
+        protector: own_protector.as_ref().unwrap_or(&engine.protector),
         cancel,
     };
     let compressed = compress::compress(&prompt, target, method, mode, &tools)?;
-    let ranges = request.returns.is_none_or(|returns| returns.contains(&Return::Ranges));
-    let mut response = describe(compressed, metadata, ranges, counter.as_ref());
+    let returns = request.returns.unwrap_or_else(|| vec![Return::Ranges]);
+    let mut response = describe(compressed, metadata, &returns, counter.as_ref());
     response.method = method;
     response.warnings.extend(warnings(mode, counter.as_ref()));
     response.timing_ms.total = milliseconds_since(start);
@@ -117,7 +123,7 @@ fn prompt(
         metadata.push(input.metadata);
     }
     let (instruction, question) = (instruction.unwrap_or_default(), question.unwrap_or_default());
-    Ok((Prompt { instruction, documents, question }, metadata))
+    Ok((Prompt { instruction, documents, question, ..Prompt::default() }, metadata))
 }
 
 fn check_size(prompt: &Prompt, counter: &dyn TokenCounter, most: usize) -> Result<(), EngineError> {
@@ -138,18 +144,12 @@ fn check_size(prompt: &Prompt, counter: &dyn TokenCounter, most: usize) -> Resul
 fn describe(
     compressed: Compressed,
     metadata: Metadata,
-    ranges: bool,
+    returns: &[Return],
     counter: &dyn TokenCounter,
 ) -> CompressResponse {
+    let documents = compressed.documents.into_iter().zip(metadata);
     let documents =
-        compressed.documents.into_iter().zip(metadata).map(|(document, metadata)| DocumentOutput {
-            id: document.id,
-            text: document.text,
-            kept: ranges.then(|| document.kept.iter().map(|range| [range.start, range.end]).collect()),
-            rank: document.rank,
-            score: document.score,
-            metadata,
-        });
+        documents.map(|(document, metadata)| DocumentOutput { metadata, ..output(document, returns) });
     CompressResponse {
         id: format!("cmp-{}", uuid::Uuid::now_v7().simple()),
         prompt: compressed.prompt,
@@ -166,6 +166,22 @@ fn describe(
         },
         timing_ms: Timing { total: 0.0, stages: compressed.stages.milliseconds },
         warnings: Vec::new(),
+    }
+}
+
+fn output(document: KeptDocument, returns: &[Return]) -> DocumentOutput {
+    let bounds = |range: &Range<usize>| [range.start, range.end];
+    let asked = |what| returns.contains(&what);
+    let word = |word: &KeptWord| WordOutput { range: bounds(&word.range), kept: word.kept };
+    DocumentOutput {
+        kept: asked(Return::Ranges).then(|| document.kept.iter().map(bounds).collect()),
+        words: asked(Return::Words).then(|| document.words.iter().map(word).collect()),
+        scores: asked(Return::Scores).then(|| document.words.iter().map(|word| word.score).collect()),
+        id: document.id,
+        text: document.text,
+        rank: document.rank,
+        score: document.score,
+        metadata: None,
     }
 }
 
@@ -201,6 +217,7 @@ impl From<CompressError> for EngineError {
             CompressError::Unsupported(_) => {
                 Self { kind: ErrorKind::Infeasible, code: "unsupported_prompt", param: Some("mode"), message }
             }
+            CompressError::Broken(_) => Self::internal(message),
             CompressError::Score(error) => error.into(),
         }
     }

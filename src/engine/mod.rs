@@ -5,6 +5,8 @@ pub mod bench;
 mod compress;
 mod error;
 mod models;
+mod options;
+mod recover;
 mod score;
 
 use std::time::Instant;
@@ -12,7 +14,7 @@ use std::time::Instant;
 pub use error::{EngineError, ErrorKind};
 pub use models::Readiness;
 
-use api::{CompressRequest, CompressResponse, ScoreRequest, ScoreResponse};
+use api::{CompressRequest, CompressResponse, RecoverRequest, RecoverResponse, ScoreRequest, ScoreResponse};
 use models::Models;
 
 use crate::config::{Config, Limits};
@@ -59,6 +61,14 @@ impl Engine {
         cancel: &Cancel,
     ) -> Result<CompressResponse, EngineError> {
         compress::run(self, request, cancel)
+    }
+
+    /// Puts the words of the original back into an answer to a compressed prompt. Needs no model.
+    ///
+    /// # Errors
+    /// See [`EngineError`].
+    pub fn recover(&self, request: &RecoverRequest) -> Result<RecoverResponse, EngineError> {
+        recover::run(self, request)
     }
 
     /// Scores a text token by token.

@@ -1,4 +1,4 @@
-//! `POST /v1/compress` and `POST /v1/score`.
+//! `POST /v1/compress`, `POST /v1/recover` and `POST /v1/score`.
 
 use std::sync::Arc;
 
@@ -10,7 +10,9 @@ use super::error::ApiError;
 use super::operations::Failures;
 use super::state::AppState;
 use super::{body, job};
-use crate::engine::api::{CompressRequest, CompressResponse, ScoreRequest, ScoreResponse};
+use crate::engine::api::{
+    CompressRequest, CompressResponse, RecoverRequest, RecoverResponse, ScoreRequest, ScoreResponse,
+};
 
 const ORIGINAL_TOKENS: HeaderName = HeaderName::from_static("x-whittle-original-tokens");
 const COMPRESSED_TOKENS: HeaderName = HeaderName::from_static("x-whittle-compressed-tokens");
@@ -42,6 +44,24 @@ pub(super) async fn compress(
         headers.insert(ORIGINAL_TOKENS, answer.usage.original_tokens.into());
         headers.insert(COMPRESSED_TOKENS, answer.usage.compressed_tokens.into());
         Ok(response)
+    })
+    .await
+}
+
+/// Puts the words of the original back into an answer to a compressed prompt.
+#[utoipa::path(
+    post, path = "/v1/recover", tag = "compression", request_body = RecoverRequest,
+    params(("x-whittle-deadline-ms" = Option<u64>, Header, description = "Give up after this many milliseconds. Only earlier than the service's own deadline.")),
+    responses((status = 200, body = RecoverResponse, description = "The restored response."), Failures)
+)]
+pub(super) async fn recover(
+    State(state): State<Arc<AppState>>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    job::run(&state, request, |service, body, _| {
+        let request: RecoverRequest = body::parse(&body)?;
+        drop(body);
+        body::render(&service.recover(request)?)
     })
     .await
 }

@@ -20,7 +20,9 @@ mod tests;
 
 pub use server::{Draining, Server};
 
-use crate::engine::api::{CompressRequest, CompressResponse, ScoreRequest, ScoreResponse};
+use crate::engine::api::{
+    CompressRequest, CompressResponse, RecoverRequest, RecoverResponse, ScoreRequest, ScoreResponse,
+};
 use crate::engine::{Engine, EngineError, Readiness};
 use crate::model::Cancel;
 
@@ -31,6 +33,12 @@ pub trait Service: Send + Sync + 'static {
     /// # Errors
     /// See [`EngineError`].
     fn compress(&self, request: CompressRequest, cancel: &Cancel) -> Result<CompressResponse, EngineError>;
+
+    /// Puts the words of the original back into an answer to a compressed prompt.
+    ///
+    /// # Errors
+    /// See [`EngineError`].
+    fn recover(&self, request: RecoverRequest) -> Result<RecoverResponse, EngineError>;
 
     /// Scores a text token by token.
     ///
@@ -45,6 +53,10 @@ pub trait Service: Send + Sync + 'static {
 impl Service for Engine {
     fn compress(&self, request: CompressRequest, cancel: &Cancel) -> Result<CompressResponse, EngineError> {
         Self::compress(self, request, cancel)
+    }
+
+    fn recover(&self, request: RecoverRequest) -> Result<RecoverResponse, EngineError> {
+        Self::recover(self, &request)
     }
 
     fn score(&self, request: ScoreRequest, cancel: &Cancel) -> Result<ScoreResponse, EngineError> {

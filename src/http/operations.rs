@@ -46,7 +46,7 @@ pub(super) enum Failures {
 #[derive(OpenApi)]
 #[openapi(
     info(title = "Whittle"),
-    paths(compress::compress, compress::score, healthz, readyz, openapi),
+    paths(compress::compress, compress::recover, compress::score, healthz, readyz, openapi),
     tags(
         (name = "compression", description = "Make prompts smaller, and see what decides it."),
         (name = "operations", description = "For whoever runs the service."),

@@ -16,6 +16,7 @@ use super::{compress, middleware, operations, proxy};
 pub(super) fn router(state: Arc<AppState>) -> Router {
     let routes = Router::new()
         .route("/v1/compress", post(compress::compress))
+        .route("/v1/recover", post(compress::recover))
         .route("/v1/score", post(compress::score))
         .route("/healthz", get(operations::healthz))
         .route("/readyz", get(operations::readyz))

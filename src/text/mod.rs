@@ -1,12 +1,16 @@
 //! Text, purely: token counts, protected spans, units that are kept or dropped whole, sentences.
 
 mod counter;
+mod groups;
+mod json;
 mod patterns;
 mod protect;
 mod sentences;
 mod units;
 
 pub use counter::{TokenCounter, TokenizerError, for_model, for_name};
+pub use groups::{Grain, grouped};
+pub use json::{JsonError, JsonKind, JsonToken, json_escapes, json_tokens};
 pub use protect::{ProtectError, Protection, Protector};
 pub use sentences::sentences;
 pub use units::{Unit, fuses, units};

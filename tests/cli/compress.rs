@@ -134,3 +134,135 @@ fn reference_mode_warns_that_it_overshoots() {
     let prompt = answer["prompt"].as_str().unwrap();
     assert!(!prompt.is_empty() && prompt.len() <= STORY.len(), "{prompt}");
 }
+
+#[test]
+fn what_must_be_kept_is_named_by_flags() {
+    let arguments = [
+        "compress",
+        "--rate",
+        "0.4",
+        "--force-word",
+        "Ravi Menon",
+        "--protect-pattern",
+        "old mill",
+        "--keep-last-sentences",
+        "1",
+        "--force-numbers",
+        "--return",
+        "words,scores",
+        "--format",
+        "json",
+    ];
+    let answer = whittle(&arguments, STORY).json();
+    let document = &answer["documents"][0];
+    let text = document["text"].as_str().unwrap();
+    for wanted in [
+        "Ravi Menon",
+        "7:30 p.m.",
+        "$1,250,000.50",
+        "2023",
+        "Nobody answered him, and the meeting was closed at nine.",
+    ] {
+        assert!(text.contains(wanted), "{wanted}: {text}");
+    }
+    assert_eq!(text.contains("mill"), text.contains("old mill"), "{text}");
+    assert!(document["kept"].is_null(), "not asked for");
+    let words = document["words"].as_array().unwrap();
+    assert_eq!(words.len(), document["scores"].as_array().unwrap().len());
+    let kept = words.iter().filter(|word| word["kept"] == true);
+    for word in kept {
+        let [start, end] = [0, 1].map(|i| usize::try_from(word["range"][i].as_u64().unwrap()).unwrap());
+        assert!(text.contains(&STORY[start..end]));
+    }
+}
+
+#[test]
+fn options_that_cannot_be_met_are_refused_with_a_remedy() {
+    for (flags, said) in [
+        (&["--force-document", "7"][..], "no document has the id `7`"),
+        (&["--context-budget", "+__import__('os').system('true')"], "such as `+100` or `*1.5`"),
+        (&["--protect-pattern", "("], "custom pattern `(` is refused"),
+        (&["--dynamic-ratio", "-1"], "must be 0 to 1"),
+        (&["--protect", "numbers,everything"], "known are numbers, dates"),
+        (&["--reorder", "random"], "two_stage"),
+    ] {
+        let done = whittle(&[&["compress", "--rate", "0.5"], flags].concat(), STORY);
+        assert!(done.failure(2).contains(said), "{flags:?}: {}", done.stderr);
+    }
+}
+
+#[test]
+fn an_answer_gets_its_shortened_names_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+    let text = "Ellen Ruth Whitfield opened it.";
+    file("report.txt", text);
+    file(
+        "compressed.json",
+        r#"{"documents": [{"id": "0", "kept": [[0, 5], [11, 30]], "text": "x"}], "prompt": "x"}"#,
+    );
+    let recover = |extra: &[&str], response: &str| {
+        let arguments = [&["recover", "report.txt", "--compressed", "compressed.json"], extra].concat();
+        run(&arguments, response.as_bytes(), &[], folder.path())
+    };
+    assert_eq!(recover(&[], "Ellen Whitfield did.\n").text(), "Ellen Ruth Whitfield did.\n");
+    assert_eq!(recover(&[], "").text(), "");
+    let answer = recover(&["--format", "json"], "By Ellen Whitfield").json();
+    assert_eq!(answer["response"], "By Ellen Ruth Whitfield");
+    assert_eq!(
+        answer["restored"],
+        serde_json::json!([{"range": [3, 18], "restored_range": [3, 23], "document": "0", "source": [0, 20]}])
+    );
+    file("compressed.json", r#"{"documents": [{"id": "0", "kept": [[5, 4]]}]}"#);
+    assert!(recover(&[], "x").failure(2).contains("5..4"));
+    file("compressed.json", r#"{"documents": [{"id": "1", "kept": []}]}"#);
+    assert!(recover(&[], "x").failure(2).contains("no document with the id `0`"));
+    file("compressed.json", r#"{"documents": [{"id": "0"}]}"#);
+    assert!(recover(&[], "x").failure(2).contains("missing field `kept`"));
+}
+
+#[test]
+fn selective_context_keeps_parts_of_the_size_asked_for() {
+    let compress = |unit: &str| {
+        let arguments = [
+            "compress",
+            "--rate",
+            "0.5",
+            "--method",
+            "selective-context",
+            "--unit",
+            unit,
+            "--return",
+            "words",
+        ];
+        whittle(&[&arguments[..], &["--format", "json"]].concat(), STORY).json()
+    };
+    let words = |answer: &Value| answer["documents"][0]["words"].as_array().unwrap().len();
+    let (token, phrase, sentence) = (compress("token"), compress("phrase"), compress("sentence"));
+    assert!(words(&token) > 2 * words(&phrase) && words(&phrase) > 2 * words(&sentence));
+    for answer in [&token, &phrase, &sentence] {
+        assert_eq!(answer["method"], "selective-context");
+        let prompt = answer["prompt"].as_str().unwrap();
+        assert!(is_subsequence(prompt, STORY) && prompt.len() < STORY.len() * 3 / 4, "{prompt}");
+    }
+    let prompt = sentence["prompt"].as_str().unwrap();
+    assert!(prompt.trim().ends_with('.'), "{prompt}");
+}
+
+#[test]
+fn lossless_folds_or_says_what_it_needs() {
+    let rows: Vec<String> =
+        (0..30).map(|i| format!("  {{\"id\": {i}, \"state\": \"open\", \"price\": {i}.10}}")).collect();
+    let text = format!("[\n{}\n]\n", rows.join(",\n"));
+    let done = whittle(&["compress", "--rate", "0.7", "--method", "lossless"], &text);
+    let prompt = done.text().trim_end();
+    assert!(
+        prompt.starts_with("{\"_columns\":[\"id\",\"state\",\"price\"],\"_rows\":[[0,\"open\",0.10],"),
+        "{prompt}"
+    );
+    assert!(whittle::compress::lossless::same_data(&text, &whittle::compress::lossless::unfold(prompt)));
+    let refused = whittle(&["compress", "--rate", "0.01", "--method", "lossless"], &text);
+    assert!(refused.failure(1).contains("cannot be met"));
+    let story = whittle(&["compress", "--rate", "1", "--method", "lossless"], STORY);
+    assert_eq!(story.text().strip_suffix('\n'), Some(STORY), "nothing to fold");
+}

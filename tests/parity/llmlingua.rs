@@ -81,6 +81,7 @@ impl Case {
             instruction: self.instruction.clone(),
             documents: documents.collect(),
             question: self.question.clone(),
+            ..Prompt::default()
         }
     }
 

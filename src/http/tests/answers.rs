@@ -132,8 +132,14 @@ async fn the_description_is_whole_and_true() {
         .flat_map(|(path, methods)| methods.as_object().unwrap().keys().map(move |method| (method, path)))
         .map(|(method, path)| format!("{method} {path}"))
         .collect();
-    let expected =
-        ["get /healthz", "get /openapi.json", "get /readyz", "post /v1/compress", "post /v1/score"];
+    let expected = [
+        "get /healthz",
+        "get /openapi.json",
+        "get /readyz",
+        "post /v1/compress",
+        "post /v1/recover",
+        "post /v1/score",
+    ];
     assert_eq!(routes, expected);
     for route in &routes {
         let (method, path) = route.split_once(' ').unwrap();

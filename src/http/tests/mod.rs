@@ -23,7 +23,10 @@ use super::state::AppState;
 use super::{Server, Service};
 use crate::compress::Method;
 use crate::config::Limits;
-use crate::engine::api::{CompressRequest, CompressResponse, ScoreRequest, ScoreResponse, Timing, Usage};
+use crate::engine::api::{
+    CompressRequest, CompressResponse, RecoverRequest, RecoverResponse, ScoreRequest, ScoreResponse, Timing,
+    Usage,
+};
 use crate::engine::{EngineError, Readiness};
 use crate::model::Cancel;
 
@@ -38,6 +41,10 @@ struct Fake {
 impl Service for Fake {
     fn compress(&self, request: CompressRequest, cancel: &Cancel) -> Result<CompressResponse, EngineError> {
         (self.compress)(request, cancel)
+    }
+
+    fn recover(&self, request: RecoverRequest) -> Result<RecoverResponse, EngineError> {
+        Ok(RecoverResponse { response: request.response, restored: Vec::new() })
     }
 
     fn score(&self, request: ScoreRequest, _: &Cancel) -> Result<ScoreResponse, EngineError> {

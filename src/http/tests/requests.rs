@@ -49,6 +49,12 @@ async fn unknown_fields_are_rejected_by_name_wherever_they_are() {
         ("/v1/compress", r#"{"context": "a", "target_token": 5}"#, "target_token"),
         ("/v1/compress", r#"{"documents": [{"text": "a"}, {"txt": "b"}]}"#, "documents[1].txt"),
         ("/v1/score", r#"{"txt": "a"}"#, "txt"),
+        (
+            "/v1/recover",
+            r#"{"response": "a", "documents": [{"text": "a", "kept": [], "x": 1}]}"#,
+            "documents[0].x",
+        ),
+        ("/v1/compress", r#"{"options": {"force_word": ["a"]}}"#, "options.force_word"),
     ] {
         let message = call(state(echo()), post(path, body)).await.error(400, "unknown_field", Some(param));
         let name = param.rsplit('.').next().unwrap();

@@ -1,0 +1,84 @@
+//! The options of `whittle compress` as flags.
+
+use clap::{Args, ValueEnum};
+
+use crate::compress::Reorder;
+use crate::engine::api::CompressOptions;
+use crate::text::{Grain, Protection};
+
+/// Flags that say what is kept whatever its worth, and how.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "What is kept")]
+pub(super) struct OptionArgs {
+    /// Kinds of text that are kept or dropped whole, by default all: `--protect numbers,dates`; `none` for none
+    #[arg(long, value_name = "KINDS", value_delimiter = ',', value_parser = protection)]
+    protect: Option<Vec<Option<Protection>>>,
+    /// Regular expression: what matches it is kept or dropped whole as well (repeatable)
+    #[arg(long, value_name = "REGEX")]
+    protect_pattern: Vec<String>,
+    /// Id of a document of which something is kept whatever its rank (repeatable)
+    #[arg(long, value_name = "ID")]
+    force_document: Vec<String>,
+    /// Word or phrase that is kept wherever it stands (repeatable)
+    #[arg(long, value_name = "TEXT")]
+    force_word: Vec<String>,
+    /// Keep every word with a digit in it
+    #[arg(long)]
+    force_numbers: bool,
+    /// Sentences at the start of each document that are kept
+    #[arg(long, value_name = "N", default_value_t)]
+    keep_first_sentences: usize,
+    /// Sentences at the end of each document that are kept
+    #[arg(long, value_name = "N", default_value_t)]
+    keep_last_sentences: usize,
+    /// Tokens that are kept of each document at least
+    #[arg(long, value_name = "N", default_value_t)]
+    min_document_tokens: usize,
+    /// Smallest part that is kept or dropped, by default a token (a word), for `selective-context` a phrase
+    #[arg(long, value_enum)]
+    unit: Option<Grain>,
+    /// Order of the documents in the prompt
+    #[arg(long, value_enum, default_value_t)]
+    reorder: Reorder,
+    /// Tokens of documents that are let through to the choice of words, from those there is room for: `+100`, `*1.5`
+    #[arg(long, value_name = "BUDGET", allow_hyphen_values = true)]
+    context_budget: Option<String>,
+    /// How much more the best document keeps than the average one, 0 to 1 (`longllmlingua`)
+    #[arg(long, value_name = "SHARE", allow_negative_numbers = true)]
+    dynamic_ratio: Option<f64>,
+}
+
+/// A kind of protection, or none for the word `none`.
+fn protection(name: &str) -> Result<Option<Protection>, String> {
+    if name == "none" {
+        return Ok(None);
+    }
+    Protection::from_str(name, false).map(Some).map_err(|_| {
+        let known: Vec<String> = Protection::ALL
+            .iter()
+            .filter_map(ValueEnum::to_possible_value)
+            .map(|value| value.get_name().to_owned())
+            .collect();
+        format!("known are {}, none", known.join(", "))
+    })
+}
+
+impl OptionArgs {
+    /// The options as a request has them.
+    pub(super) fn into_options(self) -> CompressOptions {
+        CompressOptions {
+            protect: self.protect.map(|kinds| kinds.into_iter().flatten().collect()),
+            protect_patterns: self.protect_pattern,
+            force_documents: self.force_document,
+            force_words: self.force_word,
+            force_numbers: self.force_numbers,
+            keep_first_sentences: self.keep_first_sentences,
+            keep_last_sentences: self.keep_last_sentences,
+            min_document_tokens: self.min_document_tokens,
+            unit: self.unit,
+            reorder: self.reorder,
+            context_budget: self.context_budget,
+            dynamic_ratio: self.dynamic_ratio,
+        }
+    }
+}

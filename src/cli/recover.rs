@@ -1,0 +1,102 @@
+//! `whittle recover`.
+
+use std::collections::HashMap;
+use std::io::Write;
+use std::path::PathBuf;
+
+use anyhow::Context;
+use clap::{Args, ValueEnum};
+use serde::Deserialize;
+
+use super::{engine, input};
+use crate::engine::EngineError;
+use crate::engine::api::{DocumentInput, RecoverDocument, RecoverRequest};
+
+/// Put the words of the original back into an answer to a compressed prompt
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  whittle compress report.txt --rate 0.3 --format json > compressed.json
+  whittle recover report.txt --compressed compressed.json --response answer.txt
+  echo 'It was Ellen Whitfield.' | whittle recover --documents passages.jsonl --compressed compressed.json
+
+Names and numbers that the compressed prompt shortened become what they were in the original.")]
+pub(super) struct RecoverArgs {
+    /// The text as it was before it was compressed
+    #[arg(required_unless_present = "documents")]
+    file: Option<PathBuf>,
+    /// The documents as they were before they were compressed: JSONL with `id`, `title`, `text`
+    #[arg(long, value_name = "FILE.jsonl", conflicts_with = "file")]
+    documents: Option<PathBuf>,
+    /// What `whittle compress --format json` printed
+    #[arg(long, value_name = "FILE.json")]
+    compressed: PathBuf,
+    /// What the model answered; `-` or nothing reads standard input
+    #[arg(long, value_name = "FILE")]
+    response: Option<PathBuf>,
+    /// What to print
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+#[derive(Debug, Clone, Copy, Default, ValueEnum)]
+enum Format {
+    /// The restored response
+    #[default]
+    Text,
+    /// The answer of POST /v1/recover
+    Json,
+}
+
+/// What matters of the answer to a compression.
+#[derive(Deserialize)]
+struct Compressed {
+    documents: Vec<CompressedDocument>,
+}
+
+#[derive(Deserialize)]
+struct CompressedDocument {
+    id: String,
+    kept: Vec<[usize; 2]>,
+}
+
+pub(super) fn run(args: &RecoverArgs) -> anyhow::Result<()> {
+    let documents = if let Some(path) = &args.documents {
+        input::documents(path)?
+    } else {
+        let text = input::text(args.file.as_deref())?;
+        vec![DocumentInput { text, ..DocumentInput::default() }]
+    };
+    let compressed = input::text(Some(&args.compressed))?;
+    let compressed: Compressed = serde_json::from_str(&compressed).map_err(|error| {
+        let message = format!(
+            "{} is no answer of `whittle compress --format json` with kept ranges: {error}",
+            args.compressed.display()
+        );
+        EngineError::invalid("invalid_compressed", "compressed", message)
+    })?;
+    let response = input::text(args.response.as_deref())?;
+    let documents = with_kept(documents, compressed)?;
+    let answer = engine()?.recover(&RecoverRequest { response, documents })?;
+    let mut out = std::io::stdout().lock();
+    match args.format {
+        Format::Text => write!(out, "{}", answer.response)?,
+        Format::Json => writeln!(out, "{}", serde_json::to_string_pretty(&answer)?)?,
+    }
+    out.flush().context("cannot write to standard output")
+}
+
+/// Each document with what the answer says was kept of it.
+fn with_kept(documents: Vec<DocumentInput>, compressed: Compressed) -> anyhow::Result<Vec<RecoverDocument>> {
+    let mut kept: HashMap<String, Vec<[usize; 2]>> =
+        compressed.documents.into_iter().map(|document| (document.id, document.kept)).collect();
+    let pair = |(i, document): (usize, DocumentInput)| {
+        let id = document.id.unwrap_or_else(|| i.to_string());
+        let kept = kept.remove(&id).ok_or_else(|| {
+            let message = format!("the compressed answer has no document with the id `{id}`");
+            EngineError::invalid("unknown_document", "compressed", message)
+        })?;
+        Ok(RecoverDocument { id: Some(id), text: document.text, kept })
+    };
+    documents.into_iter().enumerate().map(pair).collect()
+}

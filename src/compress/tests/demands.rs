@@ -1,0 +1,251 @@
+//! What a caller demands holds, on random prompts too.
+
+use super::*;
+use crate::compress::{ContextBudget, Demands, Reorder, Section, Share};
+use crate::text::{Grain, sentences, units};
+
+fn demands(documents: usize) -> impl Strategy<Value = Demands> {
+    let words = prop::collection::vec(
+        prop::sample::select(vec!["budget", "not approved", "預", "v2.0.0-rc.1"]),
+        0..2,
+    );
+    let reorder = prop::sample::select(vec![Reorder::Original, Reorder::Sort, Reorder::TwoStage]);
+    let budget = prop::option::of(prop_oneof![
+        (-500.0..500.0_f64).prop_map(ContextBudget::Add),
+        (0.01..5.0_f64).prop_map(ContextBudget::Multiply),
+    ]);
+    let grain = prop::option::of(prop::sample::select(vec![Grain::Token, Grain::Phrase, Grain::Sentence]));
+    let forced = prop::collection::btree_set(0..documents, 0..3);
+    (forced, words, any::<bool>(), 0_usize..2, 0_usize..2, 0_usize..15, (reorder, budget, grain)).prop_map(
+        |(
+            documents,
+            words,
+            numbers,
+            first_sentences,
+            last_sentences,
+            document_tokens,
+            (reorder, context_budget, grain),
+        )| {
+            Demands {
+                documents,
+                words: words.into_iter().map(Into::into).collect(),
+                numbers,
+                first_sentences,
+                last_sentences,
+                document_tokens,
+                grain,
+                reorder,
+                context_budget,
+                ..Demands::default()
+            }
+        },
+    )
+}
+
+/// Is every word that overlaps `range` kept?
+fn kept_whole(document: &Document, kept: &[Range<usize>], range: &Range<usize>) -> bool {
+    let units = units(&document.text, &PROTECTOR.spans(&document.text));
+    let mut touched = units.iter().filter(|u| u.core.start < range.end && range.start < u.core.end);
+    touched.all(|unit| kept.iter().any(|kept| kept.start <= unit.core.start && unit.core.end <= kept.end))
+}
+
+fn check_demands(prompt: &Prompt, counter: &dyn TokenCounter, got: &Compressed) -> Result<(), TestCaseError> {
+    let demands = &prompt.demands;
+    prop_assert!(got.compressed_tokens <= got.requested_tokens);
+    prop_assert_eq!(got.compressed_tokens, counter.count(&got.prompt));
+    prop_assert!(got.prompt.starts_with(&prompt.instruction) && got.prompt.ends_with(&prompt.question));
+    for (i, (document, kept)) in prompt.documents.iter().zip(&got.documents).enumerate() {
+        check_document(&document.text, &kept.text, &kept.kept)?;
+        prop_assert!(got.prompt.contains(&kept.text));
+        let all = sentences(&document.text);
+        let ends =
+            all.iter().take(demands.first_sentences).chain(all.iter().rev().take(demands.last_sentences));
+        for sentence in ends {
+            prop_assert!(kept_whole(document, &kept.kept, sentence), "{sentence:?}");
+        }
+        prop_assert!(
+            counter.count(&kept.text) >= demands.document_tokens.min(counter.count(document.text.trim())),
+            "{:?} of {:?}",
+            kept.text,
+            document.text
+        );
+        if demands.documents.contains(&i) {
+            prop_assert!(!kept.text.is_empty() || document.text.trim().is_empty());
+        }
+        if demands.numbers {
+            for word in kept.words.iter().filter(|word| !word.kept) {
+                prop_assert!(!document.text[word.range.clone()].contains(char::is_numeric));
+            }
+        }
+    }
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn random_demands_are_met_or_refused(
+        prompt in prompt(), target in target(), piece in 1_usize..6,
+        demands in demands(3),
+    ) {
+        let counter = for_name("o200k_base").unwrap();
+        let documents = prompt.documents.len();
+        let demands = Demands { documents: demands.documents.into_iter().filter(|&i| i < documents).collect(), ..demands };
+        let prompt = Prompt { demands, ..prompt };
+        match run(&prompt, target, piece, counter.as_ref()) {
+            Ok(got) => check_demands(&prompt, counter.as_ref(), &got)?,
+            Err(CompressError::Infeasible { budget, needed }) => prop_assert!(needed > budget),
+            Err(other) => prop_assert!(false, "{other}"),
+        }
+    }
+}
+
+fn prompt_of(texts: &[&str], demands: Demands) -> Prompt {
+    let document =
+        |(i, text): (usize, &&str)| Document { id: i.to_string(), title: None, text: (*text).into() };
+    Prompt { documents: texts.iter().enumerate().map(document).collect(), demands, ..Prompt::default() }
+}
+
+fn tokens(prompt: &Prompt, most: usize) -> Result<Compressed, CompressError> {
+    run(prompt, Target::Tokens(most), 3, for_name("o200k_base").unwrap().as_ref())
+}
+
+/// Words that differ.
+fn words(n: usize) -> String {
+    (0..n).map(|i| ["alpha ", "beta ", "gamma ", "delta ", "omega "][i % 5]).collect()
+}
+
+#[test]
+fn defect_07_first_and_last_sentences_of_each_document_are_kept() {
+    let body = words(40);
+    let text = format!("First words here. Then {}. Last words there.", body.trim_end());
+    let demands = Demands { first_sentences: 1, last_sentences: 1, ..Demands::default() };
+    let got = tokens(&prompt_of(&[&text, &text], demands), 40).unwrap();
+    for document in got.documents {
+        assert!(document.text.starts_with("First words here."), "{}", document.text);
+        assert!(document.text.ends_with("Last words there."), "{}", document.text);
+    }
+}
+
+#[test]
+fn a_forced_document_and_a_minimum_are_kept_whatever_the_rank() {
+    let texts = [words(60), words(50), words(55), words(45)];
+    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+    for forced in 0..4 {
+        let demands = Demands { documents: [forced].into(), ..Demands::default() };
+        assert!(!tokens(&prompt_of(&texts, demands), 10).unwrap().documents[forced].text.is_empty());
+    }
+    let demands = Demands { document_tokens: 6, ..Demands::default() };
+    let got = tokens(&prompt_of(&texts, demands.clone()), 60).unwrap();
+    let counter = for_name("o200k_base").unwrap();
+    assert!(got.documents.iter().all(|document| counter.count(&document.text) >= 6));
+    let refused = tokens(&prompt_of(&texts, demands), 20);
+    assert!(matches!(refused, Err(CompressError::Infeasible { budget: 20, needed }) if needed > 20));
+}
+
+#[test]
+fn forced_words_that_do_not_fit_are_refused_with_the_tokens_needed() {
+    let text = format!("{}ACME {}ACME", words(30), words(30));
+    let demands = Demands { words: vec!["ACME".into()], ..Demands::default() };
+    let got = tokens(&prompt_of(&[&text], demands), 12).unwrap();
+    assert_eq!(got.prompt.matches("ACME").count(), 2);
+    let demands = Demands { words: vec!["alpha".into(), "beta".into()], ..Demands::default() };
+    let Err(CompressError::Infeasible { needed, .. }) = tokens(&prompt_of(&[&text], demands.clone()), 12)
+    else {
+        panic!("it does not fit");
+    };
+    assert!(tokens(&prompt_of(&[&text], demands), needed).is_ok());
+}
+
+#[test]
+fn documents_come_in_the_order_asked_for() {
+    let texts: Vec<String> = ["ant ", "bee ", "cow ", "dog ", "emu "].map(|word| word.repeat(12)).into();
+    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+    let order = |reorder| {
+        let demands = Demands {
+            reorder,
+            document_tokens: 3,
+            context_budget: Some(ContextBudget::Multiply(9.0)),
+            ..Demands::default()
+        };
+        let got = tokens(&prompt_of(&texts, demands), 40).unwrap();
+        let mut ranks: Vec<(usize, usize)> = got
+            .documents
+            .iter()
+            .map(|document| (got.prompt.find(&document.text[..3]).unwrap(), document.rank.unwrap()))
+            .collect();
+        ranks.sort_unstable();
+        ranks.into_iter().map(|(_, rank)| rank).collect::<Vec<_>>()
+    };
+    assert_eq!(order(Reorder::Sort), [0, 1, 2, 3, 4]);
+    assert_eq!(order(Reorder::TwoStage), [0, 2, 4, 3, 1]);
+}
+
+#[test]
+fn sections_have_rates_of_their_own() {
+    let (whole, half, free) = (words(20), words(40), words(60));
+    let text = format!("{whole}\n{half}\n{free}");
+    let section = |start: usize, len: usize, share| Section { document: 0, range: start..start + len, share };
+    let demands = Demands {
+        sections: vec![
+            section(0, whole.len(), Share::Whole),
+            section(whole.len() + 1, half.len(), Share::Rate(0.5)),
+        ],
+        ..Demands::default()
+    };
+    let counter = for_name("o200k_base").unwrap();
+    let prompt = prompt_of(&[&text], demands);
+    for most in [60, 120] {
+        let got = tokens(&prompt, most).unwrap();
+        assert!(got.prompt.starts_with(whole.trim_end()), "{}", got.prompt);
+        let of_half = |range: &Range<usize>| {
+            let section = whole.len() + 1..whole.len() + 1 + half.len();
+            text[range.start.clamp(section.start, section.end)..range.end.clamp(section.start, section.end)]
+                .to_owned()
+        };
+        let kept: String = got.documents[0].kept.iter().map(of_half).collect();
+        assert!((15..=21).contains(&counter.count(&kept)), "{} {kept}", counter.count(&kept));
+    }
+    // The rate of a section holds where all would fit.
+    let got = tokens(&prompt, 10_000).unwrap();
+    assert!(got.compressed_tokens < got.original_tokens && got.prompt.ends_with(&free));
+}
+
+#[test]
+fn reference_mode_refuses_what_the_reference_has_not() {
+    let cancel = Cancel::never();
+    let counter = for_name("o200k_base").unwrap();
+    let tools = Tools {
+        scorer: &FakeScorer { piece: 3 },
+        embedder: None,
+        counter: counter.as_ref(),
+        protector: &PROTECTOR,
+        cancel: &cancel,
+    };
+    let prompt = prompt_of(&["a b c"], Demands { numbers: true, ..Demands::default() });
+    let got = compress(&prompt, Target::Rate(0.5), Method::LlmLingua, Mode::Reference, &tools);
+    assert!(matches!(got, Err(CompressError::Unsupported(message)) if message.contains("context_budget")));
+}
+
+#[test]
+fn phrases_and_sentences_are_kept_or_dropped_whole() {
+    let text =
+        "The town council met on Monday. It discussed the budget, which was long. Nobody came to see it.";
+    for grain in [Grain::Phrase, Grain::Sentence] {
+        let demands = Demands { grain: Some(grain), ..Demands::default() };
+        let counter = for_name("o200k_base").unwrap();
+        let got = run(&prompt_of(&[text], demands), Target::Tokens(12), 5, counter.as_ref()).unwrap();
+        let parts = crate::text::grouped(text, units(text, &PROTECTOR.spans(text)), grain);
+        let words = &got.documents[0].words;
+        assert_eq!(words.len(), parts.len());
+        assert!(words.iter().any(|word| word.kept) && words.iter().all(|word| word.score.is_some()));
+        for word in words {
+            let inside = got.documents[0]
+                .kept
+                .iter()
+                .any(|kept| kept.start <= word.range.start && word.range.end <= kept.end);
+            assert_eq!(inside, word.kept, "{:?} of {:?}", &text[word.range.clone()], got.prompt);
+        }
+    }
+}

@@ -1,0 +1,296 @@
+//! JSON as byte ranges of its text: nothing is decoded, so that nothing can change.
+
+use std::ops::Range;
+
+/// What a token of JSON is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum JsonKind {
+    /// `{`
+    ObjectStart,
+    /// `}`
+    ObjectEnd,
+    /// `[`
+    ArrayStart,
+    /// `]`
+    ArrayEnd,
+    /// `,`
+    Comma,
+    /// `:`
+    Colon,
+    /// A string before a colon, with its quotes.
+    Key,
+    /// Any other string, with its quotes.
+    String,
+    /// A number, `true`, `false` or `null`.
+    Literal,
+}
+
+/// A token of JSON.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JsonToken {
+    /// What it is.
+    pub kind: JsonKind,
+    /// Its bytes.
+    pub range: Range<usize>,
+}
+
+/// Where a text stops being JSON.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("no JSON from byte {0} on")]
+pub struct JsonError(pub usize);
+
+/// What may come next.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Next {
+    Value,
+    /// Behind `[`.
+    ValueOrEnd,
+    Key,
+    /// Behind `{`.
+    KeyOrEnd,
+    Colon,
+    /// Behind a value inside an object or array.
+    CommaOrEnd,
+    Nothing,
+}
+
+/// The tokens of one JSON value (RFC 8259), which is all of `text` but white space. Depth takes memory, not
+/// stack: there is no limit to it.
+///
+/// # Errors
+/// The text is not one JSON value.
+pub fn json_tokens(text: &str) -> Result<Vec<JsonToken>, JsonError> {
+    let bytes = text.as_bytes();
+    let mut tokens = Vec::new();
+    // For each open bracket, is it an object's?
+    let mut open: Vec<bool> = Vec::new();
+    let (mut at, mut next) = (0, Next::Value);
+    while let Some(&byte) = bytes.get(at) {
+        if matches!(byte, b' ' | b'\t' | b'\n' | b'\r') {
+            at += 1;
+            continue;
+        }
+        let (kind, end) = token(text, at, next)?;
+        next = match kind {
+            JsonKind::ObjectStart | JsonKind::ArrayStart => {
+                open.push(kind == JsonKind::ObjectStart);
+                if kind == JsonKind::ObjectStart { Next::KeyOrEnd } else { Next::ValueOrEnd }
+            }
+            JsonKind::ObjectEnd | JsonKind::ArrayEnd => {
+                if open.pop() != Some(kind == JsonKind::ObjectEnd) {
+                    return Err(JsonError(at));
+                }
+                if open.is_empty() { Next::Nothing } else { Next::CommaOrEnd }
+            }
+            JsonKind::Comma if open.last() == Some(&true) => Next::Key,
+            JsonKind::Comma | JsonKind::Colon => Next::Value,
+            JsonKind::Key => Next::Colon,
+            JsonKind::String | JsonKind::Literal if open.is_empty() => Next::Nothing,
+            JsonKind::String | JsonKind::Literal => Next::CommaOrEnd,
+        };
+        tokens.push(JsonToken { kind, range: at..end });
+        at = end;
+    }
+    if next == Next::Nothing { Ok(tokens) } else { Err(JsonError(text.len())) }
+}
+
+/// The token that begins at `at`, where `next` may come, with its end.
+fn token(text: &str, at: usize, next: Next) -> Result<(JsonKind, usize), JsonError> {
+    let wrong = Err(JsonError(at));
+    let value = matches!(next, Next::Value | Next::ValueOrEnd);
+    let key = matches!(next, Next::Key | Next::KeyOrEnd);
+    match text.as_bytes()[at] {
+        b'{' if value => Ok((JsonKind::ObjectStart, at + 1)),
+        b'[' if value => Ok((JsonKind::ArrayStart, at + 1)),
+        b'}' if matches!(next, Next::KeyOrEnd | Next::CommaOrEnd) => Ok((JsonKind::ObjectEnd, at + 1)),
+        b']' if matches!(next, Next::ValueOrEnd | Next::CommaOrEnd) => Ok((JsonKind::ArrayEnd, at + 1)),
+        b',' if next == Next::CommaOrEnd => Ok((JsonKind::Comma, at + 1)),
+        b':' if next == Next::Colon => Ok((JsonKind::Colon, at + 1)),
+        b'"' if value => Ok((JsonKind::String, string_end(text, at)?)),
+        b'"' if key => Ok((JsonKind::Key, string_end(text, at)?)),
+        _ if value => {
+            let rest = &text[at..];
+            let word = ["true", "false", "null"].into_iter().find(|word| rest.starts_with(word));
+            let len = word.map(str::len).or_else(|| number_length(rest.as_bytes()));
+            len.map_or(wrong, |len| Ok((JsonKind::Literal, at + len)))
+        }
+        _ => wrong,
+    }
+}
+
+/// Behind the string that begins at `start`.
+fn string_end(text: &str, start: usize) -> Result<usize, JsonError> {
+    let bytes = text.as_bytes();
+    let mut at = start + 1;
+    loop {
+        match bytes.get(at) {
+            Some(b'"') => return Ok(at + 1),
+            Some(b'\\') => at += escape_length(&bytes[at..]).ok_or(JsonError(at))?,
+            Some(0x20..) => at += 1,
+            _ => return Err(JsonError(at)),
+        }
+    }
+}
+
+/// Bytes of the escape that `bytes` begin with.
+fn escape_length(bytes: &[u8]) -> Option<usize> {
+    match bytes.get(1)? {
+        b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => Some(2),
+        b'u' => bytes.get(2..6)?.iter().all(u8::is_ascii_hexdigit).then_some(6),
+        _ => None,
+    }
+}
+
+/// Bytes of the number that `bytes` begin with.
+fn number_length(bytes: &[u8]) -> Option<usize> {
+    let digits = |from: usize| bytes[from..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let mut end = usize::from(bytes.first() == Some(&b'-'));
+    let whole = digits(end);
+    if whole == 0 || (whole > 1 && bytes[end] == b'0') {
+        return None;
+    }
+    end += whole;
+    if bytes.get(end) == Some(&b'.') {
+        let fraction = digits(end + 1);
+        end = (fraction > 0).then_some(end + 1 + fraction)?;
+    }
+    if matches!(bytes.get(end), Some(b'e' | b'E')) {
+        let sign = usize::from(matches!(bytes.get(end + 1), Some(b'+' | b'-')));
+        let exponent = digits(end + 1 + sign);
+        end = (exponent > 0).then_some(end + 1 + sign + exponent)?;
+    }
+    Some(end)
+}
+
+/// Parts of what is inside the quotes of a JSON string that must not be cut: each escape, and with one of a
+/// character's code the letters around it. Ranges of `inside`, sorted and disjoint.
+#[must_use]
+pub fn json_escapes(inside: &str) -> Vec<Range<usize>> {
+    let bytes = inside.as_bytes();
+    let mut found: Vec<Range<usize>> = Vec::new();
+    let mut at = 0;
+    while at < bytes.len() {
+        let Some(len) = (bytes[at] == b'\\').then(|| escape_length(&bytes[at..])).flatten() else {
+            at += 1;
+            continue;
+        };
+        let (mut start, mut end) = (at, at + len);
+        if len == 6 {
+            let letter = |c: char| c.is_alphanumeric();
+            let before = inside[..start].trim_end_matches(letter).len();
+            let floor = found.last().map_or(0, |last| last.end);
+            start = before.max(floor);
+            end += inside[end..].len() - inside[end..].trim_start_matches(letter).len();
+        }
+        match found.last_mut().filter(|last| last.end == start && len == 6) {
+            Some(last) => last.end = end,
+            None => found.push(start..end),
+        }
+        at = end;
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn tokens_are_those_of_the_standard() {
+        let text = " {\"a\\\"\": [1, -2.5e+3, true, null, {}], \"b\":\"<x>\"}\n";
+        let tokens: Vec<&str> =
+            json_tokens(text).unwrap().into_iter().map(|token| &text[token.range]).collect();
+        let want = [
+            "{",
+            "\"a\\\"\"",
+            ":",
+            "[",
+            "1",
+            ",",
+            "-2.5e+3",
+            ",",
+            "true",
+            ",",
+            "null",
+            ",",
+            "{",
+            "}",
+            "]",
+            ",",
+            "\"b\"",
+            ":",
+            "\"<x>\"",
+            "}",
+        ];
+        assert_eq!(tokens, want);
+        for bad in [
+            "",
+            " ",
+            "{",
+            "[1,]",
+            "{\"a\":1,}",
+            "{a:1}",
+            "[1 2]",
+            "01",
+            "-",
+            "1.",
+            "1e",
+            ".5",
+            "+1",
+            "nul",
+            "\"\\x\"",
+            "\"\\u12\"",
+            "\"a",
+            "\"\n\"",
+            "[}",
+            "{]",
+            "1 1",
+            "{\"a\"}",
+            "{\"a\":}",
+            "[,1]",
+            "]",
+            "NaN",
+            "'a'",
+        ] {
+            assert!(json_tokens(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn depth_is_no_matter() {
+        let deep = format!("{}1{}", "[".repeat(100_000), "]".repeat(100_000));
+        assert_eq!(json_tokens(&deep).unwrap().len(), 200_001);
+        assert_eq!(json_tokens(&"{\"a\":".repeat(10_000)), Err(JsonError(50_000)));
+    }
+
+    #[test]
+    fn escapes_are_found_with_the_letters_around_codes() {
+        let found = |text| json_escapes(text).into_iter().map(|range| &text[range]).collect::<Vec<_>>();
+        assert_eq!(
+            found(r"one\ntwo caf\u00e9s x\ud83d\ude00 \\n"),
+            [r"\n", r"caf\u00e9s", r"x\ud83d\ude00", r"\\"]
+        );
+        assert!(found("none").is_empty());
+    }
+
+    proptest! {
+        #[test]
+        fn what_serde_json_takes_is_taken_and_the_other_way_round(text in "[\\[\\]{}:,\"a\\\\u0-9.eE+\\- tnl]{0,14}|\\PC{0,12}") {
+            // Unlike serde_json, this reads no code units, and has no largest number.
+            let codes = text.contains("\\u") || text.contains(['e', 'E']);
+            let known = serde_json::from_str::<serde_json::Value>(&text);
+            prop_assert!(codes || known.is_ok() == json_tokens(&text).is_ok(), "{known:?}");
+        }
+
+        #[test]
+        fn escapes_lie_between_characters(inside in "[a-cé預\\\\nu0-9d8\"]{0,30}") {
+            let mut end = 0;
+            for range in json_escapes(&inside) {
+                prop_assert!(range.start >= end && inside.get(range.clone()).is_some());
+                end = range.end;
+            }
+        }
+    }
+}
