@@ -7,8 +7,9 @@ use super::{EngineError, ErrorKind};
 use crate::config::{EmbedderConfig, ScorerConfig};
 use crate::model::cached::{CachedEmbedder, CachedScorer};
 use crate::model::local::{EmbedderFiles, EmbedderOptions, LocalEmbedder, LocalScorer, ScorerOptions};
-use crate::model::store::{ModelFiles, ModelStore, Progress, StoreError, chain};
+use crate::model::store::{ModelFiles, ModelStore, Progress, StoreError};
 use crate::model::{Precision, TokenScorer};
+use crate::telemetry::chain;
 use crate::text::{self, TokenCounter};
 
 /// What the engine scores with.
