@@ -6,11 +6,14 @@
 mod assemble;
 mod demands;
 mod error;
+mod extractive;
+mod hybrid;
 mod llmlingua;
 mod longllmlingua;
 pub mod lossless;
 pub mod recover;
 pub mod reference;
+mod relevance;
 mod select;
 mod selective;
 #[cfg(test)]
@@ -68,8 +71,14 @@ pub enum Target {
 )]
 #[serde(rename_all = "lowercase")]
 pub enum Method {
-    /// Coarse ranking by perplexity, then token-level selection (arXiv 2310.05736).
+    /// `hybrid` where there is a question, else `llmlingua`.
     #[default]
+    Auto,
+    /// Whole sentences near to the question, then the telling words of the next ones. Needs a question.
+    Hybrid,
+    /// The whole sentences that are nearest to the question (arXiv 2407.08892). Needs a question.
+    Extractive,
+    /// Coarse ranking by perplexity, then token-level selection (arXiv 2310.05736).
     #[value(name = "llmlingua")]
     LlmLingua,
     /// Documents and words chosen by what the question makes of them (arXiv 2310.06839). Needs a question.
@@ -84,11 +93,31 @@ pub enum Method {
 }
 
 impl Method {
-    /// Does it need an embedder?
+    /// Does it need an embedder? Of [`Method::Auto`] ask what it is resolved to.
     #[must_use]
     pub const fn embeds(self) -> bool {
         match self {
-            Self::LlmLingua | Self::LongLlmLingua | Self::SelectiveContext | Self::Lossless => false,
+            Self::Hybrid | Self::Extractive => true,
+            Self::Auto | Self::LlmLingua | Self::LongLlmLingua | Self::SelectiveContext | Self::Lossless => {
+                false
+            }
+        }
+    }
+
+    /// What is run for a prompt with or without a question, and why where it was chosen here.
+    #[must_use]
+    pub const fn resolved(self, mode: Mode, has_question: bool) -> (Self, Option<&'static str>) {
+        match (self, mode, has_question) {
+            (Self::Auto, Mode::Exact, true) => {
+                (Self::Hybrid, Some("`auto` chose `hybrid`, for there is a question"))
+            }
+            (Self::Auto, Mode::Exact, false) => {
+                (Self::LlmLingua, Some("`auto` chose `llmlingua`, for there is no question"))
+            }
+            (Self::Auto, Mode::Reference, _) => {
+                (Self::LlmLingua, Some("`auto` chose `llmlingua`, which the reference has"))
+            }
+            _ => (self, None),
         }
     }
 }
@@ -203,22 +232,42 @@ pub fn compress(
     mode: Mode,
     tools: &Tools,
 ) -> Result<Compressed, CompressError> {
+    let (method, why) = method.resolved(mode, !prompt.question.trim().is_empty());
+    let mut compressed = run(prompt, target, method, mode, tools)?;
+    if let Some(why) = why {
+        compressed.reason = format!("{why}; {}", compressed.reason);
+    }
+    Ok(compressed)
+}
+
+fn run(
+    prompt: &Prompt,
+    target: Target,
+    method: Method,
+    mode: Mode,
+    tools: &Tools,
+) -> Result<Compressed, CompressError> {
     if method == Method::LongLlmLingua && prompt.question.trim().is_empty() {
         return Err(CompressError::Unsupported(
             "`longllmlingua` ranks by the question: give one, or use `llmlingua`".into(),
         ));
     }
     match (mode, method) {
-        (Mode::Exact, Method::LlmLingua) => llmlingua::compress(prompt, target, tools),
+        (Mode::Exact, Method::Hybrid) => hybrid::compress(prompt, target, tools),
+        (Mode::Exact, Method::Extractive) => extractive::compress(prompt, target, tools),
+        (Mode::Exact, Method::Auto | Method::LlmLingua) => llmlingua::compress(prompt, target, tools),
         (Mode::Exact, Method::LongLlmLingua) => longllmlingua::compress(prompt, target, tools),
         (Mode::Exact, Method::SelectiveContext) => selective::compress(prompt, target, tools),
         (Mode::Exact, Method::Lossless) => lossless::compress(prompt, target, tools),
-        (Mode::Reference, Method::SelectiveContext | Method::Lossless) => {
+        (
+            Mode::Reference,
+            Method::Hybrid | Method::Extractive | Method::SelectiveContext | Method::Lossless,
+        ) => {
             let message =
                 "reference mode reproduces llmlingua 0.2.2, which has no such method; use exact mode";
             Err(CompressError::Unsupported(message.into()))
         }
-        (Mode::Reference, Method::LlmLingua) => {
+        (Mode::Reference, Method::Auto | Method::LlmLingua) => {
             let settings = reference::Settings::default().with(&prompt.demands)?;
             reference::compress(prompt, target, &settings, tools)
         }

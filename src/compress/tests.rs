@@ -12,7 +12,7 @@ use super::assemble::render_original;
 use super::{
     CompressError, Compressed, Document, Method, Mode, Prompt, Target, Tools, assemble::slices, compress,
 };
-use crate::model::{Cancel, ScoreError, ScoreJob, ScoreSession, Token, TokenScorer};
+use crate::model::{Cancel, Embedder, ScoreError, ScoreJob, ScoreSession, Token, TokenScorer};
 use crate::text::{Protector, TokenCounter, for_name};
 
 /// Tokens of up to `piece` bytes, wherever a character may end; the likelihood is a hash of id and place.
@@ -184,6 +184,26 @@ fn target() -> impl Strategy<Value = Target> {
     ]
 }
 
+/// A vector that depends on the bytes of the text and on nothing else.
+struct FakeEmbedder;
+
+impl Embedder for FakeEmbedder {
+    fn name(&self) -> &'static str {
+        "fake"
+    }
+
+    fn dimensions(&self) -> usize {
+        2
+    }
+
+    fn embed(&self, texts: &[&str], _: &Cancel) -> Result<Vec<Vec<f32>>, ScoreError> {
+        let angle = |text: &&str| {
+            text.bytes().fold(0_u32, |hash, byte| hash.wrapping_mul(31).wrapping_add(u32::from(byte))) as f32
+        };
+        Ok(texts.iter().map(|text| vec![angle(text).cos(), angle(text).sin()]).collect())
+    }
+}
+
 fn run(
     prompt: &Prompt,
     target: Target,
@@ -193,7 +213,7 @@ fn run(
     let cancel = Cancel::never();
     let tools = Tools {
         scorer: &FakeScorer { piece },
-        embedder: None,
+        embedder: Some(&FakeEmbedder),
         counter,
         protector: &PROTECTOR,
         cancel: &cancel,
@@ -201,6 +221,8 @@ fn run(
     // All methods get their share of the random prompts.
     let method = match piece {
         5 => Method::SelectiveContext,
+        1 => Method::Auto,
+        3 if !prompt.question.trim().is_empty() => Method::Extractive,
         2 | 4 if !prompt.question.trim().is_empty() => Method::LongLlmLingua,
         _ => Method::LlmLingua,
     };
@@ -314,6 +336,6 @@ fn little_room_beside_a_long_question_is_used_up() {
     let prompt = document(&"word ".repeat(50), &"why ".repeat(3000));
     let counter = for_name("o200k_base").unwrap();
     let fixed = counter.count(&prompt.question);
-    let got = run(&prompt, Target::Tokens(fixed + 20), 3, counter.as_ref()).unwrap();
+    let got = run(&prompt, Target::Tokens(fixed + 20), 6, counter.as_ref()).unwrap();
     assert!(got.compressed_tokens > fixed + 17, "{} of {}", got.compressed_tokens, fixed + 20);
 }

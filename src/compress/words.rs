@@ -6,6 +6,7 @@ use std::ops::Range;
 
 use super::assemble::{heading, kept_ranges, render, render_document, render_original, slices};
 use super::demands::{ContextBudget, touching};
+use super::relevance::Sentence;
 use super::select::largest_prefix;
 use super::{CompressError, Compressed, KeptDocument, KeptWord, Prompt, Stages, Target, Tools};
 use crate::model::Token;
@@ -315,6 +316,41 @@ impl<'a> Words<'a> {
             self.units[document][unit].core.len() <= room || self.cost((document, unit)) <= room
         };
         self.all(documents).filter(fits).collect()
+    }
+
+    /// The words whose first byte lies in `range` of a document's text, in their order.
+    pub(super) fn within(&self, document: usize, range: &Range<usize>) -> Vec<Place> {
+        let units = &self.units[document];
+        let first = units.partition_point(|unit| unit.core.start < range.start);
+        let inside = units[first..].iter().take_while(|unit| unit.core.start < range.end);
+        let places = (first..).zip(inside).filter(|(_, unit)| !unit.core.is_empty());
+        places.map(|(unit, _)| (document, unit)).collect()
+    }
+
+    /// A word without the white space before it.
+    pub(super) fn word(&self, (document, unit): Place) -> &'a str {
+        &self.prompt.documents[document].text[self.units[document][unit].core.clone()]
+    }
+
+    /// Tokens of a sentence by itself.
+    pub(super) fn sentence_tokens(&self, sentence: &Sentence) -> usize {
+        self.tools.counter.count(&self.prompt.documents[sentence.document].text[sentence.range.clone()])
+    }
+
+    /// Tokens of what stands before a document's text, and of the join before it.
+    pub(super) fn heading_tokens(&self, document: usize) -> usize {
+        1 + self.tools.counter.count(&heading(&self.prompt.documents[document]))
+    }
+
+    /// The worth of sentences as that of their words.
+    pub(super) fn spread(&self, sentences: &[Sentence]) -> Vec<Vec<f32>> {
+        let mut scores: Vec<Vec<f32>> = self.units.iter().map(|units| vec![0.0; units.len()]).collect();
+        for sentence in sentences {
+            for (document, unit) in self.within(sentence.document, &sentence.range) {
+                scores[document][unit] = sentence.score as f32;
+            }
+        }
+        scores
     }
 
     /// Lifts token scores to words: the mean over the tokens that overlap a word. `scores` are those of the

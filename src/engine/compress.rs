@@ -30,7 +30,8 @@ pub(super) fn run(
     let own_protector = request.options.protector()?;
     check_size(&prompt, counter.as_ref(), engine.limits.tokens)?;
     let scorer = engine.models.scorer()?;
-    let embedder = method.embeds().then(|| engine.models.embedder()).transpose()?;
+    let (chosen, _) = method.resolved(mode, !prompt.question.trim().is_empty());
+    let embedder = chosen.embeds().then(|| engine.models.embedder()).transpose()?;
     let tools = Tools {
         scorer: scorer.as_ref(),
         embedder: embedder.as_deref().map(|embedder| embedder as &dyn Embedder),
@@ -41,7 +42,7 @@ pub(super) fn run(
     let compressed = compress::compress(&prompt, target, method, mode, &tools)?;
     let returns = request.returns.unwrap_or_else(|| vec![Return::Ranges]);
     let mut response = describe(compressed, metadata, &returns, counter.as_ref());
-    response.method = method;
+    response.method = chosen;
     response.warnings.extend(warnings(mode, counter.as_ref()));
     response.timing_ms.total = milliseconds_since(start);
     Ok(response)

@@ -47,6 +47,8 @@ impl Compressor for Halving {
             kept: Some(kept),
             rank: None,
             score: None,
+            scores: None,
+            words: None,
             metadata: None,
         };
         Ok(CompressResponse { documents: vec![document], ..compressed(String::new()) })

@@ -1,0 +1,21 @@
+//! `extractive`: the whole sentences that are nearest to the question (the method that *Characterizing Prompt
+//! Compression*, arXiv 2407.08892, found to lose least at high ratios). See [`super::relevance`] for the worth of a
+//! sentence; a document's title stays with whatever is kept of it.
+
+use super::relevance::{Relevance, relevance};
+use super::words::{self, Plan, Words};
+use super::{CompressError, Compressed, Prompt, Stages, Target, Tools};
+use crate::text::Grain;
+
+pub(super) fn compress(prompt: &Prompt, target: Target, tools: &Tools) -> Result<Compressed, CompressError> {
+    words::compress_by(Grain::Sentence, prompt, target, tools, plan)
+}
+
+fn plan(words: &Words, room: usize, stages: &mut Stages) -> Result<Plan, CompressError> {
+    let Relevance { ranking, sentences } = stages.time("embed", || relevance(words.prompt, words.tools))?;
+    let scores = words.spread(&sentences);
+    let mut order = words.candidates(0..scores.len(), room);
+    let score = |&(document, unit): &words::Place| scores[document][unit];
+    order.sort_by(|a, b| score(b).total_cmp(&score(a)).then(a.cmp(b)));
+    Ok(Plan { order, ranking, scores })
+}
