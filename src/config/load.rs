@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::{fs, io};
 
-use super::raw::{RawConfig, RawEmbedder, RawLimits, RawScorer};
+use super::raw::{RawClassifier, RawConfig, RawEmbedder, RawLimits, RawScorer};
 use super::{Config, ConfigError};
 
 /// Where environment variables come from, so that tests need not touch the process's own.
@@ -120,6 +120,7 @@ fn from_env(env: &dyn Env) -> Result<RawConfig, ConfigError> {
             threads: variable(env, "WHITTLE_EMBEDDER_THREADS")?,
             cache_bytes: variable(env, "WHITTLE_EMBEDDER_CACHE_BYTES")?,
         },
+        classifier: RawClassifier { model: variable(env, "WHITTLE_CLASSIFIER_MODEL")? },
         limits: RawLimits {
             body_bytes: variable(env, "WHITTLE_LIMITS_BODY_BYTES")?,
             documents: variable(env, "WHITTLE_LIMITS_DOCUMENTS")?,

@@ -12,7 +12,7 @@ use super::{Engine, EngineError, ErrorKind, milliseconds_since};
 use crate::compress::{
     self, CompressError, Compressed, Document, KeptDocument, KeptWord, Method, Mode, Prompt, Target, Tools,
 };
-use crate::model::{Cancel, Embedder, ScoreError};
+use crate::model::{Cancel, Embedder, ScoreError, TokenClassifier};
 use crate::text::TokenCounter;
 
 pub(super) fn run(
@@ -30,10 +30,12 @@ pub(super) fn run(
     let own_protector = request.options.protector()?;
     check_size(&prompt, counter.as_ref(), engine.limits.tokens)?;
     let scorer = engine.models.scorer()?;
+    let classifier = method.classifies().then(|| engine.models.classifier()).transpose()?;
     let embedder = method.embeds().then(|| engine.models.embedder()).transpose()?;
     let tools = Tools {
         scorer: scorer.as_ref(),
         embedder: embedder.as_deref().map(|embedder| embedder as &dyn Embedder),
+        classifier: classifier.as_deref().map(|classifier| classifier as &dyn TokenClassifier),
         counter: counter.as_ref(),
         protector: own_protector.as_ref().unwrap_or(&engine.protector),
         cancel,
