@@ -43,6 +43,9 @@ enum Command {
     Import {
         /// The file
         path: PathBuf,
+        /// The model that it belongs to, where the manifest does not know its hash
+        #[arg(long, value_name = "NAME")]
+        model: Option<String>,
     },
 }
 
@@ -52,13 +55,21 @@ pub(super) fn run(args: ModelsArgs) -> anyhow::Result<()> {
     match args.command {
         Command::Pull { name } => {
             for model in chosen(&store, name.as_deref())? {
+                if name.is_none() && !model.unverified.is_empty() {
+                    writeln!(out, "{} is not fetched: its files have to be imported", model.name)?;
+                    continue;
+                }
                 store.ensure(&model.name, &DownloadBar::default())?;
                 writeln!(out, "{} is here and verified", model.name)?;
             }
         }
         Command::List => list(&store, &mut out)?,
         Command::Verify { name } => verify(&store, name.as_deref(), &mut out)?,
-        Command::Import { path } => writeln!(out, "imported as {}", store.import(&path)?)?,
+        Command::Import { path, model: Some(model) } => {
+            store.import_unverified(&path, &model)?;
+            writeln!(out, "imported for {model}; its hash is recorded")?;
+        }
+        Command::Import { path, model: None } => writeln!(out, "imported as {}", store.import(&path)?)?,
     }
     Ok(())
 }

@@ -9,6 +9,7 @@ mod error;
 mod extractive;
 mod hybrid;
 mod llmlingua;
+mod llmlingua2;
 mod longllmlingua;
 pub mod lossless;
 pub mod recover;
@@ -29,7 +30,7 @@ use serde::{Deserialize, Serialize};
 pub use demands::{ContextBudget, ContextBudgetError, Demands, Reorder, Section, Share};
 pub use error::CompressError;
 
-use crate::model::{Cancel, Embedder, TokenScorer};
+use crate::model::{Cancel, Embedder, TokenClassifier, TokenScorer};
 use crate::text::{Protector, TokenCounter};
 
 /// One document of a prompt.
@@ -84,6 +85,9 @@ pub enum Method {
     /// Documents and words chosen by what the question makes of them (arXiv 2310.06839). Needs a question.
     #[value(name = "longllmlingua")]
     LongLlmLingua,
+    /// The words that a token classifier would keep (arXiv 2403.12968). Its model has to be imported.
+    #[value(name = "llmlingua2")]
+    LlmLingua2,
     /// The phrases with the most information, or words or sentences (arXiv 2310.06201).
     #[serde(rename = "selective-context")]
     #[value(name = "selective-context")]
@@ -98,9 +102,12 @@ impl Method {
     pub const fn embeds(self) -> bool {
         match self {
             Self::Hybrid | Self::Extractive => true,
-            Self::Auto | Self::LlmLingua | Self::LongLlmLingua | Self::SelectiveContext | Self::Lossless => {
-                false
-            }
+            Self::Auto
+            | Self::LlmLingua
+            | Self::LongLlmLingua
+            | Self::LlmLingua2
+            | Self::SelectiveContext
+            | Self::Lossless => false,
         }
     }
 
@@ -119,6 +126,12 @@ impl Method {
             }
             _ => (self, None),
         }
+    }
+
+    /// Does it need a token classifier?
+    #[must_use]
+    pub const fn classifies(self) -> bool {
+        matches!(self, Self::LlmLingua2)
     }
 }
 
@@ -171,6 +184,8 @@ pub struct Tools<'a> {
     pub scorer: &'a dyn TokenScorer,
     /// Tells what a text is about. Needed where [`Method::embeds`] says so.
     pub embedder: Option<&'a dyn Embedder>,
+    /// Tells which tokens to keep. Needed where [`Method::classifies`] says so.
+    pub classifier: Option<&'a dyn TokenClassifier>,
     /// Counts as the target model does.
     pub counter: &'a dyn TokenCounter,
     /// Finds what is kept or dropped whole.
@@ -257,14 +272,18 @@ fn run(
         (Mode::Exact, Method::Extractive) => extractive::compress(prompt, target, tools),
         (Mode::Exact, Method::Auto | Method::LlmLingua) => llmlingua::compress(prompt, target, tools),
         (Mode::Exact, Method::LongLlmLingua) => longllmlingua::compress(prompt, target, tools),
+        (Mode::Exact, Method::LlmLingua2) => llmlingua2::compress(prompt, target, tools),
         (Mode::Exact, Method::SelectiveContext) => selective::compress(prompt, target, tools),
         (Mode::Exact, Method::Lossless) => lossless::compress(prompt, target, tools),
         (
             Mode::Reference,
-            Method::Hybrid | Method::Extractive | Method::SelectiveContext | Method::Lossless,
+            Method::Hybrid
+            | Method::Extractive
+            | Method::LlmLingua2
+            | Method::SelectiveContext
+            | Method::Lossless,
         ) => {
-            let message =
-                "reference mode reproduces llmlingua 0.2.2, which has no such method; use exact mode";
+            let message = "reference mode reproduces `llmlingua` and `longllmlingua` of llmlingua 0.2.2; use exact mode";
             Err(CompressError::Unsupported(message.into()))
         }
         (Mode::Reference, Method::Auto | Method::LlmLingua) => {

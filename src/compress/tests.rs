@@ -16,8 +16,8 @@ use crate::model::{Cancel, Embedder, ScoreError, ScoreJob, ScoreSession, Token, 
 use crate::text::{Protector, TokenCounter, for_name};
 
 /// Tokens of up to `piece` bytes, wherever a character may end; the likelihood is a hash of id and place.
-struct FakeScorer {
-    piece: usize,
+pub(super) struct FakeScorer {
+    pub(super) piece: usize,
 }
 
 fn fake_nll(id: u32, place: usize) -> f32 {
@@ -64,10 +64,10 @@ impl TokenScorer for FakeScorer {
 }
 
 /// Compiling its patterns takes long.
-static PROTECTOR: LazyLock<Protector> = LazyLock::new(Protector::default);
+pub(super) static PROTECTOR: LazyLock<Protector> = LazyLock::new(Protector::default);
 
 /// Every byte is a token.
-struct ByteCounter;
+pub(super) struct ByteCounter;
 
 impl TokenCounter for ByteCounter {
     fn name(&self) -> &'static str {
@@ -214,6 +214,7 @@ fn run(
     let tools = Tools {
         scorer: &FakeScorer { piece },
         embedder: Some(&FakeEmbedder),
+        classifier: None,
         counter,
         protector: &PROTECTOR,
         cancel: &cancel,
@@ -312,7 +313,7 @@ proptest! {
     }
 }
 
-fn document(text: &str, question: &str) -> Prompt {
+pub(super) fn document(text: &str, question: &str) -> Prompt {
     let document = Document { id: "0".into(), title: None, text: text.into() };
     Prompt { documents: vec![document], question: question.into(), ..Prompt::default() }
 }

@@ -143,6 +143,12 @@ impl Selection {
 }
 
 impl<'a> Words<'a> {
+    /// A prompt in words.
+    #[cfg(test)]
+    pub(super) fn of(prompt: &'a Prompt, tools: &'a Tools) -> Self {
+        Self::new(prompt, tools, Grain::Token)
+    }
+
     fn new(prompt: &'a Prompt, tools: &'a Tools, usual: Grain) -> Self {
         let grain = prompt.demands.grain.unwrap_or(usual);
         let texts = || prompt.documents.iter().map(|document| document.text.as_str());

@@ -8,7 +8,7 @@ use std::{fs, io};
 
 use clap::ValueEnum;
 
-use super::raw::{RawCompress, RawConfig, RawEmbedder, RawLimits, RawProxy, RawScorer};
+use super::raw::{RawClassifier, RawCompress, RawConfig, RawEmbedder, RawLimits, RawProxy, RawScorer};
 use super::{Config, ConfigError};
 use crate::compress::Method;
 
@@ -123,6 +123,7 @@ fn from_env(env: &dyn Env) -> Result<RawConfig, ConfigError> {
             threads: variable(env, "WHITTLE_EMBEDDER_THREADS")?,
             cache_bytes: variable(env, "WHITTLE_EMBEDDER_CACHE_BYTES")?,
         },
+        classifier: RawClassifier { model: variable(env, "WHITTLE_CLASSIFIER_MODEL")? },
         limits: RawLimits {
             body_bytes: variable(env, "WHITTLE_LIMITS_BODY_BYTES")?,
             documents: variable(env, "WHITTLE_LIMITS_DOCUMENTS")?,

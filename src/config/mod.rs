@@ -20,7 +20,7 @@ use serde::Serialize;
 use crate::model::Precision;
 pub use load::{Env, Flags, Loaded, Places, ProcessEnv, load};
 pub use proxy::{CompressPolicy, Pattern, Price, ProxyConfig, UpstreamConfig};
-use raw::{RawConfig, RawEmbedder, RawLimits, RawScorer};
+use raw::{RawClassifier, RawConfig, RawEmbedder, RawLimits, RawScorer};
 
 /// A valid configuration. As TOML it is a file that loads to the same configuration.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -33,6 +33,8 @@ pub struct Config {
     pub scorer: ScorerConfig,
     /// The model that turns texts into vectors.
     pub embedder: EmbedderConfig,
+    /// The model that tells which tokens to keep.
+    pub classifier: ClassifierConfig,
     /// What one request, and all of them together, may take.
     pub limits: Limits,
     /// What the proxy does.
@@ -66,6 +68,13 @@ pub struct EmbedderConfig {
     pub threads: Option<usize>,
     /// Bytes of vectors that are remembered; 0 remembers none.
     pub cache_bytes: u64,
+}
+
+/// The model that tells which tokens to keep.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ClassifierConfig {
+    /// Name in the model manifest.
+    pub model: String,
 }
 
 /// What one request, and all of them together, may take.
@@ -123,6 +132,12 @@ impl Default for EmbedderConfig {
     }
 }
 
+impl Default for ClassifierConfig {
+    fn default() -> Self {
+        Self { model: "llmlingua-2-bert-base-multilingual-cased-meetingbank".into() }
+    }
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self {
@@ -130,6 +145,7 @@ impl Default for Config {
             allow_remote: false,
             scorer: ScorerConfig::default(),
             embedder: EmbedderConfig::default(),
+            classifier: ClassifierConfig::default(),
             limits: Limits::default(),
             proxy: ProxyConfig::default(),
             upstreams: Vec::new(),
@@ -223,6 +239,7 @@ impl TryFrom<RawConfig> for Config {
             allow_remote,
             scorer: raw.scorer.try_into()?,
             embedder: raw.embedder.try_into()?,
+            classifier: raw.classifier.try_into()?,
             limits: raw.limits.try_into()?,
             proxy: raw.proxy.try_into()?,
             upstreams: proxy::upstreams(raw.upstreams)?,
@@ -256,6 +273,14 @@ impl TryFrom<RawEmbedder> for EmbedderConfig {
             threads: raw.threads.map(|threads| within("embedder.threads", threads, 1..=1024)).transpose()?,
             cache_bytes: raw.cache_bytes.unwrap_or(default.cache_bytes),
         })
+    }
+}
+
+impl TryFrom<RawClassifier> for ClassifierConfig {
+    type Error = ConfigError;
+
+    fn try_from(raw: RawClassifier) -> Result<Self, ConfigError> {
+        Ok(Self { model: model_name("classifier.model", raw.model.unwrap_or(Self::default().model))? })
     }
 }
 

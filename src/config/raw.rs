@@ -18,6 +18,7 @@ pub(super) struct RawConfig {
     pub(super) allow_remote: Option<bool>,
     pub(super) scorer: RawScorer,
     pub(super) embedder: RawEmbedder,
+    pub(super) classifier: RawClassifier,
     pub(super) limits: RawLimits,
     pub(super) proxy: RawProxy,
     pub(super) upstreams: Vec<RawUpstream>,
@@ -38,6 +39,12 @@ pub(super) struct RawEmbedder {
     pub(super) model: Option<String>,
     pub(super) threads: Option<usize>,
     pub(super) cache_bytes: Option<u64>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawClassifier {
+    pub(super) model: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -107,6 +114,7 @@ impl RawConfig {
                 threads: self.embedder.threads.or(below.embedder.threads),
                 cache_bytes: self.embedder.cache_bytes.or(below.embedder.cache_bytes),
             },
+            classifier: RawClassifier { model: self.classifier.model.or(below.classifier.model) },
             limits: RawLimits {
                 body_bytes: self.limits.body_bytes.or(below.limits.body_bytes),
                 documents: self.limits.documents.or(below.limits.documents),

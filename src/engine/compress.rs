@@ -12,7 +12,7 @@ use super::{Engine, EngineError, ErrorKind, milliseconds_since};
 use crate::compress::{
     self, CompressError, Compressed, Document, KeptDocument, KeptWord, Method, Mode, Prompt, Target, Tools,
 };
-use crate::model::{Cancel, Embedder, ScoreError};
+use crate::model::{Cancel, Embedder, ScoreError, TokenClassifier};
 use crate::text::TokenCounter;
 
 pub(super) fn run(
@@ -32,9 +32,11 @@ pub(super) fn run(
     let scorer = engine.models.scorer()?;
     let (chosen, _) = method.resolved(mode, !prompt.question.trim().is_empty());
     let embedder = chosen.embeds().then(|| engine.models.embedder()).transpose()?;
+    let classifier = chosen.classifies().then(|| engine.models.classifier()).transpose()?;
     let tools = Tools {
         scorer: scorer.as_ref(),
         embedder: embedder.as_deref().map(|embedder| embedder as &dyn Embedder),
+        classifier: classifier.as_deref().map(|classifier| classifier as &dyn TokenClassifier),
         counter: counter.as_ref(),
         protector: own_protector.as_ref().unwrap_or(&engine.protector),
         cancel,

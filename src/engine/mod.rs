@@ -38,7 +38,7 @@ impl Engine {
     pub fn new(config: &Config, progress: Box<dyn Progress>) -> Result<Self, EngineError> {
         Ok(Self {
             limits: config.limits,
-            models: Models::new(&config.scorer, &config.embedder, progress)?,
+            models: Models::new(config, progress)?,
             protector: Protector::default(),
         })
     }

@@ -4,9 +4,12 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{EngineError, ErrorKind};
-use crate::config::{EmbedderConfig, ScorerConfig};
+use crate::config::{ClassifierConfig, Config, EmbedderConfig, ScorerConfig};
 use crate::model::cached::{CachedEmbedder, CachedScorer};
-use crate::model::local::{EmbedderFiles, EmbedderOptions, LocalEmbedder, LocalScorer, ScorerOptions};
+use crate::model::local::{
+    ClassifierFiles, EmbedderFiles, EmbedderOptions, LocalClassifier, LocalEmbedder, LocalScorer,
+    ScorerOptions,
+};
 use crate::model::store::{ModelFiles, ModelStore, Progress, StoreError};
 use crate::model::{Precision, TokenScorer};
 use crate::telemetry::chain;
@@ -39,6 +42,8 @@ pub(super) struct Models {
     scorer_config: ScorerConfig,
     embedder: Slot<Embedder>,
     embedder_config: EmbedderConfig,
+    classifier: Slot<LocalClassifier>,
+    classifier_config: ClassifierConfig,
     /// Whether a request may name a tokenizer file.
     tokenizer_files: bool,
 }
@@ -99,23 +104,22 @@ impl std::fmt::Debug for Models {
         f.debug_struct("Models")
             .field("scorer", &self.scorer_config)
             .field("embedder", &self.embedder_config)
+            .field("classifier", &self.classifier_config)
             .finish_non_exhaustive()
     }
 }
 
 impl Models {
-    pub(super) fn new(
-        scorer: &ScorerConfig,
-        embedder: &EmbedderConfig,
-        progress: Box<dyn Progress>,
-    ) -> Result<Self, EngineError> {
+    pub(super) fn new(config: &Config, progress: Box<dyn Progress>) -> Result<Self, EngineError> {
         let store = ModelStore::from_environment().map_err(|e| unavailable(&e))?;
         Ok(Self {
             files: ModelSource { store, progress },
             scorer: Slot::new(),
-            scorer_config: scorer.clone(),
+            scorer_config: config.scorer.clone(),
             embedder: Slot::new(),
-            embedder_config: embedder.clone(),
+            embedder_config: config.embedder.clone(),
+            classifier: Slot::new(),
+            classifier_config: config.classifier.clone(),
             tokenizer_files: false,
         })
     }
@@ -143,6 +147,11 @@ impl Models {
     /// The embedder, fetched and loaded if this is the first need.
     pub(super) fn embedder(&self) -> Result<Arc<Embedder>, EngineError> {
         self.embedder.get(|| load_embedder(&self.embedder_config, &self.files))
+    }
+
+    /// The token classifier, loaded if this is the first need.
+    pub(super) fn classifier(&self) -> Result<Arc<LocalClassifier>, EngineError> {
+        self.classifier.get(|| load_classifier(&self.classifier_config, &self.files))
     }
 
     /// That of the scorer, which every method but few needs; never blocks.
@@ -197,6 +206,14 @@ fn load_embedder(config: &EmbedderConfig, source: &ModelSource) -> Result<Embedd
         .and_then(|parts| LocalEmbedder::load(name, parts, &options))
         .map_err(|e| EngineError::unavailable(format!("cannot load model `{name}`: {e}")))?;
     Ok(CachedEmbedder::new(embedder, config.cache_bytes))
+}
+
+fn load_classifier(config: &ClassifierConfig, source: &ModelSource) -> Result<LocalClassifier, EngineError> {
+    let name = &config.model;
+    let files = source.ensure(name)?;
+    ClassifierFiles::of(&files)
+        .and_then(|parts| LocalClassifier::load(name, parts))
+        .map_err(|e| EngineError::unavailable(format!("cannot load model `{name}`: {e}")))
 }
 
 fn unavailable(error: &StoreError) -> EngineError {

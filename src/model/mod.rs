@@ -152,6 +152,28 @@ pub trait Embedder: Send + Sync {
     fn embed(&self, texts: &[&str], cancel: &Cancel) -> Result<Vec<Vec<f32>>, ScoreError>;
 }
 
+/// A model that tells which tokens of a text to keep.
+pub trait TokenClassifier: Send + Sync {
+    /// Name of the model, as in the manifest.
+    fn name(&self) -> &str;
+
+    /// Tokenises `text` as plain text, without the tokens that open and close a sequence. Ranges may overlap:
+    /// a character can have several tokens.
+    ///
+    /// # Errors
+    /// [`ScoreError::Stopped`] when `cancel` says so, else a fault of the tokenizer.
+    fn encode(&self, text: &str, cancel: &Cancel) -> Result<Vec<Token>, ScoreError>;
+
+    /// Most tokens that [`TokenClassifier::keep`] takes.
+    fn window(&self) -> usize;
+
+    /// Probability, 0 to 1, that each token is to be kept, given all of `ids`.
+    ///
+    /// # Errors
+    /// As [`TokenScorer::score`].
+    fn keep(&self, ids: &[u32], cancel: &Cancel) -> Result<Vec<f32>, ScoreError>;
+}
+
 /// Why a score could not be had.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum ScoreError {

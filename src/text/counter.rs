@@ -158,7 +158,7 @@ fn broken(file: &str, error: &(impl std::fmt::Display + ?Sized)) -> TokenizerErr
 /// Without its added tokens it looks for none before it splits a text. A Unigram model would still find those
 /// that are pieces of its vocabulary (the other models reach a piece by merges, or split it first), so there
 /// they are spelt with noncharacters.
-fn read_control_tokens_as_text(json: &mut Value) {
+pub(crate) fn read_control_tokens_as_text(json: &mut Value) {
     let Some(object) = json.as_object_mut() else { return };
     object.remove("truncation");
     object.remove("padding");

@@ -8,6 +8,7 @@ mod protect;
 mod sentences;
 mod units;
 
+pub(crate) use counter::read_control_tokens_as_text;
 pub use counter::{TokenCounter, TokenizerError, for_model, for_name};
 pub use groups::{Grain, grouped};
 pub use json::{JsonError, JsonKind, JsonToken, json_escapes, json_tokens};

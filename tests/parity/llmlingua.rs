@@ -91,6 +91,7 @@ impl Case {
         let tools = Tools {
             scorer: &*F32,
             embedder: None,
+            classifier: None,
             counter: counter.as_ref(),
             protector: &protector,
             cancel: &cancel,
@@ -148,8 +149,14 @@ fn exact_mode_meets_every_budget_on_the_same_prompts() {
     for line in cases.lines() {
         let prompt = serde_json::from_str::<Case>(line).unwrap().prompt();
         for counter in [o200k.as_ref(), &ScorerTokens as &dyn TokenCounter] {
-            let tools =
-                Tools { scorer: &scorer, embedder: None, counter, protector: &protector, cancel: &cancel };
+            let tools = Tools {
+                scorer: &scorer,
+                embedder: None,
+                classifier: None,
+                counter,
+                protector: &protector,
+                cancel: &cancel,
+            };
             for tokens in [20, 60, 150, 400, 1000, 2000] {
                 let run = || exact(&prompt, Target::Tokens(tokens), Method::LlmLingua, Mode::Exact, &tools);
                 let result = match run() {

@@ -10,6 +10,7 @@
     reason = "a test fails by panicking and says why"
 )]
 
+mod classifier;
 mod embedder;
 mod llmlingua;
 mod scorer;

@@ -219,6 +219,7 @@ fn reference_mode_refuses_what_the_reference_has_not() {
     let tools = Tools {
         scorer: &FakeScorer { piece: 3 },
         embedder: None,
+        classifier: None,
         counter: counter.as_ref(),
         protector: &PROTECTOR,
         cancel: &cancel,

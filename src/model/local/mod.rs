@@ -1,6 +1,7 @@
 //! Models that run in this process, on the CPU.
 
 mod attention;
+mod classifier;
 mod configuration;
 mod embedder;
 pub(crate) mod gguf;
@@ -16,6 +17,7 @@ mod tokenizer;
 mod windows;
 mod worker;
 
+pub use classifier::{ClassifierError, ClassifierFiles, LocalClassifier};
 pub use embedder::{EmbedderError, EmbedderFiles, EmbedderOptions, LocalEmbedder, LongText};
 pub use gguf::GgufError;
 pub use load::LoadError;

@@ -33,8 +33,12 @@ pub struct Model {
     /// For people.
     pub description: String,
     /// Files of the model.
-    #[serde(rename = "file")]
+    #[serde(default, rename = "file")]
     pub files: Vec<ModelFile>,
+    /// Names of further files whose hashes this manifest does not know. They are never fetched: who has them
+    /// imports them, and from then on they are held to the hash that they had.
+    #[serde(default)]
+    pub unverified: Vec<String>,
     /// Where they can be had, tried in order.
     #[serde(default, rename = "source")]
     pub sources: Vec<Source>,
@@ -129,7 +133,10 @@ impl Model {
                 self.name
             ));
         }
-        if self.files.is_empty() {
+        if let Some(name) = self.unverified.iter().find(|name| !plain_name(name)) {
+            return Err(format!("model `{}`: `{name}` is no plain file name", self.name));
+        }
+        if self.files.is_empty() && self.unverified.is_empty() {
             return Err(format!("model `{}` has no file", self.name));
         }
         for source in &self.sources {

@@ -90,6 +90,19 @@ pub enum StoreError {
         /// The model.
         model: String,
     },
+    /// The manifest does not know what the model's files hash to, so they are not fetched.
+    #[error(
+        "model `{model}` is not here, and is not fetched, for the manifest has no hashes of {}: download them{from}, check them, and import each with `whittle models import PATH --model {model}`",
+        files.join(", ")
+    )]
+    Unverified {
+        /// The model.
+        model: String,
+        /// The files that are missing.
+        files: Vec<String>,
+        /// Where they can be had.
+        from: String,
+    },
     /// The platform names no cache folder.
     #[error("no folder for the model cache: set WHITTLE_CACHE")]
     NoCacheFolder,
@@ -182,8 +195,16 @@ impl ModelStore {
 
     /// A store in the folder `cache`, which is made on first need.
     #[must_use]
-    pub fn new(cache: &Path, manifest: Manifest, sources: Sources) -> Self {
-        Self { folder: cache.join("models"), manifest, sources }
+    pub fn new(cache: &Path, mut manifest: Manifest, sources: Sources) -> Self {
+        let folder = cache.join("models");
+        for model in &mut manifest.models {
+            let own = folder.join(&model.name);
+            let known: Vec<ModelFile> =
+                model.unverified.iter().filter_map(|name| recorded(&own, name)).collect();
+            model.unverified.retain(|name| known.iter().all(|file| file.name != *name));
+            model.files.extend(known);
+        }
+        Self { folder, manifest, sources }
     }
 
     /// The models that can be asked for.
@@ -200,6 +221,16 @@ impl ModelStore {
         let model = self.manifest.model(name)?;
         if self.state(model)? == State::Verified {
             return Ok(self.files(model));
+        }
+        if !model.unverified.is_empty() {
+            let hub = model.sources.iter().find_map(|source| match source {
+                Source::Hub { repository, revision } => Some((repository, revision)),
+                Source::Wheel { .. } => None,
+            });
+            let from =
+                hub.map(|(name, revision)| format!(" from `{name}` on the hub (revision `{revision}`)"));
+            let (model, files) = (model.name.clone(), model.unverified.clone());
+            return Err(StoreError::Unverified { model, files, from: from.unwrap_or_default() });
         }
         let folder = self.model_folder(model);
         fs::create_dir_all(&folder).map_err(|e| StoreError::io("create", &folder, e))?;
@@ -242,11 +273,42 @@ impl ModelStore {
         Ok(model.name.clone())
     }
 
+    /// Copies a file whose hash the manifest does not know into the cache, under its own name and that of `model`.
+    /// Its hash is recorded: from now on the file is held to it.
+    ///
+    /// # Errors
+    /// The model has no such file without a hash, or the file cannot be copied.
+    pub fn import_unverified(&self, path: &Path, model: &str) -> Result<(), StoreError> {
+        let model = self.manifest.model(model)?;
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        if !model.unverified.contains(&name) {
+            let what = format!(
+                "model `{}` takes no file of this name without a known hash; it takes: {}",
+                model.name,
+                model.unverified.join(", ")
+            );
+            return Err(StoreError::WrongContent { file: path.display().to_string(), what });
+        }
+        let size = fs::metadata(path).map_err(|e| StoreError::io("read", path, e))?.len();
+        let file = ModelFile { name, sha256: hash(path)?, size };
+        let folder = self.model_folder(model);
+        fs::create_dir_all(&folder).map_err(|e| StoreError::io("create", &folder, e))?;
+        let _lock = lock(&folder)?;
+        let mut source = File::open(path).map_err(|e| StoreError::io("read", path, e))?;
+        fetch::install(&mut source, &file, &folder, &fetch::Silent)?;
+        let record = record_path(&folder, &file.name);
+        fs::write(&record, format!("{} {}", file.sha256, file.size))
+            .map_err(|e| StoreError::io("write", &record, e))
+    }
+
     /// Whether the files of `model` are there and right. Hashes files that changed since the last time.
     ///
     /// # Errors
     /// A file is there but cannot be read.
     pub fn state(&self, model: &Model) -> Result<State, StoreError> {
+        if !model.unverified.is_empty() {
+            return Ok(State::Missing);
+        }
         let folder = self.model_folder(model);
         let mut states = model.files.iter().map(|file| check(&folder.join(&file.name), file));
         states.try_fold(State::Verified, |all, state| {
@@ -365,6 +427,18 @@ fn check(path: &Path, file: &ModelFile) -> Result<State, StoreError> {
     // Without its stamp a file is hashed again next time; no more is lost.
     fs::write(&stamped, stamp).ok();
     Ok(State::Verified)
+}
+
+/// Where the hash of an imported file is kept that the manifest has none of.
+fn record_path(folder: &Path, name: &str) -> PathBuf {
+    folder.join(format!("{name}.imported"))
+}
+
+/// An imported file, as it was then.
+fn recorded(folder: &Path, name: &str) -> Option<ModelFile> {
+    let record = fs::read_to_string(record_path(folder, name)).ok()?;
+    let (sha256, size) = record.split_once(' ')?;
+    Some(ModelFile { name: name.to_owned(), sha256: sha256.to_owned(), size: size.parse().ok()? })
 }
 
 fn stamp_path(path: &Path) -> PathBuf {

@@ -23,6 +23,7 @@ fn store(folder: &Path, hub: &str) -> ModelStore {
         licence: "MIT".into(),
         description: String::new(),
         files: vec![file()],
+        unverified: Vec::new(),
         sources: vec![Source::Hub { repository: "a/b".into(), revision: "main".into() }],
     };
     let sources = Sources {
@@ -191,4 +192,30 @@ fn a_known_file_is_imported_and_an_unknown_one_explained() {
     assert_eq!(fs::read(ensure(&store).unwrap()).unwrap(), CONTENT);
     fs::write(&path, "another").unwrap();
     assert!(store.import(&path).unwrap_err().to_string().contains("WHITTLE_MODELS"));
+}
+
+#[test]
+fn files_without_a_known_hash_are_imported_and_then_held_to_theirs() {
+    let cache = tempfile::tempdir().unwrap();
+    let open = || {
+        let text = "[[model]]\nname = \"c\"\nrole = \"token-classifier\"\narchitecture = \"bert\"\nlicence = \"MIT\"\ndescription = \"\"\nunverified = [\"w.bin\"]";
+        let sources = Sources { offline: true, ..Sources::from_environment() };
+        ModelStore::new(cache.path(), toml::from_str(text).unwrap(), sources)
+    };
+    let store = open();
+    assert!(
+        matches!(store.ensure("c", &Silent), Err(StoreError::Unverified { files, .. }) if files == ["w.bin"])
+    );
+    assert_eq!(store.state(store.manifest().model("c").unwrap()).unwrap(), State::Missing);
+    let file = cache.path().join("w.bin");
+    fs::write(&file, b"weights").unwrap();
+    let other = cache.path().join("x.bin");
+    fs::write(&other, b"weights").unwrap();
+    assert!(matches!(store.import_unverified(&other, "c"), Err(StoreError::WrongContent { .. })));
+    store.import_unverified(&file, "c").unwrap();
+    let store = open();
+    let files = store.ensure("c", &Silent).unwrap();
+    let path = files.named("w.bin").unwrap();
+    fs::write(path, b"Weights").unwrap();
+    assert_eq!(store.verify(store.manifest().model("c").unwrap()).unwrap(), State::Corrupt);
 }
