@@ -11,7 +11,8 @@
 //! | [`engine`] | use cases: checks a request, assembles parts, describes the result | compress, model, text, config |
 //! | [`compress`] | the methods: prompts in, kept byte ranges out; pure, synchronous | model (traits), text |
 //! | [`model`] | traits of models, score cache, model files; `model::local` runs models on the CPU | text |
-//! | [`config`] | file, environment, flags; strict | model |
+//! | [`wire`] | bodies of OpenAI's and Anthropic's APIs: which texts may be replaced, and how | nothing |
+//! | [`config`] | file, environment, flags; strict | compress, model, wire |
 //! | [`text`] | token counts, protected spans, words | nothing |
 //!
 //! # Invariants
@@ -28,5 +29,8 @@ pub mod config;
 pub mod engine;
 pub mod http;
 pub mod model;
+pub mod proxy;
 mod telemetry;
 pub mod text;
+pub mod upstream;
+pub mod wire;

@@ -40,3 +40,30 @@ fn log_panic(info: &PanicHookInfo<'_>) {
     let location = info.location().map(ToString::to_string).unwrap_or_default();
     tracing::error!(location, thread = std::thread::current().name(), "panic");
 }
+
+/// An error with its causes, on one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}
+
+/// Names of all metrics. Prometheus adds units and `_total`.
+pub(crate) mod names {
+    /// Answers of upstreams, by upstream and status.
+    pub(crate) const ANSWERS: &str = "whittle_upstream_answers";
+    /// Requests, by what became of their texts.
+    pub(crate) const REQUESTS: &str = "whittle_proxy_requests";
+    /// Requests of which a text went on as it was, by reason.
+    pub(crate) const FALLBACKS: &str = "whittle_proxy_fallbacks";
+    /// Tokens of compressed texts, before and after.
+    pub(crate) const TOKENS: &str = "whittle_proxy_text_tokens";
+    /// Tokens that providers counted, by kind.
+    pub(crate) const PROVIDER_TOKENS: &str = "whittle_provider_tokens";
+    /// Time of the work on a request's texts.
+    pub(crate) const COMPRESSION: &str = "whittle_proxy_compression";
+}

@@ -1,5 +1,6 @@
 //! Command line.
 
+mod bench;
 mod compress;
 mod config;
 mod input;
@@ -40,6 +41,7 @@ enum Command {
     Serve(serve::ServeArgs),
     Models(models::ModelsArgs),
     Config(config::ConfigArgs),
+    Bench(bench::BenchArgs),
 }
 
 /// Runs the command line: 0 success, 1 failure, 2 wrong usage.
@@ -60,6 +62,7 @@ pub fn main() -> ExitCode {
         Command::Serve(args) => serve::run(args),
         Command::Models(args) => models::run(args),
         Command::Config(args) => config::run(args),
+        Command::Bench(args) => bench::run(args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

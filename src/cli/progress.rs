@@ -35,6 +35,16 @@ pub(super) fn while_working<R: Send>(what: &'static str, work: impl FnOnce() -> 
     })
 }
 
+/// Runs `work`, which says how many of `total` steps are done; a bar on the terminal shows it.
+pub(super) fn counting<R>(what: &'static str, total: u64, work: impl FnOnce(&dyn Fn(usize)) -> R) -> R {
+    let style = ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len}, {eta} left");
+    let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
+    let bar = ProgressBar::new(total).with_style(style).with_message(what);
+    let result = work(&|done| bar.set_position(done as u64));
+    bar.finish_and_clear();
+    result
+}
+
 /// Shows downloads; nothing where standard error is no terminal.
 #[derive(Debug, Default)]
 pub(super) struct DownloadBar(Mutex<Option<ProgressBar>>);

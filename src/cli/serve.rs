@@ -10,9 +10,10 @@ use anyhow::Context;
 use tokio::net::TcpListener;
 use tokio::time::sleep;
 
-use crate::config::{self, Config, Flags, Places, ProcessEnv};
+use crate::config::{self, Config, ConfigError, Flags, Loaded, Places, ProcessEnv};
 use crate::engine::Engine;
 use crate::http::{Draining, Server};
+use crate::proxy::Gateway;
 use crate::telemetry;
 
 /// Time that requests have to finish after a signal.
@@ -31,6 +32,7 @@ Then:
   curl -H 'Content-Type: application/json' -d '{\"context\": \"...\", \"rate\": 0.5}' \\
     http://127.0.0.1:8787/v1/compress
 
+SIGHUP takes over [proxy] and [[upstreams]] of the changed configuration, if it is valid.
 SIGTERM or Ctrl-C stops accepting requests, finishes those that are running (30 s at most) and
 exits with 0; a second one exits at once.";
 
@@ -50,7 +52,8 @@ pub(crate) struct ServeArgs {
 /// Runs the service until a signal ends it.
 pub(crate) fn run(args: ServeArgs) -> anyhow::Result<()> {
     let flags = Flags { file: args.config, listen: args.listen };
-    let config = config::load(&flags, &ProcessEnv, &Places::usual())?.config;
+    let load = move || config::load(&flags, &ProcessEnv, &Places::usual());
+    let config = load()?.config;
     telemetry::init()?;
     let engine = Engine::new(&config, Box::new(super::progress::DownloadBar::default()))?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -58,23 +61,34 @@ pub(crate) fn run(args: ServeArgs) -> anyhow::Result<()> {
         .thread_name("whittle-http")
         .build()
         .context("cannot start the threads of the HTTP service")?;
-    let outcome = runtime.block_on(serve(&config, engine));
+    let outcome = runtime.block_on(serve(&config, Arc::new(engine), load));
     // Ends connections that are still open, which cancels their work, but waits for no thread that does not heed it.
     runtime.shutdown_timeout(STOP_TIME);
     outcome
 }
 
-async fn serve(config: &Config, engine: Engine) -> anyhow::Result<()> {
+/// What the configuration says now.
+type Load = Result<Loaded, ConfigError>;
+
+async fn serve(
+    config: &Config,
+    engine: Arc<Engine>,
+    load: impl Fn() -> Load + Send + 'static,
+) -> anyhow::Result<()> {
+    let (compressor, data) = (Arc::<Engine>::clone(&engine), config::data_dir(&ProcessEnv));
+    let gateway = Gateway::new(config, &ProcessEnv, compressor, &data).map_err(anyhow::Error::msg)?;
+    let gateway = Arc::new(gateway);
     let listener = TcpListener::bind(config.listen)
         .await
         .with_context(|| format!("cannot listen on {} (`--listen` names another)", config.listen))?;
     let address = listener.local_addr().context("cannot tell which port was taken")?;
     // Before the line that others wait for: from then on a signal ends the service in order.
     let mut signals = Signals::new().context("cannot handle signals")?;
+    reload_on_signal(Arc::clone(&gateway), load).context("cannot handle signals")?;
     // A closed stderr is no reason not to serve.
     writeln!(io::stderr(), "whittle listening on http://{address}").ok();
 
-    let server = Server::new(Arc::new(engine), config.limits);
+    let server = Server::with_gateway(engine, config.limits, gateway);
     let draining = server.run(listener, signals.next()).await;
     tracing::info!("stopping: no new connections, finishing what is running");
     drain(draining, signals).await;
@@ -87,6 +101,29 @@ async fn drain(draining: Draining, mut signals: Signals) {
         () = sleep(GRACE) => tracing::warn!("stopped: some requests did not finish in time"),
         () = signals.next() => tracing::warn!("stopped at once by a second signal"),
     }
+}
+
+/// Takes over upstreams and policy of the configuration at each SIGHUP, if it is valid.
+#[cfg(unix)]
+fn reload_on_signal(gateway: Arc<Gateway>, load: impl Fn() -> Load + Send + 'static) -> io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut hangups = signal(SignalKind::hangup())?;
+    tokio::spawn(async move {
+        while hangups.recv().await.is_some() {
+            let loaded = load().map_err(|error| error.to_string());
+            match loaded.and_then(|loaded| gateway.reload(&loaded.config, &ProcessEnv)) {
+                Ok(()) => tracing::info!("took over [proxy] and [[upstreams]] of the configuration"),
+                Err(error) => tracing::error!(error, "the configuration is not valid: the old one stays"),
+            }
+        }
+    });
+    Ok(())
+}
+
+/// There is no such signal here: the service is started again instead.
+#[cfg(windows)]
+fn reload_on_signal(_: Arc<Gateway>, _: impl Fn() -> Load + Send + 'static) -> io::Result<()> {
+    Ok(())
 }
 
 /// The signals that end the service.

@@ -6,8 +6,11 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::{fs, io};
 
-use super::raw::{RawClassifier, RawConfig, RawEmbedder, RawLimits, RawScorer};
+use clap::ValueEnum;
+
+use super::raw::{RawClassifier, RawCompress, RawConfig, RawEmbedder, RawLimits, RawProxy, RawScorer};
 use super::{Config, ConfigError};
+use crate::compress::Method;
 
 /// Where environment variables come from, so that tests need not touch the process's own.
 pub trait Env {
@@ -129,7 +132,32 @@ fn from_env(env: &dyn Env) -> Result<RawConfig, ConfigError> {
             concurrency: variable(env, "WHITTLE_LIMITS_CONCURRENCY")?,
             queue: variable(env, "WHITTLE_LIMITS_QUEUE")?,
         },
+        proxy: RawProxy {
+            deadline_ms: variable(env, "WHITTLE_PROXY_DEADLINE_MS")?,
+            body_memory_bytes: variable(env, "WHITTLE_PROXY_BODY_MEMORY_BYTES")?,
+            memory_bytes: variable(env, "WHITTLE_PROXY_MEMORY_BYTES")?,
+            memory_days: variable(env, "WHITTLE_PROXY_MEMORY_DAYS")?,
+            compress: RawCompress {
+                enabled: variable(env, "WHITTLE_PROXY_COMPRESS_ENABLED")?,
+                method: variable::<MethodName>(env, "WHITTLE_PROXY_COMPRESS_METHOD")?.map(|name| name.0),
+                rate: variable(env, "WHITTLE_PROXY_COMPRESS_RATE")?,
+                min_tokens: variable(env, "WHITTLE_PROXY_COMPRESS_MIN_TOKENS")?,
+                deadline_ms: variable(env, "WHITTLE_PROXY_COMPRESS_DEADLINE_MS")?,
+            },
+        },
+        upstreams: Vec::new(),
     })
+}
+
+/// A method by the name that the command line has for it.
+struct MethodName(Method);
+
+impl FromStr for MethodName {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Method::from_str(text, false).map(Self)
+    }
 }
 
 /// An empty variable counts as unset: that is how container tools leave one out.

@@ -3,6 +3,7 @@
 //! What is written (`raw`) is read and layered ([`load()`]), then checked once: a [`Config`] that exists is valid.
 
 mod load;
+mod proxy;
 mod raw;
 #[cfg(test)]
 mod tests;
@@ -18,10 +19,11 @@ use serde::Serialize;
 
 use crate::model::Precision;
 pub use load::{Env, Flags, Loaded, Places, ProcessEnv, load};
+pub use proxy::{CompressPolicy, Pattern, Price, ProxyConfig, UpstreamConfig};
 use raw::{RawClassifier, RawConfig, RawEmbedder, RawLimits, RawScorer};
 
 /// A valid configuration. As TOML it is a file that loads to the same configuration.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Config {
     /// Address that the service listens on.
     pub listen: SocketAddr,
@@ -35,6 +37,11 @@ pub struct Config {
     pub classifier: ClassifierConfig,
     /// What one request, and all of them together, may take.
     pub limits: Limits,
+    /// What the proxy does.
+    pub proxy: ProxyConfig,
+    /// The APIs behind the proxy, each with another name.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub upstreams: Vec<UpstreamConfig>,
 }
 
 /// The model that scores tokens.
@@ -140,7 +147,23 @@ impl Default for Config {
             embedder: EmbedderConfig::default(),
             classifier: ClassifierConfig::default(),
             limits: Limits::default(),
+            proxy: ProxyConfig::default(),
+            upstreams: Vec::new(),
         }
+    }
+}
+
+/// The folder that data is kept in: `WHITTLE_DATA_DIR`, else `indexes/data` where the working folder has a folder
+/// `indexes`, as a checkout has, else `whittle` in the platform's folder for data.
+#[must_use]
+pub fn data_dir(env: &dyn Env) -> PathBuf {
+    if let Some(set) = env.get("WHITTLE_DATA_DIR").filter(|value| !value.is_empty()) {
+        return set.into();
+    }
+    let beside = PathBuf::from("indexes");
+    match dirs::data_dir() {
+        Some(platform) if !beside.is_dir() => platform.join("whittle"),
+        _ => beside.join("data"),
     }
 }
 
@@ -183,6 +206,14 @@ pub enum ConfigError {
         /// What it must be.
         wanted: String,
     },
+    /// An upstream is described wrongly.
+    #[error("in the upstream `{name}`: {reason}")]
+    Upstream {
+        /// Its name.
+        name: String,
+        /// What is wrong, and what would be right.
+        reason: String,
+    },
     /// The address is reachable from other machines, and nobody said that it may be.
     #[error(
         "`listen` is {0}, which other machines can reach, and whittle does not authenticate callers yet: \
@@ -210,6 +241,8 @@ impl TryFrom<RawConfig> for Config {
             embedder: raw.embedder.try_into()?,
             classifier: raw.classifier.try_into()?,
             limits: raw.limits.try_into()?,
+            proxy: raw.proxy.try_into()?,
+            upstreams: proxy::upstreams(raw.upstreams)?,
         })
     }
 }

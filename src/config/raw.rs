@@ -1,10 +1,14 @@
 //! The configuration as it is written: every key optional, unknown ones rejected.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use serde::Deserialize;
 
 use super::Precision;
+use super::proxy::Price;
+use crate::compress::Method;
+use crate::wire::Dialect;
 
 /// One layer: a file, the environment or the flags.
 #[derive(Debug, Default, Deserialize)]
@@ -16,6 +20,8 @@ pub(super) struct RawConfig {
     pub(super) embedder: RawEmbedder,
     pub(super) classifier: RawClassifier,
     pub(super) limits: RawLimits,
+    pub(super) proxy: RawProxy,
+    pub(super) upstreams: Vec<RawUpstream>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -52,6 +58,45 @@ pub(super) struct RawLimits {
     pub(super) queue: Option<usize>,
 }
 
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawProxy {
+    pub(super) deadline_ms: Option<u64>,
+    pub(super) body_memory_bytes: Option<usize>,
+    pub(super) memory_bytes: Option<u64>,
+    pub(super) memory_days: Option<u64>,
+    pub(super) compress: RawCompress,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawCompress {
+    pub(super) enabled: Option<bool>,
+    pub(super) method: Option<Method>,
+    pub(super) rate: Option<f64>,
+    pub(super) min_tokens: Option<usize>,
+    pub(super) deadline_ms: Option<u64>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawUpstream {
+    pub(super) name: String,
+    pub(super) dialect: Dialect,
+    pub(super) base_url: String,
+    pub(super) api_key_env: Option<String>,
+    pub(super) models: Option<Vec<String>>,
+    #[serde(default)]
+    pub(super) aliases: BTreeMap<String, String>,
+    pub(super) fallback: Option<String>,
+    pub(super) connect_ms: Option<u64>,
+    pub(super) first_byte_ms: Option<u64>,
+    pub(super) idle_ms: Option<u64>,
+    pub(super) retries: Option<u32>,
+    #[serde(default)]
+    pub(super) prices: Vec<Price>,
+}
+
 impl RawConfig {
     /// This layer where it says something, else `below`.
     pub(super) fn over(self, below: Self) -> Self {
@@ -77,6 +122,27 @@ impl RawConfig {
                 deadline_ms: self.limits.deadline_ms.or(below.limits.deadline_ms),
                 concurrency: self.limits.concurrency.or(below.limits.concurrency),
                 queue: self.limits.queue.or(below.limits.queue),
+            },
+            proxy: self.proxy.over(&below.proxy),
+            // A list cannot be put together from two layers: whoever gives one gives all of it.
+            upstreams: if self.upstreams.is_empty() { below.upstreams } else { self.upstreams },
+        }
+    }
+}
+
+impl RawProxy {
+    fn over(self, below: &Self) -> Self {
+        Self {
+            deadline_ms: self.deadline_ms.or(below.deadline_ms),
+            body_memory_bytes: self.body_memory_bytes.or(below.body_memory_bytes),
+            memory_bytes: self.memory_bytes.or(below.memory_bytes),
+            memory_days: self.memory_days.or(below.memory_days),
+            compress: RawCompress {
+                enabled: self.compress.enabled.or(below.compress.enabled),
+                method: self.compress.method.or(below.compress.method),
+                rate: self.compress.rate.or(below.compress.rate),
+                min_tokens: self.compress.min_tokens.or(below.compress.min_tokens),
+                deadline_ms: self.compress.deadline_ms.or(below.compress.deadline_ms),
             },
         }
     }

@@ -91,6 +91,15 @@ fn every_variable_reaches_its_key() {
         ("WHITTLE_LIMITS_DEADLINE_MS", "7"),
         ("WHITTLE_LIMITS_CONCURRENCY", "8"),
         ("WHITTLE_LIMITS_QUEUE", "9"),
+        ("WHITTLE_PROXY_DEADLINE_MS", "10"),
+        ("WHITTLE_PROXY_BODY_MEMORY_BYTES", "1100000"),
+        ("WHITTLE_PROXY_MEMORY_BYTES", "12"),
+        ("WHITTLE_PROXY_MEMORY_DAYS", "13"),
+        ("WHITTLE_PROXY_COMPRESS_ENABLED", "false"),
+        ("WHITTLE_PROXY_COMPRESS_METHOD", "llmlingua"),
+        ("WHITTLE_PROXY_COMPRESS_RATE", "0.14"),
+        ("WHITTLE_PROXY_COMPRESS_MIN_TOKENS", "15"),
+        ("WHITTLE_PROXY_COMPRESS_DEADLINE_MS", "16"),
     ]);
     let expected = Config {
         listen: "[::1]:99".parse().unwrap(),
@@ -104,6 +113,20 @@ fn every_variable_reaches_its_key() {
         embedder: EmbedderConfig { model: "e".into(), threads: Some(2), cache_bytes: 10 },
         classifier: ClassifierConfig { model: "c".into() },
         limits: Limits { body_bytes: 4, documents: 5, tokens: 6, deadline_ms: 7, concurrency: 8, queue: 9 },
+        proxy: ProxyConfig {
+            deadline_ms: 10,
+            body_memory_bytes: 1_100_000,
+            memory_bytes: 12,
+            memory_days: 13,
+            compress: CompressPolicy {
+                enabled: false,
+                method: Some(crate::compress::Method::LlmLingua),
+                rate: 0.14,
+                min_tokens: 15,
+                deadline_ms: 16,
+            },
+        },
+        upstreams: Vec::new(),
     };
     assert_eq!(load_text("", &env).unwrap(), expected);
 }
@@ -189,4 +212,64 @@ fn a_named_file_must_exist() {
     let flags = Flags { file: Some("no/such/file.toml".into()), listen: None };
     let error = load(&flags, &env([]), &Places::default()).unwrap_err();
     assert!(error.to_string().contains("no/such/file.toml"), "{error}");
+}
+
+const UPSTREAM: &str =
+    "[[upstreams]]\nname = 'a'\ndialect = 'openai'\nbase_url = 'https://api.example/v1/'\n";
+
+#[test]
+fn an_upstream_is_read_with_its_defaults() {
+    let config = load_text(UPSTREAM, &env([])).unwrap();
+    let upstream = &config.upstreams[0];
+    assert_eq!(upstream.base_url, "https://api.example/v1");
+    assert!(upstream.models.iter().any(|pattern| pattern.matches("anything")));
+    assert_eq!((upstream.retries, &upstream.api_key_env), (2, &None));
+    let shown = toml::to_string_pretty(&config).unwrap();
+    assert_eq!(load_text(&shown, &env([])).unwrap(), config, "{shown}");
+}
+
+#[test]
+fn everything_about_an_upstream_survives_being_shown() {
+    let text = format!(
+        "{UPSTREAM}api_key_env = 'K'\nmodels = ['gpt-*']\nfallback = 'b'\nretries = 0\naliases = {{ fast = 'gpt-4o-mini' }}\n\
+         prices = [{{ model = 'gpt-*', input = 2.5, output = 10.0, cache_read = 1.25 }}]\n\
+         [[upstreams]]\nname = 'b'\ndialect = 'openai'\nbase_url = 'http://127.0.0.1:1'\n\
+         [proxy.compress]\nrate = 0.25\nmethod = 'llmlingua'\n"
+    );
+    let config = load_text(&text, &env([])).unwrap();
+    assert!((config.proxy.compress.rate - 0.25).abs() < 1e-9);
+    let shown = toml::to_string_pretty(&config).unwrap();
+    assert_eq!(load_text(&shown, &env([])).unwrap(), config, "{shown}");
+}
+
+#[test]
+fn wrong_upstreams_fail_by_name_with_a_remedy() {
+    for (text, expected) in [
+        ("base_url = 'ftp://x'", "must begin with https://"),
+        ("base_url = 'api.example'", "`base_url` is no URL"),
+        ("base_url = 'https://me:secret@x/'", "`api_key_env`"),
+        ("base_url = 'https://x/?a=b'", "must end with a path"),
+        ("base_url = 'https://x'\nfallback = 'a'", "another upstream than itself"),
+        ("base_url = 'https://x'\nfallback = 'b'", "no upstream has that name"),
+        ("base_url = 'https://x'\nretries = 11", "`retries` is 11, but must be from 0 to 10"),
+        ("base_url = 'https://x'\nidle_ms = 0", "`idle_ms` is 0"),
+        ("base_url = 'https://x'\nmodels = ['']", "write `*` for any model"),
+        ("base_url = 'https://x'\napi_key_env = ''", "environment variable"),
+        ("base_url = 'https://x'\nprices = [{ model = '*', input = -1.0, output = 1.0 }]", "from 0"),
+        ("base_url = 'https://x'\nmodel = 'y'", "unknown field `model`"),
+    ] {
+        let error = error_of(&format!("[[upstreams]]\nname = 'a'\ndialect = 'openai'\n{text}"), &env([]));
+        assert!(error.contains(expected) && !error.contains("secret@"), "{text}: {error}");
+    }
+    for (text, expected) in [
+        (format!("{UPSTREAM}{UPSTREAM}"), "another upstream has this name"),
+        (UPSTREAM.replace("'a'", "'a b'"), "1 to 64 letters"),
+        (UPSTREAM.replace("openai", "gemini"), "unknown variant `gemini`"),
+        ("[proxy.compress]\nrate = 1.5".into(), "`proxy.compress.rate` is 1.5"),
+        ("[proxy.compress]\nrate = nan".into(), "`proxy.compress.rate`"),
+        ("[proxy]\nbody_memory_bytes = 1".into(), "`proxy.body_memory_bytes`"),
+    ] {
+        let error = error_of(&text, &env([]));
+        assert!(error.contains(expected), "{text}: {error}");
+    }
 }

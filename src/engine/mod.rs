@@ -1,6 +1,7 @@
 //! Use cases: what a caller can ask for, whatever door it came through.
 
 pub mod api;
+pub mod bench;
 mod compress;
 mod error;
 mod models;
@@ -76,6 +77,18 @@ impl Engine {
     /// See [`EngineError`].
     pub fn score(&self, request: &ScoreRequest, cancel: &Cancel) -> Result<ScoreResponse, EngineError> {
         score::run(self, request, cancel)
+    }
+
+    /// Measures how fast the scorer is. Nothing is remembered between runs; `done` is told after each.
+    ///
+    /// # Errors
+    /// The model cannot be had, or it failed.
+    pub fn bench_score(
+        &self,
+        bench: bench::ScoreBench,
+        done: &dyn Fn(usize),
+    ) -> Result<bench::ScoreBenchReport, EngineError> {
+        bench::score(self, bench, done)
     }
 
     /// Can the engine answer?

@@ -5,13 +5,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{EngineError, ErrorKind};
 use crate::config::{ClassifierConfig, Config, EmbedderConfig, ScorerConfig};
-use crate::model::TokenScorer;
 use crate::model::cached::{CachedEmbedder, CachedScorer};
 use crate::model::local::{
     ClassifierFiles, EmbedderFiles, EmbedderOptions, LocalClassifier, LocalEmbedder, LocalScorer,
     ScorerOptions,
 };
-use crate::model::store::{ModelFiles, ModelStore, Progress, StoreError, chain};
+use crate::model::store::{ModelFiles, ModelStore, Progress, StoreError};
+use crate::model::{Precision, TokenScorer};
+use crate::telemetry::chain;
 use crate::text::{self, TokenCounter};
 
 /// What the engine scores with.
@@ -132,6 +133,17 @@ impl Models {
         self.scorer.get(|| load_scorer(&self.scorer_config, &self.files))
     }
 
+    /// A scorer of the caller's own that remembers nothing, and its precision: that of the configuration unless
+    /// another is named.
+    pub(super) fn fresh_scorer(
+        &self,
+        precision: Option<Precision>,
+    ) -> Result<(LocalScorer, Precision), EngineError> {
+        let precision = precision.unwrap_or(self.scorer_config.precision);
+        let config = ScorerConfig { precision, ..self.scorer_config.clone() };
+        Ok((run_scorer(&config, &self.files.ensure(&config.model)?)?, precision))
+    }
+
     /// The embedder, fetched and loaded if this is the first need.
     pub(super) fn embedder(&self) -> Result<Arc<Embedder>, EngineError> {
         self.embedder.get(|| load_embedder(&self.embedder_config, &self.files))
@@ -168,18 +180,22 @@ impl Models {
 }
 
 fn load_scorer(config: &ScorerConfig, source: &ModelSource) -> Result<Scorer, EngineError> {
+    let files = source.ensure(&config.model)?;
+    let scorer = run_scorer(config, &files)?;
+    // The store has verified that the file has the manifest's hash.
+    let identity = format!("{} {:?}", files.identity(), config.precision);
+    Ok(CachedScorer::new(scorer, &identity, config.cache_bytes))
+}
+
+fn run_scorer(config: &ScorerConfig, files: &ModelFiles) -> Result<LocalScorer, EngineError> {
     let name = &config.model;
-    let files = source.ensure(name)?;
     let path = files.single("gguf").ok_or_else(|| {
         EngineError::unavailable(format!("model `{name}` has no GGUF file, so it cannot score"))
     })?;
     let options =
         ScorerOptions { precision: config.precision, threads: config.threads, ..ScorerOptions::default() };
-    let scorer = LocalScorer::load(name, path, &options)
-        .map_err(|e| EngineError::unavailable(format!("cannot load {}: {e}", path.display())))?;
-    // The store has verified that the file has the manifest's hash.
-    let identity = format!("{} {:?}", files.identity(), config.precision);
-    Ok(CachedScorer::new(scorer, &identity, config.cache_bytes))
+    LocalScorer::load(name, path, &options)
+        .map_err(|e| EngineError::unavailable(format!("cannot load {}: {e}", path.display())))
 }
 
 fn load_embedder(config: &EmbedderConfig, source: &ModelSource) -> Result<Embedder, EngineError> {

@@ -10,6 +10,9 @@ use utoipa::ToSchema;
 
 use crate::engine::{EngineError, ErrorKind};
 use crate::model::Stopped;
+use crate::proxy::ProxyError;
+use crate::upstream::UpstreamError;
+use crate::wire::{Dialect, WireError};
 
 /// Body of every answer that is not a success.
 #[derive(Debug, Serialize, ToSchema)]
@@ -82,6 +85,76 @@ impl From<EngineError> for ApiError {
             ErrorKind::Internal => return Self::internal(&error.message),
         };
         Self { status, code: error.code, param: error.param.map(Into::into), message: error.message }
+    }
+}
+
+/// A request that failed on a route of a dialect.
+pub(super) struct DialectError {
+    pub(super) error: ApiError,
+    pub(super) dialect: Dialect,
+    /// The request's id, which Anthropic's envelope carries.
+    pub(super) request_id: String,
+}
+
+impl IntoResponse for DialectError {
+    fn into_response(self) -> Response {
+        if self.dialect == Dialect::OpenAi {
+            return self.error.into_response();
+        }
+        let body = anthropic_envelope(&self.error.message, self.error.status, Some(&self.request_id));
+        (self.error.status, [(CONTENT_TYPE, "application/json")], body).into_response()
+    }
+}
+
+/// Anthropic's envelope of an error.
+pub(super) fn anthropic_envelope(message: &str, status: StatusCode, request_id: Option<&str>) -> String {
+    let kind = match status.as_u16() {
+        401 => "authentication_error",
+        403 => "permission_error",
+        404 => "not_found_error",
+        413 => "request_too_large",
+        429 => "rate_limit_error",
+        503 => "overloaded_error",
+        504 => "timeout_error",
+        500.. => "api_error",
+        _ => "invalid_request_error",
+    };
+    let error = serde_json::json!({"type": kind, "message": message});
+    match request_id {
+        Some(id) => serde_json::json!({"type": "error", "error": error, "request_id": id}).to_string(),
+        None => serde_json::json!({"type": "error", "error": error}).to_string(),
+    }
+}
+
+impl From<ProxyError> for ApiError {
+    fn from(error: ProxyError) -> Self {
+        let (status, code, param) = match &error {
+            ProxyError::Body(WireError::Encoding(_)) => (StatusCode::BAD_REQUEST, "invalid_utf8", None),
+            ProxyError::Body(WireError::Json(_)) => (StatusCode::BAD_REQUEST, "invalid_json", None),
+            ProxyError::Body(WireError::Duplicate(key)) => {
+                (StatusCode::BAD_REQUEST, "duplicate_key", Some(*key))
+            }
+            ProxyError::Body(WireError::NoModel) => (StatusCode::BAD_REQUEST, "missing_model", Some("model")),
+            ProxyError::Encoding(_) => {
+                (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_content_encoding", Some("content-encoding"))
+            }
+            ProxyError::Undecodable { .. } => (StatusCode::BAD_REQUEST, "invalid_encoding", None),
+            ProxyError::TooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", None),
+            ProxyError::Option { param, .. } => (StatusCode::BAD_REQUEST, "invalid_option", Some(*param)),
+            ProxyError::NoUpstreams => (StatusCode::NOT_FOUND, "no_upstreams", None),
+            ProxyError::UnknownModel(_) => (StatusCode::NOT_FOUND, "model_not_found", Some("model")),
+            ProxyError::OtherDialect { .. } => (StatusCode::BAD_REQUEST, "other_dialect", Some("model")),
+            ProxyError::UnknownUpstream(_) => (StatusCode::NOT_FOUND, "upstream_not_found", None),
+            ProxyError::Upstream(UpstreamError::Path(_)) => (StatusCode::BAD_REQUEST, "invalid_path", None),
+            ProxyError::Upstream(UpstreamError::Unreachable { .. }) => {
+                (StatusCode::BAD_GATEWAY, "upstream_unreachable", None)
+            }
+            ProxyError::Upstream(UpstreamError::Late { .. }) => {
+                (StatusCode::GATEWAY_TIMEOUT, "upstream_timeout", None)
+            }
+            ProxyError::Internal(message) => return Self::internal(message),
+        };
+        Self { status, code, param: param.map(Into::into), message: error.to_string() }
     }
 }
 

@@ -13,18 +13,35 @@ use uuid::Uuid;
 use super::error::{ApiError, client_closed_request};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const OWN_REQUEST_ID: HeaderName = HeaderName::from_static("x-whittle-request-id");
 /// Longest id that is taken over from a caller.
 const ID_BYTES: usize = 128;
 /// Longest part of a path without a route that is logged.
 const PATH_CHARS: usize = 100;
 
+/// A request's id, among its extensions.
+#[derive(Clone)]
+pub(super) struct RequestId(HeaderValue);
+
+impl RequestId {
+    pub(super) fn text(&self) -> String {
+        self.0.to_str().unwrap_or_default().to_owned()
+    }
+}
+
 /// Gives the request an id, which the answer carries, and logs one line when it is over.
-pub(super) async fn observe(request: Request, next: Next) -> Response {
+pub(super) async fn observe(mut request: Request, next: Next) -> Response {
     let id = request_id(request.headers());
+    request.extensions_mut().insert(RequestId(id.clone()));
     let mut line = Line::begin(&request, id.clone());
     let span = tracing::error_span!("request", id = id.to_str().unwrap_or_default());
     let mut response = next.run(request).instrument(span).await;
-    response.headers_mut().insert(REQUEST_ID, id);
+    // An upstream's own id is the one that its support asks for: ours then stands beside it.
+    if response.headers().contains_key(REQUEST_ID) {
+        response.headers_mut().insert(OWN_REQUEST_ID, id);
+    } else {
+        response.headers_mut().insert(REQUEST_ID, id);
+    }
     line.status = Some(response.status());
     response
 }

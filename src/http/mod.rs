@@ -10,6 +10,8 @@ mod error;
 mod job;
 mod middleware;
 mod operations;
+mod proxy;
+mod relay;
 mod router;
 mod server;
 mod state;

@@ -10,7 +10,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use super::error::ApiError;
 use super::state::AppState;
-use super::{compress, middleware, operations};
+use super::{compress, middleware, operations, proxy};
 
 /// All routes, with everything around them.
 pub(super) fn router(state: Arc<AppState>) -> Router {
@@ -21,6 +21,7 @@ pub(super) fn router(state: Arc<AppState>) -> Router {
         .route("/healthz", get(operations::healthz))
         .route("/readyz", get(operations::readyz))
         .route("/openapi.json", get(operations::openapi))
+        .merge(proxy::routes())
         .fallback(unknown_path)
         .method_not_allowed_fallback(wrong_method)
         .with_state(state);

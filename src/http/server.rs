@@ -19,6 +19,7 @@ use super::Service;
 use super::router::router;
 use super::state::AppState;
 use crate::config::Limits;
+use crate::proxy::Gateway;
 
 /// Time that a client has to send a request's headers, also on a connection that is kept open.
 const HEADER_TIME: Duration = Duration::from_secs(30);
@@ -48,6 +49,12 @@ impl Server {
     #[must_use]
     pub fn new(service: Arc<dyn Service>, limits: Limits) -> Self {
         Self::with_state(AppState::new(service, limits))
+    }
+
+    /// The same with a proxy in it.
+    #[must_use]
+    pub fn with_gateway(service: Arc<dyn Service>, limits: Limits, gateway: Arc<Gateway>) -> Self {
+        Self::with_state(AppState::new(service, limits).with_gateway(gateway))
     }
 
     pub(super) fn with_state(state: AppState) -> Self {

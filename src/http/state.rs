@@ -8,21 +8,47 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::Service;
 use super::error::ApiError;
 use crate::config::Limits;
+use crate::proxy::Gateway;
 
 /// Time that a client has to send a body.
 const BODY_TIME: Duration = Duration::from_secs(30);
+
+/// Bytes that room for bodies is counted in.
+const BODY_UNIT: usize = 1024;
 
 /// What all handlers share.
 pub(super) struct AppState {
     pub(super) service: Arc<dyn Service>,
     pub(super) limits: Limits,
     pub(super) body_time: Duration,
+    /// The proxy, where there is one.
+    pub(super) gateway: Option<Arc<Gateway>>,
+    /// Bytes of bodies that wait to be passed on.
+    bodies: Arc<Semaphore>,
     admission: Admission,
 }
 
 impl AppState {
     pub(super) fn new(service: Arc<dyn Service>, limits: Limits) -> Self {
-        Self { service, limits, body_time: BODY_TIME, admission: Admission::new(&limits) }
+        Self {
+            service,
+            limits,
+            body_time: BODY_TIME,
+            gateway: None,
+            bodies: Arc::new(Semaphore::new(0)),
+            admission: Admission::new(&limits),
+        }
+    }
+
+    pub(super) fn with_gateway(self, gateway: Arc<Gateway>) -> Self {
+        let bodies = gateway.body_memory_bytes() / BODY_UNIT;
+        Self { gateway: Some(gateway), bodies: Arc::new(Semaphore::new(bodies)), ..self }
+    }
+
+    /// Room for a body of `bytes`, or none where too many are held already.
+    pub(super) fn room(&self, bytes: usize) -> Result<OwnedSemaphorePermit, ApiError> {
+        let units = u32::try_from(bytes.div_ceil(BODY_UNIT)).unwrap_or(u32::MAX);
+        Arc::clone(&self.bodies).try_acquire_many_owned(units).map_err(|_| ApiError::overloaded())
     }
 
     /// Lets a request in, or turns it away where the queue is full.

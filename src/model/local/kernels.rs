@@ -133,13 +133,18 @@ dispatched! {
 }
 
 dispatched! {
-    /// Quantises blocks of 32 values; see [`super::int8::Quantised::fill`].
-    quantise(x: &[f32], values: &mut [i8], scales: &mut [f32], sums: &mut [f32]), super::int8::quantise_body
+    /// Quantises group by group; see [`super::int8::Quantised::fill`].
+    quantise(x: &[f32], values: &mut [i8], scales: &mut [f32], sums: &mut [i32]), super::int8::quantise_body
 }
 dispatched! {
     /// One row of 8-bit activations times a panel of 8-bit weights; adds to `out`.
-    int8_row(weights: (&[u8], &[f32]), x: &[i8], x_scales: (&[f32], &[f32]), out: &mut [f32; 16]),
+    int8_row(weights: (&[u8], &[f32]), x: &[i8], x_scales: (&[f32], &[i32]), out: &mut [f32; 16]),
     super::int8::int8_row_body
+}
+
+dispatched! {
+    /// Multiplies and adds in registers alone; see [`super::peak`].
+    multiply_add(factor: f32, term: f32, sums: &mut [[f32; 16]; 12]), super::peak::multiply_add_body
 }
 
 /// Running maximum and sum of exponentials of a row that is seen in pieces (arXiv 1805.02867).

@@ -43,16 +43,21 @@ impl Linear {
         Self { weights: Weights::F32(math.gemm.prepack_b(weights.transposed())), inputs, outputs }
     }
 
-    /// Packs quantised weights: `outputs` rows of `inputs` values, of which [`Int8Matrix::pack`] demands
-    /// certain multiples.
-    pub(crate) fn pack_int8(rows: &QuantRows, inputs: usize) -> Self {
-        let outputs = rows.q.len() / inputs;
-        Self { weights: Weights::Int8(Int8Matrix::pack(rows, inputs)), inputs, outputs }
+    /// Packs quantised weights, of which [`Int8Matrix::pack`] demands certain multiples.
+    pub(crate) fn pack_int8(rows: &QuantRows) -> Self {
+        let matrix = Int8Matrix::pack(rows);
+        let (inputs, outputs) = matrix.shape();
+        Self { weights: Weights::Int8(matrix), inputs, outputs }
     }
 
     /// Columns of the product.
     pub(crate) fn outputs(&self) -> usize {
         self.outputs
+    }
+
+    /// Operations of a product with one row: a multiplication and an addition a weight.
+    pub(crate) fn operations(&self) -> usize {
+        2 * self.inputs * self.outputs
     }
 
     /// `out = x * W (+ out)`; `x` holds rows of `inputs` values, `out` as many rows of `outputs`.

@@ -78,7 +78,7 @@ impl Embeddings {
     fn append(&self, id: u32, width: usize, x: &mut Vec<f32>) {
         match self {
             Self::Floats(rows) => x.extend_from_slice(&rows[id as usize * width..][..width]),
-            Self::Quantised(rows) => rows.append_row(id as usize, width, x),
+            Self::Quantised(rows) => rows.append_row(id as usize, x),
         }
     }
 }
@@ -232,6 +232,13 @@ impl Llama {
     pub(crate) fn extend(&self, sequence: Sequence, cancel: &Cancel) -> Result<(Vec<f32>, KvCache), Stopped> {
         let (mut nll, cache) = self.forward(&[sequence], true, cancel)?;
         Ok((nll.pop().unwrap_or_default(), cache))
+    }
+
+    /// Operations of the products with weights for one row, the head included.
+    pub(crate) fn operations_per_token(&self) -> f64 {
+        let layer = |l: &Layer| [&l.qkv, &l.attention_out, &l.gate_up, &l.down].map(Linear::operations);
+        let layers = self.layers.iter().flat_map(layer);
+        (layers.sum::<usize>() + self.head.iter().map(Linear::operations).sum::<usize>()) as f64
     }
 
     fn forward(

@@ -3,11 +3,9 @@
 use std::path::Path;
 use std::sync::Mutex;
 
-use candle_core::quantized::GgmlDType;
-
 use super::configuration::{configuration, layer_count};
 use super::gguf::{GgufError, GgufFile};
-use super::int8::{BLOCK, COLUMNS, QuantRows};
+use super::int8::{COLUMNS, GROUP, QuantRows};
 use super::linear::{Linear, Math};
 use super::llama::{Embeddings, HEAD_COLUMNS, Layer, Llama, LlamaConfig, Rope};
 use super::tokenizer::{GgufTokenizer, TokenizerError};
@@ -81,23 +79,18 @@ struct Loader<'a> {
     file: &'a mut GgufFile,
 }
 
-/// Rows of weights, one an output, in the form that the precision packs.
-enum Rows {
-    Floats(Vec<f32>),
-    Quantised(QuantRows),
-}
-
 impl Loader<'_> {
-    /// 8-bit products take whole blocks and panels.
+    /// 8-bit products take whole groups and panels.
     fn check_multiples(&self) -> Result<(), LoadError> {
         let LlamaConfig { width, hidden, heads, vocabulary, .. } = *self.config;
         let inputs = [width, hidden, heads.queries * heads.width];
         let outputs = [width, heads.row(), 2 * hidden, vocabulary];
-        let whole = inputs.iter().all(|n| n.is_multiple_of(BLOCK))
+        let whole = inputs.iter().all(|n| n.is_multiple_of(GROUP))
             && outputs.iter().all(|n| n.is_multiple_of(COLUMNS));
         if self.precision == Precision::Int8 && !whole {
             return Err(LoadError::Configuration(format!(
-                "int8 needs sizes that are multiples of {COLUMNS}, not {inputs:?} and {outputs:?}; use precision f32"
+                "int8 needs inputs of multiples of {GROUP} and outputs of multiples of {COLUMNS}, not {inputs:?} \
+                 and {outputs:?}; use precision f32"
             )));
         }
         Ok(())
@@ -107,11 +100,11 @@ impl Loader<'_> {
         let LlamaConfig { width, hidden, heads, .. } = *self.config;
         let (queries, keys) = (heads.queries * heads.width, heads.keys * heads.width);
         let name = |tensor: &str| format!("blk.{i}.{tensor}.weight");
-        let mut qkv = self.rows(&name("attn_q"), [queries, width])?.halves_apart(self.config);
-        qkv.append(self.rows(&name("attn_k"), [keys, width])?.halves_apart(self.config));
-        qkv.append(self.rows(&name("attn_v"), [keys, width])?);
+        let mut qkv = halves_apart(&self.rows(&name("attn_q"), [queries, width])?, self.config);
+        qkv.extend(halves_apart(&self.rows(&name("attn_k"), [keys, width])?, self.config));
+        qkv.extend(self.rows(&name("attn_v"), [keys, width])?);
         let mut gate_up = self.rows(&name("ffn_gate"), [hidden, width])?;
-        gate_up.append(self.rows(&name("ffn_up"), [hidden, width])?);
+        gate_up.extend(self.rows(&name("ffn_up"), [hidden, width])?);
         let attention_out = self.rows(&name("attn_output"), [width, queries])?;
         let down = self.rows(&name("ffn_down"), [width, hidden])?;
         Ok(Layer {
@@ -133,70 +126,41 @@ impl Loader<'_> {
             None => None,
         };
         let head = own.as_ref().unwrap_or(&embeddings);
-        let pieces = (0..vocabulary).step_by(HEAD_COLUMNS);
-        let head = pieces
-            .map(|first| {
-                let last = (first + HEAD_COLUMNS).min(vocabulary);
-                self.pack(&head.reordered(width, first..last), width)
-            })
-            .collect();
-        let embeddings = match embeddings {
-            Rows::Floats(rows) => Embeddings::Floats(rows),
-            Rows::Quantised(rows) => Embeddings::Quantised(rows),
-        };
-        Ok((embeddings, head))
+        match self.precision {
+            Precision::F32 => {
+                let pieces = head.chunks(HEAD_COLUMNS * width);
+                let head = pieces.map(|rows| Linear::pack(self.math, rows, width)).collect();
+                Ok((Embeddings::Floats(embeddings), head))
+            }
+            Precision::Int8 => {
+                let quantised = |rows: &[f32]| QuantRows::from_floats(self.math.isa, rows, width);
+                let pieces = head.chunks(HEAD_COLUMNS * width);
+                let head = pieces.map(|rows| Linear::pack_int8(&quantised(rows))).collect();
+                Ok((Embeddings::Quantised(quantised(&embeddings)), head))
+            }
+        }
     }
 
     /// A tensor of `shape`: rows, and values a row.
-    fn rows(&mut self, name: &str, shape: [usize; 2]) -> Result<Rows, LoadError> {
-        if self.precision == Precision::F32 {
-            return Ok(Rows::Floats(self.file.tensor(name, &shape)?));
-        }
-        Ok(Rows::Quantised(match self.file.raw_tensor(name, &shape)? {
-            (GgmlDType::Q4_1, bytes) => QuantRows::from_q4_1(&bytes),
-            (GgmlDType::Q8_0, bytes) => QuantRows::from_q8_0(&bytes),
-            _ => QuantRows::from_floats(&self.file.tensor(name, &shape)?),
-        }))
+    fn rows(&mut self, name: &str, shape: [usize; 2]) -> Result<Vec<f32>, GgufError> {
+        self.file.tensor(name, &shape)
     }
 
-    fn pack(&self, rows: &Rows, inputs: usize) -> Linear {
-        match rows {
-            Rows::Floats(rows) => Linear::pack(self.math, rows, inputs),
-            Rows::Quantised(rows) => Linear::pack_int8(rows, inputs),
+    fn pack(&self, rows: &[f32], inputs: usize) -> Linear {
+        match self.precision {
+            Precision::F32 => Linear::pack(self.math, rows, inputs),
+            Precision::Int8 => Linear::pack_int8(&QuantRows::from_floats(self.math.isa, rows, inputs)),
         }
     }
 }
 
-impl Rows {
-    fn append(&mut self, other: Self) {
-        match (self, other) {
-            (Self::Floats(rows), Self::Floats(mut other)) => rows.append(&mut other),
-            (Self::Quantised(rows), Self::Quantised(other)) => rows.append(other),
-            _ => debug_assert!(false, "a load has one precision"),
-        }
-    }
-
-    /// GGUF interleaves the two halves that rotary positions pair up; this lays them apart again, head by
-    /// head, so that rotation runs over contiguous lanes. Products of queries and keys do not change.
-    fn halves_apart(self, config: &LlamaConfig) -> Self {
-        let (head, width) = (config.heads.width, config.width);
-        let rows = match &self {
-            Self::Floats(rows) => rows.len(),
-            Self::Quantised(rows) => rows.q.len(),
-        } / width;
-        let source = |row: usize| {
-            let (first, place) = (row - row % head, row % head);
-            first + if place < head / 2 { 2 * place } else { 2 * (place - head / 2) + 1 }
-        };
-        self.reordered(width, (0..rows).map(source))
-    }
-
-    fn reordered(&self, inputs: usize, order: impl Iterator<Item = usize>) -> Self {
-        match self {
-            Self::Floats(rows) => {
-                Self::Floats(order.flat_map(|row| &rows[row * inputs..][..inputs]).copied().collect())
-            }
-            Self::Quantised(rows) => Self::Quantised(rows.reordered(inputs, order)),
-        }
-    }
+/// GGUF interleaves the two halves that rotary positions pair up; this lays them apart again, head by head,
+/// so that rotation runs over contiguous lanes. Products of queries and keys do not change.
+fn halves_apart(rows: &[f32], config: &LlamaConfig) -> Vec<f32> {
+    let (head, width) = (config.heads.width, config.width);
+    let source = |row: usize| {
+        let (first, place) = (row - row % head, row % head);
+        first + if place < head / 2 { 2 * place } else { 2 * (place - head / 2) + 1 }
+    };
+    (0..rows.len() / width).flat_map(|row| &rows[source(row) * width..][..width]).copied().collect()
 }

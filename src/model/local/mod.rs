@@ -10,6 +10,7 @@ mod kernels;
 mod linear;
 mod llama;
 mod load;
+mod peak;
 mod plan;
 mod scorer;
 mod tokenizer;

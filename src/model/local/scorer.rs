@@ -3,11 +3,13 @@
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rayon::ThreadPool;
 
 use super::llama::{KvCache, Llama, Sequence};
 use super::load::{LoadError, load};
+use super::peak::operations_per_second;
 use super::plan::Plan;
 use super::tokenizer::GgufTokenizer;
 use super::worker::Worker;
@@ -68,6 +70,27 @@ impl LocalScorer {
             Worker::start(llama.clone(), pool.clone()).map_err(|e| LoadError::Threads(e.to_string()))?;
         let window = options.window.clamp(16, llama.config.context);
         Ok(Self { name: name.to_owned(), tokenizer: Arc::new(tokenizer), llama, pool, worker, window })
+    }
+
+    /// Operations (a multiplication and an addition are two) of the products with the model's weights, for one
+    /// token whose likelihood is wanted.
+    #[must_use]
+    pub fn operations_per_token(&self) -> f64 {
+        self.llama.operations_per_token()
+    }
+
+    /// Operations a second that all threads together reach in a loop of nothing but multiply-adds, measured for
+    /// about `time`.
+    #[must_use]
+    pub fn arithmetic_peak(&self, precision: Precision, time: Duration) -> f64 {
+        let isa = self.llama.math.isa;
+        self.pool.broadcast(|_| operations_per_second(isa, precision, time)).into_iter().sum()
+    }
+
+    /// Threads that compute.
+    #[must_use]
+    pub fn threads(&self) -> usize {
+        self.pool.current_num_threads()
     }
 
     /// The model's tokenizer.

@@ -10,6 +10,7 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 
 use super::{Model, ModelFile, Progress, Source, StoreError, hex};
+use crate::telemetry::chain;
 
 /// Ending of files that are still being written.
 pub(super) const TEMPORARY: &str = ".part";
@@ -249,17 +250,6 @@ fn copy(
 
 fn source_failed(what: &str) -> StoreError {
     StoreError::Source(what.to_owned())
-}
-
-/// An error with its causes, on one line.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }
 
 /// Says nothing.

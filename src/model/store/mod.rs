@@ -15,7 +15,6 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
-pub(crate) use fetch::chain;
 pub use fetch::{Silent, Sources};
 pub use manifest::{Manifest, Model, ModelFile, Role, Source};
 use sha2::{Digest, Sha256};

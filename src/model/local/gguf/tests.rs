@@ -57,7 +57,7 @@ fn a_tiny_llama_scores_as_by_definition() {
     let mut file = tiny_llama();
     for version in [2, 3] {
         file.version = version;
-        for (precision, tolerance) in [(Precision::F32, 1e-4), (Precision::Int8, 0.1)] {
+        for (precision, tolerance) in [(Precision::F32, 1e-4), (Precision::Int8, 0.3)] {
             let (llama, tokenizer) = loaded(&file, precision).unwrap();
             let ids: Vec<u32> = tokenizer.encode("cab! abab 12 ½").iter().map(|token| token.id).collect();
             assert!(ids.contains(&256), "the merge of a and b is applied");
@@ -265,15 +265,15 @@ fn values_at_the_limits_are_accepted() {
 
 #[test]
 fn raw_tensors_are_as_stored() {
-    let block: Vec<u8> = [&half::f16::from_f32(0.5).to_le_bytes()[..], &[2; 31], &[0xFD]].concat();
+    let block: Vec<u8> =
+        [&half::f16::from_f32(0.5).to_le_bytes()[..], &[2; 31], &[0xFD]].concat().repeat(WIDTH / 32);
     let mut file = tiny_llama();
     let tensor = file.tensor("output_norm.weight");
     (tensor.code, tensor.data) = (8, block.clone());
     let mut open = open(&file).unwrap();
     let (encoding, bytes) = open.raw_tensor("output_norm.weight", &[WIDTH]).unwrap();
     assert_eq!((encoding, bytes), (GgmlDType::Q8_0, block));
-    let mut expected = [1.0; 32];
-    expected[31] = -1.5;
+    let expected: Vec<f32> = (0..WIDTH).map(|i| if i % 32 == 31 { -1.5 } else { 1.0 }).collect();
     assert_eq!(open.tensor("output_norm.weight", &[WIDTH]).unwrap(), expected);
     assert!(!open.unread().contains(&"output_norm.weight"));
     assert!(matches!(open.tensor("output_norm.weight", &[WIDTH, 1]), Err(GgufError::WrongShape { .. })));

@@ -111,8 +111,8 @@ impl Gguf {
     }
 }
 
-pub(super) const WIDTH: usize = 32;
-pub(super) const HIDDEN: usize = 64;
+pub(super) const WIDTH: usize = 64;
+pub(super) const HIDDEN: usize = 128;
 pub(super) const QUERIES: usize = 2;
 pub(super) const KEYS: usize = 1;
 pub(super) const HEAD: usize = WIDTH / QUERIES;

@@ -1,0 +1,33 @@
+//! `whittle bench`.
+
+mod score;
+
+use clap::{Args, Subcommand};
+
+/// Measure speed on this machine
+#[derive(Debug, Args)]
+pub(super) struct BenchArgs {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Score(score::BenchScoreArgs),
+}
+
+pub(super) fn run(args: BenchArgs) -> anyhow::Result<()> {
+    match args.command {
+        Command::Score(args) => score::run(&args),
+    }
+}
+
+/// How a report is printed.
+#[derive(Debug, Clone, Copy, Default, clap::ValueEnum)]
+enum Format {
+    /// For people
+    #[default]
+    Text,
+    /// For programs
+    Json,
+}

@@ -1,0 +1,304 @@
+//! The APIs behind the proxy, and what the proxy does with what is sent to them.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+use super::raw::{RawCompress, RawProxy, RawUpstream};
+use super::{ConfigError, within};
+use crate::compress::Method;
+use crate::wire::Dialect;
+
+const DAY_MS: u64 = 24 * 60 * 60 * 1000;
+
+/// What the proxy does.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ProxyConfig {
+    /// Milliseconds that an upstream has until its answer begins, retries and fallback included, 1 to a day.
+    pub deadline_ms: u64,
+    /// Bytes of bodies that are held at once, at least 1 MiB; more are turned away.
+    pub body_memory_bytes: usize,
+    /// Bytes in memory that hold what became of texts; more are on disk.
+    pub memory_bytes: u64,
+    /// Days that what became of a text is remembered on disk after it was last used, 1 to 3,650.
+    pub memory_days: u64,
+    /// What is compressed and how.
+    pub compress: CompressPolicy,
+}
+
+/// What is compressed and how. A request may ask for something else by its headers.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct CompressPolicy {
+    /// Whether anything is compressed.
+    pub enabled: bool,
+    /// Compression method; by default the engine's own choice.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub method: Option<Method>,
+    /// Share of a text's tokens to keep, above 0 and at most 1.
+    pub rate: f64,
+    /// Tokens below which a text is left alone, at least 1.
+    pub min_tokens: usize,
+    /// Milliseconds after which the original is forwarded, 1 to a day.
+    pub deadline_ms: u64,
+}
+
+/// An API behind the proxy.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct UpstreamConfig {
+    /// Letters, digits, `-` and `_`.
+    pub name: String,
+    /// Whose API it speaks.
+    pub dialect: Dialect,
+    /// What an official client of that dialect would be given, without a slash at its end.
+    pub base_url: String,
+    /// Environment variable with the key; without it the client's own key is passed on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub api_key_env: Option<String>,
+    /// Models that it has. The first upstream with a matching one is taken.
+    pub models: Vec<Pattern>,
+    /// Other names of models, and what the upstream calls them.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub aliases: BTreeMap<String, String>,
+    /// The upstream that is asked when this one fails.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fallback: Option<String>,
+    /// Milliseconds to connect, 1 to a day.
+    pub connect_ms: u64,
+    /// Milliseconds until an answer begins, 1 to a day.
+    pub first_byte_ms: u64,
+    /// Milliseconds between two pieces of an answer, 1 to a day.
+    pub idle_ms: u64,
+    /// Further attempts after a failed one, 0 to 10.
+    pub retries: u32,
+    /// What its models cost. The first match counts.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub prices: Vec<Price>,
+}
+
+/// What models cost, in dollars per million tokens.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Price {
+    /// The models.
+    pub model: Pattern,
+    /// Input.
+    pub input: f64,
+    /// Output.
+    pub output: f64,
+    /// Input that was in the provider's cache; by default as other input.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cache_read: Option<f64>,
+    /// Input that went into the provider's cache; by default as other input.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cache_write: Option<f64>,
+}
+
+/// A name in which each `*` stands for any characters.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Pattern(String);
+
+impl Pattern {
+    /// The pattern that is written `text`.
+    #[must_use]
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// As it is written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Does it match the whole of `name`?
+    #[must_use]
+    pub fn matches(&self, name: &str) -> bool {
+        let Some((start, rest)) = self.0.split_once('*') else { return self.0 == name };
+        let Some(mut name) = name.strip_prefix(start) else { return false };
+        let (middle, end) = rest.rsplit_once('*').unwrap_or(("", rest));
+        for part in middle.split('*') {
+            let Some(at) = name.find(part) else { return false };
+            name = &name[at + part.len()..];
+        }
+        name.ends_with(end)
+    }
+
+    /// Whether it stands for one name alone.
+    #[must_use]
+    pub fn is_exact(&self) -> bool {
+        !self.0.contains('*')
+    }
+}
+
+impl ProxyConfig {
+    /// [`ProxyConfig::deadline_ms`] as a duration.
+    #[must_use]
+    pub fn deadline(&self) -> Duration {
+        Duration::from_millis(self.deadline_ms)
+    }
+}
+
+impl Default for ProxyConfig {
+    fn default() -> Self {
+        Self {
+            deadline_ms: 600_000,
+            body_memory_bytes: 256 << 20,
+            memory_bytes: 32 << 20,
+            memory_days: 30,
+            compress: CompressPolicy::default(),
+        }
+    }
+}
+
+impl Default for CompressPolicy {
+    fn default() -> Self {
+        Self { enabled: true, method: None, rate: 0.5, min_tokens: 1000, deadline_ms: 2000 }
+    }
+}
+
+impl TryFrom<RawProxy> for ProxyConfig {
+    type Error = ConfigError;
+
+    fn try_from(raw: RawProxy) -> Result<Self, ConfigError> {
+        let default = Self::default();
+        let body_memory = raw.body_memory_bytes.unwrap_or(default.body_memory_bytes);
+        let memory_days = raw.memory_days.unwrap_or(default.memory_days);
+        Ok(Self {
+            deadline_ms: within(
+                "proxy.deadline_ms",
+                raw.deadline_ms.unwrap_or(default.deadline_ms),
+                1..=DAY_MS,
+            )?,
+            body_memory_bytes: within("proxy.body_memory_bytes", body_memory, 1 << 20..=1 << 42)?,
+            memory_bytes: raw.memory_bytes.unwrap_or(default.memory_bytes),
+            memory_days: within("proxy.memory_days", memory_days, 1..=3650)?,
+            compress: raw.compress.try_into()?,
+        })
+    }
+}
+
+impl TryFrom<RawCompress> for CompressPolicy {
+    type Error = ConfigError;
+
+    fn try_from(raw: RawCompress) -> Result<Self, ConfigError> {
+        let default = Self::default();
+        let rate = raw.rate.unwrap_or(default.rate);
+        if !(rate > 0.0 && rate <= 1.0) {
+            let (value, wanted) = (rate.to_string(), "above 0 and at most 1 (0.25 keeps a quarter)".into());
+            return Err(ConfigError::Invalid { key: "proxy.compress.rate", value, wanted });
+        }
+        let min_tokens = raw.min_tokens.unwrap_or(default.min_tokens);
+        let deadline_ms = raw.deadline_ms.unwrap_or(default.deadline_ms);
+        Ok(Self {
+            enabled: raw.enabled.unwrap_or(default.enabled),
+            method: raw.method,
+            rate,
+            min_tokens: within("proxy.compress.min_tokens", min_tokens, 1..=usize::MAX)?,
+            deadline_ms: within("proxy.compress.deadline_ms", deadline_ms, 1..=DAY_MS)?,
+        })
+    }
+}
+
+/// Checks all upstreams, each alone and then together.
+pub(super) fn upstreams(raw: Vec<RawUpstream>) -> Result<Vec<UpstreamConfig>, ConfigError> {
+    let upstreams = raw.into_iter().map(upstream).collect::<Result<Vec<_>, _>>()?;
+    for (i, upstream) in upstreams.iter().enumerate() {
+        let wrong = |reason| Err(ConfigError::Upstream { name: upstream.name.clone(), reason });
+        if upstreams[..i].iter().any(|other| other.name == upstream.name) {
+            return wrong("another upstream has this name already: give it one of its own".into());
+        }
+        let Some(fallback) = &upstream.fallback else { continue };
+        match upstreams.iter().find(|other| other.name == *fallback) {
+            Some(other) if other.name == upstream.name => {
+                return wrong("`fallback` must name another upstream than itself".into());
+            }
+            Some(other) if other.dialect != upstream.dialect => {
+                return wrong(format!("`fallback` must speak the same dialect, and `{fallback}` does not"));
+            }
+            Some(_) => {}
+            None => return wrong(format!("`fallback` is `{fallback}`, but no upstream has that name")),
+        }
+    }
+    Ok(upstreams)
+}
+
+fn upstream(raw: RawUpstream) -> Result<UpstreamConfig, ConfigError> {
+    let wrong = |reason: String| ConfigError::Upstream { name: raw.name.clone(), reason };
+    let name_is_plain = raw.name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
+    if raw.name.is_empty() || raw.name.len() > 64 || !name_is_plain {
+        return Err(wrong("`name` must have 1 to 64 letters, digits, `-` or `_`".into()));
+    }
+    let base_url = base_url(&raw.base_url).map_err(&wrong)?;
+    let patterns = raw.models.unwrap_or_else(|| vec!["*".into()]);
+    if patterns.iter().chain(raw.aliases.keys()).chain(raw.aliases.values()).any(String::is_empty) {
+        return Err(wrong("the name of a model is empty: write `*` for any model".into()));
+    }
+    if raw.api_key_env.as_ref().is_some_and(|name| name.is_empty() || name.contains(['=', '\0'])) {
+        return Err(wrong("`api_key_env` must be the name of an environment variable".into()));
+    }
+    let sound = |price: &f64| price.is_finite() && *price >= 0.0;
+    for price in &raw.prices {
+        let all = [Some(price.input), Some(price.output), price.cache_read, price.cache_write];
+        if !all.iter().flatten().all(sound) {
+            return Err(wrong("`prices` must be dollars per million tokens, from 0".into()));
+        }
+    }
+    let milliseconds = |key, value: Option<u64>, default| {
+        within(key, value.unwrap_or(default), 1..=DAY_MS).map_err(|error| wrong(error.to_string()))
+    };
+    let retries = within("retries", raw.retries.unwrap_or(2), 0..=10).map_err(|e| wrong(e.to_string()))?;
+    Ok(UpstreamConfig {
+        connect_ms: milliseconds("connect_ms", raw.connect_ms, 5_000)?,
+        first_byte_ms: milliseconds("first_byte_ms", raw.first_byte_ms, 300_000)?,
+        idle_ms: milliseconds("idle_ms", raw.idle_ms, 120_000)?,
+        retries,
+        base_url,
+        dialect: raw.dialect,
+        api_key_env: raw.api_key_env,
+        models: patterns.into_iter().map(Pattern).collect(),
+        aliases: raw.aliases,
+        fallback: raw.fallback,
+        prices: raw.prices,
+        name: raw.name,
+    })
+}
+
+/// `text` as a base URL without a slash at its end.
+fn base_url(text: &str) -> Result<String, String> {
+    let url = Url::parse(text).map_err(|error| format!("`base_url` is no URL: {error}"))?;
+    if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
+        return Err("`base_url` must begin with https:// or http:// and name a host".into());
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        let remedy = "put the key into an environment variable and its name into `api_key_env`";
+        return Err(format!("`base_url` must hold no password: {remedy}"));
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err("`base_url` must end with a path: leave out `?` and `#`".into());
+    }
+    Ok(url.as_str().trim_end_matches('/').to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_match_whole_names() {
+        for (pattern, matching, other) in [
+            ("gpt-*", &["gpt-4o", "gpt-"][..], &["gpt", "my-gpt-4"][..]),
+            ("*", &["", "x"], &[]),
+            ("o1", &["o1"], &["o1-mini", "o"]),
+            ("*-mini", &["o1-mini"], &["mini", "o1-mini-2"]),
+            ("a*b*c", &["abc", "aXbYc", "abbc"], &["ab", "ac", "aXbY"]),
+            ("a*a", &["aa", "aba"], &["a"]),
+        ] {
+            let pattern = Pattern::new(pattern);
+            assert!(matching.iter().all(|name| pattern.matches(name)), "{pattern:?}");
+            assert!(!other.iter().any(|name| pattern.matches(name)), "{pattern:?}");
+        }
+    }
+}

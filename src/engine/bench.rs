@@ -1,0 +1,128 @@
+//! `bench`: how fast the scorer is, against what the processor could do.
+
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+
+use super::{Engine, EngineError};
+use crate::model::local::LocalScorer;
+use crate::model::{Cancel, Precision, ScoreJob, TokenScorer};
+
+/// Text that is scored; written for the project.
+const TEXT: &str = include_str!("../../eval/texts/incident.md");
+/// How long the peak is measured for, before each run.
+const PEAK_TIME: Duration = Duration::from_millis(50);
+
+/// What to measure.
+#[derive(Debug, Clone, Copy)]
+pub struct ScoreBench {
+    /// Tokens of a text, at least 2.
+    pub tokens: usize,
+    /// Texts that are scored together, at least 1.
+    pub batch: usize,
+    /// By default that of the configuration.
+    pub precision: Option<Precision>,
+    /// Times that it is measured, at least 1.
+    pub runs: usize,
+}
+
+/// How fast the scorer is.
+#[derive(Debug, Clone, Serialize)]
+pub struct ScoreBenchReport {
+    /// Model that scored.
+    pub model: String,
+    /// Its arithmetic.
+    pub precision: Precision,
+    /// Threads that computed.
+    pub threads: usize,
+    /// Tokens of a text.
+    pub tokens: usize,
+    /// Texts that were scored together.
+    pub batch: usize,
+    /// Times that it was measured.
+    pub runs: usize,
+    /// Of the runs.
+    pub tokens_per_second: Spread,
+    /// Billions of operations a second that all threads reached in a loop of nothing but multiply-adds of this
+    /// precision; the median of measurements between the runs.
+    pub peak_gops: f64,
+    /// Median of the tokens a second, times the operations of a token's products with the model's weights, over
+    /// the peak. Attention, norms and tokenising are in the time, not in the operations.
+    pub ratio_to_peak: f64,
+}
+
+/// Several measurements of one thing.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Spread {
+    /// The middle one; of an even number the mean of the two in the middle.
+    pub median: f64,
+    /// The smallest.
+    pub min: f64,
+    /// The largest.
+    pub max: f64,
+}
+
+impl Spread {
+    /// Of at least one measurement.
+    #[must_use]
+    pub fn of(mut values: Vec<f64>) -> Option<Self> {
+        values.sort_by(f64::total_cmp);
+        let (&min, &max) = (values.first()?, values.last()?);
+        let (low, high) = (values[(values.len() - 1) / 2], values[values.len() / 2]);
+        Some(Self { median: f64::midpoint(low, high), min, max })
+    }
+}
+
+pub(super) fn score(
+    engine: &Engine,
+    bench: ScoreBench,
+    done: &dyn Fn(usize),
+) -> Result<ScoreBenchReport, EngineError> {
+    let (scorer, precision) = engine.models.fresh_scorer(bench.precision)?;
+    let jobs = jobs(&scorer, bench);
+    let once = || scorer.score(&jobs, &Cancel::never());
+    // The first call makes buffers and brings the weights into memory.
+    once()?;
+    let (mut rates, mut peaks) = (Vec::new(), Vec::new());
+    for run in 0..bench.runs {
+        peaks.push(scorer.arithmetic_peak(precision, PEAK_TIME));
+        let start = Instant::now();
+        once()?;
+        rates.push((bench.tokens * bench.batch) as f64 / start.elapsed().as_secs_f64());
+        done(run + 1);
+    }
+    let none = || EngineError::invalid("invalid_runs", "runs", "`runs` must be at least 1");
+    let tokens_per_second = Spread::of(rates).ok_or_else(none)?;
+    let peak = Spread::of(peaks).ok_or_else(none)?.median;
+    Ok(ScoreBenchReport {
+        model: scorer.name().to_owned(),
+        precision,
+        threads: scorer.threads(),
+        tokens: bench.tokens,
+        batch: bench.batch,
+        runs: bench.runs,
+        tokens_per_second,
+        peak_gops: peak / 1e9,
+        ratio_to_peak: tokens_per_second.median * scorer.operations_per_token() / peak,
+    })
+}
+
+/// Texts that differ from each other by where they begin.
+fn jobs(scorer: &LocalScorer, bench: ScoreBench) -> Vec<ScoreJob> {
+    let ids: Vec<u32> = scorer.encode(TEXT).iter().map(|token| token.id).collect();
+    let text = |i: usize| ids.iter().cycle().skip(37 * i).take(bench.tokens).copied().collect();
+    (0..bench.batch).map(|i| ScoreJob { prefix: [].into(), ids: text(i) }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_median_of_an_even_number_lies_between_the_two_in_the_middle() {
+        let spread = Spread::of(vec![4.0, 1.0, 2.0, 3.0]).unwrap();
+        assert_eq!(spread, Spread { median: 2.5, min: 1.0, max: 4.0 });
+        assert_eq!(Spread::of(vec![7.0]).unwrap(), Spread { median: 7.0, min: 7.0, max: 7.0 });
+        assert_eq!(Spread::of(Vec::new()), None);
+    }
+}

@@ -1,0 +1,188 @@
+//! The routes of `OpenAI`'s and Anthropic's APIs, passed on to the upstreams.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{any, get, post};
+use axum::{Extension, Router};
+use hyper::body::Body as _;
+
+use super::body;
+use super::error::{ApiError, DialectError};
+use super::middleware::RequestId;
+use super::relay::{Counted, Relay};
+use super::state::AppState;
+use crate::proxy::{Gateway, Incoming, Outgoing, ProxyError, Report, Status};
+use crate::upstream;
+use crate::wire::{Dialect, Endpoint};
+
+const STATUS: HeaderName = HeaderName::from_static("x-whittle-status");
+const ORIGINAL_TOKENS: HeaderName = HeaderName::from_static("x-whittle-original-tokens");
+const COMPRESSED_TOKENS: HeaderName = HeaderName::from_static("x-whittle-compressed-tokens");
+const ANTHROPIC_VERSION: HeaderName = HeaderName::from_static("anthropic-version");
+
+/// Beginning of the paths that name an upstream.
+const UPSTREAMS: &str = "/upstreams/";
+
+/// All routes of the proxy.
+pub(super) fn routes() -> Router<Arc<AppState>> {
+    let on = |endpoint| post(move |state, id, request| forward(state, id, request, endpoint));
+    Router::new()
+        .route("/v1/chat/completions", on(Endpoint::Chat))
+        .route("/v1/responses", on(Endpoint::Responses))
+        .route("/v1/completions", on(Endpoint::Completions))
+        .route("/v1/messages", on(Endpoint::Messages))
+        .route("/v1/messages/count_tokens", on(Endpoint::CountTokens))
+        .route("/v1/models", get(models))
+        .route("/metrics", get(metrics))
+        .route("/upstreams/{upstream}/{*path}", any(below))
+}
+
+/// A request to one of the endpoints that are known.
+async fn forward(
+    State(state): State<Arc<AppState>>,
+    Extension(id): Extension<RequestId>,
+    request: Request,
+    endpoint: Endpoint,
+) -> Result<Response, DialectError> {
+    let answered = answer(&state, request, endpoint, None).await;
+    answered.map_err(|error| DialectError { error, dialect: endpoint.dialect(), request_id: id.text() })
+}
+
+/// A request to a path below an upstream's name: an endpoint that is known, or anything else, which passes unread.
+async fn below(
+    State(state): State<Arc<AppState>>,
+    Extension(id): Extension<RequestId>,
+    request: Request,
+) -> Result<Response, DialectError> {
+    let dialect = dialect_of(request.headers());
+    // As it was written: what is decoded could not be told from what was not.
+    let written = request.uri().path().strip_prefix(UPSTREAMS).unwrap_or_default();
+    let (upstream, path) = written.split_at(written.find('/').unwrap_or(written.len()));
+    let (upstream, path) = (upstream.to_owned(), path.to_owned());
+    let answered = async {
+        let gateway = gateway(&state)?;
+        let dialect = gateway.dialect_of(&upstream)?;
+        let known =
+            Endpoint::ALL.into_iter().find(|known| known.path() == path && known.dialect() == dialect);
+        match known.filter(|_| request.method() == Method::POST) {
+            Some(endpoint) => answer(&state, request, endpoint, Some(upstream)).await,
+            None => pass(gateway, request, &upstream, &path, dialect).await,
+        }
+    };
+    answered.await.map_err(|error| DialectError { error, dialect, request_id: id.text() })
+}
+
+async fn pass(
+    gateway: &Gateway,
+    request: Request,
+    upstream: &str,
+    path: &str,
+    dialect: Dialect,
+) -> Result<Response, ApiError> {
+    let (head, body) = request.into_parts();
+    let path = format!("{path}{}", query_of(head.uri.query()));
+    // An empty body must not be announced as one that arrives in pieces.
+    let body = if body.is_end_stream() { upstream::Body::from("") } else { upstream::streamed(body) };
+    let outgoing = gateway.pass(upstream, (head.method, &path), &head.headers, body).await?;
+    Ok(respond(outgoing, dialect))
+}
+
+async fn answer(
+    state: &AppState,
+    request: Request,
+    endpoint: Endpoint,
+    upstream: Option<String>,
+) -> Result<Response, ApiError> {
+    let gateway = gateway(state)?;
+    let (head, body) = request.into_parts();
+    let limit = state.limits.body_bytes;
+    // What does not say how long it is may be as long as it can.
+    let size = body.size_hint().upper().and_then(|size| usize::try_from(size).ok()).unwrap_or(limit);
+    let room = match state.room(size.min(limit)) {
+        Ok(room) => room,
+        Err(error) => {
+            body::discard(&head.headers, body).await;
+            return Err(error);
+        }
+    };
+    let body = body::read(&head.headers, body, limit, state.body_time).await?;
+    let query = query_of(head.uri.query());
+    let incoming = Incoming { endpoint, upstream, query, headers: head.headers, body };
+    let outgoing = gateway.answer(incoming).await?;
+    drop(room);
+    Ok(respond(outgoing, endpoint.dialect()))
+}
+
+fn gateway(state: &AppState) -> Result<&Gateway, ApiError> {
+    state.gateway.as_deref().ok_or_else(|| ProxyError::NoUpstreams.into())
+}
+
+fn query_of(query: Option<&str>) -> String {
+    query.map(|query| format!("?{query}")).unwrap_or_default()
+}
+
+/// Anthropic's clients always say which version of the API they speak.
+fn dialect_of(headers: &HeaderMap) -> Dialect {
+    if headers.contains_key(ANTHROPIC_VERSION) { Dialect::Anthropic } else { Dialect::OpenAi }
+}
+
+/// The upstream's answer as the client gets it.
+fn respond(outgoing: Outgoing, dialect: Dialect) -> Response {
+    let Outgoing { answer, idle, usage, report } = outgoing;
+    let mut headers = upstream::for_client(&answer.headers);
+    let readable = !headers.contains_key(CONTENT_ENCODING);
+    let is_stream =
+        headers.get(CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(b"text/event-stream"));
+    let events = (is_stream && readable).then_some(dialect);
+    if events.is_some() {
+        // Its end may become longer than the upstream said.
+        headers.remove(CONTENT_LENGTH);
+        headers.entry("x-accel-buffering").or_insert(HeaderValue::from_static("no"));
+    }
+    describe(&mut headers, &report);
+    let is_json =
+        headers.get(CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(b"application/json"));
+    let usage = (readable && (is_stream || is_json)).then(|| Counted::new(is_stream, usage));
+    let mut response = Relay::new(answer.body, idle, events, usage).into_body().into_response();
+    *response.status_mut() = answer.status;
+    *response.headers_mut() = headers;
+    response
+}
+
+/// Says in headers what was done.
+fn describe(headers: &mut HeaderMap, report: &Report) {
+    let status = match report.fallback {
+        Some(fallback) => format!("{}; reason={}", report.status.name(), fallback.name()),
+        None => report.status.name().to_owned(),
+    };
+    headers.extend(HeaderValue::try_from(status).ok().map(|status| (STATUS, status)));
+    if report.status == Status::Compressed {
+        headers.insert(ORIGINAL_TOKENS, report.tokens.before.into());
+        headers.insert(COMPRESSED_TOKENS, report.tokens.after.into());
+    }
+}
+
+/// The models of all upstreams of the caller's dialect.
+async fn models(
+    State(state): State<Arc<AppState>>,
+    Extension(id): Extension<RequestId>,
+    headers: HeaderMap,
+) -> Result<Response, DialectError> {
+    let dialect = dialect_of(&headers);
+    let listed = async {
+        let list = gateway(&state)?.models(dialect, &headers).await?;
+        Ok(([(CONTENT_TYPE, "application/json")], Body::from(list)).into_response())
+    };
+    listed.await.map_err(|error| DialectError { error, dialect, request_id: id.text() })
+}
+
+/// Counters of the proxy in Prometheus' text form.
+async fn metrics(State(state): State<Arc<AppState>>) -> Result<Response, ApiError> {
+    let text = gateway(&state)?.metrics();
+    Ok(([(CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text).into_response())
+}

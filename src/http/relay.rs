@@ -1,0 +1,280 @@
+//! An upstream's answer on its way to the client: piece by piece, as it comes.
+//!
+//! A stream of events goes on event by event: what has arrived of an event whose end has not is held back, so that a
+//! stream that breaks off can still end with an event that says so. A client can do nothing with half an event
+//! either, so nothing reaches it later for that.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use axum::http::StatusCode;
+use hyper::body::{Body as HttpBody, Frame, SizeHint};
+use tokio::time::{Instant, Sleep};
+
+use super::error::anthropic_envelope;
+use crate::proxy::ProviderTokens;
+use crate::wire::{Dialect, UsageReader};
+
+/// Longest part of an event that is held back. Past it, it goes on, and a break can only cut the connection.
+const HELD_BYTES: usize = 64 << 10;
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Why an answer broke off.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Broken(&'static str);
+
+/// An answer's body on its way.
+pub(super) struct Relay<B> {
+    body: B,
+    /// Of a stream of events, what has arrived of the next one, and whose dialect it is.
+    events: Option<Events>,
+    idle: Duration,
+    timer: Pin<Box<Sleep>>,
+    ended: bool,
+    usage: Option<Counted>,
+}
+
+/// Reads the usage that an answer tells of. It is counted when the answer ends, or its client leaves.
+pub(super) struct Counted {
+    reader: UsageReader,
+    tokens: Arc<ProviderTokens>,
+}
+
+impl Counted {
+    /// Of a stream of events, or of one JSON value.
+    pub(super) fn new(events: bool, tokens: Arc<ProviderTokens>) -> Self {
+        Self { reader: UsageReader::new(events), tokens }
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        if let Some(usage) = std::mem::take(&mut self.reader).finish() {
+            self.tokens.count(usage);
+        }
+    }
+}
+
+struct Events {
+    dialect: Dialect,
+    held: Vec<u8>,
+    /// Whether part of an event went on without its end.
+    open: bool,
+}
+
+impl<B> Relay<B>
+where
+    B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
+    B::Error: Into<BoxError>,
+{
+    /// Passes `body` on. `events` names the dialect of a stream of events.
+    pub(super) fn new(body: B, idle: Duration, events: Option<Dialect>, usage: Option<Counted>) -> Self {
+        let events = events.map(|dialect| Events { dialect, held: Vec::new(), open: false });
+        Self { body, events, idle, timer: Box::pin(tokio::time::sleep(idle)), ended: false, usage }
+    }
+
+    pub(super) fn into_body(self) -> Body {
+        Body::new(self)
+    }
+
+    /// The next frame of the upstream, or why there will be none.
+    fn poll_upstream(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        match Pin::new(&mut self.body).poll_frame(context) {
+            Poll::Ready(Some(Ok(frame))) => {
+                self.timer.as_mut().reset(Instant::now() + self.idle);
+                if let (Some(usage), Some(piece)) = (&mut self.usage, frame.data_ref()) {
+                    usage.reader.feed(piece);
+                }
+                Poll::Ready(Some(Ok(frame)))
+            }
+            Poll::Ready(Some(Err(error))) => {
+                let error: BoxError = error.into();
+                tracing::warn!(%error, "an upstream's answer broke off");
+                Poll::Ready(Some(Err(Broken("the upstream's answer broke off"))))
+            }
+            Poll::Ready(None) => Poll::Ready(None),
+            Poll::Pending => match self.timer.as_mut().poll(context) {
+                Poll::Ready(()) => {
+                    tracing::warn!(idle = ?self.idle, "an upstream's answer stalled");
+                    Poll::Ready(Some(Err(Broken("the upstream's answer stalled"))))
+                }
+                Poll::Pending => Poll::Pending,
+            },
+        }
+    }
+}
+
+impl Events {
+    /// What of `piece`, and of what was held before it, can go on.
+    fn take(&mut self, piece: Bytes) -> Option<Bytes> {
+        if self.held.is_empty() {
+            let end = last_event_end(&piece, 0);
+            self.held.extend_from_slice(&piece[end..]);
+            if self.held.len() > HELD_BYTES {
+                self.open = true;
+                self.held = Vec::new();
+                return Some(piece);
+            }
+            self.open &= end == 0;
+            return (end > 0).then(|| piece.slice(..end));
+        }
+        // An end may lie across the border.
+        let from = self.held.len().saturating_sub(3);
+        self.held.extend_from_slice(&piece);
+        let mut end = last_event_end(&self.held, from);
+        self.open &= end == 0;
+        if self.held.len() - end > HELD_BYTES {
+            self.open = true;
+            end = self.held.len();
+        }
+        let rest = self.held.split_off(end);
+        let whole = std::mem::replace(&mut self.held, rest);
+        (!whole.is_empty()).then(|| whole.into())
+    }
+
+    /// The event that ends a stream that broke off, unless an event is half sent.
+    fn error(&self, message: &str) -> Option<Bytes> {
+        let event = match self.dialect {
+            Dialect::OpenAi => {
+                let error = serde_json::json!({"error": {
+                    "message": message, "type": "server_error", "param": null, "code": "upstream_broken"}});
+                format!("data: {error}\n\n")
+            }
+            Dialect::Anthropic => {
+                let error = anthropic_envelope(message, StatusCode::BAD_GATEWAY, None);
+                format!("event: error\ndata: {error}\n\n")
+            }
+        };
+        (!self.open).then(|| event.into())
+    }
+}
+
+/// Where the last whole event of `bytes` ends, looked for from `from` on; 0 where there is none.
+fn last_event_end(bytes: &[u8], from: usize) -> usize {
+    let searched = &bytes[from..];
+    let ends = [&b"\n\n"[..], b"\r\n\r\n", b"\r\r"];
+    let last = ends.iter().filter_map(|end| memchr::memmem::rfind(searched, end).map(|at| at + end.len()));
+    last.max().map_or(0, |at| from + at)
+}
+
+impl<B> HttpBody for Relay<B>
+where
+    B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
+    B::Error: Into<BoxError>,
+{
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let relay = self.get_mut();
+        loop {
+            if relay.ended {
+                return Poll::Ready(None);
+            }
+            let next = std::task::ready!(relay.poll_upstream(context));
+            let Some(events) = &mut relay.events else {
+                relay.ended = !matches!(next, Some(Ok(_)));
+                return Poll::Ready(next.map(|frame| frame.map_err(Into::into)));
+            };
+            match next {
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(piece) => {
+                        if let Some(whole) = events.take(piece) {
+                            return Poll::Ready(Some(Ok(Frame::data(whole))));
+                        }
+                    }
+                    Err(trailers) => return Poll::Ready(Some(Ok(trailers))),
+                },
+                Some(Err(broken)) => {
+                    relay.ended = true;
+                    let last = events.error(broken.0).map(Frame::data).ok_or_else(|| broken.into());
+                    return Poll::Ready(Some(last));
+                }
+                None => {
+                    relay.ended = true;
+                    let rest = Bytes::from(std::mem::take(&mut events.held));
+                    return Poll::Ready((!rest.is_empty()).then(|| Ok(Frame::data(rest))));
+                }
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.ended || (self.events.is_none() && self.body.is_end_stream())
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        if self.events.is_some() { SizeHint::default() } else { self.body.size_hint() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::{BodyExt, StreamBody};
+
+    use super::*;
+
+    /// What comes through of a body that arrives in `pieces`; where `breaks`, it breaks off after them.
+    async fn through(pieces: &[&str], breaks: bool, dialect: Dialect) -> Result<Vec<String>, String> {
+        let (sender, receiver) = tokio::sync::mpsc::unbounded_channel();
+        for piece in pieces {
+            sender.send(Ok(Frame::data(Bytes::from((*piece).to_owned())))).unwrap();
+        }
+        if breaks {
+            sender.send(Err("reset")).unwrap();
+        }
+        drop(sender);
+        let stream = StreamBody::new(Received(receiver));
+        let mut relay = Relay::new(stream, Duration::from_secs(5), Some(dialect), None);
+        let mut came = Vec::new();
+        while let Some(frame) = relay.frame().await {
+            let data = frame.map_err(|error| error.to_string())?.into_data().unwrap();
+            came.push(String::from_utf8(data.to_vec()).unwrap());
+        }
+        Ok(came)
+    }
+
+    struct Received(tokio::sync::mpsc::UnboundedReceiver<Result<Frame<Bytes>, &'static str>>);
+
+    impl futures_core::Stream for Received {
+        type Item = Result<Frame<Bytes>, &'static str>;
+
+        fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+            self.0.poll_recv(context)
+        }
+    }
+
+    #[tokio::test]
+    async fn events_go_on_whole_and_unchanged() {
+        let came =
+            through(&["data: 1\n\n", ": ping\n\nda", "ta: 2\r\n\r", "\ndata: 3"], false, Dialect::OpenAi)
+                .await;
+        assert_eq!(came.unwrap(), ["data: 1\n\n", ": ping\n\n", "data: 2\r\n\r\n", "data: 3"]);
+    }
+
+    #[tokio::test]
+    async fn a_break_becomes_an_event_of_the_dialect_in_the_place_of_half_an_event() {
+        let came = through(&["data: 1\n\ndata: {\"ha"], true, Dialect::OpenAi).await.unwrap();
+        assert_eq!(came[0], "data: 1\n\n");
+        assert!(came[1].starts_with("data: {\"error\":{") && came[1].ends_with("}}\n\n"), "{came:?}");
+        let came = through(&[], true, Dialect::Anthropic).await.unwrap();
+        assert!(came[0].starts_with("event: error\ndata: {\"error\":{") && came.len() == 1, "{came:?}");
+    }
+
+    #[tokio::test]
+    async fn a_long_event_is_not_held_back_and_a_break_in_it_cuts_the_connection() {
+        let long = "x".repeat(HELD_BYTES + 1);
+        let came = through(&["data: ", &long, "yz\n\n"], false, Dialect::OpenAi).await.unwrap();
+        assert_eq!(came, [format!("data: {long}"), "yz\n\n".into()]);
+        through(&["data: ", &long], true, Dialect::OpenAi).await.unwrap_err();
+        through(&[&long, "y\n\ndata"], true, Dialect::OpenAi).await.unwrap();
+    }
+}

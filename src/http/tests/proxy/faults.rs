@@ -1,0 +1,224 @@
+//! Upstreams that fail and clients that mean ill: each has an answer, in time.
+
+use super::*;
+
+const BODY: &str = r#"{"model":"m"}"#;
+
+fn quick(more: &str) -> String {
+    format!(
+        "[[upstreams]]\nname = 'open'\ndialect = 'openai'\nbase_url = 'UPSTREAM/v1'\nconnect_ms = 500\nfirst_byte_ms = 300\nidle_ms = 300\n{more}"
+    )
+}
+
+async fn error_of(proxy: &Proxy, body: impl Into<reqwest::Body>) -> (u16, String) {
+    let response = proxy.post("/v1/chat/completions", body).send().await.unwrap();
+    let (status, body) = (response.status().as_u16(), body_of(response).await);
+    assert!(body["error"]["message"].as_str().is_some_and(|message| !message.is_empty()));
+    (status, body["error"]["code"].as_str().unwrap().to_owned())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_upstream_that_refuses_or_hangs_is_named() {
+    let proxy = Proxy::with(&quick("retries = 0")).await;
+    proxy.upstream.will([vec![Step::Hang]]);
+    assert_eq!(error_of(&proxy, BODY).await, (504, "upstream_timeout".into()));
+    proxy.upstream.will([vec![Step::Close]]);
+    assert_eq!(error_of(&proxy, BODY).await, (502, "upstream_unreachable".into()));
+    proxy.upstream.will([vec![send("SSH-2.0-x\r\n\r\n"), Step::Close]]);
+    assert_eq!(error_of(&proxy, BODY).await, (502, "upstream_unreachable".into()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_may_pass_is_tried_again_before_the_first_byte() {
+    let proxy = Proxy::with(&quick("retries = 2")).await;
+    for failure in [
+        vec![Step::Close],
+        json(500, "x"),
+        json(408, "x"),
+        reply(429, "retry-after: 0\r\n", "x"),
+        json(529, "x"),
+    ] {
+        proxy.upstream.will([failure, json(200, "{\"ok\":1}")]);
+        let response = proxy.post("/v1/chat/completions", BODY).send().await.unwrap();
+        assert_eq!(
+            (response.status().as_u16(), response.text().await.unwrap().as_str()),
+            (200, "{\"ok\":1}")
+        );
+        assert_eq!(proxy.upstream.seen().len(), 2);
+    }
+    for (failure, attempts) in [
+        (json(500, "{\"a\":1}"), 3),
+        (json(400, "{\"a\":1}"), 1),
+        (reply(429, "retry-after: 600\r\n", "{\"a\":1}"), 1),
+        (reply(503, "x-should-retry: false\r\n", "{\"a\":1}"), 1),
+    ] {
+        proxy.upstream.will([failure]);
+        let response = proxy.post("/v1/chat/completions", BODY).send().await.unwrap();
+        assert_eq!(response.text().await.unwrap(), "{\"a\":1}", "the upstream's own words pass");
+        assert_eq!(proxy.upstream.seen().len(), attempts);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fallback_answers_where_the_first_fails_without_the_clients_key() {
+    let other = Upstream::start().await;
+    let second = format!(
+        "fallback = 'second'\nretries = 0\nmodels = ['m']\n\
+         [[upstreams]]\nname = 'second'\ndialect = 'openai'\nbase_url = 'http://{}'\naliases = {{ m = 'other' }}\n",
+        other.address
+    );
+    let proxy = Proxy::with(&quick(&second)).await;
+    other.will([json(200, "{\"second\":1}")]);
+    for failure in [json(503, "x"), vec![Step::Close], vec![Step::Hang]] {
+        proxy.upstream.will([failure]);
+        let request = proxy.post("/v1/chat/completions", BODY).header("authorization", "Bearer mine");
+        assert_eq!(request.send().await.unwrap().text().await.unwrap(), "{\"second\":1}");
+        let seen = other.only();
+        assert_eq!((seen.text(), seen.header("authorization").len()), (r#"{"model":"other"}"#, 0));
+    }
+    proxy.upstream.will([json(401, "{}")]);
+    assert_eq!(proxy.post("/v1/chat/completions", BODY).send().await.unwrap().status(), 401);
+    assert!(other.seen().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_that_breaks_or_stalls_ends_with_an_error_of_its_dialect() {
+    let proxy = Proxy::with(&format!(
+        "{}[[upstreams]]\nname = 'anth'\ndialect = 'anthropic'\nbase_url = 'UPSTREAM'\nidle_ms = 300\n",
+        quick("")
+    ))
+    .await;
+    for (path, start) in
+        [("/v1/chat/completions", "data: {\"error\""), ("/v1/messages", "event: error\ndata: {\"error\"")]
+    {
+        for last in [Step::Close, Step::Hang] {
+            let mut script = events(&["data: 1\n\ndata: {\"half"]);
+            script.push(last);
+            proxy.upstream.will([script]);
+            let response = proxy.post(path, BODY).send().await.unwrap();
+            let text = response.text().await.unwrap();
+            let error = text.strip_prefix("data: 1\n\n").unwrap();
+            assert!(error.starts_with(start) && error.ends_with("\n\n"), "{text}");
+            assert_eq!(proxy.upstream.seen().len(), 1, "nothing is tried again after the first byte");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_of_the_wrong_length_breaks_off() {
+    let proxy = Proxy::with(&quick("")).await;
+    let short = vec![
+        send("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 50\r\n\r\n{\"a\""),
+        Step::Close,
+    ];
+    proxy.upstream.will([short]);
+    let response = proxy.post("/v1/chat/completions", BODY).send().await.unwrap();
+    assert_eq!(response.status(), 200);
+    response.text().await.unwrap_err();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn odd_answers_pass() {
+    let proxy = Proxy::with(&quick("")).await;
+    // An error in a 200, and characters split between packets.
+    let text = "{\"error\": \"\u{20AC}\"}";
+    let (one, two) = text.as_bytes().split_at(12);
+    let head = format!(
+        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+        text.len()
+    );
+    proxy.upstream.will([vec![send(head), send(one), Step::Wait(Duration::from_millis(20)), send(two)]]);
+    let response = proxy.post("/v1/chat/completions", BODY).send().await.unwrap();
+    assert_eq!(response.text().await.unwrap(), text);
+    // A redirect is the client's to follow, not ours with its key.
+    proxy.upstream.will([reply(302, "location: http://127.0.0.1:1/\r\n", "")]);
+    let response =
+        proxy.post("/v1/chat/completions", BODY).header("authorization", "Bearer k").send().await.unwrap();
+    assert_eq!(
+        (response.status().as_u16(), response.headers()["location"].to_str().unwrap()),
+        (302, "http://127.0.0.1:1/")
+    );
+    // One event of 10 MB.
+    let long = format!("data: {}\n\n", "x".repeat(10 << 20));
+    let mut script = events(&[&long]);
+    script.push(end());
+    proxy.upstream.will([script]);
+    let response = proxy.post("/v1/chat/completions", BODY).send().await.unwrap();
+    assert_eq!(response.text().await.unwrap(), long);
+    // A compressed stream is not looked into.
+    let body = "\u{1f}not gzip";
+    proxy.upstream.will([reply(200, "content-type: text/event-stream\r\ncontent-encoding: gzip\r\n", body)]);
+    let response = proxy.post("/v1/chat/completions", BODY).send().await.unwrap();
+    assert_eq!(response.headers()["content-encoding"], "gzip");
+    assert_eq!(response.text().await.unwrap(), body);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bodies_that_make_no_sense_are_turned_away() {
+    let proxy = Proxy::with(&quick("")).await;
+    proxy.upstream.will([json(200, "{}")]);
+    for (body, code) in [
+        (Vec::new(), "invalid_json"),
+        (b"[]".to_vec(), "invalid_json"),
+        (b"{\"model\":\"m\"".to_vec(), "invalid_json"),
+        (b"{\"model\":\"m\"} x".to_vec(), "invalid_json"),
+        (b"{\"model\":\"\xff\"}".to_vec(), "invalid_utf8"),
+        (b"{\"messages\":[]}".to_vec(), "missing_model"),
+        (b"{\"model\":7}".to_vec(), "missing_model"),
+        (b"{\"model\":\"m\",\"mod\\u0065l\":\"n\"}".to_vec(), "duplicate_key"),
+        (b"{\"model\":\"m\",\"whittle\":7}".to_vec(), "invalid_option"),
+    ] {
+        let name = String::from_utf8_lossy(&body).into_owned();
+        assert_eq!(error_of(&proxy, body).await, (400, code.into()), "{name}");
+    }
+    assert!(proxy.upstream.seen().is_empty());
+    // What only the upstream can judge is its own to judge.
+    let deep = format!("{{\"model\":\"m\",\"messages\":{}{}}}", "[".repeat(100_000), "]".repeat(100_000));
+    let twice =
+        r#"{"model":"m","messages":[{"role":"user","content":"a","content":"b"},7,null,{"role":"?"}]}"#
+            .to_owned();
+    let many = format!(
+        "{{\"model\":\"m\",\"messages\":[{}null]}}",
+        r#"{"role":"user","content":"hi"},"#.repeat(2000)
+    );
+    for body in [deep, twice, many] {
+        let (seen, _) = proxy.forwarded("/v1/chat/completions", &body).await;
+        assert_eq!(seen.text(), body);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bodies_that_are_too_large_are_turned_away() {
+    let proxy = Proxy::with(&format!(
+        "limits.body_bytes = 2_000_000\nproxy.body_memory_bytes = 1_048_576\n{}",
+        quick("")
+    ))
+    .await;
+    assert_eq!(error_of(&proxy, vec![b' '; 64 << 20]).await, (503, "overloaded".into()));
+    let proxy = Proxy::with(&format!("limits.body_bytes = 1000\n{}", quick(""))).await;
+    assert_eq!(error_of(&proxy, vec![b' '; 1001]).await, (413, "body_too_large".into()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_thousand_idle_connections_keep_nobody_out() {
+    let proxy = Proxy::with(&quick("")).await;
+    let mut idle = Vec::new();
+    for _ in 0..1000 {
+        idle.push(tokio::net::TcpStream::connect(proxy.running.address).await.unwrap());
+    }
+    proxy.upstream.will([json(200, "{}")]);
+    assert_eq!(proxy.post("/v1/chat/completions", BODY).send().await.unwrap().status(), 200);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_upstreams_the_routes_say_what_is_missing() {
+    let running = start(Server::with_state(state(echo()))).await;
+    let response = client()
+        .post(format!("http://{}/v1/chat/completions", running.address))
+        .body(BODY)
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(response.status(), 404);
+    assert!(body_of(response).await["error"]["message"].as_str().unwrap().contains("[[upstreams]]"));
+}

@@ -1,0 +1,102 @@
+//! The arithmetic peak of the processor: what a loop of nothing but multiply-adds reaches, for comparison.
+//!
+//! Twelve independent sums hide the latency of the units that add to them; nothing is loaded in the loop.
+#![expect(unsafe_code, reason = "AVX-512 VNNI intrinsics")]
+#![expect(clippy::inline_always, reason = "bodies must be compiled for the instruction set of their wrapper")]
+
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+use super::int8::GROUP;
+use super::kernels::Isa;
+use crate::model::Precision;
+
+/// Independent sums, of [`LANES`] values each.
+const SUMS: usize = 12;
+/// Lanes of 32 bits in the widest register.
+const LANES: usize = 16;
+/// Rounds of the loop between two looks at the clock.
+const ROUNDS: usize = 20_000;
+
+/// Operations a second (a multiplication and an addition are two) of one thread within about `time`.
+pub(crate) fn operations_per_second(isa: Isa, precision: Precision, time: Duration) -> f64 {
+    let start = Instant::now();
+    let mut operations = 0.0;
+    while start.elapsed() < time {
+        operations += match precision {
+            Precision::F32 => floats(isa),
+            Precision::Int8 => integers(isa),
+        };
+    }
+    operations / start.elapsed().as_secs_f64()
+}
+
+/// Runs the loop of floats; gives its operations.
+fn floats(isa: Isa) -> f64 {
+    let mut sums = [[0.0; LANES]; SUMS];
+    isa.multiply_add(black_box(0.5), black_box(1.0), &mut sums);
+    black_box(sums);
+    (2 * ROUNDS * SUMS * LANES) as f64
+}
+
+#[inline(always)]
+pub(super) fn multiply_add_body(factor: f32, term: f32, sums: &mut [[f32; LANES]; SUMS]) {
+    let mut own = *sums;
+    for _ in 0..ROUNDS {
+        for sum in &mut own {
+            for value in sum {
+                *value = value.mul_add(factor, term);
+            }
+        }
+    }
+    *sums = own;
+}
+
+/// Runs the loop of 8-bit integers; gives its operations.
+fn integers(isa: Isa) -> f64 {
+    #[cfg(target_arch = "x86_64")]
+    if isa.has_vnni() {
+        // SAFETY: the processor has AVX-512F and AVX-512 VNNI.
+        unsafe { vnni(black_box(3), black_box(5)) };
+        return (2 * ROUNDS * SUMS * LANES * 4) as f64;
+    }
+    // Elsewhere the products of bytes are the compiler's work: what it makes of them from the first cache.
+    let (weights, x) = ([3_u8; GROUP * LANES], [5_i8; GROUP]);
+    let mut sums = [0.0; LANES];
+    for _ in 0..ROUNDS / GROUP {
+        isa.int8_row((black_box(&weights), &[1.0; LANES]), black_box(&x), (&[1.0], &[0]), &mut sums);
+    }
+    black_box(sums);
+    (2 * (ROUNDS / GROUP) * GROUP * LANES) as f64
+}
+
+/// # Safety
+/// The processor must have AVX-512F and AVX-512 VNNI.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512vnni")]
+unsafe fn vnni(weight: i32, value: i32) {
+    use std::arch::x86_64::{_mm512_dpbusd_epi32, _mm512_set1_epi32, _mm512_setzero_si512};
+    let (weights, values) = (_mm512_set1_epi32(weight), _mm512_set1_epi32(value));
+    let mut sums = [_mm512_setzero_si512(); SUMS];
+    for _ in 0..ROUNDS {
+        for sum in &mut sums {
+            *sum = _mm512_dpbusd_epi32(*sum, weights, values);
+        }
+    }
+    black_box(sums);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_instruction_set_has_a_peak() {
+        for isa in Isa::available() {
+            for precision in [Precision::F32, Precision::Int8] {
+                let peak = operations_per_second(isa, precision, Duration::from_millis(1));
+                assert!(peak.is_finite() && peak > 0.0, "{isa:?} {precision:?}: {peak}");
+            }
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! Compresses the passages of one request: in time, a few at once, and never for the worse.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, timeout_at};
+
+use super::memory::{Outcome, Tokens};
+use super::settings::Settings;
+use crate::compress::Method;
+use crate::config::Limits;
+use crate::engine::api::{CompressRequest, CompressResponse, DocumentInput, DocumentOutput, Return};
+use crate::engine::{Engine, EngineError, ErrorKind};
+use crate::model::Cancel;
+use crate::text::{self, TokenCounter};
+use crate::wire::Passage;
+
+/// What the proxy compresses with: the engine, or a fake in tests. The call blocks.
+pub trait Compressor: Send + Sync + 'static {
+    /// Compresses a prompt.
+    ///
+    /// # Errors
+    /// See [`EngineError`].
+    fn compress(&self, request: CompressRequest, cancel: &Cancel) -> Result<CompressResponse, EngineError>;
+}
+
+impl Compressor for Engine {
+    fn compress(&self, request: CompressRequest, cancel: &Cancel) -> Result<CompressResponse, EngineError> {
+        Self::compress(self, request, cancel)
+    }
+}
+
+/// Why a text went on as it was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Fallback {
+    /// Compression ran out of time.
+    Deadline,
+    /// Too many requests were being compressed already.
+    Overloaded,
+    /// The model cannot be had.
+    Unavailable,
+    /// Compression failed.
+    Failed,
+    /// The upstream refused the compressed request.
+    Refused,
+    /// It went on as it was in an earlier turn, for one of the other reasons.
+    Remembered,
+}
+
+impl Fallback {
+    /// Its name in headers and metrics.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Deadline => "deadline",
+            Self::Overloaded => "overloaded",
+            Self::Unavailable => "unavailable",
+            Self::Failed => "failed",
+            Self::Refused => "refused",
+            Self::Remembered => "remembered",
+        }
+    }
+}
+
+/// Runs compressions, a bounded number at once.
+pub(super) struct Pool {
+    compressor: Arc<dyn Compressor>,
+    places: Arc<Semaphore>,
+    turns: Arc<Semaphore>,
+}
+
+/// What is to be done for one request.
+pub(super) struct Work {
+    pub(super) passages: Vec<Passage>,
+    pub(super) model: String,
+    pub(super) settings: Settings,
+}
+
+impl Pool {
+    pub(super) fn new(compressor: Arc<dyn Compressor>, limits: &Limits) -> Self {
+        Self {
+            compressor,
+            places: Arc::new(Semaphore::new(limits.concurrency + limits.queue)),
+            turns: Arc::new(Semaphore::new(limits.concurrency)),
+        }
+    }
+
+    /// What becomes of each passage, in their order. Never later than the settings' deadline.
+    pub(super) async fn compress(&self, work: Work) -> Vec<Result<Outcome, Fallback>> {
+        let count = work.passages.len();
+        let deadline = Instant::now() + work.settings.deadline;
+        self.run(work, deadline).await.unwrap_or_else(|fallback| vec![Err(fallback); count])
+    }
+
+    async fn run(&self, work: Work, deadline: Instant) -> Result<Vec<Result<Outcome, Fallback>>, Fallback> {
+        let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| Fallback::Overloaded)?;
+        let turn = timeout_at(deadline, Arc::clone(&self.turns).acquire_owned()).await;
+        let turn = turn.map_err(|_| Fallback::Deadline)?.map_err(|_| Fallback::Failed)?;
+        let cancel = Cancel::at(deadline.into_std());
+        let _guard = CancelOnDrop(cancel.clone());
+        let compressor = Arc::clone(&self.compressor);
+        let task = tokio::task::spawn_blocking(move || {
+            let _held: [OwnedSemaphorePermit; 2] = [place, turn];
+            work.run(&*compressor, &cancel)
+        });
+        match timeout_at(deadline, task).await {
+            Ok(Ok(outcomes)) => Ok(outcomes),
+            // It panicked; the hook has logged where.
+            Ok(Err(_)) => Err(Fallback::Failed),
+            Err(_) => Err(Fallback::Deadline),
+        }
+    }
+}
+
+/// The waiting side is dropped when its client leaves: this passes the news on to the blocking work.
+struct CancelOnDrop(Cancel);
+
+impl Drop for CancelOnDrop {
+    fn drop(&mut self) {
+        self.0.cancel();
+    }
+}
+
+impl Work {
+    fn run(self, compressor: &dyn Compressor, cancel: &Cancel) -> Vec<Result<Outcome, Fallback>> {
+        let counter = text::for_model(&self.model);
+        let Self { passages, model, settings } = self;
+        let one = |passage| compressed(passage, &model, &settings, (compressor, counter.as_ref(), cancel));
+        passages.into_iter().map(one).collect()
+    }
+}
+
+fn compressed(
+    passage: Passage,
+    model: &str,
+    settings: &Settings,
+    (compressor, counter, cancel): (&dyn Compressor, &dyn TokenCounter, &Cancel),
+) -> Result<Outcome, Fallback> {
+    cancel.check().map_err(|_| Fallback::Deadline)?;
+    let Passage { text, question, .. } = passage;
+    let before = counter.count(&text);
+    if before < settings.min_tokens {
+        return Ok(Outcome::Whole);
+    }
+    let request = CompressRequest {
+        documents: Some(vec![DocumentInput { id: None, title: None, text: text.clone(), metadata: None }]),
+        target_tokens: Some(target(before, settings.rate, question.as_deref(), counter)),
+        // Without a question there is nothing to rank by it.
+        method: settings.method.filter(|method| question.is_some() || *method != Method::LongLlmLingua),
+        question: question.as_deref().map(str::to_owned),
+        model: Some(model.to_owned()),
+        returns: Some(vec![Return::Ranges]),
+        ..CompressRequest::default()
+    };
+    match compressor.compress(request, cancel) {
+        Ok(mut response) => {
+            let document = response.documents.pop().ok_or(Fallback::Failed)?;
+            Ok(outcome(document, &text, before, counter))
+        }
+        Err(error) => match error.kind {
+            ErrorKind::Deadline | ErrorKind::Cancelled => Err(Fallback::Deadline),
+            ErrorKind::Unavailable => Err(Fallback::Unavailable),
+            // What is too large or cannot be made smaller will be so the next time too.
+            ErrorKind::Infeasible | ErrorKind::TooLarge => Ok(Outcome::Whole),
+            ErrorKind::Invalid | ErrorKind::Internal => {
+                tracing::warn!(code = error.code, "a text could not be compressed");
+                Err(Fallback::Failed)
+            }
+        },
+    }
+}
+
+/// Most tokens of the whole prompt, so that the text itself comes to its rate: the question is kept whole beside it.
+fn target(before: usize, rate: f64, question: Option<&str>, counter: &dyn TokenCounter) -> usize {
+    const JOIN: usize = 2;
+    let beside = question.map_or(0, |question| counter.count(question) + JOIN);
+    ((before as f64 * rate).floor() as usize).max(1) + beside
+}
+
+/// What is left of a text, checked: smaller, and made of its own parts where it says so.
+fn outcome(document: DocumentOutput, text: &str, before: usize, counter: &dyn TokenCounter) -> Outcome {
+    let tokens = Tokens { before, after: counter.count(&document.text) };
+    if tokens.after >= before || document.text.trim().is_empty() {
+        return Outcome::Whole;
+    }
+    let kept = document.kept.unwrap_or_default();
+    let ranges: Box<[Range<usize>]> = kept.iter().map(|&[start, end]| start..end).collect();
+    let ascending = ranges.windows(2).all(|pair| pair[0].end <= pair[1].start);
+    let parts = ranges.iter().map(|range| text.get(range.clone())).collect::<Option<String>>();
+    if ascending && parts.is_some_and(|parts| parts == document.text) {
+        Outcome::Kept { ranges, tokens }
+    } else {
+        Outcome::Replaced { text: document.text.into(), tokens }
+    }
+}

@@ -1,0 +1,60 @@
+//! Why the proxy itself turns a request away. What an upstream answers is no error here.
+
+use crate::upstream::UpstreamError;
+use crate::wire::WireError;
+
+/// A request that the proxy cannot pass on.
+#[derive(Debug, thiserror::Error)]
+pub enum ProxyError {
+    /// The body cannot be read.
+    #[error(transparent)]
+    Body(#[from] WireError),
+    /// The body's encoding is not one that can be undone.
+    #[error("the body's Content-Encoding `{0}` is not supported: send gzip, zstd, br or none")]
+    Encoding(String),
+    /// The body is not what its encoding says.
+    #[error("the body cannot be decoded as {encoding}: {reason}")]
+    Undecodable {
+        /// What it is said to be.
+        encoding: &'static str,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The body is too large once it is decoded.
+    #[error("the body is larger than the limit of {0} bytes (`limits.body_bytes`) once it is decoded")]
+    TooLarge(usize),
+    /// What the request asks of whittle itself cannot be understood.
+    #[error("`{param}`: {reason}")]
+    Option {
+        /// Header or member.
+        param: &'static str,
+        /// What is wrong.
+        reason: String,
+    },
+    /// There are no upstreams.
+    #[error("no upstream is configured: describe one under [[upstreams]] in whittle.toml")]
+    NoUpstreams,
+    /// No upstream has the model.
+    #[error(
+        "no upstream has the model `{0}`: GET /v1/models lists those that exist, and `models` and `aliases` \
+         under [[upstreams]] say where a model is sent"
+    )]
+    UnknownModel(String),
+    /// The model's upstream speaks another dialect.
+    #[error("the upstream of the model `{model}` speaks another dialect: call {routes}")]
+    OtherDialect {
+        /// As asked for.
+        model: String,
+        /// Where to call instead.
+        routes: &'static str,
+    },
+    /// No upstream has the name.
+    #[error("there is no upstream `{0}`: [[upstreams]] in the configuration names them")]
+    UnknownUpstream(String),
+    /// The upstream did not answer.
+    #[error(transparent)]
+    Upstream(#[from] UpstreamError),
+    /// A fault on this side.
+    #[error("{0}")]
+    Internal(String),
+}

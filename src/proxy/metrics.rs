@@ -1,0 +1,101 @@
+//! What is counted of the proxy's work, for Prometheus.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Registry, Unit};
+
+use super::{Report, Status};
+use crate::telemetry::names;
+use crate::wire::Usage;
+
+type Labels = [(&'static str, String); 2];
+type Label = [(&'static str, &'static str); 1];
+
+/// Upper ends of the buckets of times, in seconds.
+const SECONDS: [f64; 9] = [0.001, 0.005, 0.02, 0.1, 0.5, 1.0, 2.0, 5.0, 20.0];
+
+/// Counters of the proxy.
+#[derive(Debug)]
+pub(super) struct Metrics {
+    registry: Registry,
+    answers: Family<Labels, Counter>,
+    texts: Family<Label, Counter>,
+    fallbacks: Family<Label, Counter>,
+    compression: Family<Label, Counter>,
+    provider: Arc<ProviderTokens>,
+    seconds: Histogram,
+}
+
+/// Tokens that providers counted.
+#[derive(Debug, Default)]
+pub struct ProviderTokens(Family<Label, Counter>);
+
+impl Metrics {
+    pub(super) fn new() -> Self {
+        let mut registry = Registry::default();
+        let (answers, texts, fallbacks) = (Family::default(), Family::default(), Family::default());
+        let (compression, provider) = (Family::default(), ProviderTokens::default());
+        let seconds = Histogram::new(SECONDS);
+        registry.register(names::ANSWERS, "Answers of upstreams", Family::clone(&answers));
+        registry.register(names::REQUESTS, "Requests by what became of their texts", Family::clone(&texts));
+        registry.register(
+            names::FALLBACKS,
+            "Requests that kept a text, by reason",
+            Family::clone(&fallbacks),
+        );
+        registry.register(names::TOKENS, "Tokens of compressed texts", Family::clone(&compression));
+        registry.register(names::PROVIDER_TOKENS, "Tokens that providers counted", provider.0.clone());
+        registry.register_with_unit(
+            names::COMPRESSION,
+            "Time of the work on a request's texts",
+            Unit::Seconds,
+            seconds.clone(),
+        );
+        Self { registry, answers, texts, fallbacks, compression, provider: Arc::new(provider), seconds }
+    }
+
+    /// Counts an answer and what was done to its request.
+    pub(super) fn count(&self, upstream: &str, status: u16, report: &Report) {
+        let labels = [("upstream", upstream.to_owned()), ("status", status.to_string())];
+        self.answers.get_or_create(&labels).inc();
+        self.texts.get_or_create(&[("outcome", report.status.name())]).inc();
+        if let Some(fallback) = report.fallback {
+            self.fallbacks.get_or_create(&[("reason", fallback.name())]).inc();
+        }
+        if report.status == Status::Compressed {
+            self.compression.get_or_create(&[("side", "before")]).inc_by(report.tokens.before as u64);
+            self.compression.get_or_create(&[("side", "after")]).inc_by(report.tokens.after as u64);
+        }
+        if report.time > Duration::ZERO {
+            self.seconds.observe(report.time.as_secs_f64());
+        }
+    }
+
+    pub(super) fn provider(&self) -> Arc<ProviderTokens> {
+        Arc::clone(&self.provider)
+    }
+
+    /// All of them in Prometheus' text form.
+    pub(super) fn render(&self) -> String {
+        let mut text = String::new();
+        // Writing to a string cannot fail.
+        prometheus_client::encoding::text::encode(&mut text, &self.registry).unwrap_or_default();
+        text
+    }
+}
+
+impl ProviderTokens {
+    /// Counts what one answer said.
+    pub fn count(&self, usage: Usage) {
+        let Usage { input, output, cache_read, cache_write } = usage;
+        for (kind, tokens) in
+            [("input", input), ("output", output), ("cache_read", cache_read), ("cache_write", cache_write)]
+        {
+            self.0.get_or_create(&[("kind", kind)]).inc_by(tokens);
+        }
+    }
+}

@@ -1,0 +1,345 @@
+//! The proxy: takes a request in one of the dialects, makes its long texts smaller, and passes it on.
+//!
+//! What is not compressed goes on byte for byte. Whatever goes wrong with compression, the request goes on as it
+//! came. A text that was sent once is sent the same way again, so that the provider's cache keeps its prefix.
+
+mod compress;
+mod decode;
+mod error;
+mod memory;
+mod metrics;
+mod models;
+mod prepare;
+mod route;
+mod settings;
+mod store;
+
+use std::path::Path;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::time::Instant;
+
+use crate::config::{Config, Env, ProxyConfig};
+use crate::upstream::{self, Answer, Body, HeaderMap, Method, StatusCode, Upstream};
+use crate::wire::{Dialect, Endpoint};
+pub use compress::{Compressor, Fallback};
+use compress::{Pool, Work};
+pub use error::ProxyError;
+pub use memory::Tokens;
+use memory::{Key, Memory, Outcome};
+use metrics::Metrics;
+pub use metrics::ProviderTokens;
+use prepare::Prepared;
+use route::{Route, Routes};
+use store::Store;
+
+/// The file below the data folder that remembers what became of texts.
+const FILE: &str = "proxy.redb";
+
+/// The proxy. One for the life of the service; what the configuration says can be replaced while it runs.
+pub struct Gateway {
+    live: RwLock<Arc<Live>>,
+    pool: Pool,
+    memory: Memory,
+    metrics: Metrics,
+    body_bytes: usize,
+}
+
+/// What the configuration says.
+struct Live {
+    routes: Routes,
+    config: ProxyConfig,
+}
+
+/// A request as it came.
+#[derive(Debug, Clone)]
+pub struct Incoming {
+    /// What it asks for.
+    pub endpoint: Endpoint,
+    /// The upstream that its path names, if any.
+    pub upstream: Option<String>,
+    /// Its query, with the question mark.
+    pub query: String,
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// Its body.
+    pub body: Bytes,
+}
+
+/// What came back from an upstream, and what was done on the way there.
+#[derive(Debug)]
+pub struct Outgoing {
+    /// The upstream's answer.
+    pub answer: Answer,
+    /// Longest time between two pieces of its body.
+    pub idle: Duration,
+    /// Where the usage that its body tells of is counted.
+    pub usage: Arc<ProviderTokens>,
+    /// What was done.
+    pub report: Report,
+}
+
+/// What was done to a request.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Report {
+    /// What became of its texts.
+    pub status: Status,
+    /// Tokens of the texts that were compressed, before and after.
+    pub tokens: Tokens,
+    /// Why some, or all, went on as they were.
+    pub fallback: Option<Fallback>,
+    /// Time that the work on its texts took.
+    pub time: Duration,
+}
+
+/// What became of a request's texts.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum Status {
+    /// There was nothing to compress.
+    #[default]
+    Unchanged,
+    /// The request asked to be left alone, or the configuration does.
+    Bypassed,
+    /// Some text became smaller.
+    Compressed,
+    /// The original went on although there was something to compress.
+    Original,
+}
+
+impl Status {
+    /// Its name in headers and metrics.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Unchanged => "unchanged",
+            Self::Bypassed => "bypassed",
+            Self::Compressed => "compressed",
+            Self::Original => "original",
+        }
+    }
+}
+
+impl Gateway {
+    /// The proxy that `config` describes. Upstreams' keys come from `env`; what became of texts is remembered in
+    /// the folder `data`.
+    ///
+    /// # Errors
+    /// An upstream cannot be made, such as when its key is not set. The text names the remedy.
+    pub fn new(
+        config: &Config,
+        env: &dyn Env,
+        compressor: Arc<dyn Compressor>,
+        data: &Path,
+    ) -> Result<Self, String> {
+        let live = RwLock::new(Arc::new(Live::new(config, env)?));
+        // Without an upstream there is nothing to remember, and the file stays free for another process.
+        let keep = Duration::from_hours(24 * config.proxy.memory_days);
+        let store =
+            (!config.upstreams.is_empty()).then(|| Store::open(&data.join(FILE), keep)).transpose()?;
+        Ok(Self {
+            live,
+            pool: Pool::new(compressor, &config.limits),
+            memory: Memory::new(config.proxy.memory_bytes, store),
+            metrics: Metrics::new(),
+            body_bytes: config.limits.body_bytes,
+        })
+    }
+
+    /// Takes over upstreams and policy of another configuration. Requests that run keep what they began with.
+    ///
+    /// # Errors
+    /// As [`Gateway::new`]; then the old ones stay.
+    pub fn reload(&self, config: &Config, env: &dyn Env) -> Result<(), String> {
+        let live = Arc::new(Live::new(config, env)?);
+        *self.live.write().unwrap_or_else(PoisonError::into_inner) = live;
+        Ok(())
+    }
+
+    fn live(&self) -> Arc<Live> {
+        Arc::clone(&self.live.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Bytes of bodies that may be held at once.
+    #[must_use]
+    pub fn body_memory_bytes(&self) -> usize {
+        self.live().config.body_memory_bytes
+    }
+
+    /// Passes a request on and gives what came back.
+    ///
+    /// # Errors
+    /// See [`ProxyError`].
+    pub async fn answer(&self, incoming: Incoming) -> Result<Outgoing, ProxyError> {
+        let live = self.live();
+        let deadline = Instant::now() + live.config.deadline();
+        let prepared = prepare::prepare(incoming, &live, self.body_bytes).await?;
+        let start = Instant::now();
+        let (plan, mut report) = self.plan(&prepared).await;
+        report.time = start.elapsed();
+        let (route, answer) = live.send(&prepared, &plan, deadline).await?;
+        if answer.status != StatusCode::BAD_REQUEST || report.status != Status::Compressed {
+            return Ok(self.outgoing(&route.upstream, answer, report));
+        }
+        // The upstream may have refused what was made of the request: it gets to see the request itself, once.
+        let name = &route.upstream.config().name;
+        tracing::warn!(upstream = name, "a compressed request was refused: sending the original");
+        plan.keys().for_each(|key| self.memory.pin(key));
+        let (route, answer) = live.send(&prepared, &Plan::default(), deadline).await?;
+        let (status, fallback) = (Status::Original, Some(Fallback::Refused));
+        let report = Report { status, fallback, tokens: Tokens::default(), time: report.time };
+        Ok(self.outgoing(&route.upstream, answer, report))
+    }
+
+    fn outgoing(&self, upstream: &Upstream, answer: Answer, report: Report) -> Outgoing {
+        self.metrics.count(&upstream.config().name, answer.status.as_u16(), &report);
+        Outgoing { answer, idle: upstream.idle(), usage: self.metrics.provider(), report }
+    }
+
+    /// All metrics in Prometheus' text form.
+    #[must_use]
+    pub fn metrics(&self) -> String {
+        self.metrics.render()
+    }
+
+    /// Passes a request on whose body is none of the proxy's concern.
+    ///
+    /// # Errors
+    /// See [`ProxyError`].
+    pub async fn pass(
+        &self,
+        upstream: &str,
+        (method, path): (Method, &str),
+        headers: &HeaderMap,
+        body: Body,
+    ) -> Result<Outgoing, ProxyError> {
+        let live = self.live();
+        let upstream = live.routes.named(upstream)?;
+        let headers = upstream::for_upstream(headers, false);
+        let deadline = Instant::now() + live.config.deadline();
+        let answer = upstream.stream((method, path), headers, body, deadline).await?;
+        Ok(self.outgoing(upstream, answer, Report::default()))
+    }
+
+    /// The list of models that a client of `dialect` gets, as JSON.
+    ///
+    /// # Errors
+    /// No upstream speaks the dialect.
+    pub async fn models(&self, dialect: Dialect, headers: &HeaderMap) -> Result<String, ProxyError> {
+        models::list(&self.live(), dialect, headers).await
+    }
+
+    /// Whose API the upstream called `name` speaks.
+    ///
+    /// # Errors
+    /// There is no such upstream.
+    pub fn dialect_of(&self, name: &str) -> Result<Dialect, ProxyError> {
+        Ok(self.live().routes.named(name)?.config().dialect)
+    }
+
+    /// Decides what becomes of each passage.
+    async fn plan(&self, prepared: &Prepared) -> (Plan, Report) {
+        if prepared.settings.bypass {
+            return (Plan::default(), Report { status: Status::Bypassed, ..Report::default() });
+        }
+        let keys = &prepared.keys;
+        let mut outcomes: Vec<_> = keys.iter().map(|key| self.memory.get(key).map(Ok)).collect();
+        let unknown = |i: &usize| outcomes[*i].is_none();
+        let (frozen, fresh): (Vec<_>, Vec<_>) =
+            (0..keys.len()).filter(unknown).partition(|i| prepared.passages[*i].frozen);
+        // Nothing is known of what stands before a breakpoint, so it is sent as it is, now and later.
+        for i in frozen {
+            outcomes[i] = Some(Ok(self.memory.settle(keys[i], Outcome::Pinned)));
+        }
+        if !fresh.is_empty() {
+            let passages = fresh.iter().map(|i| prepared.passages[*i].clone()).collect();
+            let (model, settings) = (prepared.route.model.clone(), prepared.settings.clone());
+            let done = self.pool.compress(Work { passages, model, settings }).await;
+            for (i, outcome) in fresh.into_iter().zip(done) {
+                let settled = match outcome {
+                    Ok(outcome) => Ok(self.memory.settle(keys[i], outcome)),
+                    Err(fallback) => Err((self.memory.settle(keys[i], Outcome::Pinned), fallback)),
+                };
+                outcomes[i] = Some(settled);
+            }
+        }
+        Plan::new(keys, outcomes)
+    }
+}
+
+/// What becomes of each passage of a request. The default leaves all as they are.
+#[derive(Debug, Default)]
+struct Plan(Vec<(Key, Arc<Outcome>)>);
+
+type Settled = Result<Arc<Outcome>, (Arc<Outcome>, Fallback)>;
+
+impl Plan {
+    fn new(keys: &[Key], outcomes: Vec<Option<Settled>>) -> (Self, Report) {
+        let mut report = Report::default();
+        let mut plan = Vec::with_capacity(keys.len());
+        for (key, settled) in keys.iter().zip(outcomes) {
+            let (outcome, fallback) = match settled.unwrap_or_else(|| Ok(Arc::new(Outcome::Whole))) {
+                Ok(outcome) => (outcome, None),
+                Err((outcome, fallback)) => (outcome, Some(fallback)),
+            };
+            match &*outcome {
+                Outcome::Kept { tokens, .. } | Outcome::Replaced { tokens, .. } => {
+                    report.tokens.before += tokens.before;
+                    report.tokens.after += tokens.after;
+                    report.status = Status::Compressed;
+                }
+                Outcome::Pinned => {
+                    // The reason of now says more than that there was one before.
+                    report.fallback = fallback.or(report.fallback).or(Some(Fallback::Remembered));
+                }
+                Outcome::Whole => {}
+            }
+            plan.push((*key, outcome));
+        }
+        if report.fallback.is_some() && report.status == Status::Unchanged {
+            report.status = Status::Original;
+        }
+        (Self(plan), report)
+    }
+
+    fn keys(&self) -> impl Iterator<Item = Key> {
+        self.0.iter().map(|(key, _)| *key)
+    }
+}
+
+impl Live {
+    fn new(config: &Config, env: &dyn Env) -> Result<Self, String> {
+        Ok(Self { routes: Routes::new(&config.upstreams, env)?, config: config.proxy.clone() })
+    }
+
+    /// Sends a request to its upstream, and to that one's fallback where it fails.
+    async fn send(
+        &self,
+        prepared: &Prepared,
+        plan: &Plan,
+        deadline: Instant,
+    ) -> Result<(Route, Answer), ProxyError> {
+        let route = prepared.route.clone();
+        let outcome = route.upstream.send(&prepared.call(&route, plan), deadline).await;
+        let failed = match &outcome {
+            Ok(answer) => answer.status.is_server_error() || answer.status == StatusCode::TOO_MANY_REQUESTS,
+            Err(_) => true,
+        };
+        let fallback = self.routes.fallback(&route.upstream).filter(|_| failed && Instant::now() < deadline);
+        let Some(fallback) = fallback else { return Ok((route, outcome?)) };
+        tracing::warn!(
+            upstream = route.upstream.config().name,
+            fallback = fallback.config().name,
+            "falling back"
+        );
+        let second = Route::on(fallback, &route.model);
+        let call = prepared.call(&second, plan);
+        let call = if fallback.shares_origin(&route.upstream) { call } else { call.without_keys() };
+        match second.upstream.send(&call, deadline).await {
+            Ok(answer) => Ok((second, answer)),
+            // The first one's own words say more than that the second cannot be reached.
+            Err(error) => Ok((route, outcome.map_err(|_| error)?)),
+        }
+    }
+}

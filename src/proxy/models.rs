@@ -1,0 +1,120 @@
+//! `GET /v1/models`: what the upstreams list, as far as the configuration sends it to them, and the aliases.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http_body_util::{BodyExt, Limited};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use tokio::time::{Instant, timeout};
+
+use super::{Live, ProxyError};
+use crate::config::Pattern;
+use crate::upstream::{self, Call, HeaderMap, Method, Upstream};
+use crate::wire::Dialect;
+
+/// Time that an upstream has to list its models.
+const LIST_TIME: Duration = Duration::from_secs(10);
+/// Longest list that is read.
+const LIST_BYTES: usize = 4 << 20;
+
+/// An upstream's list, each model as it is spelt.
+#[derive(Deserialize)]
+struct List {
+    data: Vec<Box<RawValue>>,
+}
+
+#[derive(Deserialize)]
+struct Model {
+    id: String,
+}
+
+/// The list that a client of `dialect` gets.
+pub(super) async fn list(live: &Live, dialect: Dialect, headers: &HeaderMap) -> Result<String, ProxyError> {
+    let upstreams: Vec<Arc<Upstream>> = live.routes.of_dialect(dialect).cloned().collect();
+    let mut asked: Vec<_> = Vec::new();
+    for (place, upstream) in upstreams.iter().enumerate() {
+        // A client's own key is for one place alone, and only one upstream can be meant by it.
+        let call = call(dialect, headers);
+        let call =
+            if place == 0 || upstream.shares_origin(&upstreams[0]) { call } else { call.without_keys() };
+        let upstream = Arc::clone(upstream);
+        asked.push(tokio::spawn(async move { timeout(LIST_TIME, models_of(&upstream, &call)).await }));
+    }
+    let (mut ids, mut entries) = (Vec::new(), Vec::new());
+    let mut take = |id: String, entry: String| {
+        if !ids.contains(&id) {
+            ids.push(id);
+            entries.push(entry);
+        }
+    };
+    for (upstream, answer) in upstreams.iter().zip(asked) {
+        let name = &upstream.config().name;
+        match answer.await {
+            Ok(Ok(Ok(models))) => models.into_iter().for_each(|(id, entry)| take(id, entry)),
+            Ok(Ok(Err(reason))) => {
+                tracing::warn!(upstream = name, reason, "an upstream does not list its models");
+            }
+            Ok(Err(_)) | Err(_) => {
+                tracing::warn!(upstream = name, "an upstream does not list its models in time");
+            }
+        }
+        // What the configuration names is there whatever the upstream says.
+        let exact = upstream.config().models.iter().filter(|pattern| pattern.is_exact());
+        let named = exact.map(Pattern::as_str).chain(upstream.config().aliases.keys().map(String::as_str));
+        named.for_each(|id| take(id.to_owned(), entry(dialect, id, name)));
+    }
+    if upstreams.is_empty() {
+        return Err(ProxyError::NoUpstreams);
+    }
+    Ok(rendered(dialect, &ids, &entries))
+}
+
+fn call(dialect: Dialect, headers: &HeaderMap) -> Call {
+    let path = match dialect {
+        Dialect::OpenAi => "/models",
+        Dialect::Anthropic => "/v1/models?limit=1000",
+    };
+    let headers = upstream::for_upstream(headers, true);
+    Call { method: Method::GET, path: path.into(), headers, body: bytes::Bytes::new() }
+}
+
+/// Ids and entries of those models of an upstream that are sent to it.
+async fn models_of(upstream: &Upstream, call: &Call) -> Result<Vec<(String, String)>, String> {
+    let answer = upstream.send(call, Instant::now() + LIST_TIME).await.map_err(|error| error.to_string())?;
+    if !answer.status.is_success() {
+        return Err(format!("it answers {}", answer.status));
+    }
+    let body = Limited::new(answer.body, LIST_BYTES).collect().await.map_err(|error| error.to_string())?;
+    let list: List = serde_json::from_slice(&body.to_bytes()).map_err(|error| error.to_string())?;
+    let entries = list.data.into_iter().filter_map(|entry| {
+        let model: Model = serde_json::from_str(entry.get()).ok()?;
+        let sent = upstream.config().models.iter().any(|pattern| pattern.matches(&model.id));
+        sent.then(|| (model.id, entry.get().to_owned()))
+    });
+    Ok(entries.collect())
+}
+
+/// The entry of a model that the configuration names.
+fn entry(dialect: Dialect, id: &str, upstream: &str) -> String {
+    match dialect {
+        Dialect::OpenAi => {
+            serde_json::json!({"id": id, "object": "model", "created": 0, "owned_by": upstream})
+        }
+        Dialect::Anthropic => serde_json::json!({
+            "type": "model", "id": id, "display_name": id, "created_at": "1970-01-01T00:00:00Z"}),
+    }
+    .to_string()
+}
+
+fn rendered(dialect: Dialect, ids: &[String], entries: &[String]) -> String {
+    let data = entries.join(",");
+    match dialect {
+        Dialect::OpenAi => format!(r#"{{"object":"list","data":[{data}]}}"#),
+        Dialect::Anthropic => {
+            let ends = [ids.first(), ids.last()].map(|id| serde_json::Value::from(id.cloned()));
+            let [first, last] = ends;
+            format!(r#"{{"data":[{data}],"first_id":{first},"last_id":{last},"has_more":false}}"#)
+        }
+    }
+}

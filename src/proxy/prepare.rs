@@ -1,0 +1,115 @@
+//! A request, read and checked: everything that is known of it before any text is compressed.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::decode::decoded;
+use super::memory::{Key, Outcome};
+use super::route::Route;
+use super::settings::Settings;
+use super::{Incoming, Live, Plan, ProxyError};
+use crate::upstream::{self, Call, HeaderMap, Method};
+use crate::wire::{self, Edit, Passage, Request};
+
+/// Bodies up to this size are read on the async threads: handing them over would take longer.
+const INLINE_BYTES: usize = 64 << 10;
+
+/// A request, read and checked.
+pub(super) struct Prepared {
+    pub(super) route: Route,
+    pub(super) settings: Settings,
+    /// Texts that may be compressed.
+    pub(super) passages: Vec<Passage>,
+    /// Their names in the memory.
+    pub(super) keys: Vec<Key>,
+    /// The body as it came.
+    original: Bytes,
+    /// The body without its encoding, where it has one.
+    decoded: Option<Bytes>,
+    /// Headers to be sent on, those of the body included.
+    headers: HeaderMap,
+    path: String,
+    /// What the body calls the model, and where.
+    model: String,
+    model_place: Range<usize>,
+    without_options: Option<Edit>,
+}
+
+/// Reads and checks a request.
+pub(super) async fn prepare(
+    incoming: Incoming,
+    live: &Arc<Live>,
+    limit: usize,
+) -> Result<Prepared, ProxyError> {
+    let encoded = incoming.headers.contains_key("content-encoding");
+    if incoming.body.len() <= INLINE_BYTES && !encoded {
+        return Prepared::new(incoming, live, limit);
+    }
+    let live = Arc::clone(live);
+    let task = tokio::task::spawn_blocking(move || Prepared::new(incoming, &live, limit));
+    task.await.map_err(|_| ProxyError::Internal("reading a request's body panicked".into()))?
+}
+
+impl Prepared {
+    fn new(incoming: Incoming, live: &Live, limit: usize) -> Result<Self, ProxyError> {
+        let Incoming { endpoint, upstream, query, headers, body: original } = incoming;
+        let decoded = match headers.get("content-encoding").map(|value| value.to_str()) {
+            None => None,
+            Some(Ok(encoding)) => decoded(encoding, &original, limit)?,
+            Some(Err(_)) => return Err(ProxyError::Encoding("?".into())),
+        };
+        let body = decoded.as_ref().unwrap_or(&original);
+        let request = Request::read(endpoint, body)?;
+        let settings = Settings::new(&live.config.compress, &headers, request.options)?;
+        let route = match &upstream {
+            Some(name) => Route::on(live.routes.named(name)?, &request.model),
+            None => live.routes.find(endpoint.dialect(), &request.model)?,
+        };
+        // A token has at least one byte, so a text of fewer bytes has fewer tokens.
+        let least = settings.min_tokens;
+        let passages = if settings.bypass { Vec::new() } else { request.passages(least) };
+        let keys = passages.iter().map(|passage| Key::new(passage, &route.model, &settings)).collect();
+        Ok(Self {
+            keys,
+            passages,
+            settings,
+            route,
+            headers: upstream::for_upstream(&headers, true),
+            path: format!("{}{query}", endpoint.path()),
+            model: request.model.to_string(),
+            model_place: request.model_place(),
+            without_options: request.without_options(),
+            decoded,
+            original,
+        })
+    }
+
+    /// What is sent to `route`, with the passages as `plan` has them.
+    pub(super) fn call(&self, route: &Route, plan: &Plan) -> Call {
+        let readable = self.decoded.as_ref().unwrap_or(&self.original);
+        // It was checked when it was read.
+        let text = std::str::from_utf8(readable).unwrap_or_default();
+        let mut edits: Vec<Edit> = self.without_options.clone().into_iter().collect();
+        if route.model != self.model {
+            let with = serde_json::Value::from(&*route.model).to_string();
+            edits.push(Edit { range: self.model_place.clone(), with });
+        }
+        for (passage, (_, outcome)) in self.passages.iter().zip(&plan.0) {
+            match &**outcome {
+                Outcome::Kept { ranges, .. } => edits.push(passage.keep(text, ranges)),
+                Outcome::Replaced { text, .. } => edits.push(passage.replace(text)),
+                Outcome::Whole | Outcome::Pinned => {}
+            }
+        }
+        let mut headers = self.headers.clone();
+        let body = if edits.is_empty() {
+            self.original.clone()
+        } else {
+            headers.remove("content-encoding");
+            wire::splice(text, edits).into()
+        };
+        Call { method: Method::POST, path: self.path.clone(), headers, body }
+    }
+}

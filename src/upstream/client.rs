@@ -1,0 +1,284 @@
+//! One upstream: its connections, its limits of time, its key.
+
+use std::pin::Pin;
+use std::sync::{Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use hyper::body::{Body as HttpBody, Frame, SizeHint};
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
+use reqwest::{Body, Method, StatusCode, Url};
+use tokio::time::{Instant, sleep, timeout};
+
+use super::headers::KEY_HEADERS;
+use super::{Secret, retry};
+use crate::config::UpstreamConfig;
+use crate::telemetry::chain;
+use crate::wire::Dialect;
+
+/// Time after which a connection that is not used is closed.
+const POOL_TIME: Duration = Duration::from_mins(1);
+
+/// An upstream that requests can be sent to.
+#[derive(Debug)]
+pub struct Upstream {
+    config: UpstreamConfig,
+    key: Option<Secret>,
+    client: reqwest::Client,
+}
+
+/// What is sent.
+#[derive(Debug, Clone)]
+pub struct Call {
+    /// Method.
+    pub method: Method,
+    /// Path below the base URL with its query, from its first slash.
+    pub path: String,
+    /// Headers, already free of those that must not go on.
+    pub headers: HeaderMap,
+    /// Body.
+    pub body: Bytes,
+}
+
+/// What came back: the head, and a body that is still arriving.
+#[derive(Debug)]
+pub struct Answer {
+    /// Status.
+    pub status: StatusCode,
+    /// Headers as they came.
+    pub headers: HeaderMap,
+    /// Body.
+    pub body: Body,
+    /// Attempts that it took, from 1.
+    pub attempts: u32,
+}
+
+/// Why nothing came back.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum UpstreamError {
+    /// The path leads out of what the base URL spans.
+    #[error("the path leads out of the upstream `{0}`: leave out `..`")]
+    Path(String),
+    /// There is no connection, or it broke before an answer began.
+    #[error("the upstream `{name}` cannot be reached: {reason}")]
+    Unreachable {
+        /// The upstream.
+        name: String,
+        /// Why.
+        reason: String,
+    },
+    /// No answer began in time.
+    #[error("the upstream `{name}` did not answer within {milliseconds} ms")]
+    Late {
+        /// The upstream.
+        name: String,
+        /// Time that it had.
+        milliseconds: u128,
+    },
+}
+
+impl Upstream {
+    /// The upstream that `config` describes. `key` is the one that its configuration names.
+    ///
+    /// # Errors
+    /// No client can be made, or the key cannot be sent in a header.
+    pub fn new(config: &UpstreamConfig, key: Option<Secret>) -> Result<Self, String> {
+        // Installing it a second time fails, and the first one serves.
+        rustls::crypto::ring::default_provider().install_default().ok();
+        if let Some(key) = &key {
+            credential(config.dialect, key).ok_or_else(|| {
+                format!("the key of the upstream `{}` has characters that no header can hold", config.name)
+            })?;
+        }
+        let url = Url::parse(&config.base_url).map_err(|error| error.to_string())?;
+        let builder = reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            .referer(false)
+            .connect_timeout(Duration::from_millis(config.connect_ms))
+            .pool_idle_timeout(POOL_TIME);
+        // What the environment says of proxies is not meant for this machine itself.
+        let builder = if is_loopback(&url) { builder.no_proxy() } else { builder };
+        let client = builder.build().map_err(|error| chain(&error))?;
+        Ok(Self { config: config.clone(), key, client })
+    }
+
+    /// What it was made from.
+    #[must_use]
+    pub fn config(&self) -> &UpstreamConfig {
+        &self.config
+    }
+
+    /// Time between two pieces of an answer.
+    #[must_use]
+    pub fn idle(&self) -> Duration {
+        Duration::from_millis(self.config.idle_ms)
+    }
+
+    /// Sends `call`, and again where a failure may pass, until `deadline`.
+    ///
+    /// # Errors
+    /// See [`UpstreamError`]. An answer that says that the upstream failed is an answer.
+    pub async fn send(&self, call: &Call, deadline: Instant) -> Result<Answer, UpstreamError> {
+        let url = self.url(&call.path)?;
+        let mut attempt = 1;
+        loop {
+            let outcome = self.attempt(&url, call, deadline).await;
+            let wait = match &outcome {
+                Ok(answer) if !retry::may_succeed_later(answer.status, &answer.headers) => None,
+                Ok(answer) => retry::wait(attempt, Some(&answer.headers)),
+                Err(UpstreamError::Unreachable { .. }) => retry::wait(attempt, None),
+                Err(_) => None,
+            };
+            let wait =
+                wait.filter(|wait| attempt <= self.config.retries && Instant::now() + *wait < deadline);
+            let Some(wait) = wait else {
+                return outcome.map(|answer| Answer { attempts: attempt, ..answer });
+            };
+            drop(outcome);
+            sleep(wait).await;
+            attempt += 1;
+        }
+    }
+
+    async fn attempt(&self, url: &Url, call: &Call, deadline: Instant) -> Result<Answer, UpstreamError> {
+        let body = Body::from(call.body.clone());
+        self.once(call.method.clone(), url.clone(), call.headers.clone(), body, deadline).await
+    }
+
+    /// Sends a body as it arrives. That can be done once only.
+    ///
+    /// # Errors
+    /// See [`UpstreamError`].
+    pub async fn stream(
+        &self,
+        (method, path): (Method, &str),
+        headers: HeaderMap,
+        body: Body,
+        deadline: Instant,
+    ) -> Result<Answer, UpstreamError> {
+        let url = self.url(path)?;
+        self.once(method, url, headers, body, deadline).await
+    }
+
+    async fn once(
+        &self,
+        method: Method,
+        url: Url,
+        mut headers: HeaderMap,
+        body: Body,
+        deadline: Instant,
+    ) -> Result<Answer, UpstreamError> {
+        self.authorise(&mut headers);
+        let left = deadline.saturating_duration_since(Instant::now());
+        let time = Duration::from_millis(self.config.first_byte_ms).min(left);
+        let sent = self.client.request(method, url).headers(headers).body(body).send();
+        let response = match timeout(time, sent).await {
+            Ok(Ok(response)) => response,
+            Ok(Err(error)) => {
+                let reason = chain(&error.without_url());
+                return Err(UpstreamError::Unreachable { name: self.config.name.clone(), reason });
+            }
+            Err(_) => {
+                let (name, milliseconds) = (self.config.name.clone(), time.as_millis());
+                return Err(UpstreamError::Late { name, milliseconds });
+            }
+        };
+        let (status, headers) = (response.status(), response.headers().clone());
+        Ok(Answer { status, headers, body: response.into(), attempts: 1 })
+    }
+
+    /// The place of `path`, which must lie below the base URL once all of its `..` are resolved.
+    fn url(&self, path: &str) -> Result<Url, UpstreamError> {
+        let base = &self.config.base_url;
+        let url = path.starts_with('/').then(|| Url::parse(&format!("{base}{path}")).ok()).flatten();
+        url.filter(|url| url.as_str().strip_prefix(base).is_some_and(|rest| rest.starts_with('/')))
+            .ok_or_else(|| UpstreamError::Path(self.config.name.clone()))
+    }
+
+    /// Puts the upstream's own key in the place of the client's, where it has one.
+    fn authorise(&self, headers: &mut HeaderMap) {
+        let Some((name, value)) = self.key.as_ref().and_then(|key| credential(self.config.dialect, key))
+        else {
+            return;
+        };
+        without_keys(headers);
+        headers.insert(name, value);
+    }
+
+    /// Whether a client's key that was meant for `other` may be sent here too.
+    #[must_use]
+    pub fn shares_origin(&self, other: &Self) -> bool {
+        let origin = |upstream: &Self| Url::parse(&upstream.config.base_url).map(|url| url.origin()).ok();
+        origin(self) == origin(other)
+    }
+}
+
+impl Call {
+    /// The same without the client's key.
+    #[must_use]
+    pub fn without_keys(mut self) -> Self {
+        without_keys(&mut self.headers);
+        self
+    }
+}
+
+fn without_keys(headers: &mut HeaderMap) {
+    for name in KEY_HEADERS {
+        headers.remove(name);
+    }
+}
+
+/// The header that carries a key.
+fn credential(dialect: Dialect, key: &Secret) -> Option<(HeaderName, HeaderValue)> {
+    let (name, text) = match dialect {
+        Dialect::OpenAi => (AUTHORIZATION, format!("Bearer {}", key.reveal())),
+        Dialect::Anthropic => (HeaderName::from_static("x-api-key"), key.reveal().to_owned()),
+    };
+    let mut value = HeaderValue::try_from(text).ok()?;
+    value.set_sensitive(true);
+    Some((name, value))
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(url::Host::Domain(name)) => name == "localhost",
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
+}
+
+/// A body that is sent on as it arrives.
+#[must_use]
+pub fn streamed<B>(body: B) -> Body
+where
+    B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    Body::wrap(Shared(Mutex::new(body)))
+}
+
+/// A body that may be shared between threads, as the client asks, though only one ever polls it.
+struct Shared<B>(Mutex<B>);
+
+impl<B> HttpBody for Shared<B>
+where
+    B: HttpBody<Data = Bytes> + Unpin,
+{
+    type Data = Bytes;
+    type Error = B::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        let body = self.get_mut().0.get_mut().unwrap_or_else(PoisonError::into_inner);
+        Pin::new(body).poll_frame(context)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).size_hint()
+    }
+}

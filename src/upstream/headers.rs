@@ -1,0 +1,110 @@
+//! Which headers go through.
+
+use reqwest::header::{
+    ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, FORWARDED, HOST, HeaderMap,
+    HeaderName, HeaderValue, SET_COOKIE, STRICT_TRANSPORT_SECURITY, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+};
+
+/// Headers by which a client can carry its key.
+pub(super) const KEY_HEADERS: [HeaderName; 3] =
+    [AUTHORIZATION, HeaderName::from_static("x-api-key"), HeaderName::from_static("api-key")];
+
+/// Beginning of the headers that speak to whittle alone.
+const OURS: &str = "x-whittle-";
+
+/// A client's headers without those that concern its own connection, the upstream's host or whittle alone.
+///
+/// `readable` asks for an answer that is not compressed, so that its usage can be read.
+#[must_use]
+pub fn for_upstream(client: &HeaderMap, readable: bool) -> HeaderMap {
+    const DROPPED: [HeaderName; 5] = [HOST, CONTENT_LENGTH, EXPECT, COOKIE, FORWARDED];
+    let mut headers = filtered(client, |name| {
+        !DROPPED.contains(name)
+            && !name.as_str().starts_with(OURS)
+            && !name.as_str().starts_with("x-forwarded-")
+    });
+    headers.remove("x-real-ip");
+    headers.remove("baggage");
+    if readable {
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    }
+    headers
+}
+
+/// An upstream's headers without those that concern its own connection or would bind the client to its host.
+#[must_use]
+pub fn for_client(upstream: &HeaderMap) -> HeaderMap {
+    const DROPPED: [HeaderName; 2] = [SET_COOKIE, STRICT_TRANSPORT_SECURITY];
+    filtered(upstream, |name| {
+        !DROPPED.contains(name) && name != "alt-svc" && !name.as_str().starts_with(OURS)
+    })
+}
+
+/// What `passes` of `headers`, and does not concern one connection alone.
+fn filtered(headers: &HeaderMap, passes: impl Fn(&HeaderName) -> bool) -> HeaderMap {
+    let named: Vec<String> = headers
+        .get_all(CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(|name| name.trim().to_ascii_lowercase())
+        .collect();
+    let mut kept = HeaderMap::with_capacity(headers.len());
+    for (name, value) in headers {
+        let of_connection = [CONNECTION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE].contains(name)
+            || name == "keep-alive"
+            || name.as_str().starts_with("proxy-")
+            || named.iter().any(|other| name == other.as_str());
+        if !of_connection && passes(name) {
+            kept.append(name, value.clone());
+        }
+    }
+    kept
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(headers: &HeaderMap) -> Vec<&str> {
+        headers.keys().map(HeaderName::as_str).collect()
+    }
+
+    #[test]
+    fn what_concerns_one_connection_or_us_alone_goes_no_further() {
+        let mut headers = HeaderMap::new();
+        for (name, value) in [
+            ("host", "here"),
+            ("connection", "keep-alive, X-Secret-Hop"),
+            ("x-secret-hop", "1"),
+            ("content-length", "3"),
+            ("cookie", "a=b"),
+            ("x-whittle-rate", "0.5"),
+            ("x-forwarded-for", "1.2.3.4"),
+            ("proxy-authorization", "Basic x"),
+            ("accept-encoding", "gzip"),
+            ("anthropic-beta", "one"),
+            ("anthropic-beta", "two"),
+            ("traceparent", "00-1"),
+            ("authorization", "Bearer k"),
+        ] {
+            headers.append(name, HeaderValue::from_static(value));
+        }
+        let kept = for_upstream(&headers, true);
+        assert_eq!(names(&kept), ["accept-encoding", "anthropic-beta", "traceparent", "authorization"]);
+        assert_eq!(kept.get_all("anthropic-beta").iter().count(), 2);
+        assert_eq!(kept["accept-encoding"], "identity");
+        assert_eq!(for_upstream(&headers, false)["accept-encoding"], "gzip");
+    }
+
+    #[test]
+    fn an_answer_keeps_what_clients_act_on() {
+        let mut headers = HeaderMap::new();
+        for name in
+            ["set-cookie", "alt-svc", "transfer-encoding", "x-whittle-status", "retry-after", "request-id"]
+        {
+            headers.append(name, HeaderValue::from_static("1"));
+        }
+        assert_eq!(names(&for_client(&headers)), ["retry-after", "request-id"]);
+    }
+}

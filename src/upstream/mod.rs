@@ -1,0 +1,40 @@
+//! HTTP to the APIs behind the proxy: connection pool, time limits, retries, and nothing that the configuration does
+//! not name.
+//!
+//! A request can choose a path below an upstream's base URL, never a host: redirects are not followed, and a client's
+//! key goes to no other origin than that of the upstream it was sent to.
+
+mod client;
+mod headers;
+mod retry;
+
+pub use client::{Answer, Call, Upstream, UpstreamError, streamed};
+pub use headers::{for_client, for_upstream};
+pub use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+pub use reqwest::{Body, Method, StatusCode};
+
+use std::fmt;
+
+/// A key that must not be seen: it shows as stars.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Keeps `text` from being seen.
+    #[must_use]
+    pub fn new(text: String) -> Self {
+        Self(text)
+    }
+
+    /// The key itself.
+    #[must_use]
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}

@@ -1,0 +1,308 @@
+//! Values by their place in a JSON text, so that a part can be replaced and all else stays as it was spelt.
+//!
+//! The text is checked once, as a whole; from then on values are found by skipping, without recursion and without
+//! building a tree, so that a hostile text costs no more memory than it has bytes.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use serde::de::IgnoredAny;
+
+/// A value inside a text that is valid JSON.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Value<'a> {
+    text: &'a str,
+    start: usize,
+    end: usize,
+}
+
+/// A member of an object.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Member<'a> {
+    pub(super) key: Value<'a>,
+    pub(super) value: Value<'a>,
+}
+
+/// A key that an object has twice, so that two readers may take different values for it.
+#[derive(Debug)]
+pub(super) struct Duplicate(pub(super) &'static str);
+
+impl<'a> Value<'a> {
+    /// The one value that `text` is.
+    ///
+    /// # Errors
+    /// The text is not JSON.
+    pub(super) fn document(text: &'a str) -> Result<Self, serde_json::Error> {
+        serde_json::from_str::<IgnoredAny>(text)?;
+        Ok(Self::at(text, skip_space(text, 0)))
+    }
+
+    fn at(text: &'a str, start: usize) -> Self {
+        Self { text, start, end: value_end(text.as_bytes(), start) }
+    }
+
+    /// Where it stands in the text.
+    pub(super) fn range(self) -> Range<usize> {
+        self.start..self.end
+    }
+
+    /// As it is spelt.
+    pub(super) fn raw(self) -> &'a str {
+        self.text.get(self.range()).unwrap_or_default()
+    }
+
+    fn first(self) -> u8 {
+        self.text.as_bytes().get(self.start).copied().unwrap_or_default()
+    }
+
+    pub(super) fn is_string(self) -> bool {
+        self.first() == b'"'
+    }
+
+    pub(super) fn is_object(self) -> bool {
+        self.first() == b'{'
+    }
+
+    /// A string's spelling without its quotes, and where that stands.
+    pub(super) fn inside(self) -> Option<(Range<usize>, &'a str)> {
+        let inside = self.start + 1..self.end.checked_sub(1)?;
+        Some((inside.clone(), self.text.get(inside)?)).filter(|_| self.is_string())
+    }
+
+    /// What a string says. None for other values, and for strings with a half of a surrogate pair.
+    pub(super) fn string(self) -> Option<Cow<'a, str>> {
+        let (_, inside) = self.inside()?;
+        if memchr::memchr(b'\\', inside.as_bytes()).is_none() {
+            return Some(Cow::Borrowed(inside));
+        }
+        serde_json::from_str(self.raw()).ok().map(Cow::Owned)
+    }
+
+    fn says(self, word: &str) -> bool {
+        self.string().is_some_and(|text| text == word)
+    }
+
+    /// Members of an object, in order. None for other values.
+    pub(super) fn members(self) -> impl Iterator<Item = Member<'a>> {
+        let mut at = self.is_object().then_some(self.start + 1);
+        std::iter::from_fn(move || {
+            let key = self.next_at(at?)?;
+            let colon = skip_space(self.text, key.end);
+            let value = Self::at(self.text, skip_space(self.text, colon + 1));
+            at = Some(value.end);
+            Some(Member { key, value })
+        })
+    }
+
+    /// Elements of an array, in order. None for other values.
+    pub(super) fn elements(self) -> impl Iterator<Item = Value<'a>> {
+        let mut at = (self.first() == b'[').then_some(self.start + 1);
+        std::iter::from_fn(move || {
+            let value = self.next_at(at?)?;
+            at = Some(value.end);
+            Some(value)
+        })
+    }
+
+    /// The next key or element behind `at`, past a comma; none at the closing bracket.
+    fn next_at(self, at: usize) -> Option<Self> {
+        let mut at = skip_space(self.text, at);
+        if self.text.as_bytes().get(at) == Some(&b',') {
+            at = skip_space(self.text, at + 1);
+        }
+        (at + 1 < self.end).then(|| Self::at(self.text, at))
+    }
+
+    /// The members called `names`. What is not an object has none.
+    ///
+    /// # Errors
+    /// The object has one of them twice.
+    pub(super) fn fields<const N: usize>(
+        self,
+        names: [&'static str; N],
+    ) -> Result<[Option<Value<'a>>; N], Duplicate> {
+        let mut found = [None; N];
+        for member in self.members() {
+            let Some(place) = names.iter().position(|name| member.key.says(name)) else { continue };
+            if found[place].replace(member.value).is_some() {
+                return Err(Duplicate(names[place]));
+            }
+        }
+        Ok(found)
+    }
+}
+
+fn skip_space(text: &str, at: usize) -> usize {
+    let rest = text.as_bytes().get(at..).unwrap_or_default();
+    at + rest.iter().take_while(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r')).count()
+}
+
+/// The end of the string that begins at `at`.
+fn string_end(bytes: &[u8], at: usize) -> usize {
+    let mut at = at + 1;
+    while let Some(found) = bytes.get(at..).and_then(|rest| memchr::memchr2(b'"', b'\\', rest)) {
+        at += found;
+        if bytes[at] == b'"' {
+            return at + 1;
+        }
+        at += 2;
+    }
+    bytes.len()
+}
+
+/// The end of the value that begins at `at`.
+fn value_end(bytes: &[u8], at: usize) -> usize {
+    let (mut depth, mut at) = (0_usize, at);
+    while let Some(byte) = bytes.get(at) {
+        match byte {
+            b'"' => {
+                at = string_end(bytes, at);
+                if depth == 0 {
+                    return at;
+                }
+                continue;
+            }
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' if depth <= 1 => return at + depth,
+            b'}' | b']' => depth -= 1,
+            b',' | b' ' | b'\t' | b'\n' | b'\r' if depth == 0 => return at,
+            _ => {}
+        }
+        at += 1;
+    }
+    bytes.len()
+}
+
+/// How the parts of a string are spelt: for each character the bytes of its spelling and of itself.
+fn spellings(inside: &str) -> impl Iterator<Item = (usize, usize)> {
+    let mut rest = inside;
+    std::iter::from_fn(move || {
+        let first = rest.chars().next()?;
+        let (spelt, said) = if first == '\\' { escape(rest) } else { (first.len_utf8(), first.len_utf8()) };
+        rest = rest.get(spelt..).unwrap_or_default();
+        Some((spelt, said))
+    })
+}
+
+/// Bytes of the escape sequence that `text` begins with, and of the character that it stands for.
+fn escape(text: &str) -> (usize, usize) {
+    let unit = |at: usize| text.get(at..at + 4).and_then(|digits| u32::from_str_radix(digits, 16).ok());
+    match (text.as_bytes().get(1), unit(2)) {
+        // The first half of a surrogate pair: the string is known to be sound, so the second follows.
+        (Some(b'u'), Some(0xD800..=0xDBFF)) => (12, 4),
+        (Some(b'u'), Some(unit)) => (6, char::from_u32(unit).map_or(3, char::len_utf8)),
+        _ => (2, 1),
+    }
+}
+
+/// Turns offsets of what a string says, which must ascend, into those of its spelling.
+pub(super) fn spelt_at<const N: usize>(inside: &str, said: [usize; N]) -> [usize; N] {
+    if memchr::memchr(b'\\', inside.as_bytes()).is_none() {
+        return said;
+    }
+    let (mut at, mut passed, mut units) = (0, 0, spellings(inside));
+    said.map(|wanted| {
+        while passed < wanted {
+            let Some((spelt, said)) = units.next() else { break };
+            at += spelt;
+            passed += said;
+        }
+        at
+    })
+}
+
+/// The spelling of those parts of a string that `kept` names by offsets of what the string says.
+pub(super) fn spelling_of(inside: &str, kept: &[Range<usize>]) -> String {
+    if memchr::memchr(b'\\', inside.as_bytes()).is_none() {
+        return kept.iter().filter_map(|range| inside.get(range.clone())).collect();
+    }
+    let (mut spelling, mut at, mut passed) = (String::new(), 0, 0);
+    let mut kept = kept.iter().peekable();
+    for (spelt, said) in spellings(inside) {
+        while kept.next_if(|range| range.end <= passed).is_some() {}
+        let Some(range) = kept.peek() else { break };
+        if range.contains(&passed) {
+            spelling += inside.get(at..at + spelt).unwrap_or_default();
+        }
+        at += spelt;
+        passed += said;
+    }
+    spelling
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn document(text: &str) -> Value<'_> {
+        Value::document(text).unwrap()
+    }
+
+    #[test]
+    fn values_are_found_where_they_stand() {
+        let text = " { \"a\" : [ 1.50 , \"x\\\"]\" ,{ } ], \"b\":{\"c\":null}\n, \"\" :-0 } ";
+        let top = document(text);
+        let members: Vec<_> =
+            top.members().map(|m| (m.key.string().unwrap().into_owned(), m.value.raw())).collect();
+        let expected = [("a", "[ 1.50 , \"x\\\"]\" ,{ } ]"), ("b", "{\"c\":null}"), ("", "-0")];
+        assert_eq!(members, expected.map(|(key, value)| (key.to_owned(), value)));
+        let array = top.members().next().unwrap().value;
+        let elements: Vec<_> = array.elements().map(Value::raw).collect();
+        assert_eq!(elements, ["1.50", "\"x\\\"]\"", "{ }"]);
+        for empty in ["{}", "[ ]", "[]", "{\n}", "\"{}\"", "17"] {
+            let value = document(empty);
+            assert_eq!((value.members().count(), value.elements().count()), (0, 0), "{empty}");
+        }
+    }
+
+    #[test]
+    fn keys_are_compared_by_what_they_say() {
+        let [model, other] = document(r#"{"mod\u0065l": 1, "x": 2}"#).fields(["model", "other"]).unwrap();
+        assert_eq!((model.map(Value::raw), other.map(Value::raw)), (Some("1"), None));
+        let twice = document(r#"{"model": 1, "mod\u0065l": 2}"#).fields(["model"]);
+        assert_eq!(twice.unwrap_err().0, "model");
+    }
+
+    #[test]
+    fn depth_is_no_danger() {
+        let deep = format!("{{\"a\":{}{}}}", "[".repeat(1_000_000), "]".repeat(1_000_000));
+        let value = document(&deep);
+        assert_eq!(value.members().next().unwrap().value.raw().len(), 2_000_000);
+    }
+
+    proptest! {
+        #[test]
+        fn what_serde_reads_is_found(keys in prop::collection::vec((any::<String>(), any::<String>()), 0..6)) {
+            let array: Vec<_> = keys.iter().map(|(key, text)| serde_json::json!({ key: [text, 1, {"a": text}] })).collect();
+            for text in [serde_json::to_string(&array).unwrap(), serde_json::to_string_pretty(&array).unwrap()] {
+                let found: Vec<_> = document(&text).elements().map(|object| {
+                    let member = object.members().next().unwrap();
+                    (member.key.string().unwrap().into_owned(), member.value.elements().next().unwrap().string().unwrap().into_owned())
+                }).collect();
+                prop_assert_eq!(&found, &keys);
+            }
+        }
+
+        #[test]
+        fn kept_parts_keep_their_spelling(parts in prop::collection::vec((any::<String>(), any::<bool>(), 0..3_u8), 0..8)) {
+            let spell = |text: &str, how: u8| match how {
+                0 => serde_json::to_string(text).unwrap()[1..].strip_suffix('"').unwrap().to_owned(),
+                _ => text.encode_utf16().flat_map(|unit| format!("\\u{unit:04x}").into_bytes()).map(char::from).collect(),
+            };
+            let (mut inside, mut said, mut kept, mut expected) = (String::new(), 0, Vec::new(), String::new());
+            for (text, keep, how) in &parts {
+                let spelt = spell(text, *how);
+                prop_assert_eq!(spelt_at(&format!("{inside}{spelt}"), [said]), [inside.len()]);
+                if *keep {
+                    kept.push(said..said + text.len());
+                    expected += &spelt;
+                }
+                inside += &spelt;
+                said += text.len();
+            }
+            prop_assert_eq!(spelling_of(&inside, &kept), expected);
+        }
+    }
+}

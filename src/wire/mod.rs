@@ -1,0 +1,96 @@
+//! Bodies of `OpenAI`'s and Anthropic's APIs: which of their texts may be compressed, and how to put others in their
+//! place so that every other byte stays as it was.
+//!
+//! Nothing here does I/O. A body is never rebuilt from parsed values: [`Request::read`] finds places in it, and
+//! [`splice`] replaces those alone.
+
+mod json;
+mod passages;
+mod request;
+mod split;
+mod usage;
+
+use std::ops::Range;
+
+use serde::{Deserialize, Serialize};
+
+pub use passages::Passage;
+pub use request::{Request, WireError};
+pub use usage::{Usage, UsageReader};
+
+/// Whose API a body or an answer is written in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Dialect {
+    /// `OpenAI`'s, and that of the many servers that are compatible with it.
+    OpenAi,
+    /// Anthropic's.
+    Anthropic,
+}
+
+/// What a body asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Endpoint {
+    /// `POST /v1/chat/completions`
+    Chat,
+    /// `POST /v1/responses`
+    Responses,
+    /// `POST /v1/completions`
+    Completions,
+    /// `POST /v1/messages`
+    Messages,
+    /// `POST /v1/messages/count_tokens`
+    CountTokens,
+}
+
+impl Endpoint {
+    /// All of them.
+    pub const ALL: [Self; 5] =
+        [Self::Chat, Self::Responses, Self::Completions, Self::Messages, Self::CountTokens];
+
+    /// Whose API it belongs to.
+    #[must_use]
+    pub fn dialect(self) -> Dialect {
+        match self {
+            Self::Chat | Self::Responses | Self::Completions => Dialect::OpenAi,
+            Self::Messages | Self::CountTokens => Dialect::Anthropic,
+        }
+    }
+
+    /// Its path below an upstream's base URL, which is the one that the official clients are given: `OpenAI`'s ends in
+    /// `/v1`, Anthropic's does not.
+    #[must_use]
+    pub fn path(self) -> &'static str {
+        match self {
+            Self::Chat => "/chat/completions",
+            Self::Responses => "/responses",
+            Self::Completions => "/completions",
+            Self::Messages => "/v1/messages",
+            Self::CountTokens => "/v1/messages/count_tokens",
+        }
+    }
+}
+
+/// What stands in the place of a range of a body.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Edit {
+    /// Bytes that are replaced.
+    pub range: Range<usize>,
+    /// What replaces them.
+    pub with: String,
+}
+
+/// `body` with `edits` made, which must not overlap.
+#[must_use]
+pub fn splice(body: &str, mut edits: Vec<Edit>) -> String {
+    edits.sort_by_key(|edit| edit.range.start);
+    let mut spliced = String::with_capacity(body.len());
+    let mut at = 0;
+    for edit in edits {
+        spliced += body.get(at..edit.range.start).unwrap_or_default();
+        spliced += &edit.with;
+        at = edit.range.end;
+    }
+    spliced += body.get(at..).unwrap_or_default();
+    spliced
+}

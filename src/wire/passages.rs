@@ -1,0 +1,242 @@
+//! Which texts of a conversation may be compressed, and with which question.
+//!
+//! A *run* is what a user says between two answers of the model. Its question is its last short text; where it has
+//! none, the writer's own words around what they pasted. A tool's result belongs to the question that was asked
+//! before the tool was called. What is decided about a message depends on its own run and those before it alone, so
+//! it stays as it is while the conversation grows.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::json::{Duplicate, Value, spelling_of, spelt_at};
+use super::split::{Split, split};
+use super::{Edit, Endpoint};
+
+/// Longest question, in bytes, that is handed on. Of a longer one the end counts.
+const QUESTION_BYTES: usize = 4000;
+
+/// A text of a body that may be compressed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Passage {
+    /// What it says.
+    pub text: String,
+    /// What is asked about it.
+    pub question: Option<Arc<str>>,
+    /// Whether it stands at or before a cache breakpoint, so that it must be sent as it was sent before.
+    pub frozen: bool,
+    /// Where its spelling stands in the body.
+    place: Range<usize>,
+}
+
+impl Passage {
+    /// The edit that leaves those parts of the text in `body` that `kept` names by byte offsets, in order.
+    #[must_use]
+    pub fn keep(&self, body: &str, kept: &[Range<usize>]) -> Edit {
+        let spelling = body.get(self.place.clone()).unwrap_or_default();
+        Edit { range: self.place.clone(), with: spelling_of(spelling, kept) }
+    }
+
+    /// The edit that puts another text in its place.
+    #[must_use]
+    pub fn replace(&self, text: &str) -> Edit {
+        let quoted = serde_json::Value::from(text).to_string();
+        let inside = quoted.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or_default();
+        Edit { range: self.place.clone(), with: inside.to_owned() }
+    }
+}
+
+/// The passages of a conversation that have at least `least` bytes each.
+pub(super) fn collect(endpoint: Endpoint, conversation: Value, least: usize) -> Vec<Passage> {
+    let mut collector = Collector { least, run: Vec::new(), question: None, passages: Vec::new() };
+    match endpoint {
+        Endpoint::Completions => collector.user(conversation),
+        Endpoint::Responses if conversation.is_string() => collector.user(conversation),
+        Endpoint::Responses => collector.all(conversation, Collector::item),
+        Endpoint::Chat => collector.all(conversation, Collector::chat),
+        Endpoint::Messages | Endpoint::CountTokens => collector.all(conversation, Collector::message),
+    }
+    collector.end_run();
+    let breakpoint = last_breakpoint(conversation);
+    for passage in &mut collector.passages {
+        passage.frozen = passage.place.start < breakpoint;
+    }
+    collector.passages
+}
+
+struct Collector<'a> {
+    least: usize,
+    /// Texts of the user since the model last spoke.
+    run: Vec<Value<'a>>,
+    /// That of the last run that had one.
+    question: Option<Arc<str>>,
+    passages: Vec<Passage>,
+}
+
+/// Reads one message. One that has a key twice is left alone, for nobody knows which of the two counts.
+type Read<'a> = fn(&mut Collector<'a>, Value<'a>) -> Result<(), Duplicate>;
+
+impl<'a> Collector<'a> {
+    fn all(&mut self, messages: Value<'a>, read: Read<'a>) {
+        for message in messages.elements() {
+            read(self, message).unwrap_or_default();
+        }
+    }
+
+    /// A message of chat completions.
+    fn chat(&mut self, message: Value<'a>) -> Result<(), Duplicate> {
+        let [role, content] = message.fields(["role", "content"])?;
+        let Some(content) = content else {
+            self.end_run();
+            return Ok(());
+        };
+        match role.and_then(Value::string).as_deref() {
+            Some("user") => self.texts(content, &["text"], Self::user),
+            Some("tool" | "function") => self.texts(content, &["text"], Self::tool),
+            Some("assistant") => self.end_run(),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// An item of a response's input.
+    fn item(&mut self, item: Value<'a>) -> Result<(), Duplicate> {
+        let [kind, role, content, output] = item.fields(["type", "role", "content", "output"])?;
+        let kind = kind.and_then(Value::string);
+        let role = role.and_then(Value::string);
+        match (kind.as_deref().unwrap_or("message"), role.as_deref(), content, output) {
+            ("message", Some("user"), Some(content), _) => self.texts(content, &["input_text"], Self::user),
+            ("message", Some("system" | "developer"), ..) => {}
+            ("function_call_output", _, _, Some(output)) => self.texts(output, &["input_text"], Self::tool),
+            _ => self.end_run(),
+        }
+        Ok(())
+    }
+
+    /// A message of Anthropic's.
+    fn message(&mut self, message: Value<'a>) -> Result<(), Duplicate> {
+        let [role, content] = message.fields(["role", "content"])?;
+        match (role.and_then(Value::string).as_deref(), content) {
+            (Some("user"), Some(content)) if content.is_string() => self.user(content),
+            (Some("user"), Some(content)) => self.all(content, Self::block),
+            (Some("system"), _) => {}
+            _ => self.end_run(),
+        }
+        Ok(())
+    }
+
+    /// A block of a user's message of Anthropic's.
+    fn block(&mut self, block: Value<'a>) -> Result<(), Duplicate> {
+        let [kind, text, content, source, citations] =
+            block.fields(["type", "text", "content", "source", "citations"])?;
+        match (kind.and_then(Value::string).as_deref(), text, content, source) {
+            (Some("text"), Some(text), ..) => self.user(text),
+            (Some("tool_result"), _, Some(content), _) => self.texts(content, &["text"], Self::tool),
+            // Citations count the characters of the document: it must stay as it is.
+            (Some("document"), .., Some(source)) if citations.is_none() => {
+                let [kind, data] = source.fields(["type", "data"])?;
+                if let (Some("text"), Some(data)) = (kind.and_then(Value::string).as_deref(), data) {
+                    self.document(data);
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// The texts of a content: the one that it is, or those of its parts of the `kinds` named.
+    fn texts(&mut self, content: Value<'a>, kinds: &[&str], take: fn(&mut Self, Value<'a>)) {
+        if content.is_string() {
+            return take(self, content);
+        }
+        for part in content.elements() {
+            let Ok([Some(kind), Some(text)]) = part.fields(["type", "text"]) else { continue };
+            if kind.string().is_some_and(|kind| kinds.contains(&&*kind)) {
+                take(self, text);
+            }
+        }
+    }
+
+    fn large(&self, text: Value) -> bool {
+        text.is_string() && text.range().len() >= self.least.saturating_add(2)
+    }
+
+    fn user(&mut self, text: Value<'a>) {
+        self.run.push(text);
+    }
+
+    /// A tool's result: nobody's own words, so all of it may be compressed.
+    fn tool(&mut self, text: Value<'a>) {
+        self.pasted(text, self.question.clone());
+    }
+
+    /// A document, for which the end of its run would bring the question. Its own place in the order does not
+    /// matter, so the question is that of the texts around it only where they come before it.
+    fn document(&mut self, text: Value<'a>) {
+        let question = self.run_question().or_else(|| self.question.clone());
+        self.pasted(text, question);
+    }
+
+    fn pasted(&mut self, text: Value<'a>, question: Option<Arc<str>>) {
+        if !self.large(text) {
+            return;
+        }
+        if let (Some((place, _)), Some(text)) = (text.inside(), text.string()) {
+            self.passages.push(Passage { text: text.into_owned(), question, frozen: false, place });
+        }
+    }
+
+    /// The last short text of the run.
+    fn run_question(&self) -> Option<Arc<str>> {
+        let short = self.run.iter().rev().filter(|text| !self.large(**text));
+        short.filter_map(|text| text.string()).find_map(|text| question(&text))
+    }
+
+    fn end_run(&mut self) {
+        let run_question = self.run_question();
+        let mut guessed = None;
+        for value in std::mem::take(&mut self.run) {
+            if !self.large(value) {
+                continue;
+            }
+            let (Some((inside, spelling)), Some(text)) = (value.inside(), value.string()) else { continue };
+            let Split { pasted, question: own } = split(&text);
+            guessed = own.and_then(|range| question(&text[range])).or(guessed);
+            let [start, end] = spelt_at(spelling, [pasted.start, pasted.end]);
+            if pasted.len() >= self.least {
+                self.passages.push(Passage {
+                    text: text[pasted].to_owned(),
+                    question: run_question.clone().or_else(|| guessed.clone()),
+                    frozen: false,
+                    place: inside.start + start..inside.start + end,
+                });
+            }
+        }
+        self.question = run_question.or(guessed).or(self.question.take());
+    }
+}
+
+/// `text` as a question, unless it is blank.
+fn question(text: &str) -> Option<Arc<str>> {
+    let text = text.trim();
+    let start = (text.len().saturating_sub(QUESTION_BYTES)..text.len()).find(|at| text.is_char_boundary(*at));
+    start.map(|start| text[start..].into())
+}
+
+/// The end of the last part of `conversation` that marks a cache breakpoint, or 0.
+fn last_breakpoint(conversation: Value) -> usize {
+    // Inside a string the quotes would be escaped, so this is a key, if only of a tool's argument: then too much is
+    // left alone, which does no harm.
+    const KEY: &[u8] = b"\"cache_control\"";
+    let marks = |value: &Value| {
+        let raw = value.raw().as_bytes();
+        memchr::memmem::find_iter(raw, KEY).any(|at| {
+            let rest = raw.get(at + KEY.len()..).unwrap_or_default().trim_ascii_start();
+            let set = rest.strip_prefix(b":").map(<[u8]>::trim_ascii_start);
+            set.is_some_and(|value| !value.starts_with(b"null"))
+        })
+    };
+    let Some(message) = conversation.elements().filter(marks).last() else { return 0 };
+    let content = message.fields(["content"]).ok().and_then(|[content]| content);
+    let part = content.and_then(|content| content.elements().filter(marks).last());
+    part.unwrap_or(message).range().end
+}

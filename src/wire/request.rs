@@ -1,0 +1,115 @@
+//! A request's body, read for what routing and compression need of it.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use super::json::{Duplicate, Member, Value};
+use super::passages::{self, Passage};
+use super::{Edit, Endpoint};
+
+/// Member of a body that speaks to whittle and goes no further.
+const OPTIONS: &str = "whittle";
+
+/// What is read of a body.
+#[derive(Debug)]
+pub struct Request<'a> {
+    /// The model that is asked for.
+    pub model: Cow<'a, str>,
+    /// The `whittle` member, as JSON.
+    pub options: Option<&'a str>,
+    endpoint: Endpoint,
+    model_place: Range<usize>,
+    options_place: Option<Range<usize>>,
+    conversation: Option<Value<'a>>,
+    /// Whether a breakpoint stands behind all that is sent.
+    frozen: bool,
+}
+
+/// Why a body cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum WireError {
+    /// It is not UTF-8.
+    #[error("the body is not UTF-8: byte {0} begins no character")]
+    Encoding(usize),
+    /// It is not JSON, or not an object.
+    #[error("the body is not a valid JSON object: {0}")]
+    Json(String),
+    /// It names a key twice that decides where it goes.
+    #[error("the body has the key `{0}` twice: name it once")]
+    Duplicate(&'static str),
+    /// It names no model.
+    #[error("the body names no model: give `model` as a string")]
+    NoModel,
+}
+
+impl<'a> Request<'a> {
+    /// Reads `body`.
+    ///
+    /// # Errors
+    /// See [`WireError`].
+    pub fn read(endpoint: Endpoint, body: &'a [u8]) -> Result<Self, WireError> {
+        let body = std::str::from_utf8(body).map_err(|error| WireError::Encoding(error.valid_up_to()))?;
+        let top = Value::document(body).map_err(|error| WireError::Json(error.to_string()))?;
+        if !top.is_object() {
+            return Err(WireError::Json("it is another kind of value".into()));
+        }
+        let [model, options, cache, messages, input, prompt, suffix] = top
+            .fields(["model", OPTIONS, "cache_control", "messages", "input", "prompt", "suffix"])
+            .map_err(|Duplicate(key)| WireError::Duplicate(key))?;
+        let model = model.ok_or(WireError::NoModel)?;
+        Ok(Self {
+            model: model.string().ok_or(WireError::NoModel)?,
+            options: options.map(Value::raw),
+            endpoint,
+            model_place: model.range(),
+            options_place: options.and_then(|_| removal(body, top)),
+            conversation: match endpoint {
+                Endpoint::Chat | Endpoint::Messages | Endpoint::CountTokens => messages,
+                Endpoint::Responses => input,
+                // What is to be put between two texts has no question, and every word around the gap matters.
+                Endpoint::Completions => prompt.filter(|_| suffix.is_none()),
+            },
+            // At the top it asks for a breakpoint behind all that is sent.
+            frozen: cache.is_some_and(Value::is_object),
+        })
+    }
+
+    /// The texts of at least `least` bytes that may be compressed, in the order of the conversation.
+    #[must_use]
+    pub fn passages(&self, least: usize) -> Vec<Passage> {
+        let Some(conversation) = self.conversation else { return Vec::new() };
+        let mut passages = passages::collect(self.endpoint, conversation, least);
+        for passage in &mut passages {
+            passage.frozen |= self.frozen;
+        }
+        passages
+    }
+
+    /// The edit that takes the `whittle` member out.
+    #[must_use]
+    pub fn without_options(&self) -> Option<Edit> {
+        self.options_place.clone().map(|range| Edit { range, with: String::new() })
+    }
+
+    /// Where the body names the model, with the quotes around it.
+    #[must_use]
+    pub fn model_place(&self) -> Range<usize> {
+        self.model_place.clone()
+    }
+}
+
+/// The member of `top` that speaks to whittle, with the comma that sets it off.
+fn removal(body: &str, top: Value) -> Option<Range<usize>> {
+    let is_ours = |member: &Member| member.key.string().is_some_and(|key| key == OPTIONS);
+    let place = top.members().position(|member| is_ours(&member))?;
+    let start_of = |member: Member| member.key.range().start;
+    let member = top.members().nth(place)?;
+    let previous = place.checked_sub(1).and_then(|place| top.members().nth(place));
+    let next = top.members().nth(place + 1);
+    Some(match (previous, next) {
+        (_, Some(next)) => start_of(member)..start_of(next),
+        (Some(previous), None) => previous.value.range().end..member.value.range().end,
+        (None, None) => start_of(member)..member.value.range().end,
+    })
+    .filter(|range| body.get(range.clone()).is_some())
+}

@@ -1,0 +1,205 @@
+//! What a provider says that a request took, read from its answer as it passes.
+
+use serde::Deserialize;
+
+/// Longest line of a stream, and longest answer, that is read for its usage.
+const MOST_BYTES: usize = 4 << 20;
+
+/// Tokens that a provider counted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Tokens of the input, those from and to the cache included.
+    pub input: u64,
+    /// Tokens of the output.
+    pub output: u64,
+    /// Tokens of the input that the provider had in its cache.
+    pub cache_read: u64,
+    /// Tokens of the input that the provider put into its cache.
+    pub cache_write: u64,
+}
+
+/// Reads the usage out of an answer's pieces.
+#[derive(Debug, Default)]
+pub struct UsageReader {
+    /// Whether the answer is a stream of events.
+    events: bool,
+    /// The line, or the answer, so far.
+    pending: Vec<u8>,
+    /// Whether the line is too long to be read.
+    skipping: bool,
+    found: Option<RawUsage>,
+}
+
+impl UsageReader {
+    /// Reads an answer that is a stream of server-sent events, or one JSON value.
+    #[must_use]
+    pub fn new(events: bool) -> Self {
+        Self { events, ..Self::default() }
+    }
+
+    /// The next piece.
+    pub fn feed(&mut self, mut piece: &[u8]) {
+        if self.events {
+            while let Some(end) = memchr::memchr(b'\n', piece) {
+                self.keep(&piece[..end]);
+                self.end_line();
+                piece = &piece[end + 1..];
+            }
+        }
+        self.keep(piece);
+    }
+
+    fn keep(&mut self, piece: &[u8]) {
+        self.skipping |= self.pending.len() + piece.len() > MOST_BYTES;
+        if self.skipping {
+            self.pending.clear();
+        } else {
+            self.pending.extend_from_slice(piece);
+        }
+    }
+
+    fn end_line(&mut self) {
+        let line = std::mem::take(&mut self.pending);
+        let skipped = std::mem::take(&mut self.skipping);
+        if let Some(data) = line.strip_prefix(b"data:").filter(|_| !skipped) {
+            self.read(data);
+        }
+        // Its room serves the next line.
+        self.pending = line;
+        self.pending.clear();
+    }
+
+    fn read(&mut self, json: &[u8]) {
+        // Most events of a stream say nothing of it, and need not be parsed.
+        if memchr::memmem::find(json, b"\"usage\"").is_none() {
+            return;
+        }
+        let Ok(answer) = serde_json::from_slice::<Answer>(json) else { return };
+        let nested = [answer.message, answer.response].into_iter().flatten().find_map(|part| part.usage);
+        if let Some(usage) = answer.usage.or(nested) {
+            self.found = Some(usage.over(self.found.take().unwrap_or_default()));
+        }
+    }
+
+    /// What the answer said, once it is over.
+    #[must_use]
+    pub fn finish(mut self) -> Option<Usage> {
+        if self.events {
+            self.end_line();
+        } else if !self.skipping {
+            let answer = std::mem::take(&mut self.pending);
+            self.read(&answer);
+        }
+        self.found.map(Usage::from)
+    }
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    usage: Option<RawUsage>,
+    /// Of Anthropic's `message_start`.
+    message: Option<Part>,
+    /// Of the events of `OpenAI`'s responses.
+    response: Option<Part>,
+}
+
+#[derive(Deserialize)]
+struct Part {
+    usage: Option<RawUsage>,
+}
+
+/// All that the dialects call it.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct RawUsage {
+    prompt_tokens: Option<u64>,
+    completion_tokens: Option<u64>,
+    input_tokens: Option<u64>,
+    output_tokens: Option<u64>,
+    cache_read_input_tokens: Option<u64>,
+    cache_creation_input_tokens: Option<u64>,
+    prompt_tokens_details: Option<Details>,
+    input_tokens_details: Option<Details>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Details {
+    cached_tokens: Option<u64>,
+}
+
+impl RawUsage {
+    /// Later events of a stream say more, and leave out what an earlier one said.
+    fn over(self, earlier: Self) -> Self {
+        Self {
+            prompt_tokens: self.prompt_tokens.or(earlier.prompt_tokens),
+            completion_tokens: self.completion_tokens.or(earlier.completion_tokens),
+            input_tokens: self.input_tokens.or(earlier.input_tokens),
+            output_tokens: self.output_tokens.or(earlier.output_tokens),
+            cache_read_input_tokens: self.cache_read_input_tokens.or(earlier.cache_read_input_tokens),
+            cache_creation_input_tokens: self
+                .cache_creation_input_tokens
+                .or(earlier.cache_creation_input_tokens),
+            prompt_tokens_details: self.prompt_tokens_details.or(earlier.prompt_tokens_details),
+            input_tokens_details: self.input_tokens_details.or(earlier.input_tokens_details),
+        }
+    }
+}
+
+impl From<RawUsage> for Usage {
+    fn from(raw: RawUsage) -> Self {
+        let details = raw.prompt_tokens_details.or(raw.input_tokens_details).unwrap_or_default();
+        let (read, write) = (raw.cache_read_input_tokens, raw.cache_creation_input_tokens);
+        // Anthropic counts the input without what came from or went to the cache.
+        let apart = read.unwrap_or(0).saturating_add(write.unwrap_or(0));
+        Self {
+            input: raw.prompt_tokens.or(raw.input_tokens).unwrap_or(0).saturating_add(apart),
+            output: raw.completion_tokens.or(raw.output_tokens).unwrap_or(0),
+            cache_read: read.or(details.cached_tokens).unwrap_or(0),
+            cache_write: write.unwrap_or(0),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn usage(events: bool, answer: &str, size: usize) -> Option<Usage> {
+        let mut reader = UsageReader::new(events);
+        answer.as_bytes().chunks(size).for_each(|piece| reader.feed(piece));
+        reader.finish()
+    }
+
+    #[test]
+    fn every_dialect_is_read_whatever_pieces_it_comes_in() {
+        let chat = "data: {\"choices\":[],\"usage\":null}\r\n\r\ndata: {\"choices\":[],\"usage\":{\"prompt_tokens\":9,\
+            \"completion_tokens\":2,\"prompt_tokens_details\":{\"cached_tokens\":4}}}\r\n\r\ndata: [DONE]\r\n\r\n";
+        let responses = "event: response.completed\ndata: {\"response\":{\"usage\":{\"input_tokens\":9,\
+            \"output_tokens\":2,\"input_tokens_details\":{\"cached_tokens\":4}}}}\n\n";
+        let messages = ": hello\nevent: message_start\ndata: {\"message\":{\"usage\":{\"input_tokens\":3,\"output_tokens\":1,\
+            \"cache_read_input_tokens\":4,\"cache_creation_input_tokens\":2}}}\n\n\
+            event: message_delta\ndata: {\"usage\":{\"output_tokens\":2}}";
+        let expected = Usage { input: 9, output: 2, cache_read: 4, cache_write: 0 };
+        for size in [1, 7, 10_000] {
+            assert_eq!(usage(true, chat, size), Some(expected));
+            assert_eq!(usage(true, responses, size), Some(expected));
+            assert_eq!(usage(true, messages, size), Some(Usage { cache_write: 2, ..expected }));
+            assert_eq!(
+                usage(false, r#"{"usage": {"input_tokens": 5, "output_tokens": 1}}"#, size).unwrap().input,
+                5
+            );
+        }
+    }
+
+    #[test]
+    fn answers_without_usage_and_endless_lines_are_nothing() {
+        for answer in
+            ["", "{}", "not json \"usage\"", "{\"usage\": \"much\"}", "{\"usage\":{\"prompt_tokens\":-1}}"]
+        {
+            assert_eq!(usage(false, answer, 5), None, "{answer}");
+        }
+        let long = format!("data: {}\ndata: {{\"usage\":{{\"prompt_tokens\":1}}}}\n", "x".repeat(MOST_BYTES));
+        assert_eq!(usage(true, &long, 1 << 16).unwrap().input, 1);
+    }
+}
