@@ -8,6 +8,7 @@
 //! |---|---|---|
 //! | [`cli`] | the command line | all |
 //! | [`http`] | the only place that knows axum: routes, limits, errors | engine, config, model |
+//! | [`eval`] | datasets, runs, metrics: compression ratio against accuracy | engine, compress, model, text |
 //! | [`engine`] | use cases: checks a request, assembles parts, describes the result | compress, model, text, config |
 //! | [`compress`] | the methods: prompts in, kept byte ranges out; pure, synchronous | model (traits), text |
 //! | [`model`] | traits of models, score cache, model files; `model::local` runs models on the CPU | text |
@@ -27,6 +28,7 @@ pub mod cli;
 pub mod compress;
 pub mod config;
 pub mod engine;
+pub mod eval;
 pub mod http;
 pub mod model;
 pub mod proxy;

@@ -3,6 +3,7 @@
 mod bench;
 mod compress;
 mod config;
+mod eval;
 mod input;
 mod models;
 mod options;
@@ -42,6 +43,7 @@ enum Command {
     Models(models::ModelsArgs),
     Config(config::ConfigArgs),
     Bench(bench::BenchArgs),
+    Eval(eval::EvalArgs),
 }
 
 /// Runs the command line: 0 success, 1 failure, 2 wrong usage.
@@ -63,6 +65,7 @@ pub fn main() -> ExitCode {
         Command::Models(args) => models::run(args),
         Command::Config(args) => config::run(args),
         Command::Bench(args) => bench::run(args),
+        Command::Eval(args) => eval::run(args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -9,6 +9,7 @@ mod options;
 mod recover;
 mod score;
 
+use std::sync::Arc;
 use std::time::Instant;
 
 pub use error::{EngineError, ErrorKind};
@@ -20,7 +21,7 @@ use models::Models;
 use crate::config::{Config, Limits};
 use crate::model::Cancel;
 use crate::model::store::Progress;
-use crate::text::Protector;
+use crate::text::{Protector, TokenCounter};
 
 /// Everything that a running whittle consists of. Calls block: run them off the async threads.
 #[derive(Debug)]
@@ -76,7 +77,23 @@ impl Engine {
     /// # Errors
     /// See [`EngineError`].
     pub fn score(&self, request: &ScoreRequest, cancel: &Cancel) -> Result<ScoreResponse, EngineError> {
-        score::run(self, request, cancel)
+        score::run(self, request, score::Reach::Window, cancel)
+    }
+
+    /// Scores a text that follows a prefix of which the model is to see everything, as a reader would.
+    ///
+    /// # Errors
+    /// See [`EngineError`]; also when both are longer than the model's context.
+    pub fn score_whole(&self, request: &ScoreRequest, cancel: &Cancel) -> Result<ScoreResponse, EngineError> {
+        score::run(self, request, score::Reach::Whole, cancel)
+    }
+
+    /// The counter of a tokenizer by its name, as requests name it.
+    ///
+    /// # Errors
+    /// There is no such tokenizer, or its model cannot be had.
+    pub fn counter(&self, tokenizer: &str) -> Result<Arc<dyn TokenCounter>, EngineError> {
+        self.models.counter(Some(tokenizer), None)
     }
 
     /// Measures how fast the scorer is. Nothing is remembered between runs; `done` is told after each.

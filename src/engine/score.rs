@@ -6,9 +6,19 @@ use super::api::{ScoreRequest, ScoreResponse};
 use super::{Engine, EngineError, ErrorKind};
 use crate::model::{Cancel, ScoreJob, Token, TokenScorer};
 
+/// How much of a long prefix the scores see.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reach {
+    /// What fits half of the scorer's window; remembered.
+    Window,
+    /// All of it, up to the model's context.
+    Whole,
+}
+
 pub(super) fn run(
     engine: &Engine,
     request: &ScoreRequest,
+    reach: Reach,
     cancel: &Cancel,
 ) -> Result<ScoreResponse, EngineError> {
     if request.text.is_empty() {
@@ -32,9 +42,14 @@ pub(super) fn run(
     }
     let conditioned = !prefix.is_empty();
     let run = tokens.len() + prefix.len();
-    let job = ScoreJob { prefix: prefix.into(), ids: ids(&tokens) };
     let start = Instant::now();
-    let scores = scorer.score(&[job], cancel)?.pop().unwrap_or_default();
+    let scores = match reach {
+        Reach::Window => {
+            let job = ScoreJob { prefix: prefix.into(), ids: ids(&tokens) };
+            scorer.score(&[job], cancel)?.pop().unwrap_or_default()
+        }
+        Reach::Whole => scorer.uncached().score_whole(&prefix, &ids(&tokens), cancel)?,
+    };
     let seconds = start.elapsed().as_secs_f64();
     let mean = (!scores.is_empty())
         .then(|| scores.iter().map(|&nll| f64::from(nll)).sum::<f64>() / scores.len() as f64);

@@ -42,6 +42,12 @@ impl<S: TokenScorer> CachedScorer<S> {
         Self { scorer, identity: *blake3::hash(identity.as_bytes()).as_bytes(), memory: Memory::new(bytes) }
     }
 
+    /// The scorer behind the cache.
+    #[must_use]
+    pub fn uncached(&self) -> &S {
+        &self.scorer
+    }
+
     /// Hits, misses and bytes since the start.
     #[must_use]
     pub fn statistics(&self) -> CacheStatistics {

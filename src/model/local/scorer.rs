@@ -12,7 +12,7 @@ use super::load::{LoadError, load};
 use super::peak::operations_per_second;
 use super::plan::Plan;
 use super::tokenizer::GgufTokenizer;
-use super::worker::Worker;
+use super::worker::{Run, Worker};
 use crate::model::{Cancel, Precision, ScoreError, ScoreJob, ScoreSession, Token, TokenScorer};
 
 /// How a model is run.
@@ -97,6 +97,21 @@ impl LocalScorer {
     #[must_use]
     pub fn tokenizer(&self) -> &Arc<GgufTokenizer> {
         &self.tokenizer
+    }
+
+    /// Negative log-likelihood, in nats, of each of `ids` after the whole of `prefix`, however long the
+    /// window: the two together may fill the model's context.
+    ///
+    /// # Errors
+    /// As [`TokenScorer::score`]; also when the two are longer than the context.
+    pub fn score_whole(&self, prefix: &[u32], ids: &[u32], cancel: &Cancel) -> Result<Vec<f32>, ScoreError> {
+        let (length, context) = (prefix.len() + ids.len(), self.llama.config.context);
+        if length > context {
+            let message = format!("{length} tokens are more than its context of {context}");
+            return Err(ScoreError::Model(message));
+        }
+        let run = Run { prefix: None, ids: [prefix, ids].concat(), scored_from: prefix.len() };
+        Ok(self.worker.score(vec![run], cancel)?.pop().unwrap_or_default())
     }
 }
 

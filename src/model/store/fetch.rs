@@ -86,14 +86,7 @@ impl Sources {
         progress: &dyn Progress,
     ) -> Result<(), StoreError> {
         let failed = |e: &dyn std::error::Error| source_failed(&format!("hub {base}: {}", chain(e)));
-        // Installing it a second time fails, and the first one serves.
-        rustls::crypto::ring::default_provider().install_default().ok();
-        let client = reqwest::blocking::Client::builder()
-            .connect_timeout(self.hub_patience)
-            // Of the blocking client this bounds each wait for headers or a piece of the body, not the whole.
-            .timeout(self.hub_patience * 2)
-            .build()
-            .map_err(|e| failed(&e))?;
+        let client = client(self.hub_patience).map_err(|e| failed(&e))?;
         for file in files {
             let answer = client
                 .get(format!("{base}/{}", file.name))
@@ -149,6 +142,36 @@ impl Sources {
             Extract::Store(error) => error,
         })
     }
+}
+
+fn client(patience: Duration) -> reqwest::Result<reqwest::blocking::Client> {
+    // Installing it a second time fails, and the first one serves.
+    rustls::crypto::ring::default_provider().install_default().ok();
+    reqwest::blocking::Client::builder()
+        .connect_timeout(patience)
+        // Of the blocking client this bounds each wait for headers or a piece of the body, not the whole.
+        .timeout(patience * 2)
+        .build()
+}
+
+/// Fetches the file at `url` into `folder`, whole and with the right hash or not at all.
+///
+/// # Errors
+/// Fetching is switched off, nobody answers, the disk refuses or another file comes.
+pub fn fetch_file(
+    url: &str,
+    file: &ModelFile,
+    folder: &Path,
+    progress: &dyn Progress,
+) -> Result<(), StoreError> {
+    let sources = Sources::from_environment();
+    if sources.offline {
+        return Err(source_failed(&format!("{url} is not fetched, for WHITTLE_OFFLINE is set")));
+    }
+    let failed = |e: reqwest::Error| source_failed(&format!("{url}: {}", chain(&e)));
+    let answer = client(sources.hub_patience).and_then(|client| client.get(url).send());
+    let mut body = answer.and_then(reqwest::blocking::Response::error_for_status).map_err(failed)?;
+    install(&mut body, file, folder, progress)
 }
 
 /// Why files could not be taken out of a wheel.

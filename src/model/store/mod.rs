@@ -15,7 +15,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
-pub use fetch::{Silent, Sources};
+pub use fetch::{Silent, Sources, fetch_file};
 pub use manifest::{Manifest, Model, ModelFile, Role, Source};
 use sha2::{Digest, Sha256};
 

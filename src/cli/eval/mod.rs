@@ -1,0 +1,45 @@
+//! `whittle eval`.
+
+mod datasets;
+mod run;
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+/// Measure compression ratio against accuracy
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  whittle eval run smoke
+  whittle eval run nq --methods default,longllmlingua --rates 0.25,0.1 --limit 50 --data ./data
+  whittle eval run my-rows.jsonl --rates 0.3
+  whittle eval datasets list
+
+A .jsonl file of your own has one object a line with `id`, `question`, `answers` and `documents`, each of
+which has `text` and perhaps `id` and `title`.")]
+pub(super) struct EvalArgs {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Run(run::RunArgs),
+    Datasets(datasets::DatasetsArgs),
+}
+
+/// Where datasets are.
+#[derive(Debug, Args)]
+struct DataArgs {
+    /// Folder of datasets, looked at before the cache
+    #[arg(long, value_name = "DIR", env = "WHITTLE_DATA")]
+    data: Option<PathBuf>,
+}
+
+pub(super) fn run(args: EvalArgs) -> anyhow::Result<()> {
+    match args.command {
+        Command::Run(args) => run::run(&args),
+        Command::Datasets(args) => datasets::run(args),
+    }
+}

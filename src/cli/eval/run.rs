@@ -1,0 +1,203 @@
+//! `whittle eval run`.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::Context;
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::DataArgs;
+use crate::cli::progress::DownloadBar;
+use crate::compress::Method;
+use crate::config::{Config, Flags, Places, ProcessEnv, load};
+use crate::engine::Engine;
+use crate::eval::dataset::{self, Files};
+use crate::eval::run::{self as runs, Overrides, Plan, Row, Setting, Watch};
+use crate::eval::statistics::Estimate;
+use crate::eval::suite::{Suite, name_of};
+use crate::eval::summary::{Figures, MadeBy, Summary, summarise};
+use crate::model::store::ModelStore;
+
+/// Run a suite: every question with every method at every rate
+///
+/// Results go to rows.jsonl and summary.json in a folder; a run that was stopped goes on where it was.
+#[derive(Debug, Args)]
+pub(super) struct RunArgs {
+    /// `smoke`, `nq`, `gsm8k`, `bbh`, `medqa`, a .toml suite or .jsonl rows of your own
+    suite: String,
+    /// Methods, with commas between; `default` is the one that holds where none is named
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    methods: Vec<String>,
+    /// Shares of the tokens to keep, with commas between
+    #[arg(long, value_name = "SHARES", value_delimiter = ',')]
+    rates: Vec<f64>,
+    /// Most questions
+    #[arg(long, value_name = "N")]
+    limit: Option<usize>,
+    /// Draws questions and resamples
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Folder of the results [default: eval/results/SUITE]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Remember no scores between results: times are those of a first request, and the run takes longer
+    #[arg(long)]
+    no_score_cache: bool,
+    #[command(flatten)]
+    data: DataArgs,
+}
+
+pub(super) fn run(args: &RunArgs) -> anyhow::Result<()> {
+    let suite = Suite::by_name(&args.suite)?;
+    let manifest = dataset::by_name(&suite.dataset)?;
+    let overrides = Overrides {
+        methods: args.methods.clone(),
+        rates: args.rates.clone(),
+        limit: args.limit,
+        seed: args.seed,
+    };
+    let plan = Plan::new(&suite, manifest, &overrides)?;
+    let questions = Files::new(args.data.data.clone()).questions(&plan.manifest)?;
+    let mut config = load(&Flags::default(), &ProcessEnv, &Places::usual())?.config;
+    if args.no_score_cache {
+        config.scorer.cache_bytes = 0;
+        config.embedder.cache_bytes = 0;
+    }
+    let setting = Setting {
+        dataset: plan.manifest.name.clone(),
+        files: plan.manifest.files.iter().map(|f| (f.path.clone(), f.sha256.clone())).collect(),
+        answer: plan.manifest.answer,
+        default_method: name_of(Method::default()),
+        score_cache: !args.no_score_cache,
+    };
+    let models = models(&config)?;
+    let engine = Engine::new(&config, Box::new(DownloadBar::default()))?;
+    let name = &plan.suite;
+    let folder = args.out.clone().unwrap_or_else(|| PathBuf::from("eval/results").join(name));
+    let mut bar = RunBar::default();
+    let model = blake3::hash(models.join("\n").as_bytes()).to_hex()[..16].to_owned();
+    let rows = runs::run(&plan, questions, &setting, (&engine, &model), &folder, &mut bar)?;
+    bar.finish();
+    let summary = summarise(&plan, &setting, &rows, made_by(models));
+    let path = folder.join("summary.json");
+    std::fs::write(&path, serde_json::to_string_pretty(&summary)? + "\n")
+        .with_context(|| format!("cannot write {}", path.display()))?;
+    table(&summary, &mut anstream::AutoStream::auto(std::io::stdout().lock()))?;
+    anstream::eprintln!("{} rows in {}", rows.len(), folder.display());
+    Ok(())
+}
+
+/// Scorer and embedder with the hashes of their files.
+fn models(config: &Config) -> anyhow::Result<Vec<String>> {
+    let store = ModelStore::from_environment()?;
+    let named = |name: &str| -> anyhow::Result<String> {
+        let hashes = store.manifest().model(name)?.files.iter().map(|file| &*file.sha256).collect::<Vec<_>>();
+        Ok(format!("{name} {}", hashes.join(" ")))
+    };
+    let scorer = format!("{} {:?}", named(&config.scorer.model)?, config.scorer.precision).to_lowercase();
+    Ok(vec![scorer, named(&config.embedder.model)?])
+}
+
+fn made_by(models: Vec<String>) -> MadeBy {
+    MadeBy {
+        version: env!("CARGO_PKG_VERSION").into(),
+        git_revision: git_revision(),
+        models,
+        machine: machine(),
+    }
+}
+
+fn git_revision() -> Option<String> {
+    let git = |arguments: &[&str]| {
+        let output = Command::new("git").args(arguments).output().ok()?;
+        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    };
+    let revision = git(&["rev-parse", "--short=12", "HEAD"])?;
+    let changed = git(&["status", "--porcelain", "--untracked-files=no"]).is_some_and(|s| !s.is_empty());
+    Some(if changed { revision + "+" } else { revision })
+}
+
+fn machine() -> String {
+    let cores = std::thread::available_parallelism().map_or(0, usize::from);
+    let cpuinfo = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = cpuinfo.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
+    let processor = model.map_or("processor not known", |(_, name)| name);
+    format!("{} {}, {processor}, {cores} cores", std::env::consts::OS, std::env::consts::ARCH)
+}
+
+/// Progress with the running share of retained answers, where standard error is a terminal.
+#[derive(Default)]
+struct RunBar {
+    bar: Option<ProgressBar>,
+    kept: usize,
+    of: usize,
+}
+
+impl RunBar {
+    fn finish(&self) {
+        self.bar.iter().for_each(ProgressBar::finish_and_clear);
+    }
+}
+
+impl Watch for RunBar {
+    fn begin(&mut self, total: usize, done: usize) {
+        let style = ProgressStyle::with_template("{pos}/{len} {wide_bar} {msg} {elapsed}, {eta} left")
+            .unwrap_or_else(|_| ProgressStyle::default_bar());
+        let bar = ProgressBar::new(total as u64).with_style(style).with_position(done as u64);
+        bar.reset_eta();
+        self.bar = Some(bar);
+    }
+
+    fn row(&mut self, row: &Row) {
+        let compressed = row.method != runs::WHOLE && row.method != runs::CLOSED_BOOK;
+        if let Some(retained) = row.measured().and_then(|measured| measured.retained).filter(|_| compressed) {
+            self.kept += usize::from(retained);
+            self.of += 1;
+        }
+        if let Some(bar) = &self.bar {
+            bar.inc(1);
+            if self.of > 0 {
+                bar.set_message(format!("{:.1}% retained", 100.0 * self.kept as f64 / self.of as f64));
+            }
+        }
+    }
+}
+
+fn table(summary: &Summary, out: &mut impl Write) -> anyhow::Result<()> {
+    writeln!(
+        out,
+        "{}: {} questions of {}, seed {}; 95% intervals in brackets",
+        summary.suite, summary.questions, summary.setting.dataset, summary.seed
+    )?;
+    writeln!(
+        out,
+        "{:18} {:>5} {:>9} {:>5} {:>8}  {:22} {:22} {:24} {:>8}",
+        "method", "rate", "achieved", "n", "refused", "retention", "NLL", "NLL against whole", "numbers"
+    )?;
+    for figures in &summary.figures {
+        let Figures { method, rate, measured, refused, .. } = figures;
+        let achieved = figures.achieved_rate.map_or_else(String::new, |rate| format!("{:.3}", rate.mean));
+        let numbers = figures.numbers.map_or_else(String::new, |share| format!("{:.1}%", 100.0 * share.mean));
+        writeln!(
+            out,
+            "{method:18} {rate:>5} {achieved:>9} {measured:>5} {refused:>8}  {:22} {:22} {:24} {numbers:>8}",
+            percent(figures.retention),
+            plain(figures.nll),
+            plain(figures.nll_against_whole),
+        )?;
+    }
+    Ok(())
+}
+
+fn percent(estimate: Option<Estimate>) -> String {
+    estimate.map_or_else(String::new, |Estimate { mean, low, high, .. }| {
+        format!("{:.1}% [{:.1}, {:.1}]", 100.0 * mean, 100.0 * low, 100.0 * high)
+    })
+}
+
+fn plain(estimate: Option<Estimate>) -> String {
+    let shown = |Estimate { mean, low, high, .. }| format!("{mean:.3} [{low:.3}, {high:.3}]");
+    estimate.map_or_else(String::new, shown)
+}

@@ -1,0 +1,161 @@
+//! What a dataset consists of and how its rows are read.
+
+use anyhow::Context;
+use serde::Deserialize;
+
+use crate::engine::EngineError;
+
+/// A dataset's manifest: `eval/datasets/NAME.toml`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    /// Unique name.
+    pub name: String,
+    /// For people.
+    pub title: String,
+    /// Licence of the data.
+    pub licence: String,
+    /// Where the data were published.
+    pub source: String,
+    /// Part of the data that is asked about.
+    pub split: String,
+    /// How an answer is compared.
+    pub answer: AnswerKind,
+    /// All files.
+    #[serde(rename = "file")]
+    pub files: Vec<DataFile>,
+    /// How a row becomes a question.
+    pub(super) rows: Rows,
+    /// Where its documents come from.
+    pub(super) documents: Documents,
+}
+
+/// How an answer is compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AnswerKind {
+    /// A passage of a document: it can be retained or lost.
+    Extract,
+    /// The last number of the answer.
+    Number,
+    /// The letter of an option.
+    Choice,
+    /// A text of its own that no document holds.
+    Text,
+}
+
+/// A file of a dataset.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DataFile {
+    /// Below the data folder, with forward slashes.
+    pub path: String,
+    /// 64 hexadecimal digits, lower case.
+    pub sha256: String,
+    /// Bytes.
+    pub size: u64,
+    /// Where just this file was published, if anywhere.
+    pub url: Option<String>,
+}
+
+/// How a row becomes a question. All but `files`, `list` and `after` are templates: see
+/// [`fill`](super::template::fill). Besides the row's own columns there are `{@row}`, its number from 0, and
+/// `{@file}`, its file's name without folder and extension.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Rows {
+    /// Paths of JSONL files, or of JSON files where `list` is given.
+    pub(super) files: Vec<String>,
+    /// Member of a JSON file that holds the rows.
+    pub(super) list: Option<String>,
+    pub(super) id: String,
+    #[serde(default)]
+    pub(super) instruction: String,
+    pub(super) question: String,
+    /// As a reader is asked; by default as the compressor is.
+    pub(super) asked: Option<String>,
+    /// The column that holds the answer or the answers.
+    pub(super) answers: String,
+    /// The answer stands behind the last one of these.
+    pub(super) after: Option<String>,
+}
+
+/// Where a question's documents come from.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(tag = "from", rename_all = "kebab-case", deny_unknown_fields)]
+pub(super) enum Documents {
+    /// A column lists the ids of rows of a JSONL file. `{@place}` is the place in the list, from 1.
+    Ids {
+        column: String,
+        file: String,
+        id: String,
+        #[serde(default)]
+        title: String,
+        text: String,
+    },
+    /// The first rows of a JSONL file: the same examples for every question.
+    First { count: usize, file: String, text: String },
+    /// A text file whose path is a template; its paragraphs are the documents.
+    Paragraphs { file: String },
+    /// The column `documents` holds objects with `text` and perhaps `id` and `title`.
+    Inline,
+}
+
+/// Manifests of this build.
+const BUILT_IN: [&str; 5] = [
+    include_str!("../../../eval/datasets/embedded.toml"),
+    include_str!("../../../eval/datasets/nq.toml"),
+    include_str!("../../../eval/datasets/gsm8k.toml"),
+    include_str!("../../../eval/datasets/bbh.toml"),
+    include_str!("../../../eval/datasets/medqa.toml"),
+];
+
+/// Rows of one's own: a JSONL file with the columns `id`, `question`, `answers`, `documents` and perhaps
+/// `instruction`.
+pub(super) fn own(path: &str) -> Manifest {
+    Manifest {
+        name: path.to_owned(),
+        title: "own data".into(),
+        licence: "not stated".into(),
+        source: path.to_owned(),
+        split: "all".into(),
+        answer: AnswerKind::Extract,
+        files: Vec::new(),
+        rows: Rows {
+            files: vec![path.to_owned()],
+            list: None,
+            id: "{id}".into(),
+            instruction: String::new(),
+            question: "{question}".into(),
+            asked: None,
+            answers: "answers".into(),
+            after: None,
+        },
+        documents: Documents::Inline,
+    }
+}
+
+/// The datasets that this build knows.
+///
+/// # Errors
+/// None for a build that passes its tests.
+pub fn built_in() -> anyhow::Result<Vec<Manifest>> {
+    BUILT_IN.iter().map(|text| toml::from_str(text).context("a built-in dataset manifest")).collect()
+}
+
+/// A dataset of this build, or one's own where `name` is the path of a `.jsonl` file.
+///
+/// # Errors
+/// No dataset has the name.
+pub fn by_name(name: &str) -> anyhow::Result<Manifest> {
+    if std::path::Path::new(name).extension().is_some_and(|extension| extension == "jsonl") {
+        return Ok(own(name));
+    }
+    let all = built_in()?;
+    let known = all.iter().map(|manifest| manifest.name.as_str()).collect::<Vec<_>>().join(", ");
+    let unknown = || {
+        let message = format!("unknown dataset `{name}`: there are {known}, or give a .jsonl file of yours");
+        EngineError::invalid("unknown_dataset", "dataset", message).into()
+    };
+    all.into_iter().find(|manifest| manifest.name == name).ok_or_else(unknown)
+}

@@ -1,0 +1,243 @@
+//! What is measured on one answer or one compressed context.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::LazyLock;
+
+use regex::Regex;
+use serde::{Deserialize, Serialize};
+
+use crate::text::{Protection, Protector};
+
+/// The normalisation of SQuAD's evaluation: lower case, no ASCII punctuation, no articles, single spaces.
+///
+/// In that order, as its script has it: an article is a whole word once punctuation is gone.
+#[must_use]
+pub fn normalise(text: &str) -> String {
+    let bare: String = text.to_lowercase().chars().filter(|c| !c.is_ascii_punctuation()).collect();
+    ARTICLES.replace_all(&bare, " ").split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+static ARTICLES: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r"\b(?:a|an|the)\b").expect("a test compiles it"));
+
+/// Is the answer one of the right ones, both normalised?
+#[must_use]
+pub fn exact_match(answer: &str, right: &[String]) -> bool {
+    let answer = normalise(answer);
+    right.iter().any(|right| normalise(right) == answer)
+}
+
+/// The best harmonic mean of precision and recall of words over the right answers, 0 to 1, normalised.
+#[must_use]
+pub fn f1(answer: &str, right: &[String]) -> f64 {
+    right.iter().map(|right| f1_of(&normalise(answer), &normalise(right))).fold(0.0, f64::max)
+}
+
+fn f1_of(answer: &str, right: &str) -> f64 {
+    let (answer, right): (Vec<_>, Vec<_>) = (answer.split(' ').collect(), right.split(' ').collect());
+    if answer == [""] || right == [""] {
+        return f64::from(answer == right);
+    }
+    let mut left: HashMap<&str, usize> = HashMap::new();
+    for word in &right {
+        *left.entry(word).or_default() += 1;
+    }
+    let common = answer.iter().filter(|word| match left.get_mut(**word) {
+        Some(count) if *count > 0 => {
+            *count -= 1;
+            true
+        }
+        _ => false,
+    });
+    2.0 * common.count() as f64 / (answer.len() + right.len()) as f64
+}
+
+/// Does `text` hold one of the right answers, both normalised? Of a compressed context this is answer
+/// retention, of a reader's words answer containment. An answer that normalises to nothing is in no text.
+#[must_use]
+pub fn contains(text: &str, right: &[String]) -> bool {
+    let text = normalise(text);
+    right.iter().map(|right| normalise(right)).any(|right| !right.is_empty() && text.contains(&right))
+}
+
+static NUMBER: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r"-?\d[\d,]*(?:\.\d+)?|-?\.\d+").expect("a test compiles it"));
+
+/// Is the last number of the answer one of the right ones, as a number? `$1,200.00` is 1200.
+#[must_use]
+pub fn number_match(answer: &str, right: &[String]) -> bool {
+    let last = |text: &str| NUMBER.find_iter(text).last()?.as_str().replace(',', "").parse::<f64>().ok();
+    let Some(answer) = last(answer) else { return false };
+    right.iter().filter_map(|right| last(right)).any(|right| (right - answer).abs() < 1e-6)
+}
+
+static CHOICE: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"(?m)(?:(?i:answer)\s*(?i:is|:)?\s*|^\s*)[\[(]?([A-Z])(?:[\])]|\b)")
+        .expect("a test compiles it")
+});
+
+/// Is the option that the answer names the right one? The last letter counts that stands behind `answer`, or
+/// at the start of a line, in brackets or not.
+#[must_use]
+pub fn choice_match(answer: &str, right: &[String]) -> bool {
+    let letter = |text: &str| Some(CHOICE.captures_iter(text).last()?.get(1)?.as_str().to_owned());
+    letter(answer).is_some_and(|answer| right.iter().any(|right| letter(right).as_ref() == Some(&answer)))
+}
+
+/// How many of the different ones are left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Recall {
+    /// Different ones in the result.
+    pub kept: usize,
+    /// Different ones in the original.
+    pub of: usize,
+}
+
+impl Recall {
+    /// 0 to 1; none where there was nothing to keep.
+    #[must_use]
+    pub fn share(self) -> Option<f64> {
+        (self.of > 0).then(|| self.kept as f64 / self.of as f64)
+    }
+
+    fn of(before: &BTreeSet<&str>, after: &BTreeSet<&str>) -> Self {
+        Self { kept: before.intersection(after).count(), of: before.len() }
+    }
+}
+
+static NAME: LazyLock<Regex> = LazyLock::new(|| {
+    // Two capitalised words or more, or one inside a sentence: a first word is capitalised anyway.
+    let word = r"\p{Lu}[\p{L}\p{M}'’\-]*\p{Ll}[\p{L}\p{M}]*";
+    Regex::new(&format!(r"{word}(?:\s{word})+|[\p{{Ll}},;]\s({word})")).expect("a test compiles it")
+});
+
+/// Finds what is recalled.
+#[derive(Debug)]
+pub struct Facts {
+    numbers: Protector,
+}
+
+impl Default for Facts {
+    fn default() -> Self {
+        // Without patterns of a caller there is none to refuse.
+        let kinds = [Protection::Numbers, Protection::Dates];
+        Self { numbers: Protector::new(&kinds, &[]).unwrap_or_default() }
+    }
+}
+
+impl Facts {
+    /// Recall of numbers and dates of `before` in `after`.
+    #[must_use]
+    pub fn numbers(&self, before: &str, after: &str) -> Recall {
+        let found = |text| -> BTreeSet<&str> {
+            self.numbers.spans(text).into_iter().map(|span| &text[span]).collect()
+        };
+        Recall::of(&found(before), &found(after))
+    }
+
+    /// Recall of names: runs of capitalised words, the first word of a sentence not counted by itself.
+    #[must_use]
+    pub fn names(&self, before: &str, after: &str) -> Recall {
+        let all = names(before);
+        // In the result a name may begin a sentence that it did not begin before, so it is looked for as text.
+        let kept = all.iter().copied().filter(|name| holds_word(after, name)).collect();
+        Recall::of(&all, &kept)
+    }
+}
+
+fn names(text: &str) -> BTreeSet<&str> {
+    let found = NAME.captures_iter(text).filter_map(|found| found.get(1).or_else(|| found.get(0)));
+    found.map(|found| found.as_str()).collect()
+}
+
+/// Does `text` hold `name`, not only as a part of a longer word?
+fn holds_word(text: &str, name: &str) -> bool {
+    text.match_indices(name).any(|(at, _)| {
+        !text[..at].ends_with(char::is_alphanumeric)
+            && !text[at + name.len()..].starts_with(char::is_alphanumeric)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn right(answers: &[&str]) -> Vec<String> {
+        answers.iter().map(|&answer| answer.to_owned()).collect()
+    }
+
+    /// What the published script gives for the same strings.
+    #[test]
+    fn normalisation_is_that_of_squad() {
+        let cases = [
+            ("The  Eiffel Tower!", "eiffel tower"),
+            ("a cat, an owl and the dog.", "cat owl and dog"),
+            ("A.B.C. (1999)", "abc 1999"),
+            ("rock'n'roll", "rocknroll"),
+            ("the-end", "theend"),
+            ("Theatre an-other another", "theatre another another"),
+            ("  \t\n", ""),
+            ("the", ""),
+            ("Ünïcode — dash", "ünïcode — dash"),
+            ("$1,200.50", "120050"),
+            ("U.S.A", "usa"),
+            ("x_y", "xy"),
+        ];
+        for (text, want) in cases {
+            assert_eq!(normalise(text), want, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn answers_are_compared_as_squad_does() {
+        assert!(exact_match("The 14th of December", &right(&["x", "14th of december"])));
+        assert!(!exact_match("14 December", &right(&["14th December"])));
+        let close = |a: f64, b: f64| (a - b).abs() < 1e-12;
+        assert!(close(f1("the blue green cat", &right(&["a green cat"])), 0.8));
+        assert!(close(f1("b b", &right(&["b"])), 2.0 / 3.0));
+        assert!(close(f1("no", &right(&["yes", "no"])), 1.0));
+        assert!(close(f1("", &right(&["yes"])), 0.0) && close(f1("the", &right(&["a"])), 1.0));
+        assert!(contains("It was built in the 1889s, they say", &right(&["1889"])));
+        assert!(contains("so-called hit points", &right(&["Hit Points!"])));
+        assert!(!contains("anything", &right(&["the"])) && !contains("", &right(&["x"])));
+    }
+
+    #[test]
+    fn numbers_and_choices_are_read_from_the_end() {
+        for (answer, want) in [
+            ("3 + 4 = 7. #### 1,200", true),
+            ("It costs $1200.00.", true),
+            ("1200 then 5", false),
+            ("no number", false),
+            ("-1200", false),
+        ] {
+            assert_eq!(number_match(answer, &right(&["1200"])), want, "{answer}");
+        }
+        assert!(number_match("x = -.5", &right(&["-0.5"])));
+        for (answer, want) in [
+            ("Answer: [B]", true),
+            ("The answer is (B).", true),
+            ("B", true),
+            ("B) Spinal metastasis", true),
+            ("Answer: A, no: Answer: B", true),
+            ("Because of that it is A Bad idea", false),
+            ("Answer: C", false),
+            ("", false),
+        ] {
+            assert_eq!(choice_match(answer, &right(&["B"])), want, "{answer}");
+        }
+    }
+
+    #[test]
+    fn facts_are_recalled_whole() {
+        let before = "On 3 May 1999 Ada Lovelace met Turing in Paris; it cost $12.50 and 12.50 more.";
+        assert_eq!(names(before), ["Ada Lovelace", "Paris", "Turing"].into());
+        let facts = Facts::default();
+        let all = facts.numbers(before, before);
+        assert_eq!(all.kept, all.of);
+        assert!(all.of >= 3, "{all:?}");
+        assert_eq!(facts.numbers(before, "cost $12.50").kept, 1);
+        assert_eq!(facts.names(before, "Turing in Parisian"), Recall { kept: 1, of: 3 });
+        assert_eq!(facts.names("", "x").share(), None);
+    }
+}

@@ -1,0 +1,12 @@
+//! Compression ratio against accuracy, measured on public data, on embedded data and on one's own.
+//!
+//! A [`suite`] names a [`dataset`], methods and rates. A [`run`] compresses every question's documents with
+//! every method at every rate, appends one line a result to `rows.jsonl` and so loses nothing when it is
+//! killed; [`summary`] turns the lines into figures with intervals ([`statistics`]).
+
+pub mod dataset;
+pub mod metrics;
+pub mod run;
+pub mod statistics;
+pub mod suite;
+pub mod summary;

@@ -1,0 +1,246 @@
+//! Runs: every question with every method at every rate, one line a result.
+//!
+//! A line is written in one piece when its result is there, so a run that was killed loses the result in
+//! work and no other; the next run with the same folder goes on where that one stopped.
+
+mod journal;
+mod measure;
+
+use std::collections::{BTreeMap, HashSet};
+use std::path::Path;
+
+use anyhow::{Context, bail};
+use serde::{Deserialize, Serialize};
+
+pub use journal::{Journal, read_rows};
+
+use super::dataset::{AnswerKind, Manifest, Question};
+use super::metrics::Recall;
+use super::statistics::Random;
+use super::suite::{self, Suite};
+use crate::compress::Method;
+use crate::engine::{Engine, EngineError};
+use crate::model::Cancel;
+use measure::Measure;
+
+/// The uncompressed prompt, as a method.
+pub const WHOLE: &str = "whole";
+/// The question without documents, as a method.
+pub const CLOSED_BOOK: &str = "closed-book";
+
+/// What a run does.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// Name of the suite.
+    pub suite: String,
+    /// The dataset.
+    pub manifest: Manifest,
+    /// Methods, in order.
+    pub methods: Vec<Method>,
+    /// Rates, in order.
+    pub rates: Vec<f64>,
+    /// Most questions.
+    pub limit: Option<usize>,
+    /// Draws the questions and the resamples.
+    pub seed: u64,
+}
+
+/// What a row depends on besides its question, method and rate: `run.json` in the folder.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Setting {
+    /// Name of the dataset.
+    pub dataset: String,
+    /// sha256 of each of its files.
+    pub files: BTreeMap<String, String>,
+    /// How answers are compared.
+    pub answer: AnswerKind,
+    /// The method that holds where none is named.
+    pub default_method: String,
+    /// Whether scores were remembered between results; then times are those of a warm cache.
+    pub score_cache: bool,
+}
+
+/// One result.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Row {
+    /// Id of the question.
+    pub question: String,
+    /// Name of a method, [`WHOLE`] or [`CLOSED_BOOK`].
+    pub method: String,
+    /// Share of the tokens asked for: 1 for [`WHOLE`], 0 for [`CLOSED_BOOK`].
+    pub rate: f64,
+    /// Names the models' files and their arithmetic.
+    pub model: String,
+    /// What came of it.
+    pub outcome: Outcome,
+}
+
+/// What came of compressing one prompt.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// It was compressed and measured.
+    Measured(Box<Measured>),
+    /// The engine refused, with this code: the budget cannot be met or the method does not do such prompts.
+    Refused(String),
+}
+
+/// Figures of one compressed prompt. Tokens are the scorer's, of the whole prompt, joins included.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Measured {
+    /// Tokens of the prompt as it was.
+    pub original_tokens: usize,
+    /// Tokens of the result.
+    pub compressed_tokens: usize,
+    /// Most tokens allowed.
+    pub requested_tokens: usize,
+    /// Does the context still hold an answer? None where no document is to hold it.
+    pub retained: Option<bool>,
+    /// Mean negative log-likelihood, in nats a token, of the first answer after context and question.
+    pub nll: f64,
+    /// Numbers and dates that are left.
+    pub numbers: Recall,
+    /// Names that are left.
+    pub names: Recall,
+    /// Milliseconds of the compressor; 0 where nothing was compressed.
+    pub milliseconds: f64,
+    /// Where an answer was lost: for each document its kept byte ranges.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kept: Option<Vec<Vec<[usize; 2]>>>,
+}
+
+/// A row's place in a run: a method's name and a rate.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Arm {
+    Whole,
+    ClosedBook,
+    Compressed(Method, f64),
+}
+
+impl Arm {
+    fn key(&self) -> (String, f64) {
+        match self {
+            Self::Whole => (WHOLE.into(), 1.0),
+            Self::ClosedBook => (CLOSED_BOOK.into(), 0.0),
+            Self::Compressed(method, rate) => (suite::name_of(*method), *rate),
+        }
+    }
+}
+
+impl Plan {
+    /// What a suite and the flags over it say.
+    ///
+    /// # Errors
+    /// A method is unknown, or a rate out of its range.
+    pub fn new(suite: &Suite, manifest: Manifest, overrides: &Overrides) -> anyhow::Result<Self> {
+        let mut suite = suite.clone();
+        if !overrides.methods.is_empty() {
+            suite.methods.clone_from(&overrides.methods);
+        }
+        if !overrides.rates.is_empty() {
+            suite.rates.clone_from(&overrides.rates);
+        }
+        if let Some(bad) = suite.rates.iter().find(|rate| !(**rate > 0.0 && **rate <= 1.0)) {
+            let message = format!("the rate {bad} must be above 0 and at most 1");
+            return Err(EngineError::invalid("invalid_rate", "rates", message).into());
+        }
+        let methods = suite.chosen()?;
+        let limit = overrides.limit.or(suite.limit);
+        let seed = overrides.seed;
+        Ok(Self { suite: suite.name, manifest, methods, rates: suite.rates, limit, seed })
+    }
+
+    /// The questions of the run. A smaller limit gives a part of what a larger one gives with the same seed.
+    fn draw(&self, mut questions: Vec<Question>) -> Vec<Question> {
+        let Some(limit) = self.limit.filter(|&limit| limit < questions.len()) else { return questions };
+        let mut order: Vec<usize> = (0..questions.len()).collect();
+        Random::new(self.seed).shuffle(&mut order);
+        let chosen: HashSet<usize> = order.into_iter().take(limit).collect();
+        let mut at = 0;
+        questions.retain(|_| {
+            at += 1;
+            chosen.contains(&(at - 1))
+        });
+        questions
+    }
+
+    fn arms(&self) -> Vec<Arm> {
+        let compressed = self
+            .methods
+            .iter()
+            .flat_map(|&method| self.rates.iter().map(move |&rate| Arm::Compressed(method, rate)));
+        [Arm::Whole, Arm::ClosedBook].into_iter().chain(compressed).collect()
+    }
+}
+
+/// What flags say over a suite.
+#[derive(Debug, Clone, Default)]
+pub struct Overrides {
+    /// Methods by name; the suite's where there are none.
+    pub methods: Vec<String>,
+    /// Rates; the suite's where there are none.
+    pub rates: Vec<f64>,
+    /// Most questions; the suite's where none is given.
+    pub limit: Option<usize>,
+    /// Draws questions and resamples.
+    pub seed: u64,
+}
+
+/// Told of a run's progress.
+pub trait Watch {
+    /// So many results there will be, of which some are there already.
+    fn begin(&mut self, total: usize, done: usize);
+    /// One more result.
+    fn row(&mut self, row: &Row);
+}
+
+/// Does what `plan` says, except for the rows that `folder` holds already; gives the rows of the plan.
+///
+/// # Errors
+/// The folder holds a run of other data, data cannot be had, or the engine fails.
+pub fn run(
+    plan: &Plan,
+    questions: Vec<Question>,
+    setting: &Setting,
+    (engine, model): (&Engine, &str),
+    folder: &Path,
+    watch: &mut dyn Watch,
+) -> anyhow::Result<Vec<Row>> {
+    let questions = plan.draw(questions);
+    if questions.is_empty() {
+        bail!("the dataset `{}` holds no question", plan.manifest.name);
+    }
+    let arms = plan.arms();
+    let mut journal = Journal::open(folder, setting)?;
+    let wanted = |row: &Row| row.model == model;
+    let mut known: BTreeMap<(String, String, String), Row> = BTreeMap::new();
+    for row in std::mem::take(&mut journal.rows).into_iter().filter(wanted) {
+        known.insert((row.question.clone(), row.method.clone(), row.rate.to_string()), row);
+    }
+    let key = |question: &Question, arm: &Arm| {
+        let (method, rate) = arm.key();
+        (question.id.clone(), method, rate.to_string())
+    };
+    let total = questions.len() * arms.len();
+    let done = questions.iter().flat_map(|q| arms.iter().map(move |arm| (q, arm)));
+    watch.begin(total, done.filter(|(q, arm)| known.contains_key(&key(q, arm))).count());
+    let measure = Measure::new(engine, plan.manifest.answer)?;
+    let mut rows = Vec::with_capacity(total);
+    for question in &questions {
+        for arm in &arms {
+            if let Some(row) = known.remove(&key(question, arm)) {
+                rows.push(row);
+                continue;
+            }
+            let (method, rate) = arm.key();
+            let outcome = measure
+                .outcome(question, arm, &Cancel::never())
+                .with_context(|| format!("question {}, {method} at {rate}", question.id))?;
+            let row = Row { question: question.id.clone(), method, rate, model: model.to_owned(), outcome };
+            journal.append(&row)?;
+            watch.row(&row);
+            rows.push(row);
+        }
+    }
+    Ok(rows)
+}

@@ -1,0 +1,179 @@
+//! One result: compress, rebuild the context as a reader sees it, measure.
+
+use std::sync::Arc;
+
+use super::{Arm, Measured, Outcome};
+use crate::engine::api::{CompressRequest, CompressResponse, DocumentInput, ScoreRequest};
+use crate::engine::{Engine, EngineError, ErrorKind};
+use crate::eval::dataset::{AnswerKind, Question, Source};
+use crate::eval::metrics::{Facts, contains};
+use crate::model::Cancel;
+use crate::text::TokenCounter;
+
+/// Counts in the tokens of the model that reads.
+const TOKENIZER: &str = "scorer";
+
+pub(super) struct Measure<'a> {
+    engine: &'a Engine,
+    kind: AnswerKind,
+    counter: Arc<dyn TokenCounter>,
+    facts: Facts,
+}
+
+impl<'a> Measure<'a> {
+    pub(super) fn new(engine: &'a Engine, kind: AnswerKind) -> Result<Self, EngineError> {
+        let counter = engine.counter(TOKENIZER)?;
+        Ok(Self { engine, kind, counter, facts: Facts::default() })
+    }
+
+    pub(super) fn outcome(&self, question: &Question, arm: &Arm, cancel: &Cancel) -> anyhow::Result<Outcome> {
+        let measured = match arm {
+            Arm::Whole => self.uncompressed(question, &whole(question), cancel)?,
+            Arm::ClosedBook => self.uncompressed(question, &question.instruction, cancel)?,
+            Arm::Compressed(method, rate) => {
+                let request =
+                    CompressRequest { method: Some(*method), rate: Some(*rate), ..request(question) };
+                match self.engine.compress(request, cancel) {
+                    Ok(response) => self.compressed(question, &response, cancel)?,
+                    Err(EngineError { kind: ErrorKind::Infeasible, code, .. }) => {
+                        return Ok(Outcome::Refused(code.to_owned()));
+                    }
+                    Err(error) => return Err(error.into()),
+                }
+            }
+        };
+        Ok(Outcome::Measured(Box::new(measured)))
+    }
+
+    fn uncompressed(
+        &self,
+        question: &Question,
+        context: &str,
+        cancel: &Cancel,
+    ) -> Result<Measured, EngineError> {
+        let tokens = |context: &str| self.counter.count(&joined(context, &question.question));
+        let compressed_tokens = tokens(context);
+        Ok(Measured {
+            original_tokens: tokens(&whole(question)),
+            compressed_tokens,
+            requested_tokens: compressed_tokens,
+            ..self.measured(question, context, cancel)?
+        })
+    }
+
+    fn compressed(
+        &self,
+        question: &Question,
+        response: &CompressResponse,
+        cancel: &Cancel,
+    ) -> Result<Measured, EngineError> {
+        let measured = self.measured(question, &context(question, &response.prompt), cancel)?;
+        let lost = measured.retained == Some(false);
+        let kept = || response.documents.iter().map(|document| document.kept.clone()).collect();
+        Ok(Measured {
+            original_tokens: response.usage.original_tokens,
+            compressed_tokens: response.usage.compressed_tokens,
+            requested_tokens: response.usage.requested_tokens,
+            milliseconds: response.timing_ms.total,
+            kept: lost.then(kept).flatten(),
+            ..measured
+        })
+    }
+
+    /// What depends on the context alone.
+    fn measured(&self, question: &Question, context: &str, cancel: &Cancel) -> Result<Measured, EngineError> {
+        let before = whole(question);
+        Ok(Measured {
+            original_tokens: 0,
+            compressed_tokens: 0,
+            requested_tokens: 0,
+            retained: (self.kind == AnswerKind::Extract).then(|| contains(context, &question.answers)),
+            nll: self.nll(question, context, cancel)?,
+            numbers: self.facts.numbers(&before, context),
+            names: self.facts.names(&before, context),
+            milliseconds: 0.0,
+            kept: None,
+        })
+    }
+
+    /// Mean negative log-likelihood of ` ` and the first answer after `CONTEXT\n\nQuestion: Q\nAnswer:`.
+    fn nll(&self, question: &Question, context: &str, cancel: &Cancel) -> Result<f64, EngineError> {
+        let asked = format!("Question: {}\nAnswer:", question.asked);
+        let answer = question.answers.first().map_or("", String::as_str);
+        let request = ScoreRequest { text: format!(" {answer}"), prefix: Some(joined(context, &asked)) };
+        let scored = self.engine.score_whole(&request, cancel)?;
+        scored.mean_nll.ok_or_else(|| EngineError::internal("an answer has no tokens to score"))
+    }
+}
+
+fn request(question: &Question) -> CompressRequest {
+    let some = |text: &String| (!text.is_empty()).then(|| text.clone());
+    let documents = question.documents.iter().map(|source| DocumentInput {
+        id: Some(source.id.clone()),
+        title: some(&source.title),
+        text: source.text.clone(),
+        metadata: None,
+    });
+    CompressRequest {
+        documents: Some(documents.collect()),
+        instruction: some(&question.instruction),
+        question: some(&question.question),
+        tokenizer: Some(TOKENIZER.into()),
+        ..CompressRequest::default()
+    }
+}
+
+/// Two parts with a blank line between them, if there are two.
+fn joined(first: &str, second: &str) -> String {
+    if first.is_empty() { second.to_owned() } else { format!("{first}\n\n{second}") }
+}
+
+/// The uncompressed context as a reader sees it: instruction and documents, a title on the line of its text.
+fn whole(question: &Question) -> String {
+    let documents = question.documents.iter().map(|source| match &*source.title {
+        "" => source.text.clone(),
+        title => format!("{title} {}", source.text),
+    });
+    let instruction = Some(question.instruction.clone()).filter(|text| !text.is_empty());
+    instruction.into_iter().chain(documents).collect::<Vec<_>>().join("\n\n")
+}
+
+/// The compressed context as a reader sees it: the prompt without its question, titles as in [`whole`].
+fn context(question: &Question, prompt: &str) -> String {
+    let context = prompt.strip_suffix(&*question.question).unwrap_or(prompt).trim_end();
+    let titled = question.documents.iter().filter(|source| !source.title.is_empty());
+    titled.fold(context.to_owned(), |context, Source { title, .. }| {
+        context.replace(&format!("{title}\n"), &format!("{title} "))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn question() -> Question {
+        let source = |id: &str, title: &str, text: &str| Source {
+            id: id.into(),
+            title: title.into(),
+            text: text.into(),
+        };
+        Question {
+            id: "q".into(),
+            instruction: "Read.".into(),
+            documents: vec![source("a", "Document [1](Title: A)", "First text."), source("b", "", "Second.")],
+            question: "who".into(),
+            asked: "who?".into(),
+            answers: vec!["x".into()],
+        }
+    }
+
+    #[test]
+    fn a_reader_sees_titles_beside_their_texts() {
+        let question = question();
+        assert_eq!(whole(&question), "Read.\n\nDocument [1](Title: A) First text.\n\nSecond.");
+        let prompt = "Read.\n\nDocument [1](Title: A)\nFirst\n\nSecond.\n\nwho";
+        assert_eq!(context(&question, prompt), "Read.\n\nDocument [1](Title: A) First\n\nSecond.");
+        assert_eq!(context(&question, "Read.\n\nwho"), "Read.");
+        assert_eq!((joined("", "q"), joined("c", "q")), ("q".into(), "c\n\nq".into()));
+    }
+}

@@ -1,0 +1,157 @@
+//! From rows to figures.
+
+use std::collections::HashMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::run::{CLOSED_BOOK, Measured, Outcome, Plan, Row, Setting, WHOLE};
+use super::statistics::Estimate;
+
+/// `summary.json`. All but `timing` and `made_by` is the same for the same data, models, code and seed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Summary {
+    /// Name of the suite.
+    pub suite: String,
+    /// Draws of questions and resamples.
+    pub seed: u64,
+    /// Questions.
+    pub questions: usize,
+    /// What the rows depend on.
+    pub setting: Setting,
+    /// One for each method and rate.
+    pub figures: Vec<Figures>,
+    /// Milliseconds of the compressor, by the same names.
+    pub timing: Vec<Times>,
+    /// What ran where.
+    pub made_by: MadeBy,
+}
+
+/// What ran where.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct MadeBy {
+    /// Of this program.
+    pub version: String,
+    /// Of the folder that it ran in, `+` behind it where files differed; none outside a repository.
+    pub git_revision: Option<String>,
+    /// Each with the sha256 of its files and its arithmetic.
+    pub models: Vec<String>,
+    /// System, processor and its cores.
+    pub machine: String,
+}
+
+/// Figures of one method at one rate.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Figures {
+    /// Name of the method.
+    pub method: String,
+    /// Share of the tokens asked for.
+    pub rate: f64,
+    /// Results; the others were refused.
+    pub measured: usize,
+    /// Prompts that the method refused.
+    pub refused: usize,
+    /// Share of the tokens that was kept.
+    pub achieved_rate: Option<Estimate>,
+    /// Tokens of the prompts as they were.
+    pub original_tokens: Option<Estimate>,
+    /// Tokens of the results.
+    pub compressed_tokens: Option<Estimate>,
+    /// Share of the contexts that hold an answer.
+    pub retention: Option<Estimate>,
+    /// Nats a token of the answer.
+    pub nll: Option<Estimate>,
+    /// Its difference to the whole context's, question by question: below 0 is better than everything.
+    pub nll_against_whole: Option<Estimate>,
+    /// Share of the different numbers and dates that are left.
+    pub numbers: Option<Estimate>,
+    /// Share of the different names that are left.
+    pub names: Option<Estimate>,
+}
+
+/// Times of one method at one rate.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Times {
+    /// Name of the method.
+    pub method: String,
+    /// Share of the tokens asked for.
+    pub rate: f64,
+    /// Milliseconds of the compressor.
+    pub milliseconds: Estimate,
+}
+
+impl Row {
+    /// The figures, unless it was refused.
+    #[must_use]
+    pub fn measured(&self) -> Option<&Measured> {
+        match &self.outcome {
+            Outcome::Measured(measured) => Some(measured),
+            Outcome::Refused(_) => None,
+        }
+    }
+}
+
+/// Sums up the rows of a run.
+#[must_use]
+pub fn summarise(plan: &Plan, setting: &Setting, rows: &[Row], made_by: MadeBy) -> Summary {
+    let whole: HashMap<&str, f64> = rows
+        .iter()
+        .filter(|row| row.method == WHOLE)
+        .filter_map(|row| Some((&*row.question, row.measured()?.nll)))
+        .collect();
+    let groups = groups(rows);
+    Summary {
+        suite: plan.suite.clone(),
+        seed: plan.seed,
+        questions: whole.len(),
+        setting: setting.clone(),
+        figures: groups.iter().map(|group| figures(group, &whole, plan.seed)).collect(),
+        timing: groups.iter().filter_map(|group| times(group, plan.seed)).collect(),
+        made_by,
+    }
+}
+
+/// Rows of the same method and rate, in the order in which they first appear.
+fn groups(rows: &[Row]) -> Vec<Vec<&Row>> {
+    let mut places: HashMap<(&str, u64), usize> = HashMap::new();
+    let mut groups: Vec<Vec<&Row>> = Vec::new();
+    for row in rows {
+        let place = *places.entry((&*row.method, row.rate.to_bits())).or_insert(groups.len());
+        if place == groups.len() {
+            groups.push(Vec::new());
+        }
+        groups[place].push(row);
+    }
+    groups
+}
+
+fn figures(group: &[&Row], whole: &HashMap<&str, f64>, seed: u64) -> Figures {
+    let measured: Vec<&Measured> = group.iter().filter_map(|row| row.measured()).collect();
+    let of = |value: &dyn Fn(&Measured) -> Option<f64>| {
+        Estimate::of(&measured.iter().filter_map(|measured| value(measured)).collect::<Vec<_>>(), seed)
+    };
+    let differences: Vec<f64> =
+        group.iter().filter_map(|row| Some(row.measured()?.nll - whole.get(&*row.question)?)).collect();
+    Figures {
+        method: group[0].method.clone(),
+        rate: group[0].rate,
+        measured: measured.len(),
+        refused: group.len() - measured.len(),
+        achieved_rate: of(&|m| Some(m.compressed_tokens as f64 / m.original_tokens.max(1) as f64)),
+        original_tokens: of(&|m| Some(m.original_tokens as f64)),
+        compressed_tokens: of(&|m| Some(m.compressed_tokens as f64)),
+        retention: of(&|m| m.retained.map(|retained| f64::from(u8::from(retained)))),
+        nll: of(&|m| Some(m.nll)),
+        nll_against_whole: Estimate::of(&differences, seed),
+        numbers: of(&|m| m.numbers.share()),
+        names: of(&|m| m.names.share()),
+    }
+}
+
+fn times(group: &[&Row], seed: u64) -> Option<Times> {
+    let (method, rate) = (group[0].method.clone(), group[0].rate);
+    if method == WHOLE || method == CLOSED_BOOK {
+        return None;
+    }
+    let taken: Vec<f64> = group.iter().filter_map(|row| Some(row.measured()?.milliseconds)).collect();
+    Some(Times { method, rate, milliseconds: Estimate::of(&taken, seed)? })
+}
