@@ -7,7 +7,7 @@
 //!
 //! Phrases are matched word by word, never inside words. A phrase is restored only where it has a name, a
 //! number or a word of a script without capitals in it: otherwise plain turns of speech (`of the`) would be
-//! taken for quotations. Between two of its words at most [`WIDEST_GAP`] words were dropped.
+//! taken for quotations. Between two of its words at most ten words were dropped.
 
 use std::collections::HashMap;
 use std::ops::Range;
