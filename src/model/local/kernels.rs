@@ -56,6 +56,18 @@ impl Isa {
         levels
     }
 
+    /// Has AVX-512F.
+    #[cfg(target_arch = "x86_64")]
+    pub(crate) fn has_avx512(self) -> bool {
+        matches!(self.0, Level::Avx512Vnni | Level::Avx512)
+    }
+
+    /// Has AVX2 and FMA.
+    #[cfg(target_arch = "x86_64")]
+    pub(crate) fn has_fma(self) -> bool {
+        self.0 == Level::Avx2 || self.has_avx512()
+    }
+
     /// Has AVX-512F and AVX-512 VNNI.
     #[cfg(target_arch = "x86_64")]
     pub(crate) fn has_vnni(self) -> bool {
@@ -140,11 +152,6 @@ dispatched! {
     /// One row of 8-bit activations times a panel of 8-bit weights; adds to `out`.
     int8_row(weights: (&[u8], &[f32]), x: &[i8], x_scales: (&[f32], &[i32]), out: &mut [f32; 16]),
     super::int8::int8_row_body
-}
-
-dispatched! {
-    /// Multiplies and adds in registers alone; see [`super::peak`].
-    multiply_add(factor: f32, term: f32, sums: &mut [[f32; 16]; 12]), super::peak::multiply_add_body
 }
 
 /// Running maximum and sum of exponentials of a row that is seen in pieces (arXiv 1805.02867).

@@ -1,8 +1,7 @@
 //! The arithmetic peak of the processor: what a loop of nothing but multiply-adds reaches, for comparison.
 //!
 //! Twelve independent sums hide the latency of the units that add to them; nothing is loaded in the loop.
-#![expect(unsafe_code, reason = "AVX-512 VNNI intrinsics")]
-#![expect(clippy::inline_always, reason = "bodies must be compiled for the instruction set of their wrapper")]
+#![expect(unsafe_code, reason = "vector intrinsics")]
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
@@ -11,7 +10,7 @@ use super::int8::GROUP;
 use super::kernels::Isa;
 use crate::model::Precision;
 
-/// Independent sums, of [`LANES`] values each.
+/// Independent sums, of a register each.
 const SUMS: usize = 12;
 /// Lanes of 32 bits in the widest register.
 const LANES: usize = 16;
@@ -33,23 +32,61 @@ pub(crate) fn operations_per_second(isa: Isa, precision: Precision, time: Durati
 
 /// Runs the loop of floats; gives its operations.
 fn floats(isa: Isa) -> f64 {
-    let mut sums = [[0.0; LANES]; SUMS];
-    isa.multiply_add(black_box(0.5), black_box(1.0), &mut sums);
-    black_box(sums);
-    (2 * ROUNDS * SUMS * LANES) as f64
-}
-
-#[inline(always)]
-pub(super) fn multiply_add_body(factor: f32, term: f32, sums: &mut [[f32; LANES]; SUMS]) {
-    let mut own = *sums;
-    for _ in 0..ROUNDS {
-        for sum in &mut own {
-            for value in sum {
-                *value = value.mul_add(factor, term);
-            }
+    let (factor, term) = (black_box(0.5), black_box(1.0));
+    #[cfg(target_arch = "x86_64")]
+    {
+        if isa.has_avx512() {
+            // SAFETY: the processor has AVX-512F.
+            unsafe { avx512(factor, term) };
+            return (2 * ROUNDS * SUMS * LANES) as f64;
+        }
+        if isa.has_fma() {
+            // SAFETY: the processor has AVX2 and FMA.
+            unsafe { avx2(factor, term) };
+            return (2 * ROUNDS * SUMS * LANES / 2) as f64;
         }
     }
-    *sums = own;
+    // As many lanes as eight registers of 128 bits have.
+    let mut sums = [0.0_f32; 32];
+    for _ in 0..ROUNDS {
+        for sum in &mut sums {
+            *sum = *sum * factor + term;
+        }
+    }
+    black_box(sums);
+    (2 * ROUNDS * sums.len()) as f64
+}
+
+/// # Safety
+/// The processor must have AVX-512F.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f")]
+unsafe fn avx512(factor: f32, term: f32) {
+    use std::arch::x86_64::{_mm512_fmadd_ps, _mm512_set1_ps, _mm512_setzero_ps};
+    let (factor, term) = (_mm512_set1_ps(factor), _mm512_set1_ps(term));
+    let mut sums = [_mm512_setzero_ps(); SUMS];
+    for _ in 0..ROUNDS {
+        for sum in &mut sums {
+            *sum = _mm512_fmadd_ps(*sum, factor, term);
+        }
+    }
+    black_box(sums);
+}
+
+/// # Safety
+/// The processor must have AVX2 and FMA.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma")]
+unsafe fn avx2(factor: f32, term: f32) {
+    use std::arch::x86_64::{_mm256_fmadd_ps, _mm256_set1_ps, _mm256_setzero_ps};
+    let (factor, term) = (_mm256_set1_ps(factor), _mm256_set1_ps(term));
+    let mut sums = [_mm256_setzero_ps(); SUMS];
+    for _ in 0..ROUNDS {
+        for sum in &mut sums {
+            *sum = _mm256_fmadd_ps(*sum, factor, term);
+        }
+    }
+    black_box(sums);
 }
 
 /// Runs the loop of 8-bit integers; gives its operations.
