@@ -35,6 +35,11 @@ pub(super) fn forms(text: &str) -> Option<Vec<Folded>> {
             minified.slice(text, token.range.clone());
         }
     }
+    if documents.iter().flatten().any(|token| is_mark(text, token)) {
+        // Columns of the text's own, which must not be read as ours.
+        let plain = unfold(&minified.text).is_some_and(|unfolded| unfolded == minified.text);
+        return Some(plain.then_some(minified).into_iter().collect());
+    }
     let mut forms = vec![minified];
     forms.extend(columns(text, &documents));
     Some(forms)
@@ -67,14 +72,13 @@ pub(super) fn minified(text: &str) -> Option<String> {
     Some(documents.iter().map(line).collect::<Vec<String>>().join("\n"))
 }
 
+/// Is it a key by which folded arrays are told?
+fn is_mark(text: &str, token: &JsonToken) -> bool {
+    token.kind == JsonKind::Key && [COLUMNS, ROWS, LINES].contains(&&text[token.range.clone()])
+}
+
 /// Like objects as columns.
 fn columns(text: &str, documents: &[Vec<JsonToken>]) -> Option<Folded> {
-    let taken = |token: &JsonToken| {
-        token.kind == JsonKind::Key && [COLUMNS, ROWS, LINES].contains(&&text[token.range.clone()])
-    };
-    if documents.iter().flatten().any(taken) {
-        return None;
-    }
     let trees: Vec<Tree> = documents.iter().map(|tokens| tree(tokens)).collect::<Option<_>>()?;
     let mut folded = Folded::default();
     if let [tree] = &trees[..] {

@@ -172,6 +172,10 @@ mod tests {
     fn json_that_has_columns_of_its_own_is_left_alone() {
         let text = r#"[{"_columns":[1],"b":2},{"_columns":[1],"b":2},{"_columns":[1],"b":2}]"#;
         assert_eq!(folded(text), text);
+        // It reads as a folded array, which it is not.
+        let text = r#"{"_columns" : [ ], "_rows" : [ ]}"#;
+        assert_eq!(folded(text), text);
+        assert!(json::forms(text).unwrap().is_empty());
         // Keys that occur twice, big numbers, code units and depth survive.
         let text = format!(
             "[{}{}]",
