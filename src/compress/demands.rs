@@ -273,6 +273,13 @@ mod tests {
         assert_eq!(Reorder::TwoStage.apply(vec![]), [] as [usize; 0]);
     }
 
+    fn forced_words<'t>(demands: &Demands, text: &'t str) -> Vec<&'t str> {
+        let units = units(text, &Protector::default().spans(text));
+        let forced = demands.forced(0, text, &units);
+        let kept = units.iter().zip(forced).filter(|(_, forced)| *forced);
+        kept.map(|(unit, _)| &text[unit.core.clone()]).collect()
+    }
+
     #[test]
     fn defect_17_forced_words_match_whole_words_alone() {
         let text = "The bill of ten million shillings is still ill. ILL, v3.11.7 ill";
@@ -285,27 +292,11 @@ mod tests {
         );
         let found: Vec<usize> = demands.words(text).map(|range| range.start).collect();
         assert_eq!(found, [43, text.len() - 3]);
-        let units = units(text, &Protector::default().spans(text));
-        let forced = demands.forced(0, text, &units);
-        let kept: Vec<&str> = units
-            .iter()
-            .zip(&forced)
-            .filter(|(_, forced)| **forced)
-            .map(|(u, _)| &text[u.core.clone()])
-            .collect();
-        assert_eq!(kept, ["ill", "ill"]);
+        assert_eq!(forced_words(&demands, text), ["ill", "ill"]);
         // Numbers are kept with all that they are a part of.
         let demands = Demands { numbers: true, ..Demands::default() };
         let text = "use v3.11.7 of abc123def by ٣ or none";
-        let units = crate::text::units(text, &Protector::default().spans(text));
-        let forced = demands.forced(0, text, &units);
-        let kept: Vec<&str> = units
-            .iter()
-            .zip(&forced)
-            .filter(|(_, forced)| **forced)
-            .map(|(u, _)| &text[u.core.clone()])
-            .collect();
-        assert_eq!(kept, ["v3.11.7", "abc123def", "٣"]);
+        assert_eq!(forced_words(&demands, text), ["v3.11.7", "abc123def", "٣"]);
     }
 
     #[test]

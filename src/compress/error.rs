@@ -19,6 +19,9 @@ pub enum CompressError {
     /// The method cannot work on this prompt.
     #[error("{0}")]
     Unsupported(String),
+    /// The method needs a model that the caller did not give it ([`super::Tools`]).
+    #[error("the method needs {0}, and was given none")]
+    Missing(&'static str),
     /// The result was found to break a promise, and is not given out: a defect of this program.
     #[error("the result breaks a promise: {0}")]
     Broken(String),

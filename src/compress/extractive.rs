@@ -14,8 +14,6 @@ pub(super) fn compress(prompt: &Prompt, target: Target, tools: &Tools) -> Result
 fn plan(words: &Words, room: usize, stages: &mut Stages) -> Result<Plan, CompressError> {
     let Relevance { ranking, sentences } = stages.time("embed", || relevance(words.prompt, words.tools))?;
     let scores = words.spread(&sentences);
-    let mut order = words.candidates(0..scores.len(), room);
-    let score = |&(document, unit): &words::Place| scores[document][unit];
-    order.sort_by(|a, b| score(b).total_cmp(&score(a)).then(a.cmp(b)));
+    let order = words.best_first(0..scores.len(), room, &scores);
     Ok(Plan { order, ranking, scores })
 }

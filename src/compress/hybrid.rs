@@ -8,7 +8,9 @@
 //! fragments than not at all.
 //!
 //! # What was tried
-//! Answer retention on 1,500 questions with 20 passages each (`data/nq`), tokens of the scorer:
+//! Answer retention on 1,500 questions with 20 passages each (`data/nq`), tokens of the scorer, in a simulation of
+//! this selection outside of this crate; the first 300 questions through the method itself gave 99.7%, 98.7% and
+//! 92.3%:
 //!
 //! | | 0.25 | 0.10 | 0.05 |
 //! |---|---|---|---|
@@ -52,15 +54,16 @@ fn plan(words: &Words, room: usize, stages: &mut Stages) -> Result<Plan, Compres
 
 /// Words of whole sentences, then runs of words with a meaning, then the rest.
 fn order(words: &Words, sentences: &[Sentence], room: usize) -> Vec<Place> {
-    let share = whole_share(words, sentences, room);
+    let costs: Vec<usize> = sentences.iter().map(|sentence| words.sentence_tokens(sentence)).collect();
+    let share = whole_share(words, sentences, &costs, room);
     let whole = (room as f64 * share) as usize;
     let (mut first, mut second, mut last) = (Vec::new(), Vec::new(), Vec::new());
     let mut open = vec![false; words.prompt.documents.len()];
     let mut taken = 0;
-    for sentence in sentences {
+    for (sentence, cost) in sentences.iter().zip(&costs) {
         let places = words.within(sentence.document, &sentence.range);
         let heading = if open[sentence.document] { 0 } else { words.heading_tokens(sentence.document) };
-        let cost = heading + words.sentence_tokens(sentence);
+        let cost = heading + cost;
         if first.is_empty() || taken + cost <= whole {
             taken += cost;
             open[sentence.document] = true;
@@ -81,9 +84,10 @@ fn order(words: &Words, sentences: &[Sentence], room: usize) -> Vec<Place> {
 }
 
 /// How much of the room is for whole sentences, 0 to 1.
-fn whole_share(words: &Words, sentences: &[Sentence], room: usize) -> f64 {
+fn whole_share(words: &Words, sentences: &[Sentence], costs: &[usize], room: usize) -> f64 {
     let Some(best) = sentences.first().map(|sentence| sentence.document) else { return 1.0 };
-    let size: usize = sentences.iter().filter(|s| s.document == best).map(|s| words.sentence_tokens(s)).sum();
+    let own = sentences.iter().zip(costs).filter(|(sentence, _)| sentence.document == best);
+    let size: usize = own.map(|(_, cost)| cost).sum();
     let fits = room as f64 / (words.heading_tokens(best) + size).max(1) as f64;
     (LEAST_WHOLE + MORE_WHOLE * (fits - 1.0)).clamp(LEAST_WHOLE, 1.0)
 }

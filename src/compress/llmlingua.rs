@@ -9,9 +9,9 @@
 //!   selects by one threshold over all documents, the tail included;
 //! - fits the joined prompt to the budget as the target model counts, instead of overshooting it.
 
-use super::words::{self, Plan, Words, mean};
+use super::words::{self, Plan, Words, mean, ranked};
 use super::{CompressError, Compressed, ContextBudget, Prompt, Stages, Target, Tools};
-use crate::model::{ScoreJob, Token};
+use crate::model::{ScoreJob, Token, TokenScorer};
 
 /// Documents are taken, most surprising first, until they hold this many times the budget: granularity
 /// `k` of the paper's budget controller.
@@ -22,9 +22,9 @@ pub(super) fn compress(prompt: &Prompt, target: Target, tools: &Tools) -> Result
 }
 
 /// The tokens of each document.
-pub(super) fn tokenize(words: &Words, stages: &mut Stages) -> Vec<Vec<Token>> {
+pub(super) fn tokenize(scorer: &dyn TokenScorer, words: &Words, stages: &mut Stages) -> Vec<Vec<Token>> {
     let texts = words.prompt.documents.iter().map(|document| document.text.as_str());
-    stages.time("tokenize", || texts.map(|text| words.tools.scorer.encode(text)).collect())
+    stages.time("tokenize", || texts.map(|text| scorer.encode(text)).collect())
 }
 
 /// Ids of tokens.
@@ -33,25 +33,22 @@ pub(super) fn ids(tokens: &[Token]) -> Vec<u32> {
 }
 
 fn plan(words: &Words, room: usize, stages: &mut Stages) -> Result<Plan, CompressError> {
-    let tokens = tokenize(words, stages);
+    let scorer = words.tools.scorer()?;
+    let tokens = tokenize(scorer, words, stages);
     let jobs: Vec<ScoreJob> =
         tokens.iter().map(|tokens| ScoreJob { prefix: [].into(), ids: ids(tokens) }).collect();
-    let nll = stages.time("score", || words.tools.scorer.score(&jobs, words.tools.cancel))?;
-    let mut ranking: Vec<(usize, f64)> =
-        nll.iter().map(|nll| mean(nll.iter().copied())).enumerate().collect();
-    ranking.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+    let nll = stages.time("score", || scorer.score(&jobs, words.tools.cancel))?;
+    let ranking = ranked(nll.iter().map(|nll| mean(nll.iter().copied())));
     let (order, scores) = stages.time("select", || {
         let usual = ContextBudget::Multiply(GRANULARITY);
         let documents = words.let_through(&ranking, |document| tokens[document].len(), room, usual);
-        let mut order = words.candidates(documents.into_iter(), room);
         let scores: Vec<Vec<f32>> = tokens
             .iter()
             .zip(&nll)
             .enumerate()
             .map(|(i, (tokens, nll))| words.lift(i, tokens, nll))
             .collect();
-        let score = |&(document, unit): &words::Place| scores[document][unit];
-        order.sort_by(|a, b| score(b).total_cmp(&score(a)).then(a.cmp(b)));
+        let order = words.best_first(documents.into_iter(), room, &scores);
         (order, scores)
     });
     Ok(Plan { order, ranking, scores })

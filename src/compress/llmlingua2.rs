@@ -11,35 +11,25 @@
 //!   demands (forced words, numbers) is kept whole and is no placeholder in the text;
 //! - keeps instruction and question.
 
-use super::words::{self, Plan, Words, mean};
+use super::words::{self, Plan, Words, mean, ranked};
 use super::{CompressError, Compressed, Prompt, Stages, Target, Tools};
 use crate::model::{ScoreError, Token, TokenClassifier};
 
 pub(super) fn compress(prompt: &Prompt, target: Target, tools: &Tools) -> Result<Compressed, CompressError> {
-    let Some(classifier) = tools.classifier else {
-        return Err(ScoreError::Model("`llmlingua2` needs a token classifier".into()).into());
-    };
-    words::compress(prompt, target, tools, |words, room, stages| plan(words, room, stages, classifier))
+    words::compress(prompt, target, tools, plan)
 }
 
-fn plan(
-    words: &Words,
-    room: usize,
-    stages: &mut Stages,
-    classifier: &dyn TokenClassifier,
-) -> Result<Plan, CompressError> {
-    let (mut scores, mut ranking) = (Vec::new(), Vec::new());
+fn plan(words: &Words, room: usize, stages: &mut Stages) -> Result<Plan, CompressError> {
+    let classifier = words.tools.classifier()?;
+    let (mut scores, mut worth) = (Vec::new(), Vec::new());
     for (document, source) in words.prompt.documents.iter().enumerate() {
         let tokens = stages.time("tokenize", || classifier.encode(&source.text, words.tools.cancel))?;
         let keep = stages.time("score", || probabilities(&tokens, classifier, words))?;
-        ranking.push((document, mean(keep.iter().copied())));
+        worth.push(mean(keep.iter().copied()));
         scores.push(words.lift(document, &tokens, &keep));
     }
-    ranking.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
-    let mut order = words.candidates(0..scores.len(), room);
-    let score = |&(document, unit): &words::Place| scores[document][unit];
-    order.sort_by(|a, b| score(b).total_cmp(&score(a)).then(a.cmp(b)));
-    Ok(Plan { order, ranking, scores })
+    let order = words.best_first(0..scores.len(), room, &scores);
+    Ok(Plan { order, ranking: ranked(worth), scores })
 }
 
 /// The probability that each token is to be kept.
@@ -121,7 +111,7 @@ mod tests {
 
     fn tools(cancel: &Cancel) -> Tools<'_> {
         Tools {
-            scorer: &FakeScorer { piece: 3 },
+            scorer: Some(&FakeScorer { piece: 3 }),
             embedder: None,
             classifier: Some(&Fake),
             counter: &ByteCounter,

@@ -27,7 +27,7 @@ pub(super) fn compress(prompt: &Prompt, target: Target, tools: &Tools) -> Result
 }
 
 fn plan(words: &Words, room: usize, stages: &mut Stages) -> Result<Plan, CompressError> {
-    let tokens = tokenize(words, stages);
+    let tokens = tokenize(words.tools.scorer()?, words, stages);
     let (own, ranking) = stages.time("score", || rank(words, &tokens))?;
     let chosen = words.let_through(&ranking, |document| tokens[document].len(), room, CONTEXT_BUDGET);
     let conditioned = stages.time("score", || condition(words, &tokens, &chosen))?;
@@ -47,7 +47,7 @@ fn plan(words: &Words, room: usize, stages: &mut Stages) -> Result<Plan, Compres
 /// Own likelihoods of each document, and the documents by the mean NLL of the question after them.
 #[expect(clippy::type_complexity, reason = "two results of one pass")]
 fn rank(words: &Words, tokens: &[Vec<Token>]) -> Result<(Vec<Vec<f32>>, Vec<(usize, f64)>), CompressError> {
-    let scorer = words.tools.scorer;
+    let scorer = words.tools.scorer()?;
     let query = ids(&scorer.encode(&format!("{}{RESTRICTIVE}", words.prompt.question)));
     let own = tokens.iter().map(|tokens| ScoreJob { prefix: [].into(), ids: ids(tokens) });
     let after = tokens.iter().map(|tokens| ScoreJob { prefix: ids(tokens).into(), ids: query.clone() });
@@ -61,13 +61,13 @@ fn rank(words: &Words, tokens: &[Vec<Token>]) -> Result<(Vec<Vec<f32>>, Vec<(usi
 
 /// Likelihoods of the chosen documents after the question.
 fn condition(words: &Words, tokens: &[Vec<Token>], chosen: &[usize]) -> Result<Vec<Vec<f32>>, CompressError> {
-    let question: Arc<[u32]> =
-        ids(&words.tools.scorer.encode(&format!("{}\n\n", words.prompt.question))).into();
+    let scorer = words.tools.scorer()?;
+    let question: Arc<[u32]> = ids(&scorer.encode(&format!("{}\n\n", words.prompt.question))).into();
     let jobs: Vec<ScoreJob> = chosen
         .iter()
         .map(|&document| ScoreJob { prefix: question.clone(), ids: ids(&tokens[document]) })
         .collect();
-    Ok(words.tools.scorer.score(&jobs, words.tools.cancel)?)
+    Ok(scorer.score(&jobs, words.tools.cancel)?)
 }
 
 /// Words of all chosen documents by their place in their own document's order, shifted by the document's

@@ -97,6 +97,15 @@ pub enum Method {
 }
 
 impl Method {
+    /// Does it need a scorer? Of [`Method::Auto`] ask what it is resolved to.
+    #[must_use]
+    pub const fn scores(self) -> bool {
+        match self {
+            Self::LlmLingua | Self::LongLlmLingua | Self::SelectiveContext => true,
+            Self::Auto | Self::Hybrid | Self::Extractive | Self::LlmLingua2 | Self::Lossless => false,
+        }
+    }
+
     /// Does it need an embedder? Of [`Method::Auto`] ask what it is resolved to.
     #[must_use]
     pub const fn embeds(self) -> bool {
@@ -180,8 +189,8 @@ pub struct KeptWord {
 /// What a method works with.
 #[derive(Clone, Copy)]
 pub struct Tools<'a> {
-    /// Tells how surprising tokens are.
-    pub scorer: &'a dyn TokenScorer,
+    /// Tells how surprising tokens are. Needed where [`Method::scores`] says so.
+    pub scorer: Option<&'a dyn TokenScorer>,
     /// Tells what a text is about. Needed where [`Method::embeds`] says so.
     pub embedder: Option<&'a dyn Embedder>,
     /// Tells which tokens to keep. Needed where [`Method::classifies`] says so.
@@ -192,6 +201,20 @@ pub struct Tools<'a> {
     pub protector: &'a Protector,
     /// Tells whether the work is still wanted.
     pub cancel: &'a Cancel,
+}
+
+impl<'a> Tools<'a> {
+    fn scorer(&self) -> Result<&'a dyn TokenScorer, CompressError> {
+        self.scorer.ok_or(CompressError::Missing("a scorer"))
+    }
+
+    fn embedder(&self) -> Result<&'a dyn Embedder, CompressError> {
+        self.embedder.ok_or(CompressError::Missing("an embedder"))
+    }
+
+    fn classifier(&self) -> Result<&'a dyn TokenClassifier, CompressError> {
+        self.classifier.ok_or(CompressError::Missing("a token classifier"))
+    }
 }
 
 /// A compressed prompt with the proof of what was kept.

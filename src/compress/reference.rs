@@ -11,7 +11,7 @@ use std::ops::Range;
 use super::assemble::{JOIN, heading, render, render_document, render_original};
 pub use super::demands::{ContextBudget, Reorder};
 use super::{CompressError, Compressed, Demands, KeptDocument, Prompt, Stages, Target, Tools};
-use crate::model::{ScoreSession, Token};
+use crate::model::{ScoreSession, Token, TokenScorer};
 
 /// Appended to a question that documents are ranked by.
 const RESTRICTIVE: &str = " We can get the answer to this question in the given documents.";
@@ -98,8 +98,9 @@ pub fn compress(
 ) -> Result<Compressed, CompressError> {
     let mut stages = Stages::default();
     let contexts: Vec<String> = prompt.documents.iter().map(|d| render_document(d, &d.text)).collect();
-    let reference = Reference { contexts: &contexts, question: &prompt.question, settings, tools };
-    let length = |text: &str| tools.scorer.encode(text).len();
+    let scorer = tools.scorer()?;
+    let reference = Reference { contexts: &contexts, question: &prompt.question, settings, scorer, tools };
+    let length = |text: &str| scorer.encode(text).len();
     let lengths: Vec<usize> = contexts.iter().map(|context| length(context)).collect();
     let whole = [length(&prompt.instruction), length(&prompt.question), lengths.iter().sum()];
     let target_tokens = match target {
@@ -110,7 +111,7 @@ pub fn compress(
     let (used, ratios) = reference.choose(&ranking, &lengths, target_tokens);
     let kept = stages.time("score", || reference.compress_tokens(&used, &ratios, target_tokens))?;
 
-    let body = vec![(&BODY, kept.text(tools))];
+    let body = vec![(&BODY, kept.text(scorer))];
     let text = render(prompt, body.into_iter().filter(|(_, text)| !text.trim().is_empty()));
     let original_tokens = tools.counter.count(&render_original(prompt));
     Ok(Compressed {
@@ -132,6 +133,7 @@ struct Reference<'a> {
     contexts: &'a [String],
     question: &'a str,
     settings: &'a Settings,
+    scorer: &'a dyn TokenScorer,
     tools: &'a Tools<'a>,
 }
 
@@ -145,7 +147,7 @@ struct Kept {
 
 impl Reference<'_> {
     fn ids(&self, text: &str) -> Vec<u32> {
-        self.tools.scorer.encode(text).into_iter().map(|token| token.id).collect()
+        self.scorer.encode(text).into_iter().map(|token| token.id).collect()
     }
 
     /// Documents with their scores, best first: the question's mean NLL after the document, ascending, or
@@ -159,7 +161,7 @@ impl Reference<'_> {
             } else {
                 (context.clone(), 0)
             };
-            let nll = self.tools.scorer.session().extend(&self.ids(&text), self.tools.cancel)?;
+            let nll = self.scorer.session().extend(&self.ids(&text), self.tools.cancel)?;
             let scored = nll.get(from..).unwrap_or(&[]);
             scores.push((i, scored.iter().map(|&v| f64::from(v)).sum::<f64>() / scored.len() as f64));
         }
@@ -201,14 +203,14 @@ impl Reference<'_> {
         let joined = texts.join(JOIN);
         let prefix =
             if self.settings.condition_compare { format!("{}{JOIN}", self.question) } else { String::new() };
-        let tokens = self.tools.scorer.encode(&format!("{prefix}{joined}"));
+        let tokens = self.scorer.encode(&format!("{prefix}{joined}"));
         let start = tokens.iter().position(|token| token.range.start >= prefix.len()).unwrap_or(tokens.len());
         let lengths: Vec<usize> = texts.iter().map(|text| self.ids(text).len()).collect();
         let segments = segments(&lengths, ratios, target, self.settings.iterative_size);
-        if tokens.len() > self.tools.scorer.context() {
+        if tokens.len() > self.scorer.context() {
             return Err(CompressError::Unsupported(format!(
                 "reference mode handles at most {} tokens, the model's context; use exact mode",
-                self.tools.scorer.context()
+                self.scorer.context()
             )));
         }
         let state = Iteration {
@@ -216,6 +218,7 @@ impl Reference<'_> {
             places: (0..tokens.len()).collect(),
             start,
             size: self.settings.iterative_size,
+            scorer: self.scorer,
             tools: self.tools,
             losses: Vec::new(),
             plain_losses: self.settings.condition_compare.then(Vec::new),
@@ -267,6 +270,7 @@ struct Iteration<'a> {
     /// Tokens of the conditioning prefix.
     start: usize,
     size: usize,
+    scorer: &'a dyn TokenScorer,
     tools: &'a Tools<'a>,
     /// Loss `i` belongs to token `i + 1`.
     losses: Vec<f32>,
@@ -277,7 +281,7 @@ struct Iteration<'a> {
 impl Iteration<'_> {
     /// Compresses segment after segment; gives the places of the tokens that are left, without the prefix.
     fn run(mut self, segments: &[Vec<(usize, f64)>]) -> Result<Vec<usize>, CompressError> {
-        let scorer = self.tools.scorer;
+        let scorer = self.scorer;
         let (mut session, mut plain) = (scorer.session(), scorer.session());
         let size = self.size.cast_signed();
         let mut end = (size + self.start.cast_signed()).min(self.ids.len().cast_signed());
@@ -382,8 +386,8 @@ fn threshold(values: &[f32], rate: f64) -> f32 {
 }
 
 impl Kept {
-    fn text(&self, tools: &Tools) -> String {
-        tools.scorer.decode(&self.tokens.iter().map(|token| token.id).collect::<Vec<_>>())
+    fn text(&self, scorer: &dyn TokenScorer) -> String {
+        scorer.decode(&self.tokens.iter().map(|token| token.id).collect::<Vec<_>>())
     }
 
     /// Byte ranges kept of each used context, by its number.

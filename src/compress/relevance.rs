@@ -12,6 +12,7 @@ use std::ops::Range;
 
 use unicode_segmentation::UnicodeSegmentation;
 
+use super::words::ranked;
 use super::{CompressError, Prompt, Tools};
 use crate::text::sentences;
 
@@ -54,9 +55,7 @@ pub(super) fn relevance(prompt: &Prompt, tools: &Tools) -> Result<Relevance, Com
             "this method goes by the question: give one, or use `llmlingua`".into(),
         ));
     }
-    let embedder = tools.embedder.ok_or_else(|| {
-        CompressError::Unsupported("this method needs an embedder, and none is loaded".into())
-    })?;
+    let embedder = tools.embedder()?;
     let mut parts: Vec<Sentence> = Vec::new();
     for (document, source) in prompt.documents.iter().enumerate() {
         let cut = sentences(&source.text).into_iter();
@@ -88,12 +87,10 @@ pub(super) fn relevance(prompt: &Prompt, tools: &Tools) -> Result<Relevance, Com
     for part in &mut parts {
         part.score = FROM_DOCUMENT * worth[part.document] + (1.0 - FROM_DOCUMENT) * part.score;
     }
-    let mut ranking: Vec<(usize, f64)> = worth.into_iter().enumerate().collect();
-    ranking.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
     parts.sort_by(|a, b| {
         b.score.total_cmp(&a.score).then((a.document, a.range.start).cmp(&(b.document, b.range.start)))
     });
-    Ok(Relevance { ranking, sentences: parts })
+    Ok(Relevance { ranking: ranked(worth), sentences: parts })
 }
 
 /// BM25 of each text for the words of the question that are not function words.

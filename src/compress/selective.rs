@@ -7,9 +7,9 @@
 
 use std::ops::Range;
 
-use super::words::{self, Plan, Words, mean};
+use super::words::{self, Plan, Words, mean, ranked};
 use super::{CompressError, Compressed, Prompt, Stages, Target, Tools};
-use crate::model::{ScoreJob, Token};
+use crate::model::{ScoreJob, Token, TokenScorer};
 use crate::text::{Grain, sentences};
 
 /// Stands before each sentence, so that its first token has a likelihood, too.
@@ -20,13 +20,13 @@ pub(super) fn compress(prompt: &Prompt, target: Target, tools: &Tools) -> Result
 }
 
 fn plan(words: &Words, room: usize, stages: &mut Stages) -> Result<Plan, CompressError> {
-    let scorer = words.tools.scorer;
+    let scorer = words.tools.scorer()?;
     let start: std::sync::Arc<[u32]> = super::llmlingua::ids(&scorer.encode(START)).into();
     let texts: Vec<&str> = words.prompt.documents.iter().map(|document| document.text.as_str()).collect();
     let parts: Vec<Vec<Vec<Token>>> = stages.time("tokenize", || {
         texts
             .iter()
-            .map(|text| sentences(text).into_iter().map(|range| encode(words, text, range)).collect())
+            .map(|text| sentences(text).into_iter().map(|range| encode(scorer, text, range)).collect())
             .collect()
     });
     let jobs: Vec<ScoreJob> = parts
@@ -35,22 +35,19 @@ fn plan(words: &Words, room: usize, stages: &mut Stages) -> Result<Plan, Compres
         .map(|tokens| ScoreJob { prefix: start.clone(), ids: super::llmlingua::ids(tokens) })
         .collect();
     let mut nll = stages.time("score", || scorer.score(&jobs, words.tools.cancel))?.into_iter();
-    let (mut scores, mut ranking) = (Vec::new(), Vec::new());
+    let (mut scores, mut worth) = (Vec::new(), Vec::new());
     for (document, parts) in parts.into_iter().enumerate() {
         let own: Vec<f32> = nll.by_ref().take(parts.len()).flatten().collect();
-        ranking.push((document, mean(own.iter().copied())));
+        worth.push(mean(own.iter().copied()));
         scores.push(words.lift(document, &parts.concat(), &own));
     }
-    ranking.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
-    let mut order = words.candidates(0..scores.len(), room);
-    let score = |&(document, unit): &words::Place| scores[document][unit];
-    order.sort_by(|a, b| score(b).total_cmp(&score(a)).then(a.cmp(b)));
-    Ok(Plan { order, ranking, scores })
+    let order = words.best_first(0..scores.len(), room, &scores);
+    Ok(Plan { order, ranking: ranked(worth), scores })
 }
 
 /// Tokens of a part of `text`, with their places in the whole.
-fn encode(words: &Words, text: &str, range: Range<usize>) -> Vec<Token> {
-    let tokens = words.tools.scorer.encode(&text[range.clone()]).into_iter();
+fn encode(scorer: &dyn TokenScorer, text: &str, range: Range<usize>) -> Vec<Token> {
+    let tokens = scorer.encode(&text[range.clone()]).into_iter();
     let moved = |bytes: Range<usize>| range.start + bytes.start..range.start + bytes.end;
     tokens.map(|token| Token { range: moved(token.range), ..token }).collect()
 }

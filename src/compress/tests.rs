@@ -212,7 +212,7 @@ fn run(
 ) -> Result<Compressed, CompressError> {
     let cancel = Cancel::never();
     let tools = Tools {
-        scorer: &FakeScorer { piece },
+        scorer: Some(&FakeScorer { piece }),
         embedder: Some(&FakeEmbedder),
         classifier: None,
         counter,

@@ -110,6 +110,13 @@ pub(super) fn mean(values: impl Iterator<Item = f32>) -> f64 {
     if n == 0 { 0.0 } else { sum / f64::from(n) }
 }
 
+/// Documents with their worth, the best first; of those worth the same, the first sent.
+pub(super) fn ranked(worth: impl IntoIterator<Item = f64>) -> Vec<(usize, f64)> {
+    let mut ranking: Vec<(usize, f64)> = worth.into_iter().enumerate().collect();
+    ranking.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+    ranking
+}
+
 /// A prompt cut into words, from which selections are put together.
 pub(super) struct Words<'a> {
     pub(super) prompt: &'a Prompt,
@@ -255,10 +262,9 @@ impl<'a> Words<'a> {
     }
 
     /// Tokens of a word by itself with its document's title, but for joins.
-    fn cost(&self, (document, unit): Place) -> usize {
-        let source = &self.prompt.documents[document];
-        let word = &source.text[self.units[document][unit].core.clone()];
-        self.tools.counter.count(&render_document(source, word))
+    fn cost(&self, place: Place) -> usize {
+        let source = &self.prompt.documents[place.0];
+        self.tools.counter.count(&render_document(source, self.word(place)))
     }
 
     /// Every word; what is only white space is none.
@@ -357,6 +363,19 @@ impl<'a> Words<'a> {
             }
         }
         scores
+    }
+
+    /// Words of `documents` that fit into `room`, those with the highest scores first.
+    pub(super) fn best_first(
+        &self,
+        documents: impl Iterator<Item = usize>,
+        room: usize,
+        scores: &[Vec<f32>],
+    ) -> Vec<Place> {
+        let mut order = self.candidates(documents, room);
+        let score = |&(document, unit): &Place| scores[document][unit];
+        order.sort_by(|a, b| score(b).total_cmp(&score(a)).then(a.cmp(b)));
+        order
     }
 
     /// Lifts token scores to words: the mean over the tokens that overlap a word. `scores` are those of the

@@ -12,7 +12,7 @@ use super::{Engine, EngineError, ErrorKind, milliseconds_since};
 use crate::compress::{
     self, CompressError, Compressed, Document, KeptDocument, KeptWord, Method, Mode, Prompt, Target, Tools,
 };
-use crate::model::{Cancel, Embedder, ScoreError, TokenClassifier};
+use crate::model::{Cancel, Embedder, ScoreError, TokenClassifier, TokenScorer};
 use crate::text::TokenCounter;
 
 pub(super) fn run(
@@ -29,12 +29,12 @@ pub(super) fn run(
     prompt.demands = request.options.demands(&prompt.documents)?;
     let own_protector = request.options.protector()?;
     check_size(&prompt, counter.as_ref(), engine.limits.tokens)?;
-    let scorer = engine.models.scorer()?;
     let (chosen, _) = method.resolved(mode, !prompt.question.trim().is_empty());
+    let scorer = chosen.scores().then(|| engine.models.scorer()).transpose()?;
     let embedder = chosen.embeds().then(|| engine.models.embedder()).transpose()?;
     let classifier = chosen.classifies().then(|| engine.models.classifier()).transpose()?;
     let tools = Tools {
-        scorer: scorer.as_ref(),
+        scorer: scorer.as_deref().map(|scorer| scorer as &dyn TokenScorer),
         embedder: embedder.as_deref().map(|embedder| embedder as &dyn Embedder),
         classifier: classifier.as_deref().map(|classifier| classifier as &dyn TokenClassifier),
         counter: counter.as_ref(),
@@ -220,7 +220,7 @@ impl From<CompressError> for EngineError {
             CompressError::Unsupported(_) => {
                 Self { kind: ErrorKind::Infeasible, code: "unsupported_prompt", param: Some("mode"), message }
             }
-            CompressError::Broken(_) => Self::internal(message),
+            CompressError::Missing(_) | CompressError::Broken(_) => Self::internal(message),
             CompressError::Score(error) => error.into(),
         }
     }

@@ -7,8 +7,8 @@ use super::{EngineError, ErrorKind};
 use crate::config::{ClassifierConfig, Config, EmbedderConfig, ScorerConfig};
 use crate::model::cached::{CachedEmbedder, CachedScorer};
 use crate::model::local::{
-    ClassifierFiles, EmbedderFiles, EmbedderOptions, LocalClassifier, LocalEmbedder, LocalScorer,
-    ScorerOptions,
+    ClassifierError, EmbedderError, EmbedderOptions, EncoderFiles, LocalClassifier, LocalEmbedder,
+    LocalScorer, ScorerOptions,
 };
 use crate::model::store::{ModelFiles, ModelStore, Progress, StoreError};
 use crate::model::{Precision, TokenScorer};
@@ -154,9 +154,11 @@ impl Models {
         self.classifier.get(|| load_classifier(&self.classifier_config, &self.files))
     }
 
-    /// That of the scorer, which every method but few needs; never blocks.
+    /// Failed where any model's last load failed, else ready where any is; never blocks.
     pub(super) fn readiness(&self) -> Readiness {
-        self.scorer.readiness()
+        let all = [self.scorer.readiness(), self.embedder.readiness(), self.classifier.readiness()];
+        let first = |readiness| all.contains(&readiness).then_some(readiness);
+        first(Readiness::Failed).or(first(Readiness::Ready)).unwrap_or(Readiness::Idle)
     }
 
     /// The counter that a request names, or the one of the model that the prompt is for.
@@ -202,7 +204,8 @@ fn load_embedder(config: &EmbedderConfig, source: &ModelSource) -> Result<Embedd
     let name = &config.model;
     let files = source.ensure(name)?;
     let options = EmbedderOptions { threads: config.threads, ..EmbedderOptions::default() };
-    let embedder = EmbedderFiles::of(&files)
+    let embedder = EncoderFiles::of(&files)
+        .map_err(EmbedderError::from)
         .and_then(|parts| LocalEmbedder::load(name, parts, &options))
         .map_err(|e| EngineError::unavailable(format!("cannot load model `{name}`: {e}")))?;
     Ok(CachedEmbedder::new(embedder, config.cache_bytes))
@@ -211,7 +214,8 @@ fn load_embedder(config: &EmbedderConfig, source: &ModelSource) -> Result<Embedd
 fn load_classifier(config: &ClassifierConfig, source: &ModelSource) -> Result<LocalClassifier, EngineError> {
     let name = &config.model;
     let files = source.ensure(name)?;
-    ClassifierFiles::of(&files)
+    EncoderFiles::of(&files)
+        .map_err(ClassifierError::from)
         .and_then(|parts| LocalClassifier::load(name, parts))
         .map_err(|e| EngineError::unavailable(format!("cannot load model `{name}`: {e}")))
 }

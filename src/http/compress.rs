@@ -14,8 +14,8 @@ use crate::engine::api::{
     CompressRequest, CompressResponse, RecoverRequest, RecoverResponse, ScoreRequest, ScoreResponse,
 };
 
-const ORIGINAL_TOKENS: HeaderName = HeaderName::from_static("x-whittle-original-tokens");
-const COMPRESSED_TOKENS: HeaderName = HeaderName::from_static("x-whittle-compressed-tokens");
+pub(super) const ORIGINAL_TOKENS: HeaderName = HeaderName::from_static("x-whittle-original-tokens");
+pub(super) const COMPRESSED_TOKENS: HeaderName = HeaderName::from_static("x-whittle-compressed-tokens");
 
 /// Compresses a prompt.
 #[utoipa::path(

@@ -40,7 +40,8 @@ where
     let turn = timeout_at(deadline, state.turn(ticket)).await.map_err(|_| ApiError::deadline())??;
 
     let cancel = Cancel::at(deadline.into_std());
-    let _guard = CancelOnDrop(cancel.clone());
+    // A handler is dropped when its client disconnects: this passes the news on to the blocking work.
+    let _guard = cancel.on_drop();
     let service = Arc::clone(&state.service);
     let span = tracing::Span::current();
     let task = tokio::task::spawn_blocking(move || {
@@ -73,14 +74,5 @@ fn allowed_time(headers: &HeaderMap, limits: &Limits) -> Result<Duration, ApiErr
             let error = ApiError::new(StatusCode::BAD_REQUEST, "invalid_deadline", message);
             Err(error.with_param(DEADLINE_HEADER))
         }
-    }
-}
-
-/// A handler is dropped when its client disconnects: this passes the news on to the blocking work.
-struct CancelOnDrop(Cancel);
-
-impl Drop for CancelOnDrop {
-    fn drop(&mut self) {
-        self.0.cancel();
     }
 }

@@ -12,6 +12,7 @@ use axum::{Extension, Router};
 use hyper::body::Body as _;
 
 use super::body;
+use super::compress::{COMPRESSED_TOKENS, ORIGINAL_TOKENS};
 use super::error::{ApiError, DialectError};
 use super::middleware::RequestId;
 use super::relay::{Counted, Relay};
@@ -21,8 +22,6 @@ use crate::upstream;
 use crate::wire::{Dialect, Endpoint};
 
 const STATUS: HeaderName = HeaderName::from_static("x-whittle-status");
-const ORIGINAL_TOKENS: HeaderName = HeaderName::from_static("x-whittle-original-tokens");
-const COMPRESSED_TOKENS: HeaderName = HeaderName::from_static("x-whittle-compressed-tokens");
 const ANTHROPIC_VERSION: HeaderName = HeaderName::from_static("anthropic-version");
 
 /// Beginning of the paths that name an upstream.

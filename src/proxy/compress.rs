@@ -98,7 +98,8 @@ impl Pool {
         let turn = timeout_at(deadline, Arc::clone(&self.turns).acquire_owned()).await;
         let turn = turn.map_err(|_| Fallback::Deadline)?.map_err(|_| Fallback::Failed)?;
         let cancel = Cancel::at(deadline.into_std());
-        let _guard = CancelOnDrop(cancel.clone());
+        // This side is dropped when its client leaves: the news goes on to the blocking work.
+        let _guard = cancel.on_drop();
         let compressor = Arc::clone(&self.compressor);
         let task = tokio::task::spawn_blocking(move || {
             let _held: [OwnedSemaphorePermit; 2] = [place, turn];
@@ -110,15 +111,6 @@ impl Pool {
             Ok(Err(_)) => Err(Fallback::Failed),
             Err(_) => Err(Fallback::Deadline),
         }
-    }
-}
-
-/// The waiting side is dropped when its client leaves: this passes the news on to the blocking work.
-struct CancelOnDrop(Cancel);
-
-impl Drop for CancelOnDrop {
-    fn drop(&mut self) {
-        self.0.cancel();
     }
 }
 

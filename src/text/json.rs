@@ -162,35 +162,6 @@ fn number_length(bytes: &[u8]) -> Option<usize> {
     Some(end)
 }
 
-/// Parts of what is inside the quotes of a JSON string that must not be cut: each escape, and with one of a
-/// character's code the letters around it. Ranges of `inside`, sorted and disjoint.
-#[must_use]
-pub fn json_escapes(inside: &str) -> Vec<Range<usize>> {
-    let bytes = inside.as_bytes();
-    let mut found: Vec<Range<usize>> = Vec::new();
-    let mut at = 0;
-    while at < bytes.len() {
-        let Some(len) = (bytes[at] == b'\\').then(|| escape_length(&bytes[at..])).flatten() else {
-            at += 1;
-            continue;
-        };
-        let (mut start, mut end) = (at, at + len);
-        if len == 6 {
-            let letter = |c: char| c.is_alphanumeric();
-            let before = inside[..start].trim_end_matches(letter).len();
-            let floor = found.last().map_or(0, |last| last.end);
-            start = before.max(floor);
-            end += inside[end..].len() - inside[end..].trim_start_matches(letter).len();
-        }
-        match found.last_mut().filter(|last| last.end == start && len == 6) {
-            Some(last) => last.end = end,
-            None => found.push(start..end),
-        }
-        at = end;
-    }
-    found
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -265,16 +236,6 @@ mod tests {
         assert_eq!(json_tokens(&"{\"a\":".repeat(10_000)), Err(JsonError(50_000)));
     }
 
-    #[test]
-    fn escapes_are_found_with_the_letters_around_codes() {
-        let found = |text| json_escapes(text).into_iter().map(|range| &text[range]).collect::<Vec<_>>();
-        assert_eq!(
-            found(r"one\ntwo caf\u00e9s x\ud83d\ude00 \\n"),
-            [r"\n", r"caf\u00e9s", r"x\ud83d\ude00", r"\\"]
-        );
-        assert!(found("none").is_empty());
-    }
-
     proptest! {
         #[test]
         fn what_serde_json_takes_is_taken_and_the_other_way_round(text in "[\\[\\]{}:,\"a\\\\u0-9.eE+\\- tnl]{0,14}|\\PC{0,12}") {
@@ -282,15 +243,6 @@ mod tests {
             let codes = text.contains("\\u") || text.contains(['e', 'E']);
             let known = serde_json::from_str::<serde_json::Value>(&text);
             prop_assert!(codes || known.is_ok() == json_tokens(&text).is_ok(), "{known:?}");
-        }
-
-        #[test]
-        fn escapes_lie_between_characters(inside in "[a-cé預\\\\nu0-9d8\"]{0,30}") {
-            let mut end = 0;
-            for range in json_escapes(&inside) {
-                prop_assert!(range.start >= end && inside.get(range.clone()).is_some());
-                end = range.end;
-            }
         }
     }
 }

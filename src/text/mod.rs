@@ -11,7 +11,7 @@ mod units;
 pub(crate) use counter::read_control_tokens_as_text;
 pub use counter::{TokenCounter, TokenizerError, for_model, for_name};
 pub use groups::{Grain, grouped};
-pub use json::{JsonError, JsonKind, JsonToken, json_escapes, json_tokens};
+pub use json::{JsonError, JsonKind, JsonToken, json_tokens};
 pub use protect::{ProtectError, Protection, Protector};
 pub use sentences::sentences;
 pub use units::{Unit, fuses, units};

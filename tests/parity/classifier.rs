@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use serde::Deserialize;
-use whittle::model::local::{ClassifierFiles, LocalClassifier};
+use whittle::model::local::{EncoderFiles, LocalClassifier};
 use whittle::model::{Cancel, Token, TokenClassifier};
 
 use super::golden;
@@ -23,7 +23,7 @@ fn load(kind: &str) -> Option<(LocalClassifier, Vec<Golden>)> {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/fixtures").join(folder);
     let [config, tokenizer, weights] =
         ["config.json", "tokenizer.json", "model.safetensors"].map(|name| folder.join(name));
-    let files = ClassifierFiles { config: &config, tokenizer: &tokenizer, weights: &weights };
+    let files = EncoderFiles { config: &config, tokenizer: &tokenizer, weights: &weights };
     Some((LocalClassifier::load(kind, files).unwrap(), goldens))
 }
 

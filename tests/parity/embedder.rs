@@ -1,7 +1,7 @@
 //! Token ids and embeddings against PyTorch in f32.
 
 use serde::Deserialize;
-use whittle::model::local::{EmbedderFiles, EmbedderOptions, LocalEmbedder, LongText};
+use whittle::model::local::{EmbedderOptions, EncoderFiles, LocalEmbedder, LongText};
 use whittle::model::store::{ModelStore, Silent};
 use whittle::model::{Cancel, Embedder};
 
@@ -19,7 +19,7 @@ fn load(long: LongText) -> LocalEmbedder {
     let store = ModelStore::from_environment().unwrap();
     let files = store.ensure("all-minilm-l6-v2", &Silent).unwrap();
     let options = EmbedderOptions { long, ..EmbedderOptions::default() };
-    LocalEmbedder::load("all-minilm-l6-v2", EmbedderFiles::of(&files).unwrap(), &options).unwrap()
+    LocalEmbedder::load("all-minilm-l6-v2", EncoderFiles::of(&files).unwrap(), &options).unwrap()
 }
 
 fn embed(embedder: &LocalEmbedder, texts: &[&str]) -> Vec<Vec<f32>> {

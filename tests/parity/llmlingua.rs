@@ -89,7 +89,7 @@ impl Case {
         let target = self.params.target_token.map_or(Target::Rate(self.params.rate), Target::Tokens);
         let (counter, protector, cancel) = (for_model("gpt-4"), Protector::default(), Cancel::never());
         let tools = Tools {
-            scorer: &*F32,
+            scorer: Some(&*F32),
             embedder: None,
             classifier: None,
             counter: counter.as_ref(),
@@ -150,7 +150,7 @@ fn exact_mode_meets_every_budget_on_the_same_prompts() {
         let prompt = serde_json::from_str::<Case>(line).unwrap().prompt();
         for counter in [o200k.as_ref(), &ScorerTokens as &dyn TokenCounter] {
             let tools = Tools {
-                scorer: &scorer,
+                scorer: Some(&scorer),
                 embedder: None,
                 classifier: None,
                 counter,

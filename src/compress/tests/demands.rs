@@ -217,7 +217,7 @@ fn reference_mode_refuses_what_the_reference_has_not() {
     let cancel = Cancel::never();
     let counter = for_name("o200k_base").unwrap();
     let tools = Tools {
-        scorer: &FakeScorer { piece: 3 },
+        scorer: Some(&FakeScorer { piece: 3 }),
         embedder: None,
         classifier: None,
         counter: counter.as_ref(),

@@ -7,13 +7,12 @@ use candle_nn::{Linear, VarBuilder};
 use candle_transformers::models::{bert, xlm_roberta};
 use serde_json::Value;
 
-use crate::model::store::ModelFiles;
+use super::encoder::{EncoderFiles, NoFile, pieces};
 use crate::model::{Cancel, ScoreError, Token, TokenClassifier};
 use crate::text::read_control_tokens_as_text;
 
-/// Bytes of a text that are tokenised at once, up to the next space: the tokenizer's own buffers take many
-/// times the size of its input.
-const PIECE: usize = 1 << 16;
+/// Where these tokenizers end a word in any case.
+const SEPARATORS: &[char] = &[' '];
 /// Classes of a token: drop and keep.
 const CLASSES: usize = 2;
 /// Largest plausible size of anything that a configuration names.
@@ -23,8 +22,8 @@ const LARGEST: u64 = 1 << 22;
 #[derive(Debug, thiserror::Error)]
 pub enum ClassifierError {
     /// The model has no file of this name.
-    #[error("the model has no {0}, so it cannot classify tokens")]
-    NoFile(&'static str),
+    #[error("{0}, so it cannot classify tokens")]
+    NoFile(#[from] NoFile),
     /// A file cannot be read, or is not what its name says.
     #[error("cannot read {}: {reason}", path.display())]
     File {
@@ -41,32 +40,6 @@ pub enum ClassifierError {
 impl ClassifierError {
     fn file(path: &Path, reason: &(impl std::fmt::Display + ?Sized)) -> Self {
         Self::File { path: path.to_owned(), reason: reason.to_string() }
-    }
-}
-
-/// Where the parts of a model are.
-#[derive(Debug, Clone, Copy)]
-pub struct ClassifierFiles<'a> {
-    /// `config.json`.
-    pub config: &'a Path,
-    /// `tokenizer.json`.
-    pub tokenizer: &'a Path,
-    /// `model.safetensors`.
-    pub weights: &'a Path,
-}
-
-impl<'a> ClassifierFiles<'a> {
-    /// Picks the parts out of a model's files.
-    ///
-    /// # Errors
-    /// One of them is not there.
-    pub fn of(files: &'a ModelFiles) -> Result<Self, ClassifierError> {
-        let named = |name| files.named(name).ok_or(ClassifierError::NoFile(name));
-        Ok(Self {
-            config: named("config.json")?,
-            tokenizer: named("tokenizer.json")?,
-            weights: named("model.safetensors")?,
-        })
     }
 }
 
@@ -98,7 +71,7 @@ impl LocalClassifier {
     ///
     /// # Errors
     /// A file cannot be read, or describes a model that this build does not run.
-    pub fn load(name: &str, files: ClassifierFiles<'_>) -> Result<Self, ClassifierError> {
+    pub fn load(name: &str, files: EncoderFiles<'_>) -> Result<Self, ClassifierError> {
         let config = configuration(files.config)?;
         let architecture = config["model_type"].as_str().unwrap_or("none").to_owned();
         let tensors = candle_core::safetensors::load(files.weights, &Device::Cpu)
@@ -208,19 +181,6 @@ fn tokenizer(
     Ok((tokenizer, ends))
 }
 
-/// Cuts a text before spaces, where these tokenizers end a word in any case; each piece with its place.
-fn pieces(text: &str) -> impl Iterator<Item = (usize, &str)> {
-    let mut at = 0;
-    std::iter::from_fn(move || {
-        let rest = &text[at..];
-        let from = rest.ceil_char_boundary(PIECE);
-        let end = rest[from..].find(' ').map_or(rest.len(), |space| from + space);
-        let piece = (at, &rest[..end]);
-        at += end;
-        (!piece.1.is_empty()).then_some(piece)
-    })
-}
-
 impl TokenClassifier for LocalClassifier {
     fn name(&self) -> &str {
         &self.name
@@ -228,7 +188,7 @@ impl TokenClassifier for LocalClassifier {
 
     fn encode(&self, text: &str, cancel: &Cancel) -> Result<Vec<Token>, ScoreError> {
         let mut tokens = Vec::new();
-        for (start, piece) in pieces(text) {
+        for (start, piece) in pieces(text, SEPARATORS) {
             cancel.check()?;
             let encoding =
                 self.tokenizer.encode(piece, false).map_err(|e| ScoreError::Model(e.to_string()))?;
@@ -258,19 +218,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pieces_are_the_text() {
-        let text = format!("{} {}é {}", "ab ".repeat(PIECE), "x".repeat(2 * PIECE), "y".repeat(9));
-        let mut end = 0;
-        for (at, piece) in pieces(&text) {
-            assert_eq!(at, end);
-            assert!(at == 0 || piece.starts_with(' '));
-            end = at + piece.len();
-        }
-        assert_eq!(end, text.len());
-        assert_eq!(pieces("").count(), 0);
-    }
-
-    #[test]
     fn unusable_configurations_are_named_by_what_is_wrong() {
         let file = tempfile::NamedTempFile::new().unwrap();
         let sizes = r#""hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "vocab_size": 9, "max_position_embeddings": 9"#;
@@ -287,8 +234,7 @@ mod tests {
         }
         std::fs::write(file.path(), format!("{{{sizes}, \"model_type\": \"bert\"}}")).unwrap();
         let path = file.path();
-        let error =
-            LocalClassifier::load("x", ClassifierFiles { config: path, tokenizer: path, weights: path });
+        let error = LocalClassifier::load("x", EncoderFiles { config: path, tokenizer: path, weights: path });
         assert!(matches!(error.unwrap_err(), ClassifierError::File { .. }));
     }
 }

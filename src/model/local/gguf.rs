@@ -151,11 +151,7 @@ impl GgufFile {
     ///
     /// # Errors
     /// As [`GgufFile::tensor`].
-    pub(crate) fn raw_tensor(
-        &mut self,
-        name: &str,
-        shape: &[usize],
-    ) -> Result<(GgmlDType, Vec<u8>), GgufError> {
+    fn raw_tensor(&mut self, name: &str, shape: &[usize]) -> Result<(GgmlDType, Vec<u8>), GgufError> {
         let missing = || GgufError::MissingTensor(name.to_owned());
         let info = self.content.tensor_infos.get(name).ok_or_else(missing)?;
         if info.shape.dims() != shape {

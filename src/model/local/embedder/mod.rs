@@ -13,15 +13,15 @@ use rayon::prelude::*;
 
 use self::bert::Bert;
 use self::tokenizer::BertTokenizer;
-use crate::model::store::ModelFiles;
+use super::encoder::{EncoderFiles, NoFile};
 use crate::model::{Cancel, Embedder, ScoreError};
 
 /// Why an embedder could not be loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum EmbedderError {
     /// The model has no file of this name.
-    #[error("the model has no {0}, so it cannot embed")]
-    NoFile(&'static str),
+    #[error("{0}, so it cannot embed")]
+    NoFile(#[from] NoFile),
     /// A file cannot be read, or is not what its name says.
     #[error("cannot read {}: {reason}", path.display())]
     File {
@@ -59,32 +59,6 @@ pub enum EmbedderError {
 impl EmbedderError {
     fn file(path: &Path, reason: impl Into<String>) -> Self {
         Self::File { path: path.to_owned(), reason: reason.into() }
-    }
-}
-
-/// Where the parts of a model are.
-#[derive(Debug, Clone, Copy)]
-pub struct EmbedderFiles<'a> {
-    /// `config.json`.
-    pub config: &'a Path,
-    /// `tokenizer.json`.
-    pub tokenizer: &'a Path,
-    /// `model.safetensors`.
-    pub weights: &'a Path,
-}
-
-impl<'a> EmbedderFiles<'a> {
-    /// Picks the parts out of a model's files.
-    ///
-    /// # Errors
-    /// One of them is not there.
-    pub fn of(files: &'a ModelFiles) -> Result<Self, EmbedderError> {
-        let named = |name| files.named(name).ok_or(EmbedderError::NoFile(name));
-        Ok(Self {
-            config: named("config.json")?,
-            tokenizer: named("tokenizer.json")?,
-            weights: named("model.safetensors")?,
-        })
     }
 }
 
@@ -143,7 +117,7 @@ impl LocalEmbedder {
     /// A file cannot be read or describes a model that this build does not run, or no thread could be started.
     pub fn load(
         name: &str,
-        files: EmbedderFiles<'_>,
+        files: EncoderFiles<'_>,
         options: &EmbedderOptions,
     ) -> Result<Self, EmbedderError> {
         let config = load::configuration(files.config)?;

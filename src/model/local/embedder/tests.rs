@@ -77,7 +77,7 @@ impl Files {
             ["config.json", "tokenizer.json", "model.safetensors"].map(|name| self.0.path().join(name));
         LocalEmbedder::load(
             "tiny",
-            EmbedderFiles { config: &config, tokenizer: &tokenizer, weights: &weights },
+            EncoderFiles { config: &config, tokenizer: &tokenizer, weights: &weights },
             options,
         )
     }

@@ -5,11 +5,12 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::EmbedderError;
+use crate::model::local::encoder::pieces;
 use crate::model::{Cancel, ScoreError};
+use crate::text::read_control_tokens_as_text;
 
-/// Bytes of a text that are tokenised at once, up to the next space: the tokenizer's own buffers take many
-/// times the size of its input, and cancelling is looked at in between.
-const PIECE: usize = 1 << 16;
+/// Where this tokenizer ends a word in any case.
+const SEPARATORS: &[char] = &[' ', '\n'];
 
 /// A `WordPiece` tokenizer that reads any text as plain text.
 pub(crate) struct BertTokenizer {
@@ -34,13 +35,10 @@ impl BertTokenizer {
         if kind != "BertPreTokenizer" {
             return Err(format!("unsupported pre-tokenizer `{kind}`: this build knows BertPreTokenizer"));
         }
-        // Without its added tokens, a tokenizer reads the spelling of a control token as plain text. Windows
-        // are cut and closed here, not by what the file says of truncation, padding and templates.
+        // Windows are cut and closed here, not by what the file says of truncation, padding and templates.
+        read_control_tokens_as_text(&mut json);
         if let Some(object) = json.as_object_mut() {
-            object.insert("added_tokens".into(), Value::Array(Vec::new()));
-            for key in ["truncation", "padding", "post_processor"] {
-                object.remove(key);
-            }
+            object.remove("post_processor");
         }
         let tokenizer: tokenizers::Tokenizer =
             json.to_string().parse().map_err(|e: tokenizers::Error| e.to_string())?;
@@ -57,7 +55,7 @@ impl BertTokenizer {
     /// Ids of `text`, without those that open and close a window; after `most`, the rest is left out.
     fn ids(&self, text: &str, most: usize, cancel: &Cancel) -> Result<Vec<u32>, ScoreError> {
         let mut ids = Vec::new();
-        for piece in pieces(text) {
+        for (_, piece) in pieces(text, SEPARATORS) {
             cancel.check()?;
             let encoding =
                 self.tokenizer.encode_fast(piece, false).map_err(|e| ScoreError::Model(e.to_string()))?;
@@ -100,23 +98,12 @@ impl BertTokenizer {
     }
 }
 
-/// Cuts a text before spaces and ends of lines, where the tokenizer ends a word in any case.
-fn pieces(text: &str) -> impl Iterator<Item = &str> {
-    let mut rest = text;
-    std::iter::from_fn(move || {
-        let from = rest.ceil_char_boundary(PIECE);
-        let end = rest[from..].find([' ', '\n']).map_or(rest.len(), |at| from + at);
-        let (piece, others) = rest.split_at(end);
-        rest = others;
-        (!piece.is_empty()).then_some(piece)
-    })
-}
-
 #[cfg(test)]
 pub(super) mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::model::local::encoder::PIECE;
 
     /// A tokenizer of the words `a`, `b`, `##c` and some punctuation, with the settings that real files have.
     pub(crate) fn file() -> Value {
@@ -158,9 +145,10 @@ pub(super) mod tests {
     fn cutting_into_pieces_changes_no_token() {
         let one = "a bc\n\na\u{b}b  \u{85}ac é\u{301} ";
         let many = one.repeat(3 * PIECE / one.len());
-        assert!(pieces(&many).count() == 3 && pieces(&many).collect::<String>() == many);
+        let cut: Vec<&str> = pieces(&many, SEPARATORS).map(|(_, piece)| piece).collect();
+        assert!(cut.len() == 3 && cut.concat() == many);
         assert_eq!(ids(&many), ids(one).repeat(3 * PIECE / one.len()));
-        assert_eq!(pieces(&"ac".repeat(PIECE)).count(), 1, "no place to cut");
+        assert_eq!(pieces(&"ac".repeat(PIECE), SEPARATORS).count(), 1, "no place to cut");
     }
 
     #[test]

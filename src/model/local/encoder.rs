@@ -1,0 +1,74 @@
+//! What the encoder models, embedder and classifier, share: their files, and how a text reaches a tokenizer.
+
+use std::path::Path;
+
+use crate::model::store::ModelFiles;
+
+/// Bytes of a text that are tokenised at once, up to the next separator: the tokenizer's own buffers take many
+/// times the size of its input, and cancelling is looked at in between.
+pub(super) const PIECE: usize = 1 << 16;
+
+/// A model has no file of this name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the model has no {0}")]
+pub struct NoFile(pub &'static str);
+
+/// Where the parts of a model are.
+#[derive(Debug, Clone, Copy)]
+pub struct EncoderFiles<'a> {
+    /// `config.json`.
+    pub config: &'a Path,
+    /// `tokenizer.json`.
+    pub tokenizer: &'a Path,
+    /// `model.safetensors`.
+    pub weights: &'a Path,
+}
+
+impl<'a> EncoderFiles<'a> {
+    /// Picks the parts out of a model's files.
+    ///
+    /// # Errors
+    /// One of them is not there.
+    pub fn of(files: &'a ModelFiles) -> Result<Self, NoFile> {
+        let named = |name| files.named(name).ok_or(NoFile(name));
+        Ok(Self {
+            config: named("config.json")?,
+            tokenizer: named("tokenizer.json")?,
+            weights: named("model.safetensors")?,
+        })
+    }
+}
+
+/// Cuts a text before `separators`, where the tokenizer must end a word in any case; each piece with its place.
+pub(super) fn pieces<'t>(
+    text: &'t str,
+    separators: &'static [char],
+) -> impl Iterator<Item = (usize, &'t str)> {
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        let rest = &text[at..];
+        let from = rest.ceil_char_boundary(PIECE);
+        let end = rest[from..].find(separators).map_or(rest.len(), |separator| from + separator);
+        let piece = (at, &rest[..end]);
+        at += end;
+        (!piece.1.is_empty()).then_some(piece)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pieces_are_the_text() {
+        let text = format!("{} {}é {}", "ab ".repeat(PIECE), "x".repeat(2 * PIECE), "y".repeat(9));
+        let mut end = 0;
+        for (at, piece) in pieces(&text, &[' ']) {
+            assert_eq!(at, end);
+            assert!(at == 0 || piece.starts_with(' '));
+            end = at + piece.len();
+        }
+        assert_eq!(end, text.len());
+        assert_eq!(pieces("", &[' ']).count(), 0);
+    }
+}
