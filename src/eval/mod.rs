@@ -2,10 +2,14 @@
 //!
 //! A [`suite`] names a [`dataset`], methods and rates. A [`run`] compresses every question's documents with
 //! every method at every rate, appends one line a result to `rows.jsonl` and so loses nothing when it is
-//! killed; [`summary`] turns the lines into figures with intervals ([`statistics`]).
+//! killed; [`summary`] turns the lines into figures with intervals ([`statistics`]), and
+//! [`compare`] says which differences between two runs are real, [`report`]
+//! shows one.
 
+pub mod compare;
 pub mod dataset;
 pub mod metrics;
+pub mod report;
 pub mod run;
 pub mod statistics;
 pub mod suite;

@@ -6,7 +6,7 @@
 mod journal;
 mod measure;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::{Context, bail};
@@ -151,17 +151,14 @@ impl Plan {
     }
 
     /// The questions of the run. A smaller limit gives a part of what a larger one gives with the same seed.
-    fn draw(&self, mut questions: Vec<Question>) -> Vec<Question> {
-        let Some(limit) = self.limit.filter(|&limit| limit < questions.len()) else { return questions };
+    fn draw<'a>(&self, questions: &'a [Question]) -> Vec<&'a Question> {
         let mut order: Vec<usize> = (0..questions.len()).collect();
-        Random::new(self.seed).shuffle(&mut order);
-        let chosen: HashSet<usize> = order.into_iter().take(limit).collect();
-        let mut at = 0;
-        questions.retain(|_| {
-            at += 1;
-            chosen.contains(&(at - 1))
-        });
-        questions
+        if let Some(limit) = self.limit.filter(|&limit| limit < questions.len()) {
+            Random::new(self.seed).shuffle(&mut order);
+            order.truncate(limit);
+            order.sort_unstable();
+        }
+        order.into_iter().map(|i| &questions[i]).collect()
     }
 
     fn arms(&self) -> Vec<Arm> {
@@ -200,7 +197,7 @@ pub trait Watch {
 /// The folder holds a run of other data, data cannot be had, or the engine fails.
 pub fn run(
     plan: &Plan,
-    questions: Vec<Question>,
+    questions: &[Question],
     setting: &Setting,
     (engine, model): (&Engine, &str),
     folder: &Path,
@@ -226,7 +223,7 @@ pub fn run(
     watch.begin(total, done.filter(|(q, arm)| known.contains_key(&key(q, arm))).count());
     let measure = Measure::new(engine, plan.manifest.answer)?;
     let mut rows = Vec::with_capacity(total);
-    for question in &questions {
+    for &question in &questions {
         for arm in &arms {
             if let Some(row) = known.remove(&key(question, arm)) {
                 rows.push(row);

@@ -26,8 +26,7 @@ pub struct Suite {
     pub name: String,
     /// A dataset of this build, or the path of a JSONL file.
     pub dataset: String,
-    /// Names of methods, `default` among them; all where none is given.
-    #[serde(default)]
+    /// Names of methods; `default` is the one that holds where none is named.
     pub methods: Vec<String>,
     /// Shares of the tokens to keep, above 0 and at most 1.
     pub rates: Vec<f64>,
@@ -48,7 +47,7 @@ impl Suite {
             return Ok(Self {
                 name: stem,
                 dataset: name.to_owned(),
-                methods: Vec::new(),
+                methods: vec!["default".into()],
                 rates,
                 limit: None,
             });
@@ -74,9 +73,6 @@ impl Suite {
     /// # Errors
     /// There is no such method.
     pub fn chosen(&self) -> anyhow::Result<Vec<Method>> {
-        if self.methods.is_empty() {
-            return Ok(Method::value_variants().to_vec());
-        }
         self.methods.iter().map(|name| method(name)).collect()
     }
 }

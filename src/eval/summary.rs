@@ -20,7 +20,7 @@ pub struct Summary {
     pub setting: Setting,
     /// One for each method and rate.
     pub figures: Vec<Figures>,
-    /// Milliseconds of the compressor, by the same names.
+    /// Milliseconds of the compressor, by the same names; empty where scores were remembered between results.
     pub timing: Vec<Times>,
     /// What ran where.
     pub made_by: MadeBy,
@@ -99,13 +99,16 @@ pub fn summarise(plan: &Plan, setting: &Setting, rows: &[Row], made_by: MadeBy) 
         .filter_map(|row| Some((&*row.question, row.measured()?.nll)))
         .collect();
     let groups = groups(rows);
+    // Remembered scores make all but the first rate of a method look free.
+    let timed = groups.iter().filter(|_| !setting.score_cache);
+    let timing = timed.filter_map(|group| times(group, plan.seed)).collect();
     Summary {
         suite: plan.suite.clone(),
         seed: plan.seed,
         questions: whole.len(),
         setting: setting.clone(),
         figures: groups.iter().map(|group| figures(group, &whole, plan.seed)).collect(),
-        timing: groups.iter().filter_map(|group| times(group, plan.seed)).collect(),
+        timing,
         made_by,
     }
 }

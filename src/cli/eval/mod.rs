@@ -1,6 +1,8 @@
 //! `whittle eval`.
 
+mod compare;
 mod datasets;
+mod report;
 mod run;
 
 use std::path::PathBuf;
@@ -14,6 +16,8 @@ Examples:
   whittle eval run smoke
   whittle eval run nq --methods default,longllmlingua --rates 0.25,0.1 --limit 50 --data ./data
   whittle eval run my-rows.jsonl --rates 0.3
+  whittle eval compare eval/results/before eval/results/after
+  whittle eval gate eval/baselines/smoke
   whittle eval datasets list
 
 A .jsonl file of your own has one object a line with `id`, `question`, `answers` and `documents`, each of
@@ -26,6 +30,9 @@ pub(super) struct EvalArgs {
 #[derive(Debug, Subcommand)]
 enum Command {
     Run(run::RunArgs),
+    Compare(compare::CompareArgs),
+    Gate(compare::GateArgs),
+    Report(report::ReportArgs),
     Datasets(datasets::DatasetsArgs),
 }
 
@@ -40,6 +47,9 @@ struct DataArgs {
 pub(super) fn run(args: EvalArgs) -> anyhow::Result<()> {
     match args.command {
         Command::Run(args) => run::run(&args),
+        Command::Compare(args) => compare::run_compare(&args),
+        Command::Gate(args) => compare::run_gate(args),
+        Command::Report(args) => report::run(args),
         Command::Datasets(args) => datasets::run(args),
     }
 }

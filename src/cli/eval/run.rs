@@ -14,6 +14,7 @@ use crate::compress::Method;
 use crate::config::{Config, Flags, Places, ProcessEnv, load};
 use crate::engine::Engine;
 use crate::eval::dataset::{self, Files};
+use crate::eval::report::Texts;
 use crate::eval::run::{self as runs, Overrides, Plan, Row, Setting, Watch};
 use crate::eval::statistics::Estimate;
 use crate::eval::suite::{Suite, name_of};
@@ -26,27 +27,27 @@ use crate::model::store::ModelStore;
 #[derive(Debug, Args)]
 pub(super) struct RunArgs {
     /// `smoke`, `nq`, `gsm8k`, `bbh`, `medqa`, a .toml suite or .jsonl rows of your own
-    suite: String,
+    pub(super) suite: String,
     /// Methods, with commas between; `default` is the one that holds where none is named
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
-    methods: Vec<String>,
+    pub(super) methods: Vec<String>,
     /// Shares of the tokens to keep, with commas between
     #[arg(long, value_name = "SHARES", value_delimiter = ',')]
-    rates: Vec<f64>,
+    pub(super) rates: Vec<f64>,
     /// Most questions
     #[arg(long, value_name = "N")]
-    limit: Option<usize>,
+    pub(super) limit: Option<usize>,
     /// Draws questions and resamples
     #[arg(long, default_value_t = 1)]
-    seed: u64,
+    pub(super) seed: u64,
     /// Folder of the results [default: eval/results/SUITE]
     #[arg(long, value_name = "DIR")]
-    out: Option<PathBuf>,
+    pub(super) out: Option<PathBuf>,
     /// Remember no scores between results: times are those of a first request, and the run takes longer
     #[arg(long)]
-    no_score_cache: bool,
+    pub(super) no_score_cache: bool,
     #[command(flatten)]
-    data: DataArgs,
+    pub(super) data: DataArgs,
 }
 
 pub(super) fn run(args: &RunArgs) -> anyhow::Result<()> {
@@ -78,12 +79,13 @@ pub(super) fn run(args: &RunArgs) -> anyhow::Result<()> {
     let folder = args.out.clone().unwrap_or_else(|| PathBuf::from("eval/results").join(name));
     let mut bar = RunBar::default();
     let model = blake3::hash(models.join("\n").as_bytes()).to_hex()[..16].to_owned();
-    let rows = runs::run(&plan, questions, &setting, (&engine, &model), &folder, &mut bar)?;
+    let rows = runs::run(&plan, &questions, &setting, (&engine, &model), &folder, &mut bar)?;
     bar.finish();
     let summary = summarise(&plan, &setting, &rows, made_by(models));
     let path = folder.join("summary.json");
     std::fs::write(&path, serde_json::to_string_pretty(&summary)? + "\n")
         .with_context(|| format!("cannot write {}", path.display()))?;
+    super::report::write(&folder, &summary, Some(Texts { rows: &rows, questions: &questions }))?;
     table(&summary, &mut anstream::AutoStream::auto(std::io::stdout().lock()))?;
     anstream::eprintln!("{} rows in {}", rows.len(), folder.display());
     Ok(())
@@ -191,13 +193,13 @@ fn table(summary: &Summary, out: &mut impl Write) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn percent(estimate: Option<Estimate>) -> String {
+pub(super) fn percent(estimate: Option<Estimate>) -> String {
     estimate.map_or_else(String::new, |Estimate { mean, low, high, .. }| {
         format!("{:.1}% [{:.1}, {:.1}]", 100.0 * mean, 100.0 * low, 100.0 * high)
     })
 }
 
-fn plain(estimate: Option<Estimate>) -> String {
+pub(super) fn plain(estimate: Option<Estimate>) -> String {
     let shown = |Estimate { mean, low, high, .. }| format!("{mean:.3} [{low:.3}, {high:.3}]");
     estimate.map_or_else(String::new, shown)
 }

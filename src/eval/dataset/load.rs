@@ -92,7 +92,7 @@ impl Files {
     /// # Errors
     /// As [`Files::read`]; also where a row lacks what the manifest says it has.
     pub fn questions(&self, manifest: &Manifest) -> anyhow::Result<Vec<Question>> {
-        let mut reader = Reader { files: self, manifest, rows: HashMap::new() };
+        let mut reader = Reader { files: self, manifest, rows: HashMap::new(), by_id: HashMap::new() };
         let mut questions = Vec::new();
         for path in &manifest.rows.files {
             for (number, mut row) in reader.table(path)?.into_iter().enumerate() {
@@ -135,6 +135,8 @@ struct Reader<'a> {
     files: &'a Files,
     manifest: &'a Manifest,
     rows: HashMap<String, Vec<Row>>,
+    /// Rows of the file of documents that questions list by id.
+    by_id: HashMap<String, Row>,
 }
 
 impl Reader<'_> {
@@ -176,14 +178,13 @@ impl Reader<'_> {
         match &self.manifest.documents {
             Documents::Ids { column, file, id, title, text } => {
                 let wanted: Vec<String> = column_of(row, column)?;
-                let rows = self.rows_of(file)?;
-                let mut by_id = HashMap::new();
-                for row in rows {
-                    by_id.insert(fill(id, row)?, row);
+                if self.by_id.is_empty() {
+                    let rows = self.rows_of(file)?.iter().map(|row| Ok((fill(id, row)?, row.clone())));
+                    self.by_id = rows.collect::<anyhow::Result<_>>()?;
                 }
                 let listed = wanted.into_iter().enumerate().map(|(i, id)| {
-                    let found = by_id.get(&id).with_context(|| format!("{file} has no row `{id}`"))?;
-                    let mut row: Row = (*found).clone();
+                    let found = self.by_id.get(&id).with_context(|| format!("{file} has no row `{id}`"))?;
+                    let mut row: Row = found.clone();
                     row.insert("@place".into(), (i + 1).into());
                     Ok(Source { title: fill(title, &row)?, text: fill(text, &row)?, id })
                 });

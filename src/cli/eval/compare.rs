@@ -1,0 +1,95 @@
+//! `whittle eval compare` and `whittle eval gate`.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use anyhow::bail;
+use clap::Args;
+
+use super::DataArgs;
+use super::run::{RunArgs, percent, plain};
+use crate::eval::compare::{Difference, Finished, compare, gate, read_summary};
+
+/// Say which differences between two runs are real
+#[derive(Debug, Args)]
+pub(super) struct CompareArgs {
+    /// Folder of a run
+    first: PathBuf,
+    /// Folder of another run
+    second: PathBuf,
+    /// Draws resamples
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+}
+
+/// Fail when the default method got worse than in a baseline, beyond the interval of the difference
+#[derive(Debug, Args)]
+pub(super) struct GateArgs {
+    /// Folder of the accepted run
+    baseline: PathBuf,
+    /// Folder of the run to judge; by default the baseline's suite is run now, with the default method
+    candidate: Option<PathBuf>,
+    #[command(flatten)]
+    data: DataArgs,
+}
+
+pub(super) fn run_compare(args: &CompareArgs) -> anyhow::Result<()> {
+    let (first, second) = (Finished::read(&args.first)?, Finished::read(&args.second)?);
+    table(&compare(&first, &second, args.seed)?)
+}
+
+pub(super) fn run_gate(args: GateArgs) -> anyhow::Result<()> {
+    let summary = read_summary(&args.baseline)?;
+    let baseline = Finished::read(&args.baseline)?;
+    let candidate = if let Some(folder) = &args.candidate {
+        Finished::read(folder)?
+    } else {
+        let folder = tempfile::tempdir()?;
+        rerun(&baseline, &summary.suite, (summary.questions, summary.seed), folder.path(), args.data)?;
+        Finished::read(folder.path())?
+    };
+    let differences = gate(&baseline, &candidate, summary.seed)?;
+    table(&differences)?;
+    let worse: Vec<String> = differences.iter().flat_map(Difference::worse).collect();
+    if !worse.is_empty() {
+        bail!("the default got worse than {}:\n- {}", args.baseline.display(), worse.join("\n- "));
+    }
+    Ok(())
+}
+
+/// Runs the default method on the questions and rates of `baseline`.
+fn rerun(
+    baseline: &Finished,
+    suite: &str,
+    (questions, seed): (usize, u64),
+    folder: &Path,
+    data: DataArgs,
+) -> anyhow::Result<()> {
+    let of_default = |(method, _): &(String, f64)| *method == baseline.setting.default_method;
+    let rates = baseline.arms().into_iter().filter(of_default).map(|(_, rate)| rate).collect();
+    super::run::run(&RunArgs {
+        suite: suite.to_owned(),
+        methods: vec!["default".into()],
+        rates,
+        limit: Some(questions),
+        seed,
+        out: Some(folder.to_owned()),
+        no_score_cache: false,
+        data,
+    })
+}
+
+fn table(differences: &[Difference]) -> anyhow::Result<()> {
+    let mut out = anstream::AutoStream::auto(std::io::stdout().lock());
+    writeln!(out, "second less first, paired by question, 95% intervals; * the interval excludes 0")?;
+    writeln!(out, "{:24} {:>5} {:>5}  {:24} {:24}", "method", "rate", "n", "retention", "NLL")?;
+    for Difference { methods: [first, second], rate, retention, nll } in differences {
+        let method = if first == second { first.clone() } else { format!("{first} -> {second}") };
+        let n = retention.or(*nll).map_or(0, |estimate| estimate.n);
+        let mark = |real: bool| if real { "*" } else { "" };
+        let retained = percent(*retention) + mark(retention.is_some_and(|estimate| estimate.is_real()));
+        let nll = plain(*nll) + mark(nll.is_some_and(|estimate| estimate.is_real()));
+        writeln!(out, "{method:24} {rate:>5} {n:>5}  {retained:24} {nll:24}")?;
+    }
+    Ok(())
+}

@@ -1,0 +1,258 @@
+//! Which differences between two runs are real: the same questions, paired.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use anyhow::{Context, bail};
+
+use super::run::{Row, Setting, read_rows};
+use super::statistics::Estimate;
+use super::summary::Summary;
+
+/// A run that was made: its folder's files, read.
+#[derive(Debug, Clone)]
+pub struct Finished {
+    /// What its rows depend on.
+    pub setting: Setting,
+    /// Those of the models that wrote last.
+    pub rows: Vec<Row>,
+}
+
+impl Finished {
+    /// Reads a run's folder.
+    ///
+    /// # Errors
+    /// A file is missing or is no run's.
+    pub fn read(folder: &Path) -> anyhow::Result<Self> {
+        let path = folder.join("run.json");
+        let bytes = std::fs::read(&path)
+            .with_context(|| format!("{} holds no run: cannot read {}", folder.display(), path.display()))?;
+        let setting = serde_json::from_slice(&bytes).with_context(|| path.display().to_string())?;
+        let mut rows = read_rows(folder)?;
+        let model = rows.last().map(|row| row.model.clone());
+        rows.retain(|row| Some(&row.model) == model.as_ref());
+        Ok(Self { setting, rows })
+    }
+
+    /// The rows of a method at a rate, by question.
+    fn arm(&self, method: &str, rate: f64) -> BTreeMap<&str, &Row> {
+        let rows =
+            self.rows.iter().filter(|row| row.method == method && row.rate.to_bits() == rate.to_bits());
+        rows.map(|row| (&*row.question, row)).collect()
+    }
+
+    /// Methods with their rates, in the order in which they first appear.
+    #[must_use]
+    pub fn arms(&self) -> Vec<(String, f64)> {
+        let mut arms: Vec<(String, f64)> = Vec::new();
+        for row in &self.rows {
+            if !arms
+                .iter()
+                .any(|(method, rate)| *method == row.method && rate.to_bits() == row.rate.to_bits())
+            {
+                arms.push((row.method.clone(), row.rate));
+            }
+        }
+        arms
+    }
+}
+
+/// The summary in a run's folder.
+///
+/// # Errors
+/// There is none, or it is none.
+pub fn read_summary(folder: &Path) -> anyhow::Result<Summary> {
+    let path = folder.join("summary.json");
+    let bytes = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    serde_json::from_slice(&bytes).with_context(|| path.display().to_string())
+}
+
+/// How the second of two runs differs from the first at one method and rate; above 0 the second is higher.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Difference {
+    /// The method in the first run and in the second.
+    pub methods: [String; 2],
+    /// Share of the tokens asked for.
+    pub rate: f64,
+    /// Retention, 0 to 1; what was refused is not retained.
+    pub retention: Option<Estimate>,
+    /// Nats a token of the answer, over questions that both measured: lower is better.
+    pub nll: Option<Estimate>,
+}
+
+impl Difference {
+    fn between(
+        first: &BTreeMap<&str, &Row>,
+        second: &BTreeMap<&str, &Row>,
+        seed: u64,
+    ) -> (Option<Estimate>, Option<Estimate>) {
+        let pairs: Vec<(&Row, &Row)> =
+            first.iter().filter_map(|(question, row)| Some((*row, *second.get(question)?))).collect();
+        let extract = pairs.iter().any(|(a, b)| retained(a).is_some() || retained(b).is_some());
+        let share = |row: &Row| f64::from(u8::from(retained(row).unwrap_or(false)));
+        let retention: Vec<f64> =
+            if extract { pairs.iter().map(|(a, b)| share(b) - share(a)).collect() } else { Vec::new() };
+        let nll: Vec<f64> =
+            pairs.iter().filter_map(|(a, b)| Some(b.measured()?.nll - a.measured()?.nll)).collect();
+        (Estimate::of(&retention, seed), Estimate::of(&nll, seed))
+    }
+
+    /// What got worse beyond its interval, in words.
+    #[must_use]
+    pub fn worse(&self) -> Vec<String> {
+        let mut worse = Vec::new();
+        let at = format!("{} at rate {}", self.methods[1], self.rate);
+        if let Some(Estimate { mean, low, high, n }) = self.retention.filter(|estimate| estimate.high < 0.0) {
+            let [mean, low, high] = [mean, low, high].map(|share| 100.0 * share);
+            worse.push(format!("{at}: retention by {mean:.1} points [{low:.1}, {high:.1}], n = {n}"));
+        }
+        if let Some(Estimate { mean, low, high, n }) = self.nll.filter(|estimate| estimate.low > 0.0) {
+            worse.push(format!("{at}: NLL by +{mean:.3} nats a token [{low:.3}, {high:.3}], n = {n}"));
+        }
+        worse
+    }
+}
+
+fn retained(row: &Row) -> Option<bool> {
+    row.measured()?.retained
+}
+
+/// Differences of `second` to `first`, method by method and rate by rate.
+///
+/// # Errors
+/// The two have other data or no question in common.
+pub fn compare(first: &Finished, second: &Finished, seed: u64) -> anyhow::Result<Vec<Difference>> {
+    let arms = first.arms().into_iter().map(|(method, rate)| ([method.clone(), method], rate));
+    differences(first, second, arms.collect(), seed)
+}
+
+/// How the default of `candidate` differs from that of `baseline`, at each of its rates.
+///
+/// # Errors
+/// The two have other data, or a rate of the baseline's default is missing.
+pub fn gate(baseline: &Finished, candidate: &Finished, seed: u64) -> anyhow::Result<Vec<Difference>> {
+    let methods = [baseline.setting.default_method.clone(), candidate.setting.default_method.clone()];
+    let arms: Vec<_> = baseline.arms().into_iter().filter(|(method, _)| *method == methods[0]).collect();
+    for (_, rate) in &arms {
+        let (wanted, there) = (baseline.arm(&methods[0], *rate), candidate.arm(&methods[1], *rate));
+        let missing = wanted.keys().filter(|question| !there.contains_key(*question)).count();
+        if missing > 0 {
+            bail!(
+                "the candidate lacks {missing} of {} questions of `{}` at rate {rate}",
+                wanted.len(),
+                methods[1]
+            );
+        }
+    }
+    differences(
+        baseline,
+        candidate,
+        arms.into_iter().map(|(_, rate)| (methods.clone(), rate)).collect(),
+        seed,
+    )
+}
+
+fn differences(
+    first: &Finished,
+    second: &Finished,
+    arms: Vec<([String; 2], f64)>,
+    seed: u64,
+) -> anyhow::Result<Vec<Difference>> {
+    if first.setting.files != second.setting.files || first.setting.dataset != second.setting.dataset {
+        bail!("the runs are of other data: `{}` and `{}`", first.setting.dataset, second.setting.dataset);
+    }
+    let differences: Vec<Difference> = arms
+        .into_iter()
+        .map(|(methods, rate)| {
+            let (a, b) = (first.arm(&methods[0], rate), second.arm(&methods[1], rate));
+            let (retention, nll) = Difference::between(&a, &b, seed);
+            Difference { methods, rate, retention, nll }
+        })
+        .filter(|difference| difference.retention.is_some() || difference.nll.is_some())
+        .collect();
+    if differences.is_empty() {
+        bail!("the runs have no question, method and rate in common");
+    }
+    Ok(differences)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::eval::dataset::AnswerKind;
+    use crate::eval::metrics::Recall;
+    use crate::eval::run::{Measured, Outcome};
+
+    /// 60 questions, of which the first `lost` are lost.
+    fn finished(default: &str, lost: usize, nll: f64) -> Finished {
+        let recall = Recall { kept: 1, of: 1 };
+        let row = |i: usize| Row {
+            question: format!("q{i}"),
+            method: default.into(),
+            rate: 0.25,
+            model: "m".into(),
+            outcome: Outcome::Measured(Box::new(Measured {
+                original_tokens: 100,
+                compressed_tokens: 25,
+                requested_tokens: 25,
+                retained: Some(i >= lost),
+                nll: nll + (i % 7) as f64,
+                numbers: recall,
+                names: recall,
+                milliseconds: 1.0,
+                kept: None,
+            })),
+        };
+        let setting = Setting {
+            dataset: "d".into(),
+            files: BTreeMap::new(),
+            answer: AnswerKind::Extract,
+            default_method: default.into(),
+            score_cache: true,
+        };
+        Finished { setting, rows: (0..60).map(row).collect() }
+    }
+
+    fn worse(baseline: &Finished, candidate: &Finished) -> Vec<String> {
+        gate(baseline, candidate, 1).unwrap().iter().flat_map(Difference::worse).collect()
+    }
+
+    #[test]
+    fn the_gate_sees_a_planted_regression_and_nothing_else() {
+        let baseline = finished("a", 6, 3.0);
+        assert!(worse(&baseline, &finished("a", 6, 3.0)).is_empty());
+        assert!(worse(&baseline, &finished("a", 7, 3.0)).is_empty(), "one of sixty may be chance");
+        assert!(worse(&baseline, &finished("a", 0, 2.0)).is_empty());
+        let lost = worse(&baseline, &finished("a", 16, 3.0));
+        assert!(
+            lost.len() == 1 && lost[0].starts_with("a at rate 0.25: retention by -16.7 points"),
+            "{lost:?}"
+        );
+        let dearer = worse(&baseline, &finished("a", 6, 3.2));
+        assert!(dearer.len() == 1 && dearer[0].contains("NLL by +0.200"), "{dearer:?}");
+        // Another default is held to what the last one did.
+        assert_eq!(worse(&baseline, &finished("b", 16, 3.2)).len(), 2);
+    }
+
+    #[test]
+    fn refusing_is_losing() {
+        let baseline = finished("a", 0, 3.0);
+        let mut candidate = baseline.clone();
+        for row in &mut candidate.rows[..20] {
+            row.outcome = Outcome::Refused("budget_infeasible".into());
+        }
+        assert_eq!(worse(&baseline, &candidate).len(), 1);
+    }
+
+    #[test]
+    fn runs_that_cannot_be_compared_are_refused() {
+        let baseline = finished("a", 0, 3.0);
+        let mut other = baseline.clone();
+        other.rows.pop();
+        assert!(gate(&baseline, &other, 1).unwrap_err().to_string().contains("lacks 1 of 60"));
+        other.rows.clear();
+        assert!(compare(&baseline, &other, 1).unwrap_err().to_string().contains("in common"));
+        other.setting.dataset = "e".into();
+        assert!(compare(&baseline, &other, 1).unwrap_err().to_string().contains("other data"));
+    }
+}

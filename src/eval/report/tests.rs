@@ -1,0 +1,113 @@
+//! The page as a whole.
+
+use std::collections::BTreeMap;
+
+use super::*;
+use crate::eval::dataset::{AnswerKind, Source};
+use crate::eval::metrics::Recall;
+use crate::eval::run::{Measured, Outcome, Setting};
+use crate::eval::statistics::Estimate;
+use crate::eval::summary::{MadeBy, Times};
+
+fn estimate(mean: f64) -> Estimate {
+    Estimate { mean, low: mean * 0.9, high: mean * 1.1, n: 2 }
+}
+
+fn figures(method: &str, rate: f64) -> Figures {
+    Figures {
+        method: method.into(),
+        rate,
+        measured: 2,
+        refused: 0,
+        achieved_rate: Some(estimate(rate.max(0.01))),
+        original_tokens: Some(estimate(100.0)),
+        compressed_tokens: Some(estimate(100.0 * rate)),
+        retention: Some(estimate(0.5)),
+        nll: Some(estimate(3.0)),
+        nll_against_whole: Some(estimate(0.1)),
+        numbers: Some(estimate(0.4)),
+        names: None,
+    }
+}
+
+fn summary(figures: Vec<Figures>) -> Summary {
+    let setting = Setting {
+        dataset: "<own>".into(),
+        files: BTreeMap::new(),
+        answer: AnswerKind::Extract,
+        default_method: "m".into(),
+        score_cache: true,
+    };
+    let made_by = MadeBy {
+        version: "1".into(),
+        git_revision: None,
+        models: vec!["a & b".into()],
+        machine: "linux".into(),
+    };
+    let timing = vec![Times {
+        method: "m".into(),
+        rate: 0.5,
+        milliseconds: Estimate { mean: 5.0, low: 4.0, high: 6.0, n: 2 },
+    }];
+    Summary { suite: "s".into(), seed: 1, questions: 2, setting, figures, timing, made_by }
+}
+
+fn row(method: &str, kept: Option<Vec<Vec<[usize; 2]>>>) -> Row {
+    let recall = Recall { kept: 0, of: 0 };
+    let measured = Measured {
+        original_tokens: 10,
+        compressed_tokens: 5,
+        requested_tokens: 5,
+        retained: Some(kept.is_none()),
+        nll: if kept.is_none() { 1.0 } else { 4.0 },
+        numbers: recall,
+        names: recall,
+        milliseconds: 1.0,
+        kept,
+    };
+    Row {
+        question: "q".into(),
+        method: method.into(),
+        rate: 0.5,
+        model: "m".into(),
+        outcome: Outcome::Measured(Box::new(measured)),
+    }
+}
+
+#[test]
+fn the_page_stands_alone_and_shows_what_was_lost() {
+    let summary = summary(vec![
+        figures("whole", 1.0),
+        figures("closed-book", 0.0),
+        figures("m", 0.5),
+        figures("m", 0.1),
+    ]);
+    let question = Question {
+        id: "q".into(),
+        instruction: String::new(),
+        documents: vec![Source { id: "d".into(), title: "T & U".into(), text: "It was <Ada>.".into() }],
+        question: "who".into(),
+        asked: "who?".into(),
+        answers: vec!["Ada".into()],
+    };
+    let rows = [row("whole", None), row("m", Some(vec![vec![[0, 2]]]))];
+    let page = html(&summary, Some(Texts { rows: &rows, questions: &[question] })).unwrap();
+    assert_eq!(page.matches("<svg").count(), 4);
+    assert!(
+        page.contains("<ins>It</ins><del> was &lt;Ada&gt;.</del>") && page.contains("T &amp; U"),
+        "{page}"
+    );
+    assert!(page.contains("+3.00 nats") && page.contains("--rates 0.5,0.1") && page.contains("n = 2"));
+    assert!(page.contains("&lt;own&gt;") && page.contains("a &amp; b"));
+    let outside = page.replace("http://www.w3.org/2000/svg", "");
+    assert!(!outside.contains("http") && !outside.contains("src=") && !outside.contains("<script"), "{page}");
+}
+
+#[test]
+fn a_run_without_methods_has_no_charts() {
+    let page =
+        html(&summary(vec![figures("whole", 1.0)]), Some(Texts { rows: &[], questions: &[] })).unwrap();
+    assert!(!page.contains("<svg") && page.contains("No answer was lost"));
+    let page = html(&summary(vec![figures("whole", 1.0)]), None).unwrap();
+    assert!(!page.contains("Worst failures"));
+}

@@ -1,0 +1,89 @@
+//! `whittle eval` on the embedded set and the real models.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::support::{Done, run, whittle};
+
+fn eval(folder: &Path, limit: &str) -> Done {
+    let arguments =
+        ["eval", "run", "smoke", "--limit", limit, "--rates", "0.25", "--out", folder.to_str().unwrap()];
+    whittle(&arguments, "")
+}
+
+fn summary(folder: &Path) -> Value {
+    serde_json::from_slice(&fs::read(folder.join("summary.json")).unwrap()).unwrap()
+}
+
+#[test]
+fn a_run_goes_on_where_it_was_stopped_and_gives_the_same_figures() {
+    let (folder, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let folder = folder.path();
+    assert!(eval(folder, "2").text().contains("2 questions of embedded"));
+    let rows = folder.join("rows.jsonl");
+    let before = fs::read_to_string(&rows).unwrap();
+    assert_eq!(before.lines().count(), 6, "whole, closed-book and the default");
+    fs::write(&rows, format!("{before}{{\"question\":\"s")).unwrap();
+    eval(folder, "4").text();
+    let after = fs::read_to_string(&rows).unwrap();
+    assert!(after.starts_with(&before) && after.lines().count() == 12, "{after}");
+    eval(other.path(), "4").text();
+    let (first, second) = (summary(folder), summary(other.path()));
+    assert_eq!(first["figures"], second["figures"]);
+    assert_eq!((&first["seed"], &first["questions"]), (&1.into(), &4.into()));
+    assert!(first["made_by"]["models"][0].as_str().unwrap().len() > 64, "{first}");
+    let whole = &first["figures"][0];
+    assert_eq!((&whole["method"], &whole["retention"]["mean"]), (&"whole".into(), &1.0.into()));
+    assert!(fs::read_to_string(folder.join("report.html")).unwrap().contains("<svg"));
+}
+
+#[test]
+fn the_gate_passes_on_a_baseline_and_fails_on_a_planted_regression() {
+    let baseline = Path::new(env!("CARGO_MANIFEST_DIR")).join("eval/baselines/smoke");
+    let planted = tempfile::tempdir().unwrap();
+    let gate = |candidate: &Path| {
+        whittle(&["eval", "gate", baseline.to_str().unwrap(), candidate.to_str().unwrap()], "")
+    };
+    gate(&baseline).text();
+    fs::copy(baseline.join("run.json"), planted.path().join("run.json")).unwrap();
+    let default = serde_json::from_slice::<Value>(&fs::read(baseline.join("run.json")).unwrap()).unwrap()
+        ["default_method"]
+        .clone();
+    let rows = fs::read_to_string(baseline.join("rows.jsonl")).unwrap();
+    let mut number = 0;
+    let worse = rows.lines().map(|line| {
+        let mut row: Value = serde_json::from_str(line).unwrap();
+        if row["method"] == default {
+            number += 1;
+            if number % 4 == 0 {
+                row["outcome"]["measured"]["retained"] = false.into();
+            }
+        }
+        row.to_string() + "\n"
+    });
+    fs::write(planted.path().join("rows.jsonl"), worse.collect::<String>()).unwrap();
+    let done = gate(planted.path());
+    assert_eq!(done.code, Some(1), "{}", done.stderr);
+    assert!(done.stderr.contains("retention by -"), "{}", done.stderr);
+}
+
+#[test]
+fn wrong_usage_is_said_to_be_so() {
+    for (arguments, said) in [
+        (&["eval", "run", "nothing"][..], "unknown suite `nothing`"),
+        (&["eval", "run", "smoke", "--methods", "magic"], "unknown method `magic`"),
+        (&["eval", "run", "smoke", "--rates", "1.5"], "above 0 and at most 1"),
+        (&["eval", "datasets", "path", "x"], "unknown dataset `x`"),
+    ] {
+        let done = whittle(arguments, "");
+        assert!(done.failure(2).contains(said), "{}", done.stderr);
+    }
+    let empty = tempfile::tempdir().unwrap();
+    let variables = [("WHITTLE_CACHE", empty.path().to_str().unwrap())];
+    let done = run(&["eval", "run", "nq"], b"", &variables, empty.path());
+    assert!(done.failure(1).contains("--data"), "{}", done.stderr);
+    let listed = run(&["eval", "datasets", "list"], b"", &variables, empty.path());
+    assert!(listed.text().contains("embedded") && listed.text().contains("2 of 2 files not here"));
+}
