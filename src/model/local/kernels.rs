@@ -245,10 +245,20 @@ fn rotate_body(row: &mut [f32], cos: &[f32], sin: &[f32]) {
 fn softmax_step_body(scores: &mut [f32], state: &mut Softmax) -> f32 {
     let max = max_of(scores).max(state.max);
     let correction = if state.sum > 0.0 { exp(state.max - max) } else { 0.0 };
-    for score in scores.iter_mut() {
-        *score = exp(*score - max);
+    let (chunks, rest) = scores.as_chunks_mut::<LANES>();
+    let mut sums = [0.0; LANES];
+    for chunk in chunks {
+        for (sum, score) in sums.iter_mut().zip(chunk) {
+            *score = exp(*score - max);
+            *sum += *score;
+        }
     }
-    *state = Softmax { max, sum: state.sum * correction + sum_by(scores, |v| v) };
+    let mut sum = sums.iter().sum::<f32>();
+    for score in rest {
+        *score = exp(*score - max);
+        sum += *score;
+    }
+    *state = Softmax { max, sum: state.sum * correction + sum };
     correction
 }
 

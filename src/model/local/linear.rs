@@ -5,6 +5,7 @@ use rten_tensor::NdTensorView;
 
 use super::int8::{Int8Matrix, QuantRows, Quantised};
 use super::kernels::Isa;
+use crate::model::Precision;
 
 /// What products run on.
 #[derive(Clone, Copy)]
@@ -50,6 +51,14 @@ impl Linear {
         Self { weights: Weights::Int8(matrix), inputs, outputs }
     }
 
+    /// Packs for products of this precision; of 8-bit weights [`Int8Matrix::pack`] demands certain multiples.
+    pub(crate) fn pack_as(precision: Precision, math: Math, rows: &[f32], inputs: usize) -> Self {
+        match precision {
+            Precision::F32 => Self::pack(math, rows, inputs),
+            Precision::Int8 => Self::pack_int8(&QuantRows::from_floats(math.isa, rows, inputs)),
+        }
+    }
+
     /// Columns of the product.
     pub(crate) fn outputs(&self) -> usize {
         self.outputs
@@ -69,10 +78,15 @@ impl Linear {
         keep: Keep,
         quantised: &mut Quantised,
     ) {
+        self.quantise(math, x, quantised);
+        self.apply_quantised(math, x, out, keep, quantised);
+    }
+
+    /// Makes `quantised` hold `x`, if this matrix needs it so.
+    pub(crate) fn quantise(&self, math: Math, x: &[f32], quantised: &mut Quantised) {
         if let Weights::Int8(_) = self.weights {
             quantised.fill(math.isa, x);
         }
-        self.apply_quantised(math, x, out, keep, quantised);
     }
 
     /// As [`Linear::apply`] where `quantised` holds `x` already, if this matrix needs it so.

@@ -12,11 +12,11 @@ use std::sync::Mutex;
 
 use rayon::prelude::*;
 
-use super::attention::{Attention, AttentionScratch, Heads, KeyValues, Sight};
+use super::attention::{Attention, AttentionScratch, Heads, KeyValues, PackedKeyValues, Seen, Sight};
 use super::int8::{QuantRows, Quantised};
 use super::kernels::Softmax;
 use super::linear::{Keep, Linear, Math};
-use crate::model::{Cancel, Stopped};
+use crate::model::{Cancel, Precision, Stopped};
 
 /// Most rows that go through a layer together on one thread.
 const ROW_BLOCK: usize = 128;
@@ -74,6 +74,14 @@ pub(crate) enum Embeddings {
 }
 
 impl Embeddings {
+    /// The arithmetic that the model was loaded for.
+    fn precision(&self) -> Precision {
+        match self {
+            Self::Floats(_) => Precision::F32,
+            Self::Quantised(_) => Precision::Int8,
+        }
+    }
+
     /// Appends the row of word `id` to `x`.
     fn append(&self, id: u32, width: usize, x: &mut Vec<f32>) {
         match self {
@@ -201,6 +209,12 @@ impl<'a> Layout<'a> {
         Self { sequences, starts, block }
     }
 
+    /// What belongs to sequence `i` of values of which each row has as many.
+    fn own<'r>(&self, i: usize, values: &'r [f32]) -> &'r [f32] {
+        let row = values.len() / self.rows();
+        &values[self.starts[i] * row..self.starts[i + 1] * row]
+    }
+
     fn rows(&self) -> usize {
         self.starts[self.sequences.len()]
     }
@@ -261,9 +275,10 @@ impl Llama {
                 let kv = self.config.heads.queries * self.config.heads.width;
                 cache.layers[layer].extend(qkv.chunks(row).flat_map(|row| &row[kv..]));
             }
+            let packed = self.pack_attention(&layout, &qkv);
             self.for_blocks(&layout, &mut x, &mut next, row, |rows, x, next, scratch| {
                 let block = Block { layer, layout: &layout, rows };
-                self.attend(&block, &qkv, x, scratch);
+                self.attend(&block, &qkv, &packed, x, scratch);
                 self.feed_forward(layer, x, scratch);
                 if layer + 1 < self.layers.len() {
                     self.project_qkv(&Block { layer: layer + 1, ..block }, x, next, scratch);
@@ -335,8 +350,23 @@ impl Llama {
         }
     }
 
+    /// Packs keys and values of each sequence.
+    fn pack_attention(&self, layout: &Layout, qkv: &[f32]) -> Vec<PackedKeyValues> {
+        let precision = self.embeddings.precision();
+        let pack =
+            |i: usize| PackedKeyValues::new(precision, self.math, self.config.heads, layout.own(i, qkv));
+        (0..layout.sequences.len()).into_par_iter().map(pack).collect()
+    }
+
     /// `x += attention(rows) * W`.
-    fn attend(&self, block: &Block, qkv: &[f32], x: &mut [f32], scratch: &mut Scratch) {
+    fn attend(
+        &self,
+        block: &Block,
+        qkv: &[f32],
+        packed: &[PackedKeyValues],
+        x: &mut [f32],
+        scratch: &mut Scratch,
+    ) {
         let Block { layer, layout, ref rows } = *block;
         let heads = self.config.heads;
         let out_row = heads.queries * heads.width;
@@ -344,11 +374,12 @@ impl Llama {
         let attention = Attention { math: self.math, heads, sight: Sight::Backwards };
         let mut at = 0;
         for (i, piece) in layout.pieces(rows.clone()) {
-            let own = &qkv[layout.starts[i] * heads.row()..layout.starts[i + 1] * heads.row()];
+            let own = layout.own(i, qkv);
             let past = layout.sequences[i].past.map(|past| past.layer(layer));
+            let keys = Seen { past, own: &packed[i] };
             let out = &mut scratch.attended[at..at + piece.len() * out_row];
             at += out.len();
-            attention.run(own, piece, past, out, &mut scratch.attention);
+            attention.run(own, piece, keys, out, &mut scratch.attention);
         }
         self.layers[layer].attention_out.apply(
             self.math,

@@ -147,10 +147,7 @@ impl Loader<'_> {
     }
 
     fn pack(&self, rows: &[f32], inputs: usize) -> Linear {
-        match self.precision {
-            Precision::F32 => Linear::pack(self.math, rows, inputs),
-            Precision::Int8 => Linear::pack_int8(&QuantRows::from_floats(self.math.isa, rows, inputs)),
-        }
+        Linear::pack_as(self.precision, self.math, rows, inputs)
     }
 }
 

@@ -8,10 +8,10 @@ use std::sync::{Mutex, PoisonError};
 
 use rayon::prelude::*;
 
-use crate::model::local::attention::{Attention, AttentionScratch, Heads, Sight};
+use crate::model::local::attention::{Attention, AttentionScratch, Heads, PackedKeyValues, Seen, Sight};
 use crate::model::local::int8::Quantised;
 use crate::model::local::linear::{Keep, Linear, Math};
-use crate::model::{Cancel, Stopped};
+use crate::model::{Cancel, Precision, Stopped};
 
 /// Rows that a group aims at.
 const GROUP_ROWS: usize = 256;
@@ -140,7 +140,9 @@ impl Bert {
         }) {
             let own = &s.wide[start * heads.row()..end * heads.row()];
             let out = &mut s.attended[start * self.config.width..end * self.config.width];
-            attention.run(own, 0..end - start, None, out, &mut s.attention);
+            let packed = PackedKeyValues::new(Precision::F32, self.math, heads, own);
+            let keys = Seen { past: None, own: &packed };
+            attention.run(own, 0..end - start, keys, out, &mut s.attention);
             start = end;
         }
         self.add_product(&layer.attention_out, &s.attended, &mut s.x, &mut s.quantised);
