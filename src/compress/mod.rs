@@ -7,6 +7,7 @@ mod assemble;
 mod demands;
 mod error;
 mod extractive;
+mod fragments;
 mod hybrid;
 mod llmlingua;
 mod llmlingua2;
