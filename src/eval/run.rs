@@ -27,6 +27,10 @@ use measure::Measure;
 pub const WHOLE: &str = "whole";
 /// The question without documents, as a method.
 pub const CLOSED_BOOK: &str = "closed-book";
+/// The two documents nearest to the question, whole, as a method: `extractive`'s ranking without its cuts.
+pub const BEST_TWO: &str = "best-two";
+/// What compresses nothing, to compare with.
+pub const LEVELS: [&str; 3] = [WHOLE, CLOSED_BOOK, BEST_TWO];
 
 /// What a run does.
 #[derive(Debug, Clone)]
@@ -65,9 +69,9 @@ pub struct Setting {
 pub struct Row {
     /// Id of the question.
     pub question: String,
-    /// Name of a method, [`WHOLE`] or [`CLOSED_BOOK`].
+    /// Name of a method or one of [`LEVELS`].
     pub method: String,
-    /// Share of the tokens asked for: 1 for [`WHOLE`], 0 for [`CLOSED_BOOK`].
+    /// Share of the tokens asked for: 1 for [`WHOLE`], 0 for the other [`LEVELS`], which are asked for none.
     pub rate: f64,
     /// Names the models' files and their arithmetic.
     pub model: String,
@@ -114,6 +118,7 @@ pub struct Measured {
 pub(crate) enum Arm {
     Whole,
     ClosedBook,
+    BestTwo,
     Compressed(Method, f64),
 }
 
@@ -122,6 +127,7 @@ impl Arm {
         match self {
             Self::Whole => (WHOLE.into(), 1.0),
             Self::ClosedBook => (CLOSED_BOOK.into(), 0.0),
+            Self::BestTwo => (BEST_TWO.into(), 0.0),
             Self::Compressed(method, rate) => (suite::name_of(*method), *rate),
         }
     }
@@ -166,7 +172,8 @@ impl Plan {
             .methods
             .iter()
             .flat_map(|&method| self.rates.iter().map(move |&rate| Arm::Compressed(method, rate)));
-        [Arm::Whole, Arm::ClosedBook].into_iter().chain(compressed).collect()
+        let best_two = (self.manifest.answer == AnswerKind::Extract).then_some(Arm::BestTwo);
+        [Arm::Whole, Arm::ClosedBook].into_iter().chain(best_two).chain(compressed).collect()
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::run::{CLOSED_BOOK, Measured, Outcome, Plan, Row, Setting, WHOLE};
+use super::run::{LEVELS, Measured, Outcome, Plan, Row, Setting, WHOLE};
 use super::statistics::Estimate;
 
 /// `summary.json`. All but `timing` and `made_by` is the same for the same data, models, code and seed.
@@ -152,7 +152,7 @@ fn figures(group: &[&Row], whole: &HashMap<&str, f64>, seed: u64) -> Figures {
 
 fn times(group: &[&Row], seed: u64) -> Option<Times> {
     let (method, rate) = (group[0].method.clone(), group[0].rate);
-    if method == WHOLE || method == CLOSED_BOOK {
+    if LEVELS.contains(&&*method) {
         return None;
     }
     let taken: Vec<f64> = group.iter().filter_map(|row| Some(row.measured()?.milliseconds)).collect();

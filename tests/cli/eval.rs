@@ -24,11 +24,11 @@ fn a_run_goes_on_where_it_was_stopped_and_gives_the_same_figures() {
     assert!(eval(folder, "2").text().contains("2 questions of embedded"));
     let rows = folder.join("rows.jsonl");
     let before = fs::read_to_string(&rows).unwrap();
-    assert_eq!(before.lines().count(), 6, "whole, closed-book and the default");
+    assert_eq!(before.lines().count(), 8, "whole, closed-book, best-two and the default");
     fs::write(&rows, format!("{before}{{\"question\":\"s")).unwrap();
     eval(folder, "4").text();
     let after = fs::read_to_string(&rows).unwrap();
-    assert!(after.starts_with(&before) && after.lines().count() == 12, "{after}");
+    assert!(after.starts_with(&before) && after.lines().count() == 16, "{after}");
     eval(other.path(), "4").text();
     let (first, second) = (summary(folder), summary(other.path()));
     assert_eq!(first["figures"], second["figures"]);

@@ -153,7 +153,7 @@ impl Watch for RunBar {
     }
 
     fn row(&mut self, row: &Row) {
-        let compressed = row.method != runs::WHOLE && row.method != runs::CLOSED_BOOK;
+        let compressed = !runs::LEVELS.contains(&&*row.method);
         if let Some(retained) = row.measured().and_then(|measured| measured.retained).filter(|_| compressed) {
             self.kept += usize::from(retained);
             self.of += 1;

@@ -8,7 +8,7 @@ use std::fmt::Write;
 use chart::{COLOURS, Chart, Level, Series};
 
 use super::dataset::Question;
-use super::run::{CLOSED_BOOK, Row, WHOLE};
+use super::run::{LEVELS, Row};
 use super::statistics::Estimate;
 use super::summary::{Figures, Summary};
 
@@ -76,7 +76,7 @@ fn introduction(summary: &Summary) -> String {
 fn methods(summary: &Summary) -> Vec<&str> {
     let mut names: Vec<&str> = Vec::new();
     for Figures { method, .. } in &summary.figures {
-        if method != WHOLE && method != CLOSED_BOOK && !names.contains(&&**method) {
+        if !LEVELS.contains(&&**method) && !names.contains(&&**method) {
             names.push(method);
         }
     }
@@ -103,7 +103,7 @@ fn charts(summary: &Summary, names: &[&str]) -> Vec<(&'static str, Chart)> {
             let figures = summary.figures.iter().find(|figures| figures.method == name)?;
             Some(Level { name, estimate: value(figures)? })
         };
-        (series.collect(), [WHOLE, CLOSED_BOOK].into_iter().filter_map(level).collect())
+        (series.collect(), LEVELS.into_iter().filter_map(level).collect())
     };
     let (x_title, percent) = ("share of tokens kept (log scale)", 100.0);
     let (series, levels) = of(&|figures| figures.retention);
@@ -177,7 +177,7 @@ fn with_interval(estimate: Option<Estimate>, scale: f64, digits: usize) -> Strin
 }
 
 fn reproduction(summary: &Summary) -> String {
-    let of_methods = |figures: &&Figures| figures.method != WHOLE && figures.method != CLOSED_BOOK;
+    let of_methods = |figures: &&Figures| !LEVELS.contains(&&*figures.method);
     let mut rates: Vec<f64> = summary.figures.iter().filter(of_methods).map(|figures| figures.rate).collect();
     rates.sort_by(|a, b| b.total_cmp(a));
     rates.dedup();

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::{Arm, Measured, Outcome};
+use crate::compress::Method;
 use crate::engine::api::{CompressRequest, CompressResponse, DocumentInput, ScoreRequest};
 use crate::engine::{Engine, EngineError, ErrorKind};
 use crate::eval::dataset::{AnswerKind, Question, Source};
@@ -30,6 +31,7 @@ impl<'a> Measure<'a> {
         let measured = match arm {
             Arm::Whole => self.uncompressed(question, &whole(question), cancel)?,
             Arm::ClosedBook => self.uncompressed(question, &question.instruction, cancel)?,
+            Arm::BestTwo => self.uncompressed(question, &self.best(question, 2, cancel)?, cancel)?,
             Arm::Compressed(method, rate) => {
                 let request =
                     CompressRequest { method: Some(*method), rate: Some(*rate), ..request(question) };
@@ -43,6 +45,17 @@ impl<'a> Measure<'a> {
             }
         };
         Ok(Outcome::Measured(Box::new(measured)))
+    }
+
+    /// The uncompressed context of the `n` documents that are nearest to the question.
+    fn best(&self, question: &Question, n: usize, cancel: &Cancel) -> Result<String, EngineError> {
+        let wide = CompressRequest { method: Some(Method::Extractive), rate: Some(0.9), ..request(question) };
+        let ranks = self.engine.compress(wide, cancel)?.documents;
+        let near = |i: usize| ranks.get(i).and_then(|document| document.rank).is_some_and(|rank| rank < n);
+        let mut reduced = question.clone();
+        let mut number = 0..;
+        reduced.documents.retain(|_| number.next().is_some_and(near));
+        Ok(whole(&reduced))
     }
 
     fn uncompressed(
