@@ -21,7 +21,10 @@ const MAY_USE: [(&str, &[&str]); 13] = [
     ("upstream", &["config", "telemetry", "wire"]),
     ("proxy", &["compress", "config", "engine", "model", "telemetry", "text", "upstream", "wire"]),
     ("http", &["config", "engine", "model", "proxy", "telemetry", "upstream", "wire"]),
-    ("cli", &["compress", "config", "engine", "eval", "http", "model", "proxy", "telemetry", "text"]),
+    (
+        "cli",
+        &["compress", "config", "engine", "eval", "http", "model", "proxy", "telemetry", "text", "upstream"],
+    ),
     ("main", &["cli"]),
 ];
 
@@ -37,7 +40,7 @@ const CRATES: [(&str, &[&str]); 8] = [
     ("rten_tensor", &["model/local/"]),
     ("axum", &["http/"]),
     ("reqwest", &["model/store/", "upstream/"]),
-    ("redb", &["proxy/store.rs"]),
+    ("redb", &["proxy/store/"]),
 ];
 
 /// Files that may hold `unsafe`.

@@ -11,6 +11,7 @@ mod progress;
 mod recover;
 mod score;
 mod serve;
+mod usage;
 
 use std::process::ExitCode;
 
@@ -40,6 +41,7 @@ enum Command {
     Recover(recover::RecoverArgs),
     Score(score::ScoreArgs),
     Serve(serve::ServeArgs),
+    Usage(usage::UsageArgs),
     Models(models::ModelsArgs),
     Config(config::ConfigArgs),
     Bench(bench::BenchArgs),
@@ -62,6 +64,7 @@ pub fn main() -> ExitCode {
         Command::Recover(args) => recover::run(&args),
         Command::Score(args) => score::run(args),
         Command::Serve(args) => serve::run(args),
+        Command::Usage(args) => usage::run(args),
         Command::Models(args) => models::run(args),
         Command::Config(args) => config::run(args),
         Command::Bench(args) => bench::run(args),

@@ -61,9 +61,14 @@ pub(crate) fn run(args: ServeArgs) -> anyhow::Result<()> {
         .thread_name("whittle-http")
         .build()
         .context("cannot start the threads of the HTTP service")?;
-    let outcome = runtime.block_on(serve(&config, Arc::new(engine), load));
+    let engine = Arc::new(engine);
+    let (compressor, data) = (Arc::<Engine>::clone(&engine), config::data_dir(&ProcessEnv));
+    let gateway = Gateway::new(&config, &ProcessEnv, compressor, &data).map_err(anyhow::Error::msg)?;
+    let gateway = Arc::new(gateway);
+    let outcome = runtime.block_on(serve(&config, engine, Arc::clone(&gateway), load));
     // Ends connections that are still open, which cancels their work, but waits for no thread that does not heed it.
     runtime.shutdown_timeout(STOP_TIME);
+    gateway.flush();
     outcome
 }
 
@@ -73,11 +78,9 @@ type Load = Result<Loaded, ConfigError>;
 async fn serve(
     config: &Config,
     engine: Arc<Engine>,
+    gateway: Arc<Gateway>,
     load: impl Fn() -> Load + Send + 'static,
 ) -> anyhow::Result<()> {
-    let (compressor, data) = (Arc::<Engine>::clone(&engine), config::data_dir(&ProcessEnv));
-    let gateway = Gateway::new(config, &ProcessEnv, compressor, &data).map_err(anyhow::Error::msg)?;
-    let gateway = Arc::new(gateway);
     let listener = TcpListener::bind(config.listen)
         .await
         .with_context(|| format!("cannot listen on {} (`--listen` names another)", config.listen))?;

@@ -137,6 +137,8 @@ fn from_env(env: &dyn Env) -> Result<RawConfig, ConfigError> {
             body_memory_bytes: variable(env, "WHITTLE_PROXY_BODY_MEMORY_BYTES")?,
             memory_bytes: variable(env, "WHITTLE_PROXY_MEMORY_BYTES")?,
             memory_days: variable(env, "WHITTLE_PROXY_MEMORY_DAYS")?,
+            ledger_days: variable(env, "WHITTLE_PROXY_LEDGER_DAYS")?,
+            compute_price: variable(env, "WHITTLE_PROXY_COMPUTE_PRICE")?,
             compress: RawCompress {
                 enabled: variable(env, "WHITTLE_PROXY_COMPRESS_ENABLED")?,
                 method: variable::<MethodName>(env, "WHITTLE_PROXY_COMPRESS_METHOD")?.map(|name| name.0),

@@ -65,6 +65,8 @@ pub(super) struct RawProxy {
     pub(super) body_memory_bytes: Option<usize>,
     pub(super) memory_bytes: Option<u64>,
     pub(super) memory_days: Option<u64>,
+    pub(super) ledger_days: Option<u64>,
+    pub(super) compute_price: Option<f64>,
     pub(super) compress: RawCompress,
 }
 
@@ -137,6 +139,8 @@ impl RawProxy {
             body_memory_bytes: self.body_memory_bytes.or(below.body_memory_bytes),
             memory_bytes: self.memory_bytes.or(below.memory_bytes),
             memory_days: self.memory_days.or(below.memory_days),
+            ledger_days: self.ledger_days.or(below.ledger_days),
+            compute_price: self.compute_price.or(below.compute_price),
             compress: RawCompress {
                 enabled: self.compress.enabled.or(below.compress.enabled),
                 method: self.compress.method.or(below.compress.method),

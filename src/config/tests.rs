@@ -95,6 +95,8 @@ fn every_variable_reaches_its_key() {
         ("WHITTLE_PROXY_BODY_MEMORY_BYTES", "1100000"),
         ("WHITTLE_PROXY_MEMORY_BYTES", "12"),
         ("WHITTLE_PROXY_MEMORY_DAYS", "13"),
+        ("WHITTLE_PROXY_LEDGER_DAYS", "16"),
+        ("WHITTLE_PROXY_COMPUTE_PRICE", "0.25"),
         ("WHITTLE_PROXY_COMPRESS_ENABLED", "false"),
         ("WHITTLE_PROXY_COMPRESS_METHOD", "llmlingua"),
         ("WHITTLE_PROXY_COMPRESS_RATE", "0.14"),
@@ -118,6 +120,8 @@ fn every_variable_reaches_its_key() {
             body_memory_bytes: 1_100_000,
             memory_bytes: 12,
             memory_days: 13,
+            ledger_days: 16,
+            compute_price: 0.25,
             compress: CompressPolicy {
                 enabled: false,
                 method: Some(crate::compress::Method::LlmLingua),
@@ -267,6 +271,8 @@ fn wrong_upstreams_fail_by_name_with_a_remedy() {
         (UPSTREAM.replace("openai", "gemini"), "unknown variant `gemini`"),
         ("[proxy.compress]\nrate = 1.5".into(), "`proxy.compress.rate` is 1.5"),
         ("[proxy.compress]\nrate = nan".into(), "`proxy.compress.rate`"),
+        ("[proxy]\ncompute_price = -1.0".into(), "`proxy.compute_price` is -1"),
+        ("[proxy]\nledger_days = 0".into(), "`proxy.ledger_days` is 0"),
         ("[proxy]\nbody_memory_bytes = 1".into(), "`proxy.body_memory_bytes`"),
     ] {
         let error = error_of(&text, &env([]));

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{Request, State};
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, Request, State};
 use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
 use axum::{Extension, Router};
@@ -17,12 +18,15 @@ use super::error::{ApiError, DialectError};
 use super::middleware::RequestId;
 use super::relay::{Counted, Relay};
 use super::state::AppState;
-use crate::proxy::{Gateway, Incoming, Outgoing, ProxyError, Report, Status};
+use crate::proxy::{Gateway, Incoming, Outgoing, Passing, ProxyError, Report, Status, UsageParams};
 use crate::upstream;
-use crate::wire::{Dialect, Endpoint};
+use crate::wire::{Dialect, Endpoint, UsageReader};
 
 const STATUS: HeaderName = HeaderName::from_static("x-whittle-status");
 const ANTHROPIC_VERSION: HeaderName = HeaderName::from_static("anthropic-version");
+
+/// A question to the ledger, if it can be read.
+type Asked = Result<Query<UsageParams>, QueryRejection>;
 
 /// Beginning of the paths that name an upstream.
 const UPSTREAMS: &str = "/upstreams/";
@@ -37,6 +41,7 @@ pub(super) fn routes() -> Router<Arc<AppState>> {
         .route("/v1/messages", on(Endpoint::Messages))
         .route("/v1/messages/count_tokens", on(Endpoint::CountTokens))
         .route("/v1/models", get(models))
+        .route("/v1/usage", get(usage))
         .route("/metrics", get(metrics))
         .route("/upstreams/{upstream}/{*path}", any(below))
 }
@@ -48,7 +53,7 @@ async fn forward(
     request: Request,
     endpoint: Endpoint,
 ) -> Result<Response, DialectError> {
-    let answered = answer(&state, request, endpoint, None).await;
+    let answered = answer(&state, request, endpoint, None, &id).await;
     answered.map_err(|error| DialectError { error, dialect: endpoint.dialect(), request_id: id.text() })
 }
 
@@ -69,8 +74,10 @@ async fn below(
         let known =
             Endpoint::ALL.into_iter().find(|known| known.path() == path && known.dialect() == dialect);
         match known.filter(|_| request.method() == Method::POST) {
-            Some(endpoint) => answer(&state, request, endpoint, Some(upstream)).await,
-            None => pass(gateway, request, &upstream, &path, dialect).await,
+            Some(endpoint) => answer(&state, request, endpoint, Some(upstream), &id).await,
+            None => pass(gateway, request, (upstream, &path), &id)
+                .await
+                .map(|outgoing| respond(outgoing, dialect)),
         }
     };
     answered.await.map_err(|error| DialectError { error, dialect, request_id: id.text() })
@@ -79,16 +86,15 @@ async fn below(
 async fn pass(
     gateway: &Gateway,
     request: Request,
-    upstream: &str,
-    path: &str,
-    dialect: Dialect,
-) -> Result<Response, ApiError> {
+    (upstream, path): (String, &str),
+    id: &RequestId,
+) -> Result<Outgoing, ApiError> {
     let (head, body) = request.into_parts();
     let path = format!("{path}{}", query_of(head.uri.query()));
     // An empty body must not be announced as one that arrives in pieces.
     let body = if body.is_end_stream() { upstream::Body::from("") } else { upstream::streamed(body) };
-    let outgoing = gateway.pass(upstream, (head.method, &path), &head.headers, body).await?;
-    Ok(respond(outgoing, dialect))
+    let (method, headers) = (head.method, head.headers);
+    Ok(gateway.pass(Passing { id: id.text(), upstream, method, path, headers, body }).await?)
 }
 
 async fn answer(
@@ -96,6 +102,7 @@ async fn answer(
     request: Request,
     endpoint: Endpoint,
     upstream: Option<String>,
+    id: &RequestId,
 ) -> Result<Response, ApiError> {
     let gateway = gateway(state)?;
     let (head, body) = request.into_parts();
@@ -111,7 +118,7 @@ async fn answer(
     };
     let body = body::read(&head.headers, body, limit, state.body_time).await?;
     let query = query_of(head.uri.query());
-    let incoming = Incoming { endpoint, upstream, query, headers: head.headers, body };
+    let incoming = Incoming { id: id.text(), endpoint, upstream, query, headers: head.headers, body };
     let outgoing = gateway.answer(incoming).await?;
     drop(room);
     Ok(respond(outgoing, endpoint.dialect()))
@@ -132,7 +139,7 @@ fn dialect_of(headers: &HeaderMap) -> Dialect {
 
 /// The upstream's answer as the client gets it.
 fn respond(outgoing: Outgoing, dialect: Dialect) -> Response {
-    let Outgoing { answer, idle, usage, report } = outgoing;
+    let Outgoing { answer, idle, bill, report } = outgoing;
     let mut headers = upstream::for_client(&answer.headers);
     let readable = !headers.contains_key(CONTENT_ENCODING);
     let is_stream =
@@ -146,8 +153,9 @@ fn respond(outgoing: Outgoing, dialect: Dialect) -> Response {
     describe(&mut headers, &report);
     let is_json =
         headers.get(CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(b"application/json"));
-    let usage = (readable && (is_stream || is_json)).then(|| Counted::new(is_stream, usage));
-    let mut response = Relay::new(answer.body, idle, events, usage).into_body().into_response();
+    let reader = (readable && (is_stream || is_json)).then(|| UsageReader::new(is_stream));
+    let mut response =
+        Relay::new(answer.body, idle, events, Some(Counted::new(reader, bill))).into_body().into_response();
     *response.status_mut() = answer.status;
     *response.headers_mut() = headers;
     response
@@ -178,6 +186,13 @@ async fn models(
         Ok(([(CONTENT_TYPE, "application/json")], Body::from(list)).into_response())
     };
     listed.await.map_err(|error| DialectError { error, dialect, request_id: id.text() })
+}
+
+/// What requests took.
+async fn usage(State(state): State<Arc<AppState>>, query: Asked) -> Result<Response, ApiError> {
+    let Query(params) =
+        query.map_err(|error| ApiError::new(StatusCode::BAD_REQUEST, "invalid_query", error.body_text()))?;
+    body::render(&gateway(&state)?.usage(params).await?)
 }
 
 /// Counters of the proxy in Prometheus' text form.

@@ -6,12 +6,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::decode::decoded;
+use super::ledger::Opening;
 use super::memory::{Key, Outcome};
 use super::route::Route;
 use super::settings::Settings;
 use super::{Incoming, Live, Plan, ProxyError};
 use crate::upstream::{self, Call, HeaderMap, Method};
-use crate::wire::{self, Edit, Passage, Request};
+use crate::wire::{self, Edit, Endpoint, Passage, Request};
 
 /// Bodies up to this size are read on the async threads: handing them over would take longer.
 const INLINE_BYTES: usize = 64 << 10;
@@ -24,6 +25,8 @@ pub(super) struct Prepared {
     pub(super) passages: Vec<Passage>,
     /// Their names in the memory.
     pub(super) keys: Vec<Key>,
+    id: String,
+    endpoint: Endpoint,
     /// The body as it came.
     original: Bytes,
     /// The body without its encoding, where it has one.
@@ -54,7 +57,7 @@ pub(super) async fn prepare(
 
 impl Prepared {
     fn new(incoming: Incoming, live: &Live, limit: usize) -> Result<Self, ProxyError> {
-        let Incoming { endpoint, upstream, query, headers, body: original } = incoming;
+        let Incoming { id, endpoint, upstream, query, headers, body: original } = incoming;
         let decoded = match headers.get("content-encoding").map(|value| value.to_str()) {
             None => None,
             Some(Ok(encoding)) => decoded(encoding, &original, limit)?,
@@ -72,6 +75,8 @@ impl Prepared {
         let passages = if settings.bypass { Vec::new() } else { request.passages(least) };
         let keys = passages.iter().map(|passage| Key::new(passage, &route.model, &settings)).collect();
         Ok(Self {
+            id,
+            endpoint,
             keys,
             passages,
             settings,
@@ -84,6 +89,19 @@ impl Prepared {
             decoded,
             original,
         })
+    }
+
+    /// What its bill begins with, where an hour of this machine costs `hourly` dollars.
+    pub(super) fn opening(&self, hourly: f64) -> Opening {
+        Opening {
+            request: self.id.clone(),
+            key: None,
+            model: self.route.model.clone(),
+            upstream: self.route.upstream.config().name.clone(),
+            bytes: self.decoded.as_ref().unwrap_or(&self.original).len() as u64,
+            charged: self.endpoint != Endpoint::CountTokens,
+            hourly,
+        }
     }
 
     /// What is sent to `route`, with the passages as `plan` has them.

@@ -5,10 +5,12 @@
 //! key goes to no other origin than that of the upstream it was sent to.
 
 mod client;
+mod fetch;
 mod headers;
 mod retry;
 
 pub use client::{Answer, Call, Upstream, UpstreamError, streamed};
+pub use fetch::fetch;
 pub use headers::{for_client, for_upstream};
 pub use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 pub use reqwest::{Body, Method, StatusCode};

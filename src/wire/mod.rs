@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 pub use passages::Passage;
 pub use request::{Request, WireError};
-pub use usage::{Usage, UsageReader};
+pub use usage::{Reading, Usage, UsageReader};
 
 /// Whose API a body or an answer is written in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
