@@ -7,6 +7,10 @@ mod command;
 #[cfg(test)]
 mod compression;
 #[cfg(test)]
+mod ledger;
+#[cfg(test)]
 mod service;
 #[cfg(test)]
 mod support;
+#[cfg(test)]
+mod upstream;
