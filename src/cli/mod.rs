@@ -5,6 +5,7 @@ mod compress;
 mod config;
 mod eval;
 mod input;
+mod keys;
 mod models;
 mod options;
 mod progress;
@@ -41,6 +42,7 @@ enum Command {
     Recover(recover::RecoverArgs),
     Score(score::ScoreArgs),
     Serve(serve::ServeArgs),
+    Keys(keys::KeysArgs),
     Usage(usage::UsageArgs),
     Models(models::ModelsArgs),
     Config(config::ConfigArgs),
@@ -64,6 +66,7 @@ pub fn main() -> ExitCode {
         Command::Recover(args) => recover::run(&args),
         Command::Score(args) => score::run(args),
         Command::Serve(args) => serve::run(args),
+        Command::Keys(args) => keys::run(args),
         Command::Usage(args) => usage::run(args),
         Command::Models(args) => models::run(args),
         Command::Config(args) => config::run(args),

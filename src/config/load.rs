@@ -8,7 +8,9 @@ use std::{fs, io};
 
 use clap::ValueEnum;
 
-use super::raw::{RawClassifier, RawCompress, RawConfig, RawEmbedder, RawLimits, RawProxy, RawScorer};
+use super::raw::{
+    RawClassifier, RawCompress, RawConfig, RawEmbedder, RawKeys, RawLimits, RawProxy, RawScorer,
+};
 use super::{Config, ConfigError};
 use crate::compress::Method;
 
@@ -132,6 +134,7 @@ fn from_env(env: &dyn Env) -> Result<RawConfig, ConfigError> {
             concurrency: variable(env, "WHITTLE_LIMITS_CONCURRENCY")?,
             queue: variable(env, "WHITTLE_LIMITS_QUEUE")?,
         },
+        keys: RawKeys { required: variable(env, "WHITTLE_KEYS_REQUIRED")? },
         proxy: RawProxy {
             deadline_ms: variable(env, "WHITTLE_PROXY_DEADLINE_MS")?,
             body_memory_bytes: variable(env, "WHITTLE_PROXY_BODY_MEMORY_BYTES")?,

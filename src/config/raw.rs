@@ -20,6 +20,7 @@ pub(super) struct RawConfig {
     pub(super) embedder: RawEmbedder,
     pub(super) classifier: RawClassifier,
     pub(super) limits: RawLimits,
+    pub(super) keys: RawKeys,
     pub(super) proxy: RawProxy,
     pub(super) upstreams: Vec<RawUpstream>,
 }
@@ -56,6 +57,12 @@ pub(super) struct RawLimits {
     pub(super) deadline_ms: Option<u64>,
     pub(super) concurrency: Option<usize>,
     pub(super) queue: Option<usize>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawKeys {
+    pub(super) required: Option<bool>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -125,6 +132,7 @@ impl RawConfig {
                 concurrency: self.limits.concurrency.or(below.limits.concurrency),
                 queue: self.limits.queue.or(below.limits.queue),
             },
+            keys: RawKeys { required: self.keys.required.or(below.keys.required) },
             proxy: self.proxy.over(&below.proxy),
             // A list cannot be put together from two layers: whoever gives one gives all of it.
             upstreams: if self.upstreams.is_empty() { below.upstreams } else { self.upstreams },

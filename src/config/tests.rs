@@ -91,6 +91,7 @@ fn every_variable_reaches_its_key() {
         ("WHITTLE_LIMITS_DEADLINE_MS", "7"),
         ("WHITTLE_LIMITS_CONCURRENCY", "8"),
         ("WHITTLE_LIMITS_QUEUE", "9"),
+        ("WHITTLE_KEYS_REQUIRED", "true"),
         ("WHITTLE_PROXY_DEADLINE_MS", "10"),
         ("WHITTLE_PROXY_BODY_MEMORY_BYTES", "1100000"),
         ("WHITTLE_PROXY_MEMORY_BYTES", "12"),
@@ -115,6 +116,7 @@ fn every_variable_reaches_its_key() {
         embedder: EmbedderConfig { model: "e".into(), threads: Some(2), cache_bytes: 10 },
         classifier: ClassifierConfig { model: "c".into() },
         limits: Limits { body_bytes: 4, documents: 5, tokens: 6, deadline_ms: 7, concurrency: 8, queue: 9 },
+        keys: KeysConfig { required: true },
         proxy: ProxyConfig {
             deadline_ms: 10,
             body_memory_bytes: 1_100_000,
@@ -203,6 +205,8 @@ fn remote_addresses_need_leave() {
     for address in ["0.0.0.0:80", "[::]:80", "192.0.2.1:80", "[::ffff:192.0.2.1]:80"] {
         let text = format!("listen = '{address}'");
         assert!(error_of(&text, &env([])).contains("allow_remote = true"));
+        let keyed = load_text(&format!("{text}\nkeys.required = true"), &env([])).unwrap();
+        assert_eq!(keyed.listen, address.parse().unwrap());
         let allowed = load_text(&format!("allow_remote = true\n{text}"), &env([])).unwrap();
         assert_eq!(allowed.listen, address.parse().unwrap());
     }

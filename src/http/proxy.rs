@@ -12,12 +12,13 @@ use axum::routing::{any, get, post};
 use axum::{Extension, Router};
 use hyper::body::Body as _;
 
-use super::body;
 use super::compress::{COMPRESSED_TOKENS, ORIGINAL_TOKENS};
 use super::error::{ApiError, DialectError};
 use super::middleware::RequestId;
 use super::relay::{Counted, Relay};
 use super::state::AppState;
+use super::{auth, body};
+use crate::keys::{Caller, Denied};
 use crate::proxy::{Gateway, Incoming, Outgoing, Passing, ProxyError, Report, Status, UsageParams};
 use crate::upstream;
 use crate::wire::{Dialect, Endpoint, UsageReader};
@@ -94,7 +95,8 @@ async fn pass(
     // An empty body must not be announced as one that arrives in pieces.
     let body = if body.is_end_stream() { upstream::Body::from("") } else { upstream::streamed(body) };
     let (method, headers) = (head.method, head.headers);
-    Ok(gateway.pass(Passing { id: id.text(), upstream, method, path, headers, body }).await?)
+    let caller = head.extensions.get().cloned();
+    Ok(gateway.pass(Passing { id: id.text(), caller, upstream, method, path, headers, body }).await?)
 }
 
 async fn answer(
@@ -118,7 +120,8 @@ async fn answer(
     };
     let body = body::read(&head.headers, body, limit, state.body_time).await?;
     let query = query_of(head.uri.query());
-    let incoming = Incoming { id: id.text(), endpoint, upstream, query, headers: head.headers, body };
+    let caller = head.extensions.get().cloned();
+    let incoming = Incoming { id: id.text(), caller, endpoint, upstream, query, headers: head.headers, body };
     let outgoing = gateway.answer(incoming).await?;
     drop(room);
     Ok(respond(outgoing, endpoint.dialect()))
@@ -133,7 +136,7 @@ fn query_of(query: Option<&str>) -> String {
 }
 
 /// Anthropic's clients always say which version of the API they speak.
-fn dialect_of(headers: &HeaderMap) -> Dialect {
+pub(super) fn dialect_of(headers: &HeaderMap) -> Dialect {
     if headers.contains_key(ANTHROPIC_VERSION) { Dialect::Anthropic } else { Dialect::OpenAi }
 }
 
@@ -188,15 +191,30 @@ async fn models(
     listed.await.map_err(|error| DialectError { error, dialect, request_id: id.text() })
 }
 
-/// What requests took.
-async fn usage(State(state): State<Arc<AppState>>, query: Asked) -> Result<Response, ApiError> {
-    let Query(params) =
-        query.map_err(|error| ApiError::new(StatusCode::BAD_REQUEST, "invalid_query", error.body_text()))?;
+/// Who sent a request, where keys are needed.
+type Sender = Option<Extension<Caller>>;
+
+/// What requests took: all of them for an administrator, its own for any other key.
+async fn usage(
+    State(state): State<Arc<AppState>>,
+    caller: Sender,
+    query: Asked,
+) -> Result<Response, ApiError> {
+    let invalid =
+        |error: QueryRejection| ApiError::new(StatusCode::BAD_REQUEST, "invalid_query", error.body_text());
+    let Query(mut params) = query.map_err(invalid)?;
+    if let Some(Extension(caller)) = caller.filter(|Extension(caller)| !caller.is_admin()) {
+        if params.key.as_ref().is_some_and(|key| key != caller.id()) {
+            return Err(Denied::AdminOnly.into());
+        }
+        params.key = Some(caller.id().to_owned());
+    }
     body::render(&gateway(&state)?.usage(params).await?)
 }
 
 /// Counters of the proxy in Prometheus' text form.
-async fn metrics(State(state): State<Arc<AppState>>) -> Result<Response, ApiError> {
+async fn metrics(State(state): State<Arc<AppState>>, caller: Sender) -> Result<Response, ApiError> {
+    auth::admins_only(caller.as_deref())?;
     let text = gateway(&state)?.metrics();
     Ok(([(CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text).into_response())
 }

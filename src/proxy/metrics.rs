@@ -30,6 +30,7 @@ pub(super) struct Metrics {
     seconds: Histogram,
     depths: Family<Label, Gauge>,
     lost: Counter,
+    denied: Family<Label, Counter>,
 }
 
 /// How many wait, and how many were lost so far.
@@ -68,10 +69,15 @@ impl Metrics {
             Unit::Seconds,
             seconds.clone(),
         );
-        let (depths, lost) = (Family::default(), Counter::default());
+        let (depths, lost, denied) = (Family::default(), Counter::default(), Family::default());
+        registry.register(
+            names::DENIED,
+            "Requests turned away for their key, by reason",
+            Family::clone(&denied),
+        );
         registry.register(names::DEPTHS, "Requests and entries that wait", Family::clone(&depths));
         registry.register(names::LOST, "Entries of the ledger that could not be stored", lost.clone());
-        Self { registry, answers, texts, fallbacks, compression, provider, seconds, depths, lost }
+        Self { registry, answers, texts, fallbacks, compression, provider, seconds, depths, lost, denied }
     }
 
     /// Counts an answer and what was done to its request.
@@ -89,6 +95,11 @@ impl Metrics {
         if report.time > Duration::ZERO {
             self.seconds.observe(report.time.as_secs_f64());
         }
+    }
+
+    /// Counts a request that was turned away for its key.
+    pub(super) fn deny(&self, reason: &'static str) {
+        self.denied.get_or_create(&[("reason", reason)]).inc();
     }
 
     pub(super) fn provider(&self) -> ProviderTokens {

@@ -15,6 +15,7 @@ mod route;
 mod settings;
 mod store;
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -23,6 +24,7 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use crate::config::{Config, Env, ProxyConfig};
+use crate::keys::{Caller, Denied};
 use crate::upstream::{self, Answer, Body, HeaderMap, Method, StatusCode, Upstream};
 use crate::wire::{Dialect, Endpoint};
 pub use compress::{Compressor, Fallback};
@@ -64,6 +66,8 @@ struct Live {
 pub struct Incoming {
     /// Its id.
     pub id: String,
+    /// Who sent it, where keys are needed.
+    pub caller: Option<Caller>,
     /// What it asks for.
     pub endpoint: Endpoint,
     /// The upstream that its path names, if any.
@@ -81,6 +85,8 @@ pub struct Incoming {
 pub struct Passing {
     /// Its id.
     pub id: String,
+    /// Who sent it, where keys are needed.
+    pub caller: Option<Caller>,
     /// The upstream that its path names.
     pub upstream: String,
     /// Its method.
@@ -240,11 +246,12 @@ impl Gateway {
         let live = self.live();
         let deadline = Instant::now() + live.config.deadline();
         let prepared = prepare::prepare(incoming, &live, self.body_bytes).await?;
-        let mut bill = self.ledger.open(prepared.opening(live.config.compute_price));
+        let opening = prepared.opening(live.config.compute_price);
+        let mut bill = self.ledger.open(opening.inspect_err(|denied| self.denied(denied))?);
         let start = Instant::now();
         let (plan, mut report) = self.plan(&prepared).await;
         report.time = start.elapsed();
-        bill.compressed(&report);
+        bill.sent(&report);
         let sent = live.send(&prepared, &plan, deadline).await;
         let (route, answer) = sent.inspect_err(|error| bill.failed(error))?;
         if answer.status != StatusCode::BAD_REQUEST || report.status != Status::Compressed {
@@ -256,7 +263,7 @@ impl Gateway {
         plan.keys().for_each(|key| self.memory.pin(key));
         let (status, fallback) = (Status::Original, Some(Fallback::Refused));
         let report = Report { status, fallback, tokens: Tokens::default(), time: report.time };
-        bill.compressed(&report);
+        bill.sent(&report);
         let sent = live.send(&prepared, &Plan::default(), deadline).await;
         let (route, answer) = sent.inspect_err(|error| bill.failed(error))?;
         Ok(self.outgoing(&route.upstream, answer, (report, bill)))
@@ -276,6 +283,19 @@ impl Gateway {
         let ledger = self.ledger.clone();
         let task = tokio::task::spawn_blocking(move || ledger.usage(&params));
         task.await.map_err(|_| ProxyError::Internal("reading the ledger panicked".into()))?
+    }
+
+    /// What keys have spent today, by their ids, in billionths of a dollar. This reads the disk.
+    ///
+    /// # Errors
+    /// The ledger cannot be read.
+    pub fn spent_today(&self) -> Result<HashMap<String, i64>, StoreError> {
+        self.ledger.spent_today()
+    }
+
+    /// Counts a request that was turned away for its key.
+    pub fn denied(&self, denied: &Denied) {
+        self.metrics.deny(denied.name());
     }
 
     /// Waits until the ledger and the memory are on disk. This blocks.
@@ -302,8 +322,11 @@ impl Gateway {
     pub async fn pass(&self, passing: Passing) -> Result<Outgoing, ProxyError> {
         let live = self.live();
         let upstream = live.routes.named(&passing.upstream)?;
-        let Passing { id, upstream: name, method, path, headers, body } = passing;
-        let mut bill = self.ledger.open(Opening { request: id, upstream: name, ..Opening::default() });
+        let Passing { id, caller, upstream: name, method, path, headers, body } = passing;
+        let leave = caller.as_ref().map_or(Ok(()), Caller::pass);
+        leave.inspect_err(|denied| self.denied(denied))?;
+        let key = caller.map(|caller| caller.id().to_owned());
+        let mut bill = self.ledger.open(Opening { request: id, key, upstream: name, ..Opening::default() });
         let headers = upstream::for_upstream(&headers, false);
         let deadline = Instant::now() + live.config.deadline();
         let sent = upstream.stream((method, &path), headers, body, deadline).await;

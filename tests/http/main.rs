@@ -7,6 +7,8 @@ mod command;
 #[cfg(test)]
 mod compression;
 #[cfg(test)]
+mod keys;
+#[cfg(test)]
 mod ledger;
 #[cfg(test)]
 mod service;

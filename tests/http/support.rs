@@ -98,9 +98,10 @@ impl Drop for Running {
     }
 }
 
-/// Status and body of an answer.
+/// Status, headers and body of an answer.
 pub(crate) struct Answer {
     pub(crate) status: u16,
+    pub(crate) headers: reqwest::header::HeaderMap,
     pub(crate) body: Value,
 }
 
@@ -109,10 +110,20 @@ impl Running {
         self.send(|client, base| client.get(format!("{base}{path}")))
     }
 
+    pub(crate) fn get_with(&self, path: &str, header: (&str, &str)) -> Answer {
+        self.send(|client, base| client.get(format!("{base}{path}")).header(header.0, header.1))
+    }
+
     pub(crate) fn post(&self, path: &str, body: &str) -> Answer {
+        self.post_with(path, body, &[])
+    }
+
+    pub(crate) fn post_with(&self, path: &str, body: &str, headers: &[(&str, &str)]) -> Answer {
         self.send(|client, base| {
-            let request = client.post(format!("{base}{path}"));
-            request.header("content-type", "application/json").body(body.to_owned())
+            let request = client.post(format!("{base}{path}")).header("content-type", "application/json");
+            let request =
+                headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+            request.body(body.to_owned())
         })
     }
 
@@ -126,11 +137,11 @@ impl Running {
         runtime.block_on(async {
             let client = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().unwrap();
             let response = request(&client, &format!("http://{}", self.address)).send().await.unwrap();
-            let status = response.status().as_u16();
-            assert_eq!(response.headers()["content-type"], "application/json");
-            assert!(response.headers().contains_key("x-request-id"));
+            let (status, headers) = (response.status().as_u16(), response.headers().clone());
+            assert_eq!(headers["content-type"], "application/json");
+            assert!(headers.contains_key("x-request-id"));
             let body = serde_json::from_slice(&response.bytes().await.unwrap()).unwrap();
-            Answer { status, body }
+            Answer { status, headers, body }
         })
     }
 
@@ -143,6 +154,12 @@ impl Running {
     pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
+    }
+
+    /// Ends it in order.
+    pub(crate) fn terminate_and_end(self) {
+        self.terminate();
+        assert_eq!(self.end().0.code(), Some(0));
     }
 
     /// Sends SIGTERM.

@@ -5,22 +5,27 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use super::money::{self, Took};
 use super::{Entry, Ledger};
 use crate::config::Price;
+use crate::keys::Hold;
 use crate::proxy::{ProxyError, Report};
 use crate::upstream::{StatusCode, Upstream, UpstreamError};
 use crate::wire::{Reading, Usage};
 
 /// Bytes of a body that are taken for one token where nobody counted.
-pub(super) const TOKEN_BYTES: u64 = 4;
+pub(in crate::proxy) const TOKEN_BYTES: u64 = 4;
 /// Longest name of a model that is stored.
 const MODEL_CHARS: usize = 200;
 /// nginx's status for a client that left before its answer.
 const CLIENT_LEFT: u16 = 499;
 
 /// What is known of a request before it is sent.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 pub(in crate::proxy) struct Opening {
     pub(in crate::proxy) request: String,
     pub(in crate::proxy) key: Option<String>,
+    /// What the key has set aside for it.
+    pub(in crate::proxy) hold: Option<Hold>,
+    /// What the model costs where it is sent first.
+    pub(in crate::proxy) price: Option<Price>,
     pub(in crate::proxy) model: String,
     pub(in crate::proxy) upstream: String,
     /// Bytes of its body.
@@ -38,6 +43,8 @@ pub struct Bill {
     bytes: u64,
     charged: bool,
     hourly: f64,
+    hold: Option<Hold>,
+    sent: bool,
     price: Option<Price>,
     reading: Option<Reading>,
 }
@@ -60,12 +67,13 @@ impl Bill {
             status: CLIENT_LEFT,
             ..Entry::default()
         };
-        let Opening { bytes, charged, hourly, .. } = opening;
-        Self { ledger, entry, bytes, charged, hourly, price: None, reading: None }
+        let Opening { hold, price, bytes, charged, hourly, .. } = opening;
+        Self { ledger, entry, bytes, charged, hourly, hold, sent: false, price, reading: None }
     }
 
-    /// Notes what was done to the request's texts.
-    pub(in crate::proxy) fn compressed(&mut self, report: &Report) {
+    /// Notes that the request is sent now, and what was done to its texts.
+    pub(in crate::proxy) fn sent(&mut self, report: &Report) {
+        self.sent = true;
         self.entry.texts = (report.tokens.before as u64, report.tokens.after as u64);
         self.entry.compressor = report.time.as_micros() as u64;
     }
@@ -93,7 +101,8 @@ impl Bill {
     /// Fills in what the request took, and what that costs.
     fn settle(&mut self) {
         let entry = &mut self.entry;
-        let paid = (200..300).contains(&entry.status);
+        // Whoever leaves before the answer begins has made the provider work.
+        let paid = (200..300).contains(&entry.status) || (self.sent && entry.status == CLIENT_LEFT);
         let spared = entry.texts.0.saturating_sub(entry.texts.1);
         let Reading { usage, output } = self.reading.take().unwrap_or_default();
         entry.estimated = usage.is_none() && paid && self.charged;
@@ -113,6 +122,10 @@ impl Bill {
 impl Drop for Bill {
     fn drop(&mut self) {
         self.settle();
+        if let Some(hold) = self.hold.take() {
+            let Usage { input, output, .. } = self.entry.usage;
+            hold.settle(input.saturating_add(output), self.entry.cost);
+        }
         self.ledger.book(std::mem::take(&mut self.entry));
     }
 }

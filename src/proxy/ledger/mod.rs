@@ -7,15 +7,17 @@ mod bill;
 mod money;
 mod usage;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use super::metrics::ProviderTokens;
-use super::store::Store;
+use super::store::{Place, Store, StoreError};
 use crate::wire::Usage;
 pub use bill::Bill;
-pub(super) use bill::Opening;
+pub(super) use bill::{Opening, TOKEN_BYTES};
+pub(super) use money::cost;
 pub(super) use usage::report;
 pub use usage::{Group, Numbers, RequestLine, UsageParams, UsageReport};
 
@@ -63,6 +65,22 @@ impl Ledger {
 
     pub(super) fn open(&self, opening: Opening) -> Bill {
         Bill::new(self.clone(), opening)
+    }
+
+    /// What keys have spent on this day in UTC.
+    pub(super) fn spent_today(&self) -> Result<HashMap<String, i64>, StoreError> {
+        let mut spent = HashMap::new();
+        let Some(store) = &self.store else { return Ok(spent) };
+        let now = usage::now();
+        let places = [now - now % usage::DAY_MS, u64::MAX].map(Place::at);
+        store.entries(places[0], places[1], |_, entry| {
+            if let (Some(key), Some(cost)) = (entry.key, entry.cost) {
+                let sum: &mut i64 = spent.entry(key).or_default();
+                *sum = sum.saturating_add(cost);
+            }
+            true
+        })?;
+        Ok(spent)
     }
 
     fn book(&self, entry: Entry) {

@@ -18,7 +18,7 @@ pub(super) struct Took {
 }
 
 /// What `usage` costs at `price`.
-pub(super) fn cost(price: &Price, usage: &Usage) -> i64 {
+pub(in crate::proxy) fn cost(price: &Price, usage: &Usage) -> i64 {
     let dollars = input(price, usage) + usage.output as f64 * price.output;
     (dollars * PER_TOKEN).round() as i64
 }

@@ -11,7 +11,7 @@ use super::{Entry, Ledger};
 use crate::proxy::ProxyError;
 use crate::proxy::store::{Place, Store};
 
-const DAY_MS: u64 = 24 * 60 * 60 * 1000;
+pub(super) const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 /// Days that are looked at where the question does not say.
 const DAYS: u64 = 30;
 /// Most groups of an answer.
@@ -210,7 +210,7 @@ impl Ledger {
 }
 
 pub(in crate::proxy) fn report(store: &Store, params: &UsageParams) -> Result<UsageReport, ProxyError> {
-    let query = Query::new(params, Timestamp::now())?;
+    let query = Query::new(params, now())?;
     let mut report = UsageReport {
         since: time(query.from.0),
         until: time(query.until.0),
@@ -234,8 +234,7 @@ pub(in crate::proxy) fn report(store: &Store, params: &UsageParams) -> Result<Us
 }
 
 impl Query {
-    fn new(params: &UsageParams, now: Timestamp) -> Result<Self, ProxyError> {
-        let now = u64::try_from(now.as_millisecond()).unwrap_or_default();
+    fn new(params: &UsageParams, now: u64) -> Result<Self, ProxyError> {
         let until = params.until.as_deref().map(|text| moment("until", text)).transpose()?;
         let since = params.since.as_deref().map(|text| moment("since", text)).transpose()?;
         // What came in this millisecond counts, too.
@@ -352,6 +351,11 @@ fn line(entry: Entry) -> RequestLine {
         upstream: entry.upstream,
         status: entry.status,
     }
+}
+
+/// Milliseconds since the epoch.
+pub(super) fn now() -> u64 {
+    u64::try_from(Timestamp::now().as_millisecond()).unwrap_or_default()
 }
 
 fn wrong(param: &'static str, reason: impl Into<String>) -> ProxyError {
