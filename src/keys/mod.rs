@@ -4,7 +4,7 @@
 //! neither a slow hash nor a salt would add anything, and each request is checked within a microsecond.
 //!
 //! Keys live in a small file of their own, `keys.toml`. The command line writes it whole and puts it in place at once
-//! ([`file`]); a running service looks at each request whether it was replaced ([`Keyring`]), so that a revoked key is
+//! ([`mod@file`]); a running service looks at each request whether it was replaced ([`Keyring`]), so that a revoked key is
 //! refused from the next request on. The store could not serve for this, for one process alone can hold it. What keys
 //! have spent is the ledger's to remember.
 
