@@ -39,6 +39,7 @@ pub(super) fn routes() -> Router<Arc<AppState>> {
         .route("/v1/chat/completions", on(Endpoint::Chat))
         .route("/v1/responses", on(Endpoint::Responses))
         .route("/v1/completions", on(Endpoint::Completions))
+        .route("/v1/embeddings", on(Endpoint::Embeddings))
         .route("/v1/messages", on(Endpoint::Messages))
         .route("/v1/messages/count_tokens", on(Endpoint::CountTokens))
         .route("/v1/models", get(models))

@@ -127,7 +127,7 @@ async fn clients_that_leave_are_booked() {
 async fn what_passes_unread_is_booked_without_a_model() {
     let proxy = Proxy::with(&PRICED.replace("gpt-*", "*")).await;
     proxy.upstream.will([json(200, r#"{"usage":{"prompt_tokens":3,"total_tokens":3}}"#)]);
-    proxy.read("/upstreams/open/embeddings", r#"{"model":"e"}"#).await;
+    proxy.read("/upstreams/open/moderations", r#"{"model":"e"}"#).await;
     let line = proxy.line().await;
     assert_eq!(
         (&line["model"], &line["input_tokens"], &line["unpriced"]),

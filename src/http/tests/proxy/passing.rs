@@ -11,6 +11,7 @@ async fn a_body_without_long_texts_passes_byte_for_byte() {
         "/v1/chat/completions",
         "/v1/responses",
         "/v1/completions",
+        "/v1/embeddings",
         "/v1/messages",
         "/v1/messages/count_tokens",
     ] {
