@@ -124,6 +124,45 @@ async fn clients_that_leave_are_booked() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_that_its_client_leaves_is_booked_as_far_as_it_came() {
+    let mut proxy = Proxy::with(PRICED).await;
+    let started =
+        "event: message_start\ndata: {\"message\":{\"usage\":{\"input_tokens\":70,\"output_tokens\":1}}}\n\n";
+    let mut script = events(&[started]);
+    script.push(Step::Hang);
+    proxy.upstream.will([script]);
+    let body = r#"{"model":"claude-x","stream":true}"#;
+    let mut response = proxy.post("/v1/messages", body).send().await.unwrap();
+    assert_eq!(response.chunk().await.unwrap().unwrap(), started);
+    drop(response);
+    proxy.upstream.left.recv().await.unwrap();
+    let line = proxy.line().await;
+    assert_eq!(
+        (&line["status"], &line["input_tokens"], &line["estimated"]),
+        (&200.into(), &70.into(), &0.into())
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn requests_at_once_are_each_booked_once() {
+    let proxy = Proxy::start().await;
+    proxy.upstream.will([json(200, r#"{"usage":{"prompt_tokens":5,"completion_tokens":1}}"#)]);
+    let mut running = tokio::task::JoinSet::new();
+    for _ in 0..20 {
+        let requests: Vec<_> =
+            (0..20).map(|_| proxy.post("/v1/chat/completions", r#"{"model":"m"}"#)).collect();
+        running.spawn(async move {
+            for request in requests {
+                request.send().await.unwrap().bytes().await.unwrap();
+            }
+        });
+    }
+    running.join_all().await;
+    let total = &proxy.usage("").await["total"];
+    assert_eq!((&total["requests"], &total["input_tokens"]), (&400.into(), &2000.into()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_passes_unread_is_booked_without_a_model() {
     let proxy = Proxy::with(&PRICED.replace("gpt-*", "*")).await;
     proxy.upstream.will([json(200, r#"{"usage":{"prompt_tokens":3,"total_tokens":3}}"#)]);

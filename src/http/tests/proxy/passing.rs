@@ -225,6 +225,8 @@ async fn metrics_count_what_was_done() {
         "whittle_proxy_requests_total{outcome=\"unchanged\"} 3",
         "whittle_provider_tokens_total{kind=\"input\"} 11",
         "whittle_provider_tokens_total{kind=\"output\"} 2",
+        "whittle_queue_depth{queue=\"compression\"} 0",
+        "whittle_ledger_lost_total 0",
     ] {
         assert!(text.lines().any(|found| found == line), "{line}: {text}");
     }
