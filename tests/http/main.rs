@@ -3,6 +3,8 @@
 #![cfg(unix)]
 
 #[cfg(test)]
+mod bench;
+#[cfg(test)]
 mod command;
 #[cfg(test)]
 mod compression;

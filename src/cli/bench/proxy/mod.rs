@@ -39,7 +39,10 @@ pub(super) struct BenchProxyArgs {
     /// Bytes of a body of the case `off`
     #[arg(long, default_value_t = 2048, value_parser = clap::value_parser!(u32).range(100..=1 << 24))]
     bytes: u32,
-    /// Seconds of each of three turns, direct and through the proxy
+    /// Times that direct and proxied requests take turns
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
+    turns: u32,
+    /// Seconds of each turn, direct and through the proxy
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=600))]
     seconds: u32,
     /// Connections
@@ -70,8 +73,6 @@ enum Case {
 }
 
 const ALL: [Case; 5] = [Case::Off, Case::Stream, Case::Large, Case::Warm, Case::Cold];
-/// Times that direct and proxied requests take turns.
-const TURNS: u32 = 3;
 const LARGE_BYTES: usize = 1_000_000;
 const LARGE_RATE: u32 = 20;
 const STREAM_RATE: u32 = 100;
@@ -180,7 +181,7 @@ impl Bench<'_> {
             expected,
         };
         let (mut direct, mut proxied) = (Times::default(), Times::default());
-        for _ in 0..TURNS {
+        for _ in 0..self.args.turns {
             direct.extend(load(self.upstream, None).run()?);
             proxied.extend(load(proxy, expected).run()?);
         }
