@@ -36,6 +36,7 @@ const MAY_USE: [(&str, &[&str]); 14] = [
             "telemetry",
             "text",
             "upstream",
+            "wire",
         ],
     ),
     ("main", &["cli"]),
