@@ -7,12 +7,15 @@
 //! | module | what it is | may use |
 //! |---|---|---|
 //! | [`cli`] | the command line | all |
-//! | [`http`] | the only place that knows axum: routes, limits, errors | engine, config, model |
+//! | [`http`] | the only place that knows axum: routes, limits, errors | engine, proxy, keys, config, model |
 //! | [`eval`] | datasets, runs, metrics: compression ratio against accuracy | engine, compress, model, text |
 //! | [`engine`] | use cases: checks a request, assembles parts, describes the result | compress, model, text, config |
 //! | [`compress`] | the methods: prompts in, kept byte ranges out; pure, synchronous | model (traits), text |
 //! | [`model`] | traits of models, score cache, model files; `model::local` runs models on the CPU | text |
 //! | [`wire`] | bodies of OpenAI's and Anthropic's APIs: which texts may be replaced, and how | nothing |
+//! | [`proxy`] | from a client's request to an upstream's answer: what is compressed, remembered and booked | engine, keys, upstream, wire |
+//! | [`keys`] | virtual keys: the file that holds them, what each may take | config |
+//! | [`upstream`] | the only place that sends requests: connections, time limits, retries | config, wire |
 //! | [`config`] | file, environment, flags; strict | compress, model, wire |
 //! | [`text`] | token counts, protected spans, words | nothing |
 //!
@@ -30,6 +33,7 @@ pub mod config;
 pub mod engine;
 pub mod eval;
 pub mod http;
+pub mod keys;
 pub mod model;
 pub mod proxy;
 mod telemetry;

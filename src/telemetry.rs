@@ -64,6 +64,12 @@ pub(crate) mod names {
     pub(crate) const TOKENS: &str = "whittle_proxy_text_tokens";
     /// Tokens that providers counted, by kind.
     pub(crate) const PROVIDER_TOKENS: &str = "whittle_provider_tokens";
+    /// Requests and entries that wait, by queue.
+    pub(crate) const DEPTHS: &str = "whittle_queue_depth";
+    /// Requests that were turned away for their key, by reason.
+    pub(crate) const DENIED: &str = "whittle_denied_requests";
+    /// Entries of the ledger that could not be stored.
+    pub(crate) const LOST: &str = "whittle_ledger_lost";
     /// Time of the work on a request's texts.
     pub(crate) const COMPRESSION: &str = "whittle_proxy_compression";
 }

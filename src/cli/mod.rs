@@ -5,12 +5,14 @@ mod compress;
 mod config;
 mod eval;
 mod input;
+mod keys;
 mod models;
 mod options;
 mod progress;
 mod recover;
 mod score;
 mod serve;
+mod usage;
 
 use std::process::ExitCode;
 
@@ -40,6 +42,8 @@ enum Command {
     Recover(recover::RecoverArgs),
     Score(score::ScoreArgs),
     Serve(serve::ServeArgs),
+    Keys(keys::KeysArgs),
+    Usage(usage::UsageArgs),
     Models(models::ModelsArgs),
     Config(config::ConfigArgs),
     Bench(bench::BenchArgs),
@@ -62,6 +66,8 @@ pub fn main() -> ExitCode {
         Command::Recover(args) => recover::run(&args),
         Command::Score(args) => score::run(args),
         Command::Serve(args) => serve::run(args),
+        Command::Keys(args) => keys::run(args),
+        Command::Usage(args) => usage::run(args),
         Command::Models(args) => models::run(args),
         Command::Config(args) => config::run(args),
         Command::Bench(args) => bench::run(args),

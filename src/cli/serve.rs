@@ -10,9 +10,10 @@ use anyhow::Context;
 use tokio::net::TcpListener;
 use tokio::time::sleep;
 
-use crate::config::{self, Config, ConfigError, Flags, Loaded, Places, ProcessEnv};
+use crate::config::{self, ConfigError, Flags, Loaded, Places, ProcessEnv};
 use crate::engine::Engine;
 use crate::http::{Draining, Server};
+use crate::keys::Keyring;
 use crate::proxy::Gateway;
 use crate::telemetry;
 
@@ -61,9 +62,16 @@ pub(crate) fn run(args: ServeArgs) -> anyhow::Result<()> {
         .thread_name("whittle-http")
         .build()
         .context("cannot start the threads of the HTTP service")?;
-    let outcome = runtime.block_on(serve(&config, Arc::new(engine), load));
+    let engine = Arc::new(engine);
+    let (compressor, data) = (Arc::<Engine>::clone(&engine), config::data_dir(&ProcessEnv));
+    let gateway = Gateway::new(&config, &ProcessEnv, compressor, &data).map_err(anyhow::Error::msg)?;
+    let gateway = Arc::new(gateway);
+    let keys = Keyring::open(&data, config.keys.required, gateway.spent_today()?)?;
+    let server = Server::with_gateway(engine, config.limits, Arc::clone(&gateway), Arc::new(keys));
+    let outcome = runtime.block_on(serve(config.listen, server, Arc::clone(&gateway), load));
     // Ends connections that are still open, which cancels their work, but waits for no thread that does not heed it.
     runtime.shutdown_timeout(STOP_TIME);
+    gateway.flush();
     outcome
 }
 
@@ -71,24 +79,21 @@ pub(crate) fn run(args: ServeArgs) -> anyhow::Result<()> {
 type Load = Result<Loaded, ConfigError>;
 
 async fn serve(
-    config: &Config,
-    engine: Arc<Engine>,
+    listen: SocketAddr,
+    server: Server,
+    gateway: Arc<Gateway>,
     load: impl Fn() -> Load + Send + 'static,
 ) -> anyhow::Result<()> {
-    let (compressor, data) = (Arc::<Engine>::clone(&engine), config::data_dir(&ProcessEnv));
-    let gateway = Gateway::new(config, &ProcessEnv, compressor, &data).map_err(anyhow::Error::msg)?;
-    let gateway = Arc::new(gateway);
-    let listener = TcpListener::bind(config.listen)
+    let listener = TcpListener::bind(listen)
         .await
-        .with_context(|| format!("cannot listen on {} (`--listen` names another)", config.listen))?;
+        .with_context(|| format!("cannot listen on {listen} (`--listen` names another)"))?;
     let address = listener.local_addr().context("cannot tell which port was taken")?;
     // Before the line that others wait for: from then on a signal ends the service in order.
     let mut signals = Signals::new().context("cannot handle signals")?;
-    reload_on_signal(Arc::clone(&gateway), load).context("cannot handle signals")?;
+    reload_on_signal(gateway, load).context("cannot handle signals")?;
     // A closed stderr is no reason not to serve.
     writeln!(io::stderr(), "whittle listening on http://{address}").ok();
 
-    let server = Server::with_gateway(engine, config.limits, gateway);
     let draining = server.run(listener, signals.next()).await;
     tracing::info!("stopping: no new connections, finishing what is running");
     drain(draining, signals).await;

@@ -8,7 +8,9 @@ use std::{fs, io};
 
 use clap::ValueEnum;
 
-use super::raw::{RawClassifier, RawCompress, RawConfig, RawEmbedder, RawLimits, RawProxy, RawScorer};
+use super::raw::{
+    RawClassifier, RawCompress, RawConfig, RawEmbedder, RawKeys, RawLimits, RawProxy, RawScorer,
+};
 use super::{Config, ConfigError};
 use crate::compress::Method;
 
@@ -132,11 +134,14 @@ fn from_env(env: &dyn Env) -> Result<RawConfig, ConfigError> {
             concurrency: variable(env, "WHITTLE_LIMITS_CONCURRENCY")?,
             queue: variable(env, "WHITTLE_LIMITS_QUEUE")?,
         },
+        keys: RawKeys { required: variable(env, "WHITTLE_KEYS_REQUIRED")? },
         proxy: RawProxy {
             deadline_ms: variable(env, "WHITTLE_PROXY_DEADLINE_MS")?,
             body_memory_bytes: variable(env, "WHITTLE_PROXY_BODY_MEMORY_BYTES")?,
             memory_bytes: variable(env, "WHITTLE_PROXY_MEMORY_BYTES")?,
             memory_days: variable(env, "WHITTLE_PROXY_MEMORY_DAYS")?,
+            ledger_days: variable(env, "WHITTLE_PROXY_LEDGER_DAYS")?,
+            compute_price: variable(env, "WHITTLE_PROXY_COMPUTE_PRICE")?,
             compress: RawCompress {
                 enabled: variable(env, "WHITTLE_PROXY_COMPRESS_ENABLED")?,
                 method: variable::<MethodName>(env, "WHITTLE_PROXY_COMPRESS_METHOD")?.map(|name| name.0),

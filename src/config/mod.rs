@@ -37,6 +37,8 @@ pub struct Config {
     pub classifier: ClassifierConfig,
     /// What one request, and all of them together, may take.
     pub limits: Limits,
+    /// Who may call.
+    pub keys: KeysConfig,
     /// What the proxy does.
     pub proxy: ProxyConfig,
     /// The APIs behind the proxy, each with another name.
@@ -94,6 +96,14 @@ pub struct Limits {
     pub queue: usize,
 }
 
+/// Who may call.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct KeysConfig {
+    /// Whether nobody may call without a key, even where there is none yet. Without it, keys are required from the
+    /// first one on.
+    pub required: bool,
+}
+
 impl Limits {
     /// [`Limits::deadline_ms`] as a duration.
     #[must_use]
@@ -147,6 +157,7 @@ impl Default for Config {
             embedder: EmbedderConfig::default(),
             classifier: ClassifierConfig::default(),
             limits: Limits::default(),
+            keys: KeysConfig::default(),
             proxy: ProxyConfig::default(),
             upstreams: Vec::new(),
         }
@@ -216,9 +227,9 @@ pub enum ConfigError {
     },
     /// The address is reachable from other machines, and nobody said that it may be.
     #[error(
-        "`listen` is {0}, which other machines can reach, and whittle does not authenticate callers yet: \
-         listen on 127.0.0.1, or write `allow_remote = true` (WHITTLE_ALLOW_REMOTE=true) if the network \
-         in front of it decides who may call"
+        "`listen` is {0}, which other machines can reach: listen on 127.0.0.1, write `keys.required = true` \
+         (WHITTLE_KEYS_REQUIRED=true) so that nobody calls without a key, or `allow_remote = true` \
+         (WHITTLE_ALLOW_REMOTE=true) if what stands in front of it decides who may call"
     )]
     Remote(SocketAddr),
 }
@@ -230,8 +241,9 @@ impl TryFrom<RawConfig> for Config {
         let default = Self::default();
         let listen = raw.listen.unwrap_or(default.listen);
         let allow_remote = raw.allow_remote.unwrap_or(default.allow_remote);
+        let keys = KeysConfig { required: raw.keys.required.unwrap_or(default.keys.required) };
         // `::ffff:127.0.0.1` is loopback too, but only once it is read as the IPv4 address that it is.
-        if !allow_remote && !listen.ip().to_canonical().is_loopback() {
+        if !allow_remote && !keys.required && !listen.ip().to_canonical().is_loopback() {
             return Err(ConfigError::Remote(listen));
         }
         Ok(Self {
@@ -241,6 +253,7 @@ impl TryFrom<RawConfig> for Config {
             embedder: raw.embedder.try_into()?,
             classifier: raw.classifier.try_into()?,
             limits: raw.limits.try_into()?,
+            keys,
             proxy: raw.proxy.try_into()?,
             upstreams: proxy::upstreams(raw.upstreams)?,
         })

@@ -24,6 +24,10 @@ pub struct ProxyConfig {
     pub memory_bytes: u64,
     /// Days that what became of a text is remembered on disk after it was last used, 1 to 3,650.
     pub memory_days: u64,
+    /// Days that the ledger keeps what requests took, 1 to 3,650.
+    pub ledger_days: u64,
+    /// Dollars that an hour of this machine's work on texts costs, from 0: it is taken off what compression saves.
+    pub compute_price: f64,
     /// What is compressed and how.
     pub compress: CompressPolicy,
 }
@@ -133,6 +137,14 @@ impl Pattern {
     }
 }
 
+impl UpstreamConfig {
+    /// What a model costs, where the configuration says so.
+    #[must_use]
+    pub fn price(&self, model: &str) -> Option<&Price> {
+        self.prices.iter().find(|price| price.model.matches(model))
+    }
+}
+
 impl ProxyConfig {
     /// [`ProxyConfig::deadline_ms`] as a duration.
     #[must_use]
@@ -148,6 +160,8 @@ impl Default for ProxyConfig {
             body_memory_bytes: 256 << 20,
             memory_bytes: 32 << 20,
             memory_days: 30,
+            ledger_days: 90,
+            compute_price: 0.0,
             compress: CompressPolicy::default(),
         }
     }
@@ -166,6 +180,7 @@ impl TryFrom<RawProxy> for ProxyConfig {
         let default = Self::default();
         let body_memory = raw.body_memory_bytes.unwrap_or(default.body_memory_bytes);
         let memory_days = raw.memory_days.unwrap_or(default.memory_days);
+        let ledger_days = raw.ledger_days.unwrap_or(default.ledger_days);
         Ok(Self {
             deadline_ms: within(
                 "proxy.deadline_ms",
@@ -175,9 +190,19 @@ impl TryFrom<RawProxy> for ProxyConfig {
             body_memory_bytes: within("proxy.body_memory_bytes", body_memory, 1 << 20..=1 << 42)?,
             memory_bytes: raw.memory_bytes.unwrap_or(default.memory_bytes),
             memory_days: within("proxy.memory_days", memory_days, 1..=3650)?,
+            ledger_days: within("proxy.ledger_days", ledger_days, 1..=3650)?,
+            compute_price: compute_price(raw.compute_price.unwrap_or(default.compute_price))?,
             compress: raw.compress.try_into()?,
         })
     }
+}
+
+fn compute_price(price: f64) -> Result<f64, ConfigError> {
+    if price.is_finite() && price >= 0.0 {
+        return Ok(price);
+    }
+    let wanted = "dollars an hour, from 0".into();
+    Err(ConfigError::Invalid { key: "proxy.compute_price", value: price.to_string(), wanted })
 }
 
 impl TryFrom<RawCompress> for CompressPolicy {

@@ -20,6 +20,7 @@ pub(super) struct RawConfig {
     pub(super) embedder: RawEmbedder,
     pub(super) classifier: RawClassifier,
     pub(super) limits: RawLimits,
+    pub(super) keys: RawKeys,
     pub(super) proxy: RawProxy,
     pub(super) upstreams: Vec<RawUpstream>,
 }
@@ -60,11 +61,19 @@ pub(super) struct RawLimits {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+pub(super) struct RawKeys {
+    pub(super) required: Option<bool>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub(super) struct RawProxy {
     pub(super) deadline_ms: Option<u64>,
     pub(super) body_memory_bytes: Option<usize>,
     pub(super) memory_bytes: Option<u64>,
     pub(super) memory_days: Option<u64>,
+    pub(super) ledger_days: Option<u64>,
+    pub(super) compute_price: Option<f64>,
     pub(super) compress: RawCompress,
 }
 
@@ -123,6 +132,7 @@ impl RawConfig {
                 concurrency: self.limits.concurrency.or(below.limits.concurrency),
                 queue: self.limits.queue.or(below.limits.queue),
             },
+            keys: RawKeys { required: self.keys.required.or(below.keys.required) },
             proxy: self.proxy.over(&below.proxy),
             // A list cannot be put together from two layers: whoever gives one gives all of it.
             upstreams: if self.upstreams.is_empty() { below.upstreams } else { self.upstreams },
@@ -137,6 +147,8 @@ impl RawProxy {
             body_memory_bytes: self.body_memory_bytes.or(below.body_memory_bytes),
             memory_bytes: self.memory_bytes.or(below.memory_bytes),
             memory_days: self.memory_days.or(below.memory_days),
+            ledger_days: self.ledger_days.or(below.ledger_days),
+            compute_price: self.compute_price.or(below.compute_price),
             compress: RawCompress {
                 enabled: self.compress.enabled.or(below.compress.enabled),
                 method: self.compress.method.or(below.compress.method),

@@ -91,10 +91,13 @@ fn every_variable_reaches_its_key() {
         ("WHITTLE_LIMITS_DEADLINE_MS", "7"),
         ("WHITTLE_LIMITS_CONCURRENCY", "8"),
         ("WHITTLE_LIMITS_QUEUE", "9"),
+        ("WHITTLE_KEYS_REQUIRED", "true"),
         ("WHITTLE_PROXY_DEADLINE_MS", "10"),
         ("WHITTLE_PROXY_BODY_MEMORY_BYTES", "1100000"),
         ("WHITTLE_PROXY_MEMORY_BYTES", "12"),
         ("WHITTLE_PROXY_MEMORY_DAYS", "13"),
+        ("WHITTLE_PROXY_LEDGER_DAYS", "16"),
+        ("WHITTLE_PROXY_COMPUTE_PRICE", "0.25"),
         ("WHITTLE_PROXY_COMPRESS_ENABLED", "false"),
         ("WHITTLE_PROXY_COMPRESS_METHOD", "llmlingua"),
         ("WHITTLE_PROXY_COMPRESS_RATE", "0.14"),
@@ -113,11 +116,14 @@ fn every_variable_reaches_its_key() {
         embedder: EmbedderConfig { model: "e".into(), threads: Some(2), cache_bytes: 10 },
         classifier: ClassifierConfig { model: "c".into() },
         limits: Limits { body_bytes: 4, documents: 5, tokens: 6, deadline_ms: 7, concurrency: 8, queue: 9 },
+        keys: KeysConfig { required: true },
         proxy: ProxyConfig {
             deadline_ms: 10,
             body_memory_bytes: 1_100_000,
             memory_bytes: 12,
             memory_days: 13,
+            ledger_days: 16,
+            compute_price: 0.25,
             compress: CompressPolicy {
                 enabled: false,
                 method: Some(crate::compress::Method::LlmLingua),
@@ -199,6 +205,8 @@ fn remote_addresses_need_leave() {
     for address in ["0.0.0.0:80", "[::]:80", "192.0.2.1:80", "[::ffff:192.0.2.1]:80"] {
         let text = format!("listen = '{address}'");
         assert!(error_of(&text, &env([])).contains("allow_remote = true"));
+        let keyed = load_text(&format!("{text}\nkeys.required = true"), &env([])).unwrap();
+        assert_eq!(keyed.listen, address.parse().unwrap());
         let allowed = load_text(&format!("allow_remote = true\n{text}"), &env([])).unwrap();
         assert_eq!(allowed.listen, address.parse().unwrap());
     }
@@ -267,6 +275,8 @@ fn wrong_upstreams_fail_by_name_with_a_remedy() {
         (UPSTREAM.replace("openai", "gemini"), "unknown variant `gemini`"),
         ("[proxy.compress]\nrate = 1.5".into(), "`proxy.compress.rate` is 1.5"),
         ("[proxy.compress]\nrate = nan".into(), "`proxy.compress.rate`"),
+        ("[proxy]\ncompute_price = -1.0".into(), "`proxy.compute_price` is -1"),
+        ("[proxy]\nledger_days = 0".into(), "`proxy.ledger_days` is 0"),
         ("[proxy]\nbody_memory_bytes = 1".into(), "`proxy.body_memory_bytes`"),
     ] {
         let error = error_of(&text, &env([]));

@@ -127,7 +127,7 @@ fn rejected(error: &serde_json::Error, param: Option<String>) -> ApiError {
             ("invalid_json", format!("the body is not valid JSON: {reason}"), None)
         }
     };
-    ApiError { status: StatusCode::BAD_REQUEST, code, param, message }
+    ApiError { param, ..ApiError::new(StatusCode::BAD_REQUEST, code, message) }
 }
 
 /// Leaves out the middle of a text that is too long to hand on.

@@ -1,6 +1,7 @@
 //! Errors as callers see them: a status and an envelope, as `OpenAI`'s API has it, decided in this one place.
 
 use std::fmt::Display;
+use std::time::Duration;
 
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderValue, StatusCode};
@@ -9,10 +10,14 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::engine::{EngineError, ErrorKind};
+use crate::keys::Denied;
 use crate::model::Stopped;
 use crate::proxy::ProxyError;
 use crate::upstream::UpstreamError;
 use crate::wire::{Dialect, WireError};
+
+/// Longest wait after which a client is meant to try again by itself.
+const LONGEST_WAIT: Duration = Duration::from_mins(1);
 
 /// Body of every answer that is not a success.
 #[derive(Debug, Serialize, ToSchema)]
@@ -40,11 +45,13 @@ pub(super) struct ApiError {
     pub(super) code: &'static str,
     pub(super) param: Option<String>,
     pub(super) message: String,
+    /// Time after which the same request may succeed.
+    pub(super) retry_after: Option<Duration>,
 }
 
 impl ApiError {
     pub(super) fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
-        Self { status, code, param: None, message: message.into() }
+        Self { status, code, param: None, message: message.into(), retry_after: None }
     }
 
     pub(super) fn with_param(self, param: impl Into<String>) -> Self {
@@ -54,7 +61,8 @@ impl ApiError {
     /// Too many requests are being worked on and wait.
     pub(super) fn overloaded() -> Self {
         let message = "too many requests are waiting already; try again in a moment";
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, OVERLOADED, message)
+        let error = Self::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", message);
+        Self { retry_after: Some(Duration::from_secs(1)), ..error }
     }
 
     /// The request ran out of time.
@@ -70,9 +78,6 @@ impl ApiError {
     }
 }
 
-/// The one code that a client should try again after at once.
-const OVERLOADED: &str = "overloaded";
-
 impl From<EngineError> for ApiError {
     fn from(error: EngineError) -> Self {
         let status = match error.kind {
@@ -84,7 +89,7 @@ impl From<EngineError> for ApiError {
             ErrorKind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
             ErrorKind::Internal => return Self::internal(&error.message),
         };
-        Self { status, code: error.code, param: error.param.map(Into::into), message: error.message }
+        Self { param: error.param.map(Into::into), ..Self::new(status, error.code, error.message) }
     }
 }
 
@@ -102,7 +107,7 @@ impl IntoResponse for DialectError {
             return self.error.into_response();
         }
         let body = anthropic_envelope(&self.error.message, self.error.status, Some(&self.request_id));
-        (self.error.status, [(CONTENT_TYPE, "application/json")], body).into_response()
+        rendered(self.error.status, self.error.retry_after, body)
     }
 }
 
@@ -129,6 +134,7 @@ pub(super) fn anthropic_envelope(message: &str, status: StatusCode, request_id: 
 impl From<ProxyError> for ApiError {
     fn from(error: ProxyError) -> Self {
         let (status, code, param) = match &error {
+            ProxyError::Denied(denied) => return denied.clone().into(),
             ProxyError::Body(WireError::Encoding(_)) => (StatusCode::BAD_REQUEST, "invalid_utf8", None),
             ProxyError::Body(WireError::Json(_)) => (StatusCode::BAD_REQUEST, "invalid_json", None),
             ProxyError::Body(WireError::Duplicate(key)) => {
@@ -154,7 +160,25 @@ impl From<ProxyError> for ApiError {
             }
             ProxyError::Internal(message) => return Self::internal(message),
         };
-        Self { status, code, param: param.map(Into::into), message: error.to_string() }
+        Self { param: param.map(Into::into), ..Self::new(status, code, error.to_string()) }
+    }
+}
+
+impl From<Denied> for ApiError {
+    fn from(denied: Denied) -> Self {
+        let (status, code, param) = match &denied {
+            Denied::Missing | Denied::Unknown => (StatusCode::UNAUTHORIZED, "invalid_api_key", None),
+            Denied::Model(_) => (StatusCode::FORBIDDEN, "model_not_allowed", Some("model")),
+            Denied::Unpriced(_) => (StatusCode::FORBIDDEN, "model_without_price", Some("model")),
+            Denied::Unread => (StatusCode::FORBIDDEN, "path_not_allowed", None),
+            Denied::AdminOnly => (StatusCode::FORBIDDEN, "admin_only", None),
+            Denied::Requests { .. } | Denied::Tokens { .. } => {
+                (StatusCode::TOO_MANY_REQUESTS, "rate_limit_exceeded", None)
+            }
+            Denied::Spend { .. } => (StatusCode::TOO_MANY_REQUESTS, "insufficient_quota", None),
+        };
+        let error = Self::new(status, code, denied.to_string());
+        Self { param: param.map(Into::into), retry_after: denied.wait(), ..error }
     }
 }
 
@@ -165,15 +189,27 @@ pub(super) fn client_closed_request() -> StatusCode {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let r#type = if self.status.is_server_error() { "server_error" } else { "invalid_request_error" };
-        let retry = self.code == OVERLOADED;
+        let r#type = match self.status.as_u16() {
+            429 => "rate_limit_error",
+            500.. => "server_error",
+            _ => "invalid_request_error",
+        };
         let error = ErrorBody { message: self.message, r#type, param: self.param, code: self.code };
         let body = serde_json::to_string(&ErrorEnvelope { error })
             .expect("strings under constant names always have a JSON form");
-        let mut response = (self.status, [(CONTENT_TYPE, "application/json")], body).into_response();
-        if retry {
-            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
-        }
-        response
+        rendered(self.status, self.retry_after, body)
     }
+}
+
+fn rendered(status: StatusCode, retry_after: Option<Duration>, body: String) -> Response {
+    let mut response = (status, [(CONTENT_TYPE, "application/json")], body).into_response();
+    let headers = response.headers_mut();
+    if let Some(wait) = retry_after {
+        headers.insert(RETRY_AFTER, (wait.as_secs_f64().ceil().max(1.0) as u64).into());
+    }
+    if retry_after.is_some_and(|wait| wait > LONGEST_WAIT) {
+        // The official clients would not wait as long, and ask again at once.
+        headers.insert("x-should-retry", HeaderValue::from_static("false"));
+    }
+    response
 }

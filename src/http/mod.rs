@@ -4,6 +4,7 @@
 //! method, rendering - runs off the async threads, a bounded number of requests at once (`job`). Every error, the
 //! router's own included, has the one envelope of `error`. No text of a prompt is ever logged.
 
+mod auth;
 mod body;
 mod compress;
 mod error;

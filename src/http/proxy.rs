@@ -3,26 +3,31 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{Request, State};
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, Request, State};
 use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
 use axum::{Extension, Router};
 use hyper::body::Body as _;
 
-use super::body;
 use super::compress::{COMPRESSED_TOKENS, ORIGINAL_TOKENS};
 use super::error::{ApiError, DialectError};
 use super::middleware::RequestId;
 use super::relay::{Counted, Relay};
 use super::state::AppState;
-use crate::proxy::{Gateway, Incoming, Outgoing, ProxyError, Report, Status};
+use super::{auth, body};
+use crate::keys::{Caller, Denied};
+use crate::proxy::{Gateway, Incoming, Outgoing, Passing, ProxyError, Report, Status, UsageParams};
 use crate::upstream;
-use crate::wire::{Dialect, Endpoint};
+use crate::wire::{Dialect, Endpoint, UsageReader};
 
 const STATUS: HeaderName = HeaderName::from_static("x-whittle-status");
 const ANTHROPIC_VERSION: HeaderName = HeaderName::from_static("anthropic-version");
+
+/// A question to the ledger, if it can be read.
+type Asked = Result<Query<UsageParams>, QueryRejection>;
 
 /// Beginning of the paths that name an upstream.
 const UPSTREAMS: &str = "/upstreams/";
@@ -34,9 +39,11 @@ pub(super) fn routes() -> Router<Arc<AppState>> {
         .route("/v1/chat/completions", on(Endpoint::Chat))
         .route("/v1/responses", on(Endpoint::Responses))
         .route("/v1/completions", on(Endpoint::Completions))
+        .route("/v1/embeddings", on(Endpoint::Embeddings))
         .route("/v1/messages", on(Endpoint::Messages))
         .route("/v1/messages/count_tokens", on(Endpoint::CountTokens))
         .route("/v1/models", get(models))
+        .route("/v1/usage", get(usage))
         .route("/metrics", get(metrics))
         .route("/upstreams/{upstream}/{*path}", any(below))
 }
@@ -48,7 +55,7 @@ async fn forward(
     request: Request,
     endpoint: Endpoint,
 ) -> Result<Response, DialectError> {
-    let answered = answer(&state, request, endpoint, None).await;
+    let answered = answer(&state, request, endpoint, None, &id).await;
     answered.map_err(|error| DialectError { error, dialect: endpoint.dialect(), request_id: id.text() })
 }
 
@@ -69,8 +76,10 @@ async fn below(
         let known =
             Endpoint::ALL.into_iter().find(|known| known.path() == path && known.dialect() == dialect);
         match known.filter(|_| request.method() == Method::POST) {
-            Some(endpoint) => answer(&state, request, endpoint, Some(upstream)).await,
-            None => pass(gateway, request, &upstream, &path, dialect).await,
+            Some(endpoint) => answer(&state, request, endpoint, Some(upstream), &id).await,
+            None => pass(gateway, request, (upstream, &path), &id)
+                .await
+                .map(|outgoing| respond(outgoing, dialect)),
         }
     };
     answered.await.map_err(|error| DialectError { error, dialect, request_id: id.text() })
@@ -79,16 +88,16 @@ async fn below(
 async fn pass(
     gateway: &Gateway,
     request: Request,
-    upstream: &str,
-    path: &str,
-    dialect: Dialect,
-) -> Result<Response, ApiError> {
+    (upstream, path): (String, &str),
+    id: &RequestId,
+) -> Result<Outgoing, ApiError> {
     let (head, body) = request.into_parts();
     let path = format!("{path}{}", query_of(head.uri.query()));
     // An empty body must not be announced as one that arrives in pieces.
     let body = if body.is_end_stream() { upstream::Body::from("") } else { upstream::streamed(body) };
-    let outgoing = gateway.pass(upstream, (head.method, &path), &head.headers, body).await?;
-    Ok(respond(outgoing, dialect))
+    let (method, headers) = (head.method, head.headers);
+    let caller = head.extensions.get().cloned();
+    Ok(gateway.pass(Passing { id: id.text(), caller, upstream, method, path, headers, body }).await?)
 }
 
 async fn answer(
@@ -96,6 +105,7 @@ async fn answer(
     request: Request,
     endpoint: Endpoint,
     upstream: Option<String>,
+    id: &RequestId,
 ) -> Result<Response, ApiError> {
     let gateway = gateway(state)?;
     let (head, body) = request.into_parts();
@@ -111,7 +121,8 @@ async fn answer(
     };
     let body = body::read(&head.headers, body, limit, state.body_time).await?;
     let query = query_of(head.uri.query());
-    let incoming = Incoming { endpoint, upstream, query, headers: head.headers, body };
+    let caller = head.extensions.get().cloned();
+    let incoming = Incoming { id: id.text(), caller, endpoint, upstream, query, headers: head.headers, body };
     let outgoing = gateway.answer(incoming).await?;
     drop(room);
     Ok(respond(outgoing, endpoint.dialect()))
@@ -126,13 +137,13 @@ fn query_of(query: Option<&str>) -> String {
 }
 
 /// Anthropic's clients always say which version of the API they speak.
-fn dialect_of(headers: &HeaderMap) -> Dialect {
+pub(super) fn dialect_of(headers: &HeaderMap) -> Dialect {
     if headers.contains_key(ANTHROPIC_VERSION) { Dialect::Anthropic } else { Dialect::OpenAi }
 }
 
 /// The upstream's answer as the client gets it.
 fn respond(outgoing: Outgoing, dialect: Dialect) -> Response {
-    let Outgoing { answer, idle, usage, report } = outgoing;
+    let Outgoing { answer, idle, bill, report } = outgoing;
     let mut headers = upstream::for_client(&answer.headers);
     let readable = !headers.contains_key(CONTENT_ENCODING);
     let is_stream =
@@ -146,8 +157,9 @@ fn respond(outgoing: Outgoing, dialect: Dialect) -> Response {
     describe(&mut headers, &report);
     let is_json =
         headers.get(CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(b"application/json"));
-    let usage = (readable && (is_stream || is_json)).then(|| Counted::new(is_stream, usage));
-    let mut response = Relay::new(answer.body, idle, events, usage).into_body().into_response();
+    let reader = (readable && (is_stream || is_json)).then(|| UsageReader::new(is_stream));
+    let mut response =
+        Relay::new(answer.body, idle, events, Some(Counted::new(reader, bill))).into_body().into_response();
     *response.status_mut() = answer.status;
     *response.headers_mut() = headers;
     response
@@ -180,8 +192,30 @@ async fn models(
     listed.await.map_err(|error| DialectError { error, dialect, request_id: id.text() })
 }
 
+/// Who sent a request, where keys are needed.
+type Sender = Option<Extension<Caller>>;
+
+/// What requests took: all of them for an administrator, its own for any other key.
+async fn usage(
+    State(state): State<Arc<AppState>>,
+    caller: Sender,
+    query: Asked,
+) -> Result<Response, ApiError> {
+    let invalid =
+        |error: QueryRejection| ApiError::new(StatusCode::BAD_REQUEST, "invalid_query", error.body_text());
+    let Query(mut params) = query.map_err(invalid)?;
+    if let Some(Extension(caller)) = caller.filter(|Extension(caller)| !caller.is_admin()) {
+        if params.key.as_ref().is_some_and(|key| key != caller.id()) {
+            return Err(Denied::AdminOnly.into());
+        }
+        params.key = Some(caller.id().to_owned());
+    }
+    body::render(&gateway(&state)?.usage(params).await?)
+}
+
 /// Counters of the proxy in Prometheus' text form.
-async fn metrics(State(state): State<Arc<AppState>>) -> Result<Response, ApiError> {
+async fn metrics(State(state): State<Arc<AppState>>, caller: Sender) -> Result<Response, ApiError> {
+    auth::admins_only(caller.as_deref())?;
     let text = gateway(&state)?.metrics();
     Ok(([(CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text).into_response())
 }

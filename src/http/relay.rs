@@ -5,7 +5,6 @@
 //! either, so nothing reaches it later for that.
 
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -15,7 +14,7 @@ use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use tokio::time::{Instant, Sleep};
 
 use super::error::anthropic_envelope;
-use crate::proxy::ProviderTokens;
+use crate::proxy::Bill;
 use crate::wire::{Dialect, UsageReader};
 
 /// Longest part of an event that is held back. Past it, it goes on, and a break can only cut the connection.
@@ -39,23 +38,24 @@ pub(super) struct Relay<B> {
     usage: Option<Counted>,
 }
 
-/// Reads the usage that an answer tells of. It is counted when the answer ends, or its client leaves.
+/// Reads the usage that an answer tells of, where it can be read. It is booked when the answer ends, or its client
+/// leaves.
 pub(super) struct Counted {
-    reader: UsageReader,
-    tokens: Arc<ProviderTokens>,
+    reader: Option<UsageReader>,
+    bill: Bill,
 }
 
 impl Counted {
-    /// Of a stream of events, or of one JSON value.
-    pub(super) fn new(events: bool, tokens: Arc<ProviderTokens>) -> Self {
-        Self { reader: UsageReader::new(events), tokens }
+    /// By `reader`, on `bill`.
+    pub(super) fn new(reader: Option<UsageReader>, bill: Bill) -> Self {
+        Self { reader, bill }
     }
 }
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        if let Some(usage) = std::mem::take(&mut self.reader).finish() {
-            self.tokens.count(usage);
+        if let Some(reader) = self.reader.take() {
+            self.bill.read(reader.finish());
         }
     }
 }
@@ -87,8 +87,9 @@ where
         match Pin::new(&mut self.body).poll_frame(context) {
             Poll::Ready(Some(Ok(frame))) => {
                 self.timer.as_mut().reset(Instant::now() + self.idle);
-                if let (Some(usage), Some(piece)) = (&mut self.usage, frame.data_ref()) {
-                    usage.reader.feed(piece);
+                let reader = self.usage.as_mut().and_then(|usage| usage.reader.as_mut());
+                if let (Some(reader), Some(piece)) = (reader, frame.data_ref()) {
+                    reader.feed(piece);
                 }
                 Poll::Ready(Some(Ok(frame)))
             }

@@ -5,23 +5,27 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::Request;
 use axum::http::StatusCode;
+use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use super::error::ApiError;
 use super::state::AppState;
-use super::{compress, middleware, operations, proxy};
+use super::{auth, compress, middleware, operations, proxy};
 
 /// All routes, with everything around them.
 pub(super) fn router(state: Arc<AppState>) -> Router {
-    let routes = Router::new()
+    let guarded = Router::new()
         .route("/v1/compress", post(compress::compress))
         .route("/v1/recover", post(compress::recover))
         .route("/v1/score", post(compress::score))
+        .merge(proxy::routes())
+        .route_layer(from_fn_with_state(Arc::clone(&state), auth::check));
+    let routes = Router::new()
         .route("/healthz", get(operations::healthz))
         .route("/readyz", get(operations::readyz))
         .route("/openapi.json", get(operations::openapi))
-        .merge(proxy::routes())
+        .merge(guarded)
         .fallback(unknown_path)
         .method_not_allowed_fallback(wrong_method)
         .with_state(state);

@@ -19,6 +19,7 @@ use super::Service;
 use super::router::router;
 use super::state::AppState;
 use crate::config::Limits;
+use crate::keys::Keyring;
 use crate::proxy::Gateway;
 
 /// Time that a client has to send a request's headers, also on a connection that is kept open.
@@ -51,10 +52,15 @@ impl Server {
         Self::with_state(AppState::new(service, limits))
     }
 
-    /// The same with a proxy in it.
+    /// The same with a proxy in it, for those alone whom `keys` lets in.
     #[must_use]
-    pub fn with_gateway(service: Arc<dyn Service>, limits: Limits, gateway: Arc<Gateway>) -> Self {
-        Self::with_state(AppState::new(service, limits).with_gateway(gateway))
+    pub fn with_gateway(
+        service: Arc<dyn Service>,
+        limits: Limits,
+        gateway: Arc<Gateway>,
+        keys: Arc<Keyring>,
+    ) -> Self {
+        Self::with_state(AppState::new(service, limits).with_gateway(gateway).with_keys(keys))
     }
 
     pub(super) fn with_state(state: AppState) -> Self {

@@ -8,6 +8,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::Service;
 use super::error::ApiError;
 use crate::config::Limits;
+use crate::keys::Keyring;
 use crate::proxy::Gateway;
 
 /// Time that a client has to send a body.
@@ -23,6 +24,8 @@ pub(super) struct AppState {
     pub(super) body_time: Duration,
     /// The proxy, where there is one.
     pub(super) gateway: Option<Arc<Gateway>>,
+    /// Who may call; anybody where this is missing.
+    pub(super) keys: Option<Arc<Keyring>>,
     /// Bytes of bodies that wait to be passed on.
     bodies: Arc<Semaphore>,
     admission: Admission,
@@ -35,6 +38,7 @@ impl AppState {
             limits,
             body_time: BODY_TIME,
             gateway: None,
+            keys: None,
             bodies: Arc::new(Semaphore::new(0)),
             admission: Admission::new(&limits),
         }
@@ -43,6 +47,10 @@ impl AppState {
     pub(super) fn with_gateway(self, gateway: Arc<Gateway>) -> Self {
         let bodies = gateway.body_memory_bytes() / BODY_UNIT;
         Self { gateway: Some(gateway), bodies: Arc::new(Semaphore::new(bodies)), ..self }
+    }
+
+    pub(super) fn with_keys(self, keys: Arc<Keyring>) -> Self {
+        Self { keys: Some(keys), ..self }
     }
 
     /// Room for a body of `bytes`, or none where too many are held already.

@@ -67,6 +67,7 @@ impl Fallback {
 pub(super) struct Pool {
     compressor: Arc<dyn Compressor>,
     places: Arc<Semaphore>,
+    all_places: usize,
     turns: Arc<Semaphore>,
 }
 
@@ -79,11 +80,18 @@ pub(super) struct Work {
 
 impl Pool {
     pub(super) fn new(compressor: Arc<dyn Compressor>, limits: &Limits) -> Self {
+        let all_places = limits.concurrency + limits.queue;
         Self {
             compressor,
-            places: Arc::new(Semaphore::new(limits.concurrency + limits.queue)),
+            places: Arc::new(Semaphore::new(all_places)),
+            all_places,
             turns: Arc::new(Semaphore::new(limits.concurrency)),
         }
+    }
+
+    /// Requests that are worked on or wait for their turn.
+    pub(super) fn taken(&self) -> usize {
+        self.all_places - self.places.available_permits()
     }
 
     /// What becomes of each passage, in their order. Never later than the settings' deadline.

@@ -1,5 +1,6 @@
 //! Why the proxy itself turns a request away. What an upstream answers is no error here.
 
+use crate::keys::Denied;
 use crate::upstream::UpstreamError;
 use crate::wire::WireError;
 
@@ -51,6 +52,9 @@ pub enum ProxyError {
     /// No upstream has the name.
     #[error("there is no upstream `{0}`: [[upstreams]] in the configuration names them")]
     UnknownUpstream(String),
+    /// The key may not have it.
+    #[error(transparent)]
+    Denied(#[from] Denied),
     /// The upstream did not answer.
     #[error(transparent)]
     Upstream(#[from] UpstreamError),

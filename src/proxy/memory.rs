@@ -67,11 +67,11 @@ pub(super) struct Memory {
     lasting: Cache<Key, Arc<Outcome>>,
     /// Each with the seconds since the epoch at which it was last stored.
     pins: Cache<Key, u64>,
-    store: Option<Store>,
+    store: Option<Arc<Store>>,
 }
 
 impl Memory {
-    pub(super) fn new(bytes: u64, store: Option<Store>) -> Self {
+    pub(super) fn new(bytes: u64, store: Option<Arc<Store>>) -> Self {
         Self {
             lasting: Cache::builder()
                 .max_capacity(bytes)
@@ -98,7 +98,7 @@ impl Memory {
 
     /// What the file knows.
     fn recall(&self, key: &Key) -> Option<Arc<Outcome>> {
-        let (outcome, stored) = self.store.as_ref()?.get(key)?;
+        let (outcome, stored) = self.store.as_ref()?.outcome(key)?;
         if outcome != Outcome::Pinned {
             return Some(self.lasting.entry(*key).or_insert_with(|| Arc::new(outcome)).into_value());
         }
@@ -120,7 +120,7 @@ impl Memory {
         }
         let settled = self.lasting.entry(key).or_insert_with(|| Arc::new(outcome)).into_value();
         if let Some(store) = &self.store {
-            store.put(key, &settled);
+            store.put_outcome(key, &settled);
         }
         settled
     }
@@ -129,7 +129,7 @@ impl Memory {
     pub(super) fn pin(&self, key: Key) {
         self.pins.insert(key, seconds_now());
         if let Some(store) = &self.store {
-            store.put(key, &Outcome::Pinned);
+            store.put_outcome(key, &Outcome::Pinned);
         }
     }
 }

@@ -1,10 +1,10 @@
 //! What is counted of the proxy's work, for Prometheus.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
@@ -26,13 +26,27 @@ pub(super) struct Metrics {
     texts: Family<Label, Counter>,
     fallbacks: Family<Label, Counter>,
     compression: Family<Label, Counter>,
-    provider: Arc<ProviderTokens>,
+    provider: ProviderTokens,
     seconds: Histogram,
+    depths: Family<Label, Gauge>,
+    lost: Counter,
+    denied: Family<Label, Counter>,
+}
+
+/// How many wait, and how many were lost so far.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Depths {
+    /// Requests whose texts are worked on, or wait for their turn.
+    pub(super) compression: usize,
+    /// Entries of the ledger that are not on disk yet.
+    pub(super) ledger: usize,
+    /// Entries that never will be.
+    pub(super) lost: u64,
 }
 
 /// Tokens that providers counted.
-#[derive(Debug, Default)]
-pub struct ProviderTokens(Family<Label, Counter>);
+#[derive(Debug, Clone, Default)]
+pub(super) struct ProviderTokens(Family<Label, Counter>);
 
 impl Metrics {
     pub(super) fn new() -> Self {
@@ -55,7 +69,15 @@ impl Metrics {
             Unit::Seconds,
             seconds.clone(),
         );
-        Self { registry, answers, texts, fallbacks, compression, provider: Arc::new(provider), seconds }
+        let (depths, lost, denied) = (Family::default(), Counter::default(), Family::default());
+        registry.register(
+            names::DENIED,
+            "Requests turned away for their key, by reason",
+            Family::clone(&denied),
+        );
+        registry.register(names::DEPTHS, "Requests and entries that wait", Family::clone(&depths));
+        registry.register(names::LOST, "Entries of the ledger that could not be stored", lost.clone());
+        Self { registry, answers, texts, fallbacks, compression, provider, seconds, depths, lost, denied }
     }
 
     /// Counts an answer and what was done to its request.
@@ -75,12 +97,25 @@ impl Metrics {
         }
     }
 
-    pub(super) fn provider(&self) -> Arc<ProviderTokens> {
-        Arc::clone(&self.provider)
+    /// Counts a request that was turned away for its key.
+    pub(super) fn deny(&self, reason: &'static str) {
+        self.denied.get_or_create(&[("reason", reason)]).inc();
     }
 
-    /// All of them in Prometheus' text form.
-    pub(super) fn render(&self) -> String {
+    pub(super) fn provider(&self) -> ProviderTokens {
+        self.provider.clone()
+    }
+
+    /// All of them in Prometheus' text form, with how many wait now.
+    pub(super) fn render(&self, depths: &Depths) -> String {
+        let depth = |queue, depth: usize| {
+            let depth = i64::try_from(depth).unwrap_or(i64::MAX);
+            self.depths.get_or_create(&[("queue", queue)]).set(depth);
+        };
+        depth("compression", depths.compression);
+        depth("ledger", depths.ledger);
+        let lost = depths.lost.saturating_sub(self.lost.get());
+        self.lost.inc_by(lost);
         let mut text = String::new();
         // Writing to a string cannot fail.
         prometheus_client::encoding::text::encode(&mut text, &self.registry).unwrap_or_default();
@@ -90,7 +125,7 @@ impl Metrics {
 
 impl ProviderTokens {
     /// Counts what one answer said.
-    pub fn count(&self, usage: Usage) {
+    pub(super) fn count(&self, usage: Usage) {
         let Usage { input, output, cache_read, cache_write } = usage;
         for (kind, tokens) in
             [("input", input), ("output", output), ("cache_read", cache_read), ("cache_write", cache_write)]

@@ -6,6 +6,7 @@
 mod compress;
 mod decode;
 mod error;
+mod ledger;
 mod memory;
 mod metrics;
 mod models;
@@ -14,6 +15,7 @@ mod route;
 mod settings;
 mod store;
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -22,20 +24,23 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use crate::config::{Config, Env, ProxyConfig};
+use crate::keys::{Caller, Denied};
 use crate::upstream::{self, Answer, Body, HeaderMap, Method, StatusCode, Upstream};
 use crate::wire::{Dialect, Endpoint};
 pub use compress::{Compressor, Fallback};
 use compress::{Pool, Work};
 pub use error::ProxyError;
+pub use ledger::{Bill, Group, Numbers, RequestLine, UsageParams, UsageReport};
+use ledger::{Ledger, Opening};
 pub use memory::Tokens;
 use memory::{Key, Memory, Outcome};
-use metrics::Metrics;
-pub use metrics::ProviderTokens;
+use metrics::{Depths, Metrics};
 use prepare::Prepared;
 use route::{Route, Routes};
-use store::Store;
+pub use store::StoreError;
+use store::{Retention, Store};
 
-/// The file below the data folder that remembers what became of texts.
+/// The file below the data folder that holds the ledger, and remembers what became of texts.
 const FILE: &str = "proxy.redb";
 
 /// The proxy. One for the life of the service; what the configuration says can be replaced while it runs.
@@ -43,6 +48,9 @@ pub struct Gateway {
     live: RwLock<Arc<Live>>,
     pool: Pool,
     memory: Memory,
+    ledger: Ledger,
+    /// The file of the memory and the ledger, where there is an upstream.
+    store: Option<Arc<Store>>,
     metrics: Metrics,
     body_bytes: usize,
 }
@@ -56,6 +64,10 @@ struct Live {
 /// A request as it came.
 #[derive(Debug, Clone)]
 pub struct Incoming {
+    /// Its id.
+    pub id: String,
+    /// Who sent it, where keys are needed.
+    pub caller: Option<Caller>,
     /// What it asks for.
     pub endpoint: Endpoint,
     /// The upstream that its path names, if any.
@@ -68,6 +80,25 @@ pub struct Incoming {
     pub body: Bytes,
 }
 
+/// A request whose path and body are none of the proxy's concern.
+#[derive(Debug)]
+pub struct Passing {
+    /// Its id.
+    pub id: String,
+    /// Who sent it, where keys are needed.
+    pub caller: Option<Caller>,
+    /// The upstream that its path names.
+    pub upstream: String,
+    /// Its method.
+    pub method: Method,
+    /// Its path below the upstream, with its query.
+    pub path: String,
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// Its body.
+    pub body: Body,
+}
+
 /// What came back from an upstream, and what was done on the way there.
 #[derive(Debug)]
 pub struct Outgoing {
@@ -75,8 +106,8 @@ pub struct Outgoing {
     pub answer: Answer,
     /// Longest time between two pieces of its body.
     pub idle: Duration,
-    /// Where the usage that its body tells of is counted.
-    pub usage: Arc<ProviderTokens>,
+    /// What the request took, to be told what the body says of it.
+    pub bill: Bill,
     /// What was done.
     pub report: Report,
 }
@@ -92,6 +123,43 @@ pub struct Report {
     pub fallback: Option<Fallback>,
     /// Time that the work on its texts took.
     pub time: Duration,
+}
+
+/// What the ledger in the folder `data` knows, read without a service.
+///
+/// # Errors
+/// [`StoreError::InUse`] where a service runs, which is to be asked instead. There is no ledger, it cannot be read,
+/// or the question cannot be understood.
+pub fn usage_at_rest(
+    config: &ProxyConfig,
+    data: &Path,
+    params: &UsageParams,
+) -> Result<UsageReport, UsageError> {
+    let file = data.join(FILE);
+    if !file.exists() {
+        return Err(UsageError::Missing(file.display().to_string()));
+    }
+    let store = Store::open(&file, retention(config))?;
+    Ok(ledger::report(&store, params)?)
+}
+
+/// Why there is nothing to be read without a service.
+#[derive(Debug, thiserror::Error)]
+pub enum UsageError {
+    /// There is no ledger.
+    #[error("there is no ledger: {0} is made by the first `whittle serve` with an upstream")]
+    Missing(String),
+    /// Its file cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The question cannot be answered.
+    #[error(transparent)]
+    Question(#[from] ProxyError),
+}
+
+fn retention(config: &ProxyConfig) -> Retention {
+    let days = |days| Duration::from_hours(24 * days);
+    Retention { outcomes: days(config.memory_days), entries: days(config.ledger_days) }
 }
 
 /// What became of a request's texts.
@@ -135,14 +203,17 @@ impl Gateway {
     ) -> Result<Self, String> {
         let live = RwLock::new(Arc::new(Live::new(config, env)?));
         // Without an upstream there is nothing to remember, and the file stays free for another process.
-        let keep = Duration::from_hours(24 * config.proxy.memory_days);
+        let open = || Store::open(&data.join(FILE), retention(&config.proxy));
         let store =
-            (!config.upstreams.is_empty()).then(|| Store::open(&data.join(FILE), keep)).transpose()?;
+            (!config.upstreams.is_empty()).then(open).transpose().map_err(|error| error.to_string())?;
+        let (store, metrics) = (store.map(Arc::new), Metrics::new());
         Ok(Self {
             live,
             pool: Pool::new(compressor, &config.limits),
-            memory: Memory::new(config.proxy.memory_bytes, store),
-            metrics: Metrics::new(),
+            memory: Memory::new(config.proxy.memory_bytes, store.clone()),
+            ledger: Ledger::new(store.clone(), metrics.provider()),
+            store,
+            metrics,
             body_bytes: config.limits.body_bytes,
         })
     }
@@ -175,51 +246,92 @@ impl Gateway {
         let live = self.live();
         let deadline = Instant::now() + live.config.deadline();
         let prepared = prepare::prepare(incoming, &live, self.body_bytes).await?;
+        let opening = prepared.opening(live.config.compute_price);
+        let mut bill = self.ledger.open(opening.inspect_err(|denied| self.denied(denied))?);
         let start = Instant::now();
         let (plan, mut report) = self.plan(&prepared).await;
         report.time = start.elapsed();
-        let (route, answer) = live.send(&prepared, &plan, deadline).await?;
+        bill.sent(&report);
+        let sent = live.send(&prepared, &plan, deadline).await;
+        let (route, answer) = sent.inspect_err(|error| bill.failed(error))?;
         if answer.status != StatusCode::BAD_REQUEST || report.status != Status::Compressed {
-            return Ok(self.outgoing(&route.upstream, answer, report));
+            return Ok(self.outgoing(&route.upstream, answer, (report, bill)));
         }
         // The upstream may have refused what was made of the request: it gets to see the request itself, once.
         let name = &route.upstream.config().name;
         tracing::warn!(upstream = name, "a compressed request was refused: sending the original");
         plan.keys().for_each(|key| self.memory.pin(key));
-        let (route, answer) = live.send(&prepared, &Plan::default(), deadline).await?;
         let (status, fallback) = (Status::Original, Some(Fallback::Refused));
         let report = Report { status, fallback, tokens: Tokens::default(), time: report.time };
-        Ok(self.outgoing(&route.upstream, answer, report))
+        bill.sent(&report);
+        let sent = live.send(&prepared, &Plan::default(), deadline).await;
+        let (route, answer) = sent.inspect_err(|error| bill.failed(error))?;
+        Ok(self.outgoing(&route.upstream, answer, (report, bill)))
     }
 
-    fn outgoing(&self, upstream: &Upstream, answer: Answer, report: Report) -> Outgoing {
+    fn outgoing(&self, upstream: &Upstream, answer: Answer, (report, mut bill): (Report, Bill)) -> Outgoing {
         self.metrics.count(&upstream.config().name, answer.status.as_u16(), &report);
-        Outgoing { answer, idle: upstream.idle(), usage: self.metrics.provider(), report }
+        bill.answered(upstream, answer.status);
+        Outgoing { answer, idle: upstream.idle(), bill, report }
+    }
+
+    /// What the requests took that the ledger knows of.
+    ///
+    /// # Errors
+    /// The question cannot be understood, or the ledger cannot be read.
+    pub async fn usage(&self, params: UsageParams) -> Result<UsageReport, ProxyError> {
+        let ledger = self.ledger.clone();
+        let task = tokio::task::spawn_blocking(move || ledger.usage(&params));
+        task.await.map_err(|_| ProxyError::Internal("reading the ledger panicked".into()))?
+    }
+
+    /// What keys have spent today, by their ids, in billionths of a dollar. This reads the disk.
+    ///
+    /// # Errors
+    /// The ledger cannot be read.
+    pub fn spent_today(&self) -> Result<HashMap<String, i64>, StoreError> {
+        self.ledger.spent_today()
+    }
+
+    /// Counts a request that was turned away for its key.
+    pub fn denied(&self, denied: &Denied) {
+        self.metrics.deny(denied.name());
+    }
+
+    /// Waits until the ledger and the memory are on disk. This blocks.
+    pub fn flush(&self) {
+        if let Some(store) = &self.store {
+            store.flush();
+        }
     }
 
     /// All metrics in Prometheus' text form.
     #[must_use]
     pub fn metrics(&self) -> String {
-        self.metrics.render()
+        self.metrics.render(&Depths {
+            compression: self.pool.taken(),
+            ledger: self.store.as_ref().map_or(0, |store| store.waiting()),
+            lost: self.store.as_ref().map_or(0, |store| store.lost()),
+        })
     }
 
     /// Passes a request on whose body is none of the proxy's concern.
     ///
     /// # Errors
     /// See [`ProxyError`].
-    pub async fn pass(
-        &self,
-        upstream: &str,
-        (method, path): (Method, &str),
-        headers: &HeaderMap,
-        body: Body,
-    ) -> Result<Outgoing, ProxyError> {
+    pub async fn pass(&self, passing: Passing) -> Result<Outgoing, ProxyError> {
         let live = self.live();
-        let upstream = live.routes.named(upstream)?;
-        let headers = upstream::for_upstream(headers, false);
+        let upstream = live.routes.named(&passing.upstream)?;
+        let Passing { id, caller, upstream: name, method, path, headers, body } = passing;
+        let leave = caller.as_ref().map_or(Ok(()), Caller::pass);
+        leave.inspect_err(|denied| self.denied(denied))?;
+        let key = caller.map(|caller| caller.id().to_owned());
+        let mut bill = self.ledger.open(Opening { request: id, key, upstream: name, ..Opening::default() });
+        let headers = upstream::for_upstream(&headers, false);
         let deadline = Instant::now() + live.config.deadline();
-        let answer = upstream.stream((method, path), headers, body, deadline).await?;
-        Ok(self.outgoing(upstream, answer, Report::default()))
+        let sent = upstream.stream((method, &path), headers, body, deadline).await;
+        let answer = sent.map_err(ProxyError::from).inspect_err(|error| bill.failed(error))?;
+        Ok(self.outgoing(upstream, answer, (Report::default(), bill)))
     }
 
     /// The list of models that a client of `dialect` gets, as JSON.

@@ -6,12 +6,14 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::decode::decoded;
+use super::ledger::{Opening, TOKEN_BYTES, cost};
 use super::memory::{Key, Outcome};
 use super::route::Route;
 use super::settings::Settings;
 use super::{Incoming, Live, Plan, ProxyError};
+use crate::keys::{Caller, Demand, Denied};
 use crate::upstream::{self, Call, HeaderMap, Method};
-use crate::wire::{self, Edit, Passage, Request};
+use crate::wire::{self, Edit, Endpoint, Passage, Request, Usage};
 
 /// Bodies up to this size are read on the async threads: handing them over would take longer.
 const INLINE_BYTES: usize = 64 << 10;
@@ -24,6 +26,9 @@ pub(super) struct Prepared {
     pub(super) passages: Vec<Passage>,
     /// Their names in the memory.
     pub(super) keys: Vec<Key>,
+    id: String,
+    caller: Option<Caller>,
+    endpoint: Endpoint,
     /// The body as it came.
     original: Bytes,
     /// The body without its encoding, where it has one.
@@ -54,7 +59,7 @@ pub(super) async fn prepare(
 
 impl Prepared {
     fn new(incoming: Incoming, live: &Live, limit: usize) -> Result<Self, ProxyError> {
-        let Incoming { endpoint, upstream, query, headers, body: original } = incoming;
+        let Incoming { id, caller, endpoint, upstream, query, headers, body: original } = incoming;
         let decoded = match headers.get("content-encoding").map(|value| value.to_str()) {
             None => None,
             Some(Ok(encoding)) => decoded(encoding, &original, limit)?,
@@ -72,6 +77,9 @@ impl Prepared {
         let passages = if settings.bypass { Vec::new() } else { request.passages(least) };
         let keys = passages.iter().map(|passage| Key::new(passage, &route.model, &settings)).collect();
         Ok(Self {
+            id,
+            caller,
+            endpoint,
             keys,
             passages,
             settings,
@@ -83,6 +91,33 @@ impl Prepared {
             without_options: request.without_options(),
             decoded,
             original,
+        })
+    }
+
+    /// What its bill begins with, where an hour of this machine costs `hourly` dollars. What it is thought to take is
+    /// set aside for its key.
+    pub(super) fn opening(&self, hourly: f64) -> Result<Opening, Denied> {
+        let upstream = self.route.upstream.config();
+        let price = upstream.price(&self.route.model);
+        let bytes = self.decoded.as_ref().unwrap_or(&self.original).len() as u64;
+        let charged = self.endpoint != Endpoint::CountTokens;
+        let tokens = if charged { bytes / TOKEN_BYTES } else { 0 };
+        let input = Usage { input: tokens, ..Usage::default() };
+        let demand = Demand {
+            models: [&self.model, &self.route.model],
+            tokens,
+            cost: price.map(|price| cost(price, &input)),
+        };
+        Ok(Opening {
+            request: self.id.clone(),
+            key: self.caller.as_ref().map(|caller| caller.id().to_owned()),
+            hold: self.caller.as_ref().map(|caller| caller.hold(&demand)).transpose()?,
+            price: price.cloned(),
+            model: self.route.model.clone(),
+            upstream: upstream.name.clone(),
+            bytes,
+            charged,
+            hourly,
         })
     }
 

@@ -241,7 +241,8 @@ fn credential(dialect: Dialect, key: &Secret) -> Option<(HeaderName, HeaderValue
     Some((name, value))
 }
 
-fn is_loopback(url: &Url) -> bool {
+/// Whether `url` leads to this machine.
+pub(super) fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(url::Host::Domain(name)) => name == "localhost",
         Some(url::Host::Ipv4(address)) => address.is_loopback(),

@@ -1,12 +1,13 @@
 //! Which headers go through.
 
+use crate::keys::is_secret;
 use reqwest::header::{
     ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, FORWARDED, HOST, HeaderMap,
     HeaderName, HeaderValue, SET_COOKIE, STRICT_TRANSPORT_SECURITY, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
 
 /// Headers by which a client can carry its key.
-pub(super) const KEY_HEADERS: [HeaderName; 3] =
+pub const KEY_HEADERS: [HeaderName; 3] =
     [AUTHORIZATION, HeaderName::from_static("x-api-key"), HeaderName::from_static("api-key")];
 
 /// Beginning of the headers that speak to whittle alone.
@@ -23,12 +24,28 @@ pub fn for_upstream(client: &HeaderMap, readable: bool) -> HeaderMap {
             && !name.as_str().starts_with(OURS)
             && !name.as_str().starts_with("x-forwarded-")
     });
+    for name in KEY_HEADERS {
+        // A key of ours is nobody else's business.
+        if client.get_all(&name).iter().any(|value| value.to_str().is_ok_and(holds_own_key)) {
+            headers.remove(name);
+        }
+    }
     headers.remove("x-real-ip");
     headers.remove("baggage");
     if readable {
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     }
     headers
+}
+
+/// The secret that a header of a key carries, with or without a scheme before it.
+#[must_use]
+pub fn secret_in(value: &str) -> &str {
+    value.split_ascii_whitespace().next_back().unwrap_or_default()
+}
+
+fn holds_own_key(value: &str) -> bool {
+    is_secret(secret_in(value))
 }
 
 /// An upstream's headers without those that concern its own connection or would bind the client to its host.

@@ -5,11 +5,13 @@
 //! key goes to no other origin than that of the upstream it was sent to.
 
 mod client;
+mod fetch;
 mod headers;
 mod retry;
 
 pub use client::{Answer, Call, Upstream, UpstreamError, streamed};
-pub use headers::{for_client, for_upstream};
+pub use fetch::fetch;
+pub use headers::{KEY_HEADERS, for_client, for_upstream, secret_in};
 pub use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 pub use reqwest::{Body, Method, StatusCode};
 

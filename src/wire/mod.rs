@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 pub use passages::Passage;
 pub use request::{Request, WireError};
-pub use usage::{Usage, UsageReader};
+pub use usage::{Reading, Usage, UsageReader};
 
 /// Whose API a body or an answer is written in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -37,6 +37,8 @@ pub enum Endpoint {
     Responses,
     /// `POST /v1/completions`
     Completions,
+    /// `POST /v1/embeddings`, whose texts are never compressed.
+    Embeddings,
     /// `POST /v1/messages`
     Messages,
     /// `POST /v1/messages/count_tokens`
@@ -45,14 +47,14 @@ pub enum Endpoint {
 
 impl Endpoint {
     /// All of them.
-    pub const ALL: [Self; 5] =
-        [Self::Chat, Self::Responses, Self::Completions, Self::Messages, Self::CountTokens];
+    pub const ALL: [Self; 6] =
+        [Self::Chat, Self::Responses, Self::Completions, Self::Embeddings, Self::Messages, Self::CountTokens];
 
     /// Whose API it belongs to.
     #[must_use]
     pub fn dialect(self) -> Dialect {
         match self {
-            Self::Chat | Self::Responses | Self::Completions => Dialect::OpenAi,
+            Self::Chat | Self::Responses | Self::Completions | Self::Embeddings => Dialect::OpenAi,
             Self::Messages | Self::CountTokens => Dialect::Anthropic,
         }
     }
@@ -65,6 +67,7 @@ impl Endpoint {
             Self::Chat => "/chat/completions",
             Self::Responses => "/responses",
             Self::Completions => "/completions",
+            Self::Embeddings => "/embeddings",
             Self::Messages => "/v1/messages",
             Self::CountTokens => "/v1/messages/count_tokens",
         }

@@ -49,6 +49,7 @@ impl Passage {
 pub(super) fn collect(endpoint: Endpoint, conversation: Value, least: usize) -> Vec<Passage> {
     let mut collector = Collector { least, run: Vec::new(), question: None, passages: Vec::new() };
     match endpoint {
+        Endpoint::Embeddings => {}
         Endpoint::Completions => collector.user(conversation),
         Endpoint::Responses if conversation.is_string() => collector.user(conversation),
         Endpoint::Responses => collector.all(conversation, Collector::item),

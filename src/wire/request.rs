@@ -68,6 +68,7 @@ impl<'a> Request<'a> {
                 Endpoint::Responses => input,
                 // What is to be put between two texts has no question, and every word around the gap matters.
                 Endpoint::Completions => prompt.filter(|_| suffix.is_none()),
+                Endpoint::Embeddings => None,
             },
             // At the top it asks for a breakpoint behind all that is sent.
             frozen: cache.is_some_and(Value::is_object),

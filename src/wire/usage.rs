@@ -1,12 +1,12 @@
 //! What a provider says that a request took, read from its answer as it passes.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// Longest line of a stream, and longest answer, that is read for its usage.
 const MOST_BYTES: usize = 4 << 20;
 
 /// Tokens that a provider counted.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Usage {
     /// Tokens of the input, those from and to the cache included.
     pub input: u64,
@@ -18,6 +18,16 @@ pub struct Usage {
     pub cache_write: u64,
 }
 
+/// What an answer told.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Reading {
+    /// What it said that the request took.
+    pub usage: Option<Usage>,
+    /// About as many tokens as came back, for answers that do not say: one for each event of a stream, or for four
+    /// bytes of a whole answer.
+    pub output: u64,
+}
+
 /// Reads the usage out of an answer's pieces.
 #[derive(Debug, Default)]
 pub struct UsageReader {
@@ -27,6 +37,8 @@ pub struct UsageReader {
     pending: Vec<u8>,
     /// Whether the line is too long to be read.
     skipping: bool,
+    /// Events with data, or bytes of a whole answer.
+    pieces: u64,
     found: Option<RawUsage>,
 }
 
@@ -45,6 +57,8 @@ impl UsageReader {
                 self.end_line();
                 piece = &piece[end + 1..];
             }
+        } else {
+            self.pieces += piece.len() as u64;
         }
         self.keep(piece);
     }
@@ -61,6 +75,7 @@ impl UsageReader {
     fn end_line(&mut self) {
         let line = std::mem::take(&mut self.pending);
         let skipped = std::mem::take(&mut self.skipping);
+        self.pieces += u64::from(skipped || line.starts_with(b"data:"));
         if let Some(data) = line.strip_prefix(b"data:").filter(|_| !skipped) {
             self.read(data);
         }
@@ -83,14 +98,15 @@ impl UsageReader {
 
     /// What the answer said, once it is over.
     #[must_use]
-    pub fn finish(mut self) -> Option<Usage> {
+    pub fn finish(mut self) -> Reading {
         if self.events {
             self.end_line();
         } else if !self.skipping {
             let answer = std::mem::take(&mut self.pending);
             self.read(&answer);
         }
-        self.found.map(Usage::from)
+        let output = if self.events { self.pieces } else { self.pieces / 4 };
+        Reading { usage: self.found.map(Usage::from), output }
     }
 }
 
@@ -168,7 +184,7 @@ mod tests {
     fn usage(events: bool, answer: &str, size: usize) -> Option<Usage> {
         let mut reader = UsageReader::new(events);
         answer.as_bytes().chunks(size).for_each(|piece| reader.feed(piece));
-        reader.finish()
+        reader.finish().usage
     }
 
     #[test]
@@ -181,6 +197,13 @@ mod tests {
             \"cache_read_input_tokens\":4,\"cache_creation_input_tokens\":2}}}\n\n\
             event: message_delta\ndata: {\"usage\":{\"output_tokens\":2}}";
         let expected = Usage { input: 9, output: 2, cache_read: 4, cache_write: 0 };
+        let mut reader = UsageReader::new(true);
+        reader.feed(messages.as_bytes());
+        assert_eq!(reader.finish().output, 2);
+        let mut reader = UsageReader::new(false);
+        reader.feed(b"12345");
+        reader.feed(b"67890");
+        assert_eq!(reader.finish(), Reading { usage: None, output: 2 });
         for size in [1, 7, 10_000] {
             assert_eq!(usage(true, chat, size), Some(expected));
             assert_eq!(usage(true, responses, size), Some(expected));

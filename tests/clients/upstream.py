@@ -2,6 +2,9 @@
 
 import hashlib
 import json
+import sys
+import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
@@ -27,6 +30,10 @@ def anthropic_events(text):
     yield "message_delta", {"type": "message_delta", "delta": {"stop_reason": "end_turn", "stop_sequence": None},
                             "usage": {"output_tokens": 3}}
     yield "message_stop", {"type": "message_stop"}
+
+
+# One for each request with a body that arrived.
+posts = []
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -62,6 +69,9 @@ class Handler(BaseHTTPRequestHandler):
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))
         anthropic = self.path.startswith("/v1/messages")
         model = body["model"]
+        posts.append(model)
+        if model == "slow":
+            time.sleep(2)
         # The answer tells what arrived: the same bytes there give the same answer here.
         digest = hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()[:12]
         text = f"heard {digest}"
@@ -69,18 +79,22 @@ class Handler(BaseHTTPRequestHandler):
             status, message = int(model[6:]), {"type": "invalid_request_error", "message": "as asked for"}
             return self.answer(status, {"type": "error", "error": message} if anthropic else
                                {"error": {**message, "param": None, "code": "asked"}})
-        if anthropic:
-            self.anthropic(body, text)
+        if self.path == "/v1/embeddings":
+            self.embed(body["input"])
+        elif anthropic:
+            self.say_anthropic(body, text)
         elif self.path == "/v1/responses":
-            self.responses(text)
+            self.say_responses(text)
         else:
-            self.openai(body, text)
+            self.say_openai(body, text)
 
-    def openai(self, body, text):
+    def say_openai(self, body, text):
         if body.get("stream"):
             events = [f"data: {json.dumps(chunk)}\n\n" for chunk in openai_chunks(text)]
             return self.stream([*events, "data: [DONE]\n\n"])
         message = {"role": "assistant", "content": text}
+        if body.get("response_format"):
+            message = {"role": "assistant", "content": '{"name": "a", "count": 2}'}
         if body.get("tools"):
             message = {"role": "assistant", "content": None, "tool_calls": [
                 {"id": "call_1", "type": "function", "function": {"name": "find", "arguments": '{"q": 1.0}'}}]}
@@ -88,14 +102,20 @@ class Handler(BaseHTTPRequestHandler):
                           "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
                           "usage": {"prompt_tokens": 5, "completion_tokens": 3, "total_tokens": 8}})
 
-    def responses(self, text):
+    def embed(self, texts):
+        vectors = [{"object": "embedding", "index": i, "embedding": [0.5, -1.25, len(text)]}
+                   for i, text in enumerate(texts)]
+        self.answer(200, {"object": "list", "data": vectors, "model": "embed",
+                          "usage": {"prompt_tokens": 2, "total_tokens": 2}})
+
+    def say_responses(self, text):
         part = {"type": "output_text", "text": text, "annotations": []}
         self.answer(200, {"id": "resp_1", "object": "response", "created_at": 1, "model": "gpt-4o", "status": "completed",
                           "output": [{"type": "message", "id": "m", "role": "assistant", "status": "completed",
                                       "content": [part]}],
                           "parallel_tool_calls": True, "tool_choice": "auto", "tools": []})
 
-    def anthropic(self, body, text):
+    def say_anthropic(self, body, text):
         if self.path.endswith("count_tokens"):
             return self.answer(200, {"input_tokens": len(text)})
         if body.get("stream"):
@@ -108,8 +128,14 @@ class Handler(BaseHTTPRequestHandler):
                           "usage": {"input_tokens": 5, "output_tokens": 3}})
 
 
+class Server(ThreadingHTTPServer):
+    def handle_error(self, request, client_address):
+        # A client that ran out of patience is part of the test.
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
+
+
 def start():
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    import threading
+    server = Server(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     return f"http://127.0.0.1:{server.server_port}"

@@ -3,10 +3,18 @@
 #![cfg(unix)]
 
 #[cfg(test)]
+mod bench;
+#[cfg(test)]
 mod command;
 #[cfg(test)]
 mod compression;
 #[cfg(test)]
+mod keys;
+#[cfg(test)]
+mod ledger;
+#[cfg(test)]
 mod service;
 #[cfg(test)]
 mod support;
+#[cfg(test)]
+mod upstream;

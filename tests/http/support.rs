@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,7 @@ const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A command line, run in a folder of its own that holds `whittle.toml` with `config` in it.
 pub(crate) struct Whittle {
-    pub(crate) folder: TempDir,
+    pub(crate) folder: Arc<TempDir>,
     command: Command,
 }
 
@@ -22,6 +22,11 @@ impl Whittle {
     pub(crate) fn new(arguments: &[&str], config: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("whittle.toml"), config).unwrap();
+        Self::beside(Arc::new(folder), arguments)
+    }
+
+    /// The same in a folder that is there.
+    pub(crate) fn beside(folder: Arc<TempDir>, arguments: &[&str]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_whittle"));
         command.args(arguments).current_dir(folder.path()).stdin(Stdio::null());
         for (name, _) in std::env::vars_os() {
@@ -30,6 +35,7 @@ impl Whittle {
                 command.env_remove(name);
             }
         }
+        command.env("WHITTLE_DATA_DIR", folder.path().join("data"));
         Self { folder, command }
     }
 
@@ -49,12 +55,22 @@ pub(crate) struct Running {
     pub(crate) address: String,
     child: Child,
     log: Option<JoinHandle<String>>,
-    _folder: TempDir,
+    pub(crate) folder: Arc<TempDir>,
 }
 
 /// Starts the service on a free port and waits for its line.
 pub(crate) fn serve(config: &str) -> Running {
-    let mut whittle = Whittle::new(&["serve", "--listen", "127.0.0.1:0"], config);
+    run(Whittle::new(SERVE, config))
+}
+
+/// Starts it in a folder that is there.
+pub(crate) fn serve_again(folder: Arc<TempDir>) -> Running {
+    run(Whittle::beside(folder, SERVE))
+}
+
+const SERVE: &[&str] = &["serve", "--listen", "127.0.0.1:0"];
+
+fn run(mut whittle: Whittle) -> Running {
     let mut child = whittle.command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let stderr = BufReader::new(child.stderr.take().unwrap());
     let (found, address) = mpsc::channel();
@@ -71,7 +87,7 @@ pub(crate) fn serve(config: &str) -> Running {
         log
     });
     let address = address.recv_timeout(PATIENCE).expect("the service says where it listens");
-    Running { address, child, log: Some(log), _folder: whittle.folder }
+    Running { address, child, log: Some(log), folder: whittle.folder }
 }
 
 impl Drop for Running {
@@ -82,9 +98,10 @@ impl Drop for Running {
     }
 }
 
-/// Status and body of an answer.
+/// Status, headers and body of an answer.
 pub(crate) struct Answer {
     pub(crate) status: u16,
+    pub(crate) headers: reqwest::header::HeaderMap,
     pub(crate) body: Value,
 }
 
@@ -93,10 +110,20 @@ impl Running {
         self.send(|client, base| client.get(format!("{base}{path}")))
     }
 
+    pub(crate) fn get_with(&self, path: &str, header: (&str, &str)) -> Answer {
+        self.send(|client, base| client.get(format!("{base}{path}")).header(header.0, header.1))
+    }
+
     pub(crate) fn post(&self, path: &str, body: &str) -> Answer {
+        self.post_with(path, body, &[])
+    }
+
+    pub(crate) fn post_with(&self, path: &str, body: &str, headers: &[(&str, &str)]) -> Answer {
         self.send(|client, base| {
-            let request = client.post(format!("{base}{path}"));
-            request.header("content-type", "application/json").body(body.to_owned())
+            let request = client.post(format!("{base}{path}")).header("content-type", "application/json");
+            let request =
+                headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+            request.body(body.to_owned())
         })
     }
 
@@ -110,12 +137,29 @@ impl Running {
         runtime.block_on(async {
             let client = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().unwrap();
             let response = request(&client, &format!("http://{}", self.address)).send().await.unwrap();
-            let status = response.status().as_u16();
-            assert_eq!(response.headers()["content-type"], "application/json");
-            assert!(response.headers().contains_key("x-request-id"));
+            let (status, headers) = (response.status().as_u16(), response.headers().clone());
+            assert_eq!(headers["content-type"], "application/json");
+            assert!(headers.contains_key("x-request-id"));
             let body = serde_json::from_slice(&response.bytes().await.unwrap()).unwrap();
-            Answer { status, body }
+            Answer { status, headers, body }
         })
+    }
+
+    /// A command line in its folder, which knows where it listens.
+    pub(crate) fn whittle(&self, arguments: &[&str]) -> Whittle {
+        Whittle::beside(Arc::clone(&self.folder), arguments).env("WHITTLE_LISTEN", &self.address)
+    }
+
+    /// Ends it as a crash would.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Ends it in order.
+    pub(crate) fn terminate_and_end(self) {
+        self.terminate();
+        assert_eq!(self.end().0.code(), Some(0));
     }
 
     /// Sends SIGTERM.

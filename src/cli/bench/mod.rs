@@ -1,5 +1,6 @@
 //! `whittle bench`.
 
+mod proxy;
 mod score;
 
 use clap::{Args, Subcommand};
@@ -13,11 +14,13 @@ pub(super) struct BenchArgs {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Proxy(proxy::BenchProxyArgs),
     Score(score::BenchScoreArgs),
 }
 
 pub(super) fn run(args: BenchArgs) -> anyhow::Result<()> {
     match args.command {
+        Command::Proxy(args) => proxy::run(&args),
         Command::Score(args) => score::run(&args),
     }
 }

@@ -63,6 +63,7 @@ async fn what_must_not_change_does_not() {
         ),
         ("/v1/completions", serde_json::json!({"model": "m", "prompt": long, "suffix": "x"})),
         ("/v1/completions", serde_json::json!({"model": "m", "prompt": [1, 2, 3]})),
+        ("/v1/embeddings", serde_json::json!({"model": "m", "input": long})),
     ];
     for (path, body) in cases {
         let body = body.to_string();

@@ -3,6 +3,7 @@
 mod compression;
 mod conversation;
 mod faults;
+mod ledger;
 mod passing;
 mod upstream;
 

@@ -11,6 +11,7 @@ async fn a_body_without_long_texts_passes_byte_for_byte() {
         "/v1/chat/completions",
         "/v1/responses",
         "/v1/completions",
+        "/v1/embeddings",
         "/v1/messages",
         "/v1/messages/count_tokens",
     ] {
@@ -224,6 +225,8 @@ async fn metrics_count_what_was_done() {
         "whittle_proxy_requests_total{outcome=\"unchanged\"} 3",
         "whittle_provider_tokens_total{kind=\"input\"} 11",
         "whittle_provider_tokens_total{kind=\"output\"} 2",
+        "whittle_queue_depth{queue=\"compression\"} 0",
+        "whittle_ledger_lost_total 0",
     ] {
         assert!(text.lines().any(|found| found == line), "{line}: {text}");
     }

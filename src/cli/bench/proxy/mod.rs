@@ -1,0 +1,251 @@
+//! `whittle bench proxy`.
+
+mod child;
+mod load;
+mod texts;
+mod upstream;
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use anyhow::Context;
+use clap::{Args, ValueEnum};
+use serde::Serialize;
+
+use super::Format;
+use crate::config::{self, Config, Flags, Places, ProcessEnv};
+use child::Child;
+use load::{Asked, Load, Times};
+
+/// Measure what the proxy adds to a request's time
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  whittle bench proxy --case off --case stream --case large
+  whittle bench proxy --rate 500 --bytes 8192 --seconds 10
+  whittle bench proxy --format json
+
+An upstream on loopback answers at once. The same requests go to it directly and through `whittle serve`,
+a process of its own, in turns. Requests are sent at a fixed rate, whether or not earlier ones are answered,
+and timed from when they were due. Cases that compress (`warm`, `cold`) need the models.")]
+pub(super) struct BenchProxyArgs {
+    /// What to measure (repeatable) [default: all]
+    #[arg(long = "case", value_enum)]
+    cases: Vec<Case>,
+    /// Requests a second of the cases `off` and `warm`
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    rate: u32,
+    /// Bytes of a body of the case `off`
+    #[arg(long, default_value_t = 2048, value_parser = clap::value_parser!(u32).range(100..=1 << 24))]
+    bytes: u32,
+    /// Times that direct and proxied requests take turns
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
+    turns: u32,
+    /// Seconds of each turn, direct and through the proxy
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=600))]
+    seconds: u32,
+    /// Connections
+    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    connections: u32,
+    /// Configuration file [default: as for `whittle serve`]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// What to print
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+/// What is measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Case {
+    /// Compression off
+    Off,
+    /// Time to the first event of a stream
+    Stream,
+    /// Bodies of 1 MB, 20 a second
+    Large,
+    /// Compression on, of a text that was compressed before
+    Warm,
+    /// Compression on, of texts that are new, one after another
+    Cold,
+}
+
+const ALL: [Case; 5] = [Case::Off, Case::Stream, Case::Large, Case::Warm, Case::Cold];
+const LARGE_BYTES: usize = 1_000_000;
+const LARGE_RATE: u32 = 20;
+const STREAM_RATE: u32 = 100;
+/// New texts that are compressed.
+const COLD_TEXTS: u64 = 20;
+/// Words of a text that is compressed.
+const TEXT_WORDS: usize = 1500;
+
+/// What was measured.
+#[derive(Debug, Serialize)]
+struct Report {
+    case: Case,
+    requests: usize,
+    bytes: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rate: Option<u32>,
+    direct_ms: Quantiles,
+    proxied_ms: Quantiles,
+    added_ms: Added,
+    /// Memory of the proxy's process afterwards, where the system tells.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    resident_mb: Option<f64>,
+}
+
+#[derive(Debug, Serialize)]
+struct Quantiles {
+    p50: f64,
+    p99: f64,
+    max: f64,
+}
+
+#[derive(Debug, Serialize)]
+struct Added {
+    p50: f64,
+    p99: f64,
+}
+
+pub(super) fn run(args: &BenchProxyArgs) -> anyhow::Result<()> {
+    let flags = Flags { file: args.config.clone(), listen: None };
+    let config = config::load(&flags, &ProcessEnv, &Places::usual())?.config;
+    let upstream = upstream::start()?;
+    let cases = if args.cases.is_empty() { &ALL[..] } else { &args.cases };
+    let bench = Bench { args, config, upstream };
+    let mut reports = Vec::new();
+    for compressing in [false, true] {
+        let of_kind = |case: &&Case| matches!(case, Case::Warm | Case::Cold) == compressing;
+        let cases: Vec<Case> = cases.iter().filter(of_kind).copied().collect();
+        if !cases.is_empty() {
+            bench.run(&cases, compressing, &mut reports)?;
+        }
+    }
+    let mut out = anstream::stdout().lock();
+    match args.format {
+        Format::Text => write_text(&mut out, &reports)?,
+        Format::Json => writeln!(out, "{}", serde_json::to_string_pretty(&reports)?)?,
+    }
+    Ok(())
+}
+
+struct Bench<'a> {
+    args: &'a BenchProxyArgs,
+    config: Config,
+    upstream: SocketAddr,
+}
+
+impl Bench<'_> {
+    /// Measures `cases` with one proxy.
+    fn run(&self, cases: &[Case], compressing: bool, reports: &mut Vec<Report>) -> anyhow::Result<()> {
+        let proxy = Child::start(&self.config, self.upstream, compressing)?;
+        // Connections are opened, and models loaded, by requests that do not count.
+        let first = if compressing { texts::document(u64::MAX, TEXT_WORDS) } else { texts::body(100, false) };
+        load::ask_once(proxy.address, first)?;
+        for &case in cases {
+            let (direct, proxied) = match case {
+                Case::Cold => self.cold(proxy.address)?,
+                Case::Off | Case::Stream | Case::Large | Case::Warm => self.turns(case, proxy.address)?,
+            };
+            reports.push(self.report(case, &direct, &proxied, proxy.resident_mb()));
+        }
+        Ok(())
+    }
+
+    /// Bodies of a case, and how many a second.
+    fn load(&self, case: Case) -> (bytes::Bytes, u32) {
+        match case {
+            Case::Off => (texts::body(self.args.bytes as usize, false), self.args.rate),
+            Case::Stream => (texts::body(self.args.bytes as usize, true), STREAM_RATE),
+            Case::Large => (texts::body(LARGE_BYTES, false), LARGE_RATE),
+            Case::Warm | Case::Cold => (texts::document(0, TEXT_WORDS), self.args.rate),
+        }
+    }
+
+    fn turns(&self, case: Case, proxy: SocketAddr) -> anyhow::Result<(Times, Times)> {
+        let (body, rate) = self.load(case);
+        let expected = (case == Case::Warm).then_some("compressed");
+        if case == Case::Warm {
+            load::ask_once(proxy, body.clone())?;
+        }
+        let load = |target, expected| Load {
+            target,
+            body: body.clone(),
+            rate,
+            seconds: self.args.seconds,
+            connections: self.args.connections,
+            asked: if case == Case::Stream { Asked::First } else { Asked::Whole },
+            expected,
+        };
+        let (mut direct, mut proxied) = (Times::default(), Times::default());
+        for _ in 0..self.args.turns {
+            direct.extend(load(self.upstream, None).run()?);
+            proxied.extend(load(proxy, expected).run()?);
+        }
+        Ok((direct, proxied))
+    }
+
+    /// New texts, one after another: how many a second depends on the model.
+    fn cold(&self, proxy: SocketAddr) -> anyhow::Result<(Times, Times)> {
+        let (mut direct, mut proxied) = (Times::default(), Times::default());
+        for number in 1..=COLD_TEXTS {
+            let body = texts::document(number, TEXT_WORDS);
+            direct.push(load::ask_once(self.upstream, body.clone())?.0);
+            let (time, status) = load::ask_once(proxy, body)?;
+            let status = status.unwrap_or_default();
+            anyhow::ensure!(status == "compressed", "a text was not compressed: {status}");
+            proxied.push(time);
+        }
+        Ok((direct, proxied))
+    }
+
+    fn report(&self, case: Case, direct: &Times, proxied: &Times, resident_mb: Option<f64>) -> Report {
+        let quantiles = |times: &Times| Quantiles {
+            p50: times.quantile(0.5),
+            p99: times.quantile(0.99),
+            max: times.quantile(1.0),
+        };
+        let (direct_ms, proxied_ms) = (quantiles(direct), quantiles(proxied));
+        let (body, rate) = self.load(case);
+        Report {
+            case,
+            requests: proxied.count(),
+            bytes: body.len(),
+            rate: (case != Case::Cold).then_some(rate),
+            added_ms: Added { p50: proxied_ms.p50 - direct_ms.p50, p99: proxied_ms.p99 - direct_ms.p99 },
+            direct_ms,
+            proxied_ms,
+            resident_mb,
+        }
+    }
+}
+
+fn write_text(out: &mut impl Write, reports: &[Report]) -> anyhow::Result<()> {
+    writeln!(
+        out,
+        "{:8}{:>9}{:>9}{:>10}{:>18}{:>18}{:>18}{:>10}",
+        "case", "requests", "bytes", "per s", "direct p50 p99", "proxied p50 p99", "added p50 p99", "RSS MB"
+    )?;
+    for report in reports {
+        let Report { direct_ms, proxied_ms, added_ms, .. } = report;
+        let pair = |p50: f64, p99: f64| format!("{p50:.3} {p99:.3}");
+        let name = report.case.to_possible_value().context("every case has a name")?;
+        writeln!(
+            out,
+            "{:8}{:>9}{:>9}{:>10}{:>18}{:>18}{:>18}{:>10}",
+            name.get_name(),
+            report.requests,
+            report.bytes,
+            report.rate.map_or("-".into(), |rate| rate.to_string()),
+            pair(direct_ms.p50, direct_ms.p99),
+            pair(proxied_ms.p50, proxied_ms.p99),
+            pair(added_ms.p50, added_ms.p99),
+            report.resident_mb.map_or("-".into(), |mb| format!("{mb:.0}")),
+        )?;
+    }
+    writeln!(out, "times in milliseconds; of the case `stream`, until the first event")?;
+    Ok(())
+}

@@ -1,0 +1,121 @@
+//! `whittle keys`.
+
+use std::io::Write;
+
+use clap::{Args, Subcommand, ValueEnum};
+
+use crate::config::{Pattern, ProcessEnv, data_dir};
+use crate::keys::{Key, Rights, file};
+
+/// Make, list and revoke keys for those who call the service
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  whittle keys create build-server
+  whittle keys create intern --model 'gpt-4o-mini*' --requests-per-minute 20 --usd-per-day 2.50
+  whittle keys list
+  whittle keys revoke intern
+
+The secret is printed once, to standard output; only its hash is kept, in keys.toml in WHITTLE_DATA_DIR. A
+running service takes over every change with its next request. From the first key on, every caller needs
+one: as `Authorization: Bearer KEY`, `x-api-key: KEY`, or `x-whittle-key: KEY` where the other headers carry
+the upstream's own. `keys.required = true` in the configuration requires them from the start.")]
+pub(super) struct KeysArgs {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Make a key and print its secret
+    Create(CreateArgs),
+    /// List the keys and what they may do
+    List {
+        /// What to print
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
+    },
+    /// Refuse a key from now on
+    Revoke {
+        /// Its id or name
+        key: String,
+    },
+}
+
+#[derive(Debug, Args)]
+struct CreateArgs {
+    /// What to call it, 1 to 64 characters
+    name: String,
+    /// Model that it may call, `*` standing for any characters (repeatable) [default: all]
+    #[arg(long = "model", value_name = "PATTERN")]
+    models: Vec<String>,
+    /// Requests a minute, at least 1
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    requests_per_minute: Option<u32>,
+    /// Tokens a minute, input and output together, at least 1
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    tokens_per_minute: Option<u32>,
+    /// Dollars a day (UTC), above 0, at the prices that the configuration names
+    #[arg(long, value_name = "DOLLARS")]
+    usd_per_day: Option<f64>,
+    /// May see the metrics and what other keys took
+    #[arg(long)]
+    admin: bool,
+}
+
+#[derive(Debug, Clone, Copy, Default, ValueEnum)]
+enum Format {
+    /// For people
+    #[default]
+    Text,
+    /// For programs
+    Json,
+}
+
+pub(super) fn run(args: KeysArgs) -> anyhow::Result<()> {
+    let data = data_dir(&ProcessEnv);
+    let mut out = anstream::stdout().lock();
+    match args.command {
+        Command::Create(args) => {
+            let rights = Rights {
+                models: args.models.into_iter().map(Pattern::new).collect(),
+                requests_per_minute: args.requests_per_minute,
+                tokens_per_minute: args.tokens_per_minute,
+                usd_per_day: args.usd_per_day,
+                admin: args.admin,
+            };
+            let (key, secret) = file::create(&data, &args.name, rights)?;
+            anstream::eprintln!("key {} ({}); its secret is shown this once:", key.id, key.name);
+            writeln!(out, "{secret}")?;
+        }
+        Command::List { format: Format::Json } => {
+            writeln!(out, "{}", serde_json::to_string_pretty(&file::read(&data)?)?)?;
+        }
+        Command::List { format: Format::Text } => {
+            for key in file::read(&data)? {
+                writeln!(out, "{}", line(&key))?;
+            }
+        }
+        Command::Revoke { key } => {
+            let key = file::revoke(&data, &key)?;
+            anstream::eprintln!("key {} ({}) is revoked", key.id, key.name);
+        }
+    }
+    Ok(())
+}
+
+fn line(key: &Key) -> String {
+    let Rights { models, requests_per_minute, tokens_per_minute, usd_per_day, admin } = &key.rights;
+    let models: Vec<&str> = models.iter().map(Pattern::as_str).collect();
+    let parts = [
+        Some(key.created.clone()),
+        key.revoked.as_ref().map(|when| format!("REVOKED {when}")),
+        Some(if models.is_empty() { "all models".into() } else { models.join(",") }),
+        requests_per_minute.map(|limit| format!("{limit} requests/min")),
+        tokens_per_minute.map(|limit| format!("{limit} tokens/min")),
+        usd_per_day.map(|limit| format!("{limit} $/day")),
+        admin.then(|| "admin".into()),
+    ];
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    format!("{}  {}  {}", key.id, key.name, parts.join("  "))
+}

@@ -1,0 +1,190 @@
+//! `whittle usage`.
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use anyhow::{Context, bail};
+use clap::{Args, ValueEnum};
+
+use crate::config::{self, Config, Env, Flags, Places, ProcessEnv};
+use crate::proxy::{Numbers, StoreError, UsageError, UsageParams, UsageReport, usage_at_rest};
+use crate::upstream::{Secret, fetch};
+
+/// Variable with the key that a running service is asked with.
+const KEY: &str = "WHITTLE_KEY";
+
+/// Show what proxied requests took and what compression saved
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  whittle usage
+  whittle usage --since 2026-11-01 --group-by model,key
+  whittle usage --group-by request --limit 20 --format json
+
+Where a service runs it is asked over HTTP, with the key in WHITTLE_KEY if it requires one; else its file
+in WHITTLE_DATA_DIR is read. Savings are net: tokens spared, at the price of the rest of their input, less
+`proxy.compute_price` for the work. Days and times are UTC.")]
+pub(super) struct UsageArgs {
+    /// From when on: a day, or a time such as 2026-11-01T12:00:00Z [default: 30 days ago]
+    #[arg(long, value_name = "WHEN")]
+    since: Option<String>,
+    /// Until when, not included [default: now]
+    #[arg(long, value_name = "WHEN")]
+    until: Option<String>,
+    /// Id of the only key that counts
+    #[arg(long, value_name = "ID")]
+    key: Option<String>,
+    /// The only model that counts
+    #[arg(long, value_name = "NAME")]
+    model: Option<String>,
+    /// `day`, `model`, `key`, several with commas between them, or `request`
+    #[arg(long, value_name = "NAMES", default_value = "day")]
+    group_by: String,
+    /// Requests of a page, 1 to 1000 [default: 100]
+    #[arg(long, value_name = "N")]
+    limit: Option<String>,
+    /// What the page before called `next`
+    #[arg(long, value_name = "PLACE")]
+    after: Option<String>,
+    /// Service that is asked [default: where the configuration says that it listens]
+    #[arg(long, value_name = "URL")]
+    url: Option<String>,
+    /// Configuration file [default: as for `whittle serve`]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// What to print
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+#[derive(Debug, Clone, Copy, Default, ValueEnum)]
+enum Format {
+    /// A table
+    #[default]
+    Text,
+    /// The answer of GET /v1/usage
+    Json,
+}
+
+pub(super) fn run(args: UsageArgs) -> anyhow::Result<()> {
+    let flags = Flags { file: args.config, listen: None };
+    let config = config::load(&flags, &ProcessEnv, &Places::usual())?.config;
+    let params = UsageParams {
+        since: args.since,
+        until: args.until,
+        key: args.key,
+        model: args.model,
+        group_by: Some(args.group_by),
+        limit: args.limit,
+        after: args.after,
+    };
+    let report = match args.url {
+        Some(url) => ask(&url, &params)?,
+        None => at_rest_or_running(&config, &params)?,
+    };
+    let mut out = anstream::stdout().lock();
+    match args.format {
+        Format::Text => write_text(&mut out, &report)?,
+        Format::Json => writeln!(out, "{}", serde_json::to_string_pretty(&report)?)?,
+    }
+    Ok(())
+}
+
+/// One process alone can hold the file: where a service does, it is asked.
+fn at_rest_or_running(config: &Config, params: &UsageParams) -> anyhow::Result<UsageReport> {
+    match usage_at_rest(&config.proxy, &config::data_dir(&ProcessEnv), params) {
+        Err(UsageError::Store(StoreError::InUse(_))) => ask(&format!("http://{}", config.listen), params),
+        other => Ok(other?),
+    }
+}
+
+fn ask(base: &str, params: &UsageParams) -> anyhow::Result<UsageReport> {
+    let key = ProcessEnv.get(KEY).filter(|key| !key.is_empty()).map(Secret::new);
+    let url = format!("{}/v1/usage", base.trim_end_matches('/'));
+    let given = [
+        ("since", &params.since),
+        ("until", &params.until),
+        ("key", &params.key),
+        ("model", &params.model),
+        ("group_by", &params.group_by),
+        ("limit", &params.limit),
+        ("after", &params.after),
+    ];
+    let query: Vec<_> = given.iter().filter_map(|(name, value)| Some((*name, value.as_deref()?))).collect();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let (status, body) = runtime
+        .block_on(fetch(&url, &query, key.as_ref()))
+        .map_err(|reason| anyhow::anyhow!("cannot ask {url}: {reason} (`--url` names another service)"))?;
+    if !status.is_success() {
+        bail!("{url} answers {status}: {}", message(&body));
+    }
+    serde_json::from_slice(&body).with_context(|| format!("{url} does not answer as whittle does"))
+}
+
+/// What an error says.
+fn message(body: &[u8]) -> String {
+    let error: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
+    error["error"]["message"].as_str().unwrap_or("no reason").to_owned()
+}
+
+/// Columns, each as wide as its widest cell.
+fn write_text(out: &mut impl Write, report: &UsageReport) -> std::io::Result<()> {
+    let mut rows = vec![
+        [
+            "", "requests", "errors", "input", "output", "cached", "texts", "saved", "work ms", "cost $",
+            "net $",
+        ]
+        .map(str::to_owned)
+        .to_vec(),
+    ];
+    for group in report.groups.iter().flatten() {
+        let named = |name: &Option<String>| match name.as_deref() {
+            Some("") => Some("-".to_owned()),
+            name => name.map(str::to_owned),
+        };
+        let names: Vec<_> = [&group.day, &group.model, &group.key].into_iter().filter_map(named).collect();
+        rows.push(row(names.join(" "), &group.numbers));
+    }
+    rows.extend(report.total.as_ref().map(|total| row("total".into(), total)));
+    for request in report.requests.iter().flatten() {
+        let key = request.key.as_deref().unwrap_or("-");
+        let name = format!("{} {} {key} {}", request.time, request.status, request.model);
+        rows.push(row(name, &request.numbers));
+    }
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
+    let widths: Vec<usize> = (0..rows[0].len()).map(width).collect();
+    for row in &rows {
+        write!(out, "{:<width$}", row[0], width = widths[0])?;
+        for (cell, width) in row.iter().zip(&widths).skip(1) {
+            write!(out, "  {cell:>width$}")?;
+        }
+        writeln!(out)?;
+    }
+    if let Some(next) = &report.next {
+        writeln!(out, "more: --after {next}")?;
+    }
+    if report.lost > 0 {
+        writeln!(out, "{} requests could not be stored and are missing here", report.lost)?;
+    }
+    Ok(())
+}
+
+fn row(name: String, numbers: &Numbers) -> Vec<String> {
+    let spared = numbers.text_tokens_before.saturating_sub(numbers.text_tokens_after);
+    let dollars = |value: f64| {
+        if numbers.unpriced == numbers.requests { "?".into() } else { format!("{value:.6}") }
+    };
+    vec![
+        name,
+        numbers.requests.to_string(),
+        numbers.errors.to_string(),
+        numbers.input_tokens.to_string(),
+        numbers.output_tokens.to_string(),
+        numbers.cache_read_tokens.to_string(),
+        numbers.text_tokens_before.to_string(),
+        spared.to_string(),
+        format!("{:.0}", numbers.compressor_ms),
+        dollars(numbers.cost_usd),
+        dollars(numbers.saving_usd),
+    ]
+}

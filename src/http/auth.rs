@@ -1,0 +1,62 @@
+//! Who may call: every route but those that tell how the service is asks here first.
+
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderName};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+
+use super::body;
+use super::error::DialectError;
+use super::middleware::RequestId;
+use super::proxy::dialect_of;
+use super::state::AppState;
+use crate::keys::{Caller, Denied, is_secret};
+use crate::upstream::{KEY_HEADERS, secret_in};
+use crate::wire::{Dialect, Endpoint};
+
+/// Carries a key of whittle where another header carries the upstream's.
+const OWN_KEY: HeaderName = HeaderName::from_static("x-whittle-key");
+
+/// Lets a request through that may pass, with its [`Caller`] among its extensions where keys are needed.
+pub(super) async fn check(State(state): State<Arc<AppState>>, mut request: Request, next: Next) -> Response {
+    let Some(keys) = &state.keys else { return next.run(request).await };
+    match keys.admit(secret(request.headers())) {
+        Ok(caller) => {
+            if let Some(caller) = caller {
+                request.extensions_mut().insert(caller);
+            }
+            next.run(request).await
+        }
+        Err(denied) => turned_away(&state, request, denied).await,
+    }
+}
+
+async fn turned_away(state: &AppState, request: Request, denied: Denied) -> Response {
+    if let Some(gateway) = &state.gateway {
+        gateway.denied(&denied);
+    }
+    let (head, body) = request.into_parts();
+    body::discard(&head.headers, body).await;
+    let request_id = head.extensions.get::<RequestId>().map(RequestId::text).unwrap_or_default();
+    let for_anthropic = head.uri.path().starts_with(Endpoint::Messages.path());
+    let dialect = if for_anthropic { Dialect::Anthropic } else { dialect_of(&head.headers) };
+    DialectError { error: denied.into(), dialect, request_id }.into_response()
+}
+
+/// Only an administrator, or anybody where nobody needs a key.
+pub(super) fn admins_only(caller: Option<&Caller>) -> Result<(), Denied> {
+    if caller.is_none_or(Caller::is_admin) { Ok(()) } else { Err(Denied::AdminOnly) }
+}
+
+/// The key that a request came with: that of whittle's own header, else one of the usual headers, one in whittle's form
+/// before any other.
+fn secret(headers: &HeaderMap) -> Option<&str> {
+    let text = |name: &HeaderName| headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
+    if headers.contains_key(&OWN_KEY) {
+        return Some(text(&OWN_KEY).next().map(secret_in).unwrap_or_default());
+    }
+    let usual: Vec<&str> = KEY_HEADERS.iter().flat_map(text).map(secret_in).collect();
+    usual.iter().find(|secret| is_secret(secret)).or(usual.first()).copied()
+}

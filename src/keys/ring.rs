@@ -1,0 +1,235 @@
+//! The keys that a running service knows, and what each has taken.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::SystemTime;
+
+use super::file::{self, KeysError};
+use super::limits::{Account, Clock};
+use super::{Demand, Denied, FILE, Hold, Key, hash};
+
+/// The keys that a running service knows.
+pub struct Keyring {
+    data: PathBuf,
+    required: bool,
+    /// Billionths of a dollar that keys had spent today when the service began, by id.
+    spent: HashMap<String, i64>,
+    known: RwLock<Known>,
+}
+
+/// What was read last.
+struct Known {
+    stamp: Option<Stamp>,
+    /// Whether the file could not be read. There may be keys that are not known, so nobody goes without one.
+    broken: bool,
+    /// By hash.
+    keys: HashMap<String, Caller>,
+}
+
+/// Tells one content of the file from another: it is always replaced by a new one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Stamp {
+    modified: SystemTime,
+    length: u64,
+    inode: u64,
+}
+
+/// Who sent a request.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    key: Arc<Key>,
+    account: Arc<Account>,
+}
+
+impl Keyring {
+    /// The keys in the folder `data`. Where `required`, nobody may call without one; else they may as long as there is
+    /// no key at all. `spent` has the billionths of a dollar that keys have spent today, by their ids.
+    ///
+    /// # Errors
+    /// The file with the keys cannot be read.
+    pub fn open(data: &Path, required: bool, spent: HashMap<String, i64>) -> Result<Self, KeysError> {
+        let stamp = stamp(data);
+        let known = Known { stamp, broken: false, keys: callers(file::read(data)?, &HashMap::new(), &spent) };
+        if required && known.keys.is_empty() {
+            tracing::warn!("keys are required and there is none: `whittle keys create` makes one");
+        }
+        Ok(Self { data: data.to_owned(), required, spent, known: RwLock::new(known) })
+    }
+
+    /// Lets a request with `secret` in. None where nobody needs a key.
+    ///
+    /// # Errors
+    /// There is no such key, or it has had its requests of this minute.
+    pub fn admit(&self, secret: Option<&str>) -> Result<Option<Caller>, Denied> {
+        self.refresh();
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        if !self.required && !known.broken && known.keys.is_empty() {
+            return Ok(None);
+        }
+        // A table of hashes tells by its times no more than how hashes begin, from which no secret follows.
+        let caller = known.keys.get(&hash(secret.ok_or(Denied::Missing)?)).ok_or(Denied::Unknown)?;
+        if !caller.key.holds() {
+            return Err(Denied::Unknown);
+        }
+        caller.account.request(&caller.key.rights, Clock::now())?;
+        Ok(Some(caller.clone()))
+    }
+
+    /// Reads the file again where it was replaced. If it cannot be read the old keys stay: to forget them would let
+    /// everybody in.
+    fn refresh(&self) {
+        let now = stamp(&self.data);
+        if now == self.known.read().unwrap_or_else(PoisonError::into_inner).stamp {
+            return;
+        }
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        // Another request may have been first.
+        if now == known.stamp {
+            return;
+        }
+        known.stamp = now;
+        match file::read(&self.data) {
+            Ok(_) if now.is_none() => {
+                tracing::error!("the file with the keys is gone: the old keys stay until the service ends");
+            }
+            Ok(keys) => {
+                known.broken = false;
+                known.keys = callers(keys, &known.keys, &self.spent);
+                tracing::info!(keys = known.keys.len(), "took over the keys");
+            }
+            Err(error) => {
+                known.broken = true;
+                tracing::error!(%error, "the old keys stay");
+            }
+        }
+    }
+}
+
+/// Keys by their hashes, each with its account.
+fn callers(
+    keys: Vec<Key>,
+    old: &HashMap<String, Caller>,
+    spent: &HashMap<String, i64>,
+) -> HashMap<String, Caller> {
+    let caller = |key: Key| {
+        let hash = key.hash.clone();
+        let account = old.get(&hash).map_or_else(
+            || Arc::new(Account::new(spent.get(&key.id).copied().unwrap_or_default())),
+            |caller| Arc::clone(&caller.account),
+        );
+        (hash, Caller { key: Arc::new(key), account })
+    };
+    keys.into_iter().map(caller).collect()
+}
+
+fn stamp(data: &Path) -> Option<Stamp> {
+    let metadata = std::fs::metadata(data.join(FILE)).ok()?;
+    #[cfg(unix)]
+    let inode = std::os::unix::fs::MetadataExt::ino(&metadata);
+    #[cfg(not(unix))]
+    let inode = 0;
+    Some(Stamp { modified: metadata.modified().ok()?, length: metadata.len(), inode })
+}
+
+impl Caller {
+    /// Id of the key.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.key.id
+    }
+
+    /// Whether the key is an administrator's.
+    #[must_use]
+    pub fn is_admin(&self) -> bool {
+        self.key.rights.admin
+    }
+
+    /// Sets aside what a request is thought to take.
+    ///
+    /// # Errors
+    /// The key may not have it, or not now.
+    pub fn hold(&self, demand: &Demand) -> Result<Hold, Denied> {
+        self.account.hold(&self.key.rights, demand, Clock::now())
+    }
+
+    /// Lets a request pass of which nothing is known.
+    ///
+    /// # Errors
+    /// The key is limited in what it may take.
+    pub fn pass(&self) -> Result<(), Denied> {
+        let rights = &self.key.rights;
+        let limited =
+            !rights.models.is_empty() || rights.tokens_per_minute.is_some() || rights.usd_per_day.is_some();
+        if limited { Err(Denied::Unread) } else { Ok(()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::keys::{Rights, new_secret};
+
+    fn ring(data: &Path, required: bool) -> Keyring {
+        Keyring::open(data, required, HashMap::new()).unwrap()
+    }
+
+    #[test]
+    fn nobody_needs_a_key_until_there_is_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let ring = ring(folder.path(), false);
+        assert!(ring.admit(None).unwrap().is_none());
+        let (key, secret) = file::create(folder.path(), "a", Rights::default()).unwrap();
+        assert_eq!(ring.admit(None).unwrap_err(), Denied::Missing);
+        assert_eq!(ring.admit(Some(&new_secret().unwrap())).unwrap_err(), Denied::Unknown);
+        assert_eq!(ring.admit(Some(&secret)).unwrap().unwrap().id(), key.id);
+        file::revoke(folder.path(), "a").unwrap();
+        assert_eq!(ring.admit(Some(&secret)).unwrap_err(), Denied::Unknown);
+        // That no key holds any more is no reason to let everybody in.
+        assert_eq!(ring.admit(None).unwrap_err(), Denied::Missing);
+    }
+
+    #[test]
+    fn required_keys_are_required_where_there_is_none() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(ring(folder.path(), true).admit(None).unwrap_err(), Denied::Missing);
+    }
+
+    #[test]
+    fn a_file_that_breaks_or_goes_lets_nobody_in() {
+        let folder = tempfile::tempdir().unwrap();
+        let ring = ring(folder.path(), false);
+        let (_, secret) = file::create(folder.path(), "a", Rights::default()).unwrap();
+        assert!(ring.admit(Some(&secret)).unwrap().is_some());
+        for broken in [Some("version = 1\nkeys = ["), Some(""), None] {
+            match broken {
+                Some(text) => std::fs::write(folder.path().join(FILE), text).unwrap(),
+                None => std::fs::remove_file(folder.path().join(FILE)).unwrap(),
+            }
+            assert_eq!(ring.admit(None).unwrap_err(), Denied::Missing, "{broken:?}");
+            assert!(ring.admit(Some(&secret)).unwrap().is_some());
+        }
+    }
+
+    #[test]
+    fn a_first_file_that_cannot_be_read_lets_nobody_in() {
+        let folder = tempfile::tempdir().unwrap();
+        let ring = ring(folder.path(), false);
+        assert!(ring.admit(None).unwrap().is_none());
+        std::fs::write(folder.path().join(FILE), "version = ").unwrap();
+        assert_eq!(ring.admit(None).unwrap_err(), Denied::Missing);
+        std::fs::write(folder.path().join(FILE), "version = 1").unwrap();
+        assert!(ring.admit(None).unwrap().is_none());
+    }
+
+    #[test]
+    fn what_was_taken_is_known_after_the_file_changed() {
+        let folder = tempfile::tempdir().unwrap();
+        let rights = Rights { requests_per_minute: Some(1), ..Rights::default() };
+        let (key, secret) = file::create(folder.path(), "a", rights).unwrap();
+        let ring = Keyring::open(folder.path(), false, [(key.id, 5)].into()).unwrap();
+        ring.admit(Some(&secret)).unwrap();
+        file::create(folder.path(), "b", Rights::default()).unwrap();
+        assert!(matches!(ring.admit(Some(&secret)), Err(Denied::Requests { .. })));
+    }
+}

@@ -1,0 +1,131 @@
+//! A request's entry while the request runs.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use super::money::{self, Took};
+use super::{Entry, Ledger};
+use crate::config::Price;
+use crate::keys::Hold;
+use crate::proxy::{ProxyError, Report};
+use crate::upstream::{StatusCode, Upstream, UpstreamError};
+use crate::wire::{Reading, Usage};
+
+/// Bytes of a body that are taken for one token where nobody counted.
+pub(in crate::proxy) const TOKEN_BYTES: u64 = 4;
+/// Longest name of a model that is stored.
+const MODEL_CHARS: usize = 200;
+/// nginx's status for a client that left before its answer.
+const CLIENT_LEFT: u16 = 499;
+
+/// What is known of a request before it is sent.
+#[derive(Debug, Default)]
+pub(in crate::proxy) struct Opening {
+    pub(in crate::proxy) request: String,
+    pub(in crate::proxy) key: Option<String>,
+    /// What the key has set aside for it.
+    pub(in crate::proxy) hold: Option<Hold>,
+    /// What the model costs where it is sent first.
+    pub(in crate::proxy) price: Option<Price>,
+    pub(in crate::proxy) model: String,
+    pub(in crate::proxy) upstream: String,
+    /// Bytes of its body.
+    pub(in crate::proxy) bytes: u64,
+    /// Whether it takes tokens, said or not.
+    pub(in crate::proxy) charged: bool,
+    /// Dollars an hour of this machine.
+    pub(in crate::proxy) hourly: f64,
+}
+
+/// A request's entry while the request runs. It is booked when this is dropped, whatever became of the request.
+pub struct Bill {
+    ledger: Ledger,
+    entry: Entry,
+    bytes: u64,
+    charged: bool,
+    hourly: f64,
+    hold: Option<Hold>,
+    sent: bool,
+    price: Option<Price>,
+    reading: Option<Reading>,
+}
+
+impl std::fmt::Debug for Bill {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Bill").field("entry", &self.entry).finish_non_exhaustive()
+    }
+}
+
+impl Bill {
+    pub(super) fn new(ledger: Ledger, opening: Opening) -> Self {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let entry = Entry {
+            milliseconds: since.as_millis() as u64,
+            request: opening.request,
+            key: opening.key,
+            model: opening.model.chars().take(MODEL_CHARS).collect(),
+            upstream: opening.upstream,
+            status: CLIENT_LEFT,
+            ..Entry::default()
+        };
+        let Opening { hold, price, bytes, charged, hourly, .. } = opening;
+        Self { ledger, entry, bytes, charged, hourly, hold, sent: false, price, reading: None }
+    }
+
+    /// Notes that the request is sent now, and what was done to its texts.
+    pub(in crate::proxy) fn sent(&mut self, report: &Report) {
+        self.sent = true;
+        self.entry.texts = (report.tokens.before as u64, report.tokens.after as u64);
+        self.entry.compressor = report.time.as_micros() as u64;
+    }
+
+    /// Notes who answered.
+    pub(in crate::proxy) fn answered(&mut self, upstream: &Upstream, status: StatusCode) {
+        let model = Some(&self.entry.model).filter(|model| !model.is_empty());
+        self.price = model.and_then(|model| upstream.config().price(model)).cloned();
+        self.entry.upstream.clone_from(&upstream.config().name);
+        self.entry.status = status.as_u16();
+    }
+
+    /// Notes that nobody did, with the status that the client gets.
+    pub(in crate::proxy) fn failed(&mut self, error: &ProxyError) {
+        let late = matches!(error, ProxyError::Upstream(UpstreamError::Late { .. }));
+        let status = if late { StatusCode::GATEWAY_TIMEOUT } else { StatusCode::BAD_GATEWAY };
+        self.entry.status = status.as_u16();
+    }
+
+    /// Notes what the answer told, once it is over.
+    pub fn read(&mut self, reading: Reading) {
+        self.reading = Some(reading);
+    }
+
+    /// Fills in what the request took, and what that costs.
+    fn settle(&mut self) {
+        let entry = &mut self.entry;
+        // Whoever leaves before the answer begins has made the provider work.
+        let paid = (200..300).contains(&entry.status) || (self.sent && entry.status == CLIENT_LEFT);
+        let spared = entry.texts.0.saturating_sub(entry.texts.1);
+        let Reading { usage, output } = self.reading.take().unwrap_or_default();
+        entry.estimated = usage.is_none() && paid && self.charged;
+        let input = (self.bytes / TOKEN_BYTES).saturating_sub(spared);
+        let guess = Usage { input, output, ..Usage::default() };
+        entry.usage = usage.or(entry.estimated.then_some(guess)).unwrap_or_default();
+        let took = Took {
+            usage: entry.usage,
+            spared: if paid { spared } else { 0 },
+            work: Duration::from_micros(entry.compressor),
+        };
+        entry.cost = self.price.as_ref().map(|price| money::cost(price, &took.usage));
+        entry.saving = self.price.as_ref().map(|price| money::saving(price, &took, self.hourly));
+    }
+}
+
+impl Drop for Bill {
+    fn drop(&mut self) {
+        self.settle();
+        if let Some(hold) = self.hold.take() {
+            let Usage { input, output, .. } = self.entry.usage;
+            hold.settle(input.saturating_add(output), self.entry.cost);
+        }
+        self.ledger.book(std::mem::take(&mut self.entry));
+    }
+}

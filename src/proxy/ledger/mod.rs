@@ -1,0 +1,94 @@
+//! The ledger: one entry for each request that went to an upstream, with what it took and what compression saved.
+//!
+//! An entry is made while its request runs ([`Bill`]), and stored when the answer is over, its client leaves, or it
+//! fails. It holds numbers and names: no word of a prompt.
+
+mod bill;
+mod money;
+mod usage;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::metrics::ProviderTokens;
+use super::store::{Place, Store, StoreError};
+use crate::wire::Usage;
+pub use bill::Bill;
+pub(super) use bill::{Opening, TOKEN_BYTES};
+pub(super) use money::cost;
+pub(super) use usage::report;
+pub use usage::{Group, Numbers, RequestLine, UsageParams, UsageReport};
+
+/// What is known of one request.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Entry {
+    /// When it came, in milliseconds since the epoch.
+    pub(super) milliseconds: u64,
+    /// Its id.
+    pub(super) request: String,
+    /// Id of the key that it came with.
+    pub(super) key: Option<String>,
+    /// What the upstream calls the model; empty where the request passed unread.
+    pub(super) model: String,
+    /// The upstream that answered, or that was asked last.
+    pub(super) upstream: String,
+    /// Status of the answer; 499 where the client left before there was one.
+    pub(super) status: u16,
+    /// Tokens of the texts that were compressed, before and after.
+    pub(super) texts: (u64, u64),
+    /// Tokens that the provider counted.
+    pub(super) usage: Usage,
+    /// Whether the provider did not say and [`Entry::usage`] is made of the lengths.
+    pub(super) estimated: bool,
+    /// Microseconds of work on its texts.
+    pub(super) compressor: u64,
+    /// What it cost, in billionths of a dollar; none where no price is configured.
+    pub(super) cost: Option<i64>,
+    /// What compression saved, less what it cost: below 0 where that was more.
+    pub(super) saving: Option<i64>,
+}
+
+/// Where bills are booked.
+#[derive(Clone)]
+pub(super) struct Ledger {
+    store: Option<Arc<Store>>,
+    provider: ProviderTokens,
+}
+
+impl Ledger {
+    /// Entries go to `store`, where there is one, and tokens to `provider`.
+    pub(super) fn new(store: Option<Arc<Store>>, provider: ProviderTokens) -> Self {
+        Self { store, provider }
+    }
+
+    pub(super) fn open(&self, opening: Opening) -> Bill {
+        Bill::new(self.clone(), opening)
+    }
+
+    /// What keys have spent on this day in UTC.
+    pub(super) fn spent_today(&self) -> Result<HashMap<String, i64>, StoreError> {
+        let mut spent = HashMap::new();
+        let Some(store) = &self.store else { return Ok(spent) };
+        let now = usage::now();
+        let places = [now - now % usage::DAY_MS, u64::MAX].map(Place::at);
+        store.entries(places[0], places[1], |_, entry| {
+            if let (Some(key), Some(cost)) = (entry.key, entry.cost) {
+                let sum: &mut i64 = spent.entry(key).or_default();
+                *sum = sum.saturating_add(cost);
+            }
+            true
+        })?;
+        Ok(spent)
+    }
+
+    fn book(&self, entry: Entry) {
+        if !entry.estimated {
+            self.provider.count(entry.usage);
+        }
+        if let Some(store) = &self.store {
+            store.put_entry(entry);
+        }
+    }
+}

@@ -1,0 +1,396 @@
+//! What the ledger is asked, and what it answers.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use serde::{Deserialize, Serialize};
+
+use super::{Entry, Ledger};
+use crate::proxy::ProxyError;
+use crate::proxy::store::{Place, Store};
+
+pub(super) const DAY_MS: u64 = 24 * 60 * 60 * 1000;
+/// Days that are looked at where the question does not say.
+const DAYS: u64 = 30;
+/// Most groups of an answer.
+const MOST_GROUPS: usize = 10_000;
+/// Requests of one page: by default, and at most.
+const PAGE: (usize, usize) = (100, 1000);
+
+/// A question to the ledger, as the query of `GET /v1/usage` has it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct UsageParams {
+    /// From when on: a day in UTC, or a time such as `2026-11-01T12:00:00Z`; by default 30 days ago.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<String>,
+    /// Until when, not included; by default now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until: Option<String>,
+    /// Id of the only key that counts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// The only model that counts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// `day`, `model`, `key`, or several with commas between them; `request` lists the requests. By default `day`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub group_by: Option<String>,
+    /// Requests of a page, 1 to 1,000; by default 100.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit: Option<String>,
+    /// What the page before called `next`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
+}
+
+/// What the ledger answers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct UsageReport {
+    /// Beginning of what was looked at.
+    pub since: String,
+    /// End of it, not included.
+    pub until: String,
+    /// Sums, one for each group, in the order of their days, models and keys.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub groups: Option<Vec<Group>>,
+    /// Sum of all groups.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub total: Option<Numbers>,
+    /// Requests, in the order in which they came.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requests: Option<Vec<RequestLine>>,
+    /// What `after` must be to get the next page, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+    /// Requests that are in no ledger, because it could not be written, since the service began.
+    pub lost: u64,
+}
+
+/// Sums of a group. What it is not grouped by is left out.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Group {
+    /// The day, in UTC.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub day: Option<String>,
+    /// The model; empty where requests passed unread.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// Id of the key; empty where requests came without one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// The sums.
+    #[serde(flatten)]
+    pub numbers: Numbers,
+}
+
+/// Sums over requests.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Numbers {
+    /// Requests.
+    pub requests: u64,
+    /// Those of them that were not answered with success.
+    pub errors: u64,
+    /// Tokens of the texts that were compressed, before.
+    pub text_tokens_before: u64,
+    /// The same after.
+    pub text_tokens_after: u64,
+    /// Tokens of the input that providers counted, those from and to their caches included.
+    pub input_tokens: u64,
+    /// Tokens of the output.
+    pub output_tokens: u64,
+    /// Tokens of the input that came from providers' caches.
+    pub cache_read_tokens: u64,
+    /// Tokens of the input that went into providers' caches.
+    pub cache_write_tokens: u64,
+    /// Requests of which the provider did not say what they took: it is estimated from the lengths.
+    pub estimated: u64,
+    /// Milliseconds of work on texts.
+    pub compressor_ms: f64,
+    /// Dollars that the requests with a price cost.
+    pub cost_usd: f64,
+    /// Dollars that compression saved on them, less its own cost; below 0 where that was more.
+    pub saving_usd: f64,
+    /// Requests of models without a price, which are in neither sum of dollars.
+    pub unpriced: u64,
+}
+
+/// One request.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RequestLine {
+    /// When it came.
+    pub time: String,
+    /// Its id.
+    pub request_id: String,
+    /// Id of the key that it came with.
+    pub key: Option<String>,
+    /// The model; empty where it passed unread.
+    pub model: String,
+    /// The upstream.
+    pub upstream: String,
+    /// Status of the answer; 499 where the client left before there was one.
+    pub status: u16,
+    /// What it took.
+    #[serde(flatten)]
+    pub numbers: Numbers,
+}
+
+/// A question that was understood.
+struct Query {
+    from: Place,
+    until: Place,
+    key: Option<String>,
+    model: Option<String>,
+    shape: Shape,
+}
+
+enum Shape {
+    Groups { day: bool, model: bool, key: bool },
+    Requests { limit: usize },
+}
+
+/// Sums while they are made: whole numbers, so that the order does not matter.
+#[derive(Debug, Clone, Copy, Default)]
+struct Sums {
+    numbers: Numbers,
+    compressor: u64,
+    cost: i64,
+    saving: i64,
+}
+
+impl Sums {
+    fn add(&mut self, entry: &Entry) {
+        let numbers = &mut self.numbers;
+        numbers.requests += 1;
+        numbers.errors += u64::from(!(200..300).contains(&entry.status));
+        numbers.estimated += u64::from(entry.estimated);
+        numbers.unpriced += u64::from(entry.cost.is_none());
+        let usage = entry.usage;
+        for (sum, value) in [
+            (&mut numbers.text_tokens_before, entry.texts.0),
+            (&mut numbers.text_tokens_after, entry.texts.1),
+            (&mut numbers.input_tokens, usage.input),
+            (&mut numbers.output_tokens, usage.output),
+            (&mut numbers.cache_read_tokens, usage.cache_read),
+            (&mut numbers.cache_write_tokens, usage.cache_write),
+            (&mut self.compressor, entry.compressor),
+        ] {
+            *sum = sum.saturating_add(value);
+        }
+        self.cost = self.cost.saturating_add(entry.cost.unwrap_or_default());
+        self.saving = self.saving.saturating_add(entry.saving.unwrap_or_default());
+    }
+
+    fn numbers(self) -> Numbers {
+        Numbers {
+            compressor_ms: self.compressor as f64 / 1e3,
+            cost_usd: self.cost as f64 / 1e9,
+            saving_usd: self.saving as f64 / 1e9,
+            ..self.numbers
+        }
+    }
+
+    fn of(entry: &Entry) -> Numbers {
+        let mut sums = Self::default();
+        sums.add(entry);
+        sums.numbers()
+    }
+}
+
+impl Ledger {
+    /// Answers a question. This reads the disk: not for async threads.
+    pub(in crate::proxy) fn usage(&self, params: &UsageParams) -> Result<UsageReport, ProxyError> {
+        let store = self.store.as_ref().ok_or(ProxyError::NoUpstreams)?;
+        // What was answered a moment ago is to be there.
+        store.flush();
+        report(store, params)
+    }
+}
+
+pub(in crate::proxy) fn report(store: &Store, params: &UsageParams) -> Result<UsageReport, ProxyError> {
+    let query = Query::new(params, now())?;
+    let mut report = UsageReport {
+        since: time(query.from.0),
+        until: time(query.until.0),
+        groups: None,
+        total: None,
+        requests: None,
+        next: None,
+        lost: store.lost(),
+    };
+    match query.shape {
+        Shape::Groups { .. } => {
+            let (groups, total) = query.groups(store)?;
+            (report.groups, report.total) = (Some(groups), Some(total));
+        }
+        Shape::Requests { limit } => {
+            let (requests, next) = query.requests(store, limit)?;
+            (report.requests, report.next) = (Some(requests), next);
+        }
+    }
+    Ok(report)
+}
+
+impl Query {
+    fn new(params: &UsageParams, now: u64) -> Result<Self, ProxyError> {
+        let until = params.until.as_deref().map(|text| moment("until", text)).transpose()?;
+        let since = params.since.as_deref().map(|text| moment("since", text)).transpose()?;
+        // What came in this millisecond counts, too.
+        let until = until.unwrap_or(now + 1);
+        let since = since.unwrap_or(until.saturating_sub(DAYS * DAY_MS));
+        let shape = Shape::new(params)?;
+        let after = params.after.as_deref().map(after).transpose()?;
+        if after.is_some() && !matches!(shape, Shape::Requests { .. }) {
+            return Err(wrong("after", "only lists of requests (`group_by=request`) have pages"));
+        }
+        Ok(Self {
+            from: after.map_or(Place::at(since), |place| place.after().max(Place::at(since))),
+            until: Place::at(until),
+            key: params.key.clone(),
+            model: params.model.clone(),
+            shape,
+        })
+    }
+
+    fn asks_for(&self, entry: &Entry) -> bool {
+        self.model.as_ref().is_none_or(|model| *model == entry.model)
+            && self.key.as_ref().is_none_or(|key| Some(key) == entry.key.as_ref())
+    }
+
+    fn groups(&self, store: &Store) -> Result<(Vec<Group>, Numbers), ProxyError> {
+        let mut groups = BTreeMap::<_, Sums>::new();
+        let mut total = Sums::default();
+        self.each(store, |_, entry| {
+            total.add(&entry);
+            groups.entry(self.group_of(&entry)).or_default().add(&entry);
+            groups.len() <= MOST_GROUPS
+        })?;
+        if groups.len() > MOST_GROUPS {
+            let reason = format!("there are more than {MOST_GROUPS} groups: ask for less time, or one key");
+            return Err(wrong("group_by", reason));
+        }
+        let group = |((day, model, key), sums): ((Option<u64>, _, _), Sums)| {
+            let day = day.map(|day| date(day * DAY_MS));
+            Group { day, model, key, numbers: sums.numbers() }
+        };
+        Ok((groups.into_iter().map(group).collect(), total.numbers()))
+    }
+
+    fn group_of(&self, entry: &Entry) -> (Option<u64>, Option<String>, Option<String>) {
+        let Shape::Groups { day, model, key } = self.shape else { return (None, None, None) };
+        (
+            day.then_some(entry.milliseconds / DAY_MS),
+            model.then(|| entry.model.clone()),
+            key.then(|| entry.key.clone().unwrap_or_default()),
+        )
+    }
+
+    /// A page of requests, and where the next one begins.
+    fn requests(
+        &self,
+        store: &Store,
+        limit: usize,
+    ) -> Result<(Vec<RequestLine>, Option<String>), ProxyError> {
+        let (mut lines, mut last, mut next) = (Vec::new(), None, None);
+        self.each(store, |place, entry| {
+            if lines.len() == limit {
+                next = last;
+                return false;
+            }
+            last = Some(place);
+            lines.push(line(entry));
+            true
+        })?;
+        Ok((lines, next.map(|Place(time, number)| format!("{time}-{number}"))))
+    }
+
+    /// Calls `each` with the entries that are asked for.
+    fn each(&self, store: &Store, mut each: impl FnMut(Place, Entry) -> bool) -> Result<(), ProxyError> {
+        store
+            .entries(self.from, self.until, |place, entry| !self.asks_for(&entry) || each(place, entry))
+            .map_err(|error| ProxyError::Internal(error.to_string()))
+    }
+}
+
+impl Shape {
+    fn new(params: &UsageParams) -> Result<Self, ProxyError> {
+        let names: Vec<&str> =
+            params.group_by.as_deref().unwrap_or("day").split(',').map(str::trim).collect();
+        if let Some(other) = names.iter().find(|name| !["day", "model", "key", "request"].contains(name)) {
+            let other: String = other.chars().take(40).collect();
+            return Err(wrong("group_by", format!("`{other}` is none of `day`, `model`, `key`, `request`")));
+        }
+        if !names.contains(&"request") {
+            if params.limit.is_some() {
+                return Err(wrong("limit", "only lists of requests (`group_by=request`) have pages"));
+            }
+            let [day, model, key] = ["day", "model", "key"].map(|name| names.contains(&name));
+            return Ok(Self::Groups { day, model, key });
+        }
+        if names.len() > 1 {
+            return Err(wrong("group_by", "`request` stands alone: it lists requests one by one"));
+        }
+        let (usual, most) = PAGE;
+        let limit = params.limit.as_deref().map(str::parse::<usize>);
+        match limit.unwrap_or(Ok(usual)) {
+            Ok(limit) if (1..=most).contains(&limit) => Ok(Self::Requests { limit }),
+            _ => Err(wrong("limit", format!("must be from 1 to {most}"))),
+        }
+    }
+}
+
+fn line(entry: Entry) -> RequestLine {
+    RequestLine {
+        time: time(entry.milliseconds),
+        numbers: Sums::of(&entry),
+        request_id: entry.request,
+        key: entry.key,
+        model: entry.model,
+        upstream: entry.upstream,
+        status: entry.status,
+    }
+}
+
+/// Milliseconds since the epoch.
+pub(super) fn now() -> u64 {
+    u64::try_from(Timestamp::now().as_millisecond()).unwrap_or_default()
+}
+
+fn wrong(param: &'static str, reason: impl Into<String>) -> ProxyError {
+    ProxyError::Option { param, reason: reason.into() }
+}
+
+/// Milliseconds since the epoch of a day's beginning, or of a time.
+fn moment(param: &'static str, text: &str) -> Result<u64, ProxyError> {
+    let day = text.parse::<Date>().ok().filter(|_| text.len() == "2026-11-01".len());
+    let time = match day {
+        Some(day) => day.to_zoned(TimeZone::UTC).map(|zoned| zoned.timestamp()).ok(),
+        None => text.parse::<Timestamp>().ok(),
+    };
+    time.and_then(|time| u64::try_from(time.as_millisecond()).ok()).ok_or_else(|| {
+        wrong(param, "must be a day such as 2026-11-01, or a time such as 2026-11-01T12:00:00Z, since 1970")
+    })
+}
+
+fn after(text: &str) -> Result<Place, ProxyError> {
+    let place =
+        text.split_once('-').and_then(|(time, number)| Some(Place(time.parse().ok()?, number.parse().ok()?)));
+    place.ok_or_else(|| wrong("after", "must be what a page before called `next`"))
+}
+
+/// A time in RFC 3339's form.
+fn time(milliseconds: u64) -> String {
+    timestamp(milliseconds).to_string()
+}
+
+/// The day of a time, in UTC.
+fn date(milliseconds: u64) -> String {
+    timestamp(milliseconds).to_zoned(TimeZone::UTC).date().to_string()
+}
+
+fn timestamp(milliseconds: u64) -> Timestamp {
+    let milliseconds = i64::try_from(milliseconds).unwrap_or(i64::MAX);
+    Timestamp::from_millisecond(milliseconds).unwrap_or(Timestamp::MAX)
+}

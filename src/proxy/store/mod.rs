@@ -1,0 +1,376 @@
+//! What the proxy keeps on disk: what became of texts, so that it is the same after a restart, and the ledger.
+//!
+//! One file, which one process holds, and one thread that writes to it. What is to be stored waits in memory for a
+//! moment, so that no request waits for the disk and one commit serves many.
+
+mod entries;
+mod outcomes;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use redb::{Database, DatabaseError, ReadableDatabase};
+
+use super::ledger::Entry;
+use super::memory::{Key, Outcome};
+use crate::telemetry::chain;
+pub(super) use entries::Place;
+
+/// Bytes of the file that are held in memory.
+const CACHE_BYTES: usize = 4 << 20;
+/// Time that records wait for others to be written with them.
+const LINGER: Duration = Duration::from_millis(100);
+/// Most records of one commit.
+const BATCH: usize = 10_000;
+/// Most entries of the ledger that wait to be written; what comes on top is counted and lost.
+const WAITING: usize = 20_000;
+/// Time between two looks for entries that are too old.
+const SWEEP: Duration = Duration::from_hours(1);
+
+/// How long what is stored stays.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Retention {
+    /// What became of texts.
+    pub(super) outcomes: Duration,
+    /// Entries of the ledger.
+    pub(super) entries: Duration,
+}
+
+/// Why the file cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Another process holds it.
+    #[error("{0} is in use by another whittle: end that one, or name another folder in WHITTLE_DATA_DIR")]
+    InUse(String),
+    /// Anything else.
+    #[error("cannot use {file}: {reason}")]
+    Unusable {
+        /// The file.
+        file: String,
+        /// Why not.
+        reason: String,
+    },
+}
+
+/// The file.
+pub(super) struct Store {
+    database: Arc<Database>,
+    records: Sender<Message>,
+    ledger: Arc<LedgerQueue>,
+    writer: Option<JoinHandle<()>>,
+}
+
+/// What the writer is told.
+enum Message {
+    Outcome(Key, Vec<u8>),
+    Entry(Box<Entry>),
+    /// Write what has come before, and say so.
+    Flush(Sender<()>),
+    /// The store is gone.
+    End,
+}
+
+/// Entries on their way to the file.
+#[derive(Debug, Default)]
+struct LedgerQueue {
+    waiting: AtomicUsize,
+    lost: AtomicU64,
+}
+
+impl Store {
+    /// Opens the file, or begins it, and forgets what is too old.
+    ///
+    /// # Errors
+    /// The file cannot be used; the text names the remedy.
+    pub(super) fn open(file: &Path, retention: Retention) -> Result<Self, StoreError> {
+        let unusable = |reason: String| StoreError::Unusable { file: file.display().to_string(), reason };
+        if let Some(folder) = file.parent() {
+            std::fs::create_dir_all(folder).map_err(|error| unusable(chain(&error)))?;
+        }
+        let opened = Database::builder().set_cache_size(CACHE_BYTES).create(file);
+        let database = Arc::new(opened.map_err(|error| match error {
+            DatabaseError::DatabaseAlreadyOpen => StoreError::InUse(file.display().to_string()),
+            other => unusable(chain(&other)),
+        })?);
+        forget_old(&database, retention).map_err(|error| unusable(chain(&error)))?;
+        let (records, received) = channel();
+        let ledger = Arc::<LedgerQueue>::default();
+        let writer = Writer { database: Arc::clone(&database), ledger: Arc::clone(&ledger), retention };
+        let writer = std::thread::Builder::new()
+            .name("whittle-store".into())
+            .spawn(move || writer.run(&received))
+            .map_err(|error| unusable(chain(&error)))?;
+        Ok(Self { database, records, ledger, writer: Some(writer) })
+    }
+
+    /// What is stored of a text, with the seconds since the epoch at which it was.
+    pub(super) fn outcome(&self, key: &Key) -> Option<(Outcome, u64)> {
+        let read = || -> Result<Option<Vec<u8>>, redb::Error> {
+            let table = self.database.begin_read()?.open_table(outcomes::TABLE)?;
+            Ok(table.get(&key.0)?.map(|value| value.value().to_vec()))
+        };
+        match read() {
+            Ok(value) => value.and_then(|value| outcomes::decode(&value)),
+            Err(error) => {
+                tracing::warn!(%error, "cannot read what became of a text");
+                None
+            }
+        }
+    }
+
+    /// Stores an outcome of now, soon. Whoever asks meanwhile asks the memory first.
+    pub(super) fn put_outcome(&self, key: Key, outcome: &Outcome) {
+        let Some(value) = outcomes::encode(outcome, seconds_now()) else { return };
+        self.tell(Message::Outcome(key, value));
+    }
+
+    /// Stores an entry of the ledger, soon. Where too many wait it is lost, and counted.
+    pub(super) fn put_entry(&self, entry: Entry) {
+        if self.ledger.waiting.fetch_add(1, Ordering::Relaxed) >= WAITING {
+            self.ledger.waiting.fetch_sub(1, Ordering::Relaxed);
+            self.ledger.lose(1);
+            return;
+        }
+        self.tell(Message::Entry(Box::new(entry)));
+    }
+
+    /// Calls `each` with the entries from `from` up to `until`, in order, until it says that it has enough.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub(super) fn entries(
+        &self,
+        from: Place,
+        until: Place,
+        each: impl FnMut(Place, Entry) -> bool,
+    ) -> Result<(), StoreError> {
+        entries::read(&self.database, from..until, each)
+            .map_err(|error| StoreError::Unusable { file: "the ledger".into(), reason: chain(&error) })
+    }
+
+    /// Entries that wait to be written.
+    pub(super) fn waiting(&self) -> usize {
+        self.ledger.waiting.load(Ordering::Relaxed)
+    }
+
+    /// Entries that were lost since the file was opened.
+    pub(super) fn lost(&self) -> u64 {
+        self.ledger.lost.load(Ordering::Relaxed)
+    }
+
+    /// Waits until all that was to be stored is on disk.
+    pub(super) fn flush(&self) {
+        let (done, wait) = channel();
+        self.tell(Message::Flush(done));
+        // The writer is gone only after a panic, which is logged; then there is nothing to wait for.
+        wait.recv().unwrap_or_default();
+    }
+
+    fn tell(&self, message: Message) {
+        // The writer ends only with the store.
+        self.records.send(message).unwrap_or_default();
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        self.tell(Message::End);
+        if let Some(writer) = self.writer.take() {
+            writer.join().unwrap_or_default();
+        }
+    }
+}
+
+impl LedgerQueue {
+    fn lose(&self, count: usize) {
+        if self.lost.fetch_add(count as u64, Ordering::Relaxed) == 0 {
+            tracing::error!("entries of the ledger are lost: the disk is too slow, or fails");
+        }
+    }
+}
+
+/// Seconds since the epoch.
+pub(super) fn seconds_now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs())
+}
+
+fn forget_old(database: &Database, retention: Retention) -> Result<(), redb::Error> {
+    let oldest = |keep: Duration| seconds_now().saturating_sub(keep.as_secs());
+    let transaction = database.begin_write()?;
+    transaction
+        .open_table(outcomes::TABLE)?
+        .retain(|_, value| outcomes::decode(value).is_some_and(|(_, at)| at >= oldest(retention.outcomes)))?;
+    entries::forget(&transaction, oldest(retention.entries))?;
+    transaction.commit()?;
+    Ok(())
+}
+
+/// The thread that writes.
+struct Writer {
+    database: Arc<Database>,
+    ledger: Arc<LedgerQueue>,
+    retention: Retention,
+}
+
+/// What is written at once.
+#[derive(Default)]
+struct Batch {
+    outcomes: Vec<(Key, Vec<u8>)>,
+    entries: Vec<Entry>,
+    /// Who waits for it to be written.
+    waiting: Vec<Sender<()>>,
+    /// Whether it is the last one.
+    last: bool,
+}
+
+impl Writer {
+    fn run(&self, received: &Receiver<Message>) {
+        let mut sweep = Instant::now() + SWEEP;
+        loop {
+            let mut batch = Batch::default();
+            match received.recv_timeout(SWEEP) {
+                Ok(first) => batch.fill(first, received),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+            self.write(&batch);
+            batch.waiting.iter().for_each(|done| done.send(()).unwrap_or_default());
+            if batch.last {
+                return;
+            }
+            if Instant::now() >= sweep {
+                sweep = Instant::now() + SWEEP;
+                if let Err(error) = forget_old(&self.database, self.retention) {
+                    tracing::warn!(%error, "cannot forget what is too old");
+                }
+            }
+        }
+    }
+
+    fn write(&self, batch: &Batch) {
+        if batch.outcomes.is_empty() && batch.entries.is_empty() {
+            return;
+        }
+        let write = || -> Result<(), redb::Error> {
+            let transaction = self.database.begin_write()?;
+            {
+                let mut table = transaction.open_table(outcomes::TABLE)?;
+                for (key, value) in &batch.outcomes {
+                    table.insert(&key.0, &**value)?;
+                }
+            }
+            entries::write(&transaction, &batch.entries)?;
+            Ok(transaction.commit()?)
+        };
+        if let Err(error) = write() {
+            tracing::warn!(%error, "cannot write to the proxy's file");
+            self.ledger.lose(batch.entries.len());
+        }
+        self.ledger.waiting.fetch_sub(batch.entries.len(), Ordering::Relaxed);
+    }
+}
+
+impl Batch {
+    /// Takes what comes within a moment, as long as nobody waits.
+    fn fill(&mut self, first: Message, received: &Receiver<Message>) {
+        let end = Instant::now() + LINGER;
+        self.take(first);
+        while self.waiting.is_empty() && !self.last && self.outcomes.len() + self.entries.len() < BATCH {
+            match received.recv_timeout(end.saturating_duration_since(Instant::now())) {
+                Ok(message) => self.take(message),
+                Err(_) => return,
+            }
+        }
+    }
+
+    fn take(&mut self, message: Message) {
+        match message {
+            Message::Outcome(key, value) => self.outcomes.push((key, value)),
+            Message::Entry(entry) => self.entries.push(*entry),
+            Message::Flush(done) => self.waiting.push(done),
+            Message::End => self.last = true,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proxy::memory::Tokens;
+
+    const DAY: Duration = Duration::from_hours(24);
+    const RETENTION: Retention = Retention { outcomes: DAY, entries: DAY };
+
+    fn kept() -> Outcome {
+        Outcome::Kept { ranges: [0..4, 9..12].into(), tokens: Tokens { before: 9, after: 3 } }
+    }
+
+    fn entry(milliseconds: u64, model: &str) -> Entry {
+        Entry { milliseconds, model: model.into(), ..Entry::default() }
+    }
+
+    fn models(store: &Store) -> Vec<String> {
+        let mut models = Vec::new();
+        store
+            .entries(Place::at(0), Place::at(u64::MAX), |_, entry| {
+                models.push(entry.model);
+                true
+            })
+            .unwrap();
+        models
+    }
+
+    #[test]
+    fn outcomes_are_there_after_a_restart_and_gone_when_they_are_old() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("deep/proxy.redb");
+        let store = Store::open(&file, RETENTION).unwrap();
+        for (number, outcome) in [(1, kept()), (2, Outcome::Pinned), (3, Outcome::Whole)] {
+            store.put_outcome(Key([number; 32]), &outcome);
+        }
+        let error = Store::open(&file, RETENTION).err().unwrap();
+        assert!(matches!(error, StoreError::InUse(_)) && error.to_string().contains("WHITTLE_DATA_DIR"));
+        drop(store);
+        let store = Store::open(&file, RETENTION).unwrap();
+        assert_eq!(store.outcome(&Key([1; 32])).unwrap().0, kept());
+        assert_eq!(store.outcome(&Key([2; 32])).unwrap().0, Outcome::Pinned);
+        assert_eq!(store.outcome(&Key([3; 32])), None);
+        let old = outcomes::encode(&kept(), seconds_now() - 2 * DAY.as_secs()).unwrap();
+        store.tell(Message::Outcome(Key([1; 32]), old));
+        drop(store);
+        let store = Store::open(&file, RETENTION).unwrap();
+        assert_eq!((store.outcome(&Key([1; 32])), store.outcome(&Key([2; 32])).is_some()), (None, true));
+    }
+
+    #[test]
+    fn entries_are_there_after_a_restart_each_once_and_gone_when_they_are_old() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("proxy.redb");
+        let now = seconds_now() * 1000;
+        let store = Store::open(&file, RETENTION).unwrap();
+        store.put_entry(entry(now - 2 * DAY.as_millis() as u64, "old"));
+        (0..500).for_each(|_| store.put_entry(entry(now, "same")));
+        store.put_entry(entry(now - 1, "before"));
+        store.flush();
+        assert_eq!((models(&store).len(), store.waiting(), store.lost()), (502, 0, 0));
+        store.put_entry(entry(now + 1, "last"));
+        drop(store);
+        let models = models(&Store::open(&file, RETENTION).unwrap());
+        assert_eq!(models.len(), 502);
+        assert_eq!([&models[0], &models[1], &models[501]], ["before", "same", "last"]);
+    }
+
+    #[test]
+    fn what_cannot_wait_any_more_is_counted() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("proxy.redb"), RETENTION).unwrap();
+        store.ledger.waiting.store(WAITING, Ordering::Relaxed);
+        store.put_entry(entry(seconds_now() * 1000, "m"));
+        store.flush();
+        assert_eq!((store.lost(), store.waiting(), models(&store).len()), (1, WAITING, 0));
+    }
+}

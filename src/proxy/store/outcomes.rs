@@ -1,0 +1,67 @@
+//! How what became of a text is written.
+//!
+//! Only ranges and times are stored, under hashes: no word of a prompt. What was compressed in another way than by
+//! leaving out parts is not stored; the same input gives the same bytes, so it comes out the same again.
+
+use std::ops::Range;
+
+use redb::TableDefinition;
+
+use crate::proxy::memory::{Outcome, Tokens};
+
+pub(super) const TABLE: TableDefinition<&[u8; 32], &[u8]> = TableDefinition::new("outcomes.1");
+
+const PINNED: u8 = 1;
+const KEPT: u8 = 2;
+
+/// Kind, time, and of kept parts the tokens and the ranges, all little-endian. None of what is not stored.
+pub(super) fn encode(outcome: &Outcome, seconds: u64) -> Option<Vec<u8>> {
+    let mut value = match outcome {
+        Outcome::Pinned => vec![PINNED],
+        Outcome::Kept { .. } => vec![KEPT],
+        Outcome::Whole | Outcome::Replaced { .. } => return None,
+    };
+    value.extend_from_slice(&seconds.to_le_bytes());
+    if let Outcome::Kept { ranges, tokens } = outcome {
+        let ends = ranges.iter().flat_map(|range| [range.start, range.end]);
+        for number in [tokens.before, tokens.after].into_iter().chain(ends) {
+            value.extend_from_slice(&u32::try_from(number).ok()?.to_le_bytes());
+        }
+    }
+    Some(value)
+}
+
+/// What [`encode`] wrote. None of anything else.
+pub(super) fn decode(value: &[u8]) -> Option<(Outcome, u64)> {
+    let (&kind, rest) = value.split_first()?;
+    let (seconds, rest) = rest.split_first_chunk::<8>()?;
+    if rest.len() % 8 != 0 {
+        return None;
+    }
+    let numbers: Vec<usize> =
+        rest.as_chunks::<4>().0.iter().map(|n| u32::from_le_bytes(*n) as usize).collect();
+    let outcome = match (kind, &numbers[..]) {
+        (PINNED, []) => Outcome::Pinned,
+        (KEPT, [before, after, ends @ ..]) => {
+            let ranges: Box<[Range<usize>]> = ends.as_chunks::<2>().0.iter().map(|[a, b]| *a..*b).collect();
+            Outcome::Kept { ranges, tokens: Tokens { before: *before, after: *after } }
+        }
+        _ => return None,
+    };
+    Some((outcome, u64::from_le_bytes(*seconds)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_not_written_here_is_not_read() {
+        let kept = Outcome::Kept { ranges: [0..4, 9..12].into(), tokens: Tokens { before: 9, after: 3 } };
+        let value = encode(&kept, 7).unwrap();
+        assert_eq!(decode(&value), Some((kept, 7)));
+        for bad in [&value[..value.len() - 4], &value[..9], &[], &[9; 9][..], &[1; 12]] {
+            assert_eq!(decode(bad), None, "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! The ledger of the real binary: while it runs, after it ended, and after it was killed.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use crate::support::{Whittle, serve, serve_again};
+use crate::upstream::Upstream;
+
+const CHAT: &str = "/v1/chat/completions";
+
+/// What `whittle usage` says, as JSON.
+fn usage(whittle: Whittle) -> Value {
+    let output = whittle.output();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+#[test]
+fn the_command_line_reads_the_ledger_of_a_running_service_and_of_one_that_ended() {
+    let upstream = Upstream::start();
+    let service = serve(&upstream.config());
+    for _ in 0..3 {
+        assert_eq!(service.post(CHAT, r#"{"model":"m1"}"#).status, 200);
+    }
+    assert_eq!(service.post("/v1/messages", r#"{"model":"m2"}"#).status, 200);
+    assert_eq!(upstream.heads().len(), 4);
+    let json = ["usage", "--format", "json"];
+    assert_eq!(usage(service.whittle(&json))["total"]["requests"], 4);
+    let of_one = usage(service.whittle(&[&json[..], &["--model", "m1"]].concat()));
+    assert_eq!(of_one["total"]["requests"], 3);
+    let text = service.whittle(&["usage", "--group-by", "model"]).output();
+    let text = String::from_utf8(text.stdout).unwrap();
+    assert!(text.lines().any(|line| line.starts_with("m1 ") && line.contains(" 0.000330 ")), "{text}");
+    let wrong = service.whittle(&["usage", "--group-by", "colour"]).output();
+    assert!(!wrong.status.success() && String::from_utf8_lossy(&wrong.stderr).contains("`colour`"));
+
+    // What was answered last is not lost with the service.
+    assert_eq!(service.post(CHAT, r#"{"model":"m3"}"#).status, 200);
+    let folder = Arc::clone(&service.folder);
+    service.terminate();
+    assert_eq!(service.end().0.code(), Some(0));
+    let at_rest = usage(Whittle::beside(folder, &json));
+    assert_eq!((&at_rest["total"]["requests"], &at_rest["total"]["input_tokens"]), (&5.into(), &500.into()));
+}
+
+#[test]
+fn a_ledger_survives_a_crash() {
+    let upstream = Upstream::start();
+    let service = serve(&upstream.config());
+    service.post(CHAT, r#"{"model":"m1"}"#);
+    // The answer waits until what came before it is on disk.
+    assert_eq!(service.get("/v1/usage").body["total"]["requests"], 1);
+    let folder = Arc::clone(&service.folder);
+    service.kill();
+    let service = serve_again(folder);
+    service.post(CHAT, r#"{"model":"m1"}"#);
+    assert_eq!(service.get("/v1/usage").body["total"]["requests"], 2);
+}
+
+#[test]
+fn without_a_ledger_the_command_says_so() {
+    let output = Whittle::new(&["usage"], "").output();
+    let message = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success() && message.contains("there is no ledger"), "{message}");
+}

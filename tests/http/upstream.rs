@@ -1,0 +1,74 @@
+//! An upstream that answers every request at once with the same usage.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+
+const BODY: &str = r#"{"usage":{"prompt_tokens":100,"completion_tokens":10}}"#;
+
+/// A running upstream. It ends with the process.
+pub(crate) struct Upstream {
+    pub(crate) base: String,
+    heads: Arc<Mutex<Vec<String>>>,
+}
+
+impl Upstream {
+    pub(crate) fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let base = format!("http://{}", listener.local_addr().unwrap());
+        let heads = Arc::<Mutex<Vec<String>>>::default();
+        let log = Arc::clone(&heads);
+        std::thread::spawn(move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                let log = Arc::clone(&log);
+                std::thread::spawn(move || serve(&stream, &log));
+            }
+        });
+        Self { base, heads }
+    }
+
+    /// A configuration with this upstream in both dialects. What it takes costs a dollar for a million tokens.
+    pub(crate) fn config(&self) -> String {
+        let base = &self.base;
+        let prices = "prices = [{ model = 'm*', input = 1.0, output = 1.0 }]";
+        format!(
+            "[[upstreams]]\nname = 'open'\ndialect = 'openai'\nbase_url = '{base}/v1'\n{prices}\n\
+             [[upstreams]]\nname = 'anth'\ndialect = 'anthropic'\nbase_url = '{base}'\n{prices}\n"
+        )
+    }
+
+    /// Heads of the requests that arrived since this was last asked, in lower case.
+    pub(crate) fn heads(&self) -> Vec<String> {
+        std::mem::take(&mut *self.heads.lock().unwrap())
+    }
+}
+
+fn serve(mut stream: &TcpStream, log: &Mutex<Vec<String>>) {
+    let mut reader = BufReader::new(stream);
+    while let Some(head) = head(&mut reader) {
+        let length = head.lines().find_map(|line| line.strip_prefix("content-length:"));
+        let length = length.map_or(0, |length| length.trim().parse().unwrap());
+        let mut body = vec![0; length];
+        if reader.read_exact(&mut body).is_err() {
+            return;
+        }
+        log.lock().unwrap().push(head);
+        let answer = format!(
+            "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{BODY}",
+            BODY.len()
+        );
+        if stream.write_all(answer.as_bytes()).is_err() {
+            return;
+        }
+    }
+}
+
+fn head(reader: &mut impl BufRead) -> Option<String> {
+    let mut head = String::new();
+    while !head.ends_with("\r\n\r\n") {
+        if reader.read_line(&mut head).ok()? == 0 {
+            return None;
+        }
+    }
+    Some(head.to_ascii_lowercase())
+}
