@@ -9,19 +9,24 @@ const LONGEST: usize = 600;
 
 /// What each top-level module may use of the others. `model` stands for its traits and types alone: who may
 /// also use the models themselves is said in [`PARTS`].
-const MAY_USE: [(&str, &[&str]); 13] = [
+const MAY_USE: [(&str, &[&str]); 15] = [
     ("text", &[]),
     ("telemetry", &[]),
     ("wire", &[]),
     ("config", &["compress", "model", "wire"]),
     ("model", &["telemetry", "text"]),
     ("compress", &["model", "text"]),
-    ("engine", &["compress", "config", "model", "telemetry", "text"]),
+    ("index", &["text"]),
+    ("retrieve", &["index"]),
+    ("engine", &["compress", "config", "index", "model", "retrieve", "telemetry", "text"]),
     ("eval", &["compress", "engine", "model", "text"]),
     ("upstream", &["config", "telemetry", "wire"]),
     ("proxy", &["compress", "config", "engine", "model", "telemetry", "text", "upstream", "wire"]),
     ("http", &["config", "engine", "model", "proxy", "telemetry", "upstream", "wire"]),
-    ("cli", &["compress", "config", "engine", "eval", "http", "model", "proxy", "telemetry", "text"]),
+    (
+        "cli",
+        &["compress", "config", "engine", "eval", "http", "model", "proxy", "retrieve", "telemetry", "text"],
+    ),
     ("main", &["cli"]),
 ];
 
@@ -29,7 +34,7 @@ const MAY_USE: [(&str, &[&str]); 13] = [
 const PARTS: [(&str, &[&str]); 2] = [("local", &["engine"]), ("store", &["engine", "cli"])];
 
 /// Crates that only the places named may use.
-const CRATES: [(&str, &[&str]); 8] = [
+const CRATES: [(&str, &[&str]); 11] = [
     ("candle_core", &["model/local/"]),
     ("candle_nn", &["model/local/"]),
     ("candle_transformers", &["model/local/"]),
@@ -37,7 +42,10 @@ const CRATES: [(&str, &[&str]); 8] = [
     ("rten_tensor", &["model/local/"]),
     ("axum", &["http/"]),
     ("reqwest", &["model/store/", "upstream/"]),
-    ("redb", &["proxy/store.rs"]),
+    ("redb", &["proxy/store.rs", "index/store.rs", "index/error.rs"]),
+    ("tantivy", &["index/lexical.rs"]),
+    ("hnsw_rs", &["index/dense.rs"]),
+    ("minijinja", &["engine/prompt"]),
 ];
 
 /// Files that may hold `unsafe`.

@@ -4,6 +4,7 @@ mod bench;
 mod compress;
 mod config;
 mod eval;
+mod index;
 mod input;
 mod models;
 mod options;
@@ -44,6 +45,7 @@ enum Command {
     Config(config::ConfigArgs),
     Bench(bench::BenchArgs),
     Eval(eval::EvalArgs),
+    Index(index::IndexArgs),
 }
 
 /// Runs the command line: 0 success, 1 failure, 2 wrong usage.
@@ -66,6 +68,7 @@ pub fn main() -> ExitCode {
         Command::Config(args) => config::run(args),
         Command::Bench(args) => bench::run(args),
         Command::Eval(args) => eval::run(args),
+        Command::Index(args) => index::run(args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -2,7 +2,9 @@
 
 pub mod api;
 pub mod bench;
+pub mod collections;
 mod compress;
+pub mod embed;
 mod error;
 mod models;
 mod options;
@@ -16,9 +18,10 @@ pub use error::{EngineError, ErrorKind};
 pub use models::Readiness;
 
 use api::{CompressRequest, CompressResponse, RecoverRequest, RecoverResponse, ScoreRequest, ScoreResponse};
+use collections::Collections;
 use models::Models;
 
-use crate::config::{Config, Limits};
+use crate::config::{self, Config, Limits, ProcessEnv};
 use crate::model::Cancel;
 use crate::model::store::Progress;
 use crate::text::{Protector, TokenCounter};
@@ -29,6 +32,7 @@ pub struct Engine {
     limits: Limits,
     models: Models,
     protector: Protector,
+    collections: Collections,
 }
 
 impl Engine {
@@ -41,6 +45,7 @@ impl Engine {
             limits: config.limits,
             models: Models::new(config, progress)?,
             protector: Protector::default(),
+            collections: Collections::new(config::data_dir(&ProcessEnv)),
         })
     }
 

@@ -19,7 +19,7 @@ use crate::text::{self, TokenCounter};
 type Scorer = CachedScorer<LocalScorer>;
 
 /// What the engine embeds with.
-type Embedder = CachedEmbedder<LocalEmbedder>;
+pub(super) type Embedder = CachedEmbedder<LocalEmbedder>;
 
 /// Name by which a caller counts in the scorer's own tokens.
 const SCORER_TOKENIZER: &str = "scorer";
@@ -61,7 +61,7 @@ impl ModelSource {
 }
 
 /// A model, loaded on first need.
-struct Slot<M>(Mutex<State<M>>);
+pub(super) struct Slot<M>(Mutex<State<M>>);
 
 enum State<M> {
     Idle,
@@ -70,12 +70,12 @@ enum State<M> {
 }
 
 impl<M> Slot<M> {
-    const fn new() -> Self {
+    pub(super) const fn new() -> Self {
         Self(Mutex::new(State::Idle))
     }
 
     /// The model, loaded if this is the first need or the last attempt failed. Others wait meanwhile.
-    fn get(&self, load: impl FnOnce() -> Result<M, EngineError>) -> Result<Arc<M>, EngineError> {
+    pub(super) fn get(&self, load: impl FnOnce() -> Result<M, EngineError>) -> Result<Arc<M>, EngineError> {
         let mut state = self.state();
         if let State::Ready(model) = &*state {
             return Ok(model.clone());

@@ -10,7 +10,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use super::error::ApiError;
 use super::state::AppState;
-use super::{compress, middleware, operations, proxy};
+use super::{collections, compress, embeddings, middleware, operations, proxy};
 
 /// All routes, with everything around them.
 pub(super) fn router(state: Arc<AppState>) -> Router {
@@ -18,9 +18,12 @@ pub(super) fn router(state: Arc<AppState>) -> Router {
         .route("/v1/compress", post(compress::compress))
         .route("/v1/recover", post(compress::recover))
         .route("/v1/score", post(compress::score))
+        .route("/v1/embeddings", post(embeddings::embed))
+        .route("/v1/rerank", post(embeddings::rerank))
         .route("/healthz", get(operations::healthz))
         .route("/readyz", get(operations::readyz))
         .route("/openapi.json", get(operations::openapi))
+        .merge(collections::routes())
         .merge(proxy::routes())
         .fallback(unknown_path)
         .method_not_allowed_fallback(wrong_method)

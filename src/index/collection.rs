@@ -61,6 +61,8 @@ pub struct Statistics {
     pub dead: usize,
     /// Chunks that the dense index compares one by one.
     pub fresh: usize,
+    /// Chunks in the lexical index.
+    pub lexical: u64,
     /// Bytes of its files.
     pub bytes: u64,
 }
@@ -83,16 +85,35 @@ pub struct Collection {
     lexical: Lexical,
     nearest: Nearest,
     catalog: RwLock<Catalog>,
-    /// Held while a batch is applied.
-    writing: Mutex<()>,
+    /// Held while a batch is applied; says whether one still may be.
+    writing: Mutex<Life>,
     /// Epoch that the lexical index is at. It lags where it could not be written.
     lexical_epoch: AtomicU64,
     reports: Vec<String>,
 }
 
+/// Whether a collection takes changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Life {
+    Open,
+    Deleted,
+}
+
+/// What a batch did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Change {
+    /// Documents that it stored.
+    pub stored: usize,
+    /// Documents that it removed, those included that others took the place of.
+    pub removed: usize,
+}
+
 impl std::fmt::Debug for Collection {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Collection").field("name", &self.name).field("folder", &self.folder).finish_non_exhaustive()
+        f.debug_struct("Collection")
+            .field("name", &self.name)
+            .field("folder", &self.folder)
+            .finish_non_exhaustive()
     }
 }
 
@@ -131,7 +152,7 @@ impl Collection {
             lexical,
             nearest,
             catalog,
-            writing: Mutex::new(()),
+            writing: Mutex::new(Life::Open),
             reports,
         };
         collection.catch_up()?;
@@ -159,15 +180,24 @@ impl Collection {
     /// Applies `batch` whole or not at all. Once this returns it survives a crash, and searches see it.
     ///
     /// # Errors
-    /// A document cannot be stored, or the store failed; then nothing has changed.
-    pub fn apply(&self, batch: &Batch) -> Result<(), IndexError> {
+    /// A document cannot be stored, the collection was deleted, or the store failed; then nothing has changed.
+    pub fn apply(&self, batch: &Batch) -> Result<Change, IndexError> {
         for document in &batch.upsert {
             document.check(self.settings.dimensions)?;
         }
-        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let life = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        if *life == Life::Deleted {
+            return Err(IndexError::NotFound(self.name.clone()));
+        }
         let applied = self.store.apply(batch)?;
         self.update(batch, &applied);
-        Ok(())
+        Ok(Change { stored: applied.added.len(), removed: applied.removed.len() })
+    }
+
+    /// From now on nothing is changed and nothing is written.
+    pub(super) fn retire(&self) {
+        *self.writing.lock().unwrap_or_else(PoisonError::into_inner) = Life::Deleted;
+        self.nearest.retire();
     }
 
     /// Brings what is in memory and the lexical index up to date. The batch is on disk already.
@@ -210,7 +240,8 @@ impl Collection {
     fn catch_up(&self) -> Result<(), IndexError> {
         let view = self.store.view()?;
         let epoch = view.epoch()?;
-        if self.lexical_epoch.load(Ordering::Acquire) == epoch {
+        // A damaged epoch may look right; a damaged count as well is out of the question.
+        if self.lexical_epoch.load(Ordering::Acquire) == epoch && self.lexical.len() == view.counts()?.1 {
             return Ok(());
         }
         let (missing, surplus) = differences(&view.numbers()?, &self.lexical.numbers()?);
@@ -304,7 +335,7 @@ impl Collection {
         numbers.iter().filter_map(|&number| view.chunk(number).transpose()).collect()
     }
 
-    /// Chunks of the documents whose metadata `keep` holds for, and whether any has the keys that it looks at.
+    /// Chunks of the documents whose metadata `keep` holds for.
     #[must_use]
     pub fn matching(&self, keep: &dyn Fn(&Metadata) -> bool) -> Allowed {
         let catalog = self.catalog.read().unwrap_or_else(PoisonError::into_inner);
@@ -330,14 +361,17 @@ impl Collection {
         Ok(view.document(number)?.zip(view.text(number)?))
     }
 
-    /// [`StoredDocument::hash`] of a document.
+    /// [`StoredDocument::hash`] of each document of `ids`; none where it is not there.
     ///
     /// # Errors
     /// The store failed.
-    pub fn hash(&self, id: &str) -> Result<Option<String>, IndexError> {
+    pub fn hashes(&self, ids: &[&str]) -> Result<Vec<Option<String>>, IndexError> {
         let view = self.store.view()?;
-        let Some(number) = view.find(id)? else { return Ok(None) };
-        Ok(view.document(number)?.map(|document| document.hash))
+        let hash = |id: &&str| {
+            let Some(number) = view.find(id)? else { return Ok(None) };
+            Ok(view.document(number)?.map(|document| document.hash))
+        };
+        ids.iter().map(hash).collect()
     }
 
     /// Up to `most` documents whose metadata `keep` holds for, the oldest first, from [`Page::next`] on.
@@ -379,6 +413,7 @@ impl Collection {
             linked,
             dead,
             fresh,
+            lexical: self.lexical.len(),
             bytes: bytes_below(&self.folder),
         })
     }
@@ -409,16 +444,6 @@ impl Collection {
             tracing::error!(collection = self.name.as_str(), %error, "the dense index could not be made anew");
         }
         built
-    }
-
-    /// Waits until no other thread makes links.
-    pub fn settled(&self) {
-        self.nearest.settled();
-    }
-
-    /// Copies the store as it is at this moment, under `settings`, into an empty folder.
-    pub(super) fn copy_store(&self, folder: &Path, settings: &Settings) -> Result<(), IndexError> {
-        self.store.copy_to(&folder.join(STORE), settings)
     }
 }
 

@@ -1,4 +1,4 @@
-//! The folder that all collections and banks are in. One process at a time has it.
+//! The folder that all collections are in. One process at a time has it.
 
 use std::collections::HashMap;
 use std::fs::{self, File, TryLockError};
@@ -6,157 +6,118 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::generation::sync;
-use super::{Collection, IndexError, Kind, Name, Settings};
+use super::{Collection, IndexError, Name, Settings};
 
+const COLLECTIONS: &str = "collections";
 /// Folders of collections that are being made or removed.
 const UNFINISHED: &str = ".unfinished";
 
-/// The data folder where no other is named: `indexes/data` below `working` where that has a folder `indexes`, as a
-/// checkout has, else `whittle` in the platform's folder for data.
-#[must_use]
-pub fn default_data_dir(working: &Path, platform: Option<PathBuf>) -> PathBuf {
-    let beside = working.join("indexes");
-    match platform {
-        Some(platform) if !beside.is_dir() => platform.join("whittle"),
-        _ => beside.join("data"),
-    }
-}
-
-/// All collections and banks of a machine's folder, opened on first need. No other process can open it meanwhile.
+/// All collections of a machine's folder, opened on first need. No other process can open it meanwhile.
 #[derive(Debug)]
 pub struct DataDir {
     root: PathBuf,
-    open: Mutex<HashMap<(Kind, Name), Arc<Collection>>>,
+    open: Mutex<HashMap<Name, Arc<Collection>>>,
     _lock: File,
 }
 
 impl DataDir {
+    /// Does the folder hold anything that a process would need [`DataDir::open`] for?
+    #[must_use]
+    pub fn has_collections(root: &Path) -> bool {
+        fs::read_dir(root.join(COLLECTIONS)).is_ok_and(|mut entries| entries.next().is_some())
+    }
+
     /// Takes the folder, making it on first need.
     ///
     /// # Errors
     /// Another process has it, or it cannot be written.
     pub fn open(root: &Path) -> Result<Self, IndexError> {
-        fs::create_dir_all(root).map_err(IndexError::io("create", root))?;
-        let path = root.join("lock");
-        let file = File::options()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(&path)
-            .map_err(IndexError::io("create", &path))?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(IndexError::InUse(root.to_owned())),
-            Err(TryLockError::Error(source)) => return Err(IndexError::io("lock", &path)(source)),
-        }
+        let collections = root.join(COLLECTIONS);
+        fs::create_dir_all(&collections).map_err(IndexError::io("create", &collections))?;
+        let lock = lock(root)?;
         let unfinished = root.join(UNFINISHED);
         if unfinished.exists() {
             fs::remove_dir_all(&unfinished).map_err(IndexError::io("remove", &unfinished))?;
         }
-        for kind in [Kind::Collection, Kind::Bank] {
-            let folder = root.join(kind.folder());
-            fs::create_dir_all(&folder).map_err(IndexError::io("create", &folder))?;
-        }
         sync(root)?;
-        Ok(Self { root: root.to_owned(), open: Mutex::default(), _lock: file })
+        Ok(Self { root: root.to_owned(), open: Mutex::default(), _lock: lock })
     }
 
-    /// Makes a collection or bank. Once this returns it survives a crash.
+    /// Makes a collection. Once this returns it survives a crash.
     ///
     /// # Errors
     /// There is one of that name, or it cannot be written.
     pub fn create(&self, name: &Name, settings: &Settings) -> Result<Arc<Collection>, IndexError> {
-        self.install(name, settings, |folder| Collection::create(folder, settings))
-    }
-
-    /// Makes a copy of `source` as it is at this moment, while it serves on.
-    ///
-    /// # Errors
-    /// There is one of that name, or it cannot be written.
-    pub fn copy(&self, source: &Collection, name: &Name) -> Result<Arc<Collection>, IndexError> {
-        let settings = Settings { id: uuid::Uuid::now_v7().to_string(), ..source.settings().clone() };
-        self.install(name, &settings, |folder| source.copy_store(folder, &settings))
-    }
-
-    /// Fills a folder that nobody sees, puts it on disk and gives it its name.
-    fn install(
-        &self,
-        name: &Name,
-        settings: &Settings,
-        fill: impl FnOnce(&Path) -> Result<(), IndexError>,
-    ) -> Result<Arc<Collection>, IndexError> {
-        let folder = self.folder(settings.kind, name);
-        let exists = || IndexError::Exists { kind: settings.kind, name: name.to_string() };
+        let mut open = self.opened();
+        let folder = self.folder(name);
         if folder.exists() {
-            return Err(exists());
+            return Err(IndexError::Exists(name.clone()));
         }
+        // Filled where nobody sees it, put on disk and only then given its name.
         let unfinished = self.root.join(UNFINISHED).join(&settings.id);
         fs::create_dir_all(&unfinished).map_err(IndexError::io("create", &unfinished))?;
-        fill(&unfinished)?;
+        Collection::create(&unfinished, settings)?;
         sync(&unfinished)?;
-        let mut open = self.opened();
-        // Another request may have made it meanwhile.
-        if folder.exists() {
-            fs::remove_dir_all(&unfinished).map_err(IndexError::io("remove", &unfinished))?;
-            return Err(exists());
-        }
         fs::rename(&unfinished, &folder).map_err(IndexError::io("rename", &unfinished))?;
-        sync(&self.root.join(settings.kind.folder()))?;
+        sync(&self.root.join(COLLECTIONS))?;
         let collection = Arc::new(Collection::open(name.clone(), &folder)?);
-        open.insert((settings.kind, name.clone()), Arc::clone(&collection));
+        open.insert(name.clone(), Arc::clone(&collection));
         Ok(collection)
     }
 
-    /// The collection or bank called `name`.
+    /// The collection called `name`.
     ///
     /// # Errors
     /// There is none, or it cannot be read.
-    pub fn get(&self, kind: Kind, name: &Name) -> Result<Arc<Collection>, IndexError> {
+    pub fn get(&self, name: &Name) -> Result<Arc<Collection>, IndexError> {
         let mut open = self.opened();
-        if let Some(collection) = open.get(&(kind, name.clone())) {
+        if let Some(collection) = open.get(name) {
             return Ok(Arc::clone(collection));
         }
-        let folder = self.folder(kind, name);
+        let folder = self.folder(name);
         if !folder.is_dir() {
-            return Err(IndexError::NotFound { kind, name: name.to_string() });
+            return Err(IndexError::NotFound(name.clone()));
         }
         let collection = Arc::new(Collection::open(name.clone(), &folder)?);
-        open.insert((kind, name.clone()), Arc::clone(&collection));
+        open.insert(name.clone(), Arc::clone(&collection));
         drop(open);
         // After a crash there may be much without links.
         collection.maintain();
         Ok(collection)
     }
 
-    /// Names of all collections or banks, in order.
+    /// Names of all collections, in order.
     ///
     /// # Errors
     /// The folder cannot be read.
-    pub fn names(&self, kind: Kind) -> Result<Vec<Name>, IndexError> {
-        let folder = self.root.join(kind.folder());
+    pub fn names(&self) -> Result<Vec<Name>, IndexError> {
+        let folder = self.root.join(COLLECTIONS);
         let entries = fs::read_dir(&folder).map_err(IndexError::io("list", &folder))?;
-        let names = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
-        let mut names: Vec<Name> = names.collect();
+        let mut names: Vec<Name> =
+            entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect();
         names.sort();
         Ok(names)
     }
 
-    /// Removes a collection or bank with all that is in it. What works on it at this moment may still end.
+    /// Removes a collection with all that is in it. Whoever still holds it can search it, but change nothing.
     ///
     /// # Errors
     /// There is none, or it cannot be removed.
-    pub fn delete(&self, kind: Kind, name: &Name) -> Result<(), IndexError> {
+    pub fn delete(&self, name: &Name) -> Result<(), IndexError> {
         let mut open = self.opened();
-        let folder = self.folder(kind, name);
+        let folder = self.folder(name);
         if !folder.is_dir() {
-            return Err(IndexError::NotFound { kind, name: name.to_string() });
+            return Err(IndexError::NotFound(name.clone()));
         }
-        open.remove(&(kind, name.clone()));
+        if let Some(collection) = open.remove(name) {
+            // Else links that are being made could be written to a new collection of this name.
+            collection.retire();
+        }
         let trash = self.root.join(UNFINISHED);
         fs::create_dir_all(&trash).map_err(IndexError::io("create", &trash))?;
         let trash = trash.join(uuid::Uuid::now_v7().to_string());
         fs::rename(&folder, &trash).map_err(IndexError::io("rename", &folder))?;
-        sync(&self.root.join(kind.folder()))?;
+        sync(&self.root.join(COLLECTIONS))?;
         drop(open);
         // It is gone; what is left of its files is removed at the next start at the latest.
         if let Err(error) = fs::remove_dir_all(&trash) {
@@ -165,11 +126,27 @@ impl DataDir {
         Ok(())
     }
 
-    fn folder(&self, kind: Kind, name: &Name) -> PathBuf {
-        self.root.join(kind.folder()).join(name.as_str())
+    fn folder(&self, name: &Name) -> PathBuf {
+        self.root.join(COLLECTIONS).join(name.as_str())
     }
 
-    fn opened(&self) -> MutexGuard<'_, HashMap<(Kind, Name), Arc<Collection>>> {
+    fn opened(&self) -> MutexGuard<'_, HashMap<Name, Arc<Collection>>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Takes the folder for this process. The lock is the operating system's: it ends with the process, however that ends.
+fn lock(root: &Path) -> Result<File, IndexError> {
+    let path = root.join("lock");
+    let file = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&path)
+        .map_err(IndexError::io("create", &path))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(IndexError::InUse(root.to_owned())),
+        Err(TryLockError::Error(source)) => Err(IndexError::io("lock", &path)(source)),
     }
 }

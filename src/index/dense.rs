@@ -6,6 +6,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use hnsw_rs::prelude::{AnnT, Distance, Hnsw, HnswIo};
 use rayon::prelude::*;
@@ -51,20 +52,28 @@ pub(super) struct Graph {
 }
 
 impl Graph {
-    /// Links all rows; also gives those that a search does not find, which must be compared one by one.
-    pub(super) fn build(vectors: &Arc<Vectors>) -> (Self, Vec<u32>) {
+    /// Links all rows, at least one; also gives those that a search does not find, which must be compared one by one.
+    /// None once `stop` says so.
+    pub(super) fn build(vectors: &Arc<Vectors>, stop: &AtomicBool) -> Option<(Self, Vec<u32>)> {
         let rows = vectors.len();
         let links = Hnsw::new(LINKS, rows, LAYERS, CONSTRUCTION, RowDistance(Arc::clone(vectors)));
-        let insert = |row: usize| links.insert((&[row as u32], row));
+        let insert = |row: usize| {
+            if !stop.load(Ordering::Relaxed) {
+                links.insert((&[row as u32], row));
+            }
+        };
         (0..rows.min(FIRST)).for_each(insert);
         (rows.min(FIRST)..rows).into_par_iter().for_each(insert);
+        if stop.load(Ordering::Relaxed) {
+            return None;
+        }
         let graph = Self { links };
         let lost = |&row: &u32| {
             let found = graph.search(vectors.row(row as usize), FINDABLE, 4 * FINDABLE);
             !found.iter().any(|&(neighbour, _)| neighbour == row)
         };
         let lost = (0..rows as u32).into_par_iter().filter(lost).collect();
-        (graph, lost)
+        Some((graph, lost))
     }
 
     /// About the `k` nearest rows and their likeness, looking at `breadth` candidates. All values must be numbers.

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::Kind;
+use super::Name;
 
 /// Why an operation on a collection failed.
 #[derive(Debug, thiserror::Error)]
@@ -22,22 +22,16 @@ pub enum IndexError {
         /// What is wrong with it.
         reason: &'static str,
     },
-    /// There is no such collection or bank.
-    #[error("there is no {kind} `{name}`")]
-    NotFound {
-        /// Of what kind.
-        kind: Kind,
-        /// Its name.
-        name: String,
-    },
+    /// There is no such collection.
+    #[error(
+        "there is no collection `{0}`: `whittle index list` and GET /v1/collections name those that exist"
+    )]
+    NotFound(Name),
     /// There is one already.
-    #[error("there is a {kind} `{name}` already: delete it first, or choose another name")]
-    Exists {
-        /// Of what kind.
-        kind: Kind,
-        /// Its name.
-        name: String,
-    },
+    #[error(
+        "there is a collection `{0}` with other settings already: delete it first, or choose another name"
+    )]
+    Exists(Name),
     /// Written by a version of whittle that this one does not know.
     #[error("{} has the format {found}, and this build knows {known}: use the whittle that wrote it, or export and import", path.display())]
     Format {

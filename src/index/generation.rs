@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use serde::{Deserialize, Serialize};
 
@@ -51,11 +52,11 @@ struct FileEntry {
 }
 
 impl Generation {
-    /// Links `vectors`, the chunks `numbers`, in memory.
-    pub(super) fn build(numbers: Vec<u64>, vectors: Vectors) -> Self {
+    /// Links `vectors`, the chunks `numbers`, in memory; none once `stop` says so.
+    pub(super) fn build(numbers: Vec<u64>, vectors: Vectors, stop: &AtomicBool) -> Option<Self> {
         let vectors = Arc::new(vectors);
-        let (graph, lost) = Graph::build(&vectors);
-        Self { graph, vectors, numbers, lost, folder: None }
+        let (graph, lost) = Graph::build(&vectors, stop)?;
+        Some(Self { graph, vectors, numbers, lost, folder: None })
     }
 
     /// Writes it below `parent`; once this returns it survives a crash.
@@ -127,7 +128,8 @@ impl Generation {
         let path = folder.join(MANIFEST);
         let manifest = fs::read(&path).map_err(IndexError::io("read", &path))?;
         let manifest: Manifest = serde_json::from_slice(&manifest)?;
-        if (manifest.format, manifest.collection.as_str(), manifest.dimensions) != (FORMAT, collection, width) {
+        if (manifest.format, manifest.collection.as_str(), manifest.dimensions) != (FORMAT, collection, width)
+        {
             return Err(wrong("it is of another collection or format"));
         }
         let mut contents = FILES.into_iter().chain([NUMBERS, LOST, VECTORS]).map(|name| {
@@ -147,8 +149,10 @@ impl Generation {
             .chunks_exact(8)
             .map(|eight| eight.iter().rev().fold(0, |number, &byte| (number << 8) | u64::from(byte)))
             .collect();
-        let lost: Vec<u32> =
-            lost.chunks_exact(4).map(|four| u32::from_le_bytes([four[0], four[1], four[2], four[3]])).collect();
+        let lost: Vec<u32> = lost
+            .chunks_exact(4)
+            .map(|four| u32::from_le_bytes([four[0], four[1], four[2], four[3]]))
+            .collect();
         let vectors = Vectors::from_bytes(width, &vectors).ok_or_else(|| wrong("its vectors are cut off"))?;
         if vectors.len() != manifest.rows || numbers.len() != manifest.rows {
             return Err(wrong("its files do not fit together"));

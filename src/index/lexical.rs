@@ -14,9 +14,7 @@ use tantivy::schema::{FAST, Field, INDEXED, IndexRecordOption, Schema, TextField
 use tantivy::tokenizer::{
     AsciiFoldingFilter, Language, LowerCaser, RemoveLongFilter, SimpleTokenizer, Stemmer, TextAnalyzer,
 };
-use tantivy::{
-    Index, IndexReader, IndexWriter, ReloadPolicy, TantivyDocument, TantivyError, Term,
-};
+use tantivy::{Index, IndexReader, IndexWriter, ReloadPolicy, TantivyDocument, TantivyError, Term};
 
 use super::nearest::Scored;
 use super::{Allowed, IndexError};
@@ -90,9 +88,13 @@ impl Lexical {
 
     fn open_existing(folder: &Path) -> Result<Self, IndexError> {
         let index = Index::open_in_dir(folder)?;
+        if index.schema() != schema() {
+            return Err(IndexError::Lexical(format!("{} has another schema", folder.display())));
+        }
         let damaged = index.validate_checksum()?;
         if !damaged.is_empty() {
-            let files: Vec<String> = damaged.iter().map(|path: &PathBuf| path.display().to_string()).collect();
+            let files: Vec<String> =
+                damaged.iter().map(|path: &PathBuf| path.display().to_string()).collect();
             let message = format!("{} in {}: damaged", files.join(", "), folder.display());
             return Err(IndexError::Lexical(message));
         }
@@ -103,15 +105,7 @@ impl Lexical {
         fs::create_dir_all(folder).map_err(IndexError::io("create", folder))?;
         let directory =
             MmapDirectory::open(folder).map_err(|error| IndexError::Lexical(error.to_string()))?;
-        let words = TextFieldIndexing::default()
-            .set_tokenizer(ANALYSER)
-            .set_index_option(IndexRecordOption::WithFreqs);
-        let words = TextOptions::default().set_indexing_options(words);
-        let mut schema = Schema::builder();
-        schema.add_u64_field(NUMBER, INDEXED | FAST);
-        schema.add_text_field("title", words.clone());
-        schema.add_text_field("text", words);
-        Self::new(Index::open_or_create(directory, schema.build())?)
+        Self::new(Index::open_or_create(directory, schema())?)
     }
 
     fn new(index: Index) -> Result<Self, IndexError> {
@@ -136,6 +130,11 @@ impl Lexical {
     /// The epoch of the store that the index was last brought up to date with.
     pub(super) fn epoch(&self) -> Option<u64> {
         self.payload().map(|(_, epoch)| epoch)
+    }
+
+    /// How many chunks are in the index.
+    pub(super) fn len(&self) -> u64 {
+        self.reader.searcher().num_docs()
     }
 
     /// Numbers of the chunks in the index.
@@ -209,7 +208,7 @@ impl Lexical {
         k: usize,
         allowed: Option<&Allowed>,
     ) -> Result<Vec<Scored>, IndexError> {
-        let words = self.words(query);
+        let words = words_of(query);
         let searcher = self.reader.searcher();
         let limit = k.min(searcher.num_docs() as usize);
         if words.is_empty() || limit == 0 {
@@ -231,28 +230,40 @@ impl Lexical {
         Ok(super::nearest::best(scored, k))
     }
 
-    /// The different words of `query` as they are indexed.
-    fn words(&self, query: &str) -> BTreeSet<String> {
-        let mut analyser = analyser();
-        let mut stream = analyser.token_stream(query);
-        let mut words = BTreeSet::new();
-        while words.len() < QUERY_WORDS && stream.advance() {
-            words.insert(stream.token().text.clone());
-        }
-        words
-    }
-
     fn any_of(&self, words: &BTreeSet<String>) -> BooleanQuery {
         let term = |field, word| {
             let term = Term::from_field_text(field, word);
             Box::new(TermQuery::new(term, IndexRecordOption::WithFreqs)) as Box<dyn Query>
         };
         let clauses = words.iter().flat_map(|word| {
-            let title: Box<dyn Query> = Box::new(BoostQuery::new(term(self.fields.title, word), TITLE_WEIGHT));
+            let title: Box<dyn Query> =
+                Box::new(BoostQuery::new(term(self.fields.title, word), TITLE_WEIGHT));
             [(Occur::Should, term(self.fields.text, word)), (Occur::Should, title)]
         });
         BooleanQuery::new(clauses.collect())
     }
+}
+
+/// The different words of `query` as they are indexed.
+fn words_of(query: &str) -> BTreeSet<String> {
+    let mut analyser = analyser();
+    let mut stream = analyser.token_stream(query);
+    let mut words = BTreeSet::new();
+    while words.len() < QUERY_WORDS && stream.advance() {
+        words.insert(stream.token().text.clone());
+    }
+    words
+}
+
+fn schema() -> Schema {
+    let words =
+        TextFieldIndexing::default().set_tokenizer(ANALYSER).set_index_option(IndexRecordOption::WithFreqs);
+    let words = TextOptions::default().set_indexing_options(words);
+    let mut schema = Schema::builder();
+    schema.add_u64_field(NUMBER, INDEXED | FAST);
+    schema.add_text_field("title", words.clone());
+    schema.add_text_field("text", words);
+    schema.build()
 }
 
 fn filtered<C: Collector + Send + Sync>(

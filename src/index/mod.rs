@@ -14,11 +14,13 @@ mod name;
 mod nearest;
 mod record;
 mod store;
+#[cfg(test)]
+mod tests;
 mod vectors;
 
-pub use collection::{Allowed, Collection, Page, Statistics};
-pub use data_dir::{DataDir, default_data_dir};
+pub use collection::{Allowed, Change, Collection, Page, Statistics};
+pub use data_dir::DataDir;
 pub use error::IndexError;
+pub use name::Name;
 pub use nearest::Scored;
-pub use name::{Kind, Name};
 pub use record::{Batch, ChunkHit, Metadata, NewChunk, NewDocument, Settings, StoredChunk, StoredDocument};

@@ -7,36 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::IndexError;
 
-/// What a set of documents is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Kind {
-    /// Documents to answer from.
-    Collection,
-    /// Solved examples to show.
-    Bank,
-}
-
-impl Kind {
-    /// Folder below the data folder.
-    pub(super) fn folder(self) -> &'static str {
-        match self {
-            Self::Collection => "collections",
-            Self::Bank => "banks",
-        }
-    }
-}
-
-impl fmt::Display for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Collection => "collection",
-            Self::Bank => "example bank",
-        })
-    }
-}
-
-/// The name of a collection or bank: 1 to 64 of `a`-`z`, `0`-`9`, `-` and `_`, the first a letter or digit. No such
+/// The name of a collection: 1 to 64 of `a`-`z`, `0`-`9`, `-` and `_`, the first a letter or digit. No such
 /// name leads out of its folder or means something else to an operating system that ignores case.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -92,9 +63,10 @@ impl FromStr for Name {
 
 fn is_device(name: &str) -> bool {
     matches!(name, "con" | "prn" | "aux" | "nul")
-        || name.strip_prefix("com").or(name.strip_prefix("lpt")).is_some_and(|rest| {
-            rest.len() == 1 && rest.bytes().all(|byte| byte.is_ascii_digit())
-        })
+        || name
+            .strip_prefix("com")
+            .or(name.strip_prefix("lpt"))
+            .is_some_and(|rest| rest.len() == 1 && rest.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 #[cfg(test)]
@@ -106,9 +78,23 @@ mod tests {
         for name in ["a", "0", "nq-2024_v1", &"x".repeat(64), "company", "com10"] {
             assert_eq!(name.parse::<Name>().unwrap().as_str(), name);
         }
-        for name in
-            ["", ".", "..", "../a", "a/b", "a\\b", "A", "-a", "_a", "a b", "é", "a\0", "nul", "com1", &"x".repeat(65)]
-        {
+        for name in [
+            "",
+            ".",
+            "..",
+            "../a",
+            "a/b",
+            "a\\b",
+            "A",
+            "-a",
+            "_a",
+            "a b",
+            "é",
+            "a\0",
+            "nul",
+            "com1",
+            &"x".repeat(65),
+        ] {
             assert!(matches!(name.parse::<Name>(), Err(IndexError::Name { .. })), "{name:?}");
         }
         assert!(serde_json::from_str::<Name>("\"../x\"").is_err());

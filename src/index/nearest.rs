@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use super::generation::Generation;
@@ -24,6 +25,8 @@ pub(super) struct Nearest {
     state: RwLock<State>,
     /// Held while links are made.
     building: Mutex<()>,
+    /// Nothing is to be written any more.
+    retired: AtomicBool,
 }
 
 struct State {
@@ -53,7 +56,8 @@ impl Nearest {
             State { generation, dead: HashSet::new(), fresh: Vec::new(), fresh_vectors: Vectors::new(width) };
         let alive: HashSet<u64> = numbers.iter().copied().collect();
         if let Some(generation) = &state.generation {
-            state.dead = generation.numbers.iter().copied().filter(|number| !alive.contains(number)).collect();
+            state.dead =
+                generation.numbers.iter().copied().filter(|number| !alive.contains(number)).collect();
         }
         for &number in numbers {
             if state.generation.as_ref().is_none_or(|generation| generation.row(number).is_none()) {
@@ -67,6 +71,7 @@ impl Nearest {
             folder: folder.to_owned(),
             state: RwLock::new(state),
             building: Mutex::new(()),
+            retired: AtomicBool::new(false),
         })
     }
 
@@ -138,7 +143,8 @@ impl Nearest {
             return Some(state.fresh_vectors.row(row).to_vec());
         }
         let generation = state.generation.as_ref()?;
-        (!state.dead.contains(&number)).then(|| Some(generation.vectors.row(generation.row(number)?).to_vec()))?
+        (!state.dead.contains(&number))
+            .then(|| Some(generation.vectors.row(generation.row(number)?).to_vec()))?
     }
 
     /// Chunks that are linked, of which so many are gone, and chunks that are compared one by one.
@@ -160,16 +166,19 @@ impl Nearest {
         let Ok(_building) = self.building.try_lock() else { return Ok(false) };
         let Some((numbers, vectors)) = self.read().everything(self.width) else { return Ok(false) };
         let last = numbers.last().copied();
-        let mut generation = Generation::build(numbers, vectors);
-        generation.save(&self.folder, &self.collection, self.width)?;
-        if !generation.lost.is_empty() {
-            tracing::info!(lost = generation.lost.len(), "some chunks have no link and are compared one by one");
-        }
+        // The crate cannot link nothing.
+        let generation = if numbers.is_empty() {
+            None
+        } else {
+            let Some(generation) = self.build(numbers, vectors)? else { return Ok(false) };
+            Some(Arc::new(generation))
+        };
         let mut state = self.write();
-        let dead = generation.numbers.iter().copied().filter(|&number| !state.is_alive(number)).collect();
+        let numbers = generation.iter().flat_map(|generation| generation.numbers.iter().copied());
+        let dead = numbers.filter(|&number| !state.is_alive(number)).collect();
         state.dead = dead;
         state.retain_fresh(|number| Some(number) > last);
-        let old = state.generation.replace(Arc::new(generation));
+        let old = std::mem::replace(&mut state.generation, generation);
         drop(state);
         if let Some(old) = old {
             old.remove_files();
@@ -177,8 +186,24 @@ impl Nearest {
         Ok(true)
     }
 
-    /// Waits until no thread makes links.
-    pub(super) fn settled(&self) {
+    /// A generation on disk; none where it is not wanted any more.
+    fn build(&self, numbers: Vec<u64>, vectors: Vectors) -> Result<Option<Generation>, IndexError> {
+        let Some(mut generation) = Generation::build(numbers, vectors, &self.retired) else {
+            return Ok(None);
+        };
+        generation.save(&self.folder, &self.collection, self.width)?;
+        if !generation.lost.is_empty() {
+            tracing::info!(
+                lost = generation.lost.len(),
+                "some chunks have no link and are compared one by one"
+            );
+        }
+        Ok(Some(generation))
+    }
+
+    /// Returns once nothing is written any more, for ever.
+    pub(super) fn retire(&self) {
+        self.retired.store(true, Ordering::Relaxed);
         drop(self.building.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
@@ -245,7 +270,8 @@ fn linked(
     alive: &dyn Fn(u64) -> bool,
     found: &mut Vec<Scored>,
 ) {
-    let lost = generation.lost.iter().map(|&row| (row, dot(generation.vectors.row(row as usize), query, |v| v)));
+    let lost =
+        generation.lost.iter().map(|&row| (row, dot(generation.vectors.row(row as usize), query, |v| v)));
     let mut rows: Vec<(u32, f32)> = generation.graph.search(query, breadth, breadth);
     rows.extend(lost);
     rows.sort_unstable_by_key(|&(row, _)| row);
@@ -261,8 +287,8 @@ fn compared(
     allowed: Option<&Allowed>,
     found: &mut Vec<Scored>,
 ) {
-    let all = [0..u64::MAX];
-    for range in allowed.map_or(all.as_slice(), Allowed::ranges) {
+    let all = 0..u64::MAX;
+    for range in allowed.map_or(std::slice::from_ref(&all), Allowed::ranges) {
         let from = generation.numbers.partition_point(|&number| number < range.start);
         let to = generation.numbers.partition_point(|&number| number < range.end);
         for (row, &number) in (from..to).zip(&generation.numbers[from..to]) {

@@ -4,8 +4,8 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
-use super::{IndexError, Kind};
-use crate::text::ChunkSettings;
+use super::IndexError;
+use crate::text::{ChunkSettings, Layout};
 
 /// Longest id of a document, in bytes.
 const ID_BYTES: usize = 512;
@@ -18,8 +18,6 @@ pub type Metadata = serde_json::Map<String, serde_json::Value>;
 pub struct Settings {
     /// Unique: files of another collection of the same name are not taken for this one's.
     pub id: String,
-    /// What it is for.
-    pub kind: Kind,
     /// Model that made the vectors.
     pub embedder: String,
     /// Values in a vector, at least 2.
@@ -33,13 +31,15 @@ impl Settings {
     ///
     /// # Errors
     /// A value is out of its range.
-    pub fn new(kind: Kind, embedder: &str, dimensions: usize, chunks: ChunkSettings) -> Result<Self, IndexError> {
+    pub fn new(embedder: &str, dimensions: usize, chunks: ChunkSettings) -> Result<Self, IndexError> {
         if !(2..=65_536).contains(&dimensions) {
-            return Err(IndexError::Settings(format!("{dimensions} dimensions; they must be from 2 to 65536")));
+            return Err(IndexError::Settings(format!(
+                "{dimensions} dimensions; they must be from 2 to 65536"
+            )));
         }
         chunks.check().map_err(IndexError::Settings)?;
         let id = uuid::Uuid::now_v7().to_string();
-        Ok(Self { id, kind, embedder: embedder.to_owned(), dimensions, chunks })
+        Ok(Self { id, embedder: embedder.to_owned(), dimensions, chunks })
     }
 }
 
@@ -54,8 +54,8 @@ pub struct NewDocument {
     pub text: String,
     /// Free data; filters look at it.
     pub metadata: Metadata,
-    /// Data that filters do not look at.
-    pub payload: Option<serde_json::Value>,
+    /// How the text is written.
+    pub layout: Layout,
     /// Tells whether a document has changed.
     pub hash: String,
     /// At least one.
@@ -74,9 +74,8 @@ pub struct NewChunk {
 impl NewDocument {
     /// Can this be stored in a collection with vectors of `dimensions` values?
     pub(super) fn check(&self, dimensions: usize) -> Result<(), IndexError> {
-        let wrong = |reason: String| {
-            Err(IndexError::Document { id: self.id.chars().take(80).collect(), reason })
-        };
+        let wrong =
+            |reason: String| Err(IndexError::Document { id: self.id.chars().take(80).collect(), reason });
         if self.id.is_empty() || self.id.len() > ID_BYTES {
             return wrong(format!("an id has 1 to {ID_BYTES} bytes"));
         }
@@ -122,8 +121,7 @@ pub struct StoredDocument {
     #[serde(default, skip_serializing_if = "Metadata::is_empty")]
     pub metadata: Metadata,
     /// As given.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub payload: Option<serde_json::Value>,
+    pub layout: Layout,
     /// As given.
     pub hash: String,
     /// Number of its first chunk.
@@ -150,9 +148,6 @@ pub struct StoredChunk {
     /// The headings that it stands under, outermost first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub headings: Vec<String>,
-    /// Page of the source, from 1, where it has pages.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub page: Option<u32>,
     /// Tokens, as the embedder counts them.
     pub tokens: usize,
 }

@@ -1,4 +1,4 @@
-//! The truth: documents, chunks and vectors in a redb database. The only place that knows redb.
+//! The truth: documents, chunks and vectors in a redb database.
 //!
 //! A document is known by the number of its first chunk, and its chunks follow each other. Numbers only ever grow,
 //! so that a cache can tell by them what it lacks and what is gone.
@@ -92,34 +92,6 @@ impl Store {
         transaction.commit()?;
         Ok(applied)
     }
-
-    /// Copies the state at this moment into a new database, under the same settings but `id`.
-    pub(super) fn copy_to(&self, path: &Path, settings: &Settings) -> Result<(), IndexError> {
-        let copy = Self::create(path, settings)?;
-        let (from, to) = (self.view()?.transaction, copy.database.begin_write()?);
-        macro_rules! copy_tables {
-            ($($table:expr),*) => {
-                $({
-                    let mut target = to.open_table($table)?;
-                    for entry in from.open_table($table)?.iter()? {
-                        let (key, value) = entry?;
-                        target.insert(key.value(), value.value())?;
-                    }
-                })*
-            };
-        }
-        copy_tables!(IDS, DOCUMENTS, TEXTS, CHUNKS, VECTORS);
-        {
-            let (source, mut target) = (from.open_table(META)?, to.open_table(META)?);
-            for key in ["epoch", "next"] {
-                if let Some(value) = source.get(key)? {
-                    target.insert(key, value.value())?;
-                }
-            }
-        }
-        to.commit()?;
-        Ok(())
-    }
 }
 
 /// A write transaction.
@@ -177,7 +149,7 @@ impl Writer<'_> {
             id: new.id.clone(),
             title: new.title.clone(),
             metadata: new.metadata.clone(),
-            payload: new.payload.clone(),
+            layout: new.layout,
             hash: new.hash.clone(),
             first: *next,
             chunks: new.chunks.len() as u64,
@@ -285,7 +257,8 @@ impl View {
         let chunk: StoredChunk = serde_json::from_slice(chunk.value())?;
         let texts = self.transaction.open_table(TEXTS)?;
         let text = texts.get(document.first)?;
-        let text = text.as_ref().and_then(|text| text.value().get(chunk.range.clone())).map(ToOwned::to_owned);
+        let text =
+            text.as_ref().and_then(|text| text.value().get(chunk.range.clone())).map(ToOwned::to_owned);
         let text = text.ok_or_else(|| IndexError::Store(format!("chunk {number} has no text")))?;
         Ok(Some(ChunkHit { number, document, chunk, text }))
     }

@@ -103,7 +103,9 @@ impl Condition {
     fn collect_fields<'a>(&'a self, fields: &mut BTreeSet<&'a str>) {
         match self {
             Self::And(all) | Self::Or(all) => {
-                all.iter().for_each(|condition| condition.collect_fields(fields));
+                for condition in all {
+                    condition.collect_fields(fields);
+                }
             }
             Self::Not(condition) => condition.collect_fields(fields),
             Self::Field(field, _) => {

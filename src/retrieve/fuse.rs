@@ -37,20 +37,18 @@ pub struct Candidate {
 #[must_use]
 pub fn maximal_marginal_relevance(candidates: &[Candidate], k: usize, diversity: f64) -> Vec<usize> {
     let bounds = candidates.iter().map(|candidate| candidate.score);
-    let (low, high) =
-        bounds.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), score| (low.min(score), high.max(score)));
+    let (low, high) = bounds
+        .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), score| (low.min(score), high.max(score)));
     let span = if high > low { high - low } else { 1.0 };
     // The largest likeness of each to those chosen so far. Nothing is unlike: below 0 does not count.
     let mut likeness = vec![0.0_f64; candidates.len()];
     let mut left: Vec<usize> = (0..candidates.len()).collect();
     let mut chosen = Vec::new();
     while chosen.len() < k {
-        let worth = |&i: &usize| {
-            (1.0 - diversity) * (candidates[i].score - low) / span - diversity * likeness[i]
-        };
-        let best = (0..left.len()).max_by(|&a, &b| {
-            worth(&left[a]).total_cmp(&worth(&left[b])).then(left[b].cmp(&left[a]))
-        });
+        let worth =
+            |&i: &usize| (1.0 - diversity) * (candidates[i].score - low) / span - diversity * likeness[i];
+        let best = (0..left.len())
+            .max_by(|&a, &b| worth(&left[a]).total_cmp(&worth(&left[b])).then(left[b].cmp(&left[a])));
         let Some(best) = best else { break };
         let best = left.remove(best);
         for &other in &left {

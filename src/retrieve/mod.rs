@@ -102,10 +102,9 @@ pub fn search(collection: &Collection, query: &Query<'_>) -> Result<Vec<Hit>, In
     let mut ranking: Vec<(u64, f64)> = match query.mode {
         SearchMode::Lexical => widened(&words),
         SearchMode::Dense => widened(&vectors),
-        SearchMode::Hybrid => reciprocal_rank_fusion(&[
-            (&words, query.weights.lexical),
-            (&vectors, query.weights.dense),
-        ]),
+        SearchMode::Hybrid => {
+            reciprocal_rank_fusion(&[(&words, query.weights.lexical), (&vectors, query.weights.dense)])
+        }
     };
     ranking.retain(|&(_, score)| query.min_score.is_none_or(|least| score >= least));
     if query.diversity > 0.0 {
@@ -127,7 +126,10 @@ fn diversified(collection: &Collection, ranking: &[(u64, f64)], query: &Query<'_
             Some(((number, score), Candidate { score, vector }))
         })
         .unzip();
-    maximal_marginal_relevance(&candidates, query.top_k, query.diversity).into_iter().map(|i| there[i]).collect()
+    maximal_marginal_relevance(&candidates, query.top_k, query.diversity)
+        .into_iter()
+        .map(|i| there[i])
+        .collect()
 }
 
 fn hits(

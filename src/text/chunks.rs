@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::sentences;
 
-/// Most bytes of a piece for each token that a chunk may have. A vocabulary may take a very long word for one
-/// unknown token; without this bound a chunk could be of any size.
+/// Most bytes of a chunk for each token that it may have. A vocabulary may take a very long word for one unknown
+/// token; without this bound a chunk could be of any size.
 const BYTES_PER_TOKEN: usize = 16;
 
 /// How a text is cut.
@@ -235,10 +235,15 @@ fn middle(part: &str) -> Option<usize> {
 
 /// Joins neighbouring pieces to chunks.
 fn pack(pieces: &[Piece], headings: &[String], settings: ChunkSettings, chunks: &mut Vec<Chunk>) {
+    // Does the piece `end` fit behind those from `start` on, which have so many tokens?
+    let fits = |start: usize, end: usize, tokens: usize| {
+        tokens + pieces[end].tokens <= settings.tokens
+            && pieces[end].range.end - pieces[start].range.start <= settings.tokens * BYTES_PER_TOKEN
+    };
     let mut start = 0;
     while start < pieces.len() {
         let (mut end, mut tokens) = (start, 0);
-        while end < pieces.len() && (end == start || tokens + pieces[end].tokens <= settings.tokens) {
+        while end < pieces.len() && (end == start || fits(start, end, tokens)) {
             tokens += pieces[end].tokens;
             end += 1;
         }
@@ -251,10 +256,10 @@ fn pack(pieces: &[Piece], headings: &[String], settings: ChunkSettings, chunks: 
             return;
         }
         let (mut next, mut repeated) = (end, 0);
-        // The piece that did not fit must fit behind what is repeated, or the repetition would go on for ever.
+        // The piece that did not fit must fit behind what is repeated, or a chunk would be nothing but repetition.
         while next > start + 1
             && repeated + pieces[next - 1].tokens <= settings.overlap
-            && repeated + pieces[next - 1].tokens + pieces[end].tokens <= settings.tokens
+            && fits(next - 1, end, repeated + pieces[next - 1].tokens)
         {
             next -= 1;
             repeated += pieces[next].tokens;

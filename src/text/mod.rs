@@ -9,9 +9,9 @@ mod protect;
 mod sentences;
 mod units;
 
-pub(crate) use counter::read_control_tokens_as_text;
 pub use chunks::{Chunk, ChunkSettings, Layout, chunks};
-pub use counter::{TokenCounter, TokenizerError, for_model, for_name};
+pub(crate) use counter::read_control_tokens_as_text;
+pub use counter::{TokenCounter, TokenizerError, decode_cl100k, for_model, for_name};
 pub use groups::{Grain, grouped};
 pub use json::{JsonError, JsonKind, JsonToken, json_tokens};
 pub use protect::{ProtectError, Protection, Protector};

@@ -30,6 +30,8 @@ impl Whittle {
                 command.env_remove(name);
             }
         }
+        // Collections of the machine are no business of tests.
+        command.env("WHITTLE_DATA_DIR", folder.path().join("data"));
         Self { folder, command }
     }
 
