@@ -5,6 +5,8 @@ mod compress;
 #[cfg(test)]
 mod eval;
 #[cfg(test)]
+mod index;
+#[cfg(test)]
 mod score;
 #[cfg(test)]
 mod support;

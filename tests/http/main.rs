@@ -3,6 +3,8 @@
 #![cfg(unix)]
 
 #[cfg(test)]
+mod collections;
+#[cfg(test)]
 mod command;
 #[cfg(test)]
 mod compression;

@@ -51,7 +51,7 @@ pub(crate) struct Running {
     pub(crate) address: String,
     child: Child,
     log: Option<JoinHandle<String>>,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 /// Starts the service on a free port and waits for its line.
@@ -73,7 +73,7 @@ pub(crate) fn serve(config: &str) -> Running {
         log
     });
     let address = address.recv_timeout(PATIENCE).expect("the service says where it listens");
-    Running { address, child, log: Some(log), _folder: whittle.folder }
+    Running { address, child, log: Some(log), folder: whittle.folder }
 }
 
 impl Drop for Running {
@@ -91,6 +91,11 @@ pub(crate) struct Answer {
 }
 
 impl Running {
+    /// The folder that it runs in, with its data in `data`.
+    pub(crate) fn folder(&self) -> &std::path::Path {
+        self.folder.path()
+    }
+
     pub(crate) fn get(&self, path: &str) -> Answer {
         self.send(|client, base| client.get(format!("{base}{path}")))
     }
@@ -102,7 +107,7 @@ impl Running {
         })
     }
 
-    fn send<F>(&self, request: F) -> Answer
+    pub(crate) fn send<F>(&self, request: F) -> Answer
     where
         F: FnOnce(&reqwest::Client, &str) -> reqwest::RequestBuilder,
     {
