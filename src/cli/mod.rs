@@ -9,6 +9,7 @@ mod input;
 mod models;
 mod options;
 mod progress;
+mod prompt;
 mod recover;
 mod score;
 mod serve;
@@ -46,6 +47,7 @@ enum Command {
     Bench(bench::BenchArgs),
     Eval(eval::EvalArgs),
     Index(index::IndexArgs),
+    Prompt(Box<prompt::PromptArgs>),
 }
 
 /// Runs the command line: 0 success, 1 failure, 2 wrong usage.
@@ -69,6 +71,7 @@ pub fn main() -> ExitCode {
         Command::Bench(args) => bench::run(args),
         Command::Eval(args) => eval::run(args),
         Command::Index(args) => index::run(args),
+        Command::Prompt(args) => prompt::run(*args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

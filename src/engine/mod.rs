@@ -8,6 +8,7 @@ pub mod embed;
 mod error;
 mod models;
 mod options;
+pub mod prompt;
 mod recover;
 mod score;
 

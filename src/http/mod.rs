@@ -12,6 +12,7 @@ mod error;
 mod job;
 mod middleware;
 mod operations;
+mod prompt;
 mod proxy;
 mod relay;
 mod retrieval;

@@ -10,7 +10,7 @@ use utoipa::{IntoResponses, OpenApi, ToSchema};
 
 use super::error::{ApiError, ErrorEnvelope};
 use super::state::AppState;
-use super::{body, collections, compress, embeddings};
+use super::{body, collections, compress, embeddings, prompt};
 use crate::engine::Readiness;
 
 /// What a route that works on a request answers where it does not succeed.
@@ -57,7 +57,7 @@ pub(super) enum Failures {
         collections::list, collections::create, collections::describe, collections::remove,
         collections::upsert, collections::documents, collections::document, collections::delete_document,
         collections::delete_documents, collections::search,
-        embeddings::embed, embeddings::rerank,
+        embeddings::embed, embeddings::rerank, prompt::prompt,
         healthz, readyz, openapi
     ),
     tags(

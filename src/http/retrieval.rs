@@ -5,6 +5,7 @@ use crate::engine::collections::api::{
     SearchRequest, SearchResponse, UpsertRequest, UpsertResponse,
 };
 use crate::engine::embed::{EmbeddingsRequest, EmbeddingsResponse, RerankRequest, RerankResponse};
+use crate::engine::prompt::api::{PromptRequest, PromptResponse};
 use crate::engine::{Engine, EngineError};
 use crate::model::Cancel;
 
@@ -61,6 +62,9 @@ pub trait Retrieval {
 
     /// Documents by what they have to do with a query.
     fn rerank(&self, request: &RerankRequest, cancel: &Cancel) -> Result<RerankResponse, EngineError>;
+
+    /// A prompt from a question and what collections hold about it.
+    fn prompt(&self, request: &PromptRequest, cancel: &Cancel) -> Result<PromptResponse, EngineError>;
 }
 
 impl Retrieval for Engine {
@@ -124,5 +128,9 @@ impl Retrieval for Engine {
 
     fn rerank(&self, request: &RerankRequest, cancel: &Cancel) -> Result<RerankResponse, EngineError> {
         Self::rerank(self, request, cancel)
+    }
+
+    fn prompt(&self, request: &PromptRequest, cancel: &Cancel) -> Result<PromptResponse, EngineError> {
+        Self::prompt(self, request, cancel)
     }
 }

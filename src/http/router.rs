@@ -10,7 +10,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use super::error::ApiError;
 use super::state::AppState;
-use super::{collections, compress, embeddings, middleware, operations, proxy};
+use super::{collections, compress, embeddings, middleware, operations, prompt, proxy};
 
 /// All routes, with everything around them.
 pub(super) fn router(state: Arc<AppState>) -> Router {
@@ -19,6 +19,7 @@ pub(super) fn router(state: Arc<AppState>) -> Router {
         .route("/v1/recover", post(compress::recover))
         .route("/v1/score", post(compress::score))
         .route("/v1/embeddings", post(embeddings::embed))
+        .route("/v1/prompt", post(prompt::prompt))
         .route("/v1/rerank", post(embeddings::rerank))
         .route("/healthz", get(operations::healthz))
         .route("/readyz", get(operations::readyz))

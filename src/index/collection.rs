@@ -2,7 +2,6 @@
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use super::lexical::{Entry, Lexical, differences, flat};
@@ -87,8 +86,6 @@ pub struct Collection {
     catalog: RwLock<Catalog>,
     /// Held while a batch is applied; says whether one still may be.
     writing: Mutex<Life>,
-    /// Epoch that the lexical index is at. It lags where it could not be written.
-    lexical_epoch: AtomicU64,
     reports: Vec<String>,
 }
 
@@ -132,7 +129,7 @@ impl Collection {
             tracing::warn!(collection = name.as_str(), "{what}");
             reports.push(what);
         };
-        let lexical = Lexical::open(&folder.join(LEXICAL), &settings.id, &mut report)?;
+        let lexical = followed(&folder.join(LEXICAL), &settings.id, &view, &mut report)?;
         let numbers = view.numbers()?;
         let vector = |number| {
             let vector = view.vector(number)?.filter(|vector| vector.len() == settings.dimensions);
@@ -143,10 +140,9 @@ impl Collection {
             Nearest::open(&dense, &settings.id, settings.dimensions, &numbers, &vector, &mut report)?;
         let catalog = RwLock::new(view.catalog()?);
         drop(view);
-        let collection = Self {
+        Ok(Self {
             name,
             folder: folder.to_owned(),
-            lexical_epoch: AtomicU64::new(lexical.epoch().unwrap_or_default()),
             settings,
             store,
             lexical,
@@ -154,9 +150,7 @@ impl Collection {
             catalog,
             writing: Mutex::new(Life::Open),
             reports,
-        };
-        collection.catch_up()?;
-        Ok(collection)
+        })
     }
 
     /// Its name.
@@ -229,42 +223,13 @@ impl Collection {
 
     /// Brings the lexical index from the epoch before `applied` to that of it.
     fn follow(&self, applied: &Applied) -> Result<(), IndexError> {
-        if self.lexical_epoch.load(Ordering::Acquire) + 1 != applied.epoch {
-            return self.catch_up();
+        let view = self.store.view()?;
+        if self.lexical.epoch() + 1 != applied.epoch {
+            return catch_up(&self.lexical, &self.settings.id, &view);
         }
         let added: Vec<u64> = applied.added.iter().flat_map(StoredDocument::numbers).collect();
-        self.index_words(&self.store.view()?, applied.epoch, &added, flat(&applied.removed).collect())
-    }
-
-    /// Brings the lexical index to the store's epoch, whatever it holds.
-    fn catch_up(&self) -> Result<(), IndexError> {
-        let view = self.store.view()?;
-        let epoch = view.epoch()?;
-        // A damaged epoch may look right; a damaged count as well is out of the question.
-        if self.lexical_epoch.load(Ordering::Acquire) == epoch && self.lexical.len() == view.counts()?.1 {
-            return Ok(());
-        }
-        let (missing, surplus) = differences(&view.numbers()?, &self.lexical.numbers()?);
-        self.index_words(&view, epoch, &missing, surplus)
-    }
-
-    fn index_words(
-        &self,
-        view: &View,
-        epoch: u64,
-        missing: &[u64],
-        surplus: Vec<u64>,
-    ) -> Result<(), IndexError> {
-        let mut hits = Vec::new();
-        for &number in missing {
-            hits.extend(view.chunk(number)?);
-        }
-        let titles: Vec<String> = hits.iter().map(title_of).collect();
-        let entries =
-            hits.iter().zip(&titles).map(|(hit, title)| Entry { number: hit.number, title, text: &hit.text });
-        self.lexical.apply(&self.settings.id, epoch, entries, surplus)?;
-        self.lexical_epoch.store(epoch, Ordering::Release);
-        Ok(())
+        let surplus = flat(&applied.removed).collect();
+        index_words(&self.lexical, &self.settings.id, &view, &added, surplus)
     }
 
     /// The `k` chunks with the best BM25 score for `query`, best first.
@@ -445,6 +410,50 @@ impl Collection {
         }
         built
     }
+}
+
+/// Opens the lexical index and brings it up to date; one that cannot be is made anew.
+fn followed(
+    folder: &Path,
+    collection: &str,
+    view: &View,
+    report: &mut dyn FnMut(String),
+) -> Result<Lexical, IndexError> {
+    let lexical = Lexical::open(folder, collection, report)?;
+    let Err(error) = catch_up(&lexical, collection, view) else { return Ok(lexical) };
+    report(format!("{error}; it is made anew from the store"));
+    drop(lexical);
+    let lexical = Lexical::anew(folder)?;
+    catch_up(&lexical, collection, view)?;
+    Ok(lexical)
+}
+
+/// Brings a lexical index to the store's epoch, whatever it holds.
+fn catch_up(lexical: &Lexical, collection: &str, view: &View) -> Result<(), IndexError> {
+    // A damaged epoch may look right; a damaged count as well is out of the question.
+    if lexical.epoch() == view.epoch()? && lexical.len() == view.counts()?.1 {
+        return Ok(());
+    }
+    let (missing, surplus) = differences(&view.numbers()?, &lexical.numbers()?);
+    index_words(lexical, collection, view, &missing, surplus)
+}
+
+/// Adds and removes chunks; the index is then at the epoch of `view`.
+fn index_words(
+    lexical: &Lexical,
+    collection: &str,
+    view: &View,
+    missing: &[u64],
+    surplus: Vec<u64>,
+) -> Result<(), IndexError> {
+    let mut hits = Vec::new();
+    for &number in missing {
+        hits.extend(view.chunk(number)?);
+    }
+    let titles: Vec<String> = hits.iter().map(title_of).collect();
+    let entries =
+        hits.iter().zip(&titles).map(|(hit, title)| Entry { number: hit.number, title, text: &hit.text });
+    lexical.apply(collection, view.epoch()?, entries, surplus)
 }
 
 fn title_of(hit: &ChunkHit) -> String {

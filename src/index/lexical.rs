@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use tantivy::collector::{Collector, FilterCollector, TopDocs};
@@ -28,6 +29,8 @@ const WORD_BYTES: usize = 80;
 /// Name of the analyser. Another one needs another name, or indexes made by this one would be searched by that.
 const ANALYSER: &str = "whittle-en-1";
 const NUMBER: &str = "number";
+/// The crate's list of what is in an index, written last.
+const META: &str = "meta.json";
 /// What a word in the title weighs against one in the text.
 const TITLE_WEIGHT: f32 = 1.0;
 
@@ -45,6 +48,7 @@ pub(super) struct Lexical {
     reader: IndexReader,
     writer: Mutex<Option<IndexWriter>>,
     fields: Fields,
+    epoch: AtomicU64,
 }
 
 #[derive(Clone, Copy)]
@@ -67,23 +71,32 @@ impl Lexical {
         collection: &str,
         report: &mut dyn FnMut(String),
     ) -> Result<Self, IndexError> {
-        let lexical = match Self::open_existing(folder) {
-            Ok(lexical) => lexical,
-            Err(reason) => {
-                if folder.exists() {
-                    report(format!("{reason}; it is made anew from the store"));
-                    fs::remove_dir_all(folder).map_err(IndexError::io("remove", folder))?;
-                }
-                Self::create(folder)?
+        match Self::open_existing(folder) {
+            // One that was copied from elsewhere with its epoch is not this collection's.
+            Ok(lexical) if lexical.payload().is_none_or(|(owner, _)| owner == collection) => Ok(lexical),
+            Ok(lexical) => {
+                drop(lexical);
+                Self::anew(folder)
             }
-        };
-        // One that was copied from elsewhere with its epoch is not this collection's.
-        if lexical.payload().is_some_and(|(owner, _)| owner != collection) {
-            drop(lexical);
-            fs::remove_dir_all(folder).map_err(IndexError::io("remove", folder))?;
-            return Self::create(folder);
+            Err(reason) => {
+                // Without this file it was never whole: the process ended while it was made.
+                if folder.join(META).exists() {
+                    report(format!("{reason}; it is made anew from the store"));
+                }
+                Self::anew(folder)
+            }
         }
-        Ok(lexical)
+    }
+
+    /// An empty index in place of whatever is in `folder`.
+    pub(super) fn anew(folder: &Path) -> Result<Self, IndexError> {
+        if folder.exists() {
+            fs::remove_dir_all(folder).map_err(IndexError::io("remove", folder))?;
+        }
+        fs::create_dir_all(folder).map_err(IndexError::io("create", folder))?;
+        let directory =
+            MmapDirectory::open(folder).map_err(|error| IndexError::Lexical(error.to_string()))?;
+        Self::new(Index::create(directory, schema(), tantivy::IndexSettings::default())?)
     }
 
     fn open_existing(folder: &Path) -> Result<Self, IndexError> {
@@ -101,13 +114,6 @@ impl Lexical {
         Self::new(index)
     }
 
-    fn create(folder: &Path) -> Result<Self, IndexError> {
-        fs::create_dir_all(folder).map_err(IndexError::io("create", folder))?;
-        let directory =
-            MmapDirectory::open(folder).map_err(|error| IndexError::Lexical(error.to_string()))?;
-        Self::new(Index::open_or_create(directory, schema())?)
-    }
-
     fn new(index: Index) -> Result<Self, IndexError> {
         let schema = index.schema();
         let fields = Fields {
@@ -117,7 +123,9 @@ impl Lexical {
         };
         index.tokenizers().register(ANALYSER, analyser());
         let reader = index.reader_builder().reload_policy(ReloadPolicy::Manual).try_into()?;
-        Ok(Self { index, reader, writer: Mutex::new(None), fields })
+        let lexical = Self { index, reader, writer: Mutex::new(None), fields, epoch: AtomicU64::new(0) };
+        lexical.epoch.store(lexical.payload().map_or(0, |(_, epoch)| epoch), Ordering::Release);
+        Ok(lexical)
     }
 
     /// The collection and epoch that the index was last brought up to date with.
@@ -127,9 +135,9 @@ impl Lexical {
         Some((collection.to_owned(), epoch.parse().ok()?))
     }
 
-    /// The epoch of the store that the index was last brought up to date with.
-    pub(super) fn epoch(&self) -> Option<u64> {
-        self.payload().map(|(_, epoch)| epoch)
+    /// The epoch of the store that the index was last brought up to date with. It lags where that failed.
+    pub(super) fn epoch(&self) -> u64 {
+        self.epoch.load(Ordering::Acquire)
     }
 
     /// How many chunks are in the index.
@@ -158,9 +166,10 @@ impl Lexical {
     ) -> Result<(), IndexError> {
         let mut slot = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
         let result = self.write(&mut slot, &format!("{collection} {epoch}"), added, removed);
-        if result.is_err() {
+        match &result {
+            Ok(()) => self.epoch.store(epoch, Ordering::Release),
             // A writer that failed stays unusable; what it had not committed is gone with it.
-            *slot = None;
+            Err(_) => *slot = None,
         }
         result
     }
@@ -198,6 +207,8 @@ impl Lexical {
         let mut policy = LogMergePolicy::default();
         policy.set_del_docs_ratio_before_merge(0.2);
         writer.set_merge_policy(Box::new(policy));
+        // A process that was killed may have left files whose names are about to be used again.
+        writer.garbage_collect_files().wait()?;
         Ok(writer)
     }
 

@@ -322,6 +322,33 @@ fn a_damaged_lexical_index_is_made_anew() {
 }
 
 #[test]
+fn files_of_a_commit_that_was_not_finished_are_in_nobodys_way() {
+    let folder = filled();
+    let open = || DataDir::open(folder.path()).unwrap().get(&name("c")).unwrap();
+    let meta = folder.path().join("collections/c/lexical/meta.json");
+    let before = fs::read(&meta).unwrap();
+    open().apply(&Batch { remove: vec!["a".into()], upsert: Vec::new() }).unwrap();
+    // As if the process had been killed just before the end of the lexical index's commit.
+    fs::write(&meta, before).unwrap();
+    let collection = open();
+    assert!(collection.reports().is_empty(), "{:?}", collection.reports());
+    holds(&collection, &[("b".to_owned(), "blue plums\nred grapes\n".to_owned())].into());
+}
+
+#[test]
+fn an_index_that_was_not_finished_is_made_without_a_word() {
+    let folder = filled();
+    let lexical = folder.path().join("collections/c/lexical");
+    fs::remove_dir_all(&lexical).unwrap();
+    fs::create_dir(&lexical).unwrap();
+    fs::create_dir_all(folder.path().join("collections/c/dense/unfinished-1")).unwrap();
+    let collection = DataDir::open(folder.path()).unwrap().get(&name("c")).unwrap();
+    assert!(collection.reports().is_empty(), "{:?}", collection.reports());
+    assert_eq!(by_words(&collection, "apples"), ["a#0"]);
+    assert!(files(&folder.path().join("collections/c/dense")).is_empty());
+}
+
+#[test]
 fn a_store_of_another_format_is_refused() {
     let folder = filled();
     let path = folder.path().join("collections/c/store.redb");

@@ -124,7 +124,8 @@ enum Format {
     Json,
 }
 
-fn filter(json: &str) -> Result<Filter, String> {
+/// A filter as JSON.
+pub(super) fn filter(json: &str) -> Result<Filter, String> {
     serde_json::from_str(json).map_err(|error| error.to_string())
 }
 

@@ -150,6 +150,7 @@ async fn the_description_is_whole_and_true() {
         "post /v1/collections/{name}/search",
         "post /v1/compress",
         "post /v1/embeddings",
+        "post /v1/prompt",
         "post /v1/recover",
         "post /v1/rerank",
         "post /v1/score",

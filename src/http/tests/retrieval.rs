@@ -6,6 +6,7 @@ use super::*;
 use crate::engine::ErrorKind;
 use crate::engine::collections::api::*;
 use crate::engine::embed::*;
+use crate::engine::prompt::api::*;
 use crate::http::Retrieval;
 
 /// Holds nothing; errors say what was asked for.
@@ -47,6 +48,14 @@ impl Retrieval for Fake {
     fn embed(&self, request: EmbeddingsRequest, _: &Cancel) -> Result<EmbeddingsResponse, EngineError> {
         nothing(&format!("embed {:?}", request.encoding_format))
     }
+    fn prompt(&self, request: &PromptRequest, _: &Cancel) -> Result<PromptResponse, EngineError> {
+        nothing(&format!(
+            "prompt {} {} {:?}",
+            request.collections.join(" "),
+            request.target_tokens,
+            request.format
+        ))
+    }
     fn rerank(&self, request: &RerankRequest, _: &Cancel) -> Result<RerankResponse, EngineError> {
         nothing(&format!("rerank {} {}", request.query, request.documents.len()))
     }
@@ -86,6 +95,14 @@ async fn names_ids_and_bodies_arrive_as_they_were_sent() {
         ("POST", "/v1/collections/a/search", Some(json!({"query": "q"})), "search a Hybrid q 10"),
         ("POST", "/v1/embeddings", Some(json!({"input": "a", "encoding_format": "base64"})), "embed Base64"),
         ("POST", "/v1/rerank", Some(json!({"query": "q", "documents": ["a", {"text": "b"}]})), "rerank q 2"),
+        (
+            "POST",
+            "/v1/prompt",
+            Some(
+                json!({"question": "q", "collections": ["a", "b"], "target_tokens": 9, "format": "messages"}),
+            ),
+            "prompt a b 9 Messages",
+        ),
     ] {
         let answer = call(state(echo()), send(method, path, body.as_ref())).await;
         assert_eq!(answer.error(404, "nothing", None), wanted, "{method} {path}");
