@@ -12,6 +12,7 @@ pub mod prompt;
 mod recover;
 mod score;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -55,6 +56,13 @@ impl Engine {
     #[must_use]
     pub fn with_local_files(mut self) -> Self {
         self.models.allow_files();
+        self
+    }
+
+    /// Keeps collections in another folder than the environment names.
+    #[must_use]
+    pub fn with_data_dir(mut self, folder: PathBuf) -> Self {
+        self.collections = Collections::new(folder);
         self
     }
 

@@ -67,7 +67,13 @@ impl Store {
 
     /// Opens the database of a collection; after a crash it is repaired to the last batch.
     pub(super) fn open(path: &Path) -> Result<(Self, Settings), IndexError> {
-        let database = Database::builder().set_cache_size(CACHE_BYTES).open(path)?;
+        let unreadable =
+            |error: redb::DatabaseError| IndexError::Store(format!("{}: {error}", path.display()));
+        let mut database = Database::builder().set_cache_size(CACHE_BYTES).open(path).map_err(unreadable)?;
+        // Reading a damaged page makes the crate panic: its checksums are compared before anything is read.
+        if !database.check_integrity().map_err(unreadable)? {
+            tracing::warn!(path = %path.display(), "the store was not closed in order and has been repaired");
+        }
         let store = Self { database };
         let view = store.view()?;
         let format = view.number("format")?.unwrap_or_default() as u32;

@@ -363,6 +363,26 @@ fn a_store_of_another_format_is_refused() {
 }
 
 #[test]
+fn what_the_first_format_holds_is_still_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = folder.path().join("collections/c");
+    fs::create_dir_all(&place).unwrap();
+    fs::copy("indexes/format-1/store.redb", place.join("store.redb")).unwrap();
+    let collection = DataDir::open(folder.path()).unwrap().get(&name("c")).unwrap();
+    let settings = collection.settings();
+    assert_eq!((settings.embedder.as_str(), settings.dimensions), ("all-minilm-l6-v2", 384));
+    let (bridge, text) = collection.document("bridge").unwrap().unwrap();
+    assert_eq!(text, "The bridge was opened on 3 May 1987. It is not open to lorries over 7.5 t.");
+    assert_eq!((bridge.title.as_deref(), &bridge.metadata["year"]), (Some("Harbour Street"), &1987.into()));
+    let (libraries, _) = collection.document("größe").unwrap().unwrap();
+    assert_eq!((libraries.layout, libraries.chunks), (Layout::Markdown, 1));
+    assert_eq!(by_words(&collection, "both libraries lorries"), ["größe#0", "bridge#0"]);
+    let vector = collection.vector(libraries.first).unwrap();
+    assert_eq!(collection.search_vectors(&vector, 1, None).unwrap()[0].0, libraries.first);
+    assert_eq!(collection.chunks(&[libraries.first]).unwrap()[0].chunk.headings, ["Libraries"]);
+}
+
+#[test]
 fn a_damaged_store_is_an_error_that_names_it() {
     let folder = filled();
     let path = folder.path().join("collections/c/store.redb");
@@ -370,7 +390,17 @@ fn a_damaged_store_is_an_error_that_names_it() {
     for length in [0, 100, bytes.len() / 2] {
         fs::write(&path, &bytes[..length]).unwrap();
         let error = DataDir::open(folder.path()).unwrap().get(&name("c")).unwrap_err();
-        assert!(error.to_string().contains("store"), "{length}: {error}");
+        assert!(error.to_string().contains("collections/c/store.redb"), "{length}: {error}");
+    }
+    // A single bit may not be noticed, but it must not bring the process down.
+    for place in (0..bytes.len()).step_by(bytes.len() / 97) {
+        let mut damaged = bytes.clone();
+        damaged[place] ^= 1 << (place % 8);
+        fs::write(&path, damaged).unwrap();
+        if let Ok(collection) = DataDir::open(folder.path()).unwrap().get(&name("c")) {
+            by_words(&collection, "apples");
+            collection.documents(0, 10, &|_| true).ok();
+        }
     }
 }
 

@@ -7,6 +7,8 @@ mod eval;
 #[cfg(test)]
 mod index;
 #[cfg(test)]
+mod prompt;
+#[cfg(test)]
 mod score;
 #[cfg(test)]
 mod support;

@@ -107,6 +107,26 @@ fn what_cannot_be_stored_stores_nothing() {
 }
 
 #[test]
+fn a_prompt_is_made_of_what_a_collection_holds() {
+    let service = serve("");
+    put(&service, "/v1/collections/town", &json!({}));
+    let documents = json!({"documents": [{"id": "a", "title": "Harbour Street", "text": "The bridge was opened in 1987."}]});
+    post(&service, "/v1/collections/town/documents", &documents);
+    let body = json!({"question": "When was the bridge opened?", "collections": ["town"], "target_tokens": 200,
+        "format": "messages"});
+    let made = post(&service, "/v1/prompt", &body);
+    let user = made.body["messages"][1]["content"].as_str().unwrap();
+    assert!(user.starts_with("[1] Harbour Street\nThe bridge was opened in 1987.\n\nQuestion:"), "{user}");
+    assert_eq!(made.body["citations"][0]["ranges"], json!([[0, 30]]));
+    assert_eq!((&made.body["prompt"], &made.body["ledger"]["chosen"]), (&Value::Null, &json!(1)));
+    // A service reads no files for its clients.
+    let body =
+        json!({"question": "q", "collections": ["town"], "target_tokens": 200, "template": "/etc/hosts.j2"});
+    let refused = post(&service, "/v1/prompt", &body);
+    assert_eq!((refused.status, &refused.body["error"]["code"]), (400, &"unknown_template".into()));
+}
+
+#[test]
 fn a_second_process_is_refused_the_data() {
     let service = serve("");
     put(&service, "/v1/collections/c", &json!({}));

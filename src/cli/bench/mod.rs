@@ -1,5 +1,6 @@
 //! `whittle bench`.
 
+mod retrieval;
 mod score;
 
 use clap::{Args, Subcommand};
@@ -14,11 +15,13 @@ pub(super) struct BenchArgs {
 #[derive(Debug, Subcommand)]
 enum Command {
     Score(score::BenchScoreArgs),
+    Retrieval(retrieval::BenchRetrievalArgs),
 }
 
 pub(super) fn run(args: BenchArgs) -> anyhow::Result<()> {
     match args.command {
         Command::Score(args) => score::run(&args),
+        Command::Retrieval(args) => retrieval::run(&args),
     }
 }
 

@@ -11,7 +11,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use super::{engine, progress};
 use crate::engine::EngineError;
 use crate::engine::collections::api::{
-    CollectionInfo, CreateRequest, SearchRequest, SearchResponse, SourceDocument,
+    CollectionInfo, CreateRequest, SearchRequest, SearchResponse, SourceDocument, Unreadable,
 };
 use crate::model::Cancel;
 use crate::retrieve::{Filter, SearchMode, Weights};
@@ -152,7 +152,11 @@ fn create(args: &CreateArgs) -> anyhow::Result<()> {
 
 fn list() -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
-    for info in engine()?.collections()?.collections {
+    let list = engine()?.collections()?;
+    for Unreadable { name, reason } in &list.unreadable {
+        anstream::eprintln!("warning: the collection `{name}` cannot be read: {reason}");
+    }
+    for info in list.collections {
         tell_mended(&info);
         writeln!(
             out,

@@ -57,10 +57,22 @@ pub struct IndexInfo {
 }
 
 /// Answer of `GET /v1/collections`.
-#[derive(Debug, Clone, Serialize, ToSchema)]
+#[derive(Debug, Clone, Default, Serialize, ToSchema)]
 pub struct CollectionList {
-    /// All collections, by name.
+    /// All collections that can be read, by name.
     pub collections: Vec<CollectionInfo>,
+    /// Those that cannot.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unreadable: Vec<Unreadable>,
+}
+
+/// A collection that cannot be read.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct Unreadable {
+    /// Its name.
+    pub name: String,
+    /// Why not.
+    pub reason: String,
 }
 
 /// Body of `POST /v1/collections/{name}/documents`.

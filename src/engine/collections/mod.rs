@@ -1,6 +1,7 @@
 //! Collections: what can be done with documents that last.
 
 pub mod api;
+pub mod bench;
 mod ingest;
 mod search;
 
@@ -9,7 +10,7 @@ use std::sync::Arc;
 
 use api::{
     CollectionInfo, CollectionList, CreateRequest, DeleteRequest, DeleteResponse, DocumentInfo, DocumentPage,
-    IndexInfo,
+    IndexInfo, Unreadable,
 };
 
 use super::models::Slot;
@@ -62,7 +63,16 @@ impl Engine {
             return Ok(());
         }
         let data = self.collections.data()?;
-        data.names()?.iter().try_for_each(|name| data.get(name).map(drop))?;
+        for name in data.names()? {
+            // One that cannot be read keeps nobody from the others.
+            if let Err(error) = data.get(&name) {
+                tracing::error!(
+                    collection = name.as_str(),
+                    error = chain(&error),
+                    "cannot open a collection"
+                );
+            }
+        }
         Ok(())
     }
 
@@ -95,13 +105,20 @@ impl Engine {
     /// # Errors
     /// See [`EngineError`].
     pub fn collections(&self) -> Result<CollectionList, EngineError> {
+        let mut list = CollectionList::default();
         if !DataDir::has_collections(&self.collections.root) {
-            return Ok(CollectionList { collections: Vec::new() });
+            return Ok(list);
         }
         let data = self.collections.data()?;
-        let collections =
-            data.names()?.iter().map(|name| info(&*data.get(name)?)).collect::<Result<_, _>>()?;
-        Ok(CollectionList { collections })
+        for name in data.names()? {
+            match data.get(&name) {
+                Ok(collection) => list.collections.push(info(&collection)?),
+                Err(error) => {
+                    list.unreadable.push(Unreadable { name: name.to_string(), reason: chain(&error) });
+                }
+            }
+        }
+        Ok(list)
     }
 
     /// What a collection holds.

@@ -19,7 +19,7 @@ impl Retrieval for Fake {
         nothing(&format!("create {name} {}", request.chunking.tokens))
     }
     fn collections(&self) -> Result<CollectionList, EngineError> {
-        Ok(CollectionList { collections: Vec::new() })
+        Ok(CollectionList::default())
     }
     fn collection(&self, name: &str) -> Result<CollectionInfo, EngineError> {
         nothing(&format!("describe {name}"))
