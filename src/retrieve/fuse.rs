@@ -4,11 +4,13 @@ use std::collections::HashMap;
 
 use crate::index::Scored;
 
-/// Added to each rank: the larger, the less the first places stand out. From Cormack, Clarke and Büttcher,
-/// "Reciprocal Rank Fusion outperforms Condorcet and individual Rank Learning Methods" (SIGIR 2009).
-const RANK_OFFSET: f64 = 60.0;
+/// Added to each rank: the larger, the less the first places stand out. Cormack, Clarke and Büttcher, "Reciprocal Rank
+/// Fusion outperforms Condorcet and individual Rank Learning Methods" (SIGIR 2009), have 60, for rankings that are
+/// about as good as each other. Here the ranking by vectors is the better one, and what it has first is to stay there
+/// unless the other one is sure; see [`super::Weights`] for what was measured.
+const RANK_OFFSET: f64 = 1.0;
 
-/// Ranks by the sum of weight / (60 + rank) over the rankings, rank from 1; of equals the smaller number first.
+/// Ranks by the sum of weight / (1 + rank) over the rankings, rank from 1; of equals the smaller number first.
 #[must_use]
 pub fn reciprocal_rank_fusion(rankings: &[(&[Scored], f64)]) -> Vec<(u64, f64)> {
     let mut scores: HashMap<u64, f64> = HashMap::new();
@@ -76,7 +78,7 @@ mod tests {
         let vectors = [(3, 0.9), (2, 0.8), (4, 0.1)];
         let fused = reciprocal_rank_fusion(&[(&words, 1.0), (&vectors, 1.0)]);
         assert_eq!(fused.iter().map(|(number, _)| *number).collect::<Vec<_>>(), [3, 2, 1, 4]);
-        assert!((fused[1].1 - 2.0 / 62.0).abs() < 1e-12);
+        assert!((fused[1].1 - 2.0 / 3.0).abs() < 1e-12);
         let fused = reciprocal_rank_fusion(&[(&words, 2.0), (&vectors, 0.0)]);
         assert_eq!(fused.iter().map(|(number, _)| *number).collect::<Vec<_>>(), [1, 2, 3, 4]);
     }

@@ -242,7 +242,7 @@ pub struct SearchResult {
     #[serde(skip_serializing_if = "Metadata::is_empty")]
     #[schema(value_type = Object)]
     pub metadata: Metadata,
-    /// What it is ranked by: BM25 (`lexical`), the cosine (`dense`), or the sum of weight / (60 + rank) (`hybrid`).
+    /// What it is ranked by: BM25 (`lexical`), the cosine (`dense`), or the sum of weight / (1 + rank) (`hybrid`).
     pub score: f64,
     /// The scores by `lexical` and `dense`, where it was among the best by them.
     pub scores: BTreeMap<&'static str, f64>,
