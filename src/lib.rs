@@ -9,7 +9,9 @@
 //! | [`cli`] | the command line | all |
 //! | [`http`] | the only place that knows axum: routes, limits, errors | engine, proxy, keys, config, model |
 //! | [`eval`] | datasets, runs, metrics: compression ratio against accuracy | engine, compress, model, text |
-//! | [`engine`] | use cases: checks a request, assembles parts, describes the result | compress, model, text, config |
+//! | [`engine`] | use cases: checks a request, assembles parts, describes the result | compress, retrieve, index, model, text, config |
+//! | [`retrieve`] | search by words, by vectors or both; filters | index |
+//! | [`index`] | collections on disk: the store, which is the truth, and two indexes that are caches of it | text |
 //! | [`compress`] | the methods: prompts in, kept byte ranges out; pure, synchronous | model (traits), text |
 //! | [`model`] | traits of models, score cache, model files; `model::local` runs models on the CPU | text |
 //! | [`wire`] | bodies of OpenAI's and Anthropic's APIs: which texts may be replaced, and how | nothing |
@@ -25,6 +27,7 @@
 //!   the tokens asked for; the same input gives the same bytes.
 //! - `compress` and `text` do no I/O and await nothing. Model work runs on the model's own threads.
 //! - Prompts never reach a log, nor a request's words the file system.
+//! - What a collection acknowledged survives a crash; an index that is damaged is made anew from the store.
 //! - `unsafe` stands in `model::local`'s kernels alone.
 
 pub mod cli;
@@ -33,9 +36,11 @@ pub mod config;
 pub mod engine;
 pub mod eval;
 pub mod http;
+pub mod index;
 pub mod keys;
 pub mod model;
 pub mod proxy;
+pub mod retrieve;
 mod telemetry;
 pub mod text;
 pub mod upstream;

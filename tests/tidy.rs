@@ -9,14 +9,16 @@ const LONGEST: usize = 600;
 
 /// What each top-level module may use of the others. `model` stands for its traits and types alone: who may
 /// also use the models themselves is said in [`PARTS`].
-const MAY_USE: [(&str, &[&str]); 14] = [
+const MAY_USE: [(&str, &[&str]); 16] = [
     ("text", &[]),
     ("telemetry", &[]),
     ("wire", &[]),
     ("config", &["compress", "model", "wire"]),
     ("model", &["telemetry", "text"]),
     ("compress", &["model", "text"]),
-    ("engine", &["compress", "config", "model", "telemetry", "text"]),
+    ("index", &["text"]),
+    ("retrieve", &["index"]),
+    ("engine", &["compress", "config", "index", "model", "retrieve", "telemetry", "text"]),
     ("eval", &["compress", "engine", "model", "text"]),
     ("keys", &["config"]),
     ("upstream", &["config", "keys", "telemetry", "wire"]),
@@ -33,6 +35,7 @@ const MAY_USE: [(&str, &[&str]); 14] = [
             "keys",
             "model",
             "proxy",
+            "retrieve",
             "telemetry",
             "text",
             "upstream",
@@ -46,7 +49,7 @@ const MAY_USE: [(&str, &[&str]); 14] = [
 const PARTS: [(&str, &[&str]); 2] = [("local", &["engine"]), ("store", &["engine", "cli"])];
 
 /// Crates that only the places named may use.
-const CRATES: [(&str, &[&str]); 8] = [
+const CRATES: [(&str, &[&str]); 11] = [
     ("candle_core", &["model/local/"]),
     ("candle_nn", &["model/local/"]),
     ("candle_transformers", &["model/local/"]),
@@ -54,7 +57,10 @@ const CRATES: [(&str, &[&str]); 8] = [
     ("rten_tensor", &["model/local/"]),
     ("axum", &["http/"]),
     ("reqwest", &["model/store/", "upstream/"]),
-    ("redb", &["proxy/store/"]),
+    ("redb", &["proxy/store/", "index/store.rs", "index/error.rs"]),
+    ("tantivy", &["index/lexical.rs"]),
+    ("hnsw_rs", &["index/dense.rs"]),
+    ("minijinja", &["engine/prompt"]),
 ];
 
 /// Files that may hold `unsafe`.

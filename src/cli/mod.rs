@@ -4,11 +4,13 @@ mod bench;
 mod compress;
 mod config;
 mod eval;
+mod index;
 mod input;
 mod keys;
 mod models;
 mod options;
 mod progress;
+mod prompt;
 mod recover;
 mod score;
 mod serve;
@@ -48,6 +50,8 @@ enum Command {
     Config(config::ConfigArgs),
     Bench(bench::BenchArgs),
     Eval(eval::EvalArgs),
+    Index(index::IndexArgs),
+    Prompt(Box<prompt::PromptArgs>),
 }
 
 /// Runs the command line: 0 success, 1 failure, 2 wrong usage.
@@ -72,6 +76,8 @@ pub fn main() -> ExitCode {
         Command::Config(args) => config::run(args),
         Command::Bench(args) => bench::run(args),
         Command::Eval(args) => eval::run(args),
+        Command::Index(args) => index::run(args),
+        Command::Prompt(args) => prompt::run(*args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -45,6 +45,38 @@ pub(super) fn counting<R>(what: &'static str, total: u64, work: impl FnOnce(&dyn
     result
 }
 
+/// Shows how far an ingestion is.
+pub(super) struct Ingesting {
+    bar: ProgressBar,
+    start: Instant,
+}
+
+impl Ingesting {
+    /// Begins with `bytes` to read.
+    pub(super) fn begin(bytes: u64) -> Self {
+        let style = ProgressStyle::with_template("{msg} {wide_bar} {bytes}/{total_bytes}, {eta} left");
+        let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
+        Self { bar: ProgressBar::new(bytes).with_style(style), start: Instant::now() }
+    }
+
+    /// `bytes` more are read; so many documents and chunks are stored in all.
+    pub(super) fn advance(&self, bytes: u64, documents: usize, chunks: usize) {
+        let speed = chunks as f64 / self.start.elapsed().as_secs_f64();
+        self.bar.set_message(format!("{documents} documents, {chunks} chunks, {speed:.0}/s"));
+        self.bar.inc(bytes);
+    }
+
+    /// Says something above the bar.
+    pub(super) fn warn(&self, message: &str) {
+        self.bar.suspend(|| anstream::eprintln!("warning: {message}"));
+    }
+
+    /// Takes the bar away.
+    pub(super) fn end(&self) {
+        self.bar.finish_and_clear();
+    }
+}
+
 /// Shows downloads; nothing where standard error is no terminal.
 #[derive(Debug, Default)]
 pub(super) struct DownloadBar(Mutex<Option<ProgressBar>>);

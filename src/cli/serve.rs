@@ -57,6 +57,7 @@ pub(crate) fn run(args: ServeArgs) -> anyhow::Result<()> {
     let config = load()?.config;
     telemetry::init()?;
     let engine = Engine::new(&config, Box::new(super::progress::DownloadBar::default()))?;
+    engine.open_collections()?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .thread_name("whittle-http")

@@ -30,6 +30,7 @@ use serde::{Deserialize, Serialize};
 
 pub use demands::{ContextBudget, ContextBudgetError, Demands, Reorder, Section, Share};
 pub use error::CompressError;
+pub use relevance::rank;
 
 use crate::model::{Cancel, Embedder, TokenClassifier, TokenScorer};
 use crate::text::{Protector, TokenCounter};

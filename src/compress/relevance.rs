@@ -14,6 +14,7 @@ use unicode_segmentation::UnicodeSegmentation;
 
 use super::words::ranked;
 use super::{CompressError, Prompt, Tools};
+use crate::model::{Cancel, Embedder};
 use crate::text::sentences;
 
 /// What the best sentence of a document adds to it.
@@ -45,6 +46,21 @@ pub(super) struct Relevance {
     pub(super) sentences: Vec<Sentence>,
 }
 
+/// Documents of a prompt by their worth to its question, the most valuable first, each with its worth from 0 to 1:
+/// an order, not a probability.
+///
+/// # Errors
+/// There is no question, or the embedder failed or was stopped.
+pub fn rank(
+    prompt: &Prompt,
+    embedder: &dyn Embedder,
+    cancel: &Cancel,
+) -> Result<Vec<(usize, f64)>, CompressError> {
+    // A cosine is at most 1, and so is that of the best sentence.
+    let scaled = |(i, worth): (usize, f64)| (i, (worth / (1.0 + BEST_SENTENCE)).clamp(0.0, 1.0));
+    Ok(weighed(prompt, embedder, cancel)?.ranking.into_iter().map(scaled).collect())
+}
+
 /// Weighs the documents of a prompt against its question.
 ///
 /// # Errors
@@ -55,7 +71,10 @@ pub(super) fn relevance(prompt: &Prompt, tools: &Tools) -> Result<Relevance, Com
             "this method goes by the question: give one, or use `llmlingua`".into(),
         ));
     }
-    let embedder = tools.embedder()?;
+    weighed(prompt, tools.embedder()?, tools.cancel)
+}
+
+fn weighed(prompt: &Prompt, embedder: &dyn Embedder, cancel: &Cancel) -> Result<Relevance, CompressError> {
     let mut parts: Vec<Sentence> = Vec::new();
     for (document, source) in prompt.documents.iter().enumerate() {
         let cut = sentences(&source.text).into_iter();
@@ -73,7 +92,7 @@ pub(super) fn relevance(prompt: &Prompt, tools: &Tools) -> Result<Relevance, Com
         }
     });
     let texts: Vec<String> = std::iter::once(prompt.question.clone()).chain(wholes).chain(alone).collect();
-    let vectors = embedder.embed(&texts.iter().map(String::as_str).collect::<Vec<_>>(), tools.cancel)?;
+    let vectors = embedder.embed(&texts.iter().map(String::as_str).collect::<Vec<_>>(), cancel)?;
     let cosine = |i: usize| vectors[0].iter().zip(&vectors[i]).map(|(a, b)| f64::from(a * b)).sum::<f64>();
     let n = prompt.documents.len();
     let mut best = vec![f64::NEG_INFINITY; n];

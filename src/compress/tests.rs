@@ -196,6 +196,10 @@ impl Embedder for FakeEmbedder {
         2
     }
 
+    fn count(&self, text: &str, _: &Cancel) -> Result<usize, ScoreError> {
+        Ok(text.split_whitespace().count())
+    }
+
     fn embed(&self, texts: &[&str], _: &Cancel) -> Result<Vec<Vec<f32>>, ScoreError> {
         let angle = |text: &&str| {
             text.bytes().fold(0_u32, |hash, byte| hash.wrapping_mul(31).wrapping_add(u32::from(byte))) as f32

@@ -7,6 +7,10 @@ use crate::model::Stopped;
 pub enum ErrorKind {
     /// The request is malformed or contradicts itself (400).
     Invalid,
+    /// What the request names does not exist (404).
+    NotFound,
+    /// The request contradicts what there is already (409).
+    Conflict,
     /// The request is larger than a limit (413).
     TooLarge,
     /// The request is well formed but cannot be met (422).

@@ -2,13 +2,17 @@
 
 pub mod api;
 pub mod bench;
+pub mod collections;
 mod compress;
+pub mod embed;
 mod error;
 mod models;
 mod options;
+pub mod prompt;
 mod recover;
 mod score;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -16,9 +20,10 @@ pub use error::{EngineError, ErrorKind};
 pub use models::Readiness;
 
 use api::{CompressRequest, CompressResponse, RecoverRequest, RecoverResponse, ScoreRequest, ScoreResponse};
+use collections::Collections;
 use models::Models;
 
-use crate::config::{Config, Limits};
+use crate::config::{self, Config, Limits, ProcessEnv};
 use crate::model::Cancel;
 use crate::model::store::Progress;
 use crate::text::{Protector, TokenCounter};
@@ -29,6 +34,7 @@ pub struct Engine {
     limits: Limits,
     models: Models,
     protector: Protector,
+    collections: Collections,
 }
 
 impl Engine {
@@ -41,6 +47,7 @@ impl Engine {
             limits: config.limits,
             models: Models::new(config, progress)?,
             protector: Protector::default(),
+            collections: Collections::new(config::data_dir(&ProcessEnv)),
         })
     }
 
@@ -49,6 +56,13 @@ impl Engine {
     #[must_use]
     pub fn with_local_files(mut self) -> Self {
         self.models.allow_files();
+        self
+    }
+
+    /// Keeps collections in another folder than the environment names.
+    #[must_use]
+    pub fn with_data_dir(mut self, folder: PathBuf) -> Self {
+        self.collections = Collections::new(folder);
         self
     }
 

@@ -19,7 +19,7 @@ use crate::text::{self, TokenCounter};
 type Scorer = CachedScorer<LocalScorer>;
 
 /// What the engine embeds with.
-type Embedder = CachedEmbedder<LocalEmbedder>;
+pub(super) type Embedder = CachedEmbedder<LocalEmbedder>;
 
 /// Name by which a caller counts in the scorer's own tokens.
 const SCORER_TOKENIZER: &str = "scorer";
@@ -44,8 +44,8 @@ pub(super) struct Models {
     embedder_config: EmbedderConfig,
     classifier: Slot<LocalClassifier>,
     classifier_config: ClassifierConfig,
-    /// Whether a request may name a tokenizer file.
-    tokenizer_files: bool,
+    /// Whether a request may name files of this machine.
+    local_files: bool,
 }
 
 /// Where models' files come from.
@@ -61,7 +61,7 @@ impl ModelSource {
 }
 
 /// A model, loaded on first need.
-struct Slot<M>(Mutex<State<M>>);
+pub(super) struct Slot<M>(Mutex<State<M>>);
 
 enum State<M> {
     Idle,
@@ -70,12 +70,12 @@ enum State<M> {
 }
 
 impl<M> Slot<M> {
-    const fn new() -> Self {
+    pub(super) const fn new() -> Self {
         Self(Mutex::new(State::Idle))
     }
 
     /// The model, loaded if this is the first need or the last attempt failed. Others wait meanwhile.
-    fn get(&self, load: impl FnOnce() -> Result<M, EngineError>) -> Result<Arc<M>, EngineError> {
+    pub(super) fn get(&self, load: impl FnOnce() -> Result<M, EngineError>) -> Result<Arc<M>, EngineError> {
         let mut state = self.state();
         if let State::Ready(model) = &*state {
             return Ok(model.clone());
@@ -120,12 +120,16 @@ impl Models {
             embedder_config: config.embedder.clone(),
             classifier: Slot::new(),
             classifier_config: config.classifier.clone(),
-            tokenizer_files: false,
+            local_files: false,
         })
     }
 
     pub(super) fn allow_files(&mut self) {
-        self.tokenizer_files = true;
+        self.local_files = true;
+    }
+
+    pub(super) fn allows_files(&self) -> bool {
+        self.local_files
     }
 
     /// The scorer, fetched and loaded if this is the first need.
@@ -169,7 +173,7 @@ impl Models {
     ) -> Result<Arc<dyn TokenCounter>, EngineError> {
         match (tokenizer, model) {
             (Some(SCORER_TOKENIZER), _) => Ok(Arc::new(ScorerCounter(self.scorer()?))),
-            (Some(name), _) if !self.tokenizer_files && Path::new(name).extension().is_some() => {
+            (Some(name), _) if !self.local_files && Path::new(name).extension().is_some() => {
                 let message = "files are read for the command line alone: name an encoding, or `scorer`";
                 Err(EngineError::invalid("tokenizer_file_refused", "tokenizer", message))
             }

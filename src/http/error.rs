@@ -82,6 +82,8 @@ impl From<EngineError> for ApiError {
     fn from(error: EngineError) -> Self {
         let status = match error.kind {
             ErrorKind::Invalid => StatusCode::BAD_REQUEST,
+            ErrorKind::NotFound => StatusCode::NOT_FOUND,
+            ErrorKind::Conflict => StatusCode::CONFLICT,
             ErrorKind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             ErrorKind::Infeasible => StatusCode::UNPROCESSABLE_ENTITY,
             ErrorKind::Cancelled => client_closed_request(),

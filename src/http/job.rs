@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::body::Bytes;
 use axum::extract::Request;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::Response;
 use tokio::time::{Instant, timeout_at};
 
@@ -27,7 +27,7 @@ where
 {
     let start = Instant::now();
     let (head, body) = request.into_parts();
-    let (ticket, allowed) = match admit(state, &head.headers) {
+    let (ticket, allowed) = match admit(state, &head.method, &head.headers) {
         Ok(admitted) => admitted,
         Err(error) => {
             body::discard(&head.headers, body).await;
@@ -58,8 +58,10 @@ where
 }
 
 /// What can be decided before the body is read.
-fn admit(state: &AppState, headers: &HeaderMap) -> Result<(Ticket, Duration), ApiError> {
-    body::check_headers(headers)?;
+fn admit(state: &AppState, method: &Method, headers: &HeaderMap) -> Result<(Ticket, Duration), ApiError> {
+    if !matches!(*method, Method::GET | Method::HEAD | Method::DELETE) {
+        body::check_headers(headers)?;
+    }
     let allowed = allowed_time(headers, &state.limits)?;
     Ok((state.admit()?, allowed))
 }

@@ -6,19 +6,24 @@
 
 mod auth;
 mod body;
+mod collections;
 mod compress;
+mod embeddings;
 mod error;
 mod job;
 mod middleware;
 mod operations;
+mod prompt;
 mod proxy;
 mod relay;
+mod retrieval;
 mod router;
 mod server;
 mod state;
 #[cfg(test)]
 mod tests;
 
+pub use retrieval::Retrieval;
 pub use server::{Draining, Server};
 
 use crate::engine::api::{
@@ -28,7 +33,7 @@ use crate::engine::{Engine, EngineError, Readiness};
 use crate::model::Cancel;
 
 /// What the routes call: the engine, or a fake in tests. The calls block.
-pub trait Service: Send + Sync + 'static {
+pub trait Service: Retrieval + Send + Sync + 'static {
     /// Compresses a prompt.
     ///
     /// # Errors

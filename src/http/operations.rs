@@ -10,7 +10,7 @@ use utoipa::{IntoResponses, OpenApi, ToSchema};
 
 use super::error::{ApiError, ErrorEnvelope};
 use super::state::AppState;
-use super::{body, compress};
+use super::{body, collections, compress, embeddings, prompt};
 use crate::engine::Readiness;
 
 /// What a route that works on a request answers where it does not succeed.
@@ -20,6 +20,12 @@ pub(super) enum Failures {
     /// The request is malformed or contradicts itself.
     #[response(status = 400)]
     Invalid(ErrorEnvelope),
+    /// What the request names does not exist.
+    #[response(status = 404)]
+    NotFound(ErrorEnvelope),
+    /// There is something else of that name already.
+    #[response(status = 409)]
+    Conflict(ErrorEnvelope),
     /// The body did not arrive in time.
     #[response(status = 408)]
     SlowBody(ErrorEnvelope),
@@ -46,9 +52,17 @@ pub(super) enum Failures {
 #[derive(OpenApi)]
 #[openapi(
     info(title = "Whittle"),
-    paths(compress::compress, compress::recover, compress::score, healthz, readyz, openapi),
+    paths(
+        compress::compress, compress::recover, compress::score,
+        collections::list, collections::create, collections::describe, collections::remove,
+        collections::upsert, collections::documents, collections::document, collections::delete_document,
+        collections::delete_documents, collections::search,
+        embeddings::embed, embeddings::rerank, prompt::prompt,
+        healthz, readyz, openapi
+    ),
     tags(
         (name = "compression", description = "Make prompts smaller, and see what decides it."),
+        (name = "retrieval", description = "Documents that last, and search in them; vectors and rankings."),
         (name = "operations", description = "For whoever runs the service."),
     )
 )]

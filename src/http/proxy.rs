@@ -39,7 +39,6 @@ pub(super) fn routes() -> Router<Arc<AppState>> {
         .route("/v1/chat/completions", on(Endpoint::Chat))
         .route("/v1/responses", on(Endpoint::Responses))
         .route("/v1/completions", on(Endpoint::Completions))
-        .route("/v1/embeddings", on(Endpoint::Embeddings))
         .route("/v1/messages", on(Endpoint::Messages))
         .route("/v1/messages/count_tokens", on(Endpoint::CountTokens))
         .route("/v1/models", get(models))
@@ -49,7 +48,7 @@ pub(super) fn routes() -> Router<Arc<AppState>> {
 }
 
 /// A request to one of the endpoints that are known.
-async fn forward(
+pub(super) async fn forward(
     State(state): State<Arc<AppState>>,
     Extension(id): Extension<RequestId>,
     request: Request,

@@ -11,7 +11,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use super::error::ApiError;
 use super::state::AppState;
-use super::{auth, compress, middleware, operations, proxy};
+use super::{auth, collections, compress, embeddings, middleware, operations, prompt, proxy};
 
 /// All routes, with everything around them.
 pub(super) fn router(state: Arc<AppState>) -> Router {
@@ -19,6 +19,10 @@ pub(super) fn router(state: Arc<AppState>) -> Router {
         .route("/v1/compress", post(compress::compress))
         .route("/v1/recover", post(compress::recover))
         .route("/v1/score", post(compress::score))
+        .route("/v1/embeddings", post(embeddings::here_or_upstream))
+        .route("/v1/prompt", post(prompt::prompt))
+        .route("/v1/rerank", post(embeddings::rerank))
+        .merge(collections::routes())
         .merge(proxy::routes())
         .route_layer(from_fn_with_state(Arc::clone(&state), auth::check));
     let routes = Router::new()

@@ -129,6 +129,10 @@ impl<E: Embedder> Embedder for CachedEmbedder<E> {
         self.embedder.dimensions()
     }
 
+    fn count(&self, text: &str, cancel: &Cancel) -> Result<usize, ScoreError> {
+        self.embedder.count(text, cancel)
+    }
+
     fn embed(&self, texts: &[&str], cancel: &Cancel) -> Result<Vec<Vec<f32>>, ScoreError> {
         cancel.check()?;
         let keys: Vec<Key> = texts.iter().map(|text| *blake3::hash(text.as_bytes()).as_bytes()).collect();
@@ -256,6 +260,9 @@ mod tests {
         }
         fn dimensions(&self) -> usize {
             1
+        }
+        fn count(&self, text: &str, _: &Cancel) -> Result<usize, ScoreError> {
+            Ok(text.len())
         }
         fn embed(&self, texts: &[&str], _: &Cancel) -> Result<Vec<Vec<f32>>, ScoreError> {
             *self.0.lock().unwrap() += texts.len();

@@ -144,6 +144,12 @@ pub trait Embedder: Send + Sync {
     /// Values in a vector.
     fn dimensions(&self) -> usize;
 
+    /// Tokens of a text, without those that open and close a window.
+    ///
+    /// # Errors
+    /// As [`Embedder::embed`].
+    fn count(&self, text: &str, cancel: &Cancel) -> Result<usize, ScoreError>;
+
     /// One vector of length 1 for each text, in their order. A text has the same vector whatever it is
     /// embedded with; the spelling of a control token is text too, and a text may be empty.
     ///

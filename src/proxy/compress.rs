@@ -163,7 +163,7 @@ fn compressed(
             ErrorKind::Unavailable => Err(Fallback::Unavailable),
             // What is too large or cannot be made smaller will be so the next time too.
             ErrorKind::Infeasible | ErrorKind::TooLarge => Ok(Outcome::Whole),
-            ErrorKind::Invalid | ErrorKind::Internal => {
+            ErrorKind::Invalid | ErrorKind::NotFound | ErrorKind::Conflict | ErrorKind::Internal => {
                 tracing::warn!(code = error.code, "a text could not be compressed");
                 Err(Fallback::Failed)
             }

@@ -71,6 +71,16 @@ pub fn for_model(model: &str) -> Arc<dyn TokenCounter> {
     }
 }
 
+/// The text that OpenAI's clients of embeddings send as `ids`, in `cl100k_base`. None where an id is unknown, or the
+/// bytes are not UTF-8.
+#[must_use]
+pub fn decode_cl100k(ids: &[u32]) -> Option<String> {
+    let tokenizer = bpe_openai::cl100k_base();
+    // An id that is unknown to it makes it panic.
+    let known = |&id: &u32| (id as usize) < tokenizer.bpe.num_tokens();
+    if ids.iter().all(known) { tokenizer.decode(ids) } else { None }
+}
+
 /// An encoding of OpenAI's; its ranks are compiled in.
 struct OpenAi {
     name: &'static str,

@@ -1,5 +1,6 @@
-//! Text, purely: token counts, protected spans, units that are kept or dropped whole, sentences.
+//! Text, purely: token counts, protected spans, units that are kept or dropped whole, sentences, chunks.
 
+mod chunks;
 mod counter;
 mod groups;
 mod json;
@@ -8,8 +9,9 @@ mod protect;
 mod sentences;
 mod units;
 
+pub use chunks::{Chunk, ChunkSettings, Layout, chunks};
 pub(crate) use counter::read_control_tokens_as_text;
-pub use counter::{TokenCounter, TokenizerError, for_model, for_name};
+pub use counter::{TokenCounter, TokenizerError, decode_cl100k, for_model, for_name};
 pub use groups::{Grain, grouped};
 pub use json::{JsonError, JsonKind, JsonToken, json_tokens};
 pub use protect::{ProtectError, Protection, Protector};

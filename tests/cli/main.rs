@@ -5,6 +5,10 @@ mod compress;
 #[cfg(test)]
 mod eval;
 #[cfg(test)]
+mod index;
+#[cfg(test)]
+mod prompt;
+#[cfg(test)]
 mod score;
 #[cfg(test)]
 mod support;

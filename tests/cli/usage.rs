@@ -4,7 +4,7 @@ use crate::support::{STORY, run, whittle};
 
 #[test]
 fn every_command_has_help_with_an_example() {
-    for command in ["compress", "score", "serve", "keys", "usage", "models", "config"] {
+    for command in ["compress", "score", "serve", "keys", "usage", "models", "config", "index", "prompt"] {
         let help = whittle(&[command, "--help"], "");
         assert!(help.text().contains("Examples:\n  ") && help.text().contains("whittle"), "{}", help.text());
     }

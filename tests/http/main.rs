@@ -5,6 +5,8 @@
 #[cfg(test)]
 mod bench;
 #[cfg(test)]
+mod collections;
+#[cfg(test)]
 mod command;
 #[cfg(test)]
 mod compression;

@@ -35,6 +35,7 @@ impl Whittle {
                 command.env_remove(name);
             }
         }
+        // Collections of the machine are no business of tests.
         command.env("WHITTLE_DATA_DIR", folder.path().join("data"));
         Self { folder, command }
     }
@@ -106,6 +107,11 @@ pub(crate) struct Answer {
 }
 
 impl Running {
+    /// The folder that it runs in, with its data in `data`.
+    pub(crate) fn folder(&self) -> &std::path::Path {
+        self.folder.path()
+    }
+
     pub(crate) fn get(&self, path: &str) -> Answer {
         self.send(|client, base| client.get(format!("{base}{path}")))
     }
@@ -127,7 +133,7 @@ impl Running {
         })
     }
 
-    fn send<F>(&self, request: F) -> Answer
+    pub(crate) fn send<F>(&self, request: F) -> Answer
     where
         F: FnOnce(&reqwest::Client, &str) -> reqwest::RequestBuilder,
     {

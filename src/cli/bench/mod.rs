@@ -1,6 +1,7 @@
 //! `whittle bench`.
 
 mod proxy;
+mod retrieval;
 mod score;
 
 use clap::{Args, Subcommand};
@@ -16,12 +17,14 @@ pub(super) struct BenchArgs {
 enum Command {
     Proxy(proxy::BenchProxyArgs),
     Score(score::BenchScoreArgs),
+    Retrieval(retrieval::BenchRetrievalArgs),
 }
 
 pub(super) fn run(args: BenchArgs) -> anyhow::Result<()> {
     match args.command {
         Command::Proxy(args) => proxy::run(&args),
         Command::Score(args) => score::run(&args),
+        Command::Retrieval(args) => retrieval::run(&args),
     }
 }
 

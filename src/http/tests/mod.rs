@@ -4,6 +4,7 @@ mod answers;
 mod connections;
 mod proxy;
 mod requests;
+mod retrieval;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

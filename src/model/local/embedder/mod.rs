@@ -182,6 +182,10 @@ impl Embedder for LocalEmbedder {
         self.bert.config.width
     }
 
+    fn count(&self, text: &str, cancel: &Cancel) -> Result<usize, ScoreError> {
+        self.tokenizer.count(text, cancel)
+    }
+
     fn embed(&self, texts: &[&str], cancel: &Cancel) -> Result<Vec<Vec<f32>>, ScoreError> {
         cancel.check()?;
         self.pool.install(|| self.run(texts, cancel))

@@ -68,6 +68,11 @@ impl BertTokenizer {
         Ok(ids)
     }
 
+    /// Tokens of `text`, without those that open and close a window.
+    pub(crate) fn count(&self, text: &str, cancel: &Cancel) -> Result<usize, ScoreError> {
+        Ok(self.ids(text, usize::MAX, cancel)?.len())
+    }
+
     /// The first window of `text`, of at most `size` tokens, as the model reads it.
     pub(crate) fn first_window(
         &self,

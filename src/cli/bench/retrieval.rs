@@ -1,0 +1,129 @@
+//! `whittle bench retrieval`.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use clap::Args;
+use serde::{Deserialize, Serialize};
+
+use super::Format;
+use crate::cli::{engine, input, progress};
+use crate::engine::collections::api::SourceDocument;
+use crate::engine::collections::bench::{Judged, QualityReport, ScaleReport, Task};
+use crate::retrieve::Weights;
+
+/// Measure what searches find, how fast, and how that holds for many chunks
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  whittle bench retrieval --passages passages.jsonl --questions questions.jsonl
+  whittle bench retrieval --passages passages.jsonl --questions questions.jsonl --lexical-weights 0.1,0.3,1
+  whittle bench retrieval --passages passages.jsonl --questions questions.jsonl --chunks 100000
+
+Passages have `id`, `title` and `text`, questions have `question` and `gold`, the id of the passage that answers it.
+Everything is kept in a folder that is removed at the end.")]
+pub(super) struct BenchRetrievalArgs {
+    /// Documents: JSONL with `id`, `title`, `text`
+    #[arg(long, value_name = "FILE.jsonl")]
+    passages: PathBuf,
+    /// Questions: JSONL with `question`, `gold`
+    #[arg(long, value_name = "FILE.jsonl")]
+    questions: PathBuf,
+    /// Weights of the ranking by words that hybrid search is tried with, against 1 for that by vectors
+    #[arg(long, value_name = "WEIGHTS", value_delimiter = ',', default_values_t = [Weights::default().lexical])]
+    lexical_weights: Vec<f64>,
+    /// Chunks of a larger collection, made from the passages, in place of the questions' quality
+    #[arg(long, value_name = "N")]
+    chunks: Option<usize>,
+    /// What to print
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+#[derive(Deserialize)]
+struct Question {
+    question: String,
+    gold: String,
+}
+
+pub(super) fn run(args: &BenchRetrievalArgs) -> anyhow::Result<()> {
+    let passages = passages(&args.passages)?;
+    let questions = questions(&args.questions)?;
+    let task = Task { passages: &passages, questions: &questions };
+    let folder = tempfile::tempdir().context("cannot make a folder for the collection")?;
+    let engine = engine()?.with_data_dir(folder.path().join("data"));
+    if let Some(chunks) = args.chunks {
+        let scale = || engine.bench_scale(task, chunks, &folder.path().join("scale"));
+        return print(args.format, &progress::while_working("measuring", scale)?, write_scale);
+    }
+    let quality = || engine.bench_quality(task, &args.lexical_weights);
+    print(args.format, &progress::while_working("measuring", quality)?, write_quality)
+}
+
+fn passages(path: &Path) -> anyhow::Result<Vec<SourceDocument>> {
+    let documents = input::documents(path)?;
+    let passage = |document: crate::engine::api::DocumentInput| SourceDocument {
+        id: document.id,
+        title: document.title,
+        text: document.text,
+        ..SourceDocument::default()
+    };
+    anyhow::ensure!(!documents.is_empty(), "{} holds no passages", path.display());
+    Ok(documents.into_iter().map(passage).collect())
+}
+
+fn questions(path: &Path) -> anyhow::Result<Vec<Judged>> {
+    let text = input::text(Some(path))?;
+    let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
+    let question = |(i, line): (usize, &str)| {
+        let Question { question, gold } =
+            serde_json::from_str(line).with_context(|| format!("{} line {}", path.display(), i + 1))?;
+        Ok(Judged { question, gold })
+    };
+    let questions: Vec<Judged> = lines.map(question).collect::<anyhow::Result<_>>()?;
+    anyhow::ensure!(!questions.is_empty(), "{} holds no questions", path.display());
+    Ok(questions)
+}
+
+fn print<R: Serialize>(
+    format: Format,
+    report: &R,
+    text: impl FnOnce(&mut dyn Write, &R) -> std::io::Result<()>,
+) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    match format {
+        Format::Json => writeln!(out, "{}", serde_json::to_string_pretty(report)?)?,
+        Format::Text => text(&mut out, report)?,
+    }
+    out.flush().context("cannot write to standard output")
+}
+
+fn write_quality(out: &mut dyn Write, report: &QualityReport) -> std::io::Result<()> {
+    let QualityReport { documents, chunks, chunks_per_second, rows } = report;
+    writeln!(out, "{documents} documents, {chunks} chunks, {chunks_per_second:.0} chunks/s ingested")?;
+    writeln!(out, "mode      weight  recall@1     @5    @10   p50 ms  p99 ms")?;
+    for row in rows {
+        let weight = row.lexical_weight.map_or_else(String::new, |weight| format!("{weight}"));
+        let mode = format!("{:?}", row.mode).to_lowercase();
+        writeln!(
+            out,
+            "{mode:8}  {weight:>6}  {:8.3}  {:5.3}  {:5.3}  {:7.2} {:7.2}",
+            row.recall_at_1, row.recall_at_5, row.recall_at_10, row.milliseconds.p50, row.milliseconds.p99
+        )?;
+    }
+    Ok(())
+}
+
+fn write_scale(out: &mut dyn Write, report: &ScaleReport) -> std::io::Result<()> {
+    let (dense, hybrid) = (&report.dense_milliseconds, &report.hybrid_milliseconds);
+    writeln!(out, "{} chunks, {:.0}/s stored", report.chunks, report.stored_per_second)?;
+    writeln!(out, "links     {:.1} s", report.link_seconds)?;
+    writeln!(out, "opening   {:.2} s", report.open_seconds)?;
+    writeln!(out, "recall@10 {:.4} against comparing with each", report.recall_at_10)?;
+    writeln!(out, "dense     p50 {:.2} ms, p99 {:.2} ms, 4 at a time", dense.p50, dense.p99)?;
+    writeln!(out, "hybrid    p50 {:.2} ms, p99 {:.2} ms, 4 at a time", hybrid.p50, hybrid.p99)?;
+    let memory =
+        report.resident_bytes.map_or_else(|| "unknown".into(), |bytes| format!("{} MB", bytes >> 20));
+    writeln!(out, "memory    {memory}; {} MB on disk", report.disk_bytes >> 20)
+}

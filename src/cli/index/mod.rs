@@ -1,0 +1,266 @@
+//! `whittle index`: collections of documents.
+
+mod ingest;
+mod sources;
+
+use std::io::Write;
+
+use anyhow::Context;
+use clap::{Args, Subcommand, ValueEnum};
+
+use super::{engine, progress};
+use crate::engine::EngineError;
+use crate::engine::collections::api::{
+    CollectionInfo, CreateRequest, SearchRequest, SearchResponse, SourceDocument, Unreadable,
+};
+use crate::model::Cancel;
+use crate::retrieve::{Filter, SearchMode, Weights};
+use crate::text::ChunkSettings;
+
+/// Documents that are read at once for an export.
+const PAGE: usize = 100;
+/// Characters of a result that are shown.
+const SHOWN: usize = 300;
+
+/// Keep documents, and search in them
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  whittle index ingest notes ./notes
+  whittle index search notes 'how is the cache invalidated?'
+  whittle index search notes 'outage' --mode lexical --top-k 3 --filter '{\"field\": \"year\", \"gte\": 2024}'
+  whittle index stats notes
+  whittle index export notes > notes.jsonl
+
+Collections are kept in the data folder (WHITTLE_DATA_DIR). One process at a time has it: while `whittle serve`
+runs with collections, use its HTTP routes.")]
+pub(super) struct IndexArgs {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Create(CreateArgs),
+    /// Name all collections
+    List,
+    /// Remove a collection with all that is in it
+    Delete(NameArgs),
+    Ingest(ingest::IngestArgs),
+    Search(Box<SearchArgs>),
+    Stats(StatsArgs),
+    /// Print the documents of a collection as JSONL, which `ingest` reads again
+    Export(NameArgs),
+}
+
+#[derive(Debug, Args)]
+struct NameArgs {
+    /// Name of the collection
+    collection: String,
+}
+
+/// Make a collection, with settings of its own
+#[derive(Debug, Args)]
+struct CreateArgs {
+    /// Name of the collection: a-z, 0-9, `-` and `_`
+    collection: String,
+    /// Most tokens of a chunk, as the embedder counts them
+    #[arg(long, value_name = "N", default_value_t = ChunkSettings::default().tokens)]
+    chunk_tokens: usize,
+    /// Tokens at most that a chunk repeats from the one before
+    #[arg(long, value_name = "N", default_value_t = ChunkSettings::default().overlap)]
+    overlap: usize,
+}
+
+/// Find the chunks that answer a query best
+#[derive(Debug, Args)]
+struct SearchArgs {
+    /// Name of the collection
+    collection: String,
+    /// What to look for
+    query: String,
+    /// What is searched by
+    #[arg(long, value_enum, default_value_t)]
+    mode: SearchMode,
+    /// Most results, 1 to 1,000
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    top_k: usize,
+    /// Which documents count, as JSON: '{"field": "year", "gte": 1990}'; `and`, `or`, `not` join such conditions
+    #[arg(long, value_name = "JSON", value_parser = filter)]
+    filter: Option<Filter>,
+    /// Leave out results with a lower score
+    #[arg(long, value_name = "SCORE", allow_negative_numbers = true)]
+    min_score: Option<f64>,
+    /// What the ranking by words weighs in `hybrid`
+    #[arg(long, value_name = "W", default_value_t = Weights::default().lexical)]
+    lexical_weight: f64,
+    /// What the ranking by vectors weighs in `hybrid`
+    #[arg(long, value_name = "W", default_value_t = Weights::default().dense)]
+    dense_weight: f64,
+    /// 0 to 1: how much a result that is like one before it is passed over
+    #[arg(long, value_name = "SHARE", default_value_t)]
+    diversity: f64,
+    /// What to print
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+/// Show what a collection holds
+#[derive(Debug, Args)]
+struct StatsArgs {
+    /// Name of the collection
+    collection: String,
+    /// What to print
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+#[derive(Debug, Clone, Copy, Default, ValueEnum)]
+enum Format {
+    /// For people
+    #[default]
+    Text,
+    /// The answer of the HTTP route
+    Json,
+}
+
+/// A filter as JSON.
+pub(super) fn filter(json: &str) -> Result<Filter, String> {
+    serde_json::from_str(json).map_err(|error| error.to_string())
+}
+
+pub(super) fn run(args: IndexArgs) -> anyhow::Result<()> {
+    match args.command {
+        Command::Create(args) => create(&args),
+        Command::List => list(),
+        Command::Delete(NameArgs { collection }) => Ok(engine()?.delete_collection(&collection)?),
+        Command::Ingest(args) => ingest::run(&args),
+        Command::Search(args) => search(*args),
+        Command::Stats(args) => stats(&args),
+        Command::Export(NameArgs { collection }) => export(&collection),
+    }
+}
+
+fn create(args: &CreateArgs) -> anyhow::Result<()> {
+    let chunking = ChunkSettings { tokens: args.chunk_tokens, overlap: args.overlap };
+    let (info, new) = engine()?.create_collection(&args.collection, CreateRequest { chunking })?;
+    if !new {
+        anstream::eprintln!("there is a collection `{}` with these settings already", info.name);
+    }
+    Ok(())
+}
+
+fn list() -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    let list = engine()?.collections()?;
+    for Unreadable { name, reason } in &list.unreadable {
+        anstream::eprintln!("warning: the collection `{name}` cannot be read: {reason}");
+    }
+    for info in list.collections {
+        tell_mended(&info);
+        writeln!(
+            out,
+            "{}\t{} documents\t{} chunks\t{} bytes",
+            info.name, info.documents, info.chunks, info.bytes
+        )?;
+    }
+    out.flush().context("cannot write to standard output")
+}
+
+fn stats(args: &StatsArgs) -> anyhow::Result<()> {
+    let info = engine()?.collection(&args.collection)?;
+    tell_mended(&info);
+    let mut out = std::io::stdout().lock();
+    match args.format {
+        Format::Json => writeln!(out, "{}", serde_json::to_string_pretty(&info)?)?,
+        Format::Text => {
+            let CollectionInfo { documents, chunks, bytes, embedder, dimensions, chunking, index, .. } =
+                &info;
+            writeln!(out, "{documents} documents, {chunks} chunks, {bytes} bytes")?;
+            writeln!(out, "vectors of {dimensions} values by {embedder}")?;
+            writeln!(out, "chunks of at most {} tokens, overlap {}", chunking.tokens, chunking.overlap)?;
+            let (lexical, linked, dead, fresh) = (index.lexical, index.linked, index.dead, index.fresh);
+            writeln!(
+                out,
+                "by words: {lexical}; by vectors: {linked} linked, {dead} of them gone, {fresh} compared"
+            )?;
+        }
+    }
+    out.flush().context("cannot write to standard output")
+}
+
+/// Says what was found damaged, if anything was.
+fn tell_mended(info: &CollectionInfo) {
+    for report in &info.mended {
+        anstream::eprintln!("warning: {report}");
+    }
+}
+
+fn search(args: SearchArgs) -> anyhow::Result<()> {
+    let request = SearchRequest {
+        query: args.query,
+        mode: args.mode,
+        top_k: args.top_k,
+        filter: args.filter,
+        min_score: args.min_score,
+        weights: Weights { lexical: args.lexical_weight, dense: args.dense_weight },
+        diversity: args.diversity,
+    };
+    let engine = engine()?;
+    tell_mended(&engine.collection(&args.collection)?);
+    let response =
+        progress::while_working("searching", || engine.search(&args.collection, &request, &Cancel::never()))?;
+    let mut out = std::io::stdout().lock();
+    match args.format {
+        Format::Json => writeln!(out, "{}", serde_json::to_string_pretty(&response)?)?,
+        Format::Text => write_results(&mut out, &response)?,
+    }
+    out.flush().context("cannot write to standard output")?;
+    for warning in &response.warnings {
+        anstream::eprintln!("warning: {} ({})", warning.message, warning.code);
+    }
+    Ok(())
+}
+
+fn write_results(out: &mut impl Write, response: &SearchResponse) -> std::io::Result<()> {
+    for result in &response.results {
+        let [start, end] = result.range;
+        let titles = result.title.iter().chain(&result.headings).map(String::as_str).collect::<Vec<_>>();
+        writeln!(
+            out,
+            "{:.4}  {} [{start}..{end}]  {}",
+            result.score,
+            result.document_id,
+            titles.join(" > ")
+        )?;
+        let text: String = result.text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let shown: String = text.chars().take(SHOWN).collect();
+        let more = if shown.len() < text.len() { " …" } else { "" };
+        writeln!(out, "    {shown}{more}")?;
+    }
+    Ok(())
+}
+
+fn export(collection: &str) -> anyhow::Result<()> {
+    let engine = engine()?;
+    let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+    let mut next = Some(0);
+    while let Some(from) = next {
+        let page = engine.documents(collection, from, PAGE)?;
+        for document in page.documents {
+            let line = SourceDocument {
+                id: Some(document.id),
+                title: document.title,
+                text: document.text,
+                metadata: document.metadata,
+                layout: document.layout,
+            };
+            serde_json::to_writer(&mut out, &line)
+                .map_err(|error| EngineError::internal(error.to_string()))
+                .context("cannot write to standard output")?;
+            writeln!(out)?;
+        }
+        next = page.next;
+    }
+    out.flush().context("cannot write to standard output")
+}

@@ -1,0 +1,249 @@
+//! Requests and answers about collections.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::engine::api::{Timing, Warning};
+use crate::index::Metadata;
+use crate::retrieve::{Filter, SearchMode, Weights};
+use crate::text::{ChunkSettings, Layout};
+
+/// Body of `PUT /v1/collections/{name}`.
+#[derive(Debug, Clone, Copy, Default, Deserialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct CreateRequest {
+    /// How documents are cut. It cannot be changed later.
+    pub chunking: ChunkSettings,
+}
+
+/// A collection.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct CollectionInfo {
+    /// Its name.
+    pub name: String,
+    /// Model that makes its vectors.
+    pub embedder: String,
+    /// Values in a vector.
+    pub dimensions: usize,
+    /// How documents are cut.
+    pub chunking: ChunkSettings,
+    /// Documents in it.
+    pub documents: u64,
+    /// Chunks of them.
+    pub chunks: u64,
+    /// Batches of changes that were acknowledged so far.
+    pub epoch: u64,
+    /// State of its indexes.
+    pub index: IndexInfo,
+    /// Bytes of its files.
+    pub bytes: u64,
+    /// What was found damaged when it was opened, and mended.
+    pub mended: Vec<String>,
+}
+
+/// State of the indexes of a collection.
+#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+pub struct IndexInfo {
+    /// Chunks that can be found by words.
+    pub lexical: u64,
+    /// Chunks that the dense index has links for.
+    pub linked: usize,
+    /// Linked chunks that are gone; past a fifth the links are made anew.
+    pub dead: usize,
+    /// Chunks that the dense index compares one by one.
+    pub fresh: usize,
+}
+
+/// Answer of `GET /v1/collections`.
+#[derive(Debug, Clone, Default, Serialize, ToSchema)]
+pub struct CollectionList {
+    /// All collections that can be read, by name.
+    pub collections: Vec<CollectionInfo>,
+    /// Those that cannot.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unreadable: Vec<Unreadable>,
+}
+
+/// A collection that cannot be read.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct Unreadable {
+    /// Its name.
+    pub name: String,
+    /// Why not.
+    pub reason: String,
+}
+
+/// Body of `POST /v1/collections/{name}/documents`.
+#[derive(Debug, Clone, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct UpsertRequest {
+    /// Stored together or not at all; each takes the place of the one with its id, if there is one.
+    pub documents: Vec<SourceDocument>,
+}
+
+/// A document to store.
+#[derive(Debug, Clone, Default, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SourceDocument {
+    /// Unique in its collection, at most 512 bytes; by default a hash of the document.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// Searched for as the text is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    /// What chunks and citations are ranges of.
+    pub text: String,
+    /// Free data, which filters look at.
+    #[serde(default, skip_serializing_if = "Metadata::is_empty")]
+    #[schema(value_type = Object)]
+    pub metadata: Metadata,
+    /// How the text is written.
+    #[serde(default)]
+    pub layout: Layout,
+}
+
+/// What became of the documents of a request.
+#[derive(Debug, Clone, Default, Serialize, ToSchema)]
+pub struct UpsertResponse {
+    /// Documents that are new.
+    pub added: usize,
+    /// Documents that took the place of others with their ids.
+    pub updated: usize,
+    /// Documents that were stored already, just as they are.
+    pub unchanged: usize,
+    /// Chunks of those that were stored now.
+    pub chunks: usize,
+    /// Ids, in the order sent.
+    pub ids: Vec<String>,
+    /// Milliseconds by stage: `chunk`, `embed`, `store`.
+    pub timing_ms: Timing,
+}
+
+/// Body of `POST /v1/collections/{name}/delete`.
+#[derive(Debug, Clone, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DeleteRequest {
+    /// Documents by id; those that do not exist are passed over. Give this or `filter`.
+    pub ids: Option<Vec<String>>,
+    /// Documents by metadata. Give this or `ids`.
+    #[schema(value_type = Option<Object>)]
+    pub filter: Option<Filter>,
+}
+
+/// Answer to a deletion.
+#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+pub struct DeleteResponse {
+    /// Documents that are gone now.
+    pub deleted: usize,
+}
+
+/// A document as it is stored.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct DocumentInfo {
+    /// Unique in its collection.
+    pub id: String,
+    /// As given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    /// As given.
+    pub text: String,
+    /// As given.
+    #[serde(skip_serializing_if = "Metadata::is_empty")]
+    #[schema(value_type = Object)]
+    pub metadata: Metadata,
+    /// As given.
+    pub layout: Layout,
+}
+
+/// Some of a collection's documents, in the order in which they were stored.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct DocumentPage {
+    /// The documents.
+    pub documents: Vec<DocumentInfo>,
+    /// The `from` of the next page; none at the end.
+    pub next: Option<u64>,
+}
+
+/// Body of `POST /v1/collections/{name}/search`.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SearchRequest {
+    /// What to look for.
+    pub query: String,
+    /// What is searched by.
+    #[serde(default)]
+    pub mode: SearchMode,
+    /// Most results, 1 to 1,000.
+    #[serde(default = "default_top_k")]
+    pub top_k: usize,
+    /// Which documents count, by their metadata: `{"field": "year", "gte": 1990}`, with `eq`, `in`, `gt`, `gte`,
+    /// `lt`, `lte`, `exists`; `{"and": [...]}`, `{"or": [...]}`, `{"not": {...}}`.
+    #[schema(value_type = Option<Object>)]
+    pub filter: Option<Filter>,
+    /// Results with a lower `score` are left out.
+    pub min_score: Option<f64>,
+    /// What each ranking weighs in `hybrid`, at least 0.
+    #[serde(default)]
+    pub weights: Weights,
+    /// 0 to 1: how much a result that is like one before it is passed over.
+    #[serde(default)]
+    pub diversity: f64,
+}
+
+const fn default_top_k() -> usize {
+    10
+}
+
+impl Default for SearchRequest {
+    fn default() -> Self {
+        Self {
+            query: String::new(),
+            mode: SearchMode::default(),
+            top_k: default_top_k(),
+            filter: None,
+            min_score: None,
+            weights: Weights::default(),
+            diversity: 0.0,
+        }
+    }
+}
+
+/// Answer of `POST /v1/collections/{name}/search`.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct SearchResponse {
+    /// The best chunks, best first.
+    pub results: Vec<SearchResult>,
+    /// What the caller should know.
+    pub warnings: Vec<Warning>,
+    /// Milliseconds by stage: `embed`, `search`.
+    pub timing_ms: Timing,
+}
+
+/// A chunk that was found.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct SearchResult {
+    /// Document that it is a part of.
+    pub document_id: String,
+    /// The document's id, `#` and its place among the document's chunks, from 0.
+    pub chunk_id: String,
+    /// Title of the document.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    /// Headings that it stands under, outermost first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub headings: Vec<String>,
+    /// Its text.
+    pub text: String,
+    /// Where that is in the document's text, in bytes.
+    pub range: [usize; 2],
+    /// Metadata of the document.
+    #[serde(skip_serializing_if = "Metadata::is_empty")]
+    #[schema(value_type = Object)]
+    pub metadata: Metadata,
+    /// What it is ranked by: BM25 (`lexical`), the cosine (`dense`), or the sum of weight / (1 + rank) (`hybrid`).
+    pub score: f64,
+    /// The scores by `lexical` and `dense`, where it was among the best by them.
+    pub scores: BTreeMap<&'static str, f64>,
+}

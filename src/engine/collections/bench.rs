@@ -1,0 +1,374 @@
+//! `bench retrieval`: what searches find, how fast, and how that holds for many chunks.
+
+use std::path::Path;
+use std::time::Instant;
+
+use serde::Serialize;
+
+use super::api::{CreateRequest, SearchRequest, SourceDocument, UpsertRequest};
+use crate::engine::{Engine, EngineError, milliseconds_since};
+use crate::index::{
+    Batch, Collection, DataDir, Metadata, NewChunk, NewDocument, Scored, Settings, StoredChunk,
+};
+use crate::model::{Cancel, Embedder as _};
+use crate::retrieve::{self, Query, SearchMode, Weights};
+use crate::text::{ChunkSettings, Layout};
+
+/// Documents that are stored together.
+const BATCH: usize = 128;
+/// The same where nothing has to be embedded.
+const LARGE_BATCH: usize = 1000;
+/// Results of a search.
+const TOP_K: usize = 10;
+/// Clients that search at once.
+const CLIENTS: usize = 4;
+/// Queries that are also answered by comparing with each chunk.
+const COMPARED: usize = 200;
+/// How far vectors are moved for chunks that are like others: the cosine to where they were is 1 / sqrt(1 + this^2).
+const MOVED: f32 = 0.5;
+
+/// A question and the document that answers it.
+#[derive(Debug, Clone)]
+pub struct Judged {
+    /// The question.
+    pub question: String,
+    /// Id of the document.
+    pub gold: String,
+}
+
+/// What is searched, and for what.
+#[derive(Debug, Clone, Copy)]
+pub struct Task<'a> {
+    /// Documents with ids.
+    pub passages: &'a [SourceDocument],
+    /// At least one.
+    pub questions: &'a [Judged],
+}
+
+/// What was found, and how fast.
+#[derive(Debug, Clone, Serialize)]
+pub struct QualityReport {
+    /// Documents that were ingested.
+    pub documents: usize,
+    /// Chunks of them.
+    pub chunks: usize,
+    /// Chunks that were cut, embedded and stored in a second.
+    pub chunks_per_second: f64,
+    /// One row for each way to search.
+    pub rows: Vec<QualityRow>,
+}
+
+/// How often the right document is among the first.
+#[derive(Debug, Clone, Serialize)]
+pub struct QualityRow {
+    /// What was searched by.
+    pub mode: SearchMode,
+    /// Weight of the ranking by words against 1 for that by vectors, where both were used.
+    pub lexical_weight: Option<f64>,
+    /// Share of the questions whose document is the first one.
+    pub recall_at_1: f64,
+    /// Share of the questions whose document is among the first five.
+    pub recall_at_5: f64,
+    /// Share of the questions whose document is among the first ten.
+    pub recall_at_10: f64,
+    /// Milliseconds of a search, one at a time, without the embedding of the question.
+    pub milliseconds: Percentiles,
+}
+
+/// Percentiles of some measurements.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Percentiles {
+    /// Half of them are no larger.
+    pub p50: f64,
+    /// 99 in 100 are no larger.
+    pub p99: f64,
+}
+
+impl Percentiles {
+    /// Of at least one value.
+    fn of(mut values: Vec<f64>) -> Self {
+        values.sort_by(f64::total_cmp);
+        let at = |share: f64| values[((values.len() - 1) as f64 * share).round() as usize];
+        Self { p50: at(0.5), p99: at(0.99) }
+    }
+}
+
+/// How a collection of many chunks does.
+#[derive(Debug, Clone, Serialize)]
+pub struct ScaleReport {
+    /// Chunks in it: passages with some words changed, their vectors moved by as much at random.
+    pub chunks: usize,
+    /// Chunks stored in a second, without embedding and links.
+    pub stored_per_second: f64,
+    /// Seconds for the links of all.
+    pub link_seconds: f64,
+    /// Seconds to open it after a clean stop.
+    pub open_seconds: f64,
+    /// Share of the ten nearest chunks that a search by vectors finds.
+    pub recall_at_10: f64,
+    /// Milliseconds of a search by vectors, four at a time.
+    pub dense_milliseconds: Percentiles,
+    /// Milliseconds of a hybrid search, four at a time.
+    pub hybrid_milliseconds: Percentiles,
+    /// Bytes of the process in memory while it is open, where the system tells.
+    pub resident_bytes: Option<u64>,
+    /// Bytes on disk.
+    pub disk_bytes: u64,
+}
+
+impl Engine {
+    /// Ingests passages into a new collection and searches for the questions in each way; `lexical_weights` are tried
+    /// in hybrid search.
+    ///
+    /// # Errors
+    /// See [`EngineError`].
+    pub fn bench_quality(
+        &self,
+        task: Task<'_>,
+        lexical_weights: &[f64],
+    ) -> Result<QualityReport, EngineError> {
+        const NAME: &str = "bench";
+        self.create_collection(NAME, CreateRequest::default())?;
+        let start = Instant::now();
+        for documents in task.passages.chunks(BATCH) {
+            self.upsert(NAME, UpsertRequest { documents: documents.to_vec() }, &Cancel::never())?;
+        }
+        let seconds = start.elapsed().as_secs_f64();
+        let info = self.collection(NAME)?;
+        let ways = [(SearchMode::Lexical, None), (SearchMode::Dense, None)];
+        let weighted = lexical_weights.iter().map(|&weight| (SearchMode::Hybrid, Some(weight)));
+        let rows = ways.into_iter().chain(weighted).map(|(mode, weight)| {
+            let weights = weight.map_or_else(Weights::default, |lexical| Weights { lexical, dense: 1.0 });
+            let request = SearchRequest { mode, weights, top_k: 2 * TOP_K, ..SearchRequest::default() };
+            self.quality(NAME, task.questions, &request, weight)
+        });
+        Ok(QualityReport {
+            documents: info.documents as usize,
+            chunks: info.chunks as usize,
+            chunks_per_second: info.chunks as f64 / seconds,
+            rows: rows.collect::<Result<_, _>>()?,
+        })
+    }
+
+    fn quality(
+        &self,
+        name: &str,
+        questions: &[Judged],
+        request: &SearchRequest,
+        lexical_weight: Option<f64>,
+    ) -> Result<QualityRow, EngineError> {
+        let (mut places, mut times) = (Vec::new(), Vec::new());
+        for Judged { question, gold } in questions {
+            let request = SearchRequest { query: question.clone(), ..request.clone() };
+            let response = self.search(name, &request, &Cancel::never())?;
+            times.extend(response.timing_ms.stages.get("search").copied());
+            let mut documents: Vec<&str> = Vec::new();
+            for result in &response.results {
+                if !documents.contains(&result.document_id.as_str()) {
+                    documents.push(&result.document_id);
+                }
+            }
+            places.push(documents.iter().position(|id| id == gold));
+        }
+        let recall = |k: usize| {
+            let found = places.iter().filter(|place| place.is_some_and(|place| place < k)).count();
+            found as f64 / places.len() as f64
+        };
+        Ok(QualityRow {
+            mode: request.mode,
+            lexical_weight,
+            recall_at_1: recall(1),
+            recall_at_5: recall(5),
+            recall_at_10: recall(10),
+            milliseconds: Percentiles::of(times),
+        })
+    }
+
+    /// Fills a collection in `folder` with `chunks` chunks made from the passages, and searches it.
+    ///
+    /// # Errors
+    /// See [`EngineError`].
+    pub fn bench_scale(
+        &self,
+        task: Task<'_>,
+        chunks: usize,
+        folder: &Path,
+    ) -> Result<ScaleReport, EngineError> {
+        let embedder = self.models.embedder()?;
+        let vectors = |texts: Vec<&str>| embedder.embed(&texts, &Cancel::never());
+        let bases = vectors(task.passages.iter().map(|passage| passage.text.as_str()).collect())?;
+        let queries = vectors(task.questions.iter().map(|judged| judged.question.as_str()).collect())?;
+        let settings = Settings::new(embedder.name(), embedder.dimensions(), ChunkSettings::default())?;
+        let name = "scale".parse()?;
+        let data = DataDir::open(folder)?;
+        let collection = data.create(&name, &settings)?;
+        let stored_per_second = fill(&collection, task.passages, &bases, chunks)?;
+        let start = Instant::now();
+        collection.optimise()?;
+        let link_seconds = start.elapsed().as_secs_f64();
+        drop((collection, data));
+        let start = Instant::now();
+        let data = DataDir::open(folder)?;
+        let collection = data.get(&name)?;
+        let open_seconds = start.elapsed().as_secs_f64();
+        let dense = |i: usize| collection.search_vectors(&queries[i], TOP_K, None).map(drop);
+        let hybrid = |i: usize| {
+            let query = Query {
+                text: &task.questions[i].question,
+                vector: &queries[i],
+                mode: SearchMode::Hybrid,
+                top_k: TOP_K,
+                filter: None,
+                min_score: None,
+                weights: Weights::default(),
+                diversity: 0.0,
+            };
+            retrieve::search(&collection, &query).map(drop)
+        };
+        Ok(ScaleReport {
+            chunks,
+            stored_per_second,
+            link_seconds,
+            open_seconds,
+            recall_at_10: recall(&collection, &queries)?,
+            dense_milliseconds: at_once(queries.len(), &dense)?,
+            hybrid_milliseconds: at_once(queries.len(), &hybrid)?,
+            resident_bytes: resident_bytes(),
+            disk_bytes: collection.statistics()?.bytes,
+        })
+    }
+}
+
+/// Chunks stored in a second.
+fn fill(
+    collection: &Collection,
+    passages: &[SourceDocument],
+    bases: &[Vec<f32>],
+    chunks: usize,
+) -> Result<f64, EngineError> {
+    let start = Instant::now();
+    let numbers: Vec<usize> = (0..chunks).collect();
+    for some in numbers.chunks(LARGE_BATCH) {
+        let upsert = some.iter().map(|&i| like(i, passages, bases)).collect();
+        collection.apply(&Batch { remove: Vec::new(), upsert })?;
+    }
+    Ok(chunks as f64 / start.elapsed().as_secs_f64())
+}
+
+/// The `i`th document: a passage in which every fifth word is one of another passage, and whose vector is moved.
+fn like(i: usize, passages: &[SourceDocument], bases: &[Vec<f32>]) -> NewDocument {
+    let place = i % passages.len();
+    let mut random = Random(i as u64);
+    let mut other = |word| {
+        let words: Vec<&str> = passages[random.below(passages.len())].text.split_whitespace().collect();
+        words.get(random.below(words.len().max(1))).copied().unwrap_or(word)
+    };
+    let words = passages[place].text.split_whitespace().enumerate();
+    let text: Vec<&str> = words.map(|(j, word)| if j % 5 == i % 5 { other(word) } else { word }).collect();
+    let text = text.join(" ");
+    let range = 0..text.len();
+    NewDocument {
+        id: i.to_string(),
+        title: passages[place].title.clone(),
+        metadata: Metadata::new(),
+        layout: Layout::Plain,
+        hash: String::new(),
+        chunks: vec![NewChunk {
+            chunk: StoredChunk { range, headings: Vec::new(), tokens: 0 },
+            vector: moved(&bases[place], &mut Random(!(i as u64))),
+        }],
+        text,
+    }
+}
+
+/// A unit vector at an angle to `base` that is the same for all.
+fn moved(base: &[f32], random: &mut Random) -> Vec<f32> {
+    let noise: Vec<f32> = base.iter().map(|_| random.below(2001) as f32 / 1000.0 - 1.0).collect();
+    let length = norm(&noise);
+    let values: Vec<f32> =
+        base.iter().zip(&noise).map(|(base, noise)| base + MOVED * noise / length).collect();
+    let length = norm(&values);
+    values.iter().map(|value| value / length).collect()
+}
+
+fn norm(values: &[f32]) -> f32 {
+    values.iter().map(|value| value * value).sum::<f32>().sqrt()
+}
+
+/// The same numbers in each run (splitmix64).
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, limit: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        ((mixed ^ (mixed >> 31)) % limit as u64) as usize
+    }
+}
+
+/// Share of the nearest chunks that a search finds.
+fn recall(collection: &Collection, queries: &[Vec<f32>]) -> Result<f64, EngineError> {
+    let (mut found, mut wanted) = (0, 0);
+    for query in queries.iter().take(COMPARED) {
+        let exact = collection.search_vectors_exactly(query, TOP_K)?;
+        let linked = collection.search_vectors(query, TOP_K, None)?;
+        let is_found = |&&(number, _): &&Scored| linked.iter().any(|&(other, _)| other == number);
+        found += exact.iter().filter(is_found).count();
+        wanted += exact.len();
+    }
+    Ok(f64::from(found as u32) / f64::from(wanted as u32))
+}
+
+/// Times of `search` for all of `count` queries, by several clients at once.
+fn at_once<E: Send>(
+    count: usize,
+    search: &(dyn Fn(usize) -> Result<(), E> + Sync),
+) -> Result<Percentiles, EngineError>
+where
+    EngineError: From<E>,
+{
+    let client = |first: usize| -> Result<Vec<f64>, E> {
+        let times = (first..count).step_by(CLIENTS).map(|i| {
+            let start = Instant::now();
+            search(i).map(|()| milliseconds_since(start))
+        });
+        times.collect()
+    };
+    let times: Vec<Result<Vec<f64>, E>> = std::thread::scope(|scope| {
+        let clients: Vec<_> = (0..CLIENTS).map(|first| scope.spawn(move || client(first))).collect();
+        clients
+            .into_iter()
+            .map(|client| client.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            .collect()
+    });
+    let times: Vec<Vec<f64>> = times.into_iter().collect::<Result<_, _>>()?;
+    Ok(Percentiles::of(times.concat()))
+}
+
+fn resident_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percentiles_are_values_that_were_measured() {
+        let values = Percentiles::of((0..=100).rev().map(f64::from).collect());
+        assert!((values.p50 - 50.0).abs() < 1e-9 && (values.p99 - 99.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn moved_vectors_are_near_and_of_length_1() {
+        let base: Vec<f32> = (0..384).map(|i| if i == 7 { 1.0 } else { 0.0 }).collect();
+        let moved = moved(&base, &mut Random(3));
+        assert!((norm(&moved) - 1.0).abs() < 1e-5);
+        let wanted = 1.0 / (1.0 + MOVED * MOVED).sqrt();
+        assert!((moved[7] - wanted).abs() < 0.1, "{}", moved[7]);
+        assert_eq!(moved, super::moved(&base, &mut Random(3)));
+    }
+}

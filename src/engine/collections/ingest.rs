@@ -1,0 +1,170 @@
+//! Ingestion: documents are cut, embedded and stored; what is stored already, just as it is, is left alone.
+
+use std::cell::RefCell;
+use std::collections::HashSet;
+use std::time::Instant;
+
+use super::api::{SourceDocument, UpsertRequest, UpsertResponse};
+use crate::engine::models::Embedder;
+use crate::engine::{Engine, EngineError, milliseconds_since};
+use crate::index::{Batch, Collection, NewChunk, NewDocument, StoredChunk};
+use crate::model::{Cancel, Embedder as _};
+use crate::text::{Chunk, ChunkSettings, chunks};
+
+impl Engine {
+    /// Stores documents, all or none. Once this returns they survive a crash.
+    ///
+    /// # Errors
+    /// There is no such collection, a document cannot be stored; also see [`EngineError`].
+    pub fn upsert(
+        &self,
+        name: &str,
+        request: UpsertRequest,
+        cancel: &Cancel,
+    ) -> Result<UpsertResponse, EngineError> {
+        let start = Instant::now();
+        self.check_count("documents", request.documents.len())?;
+        let collection = self.collections.get(name)?;
+        let documents = named(request.documents)?;
+        let mut response = UpsertResponse {
+            ids: documents.iter().map(|(id, _)| id.clone()).collect(),
+            ..UpsertResponse::default()
+        };
+        let changed = changed(&collection, documents, &mut response)?;
+        if !changed.is_empty() {
+            let embedder = self.embedder_of(&collection)?;
+            let new = prepared(&embedder, collection.settings().chunks, changed, &mut response, cancel)?;
+            let stored = Instant::now();
+            collection.apply(&Batch { remove: Vec::new(), upsert: new })?;
+            response.timing_ms.stages.insert("store", milliseconds_since(stored));
+            collection.maintain();
+        }
+        response.timing_ms.total = milliseconds_since(start);
+        Ok(response)
+    }
+}
+
+/// Documents with their ids, no two alike.
+fn named(documents: Vec<SourceDocument>) -> Result<Vec<(String, SourceDocument)>, EngineError> {
+    let mut ids = HashSet::new();
+    let name = |document: SourceDocument| {
+        let id = document.id.clone().unwrap_or_else(|| hash(&document)[..32].to_owned());
+        if document.text.trim().is_empty() {
+            let message = format!("the document `{id}` is empty or holds only white space");
+            return Err(EngineError::invalid("empty_document", "documents", message));
+        }
+        if !ids.insert(id.clone()) {
+            let message = format!("two documents have the id `{id}`");
+            return Err(EngineError::invalid("duplicate_document_id", "documents", message));
+        }
+        Ok((id, document))
+    };
+    documents.into_iter().map(name).collect()
+}
+
+/// Tells whether a document has changed.
+fn hash(document: &SourceDocument) -> String {
+    let SourceDocument { id: _, title, text, metadata, layout } = document;
+    let mut hasher = blake3::Hasher::new();
+    // Each part with its length, so that no two documents run together to the same bytes.
+    for part in
+        [title.as_deref().unwrap_or_default(), text, &serde_json::json!((metadata, layout)).to_string()]
+    {
+        hasher.update(&(part.len() as u64).to_le_bytes());
+        hasher.update(part.as_bytes());
+    }
+    hasher.finalize().to_hex().to_string()
+}
+
+/// A document that is to be stored.
+struct Changed {
+    id: String,
+    source: SourceDocument,
+    hash: String,
+}
+
+fn changed(
+    collection: &Collection,
+    documents: Vec<(String, SourceDocument)>,
+    response: &mut UpsertResponse,
+) -> Result<Vec<Changed>, EngineError> {
+    let ids: Vec<&str> = documents.iter().map(|(id, _)| id.as_str()).collect();
+    let stored = collection.hashes(&ids)?;
+    let mut changed = Vec::new();
+    for ((id, source), stored) in documents.into_iter().zip(stored) {
+        let hash = hash(&source);
+        match stored {
+            Some(stored) if stored == hash => response.unchanged += 1,
+            Some(_) => {
+                response.updated += 1;
+                changed.push(Changed { id, source, hash });
+            }
+            None => {
+                response.added += 1;
+                changed.push(Changed { id, source, hash });
+            }
+        }
+    }
+    Ok(changed)
+}
+
+/// Documents with their chunks and vectors.
+fn prepared(
+    embedder: &Embedder,
+    settings: ChunkSettings,
+    documents: Vec<Changed>,
+    response: &mut UpsertResponse,
+    cancel: &Cancel,
+) -> Result<Vec<NewDocument>, EngineError> {
+    let start = Instant::now();
+    let cuts: Vec<Vec<Chunk>> = documents
+        .iter()
+        .map(|document| cut(&document.source, settings, embedder, cancel))
+        .collect::<Result<_, _>>()?;
+    response.timing_ms.stages.insert("chunk", milliseconds_since(start));
+    let start = Instant::now();
+    let texts: Vec<String> = documents
+        .iter()
+        .zip(&cuts)
+        .flat_map(|(document, cuts)| cuts.iter().map(|chunk| embedded(&document.source, chunk)))
+        .collect();
+    let vectors = embedder.embed(&texts.iter().map(String::as_str).collect::<Vec<_>>(), cancel)?;
+    response.timing_ms.stages.insert("embed", milliseconds_since(start));
+    response.chunks = vectors.len();
+    let mut vectors = vectors.into_iter();
+    let new = |(document, cuts): (Changed, Vec<Chunk>)| {
+        let Changed { id, source: SourceDocument { title, text, metadata, layout, .. }, hash } = document;
+        let chunks = cuts.into_iter().zip(vectors.by_ref()).map(|(chunk, vector)| {
+            let Chunk { range, headings, tokens } = chunk;
+            NewChunk { chunk: StoredChunk { range, headings, tokens }, vector }
+        });
+        NewDocument { id, title, chunks: chunks.collect(), text, metadata, layout, hash }
+    };
+    Ok(documents.into_iter().zip(cuts).map(new).collect())
+}
+
+fn cut(
+    document: &SourceDocument,
+    settings: ChunkSettings,
+    embedder: &Embedder,
+    cancel: &Cancel,
+) -> Result<Vec<Chunk>, EngineError> {
+    let failed = RefCell::new(None);
+    let count = |text: &str| {
+        embedder.count(text, cancel).unwrap_or_else(|error| {
+            failed.borrow_mut().get_or_insert(error);
+            0
+        })
+    };
+    let chunks = chunks(&document.text, document.layout, settings, &count);
+    match failed.into_inner() {
+        Some(error) => Err(error.into()),
+        None => Ok(chunks),
+    }
+}
+
+/// What stands for a chunk in the search by vectors: title and headings tell what it is about.
+fn embedded(document: &SourceDocument, chunk: &Chunk) -> String {
+    let lines = document.title.iter().chain(&chunk.headings).map(String::as_str);
+    lines.chain([&document.text[chunk.range.clone()]]).collect::<Vec<_>>().join("\n")
+}

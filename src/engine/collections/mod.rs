@@ -1,0 +1,263 @@
+//! Collections: what can be done with documents that last.
+
+pub mod api;
+pub mod bench;
+mod ingest;
+mod search;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use api::{
+    CollectionInfo, CollectionList, CreateRequest, DeleteRequest, DeleteResponse, DocumentInfo, DocumentPage,
+    IndexInfo, Unreadable,
+};
+
+use super::models::Slot;
+use super::{Engine, EngineError, ErrorKind};
+use crate::index::{Batch, Collection, DataDir, IndexError, Name, Settings, StoredDocument};
+use crate::model::Embedder;
+use crate::telemetry::chain;
+
+/// Most documents of a page.
+const PAGE: usize = 1000;
+
+/// The collections of the data folder, which is taken on first need.
+pub(super) struct Collections {
+    root: PathBuf,
+    data: Slot<DataDir>,
+}
+
+impl std::fmt::Debug for Collections {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Collections").field("root", &self.root).finish_non_exhaustive()
+    }
+}
+
+impl Collections {
+    pub(super) fn new(root: PathBuf) -> Self {
+        Self { root, data: Slot::new() }
+    }
+
+    fn data(&self) -> Result<Arc<DataDir>, EngineError> {
+        self.data.get(|| Ok(DataDir::open(&self.root)?))
+    }
+
+    fn get(&self, name: &str) -> Result<Arc<Collection>, EngineError> {
+        Ok(self.data()?.get(&parsed(name)?)?)
+    }
+}
+
+fn parsed(name: &str) -> Result<Name, EngineError> {
+    Ok(name.parse::<Name>()?)
+}
+
+impl Engine {
+    /// Opens all collections, so that the first request need not wait for it, or for a folder that another process
+    /// has. Takes no folder that holds none.
+    ///
+    /// # Errors
+    /// See [`EngineError`].
+    pub fn open_collections(&self) -> Result<(), EngineError> {
+        if !DataDir::has_collections(&self.collections.root) {
+            return Ok(());
+        }
+        let data = self.collections.data()?;
+        for name in data.names()? {
+            // One that cannot be read keeps nobody from the others.
+            if let Err(error) = data.get(&name) {
+                tracing::error!(
+                    collection = name.as_str(),
+                    error = chain(&error),
+                    "cannot open a collection"
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes a collection, unless there is one with these settings already. Also says whether it is new.
+    ///
+    /// # Errors
+    /// There is one with other settings; also see [`EngineError`].
+    pub fn create_collection(
+        &self,
+        name: &str,
+        request: CreateRequest,
+    ) -> Result<(CollectionInfo, bool), EngineError> {
+        let name = parsed(name)?;
+        let embedder = self.models.embedder()?;
+        let settings = Settings::new(embedder.name(), embedder.dimensions(), request.chunking)?;
+        let data = self.collections.data()?;
+        match data.create(&name, &settings) {
+            Ok(collection) => Ok((info(&collection)?, true)),
+            Err(IndexError::Exists(name)) => {
+                let collection = data.get(&name)?;
+                let same = Settings { id: settings.id.clone(), ..collection.settings().clone() } == settings;
+                if same { Ok((info(&collection)?, false)) } else { Err(IndexError::Exists(name).into()) }
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// All collections.
+    ///
+    /// # Errors
+    /// See [`EngineError`].
+    pub fn collections(&self) -> Result<CollectionList, EngineError> {
+        let mut list = CollectionList::default();
+        if !DataDir::has_collections(&self.collections.root) {
+            return Ok(list);
+        }
+        let data = self.collections.data()?;
+        for name in data.names()? {
+            match data.get(&name) {
+                Ok(collection) => list.collections.push(info(&collection)?),
+                Err(error) => {
+                    list.unreadable.push(Unreadable { name: name.to_string(), reason: chain(&error) });
+                }
+            }
+        }
+        Ok(list)
+    }
+
+    /// What a collection holds.
+    ///
+    /// # Errors
+    /// There is none of that name; also see [`EngineError`].
+    pub fn collection(&self, name: &str) -> Result<CollectionInfo, EngineError> {
+        info(&*self.collections.get(name)?)
+    }
+
+    /// Removes a collection with all that is in it.
+    ///
+    /// # Errors
+    /// There is none of that name; also see [`EngineError`].
+    pub fn delete_collection(&self, name: &str) -> Result<(), EngineError> {
+        Ok(self.collections.data()?.delete(&parsed(name)?)?)
+    }
+
+    /// A document.
+    ///
+    /// # Errors
+    /// There is none of that id; also see [`EngineError`].
+    pub fn document(&self, name: &str, id: &str) -> Result<DocumentInfo, EngineError> {
+        let (document, text) =
+            self.collections.get(name)?.document(id)?.ok_or_else(|| no_document(name, id))?;
+        Ok(described(document, text))
+    }
+
+    /// Up to `limit` documents, 1 to 1,000, from [`DocumentPage::next`] on.
+    ///
+    /// # Errors
+    /// There is no such collection; also see [`EngineError`].
+    pub fn documents(&self, name: &str, from: u64, limit: usize) -> Result<DocumentPage, EngineError> {
+        if !(1..=PAGE).contains(&limit) {
+            let message = format!("`limit` is {limit}; it must be from 1 to {PAGE}");
+            return Err(EngineError::invalid("invalid_limit", "limit", message));
+        }
+        let collection = self.collections.get(name)?;
+        let page = collection.documents(from, limit, &|_| true)?;
+        let mut documents = Vec::with_capacity(page.documents.len());
+        for document in page.documents {
+            // One that went away meanwhile is left out.
+            documents
+                .extend(collection.document(&document.id)?.map(|(document, text)| described(document, text)));
+        }
+        Ok(DocumentPage { documents, next: page.next })
+    }
+
+    /// Removes a document.
+    ///
+    /// # Errors
+    /// There is none of that id; also see [`EngineError`].
+    pub fn delete_document(&self, name: &str, id: &str) -> Result<DeleteResponse, EngineError> {
+        let response = remove(&self.collections.get(name)?, vec![id.to_owned()])?;
+        if response.deleted == 0 { Err(no_document(name, id)) } else { Ok(response) }
+    }
+
+    /// Removes documents by id or by metadata, all or none.
+    ///
+    /// # Errors
+    /// There is no such collection; also see [`EngineError`].
+    pub fn delete_documents(
+        &self,
+        name: &str,
+        request: DeleteRequest,
+    ) -> Result<DeleteResponse, EngineError> {
+        let collection = self.collections.get(name)?;
+        let ids = match (request.ids, request.filter) {
+            (Some(ids), None) => ids,
+            (None, Some(filter)) => {
+                let page = collection.documents(0, usize::MAX, &|metadata| filter.matches(metadata))?;
+                page.documents.into_iter().map(|document| document.id).collect()
+            }
+            _ => {
+                let message = "say what to delete: `ids` or `filter`, one of the two";
+                return Err(EngineError::invalid("ambiguous_deletion", "ids", message));
+            }
+        };
+        remove(&collection, ids)
+    }
+}
+
+fn remove(collection: &Arc<Collection>, ids: Vec<String>) -> Result<DeleteResponse, EngineError> {
+    if ids.is_empty() {
+        return Ok(DeleteResponse { deleted: 0 });
+    }
+    let change = collection.apply(&Batch { remove: ids, upsert: Vec::new() })?;
+    collection.maintain();
+    Ok(DeleteResponse { deleted: change.removed })
+}
+
+fn no_document(name: &str, id: &str) -> EngineError {
+    let message =
+        format!("the collection `{name}` has no document `{}`", id.chars().take(80).collect::<String>());
+    EngineError { kind: ErrorKind::NotFound, code: "document_not_found", param: Some("id"), message }
+}
+
+fn described(document: StoredDocument, text: String) -> DocumentInfo {
+    let StoredDocument { id, title, metadata, layout, .. } = document;
+    DocumentInfo { id, title, text, metadata, layout }
+}
+
+fn info(collection: &Collection) -> Result<CollectionInfo, EngineError> {
+    let (settings, statistics) = (collection.settings(), collection.statistics()?);
+    Ok(CollectionInfo {
+        name: collection.name().to_string(),
+        embedder: settings.embedder.clone(),
+        dimensions: settings.dimensions,
+        chunking: settings.chunks,
+        documents: statistics.documents,
+        chunks: statistics.chunks,
+        epoch: statistics.epoch,
+        index: IndexInfo {
+            lexical: statistics.lexical,
+            linked: statistics.linked,
+            dead: statistics.dead,
+            fresh: statistics.fresh,
+        },
+        bytes: statistics.bytes,
+        mended: collection.reports().to_vec(),
+    })
+}
+
+impl From<IndexError> for EngineError {
+    fn from(error: IndexError) -> Self {
+        let message = chain(&error);
+        let (kind, code, param) = match error {
+            IndexError::InUse(_) => (ErrorKind::Unavailable, "data_in_use", None),
+            IndexError::Name { .. } => (ErrorKind::Invalid, "invalid_name", Some("name")),
+            IndexError::NotFound(_) => (ErrorKind::NotFound, "collection_not_found", Some("name")),
+            IndexError::Exists(_) => (ErrorKind::Conflict, "collection_exists", Some("name")),
+            IndexError::Format { .. } => (ErrorKind::Unavailable, "unknown_format", None),
+            IndexError::Settings(_) => (ErrorKind::Invalid, "invalid_settings", None),
+            IndexError::Document { .. } => (ErrorKind::Invalid, "invalid_document", Some("documents")),
+            IndexError::Store(_)
+            | IndexError::Lexical(_)
+            | IndexError::Generation { .. }
+            | IndexError::Io { .. } => return Self::internal(message),
+        };
+        Self { kind, code, param, message }
+    }
+}

@@ -1,0 +1,149 @@
+//! Requests and answers of the pipeline from a question to a prompt.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::compress::Method;
+use crate::engine::api::{Timing, Warning};
+use crate::retrieve::{Filter, SearchMode};
+
+/// Body of `POST /v1/prompt`.
+#[derive(Debug, Clone, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PromptRequest {
+    /// What is to be answered.
+    pub question: String,
+    /// Collections to answer it from, 1 to 16.
+    pub collections: Vec<String>,
+    /// Most tokens of the whole prompt, template and joins included, at least 1. A provider may add a few of its own
+    /// around messages.
+    pub target_tokens: usize,
+    /// What the model is told besides.
+    pub instruction: Option<String>,
+    /// What is searched by.
+    #[serde(default)]
+    pub mode: SearchMode,
+    /// Chunks that are taken from each collection at most, 1 to 1,000; 10 by default.
+    pub top_k: Option<usize>,
+    /// Which documents count, as in a search.
+    #[schema(value_type = Option<Object>)]
+    pub filter: Option<Filter>,
+    /// How what was found is compressed.
+    pub method: Option<Method>,
+    /// Template, by default `answer`.
+    pub template: Option<String>,
+    /// Form of the prompt.
+    #[serde(default)]
+    pub format: PromptFormat,
+    /// Model that the prompt is for; names its tokenizer where `tokenizer` is not given.
+    pub model: Option<String>,
+    /// Tokenizer to count with, by default `o200k_base`.
+    pub tokenizer: Option<String>,
+}
+
+/// Form of a prompt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum PromptFormat {
+    /// One text.
+    #[default]
+    Text,
+    /// Chat messages.
+    Messages,
+}
+
+/// Answer of `POST /v1/prompt`.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct PromptResponse {
+    /// Unique name of this answer.
+    pub id: String,
+    /// The prompt, where it was asked for as text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prompt: Option<String>,
+    /// The prompt, where it was asked for as messages.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub messages: Option<Vec<Message>>,
+    /// What the numbers in the prompt stand for.
+    pub citations: Vec<Citation>,
+    /// How it came to be.
+    pub ledger: Ledger,
+    /// What the caller should know.
+    pub warnings: Vec<Warning>,
+    /// Milliseconds by stage: `retrieve`, `compress`, `render`.
+    pub timing_ms: Timing,
+}
+
+/// A chat message.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Message {
+    /// `system` or `user`.
+    pub role: &'static str,
+    /// Its text.
+    pub content: String,
+}
+
+/// What a number in the prompt stands for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Citation {
+    /// The number, from 1.
+    pub number: usize,
+    /// Collection of the document.
+    pub collection: String,
+    /// The document.
+    pub document_id: String,
+    /// What stands beside the number.
+    pub title: String,
+    /// Byte ranges of the document's text that are in the prompt, in order.
+    pub ranges: Vec<[usize; 2]>,
+}
+
+/// How a prompt came to be.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct Ledger {
+    /// Chunks that were found, best first.
+    pub candidates: Vec<Candidate>,
+    /// Candidates of which something is in the prompt.
+    pub chosen: usize,
+    /// Tokens of what was found, before it was compressed.
+    pub found_tokens: usize,
+    /// Tokens of the prompt by part.
+    pub tokens: TokensByPart,
+    /// Most tokens that were asked for.
+    pub requested_tokens: usize,
+    /// What counted.
+    pub tokenizer: String,
+    /// The counts are estimates: the model's own tokenizer is not public.
+    pub approximate: bool,
+    /// Method that compressed.
+    pub method: Method,
+}
+
+/// A chunk that was found.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct Candidate {
+    /// Its collection.
+    pub collection: String,
+    /// Its document.
+    pub document_id: String,
+    /// Where it is in the document's text, in bytes.
+    pub range: [usize; 2],
+    /// What it was ranked by.
+    pub score: f64,
+    /// Is something of it in the prompt?
+    pub chosen: bool,
+}
+
+/// Tokens of a prompt by part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, ToSchema)]
+pub struct TokensByPart {
+    /// All of it.
+    pub total: usize,
+    /// Documents, with their numbers and titles.
+    pub documents: usize,
+    /// The instruction.
+    pub instruction: usize,
+    /// The question.
+    pub question: usize,
+    /// The template's own words, and joins.
+    pub template: usize,
+}

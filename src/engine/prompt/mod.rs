@@ -1,0 +1,295 @@
+//! From a question to a prompt: what collections hold about it, compressed to a budget, with citations.
+
+pub mod api;
+mod passages;
+mod template;
+
+use std::time::Instant;
+
+use api::{Citation, Ledger, Message, PromptFormat, PromptRequest, PromptResponse, TokensByPart};
+use passages::{Found, Source};
+use template::{Passage, Rendered, Template, Variables};
+
+use super::api::{CompressRequest, CompressResponse, DocumentInput, Return, Warning};
+use super::collections::api::SearchRequest;
+use super::{Engine, EngineError, ErrorKind, milliseconds_since};
+use crate::compress::{Method, Mode};
+use crate::model::Cancel;
+use crate::text::TokenCounter;
+
+/// Most collections of a request.
+const COLLECTIONS: usize = 16;
+/// Times that documents are compressed until the prompt fits.
+const ATTEMPTS: usize = 6;
+/// Template where none is named.
+const TEMPLATE: &str = "answer";
+
+impl Engine {
+    /// Finds what collections hold about a question, compresses it to a budget and renders a prompt with citations.
+    ///
+    /// # Errors
+    /// What must be in the prompt exceeds the budget; also see [`EngineError`].
+    pub fn prompt(&self, request: &PromptRequest, cancel: &Cancel) -> Result<PromptResponse, EngineError> {
+        let start = Instant::now();
+        check(request)?;
+        let template =
+            Template::of(request.template.as_deref().unwrap_or(TEMPLATE), self.models.allows_files())?;
+        let counter = self.models.counter(request.tokenizer.as_deref(), request.model.as_deref())?;
+        let job = Job { engine: self, request, template, counter: counter.as_ref(), cancel };
+        let frame = job.render(&[])?;
+        let frame_tokens = counter.count(&frame.text());
+        if frame_tokens > request.target_tokens {
+            return Err(infeasible(frame_tokens, request.target_tokens));
+        }
+        let retrieving = Instant::now();
+        let (mut found, mut warnings) = job.retrieve()?;
+        let retrieve = milliseconds_since(retrieving);
+        let compressing = Instant::now();
+        let fitted = job.fit(&found.sources, frame_tokens)?;
+        let compress = milliseconds_since(compressing);
+        let Fitted { rendered, kept, method } =
+            fitted.unwrap_or(Fitted { rendered: frame, kept: Vec::new(), method: Method::Auto });
+        warnings.extend(job.warnings(&found, &kept));
+        found.mark(&kept);
+        let total = counter.count(&rendered.text());
+        let tokens = job.tokens(total, frame_tokens);
+        let mut response = PromptResponse {
+            id: format!("prompt-{}", uuid::Uuid::now_v7().simple()),
+            citations: citations(&found.sources, &kept),
+            ledger: Ledger {
+                chosen: found.candidates.iter().filter(|candidate| candidate.chosen).count(),
+                found_tokens: found.sources.iter().map(|source| counter.count(&source.text)).sum(),
+                candidates: found.candidates,
+                tokens,
+                requested_tokens: request.target_tokens,
+                tokenizer: counter.name().to_owned(),
+                approximate: counter.approximate(),
+                method,
+            },
+            prompt: None,
+            messages: None,
+            warnings,
+            timing_ms: super::api::Timing::default(),
+        };
+        match request.format {
+            PromptFormat::Text => response.prompt = Some(rendered.text()),
+            PromptFormat::Messages => response.messages = Some(messages(rendered)),
+        }
+        response.timing_ms.stages.extend([("retrieve", retrieve), ("compress", compress)]);
+        response.timing_ms.total = milliseconds_since(start);
+        Ok(response)
+    }
+}
+
+fn check(request: &PromptRequest) -> Result<(), EngineError> {
+    let invalid = |code, param, message: String| Err(EngineError::invalid(code, param, message));
+    if request.question.trim().is_empty() {
+        return invalid(
+            "empty_question",
+            "question",
+            "`question` is empty: say what is to be answered".into(),
+        );
+    }
+    if !(1..=COLLECTIONS).contains(&request.collections.len()) {
+        let message = format!("name 1 to {COLLECTIONS} collections to answer from");
+        return invalid("invalid_collections", "collections", message);
+    }
+    let repeated = |(i, name): (usize, &String)| request.collections[..i].contains(name);
+    if request.collections.iter().enumerate().any(repeated) {
+        return invalid("invalid_collections", "collections", "a collection is named twice".into());
+    }
+    if request.target_tokens == 0 {
+        return invalid("invalid_target", "target_tokens", "`target_tokens` must be at least 1".into());
+    }
+    Ok(())
+}
+
+fn infeasible(needed: usize, budget: usize) -> EngineError {
+    let message = format!(
+        "the budget of {budget} tokens cannot be met: question, instruction and template alone need {needed}, {} \
+         more; raise `target_tokens` or shorten them",
+        needed - budget
+    );
+    EngineError {
+        kind: ErrorKind::Infeasible,
+        code: "budget_infeasible",
+        param: Some("target_tokens"),
+        message,
+    }
+}
+
+/// What is left of a source in the prompt.
+struct Kept {
+    /// Place among the sources.
+    source: usize,
+    text: String,
+    /// Byte ranges of the source's text.
+    ranges: Vec<[usize; 2]>,
+}
+
+/// A prompt within its budget.
+struct Fitted {
+    rendered: Rendered,
+    kept: Vec<Kept>,
+    method: Method,
+}
+
+/// One request, with what it is worked on with.
+struct Job<'a> {
+    engine: &'a Engine,
+    request: &'a PromptRequest,
+    template: Template,
+    counter: &'a dyn TokenCounter,
+    cancel: &'a Cancel,
+}
+
+impl Job<'_> {
+    /// What the collections hold about the question, best first.
+    fn retrieve(&self) -> Result<(Found, Vec<Warning>), EngineError> {
+        let search = SearchRequest {
+            query: self.request.question.clone(),
+            mode: self.request.mode,
+            filter: self.request.filter.clone(),
+            ..SearchRequest::default()
+        };
+        let search = SearchRequest { top_k: self.request.top_k.unwrap_or(search.top_k), ..search };
+        let (mut results, mut warnings) = (Vec::new(), Vec::new());
+        for name in &self.request.collections {
+            let response = self.engine.search(name, &search, self.cancel)?;
+            results.extend(response.results.into_iter().map(|result| (name.as_str(), result)));
+            warnings.extend(response.warnings);
+        }
+        Ok((Found::new(results), warnings))
+    }
+
+    /// The prompt with as much of the sources as there is room for; none where nothing of them fits.
+    fn fit(&self, sources: &[Source], frame_tokens: usize) -> Result<Option<Fitted>, EngineError> {
+        if sources.is_empty() {
+            return Ok(None);
+        }
+        let budget = self.request.target_tokens;
+        // The compressor counts the question with the documents, the frame has it already.
+        let mut target = budget - frame_tokens + self.counter.count(&self.request.question);
+        for _ in 0..ATTEMPTS {
+            let compressed = match self.compress(sources, target) {
+                Err(error) if error.kind == ErrorKind::Infeasible => return Ok(None),
+                other => other?,
+            };
+            let method = compressed.method;
+            let kept = kept(compressed);
+            let rendered = self.render(&passages(sources, &kept))?;
+            let tokens = self.counter.count(&rendered.text());
+            if tokens <= budget {
+                return Ok((!kept.is_empty()).then_some(Fitted { rendered, kept, method }));
+            }
+            target = target.saturating_sub(tokens - budget);
+            if target == 0 {
+                break;
+            }
+        }
+        Ok(None)
+    }
+
+    fn compress(&self, sources: &[Source], target: usize) -> Result<CompressResponse, EngineError> {
+        let document = |(i, source): (usize, &Source)| DocumentInput {
+            id: Some(i.to_string()),
+            title: Some(format!("[{}] {}", i + 1, source.title)),
+            text: source.text.clone(),
+            metadata: None,
+        };
+        let request = CompressRequest {
+            documents: Some(sources.iter().enumerate().map(document).collect()),
+            question: Some(self.request.question.clone()),
+            target_tokens: Some(target),
+            method: self.request.method,
+            mode: Some(Mode::Exact),
+            model: self.request.model.clone(),
+            tokenizer: self.request.tokenizer.clone(),
+            returns: Some(vec![Return::Ranges]),
+            ..CompressRequest::default()
+        };
+        self.engine.compress(request, self.cancel)
+    }
+
+    fn render(&self, documents: &[Passage<'_>]) -> Result<Rendered, EngineError> {
+        self.template.render(&Variables {
+            instruction: self.request.instruction.as_deref().unwrap_or_default(),
+            question: &self.request.question,
+            documents: documents.to_vec(),
+        })
+    }
+
+    fn warnings(&self, found: &Found, kept: &[Kept]) -> Option<Warning> {
+        let (code, message) = if found.sources.is_empty() {
+            (
+                "nothing_found",
+                "the collections hold nothing about the question; the prompt has no documents".into(),
+            )
+        } else if kept.is_empty() {
+            let budget = self.request.target_tokens;
+            (
+                "no_room",
+                format!("nothing of what was found fits {budget} tokens; the prompt has no documents"),
+            )
+        } else {
+            return None;
+        };
+        Some(Warning { code, message })
+    }
+
+    /// Parts that together are the whole; a join between two parts counts for the template.
+    fn tokens(&self, total: usize, frame: usize) -> TokensByPart {
+        let count = |text: &str| self.counter.count(text);
+        let question = count(&self.request.question).min(frame);
+        let instruction =
+            count(self.request.instruction.as_deref().unwrap_or_default()).min(frame - question);
+        let documents = total.saturating_sub(frame);
+        TokensByPart {
+            total,
+            documents,
+            instruction,
+            question,
+            template: total - documents - instruction - question,
+        }
+    }
+}
+
+/// Documents of which something is left, in order.
+fn kept(compressed: CompressResponse) -> Vec<Kept> {
+    let left = compressed.documents.into_iter().enumerate().filter(|(_, document)| !document.text.is_empty());
+    left.map(|(source, document)| Kept {
+        source,
+        text: document.text,
+        ranges: document.kept.unwrap_or_default(),
+    })
+    .collect()
+}
+
+fn passages<'a>(sources: &'a [Source], kept: &'a [Kept]) -> Vec<Passage<'a>> {
+    let passage = |(i, kept): (usize, &'a Kept)| Passage {
+        number: i + 1,
+        title: &sources[kept.source].title,
+        text: kept.text.trim(),
+    };
+    kept.iter().enumerate().map(passage).collect()
+}
+
+fn citations(sources: &[Source], kept: &[Kept]) -> Vec<Citation> {
+    let citation = |(i, kept): (usize, &Kept)| {
+        let source = &sources[kept.source];
+        Citation {
+            number: i + 1,
+            collection: source.collection.clone(),
+            document_id: source.document_id.clone(),
+            title: source.title.clone(),
+            ranges: kept.ranges.iter().map(|range| range.map(|at| source.start + at)).collect(),
+        }
+    };
+    kept.iter().enumerate().map(citation).collect()
+}
+
+fn messages(rendered: Rendered) -> Vec<Message> {
+    let system = Message { role: "system", content: rendered.system };
+    let user = Message { role: "user", content: rendered.user };
+    [system, user].into_iter().filter(|message| !message.content.is_empty()).collect()
+}

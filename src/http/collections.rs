@@ -1,0 +1,220 @@
+//! `/v1/collections`: documents that last, and search in them.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::rejection::{PathRejection, QueryRejection};
+use axum::extract::{Path, Query, Request, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post, put};
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use super::error::ApiError;
+use super::operations::Failures;
+use super::state::AppState;
+use super::{body, job};
+use crate::engine::collections::api::{
+    CollectionInfo, CollectionList, CreateRequest, DeleteRequest, DeleteResponse, DocumentInfo, DocumentPage,
+    SearchRequest, SearchResponse, UpsertRequest, UpsertResponse,
+};
+
+/// The routes of collections.
+pub(super) fn routes() -> Router<Arc<AppState>> {
+    Router::new()
+        .route("/v1/collections", get(list))
+        .route("/v1/collections/{name}", put(create).get(describe).delete(remove))
+        .route("/v1/collections/{name}/documents", post(upsert).get(documents))
+        .route("/v1/collections/{name}/documents/{*id}", get(document).delete(delete_document))
+        .route("/v1/collections/{name}/delete", post(delete_documents))
+        .route("/v1/collections/{name}/search", post(search))
+}
+
+/// A part of the path; where it is no UTF-8 the request is turned away.
+type PathOf<T> = Result<Path<T>, PathRejection>;
+
+fn part<T>(path: PathOf<T>) -> Result<T, ApiError> {
+    let wrong =
+        |error: PathRejection| ApiError::new(StatusCode::BAD_REQUEST, "invalid_path", error.body_text());
+    path.map(|Path(part)| part).map_err(wrong)
+}
+
+/// All collections.
+#[utoipa::path(get, path = "/v1/collections", tag = "retrieval",
+    responses((status = 200, body = CollectionList, description = "All collections."), Failures))]
+pub(super) async fn list(State(state): State<Arc<AppState>>, request: Request) -> Result<Response, ApiError> {
+    job::run(&state, request, |service, _, _| body::render(&service.collections()?)).await
+}
+
+/// Makes a collection, unless there is one with these settings already.
+#[utoipa::path(put, path = "/v1/collections/{name}", tag = "retrieval", request_body = CreateRequest,
+    params(("name" = String, Path, description = "1 to 64 of a-z, 0-9, - and _.")),
+    responses(
+        (status = 201, body = CollectionInfo, description = "It was made."),
+        (status = 200, body = CollectionInfo, description = "There is one with these settings already."),
+        Failures,
+    ))]
+pub(super) async fn create(
+    State(state): State<Arc<AppState>>,
+    name: PathOf<String>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let name = part(name)?;
+    job::run(&state, request, move |service, body, _| {
+        let (info, new) = service.create_collection(&name, body::parse(&body)?)?;
+        let status = if new { StatusCode::CREATED } else { StatusCode::OK };
+        Ok((status, body::render(&info)?).into_response())
+    })
+    .await
+}
+
+/// What a collection holds.
+#[utoipa::path(get, path = "/v1/collections/{name}", tag = "retrieval",
+    params(("name" = String, Path, description = "Name of the collection.")),
+    responses((status = 200, body = CollectionInfo, description = "The collection."), Failures))]
+pub(super) async fn describe(
+    State(state): State<Arc<AppState>>,
+    name: PathOf<String>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let name = part(name)?;
+    job::run(&state, request, move |service, _, _| body::render(&service.collection(&name)?)).await
+}
+
+/// Removes a collection with all that is in it.
+#[utoipa::path(delete, path = "/v1/collections/{name}", tag = "retrieval",
+    params(("name" = String, Path, description = "Name of the collection.")),
+    responses((status = 204, description = "It is gone."), Failures))]
+pub(super) async fn remove(
+    State(state): State<Arc<AppState>>,
+    name: PathOf<String>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let name = part(name)?;
+    job::run(&state, request, move |service, _, _| {
+        service.delete_collection(&name)?;
+        Ok(StatusCode::NO_CONTENT.into_response())
+    })
+    .await
+}
+
+/// Stores documents, all or none. Once this answers they survive a crash.
+#[utoipa::path(post, path = "/v1/collections/{name}/documents", tag = "retrieval", request_body = UpsertRequest,
+    params(("name" = String, Path, description = "Name of the collection.")),
+    responses((status = 200, body = UpsertResponse, description = "What became of them."), Failures))]
+pub(super) async fn upsert(
+    State(state): State<Arc<AppState>>,
+    name: PathOf<String>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let name = part(name)?;
+    job::run(&state, request, move |service, body, cancel| {
+        let request: UpsertRequest = body::parse(&body)?;
+        drop(body);
+        body::render(&service.upsert(&name, request, cancel)?)
+    })
+    .await
+}
+
+/// Which documents a list has.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct PageQuery {
+    /// `next` of the page before; 0 for the first.
+    from: u64,
+    /// Most documents, 1 to 1,000.
+    limit: usize,
+}
+
+impl Default for PageQuery {
+    fn default() -> Self {
+        Self { from: 0, limit: 100 }
+    }
+}
+
+/// Documents in the order in which they were stored, page by page.
+#[utoipa::path(get, path = "/v1/collections/{name}/documents", tag = "retrieval",
+    params(("name" = String, Path, description = "Name of the collection."), PageQuery),
+    responses((status = 200, body = DocumentPage, description = "Some documents."), Failures))]
+pub(super) async fn documents(
+    State(state): State<Arc<AppState>>,
+    name: PathOf<String>,
+    page: Result<Query<PageQuery>, QueryRejection>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let name = part(name)?;
+    let wrong =
+        |error: QueryRejection| ApiError::new(StatusCode::BAD_REQUEST, "invalid_query", error.body_text());
+    let Query(page) = page.map_err(wrong)?;
+    job::run(&state, request, move |service, _, _| {
+        body::render(&service.documents(&name, page.from, page.limit)?)
+    })
+    .await
+}
+
+/// A document.
+#[utoipa::path(get, path = "/v1/collections/{name}/documents/{id}", tag = "retrieval",
+    params(
+        ("name" = String, Path, description = "Name of the collection."),
+        ("id" = String, Path, description = "Id of the document."),
+    ),
+    responses((status = 200, body = DocumentInfo, description = "The document."), Failures))]
+pub(super) async fn document(
+    State(state): State<Arc<AppState>>,
+    path: PathOf<(String, String)>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let (name, id) = part(path)?;
+    job::run(&state, request, move |service, _, _| body::render(&service.document(&name, &id)?)).await
+}
+
+/// Removes a document.
+#[utoipa::path(delete, path = "/v1/collections/{name}/documents/{id}", tag = "retrieval",
+    params(
+        ("name" = String, Path, description = "Name of the collection."),
+        ("id" = String, Path, description = "Id of the document."),
+    ),
+    responses((status = 200, body = DeleteResponse, description = "It is gone."), Failures))]
+pub(super) async fn delete_document(
+    State(state): State<Arc<AppState>>,
+    path: PathOf<(String, String)>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let (name, id) = part(path)?;
+    job::run(&state, request, move |service, _, _| body::render(&service.delete_document(&name, &id)?)).await
+}
+
+/// Removes documents by id or by metadata, all or none.
+#[utoipa::path(post, path = "/v1/collections/{name}/delete", tag = "retrieval", request_body = DeleteRequest,
+    params(("name" = String, Path, description = "Name of the collection.")),
+    responses((status = 200, body = DeleteResponse, description = "They are gone."), Failures))]
+pub(super) async fn delete_documents(
+    State(state): State<Arc<AppState>>,
+    name: PathOf<String>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let name = part(name)?;
+    job::run(&state, request, move |service, body, _| {
+        let request: DeleteRequest = body::parse(&body)?;
+        body::render(&service.delete_documents(&name, request)?)
+    })
+    .await
+}
+
+/// The chunks of a collection that answer a query best.
+#[utoipa::path(post, path = "/v1/collections/{name}/search", tag = "retrieval", request_body = SearchRequest,
+    params(("name" = String, Path, description = "Name of the collection.")),
+    responses((status = 200, body = SearchResponse, description = "The best chunks, best first."), Failures))]
+pub(super) async fn search(
+    State(state): State<Arc<AppState>>,
+    name: PathOf<String>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let name = part(name)?;
+    job::run(&state, request, move |service, body, cancel| {
+        let request: SearchRequest = body::parse(&body)?;
+        body::render(&service.search(&name, &request, cancel)?)
+    })
+    .await
+}

@@ -1,0 +1,136 @@
+//! What the routes of collections, vectors and rankings call.
+
+use crate::engine::collections::api::{
+    CollectionInfo, CollectionList, CreateRequest, DeleteRequest, DeleteResponse, DocumentInfo, DocumentPage,
+    SearchRequest, SearchResponse, UpsertRequest, UpsertResponse,
+};
+use crate::engine::embed::{EmbeddingsRequest, EmbeddingsResponse, RerankRequest, RerankResponse};
+use crate::engine::prompt::api::{PromptRequest, PromptResponse};
+use crate::engine::{Engine, EngineError};
+use crate::model::Cancel;
+
+/// Collections, vectors and rankings: the engine's, or a fake's in tests. The calls block, and each fails with an
+/// [`EngineError`].
+#[expect(clippy::missing_errors_doc, reason = "said once for all of them")]
+pub trait Retrieval {
+    /// Makes a collection, unless there is one with these settings already. Also says whether it is new.
+    fn create_collection(
+        &self,
+        name: &str,
+        request: CreateRequest,
+    ) -> Result<(CollectionInfo, bool), EngineError>;
+
+    /// All collections.
+    fn collections(&self) -> Result<CollectionList, EngineError>;
+
+    /// What a collection holds.
+    fn collection(&self, name: &str) -> Result<CollectionInfo, EngineError>;
+
+    /// Removes a collection.
+    fn delete_collection(&self, name: &str) -> Result<(), EngineError>;
+
+    /// Stores documents, all or none.
+    fn upsert(
+        &self,
+        name: &str,
+        request: UpsertRequest,
+        cancel: &Cancel,
+    ) -> Result<UpsertResponse, EngineError>;
+
+    /// A document.
+    fn document(&self, name: &str, id: &str) -> Result<DocumentInfo, EngineError>;
+
+    /// Up to `limit` documents, 1 to 1,000, from [`DocumentPage::next`] on.
+    fn documents(&self, name: &str, from: u64, limit: usize) -> Result<DocumentPage, EngineError>;
+
+    /// Removes a document.
+    fn delete_document(&self, name: &str, id: &str) -> Result<DeleteResponse, EngineError>;
+
+    /// Removes documents by id or by metadata.
+    fn delete_documents(&self, name: &str, request: DeleteRequest) -> Result<DeleteResponse, EngineError>;
+
+    /// The best chunks for a query.
+    fn search(
+        &self,
+        name: &str,
+        request: &SearchRequest,
+        cancel: &Cancel,
+    ) -> Result<SearchResponse, EngineError>;
+
+    /// A vector for each text.
+    fn embed(&self, request: EmbeddingsRequest, cancel: &Cancel) -> Result<EmbeddingsResponse, EngineError>;
+
+    /// Documents by what they have to do with a query.
+    fn rerank(&self, request: &RerankRequest, cancel: &Cancel) -> Result<RerankResponse, EngineError>;
+
+    /// A prompt from a question and what collections hold about it.
+    fn prompt(&self, request: &PromptRequest, cancel: &Cancel) -> Result<PromptResponse, EngineError>;
+}
+
+impl Retrieval for Engine {
+    fn create_collection(
+        &self,
+        name: &str,
+        request: CreateRequest,
+    ) -> Result<(CollectionInfo, bool), EngineError> {
+        Self::create_collection(self, name, request)
+    }
+
+    fn collections(&self) -> Result<CollectionList, EngineError> {
+        Self::collections(self)
+    }
+
+    fn collection(&self, name: &str) -> Result<CollectionInfo, EngineError> {
+        Self::collection(self, name)
+    }
+
+    fn delete_collection(&self, name: &str) -> Result<(), EngineError> {
+        Self::delete_collection(self, name)
+    }
+
+    fn upsert(
+        &self,
+        name: &str,
+        request: UpsertRequest,
+        cancel: &Cancel,
+    ) -> Result<UpsertResponse, EngineError> {
+        Self::upsert(self, name, request, cancel)
+    }
+
+    fn document(&self, name: &str, id: &str) -> Result<DocumentInfo, EngineError> {
+        Self::document(self, name, id)
+    }
+
+    fn documents(&self, name: &str, from: u64, limit: usize) -> Result<DocumentPage, EngineError> {
+        Self::documents(self, name, from, limit)
+    }
+
+    fn delete_document(&self, name: &str, id: &str) -> Result<DeleteResponse, EngineError> {
+        Self::delete_document(self, name, id)
+    }
+
+    fn delete_documents(&self, name: &str, request: DeleteRequest) -> Result<DeleteResponse, EngineError> {
+        Self::delete_documents(self, name, request)
+    }
+
+    fn search(
+        &self,
+        name: &str,
+        request: &SearchRequest,
+        cancel: &Cancel,
+    ) -> Result<SearchResponse, EngineError> {
+        Self::search(self, name, request, cancel)
+    }
+
+    fn embed(&self, request: EmbeddingsRequest, cancel: &Cancel) -> Result<EmbeddingsResponse, EngineError> {
+        Self::embed(self, request, cancel)
+    }
+
+    fn rerank(&self, request: &RerankRequest, cancel: &Cancel) -> Result<RerankResponse, EngineError> {
+        Self::rerank(self, request, cancel)
+    }
+
+    fn prompt(&self, request: &PromptRequest, cancel: &Cancel) -> Result<PromptResponse, EngineError> {
+        Self::prompt(self, request, cancel)
+    }
+}

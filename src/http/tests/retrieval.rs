@@ -1,0 +1,145 @@
+//! The routes of collections with a fake behind them: names, ids and bodies arrive as they were sent.
+
+use serde_json::json;
+
+use super::*;
+use crate::engine::ErrorKind;
+use crate::engine::collections::api::*;
+use crate::engine::embed::*;
+use crate::engine::prompt::api::*;
+use crate::http::Retrieval;
+
+/// Holds nothing; errors say what was asked for.
+impl Retrieval for Fake {
+    fn create_collection(
+        &self,
+        name: &str,
+        request: CreateRequest,
+    ) -> Result<(CollectionInfo, bool), EngineError> {
+        nothing(&format!("create {name} {}", request.chunking.tokens))
+    }
+    fn collections(&self) -> Result<CollectionList, EngineError> {
+        Ok(CollectionList::default())
+    }
+    fn collection(&self, name: &str) -> Result<CollectionInfo, EngineError> {
+        nothing(&format!("describe {name}"))
+    }
+    fn delete_collection(&self, _: &str) -> Result<(), EngineError> {
+        Ok(())
+    }
+    fn upsert(&self, name: &str, request: UpsertRequest, _: &Cancel) -> Result<UpsertResponse, EngineError> {
+        nothing(&format!("upsert {name} {}", request.documents.len()))
+    }
+    fn document(&self, name: &str, id: &str) -> Result<DocumentInfo, EngineError> {
+        nothing(&format!("get {name} {id}"))
+    }
+    fn documents(&self, name: &str, from: u64, limit: usize) -> Result<DocumentPage, EngineError> {
+        nothing(&format!("list {name} {from} {limit}"))
+    }
+    fn delete_document(&self, name: &str, id: &str) -> Result<DeleteResponse, EngineError> {
+        nothing(&format!("delete {name} {id}"))
+    }
+    fn delete_documents(&self, name: &str, request: DeleteRequest) -> Result<DeleteResponse, EngineError> {
+        nothing(&format!("delete {name} {}", request.ids.unwrap_or_default().join(" ")))
+    }
+    fn search(&self, name: &str, request: &SearchRequest, _: &Cancel) -> Result<SearchResponse, EngineError> {
+        nothing(&format!("search {name} {:?} {} {}", request.mode, request.query, request.top_k))
+    }
+    fn embed(&self, request: EmbeddingsRequest, _: &Cancel) -> Result<EmbeddingsResponse, EngineError> {
+        nothing(&format!("embed {:?}", request.encoding_format))
+    }
+    fn prompt(&self, request: &PromptRequest, _: &Cancel) -> Result<PromptResponse, EngineError> {
+        nothing(&format!(
+            "prompt {} {} {:?}",
+            request.collections.join(" "),
+            request.target_tokens,
+            request.format
+        ))
+    }
+    fn rerank(&self, request: &RerankRequest, _: &Cancel) -> Result<RerankResponse, EngineError> {
+        nothing(&format!("rerank {} {}", request.query, request.documents.len()))
+    }
+}
+
+fn nothing<T>(asked: &str) -> Result<T, EngineError> {
+    Err(EngineError { kind: ErrorKind::NotFound, code: "nothing", param: None, message: asked.into() })
+}
+
+fn send(method: &str, path: &str, body: Option<&Value>) -> Request<Body> {
+    let request = Request::builder().method(method).uri(path);
+    match body {
+        None => request.body(Body::empty()).unwrap(),
+        Some(body) => {
+            request.header("content-type", "application/json").body(Body::from(body.to_string())).unwrap()
+        }
+    }
+}
+
+#[tokio::test]
+async fn names_ids_and_bodies_arrive_as_they_were_sent() {
+    let upsert = json!({"documents": [{"text": "a"}, {"id": "x", "title": "t", "text": "b", "metadata": {"y": 1},
+        "layout": "markdown"}]});
+    let search = json!({"query": "q", "mode": "dense", "top_k": 3, "filter": {"field": "y", "eq": 1}});
+    for (method, path, body, wanted) in [
+        ("PUT", "/v1/collections/a-b", Some(json!({})), "create a-b 220"),
+        ("PUT", "/v1/collections/%2e%2e%2fa", Some(json!({"chunking": {"tokens": 99}})), "create ../a 99"),
+        ("GET", "/v1/collections/a", None, "describe a"),
+        ("POST", "/v1/collections/a/documents", Some(upsert), "upsert a 2"),
+        ("GET", "/v1/collections/a/documents", None, "list a 0 100"),
+        ("GET", "/v1/collections/a/documents?from=7&limit=5", None, "list a 7 5"),
+        ("GET", "/v1/collections/a/documents/x%2Fy%20z", None, "get a x/y z"),
+        ("GET", "/v1/collections/a/documents/x/y", None, "get a x/y"),
+        ("DELETE", "/v1/collections/a/documents/x", None, "delete a x"),
+        ("POST", "/v1/collections/a/delete", Some(json!({"ids": ["x", "y"]})), "delete a x y"),
+        ("POST", "/v1/collections/a/search", Some(search), "search a Dense q 3"),
+        ("POST", "/v1/collections/a/search", Some(json!({"query": "q"})), "search a Hybrid q 10"),
+        ("POST", "/v1/embeddings", Some(json!({"input": "a", "encoding_format": "base64"})), "embed Base64"),
+        ("POST", "/v1/rerank", Some(json!({"query": "q", "documents": ["a", {"text": "b"}]})), "rerank q 2"),
+        (
+            "POST",
+            "/v1/prompt",
+            Some(
+                json!({"question": "q", "collections": ["a", "b"], "target_tokens": 9, "format": "messages"}),
+            ),
+            "prompt a b 9 Messages",
+        ),
+    ] {
+        let answer = call(state(echo()), send(method, path, body.as_ref())).await;
+        assert_eq!(answer.error(404, "nothing", None), wanted, "{method} {path}");
+    }
+    let listed = call(state(echo()), send("GET", "/v1/collections", None)).await;
+    assert_eq!((listed.status.as_u16(), listed.body), (200, json!({"collections": []})));
+    let gone = call(state(echo()), send("DELETE", "/v1/collections/a", None)).await;
+    assert_eq!((gone.status.as_u16(), gone.body), (204, Value::Null));
+}
+
+#[tokio::test]
+async fn what_is_malformed_is_turned_away_with_its_place() {
+    let bad_filter = json!({"query": "q", "filter": {"field": "y"}});
+    for (method, path, body, code, param) in [
+        ("POST", "/v1/collections/a/search", Some(json!({"query": "q", "k": 3})), "unknown_field", Some("k")),
+        ("POST", "/v1/collections/a/search", Some(bad_filter), "invalid_field", Some("filter")),
+        (
+            "POST",
+            "/v1/collections/a/search",
+            Some(json!({"query": "q", "mode": "x"})),
+            "invalid_field",
+            Some("mode"),
+        ),
+        (
+            "POST",
+            "/v1/collections/a/documents",
+            Some(json!({"documents": [{"id": "x"}]})),
+            "invalid_field",
+            Some("documents[0]"),
+        ),
+        ("POST", "/v1/embeddings", Some(json!({"input": 5})), "invalid_field", Some("input")),
+        ("GET", "/v1/collections/a/documents?limit=many", None, "invalid_query", None),
+        ("GET", "/v1/collections/%ff", None, "invalid_path", None),
+    ] {
+        let answer = call(state(echo()), send(method, path, body.as_ref())).await;
+        answer.error(400, code, param);
+    }
+    let answer = call(state(echo()), send("PUT", "/v1/collections/a", None)).await;
+    answer.error(415, "unsupported_media_type", Some("content-type"));
+}

@@ -1,0 +1,474 @@
+//! One collection: the store and the two indexes of it.
+
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use super::lexical::{Entry, Lexical, differences, flat};
+use super::nearest::{Nearest, Scored};
+use super::record::{Batch, ChunkHit, Settings, StoredDocument};
+use super::store::{Applied, Catalog, Store, View};
+use super::{IndexError, Metadata, Name};
+
+const STORE: &str = "store.redb";
+const LEXICAL: &str = "lexical";
+const DENSE: &str = "dense";
+
+/// Chunks that a search may give, as ascending ranges of their numbers.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Allowed(Arc<[Range<u64>]>);
+
+impl Allowed {
+    /// Is the chunk among them?
+    #[must_use]
+    pub fn contains(&self, number: u64) -> bool {
+        let after = self.0.partition_point(|range| range.start <= number);
+        after.checked_sub(1).is_some_and(|at| self.0[at].contains(&number))
+    }
+
+    /// How many chunks there are.
+    #[must_use]
+    pub fn len(&self) -> u64 {
+        self.0.iter().map(|range| range.end - range.start).sum()
+    }
+
+    /// Are there none?
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The ranges.
+    #[must_use]
+    pub fn ranges(&self) -> &[Range<u64>] {
+        &self.0
+    }
+}
+
+/// What a collection holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Statistics {
+    /// Documents in it.
+    pub documents: u64,
+    /// Chunks of them.
+    pub chunks: u64,
+    /// Batches that were applied so far.
+    pub epoch: u64,
+    /// Chunks that the dense index has links for.
+    pub linked: usize,
+    /// Linked chunks that are gone.
+    pub dead: usize,
+    /// Chunks that the dense index compares one by one.
+    pub fresh: usize,
+    /// Chunks in the lexical index.
+    pub lexical: u64,
+    /// Bytes of its files.
+    pub bytes: u64,
+}
+
+/// Some documents in the order of their age, and where to go on.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Page {
+    /// The documents.
+    pub documents: Vec<StoredDocument>,
+    /// What to ask for next; none at the end.
+    pub next: Option<u64>,
+}
+
+/// A set of documents that can be searched. Calls block.
+pub struct Collection {
+    name: Name,
+    folder: PathBuf,
+    settings: Settings,
+    store: Store,
+    lexical: Lexical,
+    nearest: Nearest,
+    catalog: RwLock<Catalog>,
+    /// Held while a batch is applied; says whether one still may be.
+    writing: Mutex<Life>,
+    reports: Vec<String>,
+}
+
+/// Whether a collection takes changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Life {
+    Open,
+    Deleted,
+}
+
+/// What a batch did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Change {
+    /// Documents that it stored.
+    pub stored: usize,
+    /// Documents that it removed, those included that others took the place of.
+    pub removed: usize,
+}
+
+impl std::fmt::Debug for Collection {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Collection")
+            .field("name", &self.name)
+            .field("folder", &self.folder)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Collection {
+    /// Makes the files of a new collection in an empty folder.
+    pub(super) fn create(folder: &Path, settings: &Settings) -> Result<(), IndexError> {
+        Store::create(&folder.join(STORE), settings).map(drop)
+    }
+
+    /// Opens the collection in `folder` and brings its indexes up to date.
+    pub(super) fn open(name: Name, folder: &Path) -> Result<Self, IndexError> {
+        let (store, settings) = Store::open(&folder.join(STORE))?;
+        let view = store.view()?;
+        let mut reports = Vec::new();
+        let mut report = |what: String| {
+            tracing::warn!(collection = name.as_str(), "{what}");
+            reports.push(what);
+        };
+        let lexical = followed(&folder.join(LEXICAL), &settings.id, &view, &mut report)?;
+        let numbers = view.numbers()?;
+        let vector = |number| {
+            let vector = view.vector(number)?.filter(|vector| vector.len() == settings.dimensions);
+            vector.ok_or_else(|| IndexError::Store(format!("chunk {number} has no vector")))
+        };
+        let dense = folder.join(DENSE);
+        let nearest =
+            Nearest::open(&dense, &settings.id, settings.dimensions, &numbers, &vector, &mut report)?;
+        let catalog = RwLock::new(view.catalog()?);
+        drop(view);
+        Ok(Self {
+            name,
+            folder: folder.to_owned(),
+            settings,
+            store,
+            lexical,
+            nearest,
+            catalog,
+            writing: Mutex::new(Life::Open),
+            reports,
+        })
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &Name {
+        &self.name
+    }
+
+    /// What holds for it.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// What was found damaged when it was opened, and mended.
+    #[must_use]
+    pub fn reports(&self) -> &[String] {
+        &self.reports
+    }
+
+    /// Applies `batch` whole or not at all. Once this returns it survives a crash, and searches see it.
+    ///
+    /// # Errors
+    /// A document cannot be stored, the collection was deleted, or the store failed; then nothing has changed.
+    pub fn apply(&self, batch: &Batch) -> Result<Change, IndexError> {
+        for document in &batch.upsert {
+            document.check(self.settings.dimensions)?;
+        }
+        let life = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        if *life == Life::Deleted {
+            return Err(IndexError::NotFound(self.name.clone()));
+        }
+        let applied = self.store.apply(batch)?;
+        self.update(batch, &applied);
+        Ok(Change { stored: applied.added.len(), removed: applied.removed.len() })
+    }
+
+    /// From now on nothing is changed and nothing is written.
+    pub(super) fn retire(&self) {
+        *self.writing.lock().unwrap_or_else(PoisonError::into_inner) = Life::Deleted;
+        self.nearest.retire();
+    }
+
+    /// Brings what is in memory and the lexical index up to date. The batch is on disk already.
+    fn update(&self, batch: &Batch, applied: &Applied) {
+        let vectors = || {
+            applied.added.iter().flat_map(|document| {
+                // Of two with one id the last was stored.
+                let new = batch.upsert.iter().rev().find(|new| new.id == document.id);
+                let vectors = new.into_iter().flat_map(|new| &new.chunks).map(|new| new.vector.as_slice());
+                document.numbers().zip(vectors)
+            })
+        };
+        self.nearest.apply(vectors(), &applied.removed);
+        {
+            let mut catalog = self.catalog.write().unwrap_or_else(PoisonError::into_inner);
+            for range in &applied.removed {
+                catalog.remove(&range.start);
+            }
+            for document in &applied.added {
+                let entry = (document.numbers().end, document.metadata.clone());
+                catalog.insert(document.first, entry);
+            }
+        }
+        if let Err(error) = self.follow(applied) {
+            // The store has it all; searches by words lag until the next batch or start.
+            tracing::error!(collection = self.name.as_str(), %error, "the lexical index could not be written");
+        }
+    }
+
+    /// Brings the lexical index from the epoch before `applied` to that of it.
+    fn follow(&self, applied: &Applied) -> Result<(), IndexError> {
+        let view = self.store.view()?;
+        if self.lexical.epoch() + 1 != applied.epoch {
+            return catch_up(&self.lexical, &self.settings.id, &view);
+        }
+        let added: Vec<u64> = applied.added.iter().flat_map(StoredDocument::numbers).collect();
+        let surplus = flat(&applied.removed).collect();
+        index_words(&self.lexical, &self.settings.id, &view, &added, surplus)
+    }
+
+    /// The `k` chunks with the best BM25 score for `query`, best first.
+    ///
+    /// # Errors
+    /// The index failed.
+    pub fn search_words(
+        &self,
+        query: &str,
+        k: usize,
+        allowed: Option<&Allowed>,
+    ) -> Result<Vec<Scored>, IndexError> {
+        self.lexical.search(query, k, allowed)
+    }
+
+    /// The `k` chunks whose vectors have the largest product with `query`, best first; found by way of links, so
+    /// that now and then one is missed.
+    ///
+    /// # Errors
+    /// `query` is not of the collection's width or holds a value that is no number.
+    pub fn search_vectors(
+        &self,
+        query: &[f32],
+        k: usize,
+        allowed: Option<&Allowed>,
+    ) -> Result<Vec<Scored>, IndexError> {
+        self.check_query(query)?;
+        Ok(self.nearest.search(query, k, allowed))
+    }
+
+    /// As [`Collection::search_vectors`], by comparing with each chunk: what its recall is measured against.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn search_vectors_exactly(&self, query: &[f32], k: usize) -> Result<Vec<Scored>, IndexError> {
+        self.check_query(query)?;
+        Ok(self.nearest.search_exactly(query, k))
+    }
+
+    fn check_query(&self, query: &[f32]) -> Result<(), IndexError> {
+        let width = self.settings.dimensions;
+        if query.len() != width {
+            return Err(IndexError::Settings(format!(
+                "the query's vector has {} values, those of `{}` have {width}: it was made with the model {}",
+                query.len(),
+                self.name,
+                self.settings.embedder,
+            )));
+        }
+        if !query.iter().all(|value| value.is_finite()) {
+            return Err(IndexError::Settings("the query's vector holds a value that is no number".into()));
+        }
+        Ok(())
+    }
+
+    /// Vector of a chunk; none where it is gone.
+    #[must_use]
+    pub fn vector(&self, number: u64) -> Option<Vec<f32>> {
+        self.nearest.vector(number)
+    }
+
+    /// The chunks of `numbers` that are still there, in that order.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub fn chunks(&self, numbers: &[u64]) -> Result<Vec<ChunkHit>, IndexError> {
+        let view = self.store.view()?;
+        numbers.iter().filter_map(|&number| view.chunk(number).transpose()).collect()
+    }
+
+    /// Chunks of the documents whose metadata `keep` holds for.
+    #[must_use]
+    pub fn matching(&self, keep: &dyn Fn(&Metadata) -> bool) -> Allowed {
+        let catalog = self.catalog.read().unwrap_or_else(PoisonError::into_inner);
+        let mut ranges: Vec<Range<u64>> = Vec::new();
+        for (&start, (end, metadata)) in catalog.iter() {
+            if keep(metadata) {
+                match ranges.last_mut() {
+                    Some(last) if last.end == start => last.end = *end,
+                    _ => ranges.push(start..*end),
+                }
+            }
+        }
+        Allowed(ranges.into())
+    }
+
+    /// A document and its text.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub fn document(&self, id: &str) -> Result<Option<(StoredDocument, String)>, IndexError> {
+        let view = self.store.view()?;
+        let Some(number) = view.find(id)? else { return Ok(None) };
+        Ok(view.document(number)?.zip(view.text(number)?))
+    }
+
+    /// [`StoredDocument::hash`] of each document of `ids`; none where it is not there.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub fn hashes(&self, ids: &[&str]) -> Result<Vec<Option<String>>, IndexError> {
+        let view = self.store.view()?;
+        let hash = |id: &&str| {
+            let Some(number) = view.find(id)? else { return Ok(None) };
+            Ok(view.document(number)?.map(|document| document.hash))
+        };
+        ids.iter().map(hash).collect()
+    }
+
+    /// Up to `most` documents whose metadata `keep` holds for, the oldest first, from [`Page::next`] on.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub fn documents(
+        &self,
+        from: u64,
+        most: usize,
+        keep: &dyn Fn(&Metadata) -> bool,
+    ) -> Result<Page, IndexError> {
+        let mut page = Page { documents: Vec::new(), next: None };
+        self.store.view()?.each_document(from, |document| {
+            if page.documents.len() == most {
+                page.next = Some(document.first);
+                return false;
+            }
+            if keep(&document.metadata) {
+                page.documents.push(document);
+            }
+            true
+        })?;
+        Ok(page)
+    }
+
+    /// Counts and sizes.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub fn statistics(&self) -> Result<Statistics, IndexError> {
+        let view = self.store.view()?;
+        let (documents, chunks) = view.counts()?;
+        let (linked, dead, fresh) = self.nearest.counts();
+        Ok(Statistics {
+            documents,
+            chunks,
+            epoch: view.epoch()?,
+            linked,
+            dead,
+            fresh,
+            lexical: self.lexical.len(),
+            bytes: bytes_below(&self.folder),
+        })
+    }
+
+    /// Links the chunks of the dense index anew on another thread if so many have come or gone that searches suffer.
+    pub fn maintain(self: &Arc<Self>) {
+        if !self.nearest.is_worn() {
+            return;
+        }
+        let collection = Arc::clone(self);
+        let spawned = std::thread::Builder::new().name("whittle-links".into()).spawn(move || {
+            // What came while links were made may be enough for the next round.
+            while collection.nearest.is_worn() && collection.optimise().is_ok_and(|built| built) {}
+        });
+        if let Err(error) = spawned {
+            tracing::error!(%error, "no thread could be started to link chunks");
+        }
+    }
+
+    /// Links the chunks of the dense index anew and puts the links on disk. Gives false where nothing has changed
+    /// since the last time, or another thread is at it.
+    ///
+    /// # Errors
+    /// The files cannot be written; the index goes on as it was.
+    pub fn optimise(&self) -> Result<bool, IndexError> {
+        let built = self.nearest.rebuild();
+        if let Err(error) = &built {
+            tracing::error!(collection = self.name.as_str(), %error, "the dense index could not be made anew");
+        }
+        built
+    }
+}
+
+/// Opens the lexical index and brings it up to date; one that cannot be is made anew.
+fn followed(
+    folder: &Path,
+    collection: &str,
+    view: &View,
+    report: &mut dyn FnMut(String),
+) -> Result<Lexical, IndexError> {
+    let lexical = Lexical::open(folder, collection, report)?;
+    let Err(error) = catch_up(&lexical, collection, view) else { return Ok(lexical) };
+    report(format!("{error}; it is made anew from the store"));
+    drop(lexical);
+    let lexical = Lexical::anew(folder)?;
+    catch_up(&lexical, collection, view)?;
+    Ok(lexical)
+}
+
+/// Brings a lexical index to the store's epoch, whatever it holds.
+fn catch_up(lexical: &Lexical, collection: &str, view: &View) -> Result<(), IndexError> {
+    // A damaged epoch may look right; a damaged count as well is out of the question.
+    if lexical.epoch() == view.epoch()? && lexical.len() == view.counts()?.1 {
+        return Ok(());
+    }
+    let (missing, surplus) = differences(&view.numbers()?, &lexical.numbers()?);
+    index_words(lexical, collection, view, &missing, surplus)
+}
+
+/// Adds and removes chunks; the index is then at the epoch of `view`.
+fn index_words(
+    lexical: &Lexical,
+    collection: &str,
+    view: &View,
+    missing: &[u64],
+    surplus: Vec<u64>,
+) -> Result<(), IndexError> {
+    let mut hits = Vec::new();
+    for &number in missing {
+        hits.extend(view.chunk(number)?);
+    }
+    let titles: Vec<String> = hits.iter().map(title_of).collect();
+    let entries =
+        hits.iter().zip(&titles).map(|(hit, title)| Entry { number: hit.number, title, text: &hit.text });
+    lexical.apply(collection, view.epoch()?, entries, surplus)
+}
+
+fn title_of(hit: &ChunkHit) -> String {
+    let titles = hit.document.title.iter().chain(&hit.chunk.headings);
+    titles.map(String::as_str).collect::<Vec<_>>().join("\n")
+}
+
+/// Bytes of the files below `folder`; those that go away meanwhile do not count.
+fn bytes_below(folder: &Path) -> u64 {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok);
+    entries
+        .map(|entry| match entry.metadata() {
+            Ok(metadata) if metadata.is_dir() => bytes_below(&entry.path()),
+            Ok(metadata) => metadata.len(),
+            Err(_) => 0,
+        })
+        .sum()
+}

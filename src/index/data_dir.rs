@@ -1,0 +1,152 @@
+//! The folder that all collections are in. One process at a time has it.
+
+use std::collections::HashMap;
+use std::fs::{self, File, TryLockError};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::generation::sync;
+use super::{Collection, IndexError, Name, Settings};
+
+const COLLECTIONS: &str = "collections";
+/// Folders of collections that are being made or removed.
+const UNFINISHED: &str = ".unfinished";
+
+/// All collections of a machine's folder, opened on first need. No other process can open it meanwhile.
+#[derive(Debug)]
+pub struct DataDir {
+    root: PathBuf,
+    open: Mutex<HashMap<Name, Arc<Collection>>>,
+    _lock: File,
+}
+
+impl DataDir {
+    /// Does the folder hold anything that a process would need [`DataDir::open`] for?
+    #[must_use]
+    pub fn has_collections(root: &Path) -> bool {
+        fs::read_dir(root.join(COLLECTIONS)).is_ok_and(|mut entries| entries.next().is_some())
+    }
+
+    /// Takes the folder, making it on first need.
+    ///
+    /// # Errors
+    /// Another process has it, or it cannot be written.
+    pub fn open(root: &Path) -> Result<Self, IndexError> {
+        let collections = root.join(COLLECTIONS);
+        fs::create_dir_all(&collections).map_err(IndexError::io("create", &collections))?;
+        let lock = lock(root)?;
+        let unfinished = root.join(UNFINISHED);
+        if unfinished.exists() {
+            fs::remove_dir_all(&unfinished).map_err(IndexError::io("remove", &unfinished))?;
+        }
+        sync(root)?;
+        Ok(Self { root: root.to_owned(), open: Mutex::default(), _lock: lock })
+    }
+
+    /// Makes a collection. Once this returns it survives a crash.
+    ///
+    /// # Errors
+    /// There is one of that name, or it cannot be written.
+    pub fn create(&self, name: &Name, settings: &Settings) -> Result<Arc<Collection>, IndexError> {
+        let mut open = self.opened();
+        let folder = self.folder(name);
+        if folder.exists() {
+            return Err(IndexError::Exists(name.clone()));
+        }
+        // Filled where nobody sees it, put on disk and only then given its name.
+        let unfinished = self.root.join(UNFINISHED).join(&settings.id);
+        fs::create_dir_all(&unfinished).map_err(IndexError::io("create", &unfinished))?;
+        Collection::create(&unfinished, settings)?;
+        sync(&unfinished)?;
+        fs::rename(&unfinished, &folder).map_err(IndexError::io("rename", &unfinished))?;
+        sync(&self.root.join(COLLECTIONS))?;
+        let collection = Arc::new(Collection::open(name.clone(), &folder)?);
+        open.insert(name.clone(), Arc::clone(&collection));
+        Ok(collection)
+    }
+
+    /// The collection called `name`.
+    ///
+    /// # Errors
+    /// There is none, or it cannot be read.
+    pub fn get(&self, name: &Name) -> Result<Arc<Collection>, IndexError> {
+        let mut open = self.opened();
+        if let Some(collection) = open.get(name) {
+            return Ok(Arc::clone(collection));
+        }
+        let folder = self.folder(name);
+        if !folder.is_dir() {
+            return Err(IndexError::NotFound(name.clone()));
+        }
+        let collection = Arc::new(Collection::open(name.clone(), &folder)?);
+        open.insert(name.clone(), Arc::clone(&collection));
+        drop(open);
+        // After a crash there may be much without links.
+        collection.maintain();
+        Ok(collection)
+    }
+
+    /// Names of all collections, in order.
+    ///
+    /// # Errors
+    /// The folder cannot be read.
+    pub fn names(&self) -> Result<Vec<Name>, IndexError> {
+        let folder = self.root.join(COLLECTIONS);
+        let entries = fs::read_dir(&folder).map_err(IndexError::io("list", &folder))?;
+        let mut names: Vec<Name> =
+            entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect();
+        names.sort();
+        Ok(names)
+    }
+
+    /// Removes a collection with all that is in it. Whoever still holds it can search it, but change nothing.
+    ///
+    /// # Errors
+    /// There is none, or it cannot be removed.
+    pub fn delete(&self, name: &Name) -> Result<(), IndexError> {
+        let mut open = self.opened();
+        let folder = self.folder(name);
+        if !folder.is_dir() {
+            return Err(IndexError::NotFound(name.clone()));
+        }
+        if let Some(collection) = open.remove(name) {
+            // Else links that are being made could be written to a new collection of this name.
+            collection.retire();
+        }
+        let trash = self.root.join(UNFINISHED);
+        fs::create_dir_all(&trash).map_err(IndexError::io("create", &trash))?;
+        let trash = trash.join(uuid::Uuid::now_v7().to_string());
+        fs::rename(&folder, &trash).map_err(IndexError::io("rename", &folder))?;
+        sync(&self.root.join(COLLECTIONS))?;
+        drop(open);
+        // It is gone; what is left of its files is removed at the next start at the latest.
+        if let Err(error) = fs::remove_dir_all(&trash) {
+            tracing::warn!(%error, "cannot remove the files of a deleted collection");
+        }
+        Ok(())
+    }
+
+    fn folder(&self, name: &Name) -> PathBuf {
+        self.root.join(COLLECTIONS).join(name.as_str())
+    }
+
+    fn opened(&self) -> MutexGuard<'_, HashMap<Name, Arc<Collection>>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Takes the folder for this process. The lock is the operating system's: it ends with the process, however that ends.
+fn lock(root: &Path) -> Result<File, IndexError> {
+    let path = root.join("lock");
+    let file = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&path)
+        .map_err(IndexError::io("create", &path))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(IndexError::InUse(root.to_owned())),
+        Err(TryLockError::Error(source)) => Err(IndexError::io("lock", &path)(source)),
+    }
+}

@@ -1,0 +1,104 @@
+//! What can go wrong with data on disk.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::Name;
+
+/// Why an operation on a collection failed.
+#[derive(Debug, thiserror::Error)]
+pub enum IndexError {
+    /// Another process has the data.
+    #[error(
+        "{} is in use by another whittle: stop it, use its HTTP service, or name another folder in WHITTLE_DATA_DIR",
+        .0.display()
+    )]
+    InUse(PathBuf),
+    /// A name that no collection can have.
+    #[error("`{name}` is no name: {reason}")]
+    Name {
+        /// As given.
+        name: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// There is no such collection.
+    #[error(
+        "there is no collection `{0}`: `whittle index list` and GET /v1/collections name those that exist"
+    )]
+    NotFound(Name),
+    /// There is one already.
+    #[error(
+        "there is a collection `{0}` with other settings already: delete it first, or choose another name"
+    )]
+    Exists(Name),
+    /// Written by a version of whittle that this one does not know.
+    #[error("{} has the format {found}, and this build knows {known}: use the whittle that wrote it, or export and import", path.display())]
+    Format {
+        /// The file.
+        path: PathBuf,
+        /// Its format.
+        found: u32,
+        /// That of this build.
+        known: u32,
+    },
+    /// A setting is out of its range.
+    #[error("{0}")]
+    Settings(String),
+    /// A document cannot be stored.
+    #[error("document `{id}`: {reason}")]
+    Document {
+        /// Its id.
+        id: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The database failed: the disk is full or faulty, or the file is damaged.
+    #[error("the store failed: {0}")]
+    Store(String),
+    /// The lexical index failed.
+    #[error("the lexical index failed: {0}")]
+    Lexical(String),
+    /// A dense index on disk is not what its manifest says.
+    #[error("the dense index in {} is unusable: {reason}", path.display())]
+    Generation {
+        /// Its folder.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A file cannot be worked with.
+    #[error("cannot {action} {}: {source}", path.display())]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// On which file.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+}
+
+impl IndexError {
+    pub(super) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self::Io { action, path: path.to_owned(), source }
+    }
+}
+
+macro_rules! store_error {
+    ($($from:ty),*) => {
+        $(impl From<$from> for IndexError {
+            fn from(error: $from) -> Self {
+                Self::Store(error.to_string())
+            }
+        })*
+    };
+}
+store_error!(
+    redb::TransactionError,
+    redb::TableError,
+    redb::StorageError,
+    redb::CommitError,
+    redb::DatabaseError,
+    serde_json::Error
+);

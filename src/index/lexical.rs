@@ -1,0 +1,305 @@
+//! Search by words (BM25). The only place that knows tantivy.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use tantivy::collector::{Collector, FilterCollector, TopDocs};
+use tantivy::directory::MmapDirectory;
+use tantivy::indexer::LogMergePolicy;
+use tantivy::query::{BooleanQuery, BoostQuery, Occur, Query, TermQuery};
+use tantivy::schema::{FAST, Field, INDEXED, IndexRecordOption, Schema, TextFieldIndexing, TextOptions};
+use tantivy::tokenizer::{
+    AsciiFoldingFilter, Language, LowerCaser, RemoveLongFilter, SimpleTokenizer, Stemmer, TextAnalyzer,
+};
+use tantivy::{Index, IndexReader, IndexWriter, ReloadPolicy, TantivyDocument, TantivyError, Term};
+
+use super::nearest::Scored;
+use super::{Allowed, IndexError};
+
+/// Bytes that a writer collects before it writes a segment.
+const WRITER_BYTES: usize = 32 << 20;
+/// Different words of a query that are looked up; a longer query is cut.
+const QUERY_WORDS: usize = 256;
+/// Longest word that is indexed, in bytes.
+const WORD_BYTES: usize = 80;
+/// Name of the analyser. Another one needs another name, or indexes made by this one would be searched by that.
+const ANALYSER: &str = "whittle-en-1";
+const NUMBER: &str = "number";
+/// The crate's list of what is in an index, written last.
+const META: &str = "meta.json";
+/// What a word in the title weighs against one in the text.
+const TITLE_WEIGHT: f32 = 1.0;
+
+/// What is indexed of a chunk.
+pub(super) struct Entry<'a> {
+    pub(super) number: u64,
+    /// Title and headings.
+    pub(super) title: &'a str,
+    pub(super) text: &'a str,
+}
+
+/// The lexical index of one collection.
+pub(super) struct Lexical {
+    index: Index,
+    reader: IndexReader,
+    writer: Mutex<Option<IndexWriter>>,
+    fields: Fields,
+    epoch: AtomicU64,
+}
+
+#[derive(Clone, Copy)]
+struct Fields {
+    number: Field,
+    title: Field,
+    text: Field,
+}
+
+impl From<TantivyError> for IndexError {
+    fn from(error: TantivyError) -> Self {
+        Self::Lexical(error.to_string())
+    }
+}
+
+impl Lexical {
+    /// Opens the index in `folder`; one that is damaged is made anew, empty, and `report` is told why.
+    pub(super) fn open(
+        folder: &Path,
+        collection: &str,
+        report: &mut dyn FnMut(String),
+    ) -> Result<Self, IndexError> {
+        match Self::open_existing(folder) {
+            // One that was copied from elsewhere with its epoch is not this collection's.
+            Ok(lexical) if lexical.payload().is_none_or(|(owner, _)| owner == collection) => Ok(lexical),
+            Ok(lexical) => {
+                drop(lexical);
+                Self::anew(folder)
+            }
+            Err(reason) => {
+                // Without this file it was never whole: the process ended while it was made.
+                if folder.join(META).exists() {
+                    report(format!("{reason}; it is made anew from the store"));
+                }
+                Self::anew(folder)
+            }
+        }
+    }
+
+    /// An empty index in place of whatever is in `folder`.
+    pub(super) fn anew(folder: &Path) -> Result<Self, IndexError> {
+        if folder.exists() {
+            fs::remove_dir_all(folder).map_err(IndexError::io("remove", folder))?;
+        }
+        fs::create_dir_all(folder).map_err(IndexError::io("create", folder))?;
+        let directory =
+            MmapDirectory::open(folder).map_err(|error| IndexError::Lexical(error.to_string()))?;
+        Self::new(Index::create(directory, schema(), tantivy::IndexSettings::default())?)
+    }
+
+    fn open_existing(folder: &Path) -> Result<Self, IndexError> {
+        let index = Index::open_in_dir(folder)?;
+        if index.schema() != schema() {
+            return Err(IndexError::Lexical(format!("{} has another schema", folder.display())));
+        }
+        let damaged = index.validate_checksum()?;
+        if !damaged.is_empty() {
+            let files: Vec<String> =
+                damaged.iter().map(|path: &PathBuf| path.display().to_string()).collect();
+            let message = format!("{} in {}: damaged", files.join(", "), folder.display());
+            return Err(IndexError::Lexical(message));
+        }
+        Self::new(index)
+    }
+
+    fn new(index: Index) -> Result<Self, IndexError> {
+        let schema = index.schema();
+        let fields = Fields {
+            number: schema.get_field(NUMBER)?,
+            title: schema.get_field("title")?,
+            text: schema.get_field("text")?,
+        };
+        index.tokenizers().register(ANALYSER, analyser());
+        let reader = index.reader_builder().reload_policy(ReloadPolicy::Manual).try_into()?;
+        let lexical = Self { index, reader, writer: Mutex::new(None), fields, epoch: AtomicU64::new(0) };
+        lexical.epoch.store(lexical.payload().map_or(0, |(_, epoch)| epoch), Ordering::Release);
+        Ok(lexical)
+    }
+
+    /// The collection and epoch that the index was last brought up to date with.
+    fn payload(&self) -> Option<(String, u64)> {
+        let payload = self.index.load_metas().ok()?.payload?;
+        let (collection, epoch) = payload.split_once(' ')?;
+        Some((collection.to_owned(), epoch.parse().ok()?))
+    }
+
+    /// The epoch of the store that the index was last brought up to date with. It lags where that failed.
+    pub(super) fn epoch(&self) -> u64 {
+        self.epoch.load(Ordering::Acquire)
+    }
+
+    /// How many chunks are in the index.
+    pub(super) fn len(&self) -> u64 {
+        self.reader.searcher().num_docs()
+    }
+
+    /// Numbers of the chunks in the index.
+    pub(super) fn numbers(&self) -> Result<BTreeSet<u64>, IndexError> {
+        let searcher = self.reader.searcher();
+        let mut numbers = BTreeSet::new();
+        for segment in searcher.segment_readers() {
+            let column = segment.fast_fields().u64(NUMBER)?;
+            numbers.extend(segment.doc_ids_alive().filter_map(|document| column.first(document)));
+        }
+        Ok(numbers)
+    }
+
+    /// Adds and removes chunks; the index is then at `epoch`, on disk and in searches.
+    pub(super) fn apply<'a>(
+        &self,
+        collection: &str,
+        epoch: u64,
+        added: impl IntoIterator<Item = Entry<'a>>,
+        removed: impl IntoIterator<Item = u64>,
+    ) -> Result<(), IndexError> {
+        let mut slot = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let result = self.write(&mut slot, &format!("{collection} {epoch}"), added, removed);
+        match &result {
+            Ok(()) => self.epoch.store(epoch, Ordering::Release),
+            // A writer that failed stays unusable; what it had not committed is gone with it.
+            Err(_) => *slot = None,
+        }
+        result
+    }
+
+    fn write<'a>(
+        &self,
+        slot: &mut Option<IndexWriter>,
+        payload: &str,
+        added: impl IntoIterator<Item = Entry<'a>>,
+        removed: impl IntoIterator<Item = u64>,
+    ) -> Result<(), IndexError> {
+        let writer = match slot {
+            Some(writer) => writer,
+            None => slot.insert(self.new_writer()?),
+        };
+        for number in removed {
+            writer.delete_term(Term::from_field_u64(self.fields.number, number));
+        }
+        for entry in added {
+            let mut document = TantivyDocument::new();
+            document.add_u64(self.fields.number, entry.number);
+            document.add_text(self.fields.title, entry.title);
+            document.add_text(self.fields.text, entry.text);
+            writer.add_document(document)?;
+        }
+        let mut commit = writer.prepare_commit()?;
+        commit.set_payload(payload);
+        commit.commit()?;
+        self.reader.reload()?;
+        Ok(())
+    }
+
+    fn new_writer(&self) -> Result<IndexWriter, IndexError> {
+        let writer: IndexWriter = self.index.writer_with_num_threads(1, WRITER_BYTES)?;
+        let mut policy = LogMergePolicy::default();
+        policy.set_del_docs_ratio_before_merge(0.2);
+        writer.set_merge_policy(Box::new(policy));
+        // A process that was killed may have left files whose names are about to be used again.
+        writer.garbage_collect_files().wait()?;
+        Ok(writer)
+    }
+
+    /// The `k` best chunks that have at least one word of `query`, best first; of equals the older one first.
+    pub(super) fn search(
+        &self,
+        query: &str,
+        k: usize,
+        allowed: Option<&Allowed>,
+    ) -> Result<Vec<Scored>, IndexError> {
+        let words = words_of(query);
+        let searcher = self.reader.searcher();
+        let limit = k.min(searcher.num_docs() as usize);
+        if words.is_empty() || limit == 0 {
+            return Ok(Vec::new());
+        }
+        let query = self.any_of(&words);
+        let top = TopDocs::with_limit(limit).order_by_score();
+        let found = match allowed.cloned() {
+            None => searcher.search(&query, &top)?,
+            Some(allowed) => {
+                searcher.search(&query, &filtered(move |number| allowed.contains(number), top))?
+            }
+        };
+        let mut scored = Vec::with_capacity(found.len());
+        for (score, address) in found {
+            let column = searcher.segment_reader(address.segment_ord).fast_fields().u64(NUMBER)?;
+            scored.extend(column.first(address.doc_id).map(|number| (number, score)));
+        }
+        Ok(super::nearest::best(scored, k))
+    }
+
+    fn any_of(&self, words: &BTreeSet<String>) -> BooleanQuery {
+        let term = |field, word| {
+            let term = Term::from_field_text(field, word);
+            Box::new(TermQuery::new(term, IndexRecordOption::WithFreqs)) as Box<dyn Query>
+        };
+        let clauses = words.iter().flat_map(|word| {
+            let title: Box<dyn Query> =
+                Box::new(BoostQuery::new(term(self.fields.title, word), TITLE_WEIGHT));
+            [(Occur::Should, term(self.fields.text, word)), (Occur::Should, title)]
+        });
+        BooleanQuery::new(clauses.collect())
+    }
+}
+
+/// The different words of `query` as they are indexed.
+fn words_of(query: &str) -> BTreeSet<String> {
+    let mut analyser = analyser();
+    let mut stream = analyser.token_stream(query);
+    let mut words = BTreeSet::new();
+    while words.len() < QUERY_WORDS && stream.advance() {
+        words.insert(stream.token().text.clone());
+    }
+    words
+}
+
+fn schema() -> Schema {
+    let words =
+        TextFieldIndexing::default().set_tokenizer(ANALYSER).set_index_option(IndexRecordOption::WithFreqs);
+    let words = TextOptions::default().set_indexing_options(words);
+    let mut schema = Schema::builder();
+    schema.add_u64_field(NUMBER, INDEXED | FAST);
+    schema.add_text_field("title", words.clone());
+    schema.add_text_field("text", words);
+    schema.build()
+}
+
+fn filtered<C: Collector + Send + Sync>(
+    allowed: impl Fn(u64) -> bool + Clone + Send + Sync + 'static,
+    collector: C,
+) -> impl Collector<Fruit = C::Fruit> {
+    FilterCollector::new(NUMBER.to_owned(), allowed, collector)
+}
+
+fn analyser() -> TextAnalyzer {
+    TextAnalyzer::builder(SimpleTokenizer::default())
+        .filter(RemoveLongFilter::limit(WORD_BYTES))
+        .filter(LowerCaser)
+        .filter(AsciiFoldingFilter)
+        .filter(Stemmer::new(Language::English))
+        .build()
+}
+
+/// Chunks that are in one of two ascending lists alone: those that an index lacks, and those that it has too many.
+pub(super) fn differences(wanted: &[u64], has: &BTreeSet<u64>) -> (Vec<u64>, Vec<u64>) {
+    let wanted: BTreeSet<u64> = wanted.iter().copied().collect();
+    (wanted.difference(has).copied().collect(), has.difference(&wanted).copied().collect())
+}
+
+/// All numbers of `ranges`.
+pub(super) fn flat(ranges: &[Range<u64>]) -> impl Iterator<Item = u64> {
+    ranges.iter().cloned().flatten()
+}

@@ -1,0 +1,174 @@
+//! What is stored.
+
+use std::ops::Range;
+
+use serde::{Deserialize, Serialize};
+
+use super::IndexError;
+use crate::text::{ChunkSettings, Layout};
+
+/// Longest id of a document, in bytes.
+const ID_BYTES: usize = 512;
+
+/// Free data of a document.
+pub type Metadata = serde_json::Map<String, serde_json::Value>;
+
+/// What holds for a collection as long as it lives.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Settings {
+    /// Unique: files of another collection of the same name are not taken for this one's.
+    pub id: String,
+    /// Model that made the vectors.
+    pub embedder: String,
+    /// Values in a vector, at least 2.
+    pub dimensions: usize,
+    /// How documents are cut.
+    pub chunks: ChunkSettings,
+}
+
+impl Settings {
+    /// Settings for a new collection.
+    ///
+    /// # Errors
+    /// A value is out of its range.
+    pub fn new(embedder: &str, dimensions: usize, chunks: ChunkSettings) -> Result<Self, IndexError> {
+        if !(2..=65_536).contains(&dimensions) {
+            return Err(IndexError::Settings(format!(
+                "{dimensions} dimensions; they must be from 2 to 65536"
+            )));
+        }
+        chunks.check().map_err(IndexError::Settings)?;
+        let id = uuid::Uuid::now_v7().to_string();
+        Ok(Self { id, embedder: embedder.to_owned(), dimensions, chunks })
+    }
+}
+
+/// A document to store, in place of one with the same id if there is one.
+#[derive(Debug, Clone)]
+pub struct NewDocument {
+    /// Unique in its collection; 1 to 512 bytes.
+    pub id: String,
+    /// May be searched for, too.
+    pub title: Option<String>,
+    /// The text that the chunks are ranges of.
+    pub text: String,
+    /// Free data; filters look at it.
+    pub metadata: Metadata,
+    /// How the text is written.
+    pub layout: Layout,
+    /// Tells whether a document has changed.
+    pub hash: String,
+    /// At least one.
+    pub chunks: Vec<NewChunk>,
+}
+
+/// A part of a document to store.
+#[derive(Debug, Clone)]
+pub struct NewChunk {
+    /// Where it is and what it stands under.
+    pub chunk: StoredChunk,
+    /// Of length 1.
+    pub vector: Vec<f32>,
+}
+
+impl NewDocument {
+    /// Can this be stored in a collection with vectors of `dimensions` values?
+    pub(super) fn check(&self, dimensions: usize) -> Result<(), IndexError> {
+        let wrong =
+            |reason: String| Err(IndexError::Document { id: self.id.chars().take(80).collect(), reason });
+        if self.id.is_empty() || self.id.len() > ID_BYTES {
+            return wrong(format!("an id has 1 to {ID_BYTES} bytes"));
+        }
+        if self.chunks.is_empty() {
+            return wrong("it is empty".into());
+        }
+        for NewChunk { chunk, vector } in &self.chunks {
+            if self.text.get(chunk.range.clone()).is_none() {
+                return wrong(format!("the chunk {:?} is not a part of its text", chunk.range));
+            }
+            if vector.len() != dimensions {
+                return wrong(format!(
+                    "its vector has {} values, those of the collection have {dimensions}",
+                    vector.len()
+                ));
+            }
+            let length = vector.iter().map(|&value| f64::from(value).powi(2)).sum::<f64>().sqrt();
+            if !(0.99..=1.01).contains(&length) {
+                return wrong(format!("its vector has the length {length}, not 1"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Changes that take place together or not at all.
+#[derive(Debug, Clone, Default)]
+pub struct Batch {
+    /// Ids of documents to remove; those that do not exist are passed over.
+    pub remove: Vec<String>,
+    /// Documents to store; of two with the same id the last holds.
+    pub upsert: Vec<NewDocument>,
+}
+
+/// A document without its text.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StoredDocument {
+    /// Unique in its collection.
+    pub id: String,
+    /// As given.
+    pub title: Option<String>,
+    /// As given.
+    #[serde(default, skip_serializing_if = "Metadata::is_empty")]
+    pub metadata: Metadata,
+    /// As given.
+    pub layout: Layout,
+    /// As given.
+    pub hash: String,
+    /// Number of its first chunk.
+    pub first: u64,
+    /// How many chunks it has.
+    pub chunks: u64,
+    /// Bytes of its text.
+    pub bytes: usize,
+}
+
+impl StoredDocument {
+    /// Numbers of its chunks.
+    #[must_use]
+    pub fn numbers(&self) -> Range<u64> {
+        self.first..self.first + self.chunks
+    }
+}
+
+/// A chunk without its text.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoredChunk {
+    /// Byte range of the document's text.
+    pub range: Range<usize>,
+    /// The headings that it stands under, outermost first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub headings: Vec<String>,
+    /// Tokens, as the embedder counts them.
+    pub tokens: usize,
+}
+
+/// A chunk with what it is a part of.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ChunkHit {
+    /// Number in the collection; never used again once it is gone.
+    pub number: u64,
+    /// Its document.
+    pub document: StoredDocument,
+    /// Where it is.
+    pub chunk: StoredChunk,
+    /// The text at that place.
+    pub text: String,
+}
+
+impl ChunkHit {
+    /// Name of the chunk: the document's id and its place among the chunks, from 0.
+    #[must_use]
+    pub fn id(&self) -> String {
+        format!("{}#{}", self.document.id, self.number - self.document.first)
+    }
+}

@@ -1,0 +1,446 @@
+//! Collections against a model of what they should hold: after changes, restarts and damage.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use proptest::prelude::*;
+use tempfile::TempDir;
+
+use super::*;
+use crate::text::{ChunkSettings, Layout};
+
+const WIDTH: usize = 4;
+
+fn settings() -> Settings {
+    Settings::new("fake", WIDTH, ChunkSettings::default()).unwrap()
+}
+
+fn name(text: &str) -> Name {
+    text.parse().unwrap()
+}
+
+/// A vector of length 1 that is the same for the same seed.
+fn vector(seed: u64, width: usize) -> Vec<f32> {
+    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+    let mut next = || {
+        state = (state ^ (state << 13)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        state ^= state >> 29;
+        (state >> 40) as f32 / (1_u64 << 23) as f32 - 1.0
+    };
+    let values: Vec<f32> = (0..width).map(|_| next()).collect();
+    let length = values.iter().map(|value| value * value).sum::<f32>().sqrt();
+    values.iter().map(|value| value / length).collect()
+}
+
+/// A document with a chunk for each line of `text`.
+fn document(id: &str, text: &str) -> NewDocument {
+    let mut at = 0;
+    let chunks = text
+        .split_inclusive('\n')
+        .map(|line| {
+            let range = at..at + line.trim_end().len();
+            at += line.len();
+            let seed = u64::from_le_bytes(blake3::hash(line.as_bytes()).as_bytes()[..8].try_into().unwrap());
+            let chunk = StoredChunk { range, headings: Vec::new(), tokens: 1 };
+            NewChunk { chunk, vector: vector(seed, WIDTH) }
+        })
+        .collect();
+    let hash = blake3::hash(text.as_bytes()).to_hex().to_string();
+    NewDocument {
+        id: id.into(),
+        title: None,
+        text: text.into(),
+        metadata: Metadata::new(),
+        layout: Layout::Plain,
+        hash,
+        chunks,
+    }
+}
+
+fn upsert(documents: Vec<NewDocument>) -> Batch {
+    Batch { remove: Vec::new(), upsert: documents }
+}
+
+/// A collection `c` with two documents in a folder of its own.
+fn filled() -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let data = DataDir::open(folder.path()).unwrap();
+    let collection = data.create(&name("c"), &settings()).unwrap();
+    let documents =
+        vec![document("a", "red apples\ngreen pears\n"), document("b", "blue plums\nred grapes\n")];
+    collection.apply(&upsert(documents)).unwrap();
+    folder
+}
+
+/// Ids of the chunks that a search by words finds.
+fn by_words(collection: &Collection, query: &str) -> Vec<String> {
+    let numbers: Vec<u64> =
+        collection.search_words(query, 10, None).unwrap().into_iter().map(|(number, _)| number).collect();
+    collection.chunks(&numbers).unwrap().iter().map(ChunkHit::id).collect()
+}
+
+/// Asserts that store and indexes hold `wanted`, id to text, and nothing else.
+fn holds(collection: &Collection, wanted: &BTreeMap<String, String>) {
+    let mut found = BTreeMap::new();
+    for stored in collection.documents(0, usize::MAX, &|_| true).unwrap().documents {
+        let (same, text) = collection.document(&stored.id).unwrap().unwrap();
+        assert_eq!(same, stored);
+        found.insert(stored.id, text);
+    }
+    assert_eq!(&found, wanted);
+    let chunks: u64 = wanted.values().map(|text| text.lines().count() as u64).sum();
+    let statistics = collection.statistics().unwrap();
+    assert_eq!((statistics.documents, statistics.chunks), (wanted.len() as u64, chunks));
+    assert_eq!(statistics.lexical, chunks);
+    assert_eq!((statistics.linked - statistics.dead + statistics.fresh) as u64, chunks);
+    for (id, text) in wanted {
+        let (stored, _) = collection.document(id).unwrap().unwrap();
+        for (number, new) in stored.numbers().zip(document(id, text).chunks) {
+            let best = collection.search_vectors(&new.vector, 3, None).unwrap();
+            let twins = best.iter().filter(|&&(_, cosine)| cosine > 0.999);
+            assert!(best[0].1 > 0.999 && best.len() == 3.min(chunks as usize), "{best:?}");
+            assert!(twins.count() == 3 || best.iter().any(|&(found, _)| found == number));
+            let word = &text[new.chunk.range];
+            let numbers: Vec<u64> =
+                collection.search_words(word, usize::MAX, None).unwrap().iter().map(|&(n, _)| n).collect();
+            assert!(numbers.contains(&number), "{word}");
+        }
+    }
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    Upsert(Vec<(u8, u16)>),
+    Remove(Vec<u8>),
+    Link,
+    Reopen,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let documents = prop::collection::vec((0_u8..12, any::<u16>()), 1..5);
+    prop_oneof![
+        4 => documents.prop_map(Step::Upsert),
+        2 => prop::collection::vec(0_u8..12, 1..4).prop_map(Step::Remove),
+        1 => Just(Step::Link),
+        1 => Just(Step::Reopen),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(12))]
+    #[test]
+    fn what_was_stored_is_there_and_nothing_else(steps in prop::collection::vec(step(), 1..12)) {
+        let folder = tempfile::tempdir().unwrap();
+        let mut data = DataDir::open(folder.path()).unwrap();
+        let mut collection = data.create(&name("c"), &settings()).unwrap();
+        let mut wanted = BTreeMap::new();
+        for step in steps {
+            match step {
+                Step::Upsert(documents) => {
+                    let text = |seed: u16| [0, 1, 2][..=usize::from(seed % 3)].iter().fold(String::new(), |text, i| text + &format!("w{seed}x{i}\n"));
+                    let documents: Vec<(String, String)> =
+                        documents.into_iter().map(|(id, seed)| (format!("d{id}"), text(seed))).collect();
+                    let new = documents.iter().map(|(id, text)| document(id, text)).collect();
+                    collection.apply(&upsert(new)).unwrap();
+                    wanted.extend(documents);
+                }
+                Step::Remove(ids) => {
+                    let remove: Vec<String> = ids.iter().map(|id| format!("d{id}")).collect();
+                    let before = wanted.len();
+                    wanted.retain(|id, _| !remove.contains(id));
+                    let change = collection.apply(&Batch { remove, upsert: Vec::new() }).unwrap();
+                    prop_assert_eq!(change.removed, before - wanted.len());
+                }
+                Step::Link => drop(collection.optimise().unwrap()),
+                Step::Reopen => {
+                    drop((collection, data));
+                    data = DataDir::open(folder.path()).unwrap();
+                    collection = data.get(&name("c")).unwrap();
+                    prop_assert!(collection.reports().is_empty(), "{:?}", collection.reports());
+                }
+            }
+            holds(&collection, &wanted);
+        }
+    }
+}
+
+#[test]
+fn one_process_at_a_time_has_a_folder() {
+    let folder = filled();
+    let first = DataDir::open(folder.path()).unwrap();
+    let error = DataDir::open(folder.path()).unwrap_err();
+    assert!(matches!(&error, IndexError::InUse(path) if path == folder.path()), "{error}");
+    assert!(error.to_string().contains("WHITTLE_DATA_DIR"));
+    drop(first);
+    DataDir::open(folder.path()).unwrap();
+}
+
+#[test]
+fn collections_come_and_go() {
+    let folder = tempfile::tempdir().unwrap();
+    assert!(!DataDir::has_collections(folder.path()));
+    let data = DataDir::open(folder.path()).unwrap();
+    assert!(!DataDir::has_collections(folder.path()));
+    assert!(matches!(data.get(&name("a")), Err(IndexError::NotFound(_))));
+    assert!(matches!(data.delete(&name("a")), Err(IndexError::NotFound(_))));
+    let old = data.create(&name("a"), &settings()).unwrap();
+    data.create(&name("b"), &settings()).unwrap();
+    assert!(DataDir::has_collections(folder.path()));
+    assert!(matches!(data.create(&name("a"), &settings()), Err(IndexError::Exists(_))));
+    assert_eq!(data.names().unwrap(), [name("a"), name("b")]);
+    old.apply(&upsert(vec![document("d", "x\n")])).unwrap();
+    data.delete(&name("a")).unwrap();
+    assert_eq!(data.names().unwrap(), [name("b")]);
+    // Whoever still holds the old one must not believe that something was stored.
+    let error = old.apply(&upsert(vec![document("e", "y\n")])).unwrap_err();
+    assert!(matches!(error, IndexError::NotFound(_)), "{error}");
+    assert!(!old.optimise().unwrap());
+    let new = data.create(&name("a"), &settings()).unwrap();
+    holds(&new, &BTreeMap::new());
+    assert!(fs::read_dir(folder.path().join(".unfinished")).unwrap().next().is_none());
+}
+
+#[test]
+fn what_cannot_be_stored_changes_nothing() {
+    let folder = filled();
+    let data = DataDir::open(folder.path()).unwrap();
+    let collection = data.get(&name("c")).unwrap();
+    let before = collection.statistics().unwrap();
+    let with_vector = |vector: Vec<f32>| {
+        let mut bad = document("x", "text\n");
+        bad.chunks[0].vector = vector;
+        bad
+    };
+    let mut outside = document("x", "text\n");
+    outside.chunks[0].chunk.range = 2..9;
+    for (bad, wanted) in [
+        (document("", "text\n"), "1 to 512 bytes"),
+        (document(&"x".repeat(513), "text\n"), "1 to 512 bytes"),
+        (document("x", ""), "it is empty"),
+        (with_vector(vec![f32::NAN, 0.0, 0.0, 1.0]), "has the length NaN"),
+        (with_vector(vec![0.0; 4]), "has the length 0"),
+        (with_vector(vec![1.0, 0.0]), "has 2 values, those of the collection have 4"),
+        (outside, "not a part of its text"),
+    ] {
+        let error = collection.apply(&upsert(vec![document("good", "good\n"), bad])).unwrap_err();
+        assert!(
+            matches!(error, IndexError::Document { .. }) && error.to_string().contains(wanted),
+            "{error}"
+        );
+    }
+    assert_eq!(collection.statistics().unwrap(), before);
+    for query in [&[f32::INFINITY, 0.0, 0.0, 0.0][..], &[1.0]] {
+        assert!(matches!(collection.search_vectors(query, 1, None), Err(IndexError::Settings(_))));
+    }
+    assert!(collection.search_words("", 5, None).unwrap().is_empty());
+    assert!(collection.search_words("\" AND (*:", 5, None).unwrap().is_empty());
+}
+
+#[test]
+fn of_two_documents_with_one_id_the_last_is_stored() {
+    let folder = filled();
+    let data = DataDir::open(folder.path()).unwrap();
+    let collection = data.get(&name("c")).unwrap();
+    let change =
+        collection.apply(&upsert(vec![document("a", "one\n"), document("a", "two\nthree\n")])).unwrap();
+    assert_eq!(change, Change { stored: 1, removed: 1 });
+    let wanted = [("a", "two\nthree\n"), ("b", "blue plums\nred grapes\n")];
+    holds(&collection, &wanted.map(|(id, text)| (id.to_owned(), text.to_owned())).into());
+    assert!(by_words(&collection, "apples").is_empty());
+    assert_eq!(by_words(&collection, "grapes"), ["b#1"]);
+}
+
+/// All files below `folder`.
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() { found.extend(files(&path)) } else { found.push(path) }
+    }
+    found.sort();
+    found
+}
+
+/// What damage does to a file.
+type Damage = fn(&mut Vec<u8>);
+
+/// Damages each file of an index in turn, and asserts that it is made anew, that it is said, and that nothing is lost.
+fn survives_damage(index: &str, is_checked: fn(&Path) -> bool) {
+    let damages: [Damage; 4] = [
+        |bytes| bytes.truncate(bytes.len() / 2),
+        Vec::clear,
+        |bytes| {
+            let middle = bytes.len() / 2;
+            bytes[middle] ^= 0x10;
+        },
+        |bytes| bytes[0] ^= 0x80,
+    ];
+    let folder = filled();
+    let open = || {
+        let data = DataDir::open(folder.path()).unwrap();
+        data.get(&name("c")).unwrap()
+    };
+    let wanted = [("a", "red apples\ngreen pears\n"), ("b", "blue plums\nred grapes\n")];
+    let wanted = wanted.map(|(id, text)| (id.to_owned(), text.to_owned())).into();
+    open().optimise().unwrap();
+    let place = folder.path().join("collections/c").join(index);
+    let count = files(&place).len();
+    assert!(count > 3, "{count}");
+    for i in 0..count {
+        for damage in damages {
+            let all = files(&place);
+            let file = &all[i.min(all.len() - 1)];
+            let mut bytes = fs::read(file).unwrap();
+            if bytes.is_empty() {
+                continue;
+            }
+            damage(&mut bytes);
+            fs::write(file, bytes).unwrap();
+            let collection = open();
+            holds(&collection, &wanted);
+            if is_checked(file) {
+                let reports = collection.reports();
+                assert!(reports.iter().any(|report| report.contains("made anew")), "{file:?}: {reports:?}");
+            }
+            collection.optimise().unwrap();
+            drop(collection);
+            assert!(open().reports().is_empty());
+        }
+    }
+}
+
+#[test]
+fn a_damaged_dense_index_is_made_anew() {
+    survives_damage("dense", |_| true);
+}
+
+#[test]
+fn a_damaged_lexical_index_is_made_anew() {
+    // Its locks are empty; its lists of files are kept beside each other, and one may do for the other.
+    survives_damage("lexical", |file| !file.file_name().unwrap().to_string_lossy().starts_with('.'));
+}
+
+#[test]
+fn files_of_a_commit_that_was_not_finished_are_in_nobodys_way() {
+    let folder = filled();
+    let open = || DataDir::open(folder.path()).unwrap().get(&name("c")).unwrap();
+    let meta = folder.path().join("collections/c/lexical/meta.json");
+    let before = fs::read(&meta).unwrap();
+    open().apply(&Batch { remove: vec!["a".into()], upsert: Vec::new() }).unwrap();
+    // As if the process had been killed just before the end of the lexical index's commit.
+    fs::write(&meta, before).unwrap();
+    let collection = open();
+    assert!(collection.reports().is_empty(), "{:?}", collection.reports());
+    holds(&collection, &[("b".to_owned(), "blue plums\nred grapes\n".to_owned())].into());
+}
+
+#[test]
+fn an_index_that_was_not_finished_is_made_without_a_word() {
+    let folder = filled();
+    let lexical = folder.path().join("collections/c/lexical");
+    fs::remove_dir_all(&lexical).unwrap();
+    fs::create_dir(&lexical).unwrap();
+    fs::create_dir_all(folder.path().join("collections/c/dense/unfinished-1")).unwrap();
+    let collection = DataDir::open(folder.path()).unwrap().get(&name("c")).unwrap();
+    assert!(collection.reports().is_empty(), "{:?}", collection.reports());
+    assert_eq!(by_words(&collection, "apples"), ["a#0"]);
+    assert!(files(&folder.path().join("collections/c/dense")).is_empty());
+}
+
+#[test]
+fn a_store_of_another_format_is_refused() {
+    let folder = filled();
+    let path = folder.path().join("collections/c/store.redb");
+    let database = redb::Database::open(&path).unwrap();
+    let transaction = database.begin_write().unwrap();
+    let meta = redb::TableDefinition::<&str, &[u8]>::new("meta");
+    transaction.open_table(meta).unwrap().insert("format", 99_u32.to_le_bytes().as_slice()).unwrap();
+    transaction.commit().unwrap();
+    drop(database);
+    let error = DataDir::open(folder.path()).unwrap().get(&name("c")).unwrap_err();
+    assert!(matches!(error, IndexError::Format { found: 99, known: 1, .. }), "{error}");
+}
+
+#[test]
+fn what_the_first_format_holds_is_still_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = folder.path().join("collections/c");
+    fs::create_dir_all(&place).unwrap();
+    fs::copy("indexes/format-1/store.redb", place.join("store.redb")).unwrap();
+    let collection = DataDir::open(folder.path()).unwrap().get(&name("c")).unwrap();
+    let settings = collection.settings();
+    assert_eq!((settings.embedder.as_str(), settings.dimensions), ("all-minilm-l6-v2", 384));
+    let (bridge, text) = collection.document("bridge").unwrap().unwrap();
+    assert_eq!(text, "The bridge was opened on 3 May 1987. It is not open to lorries over 7.5 t.");
+    assert_eq!((bridge.title.as_deref(), &bridge.metadata["year"]), (Some("Harbour Street"), &1987.into()));
+    let (libraries, _) = collection.document("größe").unwrap().unwrap();
+    assert_eq!((libraries.layout, libraries.chunks), (Layout::Markdown, 1));
+    assert_eq!(by_words(&collection, "both libraries lorries"), ["größe#0", "bridge#0"]);
+    let vector = collection.vector(libraries.first).unwrap();
+    assert_eq!(collection.search_vectors(&vector, 1, None).unwrap()[0].0, libraries.first);
+    assert_eq!(collection.chunks(&[libraries.first]).unwrap()[0].chunk.headings, ["Libraries"]);
+}
+
+#[test]
+fn a_damaged_store_is_an_error_that_names_it() {
+    let folder = filled();
+    let path = folder.path().join("collections/c/store.redb");
+    let bytes = fs::read(&path).unwrap();
+    for length in [0, 100, bytes.len() / 2] {
+        fs::write(&path, &bytes[..length]).unwrap();
+        let error = DataDir::open(folder.path()).unwrap().get(&name("c")).unwrap_err();
+        assert!(error.to_string().contains("collections/c/store.redb"), "{length}: {error}");
+    }
+    // A single bit may not be noticed, but it must not bring the process down.
+    for place in (0..bytes.len()).step_by(bytes.len() / 97) {
+        let mut damaged = bytes.clone();
+        damaged[place] ^= 1 << (place % 8);
+        fs::write(&path, damaged).unwrap();
+        if let Ok(collection) = DataDir::open(folder.path()).unwrap().get(&name("c")) {
+            by_words(&collection, "apples");
+            collection.documents(0, 10, &|_| true).ok();
+        }
+    }
+}
+
+#[test]
+fn links_find_what_comparing_finds() {
+    const WIDE: usize = 24;
+    let folder = tempfile::tempdir().unwrap();
+    let data = DataDir::open(folder.path()).unwrap();
+    let settings = Settings::new("fake", WIDE, ChunkSettings::default()).unwrap();
+    let collection = data.create(&name("c"), &settings).unwrap();
+    let new = |seed: u64| {
+        let mut new = document(&format!("d{seed}"), "word\n");
+        new.metadata.insert("group".into(), (seed % 16).into());
+        new.chunks[0].vector = vector(seed, WIDE);
+        new
+    };
+    collection.apply(&upsert((0..5000).map(new).collect())).unwrap();
+    assert!(collection.optimise().unwrap() && !collection.optimise().unwrap());
+    let remove = (0..500).map(|seed| format!("d{}", seed * 10)).collect();
+    collection.apply(&Batch { remove, upsert: (5000..5100).map(new).collect() }).unwrap();
+    let statistics = collection.statistics().unwrap();
+    assert_eq!((statistics.linked, statistics.dead, statistics.fresh), (5000, 500, 100));
+    let one_group = collection.matching(&|metadata| metadata["group"] == 3);
+    let most = collection.matching(&|metadata| metadata["group"] != 3);
+    assert_eq!(one_group.len() + most.len(), 4600);
+    let (mut found, mut wanted) = (0, 0);
+    for query in 0..100 {
+        let query = vector(1_000_000 + query, WIDE);
+        let exact = collection.search_vectors_exactly(&query, 10).unwrap();
+        let linked = collection.search_vectors(&query, 10, None).unwrap();
+        wanted += exact.len();
+        found += exact.iter().filter(|chunk| linked.contains(chunk)).count();
+        for allowed in [&one_group, &most] {
+            let all = collection.search_vectors_exactly(&query, 5000).unwrap();
+            let exact: Vec<Scored> = all.into_iter().filter(|&(n, _)| allowed.contains(n)).take(10).collect();
+            let filtered = collection.search_vectors(&query, 10, Some(allowed)).unwrap();
+            assert!(filtered.iter().all(|&(number, _)| allowed.contains(number)) && filtered.len() == 10);
+            wanted += exact.len();
+            found += exact.iter().filter(|chunk| filtered.contains(chunk)).count();
+        }
+    }
+    assert!(found * 1000 >= wanted * 990, "found {found} of {wanted}");
+}

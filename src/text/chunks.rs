@@ -1,0 +1,355 @@
+//! Chunks: pieces of a document that are small enough to be embedded, cut at sentences and headings.
+
+use std::ops::Range;
+
+use pulldown_cmark::{Event, HeadingLevel, Parser, Tag, TagEnd};
+use serde::{Deserialize, Serialize};
+
+use super::sentences;
+
+/// Most bytes of a chunk for each token that it may have. A vocabulary may take a very long word for one unknown
+/// token; without this bound a chunk could be of any size.
+const BYTES_PER_TOKEN: usize = 16;
+
+/// How a text is cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct ChunkSettings {
+    /// Most tokens of a chunk, 16 to 8,192.
+    pub tokens: usize,
+    /// Tokens at most that a chunk repeats from the end of the one before; less than half of `tokens`.
+    pub overlap: usize,
+}
+
+impl Default for ChunkSettings {
+    fn default() -> Self {
+        Self { tokens: 220, overlap: 32 }
+    }
+}
+
+impl ChunkSettings {
+    /// What is wrong with these settings, if anything.
+    ///
+    /// # Errors
+    /// The range that a value must be in.
+    pub fn check(&self) -> Result<(), String> {
+        if !(16..=8192).contains(&self.tokens) {
+            return Err(format!("chunks of {} tokens; they must be from 16 to 8192", self.tokens));
+        }
+        if self.overlap * 2 >= self.tokens {
+            return Err(format!(
+                "an overlap of {} tokens is half of a chunk or more; it must be less than {}",
+                self.overlap,
+                self.tokens.div_ceil(2)
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// How a text is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Layout {
+    /// Sentences and paragraphs.
+    #[default]
+    Plain,
+    /// Markdown: a heading begins a chunk, and lines of code stay whole.
+    Markdown,
+}
+
+/// A piece of a text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Chunk {
+    /// Byte range of the text, without white space around it.
+    pub range: Range<usize>,
+    /// The headings that it stands under, outermost first.
+    pub headings: Vec<String>,
+    /// Tokens, as the caller counts them.
+    pub tokens: usize,
+}
+
+/// Cuts `text` into chunks of at most `settings.tokens` tokens as `count` counts them: whole sentences where they
+/// fit, never across a heading. Together the chunks hold everything but white space; neighbours under one heading
+/// overlap by whole sentences of at most `settings.overlap` tokens.
+#[must_use]
+pub fn chunks(
+    text: &str,
+    layout: Layout,
+    settings: ChunkSettings,
+    count: &dyn Fn(&str) -> usize,
+) -> Vec<Chunk> {
+    let mut chunks = Vec::new();
+    for section in sections(text, layout) {
+        let mut pieces = Vec::new();
+        for (range, is_code) in section.blocks {
+            let units = if is_code { lines(&text[range.clone()]) } else { sentences(&text[range.clone()]) };
+            for unit in units {
+                let unit = trimmed(text, range.start + unit.start..range.start + unit.end);
+                split(text, unit, settings.tokens, count, &mut pieces);
+            }
+        }
+        pack(&pieces, &section.headings, settings, &mut chunks);
+    }
+    chunks
+}
+
+/// A text's part under one heading.
+struct Section {
+    headings: Vec<String>,
+    /// Ranges of the text in order; true for those cut by lines.
+    blocks: Vec<(Range<usize>, bool)>,
+}
+
+fn sections(text: &str, layout: Layout) -> Vec<Section> {
+    match layout {
+        Layout::Plain => vec![Section { headings: Vec::new(), blocks: vec![(0..text.len(), false)] }],
+        Layout::Markdown => markdown_sections(text),
+    }
+}
+
+/// What structures a Markdown text.
+enum Mark {
+    Heading(HeadingLevel, String),
+    Code,
+}
+
+fn marks(text: &str) -> Vec<(Range<usize>, Mark)> {
+    let mut marks = Vec::new();
+    let mut heading: Option<(Range<usize>, HeadingLevel, String)> = None;
+    for (event, range) in Parser::new(text).into_offset_iter() {
+        match event {
+            Event::Start(Tag::Heading { level, .. }) => heading = Some((range, level, String::new())),
+            Event::End(TagEnd::Heading(_)) => {
+                if let Some((range, level, title)) = heading.take() {
+                    marks.push((range, Mark::Heading(level, title.trim().to_owned())));
+                }
+            }
+            Event::Text(part) | Event::Code(part) => {
+                if let Some((_, _, title)) = &mut heading {
+                    title.push_str(&part);
+                }
+            }
+            Event::SoftBreak => {
+                if let Some((_, _, title)) = &mut heading {
+                    title.push(' ');
+                }
+            }
+            Event::Start(Tag::CodeBlock(_)) => marks.push((range, Mark::Code)),
+            _ => {}
+        }
+    }
+    marks
+}
+
+fn markdown_sections(text: &str) -> Vec<Section> {
+    let mut sections = Vec::new();
+    let mut path: Vec<(HeadingLevel, String)> = Vec::new();
+    let mut blocks = Vec::new();
+    let mut at = 0;
+    let titles = |path: &[(HeadingLevel, String)]| path.iter().map(|(_, title)| title.clone()).collect();
+    for (range, mark) in marks(text) {
+        if range.start < at {
+            continue; // Inside a block that was taken already.
+        }
+        blocks.push((at..range.start, false));
+        at = range.start;
+        match mark {
+            Mark::Heading(level, title) => {
+                sections.push(Section { headings: titles(&path), blocks: std::mem::take(&mut blocks) });
+                path.retain(|&(above, _)| above < level);
+                path.push((level, title));
+            }
+            Mark::Code => {
+                blocks.push((range.clone(), true));
+                at = range.end;
+            }
+        }
+    }
+    blocks.push((at..text.len(), false));
+    sections.push(Section { headings: titles(&path), blocks });
+    sections
+}
+
+fn lines(text: &str) -> Vec<Range<usize>> {
+    let mut at = 0;
+    text.split_inclusive('\n')
+        .map(|line| {
+            at += line.len();
+            at - line.len()..at
+        })
+        .collect()
+}
+
+fn trimmed(text: &str, range: Range<usize>) -> Range<usize> {
+    let part = &text[range.clone()];
+    let start = range.start + part.len() - part.trim_start().len();
+    start..start + part.trim().len()
+}
+
+/// A sentence, or a part of one that is too long for a chunk.
+struct Piece {
+    range: Range<usize>,
+    tokens: usize,
+}
+
+/// Appends `range`, in halves where it has more than `most` tokens.
+fn split(
+    text: &str,
+    range: Range<usize>,
+    most: usize,
+    count: &dyn Fn(&str) -> usize,
+    pieces: &mut Vec<Piece>,
+) {
+    // Ranges still to be looked at, the first on top.
+    let mut rest = vec![range];
+    while let Some(range) = rest.pop() {
+        let part = &text[range.clone()];
+        if part.is_empty() {
+            continue;
+        }
+        let short = part.len() <= most * BYTES_PER_TOKEN;
+        let tokens = if short { count(part) } else { usize::MAX };
+        match middle(part).filter(|_| tokens > most) {
+            None => pieces.push(Piece { range, tokens: tokens.min(most) }),
+            Some(cut) => {
+                let cut = range.start + cut;
+                rest.push(trimmed(text, cut..range.end));
+                rest.push(trimmed(text, range.start..cut));
+            }
+        }
+    }
+}
+
+/// A place to cut: the white space nearest to the middle, else the middle; none in a single character.
+fn middle(part: &str) -> Option<usize> {
+    let half = part.floor_char_boundary(part.len() / 2);
+    let before = part[..half].rfind(char::is_whitespace).filter(|&at| at > 0);
+    let after = part[half..].find(char::is_whitespace).map(|at| half + at).filter(|&at| at > 0);
+    let near = match (before, after) {
+        (Some(before), Some(after)) => Some(if half - before < after - half { before } else { after }),
+        (one, other) => one.or(other),
+    };
+    near.or(Some(half)).filter(|&at| at > 0).or_else(|| part.char_indices().nth(1).map(|(at, _)| at))
+}
+
+/// Joins neighbouring pieces to chunks.
+fn pack(pieces: &[Piece], headings: &[String], settings: ChunkSettings, chunks: &mut Vec<Chunk>) {
+    // Does the piece `end` fit behind those from `start` on, which have so many tokens?
+    let fits = |start: usize, end: usize, tokens: usize| {
+        tokens + pieces[end].tokens <= settings.tokens
+            && pieces[end].range.end - pieces[start].range.start <= settings.tokens * BYTES_PER_TOKEN
+    };
+    let mut start = 0;
+    while start < pieces.len() {
+        let (mut end, mut tokens) = (start, 0);
+        while end < pieces.len() && (end == start || fits(start, end, tokens)) {
+            tokens += pieces[end].tokens;
+            end += 1;
+        }
+        chunks.push(Chunk {
+            range: pieces[start].range.start..pieces[end - 1].range.end,
+            headings: headings.to_vec(),
+            tokens,
+        });
+        if end == pieces.len() {
+            return;
+        }
+        let (mut next, mut repeated) = (end, 0);
+        // The piece that did not fit must fit behind what is repeated, or a chunk would be nothing but repetition.
+        while next > start + 1
+            && repeated + pieces[next - 1].tokens <= settings.overlap
+            && fits(next - 1, end, repeated + pieces[next - 1].tokens)
+        {
+            next -= 1;
+            repeated += pieces[next].tokens;
+        }
+        start = next;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn words(text: &str) -> usize {
+        text.split_whitespace().count()
+    }
+
+    fn cut(text: &str, layout: Layout, tokens: usize, overlap: usize) -> Vec<(&str, String)> {
+        chunks(text, layout, ChunkSettings { tokens, overlap }, &words)
+            .into_iter()
+            .map(|chunk| (&text[chunk.range], chunk.headings.join(" > ")))
+            .collect()
+    }
+
+    #[test]
+    fn sentences_stay_whole_and_overlap() {
+        let text = "One two three. Four five six. Seven eight. Nine ten eleven twelve.";
+        let texts: Vec<&str> = cut(text, Layout::Plain, 8, 2).into_iter().map(|(text, _)| text).collect();
+        assert_eq!(
+            texts,
+            ["One two three. Four five six. Seven eight.", "Seven eight. Nine ten eleven twelve."]
+        );
+        let texts: Vec<&str> = cut(text, Layout::Plain, 8, 0).into_iter().map(|(text, _)| text).collect();
+        assert_eq!(texts, ["One two three. Four five six. Seven eight.", "Nine ten eleven twelve."]);
+    }
+
+    #[test]
+    fn headings_begin_chunks_and_code_is_cut_by_lines() {
+        let text = "Intro.\n\n# A *b* `c`\n\nText one.\n\n## D\n\nMore.\n\n```\n# no heading\nlet x = 1. y\n```\n\n# E\nEnd.";
+        let chunks = cut(text, Layout::Markdown, 5, 0);
+        assert_eq!(
+            chunks,
+            [
+                ("Intro.", String::new()),
+                ("# A *b* `c`", "A b c".into()),
+                ("Text one.", "A b c".into()),
+                ("## D\n\nMore.\n\n```", "A b c > D".into()),
+                ("# no heading", "A b c > D".into()),
+                ("let x = 1. y", "A b c > D".into()),
+                ("```", "A b c > D".into()),
+                ("# E\nEnd.", "E".into()),
+            ]
+        );
+    }
+
+    #[test]
+    fn long_sentences_are_cut_at_spaces_and_long_words_anywhere() {
+        let chunks = cut("a b c d e f g h", Layout::Plain, 3, 0);
+        assert_eq!(chunks.iter().map(|(text, _)| *text).collect::<Vec<_>>(), ["a b", "c d", "e f", "g h"]);
+        let word = "x".repeat(1000);
+        let chunks = cut(&word, Layout::Plain, 16, 0);
+        assert!(chunks.len() >= 4 && chunks.iter().all(|(text, _)| text.len() <= 16 * BYTES_PER_TOKEN));
+        assert!(cut(" \n ", Layout::Plain, 16, 0).is_empty());
+    }
+
+    #[test]
+    fn settings_out_of_range_are_refused() {
+        assert!(ChunkSettings::default().check().is_ok());
+        assert!(ChunkSettings { tokens: 15, overlap: 0 }.check().unwrap_err().contains("16"));
+        assert!(ChunkSettings { tokens: 20, overlap: 10 }.check().unwrap_err().contains("less than 10"));
+    }
+
+    proptest! {
+        #[test]
+        fn chunks_hold_everything_within_the_limit(
+            text in "([a-zA-Z# .!`\n-]|é|文){0,200}", tokens in 3_usize..12, overlap in 0_usize..3,
+            markdown in any::<bool>(),
+        ) {
+            let layout = if markdown { Layout::Markdown } else { Layout::Plain };
+            let chunks = chunks(&text, layout, ChunkSettings { tokens, overlap }, &words);
+            let mut covered = 0;
+            for chunk in &chunks {
+                prop_assert!(words(&text[chunk.range.clone()]) <= tokens);
+                prop_assert!(chunk.range.start >= covered || chunk.range.end > covered);
+                let gap = text.get(covered..chunk.range.start).unwrap_or_default();
+                prop_assert!(gap.trim().is_empty(), "lost {gap:?}");
+                covered = chunk.range.end;
+            }
+            prop_assert!(text[covered..].trim().is_empty());
+        }
+    }
+}
