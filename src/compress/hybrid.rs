@@ -3,8 +3,8 @@
 //! Documents and sentences are ranked by their worth to the question ([`super::relevance`]). The best sentences are
 //! kept whole; what room is left goes to the words of the next ones that say most: names, numbers and other words
 //! with a meaning of their own, in runs, without the function words between them. How much is kept whole follows
-//! from the budget: as long as several documents fit, everything; the nearer the room comes to a single document,
-//! the more of it goes to fragments, for then an answer in a sentence that was ranked second is better kept in
+//! from the budget: as long as several passages fit, everything; the nearer the room comes to a single one, the
+//! more of it goes to fragments, for then an answer in a sentence that was ranked second is better kept in
 //! fragments than not at all.
 //!
 //! # What was tried
@@ -37,6 +37,8 @@ use super::relevance::{Relevance, Sentence, relevance};
 use super::words::{self, Place, Plan, Words};
 use super::{CompressError, Compressed, Prompt, Stages, Target, Tools};
 
+/// Tokens of a longer document count as so many: room for several passages of one document is room enough.
+const PASSAGE: usize = 160;
 /// Share of the room for whole sentences when the best document fills it.
 const LEAST_WHOLE: f64 = 0.4;
 /// What each further document of that size that would fit adds to the share.
@@ -99,7 +101,7 @@ fn order(words: &Words, sentences: &[Sentence], room: usize) -> Vec<Place> {
 fn whole_share(words: &Words, sentences: &[Sentence], costs: &[usize], room: usize) -> f64 {
     let Some(best) = sentences.first().map(|sentence| sentence.document) else { return 1.0 };
     let own = sentences.iter().zip(costs).filter(|(sentence, _)| sentence.document == best);
-    let size: usize = own.map(|(_, cost)| cost).sum();
+    let size = own.map(|(_, cost)| cost).sum::<usize>().min(PASSAGE);
     let fits = room as f64 / (words.heading_tokens(best) + size).max(1) as f64;
     (LEAST_WHOLE + MORE_WHOLE * (fits - 1.0)).clamp(LEAST_WHOLE, 1.0)
 }
