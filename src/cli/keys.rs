@@ -5,7 +5,7 @@ use std::io::Write;
 use clap::{Args, Subcommand, ValueEnum};
 
 use crate::config::{Pattern, ProcessEnv, data_dir};
-use crate::keys::{Key, Rights, file};
+use crate::keys::{FILE, Key, Rights, file};
 
 /// Make, list and revoke keys for those who call the service
 #[derive(Debug, Args)]
@@ -85,7 +85,9 @@ pub(super) fn run(args: KeysArgs) -> anyhow::Result<()> {
                 admin: args.admin,
             };
             let (key, secret) = file::create(&data, &args.name, rights)?;
-            anstream::eprintln!("key {} ({}); its secret is shown this once:", key.id, key.name);
+            let file = data.join(FILE);
+            anstream::eprintln!("key {} ({}) is in {}", key.id, key.name, file.display());
+            anstream::eprintln!("its secret is shown this once:");
             writeln!(out, "{secret}")?;
         }
         Command::List { format: Format::Json } => {

@@ -21,6 +21,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use crate::config::{Config, Env, ProxyConfig};
@@ -43,6 +44,9 @@ use store::{Retention, Store};
 /// The file below the data folder that holds the ledger, and remembers what became of texts.
 const FILE: &str = "proxy.redb";
 
+/// Questions to the ledger that are answered at once; others wait.
+const READERS: usize = 2;
+
 /// The proxy. One for the life of the service; what the configuration says can be replaced while it runs.
 pub struct Gateway {
     live: RwLock<Arc<Live>>,
@@ -51,6 +55,8 @@ pub struct Gateway {
     ledger: Ledger,
     /// The file of the memory and the ledger, where there is an upstream.
     store: Option<Arc<Store>>,
+    /// Turns to read the ledger, which takes a thread for as long as the ledger is long.
+    readers: Arc<Semaphore>,
     metrics: Metrics,
     body_bytes: usize,
 }
@@ -213,6 +219,7 @@ impl Gateway {
             memory: Memory::new(config.proxy.memory_bytes, store.clone()),
             ledger: Ledger::new(store.clone(), metrics.provider()),
             store,
+            readers: Arc::new(Semaphore::new(READERS)),
             metrics,
             body_bytes: config.limits.body_bytes,
         })
@@ -281,7 +288,12 @@ impl Gateway {
     /// The question cannot be understood, or the ledger cannot be read.
     pub async fn usage(&self, params: UsageParams) -> Result<UsageReport, ProxyError> {
         let ledger = self.ledger.clone();
-        let task = tokio::task::spawn_blocking(move || ledger.usage(&params));
+        let turn = Arc::clone(&self.readers).acquire_owned().await;
+        // A turn ends with the reading, also where whoever asked has left meanwhile.
+        let task = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            ledger.usage(&params)
+        });
         task.await.map_err(|_| ProxyError::Internal("reading the ledger panicked".into()))?
     }
 
