@@ -50,6 +50,9 @@ fn documents_are_stored_found_and_removed() {
     );
     let again = post(&service, "/v1/collections/town/documents", &documents);
     assert_eq!((&again.body["unchanged"], &again.body["ids"]), (&json!(3), &stored.body["ids"]));
+    let twice = json!({"documents": [{"text": "The mill was sold."}, {"text": "The mill was sold."}]});
+    let twice = post(&service, "/v1/collections/town/documents", &twice);
+    assert_eq!((&twice.body["unchanged"], &twice.body["ids"]), (&json!(1), &json!([stored.body["ids"][2]])));
 
     let found =
         post(&service, "/v1/collections/town/search", &json!({"query": "when was it opened?", "top_k": 2}));

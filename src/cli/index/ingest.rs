@@ -136,7 +136,7 @@ impl<'a> Batch<'a> {
 
     fn add(&mut self, document: SourceDocument, totals: &mut Totals) -> anyhow::Result<()> {
         // Of two with one id the later one takes the place of the other.
-        let repeated = document.id.as_ref().is_none_or(|id| self.ids.contains(id));
+        let repeated = document.id.as_ref().is_some_and(|id| self.ids.contains(id));
         let full = self.documents.len() == BATCH || self.bytes + document.text.len() > BATCH_BYTES;
         if repeated || full {
             self.store(totals)?;

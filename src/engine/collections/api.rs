@@ -115,7 +115,7 @@ pub struct UpsertResponse {
     pub unchanged: usize,
     /// Chunks of those that were stored now.
     pub chunks: usize,
-    /// Ids, in the order sent.
+    /// Ids, in the order sent, each once.
     pub ids: Vec<String>,
     /// Milliseconds by stage: `chunk`, `embed`, `store`.
     pub timing_ms: Timing,

@@ -44,22 +44,25 @@ impl Engine {
     }
 }
 
-/// Documents with their ids, no two alike.
+/// Documents with their ids, no two alike; of the same document without an id one is enough.
 fn named(documents: Vec<SourceDocument>) -> Result<Vec<(String, SourceDocument)>, EngineError> {
     let mut ids = HashSet::new();
-    let name = |document: SourceDocument| {
+    let mut name = |document: SourceDocument| {
         let id = document.id.clone().unwrap_or_else(|| hash(&document)[..32].to_owned());
         if document.text.trim().is_empty() {
             let message = format!("the document `{id}` is empty or holds only white space");
             return Err(EngineError::invalid("empty_document", "documents", message));
         }
         if !ids.insert(id.clone()) {
+            if document.id.is_none() {
+                return Ok(None); // Named by what it holds, so that it is the very same document.
+            }
             let message = format!("two documents have the id `{id}`");
             return Err(EngineError::invalid("duplicate_document_id", "documents", message));
         }
-        Ok((id, document))
+        Ok(Some((id, document)))
     };
-    documents.into_iter().map(name).collect()
+    documents.into_iter().filter_map(|document| name(document).transpose()).collect()
 }
 
 /// Tells whether a document has changed.
