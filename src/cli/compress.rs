@@ -173,9 +173,12 @@ fn write_diff(
 fn summarise(response: &CompressResponse) {
     let usage = &response.usage;
     let scoring = response.timing_ms.stages.get("score").copied().unwrap_or_default();
-    let speed = if scoring > 0.0 { usage.original_tokens as f64 / scoring * 1000.0 } else { 0.0 };
+    let speed = match scoring {
+        0.0 => String::new(),
+        ms => format!(", scoring {:.0} tokens/s", usage.original_tokens as f64 / ms * 1000.0),
+    };
     anstream::eprintln!(
-        "{} -> {} tokens ({}), rate {:.3} (asked for at most {}), {:.2} s, scoring {speed:.0} tokens/s",
+        "{} -> {} tokens ({}), rate {:.3} (asked for at most {}), {:.2} s{speed}",
         usage.original_tokens,
         usage.compressed_tokens,
         usage.tokenizer,
