@@ -241,7 +241,7 @@ pub fn run(
                 .outcome(question, arm, &Cancel::never())
                 .with_context(|| format!("question {}, {method} at {rate}", question.id))?;
             let row = Row { question: question.id.clone(), method, rate, model: model.to_owned(), outcome };
-            journal.append(&row)?;
+            let row = journal.append(&row)?;
             watch.row(&row);
             rows.push(row);
         }

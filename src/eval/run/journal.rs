@@ -44,14 +44,16 @@ impl Journal {
         Ok(Self { file, rows })
     }
 
-    /// Adds a result, in one write.
+    /// Adds a result, in one write. Gives it as a run that goes on reads it: the last bit of a number may differ
+    /// from what was measured, and figures must not tell whether a run was stopped.
     ///
     /// # Errors
     /// The disk refuses.
-    pub fn append(&mut self, row: &Row) -> anyhow::Result<()> {
+    pub fn append(&mut self, row: &Row) -> anyhow::Result<Row> {
         let mut line = serde_json::to_vec(row)?;
         line.push(b'\n');
-        self.file.write_all(&line).context("cannot write rows.jsonl; what is written stays valid")
+        self.file.write_all(&line).context("cannot write rows.jsonl; what is written stays valid")?;
+        Ok(serde_json::from_slice(&line)?)
     }
 }
 
