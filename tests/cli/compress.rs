@@ -27,11 +27,11 @@ fn a_prompt_is_what_was_asked_for() {
     assert!(is_subsequence(prompt, &original) && prompt.ends_with("\n\nWho opened the meeting?"), "{prompt}");
     let summary = format!("{} -> {tokens} tokens (o200k_base), rate ", counter.count(&original));
     assert!(done.stderr.starts_with(&summary), "{}", done.stderr);
-    assert!(
-        done.stderr.contains("asked for at most 40") && done.stderr.contains("tokens/s"),
-        "{}",
-        done.stderr
-    );
+    assert!(done.stderr.contains("asked for at most 40"), "{}", done.stderr);
+    // Only the scorer has a speed; with a question the embedder ranks.
+    assert!(!done.stderr.contains("tokens/s"), "{}", done.stderr);
+    let scored = whittle(&["compress", "-", "--method", "llmlingua", "--target-tokens", "40"], STORY);
+    assert!(scored.stderr.contains(" tokens/s"), "{}", scored.stderr);
     assert_eq!(whittle(&arguments, STORY).stdout, done.stdout, "another run gives other bytes");
 }
 
