@@ -20,7 +20,7 @@ pub(super) async fn here_or_upstream(
     id: Extension<RequestId>,
     request: Request,
 ) -> Result<Response, DialectError> {
-    if state.gateway.is_some() {
+    if state.gateway.as_ref().is_some_and(|gateway| gateway.has_upstreams()) {
         return proxy::forward(State(state), id, request, Endpoint::Embeddings).await;
     }
     let dialect = Endpoint::Embeddings.dialect();

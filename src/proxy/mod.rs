@@ -354,6 +354,12 @@ impl Gateway {
         models::list(&self.live(), dialect, headers).await
     }
 
+    /// Whether there is an upstream to pass requests on to. A reload may change it.
+    #[must_use]
+    pub fn has_upstreams(&self) -> bool {
+        !self.live().routes.is_empty()
+    }
+
     /// Whose API the upstream called `name` speaks.
     ///
     /// # Errors

@@ -38,6 +38,10 @@ impl Routes {
         Ok(Self(upstreams.collect::<Result<_, _>>()?))
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     pub(super) fn of_dialect(&self, dialect: Dialect) -> impl Iterator<Item = &Arc<Upstream>> {
         self.0.iter().filter(move |upstream| upstream.config().dialect == dialect)
     }
@@ -54,7 +58,7 @@ impl Routes {
 
     /// The first upstream of `dialect` that has the model, by an alias or a pattern.
     pub(super) fn find(&self, dialect: Dialect, model: &str) -> Result<Route, ProxyError> {
-        if self.0.is_empty() {
+        if self.is_empty() {
             return Err(ProxyError::NoUpstreams);
         }
         let has = |upstream: &&Arc<Upstream>| {
