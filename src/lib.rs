@@ -20,6 +20,7 @@
 //! | [`upstream`] | the only place that sends requests: connections, time limits, retries | config, wire |
 //! | [`config`] | file, environment, flags; strict | compress, model, wire |
 //! | [`text`] | token counts, protected spans, words | nothing |
+//! | [`random`] | random numbers that are the same in each run | nothing |
 //!
 //! # Invariants
 //!
@@ -40,6 +41,7 @@ pub mod index;
 pub mod keys;
 pub mod model;
 pub mod proxy;
+pub mod random;
 pub mod retrieve;
 mod telemetry;
 pub mod text;

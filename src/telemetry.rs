@@ -1,4 +1,4 @@
-//! Logs: to stderr, never with text of a prompt.
+//! Logs, to stderr, never with text of a prompt; and what a process takes.
 
 use std::panic::PanicHookInfo;
 
@@ -33,6 +33,13 @@ pub(crate) fn init() -> anyhow::Result<()> {
     started.map_err(|error| anyhow::anyhow!("cannot start logging: {error}"))?;
     std::panic::set_hook(Box::new(log_panic));
     Ok(())
+}
+
+/// Bytes of memory that a process has, where the system tells.
+pub(crate) fn resident_bytes(process: u32) -> Option<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024)
 }
 
 /// Logs where a panic was. What it says is left out: a failed slice quotes the text that it was cut from.

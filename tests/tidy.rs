@@ -9,8 +9,9 @@ const LONGEST: usize = 600;
 
 /// What each top-level module may use of the others. `model` stands for its traits and types alone: who may
 /// also use the models themselves is said in [`PARTS`].
-const MAY_USE: [(&str, &[&str]); 16] = [
+const MAY_USE: [(&str, &[&str]); 17] = [
     ("text", &[]),
+    ("random", &[]),
     ("telemetry", &[]),
     ("wire", &[]),
     ("config", &["compress", "model", "wire"]),
@@ -18,8 +19,8 @@ const MAY_USE: [(&str, &[&str]); 16] = [
     ("compress", &["model", "text"]),
     ("index", &["text"]),
     ("retrieve", &["index"]),
-    ("engine", &["compress", "config", "index", "model", "retrieve", "telemetry", "text"]),
-    ("eval", &["compress", "engine", "model", "text"]),
+    ("engine", &["compress", "config", "index", "model", "random", "retrieve", "telemetry", "text"]),
+    ("eval", &["compress", "engine", "model", "random", "text"]),
     ("keys", &["config"]),
     ("upstream", &["config", "keys", "telemetry", "wire"]),
     ("proxy", &["compress", "config", "engine", "keys", "model", "telemetry", "text", "upstream", "wire"]),

@@ -2,8 +2,9 @@
 
 use std::io::Write;
 
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, Subcommand};
 
+use super::output::Format;
 use crate::config::{Pattern, ProcessEnv, data_dir};
 use crate::keys::{FILE, Key, Rights, file};
 
@@ -63,15 +64,6 @@ struct CreateArgs {
     admin: bool,
 }
 
-#[derive(Debug, Clone, Copy, Default, ValueEnum)]
-enum Format {
-    /// For people
-    #[default]
-    Text,
-    /// For programs
-    Json,
-}
-
 pub(super) fn run(args: KeysArgs) -> anyhow::Result<()> {
     let data = data_dir(&ProcessEnv);
     let mut out = anstream::stdout().lock();
@@ -90,14 +82,9 @@ pub(super) fn run(args: KeysArgs) -> anyhow::Result<()> {
             anstream::eprintln!("its secret is shown this once:");
             writeln!(out, "{secret}")?;
         }
-        Command::List { format: Format::Json } => {
-            writeln!(out, "{}", serde_json::to_string_pretty(&file::read(&data)?)?)?;
-        }
-        Command::List { format: Format::Text } => {
-            for key in file::read(&data)? {
-                writeln!(out, "{}", line(&key))?;
-            }
-        }
+        Command::List { format } => format.print(out, &file::read(&data)?, |out, keys| {
+            keys.iter().try_for_each(|key| writeln!(out, "{}", line(key)))
+        })?,
         Command::Revoke { key } => {
             let key = file::revoke(&data, &key)?;
             anstream::eprintln!("key {} ({}) is revoked", key.id, key.name);

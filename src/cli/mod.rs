@@ -9,6 +9,7 @@ mod input;
 mod keys;
 mod models;
 mod options;
+mod output;
 mod progress;
 mod prompt;
 mod recover;

@@ -4,10 +4,10 @@ use std::collections::HashMap;
 use std::io::Write;
 use std::path::PathBuf;
 
-use anyhow::Context;
-use clap::{Args, ValueEnum};
+use clap::Args;
 use serde::Deserialize;
 
+use super::output::Format;
 use super::{engine, input};
 use crate::engine::EngineError;
 use crate::engine::api::{DocumentInput, RecoverDocument, RecoverRequest};
@@ -34,18 +34,9 @@ pub(super) struct RecoverArgs {
     /// What the model answered; `-` or nothing reads standard input
     #[arg(long, value_name = "FILE")]
     response: Option<PathBuf>,
-    /// What to print
+    /// What to print: the restored response, or the answer of POST /v1/recover
     #[arg(long, value_enum, default_value_t)]
     format: Format,
-}
-
-#[derive(Debug, Clone, Copy, Default, ValueEnum)]
-enum Format {
-    /// The restored response
-    #[default]
-    Text,
-    /// The answer of POST /v1/recover
-    Json,
 }
 
 /// What matters of the answer to a compression.
@@ -78,12 +69,7 @@ pub(super) fn run(args: &RecoverArgs) -> anyhow::Result<()> {
     let response = input::text(args.response.as_deref())?;
     let documents = with_kept(documents, compressed)?;
     let answer = engine()?.recover(&RecoverRequest { response, documents })?;
-    let mut out = std::io::stdout().lock();
-    match args.format {
-        Format::Text => write!(out, "{}", answer.response)?,
-        Format::Json => writeln!(out, "{}", serde_json::to_string_pretty(&answer)?)?,
-    }
-    out.flush().context("cannot write to standard output")
+    args.format.print(std::io::stdout().lock(), &answer, |out, answer| write!(out, "{}", answer.response))
 }
 
 /// Each document with what the answer says was kept of it.

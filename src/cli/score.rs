@@ -4,9 +4,9 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use anstyle::{Ansi256Color, Style};
-use anyhow::Context;
-use clap::{Args, ValueEnum};
+use clap::Args;
 
+use super::output::Format;
 use super::{engine, input, progress};
 use crate::engine::api::{ScoreRequest, ScoreResponse};
 use crate::model::Cancel;
@@ -24,30 +24,17 @@ pub(super) struct ScoreArgs {
     /// Text that comes before and is not scored itself
     #[arg(long, value_name = "TEXT")]
     prefix: Option<String>,
-    /// What to print
+    /// What to print: the text as a heat map, the redder the more surprising, or the answer of POST /v1/score
     #[arg(long, value_enum, default_value_t)]
     format: Format,
-}
-
-#[derive(Debug, Clone, Copy, Default, ValueEnum)]
-enum Format {
-    /// The text as a heat map: the redder, the more surprising
-    #[default]
-    Text,
-    /// The answer of POST /v1/score
-    Json,
 }
 
 pub(super) fn run(args: ScoreArgs) -> anyhow::Result<()> {
     let request = ScoreRequest { text: input::text(args.file.as_deref())?, prefix: args.prefix };
     let engine = engine()?;
     let response = progress::while_working("scoring", || engine.score(&request, &Cancel::never()))?;
-    let mut out = anstream::AutoStream::auto(std::io::stdout().lock());
-    match args.format {
-        Format::Text => write_heat_map(&mut out, &request.text, &response)?,
-        Format::Json => writeln!(out, "{}", serde_json::to_string_pretty(&response)?)?,
-    }
-    out.flush().context("cannot write to standard output")
+    let out = anstream::AutoStream::auto(std::io::stdout().lock());
+    args.format.print(out, &response, |out, response| write_heat_map(out, &request.text, response))
 }
 
 /// Background colours from no surprise to much, of the 256-colour palette.

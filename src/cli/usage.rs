@@ -4,8 +4,9 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use anyhow::{Context, bail};
-use clap::{Args, ValueEnum};
+use clap::Args;
 
+use super::output::Format;
 use crate::config::{self, Config, Env, Flags, Places, ProcessEnv};
 use crate::proxy::{Numbers, StoreError, UsageError, UsageParams, UsageReport, usage_at_rest};
 use crate::upstream::{Secret, fetch};
@@ -52,18 +53,9 @@ pub(super) struct UsageArgs {
     /// Configuration file [default: as for `whittle serve`]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// What to print
+    /// What to print: a table, or the answer of GET /v1/usage
     #[arg(long, value_enum, default_value_t)]
     format: Format,
-}
-
-#[derive(Debug, Clone, Copy, Default, ValueEnum)]
-enum Format {
-    /// A table
-    #[default]
-    Text,
-    /// The answer of GET /v1/usage
-    Json,
 }
 
 pub(super) fn run(args: UsageArgs) -> anyhow::Result<()> {
@@ -82,12 +74,7 @@ pub(super) fn run(args: UsageArgs) -> anyhow::Result<()> {
         Some(url) => ask(&url, &params)?,
         None => at_rest_or_running(&config, &params)?,
     };
-    let mut out = anstream::stdout().lock();
-    match args.format {
-        Format::Text => write_text(&mut out, &report)?,
-        Format::Json => writeln!(out, "{}", serde_json::to_string_pretty(&report)?)?,
-    }
-    Ok(())
+    args.format.print(anstream::stdout().lock(), &report, write_text)
 }
 
 /// One process alone can hold the file: where a service does, it is asked.

@@ -36,28 +36,14 @@ impl Asked {
     }
 }
 
+/// Numbers that texts most often spell.
+const SPELT: &[&str] = &[
+    "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "twelve", "twenty",
+    "first", "second", "third",
+];
+
 fn is_number(word: &str) -> bool {
-    let spelt = |word: &str| {
-        matches!(
-            word,
-            "one"
-                | "two"
-                | "three"
-                | "four"
-                | "five"
-                | "six"
-                | "seven"
-                | "eight"
-                | "nine"
-                | "ten"
-                | "twelve"
-                | "twenty"
-                | "first"
-                | "second"
-                | "third"
-        )
-    };
-    word.contains(|c: char| c.is_ascii_digit()) || spelt(&word.to_lowercase())
+    word.contains(|c: char| c.is_ascii_digit()) || SPELT.contains(&&*word.to_lowercase())
 }
 
 /// Runs of words with a meaning of their own, and of up to [`BRIDGE`] of the words and marks that hold names

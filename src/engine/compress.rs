@@ -88,12 +88,11 @@ fn inputs(request: &mut CompressRequest, most: usize) -> Result<Vec<DocumentInpu
             "nothing to compress: give `context` (a text) or `documents` (a list)",
         )),
         (Some(text), None) => Ok(vec![DocumentInput { id: None, title: None, text, metadata: None }]),
-        (None, Some(documents)) if documents.len() > most => Err(EngineError {
-            kind: ErrorKind::TooLarge,
-            code: "too_many_documents",
-            param: Some("documents"),
-            message: format!("{} documents; at most {most} are taken (`limits.documents`)", documents.len()),
-        }),
+        (None, Some(documents)) if documents.len() > most => {
+            let count = documents.len();
+            let message = format!("{count} documents; at most {most} are taken (`limits.documents`)");
+            Err(EngineError::too_many_documents("documents", message))
+        }
         (None, Some(documents)) => Ok(documents),
     }
 }
@@ -136,12 +135,7 @@ fn check_size(prompt: &Prompt, counter: &dyn TokenCounter, most: usize) -> Resul
     if tokens <= most {
         return Ok(());
     }
-    Err(EngineError {
-        kind: ErrorKind::TooLarge,
-        code: "too_many_tokens",
-        param: None,
-        message: format!("the prompt has {tokens} tokens; at most {most} are taken (`limits.tokens`)"),
-    })
+    Err(EngineError::too_many_tokens("the prompt has", tokens, most, None))
 }
 
 fn describe(

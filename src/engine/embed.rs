@@ -236,12 +236,7 @@ impl Engine {
             return Ok(());
         }
         let message = format!("`{param}` has {count} texts; at most {most} are taken (`limits.documents`)");
-        Err(EngineError {
-            kind: ErrorKind::TooLarge,
-            code: "too_many_documents",
-            param: Some(param),
-            message,
-        })
+        Err(EngineError::too_many_documents(param, message))
     }
 
     fn usage(
@@ -258,8 +253,7 @@ impl Engine {
         if tokens <= most {
             return Ok(EmbedderUsage { prompt_tokens: tokens, total_tokens: tokens });
         }
-        let message = format!("the texts have {tokens} tokens; at most {most} are taken (`limits.tokens`)");
-        Err(EngineError { kind: ErrorKind::TooLarge, code: "too_many_tokens", param: None, message })
+        Err(EngineError::too_many_tokens("the texts have", tokens, most, None))
     }
 }
 

@@ -45,6 +45,22 @@ impl EngineError {
         Self { kind: ErrorKind::Invalid, code, param: Some(param), message: message.into() }
     }
 
+    /// A request beyond the limit of its documents.
+    pub(super) fn too_many_documents(param: &'static str, message: String) -> Self {
+        Self { kind: ErrorKind::TooLarge, code: "too_many_documents", param: Some(param), message }
+    }
+
+    /// A request whose `what` have more tokens than `most`; in its field `param`, if it is one.
+    pub(super) fn too_many_tokens(
+        what: &str,
+        tokens: usize,
+        most: usize,
+        param: Option<&'static str>,
+    ) -> Self {
+        let message = format!("{what} {tokens} tokens; at most {most} are taken (`limits.tokens`)");
+        Self { kind: ErrorKind::TooLarge, code: "too_many_tokens", param, message }
+    }
+
     /// A fault on this side.
     pub fn internal(message: impl Into<String>) -> Self {
         Self { kind: ErrorKind::Internal, code: "internal_error", param: None, message: message.into() }

@@ -5,7 +5,7 @@ use std::ops::Range;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Engine, EngineError, ErrorKind};
+use super::{Engine, EngineError};
 use crate::compress::recover::{Source, recover};
 
 /// Body of `POST /v1/recover`.
@@ -56,12 +56,8 @@ pub(super) fn run(engine: &Engine, request: &RecoverRequest) -> Result<RecoverRe
     let most = engine.limits.documents;
     if request.documents.len() > most {
         let count = request.documents.len();
-        return Err(EngineError {
-            kind: ErrorKind::TooLarge,
-            code: "too_many_documents",
-            param: Some("documents"),
-            message: format!("{count} documents; at most {most} are taken (`limits.documents`)"),
-        });
+        let message = format!("{count} documents; at most {most} are taken (`limits.documents`)");
+        return Err(EngineError::too_many_documents("documents", message));
     }
     let ranges = |document: &RecoverDocument| -> Vec<Range<usize>> {
         document.kept.iter().map(|&[start, end]| start..end).collect()

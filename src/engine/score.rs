@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::api::{ScoreRequest, ScoreResponse};
-use super::{Engine, EngineError, ErrorKind};
+use super::{Engine, EngineError};
 use crate::model::{Cancel, ScoreJob, Token, TokenScorer};
 
 /// How much of a long prefix the scores see.
@@ -29,19 +29,11 @@ pub(super) fn run(
     let tokens = scorer.encode(&request.text);
     let prefix = ids(&scorer.encode(request.prefix.as_deref().unwrap_or_default()));
     let most = engine.limits.tokens;
-    if tokens.len() + prefix.len() > most {
-        return Err(EngineError {
-            kind: ErrorKind::TooLarge,
-            code: "too_many_tokens",
-            param: Some("text"),
-            message: format!(
-                "text and prefix have {} tokens; at most {most} are taken (`limits.tokens`)",
-                tokens.len() + prefix.len()
-            ),
-        });
+    let run = tokens.len() + prefix.len();
+    if run > most {
+        return Err(EngineError::too_many_tokens("text and prefix have", run, most, Some("text")));
     }
     let conditioned = !prefix.is_empty();
-    let run = tokens.len() + prefix.len();
     let start = Instant::now();
     let scores = match reach {
         Reach::Window => {

@@ -7,7 +7,7 @@ use anyhow::{Context, bail};
 
 use super::run::{Row, Setting, read_rows};
 use super::statistics::Estimate;
-use super::summary::Summary;
+use super::summary::{Summary, groups};
 
 /// A run that was made: its folder's files, read.
 #[derive(Debug, Clone)]
@@ -44,16 +44,7 @@ impl Finished {
     /// Methods with their rates, in the order in which they first appear.
     #[must_use]
     pub fn arms(&self) -> Vec<(String, f64)> {
-        let mut arms: Vec<(String, f64)> = Vec::new();
-        for row in &self.rows {
-            if !arms
-                .iter()
-                .any(|(method, rate)| *method == row.method && rate.to_bits() == row.rate.to_bits())
-            {
-                arms.push((row.method.clone(), row.rate));
-            }
-        }
-        arms
+        groups(&self.rows).iter().map(|group| (group[0].method.clone(), group[0].rate)).collect()
     }
 }
 

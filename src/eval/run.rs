@@ -16,11 +16,11 @@ pub use journal::{Journal, read_rows};
 
 use super::dataset::{AnswerKind, Manifest, Question};
 use super::metrics::Recall;
-use super::statistics::Random;
 use super::suite::{self, Suite};
 use crate::compress::Method;
 use crate::engine::{Engine, EngineError};
 use crate::model::Cancel;
+use crate::random::Random;
 use measure::Measure;
 
 /// The uncompressed prompt, as a method.

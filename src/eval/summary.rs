@@ -114,7 +114,7 @@ pub fn summarise(plan: &Plan, setting: &Setting, rows: &[Row], made_by: MadeBy) 
 }
 
 /// Rows of the same method and rate, in the order in which they first appear.
-fn groups(rows: &[Row]) -> Vec<Vec<&Row>> {
+pub(super) fn groups(rows: &[Row]) -> Vec<Vec<&Row>> {
     let mut places: HashMap<(&str, u64), usize> = HashMap::new();
     let mut groups: Vec<Vec<&Row>> = Vec::new();
     for row in rows {

@@ -3,15 +3,16 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::rejection::{PathRejection, QueryRejection};
-use axum::extract::{Path, Query, Request, State};
+use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
+use super::Service;
 use super::error::ApiError;
+use super::extract::{PathOf, QueryOf};
 use super::operations::Failures;
 use super::state::AppState;
 use super::{body, job};
@@ -19,6 +20,7 @@ use crate::engine::collections::api::{
     CollectionInfo, CollectionList, CreateRequest, DeleteRequest, DeleteResponse, DocumentInfo, DocumentPage,
     SearchRequest, SearchResponse, UpsertRequest, UpsertResponse,
 };
+use crate::model::Cancel;
 
 /// The routes of collections.
 pub(super) fn routes() -> Router<Arc<AppState>> {
@@ -29,15 +31,6 @@ pub(super) fn routes() -> Router<Arc<AppState>> {
         .route("/v1/collections/{name}/documents/{*id}", get(document).delete(delete_document))
         .route("/v1/collections/{name}/delete", post(delete_documents))
         .route("/v1/collections/{name}/search", post(search))
-}
-
-/// A part of the path; where it is no UTF-8 the request is turned away.
-type PathOf<T> = Result<Path<T>, PathRejection>;
-
-fn part<T>(path: PathOf<T>) -> Result<T, ApiError> {
-    let wrong =
-        |error: PathRejection| ApiError::new(StatusCode::BAD_REQUEST, "invalid_path", error.body_text());
-    path.map(|Path(part)| part).map_err(wrong)
 }
 
 /// All collections.
@@ -57,10 +50,9 @@ pub(super) async fn list(State(state): State<Arc<AppState>>, request: Request) -
     ))]
 pub(super) async fn create(
     State(state): State<Arc<AppState>>,
-    name: PathOf<String>,
+    PathOf(name): PathOf<String>,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let name = part(name)?;
     job::run(&state, request, move |service, body, _| {
         let (info, new) = service.create_collection(&name, body::parse(&body)?)?;
         let status = if new { StatusCode::CREATED } else { StatusCode::OK };
@@ -75,10 +67,9 @@ pub(super) async fn create(
     responses((status = 200, body = CollectionInfo, description = "The collection."), Failures))]
 pub(super) async fn describe(
     State(state): State<Arc<AppState>>,
-    name: PathOf<String>,
+    PathOf(name): PathOf<String>,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let name = part(name)?;
     job::run(&state, request, move |service, _, _| body::render(&service.collection(&name)?)).await
 }
 
@@ -88,10 +79,9 @@ pub(super) async fn describe(
     responses((status = 204, description = "It is gone."), Failures))]
 pub(super) async fn remove(
     State(state): State<Arc<AppState>>,
-    name: PathOf<String>,
+    PathOf(name): PathOf<String>,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let name = part(name)?;
     job::run(&state, request, move |service, _, _| {
         service.delete_collection(&name)?;
         Ok(StatusCode::NO_CONTENT.into_response())
@@ -105,16 +95,13 @@ pub(super) async fn remove(
     responses((status = 200, body = UpsertResponse, description = "What became of them."), Failures))]
 pub(super) async fn upsert(
     State(state): State<Arc<AppState>>,
-    name: PathOf<String>,
+    PathOf(name): PathOf<String>,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let name = part(name)?;
-    job::run(&state, request, move |service, body, cancel| {
-        let request: UpsertRequest = body::parse(&body)?;
-        drop(body);
-        body::render(&service.upsert(&name, request, cancel)?)
-    })
-    .await
+    let work = move |service: &dyn Service, request: UpsertRequest, cancel: &Cancel| {
+        service.upsert(&name, request, cancel)
+    };
+    job::answer(&state, request, work).await
 }
 
 /// Which documents a list has.
@@ -139,14 +126,10 @@ impl Default for PageQuery {
     responses((status = 200, body = DocumentPage, description = "Some documents."), Failures))]
 pub(super) async fn documents(
     State(state): State<Arc<AppState>>,
-    name: PathOf<String>,
-    page: Result<Query<PageQuery>, QueryRejection>,
+    PathOf(name): PathOf<String>,
+    QueryOf(page): QueryOf<PageQuery>,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let name = part(name)?;
-    let wrong =
-        |error: QueryRejection| ApiError::new(StatusCode::BAD_REQUEST, "invalid_query", error.body_text());
-    let Query(page) = page.map_err(wrong)?;
     job::run(&state, request, move |service, _, _| {
         body::render(&service.documents(&name, page.from, page.limit)?)
     })
@@ -162,10 +145,9 @@ pub(super) async fn documents(
     responses((status = 200, body = DocumentInfo, description = "The document."), Failures))]
 pub(super) async fn document(
     State(state): State<Arc<AppState>>,
-    path: PathOf<(String, String)>,
+    PathOf((name, id)): PathOf<(String, String)>,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let (name, id) = part(path)?;
     job::run(&state, request, move |service, _, _| body::render(&service.document(&name, &id)?)).await
 }
 
@@ -178,10 +160,9 @@ pub(super) async fn document(
     responses((status = 200, body = DeleteResponse, description = "It is gone."), Failures))]
 pub(super) async fn delete_document(
     State(state): State<Arc<AppState>>,
-    path: PathOf<(String, String)>,
+    PathOf((name, id)): PathOf<(String, String)>,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let (name, id) = part(path)?;
     job::run(&state, request, move |service, _, _| body::render(&service.delete_document(&name, &id)?)).await
 }
 
@@ -191,15 +172,13 @@ pub(super) async fn delete_document(
     responses((status = 200, body = DeleteResponse, description = "They are gone."), Failures))]
 pub(super) async fn delete_documents(
     State(state): State<Arc<AppState>>,
-    name: PathOf<String>,
+    PathOf(name): PathOf<String>,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let name = part(name)?;
-    job::run(&state, request, move |service, body, _| {
-        let request: DeleteRequest = body::parse(&body)?;
-        body::render(&service.delete_documents(&name, request)?)
-    })
-    .await
+    let work = move |service: &dyn Service, request: DeleteRequest, _: &Cancel| {
+        service.delete_documents(&name, request)
+    };
+    job::answer(&state, request, work).await
 }
 
 /// The chunks of a collection that answer a query best.
@@ -208,13 +187,11 @@ pub(super) async fn delete_documents(
     responses((status = 200, body = SearchResponse, description = "The best chunks, best first."), Failures))]
 pub(super) async fn search(
     State(state): State<Arc<AppState>>,
-    name: PathOf<String>,
+    PathOf(name): PathOf<String>,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let name = part(name)?;
-    job::run(&state, request, move |service, body, cancel| {
-        let request: SearchRequest = body::parse(&body)?;
-        body::render(&service.search(&name, &request, cancel)?)
-    })
-    .await
+    let work = move |service: &dyn Service, request: SearchRequest, cancel: &Cancel| {
+        service.search(&name, &request, cancel)
+    };
+    job::answer(&state, request, work).await
 }

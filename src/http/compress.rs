@@ -58,12 +58,7 @@ pub(super) async fn recover(
     State(state): State<Arc<AppState>>,
     request: Request,
 ) -> Result<Response, ApiError> {
-    job::run(&state, request, |service, body, _| {
-        let request: RecoverRequest = body::parse(&body)?;
-        drop(body);
-        body::render(&service.recover(request)?)
-    })
-    .await
+    job::answer(&state, request, |service, request: RecoverRequest, _| service.recover(request)).await
 }
 
 /// Scores a text token by token.
@@ -76,12 +71,8 @@ pub(super) async fn score(
     State(state): State<Arc<AppState>>,
     request: Request,
 ) -> Result<Response, ApiError> {
-    job::run(&state, request, |service, body, cancel| {
-        let request: ScoreRequest = body::parse(&body)?;
-        drop(body);
-        body::render(&service.score(request, cancel)?)
-    })
-    .await
+    job::answer(&state, request, |service, request: ScoreRequest, cancel| service.score(request, cancel))
+        .await
 }
 
 fn check_documents(request: &CompressRequest, most: usize) -> Result<(), ApiError> {

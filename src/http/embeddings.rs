@@ -10,7 +10,7 @@ use super::error::{ApiError, DialectError};
 use super::middleware::RequestId;
 use super::operations::Failures;
 use super::state::AppState;
-use super::{body, job, proxy};
+use super::{job, proxy};
 use crate::engine::embed::{EmbeddingsRequest, EmbeddingsResponse, RerankRequest, RerankResponse};
 use crate::wire::Endpoint;
 
@@ -31,12 +31,8 @@ pub(super) async fn here_or_upstream(
 #[utoipa::path(post, path = "/v1/embeddings", tag = "retrieval", request_body = EmbeddingsRequest,
     responses((status = 200, body = EmbeddingsResponse, description = "The vectors, in the order sent."), Failures))]
 pub(super) async fn embed(state: &AppState, request: Request) -> Result<Response, ApiError> {
-    job::run(state, request, |service, body, cancel| {
-        let request: EmbeddingsRequest = body::parse(&body)?;
-        drop(body);
-        body::render(&service.embed(request, cancel)?)
-    })
-    .await
+    job::answer(state, request, |service, request: EmbeddingsRequest, cancel| service.embed(request, cancel))
+        .await
 }
 
 /// Documents by what they have to do with a query, in the form of Cohere and Jina.
@@ -46,10 +42,6 @@ pub(super) async fn rerank(
     State(state): State<Arc<AppState>>,
     request: Request,
 ) -> Result<Response, ApiError> {
-    job::run(&state, request, |service, body, cancel| {
-        let request: RerankRequest = body::parse(&body)?;
-        drop(body);
-        body::render(&service.rerank(&request, cancel)?)
-    })
-    .await
+    job::answer(&state, request, |service, request: RerankRequest, cancel| service.rerank(&request, cancel))
+        .await
 }

@@ -7,6 +7,8 @@ use axum::body::Bytes;
 use axum::extract::Request;
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::Response;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use tokio::time::{Instant, timeout_at};
 
 use super::Service;
@@ -14,6 +16,7 @@ use super::body;
 use super::error::ApiError;
 use super::state::{AppState, Ticket};
 use crate::config::Limits;
+use crate::engine::EngineError;
 use crate::model::Cancel;
 
 /// Header by which a caller makes its deadline earlier than the service's.
@@ -55,6 +58,25 @@ where
         Ok(Err(error)) => Err(ApiError::internal(&error)),
         Err(_) => Err(ApiError::deadline()),
     }
+}
+
+/// [`run`] for a body in JSON that is answered in JSON.
+pub(super) async fn answer<T, R>(
+    state: &AppState,
+    request: Request,
+    work: impl FnOnce(&dyn Service, T, &Cancel) -> Result<R, EngineError> + Send + 'static,
+) -> Result<Response, ApiError>
+where
+    T: DeserializeOwned,
+    R: Serialize,
+{
+    run(state, request, |service, body, cancel| {
+        let parsed = body::parse(&body)?;
+        // It may be large, and what it said is known now.
+        drop(body);
+        body::render(&work(service, parsed, cancel)?)
+    })
+    .await
 }
 
 /// What can be decided before the body is read.

@@ -10,6 +10,7 @@ mod collections;
 mod compress;
 mod embeddings;
 mod error;
+mod extract;
 mod job;
 mod middleware;
 mod operations;

@@ -6,9 +6,9 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 
 use super::error::ApiError;
+use super::job;
 use super::operations::Failures;
 use super::state::AppState;
-use super::{body, job};
 use crate::engine::prompt::api::{PromptRequest, PromptResponse};
 
 /// Finds what collections hold about a question, compresses it to a budget and renders a prompt with citations.
@@ -19,9 +19,6 @@ pub(super) async fn prompt(
     State(state): State<Arc<AppState>>,
     request: Request,
 ) -> Result<Response, ApiError> {
-    job::run(&state, request, |service, body, cancel| {
-        let request: PromptRequest = body::parse(&body)?;
-        body::render(&service.prompt(&request, cancel)?)
-    })
-    .await
+    job::answer(&state, request, |service, request: PromptRequest, cancel| service.prompt(&request, cancel))
+        .await
 }

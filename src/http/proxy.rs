@@ -3,10 +3,9 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query, Request, State};
+use axum::extract::{Request, State};
 use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
 use axum::{Extension, Router};
@@ -14,6 +13,7 @@ use hyper::body::Body as _;
 
 use super::compress::{COMPRESSED_TOKENS, ORIGINAL_TOKENS};
 use super::error::{ApiError, DialectError};
+use super::extract::QueryOf;
 use super::middleware::RequestId;
 use super::relay::{Counted, Relay};
 use super::state::AppState;
@@ -25,9 +25,6 @@ use crate::wire::{Dialect, Endpoint, UsageReader};
 
 const STATUS: HeaderName = HeaderName::from_static("x-whittle-status");
 const ANTHROPIC_VERSION: HeaderName = HeaderName::from_static("anthropic-version");
-
-/// A question to the ledger, if it can be read.
-type Asked = Result<Query<UsageParams>, QueryRejection>;
 
 /// Beginning of the paths that name an upstream.
 const UPSTREAMS: &str = "/upstreams/";
@@ -198,11 +195,8 @@ type Sender = Option<Extension<Caller>>;
 async fn usage(
     State(state): State<Arc<AppState>>,
     caller: Sender,
-    query: Asked,
+    QueryOf(mut params): QueryOf<UsageParams>,
 ) -> Result<Response, ApiError> {
-    let invalid =
-        |error: QueryRejection| ApiError::new(StatusCode::BAD_REQUEST, "invalid_query", error.body_text());
-    let Query(mut params) = query.map_err(invalid)?;
     if let Some(Extension(caller)) = caller.filter(|Extension(caller)| !caller.is_admin()) {
         if params.key.as_ref().is_some_and(|key| key != caller.id()) {
             return Err(Denied::AdminOnly.into());

@@ -1,12 +1,13 @@
 //! One collection: the store and the two indexes of it.
 
+use std::collections::HashMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use super::lexical::{Entry, Lexical, differences, flat};
 use super::nearest::{Nearest, Scored};
-use super::record::{Batch, ChunkHit, Settings, StoredDocument};
+use super::record::{Batch, ChunkHit, NewDocument, Settings, StoredDocument};
 use super::store::{Applied, Catalog, Store, View};
 use super::{IndexError, Metadata, Name};
 
@@ -196,15 +197,14 @@ impl Collection {
 
     /// Brings what is in memory and the lexical index up to date. The batch is on disk already.
     fn update(&self, batch: &Batch, applied: &Applied) {
-        let vectors = || {
-            applied.added.iter().flat_map(|document| {
-                // Of two with one id the last was stored.
-                let new = batch.upsert.iter().rev().find(|new| new.id == document.id);
-                let vectors = new.into_iter().flat_map(|new| &new.chunks).map(|new| new.vector.as_slice());
-                document.numbers().zip(vectors)
-            })
-        };
-        self.nearest.apply(vectors(), &applied.removed);
+        // Of two with one id the last was stored.
+        let stored: HashMap<&str, &NewDocument> = batch.upsert.iter().map(|new| (&*new.id, new)).collect();
+        let vectors = applied.added.iter().flat_map(|document| {
+            let new = stored.get(&*document.id);
+            let vectors = new.into_iter().flat_map(|new| &new.chunks).map(|new| new.vector.as_slice());
+            document.numbers().zip(vectors)
+        });
+        self.nearest.apply(vectors, &applied.removed);
         {
             let mut catalog = self.catalog.write().unwrap_or_else(PoisonError::into_inner);
             for range in &applied.removed {

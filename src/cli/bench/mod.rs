@@ -27,13 +27,3 @@ pub(super) fn run(args: BenchArgs) -> anyhow::Result<()> {
         Command::Retrieval(args) => retrieval::run(&args),
     }
 }
-
-/// How a report is printed.
-#[derive(Debug, Clone, Copy, Default, clap::ValueEnum)]
-enum Format {
-    /// For people
-    #[default]
-    Text,
-    /// For programs
-    Json,
-}

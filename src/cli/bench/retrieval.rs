@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::Args;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
-use super::Format;
+use crate::cli::output::Format;
 use crate::cli::{engine, input, progress};
 use crate::engine::collections::api::SourceDocument;
 use crate::engine::collections::bench::{Judged, QualityReport, ScaleReport, Task};
@@ -55,10 +55,12 @@ pub(super) fn run(args: &BenchRetrievalArgs) -> anyhow::Result<()> {
     let engine = engine()?.with_data_dir(folder.path().join("data"));
     if let Some(chunks) = args.chunks {
         let scale = || engine.bench_scale(task, chunks, &folder.path().join("scale"));
-        return print(args.format, &progress::while_working("measuring", scale)?, write_scale);
+        let report = progress::while_working("measuring", scale)?;
+        return args.format.print(std::io::stdout().lock(), &report, write_scale);
     }
     let quality = || engine.bench_quality(task, &args.lexical_weights);
-    print(args.format, &progress::while_working("measuring", quality)?, write_quality)
+    let report = progress::while_working("measuring", quality)?;
+    args.format.print(std::io::stdout().lock(), &report, write_quality)
 }
 
 fn passages(path: &Path) -> anyhow::Result<Vec<SourceDocument>> {
@@ -86,20 +88,7 @@ fn questions(path: &Path) -> anyhow::Result<Vec<Judged>> {
     Ok(questions)
 }
 
-fn print<R: Serialize>(
-    format: Format,
-    report: &R,
-    text: impl FnOnce(&mut dyn Write, &R) -> std::io::Result<()>,
-) -> anyhow::Result<()> {
-    let mut out = std::io::stdout().lock();
-    match format {
-        Format::Json => writeln!(out, "{}", serde_json::to_string_pretty(report)?)?,
-        Format::Text => text(&mut out, report)?,
-    }
-    out.flush().context("cannot write to standard output")
-}
-
-fn write_quality(out: &mut dyn Write, report: &QualityReport) -> std::io::Result<()> {
+fn write_quality(out: &mut impl Write, report: &QualityReport) -> std::io::Result<()> {
     let QualityReport { documents, chunks, chunks_per_second, rows } = report;
     writeln!(out, "{documents} documents, {chunks} chunks, {chunks_per_second:.0} chunks/s ingested")?;
     writeln!(out, "mode      weight  recall@1     @5    @10   p50 ms  p99 ms")?;
@@ -115,7 +104,7 @@ fn write_quality(out: &mut dyn Write, report: &QualityReport) -> std::io::Result
     Ok(())
 }
 
-fn write_scale(out: &mut dyn Write, report: &ScaleReport) -> std::io::Result<()> {
+fn write_scale(out: &mut impl Write, report: &ScaleReport) -> std::io::Result<()> {
     let (dense, hybrid) = (&report.dense_milliseconds, &report.hybrid_milliseconds);
     writeln!(out, "{} chunks, {:.0}/s stored", report.chunks, report.stored_per_second)?;
     writeln!(out, "links     {:.1} s", report.link_seconds)?;

@@ -4,7 +4,7 @@ use std::io::Write;
 
 use clap::Args;
 
-use super::Format;
+use crate::cli::output::Format;
 use crate::cli::{engine, progress};
 use crate::engine::bench::{ScoreBench, ScoreBenchReport};
 use crate::model::Precision;
@@ -50,12 +50,7 @@ pub(super) fn run(args: &BenchScoreArgs) -> anyhow::Result<()> {
     let report = progress::counting("measuring", runs as u64, |done| {
         engine.bench_score(ScoreBench { tokens, batch, precision, runs }, done)
     })?;
-    let mut out = anstream::stdout().lock();
-    match format {
-        Format::Text => write_text(&mut out, &report)?,
-        Format::Json => writeln!(out, "{}", serde_json::to_string_pretty(&report)?)?,
-    }
-    Ok(())
+    format.print(anstream::stdout().lock(), &report, write_text)
 }
 
 fn write_text(out: &mut impl Write, report: &ScoreBenchReport) -> std::io::Result<()> {

@@ -6,8 +6,9 @@ mod sources;
 use std::io::Write;
 
 use anyhow::Context;
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, Subcommand};
 
+use super::output::Format;
 use super::{engine, progress};
 use crate::engine::EngineError;
 use crate::engine::collections::api::{
@@ -100,7 +101,7 @@ struct SearchArgs {
     /// 0 to 1: how much a result that is like one before it is passed over
     #[arg(long, value_name = "SHARE", default_value_t)]
     diversity: f64,
-    /// What to print
+    /// What to print: text for people, or the answer of the HTTP route
     #[arg(long, value_enum, default_value_t)]
     format: Format,
 }
@@ -110,18 +111,9 @@ struct SearchArgs {
 struct StatsArgs {
     /// Name of the collection
     collection: String,
-    /// What to print
+    /// What to print: text for people, or the answer of the HTTP route
     #[arg(long, value_enum, default_value_t)]
     format: Format,
-}
-
-#[derive(Debug, Clone, Copy, Default, ValueEnum)]
-enum Format {
-    /// For people
-    #[default]
-    Text,
-    /// The answer of the HTTP route
-    Json,
 }
 
 /// A filter as JSON.
@@ -170,23 +162,16 @@ fn list() -> anyhow::Result<()> {
 fn stats(args: &StatsArgs) -> anyhow::Result<()> {
     let info = engine()?.collection(&args.collection)?;
     tell_mended(&info);
-    let mut out = std::io::stdout().lock();
-    match args.format {
-        Format::Json => writeln!(out, "{}", serde_json::to_string_pretty(&info)?)?,
-        Format::Text => {
-            let CollectionInfo { documents, chunks, bytes, embedder, dimensions, chunking, index, .. } =
-                &info;
-            writeln!(out, "{documents} documents, {chunks} chunks, {bytes} bytes")?;
-            writeln!(out, "vectors of {dimensions} values by {embedder}")?;
-            writeln!(out, "chunks of at most {} tokens, overlap {}", chunking.tokens, chunking.overlap)?;
-            let (lexical, linked, dead, fresh) = (index.lexical, index.linked, index.dead, index.fresh);
-            writeln!(
-                out,
-                "by words: {lexical}; by vectors: {linked} linked, {dead} of them gone, {fresh} compared"
-            )?;
-        }
-    }
-    out.flush().context("cannot write to standard output")
+    args.format.print(std::io::stdout().lock(), &info, write_stats)
+}
+
+fn write_stats(out: &mut impl Write, info: &CollectionInfo) -> std::io::Result<()> {
+    let CollectionInfo { documents, chunks, bytes, embedder, dimensions, chunking, index, .. } = info;
+    writeln!(out, "{documents} documents, {chunks} chunks, {bytes} bytes")?;
+    writeln!(out, "vectors of {dimensions} values by {embedder}")?;
+    writeln!(out, "chunks of at most {} tokens, overlap {}", chunking.tokens, chunking.overlap)?;
+    let (lexical, linked, dead, fresh) = (index.lexical, index.linked, index.dead, index.fresh);
+    writeln!(out, "by words: {lexical}; by vectors: {linked} linked, {dead} of them gone, {fresh} compared")
 }
 
 /// Says what was found damaged, if anything was.
@@ -210,12 +195,7 @@ fn search(args: SearchArgs) -> anyhow::Result<()> {
     tell_mended(&engine.collection(&args.collection)?);
     let response =
         progress::while_working("searching", || engine.search(&args.collection, &request, &Cancel::never()))?;
-    let mut out = std::io::stdout().lock();
-    match args.format {
-        Format::Json => writeln!(out, "{}", serde_json::to_string_pretty(&response)?)?,
-        Format::Text => write_results(&mut out, &response)?,
-    }
-    out.flush().context("cannot write to standard output")?;
+    args.format.print(std::io::stdout().lock(), &response, write_results)?;
     for warning in &response.warnings {
         anstream::eprintln!("warning: {} ({})", warning.message, warning.code);
     }

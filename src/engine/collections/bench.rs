@@ -11,7 +11,9 @@ use crate::index::{
     Batch, Collection, DataDir, Metadata, NewChunk, NewDocument, Scored, Settings, StoredChunk,
 };
 use crate::model::{Cancel, Embedder as _};
+use crate::random::Random;
 use crate::retrieve::{self, Query, SearchMode, Weights};
+use crate::telemetry::resident_bytes;
 use crate::text::{ChunkSettings, Layout};
 
 /// Documents that are stored together.
@@ -233,7 +235,7 @@ impl Engine {
             recall_at_10: recall(&collection, &queries)?,
             dense_milliseconds: at_once(queries.len(), &dense)?,
             hybrid_milliseconds: at_once(queries.len(), &hybrid)?,
-            resident_bytes: resident_bytes(),
+            resident_bytes: resident_bytes(std::process::id()),
             disk_bytes: collection.statistics()?.bytes,
         })
     }
@@ -258,7 +260,7 @@ fn fill(
 /// The `i`th document: a passage in which every fifth word is one of another passage, and whose vector is moved.
 fn like(i: usize, passages: &[SourceDocument], bases: &[Vec<f32>]) -> NewDocument {
     let place = i % passages.len();
-    let mut random = Random(i as u64);
+    let mut random = Random::new(i as u64);
     let mut other = |word| {
         let words: Vec<&str> = passages[random.below(passages.len())].text.split_whitespace().collect();
         words.get(random.below(words.len().max(1))).copied().unwrap_or(word)
@@ -275,7 +277,7 @@ fn like(i: usize, passages: &[SourceDocument], bases: &[Vec<f32>]) -> NewDocumen
         hash: String::new(),
         chunks: vec![NewChunk {
             chunk: StoredChunk { range, headings: Vec::new(), tokens: 0 },
-            vector: moved(&bases[place], &mut Random(!(i as u64))),
+            vector: moved(&bases[place], &mut Random::new(!(i as u64))),
         }],
         text,
     }
@@ -293,18 +295,6 @@ fn moved(base: &[f32], random: &mut Random) -> Vec<f32> {
 
 fn norm(values: &[f32]) -> f32 {
     values.iter().map(|value| value * value).sum::<f32>().sqrt()
-}
-
-/// The same numbers in each run (splitmix64).
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, limit: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        ((mixed ^ (mixed >> 31)) % limit as u64) as usize
-    }
 }
 
 /// Share of the nearest chunks that a search finds.
@@ -346,12 +336,6 @@ where
     Ok(Percentiles::of(times.concat()))
 }
 
-fn resident_bytes() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-    Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -365,10 +349,10 @@ mod tests {
     #[test]
     fn moved_vectors_are_near_and_of_length_1() {
         let base: Vec<f32> = (0..384).map(|i| if i == 7 { 1.0 } else { 0.0 }).collect();
-        let moved = moved(&base, &mut Random(3));
+        let moved = moved(&base, &mut Random::new(3));
         assert!((norm(&moved) - 1.0).abs() < 1e-5);
         let wanted = 1.0 / (1.0 + MOVED * MOVED).sqrt();
         assert!((moved[7] - wanted).abs() < 0.1, "{}", moved[7]);
-        assert_eq!(moved, super::moved(&base, &mut Random(3)));
+        assert_eq!(moved, super::moved(&base, &mut Random::new(3)));
     }
 }

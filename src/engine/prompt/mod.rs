@@ -47,11 +47,10 @@ impl Engine {
         let compressing = Instant::now();
         let fitted = job.fit(&found.sources, frame_tokens)?;
         let compress = milliseconds_since(compressing);
-        let Fitted { rendered, kept, method } =
-            fitted.unwrap_or(Fitted { rendered: frame, kept: Vec::new(), method: Method::Auto });
+        let alone = Fitted { rendered: frame, tokens: frame_tokens, kept: Vec::new(), method: Method::Auto };
+        let Fitted { rendered, tokens: total, kept, method } = fitted.unwrap_or(alone);
         warnings.extend(job.warnings(&found, &kept));
         found.mark(&kept);
-        let total = counter.count(&rendered.text());
         let tokens = job.tokens(total, frame_tokens);
         let mut response = PromptResponse {
             id: format!("prompt-{}", uuid::Uuid::now_v7().simple()),
@@ -130,6 +129,8 @@ struct Kept {
 /// A prompt within its budget.
 struct Fitted {
     rendered: Rendered,
+    /// Of all of it.
+    tokens: usize,
     kept: Vec<Kept>,
     method: Method,
 }
@@ -180,7 +181,7 @@ impl Job<'_> {
             let rendered = self.render(&passages(sources, &kept))?;
             let tokens = self.counter.count(&rendered.text());
             if tokens <= budget {
-                return Ok((!kept.is_empty()).then_some(Fitted { rendered, kept, method }));
+                return Ok((!kept.is_empty()).then_some(Fitted { rendered, tokens, kept, method }));
             }
             target = target.saturating_sub(tokens - budget);
             if target == 0 {

@@ -447,7 +447,9 @@ impl Llama {
             self.math.isa.rms_norm(&x[row * width..][..width], &self.norm, self.config.norm_eps, out);
         }
         // Once for all pieces of the head.
-        scratch.quantised.fill(self.math.isa, &scratch.normed);
+        if let Some(piece) = self.head.first() {
+            piece.quantise(self.math, &scratch.normed, &mut scratch.quantised);
+        }
         let mut states = vec![Softmax::EMPTY; targets.len()];
         let mut target_logits = vec![0.0; targets.len()];
         for (columns, head) in self.head.iter().enumerate() {

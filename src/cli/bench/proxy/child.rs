@@ -10,6 +10,7 @@ use anyhow::Context;
 use tempfile::TempDir;
 
 use crate::config::{Config, KeysConfig, Pattern, UpstreamConfig};
+use crate::telemetry::resident_bytes;
 use crate::wire::Dialect;
 
 /// Time that it has to start.
@@ -51,10 +52,7 @@ impl Child {
 
     /// Megabytes of memory that it has, where the system tells.
     pub(super) fn resident_mb(&self) -> Option<f64> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id())).ok()?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-        let kilobytes: f64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-        Some(kilobytes * 1024.0 / 1e6)
+        resident_bytes(self.process.id()).map(|bytes| bytes as f64 / 1e6)
     }
 }
 

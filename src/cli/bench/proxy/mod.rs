@@ -13,7 +13,7 @@ use anyhow::Context;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
-use super::Format;
+use crate::cli::output::Format;
 use crate::config::{self, Config, Flags, Places, ProcessEnv};
 use child::Child;
 use load::{Asked, Load, Times};
@@ -124,12 +124,7 @@ pub(super) fn run(args: &BenchProxyArgs) -> anyhow::Result<()> {
             bench.run(&cases, compressing, &mut reports)?;
         }
     }
-    let mut out = anstream::stdout().lock();
-    match args.format {
-        Format::Text => write_text(&mut out, &reports)?,
-        Format::Json => writeln!(out, "{}", serde_json::to_string_pretty(&reports)?)?,
-    }
-    Ok(())
+    args.format.print(anstream::stdout().lock(), &reports, |out, reports| write_text(out, reports))
 }
 
 struct Bench<'a> {
