@@ -77,6 +77,10 @@ pub(crate) mod names {
     pub(crate) const DENIED: &str = "whittle_denied_requests";
     /// Entries of the ledger that could not be stored.
     pub(crate) const LOST: &str = "whittle_ledger_lost";
+    /// Texts that were looked up in a cache, by cache and outcome.
+    pub(crate) const CACHE_LOOKUPS: &str = "whittle_cache_lookups";
+    /// What a cache holds, by cache.
+    pub(crate) const CACHE: &str = "whittle_cache";
     /// Time of the work on a request's texts.
     pub(crate) const COMPRESSION: &str = "whittle_proxy_compression";
 }

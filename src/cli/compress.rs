@@ -11,7 +11,7 @@ use clap::{Args, ValueEnum};
 use super::options::OptionArgs;
 use super::{engine, input, progress};
 use crate::compress::{Method, Mode};
-use crate::engine::api::{CompressRequest, CompressResponse, DocumentInput, Return};
+use crate::engine::api::{CompressRequest, CompressResponse, DocumentInput, JsonInput, KeyRule, Return};
 use crate::model::Cancel;
 
 /// Compress a context to a token budget
@@ -23,6 +23,9 @@ Examples:
   whittle compress --documents passages.jsonl --question 'When was it built?' --rate 0.25 --format json
   cat log.txt | whittle compress - --rate 0.3 --format diff
   whittle compress report.txt --rate 0.3 --force-word ACME --keep-first-sentences 1 --protect numbers,dates
+  whittle compress prompt.txt --tags --rate 0.5
+  whittle compress ticket.json --json --key body=0.3 --key notes=removable --rate 0.5
+  whittle compress chat.json --messages --rate 0.5
 
 The budget holds for the whole prompt: instruction, documents and question, joined by blank lines.
 The prompt goes to standard output, a summary to standard error.")]
@@ -32,6 +35,21 @@ pub(super) struct CompressArgs {
     /// Documents to compress instead: JSONL with `id`, `title`, `text`
     #[arg(long, value_name = "FILE.jsonl", conflicts_with = "file")]
     documents: Option<PathBuf>,
+    /// Read the tags of llmlingua: `<llmlingua, rate=0.4>text</llmlingua>`, `<llmlingua, compress=False>text</llmlingua>`
+    #[arg(long)]
+    tags: bool,
+    /// The text is JSON: strings become smaller, and it stays JSON of the same types
+    #[arg(long, conflicts_with_all = ["documents", "tags"])]
+    json: bool,
+    /// What becomes of strings under a key (repeatable): `NAME=RATE`, `NAME=keep`, `NAME=removable`; `*` is all others
+    #[arg(long = "key", value_name = "NAME=RULE", requires = "json", value_parser = key_rule)]
+    keys: Vec<(String, KeyRule)>,
+    /// The text is a JSON array of chat messages, whose texts become smaller; the result is such an array
+    #[arg(long, conflicts_with_all = ["documents", "tags", "json"])]
+    messages: bool,
+    /// Whose messages become smaller, by default `user,assistant,tool`
+    #[arg(long, value_name = "ROLES", value_delimiter = ',', requires = "messages")]
+    roles: Option<Vec<String>>,
     /// Kept whole, before the text
     #[arg(long, value_name = "TEXT")]
     instruction: Option<String>,
@@ -80,14 +98,26 @@ enum Format {
 }
 
 pub(super) fn run(args: CompressArgs) -> anyhow::Result<()> {
+    if args.messages && matches!(args.format, Format::Diff) {
+        anyhow::bail!(
+            "there is no diff of messages: use `--format json`, whose `documents` have the kept ranges"
+        );
+    }
     let documents = if let Some(path) = &args.documents {
         input::documents(path)?
     } else {
         let text = input::text(args.file.as_deref())?;
-        vec![DocumentInput { id: None, title: None, text, metadata: None }]
+        vec![DocumentInput { text, ..DocumentInput::default() }]
     };
+    let text = || documents.first().map_or_else(String::new, |document| document.text.clone());
+    let messages = args.messages.then(|| serde_json::from_str(&text()).context("the text is no JSON array"));
+    let keys = args.keys.into_iter().collect();
     let request = CompressRequest {
-        documents: Some(documents.clone()),
+        documents: (!args.json && !args.messages).then(|| documents.clone()),
+        json: args.json.then(|| JsonInput { text: text(), keys }),
+        messages: messages.transpose()?,
+        roles: args.roles,
+        tags: args.tags,
         instruction: args.instruction,
         question: args.question,
         rate: args.rate,
@@ -105,7 +135,10 @@ pub(super) fn run(args: CompressArgs) -> anyhow::Result<()> {
     // Not through a stream that adapts colours: it takes out the control characters of the text as well.
     let mut out = std::io::stdout().lock();
     match args.format {
-        Format::Text => writeln!(out, "{}", response.prompt)?,
+        Format::Text => match &response.messages {
+            Some(messages) => writeln!(out, "{}", serde_json::to_string(messages)?)?,
+            None => writeln!(out, "{}", response.prompt)?,
+        },
         Format::Json => writeln!(out, "{}", serde_json::to_string_pretty(&response)?)?,
         Format::Diff if coloured => {
             write_diff(&mut AutoStream::auto(&mut out), &documents, &response, &Marks::coloured())?;
@@ -115,6 +148,18 @@ pub(super) fn run(args: CompressArgs) -> anyhow::Result<()> {
     out.flush().context("cannot write to standard output")?;
     summarise(&response);
     Ok(())
+}
+
+/// A key of JSON and what becomes of the strings under it.
+fn key_rule(text: &str) -> Result<(String, KeyRule), String> {
+    let wrong = || "expected `NAME=RATE`, `NAME=keep` or `NAME=removable`, such as `body=0.3`".to_owned();
+    let (name, rule) = text.rsplit_once('=').ok_or_else(wrong)?;
+    let rule = match rule {
+        "keep" => KeyRule { compress: false, ..KeyRule::default() },
+        "removable" => KeyRule { removable: true, ..KeyRule::default() },
+        rate => KeyRule { rate: Some(rate.parse().map_err(|_| wrong())?), ..KeyRule::default() },
+    };
+    Ok((name.to_owned(), rule))
 }
 
 /// A diff is drawn from the kept ranges.

@@ -21,7 +21,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::config::{Flags, Places, ProcessEnv, load};
+use crate::config::{Config, Flags, Places, ProcessEnv, load};
 use crate::engine::{Engine, EngineError, ErrorKind};
 
 /// Makes prompts smaller without losing what the answer needs.
@@ -105,5 +105,10 @@ fn exit_code(error: &anyhow::Error) -> u8 {
 /// The engine that the configuration describes, for commands that do their work and end.
 fn engine() -> anyhow::Result<Engine> {
     let loaded = load(&Flags::default(), &ProcessEnv, &Places::usual())?;
-    Ok(Engine::new(&loaded.config, Box::new(progress::DownloadBar::default()))?.with_local_files())
+    engine_of(&loaded.config)
+}
+
+/// The same of a configuration that the command has changed.
+fn engine_of(config: &Config) -> anyhow::Result<Engine> {
+    Ok(Engine::new(config, Box::new(progress::DownloadBar::default()))?.with_local_files())
 }

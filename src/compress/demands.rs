@@ -25,6 +25,10 @@ pub struct Demands {
     pub document_tokens: usize,
     /// Parts of documents that are kept whole or at a rate of their own; sorted by document.
     pub sections: Vec<Section>,
+    /// Nothing may stand in the result that does not stand in the prompt.
+    pub verbatim: bool,
+    /// Numbers of documents of which lines are kept or dropped whole.
+    pub whole_lines: BTreeSet<usize>,
     /// The smallest part that is kept or dropped; by default the method's own.
     pub grain: Option<Grain>,
     /// Order of the documents in the result.

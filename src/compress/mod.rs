@@ -4,6 +4,7 @@
 //! [`TokenCounter`], both given to it, so every method can be tested with fakes.
 
 mod assemble;
+mod auto;
 mod demands;
 mod error;
 mod extractive;
@@ -28,6 +29,7 @@ use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
+pub use auto::Choice;
 pub use demands::{ContextBudget, ContextBudgetError, Demands, Reorder, Section, Share};
 pub use error::CompressError;
 pub use relevance::rank;
@@ -74,7 +76,8 @@ pub enum Target {
 )]
 #[serde(rename_all = "lowercase")]
 pub enum Method {
-    /// `hybrid` where there is a question, else `llmlingua`.
+    /// `hybrid` where there is a question, else `llmlingua`. Of programs, logs, diffs, tables and JSON whole lines go;
+    /// where folding them meets the budget, `lossless`.
     #[default]
     Auto,
     /// Whole sentences near to the question, then the telling words of the next ones. Needs a question.
@@ -119,23 +122,6 @@ impl Method {
             | Self::LlmLingua2
             | Self::SelectiveContext
             | Self::Lossless => false,
-        }
-    }
-
-    /// What is run for a prompt with or without a question, and why where it was chosen here.
-    #[must_use]
-    pub const fn resolved(self, mode: Mode, has_question: bool) -> (Self, Option<&'static str>) {
-        match (self, mode, has_question) {
-            (Self::Auto, Mode::Exact, true) => {
-                (Self::Hybrid, Some("`auto` chose `hybrid`, for there is a question"))
-            }
-            (Self::Auto, Mode::Exact, false) => {
-                (Self::LlmLingua, Some("`auto` chose `llmlingua`, for there is no question"))
-            }
-            (Self::Auto, Mode::Reference, _) => {
-                (Self::LlmLingua, Some("`auto` chose `llmlingua`, which the reference has"))
-            }
-            _ => (self, None),
         }
     }
 
@@ -253,6 +239,13 @@ impl Stages {
         *self.milliseconds.entry(stage).or_default() += start.elapsed().as_secs_f64() * 1000.0;
         result
     }
+
+    /// Adds the times of another call.
+    pub fn add(&mut self, other: &Self) {
+        for (stage, milliseconds) in &other.milliseconds {
+            *self.milliseconds.entry(stage).or_default() += milliseconds;
+        }
+    }
 }
 
 /// Compresses `prompt` to `target`.
@@ -272,8 +265,31 @@ pub fn compress(
     mode: Mode,
     tools: &Tools,
 ) -> Result<Compressed, CompressError> {
-    let (method, why) = method.resolved(mode, !prompt.question.trim().is_empty());
-    let mut compressed = run(prompt, target, method, mode, tools)?;
+    let choice = Choice::of(prompt, target, (method, mode), tools)?;
+    compress_as(prompt, target, &choice, mode, tools)
+}
+
+/// [`compress`] with a choice that was made before.
+///
+/// # Errors
+/// As [`compress`].
+pub fn compress_as(
+    prompt: &Prompt,
+    target: Target,
+    choice: &Choice,
+    mode: Mode,
+    tools: &Tools,
+) -> Result<Compressed, CompressError> {
+    let Choice { method, why, whole_lines } = choice;
+    let by_lines = (!whole_lines.is_empty()).then(|| {
+        let demands = Demands { whole_lines: whole_lines.clone(), ..prompt.demands.clone() };
+        run(&Prompt { demands, ..prompt.clone() }, target, *method, mode, tools)
+    });
+    let mut compressed = match by_lines {
+        // A line that is too long for the budget is cut like any other text.
+        None | Some(Err(CompressError::Infeasible { .. })) => run(prompt, target, *method, mode, tools)?,
+        Some(result) => result?,
+    };
     if let Some(why) = why {
         compressed.reason = format!("{why}; {}", compressed.reason);
     }

@@ -1,5 +1,6 @@
 //! The promises of exact mode on random prompts, with a scorer that needs no weights.
 
+mod auto;
 mod demands;
 
 use std::ops::Range;

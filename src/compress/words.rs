@@ -157,11 +157,16 @@ impl<'a> Words<'a> {
     }
 
     fn new(prompt: &'a Prompt, tools: &'a Tools, usual: Grain) -> Self {
-        let grain = prompt.demands.grain.unwrap_or(usual);
+        let demanded = prompt.demands.grain.unwrap_or(usual);
+        let by_lines = |document: usize| prompt.demands.whole_lines.contains(&document);
+        let grain = |document: usize| if by_lines(document) { Grain::Line } else { demanded };
         let texts = || prompt.documents.iter().map(|document| document.text.as_str());
         let spans: Vec<_> = texts().map(|text| tools.protector.spans(text)).collect();
-        let units: Vec<_> =
-            texts().zip(&spans).map(|(text, spans)| grouped(text, units(text, spans), grain)).collect();
+        let units: Vec<_> = texts()
+            .zip(&spans)
+            .enumerate()
+            .map(|(i, (text, spans))| grouped(text, units(text, spans), grain(i)))
+            .collect();
         let forced = texts().zip(&units).enumerate();
         let required = forced.map(|(i, (text, units))| prompt.demands.forced(i, text, units)).collect();
         Self { prompt, tools, units, spans, required, sequence: (0..prompt.documents.len()).collect() }

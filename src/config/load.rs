@@ -119,6 +119,8 @@ fn from_env(env: &dyn Env) -> Result<RawConfig, ConfigError> {
             precision: variable(env, "WHITTLE_SCORER_PRECISION")?,
             threads: variable(env, "WHITTLE_SCORER_THREADS")?,
             cache_bytes: variable(env, "WHITTLE_SCORER_CACHE_BYTES")?,
+            disk_cache: variable(env, "WHITTLE_SCORER_DISK_CACHE")?,
+            disk_cache_bytes: variable(env, "WHITTLE_SCORER_DISK_CACHE_BYTES")?,
         },
         embedder: RawEmbedder {
             model: variable(env, "WHITTLE_EMBEDDER_MODEL")?,

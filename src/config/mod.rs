@@ -58,6 +58,11 @@ pub struct ScorerConfig {
     pub threads: Option<usize>,
     /// Bytes of scores that are remembered; 0 remembers none.
     pub cache_bytes: u64,
+    /// Are all scores kept on disk too? Else those of documents that were ingested with `--score`. They are numbers
+    /// by hashes, in `scores.redb` of the data folder.
+    pub disk_cache: bool,
+    /// Bytes of scores that are kept on disk, about.
+    pub disk_cache_bytes: u64,
 }
 
 /// The model that turns texts into vectors.
@@ -132,6 +137,8 @@ impl Default for ScorerConfig {
             precision: Precision::default(),
             threads: None,
             cache_bytes: 64 << 20,
+            disk_cache: false,
+            disk_cache_bytes: 1 << 30,
         }
     }
 }
@@ -272,6 +279,8 @@ impl TryFrom<RawScorer> for ScorerConfig {
             precision: raw.precision.unwrap_or(default.precision),
             threads,
             cache_bytes: raw.cache_bytes.unwrap_or(default.cache_bytes),
+            disk_cache: raw.disk_cache.unwrap_or(default.disk_cache),
+            disk_cache_bytes: raw.disk_cache_bytes.unwrap_or(default.disk_cache_bytes),
         })
     }
 }

@@ -32,6 +32,8 @@ pub(super) struct RawScorer {
     pub(super) precision: Option<Precision>,
     pub(super) threads: Option<usize>,
     pub(super) cache_bytes: Option<u64>,
+    pub(super) disk_cache: Option<bool>,
+    pub(super) disk_cache_bytes: Option<u64>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -117,6 +119,8 @@ impl RawConfig {
                 precision: self.scorer.precision.or(below.scorer.precision),
                 threads: self.scorer.threads.or(below.scorer.threads),
                 cache_bytes: self.scorer.cache_bytes.or(below.scorer.cache_bytes),
+                disk_cache: self.scorer.disk_cache.or(below.scorer.disk_cache),
+                disk_cache_bytes: self.scorer.disk_cache_bytes.or(below.scorer.disk_cache_bytes),
             },
             embedder: RawEmbedder {
                 model: self.embedder.model.or(below.embedder.model),

@@ -1,6 +1,9 @@
 //! Requests and answers, as the HTTP routes and `--format json` speak them.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 pub use super::options::CompressOptions;
@@ -11,10 +14,24 @@ use crate::compress::{Method, Mode};
 #[derive(Debug, Clone, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CompressRequest {
-    /// One text to compress. Give this or `documents`.
+    /// One text to compress. Give this or one of the next four.
     pub context: Option<String>,
-    /// Documents to compress. Give this or `context`.
+    /// Documents to compress.
     pub documents: Option<Vec<DocumentInput>>,
+    /// Parts of one text, with rates of their own; they follow each other with nothing between them.
+    pub sections: Option<Vec<SectionInput>>,
+    /// JSON of which strings become smaller.
+    pub json: Option<JsonInput>,
+    /// Chat messages as `OpenAI`'s and Anthropic's APIs have them, of which texts become smaller. Where there is no
+    /// `question`, the last text of the last user is one unless it is longer than 2,000 bytes.
+    #[schema(value_type = Option<Vec<Object>>)]
+    pub messages: Option<Vec<Box<RawValue>>>,
+    /// Whose messages become smaller, by default those of `user`, `assistant` and `tool`.
+    pub roles: Option<Vec<String>>,
+    /// Are the tags of llmlingua read in `context` or `documents`: `<llmlingua, rate=0.4>text</llmlingua>` and
+    /// `<llmlingua, compress=False>text</llmlingua>`? They are not in the result.
+    #[serde(default)]
+    pub tags: bool,
     /// Kept whole, before the documents.
     pub instruction: Option<String>,
     /// Kept whole, after the documents.
@@ -40,7 +57,7 @@ pub struct CompressRequest {
 }
 
 /// A document of a request.
-#[derive(Debug, Clone, Default, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DocumentInput {
     /// Unique in the request; by default the document's place, from 0.
@@ -51,6 +68,65 @@ pub struct DocumentInput {
     pub text: String,
     /// Handed back untouched.
     pub metadata: Option<serde_json::Value>,
+    /// Share of its tokens that is kept at most, 0 to 1; by default as much as it is worth.
+    pub rate: Option<f64>,
+    /// Is it compressed? Else it is kept whole.
+    #[serde(default = "yes")]
+    pub compress: bool,
+}
+
+impl Default for DocumentInput {
+    fn default() -> Self {
+        Self { id: None, title: None, text: String::new(), metadata: None, rate: None, compress: true }
+    }
+}
+
+/// A part of a text.
+#[derive(Debug, Clone, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SectionInput {
+    /// What it says.
+    pub text: String,
+    /// Share of its tokens that is kept at most, 0 to 1; by default as much as it is worth.
+    pub rate: Option<f64>,
+    /// Is it compressed? Else it is kept whole.
+    #[serde(default = "yes")]
+    pub compress: bool,
+}
+
+/// JSON to compress.
+#[derive(Debug, Clone, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct JsonInput {
+    /// The JSON.
+    pub text: String,
+    /// What becomes of strings, by the key that they or the object or array around them stand under; `*` is for all
+    /// others. Without a rule of either kind strings stay as they are; without any rule all may become smaller.
+    /// Keys, numbers, `true`, `false` and `null` never change.
+    #[serde(default)]
+    pub keys: BTreeMap<String, KeyRule>,
+}
+
+/// What becomes of the strings under a key.
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct KeyRule {
+    /// Share of a string's tokens that is kept at most, 0 to 1; by default as much as it is worth.
+    pub rate: Option<f64>,
+    /// Are they compressed?
+    pub compress: bool,
+    /// May a member go when nothing is left of its string? Else an empty string stays.
+    pub removable: bool,
+}
+
+impl Default for KeyRule {
+    fn default() -> Self {
+        Self { rate: None, compress: true, removable: false }
+    }
+}
+
+const fn yes() -> bool {
+    true
 }
 
 /// Optional parts of the answer.
@@ -78,6 +154,10 @@ pub struct CompressResponse {
     pub reason: String,
     /// What is left of each document, in the order sent.
     pub documents: Vec<DocumentOutput>,
+    /// The messages with what is left of their texts, where messages were sent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Vec<Object>>)]
+    pub messages: Option<Vec<Box<RawValue>>>,
     /// Token counts.
     pub usage: Usage,
     /// Milliseconds by stage.
@@ -145,7 +225,7 @@ pub struct Timing {
     pub total: f64,
     /// By the names of the stages: `tokenize`, `score`, `select`.
     #[serde(flatten)]
-    pub stages: std::collections::BTreeMap<&'static str, f64>,
+    pub stages: BTreeMap<&'static str, f64>,
 }
 
 /// Something that the caller should know.

@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::{Engine, EngineError};
 use crate::model::local::LocalScorer;
 use crate::model::{Cancel, Precision, ScoreJob, TokenScorer};
+use crate::telemetry::resident_bytes;
 
 /// Text that is scored; written for the project.
 const TEXT: &str = include_str!("../../eval/texts/incident.md");
@@ -46,6 +47,10 @@ pub struct ScoreBenchReport {
     /// Billions of operations a second that all threads reached in a loop of nothing but multiply-adds of this
     /// precision; the median of measurements between the runs.
     pub peak_gops: f64,
+    /// Seconds that a run took, of the median.
+    pub seconds: f64,
+    /// Bytes of memory that this process has after the runs, where the system tells.
+    pub resident_bytes: Option<u64>,
     /// Median of the tokens a second, times the operations of a token's products with the model's weights, over
     /// the peak. Attention, norms and tokenising are in the time, not in the operations.
     pub ratio_to_peak: f64,
@@ -70,6 +75,26 @@ impl Spread {
         let (&min, &max) = (values.first()?, values.last()?);
         let (low, high) = (values[(values.len() - 1) / 2], values[values.len() / 2]);
         Some(Self { median: f64::midpoint(low, high), min, max })
+    }
+}
+
+/// Percentiles of some measurements.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Percentiles {
+    /// Half of them are no larger.
+    pub p50: f64,
+    /// 99 in 100 are no larger.
+    pub p99: f64,
+}
+
+impl Percentiles {
+    /// Of at least one value: each is a value that was measured.
+    #[must_use]
+    pub fn of(mut values: Vec<f64>) -> Option<Self> {
+        values.sort_by(f64::total_cmp);
+        let at =
+            |share: f64| values.get(((values.len().max(1) - 1) as f64 * share).round() as usize).copied();
+        Some(Self { p50: at(0.5)?, p99: at(0.99)? })
     }
 }
 
@@ -102,6 +127,8 @@ pub(super) fn score(
         batch: bench.batch,
         runs: bench.runs,
         tokens_per_second,
+        seconds: (bench.tokens * bench.batch) as f64 / tokens_per_second.median,
+        resident_bytes: resident_bytes(std::process::id()),
         peak_gops: peak / 1e9,
         ratio_to_peak: tokens_per_second.median * scorer.operations_per_token() / peak,
     })
@@ -117,6 +144,13 @@ fn jobs(scorer: &LocalScorer, bench: ScoreBench) -> Vec<ScoreJob> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn percentiles_are_values_that_were_measured() {
+        let values = Percentiles::of((0..=100).rev().map(f64::from).collect());
+        assert_eq!(values, Some(Percentiles { p50: 50.0, p99: 99.0 }));
+        assert_eq!(Percentiles::of(Vec::new()), None);
+    }
 
     #[test]
     fn the_median_of_an_even_number_lies_between_the_two_in_the_middle() {

@@ -5,12 +5,13 @@ use std::ops::Range;
 use std::time::Instant;
 
 use super::api::{
-    CompressRequest, CompressResponse, DocumentInput, DocumentOutput, Return, Timing, Usage, Warning,
-    WordOutput,
+    CompressRequest, CompressResponse, DocumentOutput, Return, Timing, Usage, Warning, WordOutput,
 };
+use super::structure::Input;
 use super::{Engine, EngineError, ErrorKind, milliseconds_since};
 use crate::compress::{
-    self, CompressError, Compressed, Document, KeptDocument, KeptWord, Method, Mode, Prompt, Target, Tools,
+    self, Choice, CompressError, Compressed, Demands, Document, KeptDocument, KeptWord, Method, Mode, Prompt,
+    Target, Tools,
 };
 use crate::model::{Cancel, Embedder, ScoreError, TokenClassifier, TokenScorer};
 use crate::text::TokenCounter;
@@ -22,14 +23,26 @@ pub(super) fn run(
 ) -> Result<CompressResponse, EngineError> {
     let start = Instant::now();
     let target = target(request.rate, request.target_tokens)?;
-    let inputs = inputs(&mut request, engine.limits.documents)?;
+    let input = Input::of(&mut request, engine.limits.documents)?;
+    let Input { documents, metadata, sections, question, form } = input;
     let (method, mode) = (request.method.unwrap_or_default(), request.mode.unwrap_or_default());
     let counter = engine.models.counter(request.tokenizer.as_deref(), request.model.as_deref())?;
-    let (mut prompt, metadata) = prompt(request.instruction, inputs, request.question)?;
-    prompt.demands = request.options.demands(&prompt.documents)?;
+    let mut prompt = prompt(request.instruction, documents, request.question.or(question))?;
+    let demands = request.options.demands(&prompt.documents)?;
+    prompt.demands = Demands { sections, verbatim: form.is_verbatim(), ..demands };
     let own_protector = request.options.protector()?;
     check_size(&prompt, counter.as_ref(), engine.limits.tokens)?;
-    let (chosen, _) = method.resolved(mode, !prompt.question.trim().is_empty());
+    let protector = own_protector.as_ref().unwrap_or(&engine.protector);
+    let bare = Tools {
+        scorer: None,
+        embedder: None,
+        classifier: None,
+        counter: counter.as_ref(),
+        protector,
+        cancel,
+    };
+    let choice = Choice::of(&prompt, target, (method, mode), &bare)?;
+    let chosen = choice.method;
     let scorer = chosen.scores().then(|| engine.models.scorer()).transpose()?;
     let embedder = chosen.embeds().then(|| engine.models.embedder()).transpose()?;
     let classifier = chosen.classifies().then(|| engine.models.classifier()).transpose()?;
@@ -37,14 +50,16 @@ pub(super) fn run(
         scorer: scorer.as_deref().map(|scorer| scorer as &dyn TokenScorer),
         embedder: embedder.as_deref().map(|embedder| embedder as &dyn Embedder),
         classifier: classifier.as_deref().map(|classifier| classifier as &dyn TokenClassifier),
-        counter: counter.as_ref(),
-        protector: own_protector.as_ref().unwrap_or(&engine.protector),
-        cancel,
+        ..bare
     };
-    let compressed = compress::compress(&prompt, target, method, mode, &tools)?;
+    let compressed = form.compress(&prompt, target, counter.as_ref(), |prompt, target| {
+        compress::compress_as(prompt, target, &choice, mode, &tools)
+    })?;
     let returns = request.returns.unwrap_or_else(|| vec![Return::Ranges]);
+    let messages = form.messages(&compressed);
     let mut response = describe(compressed, metadata, &returns, counter.as_ref());
-    response.method = chosen;
+    form.as_sent(&mut response);
+    (response.method, response.messages) = (chosen, messages);
     response.warnings.extend(warnings(mode, counter.as_ref()));
     response.timing_ms.total = milliseconds_since(start);
     Ok(response)
@@ -76,56 +91,28 @@ fn target(rate: Option<f64>, tokens: Option<usize>) -> Result<Target, EngineErro
     }
 }
 
-/// Exactly one of context and documents.
-fn inputs(request: &mut CompressRequest, most: usize) -> Result<Vec<DocumentInput>, EngineError> {
-    match (request.context.take(), request.documents.take()) {
-        (Some(_), Some(_)) => {
-            Err(EngineError::invalid("ambiguous_input", "context", "give `context` or `documents`, not both"))
-        }
-        (None, None) => Err(EngineError::invalid(
-            "missing_input",
-            "context",
-            "nothing to compress: give `context` (a text) or `documents` (a list)",
-        )),
-        (Some(text), None) => Ok(vec![DocumentInput { id: None, title: None, text, metadata: None }]),
-        (None, Some(documents)) if documents.len() > most => {
-            let count = documents.len();
-            let message = format!("{count} documents; at most {most} are taken (`limits.documents`)");
-            Err(EngineError::too_many_documents("documents", message))
-        }
-        (None, Some(documents)) => Ok(documents),
-    }
-}
-
 type Metadata = Vec<Option<serde_json::Value>>;
 
+/// The prompt of what is given, which must hold something to compress.
 fn prompt(
     instruction: Option<String>,
-    inputs: Vec<DocumentInput>,
+    documents: Vec<Document>,
     question: Option<String>,
-) -> Result<(Prompt, Metadata), EngineError> {
-    if inputs.iter().all(|input| input.text.trim().is_empty()) {
+) -> Result<Prompt, EngineError> {
+    if documents.iter().all(|document| document.text.trim().is_empty()) {
         return Err(EngineError::invalid(
             "empty_input",
             "documents",
             "nothing to compress: the context is empty or holds only white space",
         ));
     }
-    let (mut documents, mut metadata, mut ids) = (Vec::new(), Vec::new(), HashSet::new());
-    for (i, input) in inputs.into_iter().enumerate() {
-        let id = input.id.unwrap_or_else(|| i.to_string());
-        if !ids.insert(id.clone()) {
-            return Err(EngineError::invalid(
-                "duplicate_document_id",
-                "documents",
-                format!("two documents have the id `{id}`"),
-            ));
-        }
-        documents.push(Document { id, title: input.title, text: input.text });
-        metadata.push(input.metadata);
+    let mut ids = HashSet::new();
+    if let Some(twice) = documents.iter().find(|document| !ids.insert(document.id.as_str())) {
+        let message = format!("two documents have the id `{}`", twice.id);
+        return Err(EngineError::invalid("duplicate_document_id", "documents", message));
     }
     let (instruction, question) = (instruction.unwrap_or_default(), question.unwrap_or_default());
-    Ok((Prompt { instruction, documents, question, ..Prompt::default() }, metadata))
+    Ok(Prompt { instruction, documents, question, ..Prompt::default() })
 }
 
 fn check_size(prompt: &Prompt, counter: &dyn TokenCounter, most: usize) -> Result<(), EngineError> {
@@ -153,6 +140,7 @@ fn describe(
         method: Method::default(),
         reason: compressed.reason,
         documents: documents.collect(),
+        messages: None,
         usage: Usage {
             original_tokens: compressed.original_tokens,
             compressed_tokens: compressed.compressed_tokens,

@@ -11,13 +11,14 @@ mod options;
 pub mod prompt;
 mod recover;
 mod score;
+mod structure;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
 pub use error::{EngineError, ErrorKind};
-pub use models::Readiness;
+pub use models::{Caches, Readiness};
 
 use api::{CompressRequest, CompressResponse, RecoverRequest, RecoverResponse, ScoreRequest, ScoreResponse};
 use collections::Collections;
@@ -43,11 +44,12 @@ impl Engine {
     /// # Errors
     /// The model manifest or the cache's place cannot be used.
     pub fn new(config: &Config, progress: Box<dyn Progress>) -> Result<Self, EngineError> {
+        let data = config::data_dir(&ProcessEnv);
         Ok(Self {
             limits: config.limits,
-            models: Models::new(config, progress)?,
+            models: Models::new(config, &data, progress)?,
             protector: Protector::default(),
-            collections: Collections::new(config::data_dir(&ProcessEnv)),
+            collections: Collections::new(data),
         })
     }
 
@@ -59,9 +61,10 @@ impl Engine {
         self
     }
 
-    /// Keeps collections in another folder than the environment names.
+    /// Keeps collections and scores in another folder than the environment names.
     #[must_use]
     pub fn with_data_dir(mut self, folder: PathBuf) -> Self {
+        self.models.keep_in(&folder);
         self.collections = Collections::new(folder);
         self
     }
@@ -120,6 +123,12 @@ impl Engine {
         done: &dyn Fn(usize),
     ) -> Result<bench::ScoreBenchReport, EngineError> {
         bench::score(self, bench, done)
+    }
+
+    /// What was remembered so far, and how often that helped.
+    #[must_use]
+    pub fn caches(&self) -> Caches {
+        self.models.caches()
     }
 
     /// Can the engine answer?

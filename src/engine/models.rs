@@ -1,11 +1,11 @@
 //! Models, loaded on first need and shared from then on.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{EngineError, ErrorKind};
 use crate::config::{ClassifierConfig, Config, EmbedderConfig, ScorerConfig};
-use crate::model::cached::{CachedEmbedder, CachedScorer};
+use crate::model::cached::{CacheStatistics, CachedEmbedder, CachedScorer, Keep, ScoreFile};
 use crate::model::local::{
     ClassifierError, EmbedderError, EmbedderOptions, EncoderFiles, LocalClassifier, LocalEmbedder,
     LocalScorer, ScorerOptions,
@@ -16,10 +16,13 @@ use crate::telemetry::chain;
 use crate::text::{self, TokenCounter};
 
 /// What the engine scores with.
-type Scorer = CachedScorer<LocalScorer>;
+pub(super) type Scorer = CachedScorer<LocalScorer>;
 
 /// What the engine embeds with.
 pub(super) type Embedder = CachedEmbedder<LocalEmbedder>;
+
+/// File of the data folder that scores are kept in.
+const SCORES: &str = "scores.redb";
 
 /// Name by which a caller counts in the scorer's own tokens.
 const SCORER_TOKENIZER: &str = "scorer";
@@ -35,11 +38,22 @@ pub enum Readiness {
     Failed,
 }
 
+/// What is remembered of earlier work.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Caches {
+    /// Likelihoods of tokens.
+    pub scores: CacheStatistics,
+    /// Vectors of texts.
+    pub vectors: CacheStatistics,
+}
+
 /// The models that this engine uses.
 pub(super) struct Models {
     files: ModelSource,
     scorer: Slot<Scorer>,
     scorer_config: ScorerConfig,
+    /// Name of a file that is made on first need.
+    scores: PathBuf,
     embedder: Slot<Embedder>,
     embedder_config: EmbedderConfig,
     classifier: Slot<LocalClassifier>,
@@ -89,6 +103,14 @@ impl<M> Slot<M> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Never blocks.
+    fn loaded(&self) -> Option<Arc<M>> {
+        match self.0.try_lock().as_deref() {
+            Ok(State::Ready(model)) => Some(Arc::clone(model)),
+            Ok(State::Idle | State::Failed) | Err(_) => None,
+        }
+    }
+
     /// Never blocks: while a model is being loaded it is not there yet.
     fn readiness(&self) -> Readiness {
         match self.0.try_lock().as_deref() {
@@ -110,18 +132,28 @@ impl std::fmt::Debug for Models {
 }
 
 impl Models {
-    pub(super) fn new(config: &Config, progress: Box<dyn Progress>) -> Result<Self, EngineError> {
+    pub(super) fn new(
+        config: &Config,
+        data: &Path,
+        progress: Box<dyn Progress>,
+    ) -> Result<Self, EngineError> {
         let store = ModelStore::from_environment().map_err(|e| unavailable(&e))?;
         Ok(Self {
             files: ModelSource { store, progress },
             scorer: Slot::new(),
             scorer_config: config.scorer.clone(),
+            scores: data.join(SCORES),
             embedder: Slot::new(),
             embedder_config: config.embedder.clone(),
             classifier: Slot::new(),
             classifier_config: config.classifier.clone(),
             local_files: false,
         })
+    }
+
+    /// Keeps scores in another folder.
+    pub(super) fn keep_in(&mut self, data: &Path) {
+        self.scores = data.join(SCORES);
     }
 
     pub(super) fn allow_files(&mut self) {
@@ -134,7 +166,12 @@ impl Models {
 
     /// The scorer, fetched and loaded if this is the first need.
     pub(super) fn scorer(&self) -> Result<Arc<Scorer>, EngineError> {
-        self.scorer.get(|| load_scorer(&self.scorer_config, &self.files))
+        self.scorer.get(|| {
+            let config = &self.scorer_config;
+            let file = ScoreFile::new(self.scores.clone(), config.disk_cache_bytes);
+            let keep = if config.disk_cache { Keep::All } else { Keep::Asked };
+            Ok(load_scorer(config, &self.files)?.with_file(Arc::new(file), keep))
+        })
     }
 
     /// A scorer of the caller's own that remembers nothing, and its precision: that of the configuration unless
@@ -156,6 +193,14 @@ impl Models {
     /// The token classifier, loaded if this is the first need.
     pub(super) fn classifier(&self) -> Result<Arc<LocalClassifier>, EngineError> {
         self.classifier.get(|| load_classifier(&self.classifier_config, &self.files))
+    }
+
+    /// What the caches of scores and of vectors have done, of the models that are loaded.
+    pub(super) fn caches(&self) -> Caches {
+        Caches {
+            scores: self.scorer.loaded().map_or_else(CacheStatistics::default, |scorer| scorer.statistics()),
+            vectors: self.embedder.loaded().map_or_else(CacheStatistics::default, |model| model.statistics()),
+        }
     }
 
     /// Failed where any model's last load failed, else ready where any is; never blocks.

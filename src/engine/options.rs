@@ -43,7 +43,7 @@ pub struct CompressOptions {
     /// Tokens that are kept of each document at least, as far as it has so many.
     pub min_document_tokens: usize,
     /// The smallest part that is kept or dropped: `token` (a word, by default), `phrase` (by default where the
-    /// method is `selective-context`) or `sentence`.
+    /// method is `selective-context`), `sentence` or `line`.
     pub unit: Option<Grain>,
     /// Order of the documents in the prompt, by default as sent.
     pub reorder: Reorder,
@@ -66,6 +66,8 @@ impl CompressOptions {
             last_sentences: self.keep_last_sentences,
             document_tokens: self.min_document_tokens,
             sections: Vec::new(),
+            verbatim: false,
+            whole_lines: BTreeSet::new(),
             grain: self.unit,
             reorder: self.reorder,
             context_budget: self.context_budget()?,

@@ -84,7 +84,7 @@ impl Difference {
         let retention: Vec<f64> =
             if extract { pairs.iter().map(|(a, b)| share(b) - share(a)).collect() } else { Vec::new() };
         let nll: Vec<f64> =
-            pairs.iter().filter_map(|(a, b)| Some(b.measured()?.nll - a.measured()?.nll)).collect();
+            pairs.iter().filter_map(|(a, b)| Some(b.measured()?.nll? - a.measured()?.nll?)).collect();
         (Estimate::of(&retention, seed), Estimate::of(&nll, seed))
     }
 
@@ -170,9 +170,10 @@ fn differences(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::compress::Mode;
     use crate::eval::dataset::AnswerKind;
     use crate::eval::metrics::Recall;
-    use crate::eval::run::{Measured, Outcome};
+    use crate::eval::run::{Measured, Outcome, Reader};
 
     /// 60 questions, of which the first `lost` are lost.
     fn finished(default: &str, lost: usize, nll: f64) -> Finished {
@@ -187,9 +188,12 @@ mod tests {
                 compressed_tokens: 25,
                 requested_tokens: 25,
                 retained: Some(i >= lost),
-                nll: nll + (i % 7) as f64,
+                nll: Some(nll + (i % 7) as f64),
                 numbers: recall,
                 names: recall,
+                digits: recall,
+                capitals: recall,
+                altered_numbers: 0,
                 milliseconds: 1.0,
                 kept: None,
             })),
@@ -200,6 +204,8 @@ mod tests {
             answer: AnswerKind::Extract,
             default_method: default.into(),
             score_cache: true,
+            reader: Reader::Likelihood,
+            mode: Mode::Exact,
         };
         Finished { setting, rows: (0..60).map(row).collect() }
     }

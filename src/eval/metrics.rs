@@ -1,10 +1,12 @@
 //! What is measured on one answer or one compressed context.
 
 use std::collections::{BTreeSet, HashMap};
+use std::hash::Hash;
 use std::sync::LazyLock;
 
 use regex::Regex;
 use serde::{Deserialize, Serialize};
+use unicode_segmentation::UnicodeSegmentation;
 
 use crate::text::{Protection, Protector};
 
@@ -85,11 +87,11 @@ pub fn choice_match(answer: &str, right: &[String]) -> bool {
 }
 
 /// How many of the different ones are left.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Recall {
-    /// Different ones in the result.
+    /// Those in the result.
     pub kept: usize,
-    /// Different ones in the original.
+    /// Those in the original.
     pub of: usize,
 }
 
@@ -100,10 +102,19 @@ impl Recall {
         (self.of > 0).then(|| self.kept as f64 / self.of as f64)
     }
 
+    fn of_all<T: Eq + Hash>(before: &HashMap<T, usize>, after: &HashMap<T, usize>) -> Self {
+        let kept = |(item, &count): (&T, &usize)| count.min(after.get(item).copied().unwrap_or_default());
+        Self { kept: before.iter().map(kept).sum(), of: before.values().sum() }
+    }
+
     fn of(before: &BTreeSet<&str>, after: &BTreeSet<&str>) -> Self {
         Self { kept: before.intersection(after).count(), of: before.len() }
     }
 }
+
+/// A number as it is written, with its separators, without its sign.
+static WRITTEN: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r"\d+(?:[.,]\d+)*").expect("a test compiles it"));
 
 static NAME: LazyLock<Regex> = LazyLock::new(|| {
     // Two capitalised words or more, or one inside a sentence: a first word is capitalised anyway.
@@ -135,6 +146,14 @@ impl Facts {
         Recall::of(&found(before), &found(after))
     }
 
+    /// Different numbers of `after` that are none of `before`.
+    #[must_use]
+    pub fn altered_numbers(&self, before: &str, after: &str) -> usize {
+        let found =
+            |text| -> BTreeSet<&str> { WRITTEN.find_iter(text).map(|found| found.as_str()).collect() };
+        found(after).difference(&found(before)).count()
+    }
+
     /// Recall of names: runs of capitalised words, the first word of a sentence not counted by itself.
     #[must_use]
     pub fn names(&self, before: &str, after: &str) -> Recall {
@@ -143,6 +162,29 @@ impl Facts {
         let kept = all.iter().copied().filter(|name| holds_word(after, name)).collect();
         Recall::of(&all, &kept)
     }
+}
+
+/// Recall of digits, each time that one occurs: for a sub-sequence of `before`, the share that was kept.
+#[must_use]
+pub fn digits(before: &str, after: &str) -> Recall {
+    let occurring = |text: &str| counts(text.chars().filter(char::is_ascii_digit));
+    Recall::of_all(&occurring(before), &occurring(after))
+}
+
+/// Recall of words that begin with a capital letter, each time that one occurs.
+#[must_use]
+pub fn capitals(before: &str, after: &str) -> Recall {
+    let capital = |word: &&str| word.starts_with(char::is_uppercase);
+    let before = counts(before.unicode_words().filter(capital));
+    Recall::of_all(&before, &counts(after.unicode_words().filter(capital)))
+}
+
+fn counts<T: Eq + Hash>(items: impl Iterator<Item = T>) -> HashMap<T, usize> {
+    let mut counts = HashMap::new();
+    for item in items {
+        *counts.entry(item).or_default() += 1;
+    }
+    counts
 }
 
 fn names(text: &str) -> BTreeSet<&str> {
@@ -239,5 +281,14 @@ mod tests {
         assert_eq!(facts.numbers(before, "cost $12.50").kept, 1);
         assert_eq!(facts.names(before, "Turing in Parisian"), Recall { kept: 1, of: 3 });
         assert_eq!(facts.names("", "x").share(), None);
+        assert_eq!(facts.altered_numbers("1,200 and 3.14159", "1,200 3.14"), 1);
+        assert_eq!(facts.altered_numbers("48/2 = 24", "48 24"), 0);
+    }
+
+    #[test]
+    fn digits_and_capitals_are_recalled_each_time() {
+        assert_eq!(digits("10 and 100", "100"), Recall { kept: 3, of: 5 });
+        assert_eq!(digits("none", "7"), Recall { kept: 0, of: 0 });
+        assert_eq!(capitals("Ann met Bob and Ann", "Ann Bob's bob"), Recall { kept: 1, of: 3 });
     }
 }

@@ -17,7 +17,7 @@ pub use journal::{Journal, read_rows};
 use super::dataset::{AnswerKind, Manifest, Question};
 use super::metrics::Recall;
 use super::suite::{self, Suite};
-use crate::compress::Method;
+use crate::compress::{Method, Mode};
 use crate::engine::{Engine, EngineError};
 use crate::model::Cancel;
 use crate::random::Random;
@@ -62,6 +62,23 @@ pub struct Setting {
     pub default_method: String,
     /// Whether scores were remembered between results; then times are those of a warm cache.
     pub score_cache: bool,
+    /// What reads the prompts.
+    #[serde(default)]
+    pub reader: Reader,
+    /// How methods are run.
+    #[serde(default)]
+    pub mode: Mode,
+}
+
+/// What reads the prompts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Reader {
+    /// The scorer: how likely the gold answer is to it
+    #[default]
+    Likelihood,
+    /// Nothing: whether an answer is still in the prompt is all that is looked at
+    None,
 }
 
 /// One result.
@@ -100,12 +117,23 @@ pub struct Measured {
     pub requested_tokens: usize,
     /// Does the context still hold an answer? None where no document is to hold it.
     pub retained: Option<bool>,
-    /// Mean negative log-likelihood, in nats a token, of the first answer after context and question.
-    pub nll: f64,
+    /// Mean negative log-likelihood, in nats a token, of the first answer after context and question. None where
+    /// nothing reads.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nll: Option<f64>,
     /// Numbers and dates that are left.
     pub numbers: Recall,
     /// Names that are left.
     pub names: Recall,
+    /// Digits that are left, each time that one occurs.
+    #[serde(default)]
+    pub digits: Recall,
+    /// Words that begin with a capital that are left, each time that one occurs.
+    #[serde(default)]
+    pub capitals: Recall,
+    /// Different numbers of the result that the original does not have: parts of longer ones.
+    #[serde(default)]
+    pub altered_numbers: usize,
     /// Milliseconds of the compressor; 0 where nothing was compressed.
     pub milliseconds: f64,
     /// Where an answer was lost: for each document its kept byte ranges.
@@ -228,7 +256,7 @@ pub fn run(
     let total = questions.len() * arms.len();
     let done = questions.iter().flat_map(|q| arms.iter().map(move |arm| (q, arm)));
     watch.begin(total, done.filter(|(q, arm)| known.contains_key(&key(q, arm))).count());
-    let measure = Measure::new(engine, plan.manifest.answer)?;
+    let measure = Measure::new(engine, setting)?;
     let mut rows = Vec::with_capacity(total);
     for &question in &questions {
         for arm in &arms {

@@ -66,6 +66,15 @@ pub struct Figures {
     pub numbers: Option<Estimate>,
     /// Share of the different names that are left.
     pub names: Option<Estimate>,
+    /// Share of the digits that are left.
+    #[serde(default)]
+    pub digits: Option<Estimate>,
+    /// Share of the words with a capital that are left.
+    #[serde(default)]
+    pub capitals: Option<Estimate>,
+    /// Different numbers in a result that its original does not have.
+    #[serde(default)]
+    pub altered_numbers: Option<Estimate>,
 }
 
 /// Times of one method at one rate.
@@ -96,7 +105,7 @@ pub fn summarise(plan: &Plan, setting: &Setting, rows: &[Row], made_by: MadeBy) 
     let whole: HashMap<&str, f64> = rows
         .iter()
         .filter(|row| row.method == WHOLE)
-        .filter_map(|row| Some((&*row.question, row.measured()?.nll)))
+        .filter_map(|row| Some((&*row.question, row.measured()?.nll?)))
         .collect();
     let groups = groups(rows);
     // Remembered scores make all but the first rate of a method look free.
@@ -105,7 +114,7 @@ pub fn summarise(plan: &Plan, setting: &Setting, rows: &[Row], made_by: MadeBy) 
     Summary {
         suite: plan.suite.clone(),
         seed: plan.seed,
-        questions: whole.len(),
+        questions: rows.iter().filter(|row| row.method == WHOLE).count(),
         setting: setting.clone(),
         figures: groups.iter().map(|group| figures(group, &whole, plan.seed)).collect(),
         timing,
@@ -133,7 +142,7 @@ fn figures(group: &[&Row], whole: &HashMap<&str, f64>, seed: u64) -> Figures {
         Estimate::of(&measured.iter().filter_map(|measured| value(measured)).collect::<Vec<_>>(), seed)
     };
     let differences: Vec<f64> =
-        group.iter().filter_map(|row| Some(row.measured()?.nll - whole.get(&*row.question)?)).collect();
+        group.iter().filter_map(|row| Some(row.measured()?.nll? - whole.get(&*row.question)?)).collect();
     Figures {
         method: group[0].method.clone(),
         rate: group[0].rate,
@@ -143,10 +152,13 @@ fn figures(group: &[&Row], whole: &HashMap<&str, f64>, seed: u64) -> Figures {
         original_tokens: of(&|m| Some(m.original_tokens as f64)),
         compressed_tokens: of(&|m| Some(m.compressed_tokens as f64)),
         retention: of(&|m| m.retained.map(|retained| f64::from(u8::from(retained)))),
-        nll: of(&|m| Some(m.nll)),
+        nll: of(&|m| m.nll),
         nll_against_whole: Estimate::of(&differences, seed),
         numbers: of(&|m| m.numbers.share()),
         names: of(&|m| m.names.share()),
+        digits: of(&|m| m.digits.share()),
+        capitals: of(&|m| m.capitals.share()),
+        altered_numbers: of(&|m| Some(m.altered_numbers as f64)),
     }
 }
 

@@ -12,6 +12,7 @@ mod embeddings;
 mod error;
 mod extract;
 mod job;
+mod metrics;
 mod middleware;
 mod operations;
 mod prompt;
@@ -30,7 +31,7 @@ pub use server::{Draining, Server};
 use crate::engine::api::{
     CompressRequest, CompressResponse, RecoverRequest, RecoverResponse, ScoreRequest, ScoreResponse,
 };
-use crate::engine::{Engine, EngineError, Readiness};
+use crate::engine::{Caches, Engine, EngineError, Readiness};
 use crate::model::Cancel;
 
 /// What the routes call: the engine, or a fake in tests. The calls block.
@@ -55,6 +56,9 @@ pub trait Service: Retrieval + Send + Sync + 'static {
 
     /// Can it answer? Must return at once: it is asked on an async thread.
     fn readiness(&self) -> Readiness;
+
+    /// What was remembered so far. Must return at once.
+    fn caches(&self) -> Caches;
 }
 
 impl Service for Engine {
@@ -72,5 +76,9 @@ impl Service for Engine {
 
     fn readiness(&self) -> Readiness {
         Self::readiness(self)
+    }
+
+    fn caches(&self) -> Caches {
+        Self::caches(self)
     }
 }

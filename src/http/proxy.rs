@@ -11,13 +11,13 @@ use axum::routing::{any, get, post};
 use axum::{Extension, Router};
 use hyper::body::Body as _;
 
+use super::body;
 use super::compress::{COMPRESSED_TOKENS, ORIGINAL_TOKENS};
 use super::error::{ApiError, DialectError};
 use super::extract::QueryOf;
 use super::middleware::RequestId;
 use super::relay::{Counted, Relay};
 use super::state::AppState;
-use super::{auth, body};
 use crate::keys::{Caller, Denied};
 use crate::proxy::{Gateway, Incoming, Outgoing, Passing, ProxyError, Report, Status, UsageParams};
 use crate::upstream;
@@ -40,7 +40,6 @@ pub(super) fn routes() -> Router<Arc<AppState>> {
         .route("/v1/messages/count_tokens", on(Endpoint::CountTokens))
         .route("/v1/models", get(models))
         .route("/v1/usage", get(usage))
-        .route("/metrics", get(metrics))
         .route("/upstreams/{upstream}/{*path}", any(below))
 }
 
@@ -189,7 +188,7 @@ async fn models(
 }
 
 /// Who sent a request, where keys are needed.
-type Sender = Option<Extension<Caller>>;
+pub(super) type Sender = Option<Extension<Caller>>;
 
 /// What requests took: all of them for an administrator, its own for any other key.
 async fn usage(
@@ -204,11 +203,4 @@ async fn usage(
         params.key = Some(caller.id().to_owned());
     }
     body::render(&gateway(&state)?.usage(params).await?)
-}
-
-/// Counters of the proxy in Prometheus' text form.
-async fn metrics(State(state): State<Arc<AppState>>, caller: Sender) -> Result<Response, ApiError> {
-    auth::admins_only(caller.as_deref())?;
-    let text = gateway(&state)?.metrics();
-    Ok(([(CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text).into_response())
 }

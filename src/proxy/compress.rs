@@ -144,7 +144,7 @@ fn compressed(
         return Ok(Outcome::Whole);
     }
     let request = CompressRequest {
-        documents: Some(vec![DocumentInput { id: None, title: None, text: text.clone(), metadata: None }]),
+        documents: Some(vec![DocumentInput { text: text.clone(), ..DocumentInput::default() }]),
         target_tokens: Some(target(before, settings.rate, question.as_deref(), counter)),
         // Without a question there is nothing to rank by it.
         method: settings.method.filter(|method| question.is_some() || *method != Method::LongLlmLingua),

@@ -106,7 +106,7 @@ impl Metrics {
         self.provider.clone()
     }
 
-    /// All of them in Prometheus' text form, with how many wait now.
+    /// All of them in the text form of `OpenMetrics`, without the mark of the end, with how many wait now.
     pub(super) fn render(&self, depths: &Depths) -> String {
         let depth = |queue, depth: usize| {
             let depth = i64::try_from(depth).unwrap_or(i64::MAX);
@@ -118,7 +118,7 @@ impl Metrics {
         self.lost.inc_by(lost);
         let mut text = String::new();
         // Writing to a string cannot fail.
-        prometheus_client::encoding::text::encode(&mut text, &self.registry).unwrap_or_default();
+        prometheus_client::encoding::text::encode_registry(&mut text, &self.registry).unwrap_or_default();
         text
     }
 }

@@ -317,7 +317,7 @@ impl Gateway {
         }
     }
 
-    /// All metrics in Prometheus' text form.
+    /// All metrics in the text form of `OpenMetrics`, without the mark of the end.
     #[must_use]
     pub fn metrics(&self) -> String {
         self.metrics.render(&Depths {

@@ -18,7 +18,12 @@ pub enum Grain {
     Phrase,
     /// A sentence.
     Sentence,
+    /// A line; of one that is longer than 400 bytes, pieces of about so many.
+    Line,
 }
+
+/// Bytes of a line that are kept or dropped together.
+const LONGEST_LINE: usize = 400;
 
 /// Most words of a phrase: in a language whose function words are not known, only marks would end it.
 const LONGEST_PHRASE: usize = 8;
@@ -46,6 +51,17 @@ pub fn grouped(text: &str, units: Vec<Unit>, grain: Grain) -> Vec<Unit> {
             merged(units, |last, unit| {
                 let apart = starts_phrase(text, last, unit) || words == LONGEST_PHRASE;
                 words = if apart { 1 } else { words + 1 };
+                apart
+            })
+        }
+        Grain::Line => {
+            let mut start = 0;
+            merged(units, |last, unit| {
+                let breaks = text[last.core.end..unit.core.start].contains('\n');
+                let apart = breaks || unit.core.end - start > LONGEST_LINE;
+                if apart {
+                    start = unit.core.start;
+                }
                 apart
             })
         }
@@ -116,6 +132,17 @@ mod tests {
     }
 
     #[test]
+    fn lines_hold_their_units_and_long_ones_are_cut() {
+        let text = "let a = 1;\n    call(a, \"b c\");\n\n}\n";
+        let lines = grouped(text, units(text, &[]), Grain::Line);
+        let lines: Vec<&str> = lines.iter().map(|unit| &text[unit.core.clone()]).collect();
+        assert_eq!(lines, ["let a = 1;", "call(a, \"b c\");", "}", ""][..lines.len()]);
+        let long = "word ".repeat(300);
+        let pieces = grouped(&long, units(&long, &[]), Grain::Line);
+        assert!(pieces.len() >= 4 && pieces.iter().all(|piece| piece.core.len() <= LONGEST_LINE));
+    }
+
+    #[test]
     fn sentences_hold_their_units() {
         let text = "He said \"Go. Now.\" and left. It was over!  \n\nThe end";
         let want = ["He said \"Go. Now.\" and left.", "It was over!", "The end"];
@@ -127,7 +154,7 @@ mod tests {
     proptest! {
         #[test]
         fn groups_partition_the_text(text in "[a-cA-C of.,\"\r\n\t1預算]{0,80}|\\PC{0,60}") {
-            for grain in [Grain::Phrase, Grain::Sentence] {
+            for grain in [Grain::Phrase, Grain::Sentence, Grain::Line] {
                 let mut end = 0;
                 let fine = units(&text, &Protector::default().spans(&text));
                 for group in grouped(&text, fine.clone(), grain) {

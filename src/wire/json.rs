@@ -173,63 +173,6 @@ fn value_end(bytes: &[u8], at: usize) -> usize {
     bytes.len()
 }
 
-/// How the parts of a string are spelt: for each character the bytes of its spelling and of itself.
-fn spellings(inside: &str) -> impl Iterator<Item = (usize, usize)> {
-    let mut rest = inside;
-    std::iter::from_fn(move || {
-        let first = rest.chars().next()?;
-        let (spelt, said) = if first == '\\' { escape(rest) } else { (first.len_utf8(), first.len_utf8()) };
-        rest = rest.get(spelt..).unwrap_or_default();
-        Some((spelt, said))
-    })
-}
-
-/// Bytes of the escape sequence that `text` begins with, and of the character that it stands for.
-fn escape(text: &str) -> (usize, usize) {
-    let unit = |at: usize| text.get(at..at + 4).and_then(|digits| u32::from_str_radix(digits, 16).ok());
-    match (text.as_bytes().get(1), unit(2)) {
-        // The first half of a surrogate pair: the string is known to be sound, so the second follows.
-        (Some(b'u'), Some(0xD800..=0xDBFF)) => (12, 4),
-        (Some(b'u'), Some(unit)) => (6, char::from_u32(unit).map_or(3, char::len_utf8)),
-        _ => (2, 1),
-    }
-}
-
-/// Turns offsets of what a string says, which must ascend, into those of its spelling.
-pub(super) fn spelt_at<const N: usize>(inside: &str, said: [usize; N]) -> [usize; N] {
-    if memchr::memchr(b'\\', inside.as_bytes()).is_none() {
-        return said;
-    }
-    let (mut at, mut passed, mut units) = (0, 0, spellings(inside));
-    said.map(|wanted| {
-        while passed < wanted {
-            let Some((spelt, said)) = units.next() else { break };
-            at += spelt;
-            passed += said;
-        }
-        at
-    })
-}
-
-/// The spelling of those parts of a string that `kept` names by offsets of what the string says.
-pub(super) fn spelling_of(inside: &str, kept: &[Range<usize>]) -> String {
-    if memchr::memchr(b'\\', inside.as_bytes()).is_none() {
-        return kept.iter().filter_map(|range| inside.get(range.clone())).collect();
-    }
-    let (mut spelling, mut at, mut passed) = (String::new(), 0, 0);
-    let mut kept = kept.iter().peekable();
-    for (spelt, said) in spellings(inside) {
-        while kept.next_if(|range| range.end <= passed).is_some() {}
-        let Some(range) = kept.peek() else { break };
-        if range.contains(&passed) {
-            spelling += inside.get(at..at + spelt).unwrap_or_default();
-        }
-        at += spelt;
-        passed += said;
-    }
-    spelling
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -283,26 +226,6 @@ mod tests {
                 }).collect();
                 prop_assert_eq!(&found, &keys);
             }
-        }
-
-        #[test]
-        fn kept_parts_keep_their_spelling(parts in prop::collection::vec((any::<String>(), any::<bool>(), 0..3_u8), 0..8)) {
-            let spell = |text: &str, how: u8| match how {
-                0 => serde_json::to_string(text).unwrap()[1..].strip_suffix('"').unwrap().to_owned(),
-                _ => text.encode_utf16().flat_map(|unit| format!("\\u{unit:04x}").into_bytes()).map(char::from).collect(),
-            };
-            let (mut inside, mut said, mut kept, mut expected) = (String::new(), 0, Vec::new(), String::new());
-            for (text, keep, how) in &parts {
-                let spelt = spell(text, *how);
-                prop_assert_eq!(spelt_at(&format!("{inside}{spelt}"), [said]), [inside.len()]);
-                if *keep {
-                    kept.push(said..said + text.len());
-                    expected += &spelt;
-                }
-                inside += &spelt;
-                said += text.len();
-            }
-            prop_assert_eq!(spelling_of(&inside, &kept), expected);
         }
     }
 }

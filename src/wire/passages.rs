@@ -8,9 +8,10 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::json::{Duplicate, Value, spelling_of, spelt_at};
+use super::json::{Duplicate, Value};
 use super::split::{Split, split};
 use super::{Edit, Endpoint};
+use crate::text::{spelling_of, spelt_at};
 
 /// Longest question, in bytes, that is handed on. Of a longer one the end counts.
 const QUESTION_BYTES: usize = 4000;

@@ -3,14 +3,7 @@
 use serde_json::{Value, json};
 use whittle::text::for_name;
 
-use crate::support::{Running, Whittle, serve};
-
-/// A service whose model is in the cache already, so that no request waits for a download.
-fn serve_with_model(config: &str) -> Running {
-    let pulled = Whittle::new(&["models", "pull"], "").output();
-    assert!(pulled.status.success(), "{}", String::from_utf8_lossy(&pulled.stderr));
-    serve(config)
-}
+use crate::support::{Running, serve, serve_with_model};
 
 fn is_subsequence(part: &str, whole: &str) -> bool {
     let mut whole = whole.bytes();

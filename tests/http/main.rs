@@ -17,6 +17,8 @@ mod ledger;
 #[cfg(test)]
 mod service;
 #[cfg(test)]
+mod structure;
+#[cfg(test)]
 mod support;
 #[cfg(test)]
 mod upstream;

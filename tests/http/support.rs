@@ -187,3 +187,10 @@ impl Running {
         (status, self.log.take().unwrap().join().unwrap())
     }
 }
+
+/// A service whose model is in the cache already, so that no request waits for a download.
+pub(crate) fn serve_with_model(config: &str) -> Running {
+    let pulled = Whittle::new(&["models", "pull"], "").output();
+    assert!(pulled.status.success(), "{}", String::from_utf8_lossy(&pulled.stderr));
+    serve(config)
+}

@@ -1,5 +1,6 @@
 //! `whittle bench`.
 
+mod compress;
 mod proxy;
 mod retrieval;
 mod score;
@@ -15,6 +16,7 @@ pub(super) struct BenchArgs {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Compress(compress::BenchCompressArgs),
     Proxy(proxy::BenchProxyArgs),
     Score(score::BenchScoreArgs),
     Retrieval(retrieval::BenchRetrievalArgs),
@@ -22,6 +24,7 @@ enum Command {
 
 pub(super) fn run(args: BenchArgs) -> anyhow::Result<()> {
     match args.command {
+        Command::Compress(args) => compress::run(&args),
         Command::Proxy(args) => proxy::run(&args),
         Command::Score(args) => score::run(&args),
         Command::Retrieval(args) => retrieval::run(&args),

@@ -16,13 +16,14 @@ Examples:
   whittle bench score
   whittle bench score --tokens 2048 --precision f32
   whittle bench score --tokens 128 --batch 16 --format json
+  whittle bench score --tokens 256,512,1024,2048,4096,8192,16384,32768 --runs 3
 
 The peak is measured between the runs, by a loop of nothing but multiply-adds on as many threads, so that
 other work on the machine slows both alike.")]
 pub(super) struct BenchScoreArgs {
-    /// Tokens of a text
-    #[arg(long, default_value_t = 512, value_parser = at_least::<2>)]
-    tokens: usize,
+    /// Tokens of a text; several, with commas between, give a table
+    #[arg(long, value_delimiter = ',', default_values_t = [512], value_parser = at_least::<2>)]
+    tokens: Vec<usize>,
     /// Texts that are scored together
     #[arg(long, default_value_t = 1, value_parser = at_least::<1>)]
     batch: usize,
@@ -45,23 +46,51 @@ fn at_least<const LEAST: usize>(text: &str) -> Result<usize, String> {
 }
 
 pub(super) fn run(args: &BenchScoreArgs) -> anyhow::Result<()> {
-    let &BenchScoreArgs { tokens, batch, precision, runs, format } = args;
+    let &BenchScoreArgs { ref tokens, batch, precision, runs, format } = args;
     let engine = engine()?;
-    let report = progress::counting("measuring", runs as u64, |done| {
-        engine.bench_score(ScoreBench { tokens, batch, precision, runs }, done)
+    let reports = progress::counting("measuring", (runs * tokens.len()) as u64, |done| {
+        let measure = |(i, &tokens): (usize, &usize)| {
+            let bench = ScoreBench { tokens, batch, precision, runs };
+            engine.bench_score(bench, &|run| done(i * runs + run))
+        };
+        tokens.iter().enumerate().map(measure).collect::<Result<Vec<_>, _>>()
     })?;
-    format.print(anstream::stdout().lock(), &report, write_text)
+    let out = anstream::stdout().lock();
+    match &reports[..] {
+        [report] => format.print(out, report, write_one),
+        _ => format.print(out, &reports, |out, reports| write_table(out, reports)),
+    }
 }
 
-fn write_text(out: &mut impl Write, report: &ScoreBenchReport) -> std::io::Result<()> {
-    let ScoreBenchReport { model, precision, threads, tokens, batch, runs, .. } = report;
-    let precision = precision.name();
+fn write_one(out: &mut impl Write, report: &ScoreBenchReport) -> std::io::Result<()> {
+    write_setting(out, report)?;
     let speed = &report.tokens_per_second;
-    writeln!(
-        out,
-        "{model}, {precision}, threads: {threads}, texts: {batch} of {tokens} tokens, runs: {runs}"
-    )?;
+    writeln!(out, "text      {} tokens", report.tokens)?;
     writeln!(out, "tokens/s  {:.0} (median), {:.0} to {:.0}", speed.median, speed.min, speed.max)?;
     writeln!(out, "peak      {:.0} G operations/s, measured between the runs", report.peak_gops)?;
     writeln!(out, "reached   {:.2} of the peak in products with the model's weights", report.ratio_to_peak)
+}
+
+fn write_table(out: &mut impl Write, reports: &[ScoreBenchReport]) -> std::io::Result<()> {
+    if let Some(first) = reports.first() {
+        write_setting(out, first)?;
+    }
+    writeln!(
+        out,
+        "{:>8} {:>10} {:>10} {:>14} {:>10}",
+        "tokens", "seconds", "tokens/s", "share of peak", "MB"
+    )?;
+    for report in reports {
+        let ScoreBenchReport { tokens, seconds, tokens_per_second, ratio_to_peak, .. } = report;
+        let memory = report.resident_bytes.map_or("-".into(), |bytes| (bytes / 1_000_000).to_string());
+        let speed = tokens_per_second.median;
+        writeln!(out, "{tokens:>8} {seconds:>10.3} {speed:>10.0} {ratio_to_peak:>14.2} {memory:>10}")?;
+    }
+    Ok(())
+}
+
+fn write_setting(out: &mut impl Write, report: &ScoreBenchReport) -> std::io::Result<()> {
+    let ScoreBenchReport { model, precision, threads, batch, runs, .. } = report;
+    let precision = precision.name();
+    writeln!(out, "{model}, {precision}, threads: {threads}, texts at once: {batch}, runs: {runs}")
 }

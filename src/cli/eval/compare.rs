@@ -74,6 +74,8 @@ fn rerun(
         limit: Some(questions),
         seed,
         out: Some(folder.to_owned()),
+        reader: baseline.setting.reader,
+        mode: baseline.setting.mode,
         no_score_cache: false,
         data,
     })

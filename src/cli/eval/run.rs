@@ -10,12 +10,12 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::DataArgs;
 use crate::cli::progress::DownloadBar;
-use crate::compress::Method;
+use crate::compress::{Method, Mode};
 use crate::config::{Config, Flags, Places, ProcessEnv, load};
 use crate::engine::Engine;
 use crate::eval::dataset::{self, Files};
 use crate::eval::report::Texts;
-use crate::eval::run::{self as runs, Overrides, Plan, Row, Setting, Watch};
+use crate::eval::run::{self as runs, Overrides, Plan, Reader, Row, Setting, Watch};
 use crate::eval::statistics::Estimate;
 use crate::eval::suite::{Suite, name_of};
 use crate::eval::summary::{Figures, MadeBy, Summary, summarise};
@@ -43,6 +43,12 @@ pub(super) struct RunArgs {
     /// Folder of the results [default: eval/results/SUITE]
     #[arg(long, value_name = "DIR")]
     pub(super) out: Option<PathBuf>,
+    /// What reads the prompts
+    #[arg(long, value_enum, default_value_t)]
+    pub(super) reader: Reader,
+    /// `reference` runs methods as llmlingua 0.2.2 does, which has no hard budget
+    #[arg(long, value_enum, default_value_t)]
+    pub(super) mode: Mode,
     /// Remember no scores between results: times are those of a first request, and the run takes longer
     #[arg(long)]
     pub(super) no_score_cache: bool,
@@ -72,6 +78,8 @@ pub(super) fn run(args: &RunArgs) -> anyhow::Result<()> {
         answer: plan.manifest.answer,
         default_method: name_of(Method::default()),
         score_cache: !args.no_score_cache,
+        reader: args.reader,
+        mode: args.mode,
     };
     let models = models(&config)?;
     let engine = Engine::new(&config, Box::new(DownloadBar::default()))?;
@@ -167,30 +175,63 @@ impl Watch for RunBar {
     }
 }
 
+/// A column of the table.
+struct Column {
+    title: &'static str,
+    width: usize,
+    cell: fn(&Figures) -> String,
+}
+
+/// What is printed of each method and rate; columns without a figure are left out.
+const COLUMNS: [Column; 10] = [
+    Column { title: "achieved", width: 9, cell: |f| of(f.achieved_rate, |rate| format!("{:.3}", rate.mean)) },
+    Column { title: "n", width: 5, cell: |f| f.measured.to_string() },
+    Column {
+        title: "refused",
+        width: 8,
+        cell: |f| if f.refused > 0 { f.refused.to_string() } else { String::new() },
+    },
+    Column { title: "retention", width: 22, cell: |f| percent(f.retention) },
+    Column { title: "NLL", width: 21, cell: |f| plain(f.nll) },
+    Column { title: "NLL against whole", width: 23, cell: |f| plain(f.nll_against_whole) },
+    Column { title: "numbers", width: 8, cell: |f| share(f.numbers) },
+    Column { title: "digits", width: 8, cell: |f| share(f.digits) },
+    Column { title: "capitals", width: 8, cell: |f| share(f.capitals) },
+    Column {
+        title: "altered",
+        width: 8,
+        cell: |f| of(f.altered_numbers, |count| format!("{:.2}", count.mean)),
+    },
+];
+
 fn table(summary: &Summary, out: &mut impl Write) -> anyhow::Result<()> {
     writeln!(
         out,
         "{}: {} questions of {}, seed {}; 95% intervals in brackets",
         summary.suite, summary.questions, summary.setting.dataset, summary.seed
     )?;
-    writeln!(
-        out,
-        "{:18} {:>5} {:>9} {:>5} {:>8}  {:22} {:22} {:24} {:>8}",
-        "method", "rate", "achieved", "n", "refused", "retention", "NLL", "NLL against whole", "numbers"
-    )?;
+    let filled = |column: &&Column| summary.figures.iter().any(|figures| !(column.cell)(figures).is_empty());
+    let columns: Vec<&Column> = COLUMNS.iter().filter(filled).collect();
+    let row = |out: &mut dyn Write, method: &str, rate: &str, cells: &dyn Fn(&Column) -> String| {
+        write!(out, "{method:18} {rate:>5}")?;
+        for column in &columns {
+            write!(out, " {:>width$}", cells(column), width = column.width)?;
+        }
+        writeln!(out)
+    };
+    row(out, "method", "rate", &|column| column.title.to_owned())?;
     for figures in &summary.figures {
-        let Figures { method, rate, measured, refused, .. } = figures;
-        let achieved = figures.achieved_rate.map_or_else(String::new, |rate| format!("{:.3}", rate.mean));
-        let numbers = figures.numbers.map_or_else(String::new, |share| format!("{:.1}%", 100.0 * share.mean));
-        writeln!(
-            out,
-            "{method:18} {rate:>5} {achieved:>9} {measured:>5} {refused:>8}  {:22} {:22} {:24} {numbers:>8}",
-            percent(figures.retention),
-            plain(figures.nll),
-            plain(figures.nll_against_whole),
-        )?;
+        row(out, &figures.method, &figures.rate.to_string(), &|column| (column.cell)(figures))?;
     }
     Ok(())
+}
+
+fn of(estimate: Option<Estimate>, shown: fn(Estimate) -> String) -> String {
+    estimate.map_or_else(String::new, shown)
+}
+
+fn share(estimate: Option<Estimate>) -> String {
+    of(estimate, |share| format!("{:.1}%", 100.0 * share.mean))
 }
 
 pub(super) fn percent(estimate: Option<Estimate>) -> String {

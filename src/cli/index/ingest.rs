@@ -23,6 +23,7 @@ Examples:
   whittle index ingest notes ./notes
   whittle index ingest nq passages.jsonl
   whittle index ingest nq passages.jsonl --on-bad skip
+  whittle index ingest nq passages.jsonl --score
 
 A JSONL file has a document a line: {\"id\": ..., \"title\": ..., \"text\": ..., \"metadata\": {...}, \"layout\":
 \"plain\"|\"markdown\"}, of which `text` alone must be there. Text (.txt) and Markdown (.md) files are a document
@@ -35,6 +36,9 @@ pub(super) struct IngestArgs {
     /// Files and folders
     #[arg(required = true)]
     paths: Vec<PathBuf>,
+    /// Score chunks too, so that compressing what is found takes no model later (`llmlingua`)
+    #[arg(long)]
+    score: bool,
     /// What to do about a line or file that is no document
     #[arg(long, value_enum, default_value_t)]
     on_bad: OnBad,
@@ -74,7 +78,7 @@ pub(super) fn run(args: &IngestArgs) -> anyhow::Result<()> {
     ensure(&engine, &args.collection)?;
     let mut totals = Totals::default();
     let bar = progress::Ingesting::begin(sources::total_bytes(&sources));
-    let mut batch = Batch::new(&engine, &args.collection);
+    let mut batch = Batch::new(&engine, args);
     for source in &sources {
         for item in sources::items(source)? {
             let Item { document, bytes } = item?;
@@ -124,14 +128,16 @@ fn ensure(engine: &Engine, name: &str) -> anyhow::Result<()> {
 struct Batch<'a> {
     engine: &'a Engine,
     collection: &'a str,
+    score: bool,
     documents: Vec<SourceDocument>,
     ids: HashSet<String>,
     bytes: usize,
 }
 
 impl<'a> Batch<'a> {
-    fn new(engine: &'a Engine, collection: &'a str) -> Self {
-        Self { engine, collection, documents: Vec::new(), ids: HashSet::new(), bytes: 0 }
+    fn new(engine: &'a Engine, args: &'a IngestArgs) -> Self {
+        let (collection, score) = (&*args.collection, args.score);
+        Self { engine, collection, score, documents: Vec::new(), ids: HashSet::new(), bytes: 0 }
     }
 
     fn add(&mut self, document: SourceDocument, totals: &mut Totals) -> anyhow::Result<()> {
@@ -154,7 +160,8 @@ impl<'a> Batch<'a> {
         if documents.is_empty() {
             return Ok(());
         }
-        let stored = self.engine.upsert(self.collection, UpsertRequest { documents }, &Cancel::never())?;
+        let request = UpsertRequest { documents, score: self.score };
+        let stored = self.engine.upsert(self.collection, request, &Cancel::never())?;
         totals.added += stored.added;
         totals.updated += stored.updated;
         totals.unchanged += stored.unchanged;

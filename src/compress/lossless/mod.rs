@@ -93,6 +93,10 @@ pub(super) fn compress(prompt: &Prompt, target: Target, tools: &Tools) -> Result
         let message = "`lossless` drops nothing and ranks nothing: leave out `reorder` and rates of sections, or use another method";
         return Err(CompressError::Unsupported(message.into()));
     }
+    if prompt.demands.verbatim {
+        let message = "`lossless` puts marks and columns in, which this form of input has no place for: use another method";
+        return Err(CompressError::Unsupported(message.into()));
+    }
     let mut stages = Stages::default();
     let original_tokens = stages.time("count", || tools.counter.count(&render_original(prompt)));
     let budget = target.tokens(original_tokens);

@@ -81,6 +81,10 @@ pub struct Unreadable {
 pub struct UpsertRequest {
     /// Stored together or not at all; each takes the place of the one with its id, if there is one.
     pub documents: Vec<SourceDocument>,
+    /// Are chunks scored too? Their likelihoods are kept on disk, so that compressing what a search finds takes no
+    /// model later, where the method has no use for the question.
+    #[serde(default)]
+    pub score: bool,
 }
 
 /// A document to store.

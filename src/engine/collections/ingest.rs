@@ -5,10 +5,10 @@ use std::collections::HashSet;
 use std::time::Instant;
 
 use super::api::{SourceDocument, UpsertRequest, UpsertResponse};
-use crate::engine::models::Embedder;
+use crate::engine::models::{Embedder, Scorer};
 use crate::engine::{Engine, EngineError, milliseconds_since};
 use crate::index::{Batch, Collection, NewChunk, NewDocument, StoredChunk};
-use crate::model::{Cancel, Embedder as _};
+use crate::model::{Cancel, Embedder as _, ScoreJob, TokenScorer as _};
 use crate::text::{Chunk, ChunkSettings, chunks};
 
 impl Engine {
@@ -33,7 +33,13 @@ impl Engine {
         let changed = changed(&collection, documents, &mut response)?;
         if !changed.is_empty() {
             let embedder = self.embedder_of(&collection)?;
+            let scorer = request.score.then(|| self.models.scorer()).transpose()?;
             let new = prepared(&embedder, collection.settings().chunks, changed, &mut response, cancel)?;
+            if let Some(scorer) = scorer {
+                let scored = Instant::now();
+                keep_scores(&scorer, &new, cancel)?;
+                response.timing_ms.stages.insert("score", milliseconds_since(scored));
+            }
             let stored = Instant::now();
             collection.apply(&Batch { remove: Vec::new(), upsert: new })?;
             response.timing_ms.stages.insert("store", milliseconds_since(stored));
@@ -144,6 +150,16 @@ fn prepared(
         NewDocument { id, title, chunks: chunks.collect(), text, metadata, layout, hash }
     };
     Ok(documents.into_iter().zip(cuts).map(new).collect())
+}
+
+/// Scores chunks by themselves, as a method does that goes without a question.
+fn keep_scores(scorer: &Scorer, documents: &[NewDocument], cancel: &Cancel) -> Result<(), EngineError> {
+    let texts = documents
+        .iter()
+        .flat_map(|document| document.chunks.iter().map(|chunk| &document.text[chunk.chunk.range.clone()]));
+    let ids = |text| scorer.encode(text).into_iter().map(|token| token.id).collect();
+    let jobs: Vec<ScoreJob> = texts.map(|text| ScoreJob { prefix: [].into(), ids: ids(text) }).collect();
+    Ok(scorer.keep(&jobs, cancel)?)
 }
 
 fn cut(

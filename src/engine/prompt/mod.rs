@@ -196,7 +196,7 @@ impl Job<'_> {
             id: Some(i.to_string()),
             title: Some(format!("[{}] {}", i + 1, source.title)),
             text: source.text.clone(),
-            metadata: None,
+            ..DocumentInput::default()
         };
         let request = CompressRequest {
             documents: Some(sources.iter().enumerate().map(document).collect()),

@@ -59,13 +59,14 @@ fn worst<'a>(rows: &'a [Row], questions: &'a [Question]) -> Vec<Failure<'a>> {
     let whole: HashMap<&str, f64> = rows
         .iter()
         .filter(|row| row.method == WHOLE)
-        .filter_map(|row| Some((&*row.question, row.measured()?.nll)))
+        .filter_map(|row| Some((&*row.question, row.measured()?.nll?)))
         .collect();
     let mut failures: Vec<Failure> = rows
         .iter()
         .filter_map(|row| {
             let measured = row.measured().filter(|measured| measured.kept.is_some())?;
-            let loss = measured.nll - whole.get(&*row.question)?;
+            // Where nothing reads, one loss is as bad as another.
+            let loss = measured.nll.zip(whole.get(&*row.question)).map_or(0.0, |(nll, whole)| nll - whole);
             Some(Failure { row, measured, question: questions.get(&*row.question)?, loss })
         })
         .collect();

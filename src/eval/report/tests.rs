@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use super::*;
+use crate::compress::Mode;
 use crate::eval::dataset::{AnswerKind, Source};
 use crate::eval::metrics::Recall;
-use crate::eval::run::{Measured, Outcome, Setting};
+use crate::eval::run::{Measured, Outcome, Reader, Setting};
 use crate::eval::statistics::Estimate;
 use crate::eval::summary::{MadeBy, Times};
 
@@ -27,6 +28,9 @@ fn figures(method: &str, rate: f64) -> Figures {
         nll_against_whole: Some(estimate(0.1)),
         numbers: Some(estimate(0.4)),
         names: None,
+        digits: None,
+        capitals: None,
+        altered_numbers: None,
     }
 }
 
@@ -37,6 +41,8 @@ fn summary(figures: Vec<Figures>) -> Summary {
         answer: AnswerKind::Extract,
         default_method: "m".into(),
         score_cache: true,
+        reader: Reader::Likelihood,
+        mode: Mode::Exact,
     };
     let made_by = MadeBy {
         version: "1".into(),
@@ -59,9 +65,12 @@ fn row(method: &str, kept: Option<Vec<Vec<[usize; 2]>>>) -> Row {
         compressed_tokens: 5,
         requested_tokens: 5,
         retained: Some(kept.is_none()),
-        nll: if kept.is_none() { 1.0 } else { 4.0 },
+        nll: Some(if kept.is_none() { 1.0 } else { 4.0 }),
         numbers: recall,
         names: recall,
+        digits: recall,
+        capitals: recall,
+        altered_numbers: 0,
         milliseconds: 1.0,
         kept,
     };

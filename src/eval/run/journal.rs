@@ -108,8 +108,9 @@ pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Outcome;
+    use super::super::{Outcome, Reader};
     use super::*;
+    use crate::compress::Mode;
     use crate::eval::dataset::AnswerKind;
 
     fn setting(dataset: &str) -> Setting {
@@ -119,6 +120,8 @@ mod tests {
             answer: AnswerKind::Extract,
             default_method: "llmlingua".into(),
             score_cache: true,
+            reader: Reader::Likelihood,
+            mode: Mode::Exact,
         }
     }
 

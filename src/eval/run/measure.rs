@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use super::{Arm, Measured, Outcome};
-use crate::compress::Method;
+use super::{Arm, Measured, Outcome, Reader, Setting};
+use crate::compress::{Method, Mode};
 use crate::engine::api::{CompressRequest, CompressResponse, DocumentInput, ScoreRequest};
 use crate::engine::{Engine, EngineError, ErrorKind};
 use crate::eval::dataset::{AnswerKind, Question, Source};
-use crate::eval::metrics::{Facts, contains};
+use crate::eval::metrics::{Facts, capitals, contains, digits};
 use crate::model::Cancel;
 use crate::text::TokenCounter;
 
@@ -17,14 +17,17 @@ const TOKENIZER: &str = "scorer";
 pub(super) struct Measure<'a> {
     engine: &'a Engine,
     kind: AnswerKind,
+    reader: Reader,
+    mode: Mode,
     counter: Arc<dyn TokenCounter>,
     facts: Facts,
 }
 
 impl<'a> Measure<'a> {
-    pub(super) fn new(engine: &'a Engine, kind: AnswerKind) -> Result<Self, EngineError> {
+    pub(super) fn new(engine: &'a Engine, setting: &Setting) -> Result<Self, EngineError> {
         let counter = engine.counter(TOKENIZER)?;
-        Ok(Self { engine, kind, counter, facts: Facts::default() })
+        let Setting { answer: kind, reader, mode, .. } = *setting;
+        Ok(Self { engine, kind, reader, mode, counter, facts: Facts::default() })
     }
 
     pub(super) fn outcome(&self, question: &Question, arm: &Arm, cancel: &Cancel) -> anyhow::Result<Outcome> {
@@ -33,8 +36,8 @@ impl<'a> Measure<'a> {
             Arm::ClosedBook => self.uncompressed(question, &question.instruction, cancel)?,
             Arm::BestTwo => self.uncompressed(question, &self.best(question, 2, cancel)?, cancel)?,
             Arm::Compressed(method, rate) => {
-                let request =
-                    CompressRequest { method: Some(*method), rate: Some(*rate), ..request(question) };
+                let (method, rate, mode) = (Some(*method), Some(*rate), Some(self.mode));
+                let request = CompressRequest { rate, method, mode, ..request(question) };
                 match self.engine.compress(request, cancel) {
                     Ok(response) => self.compressed(question, &response, cancel)?,
                     Err(EngineError { kind: ErrorKind::Infeasible, code, .. }) => {
@@ -101,9 +104,15 @@ impl<'a> Measure<'a> {
             compressed_tokens: 0,
             requested_tokens: 0,
             retained: (self.kind == AnswerKind::Extract).then(|| contains(context, &question.answers)),
-            nll: self.nll(question, context, cancel)?,
+            nll: match self.reader {
+                Reader::Likelihood => Some(self.nll(question, context, cancel)?),
+                Reader::None => None,
+            },
             numbers: self.facts.numbers(&before, context),
             names: self.facts.names(&before, context),
+            digits: digits(&before, context),
+            capitals: capitals(&before, context),
+            altered_numbers: self.facts.altered_numbers(&before, context),
             milliseconds: 0.0,
             kept: None,
         })
@@ -125,7 +134,7 @@ fn request(question: &Question) -> CompressRequest {
         id: Some(source.id.clone()),
         title: some(&source.title),
         text: source.text.clone(),
-        metadata: None,
+        ..DocumentInput::default()
     });
     CompressRequest {
         documents: Some(documents.collect()),

@@ -28,8 +28,9 @@ use crate::engine::api::{
     CompressRequest, CompressResponse, RecoverRequest, RecoverResponse, ScoreRequest, ScoreResponse, Timing,
     Usage,
 };
-use crate::engine::{EngineError, Readiness};
+use crate::engine::{Caches, EngineError, Readiness};
 use crate::model::Cancel;
+use crate::model::cached::CacheStatistics;
 
 type Compress = dyn Fn(CompressRequest, &Cancel) -> Result<CompressResponse, EngineError> + Send + Sync;
 
@@ -65,6 +66,11 @@ impl Service for Fake {
     fn readiness(&self) -> Readiness {
         self.readiness
     }
+
+    fn caches(&self) -> Caches {
+        let scores = CacheStatistics { hits: 3, misses: 2, bytes: 100 };
+        Caches { scores, ..Caches::default() }
+    }
 }
 
 fn fake<F>(compress: F) -> Arc<dyn Service>
@@ -86,6 +92,7 @@ fn compressed(prompt: String) -> CompressResponse {
         method: Method::default(),
         reason: "asked for".into(),
         documents: Vec::new(),
+        messages: None,
         usage: Usage {
             original_tokens: 20,
             compressed_tokens: 10,

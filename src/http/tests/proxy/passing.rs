@@ -227,6 +227,10 @@ async fn metrics_count_what_was_done() {
         "whittle_provider_tokens_total{kind=\"output\"} 2",
         "whittle_queue_depth{queue=\"compression\"} 0",
         "whittle_ledger_lost_total 0",
+        "whittle_cache_lookups_total{cache=\"scores\",outcome=\"hit\"} 3",
+        "whittle_cache_lookups_total{cache=\"vectors\",outcome=\"miss\"} 0",
+        "whittle_cache_bytes{cache=\"scores\"} 100",
+        "# EOF",
     ] {
         assert!(text.lines().any(|found| found == line), "{line}: {text}");
     }

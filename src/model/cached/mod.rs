@@ -2,7 +2,9 @@
 //!
 //! A score depends on the model's file, its precision, the tokens before and the tokens themselves; their
 //! blake3 hash is the key. Texts that were scored once by themselves cost nothing when they come with another
-//! question, rate or method.
+//! question, rate or method: from memory, or from a file where there is one.
+
+mod file;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,6 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use moka::sync::Cache;
 
 use super::{Cancel, Embedder, ScoreError, ScoreJob, ScoreSession, Token, TokenScorer};
+pub use file::ScoreFile;
 
 /// Bytes that an entry takes besides its scores.
 const OVERHEAD: usize = 160;
@@ -21,14 +24,24 @@ pub struct CachedScorer<S> {
     /// Everything that scores depend on besides the tokens.
     identity: [u8; 32],
     memory: Memory,
+    file: Option<(Arc<ScoreFile>, Keep)>,
+}
+
+/// Which scores go to the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keep {
+    /// Those of [`CachedScorer::keep`].
+    Asked,
+    /// All.
+    All,
 }
 
 /// What a cache has done so far.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct CacheStatistics {
     /// Questions answered from memory.
     pub hits: u64,
-    /// Questions that the model answered.
+    /// Questions that memory could not answer.
     pub misses: u64,
     /// Bytes held now, about.
     pub bytes: u64,
@@ -39,7 +52,47 @@ impl<S: TokenScorer> CachedScorer<S> {
     /// the model's file and its precision.
     #[must_use]
     pub fn new(scorer: S, identity: &str, bytes: u64) -> Self {
-        Self { scorer, identity: *blake3::hash(identity.as_bytes()).as_bytes(), memory: Memory::new(bytes) }
+        let identity = *blake3::hash(identity.as_bytes()).as_bytes();
+        Self { scorer, identity, memory: Memory::new(bytes), file: None }
+    }
+
+    /// What memory does not hold is looked up in `file`.
+    #[must_use]
+    pub fn with_file(self, file: Arc<ScoreFile>, keep: Keep) -> Self {
+        Self { file: Some((file, keep)), ..self }
+    }
+
+    /// Scores jobs and keeps their scores in the file, for calls that come later.
+    ///
+    /// # Errors
+    /// As [`TokenScorer::score`].
+    pub fn keep(&self, jobs: &[ScoreJob], cancel: &Cancel) -> Result<(), ScoreError> {
+        let scores = self.score(jobs, cancel)?;
+        if let Some((file, _)) = &self.file {
+            let entries = jobs.iter().zip(&scores).map(|(job, scores)| (self.key(job), &scores[..]));
+            file.put(&entries.collect::<Vec<_>>());
+        }
+        Ok(())
+    }
+
+    /// Scores that are not in memory: from the file, else computed.
+    fn fetch(&self, jobs: &[&ScoreJob], keys: &[Key], cancel: &Cancel) -> Result<Vec<Vec<f32>>, ScoreError> {
+        let known = self.file.as_ref().map_or_else(|| vec![None; keys.len()], |(file, _)| file.get(keys));
+        let missing: Vec<usize> = (0..keys.len()).filter(|&i| known[i].is_none()).collect();
+        let mut results: Vec<Vec<f32>> = known.into_iter().map(Option::unwrap_or_default).collect();
+        if missing.is_empty() {
+            return Ok(results);
+        }
+        let jobs: Vec<ScoreJob> = missing.iter().map(|&i| jobs[i].clone()).collect();
+        let fresh = self.scorer.score(&jobs, cancel)?;
+        if let Some((file, Keep::All)) = &self.file {
+            let entries = missing.iter().zip(&fresh).map(|(&i, scores)| (keys[i], &scores[..]));
+            file.put(&entries.collect::<Vec<_>>());
+        }
+        for (i, scores) in missing.into_iter().zip(fresh) {
+            results[i] = scores;
+        }
+        Ok(results)
     }
 
     /// The scorer behind the cache.
@@ -89,8 +142,9 @@ impl<S: TokenScorer> TokenScorer for CachedScorer<S> {
         cancel.check()?;
         let keys: Vec<Key> = jobs.iter().map(|job| self.key(job)).collect();
         self.memory.recall(&keys, |missing| {
-            let jobs: Vec<ScoreJob> = missing.iter().map(|&i| jobs[i].clone()).collect();
-            self.scorer.score(&jobs, cancel)
+            let jobs: Vec<&ScoreJob> = missing.iter().map(|&i| &jobs[i]).collect();
+            let keys: Vec<Key> = missing.iter().map(|&i| keys[i]).collect();
+            self.fetch(&jobs, &keys, cancel)
         })
     }
 
@@ -277,6 +331,35 @@ mod tests {
         cached.embed(&["a", "bb"], &cancel).unwrap();
         assert_eq!(cached.embed(&["ccc", "bb", "a"], &cancel).unwrap(), [[3.0], [2.0], [1.0]]);
         assert_eq!(*cached.embedder.0.lock().unwrap(), 3);
+    }
+
+    #[test]
+    fn kept_scores_outlive_the_process_and_others_do_not_unless_all_are_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("scores.redb");
+        let open = |identity, keep| {
+            let file = Arc::new(ScoreFile::new(path.clone(), 1 << 20));
+            CachedScorer::new(Counting::default(), identity, 1 << 20).with_file(file, keep)
+        };
+        let asked = |cached: &CachedScorer<Counting>, jobs: &[ScoreJob]| {
+            cached.score(jobs, &Cancel::never()).unwrap();
+            *cached.scorer.0.lock().unwrap()
+        };
+        let [kept, seen, all] = [job(&[], &[1, 2]), job(&[], &[3, 4]), job(&[9], &[5])];
+        let first = open("m", Keep::Asked);
+        first.keep(std::slice::from_ref(&kept), &Cancel::never()).unwrap();
+        assert_eq!(asked(&first, std::slice::from_ref(&seen)), 2);
+        drop(first);
+        let second = open("m", Keep::All);
+        let scores = second.score(&[all.clone(), kept.clone(), seen.clone()], &Cancel::never()).unwrap();
+        assert_eq!(
+            scores,
+            Counting::default().score(&[all.clone(), kept.clone(), seen.clone()], &Cancel::never()).unwrap()
+        );
+        assert_eq!(*second.scorer.0.lock().unwrap(), 2, "all but the kept one");
+        drop(second);
+        assert_eq!(asked(&open("m", Keep::Asked), &[kept.clone(), seen, all]), 0);
+        assert_eq!(asked(&open("another model", Keep::Asked), &[kept]), 1);
     }
 
     #[test]

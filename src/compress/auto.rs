@@ -1,0 +1,80 @@
+//! `auto`: which method a prompt is for, and what of it goes by lines.
+//!
+//! A word out of a program, a log or a table says nothing: such documents are told by their shape
+//! ([`crate::text::Kind`]) and lose whole lines. Where folding alone meets the budget, nothing is lost at all.
+
+use std::collections::BTreeSet;
+
+use super::{CompressError, Method, Mode, Prompt, Target, Tools, lossless};
+use crate::text::Kind;
+
+/// What is run for a prompt, and why.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Choice {
+    /// Not [`Method::Auto`].
+    pub method: Method,
+    /// In words, where it was chosen here.
+    pub why: Option<String>,
+    /// Numbers of documents of which lines are kept or dropped whole.
+    pub whole_lines: BTreeSet<usize>,
+}
+
+impl Choice {
+    /// What `method` means for `prompt`: itself, unless it is [`Method::Auto`]. Of `tools` no model is used.
+    ///
+    /// # Errors
+    /// The work was stopped.
+    pub fn of(
+        prompt: &Prompt,
+        target: Target,
+        (method, mode): (Method, Mode),
+        tools: &Tools,
+    ) -> Result<Self, CompressError> {
+        match (method, mode) {
+            (Method::Auto, Mode::Reference) => {
+                Ok(Self::plain(Method::LlmLingua, "`auto` chose `llmlingua`, which the reference has"))
+            }
+            (Method::Auto, Mode::Exact) => Self::by_content(prompt, target, tools),
+            (method, _) => Ok(Self { method, why: None, whole_lines: BTreeSet::new() }),
+        }
+    }
+
+    fn plain(method: Method, why: &str) -> Self {
+        Self { method, why: Some(why.into()), whole_lines: BTreeSet::new() }
+    }
+
+    fn by_content(prompt: &Prompt, target: Target, tools: &Tools) -> Result<Self, CompressError> {
+        let kinds: Vec<Kind> = prompt.documents.iter().map(|document| Kind::of(&document.text)).collect();
+        let whole_lines: BTreeSet<usize> = (0..kinds.len()).filter(|&i| kinds[i].goes_by_lines()).collect();
+        if !whole_lines.is_empty() && folds(prompt, target, tools)? {
+            return Ok(Self::plain(Method::Lossless, "`auto` chose `lossless`, which meets the budget"));
+        }
+        let usual = if prompt.question.trim().is_empty() {
+            Self::plain(Method::LlmLingua, "`auto` chose `llmlingua`, for there is no question")
+        } else {
+            Self::plain(Method::Hybrid, "`auto` chose `hybrid`, for there is a question")
+        };
+        let Some(&first) = whole_lines.first() else { return Ok(usual) };
+        let others = match whole_lines.len() - 1 {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        let by_lines = format!(
+            "whole lines are kept or dropped of document `{}`, which looks like {},{others}",
+            prompt.documents[first].id,
+            kinds[first].name()
+        );
+        let why =
+            usual.why.into_iter().chain([by_lines.trim_end_matches(',').to_owned()]).collect::<Vec<_>>();
+        Ok(Self { why: Some(why.join("; ")), whole_lines, ..usual })
+    }
+}
+
+/// Does folding meet the budget, where all would not fit as it is?
+fn folds(prompt: &Prompt, target: Target, tools: &Tools) -> Result<bool, CompressError> {
+    match lossless::compress(prompt, target, tools) {
+        Ok(folded) => Ok(folded.original_tokens > folded.requested_tokens),
+        Err(CompressError::Infeasible { .. } | CompressError::Unsupported(_)) => Ok(false),
+        Err(other) => Err(other),
+    }
+}

@@ -1,0 +1,224 @@
+//! What a request gives to be compressed, in one of its forms: a context, documents, sections, JSON or messages. Each
+//! becomes documents for the methods, and what is left of those becomes that form again.
+
+mod json;
+mod messages;
+mod tags;
+
+use std::ops::Range;
+
+use serde_json::value::RawValue;
+
+use self::json::Strings;
+use self::messages::Messages;
+use self::tags::Untagged;
+use super::EngineError;
+use super::api::{CompressRequest, CompressResponse, DocumentInput, DocumentOutput, JsonInput, SectionInput};
+use crate::compress::{CompressError, Compressed, Document, Prompt, Section, Share, Target};
+use crate::text::TokenCounter;
+
+type Metadata = Vec<Option<serde_json::Value>>;
+
+/// What is to be compressed.
+pub(super) struct Input {
+    pub(super) documents: Vec<Document>,
+    pub(super) metadata: Metadata,
+    /// Parts that are kept whole or at a rate of their own.
+    pub(super) sections: Vec<Section>,
+    /// The question, where the form has one of its own.
+    pub(super) question: Option<String>,
+    pub(super) form: Form,
+}
+
+/// How the result is put together.
+pub(super) enum Form {
+    Documents,
+    /// Documents that were sent with tags.
+    Tagged(Vec<Untagged>),
+    Json(Strings),
+    Messages(Messages),
+}
+
+impl Input {
+    /// The one form that `request` has, of at most `most` documents.
+    pub(super) fn of(request: &mut CompressRequest, most: usize) -> Result<Self, EngineError> {
+        let given = [
+            ("context", request.context.is_some()),
+            ("documents", request.documents.is_some()),
+            ("sections", request.sections.is_some()),
+            ("json", request.json.is_some()),
+            ("messages", request.messages.is_some()),
+        ];
+        let given: Vec<&'static str> =
+            given.iter().filter(|(_, given)| *given).map(|&(name, _)| name).collect();
+        if let [first, second, ..] = given[..] {
+            let message = format!("give `{first}` or `{second}`, not both");
+            return Err(EngineError::invalid("ambiguous_input", first, message));
+        }
+        if request.tags && !matches!(given[..], ["context" | "documents"]) {
+            let message = "`tags` are read in `context` and `documents` alone";
+            return Err(EngineError::invalid("invalid_tags", "tags", message));
+        }
+        let input = if let Some(text) = request.context.take() {
+            Self::of_documents(vec![DocumentInput { text, ..DocumentInput::default() }], request.tags)
+        } else if let Some(documents) = request.documents.take() {
+            Self::of_documents(documents, request.tags)
+        } else if let Some(sections) = request.sections.take() {
+            Self::of_sections(sections)
+        } else if let Some(json) = request.json.take() {
+            Self::of_json(json)
+        } else if let Some(messages) = request.messages.take() {
+            let roles = request.roles.take().unwrap_or_else(|| messages::ROLES.map(str::to_owned).to_vec());
+            Self::of_messages(messages, &roles, request.question.is_some())
+        } else {
+            let message = "nothing to compress: give `context` (a text), `documents` (a list), `sections`, `json` or \
+                           `messages`";
+            return Err(EngineError::invalid("missing_input", "context", message));
+        }?;
+        let count = input.documents.len();
+        if count > most {
+            let message = format!("{count} documents; at most {most} are taken (`limits.documents`)");
+            return Err(EngineError::too_many_documents(given[0], message));
+        }
+        Ok(input)
+    }
+
+    fn of_documents(inputs: Vec<DocumentInput>, tags: bool) -> Result<Self, EngineError> {
+        let (mut documents, mut metadata, mut sections) = (Vec::new(), Vec::new(), Vec::new());
+        let mut untagged = Vec::new();
+        for (i, input) in inputs.into_iter().enumerate() {
+            let share = share(input.rate, input.compress, "documents")?;
+            let mut text = input.text;
+            if tags {
+                let read = Untagged::read(&text).map_err(|error| {
+                    EngineError::invalid("invalid_tags", "tags", format!("document {i}: {error}"))
+                })?;
+                let own = read.sections.iter().cloned();
+                sections.extend(own.map(|(range, share)| Section { document: i, range, share }));
+                text.clone_from(&read.text);
+                untagged.push(read);
+            }
+            if let Some(share) = share.filter(|_| !text.is_empty()) {
+                sections.push(Section { document: i, range: 0..text.len(), share });
+            }
+            let id = input.id.unwrap_or_else(|| i.to_string());
+            documents.push(Document { id, title: input.title, text });
+            metadata.push(input.metadata);
+        }
+        let form = if tags { Form::Tagged(untagged) } else { Form::Documents };
+        Ok(Self { documents, metadata, sections, question: None, form })
+    }
+
+    /// One text, in the order and as close together as the sections were sent.
+    fn of_sections(inputs: Vec<SectionInput>) -> Result<Self, EngineError> {
+        let (mut text, mut sections) = (String::new(), Vec::new());
+        for input in inputs {
+            let start = text.len();
+            text += &input.text;
+            if let Some(share) = share(input.rate, input.compress, "sections")?.filter(|_| text.len() > start)
+            {
+                sections.push(Section { document: 0, range: start..text.len(), share });
+            }
+        }
+        Ok(Self::of_form(vec![Document { id: "0".into(), title: None, text }], sections, Form::Documents))
+    }
+
+    fn of_json(input: JsonInput) -> Result<Self, EngineError> {
+        for rule in input.keys.values() {
+            share(rule.rate, true, "json")?;
+        }
+        let strings = Strings::find(input.text, &input.keys).map_err(|error| {
+            EngineError::invalid("invalid_json_text", "json", format!("`json.text`: {error}"))
+        })?;
+        let (documents, sections) = strings.documents();
+        if documents.is_empty() {
+            let message = "nothing to compress: no key of the JSON that a rule names has a string";
+            return Err(EngineError::invalid("empty_input", "json", message));
+        }
+        Ok(Self::of_form(documents, sections, Form::Json(strings)))
+    }
+
+    fn of_messages(
+        messages: Vec<Box<RawValue>>,
+        roles: &[String],
+        has_question: bool,
+    ) -> Result<Self, EngineError> {
+        let messages = Messages::read(messages, roles, has_question)?;
+        let (documents, sections) = messages.documents();
+        let question = messages.question().map(str::to_owned);
+        Ok(Self { question, ..Self::of_form(documents, sections, Form::Messages(messages)) })
+    }
+
+    fn of_form(documents: Vec<Document>, sections: Vec<Section>, form: Form) -> Self {
+        Self { metadata: vec![None; documents.len()], documents, sections, question: None, form }
+    }
+}
+
+/// What a section's fields say.
+fn share(rate: Option<f64>, compress: bool, param: &'static str) -> Result<Option<Share>, EngineError> {
+    match rate {
+        Some(rate) if !(0.0..=1.0).contains(&rate) => {
+            let message = format!("the rate {rate} of a part must be from 0 to 1");
+            Err(EngineError::invalid("invalid_rate", param, message))
+        }
+        _ if !compress => Ok(Some(Share::Whole)),
+        rate => Ok(rate.map(Share::Rate)),
+    }
+}
+
+impl Form {
+    /// Has the result no place for marks that stand for what was folded?
+    pub(super) const fn is_verbatim(&self) -> bool {
+        match self {
+            Self::Documents => false,
+            Self::Tagged(_) | Self::Json(_) | Self::Messages(_) => true,
+        }
+    }
+
+    /// Compresses the prompt that this form became.
+    pub(super) fn compress(
+        &self,
+        prompt: &Prompt,
+        target: Target,
+        counter: &dyn TokenCounter,
+        compress: impl Fn(&Prompt, Target) -> Result<Compressed, CompressError>,
+    ) -> Result<Compressed, CompressError> {
+        match self {
+            Self::Json(strings) => strings.compress(prompt, target, counter, compress),
+            Self::Documents | Self::Tagged(_) | Self::Messages(_) => compress(prompt, target),
+        }
+    }
+
+    /// The messages with what is left of their texts.
+    pub(super) fn messages(&self, compressed: &Compressed) -> Option<Vec<Box<RawValue>>> {
+        let Self::Messages(messages) = self else { return None };
+        let kept: Vec<Vec<Range<usize>>> =
+            compressed.documents.iter().map(|document| document.kept.clone()).collect();
+        Some(messages.with(&kept))
+    }
+
+    /// Ranges of texts as they were sent in the place of those of texts without tags.
+    pub(super) fn as_sent(&self, response: &mut CompressResponse) {
+        let Self::Tagged(untagged) = self else { return };
+        for (document, untagged) in response.documents.iter_mut().zip(untagged) {
+            untagged.restore(document);
+        }
+    }
+}
+
+impl Untagged {
+    fn restore(&self, document: &mut DocumentOutput) {
+        let sent = |&[start, end]: &[usize; 2]| self.as_sent(&(start..end));
+        let bounds = |range: Range<usize>| [range.start, range.end];
+        if let Some(kept) = &mut document.kept {
+            *kept = kept.iter().flat_map(sent).map(bounds).collect();
+        }
+        for word in document.words.iter_mut().flatten() {
+            // A word that a tag stands in begins before and ends behind it.
+            let parts = sent(&word.range);
+            if let (Some(first), Some(last)) = (parts.first(), parts.last()) {
+                word.range = [first.start, last.end];
+            }
+        }
+    }
+}

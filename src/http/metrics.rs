@@ -1,0 +1,52 @@
+//! `GET /metrics`: what the proxy counts, and what the caches did, in the text form of `OpenMetrics`.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use prometheus_client::encoding::text::{encode_eof, encode_registry};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::{Registry, Unit};
+
+use super::auth;
+use super::error::ApiError;
+use super::proxy::Sender;
+use super::state::AppState;
+use crate::engine::Caches;
+use crate::proxy::Gateway;
+use crate::telemetry::names;
+
+pub(super) fn routes() -> Router<Arc<AppState>> {
+    Router::new().route("/metrics", get(metrics))
+}
+
+async fn metrics(State(state): State<Arc<AppState>>, caller: Sender) -> Result<Response, ApiError> {
+    auth::admins_only(caller.as_deref())?;
+    let registry = registry(&state.service.caches());
+    let mut text = state.gateway.as_deref().map_or_else(String::new, Gateway::metrics);
+    // Writing to a string cannot fail.
+    encode_registry(&mut text, &registry).and_then(|()| encode_eof(&mut text)).unwrap_or_default();
+    Ok(([(CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text).into_response())
+}
+
+/// The caches count for themselves, so their figures are read when they are asked for.
+fn registry(caches: &Caches) -> Registry {
+    let mut registry = Registry::default();
+    let lookups = Family::<[(&'static str, &'static str); 2], Counter>::default();
+    let bytes = Family::<[(&'static str, &'static str); 1], Gauge>::default();
+    for (cache, statistics) in [("scores", caches.scores), ("vectors", caches.vectors)] {
+        for (outcome, count) in [("hit", statistics.hits), ("miss", statistics.misses)] {
+            lookups.get_or_create(&[("cache", cache), ("outcome", outcome)]).inc_by(count);
+        }
+        let size = i64::try_from(statistics.bytes).unwrap_or(i64::MAX);
+        bytes.get_or_create(&[("cache", cache)]).set(size);
+    }
+    registry.register(names::CACHE_LOOKUPS, "Texts that were looked up in a cache", lookups);
+    registry.register_with_unit(names::CACHE, "What a cache holds", Unit::Bytes, bytes);
+    registry
+}

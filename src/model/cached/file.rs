@@ -1,0 +1,194 @@
+//! Scores in a file, so that what was scored once is known after a restart too.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
+
+use super::Key;
+use crate::telemetry::chain;
+
+/// Bytes of the file that are held in memory.
+const CACHE_BYTES: usize = 4 << 20;
+/// Bytes that an entry takes besides its scores, about.
+const OVERHEAD: u64 = 100;
+
+/// Scores, little-endian, by what they depend on.
+const SCORES: TableDefinition<&[u8; 32], &[u8]> = TableDefinition::new("scores.1");
+/// Keys in the order in which they came.
+const ORDER: TableDefinition<u64, &[u8; 32]> = TableDefinition::new("order.1");
+/// How many bytes the entries take.
+const BYTES: TableDefinition<(), u64> = TableDefinition::new("bytes.1");
+
+/// A file of scores within a limit of bytes; what came first goes first. It is a cache: where it cannot be used,
+/// that is logged once, and scores are computed as if it were not there.
+pub struct ScoreFile {
+    path: PathBuf,
+    limit: u64,
+    state: Mutex<State>,
+}
+
+enum State {
+    Unopened,
+    Open(Arc<Database>),
+    Unusable,
+}
+
+impl std::fmt::Debug for ScoreFile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ScoreFile")
+            .field("path", &self.path)
+            .field("limit", &self.limit)
+            .finish_non_exhaustive()
+    }
+}
+
+impl ScoreFile {
+    /// The file at `path`, made when the first scores are put in, of about `limit` bytes at most.
+    #[must_use]
+    pub fn new(path: PathBuf, limit: u64) -> Self {
+        Self { path, limit, state: Mutex::new(State::Unopened) }
+    }
+
+    /// What is known of each key.
+    pub(super) fn get(&self, keys: &[Key]) -> Vec<Option<Vec<f32>>> {
+        let unknown = || vec![None; keys.len()];
+        let Some(database) = self.database(false) else { return unknown() };
+        read(&database, keys).unwrap_or_else(|error| {
+            tracing::warn!(path = %self.path.display(), error = chain(&error), "cannot read scores");
+            unknown()
+        })
+    }
+
+    /// Keeps scores. They are on disk when this returns.
+    pub(super) fn put(&self, entries: &[(Key, &[f32])]) {
+        let Some(database) = self.database(true).filter(|_| !entries.is_empty()) else { return };
+        if let Err(error) = write(&database, entries, self.limit) {
+            tracing::warn!(path = %self.path.display(), error = chain(&error), "cannot keep scores");
+        }
+    }
+
+    fn database(&self, make: bool) -> Option<Arc<Database>> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if matches!(*state, State::Unopened) && (make || self.path.exists()) {
+            *state = match open(&self.path) {
+                Ok(database) => State::Open(Arc::new(database)),
+                Err(error) => {
+                    tracing::warn!(path = %self.path.display(), error, "scores are not kept on disk");
+                    State::Unusable
+                }
+            };
+        }
+        match &*state {
+            State::Open(database) => Some(Arc::clone(database)),
+            State::Unopened | State::Unusable => None,
+        }
+    }
+}
+
+fn open(path: &Path) -> Result<Database, String> {
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder).map_err(|error| chain(&error))?;
+    }
+    let mut database =
+        Database::builder().set_cache_size(CACHE_BYTES).create(path).map_err(|error| chain(&error))?;
+    // Reading a damaged page makes the crate panic.
+    database.check_integrity().map_err(|error| chain(&error))?;
+    let make_tables = || -> Result<(), redb::Error> {
+        let transaction = database.begin_write()?;
+        transaction.open_table(SCORES)?;
+        transaction.open_table(ORDER)?;
+        transaction.open_table(BYTES)?;
+        Ok(transaction.commit()?)
+    };
+    make_tables().map_err(|error| chain(&error))?;
+    Ok(database)
+}
+
+fn read(database: &Database, keys: &[Key]) -> Result<Vec<Option<Vec<f32>>>, redb::Error> {
+    let table = database.begin_read()?.open_table(SCORES)?;
+    let decoded =
+        |bytes: &[u8]| bytes.as_chunks::<4>().0.iter().map(|&four| f32::from_le_bytes(four)).collect();
+    keys.iter().map(|key| Ok(table.get(key)?.map(|value| decoded(value.value())))).collect()
+}
+
+fn write(database: &Database, entries: &[(Key, &[f32])], limit: u64) -> Result<(), redb::Error> {
+    let transaction = database.begin_write()?;
+    {
+        let mut scores = transaction.open_table(SCORES)?;
+        let mut order = transaction.open_table(ORDER)?;
+        let mut bytes = transaction.open_table(BYTES)?;
+        let mut total = bytes.get(())?.map_or(0, |value| value.value());
+        let mut next = order.last()?.map_or(0, |(place, _)| place.value() + 1);
+        for (key, values) in entries {
+            let encoded: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+            if scores.insert(key, encoded.as_slice())?.is_none() {
+                order.insert(next, key)?;
+                next += 1;
+                total += OVERHEAD + encoded.len() as u64;
+            }
+        }
+        while total > limit {
+            let Some((_, key)) = order.pop_first()? else { break };
+            if let Some(gone) = scores.remove(key.value())? {
+                total = total.saturating_sub(OVERHEAD + gone.value().len() as u64);
+            }
+        }
+        bytes.insert((), total)?;
+    }
+    Ok(transaction.commit()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_put_is_there_after_a_restart() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("data/scores.redb");
+        let file = ScoreFile::new(path.clone(), 1 << 20);
+        assert_eq!(file.get(&[[1; 32]]), [None]);
+        assert!(!path.exists(), "asking makes no file");
+        file.put(&[([1; 32], &[0.5, 7.25]), ([2; 32], &[])]);
+        drop(file);
+        let file = ScoreFile::new(path, 1 << 20);
+        assert_eq!(file.get(&[[2; 32], [3; 32], [1; 32]]), [Some(vec![]), None, Some(vec![0.5, 7.25])]);
+    }
+
+    #[test]
+    fn what_came_first_goes_first() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = ScoreFile::new(folder.path().join("scores.redb"), 10 * (OVERHEAD + 4));
+        for i in 0..20 {
+            file.put(&[([i; 32], &[f32::from(i)])]);
+        }
+        file.put(&[([19; 32], &[19.0])]);
+        let known = file.get(&(0..20).map(|i| [i; 32]).collect::<Vec<_>>());
+        assert!(known[..10].iter().all(Option::is_none));
+        assert!(known[10..].iter().enumerate().all(|(i, known)| known == &Some(vec![10.0 + i as f32])));
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_used_knows_nothing_and_breaks_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("scores.redb");
+        std::fs::write(&path, "no database").unwrap();
+        let file = ScoreFile::new(path.clone(), 1 << 20);
+        file.put(&[([1; 32], &[1.0])]);
+        assert_eq!(file.get(&[[1; 32]]), [None]);
+        assert_eq!(std::fs::read(&path).unwrap(), b"no database");
+    }
+
+    #[test]
+    fn a_file_that_another_holds_knows_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("scores.redb");
+        let first = ScoreFile::new(path.clone(), 1 << 20);
+        first.put(&[([1; 32], &[1.0])]);
+        let second = ScoreFile::new(path, 1 << 20);
+        second.put(&[([2; 32], &[2.0])]);
+        assert_eq!(second.get(&[[1; 32]]), [None]);
+        assert_eq!(first.get(&[[1; 32]]), [Some(vec![1.0])]);
+    }
+}
