@@ -2,7 +2,7 @@
 
 use clap::{Args, ValueEnum};
 
-use crate::compress::Reorder;
+use crate::compress::{RankBy, Reorder};
 use crate::engine::api::CompressOptions;
 use crate::text::{Grain, Protection};
 
@@ -46,6 +46,9 @@ pub(super) struct OptionArgs {
     /// How much more the best document keeps than the average one, 0 to 1 (`longllmlingua`)
     #[arg(long, value_name = "SHARE", allow_negative_numbers = true)]
     dynamic_ratio: Option<f64>,
+    /// What documents are ranked by (`longllmlingua`), by default `after`
+    #[arg(long, value_enum, value_name = "CONDITION")]
+    rank_by: Option<RankBy>,
 }
 
 /// A kind of protection, or none for the word `none`.
@@ -79,6 +82,7 @@ impl OptionArgs {
             reorder: self.reorder,
             context_budget: self.context_budget,
             dynamic_ratio: self.dynamic_ratio,
+            rank_by: self.rank_by,
         }
     }
 }

@@ -38,6 +38,24 @@ pub struct Demands {
     /// How much more of its words the best document keeps than the average one, 0 to 1; by default the
     /// method's own. Only `longllmlingua` has one.
     pub dynamic_ratio: Option<f64>,
+    /// What documents are ranked by; by default the method's own. Only `longllmlingua` can choose.
+    pub rank_by: Option<RankBy>,
+}
+
+/// What documents are ranked by, as mean negative log-likelihoods (arXiv 2310.06839, and `condition_in_question` of
+/// llmlingua).
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum, utoipa::ToSchema,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum RankBy {
+    /// The question after the document; the lowest is the best
+    #[default]
+    After,
+    /// The document after the question; the lowest is the best
+    Before,
+    /// The document by itself; the highest is the best
+    None,
 }
 
 /// A part of a document with a rate of its own.

@@ -6,13 +6,14 @@
 //! the ideas and mends the mechanics as [`super::llmlingua`] does.
 //!
 //! A document and the question after it go through the model in one pass, which gives the document's own
-//! likelihoods as well; only documents that are let through are run a second time, after the question.
+//! likelihoods as well; only documents that are let through are run a second time, after the question. The
+//! other conditions of the first implementation can be asked for ([`RankBy`]).
 
 use std::sync::Arc;
 
 use super::llmlingua::{ids, tokenize};
 use super::words::{self, Place, Plan, Words, mean};
-use super::{CompressError, Compressed, ContextBudget, Prompt, Stages, Target, Tools};
+use super::{CompressError, Compressed, ContextBudget, Prompt, RankBy, Stages, Target, Tools};
 use crate::model::{ScoreJob, Token};
 
 /// Appended to the question that documents are ranked by; from the paper.
@@ -28,15 +29,24 @@ pub(super) fn compress(prompt: &Prompt, target: Target, tools: &Tools) -> Result
 
 fn plan(words: &Words, room: usize, stages: &mut Stages) -> Result<Plan, CompressError> {
     let tokens = tokenize(words.tools.scorer()?, words, stages);
-    let (own, ranking) = stages.time("score", || rank(words, &tokens))?;
+    let Ranked { mut own, mut conditioned, ranking } = stages.time("score", || rank(words, &tokens))?;
     let chosen = words.let_through(&ranking, |document| tokens[document].len(), room, CONTEXT_BUDGET);
-    let conditioned = stages.time("score", || condition(words, &tokens, &chosen))?;
+    stages.time("score", || -> Result<(), CompressError> {
+        if own.is_empty() {
+            own = of_chosen(words, &tokens, &chosen, "")?;
+        }
+        if conditioned.is_empty() {
+            conditioned = of_chosen(words, &tokens, &chosen, &format!("{}\n\n", words.prompt.question))?;
+        }
+        Ok(())
+    })?;
     let (order, scores) = stages.time("select", || {
         let mut scores = vec![Vec::new(); tokens.len()];
-        for (&document, conditioned) in chosen.iter().zip(&conditioned) {
+        for &document in &chosen {
+            let (own, conditioned) = (&own[document], &conditioned[document]);
             // After the question every token has a score, by itself the first has none.
-            let skipped = conditioned.len() - own[document].len();
-            let gains = own[document].iter().zip(&conditioned[skipped..]).map(|(own, after)| own - after);
+            let skipped = conditioned.len() - own.len();
+            let gains = own.iter().zip(&conditioned[skipped..]).map(|(own, after)| own - after);
             scores[document] = words.lift(document, &tokens[document], &gains.collect::<Vec<_>>());
         }
         (order(words, &chosen, &scores, room), scores)
@@ -44,30 +54,65 @@ fn plan(words: &Words, room: usize, stages: &mut Stages) -> Result<Plan, Compres
     Ok(Plan { order, ranking, scores })
 }
 
-/// Own likelihoods of each document, and the documents by the mean NLL of the question after them.
-#[expect(clippy::type_complexity, reason = "two results of one pass")]
-fn rank(words: &Words, tokens: &[Vec<Token>]) -> Result<(Vec<Vec<f32>>, Vec<(usize, f64)>), CompressError> {
-    let scorer = words.tools.scorer()?;
-    let query = ids(&scorer.encode(&format!("{}{RESTRICTIVE}", words.prompt.question)));
-    let own = tokens.iter().map(|tokens| ScoreJob { prefix: [].into(), ids: ids(tokens) });
-    let after = tokens.iter().map(|tokens| ScoreJob { prefix: ids(tokens).into(), ids: query.clone() });
-    let mut nll = scorer.score(&own.chain(after).collect::<Vec<_>>(), words.tools.cancel)?;
-    let after = nll.split_off(tokens.len());
-    let mut ranking: Vec<(usize, f64)> =
-        after.into_iter().map(|nll| mean(nll.into_iter())).enumerate().collect();
-    ranking.sort_by(|a, b| a.1.total_cmp(&b.1).then(a.0.cmp(&b.0)));
-    Ok((nll, ranking))
+/// The documents by their worth, the best first, and what likelihoods of all of them that took.
+struct Ranked {
+    /// Of documents by themselves; none where they were not needed.
+    own: Vec<Vec<f32>>,
+    /// Of documents after the question; none where they were not needed.
+    conditioned: Vec<Vec<f32>>,
+    ranking: Vec<(usize, f64)>,
 }
 
-/// Likelihoods of the chosen documents after the question.
-fn condition(words: &Words, tokens: &[Vec<Token>], chosen: &[usize]) -> Result<Vec<Vec<f32>>, CompressError> {
+fn rank(words: &Words, tokens: &[Vec<Token>]) -> Result<Ranked, CompressError> {
     let scorer = words.tools.scorer()?;
-    let question: Arc<[u32]> = ids(&scorer.encode(&format!("{}\n\n", words.prompt.question))).into();
-    let jobs: Vec<ScoreJob> = chosen
-        .iter()
-        .map(|&document| ScoreJob { prefix: question.clone(), ids: ids(&tokens[document]) })
-        .collect();
-    Ok(scorer.score(&jobs, words.tools.cancel)?)
+    let asked = format!("{}{RESTRICTIVE}", words.prompt.question);
+    let all: Vec<usize> = (0..tokens.len()).collect();
+    let means = |nll: &[Vec<f32>]| nll.iter().map(|nll| mean(nll.iter().copied())).enumerate().collect();
+    match words.prompt.demands.rank_by.unwrap_or_default() {
+        RankBy::After => {
+            let query = ids(&scorer.encode(&asked));
+            let own = tokens.iter().map(|tokens| ScoreJob { prefix: [].into(), ids: ids(tokens) });
+            let after =
+                tokens.iter().map(|tokens| ScoreJob { prefix: ids(tokens).into(), ids: query.clone() });
+            let mut own = scorer.score(&own.chain(after).collect::<Vec<_>>(), words.tools.cancel)?;
+            let ranking = lowest_first(means(&own.split_off(tokens.len())));
+            Ok(Ranked { own, conditioned: Vec::new(), ranking })
+        }
+        RankBy::Before => {
+            let conditioned = of_chosen(words, tokens, &all, &format!("{asked}\n\n"))?;
+            let ranking = lowest_first(means(&conditioned));
+            Ok(Ranked { own: Vec::new(), conditioned, ranking })
+        }
+        RankBy::None => {
+            let own = of_chosen(words, tokens, &all, "")?;
+            let mut ranking = lowest_first(means(&own));
+            ranking.reverse();
+            Ok(Ranked { own, conditioned: Vec::new(), ranking })
+        }
+    }
+}
+
+fn lowest_first(mut ranking: Vec<(usize, f64)>) -> Vec<(usize, f64)> {
+    ranking.sort_by(|a, b| a.1.total_cmp(&b.1).then(a.0.cmp(&b.0)));
+    ranking
+}
+
+/// Likelihoods of the chosen documents after a text, by document; nothing of the others.
+fn of_chosen(
+    words: &Words,
+    tokens: &[Vec<Token>],
+    chosen: &[usize],
+    before: &str,
+) -> Result<Vec<Vec<f32>>, CompressError> {
+    let scorer = words.tools.scorer()?;
+    let prefix: Arc<[u32]> = ids(&scorer.encode(before)).into();
+    let job = |&document: &usize| ScoreJob { prefix: prefix.clone(), ids: ids(&tokens[document]) };
+    let scored = scorer.score(&chosen.iter().map(job).collect::<Vec<_>>(), words.tools.cancel)?;
+    let mut nll = vec![Vec::new(); tokens.len()];
+    for (&document, scored) in chosen.iter().zip(scored) {
+        nll[document] = scored;
+    }
+    Ok(nll)
 }
 
 /// Words of all chosen documents by their place in their own document's order, shifted by the document's

@@ -30,7 +30,7 @@ use std::time::Instant;
 use serde::{Deserialize, Serialize};
 
 pub use auto::Choice;
-pub use demands::{ContextBudget, ContextBudgetError, Demands, Reorder, Section, Share};
+pub use demands::{ContextBudget, ContextBudgetError, Demands, RankBy, Reorder, Section, Share};
 pub use error::CompressError;
 pub use relevance::rank;
 

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::EngineError;
-use crate::compress::{ContextBudget, ContextBudgetError, Demands, Document, Reorder};
+use crate::compress::{ContextBudget, ContextBudgetError, Demands, Document, RankBy, Reorder};
 use crate::text::{Grain, Protection, Protector};
 
 /// Most patterns of a request.
@@ -53,6 +53,9 @@ pub struct CompressOptions {
     /// How much more of its words the best document keeps than the average one, 0 to 1, where the method is
     /// `longllmlingua`.
     pub dynamic_ratio: Option<f64>,
+    /// What documents are ranked by where the method is `longllmlingua`: the likelihood of the question `after` each
+    /// (the default), that of the document with the question `before` it, or `none`, the document by itself.
+    pub rank_by: Option<RankBy>,
 }
 
 impl CompressOptions {
@@ -72,6 +75,7 @@ impl CompressOptions {
             reorder: self.reorder,
             context_budget: self.context_budget()?,
             dynamic_ratio: self.dynamic_ratio()?,
+            rank_by: self.rank_by,
         })
     }
 

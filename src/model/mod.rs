@@ -10,7 +10,7 @@ pub mod store;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
@@ -220,6 +220,14 @@ impl Cancel {
     #[must_use]
     pub fn at(deadline: Instant) -> Self {
         Self { flag: Arc::default(), deadline: Some(deadline) }
+    }
+
+    /// Stops when this one does, and after `time` at the latest.
+    #[must_use]
+    pub fn within(&self, time: Duration) -> Self {
+        let end = Instant::now() + time;
+        let deadline = self.deadline.map_or(end, |deadline| deadline.min(end));
+        Self { flag: Arc::clone(&self.flag), deadline: Some(deadline) }
     }
 
     /// Tells all clones to stop.

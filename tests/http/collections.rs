@@ -60,6 +60,19 @@ fn documents_are_stored_found_and_removed() {
     assert_eq!((&first["document_id"], &first["chunk_id"]), (&json!("a/b"), &json!("a/b#0")));
     assert_eq!((&first["title"], &first["range"]), (&json!("Harbour Street"), &json!([0, 51])));
     assert!(first["scores"]["dense"].as_f64().unwrap() > 0.3 && first["scores"]["lexical"].is_number());
+    let query = json!({"query": "when was it opened?", "top_k": 2, "rerank": 3});
+    let reranked = post(&service, "/v1/collections/town/search", &query);
+    let worth: Vec<f64> = reranked.body["results"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|result| result["scores"]["rerank"].as_f64().unwrap())
+        .collect();
+    assert!(worth.len() == 2 && worth[0] >= worth[1] && reranked.body["results"][0]["document_id"] == "a/b");
+    let late =
+        json!({"query": "a question that nobody has asked before", "rerank": 3, "rerank_deadline_ms": 0});
+    let late = post(&service, "/v1/collections/town/search", &late);
+    assert_eq!((late.status, &late.body["warnings"][0]["code"]), (200, &"rerank_late".into()));
     let filtered =
         json!({"query": "bridge", "filter": {"not": {"field": "year", "lt": 2000}}, "mode": "dense"});
     let found = post(&service, "/v1/collections/town/search", &filtered);

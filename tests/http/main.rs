@@ -11,6 +11,8 @@ mod command;
 #[cfg(test)]
 mod compression;
 #[cfg(test)]
+mod defects;
+#[cfg(test)]
 mod keys;
 #[cfg(test)]
 mod ledger;

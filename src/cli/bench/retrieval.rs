@@ -91,14 +91,19 @@ fn questions(path: &Path) -> anyhow::Result<Vec<Judged>> {
 fn write_quality(out: &mut impl Write, report: &QualityReport) -> std::io::Result<()> {
     let QualityReport { documents, chunks, chunks_per_second, rows } = report;
     writeln!(out, "{documents} documents, {chunks} chunks, {chunks_per_second:.0} chunks/s ingested")?;
-    writeln!(out, "mode      weight  recall@1     @5    @10   p50 ms  p99 ms")?;
+    writeln!(out, "mode      weight  reranked  recall@1     @5    @10   p50 ms  p99 ms")?;
     for row in rows {
         let weight = row.lexical_weight.map_or_else(String::new, |weight| format!("{weight}"));
         let mode = format!("{:?}", row.mode).to_lowercase();
         writeln!(
             out,
-            "{mode:8}  {weight:>6}  {:8.3}  {:5.3}  {:5.3}  {:7.2} {:7.2}",
-            row.recall_at_1, row.recall_at_5, row.recall_at_10, row.milliseconds.p50, row.milliseconds.p99
+            "{mode:8}  {weight:>6}  {:>8}  {:8.3}  {:5.3}  {:5.3}  {:7.2} {:7.2}",
+            row.reranked,
+            row.recall_at_1,
+            row.recall_at_5,
+            row.recall_at_10,
+            row.milliseconds.p50,
+            row.milliseconds.p99
         )?;
     }
     Ok(())

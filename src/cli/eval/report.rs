@@ -11,7 +11,7 @@ use crate::eval::dataset::{self, Files};
 use crate::eval::report::{self, Texts};
 use crate::eval::summary::Summary;
 
-/// Write report.html for a run: one file with charts, table and the worst failures
+/// Write report.html for a run, with charts, table and the worst failures, and the main charts as SVG files
 #[derive(Debug, Args)]
 pub(super) struct ReportArgs {
     /// Folder of a run
@@ -39,6 +39,10 @@ pub(super) fn write(folder: &Path, summary: &Summary, texts: Option<Texts>) -> a
     let path = folder.join("report.html");
     let page = report::html(summary, texts)?;
     std::fs::write(&path, page).with_context(|| format!("cannot write {}", path.display()))?;
+    for (name, svg) in report::images(summary)? {
+        let path = folder.join(name);
+        std::fs::write(&path, svg).with_context(|| format!("cannot write {}", path.display()))?;
+    }
     anstream::eprintln!("{}", path.display());
     Ok(())
 }

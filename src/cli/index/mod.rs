@@ -101,6 +101,9 @@ struct SearchArgs {
     /// 0 to 1: how much a result that is like one before it is passed over
     #[arg(long, value_name = "SHARE", default_value_t)]
     diversity: f64,
+    /// Put so many of the best in order anew by what their sentences have to do with the query, at most 100
+    #[arg(long, value_name = "N", default_value_t)]
+    rerank: usize,
     /// What to print: text for people, or the answer of the HTTP route
     #[arg(long, value_enum, default_value_t)]
     format: Format,
@@ -190,6 +193,8 @@ fn search(args: SearchArgs) -> anyhow::Result<()> {
         min_score: args.min_score,
         weights: Weights { lexical: args.lexical_weight, dense: args.dense_weight },
         diversity: args.diversity,
+        rerank: args.rerank,
+        rerank_deadline_ms: None,
     };
     let engine = engine()?;
     tell_mended(&engine.collection(&args.collection)?);

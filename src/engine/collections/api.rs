@@ -194,6 +194,12 @@ pub struct SearchRequest {
     /// 0 to 1: how much a result that is like one before it is passed over.
     #[serde(default)]
     pub diversity: f64,
+    /// So many of the best, at most 100, are put in order anew by what their sentences have to do with the query, as
+    /// `POST /v1/rerank` does. 0, the default, leaves the order alone.
+    #[serde(default)]
+    pub rerank: usize,
+    /// Milliseconds that this may take; if it takes longer the order stays, and a warning says so.
+    pub rerank_deadline_ms: Option<u64>,
 }
 
 const fn default_top_k() -> usize {
@@ -210,6 +216,8 @@ impl Default for SearchRequest {
             min_score: None,
             weights: Weights::default(),
             diversity: 0.0,
+            rerank: 0,
+            rerank_deadline_ms: None,
         }
     }
 }
@@ -221,7 +229,7 @@ pub struct SearchResponse {
     pub results: Vec<SearchResult>,
     /// What the caller should know.
     pub warnings: Vec<Warning>,
-    /// Milliseconds by stage: `embed`, `search`.
+    /// Milliseconds by stage: `embed`, `search`, `rerank`.
     pub timing_ms: Timing,
 }
 
@@ -248,6 +256,7 @@ pub struct SearchResult {
     pub metadata: Metadata,
     /// What it is ranked by: BM25 (`lexical`), the cosine (`dense`), or the sum of weight / (1 + rank) (`hybrid`).
     pub score: f64,
-    /// The scores by `lexical` and `dense`, where it was among the best by them.
+    /// The scores by `lexical` and `dense`, where it was among the best by them, and by `rerank`, 0 to 1, where it was
+    /// put in order anew.
     pub scores: BTreeMap<&'static str, f64>,
 }

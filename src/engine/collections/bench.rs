@@ -23,6 +23,8 @@ const BATCH: usize = 128;
 const LARGE_BATCH: usize = 1000;
 /// Results of a search.
 const TOP_K: usize = 10;
+/// Results that are put in order anew, in one of the ways to search.
+const RERANKED: usize = 20;
 /// Clients that search at once.
 const CLIENTS: usize = 4;
 /// Queries that are also answered by comparing with each chunk.
@@ -68,6 +70,8 @@ pub struct QualityRow {
     pub mode: SearchMode,
     /// Weight of the ranking by words against 1 for that by vectors, where both were used.
     pub lexical_weight: Option<f64>,
+    /// Results that were put in order anew.
+    pub reranked: usize,
     /// Share of the questions whose document is the first one.
     pub recall_at_1: f64,
     /// Share of the questions whose document is among the first five.
@@ -124,11 +128,13 @@ impl Engine {
         }
         let seconds = start.elapsed().as_secs_f64();
         let info = self.collection(NAME)?;
-        let ways = [(SearchMode::Lexical, None), (SearchMode::Dense, None)];
-        let weighted = lexical_weights.iter().map(|&weight| (SearchMode::Hybrid, Some(weight)));
-        let rows = ways.into_iter().chain(weighted).map(|(mode, weight)| {
+        let ways = [(SearchMode::Lexical, None, 0), (SearchMode::Dense, None, 0)];
+        let weighted = lexical_weights.iter().map(|&weight| (SearchMode::Hybrid, Some(weight), 0));
+        let reranked = (SearchMode::Hybrid, Some(Weights::default().lexical), RERANKED);
+        let rows = ways.into_iter().chain(weighted).chain([reranked]).map(|(mode, weight, rerank)| {
             let weights = weight.map_or_else(Weights::default, |lexical| Weights { lexical, dense: 1.0 });
-            let request = SearchRequest { mode, weights, top_k: 2 * TOP_K, ..SearchRequest::default() };
+            let request =
+                SearchRequest { mode, weights, rerank, top_k: 2 * TOP_K, ..SearchRequest::default() };
             self.quality(NAME, task.questions, &request, weight)
         });
         Ok(QualityReport {
@@ -150,7 +156,8 @@ impl Engine {
         for Judged { question, gold } in questions {
             let request = SearchRequest { query: question.clone(), ..request.clone() };
             let response = self.search(name, &request, &Cancel::never())?;
-            times.extend(response.timing_ms.stages.get("search").copied());
+            let stage = |name| response.timing_ms.stages.get(name).copied().unwrap_or_default();
+            times.push(stage("search") + stage("rerank"));
             let mut documents: Vec<&str> = Vec::new();
             for result in &response.results {
                 if !documents.contains(&result.document_id.as_str()) {
@@ -166,6 +173,7 @@ impl Engine {
         Ok(QualityRow {
             mode: request.mode,
             lexical_weight,
+            reranked: request.rerank,
             recall_at_1: recall(1),
             recall_at_5: recall(5),
             recall_at_10: recall(10),

@@ -2,18 +2,21 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::api::{SearchRequest, SearchResponse, SearchResult};
+use crate::compress::{self, CompressError, Document, Prompt};
 use crate::engine::api::{Timing, Warning};
 use crate::engine::models::Embedder;
 use crate::engine::{Engine, EngineError, ErrorKind, milliseconds_since};
 use crate::index::Collection;
-use crate::model::{Cancel, Embedder as _};
+use crate::model::{Cancel, Embedder as _, ScoreError};
 use crate::retrieve::{self, Filter, Hit, Query, SearchMode};
 
 /// Most results.
 const MOST: usize = 1000;
+/// Most results that are put in order anew.
+const MOST_RERANKED: usize = 100;
 /// Longest query, in bytes: it is embedded whole.
 const QUERY_BYTES: usize = 64 << 10;
 
@@ -45,7 +48,7 @@ impl Engine {
             text: &request.query,
             vector: &vector,
             mode: request.mode,
-            top_k: request.top_k,
+            top_k: request.top_k.max(request.rerank),
             filter: request.filter.as_ref(),
             min_score: request.min_score,
             weights: request.weights,
@@ -53,9 +56,57 @@ impl Engine {
         };
         let hits = retrieve::search(&collection, &query)?;
         timing.stages.insert("search", milliseconds_since(searched));
-        let warnings = request.filter.as_ref().map_or_else(Vec::new, |filter| warnings(&collection, filter));
+        let mut warnings =
+            request.filter.as_ref().map_or_else(Vec::new, |filter| warnings(&collection, filter));
+        let mut results: Vec<SearchResult> = hits.into_iter().map(result).collect();
+        if request.rerank > 0 {
+            let reranked = Instant::now();
+            warnings.extend(self.rerank_results(request, &mut results, cancel)?);
+            timing.stages.insert("rerank", milliseconds_since(reranked));
+        }
+        results.truncate(request.top_k);
         timing.total = milliseconds_since(start);
-        Ok(SearchResponse { results: hits.into_iter().map(result).collect(), warnings, timing_ms: timing })
+        Ok(SearchResponse { results, warnings, timing_ms: timing })
+    }
+
+    /// Puts the first results in order by what their sentences have to do with the query.
+    fn rerank_results(
+        &self,
+        request: &SearchRequest,
+        results: &mut Vec<SearchResult>,
+        cancel: &Cancel,
+    ) -> Result<Option<Warning>, EngineError> {
+        let rest = results.split_off(request.rerank.min(results.len()));
+        let document = |(i, result): (usize, &SearchResult)| Document {
+            id: i.to_string(),
+            title: result.title.clone(),
+            text: result.text.clone(),
+        };
+        let documents = results.iter().enumerate().map(document).collect();
+        let prompt = Prompt { documents, question: request.query.clone(), ..Prompt::default() };
+        let embedder = self.models.embedder()?;
+        let time = request.rerank_deadline_ms.map(Duration::from_millis);
+        let own = time.map_or_else(|| cancel.clone(), |time| cancel.within(time));
+        let ranking = match compress::rank(&prompt, &*embedder, &own) {
+            Err(CompressError::Score(ScoreError::Stopped(_))) if cancel.check().is_ok() => None,
+            ranking => Some(ranking?),
+        };
+        let late = ranking.is_none().then(|| Warning {
+            code: "rerank_late",
+            message:
+                "there was no time to put the results in order anew: raise `rerank_deadline_ms`, or lower \
+                      `rerank`"
+                    .into(),
+        });
+        let mut taken: Vec<Option<SearchResult>> = std::mem::take(results).into_iter().map(Some).collect();
+        for (place, worth) in ranking.into_iter().flatten() {
+            results.extend(taken[place].take().map(|mut result| {
+                result.scores.insert("rerank", worth);
+                result
+            }));
+        }
+        results.extend(taken.into_iter().flatten().chain(rest));
+        Ok(late)
     }
 
     /// The embedder, if it is the one that made the collection's vectors.
@@ -94,6 +145,10 @@ fn check(request: &SearchRequest) -> Result<(), EngineError> {
     if !weights.iter().all(|weight| weight.is_finite() && *weight >= 0.0) || weights == [0.0, 0.0] {
         let message = "each of `weights` must be at least 0, and one must be above it";
         return invalid("invalid_weights", "weights", message.into());
+    }
+    if request.rerank > MOST_RERANKED {
+        let message = format!("`rerank` is {}; it must be from 0 to {MOST_RERANKED}", request.rerank);
+        return invalid("invalid_rerank", "rerank", message);
     }
     if !(0.0..=1.0).contains(&request.diversity) {
         let message = format!("`diversity` is {}; it must be from 0 to 1", request.diversity);

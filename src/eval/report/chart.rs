@@ -1,9 +1,12 @@
 //! Charts as SVG whose text takes the page's colour.
 
+use std::fmt::Write;
+
 use anyhow::anyhow;
 use plotters::prelude::*;
 use plotters::style::RGBColor;
 
+use super::escaped;
 use crate::eval::statistics::Estimate;
 
 /// Width and height in the chart's own units; the page scales it.
@@ -19,6 +22,37 @@ pub(super) const COLOURS: [(u8, u8, u8); 7] = [
     (86, 180, 233),
     (140, 120, 30),
 ];
+
+/// A chart as a file of its own, on white, with the names of its lines above it.
+pub(super) fn standalone(svg: &str, names: &[&str]) -> String {
+    const ROW: u32 = 26;
+    let (mut x, mut y, mut legend) = (16, 20, String::new());
+    for (i, name) in names.iter().enumerate() {
+        let width = 34 + 9 * u32::try_from(name.chars().count()).unwrap_or(0);
+        if x + width > SIZE.0 {
+            (x, y) = (16, y + ROW);
+        }
+        let (r, g, b) = COLOURS[i % COLOURS.len()];
+        let (text_x, box_y) = (x + 18, y - 11);
+        // Writing to a string cannot fail.
+        write!(
+            legend,
+            "<rect x=\"{x}\" y=\"{box_y}\" width=\"12\" height=\"12\" fill=\"rgb({r},{g},{b})\"/>\
+             <text x=\"{text_x}\" y=\"{y}\">{}</text>",
+            escaped(name)
+        )
+        .ok();
+        x += width;
+    }
+    let (width, height, inner) = (SIZE.0, SIZE.1 + y + 8, svg.replace("currentColor", "#1b1b1b"));
+    let below = y + 8;
+    format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" height=\"{height}\">\
+         <rect width=\"100%\" height=\"100%\" fill=\"#ffffff\"/>\
+         <g font-family=\"sans-serif\" font-size=\"16\" fill=\"#1b1b1b\">{legend}</g>\
+         <g transform=\"translate(0 {below})\">{inner}</g></svg>\n"
+    )
+}
 
 /// One line of a chart.
 pub(super) struct Series {
@@ -62,7 +96,7 @@ impl Chart {
         };
         let (left, right) = span(&mut places.iter().copied());
         let (low, high) = span(&mut values.iter().flat_map(|e| [e.low, e.high]).map(|v| v * self.y_scale));
-        let margin = ((high - low) * 0.06).max(1e-6);
+        let margin = ((high - low) * 0.08).max(1e-6);
         let mut text = String::new();
         self.draw(&mut text, (left / 1.15, right * 1.15), (low - margin, high + margin))
             .map_err(|error| anyhow!("cannot draw a chart: {error}"))?;
@@ -93,7 +127,7 @@ impl Chart {
             .x_label_formatter(&places)
             .label_style(("sans-serif", 18))
             .draw()?;
-        for Level { name, estimate } in &self.levels {
+        for (place, Level { name, estimate }) in self.levels.iter().enumerate() {
             let y = estimate.mean * self.y_scale;
             chart.draw_series(DashedLineSeries::new(
                 [(left, y), (right, y)],
@@ -102,7 +136,9 @@ impl Chart {
                 RGBColor(128, 128, 128).stroke_width(2),
             ))?;
             let above = y + (high - low) * 0.045;
-            chart.draw_series([Text::new(*name, (left * 1.02, above), ("sans-serif", 16).into_font())])?;
+            // Levels may lie close together: each has its name at another place.
+            let across = left * (right / left).powf(0.01 + place as f64 * 0.22);
+            chart.draw_series([Text::new(*name, (across, above), ("sans-serif", 16).into_font())])?;
         }
         for Series { colour, points } in &self.series {
             let (r, g, b) = COLOURS[colour % COLOURS.len()];

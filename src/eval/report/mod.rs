@@ -5,7 +5,7 @@ mod failures;
 
 use std::fmt::Write;
 
-use chart::{COLOURS, Chart, Level, Series};
+use chart::{COLOURS, Chart, Level, Series, standalone};
 
 use super::dataset::Question;
 use super::run::{LEVELS, Row};
@@ -57,6 +57,18 @@ pub fn html(summary: &Summary, texts: Option<Texts>) -> anyhow::Result<String> {
     Ok(page)
 }
 
+/// The main charts as SVG files of their own, by name.
+///
+/// # Errors
+/// A chart cannot be drawn.
+pub fn images(summary: &Summary) -> anyhow::Result<Vec<(&'static str, String)>> {
+    let names = methods(summary);
+    let files = ["retention.svg", "nll.svg"].into_iter().zip(charts(summary, &names));
+    let drawn = files.map(|(file, (_, chart))| Ok((file, chart.svg()?)));
+    let drawn: Vec<(&'static str, Option<String>)> = drawn.collect::<anyhow::Result<_>>()?;
+    Ok(drawn.into_iter().filter_map(|(file, svg)| Some((file, standalone(&svg?, &names)))).collect())
+}
+
 fn introduction(summary: &Summary) -> String {
     let Summary { questions, seed, setting, made_by, .. } = summary;
     format!(
@@ -68,14 +80,21 @@ fn introduction(summary: &Summary) -> String {
         escaped(&setting.dataset),
         escaped(&made_by.machine),
         escaped(made_by.git_revision.as_deref().unwrap_or("not known")),
-        escaped(&made_by.models.join("; ")),
+        escaped(&made_by.models.iter().map(|model| shortened(model)).collect::<Vec<_>>().join("; ")),
     )
 }
 
-/// Names of the methods that compress, in order.
+/// A model with the beginnings of its files' hashes; `summary.json` has them whole.
+fn shortened(model: &str) -> String {
+    let is_hash = |word: &str| word.len() == 64 && word.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let words = model.split(' ').map(|word| if is_hash(word) { &word[..12] } else { word });
+    words.collect::<Vec<_>>().join(" ")
+}
+
+/// Names of the methods that compress and were measured, in order.
 fn methods(summary: &Summary) -> Vec<&str> {
     let mut names: Vec<&str> = Vec::new();
-    for Figures { method, .. } in &summary.figures {
+    for Figures { method, .. } in summary.figures.iter().filter(|figures| figures.measured > 0) {
         if !LEVELS.contains(&&**method) && !names.contains(&&**method) {
             names.push(method);
         }

@@ -120,3 +120,16 @@ fn a_run_without_methods_has_no_charts() {
     let page = html(&summary(vec![figures("whole", 1.0)]), None).unwrap();
     assert!(!page.contains("Worst failures"));
 }
+
+#[test]
+fn the_main_charts_are_images_with_a_legend() {
+    let mut lost = figures("lost", 0.5);
+    (lost.measured, lost.retention, lost.nll) = (0, None, None);
+    let summary = summary(vec![figures("whole", 1.0), figures("a&b", 0.5), figures("a&b", 0.1), lost]);
+    let images = images(&summary).unwrap();
+    assert_eq!(images.iter().map(|(name, _)| *name).collect::<Vec<_>>(), ["retention.svg", "nll.svg"]);
+    for (_, svg) in images {
+        assert!(svg.starts_with("<svg xmlns") && svg.contains("a&amp;b") && svg.contains("whole"));
+        assert!(!svg.contains("currentColor") && !svg.contains("lost"));
+    }
+}
