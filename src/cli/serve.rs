@@ -64,8 +64,10 @@ pub(crate) fn run(args: ServeArgs) -> anyhow::Result<()> {
         .build()
         .context("cannot start the threads of the HTTP service")?;
     let engine = Arc::new(engine);
-    let (compressor, data) = (Arc::<Engine>::clone(&engine), config::data_dir(&ProcessEnv));
-    let gateway = Gateway::new(&config, &ProcessEnv, compressor, &data).map_err(anyhow::Error::msg)?;
+    let (compressor, generator) = (Arc::<Engine>::clone(&engine), Arc::<Engine>::clone(&engine));
+    let data = config::data_dir(&ProcessEnv);
+    let gateway = Gateway::new(&config, &ProcessEnv, compressor, generator, &data);
+    let gateway = gateway.map_err(anyhow::Error::msg)?;
     let gateway = Arc::new(gateway);
     let keys = Keyring::open(&data, config.keys.required, gateway.spent_today()?)?;
     let server = Server::with_gateway(engine, config.limits, Arc::clone(&gateway), Arc::new(keys));

@@ -145,6 +145,15 @@ dispatched! {
 }
 
 dispatched! {
+    /// `scores[i]` = the product of `query` with what stands at `i * stride` of `rows`.
+    dots(query: &[f32], rows: &[f32], stride: usize, scores: &mut [f32]), dots_body
+}
+dispatched! {
+    /// `out += weights[i] *` what stands at `i * stride` of `rows`, for each `i`.
+    add_weighted(weights: &[f32], rows: &[f32], stride: usize, out: &mut [f32]), add_weighted_body
+}
+
+dispatched! {
     /// Quantises group by group; see [`super::int8::Quantised::fill`].
     quantise(x: &[f32], values: &mut [i8], scales: &mut [f32], sums: &mut [i32]), super::int8::quantise_body
 }
@@ -273,6 +282,31 @@ fn log_sum_exp_step_body(scores: &[f32], state: &mut Softmax) {
 fn scale_body(row: &mut [f32], factor: f32) {
     for value in row {
         *value *= factor;
+    }
+}
+
+#[inline(always)]
+fn dots_body(query: &[f32], rows: &[f32], stride: usize, scores: &mut [f32]) {
+    let (chunks, rest) = query.as_chunks::<LANES>();
+    for (score, row) in scores.iter_mut().zip(rows.chunks(stride)) {
+        let (row, row_rest) = row[..query.len()].as_chunks::<LANES>();
+        let mut sums = [0.0; LANES];
+        for (chunk, row) in chunks.iter().zip(row) {
+            for lane in 0..LANES {
+                sums[lane] += chunk[lane] * row[lane];
+            }
+        }
+        let rest = rest.iter().zip(row_rest).map(|(a, b)| a * b).sum::<f32>();
+        *score = sums.iter().sum::<f32>() + rest;
+    }
+}
+
+#[inline(always)]
+fn add_weighted_body(weights: &[f32], rows: &[f32], stride: usize, out: &mut [f32]) {
+    for (weight, row) in weights.iter().zip(rows.chunks(stride)) {
+        for (out, value) in out.iter_mut().zip(row) {
+            *out += weight * value;
+        }
     }
 }
 

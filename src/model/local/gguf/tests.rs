@@ -7,7 +7,7 @@ use candle_core::quantized::GgmlDType;
 use tempfile::NamedTempFile;
 
 use super::super::llama::{Llama, Sequence};
-use super::super::load::{LoadError, load};
+use super::super::load::{LoadError, Loaded, load};
 use super::super::tokenizer::GgufTokenizer;
 use super::{GgufError, GgufFile};
 use crate::model::{Cancel, Precision};
@@ -30,7 +30,7 @@ fn open(file: &Gguf) -> Result<GgufFile, GgufError> {
 }
 
 fn loaded(file: &Gguf, precision: Precision) -> Result<(Llama, GgufTokenizer), LoadError> {
-    load(on_disk(&file.write().0).path(), precision)
+    load(on_disk(&file.write().0).path(), precision).map(|Loaded { llama, tokenizer, .. }| (llama, tokenizer))
 }
 
 /// The fault of a tiny Llama after a change.
@@ -325,7 +325,7 @@ fn mutated_headers_are_loaded_or_refused_in_small_memory() {
         let mut outcome = None;
         let used = allocation_counter::measure(|| outcome = Some(load(file.path(), Precision::F32)));
         assert!(used.bytes_max < MOST_BYTES, "mutation {number} at {at} takes {} bytes", used.bytes_max);
-        if let Some(Ok((llama, tokenizer))) = outcome {
+        if let Some(Ok(Loaded { llama, tokenizer, .. })) = outcome {
             accepted += 1;
             let ids: Vec<u32> = tokenizer.encode("abc 12").iter().map(|token| token.id).collect();
             nll(&llama, &[&[0], &ids[..]].concat());
