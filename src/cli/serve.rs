@@ -32,6 +32,11 @@ Examples:
 Then:
   curl -H 'Content-Type: application/json' -d '{\"context\": \"...\", \"rate\": 0.5}' \\
     http://127.0.0.1:8787/v1/compress
+  curl -H 'Content-Type: application/json' \\
+    -d '{\"model\": \"local/smollm2-135m-instruct\", \"messages\": [{\"role\": \"user\", \"content\": \"...\"}]}' \\
+    http://127.0.0.1:8787/v1/chat/completions
+
+The scorer's model answers under the name local/NAME, in this process, where [local] enabled = true.
 
 SIGHUP takes over [proxy] and [[upstreams]] of the changed configuration, if it is valid.
 SIGTERM or Ctrl-C stops accepting requests, finishes those that are running (30 s at most) and

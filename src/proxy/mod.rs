@@ -158,7 +158,7 @@ pub fn usage_at_rest(
 #[derive(Debug, thiserror::Error)]
 pub enum UsageError {
     /// There is no ledger.
-    #[error("there is no ledger: {0} is made by the first `whittle serve` with an upstream")]
+    #[error("there is no ledger: {0} is made by the first `whittle serve`")]
     Missing(String),
     /// Its file cannot be used.
     #[error(transparent)]

@@ -15,6 +15,8 @@ mod keys;
 #[cfg(test)]
 mod ledger;
 #[cfg(test)]
+mod local;
+#[cfg(test)]
 mod service;
 #[cfg(test)]
 mod support;

@@ -257,11 +257,11 @@ mod tests {
         let tokenizer = tokenizer();
         let ids = chat(template).conversation(turns, &tokenizer)?;
         let show = |id| match id {
-            START => "[start]".into(),
-            END => "[end]".into(),
-            id => String::from_utf8_lossy(tokenizer.bytes(id)).into_owned(),
+            START => b"[start]",
+            END => b"[end]",
+            id => tokenizer.bytes(id),
         };
-        Ok(ids.into_iter().map(show).collect())
+        Ok(String::from_utf8(ids.into_iter().flat_map(show).copied().collect()).unwrap())
     }
 
     #[test]

@@ -70,6 +70,29 @@ fn a_tiny_llama_scores_as_by_definition() {
 }
 
 #[test]
+fn a_step_gives_what_the_whole_pass_gives() {
+    let file = tiny_llama();
+    for (precision, tolerance) in [(Precision::F32, 1e-4), (Precision::Int8, 0.3)] {
+        let (llama, tokenizer) = loaded(&file, precision).unwrap();
+        let ids: Vec<u32> = tokenizer.encode("cab! abab 12 ½").iter().map(|token| token.id).collect();
+        // The first of them together, the others one by one.
+        let (known, rest) = ids.split_at(5);
+        let sequence = Sequence { ids: known, past: None, scored_from: known.len() };
+        let (none, mut cache) = llama.extend(sequence, &Cancel::never()).unwrap();
+        assert!(none.is_empty() && cache.len() == known.len());
+        let expected = reference::nll(&file, &ids);
+        let mut logits = Vec::new();
+        for (pair, expected) in rest.windows(2).zip(&expected[known.len()..]) {
+            llama.step(pair[0], &mut cache, &mut logits);
+            let sum: f64 = logits.iter().map(|&logit| f64::from(logit).exp()).sum();
+            let score = sum.ln() - f64::from(logits[pair[1] as usize]);
+            assert!((score - expected).abs() < tolerance, "{precision:?} {score} {expected}");
+        }
+        assert_eq!((cache.len(), logits.len()), (ids.len() - 1, VOCABULARY));
+    }
+}
+
+#[test]
 fn a_head_of_its_own_is_used() {
     let mut file = tiny_llama();
     let ids = [1, 5, 9, 200];

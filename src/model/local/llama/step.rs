@@ -3,8 +3,6 @@
 //! A step has one row, so nothing is packed and no block is cut: each product reads all weights once and each head
 //! all keys and values, which is what a step costs.
 
-use std::ops::Range;
-
 use rayon::prelude::*;
 
 use super::{HEAD_COLUMNS, KvCache, Llama, Scratch};
@@ -14,6 +12,15 @@ use crate::model::local::linear::Keep;
 
 /// Positions that all heads see before any sees the next: their keys and values stay in a core's cache meanwhile.
 const POSITIONS: usize = 64;
+/// Positions that one thread sees at a time.
+const PART: usize = 256;
+
+/// What queries see of some positions.
+struct Seen {
+    /// By query head, not yet divided by the sums of the weights.
+    outputs: Vec<f32>,
+    states: Vec<Softmax>,
+}
 
 impl Llama {
     /// Runs the token `id` after what `cache` holds, and adds it to the cache. `logits` then has one number for each
@@ -28,7 +35,7 @@ impl Llama {
                 self.project_step((layer, position), &x, &mut qkv, scratch);
                 let own = &qkv[self.config.heads.queries * self.config.heads.width..];
                 cache.layers[layer].extend_from_slice(own);
-                self.attend_step(layer, &mut qkv, cache, scratch);
+                self.attend_step(layer, &mut qkv, cache, &mut scratch.attended);
                 let out = &self.layers[layer].attention_out;
                 out.apply_row(self.math, &scratch.attended, &mut x, Keep::Sum, &mut scratch.quantised);
                 self.feed_forward_step(layer, &mut x, scratch);
@@ -55,53 +62,50 @@ impl Llama {
         }
     }
 
-    /// What the row's queries, which `qkv` begins with, see of all that is cached: into `scratch.attended`.
-    fn attend_step(&self, layer: usize, qkv: &mut [f32], cache: &KvCache, scratch: &mut Scratch) {
+    /// What the row's queries, which `qkv` begins with, see of all that is cached: into `attended`.
+    fn attend_step(&self, layer: usize, qkv: &mut [f32], cache: &KvCache, attended: &mut Vec<f32>) {
         let Heads { queries, width, .. } = self.config.heads;
         let queries = &mut qkv[..queries * width];
         self.math.isa.scale(queries, 1.0 / (width as f32).sqrt());
-        scratch.attended.clear();
-        scratch.attended.resize(queries.len(), 0.0);
+        attended.clear();
+        attended.resize(queries.len(), 0.0);
         let mut states = vec![Softmax::EMPTY; queries.len() / width];
-        let length = cache.len();
-        for start in (0..length).step_by(POSITIONS) {
-            let seen = start..length.min(start + POSITIONS);
-            self.attend_positions(
-                queries,
-                &cache.layers[layer][seen.start * cache.row..],
-                seen,
-                &mut states,
-                scratch,
-            );
+        let queries = &*queries;
+        // The parts are the same however many threads there are, and are added in order: so is the sum.
+        let parts = cache.layers[layer].par_chunks(PART * cache.row);
+        let seen: Vec<_> = parts.map(|rows| self.attend_part(queries, rows)).collect();
+        for part in seen {
+            let parts = part.outputs.chunks(width).zip(part.states);
+            for ((out, state), (other, seen)) in attended.chunks_mut(width).zip(&mut states).zip(parts) {
+                let [own, factor] = state.merge(seen);
+                self.math.isa.scale(out, own);
+                self.math.isa.add_weighted(&[factor], other, width, out);
+            }
         }
-        for (out, state) in scratch.attended.chunks_mut(width).zip(&states) {
+        for (out, state) in attended.chunks_mut(width).zip(&states) {
             self.math.isa.scale(out, state.inverse_sum());
         }
     }
 
-    /// The same for the positions `seen`, of which `rows` begins with the keys and values.
-    fn attend_positions(
-        &self,
-        queries: &[f32],
-        rows: &[f32],
-        seen: Range<usize>,
-        states: &mut [Softmax],
-        scratch: &mut Scratch,
-    ) {
+    /// What the queries see of the positions whose keys and values `rows` has.
+    fn attend_part(&self, queries: &[f32], rows: &[f32]) -> Seen {
         let (isa, heads) = (self.math.isa, self.config.heads);
         let (width, stride) = (heads.width, 2 * heads.keys * heads.width);
+        let mut outputs = vec![0.0; queries.len()];
+        let mut states = vec![Softmax::EMPTY; heads.queries];
         let mut scores = [0.0; POSITIONS];
-        let scores = &mut scores[..seen.len()];
-        let outputs = scratch.attended.chunks_mut(width).zip(states);
-        for (i, (query, (out, state))) in queries.chunks(width).zip(outputs).enumerate() {
-            let at = i * heads.keys / heads.queries * width;
-            isa.dots(query, &rows[at..], stride, scores);
-            let correction = isa.softmax_step(scores, state);
-            if seen.start > 0 {
+        for rows in rows.chunks(POSITIONS * stride) {
+            let scores = &mut scores[..rows.len() / stride];
+            let outputs = outputs.chunks_mut(width).zip(&mut states);
+            for (i, (query, (out, state))) in queries.chunks(width).zip(outputs).enumerate() {
+                let at = i * heads.keys / heads.queries * width;
+                isa.dots(query, &rows[at..], stride, scores);
+                let correction = isa.softmax_step(scores, state);
                 isa.scale(out, correction);
+                isa.add_weighted(scores, &rows[at + stride / 2..], stride, out);
             }
-            isa.add_weighted(scores, &rows[at + stride / 2..], stride, out);
         }
+        Seen { outputs, states }
     }
 
     /// `x += (silu(gate) * up) * W`.
