@@ -144,8 +144,9 @@ impl From<ProxyError> for ApiError {
             ProxyError::TooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", None),
             ProxyError::Option { param, .. } => (StatusCode::BAD_REQUEST, "invalid_option", Some(*param)),
             ProxyError::NoUpstreams => (StatusCode::NOT_FOUND, "no_upstreams", None),
-            ProxyError::UnknownModel(_) => (StatusCode::NOT_FOUND, "model_not_found", Some("model")),
-            ProxyError::UnknownLocal { .. } => (StatusCode::NOT_FOUND, "model_not_found", Some("model")),
+            ProxyError::UnknownModel(_) | ProxyError::UnknownLocal { .. } => {
+                (StatusCode::NOT_FOUND, "model_not_found", Some("model"))
+            }
             ProxyError::Ask(AskError::Invalid { param, .. }) => {
                 (StatusCode::BAD_REQUEST, "invalid_value", Some(*param))
             }

@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::ProxyError;
 use crate::config::{Config, Pattern, Price};
-use crate::engine::{Engine, EngineError};
+use crate::engine::{Engine, EngineError, ErrorKind};
 use crate::model::{Cancel, CancelOnDrop, Generation, Prompt, Stopped, Told, Written};
 use crate::upstream::{Answer, Body, HeaderMap, HeaderValue, StatusCode, streamed};
 use crate::wire::Endpoint;
@@ -127,7 +127,7 @@ impl Local {
         }
         let (sender, receiver) = unbounded_channel();
         let (begin, begun) = oneshot::channel();
-        tokio::task::spawn_blocking(move || work.stream(sender, begin));
+        tokio::task::spawn_blocking(move || work.stream(&sender, begin));
         by(deadline, begun).await?;
         let body = streamed(Events { receiver, ended: false, _guard: guard });
         Ok(answer("text/event-stream; charset=utf-8", body))
@@ -194,7 +194,7 @@ impl Work {
     }
 
     /// Sends events as they come; `begin` hears whether there will be any.
-    fn stream(mut self, events: UnboundedSender<Event>, begin: oneshot::Sender<Result<(), EngineError>>) {
+    fn stream(mut self, events: &UnboundedSender<Event>, begin: oneshot::Sender<Result<(), EngineError>>) {
         let mut begin = Some(begin);
         let answering = &mut self.answering;
         // Nobody may be there any more: then the cancellation ends the work.
@@ -220,6 +220,9 @@ impl Work {
             Err(error) => match begin {
                 Some(begin) => _ = begin.send(Err(error)),
                 // The stream breaks off, and its relay says so.
+                None if error.kind == ErrorKind::Cancelled => {
+                    tracing::debug!("a client left before its answer's end");
+                }
                 None => tracing::warn!(code = error.code, "an answer broke off"),
             },
         }

@@ -257,7 +257,7 @@ mod tests {
         let tokenizer = tokenizer();
         let ids = chat(template).conversation(turns, &tokenizer)?;
         let show = |id| match id {
-            START => b"[start]",
+            START => &b"[start]"[..],
             END => b"[end]",
             id => tokenizer.bytes(id),
         };

@@ -60,16 +60,6 @@ impl Body {
         if none { Ok(()) } else { self.refuse(&[("tools", "tools (unless `tool_choice` is `none`)")]) }
     }
 
-    /// Refuses formats other than text, where `param` names one.
-    pub(super) fn refuse_format(&self, param: &'static str, format: Option<&Value>) -> Result<(), AskError> {
-        let kind =
-            format.filter(|format| !format.is_null()).map(|format| format["type"].as_str().unwrap_or("?"));
-        match kind {
-            None | Some("text") => Ok(()),
-            Some(kind) => Err(unsupported(param, format!("the format `{}`", short(kind)))),
-        }
-    }
-
     /// Refuses more than one answer.
     pub(super) fn refuse_several(&self, param: &'static str) -> Result<(), AskError> {
         match self.get(param) {
@@ -153,6 +143,15 @@ impl Body {
     ) -> Result<Generation, AskError> {
         let stop = stop.map(|param| self.stop(param)).transpose()?.unwrap_or_default();
         Ok(Generation { prompt, most, sampling: self.sampling()?, stop })
+    }
+}
+
+/// Refuses formats other than text, where `param` names one.
+pub(super) fn refuse_format(param: &'static str, format: Option<&Value>) -> Result<(), AskError> {
+    let kind = format.filter(|format| !format.is_null()).map(|format| format["type"].as_str().unwrap_or("?"));
+    match kind {
+        None | Some("text") => Ok(()),
+        Some(kind) => Err(unsupported(param, format!("the format `{}`", short(kind)))),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::body::{Body, content, conversation, role, unsupported};
+use super::body::{Body, content, conversation, refuse_format, role, unsupported};
 use super::{Answering, Ask, AskError, Form, data};
 use crate::model::{Finish, Prompt, Turn, Written};
 
@@ -22,7 +22,7 @@ pub(super) fn read(body: &Body) -> Result<Ask, AskError> {
     body.refuse(&REFUSED)?;
     body.refuse_tools()?;
     body.refuse_several("n")?;
-    body.refuse_format("response_format", body.get("response_format"))?;
+    refuse_format("response_format", body.get("response_format"))?;
     let most = body.count("max_completion_tokens")?.or(body.count("max_tokens")?);
     let turns = conversation("messages", body.get("messages"), turn)?;
     Ok(Ask {
@@ -59,7 +59,7 @@ pub(super) fn whole(to: &Answering, text: &str, written: &Written) -> Value {
     })
 }
 
-fn chunk(to: &Answering, choices: Value) -> Value {
+fn chunk(to: &Answering, choices: &Value) -> Value {
     let mut chunk = json!({
         "id": format!("chatcmpl-{}", to.id), "object": "chat.completion.chunk", "created": to.created,
         "model": to.model, "choices": choices,
@@ -70,22 +70,22 @@ fn chunk(to: &Answering, choices: Value) -> Value {
     chunk
 }
 
-fn choice(delta: Value, reason: Option<&str>) -> Value {
+fn choice(delta: &Value, reason: Option<&str>) -> Value {
     json!([{"index": 0, "delta": delta, "logprobs": null, "finish_reason": reason}])
 }
 
 pub(super) fn begin(to: &Answering) -> String {
-    data(&chunk(to, choice(json!({"role": "assistant", "content": "", "refusal": null}), None)))
+    data(&chunk(to, &choice(&json!({"role": "assistant", "content": "", "refusal": null}), None)))
 }
 
 pub(super) fn part(to: &Answering, text: &str) -> String {
-    data(&chunk(to, choice(json!({"content": text}), None)))
+    data(&chunk(to, &choice(&json!({"content": text}), None)))
 }
 
 pub(super) fn end(to: &Answering, written: &Written) -> String {
-    let mut events = data(&chunk(to, choice(json!({}), Some(reason(&written.finish)))));
+    let mut events = data(&chunk(to, &choice(&json!({}), Some(reason(&written.finish)))));
     if to.form == (Form::Chat { include_usage: true }) {
-        let mut last = chunk(to, json!([]));
+        let mut last = chunk(to, &json!([]));
         last["usage"] = usage(written);
         events += &data(&last);
     }

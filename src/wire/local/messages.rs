@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::body::{Body, content, conversation, role, unsupported};
+use super::body::{Body, content, conversation, refuse_format, role, unsupported};
 use super::{Answering, Ask, AskError, Form, named};
 use crate::model::{Finish, Generation, Prompt, Role, Turn, Written};
 
@@ -30,7 +30,7 @@ pub(super) fn read_to_count(body: &Body) -> Result<Ask, AskError> {
 fn prompt(body: &Body) -> Result<Prompt, AskError> {
     body.refuse(&REFUSED)?;
     body.refuse_tools()?;
-    body.refuse_format("output_format", body.get("output_format"))?;
+    refuse_format("output_format", body.get("output_format"))?;
     let thinks = |thinking: &Value| thinking["type"].as_str().is_some_and(|kind| kind != "disabled");
     if body.get("thinking").is_some_and(thinks) {
         return Err(unsupported("thinking", "thinking"));

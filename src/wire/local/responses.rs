@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::body::{Body, content, conversation, role, unsupported};
+use super::body::{Body, content, conversation, refuse_format, role, unsupported};
 use super::{Answering, Ask, AskError, Form, named};
 use crate::model::{Finish, Prompt, Role, Sampling, Turn, Written};
 
@@ -28,7 +28,7 @@ pub(super) struct Settings {
 pub(super) fn read(body: &Body) -> Result<Ask, AskError> {
     body.refuse(&REFUSED)?;
     body.refuse_tools()?;
-    body.refuse_format("text", body.get("text").map(|text| &text["format"]))?;
+    refuse_format("text", body.get("text").map(|text| &text["format"]))?;
     let instructions = match body.get("instructions") {
         None => None,
         Some(Value::String(text)) => Some(text.clone()),

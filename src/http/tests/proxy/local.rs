@@ -11,7 +11,6 @@ const MODEL: &str = "local/smollm2-135m-instruct";
 const ALONE: &str = "[proxy.compress]\nmin_tokens = 50\ndeadline_ms = 5000\n";
 
 /// Answers with the last text, word by word. Some words make it do other things.
-#[derive(Default)]
 pub(super) struct Parrot;
 
 impl Generator for Parrot {

@@ -149,7 +149,7 @@ impl Proxy {
 
 /// Starts a proxy as `config` describes it.
 async fn run(config: &Config, compressor: &Arc<Halving>, data: &std::path::Path) -> Running {
-    let parrot = Arc::new(Parrot::default());
+    let parrot = Arc::new(Parrot);
     let gateway = Gateway::new(config, &Keys, Arc::<Halving>::clone(compressor), parrot, data).unwrap();
     let state = AppState::new(echo(), config.limits).with_gateway(Arc::new(gateway));
     super::start(Server::with_state(state)).await
