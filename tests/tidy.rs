@@ -13,9 +13,9 @@ const MAY_USE: [(&str, &[&str]); 17] = [
     ("text", &[]),
     ("random", &[]),
     ("telemetry", &[]),
-    ("wire", &["text"]),
+    ("wire", &["model", "text"]),
     ("config", &["compress", "model", "wire"]),
-    ("model", &["telemetry", "text"]),
+    ("model", &["random", "telemetry", "text"]),
     ("compress", &["model", "text"]),
     ("index", &["text"]),
     ("retrieve", &["index"]),
@@ -61,7 +61,7 @@ const CRATES: [(&str, &[&str]); 11] = [
     ("redb", &["proxy/store/", "index/store.rs", "index/error.rs", "model/cached/file.rs"]),
     ("tantivy", &["index/lexical.rs"]),
     ("hnsw_rs", &["index/dense.rs"]),
-    ("minijinja", &["engine/prompt"]),
+    ("minijinja", &["engine/prompt", "model/local/chat.rs"]),
 ];
 
 /// Files that may hold `unsafe`.

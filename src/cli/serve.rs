@@ -32,6 +32,11 @@ Examples:
 Then:
   curl -H 'Content-Type: application/json' -d '{\"context\": \"...\", \"rate\": 0.5}' \\
     http://127.0.0.1:8787/v1/compress
+  curl -H 'Content-Type: application/json' \\
+    -d '{\"model\": \"local/smollm2-135m-instruct\", \"messages\": [{\"role\": \"user\", \"content\": \"...\"}]}' \\
+    http://127.0.0.1:8787/v1/chat/completions
+
+The scorer's model answers under the name local/NAME, in this process, where [local] enabled = true.
 
 SIGHUP takes over [proxy] and [[upstreams]] of the changed configuration, if it is valid.
 SIGTERM or Ctrl-C stops accepting requests, finishes those that are running (30 s at most) and
@@ -64,8 +69,10 @@ pub(crate) fn run(args: ServeArgs) -> anyhow::Result<()> {
         .build()
         .context("cannot start the threads of the HTTP service")?;
     let engine = Arc::new(engine);
-    let (compressor, data) = (Arc::<Engine>::clone(&engine), config::data_dir(&ProcessEnv));
-    let gateway = Gateway::new(&config, &ProcessEnv, compressor, &data).map_err(anyhow::Error::msg)?;
+    let (compressor, generator) = (Arc::<Engine>::clone(&engine), Arc::<Engine>::clone(&engine));
+    let data = config::data_dir(&ProcessEnv);
+    let gateway = Gateway::new(&config, &ProcessEnv, compressor, generator, &data);
+    let gateway = gateway.map_err(anyhow::Error::msg)?;
     let gateway = Arc::new(gateway);
     let keys = Keyring::open(&data, config.keys.required, gateway.spent_today()?)?;
     let server = Server::with_gateway(engine, config.limits, Arc::clone(&gateway), Arc::new(keys));

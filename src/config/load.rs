@@ -9,7 +9,7 @@ use std::{fs, io};
 use clap::ValueEnum;
 
 use super::raw::{
-    RawClassifier, RawCompress, RawConfig, RawEmbedder, RawKeys, RawLimits, RawProxy, RawScorer,
+    RawClassifier, RawCompress, RawConfig, RawEmbedder, RawKeys, RawLimits, RawLocal, RawProxy, RawScorer,
 };
 use super::{Config, ConfigError};
 use crate::compress::Method;
@@ -128,6 +128,7 @@ fn from_env(env: &dyn Env) -> Result<RawConfig, ConfigError> {
             cache_bytes: variable(env, "WHITTLE_EMBEDDER_CACHE_BYTES")?,
         },
         classifier: RawClassifier { model: variable(env, "WHITTLE_CLASSIFIER_MODEL")? },
+        local: RawLocal { enabled: variable(env, "WHITTLE_LOCAL_ENABLED")? },
         limits: RawLimits {
             body_bytes: variable(env, "WHITTLE_LIMITS_BODY_BYTES")?,
             documents: variable(env, "WHITTLE_LIMITS_DOCUMENTS")?,

@@ -35,6 +35,8 @@ pub struct Config {
     pub embedder: EmbedderConfig,
     /// The model that tells which tokens to keep.
     pub classifier: ClassifierConfig,
+    /// The model that answers in this process.
+    pub local: LocalConfig,
     /// What one request, and all of them together, may take.
     pub limits: Limits,
     /// Who may call.
@@ -82,6 +84,13 @@ pub struct EmbedderConfig {
 pub struct ClassifierConfig {
     /// Name in the model manifest.
     pub model: String,
+}
+
+/// The model that answers in this process: the one that scores, under the name `local/` with the scorer's behind it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct LocalConfig {
+    /// Whether it answers. Where it does not, `local/...` is a name of upstreams' models like any other.
+    pub enabled: bool,
 }
 
 /// What one request, and all of them together, may take.
@@ -143,6 +152,12 @@ impl Default for ScorerConfig {
     }
 }
 
+impl Default for LocalConfig {
+    fn default() -> Self {
+        Self { enabled: true }
+    }
+}
+
 impl Default for EmbedderConfig {
     fn default() -> Self {
         Self { model: "all-minilm-l6-v2".into(), threads: None, cache_bytes: 64 << 20 }
@@ -163,6 +178,7 @@ impl Default for Config {
             scorer: ScorerConfig::default(),
             embedder: EmbedderConfig::default(),
             classifier: ClassifierConfig::default(),
+            local: LocalConfig::default(),
             limits: Limits::default(),
             keys: KeysConfig::default(),
             proxy: ProxyConfig::default(),
@@ -259,6 +275,7 @@ impl TryFrom<RawConfig> for Config {
             scorer: raw.scorer.try_into()?,
             embedder: raw.embedder.try_into()?,
             classifier: raw.classifier.try_into()?,
+            local: LocalConfig { enabled: raw.local.enabled.unwrap_or(default.local.enabled) },
             limits: raw.limits.try_into()?,
             keys,
             proxy: raw.proxy.try_into()?,

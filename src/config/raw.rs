@@ -19,6 +19,7 @@ pub(super) struct RawConfig {
     pub(super) scorer: RawScorer,
     pub(super) embedder: RawEmbedder,
     pub(super) classifier: RawClassifier,
+    pub(super) local: RawLocal,
     pub(super) limits: RawLimits,
     pub(super) keys: RawKeys,
     pub(super) proxy: RawProxy,
@@ -48,6 +49,12 @@ pub(super) struct RawEmbedder {
 #[serde(default, deny_unknown_fields)]
 pub(super) struct RawClassifier {
     pub(super) model: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawLocal {
+    pub(super) enabled: Option<bool>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -128,6 +135,7 @@ impl RawConfig {
                 cache_bytes: self.embedder.cache_bytes.or(below.embedder.cache_bytes),
             },
             classifier: RawClassifier { model: self.classifier.model.or(below.classifier.model) },
+            local: RawLocal { enabled: self.local.enabled.or(below.local.enabled) },
             limits: RawLimits {
                 body_bytes: self.limits.body_bytes.or(below.limits.body_bytes),
                 documents: self.limits.documents.or(below.limits.documents),

@@ -87,6 +87,7 @@ fn every_variable_reaches_its_key() {
         ("WHITTLE_EMBEDDER_THREADS", "2"),
         ("WHITTLE_EMBEDDER_CACHE_BYTES", "10"),
         ("WHITTLE_CLASSIFIER_MODEL", "c"),
+        ("WHITTLE_LOCAL_ENABLED", "false"),
         ("WHITTLE_LIMITS_BODY_BYTES", "4"),
         ("WHITTLE_LIMITS_DOCUMENTS", "5"),
         ("WHITTLE_LIMITS_TOKENS", "6"),
@@ -119,6 +120,7 @@ fn every_variable_reaches_its_key() {
         },
         embedder: EmbedderConfig { model: "e".into(), threads: Some(2), cache_bytes: 10 },
         classifier: ClassifierConfig { model: "c".into() },
+        local: LocalConfig { enabled: false },
         limits: Limits { body_bytes: 4, documents: 5, tokens: 6, deadline_ms: 7, concurrency: 8, queue: 9 },
         keys: KeysConfig { required: true },
         proxy: ProxyConfig {

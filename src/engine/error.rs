@@ -25,6 +25,24 @@ pub enum ErrorKind {
     Internal,
 }
 
+impl ErrorKind {
+    /// Its status in HTTP.
+    #[must_use]
+    pub const fn status(self) -> u16 {
+        match self {
+            Self::Invalid => 400,
+            Self::NotFound => 404,
+            Self::Conflict => 409,
+            Self::TooLarge => 413,
+            Self::Infeasible => 422,
+            Self::Cancelled => 499,
+            Self::Internal => 500,
+            Self::Unavailable => 503,
+            Self::Deadline => 504,
+        }
+    }
+}
+
 /// A failed use case.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{message}")]

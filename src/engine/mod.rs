@@ -6,6 +6,7 @@ pub mod collections;
 mod compress;
 pub mod embed;
 mod error;
+mod generate;
 mod models;
 mod options;
 pub mod prompt;
@@ -25,8 +26,8 @@ use collections::Collections;
 use models::Models;
 
 use crate::config::{self, Config, Limits, ProcessEnv};
-use crate::model::Cancel;
 use crate::model::store::Progress;
+use crate::model::{Cancel, Generation, Prompt, Told, Written};
 use crate::text::{Protector, TokenCounter};
 
 /// Everything that a running whittle consists of. Calls block: run them off the async threads.
@@ -103,6 +104,27 @@ impl Engine {
     /// See [`EngineError`]; also when both are longer than the model's context.
     pub fn score_whole(&self, request: &ScoreRequest, cancel: &Cancel) -> Result<ScoreResponse, EngineError> {
         score::run(self, request, score::Reach::Whole, cancel)
+    }
+
+    /// Has the small model write an answer; `told` hears of each part as it comes.
+    ///
+    /// # Errors
+    /// See [`EngineError`]; also when the prompt and the longest answer are longer than the model's context.
+    pub fn generate(
+        &self,
+        request: &Generation,
+        told: &mut dyn FnMut(Told<'_>),
+        cancel: &Cancel,
+    ) -> Result<Written, EngineError> {
+        generate::run(self, request, told, cancel)
+    }
+
+    /// Tokens of what [`Engine::generate`] would put before the model.
+    ///
+    /// # Errors
+    /// See [`EngineError`].
+    pub fn count_prompt(&self, prompt: &Prompt) -> Result<usize, EngineError> {
+        generate::count(self, prompt)
     }
 
     /// The counter of a tokenizer by its name, as requests name it.

@@ -14,6 +14,7 @@ use crate::keys::Denied;
 use crate::model::Stopped;
 use crate::proxy::ProxyError;
 use crate::upstream::UpstreamError;
+use crate::wire::local::AskError;
 use crate::wire::{Dialect, WireError};
 
 /// Longest wait after which a client is meant to try again by itself.
@@ -80,17 +81,10 @@ impl ApiError {
 
 impl From<EngineError> for ApiError {
     fn from(error: EngineError) -> Self {
-        let status = match error.kind {
-            ErrorKind::Invalid => StatusCode::BAD_REQUEST,
-            ErrorKind::NotFound => StatusCode::NOT_FOUND,
-            ErrorKind::Conflict => StatusCode::CONFLICT,
-            ErrorKind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            ErrorKind::Infeasible => StatusCode::UNPROCESSABLE_ENTITY,
-            ErrorKind::Cancelled => client_closed_request(),
-            ErrorKind::Deadline => StatusCode::GATEWAY_TIMEOUT,
-            ErrorKind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
-            ErrorKind::Internal => return Self::internal(&error.message),
-        };
+        if error.kind == ErrorKind::Internal {
+            return Self::internal(&error.message);
+        }
+        let status = StatusCode::from_u16(error.kind.status()).unwrap_or(StatusCode::BAD_REQUEST);
         Self { param: error.param.map(Into::into), ..Self::new(status, error.code, error.message) }
     }
 }
@@ -150,7 +144,17 @@ impl From<ProxyError> for ApiError {
             ProxyError::TooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", None),
             ProxyError::Option { param, .. } => (StatusCode::BAD_REQUEST, "invalid_option", Some(*param)),
             ProxyError::NoUpstreams => (StatusCode::NOT_FOUND, "no_upstreams", None),
-            ProxyError::UnknownModel(_) => (StatusCode::NOT_FOUND, "model_not_found", Some("model")),
+            ProxyError::UnknownModel(_) | ProxyError::UnknownLocal { .. } => {
+                (StatusCode::NOT_FOUND, "model_not_found", Some("model"))
+            }
+            ProxyError::Ask(AskError::Invalid { param, .. }) => {
+                (StatusCode::BAD_REQUEST, "invalid_value", Some(*param))
+            }
+            ProxyError::Ask(AskError::Unsupported { param, .. }) => {
+                (StatusCode::BAD_REQUEST, "unsupported_parameter", Some(*param))
+            }
+            ProxyError::Engine(error) => return error.clone().into(),
+            ProxyError::Overloaded => return Self::overloaded(),
             ProxyError::OtherDialect { .. } => (StatusCode::BAD_REQUEST, "other_dialect", Some("model")),
             ProxyError::UnknownUpstream(_) => (StatusCode::NOT_FOUND, "upstream_not_found", None),
             ProxyError::Upstream(UpstreamError::Path(_)) => (StatusCode::BAD_REQUEST, "invalid_path", None),

@@ -4,6 +4,7 @@
 //! A fake scorer in a test is an implementation of [`TokenScorer`] and needs no weights.
 
 pub mod cached;
+mod generation;
 pub mod local;
 pub mod store;
 
@@ -13,6 +14,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
+
+pub use generation::{Finish, Generation, Prompt, Role, Sampling, Told, Turn, Written};
 
 /// A token of a text: its vocabulary id and the bytes of the text that it stands for.
 #[derive(Debug, Clone, PartialEq, Eq)]

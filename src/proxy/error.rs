@@ -1,8 +1,10 @@
 //! Why the proxy itself turns a request away. What an upstream answers is no error here.
 
+use crate::engine::EngineError;
 use crate::keys::Denied;
 use crate::upstream::UpstreamError;
 use crate::wire::WireError;
+use crate::wire::local::AskError;
 
 /// A request that the proxy cannot pass on.
 #[derive(Debug, thiserror::Error)]
@@ -33,7 +35,10 @@ pub enum ProxyError {
         reason: String,
     },
     /// There are no upstreams.
-    #[error("no upstream is configured: describe one under [[upstreams]] in whittle.toml")]
+    #[error(
+        "no upstream is configured: describe one under [[upstreams]] in whittle.toml; GET /v1/models lists what \
+         answers without one"
+    )]
     NoUpstreams,
     /// No upstream has the model.
     #[error(
@@ -41,6 +46,25 @@ pub enum ProxyError {
          under [[upstreams]] say where a model is sent"
     )]
     UnknownModel(String),
+    /// The model in this process has another name.
+    #[error(
+        "there is no model `{model}` in this process: the one that there is (`scorer.model`) is `{known}`"
+    )]
+    UnknownLocal {
+        /// As asked for.
+        model: String,
+        /// What there is.
+        known: String,
+    },
+    /// The model in this process cannot answer such a request.
+    #[error(transparent)]
+    Ask(#[from] AskError),
+    /// The model in this process did not answer.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// Too many requests wait for the model in this process.
+    #[error("too many requests are waiting already; try again in a moment")]
+    Overloaded,
     /// The model's upstream speaks another dialect.
     #[error("the upstream of the model `{model}` speaks another dialect: call {routes}")]
     OtherDialect {
@@ -61,4 +85,17 @@ pub enum ProxyError {
     /// A fault on this side.
     #[error("{0}")]
     Internal(String),
+}
+
+impl ProxyError {
+    /// The status that the client gets where this came instead of an answer to what was sent.
+    pub(super) fn status_of_answer(&self) -> u16 {
+        match self {
+            Self::Ask(_) => 400,
+            Self::Engine(error) => error.kind.status(),
+            Self::Overloaded => 503,
+            Self::Upstream(UpstreamError::Late { .. }) => 504,
+            _ => 502,
+        }
+    }
 }

@@ -7,6 +7,7 @@ mod compress;
 mod decode;
 mod error;
 mod ledger;
+mod local;
 mod memory;
 mod metrics;
 mod models;
@@ -26,18 +27,20 @@ use tokio::time::Instant;
 
 use crate::config::{Config, Env, ProxyConfig};
 use crate::keys::{Caller, Denied};
-use crate::upstream::{self, Answer, Body, HeaderMap, Method, StatusCode, Upstream};
+use crate::upstream::{self, Answer, Body, HeaderMap, Method, StatusCode};
 use crate::wire::{Dialect, Endpoint};
 pub use compress::{Compressor, Fallback};
 use compress::{Pool, Work};
 pub use error::ProxyError;
 pub use ledger::{Bill, Group, Numbers, RequestLine, UsageParams, UsageReport};
 use ledger::{Ledger, Opening};
+pub use local::Generator;
+use local::Local;
 pub use memory::Tokens;
 use memory::{Key, Memory, Outcome};
 use metrics::{Depths, Metrics};
 use prepare::Prepared;
-use route::{Route, Routes};
+use route::{Place, Route, Routes};
 pub use store::StoreError;
 use store::{Retention, Store};
 
@@ -50,10 +53,12 @@ const READERS: usize = 2;
 /// The proxy. One for the life of the service; what the configuration says can be replaced while it runs.
 pub struct Gateway {
     live: RwLock<Arc<Live>>,
+    /// The model in this process, which no reload changes.
+    local: Option<Arc<Local>>,
     pool: Pool,
     memory: Memory,
     ledger: Ledger,
-    /// The file of the memory and the ledger, where there is an upstream.
+    /// The file of the memory and the ledger, where anything can be asked.
     store: Option<Arc<Store>>,
     /// Turns to read the ledger, which takes a thread for as long as the ledger is long.
     readers: Arc<Semaphore>,
@@ -153,7 +158,7 @@ pub fn usage_at_rest(
 #[derive(Debug, thiserror::Error)]
 pub enum UsageError {
     /// There is no ledger.
-    #[error("there is no ledger: {0} is made by the first `whittle serve` with an upstream")]
+    #[error("there is no ledger: {0} is made by the first `whittle serve`")]
     Missing(String),
     /// Its file cannot be used.
     #[error(transparent)]
@@ -166,6 +171,21 @@ pub enum UsageError {
 fn retention(config: &ProxyConfig) -> Retention {
     let days = |days| Duration::from_hours(24 * days);
     Retention { outcomes: days(config.memory_days), entries: days(config.ledger_days) }
+}
+
+/// The file of the memory and the ledger, where anything can be asked.
+fn open_store(config: &Config, data: &Path) -> Result<Option<Store>, String> {
+    if config.upstreams.is_empty() && !config.local.enabled {
+        return Ok(None);
+    }
+    match Store::open(&data.join(FILE), retention(&config.proxy)) {
+        // Where only the model in this process answers, another process that has the file is no reason not to serve.
+        Err(error @ StoreError::InUse(_)) if config.upstreams.is_empty() => {
+            tracing::warn!(%error, "going without a ledger");
+            Ok(None)
+        }
+        opened => opened.map(Some).map_err(|error| error.to_string()),
+    }
 }
 
 /// What became of a request's texts.
@@ -197,7 +217,7 @@ impl Status {
 
 impl Gateway {
     /// The proxy that `config` describes. Upstreams' keys come from `env`; what became of texts is remembered in
-    /// the folder `data`.
+    /// the folder `data`. `generator` is the model in this process, which answers unless the configuration says no.
     ///
     /// # Errors
     /// An upstream cannot be made, such as when its key is not set. The text names the remedy.
@@ -205,16 +225,16 @@ impl Gateway {
         config: &Config,
         env: &dyn Env,
         compressor: Arc<dyn Compressor>,
+        generator: Arc<dyn Generator>,
         data: &Path,
     ) -> Result<Self, String> {
-        let live = RwLock::new(Arc::new(Live::new(config, env)?));
-        // Without an upstream there is nothing to remember, and the file stays free for another process.
-        let open = || Store::open(&data.join(FILE), retention(&config.proxy));
-        let store =
-            (!config.upstreams.is_empty()).then(open).transpose().map_err(|error| error.to_string())?;
+        let local = config.local.enabled.then(|| Arc::new(Local::new(config, generator)));
+        let live = RwLock::new(Arc::new(Live::new(config, env, local.clone())?));
+        let store = open_store(config, data)?;
         let (store, metrics) = (store.map(Arc::new), Metrics::new());
         Ok(Self {
             live,
+            local,
             pool: Pool::new(compressor, &config.limits),
             memory: Memory::new(config.proxy.memory_bytes, store.clone()),
             ledger: Ledger::new(store.clone(), metrics.provider()),
@@ -230,7 +250,7 @@ impl Gateway {
     /// # Errors
     /// As [`Gateway::new`]; then the old ones stay.
     pub fn reload(&self, config: &Config, env: &dyn Env) -> Result<(), String> {
-        let live = Arc::new(Live::new(config, env)?);
+        let live = Arc::new(Live::new(config, env, self.local.clone())?);
         *self.live.write().unwrap_or_else(PoisonError::into_inner) = live;
         Ok(())
     }
@@ -262,24 +282,23 @@ impl Gateway {
         let sent = live.send(&prepared, &plan, deadline).await;
         let (route, answer) = sent.inspect_err(|error| bill.failed(error))?;
         if answer.status != StatusCode::BAD_REQUEST || report.status != Status::Compressed {
-            return Ok(self.outgoing(&route.upstream, answer, (report, bill)));
+            return Ok(self.outgoing(&route, answer, (report, bill)));
         }
         // The upstream may have refused what was made of the request: it gets to see the request itself, once.
-        let name = &route.upstream.config().name;
-        tracing::warn!(upstream = name, "a compressed request was refused: sending the original");
+        tracing::warn!(upstream = route.name(), "a compressed request was refused: sending the original");
         plan.keys().for_each(|key| self.memory.pin(key));
         let (status, fallback) = (Status::Original, Some(Fallback::Refused));
         let report = Report { status, fallback, tokens: Tokens::default(), time: report.time };
         bill.sent(&report);
         let sent = live.send(&prepared, &Plan::default(), deadline).await;
         let (route, answer) = sent.inspect_err(|error| bill.failed(error))?;
-        Ok(self.outgoing(&route.upstream, answer, (report, bill)))
+        Ok(self.outgoing(&route, answer, (report, bill)))
     }
 
-    fn outgoing(&self, upstream: &Upstream, answer: Answer, (report, mut bill): (Report, Bill)) -> Outgoing {
-        self.metrics.count(&upstream.config().name, answer.status.as_u16(), &report);
-        bill.answered(upstream, answer.status);
-        Outgoing { answer, idle: upstream.idle(), bill, report }
+    fn outgoing(&self, route: &Route, answer: Answer, (report, mut bill): (Report, Bill)) -> Outgoing {
+        self.metrics.count(route.name(), answer.status.as_u16(), &report);
+        bill.answered(route, answer.status);
+        Outgoing { answer, idle: route.idle(), bill, report }
     }
 
     /// What the requests took that the ledger knows of.
@@ -343,7 +362,7 @@ impl Gateway {
         let deadline = Instant::now() + live.config.deadline();
         let sent = upstream.stream((method, &path), headers, body, deadline).await;
         let answer = sent.map_err(ProxyError::from).inspect_err(|error| bill.failed(error))?;
-        Ok(self.outgoing(upstream, answer, (Report::default(), bill)))
+        Ok(self.outgoing(&Route::on(upstream, ""), answer, (Report::default(), bill)))
     }
 
     /// The list of models that a client of `dialect` gets, as JSON.
@@ -439,11 +458,11 @@ impl Plan {
 }
 
 impl Live {
-    fn new(config: &Config, env: &dyn Env) -> Result<Self, String> {
-        Ok(Self { routes: Routes::new(&config.upstreams, env)?, config: config.proxy.clone() })
+    fn new(config: &Config, env: &dyn Env, local: Option<Arc<Local>>) -> Result<Self, String> {
+        Ok(Self { routes: Routes::new(&config.upstreams, env, local)?, config: config.proxy.clone() })
     }
 
-    /// Sends a request to its upstream, and to that one's fallback where it fails.
+    /// Sends a request to who is to answer, and to an upstream's fallback where that one fails.
     async fn send(
         &self,
         prepared: &Prepared,
@@ -451,22 +470,25 @@ impl Live {
         deadline: Instant,
     ) -> Result<(Route, Answer), ProxyError> {
         let route = prepared.route.clone();
-        let outcome = route.upstream.send(&prepared.call(&route, plan), deadline).await;
+        let upstream = match &route.place {
+            Place::Upstream(upstream) => upstream,
+            Place::Here(local) => {
+                let answer = local.answer(prepared.ask(plan)?, deadline).await?;
+                return Ok((route, answer));
+            }
+        };
+        let outcome = upstream.send(&prepared.call(&route, plan), deadline).await;
         let failed = match &outcome {
             Ok(answer) => answer.status.is_server_error() || answer.status == StatusCode::TOO_MANY_REQUESTS,
             Err(_) => true,
         };
-        let fallback = self.routes.fallback(&route.upstream).filter(|_| failed && Instant::now() < deadline);
+        let fallback = self.routes.fallback(upstream).filter(|_| failed && Instant::now() < deadline);
         let Some(fallback) = fallback else { return Ok((route, outcome?)) };
-        tracing::warn!(
-            upstream = route.upstream.config().name,
-            fallback = fallback.config().name,
-            "falling back"
-        );
+        tracing::warn!(upstream = route.name(), fallback = fallback.config().name, "falling back");
         let second = Route::on(fallback, &route.model);
         let call = prepared.call(&second, plan);
-        let call = if fallback.shares_origin(&route.upstream) { call } else { call.without_keys() };
-        match second.upstream.send(&call, deadline).await {
+        let call = if fallback.shares_origin(upstream) { call } else { call.without_keys() };
+        match fallback.send(&call, deadline).await {
             Ok(answer) => Ok((second, answer)),
             // The first one's own words say more than that the second cannot be reached.
             Err(error) => Ok((route, outcome.map_err(|_| error)?)),

@@ -1,4 +1,5 @@
-//! `GET /v1/models`: what the upstreams list, as far as the configuration sends it to them, and the aliases.
+//! `GET /v1/models`: what the upstreams list, as far as the configuration sends it to them, the aliases, and
+//! the model in this process.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -64,8 +65,10 @@ pub(super) async fn list(live: &Live, dialect: Dialect, headers: &HeaderMap) -> 
         let named = exact.map(Pattern::as_str).chain(upstream.config().aliases.keys().map(String::as_str));
         named.for_each(|id| take(id.to_owned(), entry(dialect, id, name)));
     }
-    if upstreams.is_empty() {
-        return Err(ProxyError::NoUpstreams);
+    match live.routes.local() {
+        Some(local) => take(local.model().to_owned(), entry(dialect, local.model(), "local")),
+        None if upstreams.is_empty() => return Err(ProxyError::NoUpstreams),
+        None => {}
     }
     Ok(rendered(dialect, &ids, &entries))
 }

@@ -8,11 +8,12 @@ use bytes::Bytes;
 use super::decode::decoded;
 use super::ledger::{Opening, TOKEN_BYTES, cost};
 use super::memory::{Key, Outcome};
-use super::route::Route;
+use super::route::{Place, Route};
 use super::settings::Settings;
 use super::{Incoming, Live, Plan, ProxyError};
 use crate::keys::{Caller, Demand, Denied};
 use crate::upstream::{self, Call, HeaderMap, Method};
+use crate::wire::local::{Ask, AskError};
 use crate::wire::{self, Edit, Endpoint, Passage, Request, Usage};
 
 /// Bodies up to this size are read on the async threads: handing them over would take longer.
@@ -72,6 +73,10 @@ impl Prepared {
             Some(name) => Route::on(live.routes.named(name)?, &request.model),
             None => live.routes.find(endpoint.dialect(), &request.model)?,
         };
+        if matches!(route.place, Place::Here(_)) {
+            // What it cannot do is said before any work is done.
+            Ask::read(endpoint, std::str::from_utf8(body).unwrap_or_default())?;
+        }
         // A token has at least one byte, so a text of fewer bytes has fewer tokens.
         let least = settings.min_tokens;
         let passages = if settings.bypass { Vec::new() } else { request.passages(least) };
@@ -97,8 +102,7 @@ impl Prepared {
     /// What its bill begins with, where an hour of this machine costs `hourly` dollars. What it is thought to take is
     /// set aside for its key.
     pub(super) fn opening(&self, hourly: f64) -> Result<Opening, Denied> {
-        let upstream = self.route.upstream.config();
-        let price = upstream.price(&self.route.model);
+        let price = self.route.price(&self.route.model);
         let bytes = self.decoded.as_ref().unwrap_or(&self.original).len() as u64;
         let charged = self.endpoint != Endpoint::CountTokens;
         let tokens = if charged { bytes / TOKEN_BYTES } else { 0 };
@@ -114,7 +118,7 @@ impl Prepared {
             hold: self.caller.as_ref().map(|caller| caller.hold(&demand)).transpose()?,
             price: price.cloned(),
             model: self.route.model.clone(),
-            upstream: upstream.name.clone(),
+            upstream: self.route.name().to_owned(),
             bytes,
             charged,
             hourly,
@@ -123,9 +127,32 @@ impl Prepared {
 
     /// What is sent to `route`, with the passages as `plan` has them.
     pub(super) fn call(&self, route: &Route, plan: &Plan) -> Call {
+        let edits = self.edits(route, plan);
+        let mut headers = self.headers.clone();
+        let body = if edits.is_empty() {
+            self.original.clone()
+        } else {
+            headers.remove("content-encoding");
+            wire::splice(self.text(), edits).into()
+        };
+        Call { method: Method::POST, path: self.path.clone(), headers, body }
+    }
+
+    /// What the model in this process gets, with the passages as `plan` has them.
+    pub(super) fn ask(&self, plan: &Plan) -> Result<(Endpoint, Ask), AskError> {
+        let body = wire::splice(self.text(), self.edits(&self.route, plan));
+        Ok((self.endpoint, Ask::read(self.endpoint, &body)?))
+    }
+
+    /// The body as it can be read.
+    fn text(&self) -> &str {
         let readable = self.decoded.as_ref().unwrap_or(&self.original);
         // It was checked when it was read.
-        let text = std::str::from_utf8(readable).unwrap_or_default();
+        std::str::from_utf8(readable).unwrap_or_default()
+    }
+
+    fn edits(&self, route: &Route, plan: &Plan) -> Vec<Edit> {
+        let text = self.text();
         let mut edits: Vec<Edit> = self.without_options.clone().into_iter().collect();
         if route.model != self.model {
             let with = serde_json::Value::from(&*route.model).to_string();
@@ -138,13 +165,6 @@ impl Prepared {
                 Outcome::Whole | Outcome::Pinned => {}
             }
         }
-        let mut headers = self.headers.clone();
-        let body = if edits.is_empty() {
-            self.original.clone()
-        } else {
-            headers.remove("content-encoding");
-            wire::splice(text, edits).into()
-        };
-        Call { method: Method::POST, path: self.path.clone(), headers, body }
+        edits
     }
 }

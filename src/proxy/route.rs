@@ -1,27 +1,44 @@
-//! Which upstream a request goes to. The configuration decides it by the model's name; a request cannot.
+//! Where a request goes: to an upstream, or to the model in this process. The configuration decides it by the model's
+//! name; a request cannot.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::ProxyError;
-use crate::config::{Env, UpstreamConfig};
+use super::local::{LOCAL, Local};
+use crate::config::{Env, Price, UpstreamConfig};
 use crate::upstream::{Secret, Upstream};
 use crate::wire::Dialect;
 
-/// All upstreams.
+/// All upstreams, and the model in this process.
 #[derive(Debug)]
-pub(super) struct Routes(Vec<Arc<Upstream>>);
+pub(super) struct Routes {
+    upstreams: Vec<Arc<Upstream>>,
+    local: Option<Arc<Local>>,
+}
 
 /// Where a request goes.
 #[derive(Debug, Clone)]
 pub(super) struct Route {
-    pub(super) upstream: Arc<Upstream>,
-    /// What the upstream calls the model.
+    pub(super) place: Place,
+    /// What the model is called there.
     pub(super) model: String,
+}
+
+/// Who answers.
+#[derive(Debug, Clone)]
+pub(super) enum Place {
+    Upstream(Arc<Upstream>),
+    Here(Arc<Local>),
 }
 
 impl Routes {
     /// Makes the upstreams, with the keys that `env` holds.
-    pub(super) fn new(configs: &[UpstreamConfig], env: &dyn Env) -> Result<Self, String> {
+    pub(super) fn new(
+        configs: &[UpstreamConfig],
+        env: &dyn Env,
+        local: Option<Arc<Local>>,
+    ) -> Result<Self, String> {
         let upstreams = configs.iter().map(|config| {
             let key = config.api_key_env.as_ref().map(|name| {
                 let set = env.get(name).map(|key| key.trim().to_owned()).filter(|key| !key.is_empty());
@@ -35,19 +52,25 @@ impl Routes {
             });
             Upstream::new(config, key.transpose()?).map(Arc::new)
         });
-        Ok(Self(upstreams.collect::<Result<_, _>>()?))
+        Ok(Self { upstreams: upstreams.collect::<Result<_, _>>()?, local })
     }
 
+    /// Whether there is no upstream.
     pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.upstreams.is_empty()
+    }
+
+    /// The model in this process.
+    pub(super) fn local(&self) -> Option<&Arc<Local>> {
+        self.local.as_ref()
     }
 
     pub(super) fn of_dialect(&self, dialect: Dialect) -> impl Iterator<Item = &Arc<Upstream>> {
-        self.0.iter().filter(move |upstream| upstream.config().dialect == dialect)
+        self.upstreams.iter().filter(move |upstream| upstream.config().dialect == dialect)
     }
 
     pub(super) fn named(&self, name: &str) -> Result<&Arc<Upstream>, ProxyError> {
-        let found = self.0.iter().find(|upstream| upstream.config().name == name);
+        let found = self.upstreams.iter().find(|upstream| upstream.config().name == name);
         found.ok_or_else(|| ProxyError::UnknownUpstream(name.chars().take(64).collect()))
     }
 
@@ -56,8 +79,16 @@ impl Routes {
         upstream.config().fallback.as_ref().and_then(|name| self.named(name).ok())
     }
 
-    /// The first upstream of `dialect` that has the model, by an alias or a pattern.
+    /// The model in this process, where its name begins as it does; else the first upstream of `dialect` that has the
+    /// model, by an alias or a pattern.
     pub(super) fn find(&self, dialect: Dialect, model: &str) -> Result<Route, ProxyError> {
+        if let Some(local) = self.local.as_ref().filter(|_| model.starts_with(LOCAL)) {
+            if model == local.model() {
+                return Ok(Route { place: Place::Here(Arc::clone(local)), model: model.to_owned() });
+            }
+            let model = model.chars().take(100).collect();
+            return Err(ProxyError::UnknownLocal { model, known: local.model().to_owned() });
+        }
         if self.is_empty() {
             return Err(ProxyError::NoUpstreams);
         }
@@ -69,7 +100,7 @@ impl Routes {
             return Ok(Route::on(upstream, model));
         }
         let model = model.chars().take(100).collect();
-        if self.0.iter().any(|upstream| has(&upstream)) {
+        if self.upstreams.iter().any(|upstream| has(&upstream)) {
             let routes = match dialect {
                 Dialect::Anthropic => "POST /v1/chat/completions, /v1/responses or /v1/completions",
                 Dialect::OpenAi => "POST /v1/messages",
@@ -84,6 +115,30 @@ impl Route {
     /// To `upstream`, whatever models it has.
     pub(super) fn on(upstream: &Arc<Upstream>, model: &str) -> Self {
         let real = upstream.config().aliases.get(model).map_or(model, String::as_str);
-        Self { upstream: Arc::clone(upstream), model: real.to_owned() }
+        Self { place: Place::Upstream(Arc::clone(upstream)), model: real.to_owned() }
+    }
+
+    /// Name of who answers, in the ledger and the metrics.
+    pub(super) fn name(&self) -> &str {
+        match &self.place {
+            Place::Upstream(upstream) => &upstream.config().name,
+            Place::Here(_) => "local",
+        }
+    }
+
+    /// What a model costs there, where the configuration says so; in this process, nothing.
+    pub(super) fn price(&self, model: &str) -> Option<&Price> {
+        match &self.place {
+            Place::Upstream(upstream) => upstream.config().price(model),
+            Place::Here(local) => Some(local.price()),
+        }
+    }
+
+    /// Longest time between two pieces of an answer.
+    pub(super) fn idle(&self) -> Duration {
+        match &self.place {
+            Place::Upstream(upstream) => upstream.idle(),
+            Place::Here(_) => Local::IDLE,
+        }
     }
 }

@@ -1,10 +1,13 @@
 //! Bodies of `OpenAI`'s and Anthropic's APIs: which of their texts may be compressed, and how to put others in their
 //! place so that every other byte stays as it was.
 //!
+//! Requests that a model in this process answers, and its answers, are read and written in [`local`].
+//!
 //! Nothing here does I/O. A body is never rebuilt from parsed values: [`Request::read`] finds places in it, and
 //! [`splice`] replaces those alone.
 
 mod json;
+pub mod local;
 mod passages;
 mod request;
 mod split;

@@ -45,7 +45,7 @@ fn defect_01_a_word_is_kept_for_its_own_surprise() {
     let (word, score) = words.clone().find(|(word, _)| word["range"][0] == at).unwrap();
     assert!(word["kept"] == true, "{}", prompt(&answer));
     // The reference credits the word before it.
-    let before = words.clone().filter(|(word, _)| word["range"][1].as_u64().unwrap() < at).last().unwrap().1;
+    let before = words.clone().rfind(|(word, _)| word["range"][1].as_u64().unwrap() < at).unwrap().1;
     assert!(score.as_f64().unwrap() > 2.0 * before.as_f64().unwrap(), "{score} {before}");
 }
 

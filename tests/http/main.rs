@@ -17,6 +17,8 @@ mod keys;
 #[cfg(test)]
 mod ledger;
 #[cfg(test)]
+mod local;
+#[cfg(test)]
 mod service;
 #[cfg(test)]
 mod structure;

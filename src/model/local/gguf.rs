@@ -69,18 +69,31 @@ impl GgufFile {
     /// The key is missing, of another type, or does not fit.
     pub(crate) fn u32(&self, key: &str) -> Result<u32, GgufError> {
         let value = self.value(key)?;
-        let number = match *value {
-            Value::U8(n) => Some(u32::from(n)),
-            Value::U16(n) => Some(u32::from(n)),
-            Value::U32(n) => Some(n),
-            Value::U64(n) => n.try_into().ok(),
-            Value::I8(n) => n.try_into().ok(),
-            Value::I16(n) => n.try_into().ok(),
-            Value::I32(n) => n.try_into().ok(),
-            Value::I64(n) => n.try_into().ok(),
+        whole_number(value).ok_or_else(|| wrong_type(key, "a whole number from 0 to 2^32 - 1", value))
+    }
+
+    /// A list of whole numbers, of whatever integer type the file has them.
+    ///
+    /// # Errors
+    /// The key is missing, of another type, or one does not fit.
+    pub(crate) fn u32s(&self, key: &str) -> Result<Vec<u32>, GgufError> {
+        let value = self.value(key)?;
+        let numbers = match value {
+            Value::Array(values) => values.iter().map(whole_number).collect(),
             _ => None,
         };
-        number.ok_or_else(|| wrong_type(key, "a whole number from 0 to 2^32 - 1", value))
+        numbers.ok_or_else(|| wrong_type(key, "an array of whole numbers from 0 to 2^32 - 1", value))
+    }
+
+    /// Yes or no.
+    ///
+    /// # Errors
+    /// The key is missing or of another type.
+    pub(crate) fn flag(&self, key: &str) -> Result<bool, GgufError> {
+        match self.value(key)? {
+            Value::Bool(flag) => Ok(*flag),
+            other => Err(wrong_type(key, "a boolean", other)),
+        }
     }
 
     /// A number of type `f32`.
@@ -232,6 +245,20 @@ fn size_of(name: &str, info: &TensorInfo) -> Result<u64, GgufError> {
             &format!("tensor {name}"),
             &format!("has rows of {row} values, which cannot be stored in blocks of {block}"),
         )),
+    }
+}
+
+fn whole_number(value: &Value) -> Option<u32> {
+    match *value {
+        Value::U8(n) => Some(u32::from(n)),
+        Value::U16(n) => Some(u32::from(n)),
+        Value::U32(n) => Some(n),
+        Value::U64(n) => n.try_into().ok(),
+        Value::I8(n) => n.try_into().ok(),
+        Value::I16(n) => n.try_into().ok(),
+        Value::I32(n) => n.try_into().ok(),
+        Value::I64(n) => n.try_into().ok(),
+        _ => None,
     }
 }
 

@@ -26,6 +26,8 @@
 #![expect(unsafe_code, reason = "AVX-512 VNNI intrinsics and their loads")]
 #![expect(clippy::inline_always, reason = "bodies must be compiled for the instruction set of their wrapper")]
 
+use rayon::prelude::*;
+
 use super::kernels::Isa;
 
 /// Values along the inner dimension that share a scale.
@@ -151,23 +153,44 @@ impl Int8Matrix {
         let (groups, outputs) = (self.inputs / GROUP, self.outputs);
         let rows = out.len() / outputs;
         debug_assert_eq!(x.values.len(), rows * self.inputs);
-        let panels =
-            self.q.chunks_exact(self.inputs * COLUMNS).zip(self.scales.chunks_exact(groups * COLUMNS));
-        for (pair, (q, scales)) in panels.enumerate() {
+        for pair in 0..outputs / COLUMNS {
             for first in (0..rows).step_by(TILE_ROWS) {
                 let tile = Tile {
-                    q,
-                    scales,
                     x: &x.values[first * self.inputs..],
                     x_scales: &x.scales[first * groups..],
                     x_sums: &x.sums[first * groups..],
-                    inputs: self.inputs,
-                    stride: outputs,
                     add,
+                    ..self.tile(pair, x)
                 };
                 let out = &mut out[first * outputs + pair * COLUMNS..];
                 tile.run(isa, TILE_ROWS.min(rows - first), out);
             }
+        }
+    }
+
+    /// The same for one row, whose outputs are shared out between the threads.
+    pub(crate) fn apply_row(&self, isa: Isa, x: &Quantised, out: &mut [f32], add: bool) {
+        debug_assert_eq!((x.values.len(), out.len()), (self.inputs, self.outputs));
+        let pairs = (self.outputs / COLUMNS).div_ceil(rayon::current_num_threads());
+        out.par_chunks_mut(pairs * COLUMNS).enumerate().for_each(|(part, out)| {
+            for (pair, out) in out.chunks_exact_mut(COLUMNS).enumerate() {
+                Tile { add, ..self.tile(part * pairs + pair, x) }.run(isa, 1, out);
+            }
+        });
+    }
+
+    /// The weights of a pair of panels, and all activations.
+    fn tile<'a>(&'a self, pair: usize, x: &'a Quantised) -> Tile<'a> {
+        let (q, scales) = (self.inputs * COLUMNS, self.inputs / GROUP * COLUMNS);
+        Tile {
+            q: &self.q[pair * q..][..q],
+            scales: &self.scales[pair * scales..][..scales],
+            x: &x.values,
+            x_scales: &x.scales,
+            x_sums: &x.sums,
+            inputs: self.inputs,
+            stride: self.outputs,
+            add: false,
         }
     }
 }

@@ -145,6 +145,15 @@ dispatched! {
 }
 
 dispatched! {
+    /// `scores[i]` = the product of `query` with what stands at `i * stride` of `rows`.
+    dots(query: &[f32], rows: &[f32], stride: usize, scores: &mut [f32]), dots_body
+}
+dispatched! {
+    /// `out += weights[i] *` what stands at `i * stride` of `rows`, for each `i`.
+    add_weighted(weights: &[f32], rows: &[f32], stride: usize, out: &mut [f32]), add_weighted_body
+}
+
+dispatched! {
     /// Quantises group by group; see [`super::int8::Quantised::fill`].
     quantise(x: &[f32], values: &mut [i8], scales: &mut [f32], sums: &mut [i32]), super::int8::quantise_body
 }
@@ -168,6 +177,15 @@ impl Softmax {
     /// `1 / sum of exponentials`.
     pub(crate) fn inverse_sum(self) -> f32 {
         1.0 / self.sum
+    }
+
+    /// Adds what `other` has seen; gives the factors by which the outputs of both must be multiplied.
+    pub(crate) fn merge(&mut self, other: Self) -> [f32; 2] {
+        let max = self.max.max(other.max);
+        let factor = |state: Self| if state.sum > 0.0 { exp(state.max - max) } else { 0.0 };
+        let factors = [factor(*self), factor(other)];
+        *self = Self { max, sum: self.sum * factors[0] + other.sum * factors[1] };
+        factors
     }
 
     /// `log(sum(exp(x)))` of all that was seen.
@@ -273,6 +291,46 @@ fn log_sum_exp_step_body(scores: &[f32], state: &mut Softmax) {
 fn scale_body(row: &mut [f32], factor: f32) {
     for value in row {
         *value *= factor;
+    }
+}
+
+#[inline(always)]
+fn dots_body(query: &[f32], rows: &[f32], stride: usize, scores: &mut [f32]) {
+    let (chunks, rest) = query.as_chunks::<LANES>();
+    for (score, row) in scores.iter_mut().zip(rows.chunks(stride)) {
+        let (row, row_rest) = row[..query.len()].as_chunks::<LANES>();
+        let mut sums = [0.0; LANES];
+        for (chunk, row) in chunks.iter().zip(row) {
+            for lane in 0..LANES {
+                sums[lane] += chunk[lane] * row[lane];
+            }
+        }
+        // In pairs: one after another they would wait for each other.
+        for half in [8, 4, 2, 1] {
+            for lane in 0..half {
+                sums[lane] += sums[lane + half];
+            }
+        }
+        *score = sums[0] + rest.iter().zip(row_rest).map(|(a, b)| a * b).sum::<f32>();
+    }
+}
+
+#[inline(always)]
+fn add_weighted_body(weights: &[f32], rows: &[f32], stride: usize, out: &mut [f32]) {
+    let width = out.len();
+    let (fours, rest) = weights.as_chunks::<4>();
+    // Four at a time: `out` is loaded and stored once for them.
+    for (weights, rows) in fours.iter().zip(rows.chunks(4 * stride)) {
+        let [a, b, c, d] = [0, 1, 2, 3].map(|i| &rows[i * stride..][..width]);
+        for i in 0..width {
+            out[i] += (weights[0] * a[i] + weights[1] * b[i]) + (weights[2] * c[i] + weights[3] * d[i]);
+        }
+    }
+    for (i, weight) in rest.iter().enumerate() {
+        let row = &rows[(4 * fours.len() + i) * stride..][..width];
+        for (out, value) in out.iter_mut().zip(row) {
+            *out += weight * value;
+        }
     }
 }
 
@@ -439,5 +497,38 @@ mod tests {
             isa.log_sum_exp_step(piece, &mut state);
         }
         assert!((state.log_sum_exp() - want).abs() < 1e-5);
+    }
+
+    #[test]
+    fn products_with_rows_are_those_by_definition() {
+        let (width, stride, rows) = (35, 41, 7);
+        let (query, keys, weights) = (row(width, 1), row(rows * stride, 2), row(rows, 3));
+        let key = |i: usize| &keys[i * stride..][..width];
+        let dot = |i: usize| query.iter().zip(key(i)).map(|(a, b)| a * b).sum::<f32>();
+        let expected: Vec<f32> = (0..rows).map(dot).collect();
+        let sum = |j: usize| 1.0 + (0..rows).map(|i| weights[i] * key(i)[j]).sum::<f32>();
+        let sums: Vec<f32> = (0..width).map(sum).collect();
+        for isa in Isa::available() {
+            let (mut scores, mut out) = (vec![0.0; rows], vec![1.0; width]);
+            // What follows the last row need not be there.
+            isa.dots(&query, &keys[..(rows - 1) * stride + width], stride, &mut scores);
+            isa.add_weighted(&weights, &keys[..(rows - 1) * stride + width], stride, &mut out);
+            assert!(close(&scores, &expected, 1e-4) && close(&out, &sums, 1e-4), "{isa:?}");
+        }
+    }
+
+    #[test]
+    fn states_that_are_merged_have_seen_all() {
+        let scores = row(100, 9);
+        let isa = Isa::detect();
+        let state = |scores: &[f32]| {
+            let mut state = Softmax::EMPTY;
+            isa.log_sum_exp_step(scores, &mut state);
+            state
+        };
+        let mut merged = Softmax::EMPTY;
+        assert!(close(&merged.merge(state(&scores[..30])), &[0.0, 1.0], 1e-6));
+        merged.merge(state(&scores[30..]));
+        assert!((merged.log_sum_exp() - state(&scores).log_sum_exp()).abs() < 1e-5);
     }
 }

@@ -82,6 +82,23 @@ impl Linear {
         self.apply_quantised(math, x, out, keep, quantised);
     }
 
+    /// As [`Linear::apply`] for one row, whose outputs are shared out between the threads.
+    pub(crate) fn apply_row(
+        &self,
+        math: Math,
+        x: &[f32],
+        out: &mut [f32],
+        keep: Keep,
+        quantised: &mut Quantised,
+    ) {
+        self.quantise(math, x, quantised);
+        match &self.weights {
+            // The library shares them out by itself.
+            Weights::F32(_) => self.apply_quantised(math, x, out, keep, quantised),
+            Weights::Int8(matrix) => matrix.apply_row(math.isa, quantised, out, keep == Keep::Sum),
+        }
+    }
+
     /// Makes `quantised` hold `x`, if this matrix needs it so.
     pub(crate) fn quantise(&self, math: Math, x: &[f32], quantised: &mut Quantised) {
         if let Weights::Int8(_) = self.weights {

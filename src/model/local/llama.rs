@@ -7,6 +7,8 @@
 //!
 //! Architecture: RMSNorm, grouped-query attention with rotary positions (arXiv 2104.09864), `SwiGLU`.
 
+mod step;
+
 use std::ops::Range;
 use std::sync::Mutex;
 

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Mutex;
 
+use super::chat::Chat;
 use super::configuration::{configuration, layer_count};
 use super::gguf::{GgufError, GgufFile};
 use super::int8::{COLUMNS, GROUP, QuantRows};
@@ -28,11 +29,21 @@ pub enum LoadError {
     Threads(String),
 }
 
+/// A model and how texts become its tokens.
+pub(crate) struct Loaded {
+    pub(crate) llama: Llama,
+    pub(crate) tokenizer: GgufTokenizer,
+    pub(crate) chat: Chat,
+}
+
 /// Reads tokenizer and weights, and packs the weights for this processor.
-pub(crate) fn load(path: &Path, precision: Precision) -> Result<(Llama, GgufTokenizer), LoadError> {
+pub(crate) fn load(path: &Path, precision: Precision) -> Result<Loaded, LoadError> {
     let mut file = GgufFile::open(path)?;
     file.architecture(&["llama"])?;
-    let tokenizer = tokenizer(&file)?;
+    let tokens = file.strings("tokenizer.ggml.tokens")?;
+    let merges = file.strings("tokenizer.ggml.merges")?;
+    let tokenizer = GgufTokenizer::new(&tokens, &merges, file.str("tokenizer.ggml.pre")?)?;
+    let chat = Chat::new(&file, &tokens)?;
     let config = configuration(&file, tokenizer.vocabulary())?;
     let layers = layer_count(&file)?;
     let mut loader = Loader { math: Math::detect(), config: &config, precision, file: &mut file };
@@ -50,7 +61,7 @@ pub(crate) fn load(path: &Path, precision: Precision) -> Result<(Llama, GgufToke
         config,
     };
     check_all_read(&file)?;
-    Ok((llama, tokenizer))
+    Ok(Loaded { llama, tokenizer, chat })
 }
 
 /// A tensor that is left over would have changed the results: a bias, a scaling of the rotation, a layer.
@@ -63,12 +74,6 @@ fn check_all_read(file: &GgufFile) -> Result<(), LoadError> {
         )));
     }
     Ok(())
-}
-
-fn tokenizer(file: &GgufFile) -> Result<GgufTokenizer, LoadError> {
-    let tokens = file.strings("tokenizer.ggml.tokens")?;
-    let merges = file.strings("tokenizer.ggml.merges")?;
-    Ok(GgufTokenizer::new(&tokens, &merges, file.str("tokenizer.ggml.pre")?)?)
 }
 
 /// Reads and packs tensors.

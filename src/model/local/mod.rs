@@ -1,10 +1,12 @@
 //! Models that run in this process, on the CPU.
 
 mod attention;
+mod chat;
 mod classifier;
 mod configuration;
 mod embedder;
 mod encoder;
+mod generate;
 pub(crate) mod gguf;
 mod int8;
 mod kernels;
@@ -13,14 +15,17 @@ mod llama;
 mod load;
 mod peak;
 mod plan;
+mod sample;
 mod scorer;
 mod tokenizer;
 mod windows;
 mod worker;
 
+pub use chat::ChatError;
 pub use classifier::{ClassifierError, LocalClassifier};
 pub use embedder::{EmbedderError, EmbedderOptions, LocalEmbedder, LongText};
 pub use encoder::{EncoderFiles, NoFile};
+pub use generate::Writing;
 pub use gguf::GgufError;
 pub use load::LoadError;
 pub use scorer::{LocalScorer, ScorerOptions};

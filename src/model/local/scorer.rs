@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use rayon::ThreadPool;
 
+use super::chat::Chat;
 use super::llama::{KvCache, Llama, Sequence};
-use super::load::{LoadError, load};
+use super::load::{LoadError, Loaded, load};
 use super::peak::operations_per_second;
 use super::plan::Plan;
 use super::tokenizer::GgufTokenizer;
@@ -36,9 +37,10 @@ impl Default for ScorerOptions {
 /// A model in this process, with its own threads.
 pub struct LocalScorer {
     name: String,
-    tokenizer: Arc<GgufTokenizer>,
-    llama: Arc<Llama>,
-    pool: Arc<ThreadPool>,
+    pub(super) tokenizer: Arc<GgufTokenizer>,
+    pub(super) chat: Chat,
+    pub(super) llama: Arc<Llama>,
+    pub(super) pool: Arc<ThreadPool>,
     worker: Worker,
     window: usize,
 }
@@ -64,12 +66,13 @@ impl LocalScorer {
             .thread_name(|i| format!("whittle-compute-{i}"))
             .build()
             .map_err(|e| LoadError::Threads(e.to_string()))?;
-        let (llama, tokenizer) = pool.install(|| load(path, options.precision))?;
+        let Loaded { llama, tokenizer, chat } = pool.install(|| load(path, options.precision))?;
         let (llama, pool) = (Arc::new(llama), Arc::new(pool));
         let worker =
             Worker::start(llama.clone(), pool.clone()).map_err(|e| LoadError::Threads(e.to_string()))?;
         let window = options.window.clamp(16, llama.config.context);
-        Ok(Self { name: name.to_owned(), tokenizer: Arc::new(tokenizer), llama, pool, worker, window })
+        let tokenizer = Arc::new(tokenizer);
+        Ok(Self { name: name.to_owned(), tokenizer, chat, llama, pool, worker, window })
     }
 
     /// Operations (a multiplication and an addition are two) of the products with the model's weights, for one

@@ -6,8 +6,9 @@ use super::money::{self, Took};
 use super::{Entry, Ledger};
 use crate::config::Price;
 use crate::keys::Hold;
+use crate::proxy::route::Route;
 use crate::proxy::{ProxyError, Report};
-use crate::upstream::{StatusCode, Upstream, UpstreamError};
+use crate::upstream::StatusCode;
 use crate::wire::{Reading, Usage};
 
 /// Bytes of a body that are taken for one token where nobody counted.
@@ -79,18 +80,16 @@ impl Bill {
     }
 
     /// Notes who answered.
-    pub(in crate::proxy) fn answered(&mut self, upstream: &Upstream, status: StatusCode) {
+    pub(in crate::proxy) fn answered(&mut self, route: &Route, status: StatusCode) {
         let model = Some(&self.entry.model).filter(|model| !model.is_empty());
-        self.price = model.and_then(|model| upstream.config().price(model)).cloned();
-        self.entry.upstream.clone_from(&upstream.config().name);
+        self.price = model.and_then(|model| route.price(model)).cloned();
+        route.name().clone_into(&mut self.entry.upstream);
         self.entry.status = status.as_u16();
     }
 
     /// Notes that nobody did, with the status that the client gets.
     pub(in crate::proxy) fn failed(&mut self, error: &ProxyError) {
-        let late = matches!(error, ProxyError::Upstream(UpstreamError::Late { .. }));
-        let status = if late { StatusCode::GATEWAY_TIMEOUT } else { StatusCode::BAD_GATEWAY };
-        self.entry.status = status.as_u16();
+        self.entry.status = error.status_of_answer();
     }
 
     /// Notes what the answer told, once it is over.

@@ -4,11 +4,13 @@ mod compression;
 mod conversation;
 mod faults;
 mod ledger;
+mod local;
 mod passing;
 mod upstream;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use local::Parrot;
 use upstream::{Seen, Step, Upstream, end, events, json, reply, send};
 
 use super::*;
@@ -147,7 +149,8 @@ impl Proxy {
 
 /// Starts a proxy as `config` describes it.
 async fn run(config: &Config, compressor: &Arc<Halving>, data: &std::path::Path) -> Running {
-    let gateway = Gateway::new(config, &Keys, Arc::<Halving>::clone(compressor), data).unwrap();
+    let parrot = Arc::new(Parrot);
+    let gateway = Gateway::new(config, &Keys, Arc::<Halving>::clone(compressor), parrot, data).unwrap();
     let state = AppState::new(echo(), config.limits).with_gateway(Arc::new(gateway));
     super::start(Server::with_state(state)).await
 }

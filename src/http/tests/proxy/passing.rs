@@ -190,7 +190,8 @@ async fn models_route_and_aliases_rename() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn models_of_all_upstreams_are_listed() {
     let proxy = Proxy::with(
-        "[[upstreams]]\nname = 'one'\ndialect = 'openai'\nbase_url = 'UPSTREAM/one'\nmodels = ['gpt-*', 'own']\naliases = { fast = 'gpt-4o' }\n\
+        "[local]\nenabled = false\n\
+         [[upstreams]]\nname = 'one'\ndialect = 'openai'\nbase_url = 'UPSTREAM/one'\nmodels = ['gpt-*', 'own']\naliases = { fast = 'gpt-4o' }\n\
          [[upstreams]]\nname = 'two'\ndialect = 'anthropic'\nbase_url = 'UPSTREAM/two'\nretries = 0\n",
     )
     .await;

@@ -7,7 +7,7 @@ use candle_core::quantized::GgmlDType;
 use tempfile::NamedTempFile;
 
 use super::super::llama::{Llama, Sequence};
-use super::super::load::{LoadError, load};
+use super::super::load::{LoadError, Loaded, load};
 use super::super::tokenizer::GgufTokenizer;
 use super::{GgufError, GgufFile};
 use crate::model::{Cancel, Precision};
@@ -30,7 +30,7 @@ fn open(file: &Gguf) -> Result<GgufFile, GgufError> {
 }
 
 fn loaded(file: &Gguf, precision: Precision) -> Result<(Llama, GgufTokenizer), LoadError> {
-    load(on_disk(&file.write().0).path(), precision)
+    load(on_disk(&file.write().0).path(), precision).map(|Loaded { llama, tokenizer, .. }| (llama, tokenizer))
 }
 
 /// The fault of a tiny Llama after a change.
@@ -66,6 +66,29 @@ fn a_tiny_llama_scores_as_by_definition() {
                 assert!((f64::from(score) - expected).abs() < tolerance, "{precision:?} {score} {expected}");
             }
         }
+    }
+}
+
+#[test]
+fn a_step_gives_what_the_whole_pass_gives() {
+    let file = tiny_llama();
+    for (precision, tolerance) in [(Precision::F32, 1e-4), (Precision::Int8, 0.3)] {
+        let (llama, tokenizer) = loaded(&file, precision).unwrap();
+        let ids: Vec<u32> = tokenizer.encode("cab! abab 12 ½").iter().map(|token| token.id).collect();
+        // The first of them together, the others one by one.
+        let (known, rest) = ids.split_at(5);
+        let sequence = Sequence { ids: known, past: None, scored_from: known.len() };
+        let (none, mut cache) = llama.extend(sequence, &Cancel::never()).unwrap();
+        assert!(none.is_empty() && cache.len() == known.len());
+        let expected = reference::nll(&file, &ids);
+        let mut logits = Vec::new();
+        for (pair, expected) in rest.windows(2).zip(&expected[known.len()..]) {
+            llama.step(pair[0], &mut cache, &mut logits);
+            let sum: f64 = logits.iter().map(|&logit| f64::from(logit).exp()).sum();
+            let score = sum.ln() - f64::from(logits[pair[1] as usize]);
+            assert!((score - expected).abs() < tolerance, "{precision:?} {score} {expected}");
+        }
+        assert_eq!((cache.len(), logits.len()), (ids.len() - 1, VOCABULARY));
     }
 }
 
@@ -325,7 +348,7 @@ fn mutated_headers_are_loaded_or_refused_in_small_memory() {
         let mut outcome = None;
         let used = allocation_counter::measure(|| outcome = Some(load(file.path(), Precision::F32)));
         assert!(used.bytes_max < MOST_BYTES, "mutation {number} at {at} takes {} bytes", used.bytes_max);
-        if let Some(Ok((llama, tokenizer))) = outcome {
+        if let Some(Ok(Loaded { llama, tokenizer, .. })) = outcome {
             accepted += 1;
             let ids: Vec<u32> = tokenizer.encode("abc 12").iter().map(|token| token.id).collect();
             nll(&llama, &[&[0], &ids[..]].concat());

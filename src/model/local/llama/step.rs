@@ -1,0 +1,137 @@
+//! One token at a time: the pass that writes an answer.
+//!
+//! A step has one row, so nothing is packed and no block is cut: each product reads all weights once and each head
+//! all keys and values, which is what a step costs.
+
+use rayon::prelude::*;
+
+use super::{HEAD_COLUMNS, KvCache, Llama, Scratch};
+use crate::model::local::attention::Heads;
+use crate::model::local::kernels::Softmax;
+use crate::model::local::linear::Keep;
+
+/// Positions that all heads see before any sees the next: their keys and values stay in a core's cache meanwhile.
+const POSITIONS: usize = 64;
+/// Positions that one thread sees at a time.
+const PART: usize = 256;
+
+/// What queries see of some positions.
+struct Seen {
+    /// By query head, not yet divided by the sums of the weights.
+    outputs: Vec<f32>,
+    states: Vec<Softmax>,
+}
+
+impl Llama {
+    /// Runs the token `id` after what `cache` holds, and adds it to the cache. `logits` then has one number for each
+    /// word: the likelier it comes next, the larger.
+    pub(crate) fn step(&self, id: u32, cache: &mut KvCache, logits: &mut Vec<f32>) {
+        let mut x = Vec::with_capacity(self.config.width);
+        self.embeddings.append(id, self.config.width, &mut x);
+        let mut qkv = vec![0.0; self.config.heads.row()];
+        let position = cache.len();
+        self.with_scratch(|scratch| {
+            for layer in 0..self.layers.len() {
+                self.project_step((layer, position), &x, &mut qkv, scratch);
+                let own = &qkv[self.config.heads.queries * self.config.heads.width..];
+                cache.layers[layer].extend_from_slice(own);
+                self.attend_step(layer, &mut qkv, cache, &mut scratch.attended);
+                let out = &self.layers[layer].attention_out;
+                out.apply_row(self.math, &scratch.attended, &mut x, Keep::Sum, &mut scratch.quantised);
+                self.feed_forward_step(layer, &mut x, scratch);
+            }
+            self.logits(&x, logits, scratch);
+        });
+    }
+
+    /// Queries, keys and values of the row, rotated to their position.
+    fn project_step(
+        &self,
+        (layer, position): (usize, usize),
+        x: &[f32],
+        qkv: &mut [f32],
+        scratch: &mut Scratch,
+    ) {
+        let weights = &self.layers[layer];
+        self.norm(x, &weights.attention_norm, &mut scratch.normed);
+        weights.qkv.apply_row(self.math, &scratch.normed, qkv, Keep::Nothing, &mut scratch.quantised);
+        let Heads { queries, keys, width } = self.config.heads;
+        let (cos, sin) = self.rope.at(position);
+        for head in qkv[..(queries + keys) * width].chunks_mut(width) {
+            self.math.isa.rotate(head, cos, sin);
+        }
+    }
+
+    /// What the row's queries, which `qkv` begins with, see of all that is cached: into `attended`.
+    fn attend_step(&self, layer: usize, qkv: &mut [f32], cache: &KvCache, attended: &mut Vec<f32>) {
+        let Heads { queries, width, .. } = self.config.heads;
+        let queries = &mut qkv[..queries * width];
+        self.math.isa.scale(queries, 1.0 / (width as f32).sqrt());
+        attended.clear();
+        attended.resize(queries.len(), 0.0);
+        let mut states = vec![Softmax::EMPTY; queries.len() / width];
+        let queries = &*queries;
+        // The parts are the same however many threads there are, and are added in order: so is the sum.
+        let parts = cache.layers[layer].par_chunks(PART * cache.row);
+        let seen: Vec<_> = parts.map(|rows| self.attend_part(queries, rows)).collect();
+        for part in seen {
+            let parts = part.outputs.chunks(width).zip(part.states);
+            for ((out, state), (other, seen)) in attended.chunks_mut(width).zip(&mut states).zip(parts) {
+                let [own, factor] = state.merge(seen);
+                self.math.isa.scale(out, own);
+                self.math.isa.add_weighted(&[factor], other, width, out);
+            }
+        }
+        for (out, state) in attended.chunks_mut(width).zip(&states) {
+            self.math.isa.scale(out, state.inverse_sum());
+        }
+    }
+
+    /// What the queries see of the positions whose keys and values `rows` has.
+    fn attend_part(&self, queries: &[f32], rows: &[f32]) -> Seen {
+        let (isa, heads) = (self.math.isa, self.config.heads);
+        let (width, stride) = (heads.width, 2 * heads.keys * heads.width);
+        let mut outputs = vec![0.0; queries.len()];
+        let mut states = vec![Softmax::EMPTY; heads.queries];
+        let mut scores = [0.0; POSITIONS];
+        for rows in rows.chunks(POSITIONS * stride) {
+            let scores = &mut scores[..rows.len() / stride];
+            let outputs = outputs.chunks_mut(width).zip(&mut states);
+            for (i, (query, (out, state))) in queries.chunks(width).zip(outputs).enumerate() {
+                let at = i * heads.keys / heads.queries * width;
+                isa.dots(query, &rows[at..], stride, scores);
+                let correction = isa.softmax_step(scores, state);
+                isa.scale(out, correction);
+                isa.add_weighted(scores, &rows[at + stride / 2..], stride, out);
+            }
+        }
+        Seen { outputs, states }
+    }
+
+    /// `x += (silu(gate) * up) * W`.
+    fn feed_forward_step(&self, layer: usize, x: &mut [f32], scratch: &mut Scratch) {
+        let (weights, hidden) = (&self.layers[layer], self.config.hidden);
+        let Scratch { normed, quantised, gate_up, activated, .. } = scratch;
+        self.norm(x, &weights.feed_forward_norm, normed);
+        gate_up.resize(2 * hidden, 0.0);
+        weights.gate_up.apply_row(self.math, normed, gate_up, Keep::Nothing, quantised);
+        activated.resize(hidden, 0.0);
+        let (gate, up) = gate_up.split_at(hidden);
+        self.math.isa.silu_mul(gate, up, activated);
+        weights.down.apply_row(self.math, activated, x, Keep::Sum, quantised);
+    }
+
+    fn logits(&self, x: &[f32], logits: &mut Vec<f32>, scratch: &mut Scratch) {
+        self.norm(x, &self.norm, &mut scratch.normed);
+        logits.resize(self.config.vocabulary, 0.0);
+        // Once for all pieces of the head.
+        if let Some(piece) = self.head.first() {
+            piece.quantise(self.math, &scratch.normed, &mut scratch.quantised);
+        }
+        let (normed, quantised) = (&scratch.normed, &scratch.quantised);
+        let pieces = self.head.par_iter().zip(logits.par_chunks_mut(HEAD_COLUMNS));
+        pieces.for_each(|(piece, logits)| {
+            piece.apply_quantised(self.math, normed, logits, Keep::Nothing, quantised);
+        });
+    }
+}
