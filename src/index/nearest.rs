@@ -13,7 +13,7 @@ use super::{Allowed, IndexError};
 /// Chunks without links that are searched quickly enough one by one. No fewer are linked.
 const EXACT: usize = 4096;
 /// Candidates that a search looks at, at least.
-const BREADTH: usize = 96;
+const BREADTH: usize = 160;
 /// A filter that leaves fewer than one chunk in so many is searched one by one.
 const SELECTIVE: usize = 8;
 
