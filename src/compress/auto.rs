@@ -57,16 +57,15 @@ impl Choice {
         let Some(&first) = whole_lines.first() else { return Ok(usual) };
         let others = match whole_lines.len() - 1 {
             0 => String::new(),
-            more => format!(" and {more} more"),
+            more => format!(", and {more} more"),
         };
-        let by_lines = format!(
-            "whole lines are kept or dropped of document `{}`, which looks like {},{others}",
+        let why = format!(
+            "{}; whole lines are kept or dropped of document `{}`, which looks like {}{others}",
+            usual.why.as_deref().unwrap_or_default(),
             prompt.documents[first].id,
             kinds[first].name()
         );
-        let why =
-            usual.why.into_iter().chain([by_lines.trim_end_matches(',').to_owned()]).collect::<Vec<_>>();
-        Ok(Self { why: Some(why.join("; ")), whole_lines, ..usual })
+        Ok(Self { why: Some(why), whole_lines, ..usual })
     }
 }
 
