@@ -8,7 +8,7 @@
 //! |---|---|---|
 //! | [`cli`] | the command line | all |
 //! | [`http`] | the only place that knows axum: routes, limits, errors | engine, proxy, keys, config, model |
-//! | [`eval`] | datasets, runs, metrics: compression ratio against accuracy | engine, compress, model, text |
+//! | [`eval`] | datasets, runs, metrics: compression ratio against accuracy | engine, compress, upstream, config, model, text |
 //! | [`engine`] | use cases: checks a request, assembles parts, describes the result | compress, retrieve, index, model, text, config |
 //! | [`retrieve`] | search by words, by vectors or both; filters | index |
 //! | [`index`] | collections on disk: the store, which is the truth, and two indexes that are caches of it | text |

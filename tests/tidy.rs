@@ -20,7 +20,7 @@ const MAY_USE: [(&str, &[&str]); 17] = [
     ("index", &["text"]),
     ("retrieve", &["index"]),
     ("engine", &["compress", "config", "index", "model", "random", "retrieve", "telemetry", "text"]),
-    ("eval", &["compress", "engine", "model", "random", "text"]),
+    ("eval", &["compress", "config", "engine", "model", "random", "text", "upstream", "wire"]),
     ("keys", &["config"]),
     ("upstream", &["config", "keys", "telemetry", "wire"]),
     ("proxy", &["compress", "config", "engine", "keys", "model", "telemetry", "text", "upstream", "wire"]),

@@ -138,6 +138,18 @@ impl Pattern {
 }
 
 impl UpstreamConfig {
+    /// Whether it has a model, by an alias or a pattern.
+    #[must_use]
+    pub fn has(&self, model: &str) -> bool {
+        self.aliases.contains_key(model) || self.models.iter().any(|pattern| pattern.matches(model))
+    }
+
+    /// What it calls a model itself.
+    #[must_use]
+    pub fn own_name<'a>(&'a self, model: &'a str) -> &'a str {
+        self.aliases.get(model).map_or(model, String::as_str)
+    }
+
     /// What a model costs, where the configuration says so.
     #[must_use]
     pub fn price(&self, model: &str) -> Option<&Price> {

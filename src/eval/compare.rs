@@ -5,9 +5,10 @@ use std::path::Path;
 
 use anyhow::{Context, bail};
 
-use super::run::{Row, Setting, read_rows};
+use super::journal;
+use super::run::{ROWS, Row, Setting};
 use super::statistics::Estimate;
-use super::summary::{Summary, groups};
+use super::summary::{Summary, correct, groups};
 
 /// A run that was made: its folder's files, read.
 #[derive(Debug, Clone)]
@@ -28,7 +29,7 @@ impl Finished {
         let bytes = std::fs::read(&path)
             .with_context(|| format!("{} holds no run: cannot read {}", folder.display(), path.display()))?;
         let setting = serde_json::from_slice(&bytes).with_context(|| path.display().to_string())?;
-        let mut rows = read_rows(folder)?;
+        let mut rows: Vec<Row> = journal::read(&folder.join(ROWS))?;
         let model = rows.last().map(|row| row.model.clone());
         rows.retain(|row| Some(&row.model) == model.as_ref());
         Ok(Self { setting, rows })
@@ -69,23 +70,32 @@ pub struct Difference {
     pub retention: Option<Estimate>,
     /// Nats a token of the answer, over questions that both measured: lower is better.
     pub nll: Option<Estimate>,
+    /// Share of a model's answers that are right; what was refused is not.
+    pub accuracy: Option<Estimate>,
 }
 
 impl Difference {
-    fn between(
-        first: &BTreeMap<&str, &Row>,
-        second: &BTreeMap<&str, &Row>,
-        seed: u64,
-    ) -> (Option<Estimate>, Option<Estimate>) {
-        let pairs: Vec<(&Row, &Row)> =
-            first.iter().filter_map(|(question, row)| Some((*row, *second.get(question)?))).collect();
-        let extract = pairs.iter().any(|(a, b)| retained(a).is_some() || retained(b).is_some());
-        let share = |row: &Row| f64::from(u8::from(retained(row).unwrap_or(false)));
-        let retention: Vec<f64> =
-            if extract { pairs.iter().map(|(a, b)| share(b) - share(a)).collect() } else { Vec::new() };
+    fn between(methods: [String; 2], rate: f64, pairs: &[(&Row, &Row)], seed: u64) -> Self {
+        // What was refused counts as lost where the other one was measured.
+        let shares = |value: &dyn Fn(&Row) -> Option<f64>| {
+            let known = pairs.iter().any(|(a, b)| value(a).or(value(b)).is_some());
+            let share = |row| value(row).unwrap_or(0.0);
+            let differences = pairs.iter().filter(|_| known).map(|(a, b)| share(b) - share(a));
+            Estimate::of(&differences.collect::<Vec<_>>(), seed)
+        };
         let nll: Vec<f64> =
             pairs.iter().filter_map(|(a, b)| Some(b.measured()?.nll? - a.measured()?.nll?)).collect();
-        (Estimate::of(&retention, seed), Estimate::of(&nll, seed))
+        Self {
+            methods,
+            rate,
+            retention: shares(&|row| Some(f64::from(u8::from(row.measured()?.retained?)))),
+            nll: Estimate::of(&nll, seed),
+            accuracy: shares(&|row| correct(row.measured()?)),
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.retention.or(self.nll).or(self.accuracy).is_none()
     }
 
     /// What got worse beyond its interval, in words.
@@ -93,19 +103,17 @@ impl Difference {
     pub fn worse(&self) -> Vec<String> {
         let mut worse = Vec::new();
         let at = format!("{} at rate {}", self.methods[1], self.rate);
-        if let Some(Estimate { mean, low, high, n }) = self.retention.filter(|estimate| estimate.high < 0.0) {
-            let [mean, low, high] = [mean, low, high].map(|share| 100.0 * share);
-            worse.push(format!("{at}: retention by {mean:.1} points [{low:.1}, {high:.1}], n = {n}"));
+        for (what, difference) in [("retention", self.retention), ("accuracy", self.accuracy)] {
+            if let Some(Estimate { mean, low, high, n }) = difference.filter(|estimate| estimate.high < 0.0) {
+                let [mean, low, high] = [mean, low, high].map(|share| 100.0 * share);
+                worse.push(format!("{at}: {what} by {mean:.1} points [{low:.1}, {high:.1}], n = {n}"));
+            }
         }
         if let Some(Estimate { mean, low, high, n }) = self.nll.filter(|estimate| estimate.low > 0.0) {
             worse.push(format!("{at}: NLL by +{mean:.3} nats a token [{low:.3}, {high:.3}], n = {n}"));
         }
         worse
     }
-}
-
-fn retained(row: &Row) -> Option<bool> {
-    row.measured()?.retained
 }
 
 /// Differences of `second` to `first`, method by method and rate by rate.
@@ -156,10 +164,11 @@ fn differences(
         .into_iter()
         .map(|(methods, rate)| {
             let (a, b) = (first.arm(&methods[0], rate), second.arm(&methods[1], rate));
-            let (retention, nll) = Difference::between(&a, &b, seed);
-            Difference { methods, rate, retention, nll }
+            let pairs: Vec<(&Row, &Row)> =
+                a.iter().filter_map(|(question, row)| Some((*row, *b.get(question)?))).collect();
+            Difference::between(methods, rate, &pairs, seed)
         })
-        .filter(|difference| difference.retention.is_some() || difference.nll.is_some())
+        .filter(|difference| !difference.is_empty())
         .collect();
     if differences.is_empty() {
         bail!("the runs have no question, method and rate in common");
@@ -173,6 +182,8 @@ mod tests {
     use crate::compress::Mode;
     use crate::eval::dataset::AnswerKind;
     use crate::eval::metrics::Recall;
+    use crate::eval::reader::Reply;
+    use crate::eval::reading::judge;
     use crate::eval::run::{Measured, Outcome, Reader};
 
     /// 60 questions, of which the first `lost` are lost.
@@ -189,6 +200,7 @@ mod tests {
                 requested_tokens: 25,
                 retained: Some(i >= lost),
                 nll: Some(nll + (i % 7) as f64),
+                reading: None,
                 numbers: recall,
                 names: recall,
                 digits: recall,
@@ -229,6 +241,23 @@ mod tests {
         assert!(dearer.len() == 1 && dearer[0].contains("NLL by +0.200"), "{dearer:?}");
         // Another default is held to what the last one did.
         assert_eq!(worse(&baseline, &finished("b", 16, 3.2)).len(), 2);
+    }
+
+    #[test]
+    fn wrong_answers_of_a_model_are_a_regression_too() {
+        let with_readings = |wrong: usize| {
+            let mut run = finished("a", 0, 3.0);
+            for (i, row) in run.rows.iter_mut().enumerate() {
+                let Outcome::Measured(measured) = &mut row.outcome else { continue };
+                let reply = Reply { text: "7".into(), input_tokens: 1, output_tokens: 1, milliseconds: 1.0 };
+                let right = if i < wrong { "8" } else { "7" };
+                measured.reading = Some(judge(AnswerKind::Number, reply, &[right.to_owned()]));
+            }
+            run
+        };
+        assert!(worse(&with_readings(5), &with_readings(5)).is_empty());
+        let said = worse(&with_readings(5), &with_readings(25));
+        assert!(said.len() == 1 && said[0].contains("accuracy by -33.3 points"), "{said:?}");
     }
 
     #[test]

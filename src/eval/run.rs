@@ -3,23 +3,22 @@
 //! A line is written in one piece when its result is there, so a run that was killed loses the result in
 //! work and no other; the next run with the same folder goes on where that one stopped.
 
-mod journal;
 mod measure;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use serde::{Deserialize, Serialize};
 
-pub use journal::{Journal, read_rows};
-
 use super::dataset::{AnswerKind, Manifest, Question};
+use super::journal::{self, Journal};
 use super::metrics::Recall;
+use super::reader::{ChatModel, TokenPrice};
+use super::reading::Reading;
 use super::suite::{self, Suite};
 use crate::compress::{Method, Mode};
 use crate::engine::{Engine, EngineError};
-use crate::model::Cancel;
 use crate::random::Random;
 use measure::Measure;
 
@@ -31,6 +30,9 @@ pub const CLOSED_BOOK: &str = "closed-book";
 pub const BEST_TWO: &str = "best-two";
 /// What compresses nothing, to compare with.
 pub const LEVELS: [&str; 3] = [WHOLE, CLOSED_BOOK, BEST_TWO];
+
+/// File of the rows in a run's folder.
+pub const ROWS: &str = "rows.jsonl";
 
 /// What a run does.
 #[derive(Debug, Clone)]
@@ -47,6 +49,8 @@ pub struct Plan {
     pub limit: Option<usize>,
     /// Draws the questions and the resamples.
     pub seed: u64,
+    /// What tokens of a reader cost, where figures are to say so.
+    pub price: Option<TokenPrice>,
 }
 
 /// What a row depends on besides its question, method and rate: `run.json` in the folder.
@@ -70,15 +74,37 @@ pub struct Setting {
     pub mode: Mode,
 }
 
-/// What reads the prompts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
+/// What reads the prompts, as it is written: `likelihood`, `none` or the name of a model.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(from = "String", into = "String")]
 pub enum Reader {
-    /// The scorer: how likely the gold answer is to it
+    /// The scorer: how likely the gold answer is to it.
     #[default]
     Likelihood,
-    /// Nothing: whether an answer is still in the prompt is all that is looked at
+    /// Nothing: whether an answer is still in the prompt is all that is looked at.
     None,
+    /// A model that is asked and whose answer is judged.
+    Model(String),
+}
+
+impl From<String> for Reader {
+    fn from(name: String) -> Self {
+        match &*name {
+            "likelihood" => Self::Likelihood,
+            "none" => Self::None,
+            _ => Self::Model(name),
+        }
+    }
+}
+
+impl From<Reader> for String {
+    fn from(reader: Reader) -> Self {
+        match reader {
+            Reader::Likelihood => "likelihood".into(),
+            Reader::None => "none".into(),
+            Reader::Model(name) => name,
+        }
+    }
 }
 
 /// One result.
@@ -121,6 +147,9 @@ pub struct Measured {
     /// nothing reads.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nll: Option<f64>,
+    /// What a model made of it. None where no model is asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reading: Option<Reading>,
     /// Numbers and dates that are left.
     pub numbers: Recall,
     /// Names that are left.
@@ -136,7 +165,7 @@ pub struct Measured {
     pub altered_numbers: usize,
     /// Milliseconds of the compressor; 0 where nothing was compressed.
     pub milliseconds: f64,
-    /// Where an answer was lost: for each document its kept byte ranges.
+    /// Where an answer was lost or a model's is wrong: for each document its kept byte ranges.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kept: Option<Vec<Vec<[usize; 2]>>>,
 }
@@ -161,6 +190,14 @@ impl Arm {
     }
 }
 
+impl Arm {
+    /// The place of its row among those of a question.
+    fn of(&self, question: &Question) -> (String, String, String) {
+        let (method, rate) = self.key();
+        (question.id.clone(), method, rate.to_string())
+    }
+}
+
 impl Plan {
     /// What a suite and the flags over it say.
     ///
@@ -181,7 +218,8 @@ impl Plan {
         let methods = suite.chosen()?;
         let limit = overrides.limit.or(suite.limit);
         let seed = overrides.seed;
-        Ok(Self { suite: suite.name, manifest, methods, rates: suite.rates, limit, seed })
+        let price = overrides.price;
+        Ok(Self { suite: suite.name, manifest, methods, rates: suite.rates, limit, seed, price })
     }
 
     /// The questions of the run. A smaller limit gives a part of what a larger one gives with the same seed.
@@ -216,6 +254,8 @@ pub struct Overrides {
     pub limit: Option<usize>,
     /// Draws questions and resamples.
     pub seed: u64,
+    /// What tokens of a reader cost.
+    pub price: Option<TokenPrice>,
 }
 
 /// Told of a run's progress.
@@ -226,15 +266,28 @@ pub trait Watch {
     fn row(&mut self, row: &Row);
 }
 
+/// What a run works with.
+#[derive(Debug, Clone, Copy)]
+pub struct Means<'a> {
+    /// Compresses, and scores where likelihood is asked for.
+    pub engine: &'a Engine,
+    /// Names the models' files and their arithmetic.
+    pub model: &'a str,
+    /// Is asked, where [`Setting::reader`] names a model.
+    pub chat: Option<&'a ChatModel<'a>>,
+    /// How many prompts may be read at once.
+    pub at_once: usize,
+}
+
 /// Does what `plan` says, except for the rows that `folder` holds already; gives the rows of the plan.
 ///
 /// # Errors
-/// The folder holds a run of other data, data cannot be had, or the engine fails.
+/// The folder holds a run of other data, data cannot be had, or the engine or the reader fails.
 pub fn run(
     plan: &Plan,
     questions: &[Question],
     setting: &Setting,
-    (engine, model): (&Engine, &str),
+    means: Means<'_>,
     folder: &Path,
     watch: &mut dyn Watch,
 ) -> anyhow::Result<Vec<Row>> {
@@ -243,36 +296,29 @@ pub fn run(
         bail!("the dataset `{}` holds no question", plan.manifest.name);
     }
     let arms = plan.arms();
-    let mut journal = Journal::open(folder, setting)?;
-    let wanted = |row: &Row| row.model == model;
+    let cells: Vec<(&Question, &Arm)> =
+        questions.iter().flat_map(|&question| arms.iter().map(move |arm| (question, arm))).collect();
+    journal::agree(folder, setting)?;
+    let (mut journal, there) = Journal::<Row>::open(&folder.join(ROWS))?;
     let mut known: BTreeMap<(String, String, String), Row> = BTreeMap::new();
-    for row in std::mem::take(&mut journal.rows).into_iter().filter(wanted) {
+    for row in there.into_iter().filter(|row| row.model == means.model) {
         known.insert((row.question.clone(), row.method.clone(), row.rate.to_string()), row);
     }
-    let key = |question: &Question, arm: &Arm| {
-        let (method, rate) = arm.key();
-        (question.id.clone(), method, rate.to_string())
-    };
-    let total = questions.len() * arms.len();
-    let done = questions.iter().flat_map(|q| arms.iter().map(move |arm| (q, arm)));
-    watch.begin(total, done.filter(|(q, arm)| known.contains_key(&key(q, arm))).count());
-    let measure = Measure::new(engine, setting)?;
-    let mut rows = Vec::with_capacity(total);
-    for &question in &questions {
-        for arm in &arms {
-            if let Some(row) = known.remove(&key(question, arm)) {
-                rows.push(row);
-                continue;
-            }
+    let mut rows: Vec<Option<Row>> =
+        cells.iter().map(|(question, arm)| known.remove(&arm.of(question))).collect();
+    let missing: Vec<usize> = (0..cells.len()).filter(|&i| rows[i].is_none()).collect();
+    watch.begin(cells.len(), cells.len() - missing.len());
+    let measure = Measure::new(means, setting)?;
+    for batch in missing.chunks(means.at_once.max(1)) {
+        let asked: Vec<_> = batch.iter().map(|&i| cells[i]).collect();
+        for (&i, outcome) in batch.iter().zip(measure.outcomes(&asked)?) {
+            let (question, arm) = cells[i];
             let (method, rate) = arm.key();
-            let outcome = measure
-                .outcome(question, arm, &Cancel::never())
-                .with_context(|| format!("question {}, {method} at {rate}", question.id))?;
-            let row = Row { question: question.id.clone(), method, rate, model: model.to_owned(), outcome };
-            let row = journal.append(&row)?;
+            let (question, model) = (question.id.clone(), means.model.to_owned());
+            let row = journal.append(&Row { question, method, rate, model, outcome })?;
             watch.row(&row);
-            rows.push(row);
+            rows[i] = Some(row);
         }
     }
-    Ok(rows)
+    Ok(rows.into_iter().flatten().collect())
 }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::reader::TokenPrice;
 use super::run::{LEVELS, Measured, Outcome, Plan, Row, Setting, WHOLE};
 use super::statistics::Estimate;
 
@@ -18,6 +19,9 @@ pub struct Summary {
     pub questions: usize,
     /// What the rows depend on.
     pub setting: Setting,
+    /// What tokens of a reader cost, where that was said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub price: Option<TokenPrice>,
     /// One for each method and rate.
     pub figures: Vec<Figures>,
     /// Milliseconds of the compressor, by the same names; empty where scores were remembered between results.
@@ -62,6 +66,22 @@ pub struct Figures {
     pub nll: Option<Estimate>,
     /// Its difference to the whole context's, question by question: below 0 is better than everything.
     pub nll_against_whole: Option<Estimate>,
+    /// Share of the answers of a model that are right.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accuracy: Option<Estimate>,
+    /// Its difference to the whole context's, question by question: above 0 is better than everything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accuracy_against_whole: Option<Estimate>,
+    /// Share of the answers of a model that equal a right one, normalised.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exact_match: Option<Estimate>,
+    /// Words that answers of a model have in common with the right ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub f1: Option<Estimate>,
+    /// Dollars for a thousand questions: the tokens that a model read and wrote, or those of the prompts where none
+    /// was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dollars: Option<Estimate>,
     /// Share of the different numbers and dates that are left.
     pub numbers: Option<Estimate>,
     /// Share of the different names that are left.
@@ -84,8 +104,12 @@ pub struct Times {
     pub method: String,
     /// Share of the tokens asked for.
     pub rate: f64,
-    /// Milliseconds of the compressor.
-    pub milliseconds: Estimate,
+    /// Milliseconds of the compressor; none where nothing was compressed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub milliseconds: Option<Estimate>,
+    /// Milliseconds of the compressor and of the model that answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end_to_end: Option<Estimate>,
 }
 
 impl Row {
@@ -102,10 +126,10 @@ impl Row {
 /// Sums up the rows of a run.
 #[must_use]
 pub fn summarise(plan: &Plan, setting: &Setting, rows: &[Row], made_by: MadeBy) -> Summary {
-    let whole: HashMap<&str, f64> = rows
+    let whole: HashMap<&str, &Measured> = rows
         .iter()
         .filter(|row| row.method == WHOLE)
-        .filter_map(|row| Some((&*row.question, row.measured()?.nll?)))
+        .filter_map(|row| Some((&*row.question, row.measured()?)))
         .collect();
     let groups = groups(rows);
     // Remembered scores make all but the first rate of a method look free.
@@ -116,7 +140,8 @@ pub fn summarise(plan: &Plan, setting: &Setting, rows: &[Row], made_by: MadeBy) 
         seed: plan.seed,
         questions: rows.iter().filter(|row| row.method == WHOLE).count(),
         setting: setting.clone(),
-        figures: groups.iter().map(|group| figures(group, &whole, plan.seed)).collect(),
+        price: plan.price,
+        figures: groups.iter().map(|group| figures(group, &whole, plan)).collect(),
         timing,
         made_by,
     }
@@ -136,13 +161,16 @@ pub(super) fn groups(rows: &[Row]) -> Vec<Vec<&Row>> {
     groups
 }
 
-fn figures(group: &[&Row], whole: &HashMap<&str, f64>, seed: u64) -> Figures {
+fn figures(group: &[&Row], whole: &HashMap<&str, &Measured>, plan: &Plan) -> Figures {
+    let seed = plan.seed;
     let measured: Vec<&Measured> = group.iter().filter_map(|row| row.measured()).collect();
     let of = |value: &dyn Fn(&Measured) -> Option<f64>| {
         Estimate::of(&measured.iter().filter_map(|measured| value(measured)).collect::<Vec<_>>(), seed)
     };
-    let differences: Vec<f64> =
-        group.iter().filter_map(|row| Some(row.measured()?.nll? - whole.get(&*row.question)?)).collect();
+    let against_whole = |value: &dyn Fn(&Measured) -> Option<f64>| {
+        let difference = |row: &&Row| Some(value(row.measured()?)? - value(whole.get(&*row.question)?)?);
+        Estimate::of(&group.iter().filter_map(difference).collect::<Vec<_>>(), seed)
+    };
     Figures {
         method: group[0].method.clone(),
         rate: group[0].rate,
@@ -153,7 +181,12 @@ fn figures(group: &[&Row], whole: &HashMap<&str, f64>, seed: u64) -> Figures {
         compressed_tokens: of(&|m| Some(m.compressed_tokens as f64)),
         retention: of(&|m| m.retained.map(|retained| f64::from(u8::from(retained)))),
         nll: of(&|m| m.nll),
-        nll_against_whole: Estimate::of(&differences, seed),
+        nll_against_whole: against_whole(&|m| m.nll),
+        accuracy: of(&correct),
+        accuracy_against_whole: against_whole(&correct),
+        exact_match: of(&|m| m.reading.as_ref().map(|reading| f64::from(u8::from(reading.exact)))),
+        f1: of(&|m| m.reading.as_ref().map(|reading| reading.f1)),
+        dollars: of(&|m| plan.price.map(|price| 1000.0 * dollars(m, price))),
         numbers: of(&|m| m.numbers.share()),
         names: of(&|m| m.names.share()),
         digits: of(&|m| m.digits.share()),
@@ -162,11 +195,31 @@ fn figures(group: &[&Row], whole: &HashMap<&str, f64>, seed: u64) -> Figures {
     }
 }
 
+/// 1 where a model's answer is right, 0 where it is not.
+pub(super) fn correct(measured: &Measured) -> Option<f64> {
+    measured.reading.as_ref().map(|reading| f64::from(u8::from(reading.correct)))
+}
+
+fn dollars(measured: &Measured, price: TokenPrice) -> f64 {
+    let (input, output) =
+        measured.reading.as_ref().map_or((measured.compressed_tokens as f64, 0.0), |reading| {
+            (reading.input_tokens as f64, reading.output_tokens as f64)
+        });
+    (input * price.input + output * price.output) / 1e6
+}
+
 fn times(group: &[&Row], seed: u64) -> Option<Times> {
     let (method, rate) = (group[0].method.clone(), group[0].rate);
-    if LEVELS.contains(&&*method) {
-        return None;
-    }
-    let taken: Vec<f64> = group.iter().filter_map(|row| Some(row.measured()?.milliseconds)).collect();
-    Some(Times { method, rate, milliseconds: Estimate::of(&taken, seed)? })
+    let of = |value: &dyn Fn(&Measured) -> Option<f64>| {
+        Estimate::of(&group.iter().filter_map(|row| value(row.measured()?)).collect::<Vec<_>>(), seed)
+    };
+    let compressed = !LEVELS.contains(&&*method);
+    let milliseconds = of(&|m| compressed.then_some(m.milliseconds));
+    let end_to_end = of(&|m| Some(m.milliseconds + m.reading.as_ref()?.milliseconds));
+    (milliseconds.is_some() || end_to_end.is_some()).then_some(Times {
+        method,
+        rate,
+        milliseconds,
+        end_to_end,
+    })
 }

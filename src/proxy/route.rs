@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::ProxyError;
 use super::local::{LOCAL, Local};
 use crate::config::{Env, Price, UpstreamConfig};
-use crate::upstream::{Secret, Upstream};
+use crate::upstream::Upstream;
 use crate::wire::Dialect;
 
 /// All upstreams, and the model in this process.
@@ -39,19 +39,7 @@ impl Routes {
         env: &dyn Env,
         local: Option<Arc<Local>>,
     ) -> Result<Self, String> {
-        let upstreams = configs.iter().map(|config| {
-            let key = config.api_key_env.as_ref().map(|name| {
-                let set = env.get(name).map(|key| key.trim().to_owned()).filter(|key| !key.is_empty());
-                set.map(Secret::new).ok_or_else(|| {
-                    format!(
-                        "the upstream `{}` takes its key from the environment variable {name}, which is not \
-                         set: set it, or leave out `api_key_env` to pass on the clients' own keys",
-                        config.name
-                    )
-                })
-            });
-            Upstream::new(config, key.transpose()?).map(Arc::new)
-        });
+        let upstreams = configs.iter().map(|config| Upstream::with_env(config, env).map(Arc::new));
         Ok(Self { upstreams: upstreams.collect::<Result<_, _>>()?, local })
     }
 
@@ -92,15 +80,12 @@ impl Routes {
         if self.is_empty() {
             return Err(ProxyError::NoUpstreams);
         }
-        let has = |upstream: &&Arc<Upstream>| {
-            let config = upstream.config();
-            config.aliases.contains_key(model) || config.models.iter().any(|pattern| pattern.matches(model))
-        };
-        if let Some(upstream) = self.of_dialect(dialect).find(has) {
+        let has = |upstream: &Upstream| upstream.config().has(model);
+        if let Some(upstream) = self.of_dialect(dialect).find(|upstream| has(upstream)) {
             return Ok(Route::on(upstream, model));
         }
         let model = model.chars().take(100).collect();
-        if self.upstreams.iter().any(|upstream| has(&upstream)) {
+        if self.upstreams.iter().any(|upstream| has(upstream)) {
             let routes = match dialect {
                 Dialect::Anthropic => "POST /v1/chat/completions, /v1/responses or /v1/completions",
                 Dialect::OpenAi => "POST /v1/messages",
@@ -114,8 +99,8 @@ impl Routes {
 impl Route {
     /// To `upstream`, whatever models it has.
     pub(super) fn on(upstream: &Arc<Upstream>, model: &str) -> Self {
-        let real = upstream.config().aliases.get(model).map_or(model, String::as_str);
-        Self { place: Place::Upstream(Arc::clone(upstream)), model: real.to_owned() }
+        let model = upstream.config().own_name(model).to_owned();
+        Self { place: Place::Upstream(Arc::clone(upstream)), model }
     }
 
     /// Name of who answers, in the ledger and the metrics.

@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::headers::KEY_HEADERS;
 use super::{Secret, retry};
-use crate::config::UpstreamConfig;
+use crate::config::{Env, UpstreamConfig};
 use crate::telemetry::chain;
 use crate::wire::Dialect;
 
@@ -102,6 +102,24 @@ impl Upstream {
         let builder = if is_loopback(&url) { builder.no_proxy() } else { builder };
         let client = builder.build().map_err(|error| chain(&error))?;
         Ok(Self { config: config.clone(), key, client })
+    }
+
+    /// The upstream that `config` describes, with the key that `env` holds.
+    ///
+    /// # Errors
+    /// The key is not set; also as [`Upstream::new`].
+    pub fn with_env(config: &UpstreamConfig, env: &dyn Env) -> Result<Self, String> {
+        let key = config.api_key_env.as_ref().map(|name| {
+            let set = env.get(name).map(|key| key.trim().to_owned()).filter(|key| !key.is_empty());
+            set.map(Secret::new).ok_or_else(|| {
+                format!(
+                    "the upstream `{}` takes its key from the environment variable {name}, which is not set: set \
+                     it, or leave out `api_key_env` to pass on the clients' own keys",
+                    config.name
+                )
+            })
+        });
+        Self::new(config, key.transpose()?)
     }
 
     /// What it was made from.

@@ -9,6 +9,7 @@ use clap::Args;
 use super::DataArgs;
 use super::run::{RunArgs, percent, plain};
 use crate::eval::compare::{Difference, Finished, compare, gate, read_summary};
+use crate::eval::statistics::Estimate;
 
 /// Say which differences between two runs are real
 #[derive(Debug, Args)]
@@ -74,7 +75,10 @@ fn rerun(
         limit: Some(questions),
         seed,
         out: Some(folder.to_owned()),
-        reader: baseline.setting.reader,
+        reader: baseline.setting.reader.clone(),
+        concurrency: 8,
+        price: None,
+        config: None,
         mode: baseline.setting.mode,
         no_score_cache: false,
         data,
@@ -84,14 +88,31 @@ fn rerun(
 fn table(differences: &[Difference]) -> anyhow::Result<()> {
     let mut out = anstream::AutoStream::auto(std::io::stdout().lock());
     writeln!(out, "second less first, paired by question, 95% intervals; * the interval excludes 0")?;
-    writeln!(out, "{:24} {:>5} {:>5}  {:24} {:24}", "method", "rate", "n", "retention", "NLL")?;
-    for Difference { methods: [first, second], rate, retention, nll } in differences {
+    let differ = |value: fn(&Difference) -> Option<Estimate>| differences.iter().any(|d| value(d).is_some());
+    let columns: Vec<_> = COLUMNS.iter().filter(|(_, value, _)| differ(*value)).collect();
+    write!(out, "{:24} {:>5} {:>5}", "method", "rate", "n")?;
+    columns.iter().try_for_each(|(title, ..)| write!(out, "  {title:24}"))?;
+    writeln!(out)?;
+    for difference in differences {
+        let Difference { methods: [first, second], rate, .. } = difference;
         let method = if first == second { first.clone() } else { format!("{first} -> {second}") };
-        let n = retention.or(*nll).map_or(0, |estimate| estimate.n);
-        let mark = |real: bool| if real { "*" } else { "" };
-        let retained = percent(*retention) + mark(retention.is_some_and(|estimate| estimate.is_real()));
-        let nll = plain(*nll) + mark(nll.is_some_and(|estimate| estimate.is_real()));
-        writeln!(out, "{method:24} {rate:>5} {n:>5}  {retained:24} {nll:24}")?;
+        let n = columns.iter().find_map(|(_, value, _)| value(difference)).map_or(0, |estimate| estimate.n);
+        write!(out, "{method:24} {rate:>5} {n:>5}")?;
+        for (_, value, shown) in &columns {
+            let mark = if value(difference).is_some_and(|estimate| estimate.is_real()) { "*" } else { "" };
+            write!(out, "  {:24}", shown(value(difference)) + mark)?;
+        }
+        writeln!(out)?;
     }
     Ok(())
 }
+
+/// A column's title, what it shows, and how.
+type Column = (&'static str, fn(&Difference) -> Option<Estimate>, fn(Option<Estimate>) -> String);
+
+/// What can differ; columns without a figure are left out.
+const COLUMNS: [Column; 3] = [
+    ("retention", |difference| difference.retention, percent),
+    ("right", |difference| difference.accuracy, percent),
+    ("NLL", |difference| difference.nll, plain),
+];

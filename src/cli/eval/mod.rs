@@ -16,6 +16,8 @@ Examples:
   whittle eval run smoke
   whittle eval run nq --methods default,longllmlingua --rates 0.25,0.1 --limit 50 --data ./data
   whittle eval run my-rows.jsonl --rates 0.3
+  whittle eval run gsm8k --methods default --rates 0.5 --limit 20 --reader local/smollm2-135m-instruct
+  whittle eval run nq --reader gpt-4o-mini --concurrency 16    # of an upstream in whittle.toml
   whittle eval compare eval/results/before eval/results/after
   whittle eval gate eval/baselines/smoke
   whittle eval datasets list

@@ -1,5 +1,6 @@
 //! `whittle eval run`.
 
+use std::convert::Infallible;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::Command;
@@ -14,8 +15,10 @@ use crate::compress::{Method, Mode};
 use crate::config::{Config, Flags, Places, ProcessEnv, load};
 use crate::engine::Engine;
 use crate::eval::dataset::{self, Files};
+use crate::eval::journal;
+use crate::eval::reader::{ChatModel, TokenPrice};
 use crate::eval::report::Texts;
-use crate::eval::run::{self as runs, Overrides, Plan, Reader, Row, Setting, Watch};
+use crate::eval::run::{self as runs, Means, Overrides, Plan, Reader, Row, Setting, Watch};
 use crate::eval::statistics::Estimate;
 use crate::eval::suite::{Suite, name_of};
 use crate::eval::summary::{Figures, MadeBy, Summary, summarise};
@@ -43,9 +46,21 @@ pub(super) struct RunArgs {
     /// Folder of the results [default: eval/results/SUITE]
     #[arg(long, value_name = "DIR")]
     pub(super) out: Option<PathBuf>,
-    /// What reads the prompts
-    #[arg(long, value_enum, default_value_t)]
+    /// What reads the prompts: `likelihood` (how likely the right answer is to the scorer), `none`, or a model that
+    /// answers at temperature 0: local/smollm2-135m-instruct, or one of an upstream in the configuration
+    #[arg(long, value_name = "READER", value_parser = |name: &str| Ok::<_, Infallible>(Reader::from(name.to_owned())))]
+    #[arg(default_value = "likelihood")]
     pub(super) reader: Reader,
+    /// Requests to an upstream at once
+    #[arg(long, value_name = "N", default_value_t = 8)]
+    pub(super) concurrency: usize,
+    /// Dollars per million tokens of input, and perhaps of output, with a comma between [default: the upstream's
+    /// price in the configuration]
+    #[arg(long, value_name = "INPUT,OUTPUT", value_parser = price)]
+    pub(super) price: Option<TokenPrice>,
+    /// Configuration file with [[upstreams]]
+    #[arg(long, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
     /// `reference` runs methods as llmlingua 0.2.2 does, which has no hard budget
     #[arg(long, value_enum, default_value_t)]
     pub(super) mode: Mode,
@@ -64,10 +79,12 @@ pub(super) fn run(args: &RunArgs) -> anyhow::Result<()> {
         rates: args.rates.clone(),
         limit: args.limit,
         seed: args.seed,
+        price: args.price,
     };
-    let plan = Plan::new(&suite, manifest, &overrides)?;
+    let mut plan = Plan::new(&suite, manifest, &overrides)?;
     let questions = Files::new(args.data.data.clone()).questions(&plan.manifest)?;
-    let mut config = load(&Flags::default(), &ProcessEnv, &Places::usual())?.config;
+    let flags = Flags { file: args.config.clone(), ..Flags::default() };
+    let mut config = load(&flags, &ProcessEnv, &Places::usual())?.config;
     if args.no_score_cache {
         config.scorer.cache_bytes = 0;
         config.embedder.cache_bytes = 0;
@@ -78,16 +95,26 @@ pub(super) fn run(args: &RunArgs) -> anyhow::Result<()> {
         answer: plan.manifest.answer,
         default_method: name_of(Method::default()),
         score_cache: !args.no_score_cache,
-        reader: args.reader,
+        reader: args.reader.clone(),
         mode: args.mode,
     };
     let models = models(&config)?;
     let engine = Engine::new(&config, Box::new(DownloadBar::default()))?;
     let name = &plan.suite;
     let folder = args.out.clone().unwrap_or_else(|| PathBuf::from("eval/results").join(name));
-    let mut bar = RunBar::default();
     let model = blake3::hash(models.join("\n").as_bytes()).to_hex()[..16].to_owned();
-    let rows = runs::run(&plan, &questions, &setting, (&engine, &model), &folder, &mut bar)?;
+    let chat = match &args.reader {
+        Reader::Model(name) => {
+            journal::agree(&folder, &setting)?;
+            Some(ChatModel::open(name, &engine, (&config, &ProcessEnv), (&folder, &model))?)
+        }
+        Reader::Likelihood | Reader::None => None,
+    };
+    plan.price = plan.price.or_else(|| chat.as_ref()?.price());
+    let at_once = chat.as_ref().map_or(1, |chat| chat.at_once(args.concurrency));
+    let means = Means { engine: &engine, model: &model, chat: chat.as_ref(), at_once };
+    let mut bar = RunBar::default();
+    let rows = runs::run(&plan, &questions, &setting, means, &folder, &mut bar)?;
     bar.finish();
     let summary = summarise(&plan, &setting, &rows, made_by(models));
     let path = folder.join("summary.json");
@@ -97,6 +124,15 @@ pub(super) fn run(args: &RunArgs) -> anyhow::Result<()> {
     table(&summary, &mut anstream::AutoStream::auto(std::io::stdout().lock()))?;
     anstream::eprintln!("{} rows in {}", rows.len(), folder.display());
     Ok(())
+}
+
+fn price(text: &str) -> Result<TokenPrice, String> {
+    let dollars = |text: &str| {
+        let value = text.trim().parse::<f64>().ok().filter(|value| value.is_finite() && *value >= 0.0);
+        value.ok_or_else(|| format!("`{text}` is no price: give dollars per million tokens, from 0"))
+    };
+    let (input, output) = text.split_once(',').unwrap_or((text, "0"));
+    Ok(TokenPrice { input: dollars(input)?, output: dollars(output)? })
 }
 
 /// Scorer and embedder with the hashes of their files.
@@ -137,12 +173,30 @@ fn machine() -> String {
     format!("{} {}, {processor}, {cores} cores", std::env::consts::OS, std::env::consts::ARCH)
 }
 
-/// Progress with the running share of retained answers, where standard error is a terminal.
+/// Progress with the running share of right or retained answers, where standard error is a terminal.
 #[derive(Default)]
 struct RunBar {
     bar: Option<ProgressBar>,
-    kept: usize,
+    right: Share,
+    retained: Share,
+}
+
+/// So many of so many.
+#[derive(Default)]
+struct Share {
+    yes: usize,
     of: usize,
+}
+
+impl Share {
+    fn count(&mut self, yes: bool) {
+        self.yes += usize::from(yes);
+        self.of += 1;
+    }
+
+    fn shown(&self, what: &str) -> Option<String> {
+        (self.of > 0).then(|| format!("{:.1}% {what}", 100.0 * self.yes as f64 / self.of as f64))
+    }
 }
 
 impl RunBar {
@@ -161,16 +215,14 @@ impl Watch for RunBar {
     }
 
     fn row(&mut self, row: &Row) {
-        let compressed = !runs::LEVELS.contains(&&*row.method);
-        if let Some(retained) = row.measured().and_then(|measured| measured.retained).filter(|_| compressed) {
-            self.kept += usize::from(retained);
-            self.of += 1;
+        if let Some(measured) = row.measured().filter(|_| !runs::LEVELS.contains(&&*row.method)) {
+            measured.retained.iter().for_each(|&retained| self.retained.count(retained));
+            measured.reading.iter().for_each(|reading| self.right.count(reading.correct));
         }
         if let Some(bar) = &self.bar {
             bar.inc(1);
-            if self.of > 0 {
-                bar.set_message(format!("{:.1}% retained", 100.0 * self.kept as f64 / self.of as f64));
-            }
+            let shares = [self.right.shown("right"), self.retained.shown("retained")];
+            bar.set_message(shares.into_iter().flatten().collect::<Vec<_>>().join(", "));
         }
     }
 }
@@ -183,7 +235,7 @@ struct Column {
 }
 
 /// What is printed of each method and rate; columns without a figure are left out.
-const COLUMNS: [Column; 10] = [
+const COLUMNS: [Column; 15] = [
     Column { title: "achieved", width: 9, cell: |f| of(f.achieved_rate, |rate| format!("{:.3}", rate.mean)) },
     Column { title: "n", width: 5, cell: |f| f.measured.to_string() },
     Column {
@@ -191,6 +243,11 @@ const COLUMNS: [Column; 10] = [
         width: 8,
         cell: |f| if f.refused > 0 { f.refused.to_string() } else { String::new() },
     },
+    Column { title: "right", width: 22, cell: |f| percent(f.accuracy) },
+    Column { title: "against whole", width: 22, cell: |f| percent(f.accuracy_against_whole) },
+    Column { title: "exact", width: 7, cell: |f| share(f.exact_match) },
+    Column { title: "F1", width: 7, cell: |f| share(f.f1) },
+    Column { title: "$ for 1,000", width: 12, cell: |f| of(f.dollars, |d| format!("{:.3}", d.mean)) },
     Column { title: "retention", width: 22, cell: |f| percent(f.retention) },
     Column { title: "NLL", width: 21, cell: |f| plain(f.nll) },
     Column { title: "NLL against whole", width: 23, cell: |f| plain(f.nll_against_whole) },

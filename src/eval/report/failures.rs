@@ -4,9 +4,10 @@ use std::collections::HashMap;
 use std::fmt::Write;
 
 use super::escaped;
-use crate::eval::dataset::Question;
+use crate::eval::dataset::{AnswerKind, Question};
 use crate::eval::metrics::contains;
 use crate::eval::run::{Measured, Row, WHOLE};
+use crate::eval::summary::correct;
 
 /// How many are shown.
 const SHOWN: usize = 10;
@@ -16,25 +17,29 @@ struct Failure<'a> {
     row: &'a Row,
     measured: &'a Measured,
     question: &'a Question,
-    /// Nats a token more than with the whole context.
+    /// How much more an answer surprises than with the whole context, in nats a token; where a model was asked, 1 if
+    /// it was right with the whole context.
     loss: f64,
 }
 
-pub(super) fn section(rows: &[Row], questions: &[Question]) -> String {
+pub(super) fn section(rows: &[Row], questions: &[Question], kind: AnswerKind) -> String {
     let mut out = String::from("<section><h2>Worst failures</h2>\n");
     let worst = worst(rows, questions);
     if worst.is_empty() {
         return out + "<p>No answer was lost.</p></section>\n";
     }
-    out += "<p>Answers that were lost, one of each question, by how much more they surprise a reader than with \
-            the whole context. <ins>Kept</ins> and <del>dropped</del> text of the documents that held the \
-            answer.</p>\n";
+    out += "<p>Answers that were lost or are wrong, one of each question: first where most was lost against the \
+            whole context. <ins>Kept</ins> and <del>dropped</del> text of the documents that held the answer.</p>\n";
     for Failure { row, measured, question, loss } in worst {
+        let said = measured.reading.as_ref().map_or_else(
+            || format!("{loss:+.2} nats a token"),
+            |reading| format!("the model said \u{201c}{}\u{201d}", escaped(&shortened(&reading.text))),
+        );
         let answers = question.answers.join("; ");
         // Writing to a string cannot fail.
         writeln!(
             out,
-            "<article><h3>{}</h3><p>{} at {}: {loss:+.2} nats a token. Answer: <b>{}</b></p>",
+            "<article><h3>{}</h3><p>{} at {}: {said}. Answer: <b>{}</b></p>",
             escaped(&question.asked),
             escaped(&row.method),
             row.rate,
@@ -42,7 +47,7 @@ pub(super) fn section(rows: &[Row], questions: &[Question]) -> String {
         )
         .ok();
         for (source, kept) in question.documents.iter().zip(measured.kept.iter().flatten()) {
-            if contains(&source.text, &question.answers) {
+            if kind != AnswerKind::Extract || contains(&source.text, &question.answers) {
                 writeln!(out, "<h4>{}</h4><p>{}</p>", escaped(&source.title), marked(&source.text, kept))
                     .ok();
             }
@@ -52,21 +57,31 @@ pub(super) fn section(rows: &[Row], questions: &[Question]) -> String {
     out + "</section>\n"
 }
 
+/// The end of a long answer, where its result stands.
+fn shortened(text: &str) -> String {
+    const MOST: usize = 200;
+    let over = text.trim().chars().count().saturating_sub(MOST);
+    let mark = if over > 0 { "\u{2026}" } else { "" };
+    mark.to_owned() + &text.trim().chars().skip(over).collect::<String>()
+}
+
 /// The largest losses, one a question. The same for the same rows.
 fn worst<'a>(rows: &'a [Row], questions: &'a [Question]) -> Vec<Failure<'a>> {
     let questions: HashMap<&str, &Question> =
         questions.iter().map(|question| (&*question.id, question)).collect();
-    let whole: HashMap<&str, f64> = rows
+    let whole: HashMap<&str, &Measured> = rows
         .iter()
         .filter(|row| row.method == WHOLE)
-        .filter_map(|row| Some((&*row.question, row.measured()?.nll?)))
+        .filter_map(|row| Some((&*row.question, row.measured()?)))
         .collect();
     let mut failures: Vec<Failure> = rows
         .iter()
         .filter_map(|row| {
             let measured = row.measured().filter(|measured| measured.kept.is_some())?;
+            let whole = whole.get(&*row.question);
+            let more = |value: &dyn Fn(&Measured) -> Option<f64>| Some(value(measured)? - value(whole?)?);
             // Where nothing reads, one loss is as bad as another.
-            let loss = measured.nll.zip(whole.get(&*row.question)).map_or(0.0, |(nll, whole)| nll - whole);
+            let loss = more(&|m| m.nll).or_else(|| more(&correct).map(|gain| -gain)).unwrap_or(0.0);
             Some(Failure { row, measured, question: questions.get(&*row.question)?, loss })
         })
         .collect();

@@ -37,7 +37,7 @@ pub fn html(summary: &Summary, texts: Option<Texts>) -> anyhow::Result<String> {
     page += &introduction(summary);
     let names = methods(summary);
     page += &legend(&names);
-    for (heading, chart) in charts(summary, &names) {
+    for Titled { heading, chart, .. } in charts(summary, &names) {
         if let Some(svg) = chart.svg()? {
             let n = summary.questions;
             // Writing to a string cannot fail.
@@ -50,7 +50,7 @@ pub fn html(summary: &Summary, texts: Option<Texts>) -> anyhow::Result<String> {
     }
     page += &table(summary);
     if let Some(Texts { rows, questions }) = texts {
-        page += &failures::section(rows, questions);
+        page += &failures::section(rows, questions, summary.setting.answer);
     }
     page += &reproduction(summary);
     page += "</main></body></html>\n";
@@ -63,10 +63,13 @@ pub fn html(summary: &Summary, texts: Option<Texts>) -> anyhow::Result<String> {
 /// A chart cannot be drawn.
 pub fn images(summary: &Summary) -> anyhow::Result<Vec<(&'static str, String)>> {
     let names = methods(summary);
-    let files = ["retention.svg", "nll.svg"].into_iter().zip(charts(summary, &names));
-    let drawn = files.map(|(file, (_, chart))| Ok((file, chart.svg()?)));
-    let drawn: Vec<(&'static str, Option<String>)> = drawn.collect::<anyhow::Result<_>>()?;
-    Ok(drawn.into_iter().filter_map(|(file, svg)| Some((file, standalone(&svg?, &names)))).collect())
+    let mut images = Vec::new();
+    for Titled { file, chart, .. } in charts(summary, &names) {
+        if let Some((file, svg)) = file.zip(chart.svg()?) {
+            images.push((file, standalone(&svg, &names)));
+        }
+    }
+    Ok(images)
 }
 
 fn introduction(summary: &Summary) -> String {
@@ -110,12 +113,20 @@ fn legend(names: &[&str]) -> String {
     format!("<ul class=\"legend\">{}</ul>\n", items.collect::<String>())
 }
 
-fn charts(summary: &Summary, names: &[&str]) -> Vec<(&'static str, Chart)> {
+/// A chart with what stands above it.
+struct Titled {
+    /// Of a chart that is also drawn as a file of its own.
+    file: Option<&'static str>,
+    heading: &'static str,
+    chart: Chart,
+}
+
+fn charts(summary: &Summary, names: &[&str]) -> Vec<Titled> {
     let achieved = |figures: &Figures| figures.achieved_rate.map(|rate| rate.mean);
-    let of = |value: &dyn Fn(&Figures) -> Option<Estimate>| -> (Vec<Series>, Vec<Level>) {
+    let of = |place: Place<'_>, value: &dyn Fn(&Figures) -> Option<Estimate>| -> (Vec<Series>, Vec<Level>) {
         let series = names.iter().enumerate().map(|(colour, name)| {
             let figures = summary.figures.iter().filter(|figures| figures.method == *name);
-            let points = figures.filter_map(|figures| Some((achieved(figures)?, value(figures)?)));
+            let points = figures.filter_map(|figures| Some((place(figures)?, value(figures)?)));
             Series { colour, points: sorted(points.collect()) }
         });
         let level = |name: &'static str| {
@@ -125,34 +136,69 @@ fn charts(summary: &Summary, names: &[&str]) -> Vec<(&'static str, Chart)> {
         (series.collect(), LEVELS.into_iter().filter_map(level).collect())
     };
     let (x_title, percent) = ("share of tokens kept (log scale)", 100.0);
-    let (series, levels) = of(&|figures| figures.retention);
-    let retention = Chart { x_title, y_title: "answers retained, %", y_scale: percent, series, levels };
-    let (series, levels) = of(&|figures| figures.nll);
-    let nll = Chart { x_title, y_title: "NLL of the answer, nats a token", y_scale: 1.0, series, levels };
-    let (series, _) = of(&|figures| figures.numbers);
-    let numbers =
-        Chart { x_title, y_title: "numbers and dates kept, %", y_scale: percent, series, levels: Vec::new() };
+    let against_ratio = |y_title, y_scale, value: &dyn Fn(&Figures) -> Option<Estimate>, levelled: bool| {
+        let (series, levels) = of(&achieved, value);
+        let levels = if levelled { levels } else { Vec::new() };
+        Chart { x_title, y_title, y_scale, series, levels }
+    };
+    let nll = "NLL of the answer, nats a token";
+    vec![
+        Titled {
+            file: Some("accuracy.svg"),
+            heading: "Accuracy against ratio",
+            chart: against_ratio("answers right, %", percent, &|figures| figures.accuracy, true),
+        },
+        Titled {
+            file: Some("retention.svg"),
+            heading: "Answer retention against ratio",
+            chart: against_ratio("answers retained, %", percent, &|figures| figures.retention, true),
+        },
+        Titled {
+            file: Some("nll.svg"),
+            heading: "Reader NLL against ratio",
+            chart: against_ratio(nll, 1.0, &|figures| figures.nll, true),
+        },
+        Titled { file: Some("cost.svg"), heading: "Cost against accuracy", chart: cost(summary, &of) },
+        Titled {
+            file: None,
+            heading: "Numbers and dates against ratio",
+            chart: against_ratio("numbers and dates kept, %", percent, &|figures| figures.numbers, false),
+        },
+        Titled { file: None, heading: "Time against tokens", chart: time(summary, names) },
+    ]
+}
+
+/// Values of a figure at the places of another.
+type Drawn<'a> = dyn Fn(Place<'_>, &dyn Fn(&Figures) -> Option<Estimate>) -> (Vec<Series>, Vec<Level>) + 'a;
+type Place<'a> = &'a dyn Fn(&Figures) -> Option<f64>;
+
+/// What a thousand questions cost, in dollars where prices are known, else in tokens of the prompts.
+fn cost(summary: &Summary, drawn: &Drawn<'_>) -> Chart {
+    let priced = summary.price.is_some_and(|price| price.input > 0.0);
+    let mean = |estimate: Option<Estimate>| Some(estimate?.mean);
+    let place = |figures: &Figures| mean(if priced { figures.dollars } else { figures.compressed_tokens });
+    let x_title =
+        if priced { "dollars for 1,000 questions (log scale)" } else { "tokens of a prompt (log scale)" };
+    let (series, levels) = drawn(&place, &|figures| figures.accuracy);
+    Chart { x_title, y_title: "answers right, %", y_scale: 100.0, series, levels }
+}
+
+fn time(summary: &Summary, names: &[&str]) -> Chart {
     let series = names.iter().enumerate().map(|(colour, name)| {
         let times = summary.timing.iter().filter(|times| times.method == *name);
         let points = times.filter_map(|times| {
             let same = |f: &&Figures| f.method == times.method && f.rate.to_bits() == times.rate.to_bits();
-            Some((summary.figures.iter().find(same)?.compressed_tokens?.mean, times.milliseconds))
+            Some((summary.figures.iter().find(same)?.compressed_tokens?.mean, times.milliseconds?))
         });
         Series { colour, points: sorted(points.collect()) }
     });
-    let time = Chart {
+    Chart {
         x_title: "tokens left (log scale)",
         y_title: "compressor, ms",
         y_scale: 1.0,
         series: series.collect(),
         levels: Vec::new(),
-    };
-    vec![
-        ("Answer retention against ratio", retention),
-        ("Reader NLL against ratio", nll),
-        ("Numbers and dates against ratio", numbers),
-        ("Time against tokens", time),
-    ]
+    }
 }
 
 fn sorted(mut points: Vec<(f64, Estimate)>) -> Vec<(f64, Estimate)> {
@@ -160,30 +206,46 @@ fn sorted(mut points: Vec<(f64, Estimate)>) -> Vec<(f64, Estimate)> {
     points
 }
 
+/// What a column of the table says of a method at a rate.
+type Cell = fn(&Figures) -> String;
+
+/// All columns; those without a figure are left out.
+const COLUMNS: [(&str, Cell); 16] = [
+    ("achieved", |f| f.achieved_rate.map_or_else(String::new, |rate| format!("{:.3}", rate.mean))),
+    ("tokens", |f| {
+        let tokens = f.original_tokens.zip(f.compressed_tokens);
+        tokens.map_or_else(String::new, |(from, to)| format!("{:.0} → {:.0}", from.mean, to.mean))
+    }),
+    ("n", |f| f.measured.to_string()),
+    ("refused", |f| if f.refused > 0 { f.refused.to_string() } else { String::new() }),
+    ("right, %", |f| with_interval(f.accuracy, 100.0, 1)),
+    ("against whole, points", |f| with_interval(f.accuracy_against_whole, 100.0, 1)),
+    ("exact match, %", |f| with_interval(f.exact_match, 100.0, 1)),
+    ("F1, %", |f| with_interval(f.f1, 100.0, 1)),
+    ("dollars for 1,000", |f| with_interval(f.dollars, 1.0, 3)),
+    ("retention, %", |f| with_interval(f.retention, 100.0, 1)),
+    ("NLL", |f| with_interval(f.nll, 1.0, 3)),
+    ("NLL against whole", |f| with_interval(f.nll_against_whole, 1.0, 3)),
+    ("numbers, %", |f| with_interval(f.numbers, 100.0, 1)),
+    ("names, %", |f| with_interval(f.names, 100.0, 1)),
+    ("digits, %", |f| with_interval(f.digits, 100.0, 1)),
+    ("capitals, %", |f| with_interval(f.capitals, 100.0, 1)),
+];
+
 fn table(summary: &Summary) -> String {
-    let mut out = String::from(
-        "<section><h2>All figures</h2><div class=\"wide\"><table><thead><tr><th>method<th>rate<th>achieved\
-         <th>tokens<th>n<th>refused<th>retention, %<th>NLL<th>NLL against whole<th>numbers, %<th>names, %\
-         </tr></thead><tbody>\n",
+    let filled = |(_, cell): &&(&str, Cell)| summary.figures.iter().any(|figures| !cell(figures).is_empty());
+    let columns: Vec<_> = COLUMNS.iter().filter(filled).collect();
+    let heads: Vec<&str> = columns.iter().map(|(title, _)| *title).collect();
+    let heads = heads.join("<th>");
+    let mut out = format!(
+        "<section><h2>All figures</h2><div class=\"wide\"><table><thead><tr><th>method<th>rate<th>{heads}\
+         </tr></thead><tbody>\n"
     );
     for figures in &summary.figures {
-        let Figures { method, rate, measured, refused, .. } = figures;
-        let tokens = figures.original_tokens.zip(figures.compressed_tokens);
-        let cells = [
-            escaped(method),
-            rate.to_string(),
-            figures.achieved_rate.map_or_else(String::new, |rate| format!("{:.3}", rate.mean)),
-            tokens.map_or_else(String::new, |(from, to)| format!("{:.0} → {:.0}", from.mean, to.mean)),
-            measured.to_string(),
-            refused.to_string(),
-            with_interval(figures.retention, 100.0, 1),
-            with_interval(figures.nll, 1.0, 3),
-            with_interval(figures.nll_against_whole, 1.0, 3),
-            with_interval(figures.numbers, 100.0, 1),
-            with_interval(figures.names, 100.0, 1),
-        ];
+        let cells: Vec<String> = columns.iter().map(|(_, cell)| cell(figures)).collect();
+        let (method, cells) = (escaped(&figures.method), cells.join("<td>"));
         // Writing to a string cannot fail.
-        writeln!(out, "<tr><td>{}</tr>", cells.join("<td>")).ok();
+        writeln!(out, "<tr><td>{method}<td>{}<td>{cells}</tr>", figures.rate).ok();
     }
     out + "</tbody></table></div></section>\n"
 }

@@ -6,6 +6,8 @@ use super::*;
 use crate::compress::Mode;
 use crate::eval::dataset::{AnswerKind, Source};
 use crate::eval::metrics::Recall;
+use crate::eval::reader::Reply;
+use crate::eval::reading::judge;
 use crate::eval::run::{Measured, Outcome, Reader, Setting};
 use crate::eval::statistics::Estimate;
 use crate::eval::summary::{MadeBy, Times};
@@ -31,6 +33,11 @@ fn figures(method: &str, rate: f64) -> Figures {
         digits: None,
         capitals: None,
         altered_numbers: None,
+        accuracy: None,
+        accuracy_against_whole: None,
+        exact_match: None,
+        f1: None,
+        dollars: None,
     }
 }
 
@@ -53,9 +60,10 @@ fn summary(figures: Vec<Figures>) -> Summary {
     let timing = vec![Times {
         method: "m".into(),
         rate: 0.5,
-        milliseconds: Estimate { mean: 5.0, low: 4.0, high: 6.0, n: 2 },
+        milliseconds: Some(Estimate { mean: 5.0, low: 4.0, high: 6.0, n: 2 }),
+        end_to_end: None,
     }];
-    Summary { suite: "s".into(), seed: 1, questions: 2, setting, figures, timing, made_by }
+    Summary { suite: "s".into(), seed: 1, questions: 2, setting, price: None, figures, timing, made_by }
 }
 
 fn row(method: &str, kept: Option<Vec<Vec<[usize; 2]>>>) -> Row {
@@ -66,6 +74,7 @@ fn row(method: &str, kept: Option<Vec<Vec<[usize; 2]>>>) -> Row {
         requested_tokens: 5,
         retained: Some(kept.is_none()),
         nll: Some(if kept.is_none() { 1.0 } else { 4.0 }),
+        reading: None,
         numbers: recall,
         names: recall,
         digits: recall,
@@ -110,6 +119,34 @@ fn the_page_stands_alone_and_shows_what_was_lost() {
     assert!(page.contains("&lt;own&gt;") && page.contains("a &amp; b"));
     let outside = page.replace("http://www.w3.org/2000/svg", "");
     assert!(!outside.contains("http") && !outside.contains("src=") && !outside.contains("<script"), "{page}");
+}
+
+#[test]
+fn what_a_model_answered_is_shown() {
+    let estimate = |mean| Some(Estimate { mean, low: mean - 0.1, high: mean + 0.1, n: 2 });
+    let asked = |method: &str, rate| Figures { accuracy: estimate(rate), ..figures(method, rate) };
+    let mut summary = summary(vec![asked("whole", 1.0), asked("m", 0.5)]);
+    summary.setting.answer = AnswerKind::Number;
+    let mut wrong = row("m", Some(vec![vec![[0, 2]]]));
+    if let Outcome::Measured(measured) = &mut wrong.outcome {
+        let reply = Reply { text: "<7>".into(), input_tokens: 1, output_tokens: 1, milliseconds: 1.0 };
+        measured.reading = Some(judge(AnswerKind::Number, reply, &["8".to_owned()]));
+    }
+    let source = Source { id: "d".into(), title: String::new(), text: "It was.".into() };
+    let question = Question {
+        id: "q".into(),
+        instruction: String::new(),
+        documents: vec![source],
+        question: "how many".into(),
+        asked: "how many?".into(),
+        answers: vec!["8".into()],
+    };
+    let page = html(&summary, Some(Texts { rows: &[wrong], questions: &[question] })).unwrap();
+    assert!(page.contains("Accuracy against ratio") && page.contains("Cost against accuracy"));
+    assert!(page.contains("right, %") && page.contains("the model said \u{201c}&lt;7&gt;\u{201d}"), "{page}");
+    assert!(page.contains("<ins>It</ins><del> was.</del>"));
+    let names: Vec<_> = images(&summary).unwrap().into_iter().map(|(name, _)| name).collect();
+    assert_eq!(names, ["accuracy.svg", "retention.svg", "nll.svg", "cost.svg"]);
 }
 
 #[test]

@@ -2,12 +2,16 @@
 
 use std::sync::Arc;
 
-use super::{Arm, Measured, Outcome, Reader, Setting};
+use anyhow::{Context, bail};
+
+use super::{Arm, Means, Measured, Outcome, Reader, Setting};
 use crate::compress::{Method, Mode};
 use crate::engine::api::{CompressRequest, CompressResponse, DocumentInput, ScoreRequest};
-use crate::engine::{Engine, EngineError, ErrorKind};
+use crate::engine::{EngineError, ErrorKind};
 use crate::eval::dataset::{AnswerKind, Question, Source};
 use crate::eval::metrics::{Facts, capitals, contains, digits};
+use crate::eval::reader::ChatModel;
+use crate::eval::reading::{self, Reading};
 use crate::model::Cancel;
 use crate::text::TokenCounter;
 
@@ -15,37 +19,68 @@ use crate::text::TokenCounter;
 const TOKENIZER: &str = "scorer";
 
 pub(super) struct Measure<'a> {
-    engine: &'a Engine,
+    means: Means<'a>,
     kind: AnswerKind,
-    reader: Reader,
+    likelihood: bool,
     mode: Mode,
     counter: Arc<dyn TokenCounter>,
     facts: Facts,
 }
 
 impl<'a> Measure<'a> {
-    pub(super) fn new(engine: &'a Engine, setting: &Setting) -> Result<Self, EngineError> {
-        let counter = engine.counter(TOKENIZER)?;
-        let Setting { answer: kind, reader, mode, .. } = *setting;
-        Ok(Self { engine, kind, reader, mode, counter, facts: Facts::default() })
+    pub(super) fn new(means: Means<'a>, setting: &Setting) -> Result<Self, EngineError> {
+        let counter = means.engine.counter(TOKENIZER)?;
+        let Setting { answer: kind, mode, .. } = *setting;
+        let likelihood = setting.reader == Reader::Likelihood;
+        Ok(Self { means, kind, likelihood, mode, counter, facts: Facts::default() })
     }
 
-    pub(super) fn outcome(&self, question: &Question, arm: &Arm, cancel: &Cancel) -> anyhow::Result<Outcome> {
-        let measured = match arm {
-            Arm::Whole => self.uncompressed(question, &whole(question), cancel)?,
-            Arm::ClosedBook => self.uncompressed(question, &question.instruction, cancel)?,
-            Arm::BestTwo => self.uncompressed(question, &self.best(question, 2, cancel)?, cancel)?,
+    /// What comes of each, compressed one after another and read at once.
+    pub(super) fn outcomes(&self, cells: &[(&Question, &Arm)]) -> anyhow::Result<Vec<Outcome>> {
+        let prepared: Vec<_> = cells.iter().map(|(question, arm)| self.prepare(question, arm)).collect();
+        let finish = |(&(question, arm), prepared): (&(&Question, &Arm), anyhow::Result<_>)| {
+            let (method, rate) = arm.key();
+            let outcome = prepared.and_then(|prepared| self.read(question, prepared));
+            outcome.with_context(|| format!("question {}, {method} at {rate}", question.id))
+        };
+        let mut pairs: Vec<_> = cells.iter().zip(prepared).collect();
+        let Some(last) = pairs.pop() else { return Ok(Vec::new()) };
+        std::thread::scope(|scope| {
+            let others: Vec<_> = pairs.into_iter().map(|pair| scope.spawn(|| finish(pair))).collect();
+            let last = finish(last);
+            let joined =
+                others.into_iter().map(|other| other.join().unwrap_or_else(|_| bail!("a reader panicked")));
+            joined.chain([last]).collect()
+        })
+    }
+
+    /// The context that is left, and what it took.
+    fn prepare(&self, question: &Question, arm: &Arm) -> anyhow::Result<Prepared> {
+        let cancel = &Cancel::never();
+        let uncompressed = |context: String| Ok(Prepared::Context(context, None));
+        match arm {
+            Arm::Whole => uncompressed(whole(question)),
+            Arm::ClosedBook => uncompressed(question.instruction.clone()),
+            Arm::BestTwo => uncompressed(self.best(question, 2, cancel)?),
             Arm::Compressed(method, rate) => {
                 let (method, rate, mode) = (Some(*method), Some(*rate), Some(self.mode));
                 let request = CompressRequest { rate, method, mode, ..request(question) };
-                match self.engine.compress(request, cancel) {
-                    Ok(response) => self.compressed(question, &response, cancel)?,
-                    Err(EngineError { kind: ErrorKind::Infeasible, code, .. }) => {
-                        return Ok(Outcome::Refused(code.to_owned()));
+                match self.means.engine.compress(request, cancel) {
+                    Ok(response) => {
+                        Ok(Prepared::Context(context(question, &response.prompt), Some(Box::new(response))))
                     }
-                    Err(error) => return Err(error.into()),
+                    Err(EngineError { kind: ErrorKind::Infeasible, code, .. }) => Ok(Prepared::Refused(code)),
+                    Err(error) => Err(error.into()),
                 }
             }
+        }
+    }
+
+    fn read(&self, question: &Question, prepared: Prepared) -> anyhow::Result<Outcome> {
+        let measured = match prepared {
+            Prepared::Refused(code) => return Ok(Outcome::Refused(code.to_owned())),
+            Prepared::Context(context, None) => self.uncompressed(question, &context)?,
+            Prepared::Context(context, Some(response)) => self.compressed(question, &context, &response)?,
         };
         Ok(Outcome::Measured(Box::new(measured)))
     }
@@ -53,7 +88,7 @@ impl<'a> Measure<'a> {
     /// The uncompressed context of the `n` documents that are nearest to the question.
     fn best(&self, question: &Question, n: usize, cancel: &Cancel) -> Result<String, EngineError> {
         let wide = CompressRequest { method: Some(Method::Extractive), rate: Some(0.9), ..request(question) };
-        let ranks = self.engine.compress(wide, cancel)?.documents;
+        let ranks = self.means.engine.compress(wide, cancel)?.documents;
         let near = |i: usize| ranks.get(i).and_then(|document| document.rank).is_some_and(|rank| rank < n);
         let mut reduced = question.clone();
         let mut number = 0..;
@@ -61,30 +96,26 @@ impl<'a> Measure<'a> {
         Ok(whole(&reduced))
     }
 
-    fn uncompressed(
-        &self,
-        question: &Question,
-        context: &str,
-        cancel: &Cancel,
-    ) -> Result<Measured, EngineError> {
+    fn uncompressed(&self, question: &Question, context: &str) -> anyhow::Result<Measured> {
         let tokens = |context: &str| self.counter.count(&joined(context, &question.question));
         let compressed_tokens = tokens(context);
         Ok(Measured {
             original_tokens: tokens(&whole(question)),
             compressed_tokens,
             requested_tokens: compressed_tokens,
-            ..self.measured(question, context, cancel)?
+            ..self.measured(question, context)?
         })
     }
 
     fn compressed(
         &self,
         question: &Question,
+        context: &str,
         response: &CompressResponse,
-        cancel: &Cancel,
-    ) -> Result<Measured, EngineError> {
-        let measured = self.measured(question, &context(question, &response.prompt), cancel)?;
-        let lost = measured.retained == Some(false);
+    ) -> anyhow::Result<Measured> {
+        let measured = self.measured(question, context)?;
+        let wrong = measured.reading.as_ref().is_some_and(|reading| !reading.correct);
+        let lost = measured.retained == Some(false) || wrong;
         let kept = || response.documents.iter().map(|document| document.kept.clone()).collect();
         Ok(Measured {
             original_tokens: response.usage.original_tokens,
@@ -97,17 +128,15 @@ impl<'a> Measure<'a> {
     }
 
     /// What depends on the context alone.
-    fn measured(&self, question: &Question, context: &str, cancel: &Cancel) -> Result<Measured, EngineError> {
+    fn measured(&self, question: &Question, context: &str) -> anyhow::Result<Measured> {
         let before = whole(question);
         Ok(Measured {
             original_tokens: 0,
             compressed_tokens: 0,
             requested_tokens: 0,
             retained: (self.kind == AnswerKind::Extract).then(|| contains(context, &question.answers)),
-            nll: match self.reader {
-                Reader::Likelihood => Some(self.nll(question, context, cancel)?),
-                Reader::None => None,
-            },
+            nll: self.likelihood.then(|| self.nll(question, context)).transpose()?,
+            reading: self.means.chat.map(|model| self.reading(model, question, context)).transpose()?,
             numbers: self.facts.numbers(&before, context),
             names: self.facts.names(&before, context),
             digits: digits(&before, context),
@@ -119,13 +148,26 @@ impl<'a> Measure<'a> {
     }
 
     /// Mean negative log-likelihood of ` ` and the first answer after `CONTEXT\n\nQuestion: Q\nAnswer:`.
-    fn nll(&self, question: &Question, context: &str, cancel: &Cancel) -> Result<f64, EngineError> {
+    fn nll(&self, question: &Question, context: &str) -> Result<f64, EngineError> {
         let asked = format!("Question: {}\nAnswer:", question.asked);
         let answer = question.answers.first().map_or("", String::as_str);
         let request = ScoreRequest { text: format!(" {answer}"), prefix: Some(joined(context, &asked)) };
-        let scored = self.engine.score_whole(&request, cancel)?;
+        let scored = self.means.engine.score_whole(&request, &Cancel::never())?;
         scored.mean_nll.ok_or_else(|| EngineError::internal("an answer has no tokens to score"))
     }
+
+    fn reading(&self, model: &ChatModel<'_>, question: &Question, context: &str) -> anyhow::Result<Reading> {
+        let reply = model.answer(&reading::ask(self.kind, context, &question.asked))?;
+        Ok(reading::judge(self.kind, reply, &question.answers))
+    }
+}
+
+/// What is left of a prompt.
+enum Prepared {
+    /// The context as a reader sees it, and what the compressor said of it, if it was asked.
+    Context(String, Option<Box<CompressResponse>>),
+    /// The engine refused, with this code.
+    Refused(&'static str),
 }
 
 fn request(question: &Question) -> CompressRequest {
