@@ -20,6 +20,7 @@
 //! | [`upstream`] | the only place that sends requests: connections, time limits, retries | config, wire |
 //! | [`config`] | file, environment, flags; strict | compress, model, wire |
 //! | [`text`] | token counts, protected spans, words | nothing |
+//! | [`journal`] | files of JSON lines that only grow | nothing |
 //! | [`random`] | random numbers that are the same in each run | nothing |
 //!
 //! # Invariants
@@ -38,6 +39,7 @@ pub mod engine;
 pub mod eval;
 pub mod http;
 pub mod index;
+pub mod journal;
 pub mod keys;
 pub mod model;
 pub mod proxy;

@@ -9,9 +9,10 @@ const LONGEST: usize = 600;
 
 /// What each top-level module may use of the others. `model` stands for its traits and types alone: who may
 /// also use the models themselves is said in [`PARTS`].
-const MAY_USE: [(&str, &[&str]); 17] = [
+const MAY_USE: [(&str, &[&str]); 18] = [
     ("text", &[]),
     ("random", &[]),
+    ("journal", &[]),
     ("telemetry", &[]),
     ("wire", &["model", "text"]),
     ("config", &["compress", "model", "wire"]),
@@ -20,10 +21,24 @@ const MAY_USE: [(&str, &[&str]); 17] = [
     ("index", &["text"]),
     ("retrieve", &["index"]),
     ("engine", &["compress", "config", "index", "model", "random", "retrieve", "telemetry", "text"]),
-    ("eval", &["compress", "config", "engine", "model", "random", "text", "upstream", "wire"]),
+    ("eval", &["compress", "config", "engine", "journal", "model", "random", "text", "upstream", "wire"]),
     ("keys", &["config"]),
     ("upstream", &["config", "keys", "telemetry", "wire"]),
-    ("proxy", &["compress", "config", "engine", "keys", "model", "telemetry", "text", "upstream", "wire"]),
+    (
+        "proxy",
+        &[
+            "compress",
+            "config",
+            "engine",
+            "journal",
+            "keys",
+            "model",
+            "telemetry",
+            "text",
+            "upstream",
+            "wire",
+        ],
+    ),
     ("http", &["config", "engine", "keys", "model", "proxy", "telemetry", "upstream", "wire"]),
     (
         "cli",
@@ -33,6 +48,7 @@ const MAY_USE: [(&str, &[&str]); 17] = [
             "engine",
             "eval",
             "http",
+            "journal",
             "keys",
             "model",
             "proxy",

@@ -10,6 +10,7 @@ use clap::ValueEnum;
 
 use super::raw::{
     RawClassifier, RawCompress, RawConfig, RawEmbedder, RawKeys, RawLimits, RawLocal, RawProxy, RawScorer,
+    RawShadow,
 };
 use super::{Config, ConfigError};
 use crate::compress::Method;
@@ -151,6 +152,10 @@ fn from_env(env: &dyn Env) -> Result<RawConfig, ConfigError> {
                 rate: variable(env, "WHITTLE_PROXY_COMPRESS_RATE")?,
                 min_tokens: variable(env, "WHITTLE_PROXY_COMPRESS_MIN_TOKENS")?,
                 deadline_ms: variable(env, "WHITTLE_PROXY_COMPRESS_DEADLINE_MS")?,
+            },
+            shadow: RawShadow {
+                share: variable(env, "WHITTLE_PROXY_SHADOW_SHARE")?,
+                usd_per_day: variable(env, "WHITTLE_PROXY_SHADOW_USD_PER_DAY")?,
             },
         },
         upstreams: Vec::new(),

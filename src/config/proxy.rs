@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::raw::{RawCompress, RawProxy, RawUpstream};
+use super::raw::{RawCompress, RawProxy, RawShadow, RawUpstream};
 use super::{ConfigError, within};
 use crate::compress::Method;
 use crate::wire::Dialect;
@@ -30,6 +30,18 @@ pub struct ProxyConfig {
     pub compute_price: f64,
     /// What is compressed and how.
     pub compress: CompressPolicy,
+    /// Which requests are answered from the original, too, to see what compression changes.
+    pub shadow: ShadowPolicy,
+}
+
+/// Which compressed requests are also sent as they came, once they are answered, to compare the answers. It takes
+/// upstreams with a key of their own and a price, or the model in this process: nobody else's key pays for it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+pub struct ShadowPolicy {
+    /// Share of the compressed requests, 0 to 1; 0 turns it off.
+    pub share: f64,
+    /// Dollars that it may cost a day (UTC), from 0.
+    pub usd_per_day: f64,
 }
 
 /// What is compressed and how. A request may ask for something else by its headers.
@@ -175,6 +187,7 @@ impl Default for ProxyConfig {
             ledger_days: 90,
             compute_price: 0.0,
             compress: CompressPolicy::default(),
+            shadow: ShadowPolicy::default(),
         }
     }
 }
@@ -205,6 +218,7 @@ impl TryFrom<RawProxy> for ProxyConfig {
             ledger_days: within("proxy.ledger_days", ledger_days, 1..=3650)?,
             compute_price: compute_price(raw.compute_price.unwrap_or(default.compute_price))?,
             compress: raw.compress.try_into()?,
+            shadow: raw.shadow.try_into()?,
         })
     }
 }
@@ -236,6 +250,24 @@ impl TryFrom<RawCompress> for CompressPolicy {
             min_tokens: within("proxy.compress.min_tokens", min_tokens, 1..=usize::MAX)?,
             deadline_ms: within("proxy.compress.deadline_ms", deadline_ms, 1..=DAY_MS)?,
         })
+    }
+}
+
+impl TryFrom<RawShadow> for ShadowPolicy {
+    type Error = ConfigError;
+
+    fn try_from(raw: RawShadow) -> Result<Self, ConfigError> {
+        let (share, usd_per_day) = (raw.share.unwrap_or_default(), raw.usd_per_day.unwrap_or_default());
+        let wrong = |key, value: f64, wanted: &str| {
+            Err(ConfigError::Invalid { key, value: value.to_string(), wanted: wanted.into() })
+        };
+        if !(0.0..=1.0).contains(&share) {
+            return wrong("proxy.shadow.share", share, "0 to 1 (0.01 is every hundredth request)");
+        }
+        if !(usd_per_day.is_finite() && usd_per_day >= 0.0) {
+            return wrong("proxy.shadow.usd_per_day", usd_per_day, "dollars, from 0");
+        }
+        Ok(Self { share, usd_per_day })
     }
 }
 

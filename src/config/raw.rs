@@ -84,6 +84,14 @@ pub(super) struct RawProxy {
     pub(super) ledger_days: Option<u64>,
     pub(super) compute_price: Option<f64>,
     pub(super) compress: RawCompress,
+    pub(super) shadow: RawShadow,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawShadow {
+    pub(super) share: Option<f64>,
+    pub(super) usd_per_day: Option<f64>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -167,6 +175,10 @@ impl RawProxy {
                 rate: self.compress.rate.or(below.compress.rate),
                 min_tokens: self.compress.min_tokens.or(below.compress.min_tokens),
                 deadline_ms: self.compress.deadline_ms.or(below.compress.deadline_ms),
+            },
+            shadow: RawShadow {
+                share: self.shadow.share.or(below.shadow.share),
+                usd_per_day: self.shadow.usd_per_day.or(below.shadow.usd_per_day),
             },
         }
     }

@@ -106,6 +106,8 @@ fn every_variable_reaches_its_key() {
         ("WHITTLE_PROXY_COMPRESS_RATE", "0.14"),
         ("WHITTLE_PROXY_COMPRESS_MIN_TOKENS", "15"),
         ("WHITTLE_PROXY_COMPRESS_DEADLINE_MS", "16"),
+        ("WHITTLE_PROXY_SHADOW_SHARE", "0.5"),
+        ("WHITTLE_PROXY_SHADOW_USD_PER_DAY", "1.5"),
     ]);
     let expected = Config {
         listen: "[::1]:99".parse().unwrap(),
@@ -137,6 +139,7 @@ fn every_variable_reaches_its_key() {
                 min_tokens: 15,
                 deadline_ms: 16,
             },
+            shadow: ShadowPolicy { share: 0.5, usd_per_day: 1.5 },
         },
         upstreams: Vec::new(),
     };

@@ -5,10 +5,10 @@ use std::path::Path;
 
 use anyhow::{Context, bail};
 
-use super::journal;
 use super::run::{ROWS, Row, Setting};
 use super::statistics::Estimate;
 use super::summary::{Summary, correct, groups};
+use crate::journal;
 
 /// A run that was made: its folder's files, read.
 #[derive(Debug, Clone)]

@@ -8,7 +8,7 @@
 
 pub mod compare;
 pub mod dataset;
-pub mod journal;
+pub mod folder;
 pub mod metrics;
 pub mod reader;
 pub mod reading;

@@ -3,8 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::dataset::AnswerKind;
-use super::metrics::{choice_match, contains, exact_match, f1, number_match};
+use super::metrics::{choice_match, number_match};
 use super::reader::{Ask, Reply};
+use crate::text::{contains, exact_match, f1};
 
 /// What a model made of a prompt.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

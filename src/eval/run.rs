@@ -12,13 +12,14 @@ use anyhow::bail;
 use serde::{Deserialize, Serialize};
 
 use super::dataset::{AnswerKind, Manifest, Question};
-use super::journal::{self, Journal};
+use super::folder;
 use super::metrics::Recall;
 use super::reader::{ChatModel, TokenPrice};
 use super::reading::Reading;
 use super::suite::{self, Suite};
 use crate::compress::{Method, Mode};
 use crate::engine::{Engine, EngineError};
+use crate::journal::Journal;
 use crate::random::Random;
 use measure::Measure;
 
@@ -298,7 +299,7 @@ pub fn run(
     let arms = plan.arms();
     let cells: Vec<(&Question, &Arm)> =
         questions.iter().flat_map(|&question| arms.iter().map(move |arm| (question, arm))).collect();
-    journal::agree(folder, setting)?;
+    folder::agree(folder, setting)?;
     let (mut journal, there) = Journal::<Row>::open(&folder.join(ROWS))?;
     let mut known: BTreeMap<(String, String, String), Row> = BTreeMap::new();
     for row in there.into_iter().filter(|row| row.model == means.model) {

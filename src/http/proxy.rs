@@ -152,7 +152,10 @@ fn respond(outgoing: Outgoing, dialect: Dialect) -> Response {
     describe(&mut headers, &report);
     let is_json =
         headers.get(CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(b"application/json"));
-    let reader = (readable && (is_stream || is_json)).then(|| UsageReader::new(is_stream));
+    let reader = (readable && (is_stream || is_json)).then(|| {
+        let reader = UsageReader::new(is_stream);
+        if bill.wants_text() { reader.with_text() } else { reader }
+    });
     let mut response =
         Relay::new(answer.body, idle, events, Some(Counted::new(reader, bill))).into_body().into_response();
     *response.status_mut() = answer.status;

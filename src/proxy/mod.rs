@@ -14,6 +14,7 @@ mod models;
 mod prepare;
 mod route;
 mod settings;
+mod shadow;
 mod store;
 
 use std::collections::HashMap;
@@ -41,6 +42,8 @@ use memory::{Key, Memory, Outcome};
 use metrics::{Depths, Metrics};
 use prepare::Prepared;
 use route::{Place, Route, Routes};
+use shadow::Shadow;
+pub use shadow::{Comparison, SHADOW_FILE};
 pub use store::StoreError;
 use store::{Retention, Store};
 
@@ -63,6 +66,7 @@ pub struct Gateway {
     /// Turns to read the ledger, which takes a thread for as long as the ledger is long.
     readers: Arc<Semaphore>,
     metrics: Metrics,
+    shadow: Arc<Shadow>,
     body_bytes: usize,
 }
 
@@ -241,6 +245,7 @@ impl Gateway {
             store,
             readers: Arc::new(Semaphore::new(READERS)),
             metrics,
+            shadow: Arc::new(Shadow::new(data.join(SHADOW_FILE))),
             body_bytes: config.limits.body_bytes,
         })
     }
@@ -282,6 +287,9 @@ impl Gateway {
         let sent = live.send(&prepared, &plan, deadline).await;
         let (route, answer) = sent.inspect_err(|error| bill.failed(error))?;
         if answer.status != StatusCode::BAD_REQUEST || report.status != Status::Compressed {
+            if answer.status.is_success() {
+                self.shadow.watch(&live, prepared, (&route, &report), &mut bill);
+            }
             return Ok(self.outgoing(&route, answer, (report, bill)));
         }
         // The upstream may have refused what was made of the request: it gets to see the request itself, once.

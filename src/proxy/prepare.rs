@@ -99,6 +99,16 @@ impl Prepared {
         })
     }
 
+    /// Its id.
+    pub(super) fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// About as many tokens as it has.
+    pub(super) fn tokens(&self) -> u64 {
+        self.decoded.as_ref().unwrap_or(&self.original).len() as u64 / TOKEN_BYTES
+    }
+
     /// What its bill begins with, where an hour of this machine costs `hourly` dollars. What it is thought to take is
     /// set aside for its key.
     pub(super) fn opening(&self, hourly: f64) -> Result<Opening, Denied> {

@@ -1,5 +1,6 @@
 //! Text, purely: token counts, protected spans, units that are kept or dropped whole, sentences, chunks.
 
+mod answers;
 mod chunks;
 mod counter;
 mod groups;
@@ -11,6 +12,7 @@ mod sentences;
 mod spelling;
 mod units;
 
+pub use answers::{contains, exact_match, f1, normalise};
 pub use chunks::{Chunk, ChunkSettings, Layout, chunks};
 pub(crate) use counter::read_control_tokens_as_text;
 pub use counter::{TokenCounter, TokenizerError, decode_cl100k, for_model, for_name};

@@ -128,6 +128,12 @@ impl Upstream {
         &self.config
     }
 
+    /// Whether it has a key of its own, so that no client's is needed.
+    #[must_use]
+    pub fn has_key(&self) -> bool {
+        self.key.is_some()
+    }
+
     /// Time between two pieces of an answer.
     #[must_use]
     pub fn idle(&self) -> Duration {

@@ -10,6 +10,7 @@ mod json;
 pub mod local;
 mod passages;
 mod request;
+mod said;
 mod split;
 mod usage;
 
@@ -19,7 +20,7 @@ use serde::{Deserialize, Serialize};
 
 pub use passages::Passage;
 pub use request::{Request, WireError};
-pub use usage::{Reading, Usage, UsageReader};
+pub use usage::{MOST_TEXT, Reading, Usage, UsageReader};
 
 /// Whose API a body or an answer is written in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -19,14 +19,19 @@ pub struct Usage {
 }
 
 /// What an answer told.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Reading {
     /// What it said that the request took.
     pub usage: Option<Usage>,
     /// About as many tokens as came back, for answers that do not say: one for each event of a stream, or for four
     /// bytes of a whole answer.
     pub output: u64,
+    /// What it says, where that was asked for and it is not longer than [`MOST_TEXT`].
+    pub text: Option<String>,
 }
+
+/// Longest text of an answer that is kept, in bytes.
+pub const MOST_TEXT: usize = 256 << 10;
 
 /// Reads the usage out of an answer's pieces.
 #[derive(Debug, Default)]
@@ -40,6 +45,8 @@ pub struct UsageReader {
     /// Events with data, or bytes of a whole answer.
     pieces: u64,
     found: Option<RawUsage>,
+    /// What the answer says so far, where that was asked for.
+    text: Option<String>,
 }
 
 impl UsageReader {
@@ -47,6 +54,12 @@ impl UsageReader {
     #[must_use]
     pub fn new(events: bool) -> Self {
         Self { events, ..Self::default() }
+    }
+
+    /// Keeps what the answer says, too.
+    #[must_use]
+    pub fn with_text(self) -> Self {
+        Self { text: Some(String::new()), ..self }
     }
 
     /// The next piece.
@@ -85,6 +98,11 @@ impl UsageReader {
     }
 
     fn read(&mut self, json: &[u8]) {
+        if let Some(text) = &mut self.text
+            && text.len() <= MOST_TEXT
+        {
+            super::said::append(text, json, self.events);
+        }
         // Most events of a stream say nothing of it, and need not be parsed.
         if memchr::memmem::find(json, b"\"usage\"").is_none() {
             return;
@@ -106,7 +124,8 @@ impl UsageReader {
             self.read(&answer);
         }
         let output = if self.events { self.pieces } else { self.pieces / 4 };
-        Reading { usage: self.found.map(Usage::from), output }
+        let text = self.text.filter(|text| text.len() <= MOST_TEXT);
+        Reading { usage: self.found.map(Usage::from), output, text }
     }
 }
 
@@ -203,7 +222,7 @@ mod tests {
         let mut reader = UsageReader::new(false);
         reader.feed(b"12345");
         reader.feed(b"67890");
-        assert_eq!(reader.finish(), Reading { usage: None, output: 2 });
+        assert_eq!(reader.finish(), Reading { usage: None, output: 2, text: None });
         for size in [1, 7, 10_000] {
             assert_eq!(usage(true, chat, size), Some(expected));
             assert_eq!(usage(true, responses, size), Some(expected));
@@ -213,6 +232,38 @@ mod tests {
                 5
             );
         }
+    }
+
+    #[test]
+    fn what_an_answer_says_is_read_where_it_is_asked_for() {
+        let chat = "data: {\"choices\":[{\"delta\":{\"role\":\"assistant\",\"content\":\"Paris\"}}]}\n\n\
+            data: {\"choices\":[{\"delta\":{\"content\":\" is.\"}}]}\n\ndata: [DONE]\n\n";
+        let messages = "event: content_block_start\ndata: {\"type\":\"content_block_start\",\"content_block\":{\"type\":\"text\",\
+            \"text\":\"\"}}\n\nevent: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"delta\":{\"text\":\"Paris is.\"}}\n\n";
+        let responses = "event: response.output_text.delta\ndata: {\"type\":\"response.output_text.delta\",\"delta\":\"Paris is.\"}\n\n\
+            event: response.output_text.done\ndata: {\"type\":\"response.output_text.done\",\"text\":\"Paris is.\"}\n\n\
+            event: response.completed\ndata: {\"type\":\"response.completed\",\"response\":{\"output\":[{\"content\":[{\"text\":\"Paris is.\"}]}]}}\n\n";
+        let whole = [
+            r#"{"id":"x","choices":[{"message":{"role":"assistant","content":"Paris is."}}]}"#,
+            r#"{"id":"x","choices":[{"text":"Paris is.","finish_reason":"stop"}]}"#,
+            r#"{"id":"x","model":"m","content":[{"type":"text","text":"Paris is."}]}"#,
+            r#"{"id":"x","output":[{"type":"message","content":[{"type":"output_text","text":"Paris is."}]}]}"#,
+            r#"{"choices":[{"message":{"content":null,"tool_calls":[{"id":"c","function":{"name":"f","arguments":"Paris is."}}]}}]}"#,
+        ];
+        let said = |events: bool, answer: &str| {
+            let mut reader = UsageReader::new(events).with_text();
+            answer.as_bytes().chunks(7).for_each(|piece| reader.feed(piece));
+            reader.finish().text
+        };
+        for stream in [chat, messages, responses] {
+            assert_eq!(said(true, stream).as_deref(), Some("Paris is."), "{stream}");
+        }
+        for answer in whole {
+            assert_eq!(said(false, answer).as_deref(), Some("Paris is."), "{answer}");
+        }
+        assert_eq!(said(false, "not JSON").as_deref(), Some(""));
+        let long = serde_json::json!({"content": [{"text": "x".repeat(MOST_TEXT + 1)}]}).to_string();
+        assert_eq!(said(false, &long), None);
     }
 
     #[test]

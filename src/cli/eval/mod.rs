@@ -4,6 +4,7 @@ mod compare;
 mod datasets;
 mod report;
 mod run;
+mod shadow;
 
 use std::path::PathBuf;
 
@@ -35,6 +36,7 @@ enum Command {
     Compare(compare::CompareArgs),
     Gate(compare::GateArgs),
     Report(report::ReportArgs),
+    Shadow(shadow::ShadowArgs),
     Datasets(datasets::DatasetsArgs),
 }
 
@@ -52,6 +54,7 @@ pub(super) fn run(args: EvalArgs) -> anyhow::Result<()> {
         Command::Compare(args) => compare::run_compare(&args),
         Command::Gate(args) => compare::run_gate(args),
         Command::Report(args) => report::run(args),
+        Command::Shadow(args) => shadow::run(&args),
         Command::Datasets(args) => datasets::run(args),
     }
 }

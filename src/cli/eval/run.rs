@@ -15,7 +15,7 @@ use crate::compress::{Method, Mode};
 use crate::config::{Config, Flags, Places, ProcessEnv, load};
 use crate::engine::Engine;
 use crate::eval::dataset::{self, Files};
-use crate::eval::journal;
+use crate::eval::folder;
 use crate::eval::reader::{ChatModel, TokenPrice};
 use crate::eval::report::Texts;
 use crate::eval::run::{self as runs, Means, Overrides, Plan, Reader, Row, Setting, Watch};
@@ -105,7 +105,7 @@ pub(super) fn run(args: &RunArgs) -> anyhow::Result<()> {
     let model = blake3::hash(models.join("\n").as_bytes()).to_hex()[..16].to_owned();
     let chat = match &args.reader {
         Reader::Model(name) => {
-            journal::agree(&folder, &setting)?;
+            folder::agree(&folder, &setting)?;
             Some(ChatModel::open(name, &engine, (&config, &ProcessEnv), (&folder, &model))?)
         }
         Reader::Likelihood | Reader::None => None,

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::*;
-use crate::eval::metrics::contains;
+use crate::text::contains;
 
 fn embedded() -> Vec<Question> {
     Files::new(None).questions(&by_name("embedded").unwrap()).unwrap()

@@ -14,9 +14,9 @@ use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
-use super::journal::Journal;
 use crate::config::{Config, Env};
 use crate::engine::{Engine, EngineError};
+use crate::journal::Journal;
 use crate::model::{Cancel, Generation, Prompt, Role, Sampling, Told, Turn};
 use remote::Remote;
 

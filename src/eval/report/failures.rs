@@ -5,9 +5,9 @@ use std::fmt::Write;
 
 use super::escaped;
 use crate::eval::dataset::{AnswerKind, Question};
-use crate::eval::metrics::contains;
 use crate::eval::run::{Measured, Row, WHOLE};
 use crate::eval::summary::correct;
+use crate::text::contains;
 
 /// How many are shown.
 const SHOWN: usize = 10;

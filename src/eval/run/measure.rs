@@ -9,11 +9,11 @@ use crate::compress::{Method, Mode};
 use crate::engine::api::{CompressRequest, CompressResponse, DocumentInput, ScoreRequest};
 use crate::engine::{EngineError, ErrorKind};
 use crate::eval::dataset::{AnswerKind, Question, Source};
-use crate::eval::metrics::{Facts, capitals, contains, digits};
+use crate::eval::metrics::{Facts, capitals, digits};
 use crate::eval::reader::ChatModel;
 use crate::eval::reading::{self, Reading};
 use crate::model::Cancel;
-use crate::text::TokenCounter;
+use crate::text::{TokenCounter, contains};
 
 /// Counts in the tokens of the model that reads.
 const TOKENIZER: &str = "scorer";

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use tokio::sync::oneshot::Sender;
+
 use super::money::{self, Took};
 use super::{Entry, Ledger};
 use crate::config::Price;
@@ -48,6 +50,8 @@ pub struct Bill {
     sent: bool,
     price: Option<Price>,
     reading: Option<Reading>,
+    /// Is told what the answer says.
+    witness: Option<Sender<Reading>>,
 }
 
 impl std::fmt::Debug for Bill {
@@ -69,7 +73,7 @@ impl Bill {
             ..Entry::default()
         };
         let Opening { hold, price, bytes, charged, hourly, .. } = opening;
-        Self { ledger, entry, bytes, charged, hourly, hold, sent: false, price, reading: None }
+        Self { ledger, entry, bytes, charged, hourly, hold, sent: false, price, reading: None, witness: None }
     }
 
     /// Notes that the request is sent now, and what was done to its texts.
@@ -93,8 +97,24 @@ impl Bill {
     }
 
     /// Notes what the answer told, once it is over.
-    pub fn read(&mut self, reading: Reading) {
+    pub fn read(&mut self, mut reading: Reading) {
+        if let Some(witness) = self.witness.take() {
+            // Nobody may be interested any more.
+            witness.send(reading.clone()).unwrap_or_default();
+        }
+        reading.text = None;
         self.reading = Some(reading);
+    }
+
+    /// Lets somebody know what the answer told, its text included.
+    pub(in crate::proxy) fn let_witness(&mut self, witness: Sender<Reading>) {
+        self.witness = Some(witness);
+    }
+
+    /// Whether the text of the answer is to be read.
+    #[must_use]
+    pub fn wants_text(&self) -> bool {
+        self.witness.is_some()
     }
 
     /// Fills in what the request took, and what that costs.
@@ -103,7 +123,7 @@ impl Bill {
         // Whoever leaves before the answer begins has made the provider work.
         let paid = (200..300).contains(&entry.status) || (self.sent && entry.status == CLIENT_LEFT);
         let spared = entry.texts.0.saturating_sub(entry.texts.1);
-        let Reading { usage, output } = self.reading.take().unwrap_or_default();
+        let Reading { usage, output, .. } = self.reading.take().unwrap_or_default();
         entry.estimated = usage.is_none() && paid && self.charged;
         let input = (self.bytes / TOKEN_BYTES).saturating_sub(spared);
         let guess = Usage { input, output, ..Usage::default() };

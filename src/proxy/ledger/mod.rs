@@ -18,7 +18,7 @@ use crate::wire::Usage;
 pub use bill::Bill;
 pub(super) use bill::{Opening, TOKEN_BYTES};
 pub(super) use money::cost;
-pub(super) use usage::report;
+pub(super) use usage::{DAY_MS, report};
 pub use usage::{Group, Numbers, RequestLine, UsageParams, UsageReport};
 
 /// What is known of one request.

@@ -11,7 +11,7 @@ use super::{Entry, Ledger};
 use crate::proxy::ProxyError;
 use crate::proxy::store::{Place, Store};
 
-pub(super) const DAY_MS: u64 = 24 * 60 * 60 * 1000;
+pub(in crate::proxy) const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 /// Days that are looked at where the question does not say.
 const DAYS: u64 = 30;
 /// Most groups of an answer.

@@ -6,6 +6,7 @@ mod faults;
 mod ledger;
 mod local;
 mod passing;
+mod shadow;
 mod upstream;
 
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -1,4 +1,4 @@
-//! What survives a kill: files of JSON lines that only grow, and the settings that a folder's lines depend on.
+//! Files of JSON lines that only grow: what is in them survives a kill.
 
 use std::fmt::Debug;
 use std::fs::{File, OpenOptions};
@@ -32,7 +32,7 @@ impl<T: Serialize + DeserializeOwned> Journal<T> {
             .open(path)
             .with_context(|| format!("cannot open {shown}"))?;
         if file.try_lock().is_err() {
-            bail!("another process writes to {shown}: wait for it, or choose another --out");
+            bail!("another process writes to {shown}: wait for it to end, or choose another folder");
         }
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes).with_context(|| format!("cannot read {shown}"))?;
@@ -74,43 +74,6 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> anyhow::Result<Vec<T>> {
     lines.map(|(i, line)| serde_json::from_slice(line).with_context(|| format!("line {}", i + 1))).collect()
 }
 
-/// Puts `setting` into `run.json` of `folder`, which is made where there is none, or finds it there.
-///
-/// # Errors
-/// The folder holds results of another setting, or cannot be written.
-pub fn agree<S: Serialize + DeserializeOwned + PartialEq>(folder: &Path, setting: &S) -> anyhow::Result<()> {
-    std::fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
-    let path = folder.join("run.json");
-    match std::fs::read(&path) {
-        Ok(bytes) => {
-            let there: S = serde_json::from_slice(&bytes).with_context(|| path.display().to_string())?;
-            if there != *setting {
-                bail!(
-                    "{} holds a run of other data or settings ({} there, {} here): choose another --out",
-                    folder.display(),
-                    serde_json::to_string(&there)?,
-                    serde_json::to_string(setting)?
-                );
-            }
-            Ok(())
-        }
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            let written = write_whole(&path, &serde_json::to_vec_pretty(setting)?);
-            written.with_context(|| format!("cannot write {}", path.display()))
-        }
-        Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
-    }
-}
-
-/// Puts a file in its place whole or not at all.
-pub(super) fn write_whole(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    let mut temporary = tempfile::NamedTempFile::new_in(folder.unwrap_or(Path::new(".")))?;
-    temporary.write_all(bytes)?;
-    temporary.persist(path)?;
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -136,12 +99,9 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_is_of_one_setting_and_a_file_of_one_process() {
+    fn a_file_is_of_one_process_and_says_where_it_is_broken() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("rows.jsonl");
-        agree(folder.path(), &"d".to_owned()).unwrap();
-        let said = format!("{:#}", agree(folder.path(), &"other".to_owned()).unwrap_err());
-        assert!(said.contains("choose another --out"), "{said}");
         let open = || format!("{:#}", Journal::<String>::open(&path).unwrap_err());
         let journal = Journal::<String>::open(&path).unwrap();
         assert!(open().contains("another process"));

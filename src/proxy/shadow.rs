@@ -1,0 +1,213 @@
+//! Shadow requests: what a model answers to the original of a request that was compressed, to be compared with what
+//! its client got. Nobody sees such an answer, and none of it is stored, nor of the client's: only how alike they are.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use http_body_util::BodyExt;
+use serde::{Deserialize, Serialize};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::time::{Instant, timeout_at};
+
+use super::ledger::{Bill, DAY_MS, cost};
+use super::memory::Tokens;
+use super::prepare::Prepared;
+use super::route::{Place, Route};
+use super::{Live, Plan, Report, Status};
+use crate::config::Price;
+use crate::journal::Journal;
+use crate::text::{exact_match, f1};
+use crate::upstream::Answer;
+use crate::wire::{Reading, Usage, UsageReader};
+
+/// The file below the data folder that holds comparisons, a line each.
+pub const SHADOW_FILE: &str = "shadow.jsonl";
+
+/// Shadow requests at once. More are left out: each holds its body.
+const AT_ONCE: usize = 2;
+
+/// How alike two answers are: the client's, to the compressed request, and the one to the original.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Comparison {
+    /// When the request came, in milliseconds since the epoch.
+    pub milliseconds: u64,
+    /// Its id.
+    pub request: String,
+    /// The model.
+    pub model: String,
+    /// Who answered.
+    pub upstream: String,
+    /// Tokens of the texts that were compressed, before and after, as counted here.
+    pub texts: (u64, u64),
+    /// Tokens of both requests, the original's first, as the provider counted them.
+    pub input: (u64, u64),
+    /// Whether both say the same, but for case, punctuation, articles and spaces.
+    pub same: bool,
+    /// Words in common, 0 to 1, as SQuAD counts them.
+    pub f1: f64,
+    /// What the original's answer cost, in billionths of a dollar.
+    pub cost: i64,
+}
+
+/// Sends shadow requests.
+pub(super) struct Shadow {
+    file: PathBuf,
+    turns: Arc<Semaphore>,
+    /// Opened with the first one.
+    log: Mutex<Option<Log>>,
+}
+
+/// Comparisons, and what those of a day have cost.
+struct Log {
+    journal: Journal<Comparison>,
+    day: u64,
+    spent: i64,
+}
+
+/// A shadow request that may be sent.
+struct Permit {
+    price: Price,
+    comparison: Comparison,
+    _turn: OwnedSemaphorePermit,
+}
+
+impl Shadow {
+    pub(super) fn new(file: PathBuf) -> Self {
+        Self { file, turns: Arc::new(Semaphore::new(AT_ONCE)), log: Mutex::new(None) }
+    }
+
+    /// Sends the original of a request as well, if the policy says so, once its client has its answer.
+    pub(super) fn watch(
+        self: &Arc<Self>,
+        live: &Arc<Live>,
+        prepared: Prepared,
+        (route, report): (&Route, &Report),
+        bill: &mut Bill,
+    ) {
+        let Some(permit) = self.permit(live, &prepared, (route, report)) else { return };
+        let (live, shadow) = (Arc::clone(live), Arc::clone(self));
+        let (witness, told) = oneshot::channel();
+        bill.let_witness(witness);
+        tokio::spawn(async move {
+            let Ok(clients) = told.await else { return };
+            let Some(originals) = original(&live, &prepared, &permit).await else {
+                tracing::warn!(request = permit.comparison.request, "a shadow request failed");
+                return;
+            };
+            shadow.compare(permit, &clients, &originals).await;
+        });
+    }
+
+    fn permit(&self, live: &Live, prepared: &Prepared, (route, report): (&Route, &Report)) -> Option<Permit> {
+        let policy = live.config.shadow;
+        let drawn = policy.share > 0.0 && report.status == Status::Compressed && chance() < policy.share;
+        if !drawn || !route.pays_itself() {
+            return None;
+        }
+        let price = route.price(&route.model)?.clone();
+        let turn = Arc::clone(&self.turns).try_acquire_owned().ok()?;
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64;
+        let likely = cost(&price, &Usage { input: prepared.tokens(), ..Usage::default() });
+        let limit = (policy.usd_per_day * 1e9) as i64;
+        (self.spent(now / DAY_MS)?.saturating_add(likely) <= limit).then_some(())?;
+        let Tokens { before, after } = report.tokens;
+        let comparison = Comparison {
+            milliseconds: now,
+            request: prepared.id().to_owned(),
+            model: route.model.clone(),
+            upstream: route.name().to_owned(),
+            texts: (before as u64, after as u64),
+            input: (0, 0),
+            same: false,
+            f1: 0.0,
+            cost: 0,
+        };
+        Some(Permit { price, comparison, _turn: turn })
+    }
+
+    /// Billionths of a dollar that shadow requests have cost on `day`; none where that cannot be known.
+    fn spent(&self, day: u64) -> Option<i64> {
+        let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
+        if log.is_none() {
+            match Journal::<Comparison>::open(&self.file) {
+                Ok((journal, lines)) => {
+                    let today = lines.iter().filter(|line| line.milliseconds / DAY_MS == day);
+                    *log = Some(Log { journal, day, spent: today.map(|line| line.cost).sum() });
+                }
+                Err(error) => {
+                    tracing::warn!(error = format!("{error:#}"), "no shadow requests are sent");
+                    return None;
+                }
+            }
+        }
+        let log = log.as_mut()?;
+        if log.day != day {
+            (log.day, log.spent) = (day, 0);
+        }
+        Some(log.spent)
+    }
+
+    /// Stores how alike two answers are. An answer whose words cannot be told is not compared, but paid for.
+    async fn compare(self: &Arc<Self>, permit: Permit, clients: &Reading, originals: &Reading) {
+        let Permit { price, comparison, _turn } = permit;
+        let usage = originals.usage.unwrap_or_default();
+        let cost = cost(&price, &usage);
+        let texts = clients.text.as_ref().zip(originals.text.as_ref());
+        let compared =
+            texts.filter(|(one, other)| !one.is_empty() || !other.is_empty()).map(|(one, other)| {
+                let other = std::slice::from_ref(other);
+                let input = (usage.input, clients.usage.unwrap_or_default().input);
+                Comparison { same: exact_match(one, other), f1: f1(one, other), input, cost, ..comparison }
+            });
+        let shadow = Arc::clone(self);
+        let write = move || {
+            let mut log = shadow.log.lock().unwrap_or_else(PoisonError::into_inner);
+            let Some(log) = log.as_mut() else { return };
+            log.spent = log.spent.saturating_add(cost);
+            if let Some(Err(error)) = compared.map(|compared| log.journal.append(&compared)) {
+                tracing::warn!(error = format!("{error:#}"), "a comparison is lost");
+            }
+        };
+        tokio::task::spawn_blocking(write).await.unwrap_or_default();
+    }
+}
+
+/// What the model answers to the original; none where it fails.
+async fn original(live: &Live, prepared: &Prepared, permit: &Permit) -> Option<Reading> {
+    let deadline = Instant::now() + live.config.deadline();
+    let (route, answer) = live.send(prepared, &Plan::default(), deadline).await.ok()?;
+    // A fallback is another model.
+    let same = route.name() == permit.comparison.upstream && answer.status.is_success();
+    if !same || answer.headers.contains_key("content-encoding") {
+        return None;
+    }
+    timeout_at(deadline, read(answer)).await.ok().flatten()
+}
+
+async fn read(mut answer: Answer) -> Option<Reading> {
+    let kind = answer.headers.get("content-type");
+    let events = kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"));
+    let mut reader = UsageReader::new(events).with_text();
+    while let Some(frame) = answer.body.frame().await {
+        if let Some(piece) = frame.ok()?.data_ref() {
+            reader.feed(piece);
+        }
+    }
+    Some(reader.finish())
+}
+
+/// From 0, included, to 1. Without randomness nothing is drawn.
+fn chance() -> f64 {
+    getrandom::u32().map_or(1.0, |random| f64::from(random) / (f64::from(u32::MAX) + 1.0))
+}
+
+impl Route {
+    /// Whether a request of our own costs no client anything.
+    fn pays_itself(&self) -> bool {
+        match &self.place {
+            Place::Upstream(upstream) => upstream.has_key(),
+            Place::Here(_) => true,
+        }
+    }
+}
