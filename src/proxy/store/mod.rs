@@ -124,7 +124,12 @@ impl Store {
 
     /// Stores an outcome of now, soon. Whoever asks meanwhile asks the memory first.
     pub(super) fn put_outcome(&self, key: Key, outcome: &Outcome) {
-        let Some(value) = outcomes::encode(outcome, seconds_now()) else { return };
+        self.put_outcome_of(key, outcome, seconds_now());
+    }
+
+    /// Stores an outcome of `seconds` since the epoch.
+    pub(super) fn put_outcome_of(&self, key: Key, outcome: &Outcome, seconds: u64) {
+        let Some(value) = outcomes::encode(outcome, seconds) else { return };
         self.tell(Message::Outcome(key, value));
     }
 
@@ -339,8 +344,7 @@ mod tests {
         assert_eq!(store.outcome(&Key([1; 32])).unwrap().0, kept());
         assert_eq!(store.outcome(&Key([2; 32])).unwrap().0, Outcome::Pinned);
         assert_eq!(store.outcome(&Key([3; 32])), None);
-        let old = outcomes::encode(&kept(), seconds_now() - 2 * DAY.as_secs()).unwrap();
-        store.tell(Message::Outcome(Key([1; 32]), old));
+        store.put_outcome_of(Key([1; 32]), &kept(), seconds_now() - 2 * DAY.as_secs());
         drop(store);
         let store = Store::open(&file, RETENTION).unwrap();
         assert_eq!((store.outcome(&Key([1; 32])), store.outcome(&Key([2; 32])).is_some()), (None, true));
