@@ -60,7 +60,8 @@ pub(crate) fn run(args: ServeArgs) -> anyhow::Result<()> {
     let flags = Flags { file: args.config, listen: args.listen };
     let load = move || config::load(&flags, &ProcessEnv, &Places::usual());
     let config = load()?.config;
-    telemetry::init()?;
+    // The last traces go out when this is dropped.
+    let _traces = telemetry::init()?;
     let engine = Engine::new(&config, Box::new(super::progress::DownloadBar::default()))?;
     engine.open_collections()?;
     let runtime = tokio::runtime::Builder::new_multi_thread()

@@ -10,6 +10,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
 use axum::{Extension, Router};
 use hyper::body::Body as _;
+use tracing::Instrument;
 
 use super::body;
 use super::compress::{COMPRESSED_TOKENS, ORIGINAL_TOKENS};
@@ -20,6 +21,7 @@ use super::relay::{Counted, Relay};
 use super::state::AppState;
 use crate::keys::{Caller, Denied};
 use crate::proxy::{Gateway, Incoming, Outgoing, Passing, ProxyError, Report, Status, UsageParams};
+use crate::telemetry::Stage;
 use crate::upstream;
 use crate::wire::{Dialect, Endpoint, UsageReader};
 
@@ -114,7 +116,8 @@ async fn answer(
             return Err(error);
         }
     };
-    let body = body::read(&head.headers, body, limit, state.body_time).await?;
+    let body = body::read(&head.headers, body, limit, state.body_time);
+    let body = body.instrument(Stage::Receive.span()).await?;
     let query = query_of(head.uri.query());
     let caller = head.extensions.get().cloned();
     let incoming = Incoming { id: id.text(), caller, endpoint, upstream, query, headers: head.headers, body };

@@ -24,9 +24,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
+use tracing::Instrument;
 
 use crate::config::{Config, Env, ProxyConfig};
 use crate::keys::{Caller, Denied};
+use crate::telemetry::Stage;
 use crate::upstream::{self, Answer, Body, HeaderMap, Method, StatusCode};
 use crate::wire::{Dialect, Endpoint};
 pub use compress::{Compressor, Fallback};
@@ -276,7 +278,7 @@ impl Gateway {
         let opening = prepared.opening(live.config.compute_price);
         let mut bill = self.ledger.open(opening.inspect_err(|denied| self.denied(denied))?);
         let start = Instant::now();
-        let (plan, mut report) = self.plan(&prepared).await;
+        let (plan, mut report) = self.plan(&prepared).instrument(Stage::Compress.span()).await;
         report.time = start.elapsed();
         bill.sent(&report);
         let sent = live.send(&prepared, &plan, deadline).await;

@@ -11,11 +11,12 @@ use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Body, Method, RequestBuilder, StatusCode, Url};
 use tokio::time::{Instant, sleep, timeout};
+use tracing::Instrument;
 
 use super::headers::KEY_HEADERS;
 use super::{Secret, retry};
 use crate::config::UpstreamConfig;
-use crate::telemetry::chain;
+use crate::telemetry::{Stage, carry_trace, chain};
 use crate::wire::Dialect;
 
 /// Time after which a connection that is not used is closed.
@@ -206,7 +207,11 @@ impl Upstream {
         self.authorise(&mut headers);
         let left = deadline.saturating_duration_since(Instant::now());
         let time = Duration::from_millis(self.config.first_byte_ms).min(left);
-        let sent = timeout(time, request.headers(headers).send()).await;
+        let answered = async {
+            carry_trace(&mut headers);
+            request.headers(headers).send().await
+        };
+        let sent = timeout(time, answered.instrument(Stage::Upstream.span())).await;
         let response = sent.map_err(|_| Failed::Late(time))?.map_err(Failed::Broke)?;
         let (status, headers) = (response.status(), response.headers().clone());
         Ok(Answer { status, headers, body: response.into(), attempts: 1 })

@@ -18,6 +18,9 @@ mod keys;
 mod ledger;
 #[cfg(test)]
 mod local;
+#[cfg(feature = "otel")]
+#[cfg(test)]
+mod otel;
 #[cfg(test)]
 mod service;
 #[cfg(test)]

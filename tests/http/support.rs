@@ -69,9 +69,11 @@ pub(crate) fn serve_again(folder: Arc<TempDir>) -> Running {
     run(Whittle::beside(folder, SERVE))
 }
 
-const SERVE: &[&str] = &["serve", "--listen", "127.0.0.1:0"];
+/// The command line of a service on a free port.
+pub(crate) const SERVE: &[&str] = &["serve", "--listen", "127.0.0.1:0"];
 
-fn run(mut whittle: Whittle) -> Running {
+/// Starts a service and waits for its line.
+pub(crate) fn run(mut whittle: Whittle) -> Running {
     let mut child = whittle.command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let stderr = BufReader::new(child.stderr.take().unwrap());
     let (found, address) = mpsc::channel();
@@ -170,7 +172,12 @@ impl Running {
 
     /// Sends SIGTERM.
     pub(crate) fn terminate(&self) {
-        let sent = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
+        self.signal("-TERM");
+    }
+
+    /// Sends a signal, as `kill` names it.
+    pub(crate) fn signal(&self, signal: &str) {
+        let sent = Command::new("kill").args([signal, &self.child.id().to_string()]).status().unwrap();
         assert!(sent.success());
     }
 
