@@ -253,6 +253,9 @@ impl Gateway {
     /// As [`Gateway::new`]; then the old ones stay.
     pub fn reload(&self, config: &Config, env: &dyn Env) -> Result<(), String> {
         let live = Arc::new(Live::new(config, env, self.local.clone())?);
+        if let Some(store) = &self.store {
+            store.retain(retention(&config.proxy));
+        }
         *self.live.write().unwrap_or_else(PoisonError::into_inner) = live;
         Ok(())
     }
@@ -367,12 +370,18 @@ impl Gateway {
         Ok(self.outgoing(&Route::on(upstream, ""), answer, (Report::default(), bill)))
     }
 
-    /// The list of models that a client of `dialect` gets, as JSON.
+    /// The list of models that a client of `dialect` gets, as JSON: those that the key of `caller` may call, where keys
+    /// are needed.
     ///
     /// # Errors
     /// No upstream speaks the dialect.
-    pub async fn models(&self, dialect: Dialect, headers: &HeaderMap) -> Result<String, ProxyError> {
-        models::list(&self.live(), dialect, headers).await
+    pub async fn models(
+        &self,
+        dialect: Dialect,
+        headers: &HeaderMap,
+        caller: Option<&Caller>,
+    ) -> Result<String, ProxyError> {
+        models::list(&self.live(), dialect, headers, caller).await
     }
 
     /// Whether there is an upstream to pass requests on to. A reload may change it.

@@ -22,6 +22,8 @@ mod local;
 #[cfg(test)]
 mod otel;
 #[cfg(test)]
+mod reload;
+#[cfg(test)]
 mod service;
 #[cfg(test)]
 mod structure;

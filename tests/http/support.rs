@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Mutex, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -55,7 +55,8 @@ impl Whittle {
 pub(crate) struct Running {
     pub(crate) address: String,
     child: Child,
-    log: Option<JoinHandle<String>>,
+    log: Arc<Mutex<String>>,
+    reader: Option<JoinHandle<()>>,
     pub(crate) folder: Arc<TempDir>,
 }
 
@@ -78,19 +79,18 @@ pub(crate) fn run(mut whittle: Whittle) -> Running {
     let stderr = BufReader::new(child.stderr.take().unwrap());
     let (found, address) = mpsc::channel();
     // Reads on after the line: a full pipe would stop the service.
-    let log = std::thread::spawn(move || {
-        let mut log = String::new();
+    let log = Arc::<Mutex<String>>::default();
+    let written = Arc::clone(&log);
+    let reader = std::thread::spawn(move || {
         for line in stderr.lines().map_while(Result::ok) {
             if let Some(address) = line.strip_prefix("whittle listening on http://") {
                 found.send(address.to_owned()).ok();
             }
-            log += &line;
-            log.push('\n');
+            *written.lock().unwrap() += &(line + "\n");
         }
-        log
     });
     let address = address.recv_timeout(PATIENCE).expect("the service says where it listens");
-    Running { address, child, log: Some(log), folder: whittle.folder }
+    Running { address, child, log, reader: Some(reader), folder: whittle.folder }
 }
 
 impl Drop for Running {
@@ -191,7 +191,20 @@ impl Running {
             assert!(Instant::now() < deadline, "the service does not end");
             std::thread::sleep(Duration::from_millis(5));
         };
-        (status, self.log.take().unwrap().join().unwrap())
+        self.reader.take().unwrap().join().unwrap();
+        (status, std::mem::take(&mut *self.log.lock().unwrap()))
+    }
+
+    /// Takes over another configuration, or does not, and waits for the line in the log that says which.
+    pub(crate) fn reload(&self, config: &str, says: &str) {
+        std::fs::write(self.folder().join("whittle.toml"), config).unwrap();
+        self.log.lock().unwrap().clear();
+        self.signal("-HUP");
+        let deadline = Instant::now() + PATIENCE;
+        while !self.log.lock().unwrap().contains(says) {
+            assert!(Instant::now() < deadline, "{}", self.log.lock().unwrap());
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 }
 

@@ -32,7 +32,7 @@ const WAITING: usize = 20_000;
 const SWEEP: Duration = Duration::from_hours(1);
 
 /// How long what is stored stays.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Retention {
     /// What became of texts.
     pub(super) outcomes: Duration,
@@ -68,6 +68,8 @@ pub(super) struct Store {
 enum Message {
     Outcome(Key, Vec<u8>),
     Entry(Box<Entry>),
+    /// Keep what comes and what is there so long.
+    Retain(Retention),
     /// Write what has come before, and say so.
     Flush(Sender<()>),
     /// The store is gone.
@@ -157,6 +159,11 @@ impl Store {
             .map_err(|error| StoreError::Unusable { file: "the ledger".into(), reason: chain(&error) })
     }
 
+    /// Keeps what is stored for another time from now on, and forgets, soon, what is too old for it.
+    pub(super) fn retain(&self, retention: Retention) {
+        self.tell(Message::Retain(retention));
+    }
+
     /// Entries that wait to be written.
     pub(super) fn waiting(&self) -> usize {
         self.ledger.waiting.load(Ordering::Relaxed)
@@ -226,6 +233,8 @@ struct Writer {
 struct Batch {
     outcomes: Vec<(Key, Vec<u8>)>,
     entries: Vec<Entry>,
+    /// How long things stay from now on, where that has changed.
+    retention: Option<Retention>,
     /// Who waits for it to be written.
     waiting: Vec<Sender<()>>,
     /// Whether it is the last one.
@@ -233,7 +242,7 @@ struct Batch {
 }
 
 impl Writer {
-    fn run(&self, received: &Receiver<Message>) {
+    fn run(mut self, received: &Receiver<Message>) {
         let mut sweep = Instant::now() + SWEEP;
         loop {
             let mut batch = Batch::default();
@@ -243,15 +252,19 @@ impl Writer {
                 Err(RecvTimeoutError::Disconnected) => return,
             }
             self.write(&batch);
-            batch.waiting.iter().for_each(|done| done.send(()).unwrap_or_default());
-            if batch.last {
-                return;
+            if let Some(retention) = batch.retention.filter(|retention| *retention != self.retention) {
+                self.retention = retention;
+                sweep = Instant::now();
             }
-            if Instant::now() >= sweep {
+            if Instant::now() >= sweep && !batch.last {
                 sweep = Instant::now() + SWEEP;
                 if let Err(error) = forget_old(&self.database, self.retention) {
                     tracing::warn!(%error, "cannot forget what is too old");
                 }
+            }
+            batch.waiting.iter().for_each(|done| done.send(()).unwrap_or_default());
+            if batch.last {
+                return;
             }
         }
     }
@@ -296,6 +309,7 @@ impl Batch {
         match message {
             Message::Outcome(key, value) => self.outcomes.push((key, value)),
             Message::Entry(entry) => self.entries.push(*entry),
+            Message::Retain(retention) => self.retention = Some(retention),
             Message::Flush(done) => self.waiting.push(done),
             Message::End => self.last = true,
         }
@@ -366,6 +380,26 @@ mod tests {
         let models = models(&Store::open(&file, RETENTION).unwrap());
         assert_eq!(models.len(), 502);
         assert_eq!([&models[0], &models[1], &models[501]], ["before", "same", "last"]);
+    }
+
+    #[test]
+    fn a_shorter_time_takes_effect_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let long = Retention { outcomes: 30 * DAY, entries: 30 * DAY };
+        let store = Store::open(&folder.path().join("proxy.redb"), long).unwrap();
+        let now = seconds_now();
+        for (days, name) in [(10, "old"), (2, "newer")] {
+            let seconds = now - days * DAY.as_secs();
+            store.put_entry(entry(seconds * 1000, name));
+            store.put_outcome_of(Key([days as u8; 32]), &kept(), seconds);
+        }
+        store.retain(long);
+        store.flush();
+        assert_eq!((models(&store).len(), store.outcome(&Key([10; 32])).is_some()), (2, true));
+        store.retain(Retention { outcomes: 5 * DAY, entries: 5 * DAY });
+        store.flush();
+        assert_eq!(models(&store), ["newer"]);
+        assert_eq!((store.outcome(&Key([10; 32])), store.outcome(&Key([2; 32])).is_some()), (None, true));
     }
 
     #[test]
