@@ -11,6 +11,7 @@ mod local;
 mod memory;
 mod metrics;
 mod models;
+mod pace;
 mod prepare;
 mod route;
 mod settings;
