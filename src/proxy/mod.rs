@@ -507,3 +507,58 @@ impl Live {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::ledger::Entry;
+    use super::*;
+    use crate::config::ProcessEnv;
+    use crate::engine::EngineError;
+    use crate::engine::api::{CompressRequest, CompressResponse};
+    use crate::model::Cancel;
+    use crate::model::{Generation, Prompt, Told, Written};
+
+    /// Neither compresses nor answers.
+    struct Nobody;
+
+    impl Compressor for Nobody {
+        fn compress(&self, _: CompressRequest, _: &Cancel) -> Result<CompressResponse, EngineError> {
+            Err(EngineError::internal("nobody"))
+        }
+    }
+
+    impl Generator for Nobody {
+        fn generate(
+            &self,
+            _: &Generation,
+            _: &mut dyn FnMut(Told<'_>),
+            _: &Cancel,
+        ) -> Result<Written, EngineError> {
+            Err(EngineError::internal("nobody"))
+        }
+
+        fn count(&self, _: &Prompt) -> Result<usize, EngineError> {
+            Err(EngineError::internal("nobody"))
+        }
+    }
+
+    #[tokio::test]
+    async fn days_of_the_ledger_are_taken_over_while_the_service_runs() {
+        let folder = tempfile::tempdir().unwrap();
+        let (env, mut config) = (ProcessEnv, Config::default());
+        let gateway = Gateway::new(&config, &env, Arc::new(Nobody), Arc::new(Nobody), folder.path()).unwrap();
+        let day = 24 * 60 * 60;
+        for age in [0, 10] {
+            let milliseconds = (store::seconds_now() - age * day) * 1000;
+            let entry = Entry { milliseconds, ..Entry::default() };
+            gateway.store.as_ref().unwrap().put_entry(entry);
+        }
+        gateway.flush();
+        let requests = async || gateway.usage(UsageParams::default()).await.unwrap().total.unwrap().requests;
+        assert_eq!(requests().await, 2);
+        config.proxy.ledger_days = 7;
+        gateway.reload(&config, &env).unwrap();
+        gateway.flush();
+        assert_eq!(requests().await, 1);
+    }
+}

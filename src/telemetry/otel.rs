@@ -67,7 +67,7 @@ impl Drop for Traces {
 }
 
 impl Stage {
-    /// A span below the current one. What it is called there, its metadata says.
+    /// A span below the current one.
     pub(crate) fn span(self) -> Span {
         match self {
             Self::Receive => tracing::error_span!("receive"),
