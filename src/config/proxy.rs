@@ -86,7 +86,7 @@ pub struct UpstreamConfig {
     pub first_byte_ms: u64,
     /// Milliseconds between two pieces of an answer, 1 to a day.
     pub idle_ms: u64,
-    /// Further attempts after a failed one, 0 to 10.
+    /// Further attempts after a failed one, 0 to 10. That a kept connection was closed meanwhile is no failure.
     pub retries: u32,
     /// What its models cost. The first match counts.
     #[serde(skip_serializing_if = "Vec::is_empty")]

@@ -7,19 +7,24 @@ use axum::extract::{Request, State};
 use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{any, get, post};
+use axum::routing::{any, get};
 use axum::{Extension, Router};
 use hyper::body::Body as _;
+use tracing::Instrument;
 
 use super::body;
 use super::compress::{COMPRESSED_TOKENS, ORIGINAL_TOKENS};
+use super::dialects::NotSent;
 use super::error::{ApiError, DialectError};
 use super::extract::QueryOf;
 use super::middleware::RequestId;
 use super::relay::{Counted, Relay};
 use super::state::AppState;
 use crate::keys::{Caller, Denied};
-use crate::proxy::{Gateway, Incoming, Outgoing, Passing, ProxyError, Report, Status, UsageParams};
+use crate::proxy::{
+    Gateway, Incoming, Outgoing, Passing, ProxyError, Report, Status, UsageParams, UsageReport,
+};
+use crate::telemetry::Stage;
 use crate::upstream;
 use crate::wire::{Dialect, Endpoint, UsageReader};
 
@@ -29,15 +34,9 @@ const ANTHROPIC_VERSION: HeaderName = HeaderName::from_static("anthropic-version
 /// Beginning of the paths that name an upstream.
 const UPSTREAMS: &str = "/upstreams/";
 
-/// All routes of the proxy.
+/// The routes of the proxy beside the endpoints of the two APIs.
 pub(super) fn routes() -> Router<Arc<AppState>> {
-    let on = |endpoint| post(move |state, id, request| forward(state, id, request, endpoint));
     Router::new()
-        .route("/v1/chat/completions", on(Endpoint::Chat))
-        .route("/v1/responses", on(Endpoint::Responses))
-        .route("/v1/completions", on(Endpoint::Completions))
-        .route("/v1/messages", on(Endpoint::Messages))
-        .route("/v1/messages/count_tokens", on(Endpoint::CountTokens))
         .route("/v1/models", get(models))
         .route("/v1/usage", get(usage))
         .route("/upstreams/{upstream}/{*path}", any(below))
@@ -55,7 +54,11 @@ pub(super) async fn forward(
 }
 
 /// A request to a path below an upstream's name: an endpoint that is known, or anything else, which passes unread.
-async fn below(
+#[utoipa::path(method(get, post, put, patch, delete), path = "/upstreams/{upstream}/{path}", tag = "proxy",
+    params(("upstream" = String, Path, description = "Its name in the configuration."),
+        ("path" = String, Path, description = "What is asked of it, below its base URL.")),
+    responses((status = 200, body = Object, description = "Whatever the upstream answers."), NotSent))]
+pub(super) async fn below(
     State(state): State<Arc<AppState>>,
     Extension(id): Extension<RequestId>,
     request: Request,
@@ -114,7 +117,8 @@ async fn answer(
             return Err(error);
         }
     };
-    let body = body::read(&head.headers, body, limit, state.body_time).await?;
+    let body = body::read(&head.headers, body, limit, state.body_time);
+    let body = body.instrument(Stage::Receive.span()).await?;
     let query = query_of(head.uri.query());
     let caller = head.extensions.get().cloned();
     let incoming = Incoming { id: id.text(), caller, endpoint, upstream, query, headers: head.headers, body };
@@ -176,15 +180,20 @@ fn describe(headers: &mut HeaderMap, report: &Report) {
     }
 }
 
-/// The models of all upstreams of the caller's dialect.
-async fn models(
+/// The models of all upstreams of the caller's dialect, and the one in this process, as far as the caller's key may
+/// call them. The header `anthropic-version` asks for the form of Anthropic's API.
+#[utoipa::path(get, path = "/v1/models", tag = "proxy",
+    responses((status = 200, body = Object, description = "The models, in the form of the caller's API."), NotSent))]
+pub(super) async fn models(
     State(state): State<Arc<AppState>>,
     Extension(id): Extension<RequestId>,
+    caller: Sender,
     headers: HeaderMap,
 ) -> Result<Response, DialectError> {
     let dialect = dialect_of(&headers);
     let listed = async {
-        let list = gateway(&state)?.models(dialect, &headers).await?;
+        let caller = caller.as_ref().map(|Extension(caller)| caller);
+        let list = gateway(&state)?.models(dialect, &headers, caller).await?;
         Ok(([(CONTENT_TYPE, "application/json")], Body::from(list)).into_response())
     };
     listed.await.map_err(|error| DialectError { error, dialect, request_id: id.text() })
@@ -194,7 +203,9 @@ async fn models(
 pub(super) type Sender = Option<Extension<Caller>>;
 
 /// What requests took: all of them for an administrator, its own for any other key.
-async fn usage(
+#[utoipa::path(get, path = "/v1/usage", tag = "proxy", params(UsageParams),
+    responses((status = 200, body = UsageReport, description = "Sums, or the requests themselves."), NotSent))]
+pub(super) async fn usage(
     State(state): State<Arc<AppState>>,
     caller: Sender,
     QueryOf(mut params): QueryOf<UsageParams>,

@@ -87,7 +87,7 @@ impl Memory {
         // What was pinned stays so, whatever was found out about it for another conversation since.
         match self.pins.get(key) {
             Some(stored) => {
-                if seconds_now().saturating_sub(stored) > RENEWAL {
+                if seconds_now().abs_diff(stored) > RENEWAL {
                     self.pin(*key);
                 }
                 Some(Arc::new(Outcome::Pinned))
@@ -102,7 +102,8 @@ impl Memory {
         if outcome != Outcome::Pinned {
             return Some(self.lasting.entry(*key).or_insert_with(|| Arc::new(outcome)).into_value());
         }
-        let fresh = seconds_now().saturating_sub(stored) < PIN_TIME.as_secs();
+        // Nor is it fresh where the clock was far ahead when it was stored.
+        let fresh = seconds_now().abs_diff(stored) < PIN_TIME.as_secs();
         fresh.then(|| {
             self.pins.insert(*key, stored);
             Arc::new(Outcome::Pinned)
@@ -149,6 +150,7 @@ impl Outcome {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::proxy::store::Retention;
 
     fn kept(after: usize) -> Outcome {
         Outcome::Kept { ranges: [0..1, 2..after].into(), tokens: Tokens { before: 10, after } }
@@ -167,6 +169,25 @@ mod tests {
         let other = Key([2; 32]);
         assert_eq!(*memory.settle(other, Outcome::Pinned), Outcome::Pinned);
         assert_eq!(*memory.settle(other, kept(3)), Outcome::Pinned);
+    }
+
+    #[test]
+    fn a_pin_of_a_clock_that_was_far_ahead_or_behind_holds_no_longer() {
+        const DAY: u64 = 86_400;
+        let folder = tempfile::tempdir().unwrap();
+        let keep = Duration::from_hours(24 * 30);
+        let retention = Retention { outcomes: keep, entries: keep };
+        let store = Arc::new(Store::open(&folder.path().join("proxy.redb"), retention).unwrap());
+        let now = seconds_now();
+        for (number, at, held) in
+            [(1, now, true), (2, now + 60, true), (3, now + DAY, false), (4, now - DAY, false)]
+        {
+            let key = Key([number; 32]);
+            store.put_outcome_of(key, &Outcome::Pinned, at);
+            store.flush();
+            let memory = Memory::new(1 << 20, Some(Arc::clone(&store)));
+            assert_eq!(memory.get(&key).is_some(), held, "{number}");
+        }
     }
 
     #[test]

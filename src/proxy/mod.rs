@@ -11,6 +11,7 @@ mod local;
 mod memory;
 mod metrics;
 mod models;
+mod pace;
 mod prepare;
 mod route;
 mod settings;
@@ -25,9 +26,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
+use tracing::Instrument;
 
 use crate::config::{Config, Env, ProxyConfig};
 use crate::keys::{Caller, Denied};
+use crate::telemetry::Stage;
 use crate::upstream::{self, Answer, Body, HeaderMap, Method, StatusCode};
 use crate::wire::{Dialect, Endpoint};
 pub use compress::{Compressor, Fallback};
@@ -256,6 +259,9 @@ impl Gateway {
     /// As [`Gateway::new`]; then the old ones stay.
     pub fn reload(&self, config: &Config, env: &dyn Env) -> Result<(), String> {
         let live = Arc::new(Live::new(config, env, self.local.clone())?);
+        if let Some(store) = &self.store {
+            store.retain(retention(&config.proxy));
+        }
         *self.live.write().unwrap_or_else(PoisonError::into_inner) = live;
         Ok(())
     }
@@ -281,7 +287,7 @@ impl Gateway {
         let opening = prepared.opening(live.config.compute_price);
         let mut bill = self.ledger.open(opening.inspect_err(|denied| self.denied(denied))?);
         let start = Instant::now();
-        let (plan, mut report) = self.plan(&prepared).await;
+        let (plan, mut report) = self.plan(&prepared).instrument(Stage::Compress.span()).await;
         report.time = start.elapsed();
         bill.sent(&report);
         let sent = live.send(&prepared, &plan, deadline).await;
@@ -373,12 +379,18 @@ impl Gateway {
         Ok(self.outgoing(&Route::on(upstream, ""), answer, (Report::default(), bill)))
     }
 
-    /// The list of models that a client of `dialect` gets, as JSON.
+    /// The list of models that a client of `dialect` gets, as JSON: those that the key of `caller` may call, where keys
+    /// are needed.
     ///
     /// # Errors
     /// No upstream speaks the dialect.
-    pub async fn models(&self, dialect: Dialect, headers: &HeaderMap) -> Result<String, ProxyError> {
-        models::list(&self.live(), dialect, headers).await
+    pub async fn models(
+        &self,
+        dialect: Dialect,
+        headers: &HeaderMap,
+        caller: Option<&Caller>,
+    ) -> Result<String, ProxyError> {
+        models::list(&self.live(), dialect, headers, caller).await
     }
 
     /// Whether there is an upstream to pass requests on to. A reload may change it.
@@ -501,5 +513,60 @@ impl Live {
             // The first one's own words say more than that the second cannot be reached.
             Err(error) => Ok((route, outcome.map_err(|_| error)?)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ledger::Entry;
+    use super::*;
+    use crate::config::ProcessEnv;
+    use crate::engine::EngineError;
+    use crate::engine::api::{CompressRequest, CompressResponse};
+    use crate::model::Cancel;
+    use crate::model::{Generation, Prompt, Told, Written};
+
+    /// Neither compresses nor answers.
+    struct Nobody;
+
+    impl Compressor for Nobody {
+        fn compress(&self, _: CompressRequest, _: &Cancel) -> Result<CompressResponse, EngineError> {
+            Err(EngineError::internal("nobody"))
+        }
+    }
+
+    impl Generator for Nobody {
+        fn generate(
+            &self,
+            _: &Generation,
+            _: &mut dyn FnMut(Told<'_>),
+            _: &Cancel,
+        ) -> Result<Written, EngineError> {
+            Err(EngineError::internal("nobody"))
+        }
+
+        fn count(&self, _: &Prompt) -> Result<usize, EngineError> {
+            Err(EngineError::internal("nobody"))
+        }
+    }
+
+    #[tokio::test]
+    async fn days_of_the_ledger_are_taken_over_while_the_service_runs() {
+        let folder = tempfile::tempdir().unwrap();
+        let (env, mut config) = (ProcessEnv, Config::default());
+        let gateway = Gateway::new(&config, &env, Arc::new(Nobody), Arc::new(Nobody), folder.path()).unwrap();
+        let day = 24 * 60 * 60;
+        for age in [0, 10] {
+            let milliseconds = (store::seconds_now() - age * day) * 1000;
+            let entry = Entry { milliseconds, ..Entry::default() };
+            gateway.store.as_ref().unwrap().put_entry(entry);
+        }
+        gateway.flush();
+        let requests = async || gateway.usage(UsageParams::default()).await.unwrap().total.unwrap().requests;
+        assert_eq!(requests().await, 2);
+        config.proxy.ledger_days = 7;
+        gateway.reload(&config, &env).unwrap();
+        gateway.flush();
+        assert_eq!(requests().await, 1);
     }
 }

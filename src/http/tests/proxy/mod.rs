@@ -150,10 +150,13 @@ impl Proxy {
 
 /// Starts a proxy as `config` describes it.
 async fn run(config: &Config, compressor: &Arc<Halving>, data: &std::path::Path) -> Running {
+    super::start(Server::with_state(state_of(config, compressor, data))).await
+}
+
+fn state_of(config: &Config, compressor: &Arc<Halving>, data: &std::path::Path) -> AppState {
     let parrot = Arc::new(Parrot);
     let gateway = Gateway::new(config, &Keys, Arc::<Halving>::clone(compressor), parrot, data).unwrap();
-    let state = AppState::new(echo(), config.limits).with_gateway(Arc::new(gateway));
-    super::start(Server::with_state(state)).await
+    AppState::new(echo(), config.limits).with_gateway(Arc::new(gateway))
 }
 
 /// A text of `count` words, each unlike the others.
