@@ -10,6 +10,7 @@ mod dense;
 mod error;
 mod generation;
 mod lexical;
+mod mark;
 mod name;
 mod nearest;
 mod record;

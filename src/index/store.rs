@@ -12,6 +12,7 @@ use redb::{
     WriteTransaction,
 };
 
+use super::mark::Mark;
 use super::record::{Batch, ChunkHit, NewDocument, Settings, StoredChunk, StoredDocument};
 use super::{IndexError, Metadata};
 
@@ -44,6 +45,8 @@ pub(super) struct Applied {
 #[derive(Debug)]
 pub(super) struct Store {
     database: Database,
+    /// Behind the database, which is closed before it.
+    _mark: Mark,
 }
 
 impl Store {
@@ -62,19 +65,24 @@ impl Store {
             transaction.open_table(VECTORS)?;
         }
         transaction.commit()?;
-        Ok(Self { database })
+        Ok(Self { database, _mark: Mark::new(path) })
     }
 
     /// Opens the database of a collection; after a crash it is repaired to the last batch.
+    ///
+    /// Damage from outside is found here, not when a page is read: the file has the hash that it had when it was last
+    /// closed in order, or the checksums of all its pages are compared. Damage done while it is open is found when the
+    /// page is read, which fails that request, or by the check after a crash.
     pub(super) fn open(path: &Path) -> Result<(Self, Settings), IndexError> {
         let unreadable =
             |error: redb::DatabaseError| IndexError::Store(format!("{}: {error}", path.display()));
+        let unchanged = Mark::take(path)?;
         let mut database = Database::builder().set_cache_size(CACHE_BYTES).open(path).map_err(unreadable)?;
         // Reading a damaged page makes the crate panic: its checksums are compared before anything is read.
-        if !database.check_integrity().map_err(unreadable)? {
+        if !unchanged && !database.check_integrity().map_err(unreadable)? {
             tracing::warn!(path = %path.display(), "the store was not closed in order and has been repaired");
         }
-        let store = Self { database };
+        let store = Self { database, _mark: Mark::new(path) };
         let view = store.view()?;
         let format = view.number("format")?.unwrap_or_default() as u32;
         if format != FORMAT {

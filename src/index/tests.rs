@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use proptest::prelude::*;
 use tempfile::TempDir;
 
+use super::mark::Mark;
 use super::*;
 use crate::text::{ChunkSettings, Layout};
 
@@ -443,4 +444,30 @@ fn links_find_what_comparing_finds() {
         }
     }
     assert!(found * 1000 >= wanted * 990, "found {found} of {wanted}");
+}
+
+#[test]
+fn a_store_that_was_closed_in_order_is_known_again_and_a_bit_that_flips_later_is_found() {
+    let folder = filled();
+    let place = folder.path().join("collections/c");
+    let (store, mark) = (place.join("store.redb"), place.join("closed"));
+    let open = || DataDir::open(folder.path()).unwrap().get(&name("c"));
+    let collection = open().unwrap();
+    assert!(!mark.exists(), "a process that is killed now must leave no mark");
+    collection.apply(&upsert(vec![document("x", "late medlars\n")])).unwrap();
+    drop(collection);
+    assert!(mark.exists() && Mark::take(&store).unwrap());
+    drop(open().unwrap());
+    // In the vectors of a collection whose indexes are whole: nothing reads them at a start.
+    let mut bytes = fs::read(&store).unwrap();
+    let value: Vec<u8> =
+        document("x", "late medlars\n").chunks[0].vector.iter().flat_map(|v| v.to_le_bytes()).collect();
+    let at = bytes.windows(value.len()).position(|window| window == value).unwrap();
+    bytes[at] ^= 1;
+    fs::write(&store, bytes).unwrap();
+    for _ in 0..2 {
+        let found = open();
+        let repaired = found.as_ref().is_ok_and(|collection| collection.document("x").unwrap().is_none());
+        assert!(found.is_err() || repaired, "damage must not be taken for what was stored");
+    }
 }
