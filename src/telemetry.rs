@@ -93,6 +93,7 @@ pub(crate) mod names {
     pub(crate) const REQUESTS: &str = "whittle_proxy_requests";
     /// Requests of which a text went on as it was, by reason.
     pub(crate) const FALLBACKS: &str = "whittle_proxy_fallbacks";
+    pub(crate) const RETRIEVALS: &str = "whittle_proxy_retrievals";
     /// Tokens of compressed texts, before and after.
     pub(crate) const TOKENS: &str = "whittle_proxy_text_tokens";
     /// Tokens that providers counted, by kind.

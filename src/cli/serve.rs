@@ -14,7 +14,7 @@ use crate::config::{self, ConfigError, Flags, Loaded, Places, ProcessEnv};
 use crate::engine::Engine;
 use crate::http::{Draining, Server};
 use crate::keys::Keyring;
-use crate::proxy::Gateway;
+use crate::proxy::{Gateway, Parts};
 use crate::telemetry;
 
 /// Time that requests have to finish after a signal.
@@ -70,9 +70,13 @@ pub(crate) fn run(args: ServeArgs) -> anyhow::Result<()> {
         .build()
         .context("cannot start the threads of the HTTP service")?;
     let engine = Arc::new(engine);
-    let (compressor, generator) = (Arc::<Engine>::clone(&engine), Arc::<Engine>::clone(&engine));
+    let parts = Parts {
+        compressor: Arc::<Engine>::clone(&engine),
+        generator: Arc::<Engine>::clone(&engine),
+        retriever: Arc::<Engine>::clone(&engine),
+    };
     let data = config::data_dir(&ProcessEnv);
-    let gateway = Gateway::new(&config, &ProcessEnv, compressor, generator, &data);
+    let gateway = Gateway::new(&config, &ProcessEnv, parts, &data);
     let gateway = gateway.map_err(anyhow::Error::msg)?;
     let gateway = Arc::new(gateway);
     let keys = Arc::new(Keyring::open(&data, config.keys.required, gateway.spent_today()?)?);

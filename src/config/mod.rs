@@ -19,7 +19,7 @@ use serde::Serialize;
 
 use crate::model::Precision;
 pub use load::{Env, Flags, Loaded, Places, ProcessEnv, load};
-pub use proxy::{CompressPolicy, Pattern, Price, ProxyConfig, ShadowPolicy, UpstreamConfig};
+pub use proxy::{CompressPolicy, Pattern, Price, ProxyConfig, RetrievePolicy, ShadowPolicy, UpstreamConfig};
 use raw::{RawClassifier, RawConfig, RawEmbedder, RawLimits, RawScorer};
 
 /// A valid configuration. As TOML it is a file that loads to the same configuration.

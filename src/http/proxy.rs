@@ -22,13 +22,15 @@ use super::relay::{Counted, Relay};
 use super::state::AppState;
 use crate::keys::{Caller, Denied};
 use crate::proxy::{
-    Gateway, Incoming, Outgoing, Passing, ProxyError, Report, Status, UsageParams, UsageReport,
+    Gateway, Incoming, Outgoing, Passing, ProxyError, Report, Retrieval, Status, UsageParams, UsageReport,
 };
 use crate::telemetry::Stage;
 use crate::upstream;
 use crate::wire::{Dialect, Endpoint, UsageReader};
 
 const STATUS: HeaderName = HeaderName::from_static("x-whittle-status");
+const RETRIEVAL: HeaderName = HeaderName::from_static("x-whittle-retrieval");
+const CITATIONS: HeaderName = HeaderName::from_static("x-whittle-citations");
 const ANTHROPIC_VERSION: HeaderName = HeaderName::from_static("anthropic-version");
 
 /// Beginning of the paths that name an upstream.
@@ -154,6 +156,7 @@ fn respond(outgoing: Outgoing, dialect: Dialect) -> Response {
         headers.entry("x-accel-buffering").or_insert(HeaderValue::from_static("no"));
     }
     describe(&mut headers, &report);
+    describe_retrieval(&mut headers, &report);
     let is_json =
         headers.get(CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(b"application/json"));
     let reader = (readable && (is_stream || is_json)).then(|| {
@@ -178,6 +181,18 @@ fn describe(headers: &mut HeaderMap, report: &Report) {
         headers.insert(ORIGINAL_TOKENS, report.tokens.before.into());
         headers.insert(COMPRESSED_TOKENS, report.tokens.after.into());
     }
+}
+
+/// Says which documents stand before the question, if any were to be found.
+fn describe_retrieval(headers: &mut HeaderMap, report: &Report) {
+    let found = match &report.retrieval {
+        Retrieval::None => return,
+        Retrieval::Found(count) => format!("found; documents={count}"),
+        Retrieval::Failed(reason) => format!("failed; reason={reason}"),
+    };
+    headers.extend(HeaderValue::try_from(found).ok().map(|found| (RETRIEVAL, found)));
+    let citations = report.citations.as_ref().and_then(|citations| HeaderValue::try_from(&**citations).ok());
+    headers.extend(citations.map(|citations| (CITATIONS, citations)));
 }
 
 /// The models of all upstreams of the caller's dialect, and the one in this process, as far as the caller's key may

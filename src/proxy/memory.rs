@@ -32,6 +32,8 @@ pub(super) enum Outcome {
     Kept { ranges: Box<[Range<usize>]>, tokens: Tokens },
     /// Something else went on in its place.
     Replaced { text: Box<str>, tokens: Tokens },
+    /// It is a question, and this was put before it, which cites so.
+    Inserted { text: Box<str>, citations: Box<str> },
 }
 
 /// Tokens before and after.
@@ -55,6 +57,19 @@ impl Key {
         }
         hasher.update(&settings.rate.to_le_bytes());
         hasher.update(&(settings.min_tokens as u64).to_le_bytes());
+        Self(*hasher.finalize().as_bytes())
+    }
+}
+
+impl Key {
+    /// Names a question for which collections are searched.
+    pub(super) fn of_question(question: &str, model: &str, collections: &[String]) -> Self {
+        let mut hasher = blake3::Hasher::new();
+        let names = collections.iter().map(String::as_str);
+        for part in ["question.1", question, model].into_iter().chain(names) {
+            hasher.update(&(part.len() as u64).to_le_bytes());
+            hasher.update(part.as_bytes());
+        }
         Self(*hasher.finalize().as_bytes())
     }
 }
@@ -126,6 +141,16 @@ impl Memory {
         settled
     }
 
+    /// Remembers what was put before a question, in the place of what was put there before.
+    pub(super) fn replace(&self, key: Key, outcome: Outcome) -> Arc<Outcome> {
+        let outcome = Arc::new(outcome);
+        self.lasting.insert(key, Arc::clone(&outcome));
+        if let Some(store) = &self.store {
+            store.put_outcome(key, &outcome);
+        }
+        outcome
+    }
+
     /// Makes a text go on as it is from now on, whatever was remembered.
     pub(super) fn pin(&self, key: Key) {
         self.pins.insert(key, seconds_now());
@@ -142,6 +167,7 @@ impl Outcome {
             Self::Whole | Self::Pinned => 0,
             Self::Kept { ranges, .. } => std::mem::size_of_val(&**ranges),
             Self::Replaced { text, .. } => text.len(),
+            Self::Inserted { text, citations } => text.len() + citations.len(),
         };
         u32::try_from(BASE + size).unwrap_or(u32::MAX)
     }

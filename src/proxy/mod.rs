@@ -13,6 +13,7 @@ mod metrics;
 mod models;
 mod pace;
 mod prepare;
+mod retrieve;
 mod route;
 mod settings;
 mod shadow;
@@ -44,6 +45,8 @@ pub use memory::Tokens;
 use memory::{Key, Memory, Outcome};
 use metrics::{Depths, Metrics};
 use prepare::Prepared;
+use retrieve::Inserts;
+pub use retrieve::{Retrieval, Retriever};
 use route::{Place, Route, Routes};
 use shadow::Shadow;
 pub use shadow::{Comparison, SHADOW_FILE};
@@ -70,7 +73,18 @@ pub struct Gateway {
     readers: Arc<Semaphore>,
     metrics: Metrics,
     shadow: Arc<Shadow>,
+    retriever: Arc<dyn Retriever>,
     body_bytes: usize,
+}
+
+/// What does the work, which a test may do in another way.
+pub struct Parts {
+    /// Makes texts smaller.
+    pub compressor: Arc<dyn Compressor>,
+    /// Answers as `local/...`.
+    pub generator: Arc<dyn Generator>,
+    /// Finds documents.
+    pub retriever: Arc<dyn Retriever>,
 }
 
 /// What the configuration says.
@@ -141,6 +155,10 @@ pub struct Report {
     pub fallback: Option<Fallback>,
     /// Time that the work on its texts took.
     pub time: Duration,
+    /// What became of the search for documents.
+    pub retrieval: Retrieval,
+    /// What the numbers of documents before the last question stand for, as ASCII JSON.
+    pub citations: Option<Arc<str>>,
 }
 
 /// What the ledger in the folder `data` knows, read without a service.
@@ -231,8 +249,7 @@ impl Gateway {
     pub fn new(
         config: &Config,
         env: &dyn Env,
-        compressor: Arc<dyn Compressor>,
-        generator: Arc<dyn Generator>,
+        Parts { compressor, generator, retriever }: Parts,
         data: &Path,
     ) -> Result<Self, String> {
         let local = config.local.enabled.then(|| Arc::new(Local::new(config, generator)));
@@ -249,6 +266,7 @@ impl Gateway {
             readers: Arc::new(Semaphore::new(READERS)),
             metrics,
             shadow: Arc::new(Shadow::new(data.join(SHADOW_FILE))),
+            retriever,
             body_bytes: config.limits.body_bytes,
         })
     }
@@ -287,13 +305,19 @@ impl Gateway {
         let opening = prepared.opening(live.config.compute_price);
         let mut bill = self.ledger.open(opening.inspect_err(|denied| self.denied(denied))?);
         let start = Instant::now();
-        let (plan, mut report) = self.plan(&prepared).instrument(Stage::Compress.span()).await;
+        let (mut plan, mut report) = self.plan(&prepared).instrument(Stage::Compress.span()).await;
         report.time = start.elapsed();
+        let policy = &live.config.retrieve;
+        plan.inserts = retrieve::inserts(&self.retriever, &self.memory, &prepared, policy).await;
+        report.retrieval = plan.inserts.result.clone();
+        report.citations.clone_from(&plan.inserts.citations);
         bill.sent(&report);
         let sent = live.send(&prepared, &plan, deadline).await;
         let (route, answer) = sent.inspect_err(|error| bill.failed(error))?;
-        if answer.status != StatusCode::BAD_REQUEST || report.status != Status::Compressed {
-            if answer.status.is_success() {
+        let changed = report.status == Status::Compressed || plan.inserts.any();
+        if answer.status != StatusCode::BAD_REQUEST || !changed {
+            // What documents add is no matter of compression.
+            if answer.status.is_success() && !plan.inserts.any() {
                 self.shadow.watch(&live, prepared, (&route, &report), &mut bill);
             }
             return Ok(self.outgoing(&route, answer, (report, bill)));
@@ -302,7 +326,11 @@ impl Gateway {
         tracing::warn!(upstream = route.name(), "a compressed request was refused: sending the original");
         plan.keys().for_each(|key| self.memory.pin(key));
         let (status, fallback) = (Status::Original, Some(Fallback::Refused));
-        let report = Report { status, fallback, tokens: Tokens::default(), time: report.time };
+        let retrieval = match report.retrieval {
+            Retrieval::Found(_) => Retrieval::Failed("refused"),
+            other => other,
+        };
+        let report = Report { status, fallback, time: report.time, retrieval, ..Report::default() };
         bill.sent(&report);
         let sent = live.send(&prepared, &Plan::default(), deadline).await;
         let (route, answer) = sent.inspect_err(|error| bill.failed(error))?;
@@ -439,7 +467,11 @@ impl Gateway {
 
 /// What becomes of each passage of a request. The default leaves all as they are.
 #[derive(Debug, Default)]
-struct Plan(Vec<(Key, Arc<Outcome>)>);
+struct Plan {
+    passages: Vec<(Key, Arc<Outcome>)>,
+    /// What is put before questions.
+    inserts: Inserts,
+}
 
 type Settled = Result<Arc<Outcome>, (Arc<Outcome>, Fallback)>;
 
@@ -462,18 +494,18 @@ impl Plan {
                     // The reason of now says more than that there was one before.
                     report.fallback = fallback.or(report.fallback).or(Some(Fallback::Remembered));
                 }
-                Outcome::Whole => {}
+                Outcome::Whole | Outcome::Inserted { .. } => {}
             }
             plan.push((*key, outcome));
         }
         if report.fallback.is_some() && report.status == Status::Unchanged {
             report.status = Status::Original;
         }
-        (Self(plan), report)
+        (Self { passages: plan, inserts: Inserts::default() }, report)
     }
 
     fn keys(&self) -> impl Iterator<Item = Key> {
-        self.0.iter().map(|(key, _)| *key)
+        self.passages.iter().map(|(key, _)| *key)
     }
 }
 
@@ -523,6 +555,7 @@ mod tests {
     use crate::config::ProcessEnv;
     use crate::engine::EngineError;
     use crate::engine::api::{CompressRequest, CompressResponse};
+    use crate::engine::prompt::api::{PromptRequest, PromptResponse};
     use crate::model::Cancel;
     use crate::model::{Generation, Prompt, Told, Written};
 
@@ -531,6 +564,12 @@ mod tests {
 
     impl Compressor for Nobody {
         fn compress(&self, _: CompressRequest, _: &Cancel) -> Result<CompressResponse, EngineError> {
+            Err(EngineError::internal("nobody"))
+        }
+    }
+
+    impl Retriever for Nobody {
+        fn find(&self, _: &PromptRequest, _: &Cancel) -> Result<PromptResponse, EngineError> {
             Err(EngineError::internal("nobody"))
         }
     }
@@ -554,7 +593,9 @@ mod tests {
     async fn days_of_the_ledger_are_taken_over_while_the_service_runs() {
         let folder = tempfile::tempdir().unwrap();
         let (env, mut config) = (ProcessEnv, Config::default());
-        let gateway = Gateway::new(&config, &env, Arc::new(Nobody), Arc::new(Nobody), folder.path()).unwrap();
+        let parts =
+            Parts { compressor: Arc::new(Nobody), generator: Arc::new(Nobody), retriever: Arc::new(Nobody) };
+        let gateway = Gateway::new(&config, &env, parts, folder.path()).unwrap();
         let day = 24 * 60 * 60;
         for age in [0, 10] {
             let milliseconds = (store::seconds_now() - age * day) * 1000;

@@ -14,7 +14,7 @@ use super::{Incoming, Live, Plan, ProxyError};
 use crate::keys::{Caller, Demand, Denied};
 use crate::upstream::{self, Call, HeaderMap, Method};
 use crate::wire::local::{Ask, AskError};
-use crate::wire::{self, Edit, Endpoint, Passage, Request, Usage};
+use crate::wire::{self, Asked, Edit, Endpoint, Passage, Request, Texts, Usage};
 
 /// Bodies up to this size are read on the async threads: handing them over would take longer.
 const INLINE_BYTES: usize = 64 << 10;
@@ -25,6 +25,8 @@ pub(super) struct Prepared {
     pub(super) settings: Settings,
     /// Texts that may be compressed.
     pub(super) passages: Vec<Passage>,
+    /// What the conversation asks.
+    pub(super) asked: Vec<Asked>,
     /// Their names in the memory.
     pub(super) keys: Vec<Key>,
     id: String,
@@ -68,7 +70,7 @@ impl Prepared {
         };
         let body = decoded.as_ref().unwrap_or(&original);
         let request = Request::read(endpoint, body)?;
-        let settings = Settings::new(&live.config.compress, &headers, request.options)?;
+        let settings = Settings::new(&live.config, &headers, request.options)?;
         let route = match &upstream {
             Some(name) => Route::on(live.routes.named(name)?, &request.model),
             None => live.routes.find(endpoint.dialect(), &request.model)?,
@@ -79,13 +81,17 @@ impl Prepared {
         }
         // A token has at least one byte, so a text of fewer bytes has fewer tokens.
         let least = settings.min_tokens;
-        let passages = if settings.bypass { Vec::new() } else { request.passages(least) };
+        let Texts { mut passages, asked } = request.texts(least);
+        if settings.bypass {
+            passages.clear();
+        }
         let keys = passages.iter().map(|passage| Key::new(passage, &route.model, &settings)).collect();
         Ok(Self {
             id,
             caller,
             endpoint,
             keys,
+            asked,
             passages,
             settings,
             route,
@@ -168,11 +174,13 @@ impl Prepared {
             let with = serde_json::Value::from(&*route.model).to_string();
             edits.push(Edit { range: self.model_place.clone(), with });
         }
-        for (passage, (_, outcome)) in self.passages.iter().zip(&plan.0) {
+        // Before what is made of a text that begins in the same place.
+        edits.extend(plan.inserts.edits());
+        for (passage, (_, outcome)) in self.passages.iter().zip(&plan.passages) {
             match &**outcome {
                 Outcome::Kept { ranges, .. } => edits.push(passage.keep(text, ranges)),
                 Outcome::Replaced { text, .. } => edits.push(passage.replace(text)),
-                Outcome::Whole | Outcome::Pinned => {}
+                Outcome::Whole | Outcome::Pinned | Outcome::Inserted { .. } => {}
             }
         }
         edits
