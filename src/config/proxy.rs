@@ -79,7 +79,7 @@ pub struct CompressPolicy {
     pub method: Option<Method>,
     /// Share of a text's tokens to keep, above 0 and at most 1.
     pub rate: f64,
-    /// Tokens below which a text is left alone, at least 1.
+    /// Tokens below which a text is left alone, at least 1. A text of fewer than twice as many bytes is not counted.
     pub min_tokens: usize,
     /// Milliseconds after which the original is forwarded, 1 to a day.
     pub deadline_ms: u64,

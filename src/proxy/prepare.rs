@@ -19,6 +19,10 @@ use crate::wire::{self, Asked, Edit, Endpoint, Passage, Request, Texts, Usage};
 /// Bodies up to this size are read on the async threads: handing them over would take longer.
 const INLINE_BYTES: usize = 64 << 10;
 
+/// Bytes for one token that hardly any text stays below: base64 has about two, prose more than four. A text that is
+/// too short by this measure is not counted, for that takes the tokenizer, which has 75 MB.
+const LEAST_TOKEN_BYTES: usize = 2;
+
 /// A request, read and checked.
 pub(super) struct Prepared {
     pub(super) route: Route,
@@ -79,8 +83,7 @@ impl Prepared {
             // What it cannot do is said before any work is done.
             Ask::read(endpoint, std::str::from_utf8(body).unwrap_or_default())?;
         }
-        // A token has at least one byte, so a text of fewer bytes has fewer tokens.
-        let least = settings.min_tokens;
+        let least = settings.min_tokens.saturating_mul(LEAST_TOKEN_BYTES);
         let Texts { mut passages, asked } = request.texts(least);
         if settings.bypass {
             passages.clear();
