@@ -32,6 +32,9 @@ pub(super) fn parsed(bytes: &[u8]) -> Result<Parsed, String> {
         text.extend(page.lines().map(|line| plain(line) + "\n"));
         text.push('\n');
     }
+    if !found && document.trailer.has(b"Encrypt") {
+        return Err(locked());
+    }
     if !found {
         return Err(
             "it holds pictures and no text: run it through text recognition first, such as ocrmypdf".into()
