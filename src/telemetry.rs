@@ -1,38 +1,64 @@
-//! Logs, to stderr, never with text of a prompt; and what a process takes.
+//! Logs, to stderr, never with text of a prompt; traces, with the feature `otel`; and what a process takes.
 
 use std::panic::PanicHookInfo;
 
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer, fmt, registry};
+
+#[cfg(feature = "otel")]
+mod otel;
+#[cfg(not(feature = "otel"))]
+mod untraced;
+
+#[cfg(feature = "otel")]
+pub(crate) use otel::{Traces, carry_trace, continue_trace, note_status};
+#[cfg(not(feature = "otel"))]
+pub(crate) use untraced::{Traces, carry_trace, continue_trace, note_status};
+
+/// What a proxied request goes through. Each is a span of its trace.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Stage {
+    /// Its body arrives.
+    Receive,
+    /// Its texts are made smaller.
+    Compress,
+    /// An attempt to send it to an upstream, until the answer begins.
+    Upstream,
+    /// The answer's body passes.
+    Stream,
+}
 
 /// Starts logging: at `info`, or as `WHITTLE_LOG` says (`debug`, `whittle=debug,hyper=warn`), as text or, where
-/// `WHITTLE_LOG_FORMAT` is `json`, as JSON lines.
+/// `WHITTLE_LOG_FORMAT` is `json`, as JSON lines. What comes back must live as long as there are traces.
 ///
 /// # Errors
 /// A variable that cannot be understood, or logging that was started before.
-pub(crate) fn init() -> anyhow::Result<()> {
+pub(crate) fn init() -> anyhow::Result<Traces> {
     let set = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
     let directives = set("WHITTLE_LOG").unwrap_or_else(|| "info".into());
     let filter = EnvFilter::try_new(&directives).map_err(|error| {
         anyhow::anyhow!("the environment variable WHITTLE_LOG is `{directives}`: {error}")
     })?;
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let lines = fmt::layer()
         .with_writer(std::io::stderr)
         // A closed stderr must not bring the service down.
         .log_internal_errors(false);
-    let started = match set("WHITTLE_LOG_FORMAT").as_deref() {
-        Some("json") => builder.json().try_init(),
+    let lines = match set("WHITTLE_LOG_FORMAT").as_deref() {
+        Some("json") => lines.json().boxed(),
         None | Some("text") => {
             let colour = std::io::IsTerminal::is_terminal(&std::io::stderr());
-            builder.with_ansi(colour && set("NO_COLOR").is_none()).try_init()
+            lines.with_ansi(colour && set("NO_COLOR").is_none()).boxed()
         }
         Some(other) => anyhow::bail!(
             "the environment variable WHITTLE_LOG_FORMAT is `{other}`: expected `text` or `json`"
         ),
     };
+    let traces = Traces::start()?;
+    let started = registry().with(lines.with_filter(filter)).with(traces.layer()).try_init();
     started.map_err(|error| anyhow::anyhow!("cannot start logging: {error}"))?;
     std::panic::set_hook(Box::new(log_panic));
-    Ok(())
+    Ok(traces)
 }
 
 /// Bytes of memory that a process has, where the system tells.
@@ -67,6 +93,7 @@ pub(crate) mod names {
     pub(crate) const REQUESTS: &str = "whittle_proxy_requests";
     /// Requests of which a text went on as it was, by reason.
     pub(crate) const FALLBACKS: &str = "whittle_proxy_fallbacks";
+    pub(crate) const RETRIEVALS: &str = "whittle_proxy_retrievals";
     /// Tokens of compressed texts, before and after.
     pub(crate) const TOKENS: &str = "whittle_proxy_text_tokens";
     /// Tokens that providers counted, by kind.

@@ -14,7 +14,7 @@ use crate::config::{self, ConfigError, Flags, Loaded, Places, ProcessEnv};
 use crate::engine::Engine;
 use crate::http::{Draining, Server};
 use crate::keys::Keyring;
-use crate::proxy::Gateway;
+use crate::proxy::{Gateway, Parts};
 use crate::telemetry;
 
 /// Time that requests have to finish after a signal.
@@ -38,7 +38,7 @@ Then:
 
 The scorer's model answers under the name local/NAME, in this process, where [local] enabled = true.
 
-SIGHUP takes over [proxy] and [[upstreams]] of the changed configuration, if it is valid.
+SIGHUP takes over [proxy], [[upstreams]] and [keys] of the changed configuration, if it is valid.
 SIGTERM or Ctrl-C stops accepting requests, finishes those that are running (30 s at most) and
 exits with 0; a second one exits at once.";
 
@@ -60,7 +60,8 @@ pub(crate) fn run(args: ServeArgs) -> anyhow::Result<()> {
     let flags = Flags { file: args.config, listen: args.listen };
     let load = move || config::load(&flags, &ProcessEnv, &Places::usual());
     let config = load()?.config;
-    telemetry::init()?;
+    // The last traces go out when this is dropped.
+    let _traces = telemetry::init()?;
     let engine = Engine::new(&config, Box::new(super::progress::DownloadBar::default()))?;
     engine.open_collections()?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -69,14 +70,19 @@ pub(crate) fn run(args: ServeArgs) -> anyhow::Result<()> {
         .build()
         .context("cannot start the threads of the HTTP service")?;
     let engine = Arc::new(engine);
-    let (compressor, generator) = (Arc::<Engine>::clone(&engine), Arc::<Engine>::clone(&engine));
+    let parts = Parts {
+        compressor: Arc::<Engine>::clone(&engine),
+        generator: Arc::<Engine>::clone(&engine),
+        retriever: Arc::<Engine>::clone(&engine),
+    };
     let data = config::data_dir(&ProcessEnv);
-    let gateway = Gateway::new(&config, &ProcessEnv, compressor, generator, &data);
+    let gateway = Gateway::new(&config, &ProcessEnv, parts, &data);
     let gateway = gateway.map_err(anyhow::Error::msg)?;
     let gateway = Arc::new(gateway);
-    let keys = Keyring::open(&data, config.keys.required, gateway.spent_today()?)?;
-    let server = Server::with_gateway(engine, config.limits, Arc::clone(&gateway), Arc::new(keys));
-    let outcome = runtime.block_on(serve(config.listen, server, Arc::clone(&gateway), load));
+    let keys = Arc::new(Keyring::open(&data, config.keys.required, gateway.spent_today()?)?);
+    let server = Server::with_gateway(engine, config.limits, Arc::clone(&gateway), Arc::clone(&keys));
+    let live = Live { listen: config.listen, gateway: Arc::clone(&gateway), keys, load };
+    let outcome = runtime.block_on(serve(server, live));
     // Ends connections that are still open, which cancels their work, but waits for no thread that does not heed it.
     runtime.shutdown_timeout(STOP_TIME);
     gateway.flush();
@@ -86,19 +92,34 @@ pub(crate) fn run(args: ServeArgs) -> anyhow::Result<()> {
 /// What the configuration says now.
 type Load = Result<Loaded, ConfigError>;
 
-async fn serve(
+/// What a running service takes a changed configuration over into.
+struct Live<F> {
     listen: SocketAddr,
-    server: Server,
     gateway: Arc<Gateway>,
-    load: impl Fn() -> Load + Send + 'static,
-) -> anyhow::Result<()> {
+    keys: Arc<Keyring>,
+    load: F,
+}
+
+impl<F: Fn() -> Load> Live<F> {
+    /// Takes over all that can be changed while the service runs, or nothing.
+    fn reload(&self) -> Result<(), String> {
+        let config = (self.load)().map_err(|error| error.to_string())?.config;
+        config.check_listening(self.listen).map_err(|error| error.to_string())?;
+        self.gateway.reload(&config, &ProcessEnv)?;
+        self.keys.require(config.keys.required);
+        Ok(())
+    }
+}
+
+async fn serve(server: Server, live: Live<impl Fn() -> Load + Send + 'static>) -> anyhow::Result<()> {
+    let listen = live.listen;
     let listener = TcpListener::bind(listen)
         .await
         .with_context(|| format!("cannot listen on {listen} (`--listen` names another)"))?;
     let address = listener.local_addr().context("cannot tell which port was taken")?;
     // Before the line that others wait for: from then on a signal ends the service in order.
     let mut signals = Signals::new().context("cannot handle signals")?;
-    reload_on_signal(gateway, load).context("cannot handle signals")?;
+    reload_on_signal(live).context("cannot handle signals")?;
     // A closed stderr is no reason not to serve.
     writeln!(io::stderr(), "whittle listening on http://{address}").ok();
 
@@ -116,16 +137,15 @@ async fn drain(draining: Draining, mut signals: Signals) {
     }
 }
 
-/// Takes over upstreams and policy of the configuration at each SIGHUP, if it is valid.
+/// Takes over the configuration at each SIGHUP, if it is valid.
 #[cfg(unix)]
-fn reload_on_signal(gateway: Arc<Gateway>, load: impl Fn() -> Load + Send + 'static) -> io::Result<()> {
+fn reload_on_signal(live: Live<impl Fn() -> Load + Send + 'static>) -> io::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut hangups = signal(SignalKind::hangup())?;
     tokio::spawn(async move {
         while hangups.recv().await.is_some() {
-            let loaded = load().map_err(|error| error.to_string());
-            match loaded.and_then(|loaded| gateway.reload(&loaded.config, &ProcessEnv)) {
-                Ok(()) => tracing::info!("took over [proxy] and [[upstreams]] of the configuration"),
+            match live.reload() {
+                Ok(()) => tracing::info!("took over [proxy], [[upstreams]] and [keys] of the configuration"),
                 Err(error) => tracing::error!(error, "the configuration is not valid: the old one stays"),
             }
         }
@@ -135,7 +155,7 @@ fn reload_on_signal(gateway: Arc<Gateway>, load: impl Fn() -> Load + Send + 'sta
 
 /// There is no such signal here: the service is started again instead.
 #[cfg(windows)]
-fn reload_on_signal(_: Arc<Gateway>, _: impl Fn() -> Load + Send + 'static) -> io::Result<()> {
+fn reload_on_signal(_: Live<impl Fn() -> Load + Send + 'static>) -> io::Result<()> {
     Ok(())
 }
 

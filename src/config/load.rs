@@ -9,8 +9,8 @@ use std::{fs, io};
 use clap::ValueEnum;
 
 use super::raw::{
-    RawClassifier, RawCompress, RawConfig, RawEmbedder, RawKeys, RawLimits, RawLocal, RawProxy, RawScorer,
-    RawShadow,
+    RawClassifier, RawCompress, RawConfig, RawEmbedder, RawKeys, RawLimits, RawLocal, RawProxy, RawRetrieve,
+    RawScorer, RawShadow,
 };
 use super::{Config, ConfigError};
 use crate::compress::Method;
@@ -157,9 +157,31 @@ fn from_env(env: &dyn Env) -> Result<RawConfig, ConfigError> {
                 share: variable(env, "WHITTLE_PROXY_SHADOW_SHARE")?,
                 usd_per_day: variable(env, "WHITTLE_PROXY_SHADOW_USD_PER_DAY")?,
             },
+            retrieve: RawRetrieve {
+                collections: variable::<Names>(env, "WHITTLE_PROXY_RETRIEVE_COLLECTIONS")?
+                    .unwrap_or_default()
+                    .0,
+                always: variable(env, "WHITTLE_PROXY_RETRIEVE_ALWAYS")?,
+                tokens: variable(env, "WHITTLE_PROXY_RETRIEVE_TOKENS")?,
+                top_k: variable(env, "WHITTLE_PROXY_RETRIEVE_TOP_K")?,
+                deadline_ms: variable(env, "WHITTLE_PROXY_RETRIEVE_DEADLINE_MS")?,
+            },
         },
         upstreams: Vec::new(),
     })
+}
+
+/// Names with commas between them.
+#[derive(Default)]
+struct Names(Vec<String>);
+
+impl FromStr for Names {
+    type Err = std::convert::Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let names = text.split(',').map(|name| name.trim().to_owned());
+        Ok(Self(names.filter(|name| !name.is_empty()).collect()))
+    }
 }
 
 /// A method by the name that the command line has for it.

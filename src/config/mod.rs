@@ -19,7 +19,7 @@ use serde::Serialize;
 
 use crate::model::Precision;
 pub use load::{Env, Flags, Loaded, Places, ProcessEnv, load};
-pub use proxy::{CompressPolicy, Pattern, Price, ProxyConfig, ShadowPolicy, UpstreamConfig};
+pub use proxy::{CompressPolicy, Pattern, Price, ProxyConfig, RetrievePolicy, ShadowPolicy, UpstreamConfig};
 use raw::{RawClassifier, RawConfig, RawEmbedder, RawLimits, RawScorer};
 
 /// A valid configuration. As TOML it is a file that loads to the same configuration.
@@ -265,11 +265,7 @@ impl TryFrom<RawConfig> for Config {
         let listen = raw.listen.unwrap_or(default.listen);
         let allow_remote = raw.allow_remote.unwrap_or(default.allow_remote);
         let keys = KeysConfig { required: raw.keys.required.unwrap_or(default.keys.required) };
-        // `::ffff:127.0.0.1` is loopback too, but only once it is read as the IPv4 address that it is.
-        if !allow_remote && !keys.required && !listen.ip().to_canonical().is_loopback() {
-            return Err(ConfigError::Remote(listen));
-        }
-        Ok(Self {
+        let config = Self {
             listen,
             allow_remote,
             scorer: raw.scorer.try_into()?,
@@ -280,7 +276,21 @@ impl TryFrom<RawConfig> for Config {
             keys,
             proxy: raw.proxy.try_into()?,
             upstreams: proxy::upstreams(raw.upstreams)?,
-        })
+        };
+        config.check_listening(listen)?;
+        Ok(config)
+    }
+}
+
+impl Config {
+    /// Whether a service with this configuration may listen on `address`, which a running one cannot change.
+    ///
+    /// # Errors
+    /// [`ConfigError::Remote`].
+    pub fn check_listening(&self, address: SocketAddr) -> Result<(), ConfigError> {
+        // `::ffff:127.0.0.1` is loopback too, but only once it is read as the IPv4 address that it is.
+        let safe = self.allow_remote || self.keys.required || address.ip().to_canonical().is_loopback();
+        if safe { Ok(()) } else { Err(ConfigError::Remote(address)) }
     }
 }
 

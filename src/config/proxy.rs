@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::raw::{RawCompress, RawProxy, RawShadow, RawUpstream};
+use super::raw::{RawCompress, RawProxy, RawRetrieve, RawShadow, RawUpstream};
 use super::{ConfigError, within};
 use crate::compress::Method;
 use crate::wire::Dialect;
@@ -32,6 +32,31 @@ pub struct ProxyConfig {
     pub compress: CompressPolicy,
     /// Which requests are answered from the original, too, to see what compression changes.
     pub shadow: ShadowPolicy,
+    /// What is found for the users' questions.
+    pub retrieve: RetrievePolicy,
+}
+
+/// What is found for the users' questions and put before them. A request may name some of the collections by the
+/// header `x-whittle-collections` or the member `whittle`; a name that is not listed here is refused.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RetrievePolicy {
+    /// Collections that may be searched.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub collections: Vec<String>,
+    /// Whether all of them are searched for each request that names none.
+    pub always: bool,
+    /// Most tokens of what is put in, at least 100.
+    pub tokens: usize,
+    /// Most chunks of a collection, 1 to 1,000.
+    pub top_k: usize,
+    /// Milliseconds after which the request goes on without, 1 to a day.
+    pub deadline_ms: u64,
+}
+
+impl Default for RetrievePolicy {
+    fn default() -> Self {
+        Self { collections: Vec::new(), always: false, tokens: 1000, top_k: 5, deadline_ms: 2000 }
+    }
 }
 
 /// Which compressed requests are also sent as they came, once they are answered, to compare the answers. It takes
@@ -54,7 +79,7 @@ pub struct CompressPolicy {
     pub method: Option<Method>,
     /// Share of a text's tokens to keep, above 0 and at most 1.
     pub rate: f64,
-    /// Tokens below which a text is left alone, at least 1.
+    /// Tokens below which a text is left alone, at least 1. A text of fewer than twice as many bytes is not counted.
     pub min_tokens: usize,
     /// Milliseconds after which the original is forwarded, 1 to a day.
     pub deadline_ms: u64,
@@ -86,7 +111,7 @@ pub struct UpstreamConfig {
     pub first_byte_ms: u64,
     /// Milliseconds between two pieces of an answer, 1 to a day.
     pub idle_ms: u64,
-    /// Further attempts after a failed one, 0 to 10.
+    /// Further attempts after a failed one, 0 to 10. That a kept connection was closed meanwhile is no failure.
     pub retries: u32,
     /// What its models cost. The first match counts.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -188,6 +213,7 @@ impl Default for ProxyConfig {
             compute_price: 0.0,
             compress: CompressPolicy::default(),
             shadow: ShadowPolicy::default(),
+            retrieve: RetrievePolicy::default(),
         }
     }
 }
@@ -219,6 +245,7 @@ impl TryFrom<RawProxy> for ProxyConfig {
             compute_price: compute_price(raw.compute_price.unwrap_or(default.compute_price))?,
             compress: raw.compress.try_into()?,
             shadow: raw.shadow.try_into()?,
+            retrieve: raw.retrieve.try_into()?,
         })
     }
 }
@@ -249,6 +276,23 @@ impl TryFrom<RawCompress> for CompressPolicy {
             rate,
             min_tokens: within("proxy.compress.min_tokens", min_tokens, 1..=usize::MAX)?,
             deadline_ms: within("proxy.compress.deadline_ms", deadline_ms, 1..=DAY_MS)?,
+        })
+    }
+}
+
+impl TryFrom<RawRetrieve> for RetrievePolicy {
+    type Error = ConfigError;
+
+    fn try_from(raw: RawRetrieve) -> Result<Self, ConfigError> {
+        let default = Self::default();
+        let (tokens, top_k) = (raw.tokens.unwrap_or(default.tokens), raw.top_k.unwrap_or(default.top_k));
+        let deadline_ms = raw.deadline_ms.unwrap_or(default.deadline_ms);
+        Ok(Self {
+            collections: raw.collections,
+            always: raw.always.unwrap_or(default.always),
+            tokens: within("proxy.retrieve.tokens", tokens, 100..=usize::MAX)?,
+            top_k: within("proxy.retrieve.top_k", top_k, 1..=1000)?,
+            deadline_ms: within("proxy.retrieve.deadline_ms", deadline_ms, 1..=DAY_MS)?,
         })
     }
 }

@@ -85,6 +85,17 @@ pub(super) struct RawProxy {
     pub(super) compute_price: Option<f64>,
     pub(super) compress: RawCompress,
     pub(super) shadow: RawShadow,
+    pub(super) retrieve: RawRetrieve,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawRetrieve {
+    pub(super) collections: Vec<String>,
+    pub(super) always: Option<bool>,
+    pub(super) tokens: Option<usize>,
+    pub(super) top_k: Option<usize>,
+    pub(super) deadline_ms: Option<u64>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -179,6 +190,17 @@ impl RawProxy {
             shadow: RawShadow {
                 share: self.shadow.share.or(below.shadow.share),
                 usd_per_day: self.shadow.usd_per_day.or(below.shadow.usd_per_day),
+            },
+            retrieve: RawRetrieve {
+                collections: if self.retrieve.collections.is_empty() {
+                    below.retrieve.collections.clone()
+                } else {
+                    self.retrieve.collections
+                },
+                always: self.retrieve.always.or(below.retrieve.always),
+                tokens: self.retrieve.tokens.or(below.retrieve.tokens),
+                top_k: self.retrieve.top_k.or(below.retrieve.top_k),
+                deadline_ms: self.retrieve.deadline_ms.or(below.retrieve.deadline_ms),
             },
         }
     }

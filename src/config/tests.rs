@@ -108,6 +108,11 @@ fn every_variable_reaches_its_key() {
         ("WHITTLE_PROXY_COMPRESS_DEADLINE_MS", "16"),
         ("WHITTLE_PROXY_SHADOW_SHARE", "0.5"),
         ("WHITTLE_PROXY_SHADOW_USD_PER_DAY", "1.5"),
+        ("WHITTLE_PROXY_RETRIEVE_COLLECTIONS", "a, b"),
+        ("WHITTLE_PROXY_RETRIEVE_ALWAYS", "true"),
+        ("WHITTLE_PROXY_RETRIEVE_TOKENS", "107"),
+        ("WHITTLE_PROXY_RETRIEVE_TOP_K", "8"),
+        ("WHITTLE_PROXY_RETRIEVE_DEADLINE_MS", "18"),
     ]);
     let expected = Config {
         listen: "[::1]:99".parse().unwrap(),
@@ -140,6 +145,13 @@ fn every_variable_reaches_its_key() {
                 deadline_ms: 16,
             },
             shadow: ShadowPolicy { share: 0.5, usd_per_day: 1.5 },
+            retrieve: RetrievePolicy {
+                collections: vec!["a".into(), "b".into()],
+                always: true,
+                tokens: 107,
+                top_k: 8,
+                deadline_ms: 18,
+            },
         },
         upstreams: Vec::new(),
     };

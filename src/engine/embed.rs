@@ -190,6 +190,14 @@ impl Engine {
         })
     }
 
+    /// The vectors of texts, of length 1, in the order of the texts.
+    ///
+    /// # Errors
+    /// See [`EngineError`].
+    pub fn vectors(&self, texts: &[&str], cancel: &Cancel) -> Result<Vec<Vec<f32>>, EngineError> {
+        Ok(self.models.embedder()?.embed(texts, cancel)?)
+    }
+
     /// Documents by what they have to do with a query: by the embedder, document and best sentence, and BM25.
     ///
     /// # Errors

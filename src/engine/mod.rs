@@ -6,6 +6,7 @@ pub mod collections;
 mod compress;
 pub mod embed;
 mod error;
+pub mod examples;
 mod generate;
 mod models;
 mod options;

@@ -30,8 +30,13 @@ static CHOICE: LazyLock<Regex> = LazyLock::new(|| {
 /// at the start of a line, in brackets or not.
 #[must_use]
 pub fn choice_match(answer: &str, right: &[String]) -> bool {
-    let letter = |text: &str| Some(CHOICE.captures_iter(text).last()?.get(1)?.as_str().to_owned());
-    letter(answer).is_some_and(|answer| right.iter().any(|right| letter(right).as_ref() == Some(&answer)))
+    named_choice(answer).is_some_and(|answer| right.iter().any(|right| named_choice(right) == Some(answer)))
+}
+
+/// The letter of the option that an answer names, as [`choice_match`] reads it.
+#[must_use]
+pub fn named_choice(answer: &str) -> Option<&str> {
+    Some(CHOICE.captures_iter(answer).last()?.get(1)?.as_str())
 }
 
 /// How many of the different ones are left.

@@ -9,7 +9,9 @@
 pub mod compare;
 pub mod dataset;
 pub mod folder;
+pub mod medprompt;
 pub mod metrics;
+mod parallel;
 pub mod reader;
 pub mod reading;
 pub mod report;

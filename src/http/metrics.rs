@@ -25,7 +25,13 @@ pub(super) fn routes() -> Router<Arc<AppState>> {
     Router::new().route("/metrics", get(metrics))
 }
 
-async fn metrics(State(state): State<Arc<AppState>>, caller: Sender) -> Result<Response, ApiError> {
+/// What the service counts, in the text form of `OpenMetrics`; for an administrator, where keys are needed.
+#[utoipa::path(get, path = "/metrics", tag = "operations",
+    responses((status = 200, body = String, content_type = "application/openmetrics-text", description = "The metrics.")))]
+pub(super) async fn metrics(
+    State(state): State<Arc<AppState>>,
+    caller: Sender,
+) -> Result<Response, ApiError> {
     auth::admins_only(caller.as_deref())?;
     let registry = registry(&state.service.caches());
     let mut text = state.gateway.as_deref().map_or_else(String::new, Gateway::metrics);

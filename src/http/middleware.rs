@@ -11,6 +11,7 @@ use tracing::Instrument;
 use uuid::Uuid;
 
 use super::error::{ApiError, client_closed_request};
+use crate::telemetry;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const OWN_REQUEST_ID: HeaderName = HeaderName::from_static("x-whittle-request-id");
@@ -35,7 +36,9 @@ pub(super) async fn observe(mut request: Request, next: Next) -> Response {
     request.extensions_mut().insert(RequestId(id.clone()));
     let mut line = Line::begin(&request, id.clone());
     let span = tracing::error_span!("request", id = id.to_str().unwrap_or_default());
-    let mut response = next.run(request).instrument(span).await;
+    telemetry::continue_trace(&span, (line.method.as_str(), &line.path), request.headers());
+    let mut response = next.run(request).instrument(span.clone()).await;
+    telemetry::note_status(&span, response.status().as_u16());
     // An upstream's own id is the one that its support asks for: ours then stands beside it.
     if response.headers().contains_key(REQUEST_ID) {
         response.headers_mut().insert(OWN_REQUEST_ID, id);

@@ -8,6 +8,7 @@ mod auth;
 mod body;
 mod collections;
 mod compress;
+mod dialects;
 mod embeddings;
 mod error;
 mod extract;

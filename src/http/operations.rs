@@ -10,7 +10,7 @@ use utoipa::{IntoResponses, OpenApi, ToSchema};
 
 use super::error::{ApiError, ErrorEnvelope};
 use super::state::AppState;
-use super::{body, collections, compress, embeddings, prompt};
+use super::{body, collections, compress, dialects, embeddings, metrics, prompt, proxy};
 use crate::engine::Readiness;
 
 /// What a route that works on a request answers where it does not succeed.
@@ -58,11 +58,14 @@ pub(super) enum Failures {
         collections::upsert, collections::documents, collections::document, collections::delete_document,
         collections::delete_documents, collections::search,
         embeddings::embed, embeddings::rerank, prompt::prompt,
-        healthz, readyz, openapi
+        dialects::chat, dialects::responses, dialects::completions, dialects::messages, dialects::count_tokens,
+        proxy::models, proxy::usage, proxy::below,
+        metrics::metrics, healthz, readyz, openapi
     ),
     tags(
         (name = "compression", description = "Make prompts smaller, and see what decides it."),
         (name = "retrieval", description = "Documents that last, and search in them; vectors and rankings."),
+        (name = "proxy", description = "The APIs of OpenAI and Anthropic, in front of upstreams or of the model in this process."),
         (name = "operations", description = "For whoever runs the service."),
     )
 )]

@@ -7,37 +7,38 @@ use axum::extract::{Request, State};
 use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{any, get, post};
+use axum::routing::{any, get};
 use axum::{Extension, Router};
 use hyper::body::Body as _;
+use tracing::Instrument;
 
 use super::body;
 use super::compress::{COMPRESSED_TOKENS, ORIGINAL_TOKENS};
+use super::dialects::NotSent;
 use super::error::{ApiError, DialectError};
 use super::extract::QueryOf;
 use super::middleware::RequestId;
 use super::relay::{Counted, Relay};
 use super::state::AppState;
 use crate::keys::{Caller, Denied};
-use crate::proxy::{Gateway, Incoming, Outgoing, Passing, ProxyError, Report, Status, UsageParams};
+use crate::proxy::{
+    Gateway, Incoming, Outgoing, Passing, ProxyError, Report, Retrieval, Status, UsageParams, UsageReport,
+};
+use crate::telemetry::Stage;
 use crate::upstream;
 use crate::wire::{Dialect, Endpoint, UsageReader};
 
 const STATUS: HeaderName = HeaderName::from_static("x-whittle-status");
+const RETRIEVAL: HeaderName = HeaderName::from_static("x-whittle-retrieval");
+const CITATIONS: HeaderName = HeaderName::from_static("x-whittle-citations");
 const ANTHROPIC_VERSION: HeaderName = HeaderName::from_static("anthropic-version");
 
 /// Beginning of the paths that name an upstream.
 const UPSTREAMS: &str = "/upstreams/";
 
-/// All routes of the proxy.
+/// The routes of the proxy beside the endpoints of the two APIs.
 pub(super) fn routes() -> Router<Arc<AppState>> {
-    let on = |endpoint| post(move |state, id, request| forward(state, id, request, endpoint));
     Router::new()
-        .route("/v1/chat/completions", on(Endpoint::Chat))
-        .route("/v1/responses", on(Endpoint::Responses))
-        .route("/v1/completions", on(Endpoint::Completions))
-        .route("/v1/messages", on(Endpoint::Messages))
-        .route("/v1/messages/count_tokens", on(Endpoint::CountTokens))
         .route("/v1/models", get(models))
         .route("/v1/usage", get(usage))
         .route("/upstreams/{upstream}/{*path}", any(below))
@@ -55,7 +56,11 @@ pub(super) async fn forward(
 }
 
 /// A request to a path below an upstream's name: an endpoint that is known, or anything else, which passes unread.
-async fn below(
+#[utoipa::path(method(get, post, put, patch, delete), path = "/upstreams/{upstream}/{path}", tag = "proxy",
+    params(("upstream" = String, Path, description = "Its name in the configuration."),
+        ("path" = String, Path, description = "What is asked of it, below its base URL.")),
+    responses((status = 200, body = Object, description = "Whatever the upstream answers."), NotSent))]
+pub(super) async fn below(
     State(state): State<Arc<AppState>>,
     Extension(id): Extension<RequestId>,
     request: Request,
@@ -114,7 +119,8 @@ async fn answer(
             return Err(error);
         }
     };
-    let body = body::read(&head.headers, body, limit, state.body_time).await?;
+    let body = body::read(&head.headers, body, limit, state.body_time);
+    let body = body.instrument(Stage::Receive.span()).await?;
     let query = query_of(head.uri.query());
     let caller = head.extensions.get().cloned();
     let incoming = Incoming { id: id.text(), caller, endpoint, upstream, query, headers: head.headers, body };
@@ -150,6 +156,7 @@ fn respond(outgoing: Outgoing, dialect: Dialect) -> Response {
         headers.entry("x-accel-buffering").or_insert(HeaderValue::from_static("no"));
     }
     describe(&mut headers, &report);
+    describe_retrieval(&mut headers, &report);
     let is_json =
         headers.get(CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(b"application/json"));
     let reader = (readable && (is_stream || is_json)).then(|| {
@@ -176,15 +183,32 @@ fn describe(headers: &mut HeaderMap, report: &Report) {
     }
 }
 
-/// The models of all upstreams of the caller's dialect.
-async fn models(
+/// Says which documents stand before the question, if any were to be found.
+fn describe_retrieval(headers: &mut HeaderMap, report: &Report) {
+    let found = match &report.retrieval {
+        Retrieval::None => return,
+        Retrieval::Found(count) => format!("found; documents={count}"),
+        Retrieval::Failed(reason) => format!("failed; reason={reason}"),
+    };
+    headers.extend(HeaderValue::try_from(found).ok().map(|found| (RETRIEVAL, found)));
+    let citations = report.citations.as_ref().and_then(|citations| HeaderValue::try_from(&**citations).ok());
+    headers.extend(citations.map(|citations| (CITATIONS, citations)));
+}
+
+/// The models of all upstreams of the caller's dialect, and the one in this process, as far as the caller's key may
+/// call them. The header `anthropic-version` asks for the form of Anthropic's API.
+#[utoipa::path(get, path = "/v1/models", tag = "proxy",
+    responses((status = 200, body = Object, description = "The models, in the form of the caller's API."), NotSent))]
+pub(super) async fn models(
     State(state): State<Arc<AppState>>,
     Extension(id): Extension<RequestId>,
+    caller: Sender,
     headers: HeaderMap,
 ) -> Result<Response, DialectError> {
     let dialect = dialect_of(&headers);
     let listed = async {
-        let list = gateway(&state)?.models(dialect, &headers).await?;
+        let caller = caller.as_ref().map(|Extension(caller)| caller);
+        let list = gateway(&state)?.models(dialect, &headers, caller).await?;
         Ok(([(CONTENT_TYPE, "application/json")], Body::from(list)).into_response())
     };
     listed.await.map_err(|error| DialectError { error, dialect, request_id: id.text() })
@@ -194,7 +218,9 @@ async fn models(
 pub(super) type Sender = Option<Extension<Caller>>;
 
 /// What requests took: all of them for an administrator, its own for any other key.
-async fn usage(
+#[utoipa::path(get, path = "/v1/usage", tag = "proxy", params(UsageParams),
+    responses((status = 200, body = UsageReport, description = "Sums, or the requests themselves."), NotSent))]
+pub(super) async fn usage(
     State(state): State<Arc<AppState>>,
     caller: Sender,
     QueryOf(mut params): QueryOf<UsageParams>,

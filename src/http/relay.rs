@@ -12,9 +12,11 @@ use axum::body::{Body, Bytes};
 use axum::http::StatusCode;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use tokio::time::{Instant, Sleep};
+use tracing::Span;
 
 use super::error::anthropic_envelope;
 use crate::proxy::Bill;
+use crate::telemetry::Stage;
 use crate::wire::{Dialect, UsageReader};
 
 /// Longest part of an event that is held back. Past it, it goes on, and a break can only cut the connection.
@@ -36,6 +38,8 @@ pub(super) struct Relay<B> {
     timer: Pin<Box<Sleep>>,
     ended: bool,
     usage: Option<Counted>,
+    /// The stage of the trace, which ends with the answer.
+    _span: Span,
 }
 
 /// Reads the usage that an answer tells of, where it can be read. It is booked when the answer ends, or its client
@@ -75,7 +79,8 @@ where
     /// Passes `body` on. `events` names the dialect of a stream of events.
     pub(super) fn new(body: B, idle: Duration, events: Option<Dialect>, usage: Option<Counted>) -> Self {
         let events = events.map(|dialect| Events { dialect, held: Vec::new(), open: false });
-        Self { body, events, idle, timer: Box::pin(tokio::time::sleep(idle)), ended: false, usage }
+        let timer = Box::pin(tokio::time::sleep(idle));
+        Self { body, events, idle, timer, ended: false, usage, _span: Stage::Stream.span() }
     }
 
     pub(super) fn into_body(self) -> Body {

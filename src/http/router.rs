@@ -11,7 +11,9 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use super::error::ApiError;
 use super::state::AppState;
-use super::{auth, collections, compress, embeddings, metrics, middleware, operations, prompt, proxy};
+use super::{
+    auth, collections, compress, dialects, embeddings, metrics, middleware, operations, prompt, proxy,
+};
 
 /// All routes, with everything around them.
 pub(super) fn router(state: Arc<AppState>) -> Router {
@@ -24,6 +26,7 @@ pub(super) fn router(state: Arc<AppState>) -> Router {
         .route("/v1/rerank", post(embeddings::rerank))
         .merge(collections::routes())
         .merge(metrics::routes())
+        .merge(dialects::routes())
         .merge(proxy::routes())
         .route_layer(from_fn_with_state(Arc::clone(&state), auth::check));
     let routes = Router::new()

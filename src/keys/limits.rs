@@ -78,14 +78,7 @@ impl Account {
         demand: &Demand,
         clock: Clock,
     ) -> Result<Hold, Denied> {
-        let [asked, real] = demand.models;
-        let allowed = |name: &str| rights.models.iter().any(|pattern| pattern.matches(name));
-        if !rights.models.is_empty() && !allowed(asked) && !allowed(real) {
-            return Err(Denied::Model(asked.chars().take(100).collect()));
-        }
-        if rights.usd_per_day.is_some() && demand.cost.is_none() {
-            return Err(Denied::Unpriced(real.chars().take(100).collect()));
-        }
+        rights.check(demand.models, demand.cost.is_some())?;
         let mut state = self.state();
         if let Some(limit) = rights.tokens_per_minute {
             // How many it takes is known only afterwards: there must be room for one.

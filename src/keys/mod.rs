@@ -122,6 +122,20 @@ pub enum Denied {
     },
 }
 
+impl Rights {
+    /// Whether a model may be called, by its name in the request and the upstream's own, that has a price or none.
+    fn check(&self, [asked, real]: [&str; 2], priced: bool) -> Result<(), Denied> {
+        let allowed = |name: &str| self.models.iter().any(|pattern| pattern.matches(name));
+        if !self.models.is_empty() && !allowed(asked) && !allowed(real) {
+            return Err(Denied::Model(asked.chars().take(100).collect()));
+        }
+        if self.usd_per_day.is_some() && !priced {
+            return Err(Denied::Unpriced(real.chars().take(100).collect()));
+        }
+        Ok(())
+    }
+}
+
 impl Denied {
     /// Its name in metrics.
     #[must_use]

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::SystemTime;
 
@@ -12,7 +13,7 @@ use super::{Demand, Denied, FILE, Hold, Key, hash};
 /// The keys that a running service knows.
 pub struct Keyring {
     data: PathBuf,
-    required: bool,
+    required: AtomicBool,
     /// Billionths of a dollar that keys had spent today when the service began, by id.
     spent: HashMap<String, i64>,
     known: RwLock<Known>,
@@ -54,7 +55,13 @@ impl Keyring {
         if required && known.keys.is_empty() {
             tracing::warn!("keys are required and there is none: `whittle keys create` makes one");
         }
+        let required = AtomicBool::new(required);
         Ok(Self { data: data.to_owned(), required, spent, known: RwLock::new(known) })
+    }
+
+    /// From now on, whether nobody may call without a key even where there is none.
+    pub fn require(&self, required: bool) {
+        self.required.store(required, Ordering::Relaxed);
     }
 
     /// Lets a request with `secret` in. None where nobody needs a key.
@@ -64,7 +71,7 @@ impl Keyring {
     pub fn admit(&self, secret: Option<&str>) -> Result<Option<Caller>, Denied> {
         self.refresh();
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
-        if !self.required && !known.broken && known.keys.is_empty() {
+        if !self.required.load(Ordering::Relaxed) && !known.broken && known.keys.is_empty() {
             return Ok(None);
         }
         // A table of hashes tells by its times no more than how hashes begin, from which no secret follows.
@@ -153,6 +160,12 @@ impl Caller {
         self.account.hold(&self.key.rights, demand, Clock::now())
     }
 
+    /// Whether it may call a model, by its name in requests and the upstream's own, that has a price or none.
+    #[must_use]
+    pub fn may_call(&self, models: [&str; 2], priced: bool) -> bool {
+        self.key.rights.check(models, priced).is_ok()
+    }
+
     /// Lets a request pass of which nothing is known.
     ///
     /// # Errors
@@ -192,7 +205,12 @@ mod tests {
     #[test]
     fn required_keys_are_required_where_there_is_none() {
         let folder = tempfile::tempdir().unwrap();
-        assert_eq!(ring(folder.path(), true).admit(None).unwrap_err(), Denied::Missing);
+        let ring = ring(folder.path(), true);
+        assert_eq!(ring.admit(None).unwrap_err(), Denied::Missing);
+        ring.require(false);
+        assert!(ring.admit(None).unwrap().is_none());
+        ring.require(true);
+        assert_eq!(ring.admit(None).unwrap_err(), Denied::Missing);
     }
 
     #[test]

@@ -2,11 +2,13 @@
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Instant;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::timeout_at;
 
 use super::memory::{Outcome, Tokens};
+use super::pace::{Kind, Paces};
 use super::settings::Settings;
 use crate::compress::Method;
 use crate::config::Limits;
@@ -36,6 +38,8 @@ impl Compressor for Engine {
 pub enum Fallback {
     /// Compression ran out of time.
     Deadline,
+    /// Compression would have run out of time, by how long it took lately.
+    Declined,
     /// Too many requests were being compressed already.
     Overloaded,
     /// The model cannot be had.
@@ -54,6 +58,7 @@ impl Fallback {
     pub fn name(self) -> &'static str {
         match self {
             Self::Deadline => "deadline",
+            Self::Declined => "declined",
             Self::Overloaded => "overloaded",
             Self::Unavailable => "unavailable",
             Self::Failed => "failed",
@@ -69,6 +74,7 @@ pub(super) struct Pool {
     places: Arc<Semaphore>,
     all_places: usize,
     turns: Arc<Semaphore>,
+    paces: Arc<Paces>,
 }
 
 /// What is to be done for one request.
@@ -86,6 +92,7 @@ impl Pool {
             places: Arc::new(Semaphore::new(all_places)),
             all_places,
             turns: Arc::new(Semaphore::new(limits.concurrency)),
+            paces: Arc::default(),
         }
     }
 
@@ -97,21 +104,26 @@ impl Pool {
     /// What becomes of each passage, in their order. Never later than the settings' deadline.
     pub(super) async fn compress(&self, work: Work) -> Vec<Result<Outcome, Fallback>> {
         let count = work.passages.len();
-        let deadline = Instant::now() + work.settings.deadline;
+        let deadline = tokio::time::Instant::now() + work.settings.deadline;
         self.run(work, deadline).await.unwrap_or_else(|fallback| vec![Err(fallback); count])
     }
 
-    async fn run(&self, work: Work, deadline: Instant) -> Result<Vec<Result<Outcome, Fallback>>, Fallback> {
+    async fn run(
+        &self,
+        work: Work,
+        deadline: tokio::time::Instant,
+    ) -> Result<Vec<Result<Outcome, Fallback>>, Fallback> {
         let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| Fallback::Overloaded)?;
         let turn = timeout_at(deadline, Arc::clone(&self.turns).acquire_owned()).await;
         let turn = turn.map_err(|_| Fallback::Deadline)?.map_err(|_| Fallback::Failed)?;
         let cancel = Cancel::at(deadline.into_std());
         // This side is dropped when its client leaves: the news goes on to the blocking work.
         let _guard = cancel.on_drop();
-        let compressor = Arc::clone(&self.compressor);
+        let (compressor, paces) = (Arc::clone(&self.compressor), Arc::clone(&self.paces));
         let task = tokio::task::spawn_blocking(move || {
             let _held: [OwnedSemaphorePermit; 2] = [place, turn];
-            work.run(&*compressor, &cancel)
+            let within = Within { cancel: &cancel, deadline: deadline.into_std(), paces: &paces };
+            work.run(&*compressor, &within)
         });
         match timeout_at(deadline, task).await {
             Ok(Ok(outcomes)) => Ok(outcomes),
@@ -122,11 +134,44 @@ impl Pool {
     }
 }
 
+/// What bounds the work on a request.
+struct Within<'a> {
+    cancel: &'a Cancel,
+    deadline: Instant,
+    paces: &'a Paces,
+}
+
+impl Within<'_> {
+    /// Does `work` on `tokens`, unless it is likely to pass the deadline, and measures it.
+    fn time<T>(
+        &self,
+        (kind, tokens): (Kind, usize),
+        work: impl FnOnce() -> Result<T, EngineError>,
+    ) -> Result<Result<T, EngineError>, Fallback> {
+        let start = Instant::now();
+        let left = self.deadline.saturating_duration_since(start);
+        if self.paces.predict(kind, tokens, start).is_some_and(|time| time > left) {
+            return Err(Fallback::Declined);
+        }
+        let outcome = work();
+        let (now, took) = (Instant::now(), (tokens, start.elapsed()));
+        match &outcome {
+            Ok(_) => self.paces.measured(kind, took, now),
+            // A client that leaves tells nothing of the pace; at the deadline this one is as good as gone.
+            Err(error) if error.kind == ErrorKind::Deadline || now >= self.deadline => {
+                self.paces.cut_off(kind, took, now);
+            }
+            Err(_) => {}
+        }
+        Ok(outcome)
+    }
+}
+
 impl Work {
-    fn run(self, compressor: &dyn Compressor, cancel: &Cancel) -> Vec<Result<Outcome, Fallback>> {
+    fn run(self, compressor: &dyn Compressor, within: &Within) -> Vec<Result<Outcome, Fallback>> {
         let counter = text::for_model(&self.model);
         let Self { passages, model, settings } = self;
-        let one = |passage| compressed(passage, &model, &settings, (compressor, counter.as_ref(), cancel));
+        let one = |passage| compressed(passage, &model, &settings, (compressor, counter.as_ref(), within));
         passages.into_iter().map(one).collect()
     }
 }
@@ -135,25 +180,27 @@ fn compressed(
     passage: Passage,
     model: &str,
     settings: &Settings,
-    (compressor, counter, cancel): (&dyn Compressor, &dyn TokenCounter, &Cancel),
+    (compressor, counter, within): (&dyn Compressor, &dyn TokenCounter, &Within),
 ) -> Result<Outcome, Fallback> {
-    cancel.check().map_err(|_| Fallback::Deadline)?;
+    within.cancel.check().map_err(|_| Fallback::Deadline)?;
     let Passage { text, question, .. } = passage;
     let before = counter.count(&text);
     if before < settings.min_tokens {
         return Ok(Outcome::Whole);
     }
+    // Without a question there is nothing to rank by it.
+    let method = settings.method.filter(|method| question.is_some() || *method != Method::LongLlmLingua);
     let request = CompressRequest {
         documents: Some(vec![DocumentInput { text: text.clone(), ..DocumentInput::default() }]),
         target_tokens: Some(target(before, settings.rate, question.as_deref(), counter)),
-        // Without a question there is nothing to rank by it.
-        method: settings.method.filter(|method| question.is_some() || *method != Method::LongLlmLingua),
+        method,
         question: question.as_deref().map(str::to_owned),
         model: Some(model.to_owned()),
         returns: Some(vec![Return::Ranges]),
         ..CompressRequest::default()
     };
-    match compressor.compress(request, cancel) {
+    let kind = Kind { method, question: question.is_some() };
+    match within.time((kind, before), || compressor.compress(request, within.cancel))? {
         Ok(mut response) => {
             let document = response.documents.pop().ok_or(Fallback::Failed)?;
             Ok(outcome(document, &text, before, counter))

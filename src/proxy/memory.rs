@@ -32,6 +32,8 @@ pub(super) enum Outcome {
     Kept { ranges: Box<[Range<usize>]>, tokens: Tokens },
     /// Something else went on in its place.
     Replaced { text: Box<str>, tokens: Tokens },
+    /// It is a question, and this was put before it, which cites so.
+    Inserted { text: Box<str>, citations: Box<str> },
 }
 
 /// Tokens before and after.
@@ -55,6 +57,19 @@ impl Key {
         }
         hasher.update(&settings.rate.to_le_bytes());
         hasher.update(&(settings.min_tokens as u64).to_le_bytes());
+        Self(*hasher.finalize().as_bytes())
+    }
+}
+
+impl Key {
+    /// Names a question for which collections are searched.
+    pub(super) fn of_question(question: &str, model: &str, collections: &[String]) -> Self {
+        let mut hasher = blake3::Hasher::new();
+        let names = collections.iter().map(String::as_str);
+        for part in ["question.1", question, model].into_iter().chain(names) {
+            hasher.update(&(part.len() as u64).to_le_bytes());
+            hasher.update(part.as_bytes());
+        }
         Self(*hasher.finalize().as_bytes())
     }
 }
@@ -87,7 +102,7 @@ impl Memory {
         // What was pinned stays so, whatever was found out about it for another conversation since.
         match self.pins.get(key) {
             Some(stored) => {
-                if seconds_now().saturating_sub(stored) > RENEWAL {
+                if seconds_now().abs_diff(stored) > RENEWAL {
                     self.pin(*key);
                 }
                 Some(Arc::new(Outcome::Pinned))
@@ -102,7 +117,8 @@ impl Memory {
         if outcome != Outcome::Pinned {
             return Some(self.lasting.entry(*key).or_insert_with(|| Arc::new(outcome)).into_value());
         }
-        let fresh = seconds_now().saturating_sub(stored) < PIN_TIME.as_secs();
+        // Nor is it fresh where the clock was far ahead when it was stored.
+        let fresh = seconds_now().abs_diff(stored) < PIN_TIME.as_secs();
         fresh.then(|| {
             self.pins.insert(*key, stored);
             Arc::new(Outcome::Pinned)
@@ -125,6 +141,16 @@ impl Memory {
         settled
     }
 
+    /// Remembers what was put before a question, in the place of what was put there before.
+    pub(super) fn replace(&self, key: Key, outcome: Outcome) -> Arc<Outcome> {
+        let outcome = Arc::new(outcome);
+        self.lasting.insert(key, Arc::clone(&outcome));
+        if let Some(store) = &self.store {
+            store.put_outcome(key, &outcome);
+        }
+        outcome
+    }
+
     /// Makes a text go on as it is from now on, whatever was remembered.
     pub(super) fn pin(&self, key: Key) {
         self.pins.insert(key, seconds_now());
@@ -141,6 +167,7 @@ impl Outcome {
             Self::Whole | Self::Pinned => 0,
             Self::Kept { ranges, .. } => std::mem::size_of_val(&**ranges),
             Self::Replaced { text, .. } => text.len(),
+            Self::Inserted { text, citations } => text.len() + citations.len(),
         };
         u32::try_from(BASE + size).unwrap_or(u32::MAX)
     }
@@ -149,6 +176,7 @@ impl Outcome {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::proxy::store::Retention;
 
     fn kept(after: usize) -> Outcome {
         Outcome::Kept { ranges: [0..1, 2..after].into(), tokens: Tokens { before: 10, after } }
@@ -167,6 +195,25 @@ mod tests {
         let other = Key([2; 32]);
         assert_eq!(*memory.settle(other, Outcome::Pinned), Outcome::Pinned);
         assert_eq!(*memory.settle(other, kept(3)), Outcome::Pinned);
+    }
+
+    #[test]
+    fn a_pin_of_a_clock_that_was_far_ahead_or_behind_holds_no_longer() {
+        const DAY: u64 = 86_400;
+        let folder = tempfile::tempdir().unwrap();
+        let keep = Duration::from_hours(24 * 30);
+        let retention = Retention { outcomes: keep, entries: keep };
+        let store = Arc::new(Store::open(&folder.path().join("proxy.redb"), retention).unwrap());
+        let now = seconds_now();
+        for (number, at, held) in
+            [(1, now, true), (2, now + 60, true), (3, now + DAY, false), (4, now - DAY, false)]
+        {
+            let key = Key([number; 32]);
+            store.put_outcome_of(key, &Outcome::Pinned, at);
+            store.flush();
+            let memory = Memory::new(1 << 20, Some(Arc::clone(&store)));
+            assert_eq!(memory.get(&key).is_some(), held, "{number}");
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
-use super::{Report, Status};
+use super::{Report, Retrieval, Status};
 use crate::telemetry::names;
 use crate::wire::Usage;
 
@@ -31,6 +31,7 @@ pub(super) struct Metrics {
     depths: Family<Label, Gauge>,
     lost: Counter,
     denied: Family<Label, Counter>,
+    retrievals: Family<Label, Counter>,
 }
 
 /// How many wait, and how many were lost so far.
@@ -56,6 +57,12 @@ impl Metrics {
         let seconds = Histogram::new(SECONDS);
         registry.register(names::ANSWERS, "Answers of upstreams", Family::clone(&answers));
         registry.register(names::REQUESTS, "Requests by what became of their texts", Family::clone(&texts));
+        let retrievals = Family::default();
+        registry.register(
+            names::RETRIEVALS,
+            "Requests by what became of the search for documents",
+            Family::clone(&retrievals),
+        );
         registry.register(
             names::FALLBACKS,
             "Requests that kept a text, by reason",
@@ -77,7 +84,19 @@ impl Metrics {
         );
         registry.register(names::DEPTHS, "Requests and entries that wait", Family::clone(&depths));
         registry.register(names::LOST, "Entries of the ledger that could not be stored", lost.clone());
-        Self { registry, answers, texts, fallbacks, compression, provider, seconds, depths, lost, denied }
+        Self {
+            registry,
+            answers,
+            texts,
+            fallbacks,
+            compression,
+            provider,
+            seconds,
+            depths,
+            lost,
+            denied,
+            retrievals,
+        }
     }
 
     /// Counts an answer and what was done to its request.
@@ -91,6 +110,15 @@ impl Metrics {
         if report.status == Status::Compressed {
             self.compression.get_or_create(&[("side", "before")]).inc_by(report.tokens.before as u64);
             self.compression.get_or_create(&[("side", "after")]).inc_by(report.tokens.after as u64);
+        }
+        let retrieval = match report.retrieval {
+            Retrieval::None => None,
+            Retrieval::Found(0) => Some("nothing"),
+            Retrieval::Found(_) => Some("found"),
+            Retrieval::Failed(_) => Some("failed"),
+        };
+        if let Some(outcome) = retrieval {
+            self.retrievals.get_or_create(&[("outcome", outcome)]).inc();
         }
         if report.time > Duration::ZERO {
             self.seconds.observe(report.time.as_secs_f64());

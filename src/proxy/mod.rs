@@ -11,7 +11,9 @@ mod local;
 mod memory;
 mod metrics;
 mod models;
+mod pace;
 mod prepare;
+mod retrieve;
 mod route;
 mod settings;
 mod shadow;
@@ -25,9 +27,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
+use tracing::Instrument;
 
 use crate::config::{Config, Env, ProxyConfig};
 use crate::keys::{Caller, Denied};
+use crate::telemetry::Stage;
 use crate::upstream::{self, Answer, Body, HeaderMap, Method, StatusCode};
 use crate::wire::{Dialect, Endpoint};
 pub use compress::{Compressor, Fallback};
@@ -41,6 +45,8 @@ pub use memory::Tokens;
 use memory::{Key, Memory, Outcome};
 use metrics::{Depths, Metrics};
 use prepare::Prepared;
+use retrieve::Inserts;
+pub use retrieve::{Retrieval, Retriever};
 use route::{Place, Route, Routes};
 use shadow::Shadow;
 pub use shadow::{Comparison, SHADOW_FILE};
@@ -67,7 +73,18 @@ pub struct Gateway {
     readers: Arc<Semaphore>,
     metrics: Metrics,
     shadow: Arc<Shadow>,
+    retriever: Arc<dyn Retriever>,
     body_bytes: usize,
+}
+
+/// What does the work, which a test may do in another way.
+pub struct Parts {
+    /// Makes texts smaller.
+    pub compressor: Arc<dyn Compressor>,
+    /// Answers as `local/...`.
+    pub generator: Arc<dyn Generator>,
+    /// Finds documents.
+    pub retriever: Arc<dyn Retriever>,
 }
 
 /// What the configuration says.
@@ -138,6 +155,10 @@ pub struct Report {
     pub fallback: Option<Fallback>,
     /// Time that the work on its texts took.
     pub time: Duration,
+    /// What became of the search for documents.
+    pub retrieval: Retrieval,
+    /// What the numbers of documents before the last question stand for, as ASCII JSON.
+    pub citations: Option<Arc<str>>,
 }
 
 /// What the ledger in the folder `data` knows, read without a service.
@@ -228,8 +249,7 @@ impl Gateway {
     pub fn new(
         config: &Config,
         env: &dyn Env,
-        compressor: Arc<dyn Compressor>,
-        generator: Arc<dyn Generator>,
+        Parts { compressor, generator, retriever }: Parts,
         data: &Path,
     ) -> Result<Self, String> {
         let local = config.local.enabled.then(|| Arc::new(Local::new(config, generator)));
@@ -246,6 +266,7 @@ impl Gateway {
             readers: Arc::new(Semaphore::new(READERS)),
             metrics,
             shadow: Arc::new(Shadow::new(data.join(SHADOW_FILE))),
+            retriever,
             body_bytes: config.limits.body_bytes,
         })
     }
@@ -256,6 +277,9 @@ impl Gateway {
     /// As [`Gateway::new`]; then the old ones stay.
     pub fn reload(&self, config: &Config, env: &dyn Env) -> Result<(), String> {
         let live = Arc::new(Live::new(config, env, self.local.clone())?);
+        if let Some(store) = &self.store {
+            store.retain(retention(&config.proxy));
+        }
         *self.live.write().unwrap_or_else(PoisonError::into_inner) = live;
         Ok(())
     }
@@ -281,13 +305,19 @@ impl Gateway {
         let opening = prepared.opening(live.config.compute_price);
         let mut bill = self.ledger.open(opening.inspect_err(|denied| self.denied(denied))?);
         let start = Instant::now();
-        let (plan, mut report) = self.plan(&prepared).await;
+        let (mut plan, mut report) = self.plan(&prepared).instrument(Stage::Compress.span()).await;
         report.time = start.elapsed();
+        let policy = &live.config.retrieve;
+        plan.inserts = retrieve::inserts(&self.retriever, &self.memory, &prepared, policy).await;
+        report.retrieval = plan.inserts.result.clone();
+        report.citations.clone_from(&plan.inserts.citations);
         bill.sent(&report);
         let sent = live.send(&prepared, &plan, deadline).await;
         let (route, answer) = sent.inspect_err(|error| bill.failed(error))?;
-        if answer.status != StatusCode::BAD_REQUEST || report.status != Status::Compressed {
-            if answer.status.is_success() {
+        let changed = report.status == Status::Compressed || plan.inserts.any();
+        if answer.status != StatusCode::BAD_REQUEST || !changed {
+            // What documents add is no matter of compression.
+            if answer.status.is_success() && !plan.inserts.any() {
                 self.shadow.watch(&live, prepared, (&route, &report), &mut bill);
             }
             return Ok(self.outgoing(&route, answer, (report, bill)));
@@ -296,7 +326,11 @@ impl Gateway {
         tracing::warn!(upstream = route.name(), "a compressed request was refused: sending the original");
         plan.keys().for_each(|key| self.memory.pin(key));
         let (status, fallback) = (Status::Original, Some(Fallback::Refused));
-        let report = Report { status, fallback, tokens: Tokens::default(), time: report.time };
+        let retrieval = match report.retrieval {
+            Retrieval::Found(_) => Retrieval::Failed("refused"),
+            other => other,
+        };
+        let report = Report { status, fallback, time: report.time, retrieval, ..Report::default() };
         bill.sent(&report);
         let sent = live.send(&prepared, &Plan::default(), deadline).await;
         let (route, answer) = sent.inspect_err(|error| bill.failed(error))?;
@@ -373,12 +407,18 @@ impl Gateway {
         Ok(self.outgoing(&Route::on(upstream, ""), answer, (Report::default(), bill)))
     }
 
-    /// The list of models that a client of `dialect` gets, as JSON.
+    /// The list of models that a client of `dialect` gets, as JSON: those that the key of `caller` may call, where keys
+    /// are needed.
     ///
     /// # Errors
     /// No upstream speaks the dialect.
-    pub async fn models(&self, dialect: Dialect, headers: &HeaderMap) -> Result<String, ProxyError> {
-        models::list(&self.live(), dialect, headers).await
+    pub async fn models(
+        &self,
+        dialect: Dialect,
+        headers: &HeaderMap,
+        caller: Option<&Caller>,
+    ) -> Result<String, ProxyError> {
+        models::list(&self.live(), dialect, headers, caller).await
     }
 
     /// Whether there is an upstream to pass requests on to. A reload may change it.
@@ -427,7 +467,11 @@ impl Gateway {
 
 /// What becomes of each passage of a request. The default leaves all as they are.
 #[derive(Debug, Default)]
-struct Plan(Vec<(Key, Arc<Outcome>)>);
+struct Plan {
+    passages: Vec<(Key, Arc<Outcome>)>,
+    /// What is put before questions.
+    inserts: Inserts,
+}
 
 type Settled = Result<Arc<Outcome>, (Arc<Outcome>, Fallback)>;
 
@@ -450,18 +494,18 @@ impl Plan {
                     // The reason of now says more than that there was one before.
                     report.fallback = fallback.or(report.fallback).or(Some(Fallback::Remembered));
                 }
-                Outcome::Whole => {}
+                Outcome::Whole | Outcome::Inserted { .. } => {}
             }
             plan.push((*key, outcome));
         }
         if report.fallback.is_some() && report.status == Status::Unchanged {
             report.status = Status::Original;
         }
-        (Self(plan), report)
+        (Self { passages: plan, inserts: Inserts::default() }, report)
     }
 
     fn keys(&self) -> impl Iterator<Item = Key> {
-        self.0.iter().map(|(key, _)| *key)
+        self.passages.iter().map(|(key, _)| *key)
     }
 }
 
@@ -501,5 +545,69 @@ impl Live {
             // The first one's own words say more than that the second cannot be reached.
             Err(error) => Ok((route, outcome.map_err(|_| error)?)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ledger::Entry;
+    use super::*;
+    use crate::config::ProcessEnv;
+    use crate::engine::EngineError;
+    use crate::engine::api::{CompressRequest, CompressResponse};
+    use crate::engine::prompt::api::{PromptRequest, PromptResponse};
+    use crate::model::Cancel;
+    use crate::model::{Generation, Prompt, Told, Written};
+
+    /// Neither compresses nor answers.
+    struct Nobody;
+
+    impl Compressor for Nobody {
+        fn compress(&self, _: CompressRequest, _: &Cancel) -> Result<CompressResponse, EngineError> {
+            Err(EngineError::internal("nobody"))
+        }
+    }
+
+    impl Retriever for Nobody {
+        fn find(&self, _: &PromptRequest, _: &Cancel) -> Result<PromptResponse, EngineError> {
+            Err(EngineError::internal("nobody"))
+        }
+    }
+
+    impl Generator for Nobody {
+        fn generate(
+            &self,
+            _: &Generation,
+            _: &mut dyn FnMut(Told<'_>),
+            _: &Cancel,
+        ) -> Result<Written, EngineError> {
+            Err(EngineError::internal("nobody"))
+        }
+
+        fn count(&self, _: &Prompt) -> Result<usize, EngineError> {
+            Err(EngineError::internal("nobody"))
+        }
+    }
+
+    #[tokio::test]
+    async fn days_of_the_ledger_are_taken_over_while_the_service_runs() {
+        let folder = tempfile::tempdir().unwrap();
+        let (env, mut config) = (ProcessEnv, Config::default());
+        let parts =
+            Parts { compressor: Arc::new(Nobody), generator: Arc::new(Nobody), retriever: Arc::new(Nobody) };
+        let gateway = Gateway::new(&config, &env, parts, folder.path()).unwrap();
+        let day = 24 * 60 * 60;
+        for age in [0, 10] {
+            let milliseconds = (store::seconds_now() - age * day) * 1000;
+            let entry = Entry { milliseconds, ..Entry::default() };
+            gateway.store.as_ref().unwrap().put_entry(entry);
+        }
+        gateway.flush();
+        let requests = async || gateway.usage(UsageParams::default()).await.unwrap().total.unwrap().requests;
+        assert_eq!(requests().await, 2);
+        config.proxy.ledger_days = 7;
+        gateway.reload(&config, &env).unwrap();
+        gateway.flush();
+        assert_eq!(requests().await, 1);
     }
 }

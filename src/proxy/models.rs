@@ -11,6 +11,7 @@ use tokio::time::{Instant, timeout};
 
 use super::{Live, ProxyError};
 use crate::config::Pattern;
+use crate::keys::Caller;
 use crate::upstream::{self, Call, HeaderMap, Method, Upstream};
 use crate::wire::Dialect;
 
@@ -30,8 +31,13 @@ struct Model {
     id: String,
 }
 
-/// The list that a client of `dialect` gets.
-pub(super) async fn list(live: &Live, dialect: Dialect, headers: &HeaderMap) -> Result<String, ProxyError> {
+/// The list that a client of `dialect` gets: what the key of `caller` may call.
+pub(super) async fn list(
+    live: &Live,
+    dialect: Dialect,
+    headers: &HeaderMap,
+    caller: Option<&Caller>,
+) -> Result<String, ProxyError> {
     let upstreams: Vec<Arc<Upstream>> = live.routes.of_dialect(dialect).cloned().collect();
     let mut asked: Vec<_> = Vec::new();
     for (place, upstream) in upstreams.iter().enumerate() {
@@ -43,8 +49,13 @@ pub(super) async fn list(live: &Live, dialect: Dialect, headers: &HeaderMap) -> 
         asked.push(tokio::spawn(async move { timeout(LIST_TIME, models_of(&upstream, &call)).await }));
     }
     let (mut ids, mut entries) = (Vec::new(), Vec::new());
+    let may_call = |id: &str| match (caller, live.routes.find(dialect, id)) {
+        (None, _) => true,
+        (Some(caller), Ok(route)) => caller.may_call([id, &route.model], route.price(&route.model).is_some()),
+        (Some(_), Err(_)) => false,
+    };
     let mut take = |id: String, entry: String| {
-        if !ids.contains(&id) {
+        if !ids.contains(&id) && may_call(&id) {
             ids.push(id);
             entries.push(entry);
         }

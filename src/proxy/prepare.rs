@@ -14,10 +14,14 @@ use super::{Incoming, Live, Plan, ProxyError};
 use crate::keys::{Caller, Demand, Denied};
 use crate::upstream::{self, Call, HeaderMap, Method};
 use crate::wire::local::{Ask, AskError};
-use crate::wire::{self, Edit, Endpoint, Passage, Request, Usage};
+use crate::wire::{self, Asked, Edit, Endpoint, Passage, Request, Texts, Usage};
 
 /// Bodies up to this size are read on the async threads: handing them over would take longer.
 const INLINE_BYTES: usize = 64 << 10;
+
+/// Bytes for one token that hardly any text stays below: base64 has about two, prose more than four. A text that is
+/// too short by this measure is not counted, for that takes the tokenizer, which has 75 MB.
+const LEAST_TOKEN_BYTES: usize = 2;
 
 /// A request, read and checked.
 pub(super) struct Prepared {
@@ -25,6 +29,8 @@ pub(super) struct Prepared {
     pub(super) settings: Settings,
     /// Texts that may be compressed.
     pub(super) passages: Vec<Passage>,
+    /// What the conversation asks.
+    pub(super) asked: Vec<Asked>,
     /// Their names in the memory.
     pub(super) keys: Vec<Key>,
     id: String,
@@ -68,7 +74,7 @@ impl Prepared {
         };
         let body = decoded.as_ref().unwrap_or(&original);
         let request = Request::read(endpoint, body)?;
-        let settings = Settings::new(&live.config.compress, &headers, request.options)?;
+        let settings = Settings::new(&live.config, &headers, request.options)?;
         let route = match &upstream {
             Some(name) => Route::on(live.routes.named(name)?, &request.model),
             None => live.routes.find(endpoint.dialect(), &request.model)?,
@@ -77,15 +83,18 @@ impl Prepared {
             // What it cannot do is said before any work is done.
             Ask::read(endpoint, std::str::from_utf8(body).unwrap_or_default())?;
         }
-        // A token has at least one byte, so a text of fewer bytes has fewer tokens.
-        let least = settings.min_tokens;
-        let passages = if settings.bypass { Vec::new() } else { request.passages(least) };
+        let least = settings.min_tokens.saturating_mul(LEAST_TOKEN_BYTES);
+        let Texts { mut passages, asked } = request.texts(least);
+        if settings.bypass {
+            passages.clear();
+        }
         let keys = passages.iter().map(|passage| Key::new(passage, &route.model, &settings)).collect();
         Ok(Self {
             id,
             caller,
             endpoint,
             keys,
+            asked,
             passages,
             settings,
             route,
@@ -168,11 +177,13 @@ impl Prepared {
             let with = serde_json::Value::from(&*route.model).to_string();
             edits.push(Edit { range: self.model_place.clone(), with });
         }
-        for (passage, (_, outcome)) in self.passages.iter().zip(&plan.0) {
+        // Before what is made of a text that begins in the same place.
+        edits.extend(plan.inserts.edits());
+        for (passage, (_, outcome)) in self.passages.iter().zip(&plan.passages) {
             match &**outcome {
                 Outcome::Kept { ranges, .. } => edits.push(passage.keep(text, ranges)),
                 Outcome::Replaced { text, .. } => edits.push(passage.replace(text)),
-                Outcome::Whole | Outcome::Pinned => {}
+                Outcome::Whole | Outcome::Pinned | Outcome::Inserted { .. } => {}
             }
         }
         edits

@@ -7,8 +7,11 @@ use serde::Deserialize;
 
 use super::ProxyError;
 use crate::compress::Method;
-use crate::config::CompressPolicy;
+use crate::config::{ProxyConfig, RetrievePolicy};
 use crate::upstream::HeaderMap;
+
+/// Header that names collections.
+const COLLECTIONS: &str = "x-whittle-collections";
 
 /// What holds for one request.
 #[derive(Debug, Clone, PartialEq)]
@@ -19,6 +22,8 @@ pub(super) struct Settings {
     pub(super) rate: f64,
     pub(super) min_tokens: usize,
     pub(super) deadline: Duration,
+    /// Collections that are searched for the user's question.
+    pub(super) collections: Vec<String>,
 }
 
 /// The `whittle` member, and likewise what the `x-whittle-*` headers say.
@@ -30,15 +35,17 @@ struct Wishes {
     method: Option<Method>,
     min_tokens: Option<usize>,
     deadline_ms: Option<u64>,
+    collections: Option<Vec<String>>,
 }
 
 impl Settings {
     /// The policy, then the member, then the headers, later ones winning.
     pub(super) fn new(
-        policy: &CompressPolicy,
+        config: &ProxyConfig,
         headers: &HeaderMap,
         member: Option<&str>,
     ) -> Result<Self, ProxyError> {
+        let policy = &config.compress;
         let from_headers = Wishes::of_headers(headers)?;
         let from_member = member.map(Wishes::of_member).transpose()?.unwrap_or_default();
         let wishes = from_headers.over(&from_member);
@@ -47,7 +54,12 @@ impl Settings {
             return Err(wrong("x-whittle-rate", "must be above 0 and at most 1 (0.25 keeps a quarter)"));
         }
         let deadline_ms = wishes.deadline_ms.unwrap_or(policy.deadline_ms);
+        let collections = match wishes.bypass {
+            Some(true) => Vec::new(),
+            _ => collections(&config.retrieve, wishes.collections)?,
+        };
         Ok(Self {
+            collections,
             bypass: wishes.bypass.unwrap_or(!policy.enabled),
             method: wishes.method.or(policy.method),
             rate,
@@ -68,6 +80,7 @@ impl Wishes {
             method: header(headers, "x-whittle-method", method)?,
             min_tokens: header(headers, "x-whittle-min-tokens", number)?,
             deadline_ms: header(headers, "x-whittle-deadline-ms", number)?,
+            collections: header(headers, COLLECTIONS, |text| Ok(names(text)))?,
         })
     }
 
@@ -86,6 +99,7 @@ impl Wishes {
             method: self.method.or(below.method),
             min_tokens: self.min_tokens.or(below.min_tokens),
             deadline_ms: self.deadline_ms.or(below.deadline_ms),
+            collections: self.collections.or_else(|| below.collections.clone()),
         }
     }
 }
@@ -98,6 +112,31 @@ fn header<T>(
     let Some(value) = headers.get(name) else { return Ok(None) };
     let text = value.to_str().map_err(|_| wrong(name, "must be ASCII"))?;
     parse(text.trim()).map(Some).map_err(|reason| wrong(name, &reason))
+}
+
+/// The collections that are searched: those named, as far as they may be, each once.
+fn collections(policy: &RetrievePolicy, wished: Option<Vec<String>>) -> Result<Vec<String>, ProxyError> {
+    let Some(wished) = wished else {
+        return Ok(if policy.always { policy.collections.clone() } else { Vec::new() });
+    };
+    if let Some(other) = wished.iter().find(|name| !policy.collections.contains(name)) {
+        let name: String = other.chars().take(64).collect();
+        let reason = format!("`{name}` is not among `proxy.retrieve.collections` of the configuration");
+        return Err(wrong(COLLECTIONS, &reason));
+    }
+    let mut names: Vec<String> = Vec::new();
+    for name in wished {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    Ok(names)
+}
+
+/// Names with commas between them; none of them is an empty list.
+fn names(text: &str) -> Vec<String> {
+    let names = text.split(',').map(|name| name.trim().to_owned());
+    names.filter(|name| !name.is_empty()).collect()
 }
 
 fn flag(text: &str) -> Result<bool, String> {
@@ -128,7 +167,9 @@ mod tests {
     fn settings(headers: &[(&'static str, &str)], member: Option<&str>) -> Result<Settings, ProxyError> {
         let headers =
             headers.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect();
-        Settings::new(&CompressPolicy::default(), &headers, member)
+        let retrieve =
+            RetrievePolicy { collections: vec!["docs".into(), "faq".into()], ..RetrievePolicy::default() };
+        Settings::new(&ProxyConfig { retrieve, ..ProxyConfig::default() }, &headers, member)
     }
 
     #[test]
@@ -146,6 +187,24 @@ mod tests {
             Duration::from_secs(2),
             "a client cannot have more time than the policy gives"
         );
+    }
+
+    #[test]
+    fn only_collections_of_the_configuration_are_searched() {
+        let found = |headers: &[(&'static str, &str)], member| {
+            settings(headers, member).map(|found| found.collections)
+        };
+        assert!(found(&[], None).unwrap().is_empty());
+        assert_eq!(found(&[(COLLECTIONS, "faq, docs,faq")], None).unwrap(), ["faq", "docs"]);
+        assert_eq!(found(&[], Some(r#"{"collections": ["docs"]}"#)).unwrap(), ["docs"]);
+        assert!(
+            found(&[(COLLECTIONS, ""), ("x-whittle-rate", "0.5")], Some(r#"{"collections": ["docs"]}"#))
+                .unwrap()
+                .is_empty()
+        );
+        assert!(found(&[(COLLECTIONS, "docs"), ("x-whittle-bypass", "1")], None).unwrap().is_empty());
+        let error = found(&[(COLLECTIONS, "secrets")], None).unwrap_err();
+        assert!(error.to_string().contains("proxy.retrieve.collections"), "{error}");
     }
 
     #[test]

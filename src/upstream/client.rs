@@ -1,5 +1,6 @@
 //! One upstream: its connections, its limits of time, its key.
 
+use std::error::Error as _;
 use std::pin::Pin;
 use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll};
@@ -8,13 +9,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
-use reqwest::{Body, Method, StatusCode, Url};
+use reqwest::{Body, Method, RequestBuilder, StatusCode, Url};
 use tokio::time::{Instant, sleep, timeout};
+use tracing::Instrument;
 
 use super::headers::KEY_HEADERS;
 use super::{Secret, retry};
 use crate::config::{Env, UpstreamConfig};
-use crate::telemetry::chain;
+use crate::telemetry::{Stage, carry_trace, chain};
 use crate::wire::Dialect;
 
 /// Time after which a connection that is not used is closed.
@@ -76,6 +78,25 @@ pub enum UpstreamError {
         /// Time that it had.
         milliseconds: u128,
     },
+}
+
+/// Why an exchange did not come to an answer.
+enum Failed {
+    Broke(reqwest::Error),
+    /// It had so much time.
+    Late(Duration),
+}
+
+/// Whether the other side closed the connection before any byte of an answer.
+fn was_closed(error: &reqwest::Error) -> bool {
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        if let Some(error) = error.downcast_ref::<hyper::Error>() {
+            return error.is_incomplete_message();
+        }
+        cause = error.source();
+    }
+    false
 }
 
 impl Upstream {
@@ -167,8 +188,22 @@ impl Upstream {
     }
 
     async fn attempt(&self, url: &Url, call: &Call, deadline: Instant) -> Result<Answer, UpstreamError> {
-        let body = Body::from(call.body.clone());
-        self.once(call.method.clone(), url.clone(), call.headers.clone(), body, deadline).await
+        let exchange = || {
+            let body = Body::from(call.body.clone());
+            self.exchange(
+                self.client.request(call.method.clone(), url.clone()).body(body),
+                &call.headers,
+                deadline,
+            )
+        };
+        match exchange().await {
+            // Some servers close a connection that they said they would keep, and that is seen only when it is used
+            // again: this is no failed attempt yet.
+            Err(Failed::Broke(error)) if was_closed(&error) => {
+                exchange().await.map_err(|failed| self.named(failed))
+            }
+            other => other.map_err(|failed| self.named(failed)),
+        }
     }
 
     /// Sends a body as it arrives. That can be done once only.
@@ -182,35 +217,36 @@ impl Upstream {
         body: Body,
         deadline: Instant,
     ) -> Result<Answer, UpstreamError> {
-        let url = self.url(path)?;
-        self.once(method, url, headers, body, deadline).await
+        let request = self.client.request(method, self.url(path)?).body(body);
+        self.exchange(request, &headers, deadline).await.map_err(|failed| self.named(failed))
     }
 
-    async fn once(
+    async fn exchange(
         &self,
-        method: Method,
-        url: Url,
-        mut headers: HeaderMap,
-        body: Body,
+        request: RequestBuilder,
+        headers: &HeaderMap,
         deadline: Instant,
-    ) -> Result<Answer, UpstreamError> {
+    ) -> Result<Answer, Failed> {
+        let mut headers = headers.clone();
         self.authorise(&mut headers);
         let left = deadline.saturating_duration_since(Instant::now());
         let time = Duration::from_millis(self.config.first_byte_ms).min(left);
-        let sent = self.client.request(method, url).headers(headers).body(body).send();
-        let response = match timeout(time, sent).await {
-            Ok(Ok(response)) => response,
-            Ok(Err(error)) => {
-                let reason = chain(&error.without_url());
-                return Err(UpstreamError::Unreachable { name: self.config.name.clone(), reason });
-            }
-            Err(_) => {
-                let (name, milliseconds) = (self.config.name.clone(), time.as_millis());
-                return Err(UpstreamError::Late { name, milliseconds });
-            }
+        let answered = async {
+            carry_trace(&mut headers);
+            request.headers(headers).send().await
         };
+        let sent = timeout(time, answered.instrument(Stage::Upstream.span())).await;
+        let response = sent.map_err(|_| Failed::Late(time))?.map_err(Failed::Broke)?;
         let (status, headers) = (response.status(), response.headers().clone());
         Ok(Answer { status, headers, body: response.into(), attempts: 1 })
+    }
+
+    fn named(&self, failed: Failed) -> UpstreamError {
+        let name = self.config.name.clone();
+        match failed {
+            Failed::Broke(error) => UpstreamError::Unreachable { name, reason: chain(&error.without_url()) },
+            Failed::Late(time) => UpstreamError::Late { name, milliseconds: time.as_millis() },
+        }
     }
 
     /// The place of `path`, which must lie below the base URL once all of its `..` are resolved.

@@ -18,7 +18,7 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
-pub use passages::Passage;
+pub use passages::{Asked, Passage, Texts};
 pub use request::{Request, WireError};
 pub use usage::{MOST_TEXT, Reading, Usage, UsageReader};
 

@@ -46,9 +46,32 @@ impl Passage {
     }
 }
 
-/// The passages of a conversation that have at least `least` bytes each.
-pub(super) fn collect(endpoint: Endpoint, conversation: Value, least: usize) -> Vec<Passage> {
-    let mut collector = Collector { least, run: Vec::new(), question: None, passages: Vec::new() };
+/// A question of a user.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Asked {
+    /// What is asked.
+    pub question: Arc<str>,
+    /// Where the text that asks it begins in the body, inside its quotes.
+    pub place: usize,
+    /// Whether it stands at or before a cache breakpoint.
+    pub frozen: bool,
+    /// Whether the conversation ends with it, so that it is still to be answered.
+    pub last: bool,
+}
+
+/// What a conversation holds.
+#[derive(Debug, Default)]
+pub struct Texts {
+    /// Those that may be compressed, in order.
+    pub passages: Vec<Passage>,
+    /// The users' questions, in order.
+    pub asked: Vec<Asked>,
+}
+
+/// The passages of a conversation that have at least `least` bytes each, and what it asks.
+pub(super) fn collect(endpoint: Endpoint, conversation: Value, least: usize) -> Texts {
+    let (passages, asked) = (Vec::new(), Vec::new());
+    let mut collector = Collector { least, run: Vec::new(), question: None, passages, asked };
     match endpoint {
         Endpoint::Embeddings => {}
         Endpoint::Completions => collector.user(conversation),
@@ -57,12 +80,17 @@ pub(super) fn collect(endpoint: Endpoint, conversation: Value, least: usize) -> 
         Endpoint::Chat => collector.all(conversation, Collector::chat),
         Endpoint::Messages | Endpoint::CountTokens => collector.all(conversation, Collector::message),
     }
+    let before = collector.asked.len();
     collector.end_run();
     let breakpoint = last_breakpoint(conversation);
     for passage in &mut collector.passages {
         passage.frozen = passage.place.start < breakpoint;
     }
-    collector.passages
+    for (number, asked) in collector.asked.iter_mut().enumerate() {
+        asked.frozen = asked.place < breakpoint;
+        asked.last = number >= before;
+    }
+    Texts { passages: collector.passages, asked: collector.asked }
 }
 
 struct Collector<'a> {
@@ -72,6 +100,7 @@ struct Collector<'a> {
     /// That of the last run that had one.
     question: Option<Arc<str>>,
     passages: Vec<Passage>,
+    asked: Vec<Asked>,
 }
 
 /// Reads one message. One that has a key twice is left alone, for nobody knows which of the two counts.
@@ -189,12 +218,21 @@ impl<'a> Collector<'a> {
 
     /// The last short text of the run.
     fn run_question(&self) -> Option<Arc<str>> {
+        self.placed_question().map(|(question, _)| question)
+    }
+
+    /// The last short text of the run, and where it begins.
+    fn placed_question(&self) -> Option<(Arc<str>, usize)> {
         let short = self.run.iter().rev().filter(|text| !self.large(**text));
-        short.filter_map(|text| text.string()).find_map(|text| question(&text))
+        short
+            .filter_map(|text| Some((text.inside()?.0.start, text.string()?)))
+            .find_map(|(place, text)| Some((question(&text)?, place)))
     }
 
     fn end_run(&mut self) {
-        let run_question = self.run_question();
+        let placed = self.placed_question();
+        let run_question = placed.as_ref().map(|(question, _)| Arc::clone(question));
+        let mut placed_guess = None;
         let mut guessed = None;
         for value in std::mem::take(&mut self.run) {
             if !self.large(value) {
@@ -202,7 +240,10 @@ impl<'a> Collector<'a> {
             }
             let (Some((inside, spelling)), Some(text)) = (value.inside(), value.string()) else { continue };
             let Split { pasted, question: own } = split(&text);
-            guessed = own.and_then(|range| question(&text[range])).or(guessed);
+            if let Some(own) = own.and_then(|range| question(&text[range])) {
+                placed_guess = Some((Arc::clone(&own), inside.start));
+                guessed = Some(own);
+            }
             let [start, end] = spelt_at(spelling, [pasted.start, pasted.end]);
             if pasted.len() >= self.least {
                 self.passages.push(Passage {
@@ -213,6 +254,12 @@ impl<'a> Collector<'a> {
                 });
             }
         }
+        self.asked.extend(placed.or(placed_guess).map(|(question, place)| Asked {
+            question,
+            place,
+            frozen: false,
+            last: false,
+        }));
         self.question = run_question.or(guessed).or(self.question.take());
     }
 }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use super::json::{Duplicate, Member, Value};
-use super::passages::{self, Passage};
+use super::passages::{self, Texts};
 use super::{Edit, Endpoint};
 
 /// Member of a body that speaks to whittle and goes no further.
@@ -75,15 +75,14 @@ impl<'a> Request<'a> {
         })
     }
 
-    /// The texts of at least `least` bytes that may be compressed, in the order of the conversation.
+    /// The texts of at least `least` bytes that may be compressed, and what is asked, in the order of the conversation.
     #[must_use]
-    pub fn passages(&self, least: usize) -> Vec<Passage> {
-        let Some(conversation) = self.conversation else { return Vec::new() };
-        let mut passages = passages::collect(self.endpoint, conversation, least);
-        for passage in &mut passages {
-            passage.frozen |= self.frozen;
-        }
-        passages
+    pub fn texts(&self, least: usize) -> Texts {
+        let Some(conversation) = self.conversation else { return Texts::default() };
+        let mut texts = passages::collect(self.endpoint, conversation, least);
+        texts.passages.iter_mut().for_each(|passage| passage.frozen |= self.frozen);
+        texts.asked.iter_mut().for_each(|asked| asked.frozen |= self.frozen);
+        texts
     }
 
     /// The edit that takes the `whittle` member out.

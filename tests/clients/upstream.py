@@ -1,37 +1,99 @@
 """An upstream that answers both dialects as the official clients expect, with errors on demand."""
 
+import base64
 import hashlib
 import json
+import struct
 import sys
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
-def openai_chunks(text):
+def call_of(body):
+    """Name and arguments of the call that a model with the tools of `body` makes, if it has any."""
+    if not body.get("tools"):
+        return None
+    tool = body["tools"][0].get("function") or body["tools"][0]
+    schema = tool.get("parameters") or tool.get("input_schema")
+    return tool["name"], FOUND if "count" in schema.get("properties", {}) else {"q": 1.0}
+
+
+def openai_chunks(text, call):
     base = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": "gpt-4o"}
-    for word in text.split():
-        yield {**base, "choices": [{"index": 0, "delta": {"content": word + " "}, "finish_reason": None}]}
-    yield {**base, "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
+    delta = lambda delta, reason=None: {**base, "choices": [{"index": 0, "delta": delta, "finish_reason": reason}]}
+    yield delta({"role": "assistant", "content": None if call else ""})
+    if call:
+        function = {"name": call[0], "arguments": ""}
+        yield delta({"tool_calls": [{"index": 0, "id": "call_1", "type": "function", "function": function}]})
+        for part in halves(json.dumps(call[1])):
+            yield delta({"tool_calls": [{"index": 0, "function": {"arguments": part}}]})
+    else:
+        for part in halves(text):
+            yield delta({"content": part})
+    yield delta({}, "tool_calls" if call else "stop")
     yield {**base, "choices": [], "usage": {"prompt_tokens": 5, "completion_tokens": 3, "total_tokens": 8}}
 
 
-def anthropic_events(text):
+def halves(text):
+    return text[:len(text) // 2], text[len(text) // 2:]
+
+
+def anthropic_events(text, call):
     message = {"id": "msg_1", "type": "message", "role": "assistant", "model": "claude", "content": [],
                "stop_reason": None, "stop_sequence": None, "usage": {"input_tokens": 5, "output_tokens": 1}}
     yield "message_start", {"type": "message_start", "message": message}
-    yield "content_block_start", {"type": "content_block_start", "index": 0,
-                                  "content_block": {"type": "text", "text": ""}}
+    block, kind, key = {"type": "text", "text": ""}, "text_delta", "text"
+    if call:
+        block, kind, key = {"type": "tool_use", "id": "toolu_1", "name": call[0], "input": {}}, "input_json_delta", "partial_json"
+        text = json.dumps(call[1])
+    yield "content_block_start", {"type": "content_block_start", "index": 0, "content_block": block}
     yield "ping", {"type": "ping"}
-    for word in text.split():
-        yield "content_block_delta", {"type": "content_block_delta", "index": 0,
-                                      "delta": {"type": "text_delta", "text": word + " "}}
+    for part in halves(text):
+        yield "content_block_delta", {"type": "content_block_delta", "index": 0, "delta": {"type": kind, key: part}}
     yield "content_block_stop", {"type": "content_block_stop", "index": 0}
-    yield "message_delta", {"type": "message_delta", "delta": {"stop_reason": "end_turn", "stop_sequence": None},
+    reason = "tool_use" if call else "end_turn"
+    yield "message_delta", {"type": "message_delta", "delta": {"stop_reason": reason, "stop_sequence": None},
                             "usage": {"output_tokens": 3}}
     yield "message_stop", {"type": "message_stop"}
 
 
+def response(text, status):
+    """An answer of the Responses API, begun or complete."""
+    done = status == "completed"
+    part = {"type": "output_text", "text": text, "annotations": []}
+    message = {"type": "message", "id": "m", "role": "assistant", "status": status, "content": [part] if done else []}
+    usage = {"input_tokens": 5, "input_tokens_details": {"cached_tokens": 0}, "output_tokens": 3,
+             "output_tokens_details": {"reasoning_tokens": 0}, "total_tokens": 8}
+    return {"id": "resp_1", "object": "response", "created_at": 1, "model": "gpt-4o", "status": status,
+            "output": [message] if done else [], "parallel_tool_calls": True, "tool_choice": "auto", "tools": [],
+            "usage": usage if done else None}
+
+
+def response_events(text):
+    place = {"item_id": "m", "output_index": 0, "content_index": 0}
+    item = response(text, "completed")["output"][0]
+    empty = {"type": "output_text", "text": "", "annotations": []}
+    events = [
+        ("response.created", {"response": response(text, "in_progress")}),
+        ("response.output_item.added", {"output_index": 0, "item": {**item, "status": "in_progress", "content": []}}),
+        ("response.content_part.added", {**place, "part": empty}),
+        *[("response.output_text.delta", {**place, "delta": part, "logprobs": []}) for part in halves(text)],
+        ("response.output_text.done", {**place, "text": text, "logprobs": []}),
+        ("response.content_part.done", {**place, "part": {**empty, "text": text}}),
+        ("response.output_item.done", {"output_index": 0, "item": item}),
+        ("response.completed", {"response": response(text, "completed")}),
+    ]
+    for number, (name, data) in enumerate(events):
+        yield name, {"type": name, "sequence_number": number, **data}
+
+
+def named(events):
+    return [f"event: {name}\ndata: {json.dumps(data)}\n\n" for name, data in events]
+
+
+# What a structured answer holds.
+FOUND = {"name": "a", "count": 2}
 # One for each request with a body that arrived.
 posts = []
 
@@ -72,57 +134,59 @@ class Handler(BaseHTTPRequestHandler):
         posts.append(model)
         if model == "slow":
             time.sleep(2)
-        # The answer tells what arrived: the same bytes there give the same answer here.
-        digest = hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()[:12]
+        # The answer tells what arrived: the same bytes there give the same answer here, whole or as a stream.
+        heard = {key: value for key, value in body.items() if not key.startswith("stream")}
+        digest = hashlib.sha256(json.dumps(heard, sort_keys=True).encode()).hexdigest()[:12]
         text = f"heard {digest}"
         if model.startswith("error-"):
             status, message = int(model[6:]), {"type": "invalid_request_error", "message": "as asked for"}
             return self.answer(status, {"type": "error", "error": message} if anthropic else
                                {"error": {**message, "param": None, "code": "asked"}})
         if self.path == "/v1/embeddings":
-            self.embed(body["input"])
+            self.embed(body)
         elif anthropic:
             self.say_anthropic(body, text)
         elif self.path == "/v1/responses":
-            self.say_responses(text)
+            self.stream(named(response_events(text))) if body.get("stream") else self.answer(200, response(text, "completed"))
         else:
             self.say_openai(body, text)
 
     def say_openai(self, body, text):
-        if body.get("stream"):
-            events = [f"data: {json.dumps(chunk)}\n\n" for chunk in openai_chunks(text)]
-            return self.stream([*events, "data: [DONE]\n\n"])
-        message = {"role": "assistant", "content": text}
+        call = call_of(body)
         if body.get("response_format"):
-            message = {"role": "assistant", "content": '{"name": "a", "count": 2}'}
-        if body.get("tools"):
-            message = {"role": "assistant", "content": None, "tool_calls": [
-                {"id": "call_1", "type": "function", "function": {"name": "find", "arguments": '{"q": 1.0}'}}]}
+            text = json.dumps(FOUND)
+        if body.get("stream"):
+            events = [f"data: {json.dumps(chunk)}\n\n" for chunk in openai_chunks(text, call)]
+            return self.stream([*events, "data: [DONE]\n\n"])
+        message, reason = {"role": "assistant", "content": text}, "stop"
+        if call:
+            function = {"name": call[0], "arguments": json.dumps(call[1])}
+            message = {"role": "assistant", "content": None,
+                       "tool_calls": [{"id": "call_1", "type": "function", "function": function}]}
+            reason = "tool_calls"
         self.answer(200, {"id": "chatcmpl-1", "object": "chat.completion", "created": 1, "model": body["model"],
-                          "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
+                          "choices": [{"index": 0, "message": message, "finish_reason": reason}],
                           "usage": {"prompt_tokens": 5, "completion_tokens": 3, "total_tokens": 8}})
 
-    def embed(self, texts):
-        vectors = [{"object": "embedding", "index": i, "embedding": [0.5, -1.25, len(text)]}
-                   for i, text in enumerate(texts)]
+    def embed(self, body):
+        texts = body["input"] if isinstance(body["input"], list) else [body["input"]]
+        def vector(text):
+            numbers = [0.5, -1.25, float(len(text))]
+            packed = base64.b64encode(struct.pack("<3f", *numbers)).decode()
+            return packed if body.get("encoding_format") == "base64" else numbers
+        vectors = [{"object": "embedding", "index": i, "embedding": vector(text)} for i, text in enumerate(texts)]
         self.answer(200, {"object": "list", "data": vectors, "model": "embed",
                           "usage": {"prompt_tokens": 2, "total_tokens": 2}})
 
-    def say_responses(self, text):
-        part = {"type": "output_text", "text": text, "annotations": []}
-        self.answer(200, {"id": "resp_1", "object": "response", "created_at": 1, "model": "gpt-4o", "status": "completed",
-                          "output": [{"type": "message", "id": "m", "role": "assistant", "status": "completed",
-                                      "content": [part]}],
-                          "parallel_tool_calls": True, "tool_choice": "auto", "tools": []})
-
     def say_anthropic(self, body, text):
+        call = call_of(body)
         if self.path.endswith("count_tokens"):
             return self.answer(200, {"input_tokens": len(text)})
         if body.get("stream"):
-            return self.stream([f"event: {name}\ndata: {json.dumps(data)}\n\n" for name, data in anthropic_events(text)])
+            return self.stream(named(anthropic_events(text, call)))
         content, reason = [{"type": "text", "text": text}], "end_turn"
-        if body.get("tools"):
-            content, reason = [{"type": "tool_use", "id": "toolu_1", "name": "find", "input": {"q": 1}}], "tool_use"
+        if call:
+            content, reason = [{"type": "tool_use", "id": "toolu_1", "name": call[0], "input": call[1]}], "tool_use"
         self.answer(200, {"id": "msg_1", "type": "message", "role": "assistant", "model": body["model"],
                           "content": content, "stop_reason": reason, "stop_sequence": None,
                           "usage": {"input_tokens": 5, "output_tokens": 3}})

@@ -176,3 +176,27 @@ fn a_broken_file_of_keys_keeps_the_service_from_starting() {
     assert!(!output.status.success() && message.contains("keys.toml"), "{message}");
     assert!(!message.contains("not shown"), "{message}");
 }
+
+#[test]
+fn a_key_is_shown_the_models_that_it_may_call() {
+    let upstream = Upstream::start();
+    let base = &upstream.base;
+    let service = serve(&format!(
+        "[[upstreams]]\nname = 'open'\ndialect = 'openai'\nbase_url = '{base}/v1'\nmodels = ['gpt-a', 'gpt-b', 'o1']\n\
+         aliases = {{ fast = 'gpt-a' }}\nprices = [{{ model = 'gpt-*', input = 1.0, output = 1.0 }}]\n"
+    ));
+    let local = "local/smollm2-135m-instruct";
+    for (name, limits, expected) in [
+        ("all", &[][..], &["gpt-a", "gpt-b", "o1", "fast", local][..]),
+        ("one", &["--model", "gpt-a"], &["gpt-a", "fast"]),
+        ("alias", &["--model", "fast"], &["fast"]),
+        ("here", &["--model", "local/*"], &[local]),
+        ("priced", &["--usd-per-day", "1"], &["gpt-a", "gpt-b", "fast", local]),
+        ("none", &["--model", "claude-*"], &[]),
+    ] {
+        let secret = create(&service, &[&[name], limits].concat());
+        let list = service.get_with("/v1/models", ("x-whittle-key", &secret)).body;
+        let ids: Vec<_> = list["data"].as_array().unwrap().iter().map(|model| &model["id"]).collect();
+        assert_eq!(ids, expected, "{name}");
+    }
+}

@@ -18,6 +18,11 @@ mod keys;
 mod ledger;
 #[cfg(test)]
 mod local;
+#[cfg(feature = "otel")]
+#[cfg(test)]
+mod otel;
+#[cfg(test)]
+mod reload;
 #[cfg(test)]
 mod service;
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Mutex, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -55,7 +55,8 @@ impl Whittle {
 pub(crate) struct Running {
     pub(crate) address: String,
     child: Child,
-    log: Option<JoinHandle<String>>,
+    log: Arc<Mutex<String>>,
+    reader: Option<JoinHandle<()>>,
     pub(crate) folder: Arc<TempDir>,
 }
 
@@ -69,26 +70,27 @@ pub(crate) fn serve_again(folder: Arc<TempDir>) -> Running {
     run(Whittle::beside(folder, SERVE))
 }
 
-const SERVE: &[&str] = &["serve", "--listen", "127.0.0.1:0"];
+/// The command line of a service on a free port.
+pub(crate) const SERVE: &[&str] = &["serve", "--listen", "127.0.0.1:0"];
 
-fn run(mut whittle: Whittle) -> Running {
+/// Starts a service and waits for its line.
+pub(crate) fn run(mut whittle: Whittle) -> Running {
     let mut child = whittle.command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let stderr = BufReader::new(child.stderr.take().unwrap());
     let (found, address) = mpsc::channel();
     // Reads on after the line: a full pipe would stop the service.
-    let log = std::thread::spawn(move || {
-        let mut log = String::new();
+    let log = Arc::<Mutex<String>>::default();
+    let written = Arc::clone(&log);
+    let reader = std::thread::spawn(move || {
         for line in stderr.lines().map_while(Result::ok) {
             if let Some(address) = line.strip_prefix("whittle listening on http://") {
                 found.send(address.to_owned()).ok();
             }
-            log += &line;
-            log.push('\n');
+            *written.lock().unwrap() += &(line + "\n");
         }
-        log
     });
     let address = address.recv_timeout(PATIENCE).expect("the service says where it listens");
-    Running { address, child, log: Some(log), folder: whittle.folder }
+    Running { address, child, log, reader: Some(reader), folder: whittle.folder }
 }
 
 impl Drop for Running {
@@ -170,7 +172,12 @@ impl Running {
 
     /// Sends SIGTERM.
     pub(crate) fn terminate(&self) {
-        let sent = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
+        self.signal("-TERM");
+    }
+
+    /// Sends a signal, as `kill` names it.
+    pub(crate) fn signal(&self, signal: &str) {
+        let sent = Command::new("kill").args([signal, &self.child.id().to_string()]).status().unwrap();
         assert!(sent.success());
     }
 
@@ -184,7 +191,20 @@ impl Running {
             assert!(Instant::now() < deadline, "the service does not end");
             std::thread::sleep(Duration::from_millis(5));
         };
-        (status, self.log.take().unwrap().join().unwrap())
+        self.reader.take().unwrap().join().unwrap();
+        (status, std::mem::take(&mut *self.log.lock().unwrap()))
+    }
+
+    /// Takes over another configuration, or does not, and waits for the line in the log that says which.
+    pub(crate) fn reload(&self, config: &str, says: &str) {
+        std::fs::write(self.folder().join("whittle.toml"), config).unwrap();
+        self.log.lock().unwrap().clear();
+        self.signal("-HUP");
+        let deadline = Instant::now() + PATIENCE;
+        while !self.log.lock().unwrap().contains(says) {
+            assert!(Instant::now() < deadline, "{}", self.log.lock().unwrap());
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 }
 

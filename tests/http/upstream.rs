@@ -6,25 +6,28 @@ use std::sync::{Arc, Mutex};
 
 const BODY: &str = r#"{"usage":{"prompt_tokens":100,"completion_tokens":10}}"#;
 
+/// A request's head, in lower case, and its body.
+pub(crate) type Request = (String, Vec<u8>);
+
 /// A running upstream. It ends with the process.
 pub(crate) struct Upstream {
     pub(crate) base: String,
-    heads: Arc<Mutex<Vec<String>>>,
+    requests: Arc<Mutex<Vec<Request>>>,
 }
 
 impl Upstream {
     pub(crate) fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
-        let heads = Arc::<Mutex<Vec<String>>>::default();
-        let log = Arc::clone(&heads);
+        let requests = Arc::<Mutex<Vec<Request>>>::default();
+        let log = Arc::clone(&requests);
         std::thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
                 let log = Arc::clone(&log);
                 std::thread::spawn(move || serve(&stream, &log));
             }
         });
-        Self { base, heads }
+        Self { base, requests }
     }
 
     /// A configuration with this upstream in both dialects. What it takes costs a dollar for a million tokens.
@@ -37,13 +40,18 @@ impl Upstream {
         )
     }
 
-    /// Heads of the requests that arrived since this was last asked, in lower case.
+    /// The requests that arrived since this was last asked.
+    pub(crate) fn requests(&self) -> Vec<Request> {
+        std::mem::take(&mut *self.requests.lock().unwrap())
+    }
+
+    /// Their heads.
     pub(crate) fn heads(&self) -> Vec<String> {
-        std::mem::take(&mut *self.heads.lock().unwrap())
+        self.requests().into_iter().map(|(head, _)| head).collect()
     }
 }
 
-fn serve(mut stream: &TcpStream, log: &Mutex<Vec<String>>) {
+fn serve(mut stream: &TcpStream, log: &Mutex<Vec<Request>>) {
     let mut reader = BufReader::new(stream);
     while let Some(head) = head(&mut reader) {
         let length = head.lines().find_map(|line| line.strip_prefix("content-length:"));
@@ -52,7 +60,7 @@ fn serve(mut stream: &TcpStream, log: &Mutex<Vec<String>>) {
         if reader.read_exact(&mut body).is_err() {
             return;
         }
-        log.lock().unwrap().push(head);
+        log.lock().unwrap().push((head, body));
         let answer = format!(
             "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{BODY}",
             BODY.len()

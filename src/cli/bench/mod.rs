@@ -20,6 +20,7 @@ enum Command {
     Proxy(proxy::BenchProxyArgs),
     Score(score::BenchScoreArgs),
     Retrieval(retrieval::BenchRetrievalArgs),
+    Soak(proxy::soak::SoakArgs),
 }
 
 pub(super) fn run(args: BenchArgs) -> anyhow::Result<()> {
@@ -28,5 +29,6 @@ pub(super) fn run(args: BenchArgs) -> anyhow::Result<()> {
         Command::Proxy(args) => proxy::run(&args),
         Command::Score(args) => score::run(&args),
         Command::Retrieval(args) => retrieval::run(&args),
+        Command::Soak(args) => proxy::soak::run(&args),
     }
 }

@@ -2,6 +2,7 @@
 
 mod compare;
 mod datasets;
+mod medprompt;
 mod report;
 mod run;
 mod shadow;
@@ -21,6 +22,7 @@ Examples:
   whittle eval run nq --reader gpt-4o-mini --concurrency 16    # of an upstream in whittle.toml
   whittle eval compare eval/results/before eval/results/after
   whittle eval gate eval/baselines/smoke
+  whittle eval medprompt medqa --limit 20 --data ./data
   whittle eval datasets list
 
 A .jsonl file of your own has one object a line with `id`, `question`, `answers` and `documents`, each of
@@ -36,6 +38,7 @@ enum Command {
     Compare(compare::CompareArgs),
     Gate(compare::GateArgs),
     Report(report::ReportArgs),
+    Medprompt(medprompt::MedpromptArgs),
     Shadow(shadow::ShadowArgs),
     Datasets(datasets::DatasetsArgs),
 }
@@ -54,6 +57,7 @@ pub(super) fn run(args: EvalArgs) -> anyhow::Result<()> {
         Command::Compare(args) => compare::run_compare(&args),
         Command::Gate(args) => compare::run_gate(args),
         Command::Report(args) => report::run(args),
+        Command::Medprompt(args) => medprompt::run(&args),
         Command::Shadow(args) => shadow::run(&args),
         Command::Datasets(args) => datasets::run(args),
     }

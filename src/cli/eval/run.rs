@@ -126,7 +126,7 @@ pub(super) fn run(args: &RunArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn price(text: &str) -> Result<TokenPrice, String> {
+pub(super) fn price(text: &str) -> Result<TokenPrice, String> {
     let dollars = |text: &str| {
         let value = text.trim().parse::<f64>().ok().filter(|value| value.is_finite() && *value >= 0.0);
         value.ok_or_else(|| format!("`{text}` is no price: give dollars per million tokens, from 0"))
@@ -136,7 +136,7 @@ fn price(text: &str) -> Result<TokenPrice, String> {
 }
 
 /// Scorer and embedder with the hashes of their files.
-fn models(config: &Config) -> anyhow::Result<Vec<String>> {
+pub(super) fn models(config: &Config) -> anyhow::Result<Vec<String>> {
     let store = ModelStore::from_environment()?;
     let named = |name: &str| -> anyhow::Result<String> {
         let hashes = store.manifest().model(name)?.files.iter().map(|file| &*file.sha256).collect::<Vec<_>>();
@@ -146,7 +146,7 @@ fn models(config: &Config) -> anyhow::Result<Vec<String>> {
     Ok(vec![scorer, named(&config.embedder.model)?])
 }
 
-fn made_by(models: Vec<String>) -> MadeBy {
+pub(super) fn made_by(models: Vec<String>) -> MadeBy {
     MadeBy {
         version: env!("CARGO_PKG_VERSION").into(),
         git_revision: git_revision(),

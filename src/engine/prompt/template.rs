@@ -17,11 +17,18 @@ struct BuiltIn {
     user: &'static str,
 }
 
-const BUILT_IN: [BuiltIn; 1] = [BuiltIn {
-    name: "answer",
-    system: include_str!("../../../prompts/answer/system.j2"),
-    user: include_str!("../../../prompts/answer/user.j2"),
-}];
+const BUILT_IN: [BuiltIn; 2] = [
+    BuiltIn {
+        name: "answer",
+        system: include_str!("../../../prompts/answer/system.j2"),
+        user: include_str!("../../../prompts/answer/user.j2"),
+    },
+    BuiltIn {
+        name: "context",
+        system: include_str!("../../../prompts/context/system.j2"),
+        user: include_str!("../../../prompts/context/user.j2"),
+    },
+];
 
 /// What a template may name.
 #[derive(Debug, Serialize)]
@@ -68,7 +75,7 @@ impl Template {
         }
         let path = Path::new(name);
         if !files || path.extension().is_none() {
-            let known = BUILT_IN.map(|template| template.name).join("`, `");
+            let known = BUILT_IN.each_ref().map(|template| template.name).join("`, `");
             let what = if files { "; a file's name has an extension, such as .j2" } else { "" };
             let name: String = name.chars().take(80).collect();
             let message = format!("unknown template `{name}`: known is `{known}`{what}");

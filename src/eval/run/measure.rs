@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 
 use super::{Arm, Means, Measured, Outcome, Reader, Setting};
 use crate::compress::{Method, Mode};
@@ -10,6 +10,7 @@ use crate::engine::api::{CompressRequest, CompressResponse, DocumentInput, Score
 use crate::engine::{EngineError, ErrorKind};
 use crate::eval::dataset::{AnswerKind, Question, Source};
 use crate::eval::metrics::{Facts, capitals, digits};
+use crate::eval::parallel;
 use crate::eval::reader::ChatModel;
 use crate::eval::reading::{self, Reading};
 use crate::model::Cancel;
@@ -37,21 +38,17 @@ impl<'a> Measure<'a> {
 
     /// What comes of each, compressed one after another and read at once.
     pub(super) fn outcomes(&self, cells: &[(&Question, &Arm)]) -> anyhow::Result<Vec<Outcome>> {
-        let prepared: Vec<_> = cells.iter().map(|(question, arm)| self.prepare(question, arm)).collect();
-        let finish = |(&(question, arm), prepared): (&(&Question, &Arm), anyhow::Result<_>)| {
+        let at = |(question, arm): &(&Question, &Arm)| {
             let (method, rate) = arm.key();
-            let outcome = prepared.and_then(|prepared| self.read(question, prepared));
-            outcome.with_context(|| format!("question {}, {method} at {rate}", question.id))
+            format!("question {}, {method} at {rate}", question.id)
         };
-        let mut pairs: Vec<_> = cells.iter().zip(prepared).collect();
-        let Some(last) = pairs.pop() else { return Ok(Vec::new()) };
-        std::thread::scope(|scope| {
-            let others: Vec<_> = pairs.into_iter().map(|pair| scope.spawn(|| finish(pair))).collect();
-            let last = finish(last);
-            let joined =
-                others.into_iter().map(|other| other.join().unwrap_or_else(|_| bail!("a reader panicked")));
-            joined.chain([last]).collect()
-        })
+        let prepare = |cell: &(&Question, &Arm)| self.prepare(cell.0, cell.1).with_context(|| at(cell));
+        let prepared = cells.iter().map(prepare).collect::<anyhow::Result<Vec<_>>>()?;
+        let read = |(cell, prepared): &(&(&Question, &Arm), Prepared)| {
+            self.read(cell.0, prepared).with_context(|| at(cell))
+        };
+        let pairs: Vec<_> = cells.iter().zip(prepared).collect();
+        parallel::each(&pairs, read).into_iter().collect()
     }
 
     /// The context that is left, and what it took.
@@ -76,11 +73,11 @@ impl<'a> Measure<'a> {
         }
     }
 
-    fn read(&self, question: &Question, prepared: Prepared) -> anyhow::Result<Outcome> {
+    fn read(&self, question: &Question, prepared: &Prepared) -> anyhow::Result<Outcome> {
         let measured = match prepared {
-            Prepared::Refused(code) => return Ok(Outcome::Refused(code.to_owned())),
-            Prepared::Context(context, None) => self.uncompressed(question, &context)?,
-            Prepared::Context(context, Some(response)) => self.compressed(question, &context, &response)?,
+            Prepared::Refused(code) => return Ok(Outcome::Refused((*code).to_owned())),
+            Prepared::Context(context, None) => self.uncompressed(question, context)?,
+            Prepared::Context(context, Some(response)) => self.compressed(question, context, response)?,
         };
         Ok(Outcome::Measured(Box::new(measured)))
     }

@@ -67,12 +67,14 @@ impl Ledger {
         Bill::new(self.clone(), opening)
     }
 
-    /// What keys have spent on this day in UTC.
+    /// What keys have spent on this day in UTC, and on the next one, which a clock that was put back has seen already.
+    /// What a clock has booked that was further ahead must keep nobody out until then.
     pub(super) fn spent_today(&self) -> Result<HashMap<String, i64>, StoreError> {
         let mut spent = HashMap::new();
         let Some(store) = &self.store else { return Ok(spent) };
         let now = usage::now();
-        let places = [now - now % usage::DAY_MS, u64::MAX].map(Place::at);
+        let today = now - now % usage::DAY_MS;
+        let places = [today, today + 2 * usage::DAY_MS].map(Place::at);
         store.entries(places[0], places[1], |_, entry| {
             if let (Some(key), Some(cost)) = (entry.key, entry.cost) {
                 let sum: &mut i64 = spent.entry(key).or_default();
@@ -90,5 +92,34 @@ impl Ledger {
         if let Some(store) = &self.store {
             store.put_entry(entry);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proxy::store::Retention;
+
+    #[test]
+    fn what_a_clock_far_ahead_has_booked_is_not_spent_today() {
+        let folder = tempfile::tempdir().unwrap();
+        let keep = std::time::Duration::from_hours(48);
+        let retention = Retention { outcomes: keep, entries: keep };
+        let store = Arc::new(Store::open(&folder.path().join("proxy.redb"), retention).unwrap());
+        let now = usage::now();
+        let days = |days: u64| days * usage::DAY_MS;
+        for (milliseconds, cost) in [
+            (now, 1),
+            (now + days(1), 10),
+            (now + days(3), 100),
+            (now + days(9999), 1000),
+            (now - days(1), 10_000),
+        ] {
+            let (key, cost) = (Some("k".to_owned()), Some(cost));
+            store.put_entry(Entry { milliseconds, key, cost, ..Entry::default() });
+        }
+        store.flush();
+        let ledger = Ledger::new(Some(store), ProviderTokens::default());
+        assert_eq!(ledger.spent_today().unwrap(), HashMap::from([("k".to_owned(), 11)]));
     }
 }

@@ -20,8 +20,9 @@ const MOST_GROUPS: usize = 10_000;
 const PAGE: (usize, usize) = (100, 1000);
 
 /// A question to the ledger, as the query of `GET /v1/usage` has it.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::IntoParams)]
 #[serde(default, deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct UsageParams {
     /// From when on: a day in UTC, or a time such as `2026-11-01T12:00:00Z`; by default 30 days ago.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -47,7 +48,7 @@ pub struct UsageParams {
 }
 
 /// What the ledger answers.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct UsageReport {
     /// Beginning of what was looked at.
     pub since: String,
@@ -70,7 +71,7 @@ pub struct UsageReport {
 }
 
 /// Sums of a group. What it is not grouped by is left out.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Group {
     /// The day, in UTC.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -87,7 +88,7 @@ pub struct Group {
 }
 
 /// Sums over requests.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Numbers {
     /// Requests.
     pub requests: u64,
@@ -118,7 +119,7 @@ pub struct Numbers {
 }
 
 /// One request.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct RequestLine {
     /// When it came.
     pub time: String,

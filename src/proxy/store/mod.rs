@@ -32,7 +32,7 @@ const WAITING: usize = 20_000;
 const SWEEP: Duration = Duration::from_hours(1);
 
 /// How long what is stored stays.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Retention {
     /// What became of texts.
     pub(super) outcomes: Duration,
@@ -68,6 +68,8 @@ pub(super) struct Store {
 enum Message {
     Outcome(Key, Vec<u8>),
     Entry(Box<Entry>),
+    /// Keep what comes and what is there so long.
+    Retain(Retention),
     /// Write what has come before, and say so.
     Flush(Sender<()>),
     /// The store is gone.
@@ -124,7 +126,12 @@ impl Store {
 
     /// Stores an outcome of now, soon. Whoever asks meanwhile asks the memory first.
     pub(super) fn put_outcome(&self, key: Key, outcome: &Outcome) {
-        let Some(value) = outcomes::encode(outcome, seconds_now()) else { return };
+        self.put_outcome_of(key, outcome, seconds_now());
+    }
+
+    /// Stores an outcome of `seconds` since the epoch.
+    pub(super) fn put_outcome_of(&self, key: Key, outcome: &Outcome, seconds: u64) {
+        let Some(value) = outcomes::encode(outcome, seconds) else { return };
         self.tell(Message::Outcome(key, value));
     }
 
@@ -150,6 +157,11 @@ impl Store {
     ) -> Result<(), StoreError> {
         entries::read(&self.database, from..until, each)
             .map_err(|error| StoreError::Unusable { file: "the ledger".into(), reason: chain(&error) })
+    }
+
+    /// Keeps what is stored for another time from now on, and forgets, soon, what is too old for it.
+    pub(super) fn retain(&self, retention: Retention) {
+        self.tell(Message::Retain(retention));
     }
 
     /// Entries that wait to be written.
@@ -221,6 +233,8 @@ struct Writer {
 struct Batch {
     outcomes: Vec<(Key, Vec<u8>)>,
     entries: Vec<Entry>,
+    /// How long things stay from now on, where that has changed.
+    retention: Option<Retention>,
     /// Who waits for it to be written.
     waiting: Vec<Sender<()>>,
     /// Whether it is the last one.
@@ -228,7 +242,7 @@ struct Batch {
 }
 
 impl Writer {
-    fn run(&self, received: &Receiver<Message>) {
+    fn run(mut self, received: &Receiver<Message>) {
         let mut sweep = Instant::now() + SWEEP;
         loop {
             let mut batch = Batch::default();
@@ -238,15 +252,19 @@ impl Writer {
                 Err(RecvTimeoutError::Disconnected) => return,
             }
             self.write(&batch);
-            batch.waiting.iter().for_each(|done| done.send(()).unwrap_or_default());
-            if batch.last {
-                return;
+            if let Some(retention) = batch.retention.filter(|retention| *retention != self.retention) {
+                self.retention = retention;
+                sweep = Instant::now();
             }
-            if Instant::now() >= sweep {
+            if Instant::now() >= sweep && !batch.last {
                 sweep = Instant::now() + SWEEP;
                 if let Err(error) = forget_old(&self.database, self.retention) {
                     tracing::warn!(%error, "cannot forget what is too old");
                 }
+            }
+            batch.waiting.iter().for_each(|done| done.send(()).unwrap_or_default());
+            if batch.last {
+                return;
             }
         }
     }
@@ -291,6 +309,7 @@ impl Batch {
         match message {
             Message::Outcome(key, value) => self.outcomes.push((key, value)),
             Message::Entry(entry) => self.entries.push(*entry),
+            Message::Retain(retention) => self.retention = Some(retention),
             Message::Flush(done) => self.waiting.push(done),
             Message::End => self.last = true,
         }
@@ -339,8 +358,7 @@ mod tests {
         assert_eq!(store.outcome(&Key([1; 32])).unwrap().0, kept());
         assert_eq!(store.outcome(&Key([2; 32])).unwrap().0, Outcome::Pinned);
         assert_eq!(store.outcome(&Key([3; 32])), None);
-        let old = outcomes::encode(&kept(), seconds_now() - 2 * DAY.as_secs()).unwrap();
-        store.tell(Message::Outcome(Key([1; 32]), old));
+        store.put_outcome_of(Key([1; 32]), &kept(), seconds_now() - 2 * DAY.as_secs());
         drop(store);
         let store = Store::open(&file, RETENTION).unwrap();
         assert_eq!((store.outcome(&Key([1; 32])), store.outcome(&Key([2; 32])).is_some()), (None, true));
@@ -362,6 +380,26 @@ mod tests {
         let models = models(&Store::open(&file, RETENTION).unwrap());
         assert_eq!(models.len(), 502);
         assert_eq!([&models[0], &models[1], &models[501]], ["before", "same", "last"]);
+    }
+
+    #[test]
+    fn a_shorter_time_takes_effect_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let long = Retention { outcomes: 30 * DAY, entries: 30 * DAY };
+        let store = Store::open(&folder.path().join("proxy.redb"), long).unwrap();
+        let now = seconds_now();
+        for (days, name) in [(10, "old"), (2, "newer")] {
+            let seconds = now - days * DAY.as_secs();
+            store.put_entry(entry(seconds * 1000, name));
+            store.put_outcome_of(Key([days as u8; 32]), &kept(), seconds);
+        }
+        store.retain(long);
+        store.flush();
+        assert_eq!((models(&store).len(), store.outcome(&Key([10; 32])).is_some()), (2, true));
+        store.retain(Retention { outcomes: 5 * DAY, entries: 5 * DAY });
+        store.flush();
+        assert_eq!(models(&store), ["newer"]);
+        assert_eq!((store.outcome(&Key([10; 32])), store.outcome(&Key([2; 32])).is_some()), (None, true));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! How what became of a text is written.
 //!
-//! Only ranges and times are stored, under hashes: no word of a prompt. What was compressed in another way than by
+//! Only ranges and times are stored, under hashes: no word of a prompt. What was put before a question comes from
+//! collections, which the same folder holds anyway, and is stored as it is. What was compressed in another way than by
 //! leaving out parts is not stored; the same input gives the same bytes, so it comes out the same again.
 
 use std::ops::Range;
@@ -13,12 +14,14 @@ pub(super) const TABLE: TableDefinition<&[u8; 32], &[u8]> = TableDefinition::new
 
 const PINNED: u8 = 1;
 const KEPT: u8 = 2;
+const INSERTED: u8 = 3;
 
 /// Kind, time, and of kept parts the tokens and the ranges, all little-endian. None of what is not stored.
 pub(super) fn encode(outcome: &Outcome, seconds: u64) -> Option<Vec<u8>> {
     let mut value = match outcome {
         Outcome::Pinned => vec![PINNED],
         Outcome::Kept { .. } => vec![KEPT],
+        Outcome::Inserted { .. } => vec![INSERTED],
         Outcome::Whole | Outcome::Replaced { .. } => return None,
     };
     value.extend_from_slice(&seconds.to_le_bytes());
@@ -28,6 +31,11 @@ pub(super) fn encode(outcome: &Outcome, seconds: u64) -> Option<Vec<u8>> {
             value.extend_from_slice(&u32::try_from(number).ok()?.to_le_bytes());
         }
     }
+    if let Outcome::Inserted { text, citations } = outcome {
+        value.extend_from_slice(&u32::try_from(text.len()).ok()?.to_le_bytes());
+        value.extend_from_slice(text.as_bytes());
+        value.extend_from_slice(citations.as_bytes());
+    }
     Some(value)
 }
 
@@ -35,6 +43,9 @@ pub(super) fn encode(outcome: &Outcome, seconds: u64) -> Option<Vec<u8>> {
 pub(super) fn decode(value: &[u8]) -> Option<(Outcome, u64)> {
     let (&kind, rest) = value.split_first()?;
     let (seconds, rest) = rest.split_first_chunk::<8>()?;
+    if kind == INSERTED {
+        return Some((inserted(rest)?, u64::from_le_bytes(*seconds)));
+    }
     if rest.len() % 8 != 0 {
         return None;
     }
@@ -49,6 +60,13 @@ pub(super) fn decode(value: &[u8]) -> Option<(Outcome, u64)> {
         _ => return None,
     };
     Some((outcome, u64::from_le_bytes(*seconds)))
+}
+
+fn inserted(value: &[u8]) -> Option<Outcome> {
+    let (length, rest) = value.split_first_chunk::<4>()?;
+    let (text, citations) = rest.split_at_checked(u32::from_le_bytes(*length) as usize)?;
+    let read = |bytes: &[u8]| Some(std::str::from_utf8(bytes).ok()?.into());
+    Some(Outcome::Inserted { text: read(text)?, citations: read(citations)? })
 }
 
 #[cfg(test)]

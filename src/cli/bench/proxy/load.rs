@@ -116,14 +116,14 @@ pub(super) fn ask_once(target: SocketAddr, body: Bytes) -> anyhow::Result<(Durat
 }
 
 /// One connection, which moves on only while it is asked.
-struct Client {
+pub(super) struct Client {
     runtime: Runtime,
     sender: SendRequest<Full<Bytes>>,
     host: String,
 }
 
 impl Client {
-    fn connect(target: SocketAddr) -> anyhow::Result<Self> {
+    pub(super) fn connect(target: SocketAddr) -> anyhow::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let sender = runtime.block_on(async {
             let stream = TcpStream::connect(target).await.context("cannot connect")?;
@@ -136,7 +136,7 @@ impl Client {
         Ok(Self { runtime, sender, host: target.to_string() })
     }
 
-    fn ask(&mut self, body: Bytes, asked: Asked) -> anyhow::Result<(Instant, Option<String>)> {
+    pub(super) fn ask(&mut self, body: Bytes, asked: Asked) -> anyhow::Result<(Instant, Option<String>)> {
         let Self { runtime, sender, host } = self;
         runtime.block_on(async {
             let request = Request::post("/v1/chat/completions")

@@ -2,6 +2,7 @@
 
 mod child;
 mod load;
+pub(super) mod soak;
 mod texts;
 mod upstream;
 

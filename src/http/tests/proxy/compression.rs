@@ -198,6 +198,51 @@ async fn what_fails_or_takes_too_long_goes_on_as_it_was_and_stays_so() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_likely_to_take_too_long_is_not_begun() {
+    let proxy = Proxy::start().await;
+    let message = |name: &str, count| {
+        chat(&serde_json::json!([{"role": "user", "content": format!("{name} {}", words(count))}]))
+    };
+    let status = async |body: String| {
+        let request = proxy.post("/v1/chat/completions", body).header("x-whittle-deadline-ms", "2000");
+        request.send().await.unwrap().headers()["x-whittle-status"].to_str().unwrap().to_owned()
+    };
+    proxy.upstream.will([json(200, "{}")]);
+    proxy.compressor.takes.store(300, Ordering::SeqCst);
+    assert_eq!(status(message("a", 200)).await, "compressed");
+    // Twenty times as much is likely to take 6 s at least.
+    let start = std::time::Instant::now();
+    assert_eq!(status(message("b", 4000)).await, "original; reason=declined");
+    assert!(start.elapsed() < Duration::from_secs(2));
+    assert_eq!((proxy.calls(), proxy.upstream.seen()[1].text()), (1, &*message("b", 4000)));
+    assert_eq!(status(message("b", 4000)).await, "original; reason=remembered");
+    // What is short enough is made smaller still.
+    assert_eq!(status(message("c", 200)).await, "compressed");
+    let metrics = proxy.request(reqwest::Method::GET, "/metrics").send().await.unwrap().text().await.unwrap();
+    assert!(metrics.contains("whittle_proxy_fallbacks_total{reason=\"declined\"} 1\n"), "{metrics}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn after_a_deadline_was_passed_in_vain_the_next_text_does_not_wait_for_it() {
+    let proxy = Proxy::start().await;
+    proxy.upstream.will([json(200, "{}")]);
+    proxy.compressor.takes.store(8_000, Ordering::SeqCst);
+    // The thread that is cut off may notice it a moment after its client has its answer.
+    for attempt in 0.. {
+        let body =
+            chat(&serde_json::json!([{"role": "user", "content": format!("{attempt} {}", words(200))}]));
+        let request = proxy.post("/v1/chat/completions", body).header("x-whittle-deadline-ms", "200");
+        let response = request.send().await.unwrap();
+        let status = response.headers()["x-whittle-status"].to_str().unwrap();
+        if status == "original; reason=declined" {
+            assert!((1..3).contains(&attempt));
+            break;
+        }
+        assert_eq!(status, "original; reason=deadline");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn past_the_queue_the_original_goes_on() {
     let proxy = Proxy::with(&format!("limits.concurrency = 1\nlimits.queue = 0\n{BOTH}")).await;
     proxy.upstream.will([json(200, "{}")]);

@@ -26,6 +26,24 @@ async fn an_upstream_that_refuses_or_hangs_is_named() {
     assert_eq!(error_of(&proxy, BODY).await, (502, "upstream_unreachable".into()));
     proxy.upstream.will([vec![send("SSH-2.0-x\r\n\r\n"), Step::Close]]);
     assert_eq!(error_of(&proxy, BODY).await, (502, "upstream_unreachable".into()));
+    let closed = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let proxy = Proxy::with(&quick("retries = 0").replace("UPSTREAM", &format!("http://{closed}"))).await;
+    assert_eq!(error_of(&proxy, BODY).await, (502, "upstream_unreachable".into()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_kept_connection_that_the_upstream_closed_is_no_failure() {
+    let proxy = Proxy::with(&quick("retries = 0")).await;
+    proxy.upstream.will([json(200, "{}"), vec![Step::Close], json(200, "{\"second\":1}")]);
+    for answer in ["{}", "{\"second\":1}"] {
+        let response = proxy.post("/v1/chat/completions", BODY).send().await.unwrap();
+        assert_eq!(response.text().await.unwrap(), answer);
+    }
+    assert_eq!(proxy.upstream.seen().len(), 3);
+    // What closes each time is left alone after the second.
+    proxy.upstream.will([vec![Step::Close]]);
+    assert_eq!(error_of(&proxy, BODY).await, (502, "upstream_unreachable".into()));
+    assert_eq!(proxy.upstream.seen().len(), 2);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -115,6 +133,13 @@ async fn an_answer_of_the_wrong_length_breaks_off() {
     let response = proxy.post("/v1/chat/completions", BODY).send().await.unwrap();
     assert_eq!(response.status(), 200);
     response.text().await.unwrap_err();
+    // What comes behind an answer is part of no other.
+    let long = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n";
+    proxy.upstream.will([vec![send(format!("{long}{{}}HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nevil"))]]);
+    for _ in 0..3 {
+        let response = proxy.post("/v1/chat/completions", BODY).send().await.unwrap();
+        assert_eq!(response.text().await.unwrap(), "{}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -130,6 +155,19 @@ async fn odd_answers_pass() {
     proxy.upstream.will([vec![send(head), send(one), Step::Wait(Duration::from_millis(20)), send(two)]]);
     let response = proxy.post("/v1/chat/completions", BODY).send().await.unwrap();
     assert_eq!(response.text().await.unwrap(), text);
+    // The same in a stream.
+    let event = "data: \u{20AC}\n\n".as_bytes();
+    let chunk = |part: &[u8]| [format!("{:x}\r\n", part.len()).as_bytes(), part, b"\r\n"].concat();
+    let mut script = events(&[]);
+    script.extend([
+        send(chunk(&event[..7])),
+        Step::Wait(Duration::from_millis(20)),
+        send(chunk(&event[7..])),
+        end(),
+    ]);
+    proxy.upstream.will([script]);
+    let response = proxy.post("/v1/chat/completions", BODY).send().await.unwrap();
+    assert_eq!(response.bytes().await.unwrap(), event);
     // A redirect is the client's to follow, not ours with its key.
     proxy.upstream.will([reply(302, "location: http://127.0.0.1:1/\r\n", "")]);
     let response =
@@ -221,4 +259,67 @@ async fn without_upstreams_the_routes_say_what_is_missing() {
         .unwrap();
     assert_eq!(response.status(), 404);
     assert!(body_of(response).await["error"]["message"].as_str().unwrap().contains("[[upstreams]]"));
+}
+
+/// What the proxy answers to bytes on a connection, which it is to close.
+async fn raw(proxy: &Proxy, request: &str) -> String {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let mut stream = tokio::net::TcpStream::connect(proxy.running.address).await.unwrap();
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    tokio::time::timeout(PATIENCE, stream.read_to_string(&mut answer)).await.unwrap().unwrap();
+    answer
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_header_or_request_is_slipped_in() {
+    let proxy = Proxy::with(&quick("retries = 0")).await;
+    proxy.upstream.will([json(200, "{}")]);
+    let start = "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: application/json\r\n";
+    let whole = format!("content-length: {}\r\n\r\n{BODY}", BODY.len());
+    let slipped = "0\r\n\r\nGET /upstreams/open/evil HTTP/1.1\r\nhost: x\r\n\r\n";
+    for request in [
+        format!("{start}x-a: b\revil: 1\r\n{whole}"),
+        format!("{start}x-a: b\r\n evil: 1\r\n{whole}"),
+        format!("{start}x-a : b\r\n{whole}"),
+        format!("{start}content-length: 5\r\n{whole}"),
+        format!("{start}content-length: 5\r\ntransfer-encoding: chunked\r\n\r\n{slipped}"),
+        format!("{start}transfer-encoding: chunked, identity\r\n\r\n{slipped}"),
+    ] {
+        let answer = raw(&proxy, &request).await;
+        assert!(answer.starts_with("HTTP/1.1 400 "), "{request}: {answer}");
+        assert_eq!(answer.matches("HTTP/1.1").count(), 1, "{request}: {answer}");
+        assert!(proxy.upstream.seen().is_empty(), "{request}");
+    }
+    // Where it is only text it stays text.
+    let query = start.replacen("completions", "completions?a=%0d%0aevil:%201", 1);
+    let answer = raw(&proxy, &format!("{query}x-request-id: a%0d%0aevil: 1\r\n{whole}")).await;
+    assert!(answer.starts_with("HTTP/1.1 200 ") && !answer.contains("evil"), "{answer}");
+    let seen = proxy.upstream.only();
+    assert_eq!(seen.line, "POST /v1/chat/completions?a=%0d%0aevil:%201 HTTP/1.1");
+    assert!(seen.header("evil").is_empty());
+    let (seen, _) = proxy.forwarded("/v1/chat/completions", r#"{"model":"m\r\nevil: 1"}"#).await;
+    assert!(seen.header("evil").is_empty());
+    // Nor does an upstream reach past its answer.
+    proxy.upstream.will([reply(200, "x-a: b\revil: 1\r\n", "{}")]);
+    assert_eq!(error_of(&proxy, BODY).await, (502, "upstream_unreachable".into()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_body_that_dawdles_is_given_up_and_its_room_is_free_again() {
+    let text = format!("limits.body_bytes = 1_048_576\nproxy.body_memory_bytes = 1_048_576\n{}", quick(""));
+    let mut proxy = Proxy::with(&text).await;
+    let mut state =
+        state_of(&config(&text, &proxy.upstream), &proxy.compressor, &proxy.data.path().join("other"));
+    state.body_time = Duration::from_millis(50);
+    proxy.running = super::super::start(Server::with_state(state)).await;
+    let start = "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nconnection: close\r\n";
+    let begun = format!("{start}content-length: 1048576\r\n\r\n{{\"mod");
+    // The first one takes all the room there is for bodies, as long as it is waited for.
+    for _ in 0..3 {
+        let answer = raw(&proxy, &begun).await;
+        assert!(answer.starts_with("HTTP/1.1 408 ") && answer.contains("body_timeout"), "{answer}");
+    }
+    assert!(proxy.upstream.seen().is_empty());
+    proxy.forwarded("/v1/chat/completions", BODY).await;
 }

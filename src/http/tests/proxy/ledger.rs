@@ -86,7 +86,8 @@ async fn what_a_provider_does_not_say_is_estimated() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn failures_are_booked_once_and_cost_nothing() {
     let proxy = Proxy::with(PRICED).await;
-    proxy.upstream.will([json(429, "{}"), vec![Step::Close], json(200, r#"{"input_tokens":9}"#)]);
+    let garbage = vec![send("SSH-2.0-x\r\n\r\n"), Step::Close];
+    proxy.upstream.will([json(429, "{}"), garbage, json(200, r#"{"input_tokens":9}"#)]);
     proxy.read("/v1/chat/completions", r#"{"model":"gpt-x"}"#).await;
     proxy.read("/v1/chat/completions", r#"{"model":"gpt-x"}"#).await;
     proxy.read("/v1/messages/count_tokens", r#"{"model":"gpt-x"}"#).await;

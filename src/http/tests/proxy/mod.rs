@@ -6,18 +6,20 @@ mod faults;
 mod ledger;
 mod local;
 mod passing;
+mod retrieval;
 mod shadow;
 mod upstream;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use local::Parrot;
+use retrieval::Librarian;
 use upstream::{Seen, Step, Upstream, end, events, json, reply, send};
 
 use super::*;
 use crate::config::{Config, Env, Places, load};
 use crate::engine::api::DocumentOutput;
-use crate::proxy::{Compressor, Gateway};
+use crate::proxy::{Compressor, Gateway, Parts};
 
 /// Longer than anything here takes; a test that waits this long has failed.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -118,11 +120,16 @@ impl Proxy {
 
     /// Ends the proxy in order and starts it again: nothing is left of the first one but its folder.
     async fn restarted(self) -> Self {
+        self.restarted_as(BOTH).await
+    }
+
+    /// The same, as `text` describes it.
+    async fn restarted_as(self, text: &str) -> Self {
         let Self { running, upstream, data, client, .. } = self;
         running.stop.send(()).unwrap();
         tokio::time::timeout(PATIENCE, running.task).await.unwrap().unwrap();
         let compressor = Arc::new(Halving::default());
-        let running = run(&config(BOTH, &upstream), &compressor, data.path()).await;
+        let running = run(&config(text, &upstream), &compressor, data.path()).await;
         Self { running, upstream, compressor, client, data }
     }
 
@@ -150,10 +157,17 @@ impl Proxy {
 
 /// Starts a proxy as `config` describes it.
 async fn run(config: &Config, compressor: &Arc<Halving>, data: &std::path::Path) -> Running {
-    let parrot = Arc::new(Parrot);
-    let gateway = Gateway::new(config, &Keys, Arc::<Halving>::clone(compressor), parrot, data).unwrap();
-    let state = AppState::new(echo(), config.limits).with_gateway(Arc::new(gateway));
-    super::start(Server::with_state(state)).await
+    super::start(Server::with_state(state_of(config, compressor, data))).await
+}
+
+fn state_of(config: &Config, compressor: &Arc<Halving>, data: &std::path::Path) -> AppState {
+    let parts = Parts {
+        compressor: Arc::<Halving>::clone(compressor),
+        generator: Arc::new(Parrot),
+        retriever: Arc::new(Librarian),
+    };
+    let gateway = Gateway::new(config, &Keys, parts, data).unwrap();
+    AppState::new(echo(), config.limits).with_gateway(Arc::new(gateway))
 }
 
 /// A text of `count` words, each unlike the others.

@@ -1,0 +1,145 @@
+//! Documents that are put before what is asked.
+
+use super::*;
+use crate::compress::Method;
+use crate::engine::api::Timing;
+use crate::engine::prompt::api::{Citation, Ledger, PromptRequest, PromptResponse, TokensByPart};
+use crate::proxy::Retriever;
+
+/// Has one document about everything but `nothing`, and none today about `today`.
+pub(super) struct Librarian;
+
+impl Retriever for Librarian {
+    fn find(&self, request: &PromptRequest, cancel: &Cancel) -> Result<PromptResponse, EngineError> {
+        if request.question.contains("slow") {
+            block_until(|| false, cancel)?;
+        }
+        if request.question.contains("broken") {
+            return Err(EngineError::invalid("unknown_collection", "collections", "no such collection"));
+        }
+        let found = !request.question.contains("nothing");
+        let citation = Citation {
+            number: 1,
+            collection: request.collections[0].clone(),
+            document_id: "d\u{e9}".into(),
+            title: "D".into(),
+            ranges: vec![[0, 9]],
+        };
+        let ledger = Ledger {
+            candidates: Vec::new(),
+            chosen: usize::from(found),
+            found_tokens: 1,
+            tokens: TokensByPart::default(),
+            requested_tokens: request.target_tokens,
+            tokenizer: "t".into(),
+            approximate: false,
+            method: Method::Auto,
+        };
+        Ok(PromptResponse {
+            id: "p".into(),
+            prompt: Some(format!("[1] \"About\" {}", request.question)),
+            messages: None,
+            citations: if found { vec![citation] } else { Vec::new() },
+            ledger,
+            warnings: Vec::new(),
+            timing_ms: Timing::default(),
+        })
+    }
+}
+
+const SEARCHING: &str = "\
+    [proxy.compress]\nenabled = false\n[proxy.retrieve]\ncollections = ['docs', 'faq']\ndeadline_ms = 300\n\
+    [[upstreams]]\nname = 'open'\ndialect = 'openai'\nbase_url = 'UPSTREAM/v1'\nretries = 0\n\
+    [[upstreams]]\nname = 'anth'\ndialect = 'anthropic'\nbase_url = 'UPSTREAM'\nretries = 0\n";
+
+fn chat(turns: &[(&str, &str)]) -> String {
+    let turns = turns.iter().map(|(role, content)| serde_json::json!({"role": role, "content": content}));
+    serde_json::json!({"messages": turns.collect::<Vec<_>>(), "model": "m"}).to_string()
+}
+
+impl Proxy {
+    /// What the upstream saw, and the headers of the answer.
+    async fn search(&self, path: &str, body: &str) -> (String, reqwest::header::HeaderMap) {
+        self.upstream.will([json(200, "{}")]);
+        let request = self.post(path, body.to_owned()).header("x-whittle-collections", "docs");
+        let response = request.send().await.unwrap();
+        assert_eq!(response.status(), 200);
+        let headers = response.headers().clone();
+        (self.upstream.only().text().to_owned(), headers)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn documents_stand_before_the_question_and_stay_there() {
+    let proxy = Proxy::with(SEARCHING).await;
+    let first = [("system", "Be brief."), ("user", "Who won?")];
+    let (seen, headers) = proxy.search("/v1/chat/completions", &chat(&first)).await;
+    let expected = chat(&first).replace("Who won?", "[1] \\\"About\\\" Who won?\\n\\nWho won?");
+    assert_eq!(seen, expected);
+    assert_eq!(headers["x-whittle-retrieval"], "found; documents=1");
+    let citations = headers["x-whittle-citations"].to_str().unwrap();
+    assert_eq!(citations, r#"[{"number":1,"collection":"docs","document":"d\u00e9","ranges":[[0,9]]}]"#);
+    // The conversation grows: what was sent before is sent again, after a restart too.
+    let second = [first[0], first[1], ("assistant", "The town."), ("user", "And what of nothing?")];
+    let (again, headers) = proxy.search("/v1/chat/completions", &chat(&second)).await;
+    let kept = expected.strip_suffix("],\"model\":\"m\"}").unwrap();
+    assert!(again.starts_with(kept) && again.contains("\"And what of nothing?\""), "{again}");
+    assert_eq!(headers["x-whittle-retrieval"], "found; documents=0");
+    assert!(!headers.contains_key("x-whittle-citations"));
+    let metrics = proxy.request(reqwest::Method::GET, "/metrics").send().await.unwrap().text().await.unwrap();
+    assert!(metrics.contains("whittle_proxy_retrievals_total{outcome=\"found\"} 1"), "{metrics}");
+    let proxy = proxy.restarted_as(SEARCHING).await;
+    assert_eq!(proxy.search("/v1/chat/completions", &chat(&second)).await.0, again);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_dialect_has_them_and_nothing_else_changes() {
+    let proxy = Proxy::with(SEARCHING).await;
+    for (path, body) in [
+        ("/v1/responses", r#"{"model": "m",  "input": "Who won?"}"#),
+        (
+            "/v1/responses",
+            r#"{"model":"m","input":[{"role":"user","content":[{"type":"input_text","text":"Who won?"}]}]}"#,
+        ),
+        (
+            "/v1/messages",
+            r#"{"model":"m","max_tokens":1.0,"messages":[{"role":"user","content":[{"type":"text","text":"Who won?"}]}]}"#,
+        ),
+    ] {
+        let (seen, _) = proxy.search(path, body).await;
+        assert_eq!(seen, body.replace("Who won?", "[1] \\\"About\\\" Who won?\\n\\nWho won?"), "{path}");
+    }
+    // Behind a breakpoint nothing may change, nor after an answer has begun.
+    for body in [
+        r#"{"model":"m","messages":[{"role":"user","content":[{"type":"text","text":"Who was it?","cache_control":{"type":"ephemeral"}}]}]}"#,
+        r#"{"model":"m","messages":[{"role":"user","content":"Who was it?"},{"role":"assistant","content":"It"}]}"#,
+    ] {
+        assert_eq!(proxy.search("/v1/messages", body).await.0, body);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_search_that_fails_or_is_late_changes_nothing() {
+    let proxy = Proxy::with(SEARCHING).await;
+    for (question, reason) in [("Is it broken?", "unknown_collection"), ("Is it slow?", "deadline_exceeded")]
+    {
+        let body = chat(&[("user", question)]);
+        let (seen, headers) = proxy.search("/v1/chat/completions", &body).await;
+        assert_eq!(seen, body);
+        assert_eq!(headers["x-whittle-retrieval"], format!("failed; reason={reason}"));
+    }
+    let body = chat(&[("user", "Who?")]);
+    let other = proxy.post("/v1/chat/completions", body.clone()).header("x-whittle-collections", "secret");
+    let response = other.send().await.unwrap();
+    assert_eq!(response.status(), 400);
+    assert!(response.text().await.unwrap().contains("proxy.retrieve.collections"));
+    // An upstream that refuses what was made of a request gets to see the request itself.
+    proxy.upstream.will([json(400, "{}"), json(200, "{}")]);
+    let request = proxy.post("/v1/chat/completions", body.clone()).header("x-whittle-collections", "docs");
+    let response = request.send().await.unwrap();
+    assert_eq!(
+        (response.status().as_u16(), &response.headers()["x-whittle-retrieval"]),
+        (200, &"failed; reason=refused".parse().unwrap())
+    );
+    assert_eq!(proxy.upstream.seen()[1].text(), body);
+}

@@ -1,0 +1,112 @@
+//! How long compression is likely to take, by how long it took before.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::compress::Method;
+
+/// Share of a new measurement in the mean.
+const WEIGHT: f64 = 0.3;
+/// Time after which a measurement says nothing any more: what was slow once, such as a model that had to be loaded, is
+/// tried again.
+const HOLDS: Duration = Duration::from_mins(1);
+
+/// What takes alike long for each token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Kind {
+    /// As the request has it: without one, the engine chooses.
+    pub(super) method: Option<Method>,
+    /// Whether there is a question, by which it chooses.
+    pub(super) question: bool,
+}
+
+/// Seconds that a token took in this process, by kind: exponentially weighted means.
+#[derive(Debug, Default)]
+pub(super) struct Paces(Mutex<HashMap<Kind, Pace>>);
+
+#[derive(Debug, Clone, Copy)]
+struct Pace {
+    /// Seconds a token.
+    seconds: f64,
+    /// When it was measured last.
+    at: Instant,
+}
+
+impl Paces {
+    /// Time that `tokens` are likely to take; none where nothing was measured lately.
+    pub(super) fn predict(&self, kind: Kind, tokens: usize, now: Instant) -> Option<Duration> {
+        let pace = self.lately(kind, now)?;
+        Duration::try_from_secs_f64(pace * tokens as f64).ok()
+    }
+
+    /// Notes that `tokens` took so long.
+    pub(super) fn measured(&self, kind: Kind, (tokens, took): (usize, Duration), now: Instant) {
+        let seconds = per_token(tokens, took);
+        let mean = self.lately(kind, now).map_or(seconds, |mean| mean + WEIGHT * (seconds - mean));
+        self.note(kind, mean, now);
+    }
+
+    /// Notes that `tokens` took longer than this. How much longer nobody knows: twice as long is assumed, so that a
+    /// limit is found in a few steps.
+    pub(super) fn cut_off(&self, kind: Kind, (tokens, after): (usize, Duration), now: Instant) {
+        let seconds = 2.0 * per_token(tokens, after);
+        let slowest = self.lately(kind, now).map_or(seconds, |mean| mean.max(seconds));
+        self.note(kind, slowest, now);
+    }
+
+    fn lately(&self, kind: Kind, now: Instant) -> Option<f64> {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let pace = known.get(&kind).filter(|pace| now.saturating_duration_since(pace.at) < HOLDS);
+        pace.map(|pace| pace.seconds)
+    }
+
+    fn note(&self, kind: Kind, seconds: f64, at: Instant) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(kind, Pace { seconds, at });
+    }
+}
+
+fn per_token(tokens: usize, took: Duration) -> f64 {
+    took.as_secs_f64() / tokens.max(1) as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KIND: Kind = Kind { method: None, question: true };
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn seconds(paces: &Paces, tokens: usize, now: Instant) -> Option<f64> {
+        paces.predict(KIND, tokens, now).map(|time| (time.as_secs_f64() * 1e6).round() / 1e6)
+    }
+
+    #[test]
+    fn what_was_measured_foretells_for_a_minute_by_kind() {
+        let (paces, now) = (Paces::default(), Instant::now());
+        assert_eq!(seconds(&paces, 1000, now), None);
+        paces.measured(KIND, (1000, SECOND), now);
+        assert_eq!(seconds(&paces, 5000, now), Some(5.0));
+        paces.measured(KIND, (1000, 2 * SECOND), now + SECOND);
+        assert_eq!(seconds(&paces, 1000, now + SECOND), Some(1.3));
+        assert_eq!(seconds(&paces, 1000, now + 60 * SECOND), Some(1.3));
+        assert_eq!(seconds(&paces, 1000, now + 61 * SECOND), None);
+        for other in [Kind { question: false, ..KIND }, Kind { method: Some(Method::LlmLingua), ..KIND }] {
+            assert_eq!(paces.predict(other, 1000, now), None);
+        }
+        // What is forgotten is not averaged with.
+        paces.measured(KIND, (1000, 4 * SECOND), now + 70 * SECOND);
+        assert_eq!(seconds(&paces, 1000, now + 70 * SECOND), Some(4.0));
+    }
+
+    #[test]
+    fn what_was_cut_off_is_taken_for_twice_as_long_and_never_for_faster() {
+        let (paces, now) = (Paces::default(), Instant::now());
+        paces.cut_off(KIND, (1000, SECOND), now);
+        assert_eq!(seconds(&paces, 1000, now), Some(2.0));
+        paces.cut_off(KIND, (1000, SECOND / 10), now);
+        assert_eq!(seconds(&paces, 1000, now), Some(2.0));
+        paces.measured(KIND, (0, Duration::MAX), now);
+        assert_eq!(paces.predict(KIND, usize::MAX, now), None, "what no duration can hold");
+    }
+}
