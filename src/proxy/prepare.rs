@@ -84,7 +84,9 @@ impl Prepared {
             Ask::read(endpoint, std::str::from_utf8(body).unwrap_or_default())?;
         }
         let least = settings.min_tokens.saturating_mul(LEAST_TOKEN_BYTES);
-        let Texts { mut passages, asked } = request.texts(least);
+        // Where nothing is done to the texts, they need not be read.
+        let read = !settings.bypass || !settings.collections.is_empty();
+        let Texts { mut passages, asked } = if read { request.texts(least) } else { Texts::default() };
         if settings.bypass {
             passages.clear();
         }

@@ -17,7 +17,7 @@ use crate::config::RetrievePolicy;
 use crate::engine::prompt::api::{PromptRequest, PromptResponse};
 use crate::engine::{Engine, EngineError};
 use crate::model::Cancel;
-use crate::wire::Edit;
+use crate::wire::{Asked, Edit};
 
 /// Template of what is put before a question.
 const TEMPLATE: &str = "context";
@@ -74,18 +74,20 @@ struct Cited<'a> {
 impl Inserts {
     /// The edits that put everything in its place.
     pub(super) fn edits(&self) -> impl Iterator<Item = Edit> {
+        self.present().map(|(place, text)| Asked::insert(place, &format!("{text}\n\n")))
+    }
+
+    /// Places in the body with the texts that are put there.
+    fn present(&self) -> impl Iterator<Item = (usize, &str)> {
         self.texts.iter().filter_map(|(place, outcome)| match &**outcome {
-            Outcome::Inserted { text, .. } if !text.is_empty() => {
-                let quoted = serde_json::Value::from(format!("{text}\n\n")).to_string();
-                Some(Edit { range: *place..*place, with: quoted[1..quoted.len() - 1].to_owned() })
-            }
+            Outcome::Inserted { text, .. } if !text.is_empty() => Some((*place, &**text)),
             _ => None,
         })
     }
 
     /// Whether something is put in.
     pub(super) fn any(&self) -> bool {
-        self.edits().next().is_some()
+        self.present().next().is_some()
     }
 }
 

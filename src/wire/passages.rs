@@ -40,9 +40,21 @@ impl Passage {
     /// The edit that puts another text in its place.
     #[must_use]
     pub fn replace(&self, text: &str) -> Edit {
-        let quoted = serde_json::Value::from(text).to_string();
-        let inside = quoted.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or_default();
-        Edit { range: self.place.clone(), with: inside.to_owned() }
+        Edit { range: self.place.clone(), with: inside_quotes(text) }
+    }
+}
+
+/// `text` as a JSON string spells it between its quotes.
+fn inside_quotes(text: &str) -> String {
+    let quoted = serde_json::Value::from(text).to_string();
+    quoted.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or_default().to_owned()
+}
+
+impl Asked {
+    /// The edit that puts `text` before what is asked, in the text that asks it, which begins at `place`.
+    #[must_use]
+    pub fn insert(place: usize, text: &str) -> Edit {
+        Edit { range: place..place, with: inside_quotes(text) }
     }
 }
 
