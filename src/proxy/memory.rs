@@ -62,11 +62,11 @@ impl Key {
 }
 
 impl Key {
-    /// Names a question for which collections are searched.
-    pub(super) fn of_question(question: &str, model: &str, collections: &[String]) -> Self {
+    /// Names the last of a conversation's questions, for which collections are searched, by a hash of all of them.
+    pub(super) fn of_questions(questions: &blake3::Hash, model: &str, collections: &[String]) -> Self {
         let mut hasher = blake3::Hasher::new();
         let names = collections.iter().map(String::as_str);
-        for part in ["question.1", question, model].into_iter().chain(names) {
+        for part in ["questions.1", questions.to_hex().as_str(), model].into_iter().chain(names) {
             hasher.update(&(part.len() as u64).to_le_bytes());
             hasher.update(part.as_bytes());
         }

@@ -103,8 +103,11 @@ pub(super) async fn inserts(
     if collections.is_empty() {
         return inserts;
     }
+    // The same question stands for another one in another conversation.
+    let mut questions = blake3::Hasher::new();
     for asked in &prepared.asked {
-        let key = Key::of_question(&asked.question, &prepared.route.model, collections);
+        questions.update(&(asked.question.len() as u64).to_le_bytes()).update(asked.question.as_bytes());
+        let key = Key::of_questions(&questions.finalize(), &prepared.route.model, collections);
         if !asked.last || asked.frozen {
             inserts.texts.extend(memory.get(&key).map(|outcome| (asked.place, outcome)));
             continue;
@@ -128,7 +131,12 @@ pub(super) async fn inserts(
                 inserts.result = Retrieval::Found(count);
                 inserts.citations = (count > 0).then(|| Arc::from(citations));
             }
-            Err(reason) => inserts.result = Retrieval::Failed(reason),
+            Err(reason) => {
+                // It goes on without, and stays so.
+                let (text, citations) = (Box::default(), Box::default());
+                memory.replace(key, Outcome::Inserted { text, citations });
+                inserts.result = Retrieval::Failed(reason);
+            }
         }
     }
     inserts

@@ -93,6 +93,26 @@ async fn documents_stand_before_the_question_and_stay_there() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_another_conversation_was_told_is_not_put_into_this_one() {
+    let proxy = Proxy::with(SEARCHING).await;
+    let (found, _) = proxy.search("/v1/chat/completions", &chat(&[("user", "Who won?")])).await;
+    assert!(found.contains("[1]"));
+    // Here the same question was sent as it is: it was asked after another one.
+    let turns = [
+        ("user", "Is it slow?"),
+        ("assistant", "No."),
+        ("user", "Who won?"),
+        ("assistant", "It."),
+        ("user", "Why?"),
+    ];
+    let (seen, _) = proxy.search("/v1/chat/completions", &chat(&turns)).await;
+    assert_eq!(seen, chat(&turns).replace("\"Why?", "\"[1] \\\"About\\\" Why?\\n\\nWhy?"));
+    // What failed once is not made up for later, for the upstream has seen the turn without.
+    proxy.search("/v1/chat/completions", &chat(&turns[..1])).await;
+    assert_eq!(proxy.search("/v1/chat/completions", &chat(&turns)).await.0, seen);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_dialect_has_them_and_nothing_else_changes() {
     let proxy = Proxy::with(SEARCHING).await;
     for (path, body) in [
