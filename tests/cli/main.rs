@@ -5,6 +5,8 @@ mod compress;
 #[cfg(test)]
 mod eval;
 #[cfg(test)]
+mod examples;
+#[cfg(test)]
 mod index;
 #[cfg(test)]
 mod prompt;
