@@ -66,7 +66,7 @@ const MAY_USE: [(&str, &[&str]); 18] = [
 const PARTS: [(&str, &[&str]); 2] = [("local", &["engine"]), ("store", &["engine", "cli"])];
 
 /// Crates that only the places named may use.
-const CRATES: [(&str, &[&str]); 11] = [
+const CRATES: [(&str, &[&str]); 14] = [
     ("candle_core", &["model/local/"]),
     ("candle_nn", &["model/local/"]),
     ("candle_transformers", &["model/local/"]),
@@ -77,6 +77,9 @@ const CRATES: [(&str, &[&str]); 11] = [
     ("redb", &["proxy/store/", "index/store.rs", "index/error.rs", "model/cached/file.rs"]),
     ("tantivy", &["index/lexical.rs"]),
     ("hnsw_rs", &["index/dense.rs"]),
+    ("htmd", &["cli/index/parse/html.rs"]),
+    ("pdf_extract", &["cli/index/parse/pdf.rs"]),
+    ("quick_xml", &["cli/index/parse/docx.rs"]),
     ("minijinja", &["engine/prompt", "model/local/chat.rs"]),
 ];
 

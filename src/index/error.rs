@@ -53,7 +53,13 @@ pub enum IndexError {
         /// What is wrong with it.
         reason: String,
     },
-    /// The database failed: the disk is full or faulty, or the file is damaged.
+    /// The disk is full or faulty.
+    #[error(
+        "the disk failed or is full ({0}): see to it and try again, after a restart of a service; what was \
+        acknowledged is kept"
+    )]
+    Disk(redb::Error),
+    /// The database failed: the file is damaged.
     #[error("the store failed: {0}")]
     Store(String),
     /// The lexical index failed.
@@ -89,7 +95,10 @@ macro_rules! store_error {
     ($($from:ty),*) => {
         $(impl From<$from> for IndexError {
             fn from(error: $from) -> Self {
-                Self::Store(error.to_string())
+                match redb::Error::from(error) {
+                    error @ (redb::Error::Io(_) | redb::Error::PreviousIo) => Self::Disk(error),
+                    error => Self::Store(error.to_string()),
+                }
             }
         })*
     };
@@ -99,6 +108,11 @@ store_error!(
     redb::TableError,
     redb::StorageError,
     redb::CommitError,
-    redb::DatabaseError,
-    serde_json::Error
+    redb::DatabaseError
 );
+
+impl From<serde_json::Error> for IndexError {
+    fn from(error: serde_json::Error) -> Self {
+        Self::Store(error.to_string())
+    }
+}

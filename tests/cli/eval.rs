@@ -87,3 +87,56 @@ fn wrong_usage_is_said_to_be_so() {
     let listed = run(&["eval", "datasets", "list"], b"", &variables, empty.path());
     assert!(listed.text().contains("embedded") && listed.text().contains("2 of 2 files not here"));
 }
+
+#[test]
+fn a_model_in_this_process_reads_and_is_asked_nothing_twice() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let read = || {
+        let out = folder.to_str().unwrap();
+        let reader = "local/smollm2-135m-instruct";
+        whittle(
+            &["eval", "run", "smoke", "--limit", "2", "--rates", "0.25", "--reader", reader, "--out", out],
+            "",
+        )
+    };
+    assert!(read().text().contains("right"));
+    let first = summary(folder);
+    let whole = &first["figures"][0];
+    assert_eq!((&whole["accuracy"]["n"], &whole["dollars"]["mean"]), (&2.into(), &0.0.into()));
+    let answers = fs::read_to_string(folder.join("answers.jsonl")).unwrap();
+    assert!((1..=8).contains(&answers.lines().count()), "{answers}");
+    // Without its rows the run is made anew, but from the same answers.
+    fs::remove_file(folder.join("rows.jsonl")).unwrap();
+    read().text();
+    assert_eq!(fs::read_to_string(folder.join("answers.jsonl")).unwrap(), answers);
+    assert_eq!(summary(folder)["figures"], first["figures"]);
+    assert!(fs::read_to_string(folder.join("report.html")).unwrap().contains("Accuracy against ratio"));
+    let other = folder.join("other");
+    let said = whittle(&["eval", "run", "smoke", "--reader", "gpt-9", "--out", other.to_str().unwrap()], "");
+    assert!(said.failure(2).contains("[[upstreams]]"));
+}
+
+#[test]
+fn medprompts_ladder_is_climbed_on_rows_of_ones_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let line = |(i, place)| {
+        format!(
+            "{{\"question\":\"Where is number {i} kept?\",\"options\":{{\"A\":\"{place}\",\"B\":\"nowhere\"}},\"answer\":\"A\"}}\n"
+        )
+    };
+    let rows: String =
+        ["the mill", "the bank", "the mint", "the barn"].into_iter().enumerate().map(line).collect();
+    fs::write(folder.path().join("own.jsonl"), rows).unwrap();
+    let climb = |task: &str| {
+        let arguments = ["eval", "medprompt", task, "--examples", "1", "--votes", "2", "--out", "out"];
+        run(&arguments, &[], &[], folder.path())
+    };
+    let first = climb("own.jsonl");
+    assert!(first.text().starts_with("own.jsonl: 2 questions") && first.text().contains("+ ensemble"));
+    let rows = fs::read_to_string(folder.path().join("out/rows.jsonl")).unwrap();
+    assert_eq!(rows.lines().count(), 18);
+    assert_eq!(climb("own.jsonl").text(), first.text());
+    assert_eq!(fs::read_to_string(folder.path().join("out/rows.jsonl")).unwrap(), rows);
+    assert!(climb("chess").failure(2).contains("medqa"));
+}

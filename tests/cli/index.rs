@@ -14,7 +14,7 @@ const LINES: &str = "{\"id\": \"lib\", \"title\": \"Libraries\", \"text\": \"Bot
     \"metadata\": {\"year\": 1999}}\n";
 
 /// Runs `whittle index` in `folder`, with its data there too.
-fn index(folder: &Path, arguments: &[&str]) -> Done {
+pub(crate) fn index(folder: &Path, arguments: &[&str]) -> Done {
     let data = folder.join("data");
     let arguments = [&["index"], arguments].concat();
     run(&arguments, b"", &[("WHITTLE_DATA_DIR", data.to_str().unwrap())], folder)

@@ -7,6 +7,8 @@ mod eval;
 #[cfg(test)]
 mod examples;
 #[cfg(test)]
+mod files;
+#[cfg(test)]
 mod index;
 #[cfg(test)]
 mod prompt;

@@ -27,7 +27,9 @@ Examples:
 
 A JSONL file has a document a line: {\"id\": ..., \"title\": ..., \"text\": ..., \"metadata\": {...}, \"layout\":
 \"plain\"|\"markdown\"}, of which `text` alone must be there. Text (.txt) and Markdown (.md) files are a document
-each, called by their path. Of a folder all such files are taken, but for hidden ones.
+each, called by their path; so are HTML (.html, .htm, .xhtml), PDF (.pdf) and Word (.docx) files, which are made
+Markdown with their titles and headings, a heading for each page of a PDF. That is done in a process of its own, 60
+seconds and 1 GB of memory at most for a file. Of a folder all such files are taken, but for hidden ones.
 
 What is stored already, just as it is, is left alone: after an interruption run the same command again.")]
 pub(super) struct IngestArgs {
@@ -180,7 +182,7 @@ fn summarise(totals: &Totals, passed_over: usize) {
     }
     if passed_over > 0 {
         anstream::eprintln!(
-            "warning: {passed_over} files in folders are neither .jsonl, .md nor .txt and were left out"
+            "warning: {passed_over} files in folders are of a kind that is not read and were left out"
         );
     }
 }

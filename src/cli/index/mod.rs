@@ -1,6 +1,7 @@
 //! `whittle index`: collections of documents.
 
 mod ingest;
+mod parse;
 mod sources;
 
 use std::io::Write;
@@ -48,6 +49,8 @@ enum Command {
     /// Remove a collection with all that is in it
     Delete(NameArgs),
     Ingest(ingest::IngestArgs),
+    #[command(hide = true)]
+    Parse(parse::ParseArgs),
     Search(Box<SearchArgs>),
     Stats(StatsArgs),
     /// Print the documents of a collection as JSONL, which `ingest` reads again
@@ -130,6 +133,7 @@ pub(super) fn run(args: IndexArgs) -> anyhow::Result<()> {
         Command::List => list(),
         Command::Delete(NameArgs { collection }) => Ok(engine()?.delete_collection(&collection)?),
         Command::Ingest(args) => ingest::run(&args),
+        Command::Parse(args) => parse::run(&args),
         Command::Search(args) => search(*args),
         Command::Stats(args) => stats(&args),
         Command::Export(NameArgs { collection }) => export(&collection),

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use serde_json::Value;
 
+use super::parse::{self, Format, Parsed};
 use crate::engine::collections::api::SourceDocument;
 use crate::text::Layout;
 
@@ -17,6 +18,8 @@ enum Kind {
     Lines,
     /// One document.
     Whole(Layout),
+    /// One document, which another process makes Markdown of.
+    Foreign(Format),
 }
 
 impl Kind {
@@ -27,7 +30,7 @@ impl Kind {
             "jsonl" | "ndjson" => Some(Self::Lines),
             "md" | "markdown" => Some(Self::Whole(Layout::Markdown)),
             "txt" | "text" => Some(Self::Whole(Layout::Plain)),
-            _ => None,
+            other => Format::of(other).map(Self::Foreign),
         }
     }
 }
@@ -125,6 +128,11 @@ pub(super) fn items(source: &Source) -> anyhow::Result<Box<dyn Iterator<Item = a
             let item = Item { bytes: bytes.len() as u64, document: whole(&source.path, layout, bytes) };
             Ok(Box::new(std::iter::once(Ok(item))))
         }
+        Kind::Foreign(format) => {
+            let bytes = fs::read(&source.path).with_context(cannot)?;
+            let document = foreign(&source.path, format, &bytes);
+            Ok(Box::new(std::iter::once(Ok(Item { bytes: bytes.len() as u64, document }))))
+        }
         Kind::Lines => {
             let mut reader = BufReader::new(File::open(&source.path).with_context(cannot)?);
             let mut number = 0;
@@ -154,9 +162,20 @@ fn whole(path: &Path, layout: Layout, bytes: Vec<u8>) -> Result<SourceDocument, 
     if text.trim().is_empty() {
         return Err(bad("it is empty or holds only white space".into()));
     }
+    Ok(named(path, Parsed { title: None, text }, layout))
+}
+
+fn foreign(path: &Path, format: Format, bytes: &[u8]) -> Result<SourceDocument, Bad> {
+    let parsed = if bytes.is_empty() { Err("it is empty".into()) } else { parse::parsed(format, bytes) };
+    let parsed = parsed.map_err(|reason| Bad::File { path: path.to_owned(), reason })?;
+    Ok(named(path, parsed, Layout::Markdown))
+}
+
+/// The document that a file is: called by its path.
+fn named(path: &Path, Parsed { title, text }: Parsed, layout: Layout) -> SourceDocument {
     let id = path.to_string_lossy().replace('\\', "/");
     let metadata = [("path".to_owned(), Value::from(id.as_str()))].into_iter().collect();
-    Ok(SourceDocument { id: Some(id), title: None, text, metadata, layout })
+    SourceDocument { id: Some(id), title, text, metadata, layout }
 }
 
 fn parsed(path: &Path, line: usize, bytes: &[u8]) -> Result<SourceDocument, Bad> {

@@ -261,7 +261,8 @@ impl From<IndexError> for EngineError {
             IndexError::Format { .. } => (ErrorKind::Unavailable, "unknown_format", None),
             IndexError::Settings(_) => (ErrorKind::Invalid, "invalid_settings", None),
             IndexError::Document { .. } => (ErrorKind::Invalid, "invalid_document", Some("documents")),
-            IndexError::Store(_)
+            IndexError::Disk(_)
+            | IndexError::Store(_)
             | IndexError::Lexical(_)
             | IndexError::Generation { .. }
             | IndexError::Io { .. } => return Self::internal(message),

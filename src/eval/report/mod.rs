@@ -8,7 +8,7 @@ use std::fmt::Write;
 use chart::{COLOURS, Chart, Level, Series, standalone};
 
 use super::dataset::Question;
-use super::run::{LEVELS, Row};
+use super::run::{LEVELS, Reader, Row};
 use super::statistics::Estimate;
 use super::summary::{Figures, Summary};
 
@@ -74,11 +74,22 @@ pub fn images(summary: &Summary) -> anyhow::Result<Vec<(&'static str, String)>> 
 
 fn introduction(summary: &Summary) -> String {
     let Summary { questions, seed, setting, made_by, .. } = summary;
+    let read = match &setting.reader {
+        Reader::Likelihood => {
+            " <b>NLL</b>: mean nats a token of the answer for a small model that reads the compressed context; lower \
+             is better."
+                .to_owned()
+        }
+        Reader::None => String::new(),
+        Reader::Model(name) => format!(
+            " <b>Right</b>: {} was asked at temperature 0 with the compressed context, and its answer is right.",
+            escaped(name)
+        ),
+    };
     format!(
         "<p>{questions} questions of <b>{}</b>, drawn with seed {seed}. Each documents-and-question prompt is \
-         compressed to a share of its tokens. <b>Retention</b>: the compressed context still holds an answer. \
-         <b>NLL</b>: mean nats a token of the answer for a small model that reads the compressed context; \
-         lower is better. Bars are 95% bootstrap intervals over questions. Tokens are the scorer's.</p>\
+         compressed to a share of its tokens. <b>Retention</b>: the compressed context still holds an answer.{read} \
+         Bars are 95% bootstrap intervals over questions. Tokens are the scorer's.</p>\
          <p class=\"made\">{}; revision {}; {}</p>\n",
         escaped(&setting.dataset),
         escaped(&made_by.machine),
@@ -264,8 +275,12 @@ fn reproduction(summary: &Summary) -> String {
     rates.dedup();
     let rates = rates.iter().map(f64::to_string).collect::<Vec<_>>().join(",");
     let cache = if summary.setting.score_cache { "" } else { " --no-score-cache" };
+    let reader = match &summary.setting.reader {
+        Reader::Likelihood => String::new(),
+        other => format!(" --reader {}", escaped(&String::from(other.clone()))),
+    };
     format!(
-        "<section><h2>Again</h2><pre>whittle eval run {} --methods {} --rates {rates} --limit {} --seed {}{cache}\
+        "<section><h2>Again</h2><pre>whittle eval run {} --methods {} --rates {rates} --limit {} --seed {}{reader}{cache}\
          </pre><p>whittle {}. Rows are in <code>rows.jsonl</code>, these figures in \
          <code>summary.json</code>.</p></section>\n",
         escaped(&summary.suite),

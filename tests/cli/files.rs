@@ -1,0 +1,149 @@
+//! `whittle index ingest` of HTML, PDF and DOCX, hostile ones among them, and of more than the disk has room for.
+
+use std::fs;
+use std::io::{Cursor, Write};
+use std::path::Path;
+
+use pdf_extract::{Document, Object, Stream, dictionary};
+use serde_json::{Value, json};
+
+use crate::index::index;
+
+/// A DOCX of which `body` is what its document begins with.
+fn docx(body: &[u8]) -> Vec<u8> {
+    let mut archive = zip::ZipWriter::new(Cursor::new(Vec::new()));
+    archive.start_file("word/document.xml", zip::write::SimpleFileOptions::default()).unwrap();
+    archive.write_all(body).unwrap();
+    archive.finish().unwrap().into_inner()
+}
+
+/// A PDF with a page for each of `contents`; `/X Do` in one draws what draws itself.
+fn pdf(contents: &[&str]) -> Vec<u8> {
+    let mut document = Document::with_version("1.5");
+    let (pages, form) = (document.new_object_id(), document.new_object_id());
+    let font =
+        document.add_object(dictionary! {"Type" => "Font", "Subtype" => "Type1", "BaseFont" => "Helvetica"});
+    let resources = || {
+        dictionary! {"Font" => dictionary! {"F1" => font}, "XObject" => dictionary! {"X" => form}}
+    };
+    let bounds = || vec![0.into(), 0.into(), 600.into(), 800.into()];
+    let itself = dictionary! {
+        "Type" => "XObject", "Subtype" => "Form", "BBox" => bounds(), "Resources" => resources(),
+    };
+    document.objects.insert(form, Object::Stream(Stream::new(itself, b"/X Do".to_vec())));
+    let mut kids: Vec<Object> = Vec::new();
+    for content in contents {
+        let content = document.add_object(Stream::new(dictionary! {}, content.as_bytes().to_vec()));
+        let page = dictionary! {
+            "Type" => "Page", "Parent" => pages, "Contents" => content, "MediaBox" => bounds(),
+            "Resources" => resources(),
+        };
+        kids.push(document.add_object(page).into());
+    }
+    let count = i64::try_from(contents.len()).unwrap();
+    document.objects.insert(pages, dictionary! {"Type" => "Pages", "Kids" => kids, "Count" => count}.into());
+    let catalog = document.add_object(dictionary! {"Type" => "Catalog", "Pages" => pages});
+    document.trailer.set("Root", catalog);
+    let mut bytes = Vec::new();
+    document.save_to(&mut bytes).unwrap();
+    bytes
+}
+
+fn write_good(folder: &Path) {
+    let html = "<title>Harbour</title><h1>Bridge</h1><p>The bridge bears 7.5 t.<script>x</script>";
+    fs::write(folder.join("harbour.html"), html).unwrap();
+    let pages =
+        ["BT /F1 12 Tf 50 700 Td (Rules.) Tj ET", "BT /F1 12 Tf 50 700 Td (Lorries pay nine crowns.) Tj ET"];
+    fs::write(folder.join("rules.pdf"), pdf(&pages)).unwrap();
+    fs::write(folder.join("plan.docx"), docx(b"<w:p><w:r><w:t>A ferry at noon.</w:t></w:r></w:p>")).unwrap();
+}
+
+#[test]
+fn files_of_other_formats_are_found_by_heading_and_page() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    fs::create_dir(folder.join("docs")).unwrap();
+    write_good(&folder.join("docs"));
+    let done = index(folder, &["ingest", "town", "docs"]);
+    assert!(done.text().is_empty() && done.stderr.contains("3 documents added"), "{}", done.stderr);
+    let best = |query: &str| {
+        let found = index(folder, &["search", "town", query, "--top-k", "1", "--format", "json"]).json();
+        let best = &found["results"][0];
+        (best["document_id"].clone(), best["title"].clone(), best["headings"].clone())
+    };
+    assert_eq!(
+        best("what does the bridge bear?"),
+        (json!("docs/harbour.html"), json!("Harbour"), json!(["Bridge"]))
+    );
+    assert_eq!(best("what do lorries pay?"), (json!("docs/rules.pdf"), Value::Null, json!(["Page 2"])));
+    assert_eq!(best("when is the ferry?").0, "docs/plan.docx");
+    let again = index(folder, &["ingest", "town", "docs"]);
+    assert!(again.stderr.contains("0 documents added, 0 updated, 3 unchanged"), "{}", again.stderr);
+}
+
+#[test]
+fn hostile_and_broken_files_are_named_and_the_others_stored() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let docs = folder.join("docs");
+    fs::create_dir(&docs).unwrap();
+    write_good(&docs);
+    let bomb = [b"<w:p><w:r><w:t>".to_vec(), vec![b' '; 150 << 20]].concat();
+    let bad: [(&str, Vec<u8>, &str); 7] = [
+        ("bomb.docx", docx(&bomb), "unpacks to 128 MB or more"),
+        ("empty.pdf", Vec::new(), "it is empty"),
+        ("fake.pdf", b"hello".to_vec(), "it is no PDF"),
+        ("latin.html", b"<p>caf\xe9".to_vec(), "it is not UTF-8"),
+        ("loop.pdf", pdf(&["/X Do"]), "its reader broke down"),
+        ("old.docx", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1".to_vec(), "password"),
+        ("scan.pdf", pdf(&["0 0 10 10 re f"]), "text recognition"),
+    ];
+    for (name, bytes, _) in &bad {
+        fs::write(docs.join(name), bytes).unwrap();
+    }
+    let refused = index(folder, &["ingest", "town", "docs"]);
+    let message = refused.failure(2);
+    assert!(message.contains("docs/bomb.docx: ") && message.contains("--on-bad skip"), "{message}");
+    let skipped = index(folder, &["ingest", "town", "docs", "--on-bad", "skip"]);
+    assert!(skipped.text().is_empty() && skipped.stderr.contains("3 documents added"), "{}", skipped.stderr);
+    for (name, _, wanted) in &bad {
+        let told = skipped.stderr.lines().find(|line| line.contains(&format!("docs/{name}: ")));
+        assert!(told.is_some_and(|line| line.contains(wanted)), "{name}: {}", skipped.stderr);
+    }
+}
+
+/// A shell's limit on the size of a file is as good as a disk that is full, and needs neither root nor a disk.
+#[cfg(unix)]
+#[test]
+fn a_full_disk_is_told_and_what_was_stored_stays() {
+    use std::process::Command;
+
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let padding = "0123456789".repeat(2000);
+    let lines = (0..384)
+        .map(|i| json!({"id": i.to_string(), "text": format!("Room {i}."), "metadata": {"pad": padding}}));
+    let lines: String = lines.map(|line| line.to_string() + "\n").collect();
+    fs::write(folder.join("rooms.jsonl"), lines).unwrap();
+    index(folder, &["create", "town"]).text();
+    // 12 MB in blocks of 512 bytes: of three batches of 2.6 MB the first has room, the last has not.
+    let script = "trap '' XFSZ; ulimit -f 24576; exec \"$0\" index ingest town rooms.jsonl";
+    let limited = Command::new("sh")
+        .args(["-c", script, env!("CARGO_BIN_EXE_whittle")])
+        .current_dir(folder)
+        .env("WHITTLE_DATA_DIR", folder.join("data"))
+        .output()
+        .unwrap();
+    let told = String::from_utf8(limited.stderr).unwrap();
+    assert_eq!(limited.status.code(), Some(1), "{told}");
+    assert!(told.contains("the disk failed or is full") && !told.contains("panicked"), "{told}");
+    let documents =
+        || index(folder, &["stats", "town", "--format", "json"]).json()["documents"].as_u64().unwrap();
+    let kept = documents();
+    assert!(kept > 0 && kept < 384 && kept % 128 == 0, "whole batches: {kept}");
+    assert_eq!(index(folder, &["export", "town"]).text().lines().count() as u64, kept);
+    let again = index(folder, &["ingest", "town", "rooms.jsonl"]);
+    let wanted = format!("{} documents added, 0 updated, {kept} unchanged", 384 - kept);
+    assert!(again.text().is_empty() && again.stderr.contains(&wanted), "{}", again.stderr);
+    assert_eq!(documents(), 384);
+}
