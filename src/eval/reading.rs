@@ -36,8 +36,7 @@ pub fn ask(kind: AnswerKind, context: &str, asked: &str) -> Ask {
 }
 
 /// How an answer is wanted, and the most tokens that it may have.
-#[must_use]
-pub fn form(kind: AnswerKind) -> (&'static str, usize) {
+fn form(kind: AnswerKind) -> (&'static str, usize) {
     match kind {
         AnswerKind::Extract => ("Answer in a few words, with nothing else.", 48),
         AnswerKind::Number => {

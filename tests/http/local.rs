@@ -6,17 +6,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::support::{Running, Whittle, serve};
+use crate::support::{Answer, Running, serve_with_model};
 
 const MODEL: &str = "local/smollm2-135m-instruct";
 const CHAT: &str = "/v1/chat/completions";
-
-/// A service whose model is in the cache already, so that no request waits for a download.
-fn serve_with_model(config: &str) -> Running {
-    let pulled = Whittle::new(&["models", "pull"], "").output();
-    assert!(pulled.status.success(), "{}", String::from_utf8_lossy(&pulled.stderr));
-    serve(config)
-}
 
 fn chat(text: &str, more: &Value) -> String {
     let mut body = json!({"model": MODEL, "messages": [{"role": "user", "content": text}], "max_tokens": 24});
@@ -110,4 +103,30 @@ fn a_client_that_leaves_stops_its_answer() {
     }
     let line = &service.get("/v1/usage?group_by=request").body["requests"][0];
     assert_eq!((&line["upstream"], &line["model"]), (&"local".into(), &MODEL.into()));
+}
+
+#[test]
+fn what_a_collection_says_stands_before_the_question() {
+    let service = serve_with_model("[proxy.retrieve]\ncollections = ['town']\ndeadline_ms = 60000\n");
+    let documents = json!({"documents": [{"id": "bridge", "text": "The bridge was opened on 3 May 1987."}]});
+    let made = service.send(|client, base| {
+        let request = client.put(format!("{base}/v1/collections/town"));
+        request.header("content-type", "application/json").body("{}")
+    });
+    assert_eq!(made.status, 201, "{}", made.body);
+    assert_eq!(service.post("/v1/collections/town/documents", &documents.to_string()).status, 200);
+    let body = chat("When was the bridge opened?", &json!({}));
+    let alone = service.post(CHAT, &body);
+    assert!(!alone.headers.contains_key("x-whittle-retrieval"));
+    let answer = service.post_with(CHAT, &body, &[("x-whittle-collections", "town")]);
+    assert_eq!(answer.headers["x-whittle-retrieval"], "found; documents=1");
+    let citations: Value = serde_json::from_slice(answer.headers["x-whittle-citations"].as_bytes()).unwrap();
+    assert_eq!(
+        citations,
+        json!([{"number": 1, "collection": "town", "document": "bridge", "ranges": [[0, 36]]}])
+    );
+    let tokens = |answer: &Answer| answer.body["usage"]["prompt_tokens"].as_u64().unwrap();
+    assert!(tokens(&answer) > tokens(&alone) + 20, "{}", answer.body);
+    let other = service.post_with(CHAT, &body, &[("x-whittle-collections", "secrets")]);
+    assert_eq!(other.status, 400, "{}", other.body);
 }

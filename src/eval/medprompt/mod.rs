@@ -2,7 +2,7 @@
 //! and compressed.
 //!
 //! A [`task`] has questions with choices, and others to learn from. The model writes its own chains of thought for the
-//! latter, of which those stay that led to the right answer ([`bank`]). Then each question is asked on each [`Rung`]:
+//! latter, of which those stay that led to the right answer. Then each question is asked on each [`Rung`]:
 //! without examples, with random ones, with the nearest, with their thoughts, and of several orders of its choices
 //! with a majority vote.
 

@@ -48,7 +48,6 @@ pub struct Reply {
 /// A model that answers.
 #[derive(Debug)]
 pub struct ChatModel<'a> {
-    name: String,
     place: Place<'a>,
     answers: Answers,
 }
@@ -94,13 +93,7 @@ impl<'a> ChatModel<'a> {
             Place::Here(_) => identity.to_owned(),
             Place::Behind(remote) => remote.identity(),
         };
-        Ok(Self { name: name.to_owned(), place, answers: Answers::open(folder, identity)? })
-    }
-
-    /// As it was asked for.
-    #[must_use]
-    pub fn name(&self) -> &str {
-        &self.name
+        Ok(Self { place, answers: Answers::open(folder, identity)? })
     }
 
     /// What its tokens cost, where the configuration says so; in this process nothing.
