@@ -30,13 +30,21 @@ pub(super) fn text(path: Option<&Path>) -> anyhow::Result<String> {
 
 /// Documents of a JSONL file: one object a line with `id`, `title`, `text`. Empty lines are passed over.
 pub(super) fn documents(path: &Path) -> anyhow::Result<Vec<DocumentInput>> {
+    lines(path, |line| serde_json::from_str(line).map_err(|error| error.to_string()))
+}
+
+/// What `parse` makes of each line of a file but the empty ones; it fails with what is wrong with a line.
+pub(super) fn lines<T>(
+    path: &Path,
+    mut parse: impl FnMut(&str) -> Result<T, String>,
+) -> anyhow::Result<Vec<T>> {
     let text = text(Some(path))?;
     let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
     lines
         .map(|(i, line)| {
-            serde_json::from_str(line).map_err(|error| {
-                let message = format!("{} line {}: {error}", path.display(), i + 1);
-                EngineError::invalid("invalid_document", "documents", message).into()
+            parse(line).map_err(|reason| {
+                let message = format!("{} line {}: {reason}", path.display(), i + 1);
+                EngineError::invalid("invalid_line", "lines", message).into()
             })
         })
         .collect()

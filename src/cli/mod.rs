@@ -4,6 +4,7 @@ mod bench;
 mod compress;
 mod config;
 mod eval;
+mod examples;
 mod index;
 mod input;
 mod keys;
@@ -52,6 +53,7 @@ enum Command {
     Bench(bench::BenchArgs),
     Eval(eval::EvalArgs),
     Index(index::IndexArgs),
+    Examples(examples::ExamplesArgs),
     Prompt(Box<prompt::PromptArgs>),
 }
 
@@ -78,6 +80,7 @@ pub fn main() -> ExitCode {
         Command::Bench(args) => bench::run(args),
         Command::Eval(args) => eval::run(args),
         Command::Index(args) => index::run(args),
+        Command::Examples(args) => examples::run(args),
         Command::Prompt(args) => prompt::run(*args),
     };
     match result {

@@ -15,7 +15,7 @@ mod recover;
 mod score;
 mod structure;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -38,6 +38,7 @@ pub struct Engine {
     models: Models,
     protector: Protector,
     collections: Collections,
+    banks: Collections,
 }
 
 impl Engine {
@@ -51,6 +52,7 @@ impl Engine {
             limits: config.limits,
             models: Models::new(config, &data, progress)?,
             protector: Protector::default(),
+            banks: Collections::new(banks_in(&data)),
             collections: Collections::new(data),
         })
     }
@@ -67,6 +69,7 @@ impl Engine {
     #[must_use]
     pub fn with_data_dir(mut self, folder: PathBuf) -> Self {
         self.models.keep_in(&folder);
+        self.banks = Collections::new(banks_in(&folder));
         self.collections = Collections::new(folder);
         self
     }
@@ -159,6 +162,11 @@ impl Engine {
     pub fn readiness(&self) -> Readiness {
         self.models.readiness()
     }
+}
+
+/// Where banks of examples are kept: apart, so that no name of theirs meets one of a collection.
+fn banks_in(data: &Path) -> PathBuf {
+    data.join("banks")
 }
 
 fn milliseconds_since(start: Instant) -> f64 {

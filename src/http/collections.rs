@@ -109,9 +109,9 @@ pub(super) async fn upsert(
 #[serde(default, deny_unknown_fields)]
 pub(super) struct PageQuery {
     /// `next` of the page before; 0 for the first.
-    from: u64,
+    pub(super) from: u64,
     /// Most documents, 1 to 1,000.
-    limit: usize,
+    pub(super) limit: usize,
 }
 
 impl Default for PageQuery {

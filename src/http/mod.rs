@@ -11,6 +11,7 @@ mod compress;
 mod dialects;
 mod embeddings;
 mod error;
+mod examples;
 mod extract;
 mod job;
 mod metrics;
@@ -26,6 +27,7 @@ mod state;
 #[cfg(test)]
 mod tests;
 
+pub use examples::Banks;
 pub use retrieval::Retrieval;
 pub use server::{Draining, Server};
 
@@ -36,7 +38,7 @@ use crate::engine::{Caches, Engine, EngineError, Readiness};
 use crate::model::Cancel;
 
 /// What the routes call: the engine, or a fake in tests. The calls block.
-pub trait Service: Retrieval + Send + Sync + 'static {
+pub trait Service: Retrieval + Banks + Send + Sync + 'static {
     /// Compresses a prompt.
     ///
     /// # Errors

@@ -10,7 +10,7 @@ use utoipa::{IntoResponses, OpenApi, ToSchema};
 
 use super::error::{ApiError, ErrorEnvelope};
 use super::state::AppState;
-use super::{body, collections, compress, dialects, embeddings, metrics, prompt, proxy};
+use super::{body, collections, compress, dialects, embeddings, examples, metrics, prompt, proxy};
 use crate::engine::Readiness;
 
 /// What a route that works on a request answers where it does not succeed.
@@ -57,6 +57,8 @@ pub(super) enum Failures {
         collections::list, collections::create, collections::describe, collections::remove,
         collections::upsert, collections::documents, collections::document, collections::delete_document,
         collections::delete_documents, collections::search,
+        examples::list_banks, examples::describe_bank, examples::remove_bank, examples::add_examples,
+        examples::list_examples, examples::example, examples::delete_example, examples::select_examples,
         embeddings::embed, embeddings::rerank, prompt::prompt,
         dialects::chat, dialects::responses, dialects::completions, dialects::messages, dialects::count_tokens,
         proxy::models, proxy::usage, proxy::below,

@@ -12,7 +12,8 @@ use tower_http::catch_panic::CatchPanicLayer;
 use super::error::ApiError;
 use super::state::AppState;
 use super::{
-    auth, collections, compress, dialects, embeddings, metrics, middleware, operations, prompt, proxy,
+    auth, collections, compress, dialects, embeddings, examples, metrics, middleware, operations, prompt,
+    proxy,
 };
 
 /// All routes, with everything around them.
@@ -25,6 +26,7 @@ pub(super) fn router(state: Arc<AppState>) -> Router {
         .route("/v1/prompt", post(prompt::prompt))
         .route("/v1/rerank", post(embeddings::rerank))
         .merge(collections::routes())
+        .merge(examples::routes())
         .merge(metrics::routes())
         .merge(dialects::routes())
         .merge(proxy::routes())

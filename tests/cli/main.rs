@@ -5,6 +5,8 @@ mod compress;
 #[cfg(test)]
 mod eval;
 #[cfg(test)]
+mod examples;
+#[cfg(test)]
 mod files;
 #[cfg(test)]
 mod index;

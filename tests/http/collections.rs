@@ -1,25 +1,13 @@
 //! Collections, vectors and rankings over HTTP, on the real embedder.
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Running, Whittle, serve};
+use crate::support::{Answer, Running, Whittle, delete, serve};
 
 fn put(service: &Running, path: &str, body: &Value) -> Answer {
     service.send(|client, base| {
         let request = client.put(format!("{base}{path}"));
         request.header("content-type", "application/json").body(body.to_string())
-    })
-}
-
-fn delete(service: &Running, path: &str) -> u16 {
-    let url = format!("http://{}{path}", service.address);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    rustls::crypto::ring::default_provider().install_default().ok();
-    runtime.block_on(async {
-        let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_mins(1)).build().unwrap();
-        client.delete(url).send().await.unwrap().status().as_u16()
     })
 }
 

@@ -214,3 +214,14 @@ pub(crate) fn serve_with_model(config: &str) -> Running {
     assert!(pulled.status.success(), "{}", String::from_utf8_lossy(&pulled.stderr));
     serve(config)
 }
+
+/// Status of a deletion.
+pub(crate) fn delete(service: &Running, path: &str) -> u16 {
+    let url = format!("http://{}{path}", service.address);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    rustls::crypto::ring::default_provider().install_default().ok();
+    runtime.block_on(async {
+        let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_mins(1)).build().unwrap();
+        client.delete(url).send().await.unwrap().status().as_u16()
+    })
+}

@@ -5,7 +5,7 @@ pub mod bench;
 mod ingest;
 mod search;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use api::{
@@ -20,7 +20,7 @@ use crate::model::Embedder;
 use crate::telemetry::chain;
 
 /// Most documents of a page.
-const PAGE: usize = 1000;
+pub(super) const PAGE: usize = 1000;
 
 /// The collections of the data folder, which is taken on first need.
 pub(super) struct Collections {
@@ -39,8 +39,29 @@ impl Collections {
         Self { root, data: Slot::new() }
     }
 
-    fn data(&self) -> Result<Arc<DataDir>, EngineError> {
+    /// The folder that they are kept in.
+    pub(super) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The collections themselves.
+    pub(super) fn data(&self) -> Result<Arc<DataDir>, EngineError> {
         self.data.get(|| Ok(DataDir::open(&self.root)?))
+    }
+
+    fn open(&self) -> Result<(), EngineError> {
+        if !DataDir::has_collections(&self.root) {
+            return Ok(());
+        }
+        let data = self.data()?;
+        for name in data.names()? {
+            // One that cannot be read keeps nobody from the others.
+            if let Err(error) = data.get(&name) {
+                let (folder, error) = (self.root.display(), chain(&error));
+                tracing::error!(collection = name.as_str(), %folder, error, "cannot open a collection");
+            }
+        }
+        Ok(())
     }
 
     fn get(&self, name: &str) -> Result<Arc<Collection>, EngineError> {
@@ -48,32 +69,19 @@ impl Collections {
     }
 }
 
-fn parsed(name: &str) -> Result<Name, EngineError> {
+pub(super) fn parsed(name: &str) -> Result<Name, EngineError> {
     Ok(name.parse::<Name>()?)
 }
 
 impl Engine {
-    /// Opens all collections, so that the first request need not wait for it, or for a folder that another process
-    /// has. Takes no folder that holds none.
+    /// Opens all collections and banks, so that the first request need not wait for it, or for a folder that another
+    /// process has. Takes no folder that holds none.
     ///
     /// # Errors
     /// See [`EngineError`].
     pub fn open_collections(&self) -> Result<(), EngineError> {
-        if !DataDir::has_collections(&self.collections.root) {
-            return Ok(());
-        }
-        let data = self.collections.data()?;
-        for name in data.names()? {
-            // One that cannot be read keeps nobody from the others.
-            if let Err(error) = data.get(&name) {
-                tracing::error!(
-                    collection = name.as_str(),
-                    error = chain(&error),
-                    "cannot open a collection"
-                );
-            }
-        }
-        Ok(())
+        self.collections.open()?;
+        self.banks.open()
     }
 
     /// Makes a collection, unless there is one with these settings already. Also says whether it is new.

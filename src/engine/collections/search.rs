@@ -110,14 +110,17 @@ impl Engine {
     }
 
     /// The embedder, if it is the one that made the collection's vectors.
-    pub(super) fn embedder_of(&self, collection: &Collection) -> Result<Arc<Embedder>, EngineError> {
+    pub(in crate::engine) fn embedder_of(
+        &self,
+        collection: &Collection,
+    ) -> Result<Arc<Embedder>, EngineError> {
         let (embedder, settings) = (self.models.embedder()?, collection.settings());
         if embedder.name() == settings.embedder && embedder.dimensions() == settings.dimensions {
             return Ok(embedder);
         }
         let message = format!(
             "the vectors of `{}` were made by `{}` with {} values, and `embedder.model` is `{}` with {}: configure \
-             that model, or export the collection and ingest it into a new one",
+             that model, or export what is in it and store it anew under another name",
             collection.name(),
             settings.embedder,
             settings.dimensions,

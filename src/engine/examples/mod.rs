@@ -1,7 +1,11 @@
 //! Dynamic few-shot: which solved examples stand before a question, and in which order (Nori et al. 2023, Medprompt).
 
+pub mod api;
+mod bank;
 mod select;
 mod shuffle;
+
+use std::collections::HashSet;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -31,6 +35,38 @@ pub struct Example {
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     #[schema(value_type = Object)]
     pub metadata: Map<String, Value>,
+}
+
+/// Longest question, in bytes: it is embedded whole.
+const QUESTION_BYTES: usize = 64 << 10;
+
+impl Example {
+    /// Says what keeps this from being shown, if anything does.
+    ///
+    /// # Errors
+    /// The question or the answer is empty, the question is longer than 64 KiB, or the answer is not the label of
+    /// exactly one of the choices.
+    pub fn check(&self) -> Result<(), String> {
+        for (name, text) in [("question", &self.question), ("answer", &self.answer)] {
+            if text.trim().is_empty() {
+                return Err(format!("`{name}` is empty or holds only white space"));
+            }
+        }
+        if self.question.len() > QUESTION_BYTES {
+            let bytes = self.question.len();
+            return Err(format!("`question` has {bytes} bytes; at most {QUESTION_BYTES} are taken"));
+        }
+        let mut labels = HashSet::new();
+        if let Some(twice) = self.choices.iter().find(|choice| !labels.insert(choice.label.as_str())) {
+            return Err(format!("two choices have the label `{}`", twice.label));
+        }
+        if !labels.is_empty() && !labels.contains(self.answer.as_str()) {
+            return Err(
+                "`answer` is none of the labels of `choices`: of a multiple choice it is the label".into()
+            );
+        }
+        Ok(())
+    }
 }
 
 /// One of the choices of a question.

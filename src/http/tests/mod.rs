@@ -2,6 +2,7 @@
 
 mod answers;
 mod connections;
+mod examples;
 mod proxy;
 mod requests;
 mod retrieval;

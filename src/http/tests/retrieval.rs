@@ -61,11 +61,11 @@ impl Retrieval for Fake {
     }
 }
 
-fn nothing<T>(asked: &str) -> Result<T, EngineError> {
+pub(super) fn nothing<T>(asked: &str) -> Result<T, EngineError> {
     Err(EngineError { kind: ErrorKind::NotFound, code: "nothing", param: None, message: asked.into() })
 }
 
-fn send(method: &str, path: &str, body: Option<&Value>) -> Request<Body> {
+pub(super) fn send(method: &str, path: &str, body: Option<&Value>) -> Request<Body> {
     let request = Request::builder().method(method).uri(path);
     match body {
         None => request.body(Body::empty()).unwrap(),
