@@ -29,6 +29,8 @@ use crate::text::{ChunkSettings, Layout};
 
 /// Examples that are looked at for a selection; more where too many of them are left out.
 const POOL: usize = 256;
+/// By how much two sums of the same products may differ, each of vectors of length 1.
+const ROUNDING: f32 = 1e-4;
 /// Most examples that are chosen.
 const MOST: usize = 100;
 
@@ -173,7 +175,7 @@ impl Engine {
         let mut timing = Timing::default();
         timing.stages.insert("embed", milliseconds_since(start));
         let selected = Instant::now();
-        let mut examples = nearest(&bank, request, &vector)?;
+        let mut examples = nearest(&bank, request, &vector, cancel)?;
         if let Some(mut random) = request.shuffle.map(Random::new) {
             for chosen in &mut examples {
                 chosen.example = shuffled(&chosen.example, &mut random);
@@ -298,26 +300,29 @@ fn nearest(
     bank: &Collection,
     request: &SelectRequest,
     vector: &[f32],
+    cancel: &Cancel,
 ) -> Result<Vec<SelectedExample>, EngineError> {
     let SelectRequest { count, duplicate, diversity, balance, .. } = *request;
     let selection = Selection { count, duplicate, diversity, balance };
-    let mut pool = POOL;
+    // By comparing with each: what is chosen must not change when links are made anew.
+    let mut hits = bank.search_vectors_exactly(vector, usize::MAX)?;
+    hits.retain(|&(_, similarity)| similarity < duplicate + ROUNDING);
+    let mut near = Vec::new();
+    // More than one part is read only where the same question stands in the bank many times.
+    let mut parts = hits.chunks(POOL).peekable();
     loop {
-        // By comparing with each: what is chosen must not change when links are made anew.
-        let hits = bank.search_vectors_exactly(vector, pool)?;
-        let all = hits.len() < pool;
-        let near = read(bank, &hits)?;
+        cancel.check()?;
+        near.extend(read(bank, parts.next().unwrap_or_default())?);
         let candidates: Vec<Candidate> =
             near.iter().map(|(example, vector)| Candidate { example, vector }).collect();
         let chosen = select((&request.question, vector), &candidates, &selection);
-        if all || chosen.len() == count {
+        if parts.peek().is_none() || chosen.len() == count {
             let owned = |chosen: super::Chosen| SelectedExample {
                 similarity: chosen.similarity,
                 example: chosen.example.clone(),
             };
             return Ok(chosen.into_iter().map(owned).collect());
         }
-        pool *= 4;
     }
 }
 
@@ -449,7 +454,7 @@ mod tests {
         proptest!(ProptestConfig::with_cases(64), |((asked, angle, count, duplicate, seed) in requests)| {
             let question = all[asked].0.question.to_uppercase();
             let request = SelectRequest { question, count, duplicate, ..SelectRequest::default() };
-            let chosen = nearest(&bank, &request, &vector(angle)).unwrap();
+            let chosen = nearest(&bank, &request, &vector(angle), &Cancel::never()).unwrap();
             let selection = Selection { count, duplicate, ..Selection::default() };
             let wanted: Vec<(f32, Example)> = select((&request.question, &vector(angle)), &candidates, &selection)
                 .into_iter().map(|chosen| (chosen.similarity, chosen.example.clone())).collect();
@@ -473,13 +478,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (bank, _) = bank(folder.path());
         let request = SelectRequest { count: 9, balance: true, ..SelectRequest::default() };
-        let chosen = nearest(&bank, &request, &vector(1.5)).unwrap();
+        let chosen = nearest(&bank, &request, &vector(1.5), &Cancel::never()).unwrap();
         for label in ["A", "B", "C"] {
             assert_eq!(chosen.iter().filter(|chosen| chosen.example.answer == label).count(), 3, "{label}");
         }
         // Of the nearest that are looked at first none is as far as this.
         let far = SelectRequest { count: 3, duplicate: 0.1, ..SelectRequest::default() };
-        assert_eq!(nearest(&bank, &far, &vector(0.0)).unwrap().len(), 3);
+        assert_eq!(nearest(&bank, &far, &vector(0.0), &Cancel::never()).unwrap().len(), 3);
     }
 
     #[test]

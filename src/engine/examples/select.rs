@@ -57,10 +57,13 @@ pub fn select<'a>(
 ) -> Vec<Chosen<'a>> {
     let asked = normalise(question);
     let mut seen = HashSet::from([asked]);
-    let mut near: Vec<(Candidate<'a>, f32)> =
-        candidates.iter().map(|candidate| (*candidate, dot(candidate.vector, vector))).collect();
-    near.sort_by(|a, b| b.1.total_cmp(&a.1).then_with(|| a.0.example.id.cmp(&b.0.example.id)));
-    near.retain(|(candidate, similarity)| {
+    let of = |&candidate| Near { candidate, similarity: dot(candidate.vector, vector), like: 0.0 };
+    let mut near: Vec<Near<'a>> = candidates.iter().map(of).collect();
+    near.sort_by(|a, b| {
+        let id = |near: &Near<'a>| &near.candidate.example.id;
+        b.similarity.total_cmp(&a.similarity).then_with(|| id(a).cmp(id(b)))
+    });
+    near.retain(|Near { candidate, similarity, .. }| {
         *similarity < selection.duplicate && seen.insert(normalise(&candidate.example.question))
     });
     let mut chosen = pick(near, selection);
@@ -70,36 +73,46 @@ pub fn select<'a>(
     chosen
 }
 
+/// A candidate that is not chosen yet.
+struct Near<'a> {
+    candidate: Candidate<'a>,
+    /// Cosine to the question.
+    similarity: f32,
+    /// The largest cosine to one that was chosen; at least 0.
+    like: f32,
+}
+
 /// One after another the best of `near`, which is in the order of nearness.
-fn pick<'a>(mut near: Vec<(Candidate<'a>, f32)>, selection: &Selection) -> Vec<Chosen<'a>> {
+fn pick<'a>(mut near: Vec<Near<'a>>, selection: &Selection) -> Vec<Chosen<'a>> {
     let share = share(&near, selection.count);
     let mut taken: HashMap<&str, usize> = HashMap::new();
     let mut chosen = Vec::new();
-    let mut vectors: Vec<&[f32]> = Vec::new();
     while chosen.len() < selection.count && !near.is_empty() {
-        let free = |candidate: &Candidate| {
-            !selection.balance || taken.get(&*candidate.example.answer).copied().unwrap_or(0) < share
+        let free = |near: &Near| {
+            !selection.balance || taken.get(&*near.candidate.example.answer).copied().unwrap_or(0) < share
         };
-        let worth = |(candidate, similarity): &(Candidate, f32)| {
-            let like = vectors.iter().map(|vector| dot(candidate.vector, vector)).fold(0.0, f32::max);
-            (1.0 - selection.diversity) * similarity - selection.diversity * like
-        };
-        let any_free = near.iter().any(|(candidate, _)| free(candidate));
-        let open = near.iter().enumerate().filter(|(_, (candidate, _))| !any_free || free(candidate));
+        let worth =
+            |near: &Near| (1.0 - selection.diversity) * near.similarity - selection.diversity * near.like;
+        let any_free = near.iter().any(free);
+        let open = near.iter().enumerate().filter(|(_, near)| !any_free || free(near));
         // The first of equals is the nearest.
-        let best = open.map(|(i, item)| (i, worth(item))).reduce(|a, b| if b.1 > a.1 { b } else { a });
+        let best = open.map(|(i, near)| (i, worth(near))).reduce(|a, b| if b.1 > a.1 { b } else { a });
         let Some((place, _)) = best else { break };
-        let (candidate, similarity) = near.remove(place);
+        let Near { candidate, similarity, .. } = near.remove(place);
         *taken.entry(&candidate.example.answer).or_default() += 1;
-        vectors.push(candidate.vector);
+        if selection.diversity > 0.0 {
+            for other in &mut near {
+                other.like = other.like.max(dot(other.candidate.vector, candidate.vector));
+            }
+        }
         chosen.push(Chosen { example: candidate.example, similarity });
     }
     chosen
 }
 
 /// How many examples of `count` may have the same answer.
-fn share(near: &[(Candidate, f32)], count: usize) -> usize {
-    let answers: HashSet<&str> = near.iter().map(|(candidate, _)| &*candidate.example.answer).collect();
+fn share(near: &[Near], count: usize) -> usize {
+    let answers: HashSet<&str> = near.iter().map(|near| &*near.candidate.example.answer).collect();
     count.div_ceil(answers.len().max(1))
 }
 

@@ -32,7 +32,7 @@ Examples:
   whittle bench soak --seconds 1800
   whittle bench soak --seconds 60 --rate 100 --format json
 
-Of 100 requests, 88 are small, 6 are streams, 2 have bodies of 1 MB, 3 have a text that was compressed before
+Of 100 requests, 88 are small, 6 are streams, 2 have an image of 1 MB, 3 have a text that was compressed before
 and 1 has a text that is new. How many a second can be answered is measured first, and half of that is sent.")]
 pub(in crate::cli::bench) struct SoakArgs {
     /// Seconds of the load
@@ -221,7 +221,7 @@ fn body(number: u32, serial: u64) -> (Bytes, bool) {
         0 => (texts::document(serial + 1, TEXT_WORDS), true),
         1..=3 => (texts::document(0, TEXT_WORDS), true),
         4..=9 => (texts::body(2048, true), false),
-        10 | 11 => (texts::body(LARGE_BYTES, false), false),
+        10 | 11 => (texts::image(LARGE_BYTES), false),
         _ => (texts::body(2048, false), false),
     }
 }

@@ -1,6 +1,7 @@
 //! Bodies that are sent.
 
 use bytes::Bytes;
+use serde_json::json;
 
 /// Words that texts are made of.
 const WORDS: [&str; 24] = [
@@ -39,6 +40,14 @@ pub(super) fn body(bytes: usize, stream: bool) -> Bytes {
 /// A body with a text of `words` words and a question; another text for each `number`.
 pub(super) fn document(number: u64, words: usize) -> Bytes {
     chat(&format!("{}\n\nWhat did the engineers find?", text(number, words)), false)
+}
+
+/// A body of about `bytes` bytes with an image, which is never compressed, and a question.
+pub(super) fn image(bytes: usize) -> Bytes {
+    let url = format!("data:image/png;base64,{}", "iVBORw0K".repeat(bytes / 8));
+    let image = json!({"type": "image_url", "image_url": {"url": url}});
+    let content = json!([image, {"type": "text", "text": "What did the engineers find?"}]);
+    json!({"model": "bench", "messages": [{"role": "user", "content": content}]}).to_string().into()
 }
 
 fn chat(content: &str, stream: bool) -> Bytes {

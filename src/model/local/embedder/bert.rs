@@ -93,7 +93,9 @@ impl Bert {
             cancel.check()?;
             Ok(self.with_scratch(|scratch| self.run_group(group, scratch)))
         };
-        let groups = groups(sequences, rayon::current_num_threads());
+        let rows: usize = sequences.iter().map(|ids| ids.len()).sum();
+        // Threads that would have no work get a smaller share.
+        let groups = groups(sequences, rows.div_ceil(rayon::current_num_threads()).min(GROUP_ROWS));
         let sums: Vec<_> = groups.into_par_iter().map(run).collect::<Result<_, Stopped>>()?;
         Ok(sums.into_iter().flatten().collect())
     }
@@ -181,10 +183,8 @@ impl Bert {
     }
 }
 
-/// Consecutive sequences of about [`GROUP_ROWS`] tokens together, or fewer where threads would have no work.
-fn groups<'a, 'b>(sequences: &'a [&'b [u32]], threads: usize) -> Vec<&'a [&'b [u32]]> {
-    let rows: usize = sequences.iter().map(|ids| ids.len()).sum();
-    let most = rows.div_ceil(threads).min(GROUP_ROWS);
+/// Consecutive sequences of up to `most` tokens together; a longer one is alone.
+pub(super) fn groups<'a, 'b>(sequences: &'a [&'b [u32]], most: usize) -> Vec<&'a [&'b [u32]]> {
     let (mut groups, mut start, mut filled) = (Vec::new(), 0, 0);
     for (i, ids) in sequences.iter().enumerate() {
         if i > start && filled + ids.len() > most {
@@ -206,17 +206,17 @@ mod tests {
     #[test]
     fn groups_cover_the_sequences_in_order_and_stay_small() {
         let long = vec![0; 3 * GROUP_ROWS];
-        for (lengths, threads) in
-            [(vec![], 2), (vec![5], 4), (vec![5, 5, 5, 5], 2), (vec![700, 2, 2, 255, 1, 300], 1)]
+        for (lengths, most) in
+            [(vec![], 2), (vec![5], 4), (vec![5, 5, 5, 5], 10), (vec![700, 2, 2, 255, 1, 300], GROUP_ROWS)]
         {
             let sequences: Vec<&[u32]> = lengths.iter().map(|&n: &usize| &long[..n]).collect();
-            let groups = groups(&sequences, threads);
+            let groups = groups(&sequences, most);
             assert_eq!(groups.concat(), sequences);
             for group in groups {
                 let rows: usize = group.iter().map(|ids| ids.len()).sum();
-                assert!(group.len() <= 1 || rows <= GROUP_ROWS, "{lengths:?}");
+                assert!(group.len() == 1 || rows <= most, "{lengths:?}");
             }
         }
-        assert_eq!(groups(&[&long[..5]; 4], 2).len(), 2, "two threads share short work");
+        assert_eq!(groups(&[&long[..5]; 4], 10).len(), 2);
     }
 }

@@ -1,7 +1,7 @@
 //! A small random model, against another implementation of the same architecture.
 
 use std::collections::HashMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use candle_core::{DType, Device, Tensor};
 use candle_transformers::models::bert::BertModel;
@@ -121,6 +121,26 @@ fn the_forward_pass_equals_another_implementation() {
         let largest = difference(&got, &want);
         assert!(largest < 1e-5, "{} windows, largest difference {largest}", windows.len());
     }
+}
+
+#[test]
+fn a_short_call_does_not_wait_for_the_end_of_a_long_one() {
+    let embedder = tiny(&EmbedderOptions::default());
+    let long = "ac b ".repeat(40 * TURN_TOKENS);
+    let ended = std::sync::Mutex::new(Vec::new());
+    let embed = |text: &str| {
+        embedder.embed(&[text], &Cancel::never()).unwrap();
+        ended.lock().unwrap().push(text.len());
+    };
+    std::thread::scope(|scope| {
+        // Both are waiting when the first turn is given.
+        let turn = embedder.turn.lock();
+        scope.spawn(|| embed(&long));
+        scope.spawn(|| embed("a"));
+        std::thread::sleep(Duration::from_millis(200));
+        drop(turn);
+    });
+    assert_eq!(ended.into_inner().unwrap(), [1, long.len()]);
 }
 
 #[test]
