@@ -11,13 +11,14 @@ use crate::engine::prompt::api::{PromptFormat, PromptRequest, PromptResponse};
 use crate::model::Cancel;
 use crate::retrieve::{Filter, SearchMode};
 
-/// Make a prompt from a question and what collections hold about it
+/// Make a prompt from a question, what collections hold about it and solved examples like it
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   whittle index ingest notes ./notes
   whittle prompt 'How is the cache invalidated?' --collection notes --target-tokens 600
   whittle prompt 'Who wrote it?' --collection notes,mails --target-tokens 800 --format messages
+  whittle prompt 'Who wrote it?' --collection notes --bank solved --examples 3 --target-tokens 1200
   whittle prompt 'Who wrote it?' --collection notes --target-tokens 800 --template own.j2
 
 The budget holds for the whole prompt. The prompt goes to standard output; what its citations stand for, and where its
@@ -26,8 +27,14 @@ pub(super) struct PromptArgs {
     /// What is to be answered
     question: String,
     /// Collections to answer it from
-    #[arg(long, value_name = "NAMES", value_delimiter = ',', required = true)]
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', required_unless_present = "bank")]
     collection: Vec<String>,
+    /// Banks that solved examples are taken from
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    bank: Vec<String>,
+    /// Examples that are shown at most [default: 5]
+    #[arg(long, value_name = "N", requires = "bank")]
+    examples: Option<usize>,
     /// Most tokens of the whole prompt
     #[arg(long, value_name = "N")]
     target_tokens: usize,
@@ -46,8 +53,8 @@ pub(super) struct PromptArgs {
     /// How what was found is compressed
     #[arg(long, value_enum, default_value_t)]
     method: Method,
-    /// `answer`, or a minijinja file, which may name `question`, `instruction` and `documents` (each with `number`,
-    /// `title`, `text`)
+    /// `answer`, or a minijinja file, which may name `question`, `instruction`, `documents` (each with `number`,
+    /// `title`, `text`) and `examples` (each with `question`, `choices`, `thought`, `answer`)
     #[arg(long, value_name = "NAME|FILE")]
     template: Option<String>,
     /// Tokenizer to count with: `o200k_base`, `cl100k_base`, `scorer`, or the path of a tokenizer.json
@@ -74,6 +81,8 @@ pub(super) fn run(args: PromptArgs) -> anyhow::Result<()> {
     let request = PromptRequest {
         question: args.question,
         collections: args.collection,
+        banks: args.bank,
+        examples: args.examples,
         target_tokens: args.target_tokens,
         instruction: args.instruction,
         mode: args.mode,
@@ -106,6 +115,11 @@ fn summarise(response: &PromptResponse) {
         anstream::eprintln!("[{number}] {collection}: {document} {}", ranges.join(" "));
     }
     let (ledger, tokens) = (&response.ledger, &response.ledger.tokens);
+    if !ledger.examples.is_empty() {
+        let shown = ledger.examples.iter().filter(|example| example.chosen).count();
+        let (found, tokens) = (ledger.examples.len(), tokens.examples);
+        anstream::eprintln!("{shown} of {found} examples, {tokens} tokens");
+    }
     anstream::eprintln!(
         "{} of {} chunks, {} -> {} tokens of documents; in all {} of at most {} ({}); {:.0} ms",
         ledger.chosen,

@@ -161,6 +161,8 @@ fn from_env(env: &dyn Env) -> Result<RawConfig, ConfigError> {
                 collections: variable::<Names>(env, "WHITTLE_PROXY_RETRIEVE_COLLECTIONS")?
                     .unwrap_or_default()
                     .0,
+                banks: variable::<Names>(env, "WHITTLE_PROXY_RETRIEVE_BANKS")?.unwrap_or_default().0,
+                examples: variable(env, "WHITTLE_PROXY_RETRIEVE_EXAMPLES")?,
                 always: variable(env, "WHITTLE_PROXY_RETRIEVE_ALWAYS")?,
                 tokens: variable(env, "WHITTLE_PROXY_RETRIEVE_TOKENS")?,
                 top_k: variable(env, "WHITTLE_PROXY_RETRIEVE_TOP_K")?,

@@ -37,12 +37,18 @@ pub struct ProxyConfig {
 }
 
 /// What is found for the users' questions and put before them. A request may name some of the collections by the
-/// header `x-whittle-collections` or the member `whittle`; a name that is not listed here is refused.
+/// header `x-whittle-collections` and some of the banks by `x-whittle-banks`, or both by the member `whittle`; a name
+/// that is not listed here is refused.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct RetrievePolicy {
     /// Collections that may be searched.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub collections: Vec<String>,
+    /// Banks that solved examples may be taken from.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub banks: Vec<String>,
+    /// Most examples of all banks together, 1 to 100.
+    pub examples: usize,
     /// Whether all of them are searched for each request that names none.
     pub always: bool,
     /// Most tokens of what is put in, at least 100.
@@ -55,7 +61,15 @@ pub struct RetrievePolicy {
 
 impl Default for RetrievePolicy {
     fn default() -> Self {
-        Self { collections: Vec::new(), always: false, tokens: 1000, top_k: 5, deadline_ms: 2000 }
+        Self {
+            collections: Vec::new(),
+            banks: Vec::new(),
+            examples: 5,
+            always: false,
+            tokens: 1000,
+            top_k: 5,
+            deadline_ms: 2000,
+        }
     }
 }
 
@@ -289,6 +303,8 @@ impl TryFrom<RawRetrieve> for RetrievePolicy {
         let deadline_ms = raw.deadline_ms.unwrap_or(default.deadline_ms);
         Ok(Self {
             collections: raw.collections,
+            banks: raw.banks,
+            examples: within("proxy.retrieve.examples", raw.examples.unwrap_or(default.examples), 1..=100)?,
             always: raw.always.unwrap_or(default.always),
             tokens: within("proxy.retrieve.tokens", tokens, 100..=usize::MAX)?,
             top_k: within("proxy.retrieve.top_k", top_k, 1..=1000)?,

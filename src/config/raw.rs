@@ -92,6 +92,8 @@ pub(super) struct RawProxy {
 #[serde(default, deny_unknown_fields)]
 pub(super) struct RawRetrieve {
     pub(super) collections: Vec<String>,
+    pub(super) banks: Vec<String>,
+    pub(super) examples: Option<usize>,
     pub(super) always: Option<bool>,
     pub(super) tokens: Option<usize>,
     pub(super) top_k: Option<usize>,
@@ -197,6 +199,12 @@ impl RawProxy {
                 } else {
                     self.retrieve.collections
                 },
+                banks: if self.retrieve.banks.is_empty() {
+                    below.retrieve.banks.clone()
+                } else {
+                    self.retrieve.banks
+                },
+                examples: self.retrieve.examples.or(below.retrieve.examples),
                 always: self.retrieve.always.or(below.retrieve.always),
                 tokens: self.retrieve.tokens.or(below.retrieve.tokens),
                 top_k: self.retrieve.top_k.or(below.retrieve.top_k),

@@ -109,6 +109,8 @@ fn every_variable_reaches_its_key() {
         ("WHITTLE_PROXY_SHADOW_SHARE", "0.5"),
         ("WHITTLE_PROXY_SHADOW_USD_PER_DAY", "1.5"),
         ("WHITTLE_PROXY_RETRIEVE_COLLECTIONS", "a, b"),
+        ("WHITTLE_PROXY_RETRIEVE_BANKS", "c"),
+        ("WHITTLE_PROXY_RETRIEVE_EXAMPLES", "9"),
         ("WHITTLE_PROXY_RETRIEVE_ALWAYS", "true"),
         ("WHITTLE_PROXY_RETRIEVE_TOKENS", "107"),
         ("WHITTLE_PROXY_RETRIEVE_TOP_K", "8"),
@@ -147,6 +149,8 @@ fn every_variable_reaches_its_key() {
             shadow: ShadowPolicy { share: 0.5, usd_per_day: 1.5 },
             retrieve: RetrievePolicy {
                 collections: vec!["a".into(), "b".into()],
+                banks: vec!["c".into()],
+                examples: 9,
                 always: true,
                 tokens: 107,
                 top_k: 8,

@@ -187,7 +187,9 @@ fn describe(headers: &mut HeaderMap, report: &Report) {
 fn describe_retrieval(headers: &mut HeaderMap, report: &Report) {
     let found = match &report.retrieval {
         Retrieval::None => return,
-        Retrieval::Found(count) => format!("found; documents={count}"),
+        Retrieval::Found { documents, examples } => {
+            format!("found; documents={documents}; examples={examples}")
+        }
         Retrieval::Failed(reason) => format!("failed; reason={reason}"),
     };
     headers.extend(HeaderValue::try_from(found).ok().map(|found| (RETRIEVAL, found)));

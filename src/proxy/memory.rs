@@ -62,11 +62,17 @@ impl Key {
 }
 
 impl Key {
-    /// Names the last of a conversation's questions, for which collections are searched, by a hash of all of them.
-    pub(super) fn of_questions(questions: &blake3::Hash, model: &str, collections: &[String]) -> Self {
+    /// Names the last of a conversation's questions, for which `collections` and `banks` are searched, by a hash of all of
+    /// them.
+    pub(super) fn of_questions(
+        questions: &blake3::Hash,
+        model: &str,
+        [collections, banks]: [&[String]; 2],
+    ) -> Self {
         let mut hasher = blake3::Hasher::new();
-        let names = collections.iter().map(String::as_str);
-        for part in ["questions.1", questions.to_hex().as_str(), model].into_iter().chain(names) {
+        let (question, kind) = (questions.to_hex(), format!("questions.2 {}", collections.len()));
+        let names = collections.iter().chain(banks).map(String::as_str);
+        for part in [kind.as_str(), question.as_str(), model].into_iter().chain(names) {
             hasher.update(&(part.len() as u64).to_le_bytes());
             hasher.update(part.as_bytes());
         }

@@ -113,8 +113,8 @@ impl Metrics {
         }
         let retrieval = match report.retrieval {
             Retrieval::None => None,
-            Retrieval::Found(0) => Some("nothing"),
-            Retrieval::Found(_) => Some("found"),
+            Retrieval::Found { documents: 0, examples: 0 } => Some("nothing"),
+            Retrieval::Found { .. } => Some("found"),
             Retrieval::Failed(_) => Some("failed"),
         };
         if let Some(outcome) = retrieval {

@@ -327,7 +327,7 @@ impl Gateway {
         plan.keys().for_each(|key| self.memory.pin(key));
         let (status, fallback) = (Status::Original, Some(Fallback::Refused));
         let retrieval = match report.retrieval {
-            Retrieval::Found(_) => Retrieval::Failed("refused"),
+            Retrieval::Found { .. } => Retrieval::Failed("refused"),
             other => other,
         };
         let report = Report { status, fallback, time: report.time, retrieval, ..Report::default() };

@@ -85,7 +85,7 @@ impl Prepared {
         }
         let least = settings.min_tokens.saturating_mul(LEAST_TOKEN_BYTES);
         // Where nothing is done to the texts, they need not be read.
-        let read = !settings.bypass || !settings.collections.is_empty();
+        let read = !settings.bypass || settings.retrieves();
         let Texts { mut passages, asked } = if read { request.texts(least) } else { Texts::default() };
         if settings.bypass {
             passages.clear();

@@ -1,4 +1,5 @@
-//! Documents for what a conversation asks: found in collections, within a budget, and put before the question.
+//! Documents and solved examples for what a conversation asks: found in collections and banks, within a budget, and
+//! put before the question.
 //!
 //! Only the last turn is looked up. What was put before an earlier one is remembered and put there again, so that a
 //! growing conversation sends the same bytes, also after a restart; an earlier turn of which nothing is remembered
@@ -46,8 +47,13 @@ pub enum Retrieval {
     /// Nothing was to be found.
     #[default]
     None,
-    /// So many documents stand before the last question.
-    Found(usize),
+    /// So much stands before the last question.
+    Found {
+        /// Documents that are cited.
+        documents: usize,
+        /// Solved examples.
+        examples: usize,
+    },
     /// It failed, for this reason, and the request went on without.
     Failed(&'static str),
 }
@@ -99,22 +105,28 @@ pub(super) async fn inserts(
     policy: &RetrievePolicy,
 ) -> Inserts {
     let mut inserts = Inserts::default();
-    let collections = &prepared.settings.collections;
-    if collections.is_empty() {
+    let settings = &prepared.settings;
+    if !settings.retrieves() {
         return inserts;
     }
     // The same question stands for another one in another conversation.
     let mut questions = blake3::Hasher::new();
     for asked in &prepared.asked {
         questions.update(&(asked.question.len() as u64).to_le_bytes()).update(asked.question.as_bytes());
-        let key = Key::of_questions(&questions.finalize(), &prepared.route.model, collections);
+        let key = Key::of_questions(
+            &questions.finalize(),
+            &prepared.route.model,
+            [&settings.collections, &settings.banks],
+        );
         if !asked.last || asked.frozen {
             inserts.texts.extend(memory.get(&key).map(|outcome| (asked.place, outcome)));
             continue;
         }
         let request = PromptRequest {
             question: asked.question.to_string(),
-            collections: collections.clone(),
+            collections: settings.collections.clone(),
+            banks: settings.banks.clone(),
+            examples: Some(policy.examples),
             target_tokens: policy.tokens,
             top_k: Some(policy.top_k),
             template: Some(TEMPLATE.into()),
@@ -123,13 +135,15 @@ pub(super) async fn inserts(
         };
         match find(retriever, request, Duration::from_millis(policy.deadline_ms)).await {
             Ok(response) => {
-                let count = response.citations.len();
+                let documents = response.citations.len();
+                let examples = response.ledger.examples.iter().filter(|example| example.chosen).count();
                 let citations: Box<str> = cited(&response).into();
-                let text = response.prompt.filter(|_| count > 0).unwrap_or_default().into_boxed_str();
+                let text =
+                    response.prompt.filter(|_| documents + examples > 0).unwrap_or_default().into_boxed_str();
                 let outcome = memory.replace(key, Outcome::Inserted { text, citations: citations.clone() });
                 inserts.texts.push((asked.place, outcome));
-                inserts.result = Retrieval::Found(count);
-                inserts.citations = (count > 0).then(|| Arc::from(citations));
+                inserts.result = Retrieval::Found { documents, examples };
+                inserts.citations = (documents > 0).then(|| Arc::from(citations));
             }
             Err(reason) => {
                 // It goes on without, and stays so.

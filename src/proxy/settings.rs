@@ -12,6 +12,8 @@ use crate::upstream::HeaderMap;
 
 /// Header that names collections.
 const COLLECTIONS: &str = "x-whittle-collections";
+/// Header that names banks of examples.
+const BANKS: &str = "x-whittle-banks";
 
 /// What holds for one request.
 #[derive(Debug, Clone, PartialEq)]
@@ -24,6 +26,8 @@ pub(super) struct Settings {
     pub(super) deadline: Duration,
     /// Collections that are searched for the user's question.
     pub(super) collections: Vec<String>,
+    /// Banks that examples like it are taken from.
+    pub(super) banks: Vec<String>,
 }
 
 /// The `whittle` member, and likewise what the `x-whittle-*` headers say.
@@ -36,9 +40,15 @@ struct Wishes {
     min_tokens: Option<usize>,
     deadline_ms: Option<u64>,
     collections: Option<Vec<String>>,
+    banks: Option<Vec<String>>,
 }
 
 impl Settings {
+    /// Whether anything is searched.
+    pub(super) fn retrieves(&self) -> bool {
+        !(self.collections.is_empty() && self.banks.is_empty())
+    }
+
     /// The policy, then the member, then the headers, later ones winning.
     pub(super) fn new(
         config: &ProxyConfig,
@@ -54,12 +64,16 @@ impl Settings {
             return Err(wrong("x-whittle-rate", "must be above 0 and at most 1 (0.25 keeps a quarter)"));
         }
         let deadline_ms = wishes.deadline_ms.unwrap_or(policy.deadline_ms);
-        let collections = match wishes.bypass {
-            Some(true) => Vec::new(),
-            _ => collections(&config.retrieve, wishes.collections)?,
+        let (collections, banks) = match wishes.bypass {
+            Some(true) => (Vec::new(), Vec::new()),
+            _ => (
+                allowed(&config.retrieve, (COLLECTIONS, &config.retrieve.collections), wishes.collections)?,
+                allowed(&config.retrieve, (BANKS, &config.retrieve.banks), wishes.banks)?,
+            ),
         };
         Ok(Self {
             collections,
+            banks,
             bypass: wishes.bypass.unwrap_or(!policy.enabled),
             method: wishes.method.or(policy.method),
             rate,
@@ -81,6 +95,7 @@ impl Wishes {
             min_tokens: header(headers, "x-whittle-min-tokens", number)?,
             deadline_ms: header(headers, "x-whittle-deadline-ms", number)?,
             collections: header(headers, COLLECTIONS, |text| Ok(names(text)))?,
+            banks: header(headers, BANKS, |text| Ok(names(text)))?,
         })
     }
 
@@ -100,6 +115,7 @@ impl Wishes {
             min_tokens: self.min_tokens.or(below.min_tokens),
             deadline_ms: self.deadline_ms.or(below.deadline_ms),
             collections: self.collections.or_else(|| below.collections.clone()),
+            banks: self.banks.or_else(|| below.banks.clone()),
         }
     }
 }
@@ -114,15 +130,20 @@ fn header<T>(
     parse(text.trim()).map(Some).map_err(|reason| wrong(name, &reason))
 }
 
-/// The collections that are searched: those named, as far as they may be, each once.
-fn collections(policy: &RetrievePolicy, wished: Option<Vec<String>>) -> Result<Vec<String>, ProxyError> {
+/// What is searched: the collections or banks that the header's list names, as far as they may be, each once.
+fn allowed(
+    policy: &RetrievePolicy,
+    (header, listed): (&'static str, &[String]),
+    wished: Option<Vec<String>>,
+) -> Result<Vec<String>, ProxyError> {
     let Some(wished) = wished else {
-        return Ok(if policy.always { policy.collections.clone() } else { Vec::new() });
+        return Ok(if policy.always { listed.to_vec() } else { Vec::new() });
     };
-    if let Some(other) = wished.iter().find(|name| !policy.collections.contains(name)) {
+    if let Some(other) = wished.iter().find(|name| !listed.contains(name)) {
         let name: String = other.chars().take(64).collect();
-        let reason = format!("`{name}` is not among `proxy.retrieve.collections` of the configuration");
-        return Err(wrong(COLLECTIONS, &reason));
+        let list = header.trim_start_matches("x-whittle-");
+        let reason = format!("`{name}` is not among `proxy.retrieve.{list}` of the configuration");
+        return Err(wrong(header, &reason));
     }
     let mut names: Vec<String> = Vec::new();
     for name in wished {
@@ -167,8 +188,11 @@ mod tests {
     fn settings(headers: &[(&'static str, &str)], member: Option<&str>) -> Result<Settings, ProxyError> {
         let headers =
             headers.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect();
-        let retrieve =
-            RetrievePolicy { collections: vec!["docs".into(), "faq".into()], ..RetrievePolicy::default() };
+        let retrieve = RetrievePolicy {
+            collections: vec!["docs".into(), "faq".into()],
+            banks: vec!["solved".into()],
+            ..RetrievePolicy::default()
+        };
         Settings::new(&ProxyConfig { retrieve, ..ProxyConfig::default() }, &headers, member)
     }
 
@@ -205,6 +229,13 @@ mod tests {
         assert!(found(&[(COLLECTIONS, "docs"), ("x-whittle-bypass", "1")], None).unwrap().is_empty());
         let error = found(&[(COLLECTIONS, "secrets")], None).unwrap_err();
         assert!(error.to_string().contains("proxy.retrieve.collections"), "{error}");
+        let banks =
+            |headers: &[(&'static str, &str)], member| settings(headers, member).map(|found| found.banks);
+        assert!(banks(&[(COLLECTIONS, "docs")], None).unwrap().is_empty());
+        assert_eq!(banks(&[(BANKS, "solved")], None).unwrap(), ["solved"]);
+        assert_eq!(banks(&[], Some(r#"{"banks": ["solved"]}"#)).unwrap(), ["solved"]);
+        let error = banks(&[(BANKS, "docs")], None).unwrap_err();
+        assert!(error.to_string().contains("proxy.retrieve.banks"), "{error}");
     }
 
     #[test]

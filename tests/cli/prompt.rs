@@ -56,7 +56,11 @@ fn the_budget_holds_and_citations_lead_to_the_source() {
         assert_eq!(count("total"), bpe_openai::o200k_base().count(text));
         assert_eq!(
             count("total"),
-            count("documents") + count("instruction") + count("question") + count("template")
+            count("documents")
+                + count("examples")
+                + count("instruction")
+                + count("question")
+                + count("template")
         );
         assert!(text.ends_with(&format!("Question: {QUESTION}")));
         for (i, citation) in made["citations"].as_array().unwrap().iter().enumerate() {
@@ -116,4 +120,48 @@ fn what_cannot_be_made_is_told_with_the_remedy() {
     let twice =
         whittle(folder.path(), &["prompt", "q", "--collection", "notes,notes", "--target-tokens", "300"]);
     assert!(twice.failure(2).contains("named twice"));
+}
+
+#[test]
+fn solved_examples_share_the_budget_with_documents() {
+    let folder = town();
+    let folder = folder.path();
+    let line = |id: &str, question: &str, answer: &str| {
+        serde_json::json!({"id": id, "question": question, "answer": answer}).to_string()
+    };
+    let lines = [
+        line("quay", "When was the quay at Harbour Street opened?", "In 1902."),
+        line("mill", "Who bought the old mill?", "A brewer."),
+        line("long", "When was the bridge at Mill Lane opened, and why?", &"Nobody knows. ".repeat(200)),
+    ];
+    fs::write(folder.join("solved.jsonl"), lines.join("\n")).unwrap();
+    whittle(folder, &["examples", "add", "solved", "solved.jsonl"]).text();
+    let made = prompt(folder, 200, &["--bank", "solved", "--format", "json"]).json();
+    let text = made["prompt"].as_str().unwrap();
+    let (ledger, tokens) = (&made["ledger"], &made["ledger"]["tokens"]);
+    assert_eq!(tokens["total"], bpe_openai::o200k_base().count(text));
+    assert!(tokens["total"].as_u64().unwrap() <= 200, "{tokens}");
+    assert!(
+        tokens["documents"].as_u64().unwrap() > 0 && tokens["examples"].as_u64().unwrap() > 0,
+        "{tokens}"
+    );
+    // One is too long; of the others the more similar one comes last, behind the documents.
+    let mut chosen: Vec<(&str, bool)> = ledger["examples"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|example| (example["id"].as_str().unwrap(), example["chosen"].as_bool().unwrap()))
+        .collect();
+    chosen.sort_unstable();
+    assert_eq!(chosen, [("long", false), ("mill", true), ("quay", true)]);
+    let shown = "Question: Who bought the old mill?\nAnswer: A brewer.\n\nQuestion: When was the quay at Harbour \
+                 Street opened?\nAnswer: In 1902.\n\nQuestion: When was the bridge";
+    assert!(text.contains(shown) && text.find("[1] ") < text.find(shown), "{text}");
+    // Without documents they have all of the room.
+    let alone = whittle(
+        folder,
+        &["prompt", QUESTION, "--bank", "solved", "--examples", "3", "--target-tokens", "900"],
+    );
+    assert!(alone.text().contains("Nobody knows.") && !alone.text().contains("[1]"), "{}", alone.text());
+    assert!(alone.stderr.contains("3 of 3 examples"), "{}", alone.stderr);
 }

@@ -119,7 +119,7 @@ fn what_a_collection_says_stands_before_the_question() {
     let alone = service.post(CHAT, &body);
     assert!(!alone.headers.contains_key("x-whittle-retrieval"));
     let answer = service.post_with(CHAT, &body, &[("x-whittle-collections", "town")]);
-    assert_eq!(answer.headers["x-whittle-retrieval"], "found; documents=1");
+    assert_eq!(answer.headers["x-whittle-retrieval"], "found; documents=1; examples=0");
     let citations: Value = serde_json::from_slice(answer.headers["x-whittle-citations"].as_bytes()).unwrap();
     assert_eq!(
         citations,

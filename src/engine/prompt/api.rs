@@ -13,8 +13,15 @@ use crate::retrieve::{Filter, SearchMode};
 pub struct PromptRequest {
     /// What is to be answered.
     pub question: String,
-    /// Collections to answer it from, 1 to 16.
+    /// Collections to answer it from, at most 16; none only where there are banks.
+    #[serde(default)]
     pub collections: Vec<String>,
+    /// Banks that solved examples are taken from, at most 16.
+    #[serde(default)]
+    pub banks: Vec<String>,
+    /// Examples that are shown at most, of all banks together, 1 to 100; 5 by default. Each is shown whole, the most
+    /// similar one last, and beside documents all of them together fill no more than half of the room.
+    pub examples: Option<usize>,
     /// Most tokens of the whole prompt, template and joins included, at least 1. A provider may add a few of its own
     /// around messages.
     pub target_tokens: usize,
@@ -69,7 +76,7 @@ pub struct PromptResponse {
     pub ledger: Ledger,
     /// What the caller should know.
     pub warnings: Vec<Warning>,
-    /// Milliseconds by stage: `retrieve`, `compress`, `render`.
+    /// Milliseconds by stage: `examples`, `retrieve`, `compress`.
     pub timing_ms: Timing,
 }
 
@@ -104,6 +111,8 @@ pub struct Ledger {
     pub candidates: Vec<Candidate>,
     /// Candidates of which something is in the prompt.
     pub chosen: usize,
+    /// Examples that were found, the most similar one first.
+    pub examples: Vec<ExampleCandidate>,
     /// Tokens of what was found, before it was compressed.
     pub found_tokens: usize,
     /// Tokens of the prompt by part.
@@ -133,6 +142,19 @@ pub struct Candidate {
     pub chosen: bool,
 }
 
+/// An example that was found.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct ExampleCandidate {
+    /// Its bank.
+    pub bank: String,
+    /// Its id in the bank.
+    pub id: String,
+    /// Cosine between its question and the one that is asked.
+    pub similarity: f32,
+    /// Is it in the prompt?
+    pub chosen: bool,
+}
+
 /// Tokens of a prompt by part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, ToSchema)]
 pub struct TokensByPart {
@@ -140,6 +162,8 @@ pub struct TokensByPart {
     pub total: usize,
     /// Documents, with their numbers and titles.
     pub documents: usize,
+    /// Examples.
+    pub examples: usize,
     /// The instruction.
     pub instruction: usize,
     /// The question.

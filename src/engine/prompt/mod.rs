@@ -1,24 +1,30 @@
-//! From a question to a prompt: what collections hold about it, compressed to a budget, with citations.
+//! From a question to a prompt: solved examples like it, and what collections hold about it, compressed to a budget,
+//! with citations.
 
 pub mod api;
 mod passages;
+mod shown;
 mod template;
 
 use std::time::Instant;
 
 use api::{Citation, Ledger, Message, PromptFormat, PromptRequest, PromptResponse, TokensByPart};
 use passages::{Found, Source};
+use shown::Frame;
 use template::{Passage, Rendered, Template, Variables};
 
 use super::api::{CompressRequest, CompressResponse, DocumentInput, Return, Warning};
 use super::collections::api::SearchRequest;
+use super::examples::Example;
 use super::{Engine, EngineError, ErrorKind, milliseconds_since};
 use crate::compress::{Method, Mode};
 use crate::model::Cancel;
 use crate::text::TokenCounter;
 
-/// Most collections of a request.
-const COLLECTIONS: usize = 16;
+/// Most collections, and most banks, of a request.
+const NAMES: usize = 16;
+/// Most examples of a request.
+const EXAMPLES: usize = 100;
 /// Times that documents are compressed until the prompt fits.
 const ATTEMPTS: usize = 6;
 /// Template where none is named.
@@ -36,22 +42,25 @@ impl Engine {
             Template::of(request.template.as_deref().unwrap_or(TEMPLATE), self.models.allows_files())?;
         let counter = self.models.counter(request.tokenizer.as_deref(), request.model.as_deref())?;
         let job = Job { engine: self, request, template, counter: counter.as_ref(), cancel };
-        let frame = job.render(&[])?;
-        let frame_tokens = counter.count(&frame.text());
-        if frame_tokens > request.target_tokens {
-            return Err(infeasible(frame_tokens, request.target_tokens));
+        let bare = job.render(&[], &[])?;
+        let bare_tokens = counter.count(&bare.text());
+        if bare_tokens > request.target_tokens {
+            return Err(infeasible(bare_tokens, request.target_tokens));
         }
+        let frame = job.frame((bare, bare_tokens))?;
         let retrieving = Instant::now();
         let (mut found, mut warnings) = job.retrieve()?;
         let retrieve = milliseconds_since(retrieving);
         let compressing = Instant::now();
-        let fitted = job.fit(&found.sources, frame_tokens)?;
+        let fitted = job.fit(&found.sources, &frame)?;
         let compress = milliseconds_since(compressing);
-        let alone = Fitted { rendered: frame, tokens: frame_tokens, kept: Vec::new(), method: Method::Auto };
+        let Frame { tokens: frame_tokens, milliseconds, candidates: examples, .. } = frame;
+        let alone =
+            Fitted { rendered: frame.rendered, tokens: frame_tokens, kept: Vec::new(), method: Method::Auto };
         let Fitted { rendered, tokens: total, kept, method } = fitted.unwrap_or(alone);
         warnings.extend(job.warnings(&found, &kept));
         found.mark(&kept);
-        let tokens = job.tokens(total, frame_tokens);
+        let tokens = job.tokens([total, frame_tokens, bare_tokens]);
         let mut response = PromptResponse {
             id: format!("prompt-{}", uuid::Uuid::now_v7().simple()),
             citations: citations(&found.sources, &kept),
@@ -59,6 +68,7 @@ impl Engine {
                 chosen: found.candidates.iter().filter(|candidate| candidate.chosen).count(),
                 found_tokens: found.sources.iter().map(|source| counter.count(&source.text)).sum(),
                 candidates: found.candidates,
+                examples,
                 tokens,
                 requested_tokens: request.target_tokens,
                 tokenizer: counter.name().to_owned(),
@@ -74,7 +84,11 @@ impl Engine {
             PromptFormat::Text => response.prompt = Some(rendered.text()),
             PromptFormat::Messages => response.messages = Some(messages(rendered)),
         }
-        response.timing_ms.stages.extend([("retrieve", retrieve), ("compress", compress)]);
+        response.timing_ms.stages.extend([
+            ("examples", milliseconds),
+            ("retrieve", retrieve),
+            ("compress", compress),
+        ]);
         response.timing_ms.total = milliseconds_since(start);
         Ok(response)
     }
@@ -89,13 +103,24 @@ fn check(request: &PromptRequest) -> Result<(), EngineError> {
             "`question` is empty: say what is to be answered".into(),
         );
     }
-    if !(1..=COLLECTIONS).contains(&request.collections.len()) {
-        let message = format!("name 1 to {COLLECTIONS} collections to answer from");
+    let PromptRequest { collections, banks, examples, .. } = request;
+    if collections.is_empty() && banks.is_empty() {
+        let message = "name a collection to answer from, or a bank of examples".into();
         return invalid("invalid_collections", "collections", message);
     }
-    let repeated = |(i, name): (usize, &String)| request.collections[..i].contains(name);
-    if request.collections.iter().enumerate().any(repeated) {
-        return invalid("invalid_collections", "collections", "a collection is named twice".into());
+    for (names, code, param) in
+        [(collections, "invalid_collections", "collections"), (banks, "invalid_banks", "banks")]
+    {
+        if names.len() > NAMES {
+            return invalid(code, param, format!("`{param}` has {} names; at most {NAMES} do", names.len()));
+        }
+        if let Some((_, twice)) = names.iter().enumerate().find(|&(i, name)| names[..i].contains(name)) {
+            return invalid(code, param, format!("`{twice}` is named twice in `{param}`"));
+        }
+    }
+    if let Some(count) = examples.filter(|count| !(1..=EXAMPLES).contains(count)) {
+        let message = format!("`examples` is {count}; it must be from 1 to {EXAMPLES}");
+        return invalid("invalid_examples", "examples", message);
     }
     if request.target_tokens == 0 {
         return invalid("invalid_target", "target_tokens", "`target_tokens` must be at least 1".into());
@@ -164,26 +189,27 @@ impl Job<'_> {
     }
 
     /// The prompt with as much of the sources as there is room for; none where nothing of them fits.
-    fn fit(&self, sources: &[Source], frame_tokens: usize) -> Result<Option<Fitted>, EngineError> {
+    fn fit(&self, sources: &[Source], frame: &Frame) -> Result<Option<Fitted>, EngineError> {
         if sources.is_empty() {
             return Ok(None);
         }
         let budget = self.request.target_tokens;
         // The compressor counts the question with the documents, the frame has it already.
-        let mut target = budget - frame_tokens + self.counter.count(&self.request.question);
+        let mut target = budget - frame.tokens + self.counter.count(&self.request.question);
         for _ in 0..ATTEMPTS {
             let compressed = match self.compress(sources, target) {
                 Err(error) if error.kind == ErrorKind::Infeasible => return Ok(None),
                 other => other?,
             };
-            let method = compressed.method;
+            let (method, used) = (compressed.method, compressed.usage.compressed_tokens);
             let kept = kept(compressed);
-            let rendered = self.render(&passages(sources, &kept))?;
+            let rendered = self.render(&frame.examples, &passages(sources, &kept))?;
             let tokens = self.counter.count(&rendered.text());
             if tokens <= budget {
                 return Ok((!kept.is_empty()).then_some(Fitted { rendered, tokens, kept, method }));
             }
-            target = target.saturating_sub(tokens - budget);
+            // What did not need all of its room has to give way all the same.
+            target = target.min(used).saturating_sub(tokens - budget);
             if target == 0 {
                 break;
             }
@@ -212,16 +238,20 @@ impl Job<'_> {
         self.engine.compress(request, self.cancel)
     }
 
-    fn render(&self, documents: &[Passage<'_>]) -> Result<Rendered, EngineError> {
+    fn render(&self, examples: &[Example], documents: &[Passage<'_>]) -> Result<Rendered, EngineError> {
         self.template.render(&Variables {
             instruction: self.request.instruction.as_deref().unwrap_or_default(),
             question: &self.request.question,
+            searched: !self.request.collections.is_empty(),
+            examples: examples.iter().map(Into::into).collect(),
             documents: documents.to_vec(),
         })
     }
 
     fn warnings(&self, found: &Found, kept: &[Kept]) -> Option<Warning> {
-        let (code, message) = if found.sources.is_empty() {
+        let (code, message) = if self.request.collections.is_empty() {
+            return None;
+        } else if found.sources.is_empty() {
             (
                 "nothing_found",
                 "the collections hold nothing about the question; the prompt has no documents".into(),
@@ -239,19 +269,13 @@ impl Job<'_> {
     }
 
     /// Parts that together are the whole; a join between two parts counts for the template.
-    fn tokens(&self, total: usize, frame: usize) -> TokensByPart {
+    fn tokens(&self, [total, frame, bare]: [usize; 3]) -> TokensByPart {
         let count = |text: &str| self.counter.count(text);
-        let question = count(&self.request.question).min(frame);
-        let instruction =
-            count(self.request.instruction.as_deref().unwrap_or_default()).min(frame - question);
-        let documents = total.saturating_sub(frame);
-        TokensByPart {
-            total,
-            documents,
-            instruction,
-            question,
-            template: total - documents - instruction - question,
-        }
+        let question = count(&self.request.question).min(bare);
+        let instruction = count(self.request.instruction.as_deref().unwrap_or_default()).min(bare - question);
+        let (documents, examples) = (total.saturating_sub(frame), frame.saturating_sub(bare));
+        let parts = documents + examples + instruction + question;
+        TokensByPart { total, documents, examples, instruction, question, template: total - parts }
     }
 }
 

@@ -6,6 +6,7 @@ use minijinja::{AutoEscape, Environment, UndefinedBehavior};
 use serde::Serialize;
 
 use crate::engine::EngineError;
+use crate::engine::examples::{Choice, Example};
 
 /// Between the parts of a prompt as text.
 const JOIN: &str = "\n\n";
@@ -36,6 +37,10 @@ pub(super) struct Variables<'a> {
     /// May be empty.
     pub(super) instruction: &'a str,
     pub(super) question: &'a str,
+    /// Whether the answer is to come from documents, found or not.
+    pub(super) searched: bool,
+    /// The most similar one last.
+    pub(super) examples: Vec<Shown<'a>>,
     pub(super) documents: Vec<Passage<'a>>,
 }
 
@@ -46,6 +51,22 @@ pub(super) struct Passage<'a> {
     pub(super) number: usize,
     pub(super) title: &'a str,
     pub(super) text: &'a str,
+}
+
+/// An example as templates see it: with all members, for templates are strict.
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct Shown<'a> {
+    question: &'a str,
+    /// Each with `label` and `text`.
+    choices: &'a [Choice],
+    thought: &'a str,
+    answer: &'a str,
+}
+
+impl<'a> From<&'a Example> for Shown<'a> {
+    fn from(Example { question, thought, answer, choices, .. }: &'a Example) -> Self {
+        Self { question, choices, thought: thought.as_deref().unwrap_or_default(), answer }
+    }
 }
 
 /// A prompt in its two parts.
@@ -112,8 +133,8 @@ impl Template {
 /// A template that is no template, or names what there is not.
 fn broken(error: &minijinja::Error) -> EngineError {
     let message = format!(
-        "the template cannot be used: {error}; it may name `question`, `instruction` and `documents`, each with \
-         `number`, `title` and `text`"
+        "the template cannot be used: {error}; it may name `question`, `instruction`, `searched`, `documents`, each with \
+         `number`, `title` and `text`, and `examples`, each with `question`, `choices`, `thought` and `answer`"
     );
     EngineError::invalid("broken_template", "template", message)
 }
@@ -127,6 +148,8 @@ mod tests {
         Variables {
             instruction: "",
             question: "Who {{ am }} I?",
+            searched: true,
+            examples: Vec::new(),
             documents: vec![passage(1, "One & two."), passage(2, "{% raw")],
         }
     }
@@ -142,6 +165,33 @@ mod tests {
     }
 
     #[test]
+    fn examples_are_shown_with_what_they_have() {
+        let plain = Example { question: "Is it?".into(), answer: "Yes.".into(), ..Example::default() };
+        let choice = |label: &str, text: &str| Choice { label: label.into(), text: text.into() };
+        let chosen = Example {
+            question: "Which?".into(),
+            choices: vec![choice("A", "one"), choice("B", "two")],
+            thought: Some("Two is more.".into()),
+            answer: "B".into(),
+            ..Example::default()
+        };
+        let variables = Variables {
+            examples: vec![(&plain).into(), (&chosen).into()],
+            documents: Vec::new(),
+            ..variables()
+        };
+        let shown = "Question: Is it?\nAnswer: Yes.\n\nQuestion: Which?\nA. one\nB. two\nThought: Two is more.\n\
+                     Answer: B\n\n";
+        let rendered = Template::of("answer", false).unwrap().render(&variables).unwrap();
+        assert_eq!(rendered.user, format!("{shown}Question: Who {{{{ am }}}} I?"));
+        let rendered = Template::of("context", false).unwrap().render(&variables).unwrap();
+        assert_eq!(
+            rendered.text(),
+            format!("{shown}The questions above are answered as what follows is to be answered.")
+        );
+    }
+
+    #[test]
     fn the_manifest_names_the_variables_of_each_template() {
         let manifest: toml::Table = include_str!("../../../prompts/manifest.toml").parse().unwrap();
         assert_eq!(manifest.len(), BUILT_IN.len());
@@ -154,6 +204,7 @@ mod tests {
                 .flat_map(|part| environment.get_template(part).unwrap().undeclared_variables(false))
                 .collect();
             named.sort();
+            named.dedup();
             let listed: Vec<&str> =
                 entry["variables"].as_array().unwrap().iter().map(|v| v.as_str().unwrap()).collect();
             assert_eq!(named, listed, "{}", template.name);

@@ -3,7 +3,9 @@
 use super::*;
 use crate::compress::Method;
 use crate::engine::api::Timing;
-use crate::engine::prompt::api::{Citation, Ledger, PromptRequest, PromptResponse, TokensByPart};
+use crate::engine::prompt::api::{
+    Citation, ExampleCandidate, Ledger, PromptRequest, PromptResponse, TokensByPart,
+};
 use crate::proxy::Retriever;
 
 /// Has one document about everything but `nothing`, and none today about `today`.
@@ -17,10 +19,10 @@ impl Retriever for Librarian {
         if request.question.contains("broken") {
             return Err(EngineError::invalid("unknown_collection", "collections", "no such collection"));
         }
-        let found = !request.question.contains("nothing");
+        let found = !request.question.contains("nothing") && !request.collections.is_empty();
         let citation = Citation {
             number: 1,
-            collection: request.collections[0].clone(),
+            collection: request.collections.first().cloned().unwrap_or_default(),
             document_id: "d\u{e9}".into(),
             title: "D".into(),
             ranges: vec![[0, 9]],
@@ -28,6 +30,7 @@ impl Retriever for Librarian {
         let ledger = Ledger {
             candidates: Vec::new(),
             chosen: usize::from(found),
+            examples: request.banks.iter().map(|bank| shown(bank)).collect(),
             found_tokens: 1,
             tokens: TokensByPart::default(),
             requested_tokens: request.target_tokens,
@@ -47,8 +50,13 @@ impl Retriever for Librarian {
     }
 }
 
+/// An example of a bank, which is in the prompt.
+fn shown(bank: &str) -> ExampleCandidate {
+    ExampleCandidate { bank: bank.into(), id: "e".into(), similarity: 0.5, chosen: true }
+}
+
 const SEARCHING: &str = "\
-    [proxy.compress]\nenabled = false\n[proxy.retrieve]\ncollections = ['docs', 'faq']\ndeadline_ms = 300\n\
+    [proxy.compress]\nenabled = false\n[proxy.retrieve]\ncollections = ['docs', 'faq']\nbanks = ['solved']\ndeadline_ms = 300\n\
     [[upstreams]]\nname = 'open'\ndialect = 'openai'\nbase_url = 'UPSTREAM/v1'\nretries = 0\n\
     [[upstreams]]\nname = 'anth'\ndialect = 'anthropic'\nbase_url = 'UPSTREAM'\nretries = 0\n";
 
@@ -76,7 +84,7 @@ async fn documents_stand_before_the_question_and_stay_there() {
     let (seen, headers) = proxy.search("/v1/chat/completions", &chat(&first)).await;
     let expected = chat(&first).replace("Who won?", "[1] \\\"About\\\" Who won?\\n\\nWho won?");
     assert_eq!(seen, expected);
-    assert_eq!(headers["x-whittle-retrieval"], "found; documents=1");
+    assert_eq!(headers["x-whittle-retrieval"], "found; documents=1; examples=0");
     let citations = headers["x-whittle-citations"].to_str().unwrap();
     assert_eq!(citations, r#"[{"number":1,"collection":"docs","document":"d\u00e9","ranges":[[0,9]]}]"#);
     // The conversation grows: what was sent before is sent again, after a restart too.
@@ -84,7 +92,7 @@ async fn documents_stand_before_the_question_and_stay_there() {
     let (again, headers) = proxy.search("/v1/chat/completions", &chat(&second)).await;
     let kept = expected.strip_suffix("],\"model\":\"m\"}").unwrap();
     assert!(again.starts_with(kept) && again.contains("\"And what of nothing?\""), "{again}");
-    assert_eq!(headers["x-whittle-retrieval"], "found; documents=0");
+    assert_eq!(headers["x-whittle-retrieval"], "found; documents=0; examples=0");
     assert!(!headers.contains_key("x-whittle-citations"));
     let metrics = proxy.request(reqwest::Method::GET, "/metrics").send().await.unwrap().text().await.unwrap();
     assert!(metrics.contains("whittle_proxy_retrievals_total{outcome=\"found\"} 1"), "{metrics}");
@@ -110,6 +118,24 @@ async fn what_another_conversation_was_told_is_not_put_into_this_one() {
     // What failed once is not made up for later, for the upstream has seen the turn without.
     proxy.search("/v1/chat/completions", &chat(&turns[..1])).await;
     assert_eq!(proxy.search("/v1/chat/completions", &chat(&turns)).await.0, seen);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn examples_stand_there_without_documents_too() {
+    let proxy = Proxy::with(SEARCHING).await;
+    proxy.upstream.will([json(200, "{}")]);
+    let body = chat(&[("user", "Who won?")]);
+    let request = proxy.post("/v1/chat/completions", body.clone()).header("x-whittle-banks", "solved");
+    let response = request.send().await.unwrap();
+    assert_eq!(response.headers()["x-whittle-retrieval"], "found; documents=0; examples=1");
+    assert!(!response.headers().contains_key("x-whittle-citations"));
+    let seen = proxy.upstream.only().text().to_owned();
+    assert_eq!(seen, body.replace("Who won?", "[1] \\\"About\\\" Who won?\\n\\nWho won?"));
+    // The same question with other sources is another one.
+    assert_eq!(
+        proxy.search("/v1/chat/completions", &body).await.1["x-whittle-retrieval"],
+        "found; documents=1; examples=0"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
