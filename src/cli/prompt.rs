@@ -116,7 +116,7 @@ fn summarise(response: &PromptResponse) {
     }
     let (ledger, tokens) = (&response.ledger, &response.ledger.tokens);
     if !ledger.examples.is_empty() {
-        let shown = ledger.examples.iter().filter(|example| example.chosen).count();
+        let shown = ledger.chosen_examples();
         let (found, tokens) = (ledger.examples.len(), tokens.examples);
         anstream::eprintln!("{shown} of {found} examples, {tokens} tokens");
     }

@@ -136,7 +136,7 @@ pub(super) async fn inserts(
         match find(retriever, request, Duration::from_millis(policy.deadline_ms)).await {
             Ok(response) => {
                 let documents = response.citations.len();
-                let examples = response.ledger.examples.iter().filter(|example| example.chosen).count();
+                let examples = response.ledger.chosen_examples();
                 let citations: Box<str> = cited(&response).into();
                 let text =
                     response.prompt.filter(|_| documents + examples > 0).unwrap_or_default().into_boxed_str();

@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::api::{
     AddRequest, AddResponse, BankInfo, BankList, ExamplePage, SelectRequest, SelectResponse, SelectedExample,
 };
-use super::{Candidate, Example, Selection, select, shuffled};
+use super::{Candidate, Example, MOST, Selection, select, shuffled};
 use crate::engine::api::Timing;
 use crate::engine::collections::api::{DeleteResponse, Unreadable};
 use crate::engine::collections::{PAGE, parsed};
@@ -31,8 +31,6 @@ use crate::text::{ChunkSettings, Layout};
 const POOL: usize = 256;
 /// By how much two sums of the same products may differ, each of vectors of length 1.
 const ROUNDING: f32 = 1e-4;
-/// Most examples that are chosen.
-const MOST: usize = 100;
 
 impl Engine {
     /// All banks.

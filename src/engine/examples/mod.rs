@@ -37,6 +37,8 @@ pub struct Example {
     pub metadata: Map<String, Value>,
 }
 
+/// Most examples that are chosen for a question.
+pub(in crate::engine) const MOST: usize = 100;
 /// Longest question, in bytes: it is embedded whole.
 const QUESTION_BYTES: usize = 64 << 10;
 

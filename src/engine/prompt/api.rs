@@ -127,6 +127,14 @@ pub struct Ledger {
     pub method: Method,
 }
 
+impl Ledger {
+    /// Examples that are in the prompt.
+    #[must_use]
+    pub fn chosen_examples(&self) -> usize {
+        self.examples.iter().filter(|example| example.chosen).count()
+    }
+}
+
 /// A chunk that was found.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct Candidate {

@@ -15,7 +15,7 @@ use template::{Passage, Rendered, Template, Variables};
 
 use super::api::{CompressRequest, CompressResponse, DocumentInput, Return, Warning};
 use super::collections::api::SearchRequest;
-use super::examples::Example;
+use super::examples::{Example, MOST as EXAMPLES};
 use super::{Engine, EngineError, ErrorKind, milliseconds_since};
 use crate::compress::{Method, Mode};
 use crate::model::Cancel;
@@ -23,8 +23,6 @@ use crate::text::TokenCounter;
 
 /// Most collections, and most banks, of a request.
 const NAMES: usize = 16;
-/// Most examples of a request.
-const EXAMPLES: usize = 100;
 /// Times that documents are compressed until the prompt fits.
 const ATTEMPTS: usize = 6;
 /// Template where none is named.

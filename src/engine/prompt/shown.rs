@@ -7,8 +7,6 @@ use crate::engine::EngineError;
 use crate::engine::examples::Example;
 use crate::engine::examples::api::{SelectRequest, SelectedExample};
 
-/// Examples where no number is asked for, as Medprompt has it.
-const COUNT: usize = 5;
 /// Share of the room that examples may fill beside documents.
 const SHARE: f64 = 0.5;
 
@@ -52,9 +50,9 @@ impl Job<'_> {
 
     /// The examples of all banks that are most similar to the question, the best first.
     fn similar(&self) -> Result<Vec<(&str, SelectedExample)>, EngineError> {
-        let count = self.request.examples.unwrap_or(COUNT);
-        let request =
-            SelectRequest { question: self.request.question.clone(), count, ..SelectRequest::default() };
+        let request = SelectRequest { question: self.request.question.clone(), ..SelectRequest::default() };
+        let count = self.request.examples.unwrap_or(request.count);
+        let request = SelectRequest { count, ..request };
         let mut found = Vec::new();
         for bank in &self.request.banks {
             let response = self.engine.select_examples(bank, &request, self.cancel)?;
