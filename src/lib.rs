@@ -20,6 +20,7 @@
 //! | [`upstream`] | the only place that sends requests: connections, time limits, retries | config, wire |
 //! | [`config`] | file, environment, flags; strict | compress, model, wire |
 //! | [`text`] | token counts, protected spans, words | nothing |
+//! | `kernels` | row-wise arithmetic for every instruction set that the processor may have | nothing |
 //! | [`journal`] | files of JSON lines that only grow | nothing |
 //! | [`random`] | random numbers that are the same in each run | nothing |
 //!
@@ -30,7 +31,7 @@
 //! - `compress` and `text` do no I/O and await nothing. Model work runs on the model's own threads.
 //! - Prompts never reach a log, nor a request's words the file system.
 //! - What a collection acknowledged survives a crash; an index that is damaged is made anew from the store.
-//! - `unsafe` stands in `model::local`'s kernels alone.
+//! - `unsafe` stands in `kernels`, and in `model::local`'s 8-bit products and measured peak, alone.
 
 pub mod cli;
 pub mod compress;
@@ -40,6 +41,7 @@ pub mod eval;
 pub mod http;
 pub mod index;
 pub mod journal;
+mod kernels;
 pub mod keys;
 pub mod model;
 pub mod proxy;

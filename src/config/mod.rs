@@ -55,7 +55,7 @@ pub struct ScorerConfig {
     pub model: String,
     /// Arithmetic of the matrix products.
     pub precision: Precision,
-    /// Threads that compute, 1 to 1,024; by default as many as the machine has cores.
+    /// Threads that compute, 1 to 1,024; by default as many as the machine has physical cores.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub threads: Option<usize>,
     /// Bytes of scores that are remembered; 0 remembers none.
@@ -72,7 +72,7 @@ pub struct ScorerConfig {
 pub struct EmbedderConfig {
     /// Name in the model manifest.
     pub model: String,
-    /// Threads that compute, 1 to 1,024; by default as many as the machine has cores.
+    /// Threads that compute, 1 to 1,024; by default as many as the machine has physical cores.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub threads: Option<usize>,
     /// Bytes of vectors that are remembered; 0 remembers none.

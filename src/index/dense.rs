@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use hnsw_rs::prelude::{AnnT, Distance, Hnsw, HnswIo};
 use rayon::prelude::*;
 
-use super::vectors::{Vectors, dot};
+use super::vectors::Vectors;
 
 /// Links of a point on each layer, twice as many on the lowest.
 const LINKS: usize = 24;
@@ -34,10 +34,9 @@ struct RowDistance(Arc<Vectors>);
 
 impl Distance<u32> for RowDistance {
     fn eval(&self, a: &[u32], b: &[u32]) -> f32 {
-        let row = |row: u32| self.0.row(row as usize);
         let product = match (a, b) {
-            (&[a], &[b]) => dot(row(a), row(b), |value| value),
-            (&[one], query) | (query, &[one]) => dot(row(one), query, f32::from_bits),
+            (&[a], &[b]) => self.0.dot(a as usize, self.0.row(b as usize)),
+            (&[one], query) | (query, &[one]) => self.0.dot_with_bits(one as usize, query),
             // Two queries are never compared.
             _ => 0.0,
         };

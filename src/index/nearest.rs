@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use super::generation::Generation;
-use super::vectors::{Vectors, dot};
+use super::vectors::Vectors;
 use super::{Allowed, IndexError};
 
 /// Chunks without links that are searched quickly enough one by one. No fewer are linked.
@@ -117,11 +117,8 @@ impl Nearest {
                 None => compared(generation, query, &alive, allowed, &mut found),
             }
         }
-        for (&number, vector) in state.fresh.iter().zip(state.fresh_vectors.rows()) {
-            if alive(number) {
-                found.push((number, dot(vector, query, |value| value)));
-            }
-        }
+        let fresh = state.fresh.iter().copied().zip(state.fresh_vectors.dots(query));
+        found.extend(fresh.filter(|&(number, _)| alive(number)));
         best(found, k)
     }
 
@@ -132,8 +129,7 @@ impl Nearest {
         if let Some(generation) = &state.generation {
             compared(generation, query, &|number| !state.dead.contains(&number), None, &mut found);
         }
-        let fresh = state.fresh.iter().zip(state.fresh_vectors.rows());
-        found.extend(fresh.map(|(&number, vector)| (number, dot(vector, query, |value| value))));
+        found.extend(state.fresh.iter().copied().zip(state.fresh_vectors.dots(query)));
         best(found, k)
     }
 
@@ -271,8 +267,7 @@ fn linked(
     alive: &dyn Fn(u64) -> bool,
     found: &mut Vec<Scored>,
 ) {
-    let lost =
-        generation.lost.iter().map(|&row| (row, dot(generation.vectors.row(row as usize), query, |v| v)));
+    let lost = generation.lost.iter().map(|&row| (row, generation.vectors.dot(row as usize, query)));
     let mut rows: Vec<(u32, f32)> = generation.graph.search(query, breadth, breadth);
     rows.extend(lost);
     rows.sort_unstable_by_key(|&(row, _)| row);
@@ -294,7 +289,7 @@ fn compared(
         let to = generation.numbers.partition_point(|&number| number < range.end);
         for (row, &number) in (from..to).zip(&generation.numbers[from..to]) {
             if alive(number) {
-                found.push((number, dot(generation.vectors.row(row), query, |value| value)));
+                found.push((number, generation.vectors.dot(row, query)));
             }
         }
     }

@@ -1,19 +1,19 @@
 //! Vectors of one width, one behind the other.
 
-/// Values that are summed side by side: as many as fill the registers of a CPU without asking which it has.
-const LANES: usize = 16;
+use crate::kernels::Isa;
 
 /// Vectors of one width.
 #[derive(Debug, Clone)]
 pub(super) struct Vectors {
     width: usize,
     values: Vec<f32>,
+    isa: Isa,
 }
 
 impl Vectors {
     /// None yet, of `width` values each.
     pub(super) fn new(width: usize) -> Self {
-        Self { width, values: Vec::new() }
+        Self { width, values: Vec::new(), isa: Isa::detect() }
     }
 
     /// As [`Vectors::bytes`] wrote them; none where `bytes` are no whole number of vectors.
@@ -25,7 +25,7 @@ impl Vectors {
             .chunks_exact(4)
             .map(|four| f32::from_le_bytes([four[0], four[1], four[2], four[3]]))
             .collect();
-        Some(Self { width, values })
+        Some(Self { values, ..Self::new(width) })
     }
 
     pub(super) fn bytes(&self) -> Vec<u8> {
@@ -49,36 +49,29 @@ impl Vectors {
         &self.values[row * self.width..][..self.width]
     }
 
+    /// Product of a row with a vector.
+    pub(super) fn dot(&self, row: usize, vector: &[f32]) -> f32 {
+        self.isa.dot(self.row(row), vector)
+    }
+
+    /// Product of a row with a vector that is given by the bits of its values.
+    pub(super) fn dot_with_bits(&self, row: usize, vector: &[u32]) -> f32 {
+        self.isa.dot_with_bits(self.row(row), vector)
+    }
+
+    /// Products of all rows with a vector.
+    pub(super) fn dots(&self, vector: &[f32]) -> impl Iterator<Item = f32> {
+        (0..self.len()).map(move |row| self.dot(row, vector))
+    }
+
     pub(super) fn rows(&self) -> impl Iterator<Item = &[f32]> {
         self.values.chunks_exact(self.width)
     }
 }
 
-/// Sum of the products of `a` with the values of `b`.
-pub(super) fn dot<T: Copy>(a: &[f32], b: &[T], value: impl Fn(T) -> f32) -> f32 {
-    let mut sums = [0.0; LANES];
-    let (a_rows, b_rows) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
-    let rest: f32 = a_rows.remainder().iter().zip(b_rows.remainder()).map(|(a, &b)| a * value(b)).sum();
-    for (a, b) in a_rows.zip(b_rows) {
-        for lane in 0..LANES {
-            sums[lane] += a[lane] * value(b[lane]);
-        }
-    }
-    sums.iter().sum::<f32>() + rest
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn products_are_summed_at_any_width() {
-        for width in [2, 15, 16, 17, 384] {
-            let a: Vec<f32> = (0..width).map(|i| i as f32).collect();
-            let want: f32 = a.iter().map(|a| a * 2.0).sum();
-            assert!((dot(&a, &vec![2_u8; width], f32::from) - want).abs() <= want * 1e-6);
-        }
-    }
 
     #[test]
     fn bytes_give_the_same_vectors() {
@@ -87,6 +80,7 @@ mod tests {
         vectors.push(&[0.0, 0.5, 7.0]);
         let again = Vectors::from_bytes(3, &vectors.bytes()).unwrap();
         assert_eq!((again.len(), again.row(1)), (2, vectors.row(1)));
+        assert_eq!(again.dots(&[0.0, 2.0, 1.0]).collect::<Vec<_>>(), [-5.0, 8.0]);
         assert!(Vectors::from_bytes(3, &[0; 13]).is_none());
     }
 }

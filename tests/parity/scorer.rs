@@ -44,9 +44,11 @@ fn a_known_sentence_has_the_known_ids_and_scores() {
     ];
     let text = "The capital of France is Paris, and the capital of Italy is Rome.";
     assert_eq!(ids(&F32, text), IDS);
-    for scorer in [&F32, &INT8] {
+    // The mean of so few tokens in 8 bits moves by about 0.04 with each change of what is rounded.
+    for (scorer, most) in [(&F32, 0.05), (&INT8, 0.1)] {
         let (largest, mean) = differences(&score(scorer, &[], &IDS), &NLL);
-        assert!(largest < 0.3 && mean < 0.05, "largest {largest}, mean {mean}");
+        println!("against llama.cpp: largest {largest:.3}, mean {mean:.3}");
+        assert!(largest < 0.3 && mean < most, "largest {largest}, mean {mean}");
     }
 }
 
@@ -68,6 +70,31 @@ fn a_prefix_cache_changes_no_score() {
         let (largest, mean) = differences(&score(&F32, prefix, rest), &golden.nll_f32[cut - 1..]);
         println!("{} after a prefix of {cut}: largest {largest:.6}, mean {mean:.6}", golden.name);
         assert!(largest <= 0.01 && mean <= 0.001, "{}: largest {largest}, mean {mean}", golden.name);
+    }
+}
+
+/// A document's own scores, and those of what follows it, do not depend on what is run with it.
+#[test]
+fn what_is_scored_in_company_has_the_scores_that_it_has_alone() {
+    let texts = [
+        "The bridge was opened in 1987.",
+        "Both libraries close at six.",
+        "It is not open to lorries, which is why the old road along the river was never closed.",
+    ];
+    let question = ids(&F32, "When was the bridge opened?");
+    let documents = texts.map(|text| ids(&F32, text));
+    let job = |prefix: &[u32], ids: &[u32]| ScoreJob { prefix: prefix.into(), ids: ids.to_vec() };
+    let mut jobs: Vec<ScoreJob> = documents.iter().map(|document| job(&[], document)).collect();
+    // Fused with the documents, and behind a prefix that they share.
+    jobs.extend(documents.iter().map(|document| job(document, &question)));
+    jobs.extend(documents.iter().map(|document| job(&question, document)));
+    for (scorer, tolerance) in [(&F32, 1e-4), (&INT8, 0.0)] {
+        let together = scorer.score(&jobs, &Cancel::never()).unwrap();
+        for (job, together) in jobs.iter().zip(together) {
+            let alone = score(scorer, &job.prefix, &job.ids);
+            let (largest, _) = differences(&alone, &together);
+            assert!(largest <= tolerance, "after {} tokens: {largest}", job.prefix.len());
+        }
     }
 }
 

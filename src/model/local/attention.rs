@@ -17,18 +17,14 @@
 //! | 128 | 256 | 3,342 | 2,553 |
 
 use rayon::prelude::*;
-use rten_gemm::GemmInputB;
-use rten_tensor::NdTensorView;
 
-use super::int8::{GROUP, Quantised};
-use super::kernels::Softmax;
-use super::linear::{Keep, Linear, Math, multiply};
+use super::int8::{GROUP, Int8Matrix, QuantRows, Quantised};
+use super::linear::{Keep, Linear, Math};
+use crate::kernels::Softmax;
 use crate::model::Precision;
 
 /// Queries that are handled together.
-const QUERY_BLOCK: usize = 128;
-/// Keys of what came before a sequence that are handled together.
-const KEY_BLOCK: usize = 512;
+const QUERY_BLOCK: usize = 64;
 /// Positions that are packed together.
 const PACKED_BLOCK: usize = 256;
 
@@ -49,6 +45,11 @@ impl Heads {
         (self.queries + 2 * self.keys) * self.width
     }
 
+    /// Width of a row that holds all keys, then all values.
+    pub(crate) fn keys_and_values(self) -> usize {
+        2 * self.keys * self.width
+    }
+
     /// One head of some rows, which starts at `at` in each, and zeros up to a number of `positions`.
     fn gathered(self, rows: &[&[f32]], at: usize, positions: usize) -> Vec<f32> {
         let mut gathered = Vec::with_capacity(positions * self.width);
@@ -65,26 +66,8 @@ impl Heads {
     }
 }
 
-/// Keys and values of consecutive positions, one row a position.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct KeyValues<'a> {
-    /// Rows of `stride` values.
-    pub(crate) rows: &'a [f32],
-    /// Distance between rows.
-    pub(crate) stride: usize,
-    /// Where the first key head starts in a row.
-    pub(crate) keys_at: usize,
-    /// Where the first value head starts in a row.
-    pub(crate) values_at: usize,
-}
-
-impl KeyValues<'_> {
-    fn len(&self) -> usize {
-        self.rows.len() / self.stride
-    }
-}
-
-/// Keys and values of a sequence, packed for products with queries: each query block uses them again.
+/// Keys and values of a sequence and of what came before it, packed for products with queries: each query block uses
+/// them again.
 pub(crate) struct PackedKeyValues {
     /// By key head, and then by position.
     blocks: Vec<PackedBlock>,
@@ -92,19 +75,30 @@ pub(crate) struct PackedKeyValues {
     of_head: usize,
     /// Positions of a block; those of the last one that there are none for hold zeros.
     positions: usize,
+    /// Positions before the sequence's own.
+    past: usize,
 }
 
-struct PackedBlock {
-    /// Head width x positions.
-    keys: Linear,
-    /// Positions x head width.
-    values: Linear,
+/// Keys are head width x positions, values positions x head width.
+enum PackedBlock {
+    Floats {
+        keys: Linear,
+        values: Linear,
+    },
+    Integers {
+        keys: Int8Matrix,
+        values: Int8Matrix,
+        /// One a position.
+        value_scales: Vec<f32>,
+    },
 }
 
 impl PackedKeyValues {
-    /// Of the rows of a sequence ([`Heads::row`] values each: queries, keys, values), in parallel.
-    pub(crate) fn new(precision: Precision, math: Math, heads: Heads, own: &[f32]) -> Self {
-        let rows: Vec<&[f32]> = own.chunks_exact(heads.row()).collect();
+    /// Of rows of [`Heads::keys_and_values`] values each that came before, and of the rows of a sequence
+    /// ([`Heads::row`] values each: queries, keys, values), at least one, in parallel.
+    pub(crate) fn new(precision: Precision, math: Math, heads: Heads, past: &[f32], own: &[f32]) -> Self {
+        let own = own.chunks_exact(heads.row()).map(|row| &row[heads.queries * heads.width..]);
+        let rows: Vec<&[f32]> = past.chunks_exact(heads.keys_and_values()).chain(own).collect();
         // 8-bit products take whole groups.
         let precision = if heads.width.is_multiple_of(GROUP) { precision } else { Precision::F32 };
         let whole = if precision == Precision::Int8 { GROUP } else { 1 };
@@ -113,15 +107,17 @@ impl PackedKeyValues {
         let pack = |i: usize| {
             let (head, first) = (i / of_head, i % of_head * positions);
             let rows = &rows[first..rows.len().min(first + positions)];
-            let keys_at = (heads.queries + head) * heads.width;
-            let keys = heads.gathered(rows, keys_at, positions);
-            let values = heads.gathered(rows, keys_at + heads.keys * heads.width, positions);
-            PackedBlock {
-                keys: Linear::pack_as(precision, math, &keys, heads.width),
-                values: Linear::pack_as(precision, math, &transposed(&values, heads.width), positions),
-            }
+            let keys = heads.gathered(rows, head * heads.width, positions);
+            let values = heads.gathered(rows, (heads.keys + head) * heads.width, positions);
+            PackedBlock::new(precision, math, heads.width, &keys, &values)
         };
-        Self { blocks: (0..heads.keys * of_head).into_par_iter().map(pack).collect(), of_head, positions }
+        let past = past.len() / heads.keys_and_values();
+        Self {
+            blocks: (0..heads.keys * of_head).into_par_iter().map(pack).collect(),
+            of_head,
+            positions,
+            past,
+        }
     }
 
     /// The blocks of a head that hold its first `end` positions.
@@ -130,13 +126,21 @@ impl PackedKeyValues {
     }
 }
 
-/// Keys and values that rows attend to.
-#[derive(Clone, Copy)]
-pub(crate) struct Seen<'a> {
-    /// Of what came before the rows' own sequence.
-    pub(crate) past: Option<KeyValues<'a>>,
-    /// Of all of the sequence.
-    pub(crate) own: &'a PackedKeyValues,
+impl PackedBlock {
+    /// Of one head's keys and values, `width` of each a position.
+    fn new(precision: Precision, math: Math, width: usize, keys: &[f32], values: &[f32]) -> Self {
+        match precision {
+            Precision::F32 => Self::Floats {
+                keys: Linear::pack(math, keys, width),
+                values: Linear::pack_transposed(math, values, width),
+            },
+            Precision::Int8 => {
+                let keys = Int8Matrix::pack(&QuantRows::from_floats(math.isa, keys, width));
+                let (values, value_scales) = Int8Matrix::pack_transposed(math.isa, values, width);
+                Self::Integers { keys, values, value_scales }
+            }
+        }
+    }
 }
 
 /// Buffers that are reused between calls.
@@ -177,26 +181,31 @@ impl Attention {
         &self,
         own: &[f32],
         rows: std::ops::Range<usize>,
-        keys: Seen,
+        keys: &PackedKeyValues,
         out: &mut [f32],
         scratch: &mut AttentionScratch,
     ) {
         let width = self.heads.queries * self.heads.width;
-        let length = own.len() / self.heads.row();
+        let length = keys.past + own.len() / self.heads.row();
         let mut start = rows.start;
         for out in out.chunks_mut(QUERY_BLOCK * width) {
             let block = start..start + out.len() / width;
             start = block.end;
+            let visible = match self.sight {
+                Sight::Backwards => Visible::UpTo(keys.past + block.start),
+                Sight::Everything => Visible::First(length),
+            };
+            let end = match self.sight {
+                Sight::Backwards => keys.past + block.end,
+                Sight::Everything => length,
+            };
             for head in 0..self.heads.keys {
                 self.gather_queries(own, block.clone(), head, scratch);
-                if let Some(past) = keys.past {
-                    self.attend_past(past, head, scratch);
+                for (i, packed) in keys.of(head, end).iter().enumerate() {
+                    let start = i * keys.positions;
+                    let span = Span { start, used: keys.positions.min(end - start), visible };
+                    self.attend(packed, span, scratch);
                 }
-                let (end, visible) = match self.sight {
-                    Sight::Backwards => (block.end, Visible::UpTo(block.start)),
-                    Sight::Everything => (length, Visible::First(length)),
-                };
-                self.attend_packed(keys.own.of(head, end), keys.own.positions, visible, scratch);
                 self.scatter_outputs(head, out, scratch);
             }
         }
@@ -227,55 +236,55 @@ impl Attention {
         s.states.resize(rows.len() * group, Softmax::EMPTY);
     }
 
-    fn attend_packed(
-        &self,
-        blocks: &[PackedBlock],
-        positions: usize,
-        visible: Visible,
-        s: &mut AttentionScratch,
-    ) {
-        let Some(first) = blocks.first() else { return };
-        first.keys.quantise(self.math, &s.queries, &mut s.quantised_queries);
-        s.scores.resize(s.states.len() * positions, 0.0);
-        for (i, PackedBlock { keys, values }) in blocks.iter().enumerate() {
-            keys.apply_quantised(self.math, &s.queries, &mut s.scores, Keep::Nothing, &s.quantised_queries);
-            self.weigh(i * positions, positions, visible, s);
-            values.apply(self.math, &s.scores, &mut s.outputs, Keep::Sum, &mut s.quantised_weights);
-        }
-    }
-
-    fn attend_past(&self, past: KeyValues, head: usize, s: &mut AttentionScratch) {
-        let width = self.heads.width;
-        let stacked = s.states.len();
-        for start in (0..past.len()).step_by(KEY_BLOCK) {
-            let n = KEY_BLOCK.min(past.len() - start);
-            let at = start * past.stride + head * width;
-            let keys = strided(&past.rows[at + past.keys_at..], n, width, past.stride);
-            let values = strided(&past.rows[at + past.values_at..], n, width, past.stride);
-            s.scores.resize(stacked * n, 0.0);
-            let queries = NdTensorView::from_data([stacked, width], &s.queries[..]);
-            let keys = GemmInputB::Unpacked(keys.transposed());
-            multiply(self.math.gemm, queries, keys, &mut s.scores, Keep::Nothing);
-            self.weigh(start, n, Visible::First(past.len()), s);
-            let weights = NdTensorView::from_data([stacked, n], &s.scores[..]);
-            multiply(self.math.gemm, weights, GemmInputB::Unpacked(values), &mut s.outputs, Keep::Sum);
-        }
-    }
-
-    /// Turns scores of `n` keys, of which the first is `start`, into weights, and corrects what was summed
-    /// with the weights of earlier ones.
-    fn weigh(&self, start: usize, n: usize, visible: Visible, s: &mut AttentionScratch) {
-        let rows = s.states.len() / self.heads.group();
-        let outputs = s.outputs.chunks_mut(self.heads.width).zip(&mut s.states);
-        for (i, (scores, (output, state))) in s.scores.chunks_mut(n).zip(outputs).enumerate() {
-            let seen = visible.of(i % rows).saturating_sub(start).min(n);
-            let (seen, hidden) = scores.split_at_mut(seen);
-            hidden.fill(0.0);
-            if !seen.is_empty() {
-                let correction = self.math.isa.softmax_step(seen, state);
-                if start > 0 || correction > 0.0 {
-                    self.math.isa.scale(output, correction);
+    /// Adds what the stacked queries see of a block.
+    fn attend(&self, block: &PackedBlock, span: Span, s: &mut AttentionScratch) {
+        let (stacked, isa) = (s.states.len(), self.math.isa);
+        match block {
+            PackedBlock::Floats { keys, values } => {
+                let scores = room(&mut s.scores, stacked * keys.outputs());
+                keys.apply(self.math, &s.queries, scores, Keep::Nothing, &mut s.quantised_queries);
+                self.weigh(span, keys.outputs(), s, |_, _, scores, seen, state| {
+                    scores[seen..].fill(0.0);
+                    isa.softmax_step(&mut scores[..seen], state)
+                });
+                let weights = &s.scores[..stacked * keys.outputs()];
+                values.apply(self.math, weights, &mut s.outputs, Keep::Sum, &mut s.quantised_weights);
+            }
+            PackedBlock::Integers { keys, values, value_scales } => {
+                if span.start == 0 {
+                    s.quantised_queries.fill(isa, &s.queries);
                 }
+                let columns = span.used.next_multiple_of(GROUP);
+                let scores = room(&mut s.scores, stacked * columns);
+                let shape = (self.heads.width, columns);
+                keys.apply_first(shape, isa, &s.quantised_queries, scores, false);
+                s.quantised_weights.make_room(stacked, columns);
+                self.weigh(span, columns, s, |weights, row, scores, seen, state| {
+                    weights.weigh(isa, row, (scores, seen), &value_scales[..columns], state)
+                });
+                let shape = (columns, self.heads.width);
+                values.apply_first(shape, isa, &s.quantised_weights, &mut s.outputs, true);
+            }
+        }
+    }
+
+    /// Has `step` turn the scores of each row, of which it sees so many, into weights, and corrects what was summed
+    /// with the weights of earlier ones.
+    fn weigh(
+        &self,
+        span: Span,
+        columns: usize,
+        s: &mut AttentionScratch,
+        step: impl Fn(&mut Quantised, usize, &mut [f32], usize, &mut Softmax) -> f32,
+    ) {
+        let stacked = s.states.len();
+        let rows = stacked / self.heads.group();
+        let outputs = s.outputs.chunks_mut(self.heads.width).zip(&mut s.states);
+        for (i, (scores, (output, state))) in s.scores.chunks_mut(columns).zip(outputs).enumerate() {
+            let seen = span.visible.of(i % rows).saturating_sub(span.start).min(span.used);
+            let correction = step(&mut s.quantised_weights, i, scores, seen, state);
+            if span.start > 0 && correction < 1.0 {
+                self.math.isa.scale(output, correction);
             }
         }
     }
@@ -290,6 +299,24 @@ impl Attention {
             out[at..at + width].copy_from_slice(output);
         }
     }
+}
+
+/// The first `n` values of a buffer that only grows.
+fn room(buffer: &mut Vec<f32>, n: usize) -> &mut [f32] {
+    if buffer.len() < n {
+        buffer.resize(n, 0.0);
+    }
+    &mut buffer[..n]
+}
+
+/// Positions of a block on their way through attention.
+#[derive(Debug, Clone, Copy)]
+struct Span {
+    /// The first.
+    start: usize,
+    /// So many are seen by any query.
+    used: usize,
+    visible: Visible,
 }
 
 /// Keys that a query may see.
@@ -309,15 +336,4 @@ impl Visible {
             Self::UpTo(first) => first + row + 1,
         }
     }
-}
-
-/// Rows of `width` values as columns.
-fn transposed(rows: &[f32], width: usize) -> Vec<f32> {
-    (0..width).flat_map(|column| rows.iter().skip(column).step_by(width).copied()).collect()
-}
-
-fn strided(data: &[f32], rows: usize, cols: usize, stride: usize) -> NdTensorView<'_, f32, 2> {
-    let used = &data[..(rows - 1) * stride + cols];
-    NdTensorView::from_data_with_strides([rows, cols], used, [stride, 1])
-        .expect("the slice ends with the last row")
 }

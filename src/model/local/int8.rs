@@ -12,6 +12,10 @@
 //! begins at `-128 * sum(a)` to make up for it. Elsewhere it is plain Rust over the same layout, which the
 //! compiler vectorises.
 //!
+//! In attention, keys are weights of this kind. Values are too, but with one scale a position, which the softmax's
+//! weights are multiplied with before they are quantised: what a position holds then does not depend on those behind
+//! it, and a text has the same scores alone and before another one.
+//!
 //! # Choice of the group
 //! Larger groups cost fewer conversions and lose more. Measured on the default model, 3,107 tokens against f32
 //! (`cargo test --test parity -- --nocapture int8`) and one thread at 512 tokens (`whittle bench score`), both with
@@ -23,12 +27,17 @@
 //! | 64 | 0.008 | 0.9987 | 97.9% | 0.45 |
 //! | 96 | 0.011 | 0.9984 | 98.0% | 0.47 |
 //! | 192 | 0.024 | 0.9974 | 98.2% | 0.48 |
-#![expect(unsafe_code, reason = "AVX-512 VNNI intrinsics and their loads")]
 #![expect(clippy::inline_always, reason = "bodies must be compiled for the instruction set of their wrapper")]
+
+mod activations;
+#[cfg(target_arch = "x86_64")]
+mod vnni;
 
 use rayon::prelude::*;
 
-use super::kernels::Isa;
+pub(crate) use activations::Quantised;
+
+use crate::kernels::{Isa, dispatched};
 
 /// Values along the inner dimension that share a scale.
 pub(crate) const GROUP: usize = 64;
@@ -57,67 +66,22 @@ pub(crate) struct QuantRows {
 
 /// Weights packed into panels of [`LANES`] columns.
 pub(crate) struct Int8Matrix {
-    /// For each panel, group and four inputs: 16 columns of 4 values, offset by [`OFFSET`].
+    /// For each panel, group and four inputs: 16 columns of 4 values, offset by [`OFFSET`] where `unsigned` says so.
     q: Vec<u8>,
     /// For each panel and group: 16 scales.
     scales: Vec<f32>,
     inputs: usize,
     outputs: usize,
+    unsigned: Unsigned,
 }
 
-/// Activations in 8 bits. Reused between products.
-#[derive(Debug, Default)]
-pub(crate) struct Quantised {
-    values: Vec<i8>,
-    /// Scale of each group of each row.
-    scales: Vec<f32>,
-    /// `sum(values)` of each group of each row.
-    sums: Vec<i32>,
-}
-
-impl Quantised {
-    /// Quantises rows of a multiple of [`GROUP`] values to -127..=127, each group by its largest magnitude.
-    pub(crate) fn fill(&mut self, isa: Isa, x: &[f32]) {
-        let groups = x.len() / GROUP;
-        self.values.resize(x.len(), 0);
-        self.scales.resize(groups, 0.0);
-        self.sums.resize(groups, 0);
-        #[cfg(target_arch = "x86_64")]
-        if isa.has_vnni() {
-            // SAFETY: the processor has AVX-512F.
-            return unsafe { vnni::quantise(x, &mut self.values, &mut self.scales, &mut self.sums) };
-        }
-        isa.quantise(x, &mut self.values, &mut self.scales, &mut self.sums);
-    }
-}
-
-/// Quantises group by group; see [`Quantised::fill`].
-#[inline(always)]
-pub(super) fn quantise_body(x: &[f32], values: &mut [i8], scales: &mut [f32], sums: &mut [i32]) {
-    /// Adding 1.5 * 2^23 rounds to the nearest integer, which then stands in the low bits.
-    const ROUND: f32 = 12_582_912.0;
-    let (groups, _) = x.as_chunks::<GROUP>();
-    let (outputs, _) = values.as_chunks_mut::<GROUP>();
-    for (((group, out), scale), sum) in groups.iter().zip(outputs).zip(scales).zip(sums) {
-        let mut maxima = [0.0_f32; LANES];
-        for chunk in group.as_chunks::<LANES>().0 {
-            for (max, value) in maxima.iter_mut().zip(chunk) {
-                *max = if value.abs() > *max { value.abs() } else { *max };
-            }
-        }
-        let max = maxima.into_iter().fold(0.0, |max, v| if v > max { v } else { max });
-        let inverse = if max > 0.0 { 127.0 / max } else { 0.0 };
-        let mut totals = [0_i32; LANES];
-        for (out, chunk) in out.as_chunks_mut::<LANES>().0.iter_mut().zip(group.as_chunks::<LANES>().0) {
-            for ((out, &value), total) in out.iter_mut().zip(chunk).zip(&mut totals) {
-                let rounded = (value * inverse + ROUND).to_bits().wrapping_sub(ROUND.to_bits()).cast_signed();
-                *out = rounded as i8;
-                *total += rounded;
-            }
-        }
-        *scale = max / 127.0;
-        *sum = totals.iter().sum();
-    }
+/// Which side of a product is stored without a sign, for the processor multiplies unsigned with signed bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Unsigned {
+    /// Weights are offset.
+    Weights,
+    /// Activations are none below 0.
+    Activations,
 }
 
 impl Int8Matrix {
@@ -126,21 +90,45 @@ impl Int8Matrix {
         let inputs = rows.inputs;
         let outputs = rows.q.len() / inputs;
         let (groups, panels) = (inputs / GROUP, outputs / LANES);
-        let mut q = Vec::with_capacity(rows.q.len());
+        let mut q = vec![0; rows.q.len()];
         let mut scales = Vec::with_capacity(rows.scales.len());
-        for panel in 0..panels {
+        for (panel, q) in q.chunks_exact_mut(inputs * LANES).enumerate() {
             let row = |lane: usize| panel * LANES + lane;
-            for quad in 0..inputs / 4 {
-                for lane in 0..LANES {
-                    let weights = &rows.q[row(lane) * inputs + 4 * quad..][..4];
-                    q.extend(weights.iter().map(|&q| (i32::from(q) + OFFSET) as u8));
+            for lane in 0..LANES {
+                let row = &rows.q[row(lane) * inputs..][..inputs];
+                for (quad, weights) in row.as_chunks::<4>().0.iter().enumerate() {
+                    q[(quad * LANES + lane) * 4..][..4].copy_from_slice(&weights.map(offset));
                 }
             }
             for group in 0..groups {
                 scales.extend((0..LANES).map(|lane| rows.scales[row(lane) * groups + group]));
             }
         }
-        Self { q, scales, inputs, outputs }
+        debug_assert_eq!(q.len(), panels * inputs * LANES);
+        Self { q, scales, inputs, outputs, unsigned: Unsigned::Weights }
+    }
+
+    /// Packs the transpose of rows of `outputs` values, one an input: their number must be a multiple of [`GROUP`].
+    /// Each row has a scale of its own, which is not in the matrix but given back. For activations from
+    /// [`Quantised::weigh`].
+    pub(crate) fn pack_transposed(isa: Isa, rows: &[f32], outputs: usize) -> (Self, Vec<f32>) {
+        let inputs = rows.len() / outputs;
+        let mut values = vec![0; rows.len()];
+        let quantised = rows.chunks_exact(outputs).zip(values.chunks_exact_mut(outputs));
+        let scales = quantised.map(|(row, values)| isa.quantise_whole(row, values)).collect();
+        let mut q = vec![0; rows.len()];
+        for (panel, q) in q.chunks_exact_mut(inputs * LANES).enumerate() {
+            for (rows, q) in values.chunks_exact(4 * outputs).zip(q.as_chunks_mut::<{ 4 * LANES }>().0) {
+                let part = |i: usize| &rows[i * outputs + panel * LANES..][..LANES];
+                let [a, b, c, d] = [0, 1, 2, 3].map(part);
+                for lane in 0..LANES {
+                    q[4 * lane..][..4]
+                        .copy_from_slice(&[a[lane], b[lane], c[lane], d[lane]].map(i8::cast_unsigned));
+                }
+            }
+        }
+        let ones = vec![1.0; inputs / GROUP * outputs];
+        (Self { q, scales: ones, inputs, outputs, unsigned: Unsigned::Activations }, scales)
     }
 
     /// Inputs and outputs.
@@ -150,15 +138,29 @@ impl Int8Matrix {
 
     /// `out = x * W`, or `out += x * W` where `add`, for rows of activations.
     pub(crate) fn apply(&self, isa: Isa, x: &Quantised, out: &mut [f32], add: bool) {
-        let (groups, outputs) = (self.inputs / GROUP, self.outputs);
+        self.apply_first((self.inputs, self.outputs), isa, x, out, add);
+    }
+
+    /// The same as if there were only so many inputs, a multiple of [`GROUP`], and outputs, one of [`COLUMNS`].
+    pub(crate) fn apply_first(
+        &self,
+        (inputs, outputs): (usize, usize),
+        isa: Isa,
+        x: &Quantised,
+        out: &mut [f32],
+        add: bool,
+    ) {
+        let groups = inputs / GROUP;
         let rows = out.len() / outputs;
-        debug_assert_eq!(x.values.len(), rows * self.inputs);
+        debug_assert!(x.values.len() >= rows * inputs);
         for pair in 0..outputs / COLUMNS {
             for first in (0..rows).step_by(TILE_ROWS) {
                 let tile = Tile {
-                    x: &x.values[first * self.inputs..],
+                    x: &x.values[first * inputs..],
                     x_scales: &x.scales[first * groups..],
-                    x_sums: &x.sums[first * groups..],
+                    x_sums: x.sums.get(first * groups..).unwrap_or_default(),
+                    inputs,
+                    stride: outputs,
                     add,
                     ..self.tile(pair, x)
                 };
@@ -191,8 +193,15 @@ impl Int8Matrix {
             inputs: self.inputs,
             stride: self.outputs,
             add: false,
+            unsigned: self.unsigned,
         }
     }
+}
+
+/// As weights are stored: without a sign.
+#[inline(always)]
+fn offset(q: i8) -> u8 {
+    (i32::from(q) + OFFSET) as u8
 }
 
 /// [`TILE_PANELS`] panels of weights and some rows of activations.
@@ -202,10 +211,12 @@ struct Tile<'a> {
     x: &'a [i8],
     x_scales: &'a [f32],
     x_sums: &'a [i32],
+    /// Of each row of activations; the weights may have more.
     inputs: usize,
     /// Distance between rows of the output.
     stride: usize,
     add: bool,
+    unsigned: Unsigned,
 }
 
 impl Tile<'_> {
@@ -214,28 +225,36 @@ impl Tile<'_> {
         let groups = self.inputs / GROUP;
         assert!(
             rows <= TILE_ROWS
-                && self.q.len() == self.inputs * COLUMNS
-                && self.scales.len() == groups * COLUMNS
+                && self.q.len() >= self.inputs * COLUMNS
+                && self.scales.len() >= groups * COLUMNS
                 && self.x.len() >= rows * self.inputs
                 && self.x_scales.len() >= rows * groups
-                && self.x_sums.len() >= rows * groups
+                && (self.unsigned == Unsigned::Activations || self.x_sums.len() >= rows * groups)
                 && out.len() >= (rows - 1) * self.stride + COLUMNS
         );
         #[cfg(target_arch = "x86_64")]
         if isa.has_vnni() {
-            // SAFETY: the processor has AVX-512 VNNI, and the lengths were checked just above.
-            return unsafe { vnni::run(self, rows, out) };
+            return vnni::run(isa, self, rows, out);
         }
-        let panels = self.q.chunks_exact(self.inputs * LANES).zip(self.scales.chunks_exact(groups * LANES));
-        for (panel, weights) in panels.enumerate() {
+        let (panel_bytes, panel_scales) = (self.q.len() / TILE_PANELS, self.scales.len() / TILE_PANELS);
+        let panels = self.q.chunks_exact(panel_bytes).zip(self.scales.chunks_exact(panel_scales));
+        for (panel, (q, scales)) in panels.enumerate() {
             for row in 0..rows {
                 let mut sums = [0.0; LANES];
-                isa.int8_row(
-                    weights,
-                    &self.x[row * self.inputs..][..self.inputs],
-                    (&self.x_scales[row * groups..][..groups], &self.x_sums[row * groups..][..groups]),
-                    &mut sums,
-                );
+                let weights = (&q[..self.inputs * LANES], &scales[..groups * LANES]);
+                let x = &self.x[row * self.inputs..][..self.inputs];
+                let x_scales = &self.x_scales[row * groups..][..groups];
+                match self.unsigned {
+                    Unsigned::Weights => {
+                        isa.int8_row(
+                            weights,
+                            x,
+                            (x_scales, &self.x_sums[row * groups..][..groups]),
+                            &mut sums,
+                        );
+                    }
+                    Unsigned::Activations => isa.int8_unsigned_row(weights, x, x_scales, &mut sums),
+                }
                 let out = &mut out[row * self.stride + panel * LANES..][..LANES];
                 for (out, sum) in out.iter_mut().zip(sums) {
                     *out = if self.add { *out + sum } else { sum };
@@ -245,158 +264,68 @@ impl Tile<'_> {
     }
 }
 
-/// One row of activations times a panel, in plain Rust.
+dispatched! {
+    /// One row of 8-bit activations times a panel of 8-bit weights, which are offset; adds to `out`.
+    int8_row(weights: (&[u8], &[f32]), x: &[i8], x_scales: (&[f32], &[i32]), out: &mut [f32; LANES]), int8_row_body
+}
+dispatched! {
+    /// The same for weights that are not offset and activations without a sign.
+    int8_unsigned_row(weights: (&[u8], &[f32]), x: &[i8], x_scales: &[f32], out: &mut [f32; LANES]),
+    int8_unsigned_row_body
+}
+
 #[inline(always)]
-pub(super) fn int8_row_body(
+fn int8_row_body(
     (q, scales): (&[u8], &[f32]),
     x: &[i8],
     (x_scales, x_sums): (&[f32], &[i32]),
     out: &mut [f32; LANES],
 ) {
-    let (q_groups, _) = q.as_chunks::<GROUP_BYTES>();
-    let (x_groups, _) = x.as_chunks::<GROUP>();
-    let (scales, _) = scales.as_chunks::<LANES>();
-    for ((((q, x), scales), x_scale), x_sum) in
-        q_groups.iter().zip(x_groups).zip(scales).zip(x_scales).zip(x_sums)
-    {
-        let mut dots = [-OFFSET * x_sum; LANES];
-        let (quads, _) = q.as_chunks::<{ 4 * LANES }>();
-        let (x_quads, _) = x.as_chunks::<4>();
-        for (quad, x) in quads.iter().zip(x_quads) {
-            let (columns, _) = quad.as_chunks::<4>();
-            for (dot, column) in dots.iter_mut().zip(columns) {
-                for i in 0..4 {
-                    *dot += i32::from(column[i]) * i32::from(x[i]);
-                }
-            }
-        }
-        for lane in 0..LANES {
-            out[lane] += dots[lane] as f32 * scales[lane] * x_scale;
-        }
+    let groups =
+        q.as_chunks().0.iter().zip(scales.as_chunks().0).zip(x.as_chunks().0).zip(x_scales).zip(x_sums);
+    for ((((q, scales), x), x_scale), x_sum) in groups {
+        add_group(
+            q,
+            x,
+            [-OFFSET * x_sum; LANES],
+            |q, x| i32::from(q) * i32::from(x),
+            (scales, *x_scale),
+            out,
+        );
     }
 }
 
-/// The same with AVX-512 VNNI.
-#[cfg(target_arch = "x86_64")]
-mod vnni {
-    use std::arch::x86_64::{
-        __m512, __m512i, _mm_storeu_si128, _mm512_abs_ps, _mm512_add_epi32, _mm512_add_ps,
-        _mm512_cvtepi32_epi8, _mm512_cvtepi32_ps, _mm512_cvtps_epi32, _mm512_dpbusd_epi32, _mm512_fmadd_ps,
-        _mm512_loadu_ps, _mm512_loadu_si512, _mm512_max_ps, _mm512_mul_ps, _mm512_reduce_add_epi32,
-        _mm512_reduce_max_ps, _mm512_set1_epi32, _mm512_set1_ps, _mm512_setzero_ps, _mm512_setzero_si512,
-        _mm512_storeu_ps,
-    };
-
-    use super::{GROUP, LANES, OFFSET, TILE_PANELS, Tile};
-
-    /// Registers of a group of floats.
-    const REGISTERS: usize = GROUP / LANES;
-
-    /// Quantises group by group; see [`super::Quantised::fill`].
-    ///
-    /// # Safety
-    /// The processor must have AVX-512F.
-    #[target_feature(enable = "avx512f")]
-    pub(super) unsafe fn quantise(x: &[f32], values: &mut [i8], scales: &mut [f32], sums: &mut [i32]) {
-        let groups = x.as_chunks::<GROUP>().0.iter().zip(values.as_chunks_mut::<GROUP>().0);
-        for (((x, values), scale), sum) in groups.zip(scales).zip(sums) {
-            let mut floats = [_mm512_setzero_ps(); REGISTERS];
-            let mut max = _mm512_setzero_ps();
-            for (i, floats) in floats.iter_mut().enumerate() {
-                // SAFETY: a group holds `REGISTERS` registers of floats.
-                *floats = unsafe { _mm512_loadu_ps(x.as_ptr().add(i * LANES)) };
-                max = _mm512_max_ps(max, _mm512_abs_ps(*floats));
-            }
-            let max = _mm512_reduce_max_ps(max);
-            let inverse = _mm512_set1_ps(if max > 0.0 { 127.0 / max } else { 0.0 });
-            let mut total = _mm512_setzero_si512();
-            for (i, floats) in floats.into_iter().enumerate() {
-                let rounded = _mm512_cvtps_epi32(_mm512_mul_ps(floats, inverse));
-                total = _mm512_add_epi32(total, rounded);
-                // SAFETY: a group holds `REGISTERS` times as many bytes as a register has lanes.
-                unsafe {
-                    _mm_storeu_si128(
-                        values.as_mut_ptr().add(i * LANES).cast(),
-                        _mm512_cvtepi32_epi8(rounded),
-                    );
-                };
-            }
-            *scale = max / 127.0;
-            *sum = _mm512_reduce_add_epi32(total);
-        }
+#[inline(always)]
+fn int8_unsigned_row_body((q, scales): (&[u8], &[f32]), x: &[i8], x_scales: &[f32], out: &mut [f32; LANES]) {
+    let groups = q.as_chunks().0.iter().zip(scales.as_chunks().0).zip(x.as_chunks().0).zip(x_scales);
+    let product = |q: u8, x: i8| i32::from(q.cast_signed()) * i32::from(x.cast_unsigned());
+    for (((q, scales), x), x_scale) in groups {
+        add_group(q, x, [0; LANES], product, (scales, *x_scale), out);
     }
+}
 
-    /// # Safety
-    /// The processor must have AVX-512F and AVX-512 VNNI, and the slices of `tile` and `out` the lengths that
-    /// [`Tile::run`] checks for `rows`.
-    #[target_feature(enable = "avx512f,avx512vnni")]
-    pub(super) unsafe fn run(tile: &Tile, rows: usize, out: &mut [f32]) {
-        // SAFETY: as this function's own contract; each arm's row count is `rows`.
-        unsafe {
-            match rows {
-                1 => tile_rows::<1>(tile, out),
-                2 => tile_rows::<2>(tile, out),
-                3 => tile_rows::<3>(tile, out),
-                4 => tile_rows::<4>(tile, out),
-                5 => tile_rows::<5>(tile, out),
-                _ => tile_rows::<6>(tile, out),
+/// Adds the product of a group of weights and one of activations to `out`; `dots` is what its sums begin at.
+#[inline(always)]
+fn add_group(
+    q: &[u8; GROUP_BYTES],
+    x: &[i8; GROUP],
+    mut dots: [i32; LANES],
+    product: impl Fn(u8, i8) -> i32,
+    (scales, x_scale): (&[f32; LANES], f32),
+    out: &mut [f32; LANES],
+) {
+    let (quads, _) = q.as_chunks::<{ 4 * LANES }>();
+    let (x_quads, _) = x.as_chunks::<4>();
+    for (quad, x) in quads.iter().zip(x_quads) {
+        let (columns, _) = quad.as_chunks::<4>();
+        for (dot, column) in dots.iter_mut().zip(columns) {
+            for i in 0..4 {
+                *dot += product(column[i], x[i]);
             }
         }
     }
-
-    /// # Safety
-    /// As [`run`], for `R` rows.
-    #[target_feature(enable = "avx512f,avx512vnni")]
-    unsafe fn tile_rows<const R: usize>(tile: &Tile, out: &mut [f32]) {
-        let groups = tile.inputs / GROUP;
-        let (q, scales) = (tile.q.as_ptr(), tile.scales.as_ptr());
-        let (x, x_scales, x_sums) = (tile.x.as_ptr(), tile.x_scales.as_ptr(), tile.x_sums.as_ptr());
-        let panel_bytes = tile.inputs * LANES;
-        let mut sums: [[__m512; TILE_PANELS]; R] = [[_mm512_setzero_ps(); TILE_PANELS]; R];
-        for group in 0..groups {
-            let mut dots: [[__m512i; TILE_PANELS]; R] = [[_mm512_setzero_si512(); TILE_PANELS]; R];
-            for (row, dots) in dots.iter_mut().enumerate() {
-                // SAFETY: `x_sums` holds `R * groups` integers.
-                let sum = unsafe { *x_sums.add(row * groups + group) };
-                *dots = [_mm512_set1_epi32(-OFFSET * sum); TILE_PANELS];
-            }
-            for quad in 0..GROUP / 4 {
-                let at = group * GROUP + quad * 4;
-                let mut weights = [_mm512_setzero_si512(); TILE_PANELS];
-                for (panel, weights) in weights.iter_mut().enumerate() {
-                    // SAFETY: `at + 4 <= inputs`, and `q` holds `TILE_PANELS` panels of `inputs * LANES` bytes.
-                    *weights = unsafe { _mm512_loadu_si512(q.add(panel * panel_bytes + at * LANES).cast()) };
-                }
-                for (row, dots) in dots.iter_mut().enumerate() {
-                    // SAFETY: `x` holds `R * inputs` bytes; the read is unaligned.
-                    let values = unsafe { x.add(row * tile.inputs + at).cast::<i32>().read_unaligned() };
-                    let values = _mm512_set1_epi32(values);
-                    for (dot, weights) in dots.iter_mut().zip(weights) {
-                        *dot = _mm512_dpbusd_epi32(*dot, weights, values);
-                    }
-                }
-            }
-            for panel in 0..TILE_PANELS {
-                // SAFETY: `scales` holds `TILE_PANELS` panels of `LANES` floats a group.
-                let scale = unsafe { _mm512_loadu_ps(scales.add((panel * groups + group) * LANES)) };
-                for row in 0..R {
-                    // SAFETY: `x_scales` holds `R * groups` floats.
-                    let x_scale = unsafe { *x_scales.add(row * groups + group) };
-                    let scaled = _mm512_mul_ps(_mm512_cvtepi32_ps(dots[row][panel]), scale);
-                    sums[row][panel] = _mm512_fmadd_ps(scaled, _mm512_set1_ps(x_scale), sums[row][panel]);
-                }
-            }
-        }
-        for (row, sums) in sums.into_iter().enumerate() {
-            for (panel, sum) in sums.into_iter().enumerate() {
-                // SAFETY: `out` holds `(R - 1) * stride + COLUMNS` floats.
-                unsafe {
-                    let out = out.as_mut_ptr().add(row * tile.stride + panel * LANES);
-                    let sum = if tile.add { _mm512_add_ps(sum, _mm512_loadu_ps(out)) } else { sum };
-                    _mm512_storeu_ps(out, sum);
-                }
-            }
-        }
+    for lane in 0..LANES {
+        out[lane] += dots[lane] as f32 * scales[lane] * x_scale;
     }
 }
 
@@ -418,10 +347,11 @@ impl QuantRows {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
+    use crate::kernels::Softmax;
 
-    fn numbers(n: usize, seed: u32) -> Vec<f32> {
+    pub(super) fn numbers(n: usize, seed: u32) -> Vec<f32> {
         let mut state = seed;
         let mut next = || {
             state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
@@ -461,9 +391,30 @@ mod tests {
     }
 
     #[test]
-    fn a_group_of_zeros_stays_zero() {
-        let mut quantised = Quantised::default();
-        quantised.fill(Isa::detect(), &[0.0; GROUP]);
-        assert!(quantised.values.iter().all(|&v| v == 0) && quantised.scales.iter().all(|&s| s == 0.0));
+    fn weighted_values_agree_with_floats_on_every_instruction_set() {
+        let (positions, width, rows) = (2 * GROUP, 64, 7);
+        let values = numbers(positions * width, 3);
+        let scores: Vec<f32> = numbers(rows * positions, 4).iter().map(|v| 8.0 * v).collect();
+        for isa in Isa::available() {
+            let (matrix, scales) = Int8Matrix::pack_transposed(isa, &values, width);
+            let mut weights = Quantised::default();
+            weights.make_room(rows, positions);
+            let mut states = vec![Softmax::EMPTY; rows];
+            for (row, (scores, state)) in scores.chunks(positions).zip(&mut states).enumerate() {
+                weights.weigh(isa, row, (scores, positions - row), &scales, state);
+            }
+            let mut out = vec![1.0; rows * width];
+            matrix.apply_first((positions, width), isa, &weights, &mut out, true);
+            for (row, scores) in scores.chunks(positions).enumerate() {
+                let seen = &scores[..positions - row];
+                let max = seen.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+                for column in 0..width {
+                    let value = |i: usize| values[i * width + column];
+                    let want: f32 = (0..seen.len()).map(|i| (seen[i] - max).exp() * value(i)).sum();
+                    let got = out[row * width + column] - 1.0;
+                    assert!((got - want).abs() < 0.05, "{isa:?}, row {row}: {got} against {want}");
+                }
+            }
+        }
     }
 }

@@ -4,7 +4,7 @@ use rten_gemm::{GemmExecutor, GemmInputA, GemmInputB, GemmOptions, PackedBMatrix
 use rten_tensor::NdTensorView;
 
 use super::int8::{Int8Matrix, QuantRows, Quantised};
-use super::kernels::Isa;
+use crate::kernels::Isa;
 use crate::model::Precision;
 
 /// What products run on.
@@ -42,6 +42,13 @@ impl Linear {
         let outputs = rows.len() / inputs;
         let weights = NdTensorView::from_data([outputs, inputs], rows);
         Self { weights: Weights::F32(math.gemm.prepack_b(weights.transposed())), inputs, outputs }
+    }
+
+    /// Packs weights that are stored as rows of `outputs` values, one an input.
+    pub(crate) fn pack_transposed(math: Math, rows: &[f32], outputs: usize) -> Self {
+        let inputs = rows.len() / outputs;
+        let weights = NdTensorView::from_data([inputs, outputs], rows);
+        Self { weights: Weights::F32(math.gemm.prepack_b(weights)), inputs, outputs }
     }
 
     /// Packs quantised weights, of which [`Int8Matrix::pack`] demands certain multiples.
@@ -118,7 +125,11 @@ impl Linear {
         match &self.weights {
             Weights::F32(packed) => {
                 let x = NdTensorView::from_data([x.len() / self.inputs, self.inputs], x);
-                multiply(math.gemm, x, GemmInputB::Packed(packed), out, keep);
+                let beta = if keep == Keep::Sum { 1.0 } else { 0.0 };
+                let options = GemmOptions { beta, ..GemmOptions::default() };
+                math.gemm
+                    .gemm(out, GemmInputA::Unpacked(x), GemmInputB::Packed(packed), options)
+                    .expect("the shapes were checked against the model's configuration when it was loaded");
             }
             Weights::Int8(matrix) => matrix.apply(math.isa, quantised, out, keep == Keep::Sum),
         }
@@ -132,18 +143,4 @@ pub(crate) enum Keep {
     Nothing,
     /// The product is added to them.
     Sum,
-}
-
-/// `out = a * b (+ out)`.
-pub(crate) fn multiply(
-    gemm: &GemmExecutor,
-    a: NdTensorView<f32, 2>,
-    b: GemmInputB<f32>,
-    out: &mut [f32],
-    keep: Keep,
-) {
-    let beta = if keep == Keep::Sum { 1.0 } else { 0.0 };
-    let options = GemmOptions { beta, ..GemmOptions::default() };
-    gemm.gemm(out, GemmInputA::Unpacked(a), b, options)
-        .expect("the shapes were checked against the model's configuration when it was loaded");
 }

@@ -14,10 +14,10 @@ use std::sync::Mutex;
 
 use rayon::prelude::*;
 
-use super::attention::{Attention, AttentionScratch, Heads, KeyValues, PackedKeyValues, Seen, Sight};
+use super::attention::{Attention, AttentionScratch, Heads, PackedKeyValues, Sight};
 use super::int8::{QuantRows, Quantised};
-use super::kernels::Softmax;
 use super::linear::{Keep, Linear, Math};
+use crate::kernels::Softmax;
 use crate::model::{Cancel, Precision, Stopped};
 
 /// Most rows that go through a layer together on one thread.
@@ -120,7 +120,7 @@ pub(crate) struct KvCache {
 
 impl KvCache {
     pub(crate) fn new(config: &LlamaConfig, layers: usize) -> Self {
-        Self { layers: vec![Vec::new(); layers], row: 2 * config.heads.keys * config.heads.width }
+        Self { layers: vec![Vec::new(); layers], row: config.heads.keys_and_values() }
     }
 
     /// Positions that are cached.
@@ -140,10 +140,6 @@ impl KvCache {
         for layer in &mut self.layers {
             layer.drain(range.start * self.row..range.end * self.row);
         }
-    }
-
-    fn layer(&self, layer: usize) -> KeyValues<'_> {
-        KeyValues { rows: &self.layers[layer], stride: self.row, keys_at: 0, values_at: self.row / 2 }
     }
 }
 
@@ -200,6 +196,12 @@ struct Layout<'a> {
     block: usize,
 }
 
+/// Rows of a block: as many blocks as there are threads, or a multiple of that, so that none waits for the others.
+fn block_of(rows: usize, threads: usize) -> usize {
+    let blocks = rows.div_ceil(ROW_BLOCK).next_multiple_of(threads);
+    rows.div_ceil(blocks.max(1)).max(1)
+}
+
 impl<'a> Layout<'a> {
     fn new(sequences: &'a [Sequence<'a>], threads: usize) -> Self {
         let mut starts = vec![0];
@@ -207,7 +209,7 @@ impl<'a> Layout<'a> {
             *rows += sequence.ids.len();
             Some(*rows)
         }));
-        let block = starts[sequences.len()].div_ceil(threads).clamp(1, ROW_BLOCK);
+        let block = block_of(starts[sequences.len()], threads);
         Self { sequences, starts, block }
     }
 
@@ -277,7 +279,7 @@ impl Llama {
                 let kv = self.config.heads.queries * self.config.heads.width;
                 cache.layers[layer].extend(qkv.chunks(row).flat_map(|row| &row[kv..]));
             }
-            let packed = self.pack_attention(&layout, &qkv);
+            let packed = self.pack_attention(layer, &layout, &qkv);
             self.for_blocks(&layout, &mut x, &mut next, row, |rows, x, next, scratch| {
                 let block = Block { layer, layout: &layout, rows };
                 self.attend(&block, &qkv, &packed, x, scratch);
@@ -352,11 +354,13 @@ impl Llama {
         }
     }
 
-    /// Packs keys and values of each sequence.
-    fn pack_attention(&self, layout: &Layout, qkv: &[f32]) -> Vec<PackedKeyValues> {
-        let precision = self.embeddings.precision();
-        let pack =
-            |i: usize| PackedKeyValues::new(precision, self.math, self.config.heads, layout.own(i, qkv));
+    /// Packs keys and values of each sequence and of what came before it.
+    fn pack_attention(&self, layer: usize, layout: &Layout, qkv: &[f32]) -> Vec<PackedKeyValues> {
+        let (precision, heads) = (self.embeddings.precision(), self.config.heads);
+        let pack = |i: usize| {
+            let past = layout.sequences[i].past.map_or(&[][..], |past| &past.layers[layer]);
+            PackedKeyValues::new(precision, self.math, heads, past, layout.own(i, qkv))
+        };
         (0..layout.sequences.len()).into_par_iter().map(pack).collect()
     }
 
@@ -377,11 +381,9 @@ impl Llama {
         let mut at = 0;
         for (i, piece) in layout.pieces(rows.clone()) {
             let own = layout.own(i, qkv);
-            let past = layout.sequences[i].past.map(|past| past.layer(layer));
-            let keys = Seen { past, own: &packed[i] };
             let out = &mut scratch.attended[at..at + piece.len() * out_row];
             at += out.len();
-            attention.run(own, piece, keys, out, &mut scratch.attention);
+            attention.run(own, piece, &packed[i], out, &mut scratch.attention);
         }
         self.layers[layer].attention_out.apply(
             self.math,
@@ -425,7 +427,7 @@ impl Llama {
                 sequence.targets().map(move |i| (start + i - 1, sequence.ids[i]))
             })
             .collect();
-        let block = targets.len().div_ceil(rayon::current_num_threads()).clamp(1, ROW_BLOCK);
+        let block = block_of(targets.len(), rayon::current_num_threads());
         let nll: Vec<f32> = targets
             .par_chunks(block)
             .flat_map_iter(|targets| self.with_scratch(|scratch| self.head_block(targets, x, scratch)))

@@ -9,7 +9,6 @@ mod encoder;
 mod generate;
 pub(crate) mod gguf;
 mod int8;
-mod kernels;
 mod linear;
 mod llama;
 mod load;
@@ -30,3 +29,10 @@ pub use gguf::GgufError;
 pub use load::LoadError;
 pub use scorer::{LocalScorer, ScorerOptions};
 pub use tokenizer::{GgufTokenizer, TokenizerError};
+
+/// Threads of a model: as many as are wanted, else one a physical core, for two on one core share the units that its
+/// products are limited by; never more than the process may use.
+fn threads(wanted: Option<usize>) -> usize {
+    let usable = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    wanted.unwrap_or_else(|| num_cpus::get_physical().clamp(1, usable))
+}

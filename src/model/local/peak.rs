@@ -7,7 +7,7 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use super::int8::GROUP;
-use super::kernels::Isa;
+use crate::kernels::Isa;
 use crate::model::Precision;
 
 /// Independent sums, of a register each.

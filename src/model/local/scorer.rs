@@ -21,7 +21,7 @@ use crate::model::{Cancel, Precision, ScoreError, ScoreJob, ScoreSession, Token,
 pub struct ScorerOptions {
     /// Arithmetic of the matrix products.
     pub precision: Precision,
-    /// Threads of the model; by default one a core.
+    /// Threads of the model; by default one a physical core.
     pub threads: Option<usize>,
     /// Most tokens that are looked at together; longer texts are scored by overlapping windows. At most the
     /// model's own context.
@@ -62,7 +62,7 @@ impl LocalScorer {
     /// started.
     pub fn load(name: &str, path: &Path, options: &ScorerOptions) -> Result<Self, LoadError> {
         let pool = rayon::ThreadPoolBuilder::new()
-            .num_threads(options.threads.unwrap_or(0))
+            .num_threads(super::threads(options.threads))
             .thread_name(|i| format!("whittle-compute-{i}"))
             .build()
             .map_err(|e| LoadError::Threads(e.to_string()))?;

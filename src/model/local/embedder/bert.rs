@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 
 use rayon::prelude::*;
 
-use crate::model::local::attention::{Attention, AttentionScratch, Heads, PackedKeyValues, Seen, Sight};
+use crate::model::local::attention::{Attention, AttentionScratch, Heads, PackedKeyValues, Sight};
 use crate::model::local::int8::Quantised;
 use crate::model::local::linear::{Keep, Linear, Math};
 use crate::model::{Cancel, Precision, Stopped};
@@ -142,9 +142,8 @@ impl Bert {
         }) {
             let own = &s.wide[start * heads.row()..end * heads.row()];
             let out = &mut s.attended[start * self.config.width..end * self.config.width];
-            let packed = PackedKeyValues::new(Precision::F32, self.math, heads, own);
-            let keys = Seen { past: None, own: &packed };
-            attention.run(own, 0..end - start, keys, out, &mut s.attention);
+            let packed = PackedKeyValues::new(Precision::F32, self.math, heads, &[], own);
+            attention.run(own, 0..end - start, &packed, out, &mut s.attention);
             start = end;
         }
         self.add_product(&layer.attention_out, &s.attended, &mut s.x, &mut s.quantised);

@@ -134,7 +134,7 @@ impl LocalEmbedder {
             return Err(EmbedderError::Configuration(format!("only {} positions", config.positions)));
         }
         let pool = rayon::ThreadPoolBuilder::new()
-            .num_threads(options.threads.unwrap_or(0))
+            .num_threads(super::threads(options.threads))
             .thread_name(|i| format!("whittle-embed-{i}"))
             .build()
             .map_err(|e| EmbedderError::Threads(e.to_string()))?;

@@ -6,8 +6,8 @@
 use rayon::prelude::*;
 
 use super::{HEAD_COLUMNS, KvCache, Llama, Scratch};
+use crate::kernels::Softmax;
 use crate::model::local::attention::Heads;
-use crate::model::local::kernels::Softmax;
 use crate::model::local::linear::Keep;
 
 /// Positions that all heads see before any sees the next: their keys and values stay in a core's cache meanwhile.

@@ -4,18 +4,17 @@
 //! The bodies are plain Rust over fixed-width lanes, which the compiler turns into vector code for the
 //! features that the wrapper enables. Sums are kept in [`LANES`] partial sums on every instruction set, so
 //! that results differ between them by the rounding of fused multiply-adds alone.
-#![expect(unsafe_code, reason = "calling a function compiled for a wider instruction set")]
 #![expect(clippy::inline_always, reason = "bodies must be compiled for the instruction set of their wrapper")]
 
 /// Partial sums that a reduction keeps.
-const LANES: usize = 16;
+pub(crate) const LANES: usize = 16;
 
 /// An instruction set that this processor was seen to have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Isa(Level);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Level {
+pub(crate) enum Level {
     /// AVX-512 with VNNI, the 8-bit dot product.
     #[cfg(target_arch = "x86_64")]
     Avx512Vnni,
@@ -56,6 +55,11 @@ impl Isa {
         levels
     }
 
+    /// What code is to be compiled for.
+    pub(crate) fn level(self) -> Level {
+        self.0
+    }
+
     /// Has AVX-512F.
     #[cfg(target_arch = "x86_64")]
     pub(crate) fn has_avx512(self) -> bool {
@@ -80,7 +84,13 @@ macro_rules! dispatched {
     ($(#[$doc:meta])* $name:ident($($arg:ident: $type:ty),*) $(-> $out:ty)?, $body:path) => {
         impl Isa {
             $(#[$doc])*
+            #[cfg_attr(
+                target_arch = "x86_64",
+                expect(unsafe_code, reason = "calling a function compiled for a wider instruction set")
+            )]
             pub(crate) fn $name(self, $($arg: $type),*) $(-> $out)? {
+                #[cfg(target_arch = "x86_64")]
+                use $crate::kernels::Level;
                 #[cfg(target_arch = "x86_64")]
                 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
                 fn avx512($($arg: $type),*) $(-> $out)? {
@@ -91,19 +101,23 @@ macro_rules! dispatched {
                 fn avx2($($arg: $type),*) $(-> $out)? {
                     $body($($arg),*)
                 }
-                match self.0 {
+                match self.level() {
                     // SAFETY: `Isa::available` made this value after it had detected these features.
                     #[cfg(target_arch = "x86_64")]
                     Level::Avx512Vnni | Level::Avx512 => unsafe { avx512($($arg),*) },
                     // SAFETY: as above.
                     #[cfg(target_arch = "x86_64")]
                     Level::Avx2 => unsafe { avx2($($arg),*) },
+                    #[cfg(target_arch = "x86_64")]
                     Level::Baseline => $body($($arg),*),
+                    #[cfg(not(target_arch = "x86_64"))]
+                    _ => $body($($arg),*),
                 }
             }
         }
     };
 }
+pub(crate) use dispatched;
 
 dispatched! {
     /// `out = x / sqrt(mean(x²) + eps) * weight` (RMSNorm, arXiv 1910.07467).
@@ -145,22 +159,20 @@ dispatched! {
 }
 
 dispatched! {
+    /// The product of two rows of the same width.
+    dot(a: &[f32], b: &[f32]) -> f32, dot_body
+}
+dispatched! {
+    /// The same where the second is given by the bits of its values.
+    dot_with_bits(a: &[f32], b: &[u32]) -> f32, dot_with_bits_body
+}
+dispatched! {
     /// `scores[i]` = the product of `query` with what stands at `i * stride` of `rows`.
     dots(query: &[f32], rows: &[f32], stride: usize, scores: &mut [f32]), dots_body
 }
 dispatched! {
     /// `out += weights[i] *` what stands at `i * stride` of `rows`, for each `i`.
     add_weighted(weights: &[f32], rows: &[f32], stride: usize, out: &mut [f32]), add_weighted_body
-}
-
-dispatched! {
-    /// Quantises group by group; see [`super::int8::Quantised::fill`].
-    quantise(x: &[f32], values: &mut [i8], scales: &mut [f32], sums: &mut [i32]), super::int8::quantise_body
-}
-dispatched! {
-    /// One row of 8-bit activations times a panel of 8-bit weights; adds to `out`.
-    int8_row(weights: (&[u8], &[f32]), x: &[i8], x_scales: (&[f32], &[i32]), out: &mut [f32; 16]),
-    super::int8::int8_row_body
 }
 
 /// Running maximum and sum of exponentials of a row that is seen in pieces (arXiv 1805.02867).
@@ -173,6 +185,22 @@ pub(crate) struct Softmax {
 impl Softmax {
     /// Nothing seen yet.
     pub(crate) const EMPTY: Self = Self { max: f32::NEG_INFINITY, sum: 0.0 };
+
+    /// Takes a maximum into account; gives that of all, and the factor by which earlier sums and outputs must be
+    /// multiplied, as its own sum now is.
+    #[inline(always)]
+    pub(crate) fn rise(&mut self, max: f32) -> (f32, f32) {
+        let max = if max > self.max { max } else { self.max };
+        let correction = if self.sum > 0.0 { exp_up_to_88(self.max - max) } else { 0.0 };
+        *self = Self { max, sum: self.sum * correction };
+        (max, correction)
+    }
+
+    /// Adds exponentials under the maximum that [`Softmax::rise`] gave.
+    #[inline(always)]
+    pub(crate) fn add(&mut self, exponentials: f32) {
+        self.sum += exponentials;
+    }
 
     /// `1 / sum of exponentials`.
     pub(crate) fn inverse_sum(self) -> f32 {
@@ -261,30 +289,28 @@ fn rotate_body(row: &mut [f32], cos: &[f32], sin: &[f32]) {
 
 #[inline(always)]
 fn softmax_step_body(scores: &mut [f32], state: &mut Softmax) -> f32 {
-    let max = max_of(scores).max(state.max);
-    let correction = if state.sum > 0.0 { exp(state.max - max) } else { 0.0 };
+    let (max, correction) = state.rise(max_of(scores));
     let (chunks, rest) = scores.as_chunks_mut::<LANES>();
     let mut sums = [0.0; LANES];
     for chunk in chunks {
         for (sum, score) in sums.iter_mut().zip(chunk) {
-            *score = exp(*score - max);
+            *score = exp_up_to_88(*score - max);
             *sum += *score;
         }
     }
-    let mut sum = sums.iter().sum::<f32>();
+    let mut sum = sum_of(sums);
     for score in rest {
-        *score = exp(*score - max);
+        *score = exp_up_to_88(*score - max);
         sum += *score;
     }
-    *state = Softmax { max, sum: state.sum * correction + sum };
+    state.add(sum);
     correction
 }
 
 #[inline(always)]
 fn log_sum_exp_step_body(scores: &[f32], state: &mut Softmax) {
-    let max = max_of(scores).max(state.max);
-    let correction = if state.sum > 0.0 { exp(state.max - max) } else { 0.0 };
-    *state = Softmax { max, sum: state.sum * correction + sum_by(scores, |v| exp(v - max)) };
+    let (max, _) = state.rise(max_of(scores));
+    state.add(sum_by(scores, |v| exp_up_to_88(v - max)));
 }
 
 #[inline(always)]
@@ -296,23 +322,31 @@ fn scale_body(row: &mut [f32], factor: f32) {
 
 #[inline(always)]
 fn dots_body(query: &[f32], rows: &[f32], stride: usize, scores: &mut [f32]) {
-    let (chunks, rest) = query.as_chunks::<LANES>();
     for (score, row) in scores.iter_mut().zip(rows.chunks(stride)) {
-        let (row, row_rest) = row[..query.len()].as_chunks::<LANES>();
-        let mut sums = [0.0; LANES];
-        for (chunk, row) in chunks.iter().zip(row) {
-            for lane in 0..LANES {
-                sums[lane] += chunk[lane] * row[lane];
-            }
-        }
-        // In pairs: one after another they would wait for each other.
-        for half in [8, 4, 2, 1] {
-            for lane in 0..half {
-                sums[lane] += sums[lane + half];
-            }
-        }
-        *score = sums[0] + rest.iter().zip(row_rest).map(|(a, b)| a * b).sum::<f32>();
+        *score = dot_body(query, &row[..query.len()]);
     }
+}
+
+#[inline(always)]
+fn dot_body(a: &[f32], b: &[f32]) -> f32 {
+    product_sum(a, b, |value| value)
+}
+
+#[inline(always)]
+fn dot_with_bits_body(a: &[f32], b: &[u32]) -> f32 {
+    product_sum(a, b, f32::from_bits)
+}
+
+#[inline(always)]
+fn product_sum<T: Copy>(a: &[f32], b: &[T], value: impl Fn(T) -> f32) -> f32 {
+    let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
+    let mut sums = [0.0; LANES];
+    for (a, b) in a.iter().zip(b) {
+        for lane in 0..LANES {
+            sums[lane] += a[lane] * value(b[lane]);
+        }
+    }
+    sum_of(sums) + a_rest.iter().zip(b_rest).map(|(a, &b)| a * value(b)).sum::<f32>()
 }
 
 #[inline(always)]
@@ -343,11 +377,11 @@ fn sum_by(x: &[f32], f: impl Fn(f32) -> f32) -> f32 {
             *sum += f(value);
         }
     }
-    sums.iter().sum::<f32>() + rest.iter().map(|&value| f(value)).sum::<f32>()
+    sum_of(sums) + rest.iter().map(|&value| f(value)).sum::<f32>()
 }
 
 #[inline(always)]
-fn max_of(x: &[f32]) -> f32 {
+pub(crate) fn max_of(x: &[f32]) -> f32 {
     let (chunks, rest) = x.as_chunks::<LANES>();
     let mut maxima = [f32::NEG_INFINITY; LANES];
     for chunk in chunks {
@@ -355,31 +389,66 @@ fn max_of(x: &[f32]) -> f32 {
             *max = if value > *max { value } else { *max };
         }
     }
-    maxima.iter().chain(rest).copied().fold(f32::NEG_INFINITY, f32::max)
+    rest.iter().copied().fold(largest_of(maxima), f32::max)
 }
 
-/// `e^x` within 2e-7 relative: the power of two goes into the exponent bits, the rest into a polynomial
-/// (the Taylor series of degree 6 on |r| <= ln(2) / 2, whose remainder is below 2e-7). Flushes to 0 below
-/// -87 and saturates above 88.
+/// Sum of partial sums, in pairs: one after another they would wait for each other.
 #[inline(always)]
-fn exp(x: f32) -> f32 {
-    /// Adding and subtracting 1.5 * 2^23 rounds to the nearest integer.
-    const ROUND: f32 = 12_582_912.0;
-    let x = if x > 88.0 { 88.0 } else { x };
+pub(crate) fn sum_of(mut lanes: [f32; LANES]) -> f32 {
+    for half in [8, 4, 2, 1] {
+        for lane in 0..half {
+            lanes[lane] += lanes[lane + half];
+        }
+    }
+    lanes[0]
+}
+
+/// The largest of some partial maxima, in pairs.
+#[inline(always)]
+pub(crate) fn largest_of(mut lanes: [f32; LANES]) -> f32 {
+    for half in [8, 4, 2, 1] {
+        for lane in 0..half {
+            let other = lanes[lane + half];
+            lanes[lane] = if other > lanes[lane] { other } else { lanes[lane] };
+        }
+    }
+    lanes[0]
+}
+
+/// `e^x` within 4e-7 relative for `x` of at most 88: the power of two goes into the exponent bits, the rest into a
+/// polynomial. Flushes to 0 below -87.
+#[inline(always)]
+pub(crate) fn exp_up_to_88(x: f32) -> f32 {
     let clamped = if x < -87.0 { -87.0 } else { x };
     let shifted = clamped * std::f32::consts::LOG2_E + ROUND;
     let n = shifted - ROUND;
-    // ln(2) in two parts, so that n * LN2_HIGH is exact.
-    let r = (clamped - n * 0.693_359_4) - n * -2.121_944_4e-4;
+    let p = exp_near_0((clamped - n * LN2_HIGH) - n * LN2_LOW);
+    let power = f32::from_bits((shifted.to_bits().wrapping_sub(ROUND.to_bits()).wrapping_add(127)) << 23);
+    if x < -87.0 { 0.0 } else { p * power }
+}
+
+/// Adding and subtracting 1.5 * 2^23 rounds to the nearest integer.
+const ROUND: f32 = 12_582_912.0;
+/// ln(2) in two parts, so that a small integer times the first is exact.
+const LN2_HIGH: f32 = 0.693_359_4;
+const LN2_LOW: f32 = -2.121_944_4e-4;
+
+/// The Taylor series of `e^r` of degree 6, whose remainder is below 2e-7 for |r| <= ln(2) / 2.
+#[inline(always)]
+fn exp_near_0(r: f32) -> f32 {
     let mut p = 1.0 / 720.0;
     p = p * r + 1.0 / 120.0;
     p = p * r + 1.0 / 24.0;
     p = p * r + 1.0 / 6.0;
     p = p * r + 0.5;
     p = p * r + 1.0;
-    p = p * r + 1.0;
-    let power = f32::from_bits((shifted.to_bits().wrapping_sub(ROUND.to_bits()).wrapping_add(127)) << 23);
-    if x < -87.0 { 0.0 } else { p * power }
+    p * r + 1.0
+}
+
+/// [`exp_up_to_88`] that saturates above 88.
+#[inline(always)]
+fn exp(x: f32) -> f32 {
+    exp_up_to_88(if x > 88.0 { 88.0 } else { x })
 }
 
 #[cfg(test)]
@@ -514,6 +583,9 @@ mod tests {
             isa.dots(&query, &keys[..(rows - 1) * stride + width], stride, &mut scores);
             isa.add_weighted(&weights, &keys[..(rows - 1) * stride + width], stride, &mut out);
             assert!(close(&scores, &expected, 1e-4) && close(&out, &sums, 1e-4), "{isa:?}");
+            let bits: Vec<u32> = query.iter().map(|value| value.to_bits()).collect();
+            let products = [isa.dot(&query, key(1)), isa.dot_with_bits(key(1), &bits)];
+            assert!(close(&products, &[expected[1]; 2], 1e-4), "{isa:?}");
         }
     }
 
