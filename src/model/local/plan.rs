@@ -97,9 +97,11 @@ impl Plan {
     }
 }
 
-/// A prefix may fill half a window; of a longer one the end is kept, which is next to the text.
+/// A prefix may fill what the text leaves of a window, or half of it; of a longer one the end is kept, which is next to
+/// the text. What is kept depends on the job alone, for its scores are remembered by the whole prefix.
 fn kept_prefix(job: &ScoreJob, window: usize) -> &[u32] {
-    &job.prefix[job.prefix.len().saturating_sub(window / 2)..]
+    let room = window.saturating_sub(job.ids.len().max(1)).max(window / 2);
+    &job.prefix[job.prefix.len().saturating_sub(room)..]
 }
 
 /// For jobs without a prefix, a job whose prefix they are; and which jobs are taken care of so.
@@ -139,6 +141,20 @@ mod tests {
         assert_eq!(plan.runs[0].ids, [1, 2, 3, 9, 8]);
         assert_eq!(plan.parts[0], [Part { job: 0, scores: 2 }, Part { job: 2, scores: 2 }]);
         assert_eq!(tokens(&plan), 9);
+    }
+
+    #[test]
+    fn what_a_job_is_conditioned_on_does_not_depend_on_its_company() {
+        // More than half of the window.
+        let document: Vec<u32> = (0..12).collect();
+        let after = job(&document, &[20, 21]);
+        let together = Plan::new(&[job(&[], &document), after.clone()], 16);
+        let alone = Plan::new(std::slice::from_ref(&after), 16);
+        assert_eq!(together.runs[0].ids, alone.runs[0].ids);
+        assert_eq!((alone.runs.len(), alone.runs[0].scored_from), (1, 12));
+        let longer = job(&(0..40).collect::<Vec<_>>(), &[50, 51, 52]);
+        let plan = Plan::new(&[longer], 16);
+        assert_eq!(plan.runs[0].ids, (27..40).chain([50, 51, 52]).collect::<Vec<_>>());
     }
 
     #[test]

@@ -186,14 +186,16 @@ fn settle(calls: &mut VecDeque<Call>, batch: Vec<Item>, outcome: Result<Vec<Vec<
         // The batch was of one call, and the next look at its flag drops it.
         Err(_) => return,
     }
+    let first_is_complete = calls.front().is_some_and(|call| call.runs.is_empty());
     calls.retain_mut(|call| {
         if call.runs.is_empty() {
             call.reply.send(checked(std::mem::take(&mut call.results))).ok();
         }
         !call.runs.is_empty()
     });
-    // The call that was served first goes last, so that a full batch does not favour it for ever.
-    if calls.len() > 1 {
+    // The call that was served first goes last, so that a full batch does not favour it for ever. Where it is gone, the
+    // one behind it, which may have got nothing yet, is the first.
+    if !first_is_complete && calls.len() > 1 {
         calls.rotate_left(1);
     }
 }
@@ -216,5 +218,88 @@ fn checked(scores: Vec<Vec<f32>>) -> Result<Vec<Vec<f32>>, ScoreError> {
         Ok(scores)
     } else {
         Err(ScoreError::Model("a score is not a finite number".into()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    type Answer = Receiver<Result<Vec<Vec<f32>>, ScoreError>>;
+
+    /// A call of runs of so many tokens.
+    fn call(lengths: &[usize], cancel: &Cancel) -> (Call, Answer) {
+        let run = |&length: &usize| Run { prefix: None, ids: vec![0; length], scored_from: 0 };
+        let (reply, answer) = channel();
+        let runs = lengths.iter().map(run).enumerate().collect();
+        let results = vec![Vec::new(); lengths.len()];
+        (Call { runs, results, cancel: cancel.clone(), reply }, answer)
+    }
+
+    /// Serves one batch; each run's score is its length.
+    fn serve_batch(calls: &mut VecDeque<Call>) -> usize {
+        let batch = take_batch(calls);
+        let lengths: Vec<usize> = batch.iter().map(|item| item.run.ids.len()).collect();
+        let scores = lengths.iter().map(|&length| vec![length as f32]).collect();
+        settle(calls, batch, Ok(scores));
+        lengths.iter().sum()
+    }
+
+    #[test]
+    fn short_documents_of_several_calls_share_a_batch_up_to_its_budget() {
+        let (mut calls, mut answers) = (VecDeque::new(), Vec::new());
+        for lengths in [&[300, 300, 300][..], &[200], &[100, 100]] {
+            let (call, answer) = call(lengths, &Cancel::never());
+            calls.push_back(call);
+            answers.push(answer);
+        }
+        assert_eq!(serve_batch(&mut calls), 300 + 200 + 100 + 300 + 100);
+        assert_eq!(answers[1].try_recv().unwrap().unwrap(), [[200.0]]);
+        assert_eq!(answers[2].try_recv().unwrap().unwrap(), [[100.0], [100.0]]);
+        assert!(answers[0].try_recv().is_err(), "not complete yet");
+        serve_batch(&mut calls);
+        assert_eq!(answers[0].try_recv().unwrap().unwrap(), [[300.0], [300.0], [300.0]]);
+    }
+
+    #[test]
+    fn a_call_of_long_runs_is_served_beside_callers_that_keep_coming() {
+        let (mut calls, mut answers) = (VecDeque::new(), Vec::new());
+        let mut come = |calls: &mut VecDeque<Call>, lengths: &[usize]| {
+            let (call, answer) = call(lengths, &Cancel::never());
+            calls.push_back(call);
+            answers.push(answer);
+        };
+        // Enough short ones to fill a batch are always there before the long one is looked at.
+        (0..8).for_each(|_| come(&mut calls, &[150]));
+        come(&mut calls, &[2048, 2048]);
+        let (mut batches, mut long) = (0, 0);
+        while long < 2 && batches < 40 {
+            if serve_batch(&mut calls) >= 2048 {
+                long += 1;
+            }
+            batches += 1;
+            (calls.len()..10).for_each(|_| come(&mut calls, &[150]));
+        }
+        assert!(long == 2, "{long} of 2 after {batches} batches");
+    }
+
+    #[test]
+    fn what_was_left_is_dropped_and_said_so() {
+        let cancel = Cancel::never().within(std::time::Duration::ZERO);
+        let ((left, answer), (kept, _)) = (call(&[10], &cancel), call(&[10], &Cancel::never()));
+        let mut calls = VecDeque::from([left, kept]);
+        drop_stopped(&mut calls);
+        assert_eq!(calls.len(), 1);
+        assert!(matches!(answer.try_recv().unwrap(), Err(ScoreError::Stopped(_))));
+    }
+
+    #[test]
+    fn calls_of_a_batch_that_panicked_fail_and_the_others_go_on() {
+        let ((big, answer), (other, _)) = (call(&[1024], &Cancel::never()), call(&[1024], &Cancel::never()));
+        let mut calls = VecDeque::from([big, other]);
+        let batch = take_batch(&mut calls);
+        fail(&mut calls, &batch);
+        assert!(matches!(answer.try_recv().unwrap(), Err(ScoreError::Model(_))));
+        assert_eq!((calls.len(), serve_batch(&mut calls)), (1, 1024));
     }
 }
