@@ -48,7 +48,7 @@ pub(super) struct PromptArgs {
     #[arg(long, value_name = "N")]
     top_k: Option<usize>,
     /// Which documents count, as JSON: '{"field": "year", "gte": 1990}'
-    #[arg(long, value_name = "JSON", value_parser = super::index::filter)]
+    #[arg(long, value_name = "JSON", value_parser = super::searching::filter)]
     filter: Option<Filter>,
     /// How what was found is compressed
     #[arg(long, value_enum, default_value_t)]

@@ -52,6 +52,10 @@ fn what_is_ingested_is_found_by_words_and_by_meaning() {
     let new = ["old things", "--filter", "{\"field\": \"year\", \"gte\": 2000}"];
     assert_eq!(search(folder, &new), ["lib"]);
     assert_eq!(search(folder, &["town", "--min-score", "9"]), [] as [&str; 0]);
+    let likely = ["which lorries may cross the bridge?", "--rerank", "3", "--rerank-by", "likelihood"];
+    assert_eq!(search(folder, &likely)[0], "docs/harbour.md");
+    let late = index(folder, &[&["search", "town"], &likely[..], &["--rerank-deadline-ms", "0"]].concat());
+    assert!(late.text().contains("lorries") && late.stderr.contains("rerank_late"), "{}", late.stderr);
     let shown = index(folder, &["search", "town", "lorries", "--top-k", "1"]);
     assert!(
         shown.text().contains("docs/harbour.md [") && shown.text().contains("Harbour > Bridge"),
@@ -150,6 +154,8 @@ fn wrong_usage_is_told_with_what_would_be_right() {
         (&["ingest", "town", "nowhere"], 1, "cannot read nowhere"),
         (&["search", "town", "x", "--filter", "{}"], 2, "`field`, `and`, `or` or `not`"),
         (&["search", "town", " "], 1, "there is no collection `town`"),
+        (&["search", "town", "x", "--rerank-by", "likelihood"], 2, "--rerank <N>"),
+        (&["search", "town", "x", "--rerank-deadline-ms", "9"], 2, "--rerank <N>"),
     ] {
         let done = index(folder, arguments);
         assert!(done.failure(code).contains(wanted), "{arguments:?}: {}", done.stderr);

@@ -4,14 +4,14 @@ use serde_json::{Value, json};
 
 use crate::support::{Answer, Running, Whittle, delete, serve};
 
-fn put(service: &Running, path: &str, body: &Value) -> Answer {
+pub(crate) fn put(service: &Running, path: &str, body: &Value) -> Answer {
     service.send(|client, base| {
         let request = client.put(format!("{base}{path}"));
         request.header("content-type", "application/json").body(body.to_string())
     })
 }
 
-fn post(service: &Running, path: &str, body: &Value) -> Answer {
+pub(crate) fn post(service: &Running, path: &str, body: &Value) -> Answer {
     service.post(path, &body.to_string())
 }
 

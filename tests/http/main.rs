@@ -26,6 +26,8 @@ mod otel;
 #[cfg(test)]
 mod reload;
 #[cfg(test)]
+mod search;
+#[cfg(test)]
 mod service;
 #[cfg(test)]
 mod structure;
