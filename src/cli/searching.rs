@@ -56,6 +56,6 @@ impl SearchOptions {
 }
 
 /// A filter as JSON.
-pub(super) fn filter(json: &str) -> Result<Filter, String> {
+fn filter(json: &str) -> Result<Filter, String> {
     serde_json::from_str(json).map_err(|error| error.to_string())
 }

@@ -24,6 +24,8 @@ mod local;
 #[cfg(test)]
 mod otel;
 #[cfg(test)]
+mod prompt;
+#[cfg(test)]
 mod reload;
 #[cfg(test)]
 mod search;

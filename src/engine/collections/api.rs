@@ -174,7 +174,8 @@ pub struct DocumentPage {
 #[derive(Debug, Clone, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SearchRequest {
-    /// What to look for.
+    /// What to look for. In a prompt's `search` it may be left out.
+    #[serde(default)]
     pub query: String,
     /// What is searched by.
     #[serde(default)]
