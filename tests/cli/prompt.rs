@@ -101,6 +101,8 @@ fn messages_and_templates_are_as_asked() {
     .unwrap();
     let own = prompt(folder.path(), 300, &["--template", "own.j2"]);
     assert!(own.text().starts_with('<') && own.text().trim_end().ends_with(QUESTION), "{}", own.text());
+    let own = prompt(folder.path(), 300, &["--template", "own.j2", "--format", "json"]).json();
+    assert_eq!(own["ledger"]["template"], serde_json::json!({"name": "own.j2", "version": null}));
     fs::write(folder.path().join("own.j2"), "{{ answer }}").unwrap();
     assert!(
         prompt(folder.path(), 300, &["--template", "own.j2"]).failure(2).contains("it may name `question`")

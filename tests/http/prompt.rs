@@ -54,6 +54,8 @@ fn a_prompt_is_searched_for_as_a_collection_is() {
     }
     let late = json!({"collections": ["town"], "search": {"rerank": 3, "query": "not asked before", "rerank_deadline_ms": 0}});
     assert_eq!(prompt(&service, &late).body["warnings"][0]["code"], "rerank_late");
+    let usual = prompt(&service, &json!({"collections": ["town"]})).body["ledger"]["template"].clone();
+    assert!(usual["name"] == "answer" && usual["version"].is_u64(), "{usual}");
     // The short forms are what they were.
     let short = prompt(&service, &json!({"collections": ["town"], "mode": "lexical", "top_k": 1})).body;
     let long =

@@ -134,6 +134,18 @@ pub struct Ledger {
     pub approximate: bool,
     /// Method that compressed.
     pub method: Method,
+    /// Template that it was rendered with.
+    pub template: TemplateInfo,
+}
+
+/// A template.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct TemplateInfo {
+    /// As it was asked for.
+    pub name: String,
+    /// Rises with every change of its text, so that name and version say what a prompt was made with; none of a file of
+    /// the caller's.
+    pub version: Option<u32>,
 }
 
 impl Ledger {

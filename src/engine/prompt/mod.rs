@@ -73,6 +73,7 @@ impl Engine {
                 tokenizer: counter.name().to_owned(),
                 approximate: counter.approximate(),
                 method,
+                template: job.template.info.clone(),
             },
             prompt: None,
             messages: None,
