@@ -89,6 +89,21 @@ fn ingesting_again_changes_nothing_but_what_changed() {
 }
 
 #[test]
+fn what_was_stored_without_scores_is_scored_later_and_once() {
+    let folder = town();
+    let folder = folder.path();
+    let ingest = |wanted: &str| {
+        let done = index(folder, &["ingest", "town", "docs", "--score"]);
+        assert!(done.stderr.contains(wanted), "{}", done.stderr);
+    };
+    let chunks = index(folder, &["stats", "town", "--format", "json"]).json()["chunks"].clone();
+    ingest(&format!("0 documents added, 0 updated, 3 unchanged; 0 chunks embedded, {chunks} scored"));
+    ingest("3 unchanged; 0 chunks embedded, 0 scored");
+    fs::write(folder.join("docs/lines.jsonl"), LINES.replace("a brewer", "a baker")).unwrap();
+    ingest("1 updated, 2 unchanged; 1 chunks embedded, 1 scored");
+}
+
+#[test]
 fn an_export_is_ingested_to_the_same() {
     let folder = town();
     let folder = folder.path();

@@ -81,8 +81,8 @@ pub struct Unreadable {
 pub struct UpsertRequest {
     /// Stored together or not at all; each takes the place of the one with its id, if there is one.
     pub documents: Vec<SourceDocument>,
-    /// Are chunks scored too? Their likelihoods are kept on disk, so that compressing what a search finds takes no
-    /// model later, where the method has no use for the question.
+    /// Are chunks scored too, those of documents that were stored before included? Their likelihoods are kept on disk, so
+    /// that compressing what a search finds takes no model later, where the method has no use for the question.
     #[serde(default)]
     pub score: bool,
 }
@@ -119,9 +119,11 @@ pub struct UpsertResponse {
     pub unchanged: usize,
     /// Chunks of those that were stored now.
     pub chunks: usize,
+    /// Chunks that were asked to be scored and had not been before.
+    pub scored: usize,
     /// Ids, in the order sent, each once.
     pub ids: Vec<String>,
-    /// Milliseconds by stage: `chunk`, `embed`, `store`.
+    /// Milliseconds by stage: `chunk`, `embed`, `score`, `store`.
     pub timing_ms: Timing,
 }
 
