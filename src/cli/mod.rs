@@ -15,6 +15,7 @@ mod progress;
 mod prompt;
 mod recover;
 mod score;
+mod searching;
 mod serve;
 mod usage;
 

@@ -5,11 +5,14 @@ use std::io::Write;
 use anyhow::Context;
 use clap::{Args, ValueEnum};
 
+use super::searching::SearchOptions;
 use super::{engine, progress};
 use crate::compress::Method;
+use crate::engine::collections::api::SearchRequest;
+use crate::engine::examples::Selection;
+use crate::engine::examples::api::SelectRequest;
 use crate::engine::prompt::api::{PromptFormat, PromptRequest, PromptResponse};
 use crate::model::Cancel;
-use crate::retrieve::{Filter, SearchMode};
 
 /// Make a prompt from a question, what collections hold about it and solved examples like it
 #[derive(Debug, Args)]
@@ -19,6 +22,7 @@ Examples:
   whittle prompt 'How is the cache invalidated?' --collection notes --target-tokens 600
   whittle prompt 'Who wrote it?' --collection notes,mails --target-tokens 800 --format messages
   whittle prompt 'Who wrote it?' --collection notes --bank solved --examples 3 --target-tokens 1200
+  whittle prompt 'Who wrote it?' --collection notes --rerank 20 --diversity 0.3 --target-tokens 800
   whittle prompt 'Who wrote it?' --collection notes --target-tokens 800 --template own.j2
 
 The budget holds for the whole prompt. The prompt goes to standard output; what its citations stand for, and where its
@@ -32,24 +36,22 @@ pub(super) struct PromptArgs {
     /// Banks that solved examples are taken from
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     bank: Vec<String>,
-    /// Examples that are shown at most [default: 5]
-    #[arg(long, value_name = "N", requires = "bank")]
-    examples: Option<usize>,
+    /// Examples that are shown at most
+    #[arg(long, value_name = "N", default_value_t = Selection::default().count, requires = "bank")]
+    examples: usize,
+    #[command(flatten)]
+    selection: SelectionOptions,
     /// Most tokens of the whole prompt
     #[arg(long, value_name = "N")]
     target_tokens: usize,
     /// What the model is told besides
     #[arg(long, value_name = "TEXT")]
     instruction: Option<String>,
-    /// What is searched by
-    #[arg(long, value_enum, default_value_t)]
-    mode: SearchMode,
-    /// Chunks that are taken from each collection at most [default: 10]
-    #[arg(long, value_name = "N")]
-    top_k: Option<usize>,
-    /// Which documents count, as JSON: '{"field": "year", "gte": 1990}'
-    #[arg(long, value_name = "JSON", value_parser = super::index::filter)]
-    filter: Option<Filter>,
+    /// Chunks that are taken from each collection at most
+    #[arg(long, value_name = "N", default_value_t = SearchRequest::default().top_k)]
+    top_k: usize,
+    #[command(flatten)]
+    search: SearchOptions,
     /// How what was found is compressed
     #[arg(long, value_enum, default_value_t)]
     method: Method,
@@ -63,6 +65,31 @@ pub(super) struct PromptArgs {
     /// What to print
     #[arg(long, value_enum, default_value_t)]
     format: Format,
+}
+
+/// How examples are selected. Options of `whittle examples select` whose names a search has too begin with `example`.
+#[derive(Debug, Args)]
+struct SelectionOptions {
+    /// Leave out examples as near to the question as this: they are the question itself in other words
+    #[arg(long, value_name = "COSINE", default_value_t = Selection::default().duplicate, requires = "bank")]
+    duplicate: f32,
+    /// 0 to 1: how much an example that is like one already chosen is passed over
+    #[arg(long, value_name = "SHARE", default_value_t, requires = "bank")]
+    example_diversity: f32,
+    /// Let no answer have more than its share
+    #[arg(long, requires = "bank")]
+    balance: bool,
+    /// Put the choices of each example in an order that this number seeds; thoughts are left out then
+    #[arg(long, value_name = "SEED", requires = "bank")]
+    shuffle: Option<u64>,
+}
+
+impl SelectionOptions {
+    /// The selection of `count` examples for the question that is asked.
+    fn request(self, count: usize) -> SelectRequest {
+        let Self { duplicate, example_diversity: diversity, balance, shuffle } = self;
+        SelectRequest { question: String::new(), count, duplicate, diversity, balance, shuffle }
+    }
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
@@ -82,17 +109,15 @@ pub(super) fn run(args: PromptArgs) -> anyhow::Result<()> {
         question: args.question,
         collections: args.collection,
         banks: args.bank,
-        examples: args.examples,
+        selection: Some(args.selection.request(args.examples)),
         target_tokens: args.target_tokens,
         instruction: args.instruction,
-        mode: args.mode,
-        top_k: args.top_k,
-        filter: args.filter,
+        search: Some(args.search.request(String::new(), args.top_k)),
         method: Some(args.method),
         template: args.template,
         format: if messages { PromptFormat::Messages } else { PromptFormat::Text },
-        model: None,
         tokenizer: Some(args.tokenizer),
+        ..PromptRequest::default()
     };
     let engine = engine()?;
     let response = progress::while_working("prompting", || engine.prompt(&request, &Cancel::never()))?;

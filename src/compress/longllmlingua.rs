@@ -11,10 +11,11 @@
 
 use std::sync::Arc;
 
+use super::assemble::render_document;
 use super::llmlingua::{ids, tokenize};
 use super::words::{self, Place, Plan, Words, mean};
-use super::{CompressError, Compressed, ContextBudget, Prompt, RankBy, Stages, Target, Tools};
-use crate::model::{ScoreJob, Token};
+use super::{CompressError, Compressed, ContextBudget, Document, Prompt, RankBy, Stages, Target, Tools};
+use crate::model::{Cancel, ScoreError, ScoreJob, Token, TokenScorer};
 
 /// Appended to the question that documents are ranked by; from the paper.
 const RESTRICTIVE: &str = " We can get the answer to this question in the given documents.";
@@ -25,6 +26,22 @@ const DYNAMIC_RATIO: f64 = 0.3;
 
 pub(super) fn compress(prompt: &Prompt, target: Target, tools: &Tools) -> Result<Compressed, CompressError> {
     words::compress(prompt, target, tools, plan)
+}
+
+/// Documents of a prompt, titles included, by how likely its question is after each ([`RankBy::After`]): the most
+/// valuable first, each with the mean negative log-likelihood of a token of the question, in nats; the lower, the
+/// better.
+///
+/// # Errors
+/// The scorer failed or was stopped.
+pub fn rank_by_likelihood(
+    prompt: &Prompt,
+    scorer: &dyn TokenScorer,
+    cancel: &Cancel,
+) -> Result<Vec<(usize, f64)>, CompressError> {
+    let text = |document: &Document| scorer.encode(&render_document(document, &document.text));
+    let tokens: Vec<Vec<Token>> = prompt.documents.iter().map(text).collect();
+    Ok(by_question(scorer, &tokens, &prompt.question, Vec::new(), cancel)?.ranking)
 }
 
 fn plan(words: &Words, room: usize, stages: &mut Stages) -> Result<Plan, CompressError> {
@@ -65,34 +82,53 @@ struct Ranked {
 
 fn rank(words: &Words, tokens: &[Vec<Token>]) -> Result<Ranked, CompressError> {
     let scorer = words.tools.scorer()?;
-    let asked = format!("{}{RESTRICTIVE}", words.prompt.question);
     let all: Vec<usize> = (0..tokens.len()).collect();
-    let means = |nll: &[Vec<f32>]| nll.iter().map(|nll| mean(nll.iter().copied())).enumerate().collect();
     match words.prompt.demands.rank_by.unwrap_or_default() {
         RankBy::After => {
-            let query = ids(&scorer.encode(&asked));
-            let own = tokens.iter().map(|tokens| ScoreJob { prefix: [].into(), ids: ids(tokens) });
-            let after =
-                tokens.iter().map(|tokens| ScoreJob { prefix: ids(tokens).into(), ids: query.clone() });
-            let mut own = scorer.score(&own.chain(after).collect::<Vec<_>>(), words.tools.cancel)?;
-            let ranking = lowest_first(means(&own.split_off(tokens.len())));
-            Ok(Ranked { own, conditioned: Vec::new(), ranking })
+            let own = tokens.iter().map(|tokens| ScoreJob { prefix: [].into(), ids: ids(tokens) }).collect();
+            Ok(by_question(scorer, tokens, &words.prompt.question, own, words.tools.cancel)?)
         }
         RankBy::Before => {
-            let conditioned = of_chosen(words, tokens, &all, &format!("{asked}\n\n"))?;
-            let ranking = lowest_first(means(&conditioned));
+            let before = format!("{}\n\n", asked(&words.prompt.question));
+            let conditioned = of_chosen(words, tokens, &all, &before)?;
+            let ranking = lowest_first(&conditioned);
             Ok(Ranked { own: Vec::new(), conditioned, ranking })
         }
         RankBy::None => {
             let own = of_chosen(words, tokens, &all, "")?;
-            let mut ranking = lowest_first(means(&own));
+            let mut ranking = lowest_first(&own);
             ranking.reverse();
             Ok(Ranked { own, conditioned: Vec::new(), ranking })
         }
     }
 }
 
-fn lowest_first(mut ranking: Vec<(usize, f64)>) -> Vec<(usize, f64)> {
+/// What documents are ranked by.
+fn asked(question: &str) -> String {
+    format!("{question}{RESTRICTIVE}")
+}
+
+/// Ranks documents by the likelihood of the question after each. `own` are the jobs of the documents by themselves where
+/// their likelihoods are needed too: both go through the model in one pass.
+fn by_question(
+    scorer: &dyn TokenScorer,
+    documents: &[Vec<Token>],
+    question: &str,
+    own: Vec<ScoreJob>,
+    cancel: &Cancel,
+) -> Result<Ranked, ScoreError> {
+    let query = ids(&scorer.encode(&asked(question)));
+    let first = own.len();
+    let after = documents.iter().map(|tokens| ScoreJob { prefix: ids(tokens).into(), ids: query.clone() });
+    let mut own = scorer.score(&own.into_iter().chain(after).collect::<Vec<_>>(), cancel)?;
+    let ranking = lowest_first(&own.split_off(first));
+    Ok(Ranked { own, conditioned: Vec::new(), ranking })
+}
+
+/// Places of likelihoods with their means, the lowest first.
+fn lowest_first(nll: &[Vec<f32>]) -> Vec<(usize, f64)> {
+    let mut ranking: Vec<(usize, f64)> =
+        nll.iter().map(|nll| mean(nll.iter().copied())).enumerate().collect();
     ranking.sort_by(|a, b| a.1.total_cmp(&b.1).then(a.0.cmp(&b.0)));
     ranking
 }

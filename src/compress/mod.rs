@@ -32,6 +32,7 @@ use serde::{Deserialize, Serialize};
 pub use auto::Choice;
 pub use demands::{ContextBudget, ContextBudgetError, Demands, RankBy, Reorder, Section, Share};
 pub use error::CompressError;
+pub use longllmlingua::rank_by_likelihood;
 pub use relevance::rank;
 
 use crate::model::{Cancel, Embedder, TokenClassifier, TokenScorer};

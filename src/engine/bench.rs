@@ -1,4 +1,4 @@
-//! `bench`: how fast the scorer is, against what the processor could do.
+//! `bench`: how fast the scorer is, against what the processor could do, and how fast the embedder.
 
 use std::time::{Duration, Instant};
 
@@ -6,11 +6,13 @@ use serde::Serialize;
 
 use super::{Engine, EngineError};
 use crate::model::local::LocalScorer;
-use crate::model::{Cancel, Precision, ScoreJob, TokenScorer};
+use crate::model::{Cancel, Embedder as _, Precision, ScoreJob, TokenScorer};
 use crate::telemetry::resident_bytes;
 
 /// Text that is scored; written for the project.
 const TEXT: &str = include_str!("../../eval/texts/incident.md");
+/// Texts that are embedded before anything is measured.
+const FIRST: usize = 32;
 /// How long the peak is measured for, before each run.
 const PEAK_TIME: Duration = Duration::from_millis(50);
 
@@ -54,6 +56,27 @@ pub struct ScoreBenchReport {
     /// Median of the tokens a second, times the operations of a token's products with the model's weights, over
     /// the peak. Attention, norms and tokenising are in the time, not in the operations.
     pub ratio_to_peak: f64,
+}
+
+/// How fast the embedder is.
+#[derive(Debug, Clone, Serialize)]
+pub struct EmbedBenchReport {
+    /// Model that embedded.
+    pub model: String,
+    /// Texts of a run.
+    pub passages: usize,
+    /// Tokens of them, without those that open and close a window.
+    pub tokens: usize,
+    /// Times that it was measured.
+    pub runs: usize,
+    /// Of the runs; tokenising is in the time.
+    pub passages_per_second: Spread,
+    /// Of the runs; tokenising is in the time.
+    pub tokens_per_second: Spread,
+    /// Seconds that a run took, of the median.
+    pub seconds: f64,
+    /// Bytes of memory that this process has after the runs, where the system tells.
+    pub resident_bytes: Option<u64>,
 }
 
 /// Several measurements of one thing.
@@ -131,6 +154,41 @@ pub(super) fn score(
         resident_bytes: resident_bytes(std::process::id()),
         peak_gops: peak / 1e9,
         ratio_to_peak: tokens_per_second.median * scorer.operations_per_token() / peak,
+    })
+}
+
+pub(super) fn embed(
+    engine: &Engine,
+    texts: &[&str],
+    runs: usize,
+    done: &dyn Fn(usize),
+) -> Result<EmbedBenchReport, EngineError> {
+    if texts.is_empty() {
+        return Err(EngineError::invalid("empty_input", "passages", "there is no text to embed"));
+    }
+    let embedder = engine.models.fresh_embedder()?;
+    let cancel = Cancel::never();
+    let tokens: usize = texts.iter().map(|text| embedder.count(text, &cancel)).sum::<Result<_, _>>()?;
+    // The first call brings the weights into memory.
+    embedder.embed(&texts[..FIRST.min(texts.len())], &cancel)?;
+    let mut times = Vec::new();
+    for run in 0..runs {
+        let start = Instant::now();
+        embedder.embed(texts, &cancel)?;
+        times.push(start.elapsed().as_secs_f64());
+        done(run + 1);
+    }
+    let none = || EngineError::invalid("invalid_runs", "runs", "`runs` must be at least 1");
+    let per_second = |count: usize| times.iter().map(|seconds| count as f64 / seconds).collect();
+    Ok(EmbedBenchReport {
+        model: embedder.name().to_owned(),
+        passages: texts.len(),
+        tokens,
+        runs,
+        passages_per_second: Spread::of(per_second(texts.len())).ok_or_else(none)?,
+        tokens_per_second: Spread::of(per_second(tokens)).ok_or_else(none)?,
+        seconds: Spread::of(times.clone()).ok_or_else(none)?.median,
+        resident_bytes: resident_bytes(std::process::id()),
     })
 }
 

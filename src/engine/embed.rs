@@ -98,28 +98,32 @@ pub struct RerankRequest {
     pub documents: Vec<RerankDocument>,
     /// Most results; by default all.
     pub top_n: Option<usize>,
-    /// Whether results carry the texts.
+    /// Whether results carry the texts, as objects, however they were sent.
     #[serde(default)]
     pub return_documents: bool,
 }
 
 /// A document to rank.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(untagged)]
 pub enum RerankDocument {
     /// Its text.
     Text(String),
     /// An object with its text.
-    Object {
-        /// Its text.
-        text: String,
-    },
+    Object(RerankText),
+}
+
+/// A document as an object.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
+pub struct RerankText {
+    /// Its text.
+    pub text: String,
 }
 
 impl RerankDocument {
     fn text(&self) -> &str {
         match self {
-            Self::Text(text) | Self::Object { text } => text,
+            Self::Text(text) | Self::Object(RerankText { text }) => text,
         }
     }
 }
@@ -133,8 +137,35 @@ pub struct RerankResponse {
     pub model: String,
     /// The documents, the most relevant first.
     pub results: Vec<RerankResult>,
-    /// Token counts.
+    /// Token counts, where Jina's clients look for them.
     pub usage: EmbedderUsage,
+    /// Token counts, where Cohere's clients look for them.
+    pub meta: RerankMeta,
+}
+
+/// What Cohere's API says of an answer.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct RerankMeta {
+    /// Version of that API.
+    pub api_version: RerankVersion,
+    /// Token counts.
+    pub tokens: RerankTokens,
+}
+
+/// Version of Cohere's API that an answer is in the form of.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct RerankVersion {
+    /// Always `1`.
+    pub version: &'static str,
+}
+
+/// Tokens as Cohere's API counts them.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct RerankTokens {
+    /// Tokens of the query and the documents.
+    pub input_tokens: usize,
+    /// Always 0.
+    pub output_tokens: usize,
 }
 
 /// A document and its worth.
@@ -144,9 +175,9 @@ pub struct RerankResult {
     pub index: usize,
     /// 0 to 1, the more the better. An order, not a probability.
     pub relevance_score: f64,
-    /// As sent.
+    /// Its text, where it was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub document: Option<RerankDocument>,
+    pub document: Option<RerankText>,
 }
 
 impl Engine {
@@ -225,13 +256,19 @@ impl Engine {
         let result = |(index, relevance_score): (usize, f64)| RerankResult {
             index,
             relevance_score,
-            document: request.return_documents.then(|| request.documents[index].clone()),
+            document: request
+                .return_documents
+                .then(|| RerankText { text: request.documents[index].text().to_owned() }),
         };
         Ok(RerankResponse {
             id: format!("rank-{}", uuid::Uuid::now_v7().simple()),
             model: embedder.name().to_owned(),
             results: ranking.into_iter().take(most).map(result).collect(),
             usage,
+            meta: RerankMeta {
+                api_version: RerankVersion { version: "1" },
+                tokens: RerankTokens { input_tokens: usage.prompt_tokens, output_tokens: 0 },
+            },
         })
     }
 

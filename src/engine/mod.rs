@@ -151,6 +151,19 @@ impl Engine {
         bench::score(self, bench, done)
     }
 
+    /// Measures how fast the embedder is on `texts`. Nothing is remembered between runs; `done` is told after each.
+    ///
+    /// # Errors
+    /// There is no text or no run, or the model cannot be had, or it failed.
+    pub fn bench_embed(
+        &self,
+        texts: &[&str],
+        runs: usize,
+        done: &dyn Fn(usize),
+    ) -> Result<bench::EmbedBenchReport, EngineError> {
+        bench::embed(self, texts, runs, done)
+    }
+
     /// What was remembered so far, and how often that helped.
     #[must_use]
     pub fn caches(&self) -> Caches {

@@ -190,6 +190,11 @@ impl Models {
         self.embedder.get(|| load_embedder(&self.embedder_config, &self.files))
     }
 
+    /// An embedder of the caller's own that remembers nothing.
+    pub(super) fn fresh_embedder(&self) -> Result<LocalEmbedder, EngineError> {
+        run_embedder(&self.embedder_config, &self.files)
+    }
+
     /// The token classifier, loaded if this is the first need.
     pub(super) fn classifier(&self) -> Result<Arc<LocalClassifier>, EngineError> {
         self.classifier.get(|| load_classifier(&self.classifier_config, &self.files))
@@ -250,14 +255,17 @@ fn run_scorer(config: &ScorerConfig, files: &ModelFiles) -> Result<LocalScorer, 
 }
 
 fn load_embedder(config: &EmbedderConfig, source: &ModelSource) -> Result<Embedder, EngineError> {
+    Ok(CachedEmbedder::new(run_embedder(config, source)?, config.cache_bytes))
+}
+
+fn run_embedder(config: &EmbedderConfig, source: &ModelSource) -> Result<LocalEmbedder, EngineError> {
     let name = &config.model;
     let files = source.ensure(name)?;
     let options = EmbedderOptions { threads: config.threads, ..EmbedderOptions::default() };
-    let embedder = EncoderFiles::of(&files)
+    EncoderFiles::of(&files)
         .map_err(EmbedderError::from)
         .and_then(|parts| LocalEmbedder::load(name, parts, &options))
-        .map_err(|e| EngineError::unavailable(format!("cannot load model `{name}`: {e}")))?;
-    Ok(CachedEmbedder::new(embedder, config.cache_bytes))
+        .map_err(|e| EngineError::unavailable(format!("cannot load model `{name}`: {e}")))
 }
 
 fn load_classifier(config: &ClassifierConfig, source: &ModelSource) -> Result<LocalClassifier, EngineError> {

@@ -18,6 +18,7 @@ use super::error::ApiError;
 use super::proxy::Sender;
 use super::state::AppState;
 use crate::engine::Caches;
+use crate::model::cached::CacheStatistics;
 use crate::proxy::Gateway;
 use crate::telemetry::names;
 
@@ -46,7 +47,8 @@ fn registry(caches: &Caches) -> Registry {
     let lookups = Family::<[(&'static str, &'static str); 2], Counter>::default();
     let bytes = Family::<[(&'static str, &'static str); 1], Gauge>::default();
     for (cache, statistics) in [("scores", caches.scores), ("vectors", caches.vectors)] {
-        for (outcome, count) in [("hit", statistics.hits), ("miss", statistics.misses)] {
+        let CacheStatistics { hits, kept, misses, .. } = statistics;
+        for (outcome, count) in [("hit", hits), ("file", kept), ("miss", misses)] {
             lookups.get_or_create(&[("cache", cache), ("outcome", outcome)]).inc_by(count);
         }
         let size = i64::try_from(statistics.bytes).unwrap_or(i64::MAX);

@@ -52,6 +52,10 @@ fn what_is_ingested_is_found_by_words_and_by_meaning() {
     let new = ["old things", "--filter", "{\"field\": \"year\", \"gte\": 2000}"];
     assert_eq!(search(folder, &new), ["lib"]);
     assert_eq!(search(folder, &["town", "--min-score", "9"]), [] as [&str; 0]);
+    let likely = ["which lorries may cross the bridge?", "--rerank", "3", "--rerank-by", "likelihood"];
+    assert_eq!(search(folder, &likely)[0], "docs/harbour.md");
+    let late = index(folder, &[&["search", "town"], &likely[..], &["--rerank-deadline-ms", "0"]].concat());
+    assert!(late.text().contains("lorries") && late.stderr.contains("rerank_late"), "{}", late.stderr);
     let shown = index(folder, &["search", "town", "lorries", "--top-k", "1"]);
     assert!(
         shown.text().contains("docs/harbour.md [") && shown.text().contains("Harbour > Bridge"),
@@ -82,6 +86,21 @@ fn ingesting_again_changes_nothing_but_what_changed() {
     );
     assert_eq!(search(folder, &["brewer", "--mode", "lexical"]), [] as [&str; 0]);
     assert_eq!(search(folder, &["baker", "--mode", "lexical"]), ["mill"]);
+}
+
+#[test]
+fn what_was_stored_without_scores_is_scored_later_and_once() {
+    let folder = town();
+    let folder = folder.path();
+    let ingest = |wanted: &str| {
+        let done = index(folder, &["ingest", "town", "docs", "--score"]);
+        assert!(done.stderr.contains(wanted), "{}", done.stderr);
+    };
+    let chunks = index(folder, &["stats", "town", "--format", "json"]).json()["chunks"].clone();
+    ingest(&format!("0 documents added, 0 updated, 3 unchanged; 0 chunks embedded, {chunks} scored"));
+    ingest("3 unchanged; 0 chunks embedded, 0 scored");
+    fs::write(folder.join("docs/lines.jsonl"), LINES.replace("a brewer", "a baker")).unwrap();
+    ingest("1 updated, 2 unchanged; 1 chunks embedded, 1 scored");
 }
 
 #[test]
@@ -150,6 +169,8 @@ fn wrong_usage_is_told_with_what_would_be_right() {
         (&["ingest", "town", "nowhere"], 1, "cannot read nowhere"),
         (&["search", "town", "x", "--filter", "{}"], 2, "`field`, `and`, `or` or `not`"),
         (&["search", "town", " "], 1, "there is no collection `town`"),
+        (&["search", "town", "x", "--rerank-by", "likelihood"], 2, "--rerank <N>"),
+        (&["search", "town", "x", "--rerank-deadline-ms", "9"], 2, "--rerank <N>"),
     ] {
         let done = index(folder, arguments);
         assert!(done.failure(code).contains(wanted), "{arguments:?}: {}", done.stderr);

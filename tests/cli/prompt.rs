@@ -79,6 +79,11 @@ fn the_budget_holds_and_citations_lead_to_the_source() {
         whole.text().contains("opened on 3 May 1987 after four years") && whole.text().contains("brewer")
     );
     assert!(whole.stderr.contains("notes: harbour.md"), "{}", whole.stderr);
+    let options = ["--rerank", "3", "--rerank-by", "likelihood", "--diversity", "0.1", "--format", "json"];
+    let reranked = prompt(folder.path(), 1000, &options).json();
+    let candidates = reranked["ledger"]["candidates"].as_array().unwrap();
+    assert_eq!(candidates[0]["document_id"], "harbour.md");
+    assert!(candidates.iter().all(|candidate| candidate["scores"]["rerank"].is_number()), "{candidates:?}");
     let small = prompt(folder.path(), 90, &[]);
     assert!(small.text().contains("3 May 1987") && !small.text().contains("brewer"), "{}", small.text());
 }
@@ -96,6 +101,8 @@ fn messages_and_templates_are_as_asked() {
     .unwrap();
     let own = prompt(folder.path(), 300, &["--template", "own.j2"]);
     assert!(own.text().starts_with('<') && own.text().trim_end().ends_with(QUESTION), "{}", own.text());
+    let own = prompt(folder.path(), 300, &["--template", "own.j2", "--format", "json"]).json();
+    assert_eq!(own["ledger"]["template"], serde_json::json!({"name": "own.j2", "version": null}));
     fs::write(folder.path().join("own.j2"), "{{ answer }}").unwrap();
     assert!(
         prompt(folder.path(), 300, &["--template", "own.j2"]).failure(2).contains("it may name `question`")
@@ -164,4 +171,8 @@ fn solved_examples_share_the_budget_with_documents() {
     );
     assert!(alone.text().contains("Nobody knows.") && !alone.text().contains("[1]"), "{}", alone.text());
     assert!(alone.stderr.contains("3 of 3 examples"), "{}", alone.stderr);
+    let near = prompt(folder, 300, &["--bank", "solved", "--duplicate", "0.5", "--format", "json"]).json();
+    let similarity = |example: &Value| example["similarity"].as_f64().unwrap();
+    assert!(near["ledger"]["examples"].as_array().unwrap().iter().all(|example| similarity(example) < 0.5));
+    assert!(prompt(folder, 300, &["--balance"]).failure(2).contains("--bank"));
 }

@@ -4,14 +4,14 @@ use serde_json::{Value, json};
 
 use crate::support::{Answer, Running, Whittle, delete, serve};
 
-fn put(service: &Running, path: &str, body: &Value) -> Answer {
+pub(crate) fn put(service: &Running, path: &str, body: &Value) -> Answer {
     service.send(|client, base| {
         let request = client.put(format!("{base}{path}"));
         request.header("content-type", "application/json").body(body.to_string())
     })
 }
 
-fn post(service: &Running, path: &str, body: &Value) -> Answer {
+pub(crate) fn post(service: &Running, path: &str, body: &Value) -> Answer {
     service.post(path, &body.to_string())
 }
 
@@ -192,7 +192,19 @@ fn documents_are_ranked_by_the_query() {
     let ranked = post(&service, "/v1/rerank", &body).body;
     let results = ranked["results"].as_array().unwrap();
     assert_eq!((results.len(), &results[0]["index"]), (2, &json!(1)), "{ranked}");
-    assert_eq!(results[0]["document"]["text"], "The bridge was opened on 3 May 1987.");
+    // Both are objects, the one that was sent as plain text too.
+    assert_eq!(results[0]["document"], json!({"text": "The bridge was opened on 3 May 1987."}));
+    assert_eq!(
+        results[1]["document"],
+        json!({"text": body["documents"][results[1]["index"].as_u64().unwrap() as usize]})
+    );
+    let tokens = &ranked["usage"]["total_tokens"];
+    assert!(tokens.as_u64().unwrap() > 20 && ranked["id"].is_string(), "{ranked}");
+    let meta =
+        json!({"api_version": {"version": "1"}, "tokens": {"input_tokens": tokens, "output_tokens": 0}});
+    assert_eq!(ranked["meta"], meta);
+    let bare = post(&service, "/v1/rerank", &json!({"query": "bridge", "documents": ["a"]})).body;
+    assert!(bare["results"][0].get("document").is_none(), "{bare}");
     let score = |i: usize| results[i]["relevance_score"].as_f64().unwrap();
     assert!(score(0) > score(1) && (0.0..=1.0).contains(&score(0)));
     let empty = post(&service, "/v1/rerank", &json!({"query": " ", "documents": ["a"]}));

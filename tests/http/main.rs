@@ -24,7 +24,11 @@ mod local;
 #[cfg(test)]
 mod otel;
 #[cfg(test)]
+mod prompt;
+#[cfg(test)]
 mod reload;
+#[cfg(test)]
+mod search;
 #[cfg(test)]
 mod service;
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! `whittle bench`.
 
 mod compress;
+mod embed;
 mod proxy;
 mod retrieval;
 mod score;
@@ -17,6 +18,7 @@ pub(super) struct BenchArgs {
 #[derive(Debug, Subcommand)]
 enum Command {
     Compress(compress::BenchCompressArgs),
+    Embed(embed::BenchEmbedArgs),
     Proxy(proxy::BenchProxyArgs),
     Score(score::BenchScoreArgs),
     Retrieval(retrieval::BenchRetrievalArgs),
@@ -26,9 +28,18 @@ enum Command {
 pub(super) fn run(args: BenchArgs) -> anyhow::Result<()> {
     match args.command {
         Command::Compress(args) => compress::run(&args),
+        Command::Embed(args) => embed::run(&args),
         Command::Proxy(args) => proxy::run(&args),
         Command::Score(args) => score::run(&args),
         Command::Retrieval(args) => retrieval::run(&args),
         Command::Soak(args) => proxy::soak::run(&args),
     }
+}
+
+/// A number from `LEAST` to a million.
+fn at_least<const LEAST: usize>(text: &str) -> Result<usize, String> {
+    const MOST: usize = 1_000_000;
+    let value: usize = text.parse().map_err(|e| format!("{e}"))?;
+    let fits = (LEAST..=MOST).contains(&value);
+    fits.then_some(value).ok_or_else(|| format!("must be from {LEAST} to {MOST}"))
 }

@@ -4,6 +4,7 @@ use std::io::Write;
 
 use clap::Args;
 
+use super::at_least;
 use crate::cli::output::Format;
 use crate::cli::{engine, progress};
 use crate::engine::bench::{ScoreBench, ScoreBenchReport};
@@ -36,13 +37,6 @@ pub(super) struct BenchScoreArgs {
     /// What to print
     #[arg(long, value_enum, default_value_t)]
     format: Format,
-}
-
-fn at_least<const LEAST: usize>(text: &str) -> Result<usize, String> {
-    const MOST: usize = 1_000_000;
-    let value: usize = text.parse().map_err(|e| format!("{e}"))?;
-    let fits = (LEAST..=MOST).contains(&value);
-    fits.then_some(value).ok_or_else(|| format!("must be from {LEAST} to {MOST}"))
 }
 
 pub(super) fn run(args: &BenchScoreArgs) -> anyhow::Result<()> {

@@ -31,14 +31,16 @@ each, called by their path; so are HTML (.html, .htm, .xhtml), PDF (.pdf) and Wo
 Markdown with their titles and headings, a heading for each page of a PDF. That is done in a process of its own, 60
 seconds and 1 GB of memory at most for a file. Of a folder all such files are taken, but for hidden ones.
 
-What is stored already, just as it is, is left alone: after an interruption run the same command again.")]
+What is stored already, just as it is, is left alone: after an interruption run the same command again. With
+--score it is scored if it was not before.")]
 pub(super) struct IngestArgs {
     /// Name of the collection: a-z, 0-9, `-` and `_`
     collection: String,
     /// Files and folders
     #[arg(required = true)]
     paths: Vec<PathBuf>,
-    /// Score chunks too, so that compressing what is found takes no model later (`llmlingua`)
+    /// Score chunks too, those of unchanged documents included, so that compressing what is found takes no model later
+    /// (`llmlingua`)
     #[arg(long)]
     score: bool,
     /// What to do about a line or file that is no document
@@ -62,6 +64,8 @@ struct Totals {
     updated: usize,
     unchanged: usize,
     chunks: usize,
+    /// None where scoring was not asked for.
+    scored: Option<usize>,
     bad: usize,
 }
 
@@ -78,7 +82,7 @@ pub(super) fn run(args: &IngestArgs) -> anyhow::Result<()> {
     }
     let engine = engine()?;
     ensure(&engine, &args.collection)?;
-    let mut totals = Totals::default();
+    let mut totals = Totals { scored: args.score.then_some(0), ..Totals::default() };
     let bar = progress::Ingesting::begin(sources::total_bytes(&sources));
     let mut batch = Batch::new(&engine, args);
     for source in &sources {
@@ -168,14 +172,16 @@ impl<'a> Batch<'a> {
         totals.updated += stored.updated;
         totals.unchanged += stored.unchanged;
         totals.chunks += stored.chunks;
+        totals.scored = totals.scored.map(|scored| scored + stored.scored);
         Ok(())
     }
 }
 
 fn summarise(totals: &Totals, passed_over: usize) {
-    let Totals { added, updated, unchanged, chunks, bad } = totals;
+    let Totals { added, updated, unchanged, chunks, scored, bad } = totals;
+    let scored = scored.map_or_else(String::new, |scored| format!(", {scored} scored"));
     anstream::eprintln!(
-        "{added} documents added, {updated} updated, {unchanged} unchanged; {chunks} chunks embedded"
+        "{added} documents added, {updated} updated, {unchanged} unchanged; {chunks} chunks embedded{scored}"
     );
     if *bad > 0 {
         anstream::eprintln!("warning: {bad} lines or files were no documents and were left out");

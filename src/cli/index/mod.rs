@@ -10,13 +10,13 @@ use anyhow::Context;
 use clap::{Args, Subcommand};
 
 use super::output::Format;
+use super::searching::SearchOptions;
 use super::{engine, progress};
 use crate::engine::EngineError;
 use crate::engine::collections::api::{
-    CollectionInfo, CreateRequest, SearchRequest, SearchResponse, SourceDocument, Unreadable,
+    CollectionInfo, CreateRequest, SearchResponse, SourceDocument, Unreadable,
 };
 use crate::model::Cancel;
-use crate::retrieve::{Filter, SearchMode, Weights};
 use crate::text::ChunkSettings;
 
 /// Documents that are read at once for an export.
@@ -31,6 +31,7 @@ Examples:
   whittle index ingest notes ./notes
   whittle index search notes 'how is the cache invalidated?'
   whittle index search notes 'outage' --mode lexical --top-k 3 --filter '{\"field\": \"year\", \"gte\": 2024}'
+  whittle index search notes 'outage' --rerank 20 --rerank-by likelihood --rerank-deadline-ms 500
   whittle index stats notes
   whittle index export notes > notes.jsonl
 
@@ -83,30 +84,11 @@ struct SearchArgs {
     collection: String,
     /// What to look for
     query: String,
-    /// What is searched by
-    #[arg(long, value_enum, default_value_t)]
-    mode: SearchMode,
     /// Most results, 1 to 1,000
     #[arg(long, value_name = "N", default_value_t = 5)]
     top_k: usize,
-    /// Which documents count, as JSON: '{"field": "year", "gte": 1990}'; `and`, `or`, `not` join such conditions
-    #[arg(long, value_name = "JSON", value_parser = filter)]
-    filter: Option<Filter>,
-    /// Leave out results with a lower score
-    #[arg(long, value_name = "SCORE", allow_negative_numbers = true)]
-    min_score: Option<f64>,
-    /// What the ranking by words weighs in `hybrid`
-    #[arg(long, value_name = "W", default_value_t = Weights::default().lexical)]
-    lexical_weight: f64,
-    /// What the ranking by vectors weighs in `hybrid`
-    #[arg(long, value_name = "W", default_value_t = Weights::default().dense)]
-    dense_weight: f64,
-    /// 0 to 1: how much a result that is like one before it is passed over
-    #[arg(long, value_name = "SHARE", default_value_t)]
-    diversity: f64,
-    /// Put so many of the best in order anew by what their sentences have to do with the query, at most 100
-    #[arg(long, value_name = "N", default_value_t)]
-    rerank: usize,
+    #[command(flatten)]
+    options: SearchOptions,
     /// What to print: text for people, or the answer of the HTTP route
     #[arg(long, value_enum, default_value_t)]
     format: Format,
@@ -120,11 +102,6 @@ struct StatsArgs {
     /// What to print: text for people, or the answer of the HTTP route
     #[arg(long, value_enum, default_value_t)]
     format: Format,
-}
-
-/// A filter as JSON.
-pub(super) fn filter(json: &str) -> Result<Filter, String> {
-    serde_json::from_str(json).map_err(|error| error.to_string())
 }
 
 pub(super) fn run(args: IndexArgs) -> anyhow::Result<()> {
@@ -189,17 +166,7 @@ fn tell_mended(info: &CollectionInfo) {
 }
 
 fn search(args: SearchArgs) -> anyhow::Result<()> {
-    let request = SearchRequest {
-        query: args.query,
-        mode: args.mode,
-        top_k: args.top_k,
-        filter: args.filter,
-        min_score: args.min_score,
-        weights: Weights { lexical: args.lexical_weight, dense: args.dense_weight },
-        diversity: args.diversity,
-        rerank: args.rerank,
-        rerank_deadline_ms: None,
-    };
+    let request = args.options.request(args.query, args.top_k);
     let engine = engine()?;
     tell_mended(&engine.collection(&args.collection)?);
     let response =

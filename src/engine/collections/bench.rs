@@ -59,8 +59,10 @@ pub struct QualityReport {
     pub chunks: usize,
     /// Chunks that were cut, embedded and stored in a second.
     pub chunks_per_second: f64,
-    /// One row for each way to search.
+    /// One row for each way to search, as it is right after ingestion.
     pub rows: Vec<QualityRow>,
+    /// Share of the ten nearest chunks that a search by vectors finds by way of links, once all chunks are linked.
+    pub linked_recall_at_10: f64,
 }
 
 /// How often the right document is among the first.
@@ -137,11 +139,17 @@ impl Engine {
                 SearchRequest { mode, weights, rerank, top_k: 2 * TOP_K, ..SearchRequest::default() };
             self.quality(NAME, task.questions, &request, weight)
         });
+        let rows = rows.collect::<Result<_, _>>()?;
+        let collection = self.collections.get(NAME)?;
+        // So few chunks are compared one by one otherwise.
+        collection.optimise()?;
+        let questions: Vec<&str> = task.questions.iter().map(|judged| judged.question.as_str()).collect();
         Ok(QualityReport {
             documents: info.documents as usize,
             chunks: info.chunks as usize,
             chunks_per_second: info.chunks as f64 / seconds,
-            rows: rows.collect::<Result<_, _>>()?,
+            rows,
+            linked_recall_at_10: recall(&collection, &self.vectors(&questions, &Cancel::never())?)?,
         })
     }
 

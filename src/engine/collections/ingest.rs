@@ -7,7 +7,7 @@ use std::time::Instant;
 use super::api::{SourceDocument, UpsertRequest, UpsertResponse};
 use crate::engine::models::{Embedder, Scorer};
 use crate::engine::{Engine, EngineError, milliseconds_since};
-use crate::index::{Batch, Collection, NewChunk, NewDocument, StoredChunk};
+use crate::index::{Batch, ChunkHit, Collection, NewChunk, NewDocument, StoredChunk};
 use crate::model::{Cancel, Embedder as _, ScoreJob, TokenScorer as _};
 use crate::text::{Chunk, ChunkSettings, chunks};
 
@@ -30,16 +30,20 @@ impl Engine {
             ids: documents.iter().map(|(id, _)| id.clone()).collect(),
             ..UpsertResponse::default()
         };
-        let changed = changed(&collection, documents, &mut response)?;
+        let Changes { changed, unchanged } = changes(&collection, documents, &mut response)?;
+        let scorer = request.score.then(|| self.models.scorer()).transpose()?;
+        let mut new = Vec::new();
         if !changed.is_empty() {
             let embedder = self.embedder_of(&collection)?;
-            let scorer = request.score.then(|| self.models.scorer()).transpose()?;
-            let new = prepared(&embedder, collection.settings().chunks, changed, &mut response, cancel)?;
-            if let Some(scorer) = scorer {
-                let scored = Instant::now();
-                keep_scores(&scorer, &new, cancel)?;
-                response.timing_ms.stages.insert("score", milliseconds_since(scored));
-            }
+            new = prepared(&embedder, collection.settings().chunks, changed, &mut response, cancel)?;
+        }
+        if let Some(scorer) = scorer {
+            let scored = Instant::now();
+            let stored = chunks_of(&collection, &unchanged)?;
+            response.scored = keep_scores(&scorer, &new, &stored, cancel)?;
+            response.timing_ms.stages.insert("score", milliseconds_since(scored));
+        }
+        if !new.is_empty() {
             let stored = Instant::now();
             collection.apply(&Batch { remove: Vec::new(), upsert: new })?;
             response.timing_ms.stages.insert("store", milliseconds_since(stored));
@@ -92,29 +96,40 @@ struct Changed {
     hash: String,
 }
 
-fn changed(
+/// What is to be stored of some documents.
+#[derive(Default)]
+struct Changes {
+    changed: Vec<Changed>,
+    /// Ids of those that are stored already.
+    unchanged: Vec<String>,
+}
+
+fn changes(
     collection: &Collection,
     documents: Vec<(String, SourceDocument)>,
     response: &mut UpsertResponse,
-) -> Result<Vec<Changed>, EngineError> {
+) -> Result<Changes, EngineError> {
     let ids: Vec<&str> = documents.iter().map(|(id, _)| id.as_str()).collect();
     let stored = collection.hashes(&ids)?;
-    let mut changed = Vec::new();
+    let mut changes = Changes::default();
     for ((id, source), stored) in documents.into_iter().zip(stored) {
         let hash = hash(&source);
         match stored {
-            Some(stored) if stored == hash => response.unchanged += 1,
+            Some(stored) if stored == hash => {
+                response.unchanged += 1;
+                changes.unchanged.push(id);
+            }
             Some(_) => {
                 response.updated += 1;
-                changed.push(Changed { id, source, hash });
+                changes.changed.push(Changed { id, source, hash });
             }
             None => {
                 response.added += 1;
-                changed.push(Changed { id, source, hash });
+                changes.changed.push(Changed { id, source, hash });
             }
         }
     }
-    Ok(changed)
+    Ok(changes)
 }
 
 /// Documents with their chunks and vectors.
@@ -152,11 +167,27 @@ fn prepared(
     Ok(documents.into_iter().zip(cuts).map(new).collect())
 }
 
-/// Scores chunks by themselves, as a method does that goes without a question.
-fn keep_scores(scorer: &Scorer, documents: &[NewDocument], cancel: &Cancel) -> Result<(), EngineError> {
+/// The chunks of documents that are stored; those that went away meanwhile are left out.
+fn chunks_of(collection: &Collection, ids: &[String]) -> Result<Vec<ChunkHit>, EngineError> {
+    let mut numbers = Vec::new();
+    for id in ids {
+        numbers.extend(collection.document(id)?.into_iter().flat_map(|(document, _)| document.numbers()));
+    }
+    Ok(collection.chunks(&numbers)?)
+}
+
+/// Scores chunks by themselves, as a method does that goes without a question: those of new documents, and stored ones.
+/// Gives how many had not been scored yet.
+fn keep_scores(
+    scorer: &Scorer,
+    documents: &[NewDocument],
+    stored: &[ChunkHit],
+    cancel: &Cancel,
+) -> Result<usize, EngineError> {
     let texts = documents
         .iter()
-        .flat_map(|document| document.chunks.iter().map(|chunk| &document.text[chunk.chunk.range.clone()]));
+        .flat_map(|document| document.chunks.iter().map(|chunk| &document.text[chunk.chunk.range.clone()]))
+        .chain(stored.iter().map(|chunk| chunk.text.as_str()));
     let ids = |text| scorer.encode(text).into_iter().map(|token| token.id).collect();
     let jobs: Vec<ScoreJob> = texts.map(|text| ScoreJob { prefix: [].into(), ids: ids(text) }).collect();
     Ok(scorer.keep(&jobs, cancel)?)

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::api::{SearchRequest, SearchResponse, SearchResult};
+use super::api::{RerankBy, SearchRequest, SearchResponse, SearchResult};
 use crate::compress::{self, CompressError, Document, Prompt};
 use crate::engine::api::{Timing, Warning};
 use crate::engine::models::Embedder;
@@ -69,7 +69,7 @@ impl Engine {
         Ok(SearchResponse { results, warnings, timing_ms: timing })
     }
 
-    /// Puts the first results in order by what their sentences have to do with the query.
+    /// Puts the first results in order anew.
     fn rerank_results(
         &self,
         request: &SearchRequest,
@@ -84,10 +84,16 @@ impl Engine {
         };
         let documents = results.iter().enumerate().map(document).collect();
         let prompt = Prompt { documents, question: request.query.clone(), ..Prompt::default() };
-        let embedder = self.models.embedder()?;
         let time = request.rerank_deadline_ms.map(Duration::from_millis);
         let own = time.map_or_else(|| cancel.clone(), |time| cancel.within(time));
-        let ranking = match compress::rank(&prompt, &*embedder, &own) {
+        let ranking = match request.rerank_by {
+            RerankBy::Relevance => compress::rank(&prompt, &*self.models.embedder()?, &own),
+            RerankBy::Likelihood => {
+                let ranking = compress::rank_by_likelihood(&prompt, &*self.models.scorer()?, &own);
+                ranking.map(|ranking| ranking.into_iter().map(|(place, nll)| (place, (-nll).exp())).collect())
+            }
+        };
+        let ranking = match ranking {
             Err(CompressError::Score(ScoreError::Stopped(_))) if cancel.check().is_ok() => None,
             ranking => Some(ranking?),
         };
@@ -152,6 +158,10 @@ fn check(request: &SearchRequest) -> Result<(), EngineError> {
     if request.rerank > MOST_RERANKED {
         let message = format!("`rerank` is {}; it must be from 0 to {MOST_RERANKED}", request.rerank);
         return invalid("invalid_rerank", "rerank", message);
+    }
+    if request.rerank == 0 && request.rerank_by != RerankBy::default() {
+        let message = "`rerank_by` is given, and `rerank`, how many results are put in order anew, is 0";
+        return invalid("invalid_rerank", "rerank", message.into());
     }
     if !(0.0..=1.0).contains(&request.diversity) {
         let message = format!("`diversity` is {}; it must be from 0 to 1", request.diversity);

@@ -72,7 +72,8 @@ pub struct ExamplePage {
 #[derive(Debug, Clone, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SelectRequest {
-    /// What the examples are to stand before.
+    /// What the examples are to stand before. In a prompt's `selection` it may be left out.
+    #[serde(default)]
     pub question: String,
     /// How many, 1 to 100.
     #[serde(default = "default_count")]

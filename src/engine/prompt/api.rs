@@ -1,10 +1,14 @@
 //! Requests and answers of the pipeline from a question to a prompt.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::compress::Method;
 use crate::engine::api::{Timing, Warning};
+use crate::engine::collections::api::SearchRequest;
+use crate::engine::examples::api::SelectRequest;
 use crate::retrieve::{Filter, SearchMode};
 
 /// Body of `POST /v1/prompt`.
@@ -20,16 +24,21 @@ pub struct PromptRequest {
     #[serde(default)]
     pub banks: Vec<String>,
     /// Examples that are shown at most, of all banks together, 1 to 100; 5 by default. Each is shown whole, the most
-    /// similar one last, and beside documents all of them together fill no more than half of the room.
+    /// similar one last, and beside documents all of them together fill no more than half of the room. Short for the
+    /// `count` of `selection`, which stands alone.
     pub examples: Option<usize>,
+    /// How examples are selected from each bank, as by the route of a bank; its `question`, if left out, is the one
+    /// that is asked.
+    pub selection: Option<SelectRequest>,
     /// Most tokens of the whole prompt, template and joins included, at least 1. A provider may add a few of its own
     /// around messages.
     pub target_tokens: usize,
     /// What the model is told besides.
     pub instruction: Option<String>,
-    /// What is searched by.
-    #[serde(default)]
-    pub mode: SearchMode,
+    /// How each collection is searched, as by the route of a collection; its `query`, if left out, is the question.
+    pub search: Option<SearchRequest>,
+    /// What is searched by. This and the two below are short for the same fields of `search`, which stands alone.
+    pub mode: Option<SearchMode>,
     /// Chunks that are taken from each collection at most, 1 to 1,000; 10 by default.
     pub top_k: Option<usize>,
     /// Which documents count, as in a search.
@@ -125,6 +134,18 @@ pub struct Ledger {
     pub approximate: bool,
     /// Method that compressed.
     pub method: Method,
+    /// Template that it was rendered with.
+    pub template: TemplateInfo,
+}
+
+/// A template.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct TemplateInfo {
+    /// As it was asked for.
+    pub name: String,
+    /// Rises with every change of its text, so that name and version say what a prompt was made with; none of a file of
+    /// the caller's.
+    pub version: Option<u32>,
 }
 
 impl Ledger {
@@ -144,8 +165,10 @@ pub struct Candidate {
     pub document_id: String,
     /// Where it is in the document's text, in bytes.
     pub range: [usize; 2],
-    /// What it was ranked by.
+    /// As in a search.
     pub score: f64,
+    /// As in a search.
+    pub scores: BTreeMap<&'static str, f64>,
     /// Is something of it in the prompt?
     pub chosen: bool,
 }

@@ -15,6 +15,7 @@ use template::{Passage, Rendered, Template, Variables};
 
 use super::api::{CompressRequest, CompressResponse, DocumentInput, Return, Warning};
 use super::collections::api::SearchRequest;
+use super::examples::api::SelectRequest;
 use super::examples::{Example, MOST as EXAMPLES};
 use super::{Engine, EngineError, ErrorKind, milliseconds_since};
 use crate::compress::{Method, Mode};
@@ -72,6 +73,7 @@ impl Engine {
                 tokenizer: counter.name().to_owned(),
                 approximate: counter.approximate(),
                 method,
+                template: job.template.info.clone(),
             },
             prompt: None,
             messages: None,
@@ -120,10 +122,49 @@ fn check(request: &PromptRequest) -> Result<(), EngineError> {
         let message = format!("`examples` is {count}; it must be from 1 to {EXAMPLES}");
         return invalid("invalid_examples", "examples", message);
     }
+    if request.search.is_some()
+        && (request.mode.is_some() || request.top_k.is_some() || request.filter.is_some())
+    {
+        let message = "`mode`, `top_k` and `filter` stand in `search` where there is one: put them there";
+        return invalid("ambiguous_search", "search", message.into());
+    }
+    if request.selection.is_some() && examples.is_some() {
+        let message = "`examples` is the `count` of `selection` where there is one: put it there";
+        return invalid("ambiguous_selection", "selection", message.into());
+    }
     if request.target_tokens == 0 {
         return invalid("invalid_target", "target_tokens", "`target_tokens` must be at least 1".into());
     }
     Ok(())
+}
+
+/// How collections are searched.
+fn search(request: &PromptRequest) -> SearchRequest {
+    let mut search = request.search.clone().unwrap_or_else(|| {
+        let usual = SearchRequest::default();
+        SearchRequest {
+            mode: request.mode.unwrap_or(usual.mode),
+            top_k: request.top_k.unwrap_or(usual.top_k),
+            filter: request.filter.clone(),
+            ..usual
+        }
+    });
+    if search.query.is_empty() {
+        search.query.clone_from(&request.question);
+    }
+    search
+}
+
+/// How examples are selected.
+fn selection(request: &PromptRequest) -> SelectRequest {
+    let mut selection = request.selection.clone().unwrap_or_else(|| {
+        let usual = SelectRequest::default();
+        SelectRequest { count: request.examples.unwrap_or(usual.count), ..usual }
+    });
+    if selection.question.is_empty() {
+        selection.question.clone_from(&request.question);
+    }
+    selection
 }
 
 fn infeasible(needed: usize, budget: usize) -> EngineError {
@@ -170,17 +211,11 @@ struct Job<'a> {
 impl Job<'_> {
     /// What the collections hold about the question, best first.
     fn retrieve(&self) -> Result<(Found, Vec<Warning>), EngineError> {
-        let search = SearchRequest {
-            query: self.request.question.clone(),
-            mode: self.request.mode,
-            filter: self.request.filter.clone(),
-            ..SearchRequest::default()
-        };
-        let search = SearchRequest { top_k: self.request.top_k.unwrap_or(search.top_k), ..search };
+        let search = search(self.request);
         let (mut results, mut warnings) = (Vec::new(), Vec::new());
         for name in &self.request.collections {
             let response = self.engine.search(name, &search, self.cancel)?;
-            results.extend(response.results.into_iter().map(|result| (name.as_str(), result)));
+            results.push((name.as_str(), response.results));
             warnings.extend(response.warnings);
         }
         Ok((Found::new(results), warnings))

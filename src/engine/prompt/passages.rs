@@ -1,5 +1,7 @@
 //! What was found, with neighbours joined: chunks of one document that overlap are one passage.
 
+use std::collections::VecDeque;
+
 use super::Kept;
 use super::api::Candidate;
 use crate::engine::collections::api::SearchResult;
@@ -58,9 +60,9 @@ pub(super) struct Found {
 }
 
 impl Found {
-    pub(super) fn new(mut results: Vec<(&str, SearchResult)>) -> Self {
-        // Stable: of equals the one of the first collection stays first.
-        results.sort_by(|(_, a), (_, b)| b.score.total_cmp(&a.score));
+    /// Of what each collection gave, best first.
+    pub(super) fn new(found: Vec<(&str, Vec<SearchResult>)>) -> Self {
+        let results = merged(found);
         let mut places: Vec<usize> = (0..results.len()).collect();
         places.sort_by_key(|&i| {
             let (collection, result) = &results[i];
@@ -90,6 +92,7 @@ impl Found {
             document_id: result.document_id,
             range: result.range,
             score: result.score,
+            scores: result.scores,
             chosen: false,
         };
         Self {
@@ -109,6 +112,29 @@ impl Found {
             candidate.chosen =
                 kept.iter().any(|kept| kept.source == place && kept.ranges.iter().any(overlaps));
         }
+    }
+}
+
+/// One ranking of several, each in its own order: a search may have put it in another one than that of its scores. Those
+/// that were put in order anew come first.
+fn merged(found: Vec<(&str, Vec<SearchResult>)>) -> Vec<(&str, SearchResult)> {
+    let worth = |result: &SearchResult| {
+        let reranked = result.scores.get("rerank");
+        (reranked.is_some(), *reranked.unwrap_or(&result.score))
+    };
+    let mut rest: Vec<(&str, VecDeque<SearchResult>)> =
+        found.into_iter().map(|(collection, results)| (collection, results.into())).collect();
+    let mut all = Vec::new();
+    loop {
+        let heads = rest.iter().enumerate().filter_map(|(i, (_, rest))| Some((i, worth(rest.front()?))));
+        // Of equals the one of the first collection comes first.
+        let best = heads.reduce(|best, next| {
+            let order = next.1.0.cmp(&best.1.0).then(next.1.1.total_cmp(&best.1.1));
+            if order.is_gt() { next } else { best }
+        });
+        let Some((place, _)) = best else { return all };
+        let (collection, rest) = &mut rest[place];
+        all.extend(rest.pop_front().map(|result| (*collection, result)));
     }
 }
 
@@ -135,12 +161,17 @@ mod tests {
     #[test]
     fn chunks_that_overlap_are_one_passage() {
         let found = Found::new(vec![
-            ("c", result("d", [12, 31], 0.9)),
-            ("c", result("d", [0, 22], 0.8)),
-            ("c", result("e", [0, 5], 0.95)),
-            ("c", result("d", [31, TEXT.len()], 0.7)),
-            ("c", result("d", [15, 20], 0.6)),
-            ("other", result("d", [0, 5], 0.5)),
+            (
+                "c",
+                vec![
+                    result("e", [0, 5], 0.95),
+                    result("d", [12, 31], 0.9),
+                    result("d", [0, 22], 0.8),
+                    result("d", [31, TEXT.len()], 0.7),
+                    result("d", [15, 20], 0.6),
+                ],
+            ),
+            ("other", vec![result("d", [0, 5], 0.5)]),
         ]);
         let sources: Vec<(&str, &str, &str, usize)> = found
             .sources
@@ -153,8 +184,26 @@ mod tests {
     }
 
     #[test]
+    fn several_rankings_become_one_and_each_keeps_its_order() {
+        let range = [0, 5];
+        let reranked = |id: &str, score, worth| SearchResult {
+            scores: [("rerank", worth)].into(),
+            ..result(id, range, score)
+        };
+        let ranking = merged(vec![
+            ("a", vec![result("1", range, 0.9), result("2", range, 0.3), result("3", range, 0.6)]),
+            ("b", vec![result("4", range, 0.9), result("5", range, 0.5)]),
+            ("c", vec![reranked("6", 0.1, 0.2), reranked("7", 0.2, 0.1), result("8", range, 0.7)]),
+            ("d", vec![]),
+        ]);
+        let ids: Vec<&str> = ranking.iter().map(|(_, result)| result.document_id.as_str()).collect();
+        assert_eq!(ids, ["6", "7", "1", "4", "8", "5", "2", "3"]);
+    }
+
+    #[test]
     fn candidates_are_chosen_where_something_of_them_is_kept() {
-        let mut found = Found::new(vec![("c", result("d", [4, 22], 0.9)), ("c", result("d", [20, 42], 0.8))]);
+        let chunks = vec![result("d", [4, 22], 0.9), result("d", [20, 42], 0.8)];
+        let mut found = Found::new(vec![("c", chunks)]);
         assert_eq!(found.sources[0].start, 4);
         found.mark(&[Kept { source: 0, text: String::new(), ranges: vec![[0, 6]] }]);
         assert_eq!(found.candidates.iter().map(|c| c.chosen).collect::<Vec<_>>(), [true, false]);

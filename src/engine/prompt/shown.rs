@@ -2,10 +2,10 @@
 
 use super::api::ExampleCandidate;
 use super::template::Rendered;
-use super::{Job, milliseconds_since};
+use super::{Job, milliseconds_since, selection};
 use crate::engine::EngineError;
 use crate::engine::examples::Example;
-use crate::engine::examples::api::{SelectRequest, SelectedExample};
+use crate::engine::examples::api::SelectedExample;
 
 /// Share of the room that examples may fill beside documents.
 const SHARE: f64 = 0.5;
@@ -50,9 +50,7 @@ impl Job<'_> {
 
     /// The examples of all banks that are most similar to the question, the best first.
     fn similar(&self) -> Result<Vec<(&str, SelectedExample)>, EngineError> {
-        let request = SelectRequest { question: self.request.question.clone(), ..SelectRequest::default() };
-        let count = self.request.examples.unwrap_or(request.count);
-        let request = SelectRequest { count, ..request };
+        let request = selection(self.request);
         let mut found = Vec::new();
         for bank in &self.request.banks {
             let response = self.engine.select_examples(bank, &request, self.cancel)?;
@@ -60,7 +58,7 @@ impl Job<'_> {
         }
         // Stable: of equals the one of the first bank stays first.
         found.sort_by(|(_, a), (_, b)| b.similarity.total_cmp(&a.similarity));
-        found.truncate(count);
+        found.truncate(request.count);
         Ok(found)
     }
 }

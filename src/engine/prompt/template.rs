@@ -1,15 +1,26 @@
 //! Templates: what a prompt looks like around its documents.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use minijinja::{AutoEscape, Environment, UndefinedBehavior};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
+use super::api::TemplateInfo;
 use crate::engine::EngineError;
 use crate::engine::examples::{Choice, Example};
 
 /// Between the parts of a prompt as text.
 const JOIN: &str = "\n\n";
+
+/// What is known of each template that is compiled in.
+const MANIFEST: &str = include_str!("../../../prompts/manifest.toml");
+
+/// An entry of the manifest, by the name of its template. The rest of it is for people and tests.
+#[derive(Deserialize)]
+struct Entry {
+    version: u32,
+}
 
 /// A template that is compiled in.
 struct BuiltIn {
@@ -30,6 +41,18 @@ const BUILT_IN: [BuiltIn; 2] = [
         user: include_str!("../../../prompts/context/user.j2"),
     },
 ];
+
+impl BuiltIn {
+    /// Its version, as the manifest has it.
+    fn version(&self) -> Result<u32, EngineError> {
+        let manifest: BTreeMap<String, Entry> = toml::from_str(MANIFEST).map_err(|error| {
+            EngineError::internal(format!("the manifest of templates is broken: {error}"))
+        })?;
+        let entry = manifest.get(self.name);
+        let none = || EngineError::internal(format!("the manifest has no template `{}`", self.name));
+        Ok(entry.ok_or_else(none)?.version)
+    }
+}
 
 /// What a template may name.
 #[derive(Debug, Serialize)]
@@ -85,14 +108,18 @@ impl Rendered {
 }
 
 /// A template that can be rendered.
-pub(super) struct Template(Environment<'static>);
+pub(super) struct Template {
+    environment: Environment<'static>,
+    pub(super) info: TemplateInfo,
+}
 
 impl Template {
     /// The template called `name`: one that is compiled in or, where `files` may be read, the path of a file, which is
     /// the user's part.
     pub(super) fn of(name: &str, files: bool) -> Result<Self, EngineError> {
         if let Some(built_in) = BUILT_IN.iter().find(|template| template.name == name) {
-            return Self::parsed(built_in.system.to_owned(), built_in.user.to_owned());
+            let info = TemplateInfo { name: name.to_owned(), version: Some(built_in.version()?) };
+            return Self::parsed(info, built_in.system.to_owned(), built_in.user.to_owned());
         }
         let path = Path::new(name);
         if !files || path.extension().is_none() {
@@ -106,22 +133,27 @@ impl Template {
             let message = format!("cannot read the template {}: {error}", path.display());
             EngineError::invalid("unreadable_template", "template", message)
         })?;
-        Self::parsed(String::new(), text)
+        Self::parsed(TemplateInfo { name: name.to_owned(), version: None }, String::new(), text)
     }
 
-    fn parsed(system: String, user: String) -> Result<Self, EngineError> {
+    fn parsed(info: TemplateInfo, system: String, user: String) -> Result<Self, EngineError> {
         let mut environment = Environment::new();
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
         environment.set_auto_escape_callback(|_| AutoEscape::None);
         environment.add_template_owned("system", system).map_err(|error| broken(&error))?;
         environment.add_template_owned("user", user).map_err(|error| broken(&error))?;
-        Ok(Self(environment))
+        Ok(Self { environment, info })
     }
 
     /// Renders both parts, without white space around them.
     pub(super) fn render(&self, variables: &Variables<'_>) -> Result<Rendered, EngineError> {
         let part = |name: &str| -> Result<String, minijinja::Error> {
-            Ok(self.0.get_template(name)?.render(minijinja::value::Serde(variables))?.trim().to_owned())
+            Ok(self
+                .environment
+                .get_template(name)?
+                .render(minijinja::value::Serde(variables))?
+                .trim()
+                .to_owned())
         };
         Ok(Rendered {
             system: part("system").map_err(|error| broken(&error))?,
@@ -193,12 +225,12 @@ mod tests {
 
     #[test]
     fn the_manifest_names_the_variables_of_each_template() {
-        let manifest: toml::Table = include_str!("../../../prompts/manifest.toml").parse().unwrap();
+        let manifest: toml::Table = MANIFEST.parse().unwrap();
         assert_eq!(manifest.len(), BUILT_IN.len());
         for template in BUILT_IN {
             let entry = &manifest[template.name];
-            assert!(entry["version"].as_integer().unwrap() >= 1 && entry["description"].is_str());
-            let Template(environment) = Template::of(template.name, false).unwrap();
+            assert!(template.version().unwrap() >= 1 && entry["description"].is_str());
+            let Template { environment, .. } = Template::of(template.name, false).unwrap();
             let mut named: Vec<String> = ["system", "user"]
                 .iter()
                 .flat_map(|part| environment.get_template(part).unwrap().undeclared_variables(false))
@@ -209,6 +241,47 @@ mod tests {
                 entry["variables"].as_array().unwrap().iter().map(|v| v.as_str().unwrap()).collect();
             assert_eq!(named, listed, "{}", template.name);
         }
+    }
+
+    /// Of a template's text at one of its versions.
+    fn hash(template: &BuiltIn, version: u32) -> String {
+        let mut hasher = blake3::Hasher::new();
+        for part in [template.system, template.user] {
+            hasher.update(&(part.len() as u64).to_le_bytes()).update(part.as_bytes());
+        }
+        // So that a changed text cannot keep its version.
+        hasher.update(&version.to_le_bytes());
+        hasher.finalize().to_hex()[..32].to_owned()
+    }
+
+    #[test]
+    fn a_changed_text_has_a_new_version() {
+        let manifest: toml::Table = MANIFEST.parse().unwrap();
+        for template in &BUILT_IN {
+            let version = template.version().unwrap();
+            let next = hash(template, version + 1);
+            assert_eq!(
+                manifest[template.name]["hash"].as_str(),
+                Some(&*hash(template, version)),
+                "the text of `{}` has changed: in prompts/manifest.toml raise its version to {} and set its hash to {next}",
+                template.name,
+                version + 1
+            );
+        }
+    }
+
+    #[test]
+    fn a_template_says_which_it_is() {
+        let built_in = Template::of("answer", false).unwrap().info;
+        assert_eq!(
+            (built_in.name.as_str(), built_in.version),
+            ("answer", Some(BUILT_IN[0].version().unwrap()))
+        );
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("own.j2");
+        std::fs::write(&path, "{{ question }}").unwrap();
+        let own = Template::of(path.to_str().unwrap(), true).unwrap().info;
+        assert_eq!((own.name.as_str(), own.version), (path.to_str().unwrap(), None));
     }
 
     #[test]

@@ -69,7 +69,7 @@ impl Service for Fake {
     }
 
     fn caches(&self) -> Caches {
-        let scores = CacheStatistics { hits: 3, misses: 2, bytes: 100 };
+        let scores = CacheStatistics { hits: 3, kept: 1, misses: 2, bytes: 100 };
         Caches { scores, ..Caches::default() }
     }
 }

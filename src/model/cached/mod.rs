@@ -41,7 +41,9 @@ pub enum Keep {
 pub struct CacheStatistics {
     /// Questions answered from memory.
     pub hits: u64,
-    /// Questions that memory could not answer.
+    /// Questions answered from a file.
+    pub kept: u64,
+    /// Questions whose answer had to be computed.
     pub misses: u64,
     /// Bytes held now, about.
     pub bytes: u64,
@@ -62,23 +64,27 @@ impl<S: TokenScorer> CachedScorer<S> {
         Self { file: Some((file, keep)), ..self }
     }
 
-    /// Scores jobs and keeps their scores in the file, for calls that come later.
+    /// Keeps the scores of jobs in the file, for calls that come later. Gives how many of them it did not hold yet.
     ///
     /// # Errors
     /// As [`TokenScorer::score`].
-    pub fn keep(&self, jobs: &[ScoreJob], cancel: &Cancel) -> Result<(), ScoreError> {
-        let scores = self.score(jobs, cancel)?;
-        if let Some((file, _)) = &self.file {
-            let entries = jobs.iter().zip(&scores).map(|(job, scores)| (self.key(job), &scores[..]));
-            file.put(&entries.collect::<Vec<_>>());
-        }
-        Ok(())
+    pub fn keep(&self, jobs: &[ScoreJob], cancel: &Cancel) -> Result<usize, ScoreError> {
+        let Some((file, _)) = &self.file else { return Ok(self.score(jobs, cancel)?.len()) };
+        let keys: Vec<Key> = jobs.iter().map(|job| self.key(job)).collect();
+        let known = file.get(&keys);
+        let missing: Vec<usize> = (0..jobs.len()).filter(|&i| known[i].is_none()).collect();
+        let jobs: Vec<ScoreJob> = missing.iter().map(|&i| jobs[i].clone()).collect();
+        let scores = self.score(&jobs, cancel)?;
+        let entries = missing.iter().zip(&scores).map(|(&i, scores)| (keys[i], &scores[..]));
+        file.put(&entries.collect::<Vec<_>>());
+        Ok(missing.len())
     }
 
     /// Scores that are not in memory: from the file, else computed.
     fn fetch(&self, jobs: &[&ScoreJob], keys: &[Key], cancel: &Cancel) -> Result<Vec<Vec<f32>>, ScoreError> {
         let known = self.file.as_ref().map_or_else(|| vec![None; keys.len()], |(file, _)| file.get(keys));
         let missing: Vec<usize> = (0..keys.len()).filter(|&i| known[i].is_none()).collect();
+        self.memory.count_others(keys.len() - missing.len(), missing.len());
         let mut results: Vec<Vec<f32>> = known.into_iter().map(Option::unwrap_or_default).collect();
         if missing.is_empty() {
             return Ok(results);
@@ -191,6 +197,7 @@ impl<E: Embedder> Embedder for CachedEmbedder<E> {
         cancel.check()?;
         let keys: Vec<Key> = texts.iter().map(|text| *blake3::hash(text.as_bytes()).as_bytes()).collect();
         self.memory.recall(&keys, |missing| {
+            self.memory.count_others(0, missing.len());
             let texts: Vec<&str> = missing.iter().map(|&i| texts[i]).collect();
             self.embedder.embed(&texts, cancel)
         })
@@ -205,6 +212,7 @@ type Key = [u8; 32];
 struct Memory {
     results: Cache<Key, Arc<[f32]>>,
     hits: AtomicU64,
+    kept: AtomicU64,
     misses: AtomicU64,
 }
 
@@ -216,11 +224,12 @@ impl Memory {
         Self {
             results: Cache::builder().max_capacity(bytes).weigher(weight).build(),
             hits: AtomicU64::new(0),
+            kept: AtomicU64::new(0),
             misses: AtomicU64::new(0),
         }
     }
 
-    /// A result for each key; `compute` is asked for those, by their places, that are not remembered.
+    /// A result for each key; `compute` is asked for those, by their places, that are not remembered, and counts them.
     fn recall(
         &self,
         keys: &[Key],
@@ -229,7 +238,6 @@ impl Memory {
         let known: Vec<Option<Arc<[f32]>>> = keys.iter().map(|key| self.results.get(key)).collect();
         let missing: Vec<usize> = (0..keys.len()).filter(|&i| known[i].is_none()).collect();
         self.hits.fetch_add((keys.len() - missing.len()) as u64, Ordering::Relaxed);
-        self.misses.fetch_add(missing.len() as u64, Ordering::Relaxed);
         let fresh = if missing.is_empty() { Vec::new() } else { compute(&missing)? };
         let mut results: Vec<Vec<f32>> =
             known.into_iter().map(|values| values.map_or_else(Vec::new, |values| values.to_vec())).collect();
@@ -240,10 +248,17 @@ impl Memory {
         Ok(results)
     }
 
+    /// Counts keys that are not remembered: those with a result in a file, and those whose result has to be computed.
+    fn count_others(&self, kept: usize, computed: usize) {
+        self.kept.fetch_add(kept as u64, Ordering::Relaxed);
+        self.misses.fetch_add(computed as u64, Ordering::Relaxed);
+    }
+
     fn statistics(&self) -> CacheStatistics {
         self.results.run_pending_tasks();
         CacheStatistics {
             hits: self.hits.load(Ordering::Relaxed),
+            kept: self.kept.load(Ordering::Relaxed),
             misses: self.misses.load(Ordering::Relaxed),
             bytes: self.results.weighted_size(),
         }
@@ -331,6 +346,8 @@ mod tests {
         cached.embed(&["a", "bb"], &cancel).unwrap();
         assert_eq!(cached.embed(&["ccc", "bb", "a"], &cancel).unwrap(), [[3.0], [2.0], [1.0]]);
         assert_eq!(*cached.embedder.0.lock().unwrap(), 3);
+        let statistics = cached.statistics();
+        assert_eq!((statistics.hits, statistics.kept, statistics.misses), (2, 0, 3));
     }
 
     #[test]
@@ -347,7 +364,8 @@ mod tests {
         };
         let [kept, seen, all] = [job(&[], &[1, 2]), job(&[], &[3, 4]), job(&[9], &[5])];
         let first = open("m", Keep::Asked);
-        first.keep(std::slice::from_ref(&kept), &Cancel::never()).unwrap();
+        assert_eq!(first.keep(std::slice::from_ref(&kept), &Cancel::never()).unwrap(), 1);
+        assert_eq!(first.keep(std::slice::from_ref(&kept), &Cancel::never()).unwrap(), 0, "it is there");
         assert_eq!(asked(&first, std::slice::from_ref(&seen)), 2);
         drop(first);
         let second = open("m", Keep::All);
@@ -357,6 +375,8 @@ mod tests {
             Counting::default().score(&[all.clone(), kept.clone(), seen.clone()], &Cancel::never()).unwrap()
         );
         assert_eq!(*second.scorer.0.lock().unwrap(), 2, "all but the kept one");
+        let statistics = second.statistics();
+        assert_eq!((statistics.hits, statistics.kept, statistics.misses), (0, 1, 2));
         drop(second);
         assert_eq!(asked(&open("m", Keep::Asked), &[kept.clone(), seen, all]), 0);
         assert_eq!(asked(&open("another model", Keep::Asked), &[kept]), 1);

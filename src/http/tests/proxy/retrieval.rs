@@ -4,7 +4,7 @@ use super::*;
 use crate::compress::Method;
 use crate::engine::api::Timing;
 use crate::engine::prompt::api::{
-    Citation, ExampleCandidate, Ledger, PromptRequest, PromptResponse, TokensByPart,
+    Citation, ExampleCandidate, Ledger, PromptRequest, PromptResponse, TemplateInfo, TokensByPart,
 };
 use crate::proxy::Retriever;
 
@@ -36,6 +36,7 @@ impl Retriever for Librarian {
             requested_tokens: request.target_tokens,
             tokenizer: "t".into(),
             approximate: false,
+            template: TemplateInfo { name: "context".into(), version: None },
             method: Method::Auto,
         };
         Ok(PromptResponse {
