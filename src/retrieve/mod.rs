@@ -42,6 +42,11 @@ pub enum SearchMode {
 /// | offset 1 | 0.899, 0.990, 0.994 | 0.899, 0.991, 0.995 | 0.894, 0.990, 0.995 |
 ///
 /// The sum of the cosine and a tenth of BM25, scaled to 1 for the best, gives 0.901, 0.991 and 0.996.
+///
+/// What else was tried to have more of these passages first: the best sentence's cosine added (0.3 of it: 0.911),
+/// titles and texts embedded apart (0.903), other spellings of the question (0.904), the likelihood of the question
+/// after the passage (0.004 more at best, on 500 questions), and a logistic regression over 21 such features, by
+/// cross-validation (0.907). Of the questions whose passage is not first, a third have an answer in what is.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Weights {

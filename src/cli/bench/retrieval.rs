@@ -21,7 +21,8 @@ Examples:
   whittle bench retrieval --passages passages.jsonl --questions questions.jsonl --lexical-weights 0.1,0.3,1
   whittle bench retrieval --passages passages.jsonl --questions questions.jsonl --chunks 100000
 
-Passages have `id`, `title` and `text`, questions have `question` and `gold`, the id of the passage that answers it.
+Passages have `id`, `title` and `text`, questions have `question` and `gold`, the id of the passage that answers it,
+and perhaps `answers`, for another passage may hold one, too.
 Everything is kept in a folder that is removed at the end.")]
 pub(super) struct BenchRetrievalArgs {
     /// Documents: JSONL with `id`, `title`, `text`
@@ -42,9 +43,11 @@ pub(super) struct BenchRetrievalArgs {
 }
 
 #[derive(Deserialize)]
-struct Question {
+struct Line {
     question: String,
     gold: String,
+    #[serde(default)]
+    answers: Vec<String>,
 }
 
 pub(super) fn run(args: &BenchRetrievalArgs) -> anyhow::Result<()> {
@@ -79,9 +82,9 @@ fn questions(path: &Path) -> anyhow::Result<Vec<Judged>> {
     let text = input::text(Some(path))?;
     let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
     let question = |(i, line): (usize, &str)| {
-        let Question { question, gold } =
+        let Line { question, gold, answers } =
             serde_json::from_str(line).with_context(|| format!("{} line {}", path.display(), i + 1))?;
-        Ok(Judged { question, gold })
+        Ok(Judged { question, gold, answers })
     };
     let questions: Vec<Judged> = lines.map(question).collect::<anyhow::Result<_>>()?;
     anyhow::ensure!(!questions.is_empty(), "{} holds no questions", path.display());
@@ -91,13 +94,14 @@ fn questions(path: &Path) -> anyhow::Result<Vec<Judged>> {
 fn write_quality(out: &mut impl Write, report: &QualityReport) -> std::io::Result<()> {
     let QualityReport { documents, chunks, chunks_per_second, rows, linked_recall_at_10 } = report;
     writeln!(out, "{documents} documents, {chunks} chunks, {chunks_per_second:.0} chunks/s ingested")?;
-    writeln!(out, "mode      weight  reranked  recall@1     @5    @10   p50 ms  p99 ms")?;
+    writeln!(out, "mode      weight  reranked  recall@1     @5    @10  answered@1   p50 ms  p99 ms")?;
     for row in rows {
         let weight = row.lexical_weight.map_or_else(String::new, |weight| format!("{weight}"));
         let mode = format!("{:?}", row.mode).to_lowercase();
+        let answered = row.answered_at_1.map_or_else(String::new, |share| format!("{share:.3}"));
         writeln!(
             out,
-            "{mode:8}  {weight:>6}  {:>8}  {:8.3}  {:5.3}  {:5.3}  {:7.2} {:7.2}",
+            "{mode:8}  {weight:>6}  {:>8}  {:8.3}  {:5.3}  {:5.3}  {answered:>10}   {:7.2} {:7.2}",
             row.reranked,
             row.recall_at_1,
             row.recall_at_5,

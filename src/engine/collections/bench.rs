@@ -15,7 +15,7 @@ use crate::model::{Cancel, Embedder as _};
 use crate::random::Random;
 use crate::retrieve::{self, Query, SearchMode, Weights};
 use crate::telemetry::resident_bytes;
-use crate::text::{ChunkSettings, Layout};
+use crate::text::{ChunkSettings, Layout, contains};
 
 /// Documents that are stored together.
 const BATCH: usize = 128;
@@ -39,6 +39,8 @@ pub struct Judged {
     pub question: String,
     /// Id of the document.
     pub gold: String,
+    /// Right answers, where they are known: another document may hold one, too.
+    pub answers: Vec<String>,
 }
 
 /// What is searched, and for what.
@@ -80,6 +82,8 @@ pub struct QualityRow {
     pub recall_at_5: f64,
     /// Share of the questions whose document is among the first ten.
     pub recall_at_10: f64,
+    /// Share of the questions with known answers of which the first result holds one.
+    pub answered_at_1: Option<f64>,
     /// Milliseconds of a search, one at a time, without the embedding of the question.
     pub milliseconds: Percentiles,
 }
@@ -160,12 +164,15 @@ impl Engine {
         request: &SearchRequest,
         lexical_weight: Option<f64>,
     ) -> Result<QualityRow, EngineError> {
-        let (mut places, mut times) = (Vec::new(), Vec::new());
-        for Judged { question, gold } in questions {
+        let (mut places, mut times, mut answered) = (Vec::new(), Vec::new(), Vec::new());
+        for Judged { question, gold, answers } in questions {
             let request = SearchRequest { query: question.clone(), ..request.clone() };
             let response = self.search(name, &request, &Cancel::never())?;
             let stage = |name| response.timing_ms.stages.get(name).copied().unwrap_or_default();
             times.push(stage("search") + stage("rerank"));
+            if !answers.is_empty() {
+                answered.push(response.results.first().is_some_and(|first| contains(&first.text, answers)));
+            }
             let mut documents: Vec<&str> = Vec::new();
             for result in &response.results {
                 if !documents.contains(&result.document_id.as_str()) {
@@ -185,6 +192,9 @@ impl Engine {
             recall_at_1: recall(1),
             recall_at_5: recall(5),
             recall_at_10: recall(10),
+            answered_at_1: (!answered.is_empty()).then(|| {
+                answered.iter().filter(|&&answered| answered).count() as f64 / answered.len() as f64
+            }),
             milliseconds: percentiles(times)?,
         })
     }
