@@ -77,9 +77,26 @@ fn documents_are_stored_found_and_removed() {
 
     assert_eq!(delete(&service, "/v1/collections/town/documents/a%2Fb"), 200);
     assert_eq!(delete(&service, "/v1/collections/town/documents/a%2Fb"), 404);
+    let misspelt = json!({"filter": {"not": {"field": "yaer", "eq": 2020}}});
+    let refused = post(&service, "/v1/collections/town/delete", &misspelt);
+    assert_eq!(
+        (refused.status, &refused.body["error"]["code"]),
+        (400, &"unknown_field".into()),
+        "{}",
+        refused.body
+    );
+    let none =
+        post(&service, "/v1/collections/town/delete", &json!({"filter": {"field": "yaer", "eq": 2020}}));
+    assert_eq!(
+        (&none.body["deleted"], &none.body["warnings"][0]["code"]),
+        (&json!(0), &"unknown_field".into())
+    );
     let gone =
         post(&service, "/v1/collections/town/delete", &json!({"filter": {"field": "year", "exists": true}}));
-    assert_eq!(gone.body["deleted"], 1);
+    assert_eq!((&gone.body["deleted"], &gone.body["warnings"]), (&json!(1), &Value::Null));
+    // No document has the field any more: this would be all that is left.
+    let left = json!({"filter": {"field": "year", "exists": false}});
+    assert_eq!(post(&service, "/v1/collections/town/delete", &left).status, 400);
     let both = post(&service, "/v1/collections/town/delete", &json!({}));
     assert_eq!((both.status, &both.body["error"]["code"]), (400, &"ambiguous_deletion".into()));
     let info = &service.get("/v1/collections").body["collections"][0];

@@ -131,13 +131,14 @@ pub struct UpsertResponse {
 pub struct DeleteRequest {
     /// Documents by id; those that do not exist are passed over. Give this or `filter`.
     pub ids: Option<Vec<String>>,
-    /// Documents by metadata. Give this or `ids`.
+    /// Documents by metadata. Give this or `ids`. A field that no document has is refused where a document meets the
+    /// filter by not having it, as under `not`: misspelt, it would mean them all.
     #[schema(value_type = Option<Object>)]
     pub filter: Option<Filter>,
 }
 
 /// Answer to a deletion.
-#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+#[derive(Debug, Clone, Default, Serialize, ToSchema)]
 pub struct DeleteResponse {
     /// Documents that are gone now.
     pub deleted: usize,
@@ -173,6 +174,9 @@ pub struct DocumentPage {
 /// Body of `POST /v1/collections/{name}/search`.
 #[derive(Debug, Clone, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+    /// What the caller should know.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<Warning>,
 pub struct SearchRequest {
     /// What to look for.
     pub query: String,

@@ -14,11 +14,13 @@ use api::{
 };
 
 use super::models::Slot;
+use search::{unknown_field, unknown_fields};
 use super::{Engine, EngineError, ErrorKind};
 use crate::index::{Batch, Collection, DataDir, IndexError, Name, Settings, StoredDocument};
 use crate::model::Embedder;
 use crate::telemetry::chain;
 
+use crate::retrieve::Filter;
 /// Most documents of a page.
 pub(super) const PAGE: usize = 1000;
 
@@ -194,15 +196,12 @@ impl Engine {
         request: DeleteRequest,
     ) -> Result<DeleteResponse, EngineError> {
         let collection = self.collections.get(name)?;
-        let ids = match (request.ids, request.filter) {
-            (Some(ids), None) => ids,
-            (None, Some(filter)) => {
-                let page = collection.documents(0, usize::MAX, &|metadata| filter.matches(metadata))?;
-                page.documents.into_iter().map(|document| document.id).collect()
-            }
+        match (request.ids, request.filter) {
+            (Some(ids), None) => remove(&collection, ids),
+            (None, Some(filter)) => remove_matching(&collection, &filter),
             _ => {
                 let message = "say what to delete: `ids` or `filter`, one of the two";
-                return Err(EngineError::invalid("ambiguous_deletion", "ids", message));
+                Err(EngineError::invalid("ambiguous_deletion", "ids", message))
             }
         };
         remove(&collection, ids)
@@ -211,11 +210,27 @@ impl Engine {
 
 fn remove(collection: &Arc<Collection>, ids: Vec<String>) -> Result<DeleteResponse, EngineError> {
     if ids.is_empty() {
-        return Ok(DeleteResponse { deleted: 0 });
+fn remove_matching(collection: &Arc<Collection>, filter: &Filter) -> Result<DeleteResponse, EngineError> {
+    let page = collection.documents(0, usize::MAX, &|metadata| filter.matches(metadata))?;
+    let unknown = unknown_fields(collection, filter);
+    let absent = filter.absent_fields();
+    if let Some(field) = unknown.iter().find(|field| absent.contains(*field) && !page.documents.is_empty()) {
+        let message = format!(
+            "no document of the collection has the metadata field `{field}`, so that the filter is met by documents \
+             just because they lack it; nothing was deleted: mend the name, or leave the condition out"
+        );
+        return Err(EngineError::invalid("unknown_field", "filter", message));
+    }
+    let warnings = unknown.into_iter().map(unknown_field).collect();
+    let ids = page.documents.into_iter().map(|document| document.id).collect();
+    Ok(DeleteResponse { warnings, ..remove(collection, ids)? })
+}
+
+        return Ok(DeleteResponse::default());
     }
     let change = collection.apply(&Batch { remove: ids, upsert: Vec::new() })?;
     collection.maintain();
-    Ok(DeleteResponse { deleted: change.removed })
+    Ok(DeleteResponse { deleted: change.removed, warnings: Vec::new() })
 }
 
 fn no_document(name: &str, id: &str) -> EngineError {
