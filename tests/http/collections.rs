@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Running, Whittle, delete, serve};
+use crate::support::{Answer, Running, SERVE, Whittle, delete, serve};
 
 fn put(service: &Running, path: &str, body: &Value) -> Answer {
     service.send(|client, base| {
@@ -203,6 +203,10 @@ fn base64(bytes: &[u8]) -> String {
 
 #[test]
 fn documents_are_ranked_by_the_query() {
+    let second = Whittle::beside(std::sync::Arc::clone(&service.folder), SERVE).output();
+    let message = String::from_utf8(second.stderr).unwrap();
+    assert_eq!(second.status.code(), Some(1), "{message}");
+    assert!(message.contains("is in use by another whittle"), "an empty folder is taken, too: {message}");
     let service = serve("");
     let body = json!({"query": "When was the bridge opened?", "top_n": 2, "return_documents": true, "documents": [
         "The ferry leaves every twenty minutes.", {"text": "The bridge was opened on 3 May 1987."}, "A mill."]});

@@ -35,7 +35,7 @@ Examples:
   whittle index export notes > notes.jsonl
 
 Collections are kept in the data folder (WHITTLE_DATA_DIR). One process at a time has it: while `whittle serve`
-runs with collections, use its HTTP routes.")]
+runs, use its HTTP routes.")]
 pub(super) struct IndexArgs {
     #[command(subcommand)]
     command: Command,

@@ -52,9 +52,6 @@ impl Collections {
     }
 
     fn open(&self) -> Result<(), EngineError> {
-        if !DataDir::has_collections(&self.root) {
-            return Ok(());
-        }
         let data = self.data()?;
         for name in data.names()? {
             // One that cannot be read keeps nobody from the others.
@@ -76,8 +73,8 @@ pub(super) fn parsed(name: &str) -> Result<Name, EngineError> {
 }
 
 impl Engine {
-    /// Opens all collections and banks, so that the first request need not wait for it, or for a folder that another
-    /// process has. Takes no folder that holds none.
+    /// Takes the data folder and opens all collections and banks, so that no request need wait for it, or for another
+    /// process that has the folder.
     ///
     /// # Errors
     /// See [`EngineError`].
