@@ -257,7 +257,7 @@ fn load_embedder(config: &EmbedderConfig, source: &ModelSource) -> Result<Embedd
         .map_err(EmbedderError::from)
         .and_then(|parts| LocalEmbedder::load(name, parts, &options))
         .map_err(|e| EngineError::unavailable(format!("cannot load model `{name}`: {e}")))?;
-    Ok(CachedEmbedder::new(embedder, config.cache_bytes))
+    Ok(CachedEmbedder::new(embedder, &files.identity(), config.cache_bytes))
 }
 
 fn load_classifier(config: &ClassifierConfig, source: &ModelSource) -> Result<LocalClassifier, EngineError> {

@@ -94,14 +94,18 @@ impl Engine {
     ) -> Result<(CollectionInfo, bool), EngineError> {
         let name = parsed(name)?;
         let embedder = self.models.embedder()?;
-        let settings = Settings::new(embedder.name(), embedder.dimensions(), request.chunking)?;
+        let settings = Settings::new(embedder.name(), embedder.dimensions(), request.chunking)?
+            .with_identity(embedder.identity());
         let data = self.collections.data()?;
         match data.create(&name, &settings) {
             Ok(collection) => Ok((info(&collection)?, true)),
             Err(IndexError::Exists(name)) => {
                 let collection = data.get(&name)?;
-                let same = Settings { id: settings.id.clone(), ..collection.settings().clone() } == settings;
-                if same { Ok((info(&collection)?, false)) } else { Err(IndexError::Exists(name).into()) }
+                if collection.settings().same_as(&settings) {
+                    Ok((info(&collection)?, false))
+                } else {
+                    Err(IndexError::Exists(name).into())
+                }
             }
             Err(error) => Err(error.into()),
         }

@@ -116,17 +116,19 @@ impl Engine {
         collection: &Collection,
     ) -> Result<Arc<Embedder>, EngineError> {
         let (embedder, settings) = (self.models.embedder()?, collection.settings());
-        if embedder.name() == settings.embedder && embedder.dimensions() == settings.dimensions {
+        let same = embedder.name() == settings.embedder && embedder.dimensions() == settings.dimensions;
+        if same && settings.identity.as_ref().is_none_or(|identity| identity == embedder.identity()) {
             return Ok(embedder);
         }
         let message = format!(
-            "the vectors of `{}` were made by `{}` with {} values, and `embedder.model` is `{}` with {}: configure \
+            "the vectors of `{}` were made by `{}` with {} values, and `embedder.model` is `{}` with {}{}: configure \
              that model, or export what is in it and store it anew under another name",
             collection.name(),
             settings.embedder,
             settings.dimensions,
             embedder.name(),
-            embedder.dimensions()
+            embedder.dimensions(),
+            if same { ", but other files" } else { "" },
         );
         Err(EngineError { kind: ErrorKind::Conflict, code: "other_embedder", param: None, message })
     }

@@ -195,7 +195,8 @@ impl Engine {
             Err(IndexError::NotFound(_)) => {
                 let embedder = self.models.embedder()?;
                 let settings =
-                    Settings::new(embedder.name(), embedder.dimensions(), ChunkSettings::default())?;
+                    Settings::new(embedder.name(), embedder.dimensions(), ChunkSettings::default())?
+                        .with_identity(embedder.identity());
                 match data.create(&name, &settings) {
                     // Another request was quicker.
                     Err(IndexError::Exists(name)) => data.get(&name),
