@@ -8,7 +8,7 @@ use super::IndexError;
 use crate::text::{ChunkSettings, Layout};
 
 /// Longest id of a document, in bytes.
-const ID_BYTES: usize = 512;
+pub const ID_BYTES: usize = 512;
 
 /// Free data of a document.
 pub type Metadata = serde_json::Map<String, serde_json::Value>;

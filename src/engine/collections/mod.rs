@@ -16,7 +16,7 @@ use api::{
 use super::models::Slot;
 use search::{unknown_field, unknown_fields};
 use super::{Engine, EngineError, ErrorKind};
-use crate::index::{Batch, Collection, DataDir, IndexError, Name, Settings, StoredDocument};
+use crate::index::{Batch, Collection, DataDir, IndexError, Name, Settings, SnapshotError, StoredDocument};
 use crate::model::Embedder;
 use crate::telemetry::chain;
 
@@ -277,11 +277,18 @@ impl From<IndexError> for EngineError {
             IndexError::Format { .. } => (ErrorKind::Unavailable, "unknown_format", None),
             IndexError::Settings(_) => (ErrorKind::Invalid, "invalid_settings", None),
             IndexError::Document { .. } => (ErrorKind::Invalid, "invalid_document", Some("documents")),
-            IndexError::Disk(_)
-            | IndexError::Store(_)
-            | IndexError::Lexical(_)
-            | IndexError::Generation { .. }
-            | IndexError::Io { .. } => return Self::internal(message),
+            IndexError::Snapshot(SnapshotError::TooLarge { .. }) => {
+                (ErrorKind::Infeasible, "document_too_large", None)
+            }
+            IndexError::Io { source: error, .. }
+            | IndexError::Snapshot(SnapshotError::Io { reason: error, .. }) => {
+                return Self::of_file(&error, message);
+            }
+            IndexError::Snapshot(_) => (ErrorKind::Invalid, "invalid_snapshot", None),
+            IndexError::Disk(_) => (ErrorKind::Unavailable, "disk_failed", None),
+            IndexError::Store(_) | IndexError::Lexical(_) | IndexError::Generation { .. } => {
+                return Self::internal(message);
+            }
         };
         Self { kind, code, param, message }
     }
