@@ -32,4 +32,6 @@ mod structure;
 #[cfg(test)]
 mod support;
 #[cfg(test)]
+mod transfer;
+#[cfg(test)]
 mod upstream;

@@ -3,7 +3,9 @@
 pub mod api;
 pub mod bench;
 mod ingest;
+pub mod lines;
 mod search;
+mod transfer;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,15 +14,15 @@ use api::{
     CollectionInfo, CollectionList, CreateRequest, DeleteRequest, DeleteResponse, DocumentInfo, DocumentPage,
     IndexInfo, Unreadable,
 };
+use search::{unknown_field, unknown_fields};
 
 use super::models::Slot;
-use search::{unknown_field, unknown_fields};
 use super::{Engine, EngineError, ErrorKind};
 use crate::index::{Batch, Collection, DataDir, IndexError, Name, Settings, SnapshotError, StoredDocument};
 use crate::model::Embedder;
+use crate::retrieve::Filter;
 use crate::telemetry::chain;
 
-use crate::retrieve::Filter;
 /// Most documents of a page.
 pub(super) const PAGE: usize = 1000;
 
@@ -204,13 +206,10 @@ impl Engine {
                 let message = "say what to delete: `ids` or `filter`, one of the two";
                 Err(EngineError::invalid("ambiguous_deletion", "ids", message))
             }
-        };
-        remove(&collection, ids)
+        }
     }
 }
 
-fn remove(collection: &Arc<Collection>, ids: Vec<String>) -> Result<DeleteResponse, EngineError> {
-    if ids.is_empty() {
 fn remove_matching(collection: &Arc<Collection>, filter: &Filter) -> Result<DeleteResponse, EngineError> {
     let page = collection.documents(0, usize::MAX, &|metadata| filter.matches(metadata))?;
     let unknown = unknown_fields(collection, filter);
@@ -227,6 +226,8 @@ fn remove_matching(collection: &Arc<Collection>, filter: &Filter) -> Result<Dele
     Ok(DeleteResponse { warnings, ..remove(collection, ids)? })
 }
 
+fn remove(collection: &Arc<Collection>, ids: Vec<String>) -> Result<DeleteResponse, EngineError> {
+    if ids.is_empty() {
         return Ok(DeleteResponse::default());
     }
     let change = collection.apply(&Batch { remove: ids, upsert: Vec::new() })?;
