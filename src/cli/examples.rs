@@ -31,7 +31,7 @@ Examples:
   whittle examples delete medicine
 
 Banks are kept in the data folder (WHITTLE_DATA_DIR), apart from collections. One process at a time has them: while
-`whittle serve` runs with banks, use its HTTP routes.")]
+`whittle serve` runs, use its HTTP routes.")]
 pub(super) struct ExamplesArgs {
     #[command(subcommand)]
     command: Command,

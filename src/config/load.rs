@@ -132,6 +132,7 @@ fn from_env(env: &dyn Env) -> Result<RawConfig, ConfigError> {
         local: RawLocal { enabled: variable(env, "WHITTLE_LOCAL_ENABLED")? },
         limits: RawLimits {
             body_bytes: variable(env, "WHITTLE_LIMITS_BODY_BYTES")?,
+            snapshot_bytes: variable(env, "WHITTLE_LIMITS_SNAPSHOT_BYTES")?,
             documents: variable(env, "WHITTLE_LIMITS_DOCUMENTS")?,
             tokens: variable(env, "WHITTLE_LIMITS_TOKENS")?,
             deadline_ms: variable(env, "WHITTLE_LIMITS_DEADLINE_MS")?,

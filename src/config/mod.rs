@@ -98,6 +98,8 @@ pub struct LocalConfig {
 pub struct Limits {
     /// Most bytes of a request's body, 1 to 1 GiB.
     pub body_bytes: usize,
+    /// Most bytes of a snapshot that is restored, 1 to 1 TiB.
+    pub snapshot_bytes: u64,
     /// Most documents of a request, at least 1.
     pub documents: usize,
     /// Most tokens of a prompt before compression, at least 1.
@@ -130,6 +132,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             body_bytes: 16 << 20,
+            snapshot_bytes: 8 << 30,
             documents: 10_000,
             tokens: 1_000_000,
             deadline_ms: 120_000,
@@ -347,6 +350,7 @@ impl TryFrom<RawLimits> for Limits {
     fn try_from(raw: RawLimits) -> Result<Self, ConfigError> {
         const DAY_MS: u64 = 24 * 60 * 60 * 1000;
         let default = Self::default();
+        let snapshot_bytes = raw.snapshot_bytes.unwrap_or(default.snapshot_bytes);
         let documents = raw.documents.unwrap_or(default.documents);
         let deadline_ms = raw.deadline_ms.unwrap_or(default.deadline_ms);
         let concurrency = raw.concurrency.unwrap_or(default.concurrency);
@@ -356,6 +360,7 @@ impl TryFrom<RawLimits> for Limits {
                 raw.body_bytes.unwrap_or(default.body_bytes),
                 1..=1 << 30,
             )?,
+            snapshot_bytes: within("limits.snapshot_bytes", snapshot_bytes, 1..=1 << 40)?,
             documents: within("limits.documents", documents, 1..=usize::MAX)?,
             tokens: within("limits.tokens", raw.tokens.unwrap_or(default.tokens), 1..=usize::MAX)?,
             deadline_ms: within("limits.deadline_ms", deadline_ms, 1..=DAY_MS)?,

@@ -61,6 +61,7 @@ pub(super) struct RawLocal {
 #[serde(default, deny_unknown_fields)]
 pub(super) struct RawLimits {
     pub(super) body_bytes: Option<usize>,
+    pub(super) snapshot_bytes: Option<u64>,
     pub(super) documents: Option<usize>,
     pub(super) tokens: Option<usize>,
     pub(super) deadline_ms: Option<u64>,
@@ -159,6 +160,7 @@ impl RawConfig {
             local: RawLocal { enabled: self.local.enabled.or(below.local.enabled) },
             limits: RawLimits {
                 body_bytes: self.limits.body_bytes.or(below.limits.body_bytes),
+                snapshot_bytes: self.limits.snapshot_bytes.or(below.limits.snapshot_bytes),
                 documents: self.limits.documents.or(below.limits.documents),
                 tokens: self.limits.tokens.or(below.limits.tokens),
                 deadline_ms: self.limits.deadline_ms.or(below.limits.deadline_ms),

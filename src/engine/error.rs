@@ -1,6 +1,11 @@
 //! What can go wrong in a use case, with a stable code for callers.
 
+use std::io;
+
 use crate::model::Stopped;
+
+/// Longest text of a parser's error that is handed on: it may quote a whole document.
+const REASON_CHARS: usize = 300;
 
 /// Classes of errors: each door maps a class to its own status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,6 +84,17 @@ impl EngineError {
         Self { kind: ErrorKind::TooLarge, code: "too_many_tokens", param, message }
     }
 
+    /// A file could not be worked with: `message` says which and why.
+    #[must_use]
+    pub fn of_file(error: &io::Error, message: String) -> Self {
+        use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+        if !matches!(error.kind(), FileTooLarge | QuotaExceeded | StorageFull) {
+            return Self::internal(message);
+        }
+        let message = format!("{message}: make room on the disk and try again");
+        Self { kind: ErrorKind::Unavailable, code: "disk_failed", param: None, message }
+    }
+
     /// A fault on this side.
     pub fn internal(message: impl Into<String>) -> Self {
         Self { kind: ErrorKind::Internal, code: "internal_error", param: None, message: message.into() }
@@ -93,4 +109,13 @@ impl From<Stopped> for EngineError {
         };
         Self { kind, code, param: None, message: stopped.to_string() }
     }
+}
+
+/// Leaves out the middle of a text that is too long to hand on.
+#[must_use]
+pub fn shortened(text: &str) -> String {
+    let half = REASON_CHARS / 2;
+    let start = text.char_indices().nth(half).map_or(text.len(), |(at, _)| at);
+    let end = text.char_indices().rev().nth(half).map_or(0, |(at, _)| at);
+    if start >= end { text.to_owned() } else { format!("{} [...] {}", &text[..start], &text[end..]) }
 }

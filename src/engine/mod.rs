@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
-pub use error::{EngineError, ErrorKind};
+pub use error::{EngineError, ErrorKind, shortened};
 pub use models::{Caches, Readiness};
 
 use api::{CompressRequest, CompressResponse, RecoverRequest, RecoverResponse, ScoreRequest, ScoreResponse};

@@ -8,7 +8,7 @@ use crate::config::{ClassifierConfig, Config, EmbedderConfig, ScorerConfig};
 use crate::model::cached::{CacheStatistics, CachedEmbedder, CachedScorer, Keep, ScoreFile};
 use crate::model::local::{
     ClassifierError, EmbedderError, EmbedderOptions, EncoderFiles, LocalClassifier, LocalEmbedder,
-    LocalScorer, ScorerOptions,
+    LocalScorer, SCORER_REVISION, ScorerOptions,
 };
 use crate::model::store::{ModelFiles, ModelStore, Progress, StoreError};
 use crate::model::{Precision, TokenScorer};
@@ -192,7 +192,8 @@ impl Models {
 
     /// An embedder of the caller's own that remembers nothing.
     pub(super) fn fresh_embedder(&self) -> Result<LocalEmbedder, EngineError> {
-        run_embedder(&self.embedder_config, &self.files)
+        let config = &self.embedder_config;
+        run_embedder(config, &self.files.ensure(&config.model)?)
     }
 
     /// The token classifier, loaded if this is the first need.
@@ -239,7 +240,7 @@ fn load_scorer(config: &ScorerConfig, source: &ModelSource) -> Result<Scorer, En
     let files = source.ensure(&config.model)?;
     let scorer = run_scorer(config, &files)?;
     // The store has verified that the file has the manifest's hash.
-    let identity = format!("{} {:?}", files.identity(), config.precision);
+    let identity = format!("{} {:?} {}", files.identity(), config.precision, SCORER_REVISION);
     Ok(CachedScorer::new(scorer, &identity, config.cache_bytes))
 }
 
@@ -255,14 +256,14 @@ fn run_scorer(config: &ScorerConfig, files: &ModelFiles) -> Result<LocalScorer, 
 }
 
 fn load_embedder(config: &EmbedderConfig, source: &ModelSource) -> Result<Embedder, EngineError> {
-    Ok(CachedEmbedder::new(run_embedder(config, source)?, config.cache_bytes))
+    let files = source.ensure(&config.model)?;
+    Ok(CachedEmbedder::new(run_embedder(config, &files)?, &files.identity(), config.cache_bytes))
 }
 
-fn run_embedder(config: &EmbedderConfig, source: &ModelSource) -> Result<LocalEmbedder, EngineError> {
+fn run_embedder(config: &EmbedderConfig, files: &ModelFiles) -> Result<LocalEmbedder, EngineError> {
     let name = &config.model;
-    let files = source.ensure(name)?;
     let options = EmbedderOptions { threads: config.threads, ..EmbedderOptions::default() };
-    EncoderFiles::of(&files)
+    EncoderFiles::of(files)
         .map_err(EmbedderError::from)
         .and_then(|parts| LocalEmbedder::load(name, parts, &options))
         .map_err(|e| EngineError::unavailable(format!("cannot load model `{name}`: {e}")))

@@ -14,18 +14,50 @@ use serde_json::error::Category;
 use tokio::time::timeout;
 
 use super::error::ApiError;
+use crate::engine::shortened;
 
 /// How much of a body that is turned away is still read: closing a connection with unread bytes in it resets it, and
 /// the client may then never see the answer that says why.
 const DISCARD_BYTES: usize = 64 << 20;
 /// How long that may take.
 const DISCARD_TIME: Duration = Duration::from_secs(1);
-/// Longest text of a parser's error that is handed on: it may quote a whole document.
-const REASON_CHARS: usize = 300;
 
-/// Rejects what is not plain JSON by its headers. That a browser cannot send this content type to another origin
-/// without asking first also keeps web pages from calling a service on their reader's machine.
-pub(super) fn check_headers(headers: &HeaderMap) -> Result<(), ApiError> {
+/// What a body is written in, as its Content-Type says.
+///
+/// That a browser cannot send any of these types to another origin without asking first keeps web pages from calling a
+/// service on their reader's machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    /// One JSON value.
+    Json,
+    /// A JSON value a line.
+    Lines,
+    /// A file that is whittle's own.
+    File,
+}
+
+impl Form {
+    fn of(media_type: &str) -> Option<Self> {
+        match media_type.to_ascii_lowercase().as_str() {
+            "application/json" => Some(Self::Json),
+            "application/x-ndjson" | "application/jsonl" => Some(Self::Lines),
+            "application/octet-stream" => Some(Self::File),
+            _ => None,
+        }
+    }
+
+    /// Its name, and how it is declared.
+    const fn name(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Json => ("JSON", "application/json"),
+            Self::Lines => ("JSONL", "application/x-ndjson"),
+            Self::File => ("a file", "application/octet-stream"),
+        }
+    }
+}
+
+/// The form of a body, by its headers, if it is one of `taken`.
+pub(super) fn form(headers: &HeaderMap, taken: &[Form]) -> Result<Form, ApiError> {
     let unsupported = |code, message: &str| ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, code, message);
     if headers.get(CONTENT_ENCODING).is_some_and(|value| value != "identity") {
         let message = "compressed bodies are not supported: send the body without a Content-Encoding";
@@ -33,11 +65,13 @@ pub(super) fn check_headers(headers: &HeaderMap) -> Result<(), ApiError> {
     }
     let media_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let essence = media_type.split(';').next().unwrap_or_default().trim();
-    if !essence.eq_ignore_ascii_case("application/json") {
-        let message = "the body must be JSON: send the header `Content-Type: application/json`";
-        return Err(unsupported("unsupported_media_type", message).with_param("content-type"));
-    }
-    Ok(())
+    Form::of(essence).filter(|form| taken.contains(form)).ok_or_else(|| {
+        let (names, types): (Vec<_>, Vec<_>) = taken.iter().map(|form| form.name()).unzip();
+        let types = types.join("` or `Content-Type: ");
+        let message =
+            format!("the body must be {}: send the header `Content-Type: {types}`", names.join(" or "));
+        unsupported("unsupported_media_type", &message).with_param("content-type")
+    })
 }
 
 /// Reads a body of at most `limit` bytes within `time`.
@@ -52,19 +86,14 @@ pub(super) async fn read(
         || match timeout(time, collect(&mut body, limit)).await {
             Ok(Ok(Some(bytes))) => return Ok(bytes),
             Ok(Ok(None)) => true,
-            Ok(Err(error)) => {
-                let message = format!("the body broke off: {error}");
-                return Err(ApiError::new(StatusCode::BAD_REQUEST, "body_broken", message));
-            }
+            Ok(Err(error)) => return Err(ApiError::broken_body(&error)),
             Err(_) => false,
         };
     if too_large {
         discard(headers, body).await;
-        let message = format!("the body is larger than the limit of {limit} bytes (`limits.body_bytes`)");
-        return Err(ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", message));
+        return Err(ApiError::too_large(limit as u64, "limits.body_bytes"));
     }
-    let message = format!("the body did not arrive within {} ms", time.as_millis());
-    Err(ApiError::new(StatusCode::REQUEST_TIMEOUT, "body_timeout", message))
+    Err(ApiError::slow_body(time))
 }
 
 /// The whole body, or none where it is longer than `limit`.
@@ -128,14 +157,6 @@ fn rejected(error: &serde_json::Error, param: Option<String>) -> ApiError {
         }
     };
     ApiError { param, ..ApiError::new(StatusCode::BAD_REQUEST, code, message) }
-}
-
-/// Leaves out the middle of a text that is too long to hand on.
-fn shortened(text: &str) -> String {
-    let half = REASON_CHARS / 2;
-    let start = text.char_indices().nth(half).map_or(text.len(), |(at, _)| at);
-    let end = text.char_indices().rev().nth(half).map_or(0, |(at, _)| at);
-    if start >= end { text.to_owned() } else { format!("{} [...] {}", &text[..start], &text[end..]) }
 }
 
 /// An answer with `value` as its body.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use axum::Router;
+use axum::body::Bytes;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -11,14 +12,15 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::Service;
+use super::body::{self, Form};
 use super::error::ApiError;
 use super::extract::{PathOf, QueryOf};
+use super::job;
 use super::operations::Failures;
 use super::state::AppState;
-use super::{body, job};
 use crate::engine::collections::api::{
     CollectionInfo, CollectionList, CreateRequest, DeleteRequest, DeleteResponse, DocumentInfo, DocumentPage,
-    SearchRequest, SearchResponse, UpsertRequest, UpsertResponse,
+    ImportOptions, OnBad, SearchRequest, SearchResponse, UpsertRequest, UpsertResponse,
 };
 use crate::model::Cancel;
 
@@ -89,19 +91,51 @@ pub(super) async fn remove(
     .await
 }
 
-/// Stores documents, all or none. Once this answers they survive a crash.
-#[utoipa::path(post, path = "/v1/collections/{name}/documents", tag = "retrieval", request_body = UpsertRequest,
-    params(("name" = String, Path, description = "Name of the collection.")),
+/// How the documents of JSONL are stored.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct ImportQuery {
+    /// Of JSONL alone: what is done about a line that is no document. `refuse`, the default, stores nothing; `skip`
+    /// stores the rest and names the line in `bad`.
+    on_bad: Option<OnBad>,
+    /// Of JSONL alone: what `score` is in JSON.
+    score: Option<bool>,
+}
+
+/// Stores documents. Once this answers they survive a crash.
+///
+/// JSON is stored as a whole or not at all. JSONL, a document a line, is stored in batches once all lines are found
+/// good or `on_bad` is `skip`; if that breaks off, such as at the deadline, what is stored stays, and sending the same
+/// again goes on from there.
+#[utoipa::path(post, path = "/v1/collections/{name}/documents", tag = "retrieval",
+    request_body(content((UpsertRequest = "application/json"), (String = "application/x-ndjson"))),
+    params(("name" = String, Path, description = "Name of the collection."), ImportQuery),
     responses((status = 200, body = UpsertResponse, description = "What became of them."), Failures))]
 pub(super) async fn upsert(
     State(state): State<Arc<AppState>>,
     PathOf(name): PathOf<String>,
+    QueryOf(ImportQuery { on_bad, score }): QueryOf<ImportQuery>,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let work = move |service: &dyn Service, request: UpsertRequest, cancel: &Cancel| {
-        service.upsert(&name, request, cancel)
-    };
-    job::answer(&state, request, work).await
+    if body::form(request.headers(), &[Form::Lines]).is_ok() {
+        let options = ImportOptions { on_bad: on_bad.unwrap_or_default(), score: score.unwrap_or_default() };
+        let work = move |service: &dyn Service, body: Bytes, cancel: &Cancel| {
+            body::render(&service.import(&name, &body, options, cancel)?)
+        };
+        return job::run_on(&[Form::Lines], &state, request, work).await;
+    }
+    job::run_on(&[Form::Json, Form::Lines], &state, request, move |service, body, cancel| {
+        if on_bad.is_some() || score.is_some() {
+            let message =
+                "`on_bad` and `score` in the query are for JSONL: in JSON, `score` is a field of the body";
+            return Err(ApiError::new(StatusCode::BAD_REQUEST, "invalid_query", message));
+        }
+        let parsed: UpsertRequest = body::parse(&body)?;
+        // It may be large, and what it said is known now.
+        drop(body);
+        body::render(&service.upsert(&name, parsed, cancel)?)
+    })
+    .await
 }
 
 /// Which documents a list has.

@@ -66,6 +66,23 @@ impl ApiError {
         Self { retry_after: Some(Duration::from_secs(1)), ..error }
     }
 
+    /// The body has more bytes than `key` of the configuration allows.
+    pub(super) fn too_large(limit: u64, key: &str) -> Self {
+        let message = format!("the body is larger than the limit of {limit} bytes (`{key}`)");
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", message)
+    }
+
+    /// The body took longer than `time`.
+    pub(super) fn slow_body(time: Duration) -> Self {
+        let message = format!("the body did not arrive within {} ms", time.as_millis());
+        Self::new(StatusCode::REQUEST_TIMEOUT, "body_timeout", message)
+    }
+
+    /// The body ended before its end.
+    pub(super) fn broken_body(error: &dyn Display) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "body_broken", format!("the body broke off: {error}"))
+    }
+
     /// The request ran out of time.
     pub(super) fn deadline() -> Self {
         EngineError::from(Stopped::Deadline).into()

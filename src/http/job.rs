@@ -1,19 +1,22 @@
 //! One blocking call for one request: admitted, given a deadline, run off the async threads, stopped when its caller leaves.
 
+use std::fs::File;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::Bytes;
+use axum::body::{Body, Bytes};
 use axum::extract::Request;
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::Response;
+use hyper::body::Body as _;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, timeout_at};
 
 use super::Service;
-use super::body;
+use super::body::{self, Form};
 use super::error::ApiError;
+use super::file;
 use super::state::{AppState, Ticket};
 use crate::config::Limits;
 use crate::engine::EngineError;
@@ -22,24 +25,70 @@ use crate::model::Cancel;
 /// Header by which a caller makes its deadline earlier than the service's.
 pub(super) const DEADLINE_HEADER: &str = "x-whittle-deadline-ms";
 
-/// Runs `work` on the request's body. Its place and turn are held until it has ended, even when its caller is told
-/// earlier that time is up: the machine is busy until then.
+/// [`run_on`] for a body in JSON.
 pub(super) async fn run<W>(state: &AppState, request: Request, work: W) -> Result<Response, ApiError>
 where
     W: FnOnce(&dyn Service, Bytes, &Cancel) -> Result<Response, ApiError> + Send + 'static,
 {
-    let start = Instant::now();
-    let (head, body) = request.into_parts();
-    let (ticket, allowed) = match admit(state, &head.method, &head.headers) {
-        Ok(admitted) => admitted,
-        Err(error) => {
-            body::discard(&head.headers, body).await;
-            return Err(error);
-        }
+    run_on(&[Form::Json], state, request, work).await
+}
+
+/// Runs `work` on the request's body, which has one of the forms `taken`; where none is, whatever it has.
+pub(super) async fn run_on<W>(
+    taken: &[Form],
+    state: &AppState,
+    request: Request,
+    work: W,
+) -> Result<Response, ApiError>
+where
+    W: FnOnce(&dyn Service, Bytes, &Cancel) -> Result<Response, ApiError> + Send + 'static,
+{
+    let (admitted, headers, body) = admit(taken, state, request).await?;
+    let time = state.body_time.min(admitted.allowed);
+    let body = body::read(&headers, body, state.limits.body_bytes, time).await?;
+    blocking(state, admitted, |service, cancel| work(service, body, cancel)).await
+}
+
+/// Runs `work` on the request's body, a file, which may be larger than others. It is kept in what `room` gives, if that
+/// does not refuse the request before.
+pub(super) async fn run_on_file<W>(
+    state: &AppState,
+    request: Request,
+    room: impl FnOnce(&dyn Service) -> Result<File, EngineError> + Send + 'static,
+    work: W,
+) -> Result<Response, ApiError>
+where
+    W: FnOnce(&dyn Service, File, &Cancel) -> Result<Response, ApiError> + Send + 'static,
+{
+    let (admitted, headers, mut body) = admit(&[Form::File], state, request).await?;
+    let limit = state.limits.snapshot_bytes;
+    let received = async {
+        let service = Arc::clone(&state.service);
+        let file = tokio::task::spawn_blocking(move || room(&*service)).await;
+        let file = file.map_err(|error| ApiError::internal(&error))??;
+        let file = if body.size_hint().lower() > limit {
+            None
+        } else {
+            file::receive(&mut body, file, limit, state.body_time).await?
+        };
+        file.ok_or_else(|| ApiError::too_large(limit, "limits.snapshot_bytes"))
     };
-    let deadline = start + allowed;
-    let time = state.body_time.min(allowed);
-    let body = body::read(&head.headers, body, state.limits.body_bytes, time).await?;
+    match timeout_at(admitted.deadline, received).await.unwrap_or_else(|_| Err(ApiError::deadline())) {
+        Ok(file) => blocking(state, admitted, |service, cancel| work(service, file, cancel)).await,
+        Err(error) => {
+            body::discard(&headers, body).await;
+            Err(error)
+        }
+    }
+}
+
+/// Runs `work` once it is its turn. Its place and turn are held until it has ended, even when its caller is told
+/// earlier that time is up: the machine is busy until then.
+async fn blocking<W>(state: &AppState, admitted: Admitted, work: W) -> Result<Response, ApiError>
+where
+    W: FnOnce(&dyn Service, &Cancel) -> Result<Response, ApiError> + Send + 'static,
+{
+    let Admitted { ticket, deadline, .. } = admitted;
     let turn = timeout_at(deadline, state.turn(ticket)).await.map_err(|_| ApiError::deadline())??;
 
     let cancel = Cancel::at(deadline.into_std());
@@ -49,7 +98,7 @@ where
     let span = tracing::Span::current();
     let task = tokio::task::spawn_blocking(move || {
         let _held = turn;
-        span.in_scope(|| work(&*service, body, &cancel))
+        span.in_scope(|| work(&*service, &cancel))
     });
     match timeout_at(deadline, task).await {
         Ok(Ok(answer)) => answer,
@@ -79,13 +128,35 @@ where
     .await
 }
 
-/// What can be decided before the body is read.
-fn admit(state: &AppState, method: &Method, headers: &HeaderMap) -> Result<(Ticket, Duration), ApiError> {
-    if !matches!(*method, Method::GET | Method::HEAD | Method::DELETE) {
-        body::check_headers(headers)?;
+/// A request that is let in.
+struct Admitted {
+    ticket: Ticket,
+    allowed: Duration,
+    deadline: Instant,
+}
+
+/// Decides what can be decided before the body is read.
+async fn admit(
+    taken: &[Form],
+    state: &AppState,
+    request: Request,
+) -> Result<(Admitted, HeaderMap, Body), ApiError> {
+    let start = Instant::now();
+    let (head, body) = request.into_parts();
+    let admitted = || {
+        if !taken.is_empty() && !matches!(head.method, Method::GET | Method::HEAD | Method::DELETE) {
+            body::form(&head.headers, taken)?;
+        }
+        let allowed = allowed_time(&head.headers, &state.limits)?;
+        Ok(Admitted { ticket: state.admit()?, allowed, deadline: start + allowed })
+    };
+    match admitted() {
+        Ok(admitted) => Ok((admitted, head.headers, body)),
+        Err(error) => {
+            body::discard(&head.headers, body).await;
+            Err(error)
+        }
     }
-    let allowed = allowed_time(headers, &state.limits)?;
-    Ok((state.admit()?, allowed))
 }
 
 /// The service's deadline, or the caller's where that is earlier.

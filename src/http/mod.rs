@@ -13,6 +13,7 @@ mod embeddings;
 mod error;
 mod examples;
 mod extract;
+mod file;
 mod job;
 mod metrics;
 mod middleware;
@@ -26,6 +27,7 @@ mod server;
 mod state;
 #[cfg(test)]
 mod tests;
+mod transfer;
 
 pub use examples::Banks;
 pub use retrieval::Retrieval;

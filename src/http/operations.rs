@@ -10,8 +10,9 @@ use utoipa::{IntoResponses, OpenApi, ToSchema};
 
 use super::error::{ApiError, ErrorEnvelope};
 use super::state::AppState;
-use super::{body, collections, compress, dialects, embeddings, examples, metrics, prompt, proxy};
+use super::{body, collections, compress, dialects, embeddings, examples, metrics, prompt, proxy, transfer};
 use crate::engine::Readiness;
+use crate::engine::collections::api::OnBad;
 
 /// What a route that works on a request answers where it does not succeed.
 #[derive(IntoResponses)]
@@ -32,9 +33,9 @@ pub(super) enum Failures {
     /// The body, the number of documents or the prompt is over a limit.
     #[response(status = 413)]
     TooLarge(ErrorEnvelope),
-    /// The body is not declared as plain JSON.
+    /// The body is not declared as what the route takes.
     #[response(status = 415)]
-    NotJson(ErrorEnvelope),
+    OtherType(ErrorEnvelope),
     /// The request is well formed but cannot be met: the budget is below what must be kept.
     #[response(status = 422)]
     Infeasible(ErrorEnvelope),
@@ -57,6 +58,7 @@ pub(super) enum Failures {
         collections::list, collections::create, collections::describe, collections::remove,
         collections::upsert, collections::documents, collections::document, collections::delete_document,
         collections::delete_documents, collections::search,
+        transfer::export, transfer::snapshot, transfer::restore,
         examples::list_banks, examples::describe_bank, examples::remove_bank, examples::add_examples,
         examples::list_examples, examples::example, examples::delete_example, examples::select_examples,
         embeddings::embed, embeddings::rerank, prompt::prompt,
@@ -64,6 +66,7 @@ pub(super) enum Failures {
         proxy::models, proxy::usage, proxy::below,
         metrics::metrics, healthz, readyz, openapi
     ),
+    components(schemas(OnBad)),
     tags(
         (name = "compression", description = "Make prompts smaller, and see what decides it."),
         (name = "retrieval", description = "Documents that last, and search in them; vectors and rankings."),

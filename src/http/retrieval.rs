@@ -1,8 +1,11 @@
 //! What the routes of collections, vectors and rankings call.
 
+use std::fs::File;
+use std::io::Write;
+
 use crate::engine::collections::api::{
     CollectionInfo, CollectionList, CreateRequest, DeleteRequest, DeleteResponse, DocumentInfo, DocumentPage,
-    SearchRequest, SearchResponse, UpsertRequest, UpsertResponse,
+    ImportOptions, SearchRequest, SearchResponse, UpsertRequest, UpsertResponse,
 };
 use crate::engine::embed::{EmbeddingsRequest, EmbeddingsResponse, RerankRequest, RerankResponse};
 use crate::engine::prompt::api::{PromptRequest, PromptResponse};
@@ -37,11 +40,35 @@ pub trait Retrieval {
         cancel: &Cancel,
     ) -> Result<UpsertResponse, EngineError>;
 
+    /// Stores the documents of JSONL, in batches.
+    fn import(
+        &self,
+        name: &str,
+        jsonl: &[u8],
+        options: ImportOptions,
+        cancel: &Cancel,
+    ) -> Result<UpsertResponse, EngineError>;
+
     /// A document.
     fn document(&self, name: &str, id: &str) -> Result<DocumentInfo, EngineError>;
 
     /// Up to `limit` documents, 1 to 1,000, from [`DocumentPage::next`] on.
     fn documents(&self, name: &str, from: u64, limit: usize) -> Result<DocumentPage, EngineError>;
+
+    /// Writes the documents of this moment as JSONL.
+    fn export(&self, name: &str, out: &mut dyn Write, cancel: &Cancel) -> Result<(), EngineError>;
+
+    /// Writes all that there is at this moment, for [`Retrieval::restore`].
+    fn snapshot(&self, name: &str, out: &mut dyn Write, cancel: &Cancel) -> Result<(), EngineError>;
+
+    /// Makes a collection of a snapshot.
+    fn restore(&self, name: &str, snapshot: File, cancel: &Cancel) -> Result<CollectionInfo, EngineError>;
+
+    /// A file without a name for a snapshot that is to be restored under `name`.
+    fn room_for_snapshot(&self, name: &str) -> Result<File, EngineError>;
+
+    /// A file without a name.
+    fn temporary_file(&self) -> Result<File, EngineError>;
 
     /// Removes a document.
     fn delete_document(&self, name: &str, id: &str) -> Result<DeleteResponse, EngineError>;
@@ -97,12 +124,42 @@ impl Retrieval for Engine {
         Self::upsert(self, name, request, cancel)
     }
 
+    fn import(
+        &self,
+        name: &str,
+        jsonl: &[u8],
+        options: ImportOptions,
+        cancel: &Cancel,
+    ) -> Result<UpsertResponse, EngineError> {
+        Self::import(self, name, jsonl, options, cancel)
+    }
+
     fn document(&self, name: &str, id: &str) -> Result<DocumentInfo, EngineError> {
         Self::document(self, name, id)
     }
 
     fn documents(&self, name: &str, from: u64, limit: usize) -> Result<DocumentPage, EngineError> {
         Self::documents(self, name, from, limit)
+    }
+
+    fn export(&self, name: &str, out: &mut dyn Write, cancel: &Cancel) -> Result<(), EngineError> {
+        Self::export(self, name, out, cancel)
+    }
+
+    fn snapshot(&self, name: &str, out: &mut dyn Write, cancel: &Cancel) -> Result<(), EngineError> {
+        Self::snapshot(self, name, out, cancel)
+    }
+
+    fn restore(&self, name: &str, snapshot: File, cancel: &Cancel) -> Result<CollectionInfo, EngineError> {
+        Self::restore(self, name, snapshot, cancel)
+    }
+
+    fn room_for_snapshot(&self, name: &str) -> Result<File, EngineError> {
+        Self::room_for_snapshot(self, name)
+    }
+
+    fn temporary_file(&self) -> Result<File, EngineError> {
+        Self::temporary_file(self)
     }
 
     fn delete_document(&self, name: &str, id: &str) -> Result<DeleteResponse, EngineError> {

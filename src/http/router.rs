@@ -13,7 +13,7 @@ use super::error::ApiError;
 use super::state::AppState;
 use super::{
     auth, collections, compress, dialects, embeddings, examples, metrics, middleware, operations, prompt,
-    proxy,
+    proxy, transfer,
 };
 
 /// All routes, with everything around them.
@@ -26,6 +26,7 @@ pub(super) fn router(state: Arc<AppState>) -> Router {
         .route("/v1/prompt", post(prompt::prompt))
         .route("/v1/rerank", post(embeddings::rerank))
         .merge(collections::routes())
+        .merge(transfer::routes())
         .merge(examples::routes())
         .merge(metrics::routes())
         .merge(dialects::routes())

@@ -1,6 +1,7 @@
 //! One collection: the store and the two indexes of it.
 
 use std::collections::HashMap;
+use std::io::{Read, Seek, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -8,12 +9,15 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use super::lexical::{Entry, Lexical, differences, flat};
 use super::nearest::{Nearest, Scored};
 use super::record::{Batch, ChunkHit, NewDocument, Settings, StoredDocument};
+use super::snapshot::{self, Snapshot, SnapshotError};
 use super::store::{Applied, Catalog, Store, View};
 use super::{IndexError, Metadata, Name};
 
 const STORE: &str = "store.redb";
 const LEXICAL: &str = "lexical";
 const DENSE: &str = "dense";
+/// Bytes of text and vectors after which a transaction ends while a snapshot is restored.
+const RESTORED_BYTES: usize = 32 << 20;
 
 /// Chunks that a search may give, as ascending ranges of their numbers.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -119,6 +123,33 @@ impl Collection {
     /// Makes the files of a new collection in an empty folder.
     pub(super) fn create(folder: &Path, settings: &Settings) -> Result<(), IndexError> {
         Store::create(&folder.join(STORE), settings).map(drop)
+    }
+
+    /// The same of a snapshot, with all that it holds.
+    pub(super) fn create_from(
+        folder: &Path,
+        mut snapshot: Snapshot<impl Read + Seek>,
+    ) -> Result<(), IndexError> {
+        let store = Store::create(&folder.join(STORE), &snapshot.settings)?;
+        let (mut batch, mut bytes, mut stored) = (Batch::default(), 0, 0);
+        while let Some(document) = snapshot.next()? {
+            bytes += document.text.len() + 4 * snapshot.settings.dimensions * document.chunks.len();
+            batch.upsert.push(document);
+            stored += 1;
+            if bytes > RESTORED_BYTES {
+                store.apply(&std::mem::take(&mut batch))?;
+                bytes = 0;
+            }
+        }
+        if !batch.upsert.is_empty() {
+            store.apply(&batch)?;
+        }
+        // Of two with one id the last would be there alone.
+        if store.view()?.counts()?.0 != stored {
+            let reason = "two documents of it have the same id";
+            return Err(SnapshotError::Invalid(reason.into()).into());
+        }
+        Ok(())
     }
 
     /// Opens the collection in `folder` and brings its indexes up to date.
@@ -353,14 +384,41 @@ impl Collection {
         self.store.view()?.each_document(from, |document| {
             if page.documents.len() == most {
                 page.next = Some(document.first);
-                return false;
+                return Ok(false);
             }
             if keep(&document.metadata) {
                 page.documents.push(document);
             }
-            true
+            Ok(true)
         })?;
         Ok(page)
+    }
+
+    /// Calls `each` with all documents as they are at this moment, the oldest first, and their texts, until it fails.
+    ///
+    /// # Errors
+    /// The store failed, or `each` did.
+    pub fn each<E>(
+        &self,
+        mut each: impl FnMut(StoredDocument, String) -> Result<(), E>,
+    ) -> Result<Result<(), E>, IndexError> {
+        let (view, mut told) = (self.store.view()?, Ok(()));
+        view.each_document(0, |document| {
+            let text = view.text(document.first)?;
+            let lost = || IndexError::Store(format!("document {} has no text", document.first));
+            let text = text.ok_or_else(lost)?;
+            told = each(document, text);
+            Ok(told.is_ok())
+        })?;
+        Ok(told)
+    }
+
+    /// Writes all that is in the collection at this moment to `out`, for [`super::DataDir::restore`].
+    ///
+    /// # Errors
+    /// The store failed, or `out` did.
+    pub fn snapshot(&self, out: &mut dyn Write) -> Result<(), IndexError> {
+        snapshot::write(&self.store.view()?, &self.settings, out)
     }
 
     /// Counts and sizes.

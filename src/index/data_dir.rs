@@ -2,10 +2,12 @@
 
 use std::collections::HashMap;
 use std::fs::{self, File, TryLockError};
+use std::io::{self, Read, Seek};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::generation::sync;
+use super::snapshot::Snapshot;
 use super::{Collection, IndexError, Name, Settings};
 
 const COLLECTIONS: &str = "collections";
@@ -48,17 +50,62 @@ impl DataDir {
     /// # Errors
     /// There is one of that name, or it cannot be written.
     pub fn create(&self, name: &Name, settings: &Settings) -> Result<Arc<Collection>, IndexError> {
+        self.check_free(name)?;
+        let unfinished = self.unfinished()?;
+        Collection::create(&unfinished.folder, settings)?;
+        self.publish(name, &unfinished)
+    }
+
+    /// Makes a collection of what [`Collection::snapshot`] wrote. Nothing of it is there before all of it is known to
+    /// be whole, and once this returns it survives a crash.
+    ///
+    /// # Errors
+    /// There is one of that name, `snapshot` is damaged or none, or the collection cannot be written.
+    pub fn restore(&self, name: &Name, snapshot: impl Read + Seek) -> Result<Arc<Collection>, IndexError> {
+        self.check_free(name)?;
+        let snapshot = Snapshot::open(snapshot)?;
+        let unfinished = self.unfinished()?;
+        Collection::create_from(&unfinished.folder, snapshot)?;
+        // Makes its indexes, which takes a while for many chunks: nobody has to wait for that.
+        drop(Collection::open(name.clone(), &unfinished.folder)?);
+        let collection = self.publish(name, &unfinished)?;
+        collection.maintain();
+        Ok(collection)
+    }
+
+    /// Could a collection be made under this name?
+    ///
+    /// # Errors
+    /// There is one.
+    pub fn check_free(&self, name: &Name) -> Result<(), IndexError> {
+        if self.folder(name).exists() { Err(IndexError::Exists(name.clone())) } else { Ok(()) }
+    }
+
+    /// A file without a name, which is gone once it is closed, however that happens.
+    ///
+    /// # Errors
+    /// It cannot be made.
+    pub fn temporary(&self) -> Result<File, IndexError> {
+        let folder = self.root.join(UNFINISHED);
+        fs::create_dir_all(&folder).map_err(IndexError::io("create", &folder))?;
+        tempfile::tempfile_in(&folder).map_err(IndexError::io("write in", &folder))
+    }
+
+    /// A folder that nobody sees.
+    fn unfinished(&self) -> Result<Unfinished, IndexError> {
+        let folder = self.root.join(UNFINISHED).join(uuid::Uuid::now_v7().to_string());
+        fs::create_dir_all(&folder).map_err(IndexError::io("create", &folder))?;
+        Ok(Unfinished { folder })
+    }
+
+    /// Puts a collection on disk and only then gives it its name.
+    fn publish(&self, name: &Name, unfinished: &Unfinished) -> Result<Arc<Collection>, IndexError> {
         let mut open = self.opened();
+        // Another may have been quicker.
+        self.check_free(name)?;
         let folder = self.folder(name);
-        if folder.exists() {
-            return Err(IndexError::Exists(name.clone()));
-        }
-        // Filled where nobody sees it, put on disk and only then given its name.
-        let unfinished = self.root.join(UNFINISHED).join(&settings.id);
-        fs::create_dir_all(&unfinished).map_err(IndexError::io("create", &unfinished))?;
-        Collection::create(&unfinished, settings)?;
-        sync(&unfinished)?;
-        fs::rename(&unfinished, &folder).map_err(IndexError::io("rename", &unfinished))?;
+        sync(&unfinished.folder)?;
+        fs::rename(&unfinished.folder, &folder).map_err(IndexError::io("rename", &unfinished.folder))?;
         sync(&self.root.join(COLLECTIONS))?;
         let collection = Arc::new(Collection::open(name.clone(), &folder)?);
         open.insert(name.clone(), Arc::clone(&collection));
@@ -132,6 +179,23 @@ impl DataDir {
 
     fn opened(&self) -> MutexGuard<'_, HashMap<Name, Arc<Collection>>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A folder that is filled; removed when dropped, unless it has got another name by then.
+struct Unfinished {
+    folder: PathBuf,
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        match fs::remove_dir_all(&self.folder) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                // It is removed at the next start at the latest.
+                tracing::warn!(%error, "cannot remove the files of a collection that was not finished");
+            }
+            _ => {}
+        }
     }
 }
 

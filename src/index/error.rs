@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::Name;
+use super::{Name, SnapshotError};
 
 /// Why an operation on a collection failed.
 #[derive(Debug, thiserror::Error)]
@@ -73,6 +73,9 @@ pub enum IndexError {
         /// What is wrong with it.
         reason: String,
     },
+    /// A snapshot cannot be taken or restored.
+    #[error(transparent)]
+    Snapshot(#[from] SnapshotError),
     /// A file cannot be worked with.
     #[error("cannot {action} {}: {source}", path.display())]
     Io {

@@ -14,6 +14,7 @@ mod mark;
 mod name;
 mod nearest;
 mod record;
+mod snapshot;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -24,4 +25,7 @@ pub use data_dir::DataDir;
 pub use error::IndexError;
 pub use name::Name;
 pub use nearest::Scored;
-pub use record::{Batch, ChunkHit, Metadata, NewChunk, NewDocument, Settings, StoredChunk, StoredDocument};
+pub use record::{
+    Batch, ChunkHit, ID_BYTES, Metadata, NewChunk, NewDocument, Settings, StoredChunk, StoredDocument,
+};
+pub use snapshot::SnapshotError;

@@ -8,7 +8,7 @@ use super::IndexError;
 use crate::text::{ChunkSettings, Layout};
 
 /// Longest id of a document, in bytes.
-const ID_BYTES: usize = 512;
+pub const ID_BYTES: usize = 512;
 
 /// Free data of a document.
 pub type Metadata = serde_json::Map<String, serde_json::Value>;
@@ -20,6 +20,9 @@ pub struct Settings {
     pub id: String,
     /// Model that made the vectors.
     pub embedder: String,
+    /// Which files that model was, so that no other of the same name is taken for it; not known of old collections.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity: Option<String>,
     /// Values in a vector, at least 2.
     pub dimensions: usize,
     /// How documents are cut.
@@ -39,7 +42,28 @@ impl Settings {
         }
         chunks.check().map_err(IndexError::Settings)?;
         let id = uuid::Uuid::now_v7().to_string();
-        Ok(Self { id, embedder: embedder.to_owned(), dimensions, chunks })
+        Ok(Self { id, embedder: embedder.to_owned(), identity: None, dimensions, chunks })
+    }
+
+    /// The same with the model's files known by `identity`.
+    #[must_use]
+    pub fn with_identity(self, identity: &str) -> Self {
+        Self { identity: Some(identity.to_owned()), ..self }
+    }
+
+    /// Would a collection with `other` settings do for one with these? One of them may not know its model's files.
+    #[must_use]
+    pub fn same_as(&self, other: &Self) -> bool {
+        let known = self.identity.as_ref().zip(other.identity.as_ref());
+        known.is_none_or(|(identity, other)| identity == other)
+            && (&self.embedder, self.dimensions, self.chunks)
+                == (&other.embedder, other.dimensions, other.chunks)
+    }
+
+    /// The same for another collection, once they are found to be in their ranges.
+    pub(super) fn renewed(self) -> Result<Self, IndexError> {
+        let Self { id, .. } = Self::new(&self.embedder, self.dimensions, self.chunks)?;
+        Ok(Self { id, ..self })
     }
 }
 

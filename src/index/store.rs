@@ -13,7 +13,8 @@ use redb::{
 };
 
 use super::mark::Mark;
-use super::record::{Batch, ChunkHit, NewDocument, Settings, StoredChunk, StoredDocument};
+use super::record::{Batch, ChunkHit, NewChunk, NewDocument, Settings, StoredChunk, StoredDocument};
+use super::vectors::values;
 use super::{IndexError, Metadata};
 
 /// Format of the tables below.
@@ -227,14 +228,30 @@ impl View {
         Ok(self.transaction.open_table(TEXTS)?.get(number)?.map(|text| text.value().to_owned()))
     }
 
-    /// Calls `each` with the documents from number `from` on, until it says false.
+    /// A document with its text, chunks and vectors, as it could be stored anew.
+    pub(super) fn whole(&self, document: StoredDocument) -> Result<NewDocument, IndexError> {
+        let lacks = |what: &str| IndexError::Store(format!("document {} has no {what}", document.first));
+        let text = self.text(document.first)?.ok_or_else(|| lacks("text"))?;
+        let records = self.transaction.open_table(CHUNKS)?;
+        let mut chunks = Vec::with_capacity(document.chunks as usize);
+        for number in document.numbers() {
+            let chunk = records.get(number)?.ok_or_else(|| lacks("chunks"))?;
+            let chunk: StoredChunk = serde_json::from_slice(chunk.value())?;
+            let vector = self.vector(number)?.ok_or_else(|| lacks("vectors"))?;
+            chunks.push(NewChunk { chunk, vector });
+        }
+        let StoredDocument { id, title, metadata, layout, hash, .. } = document;
+        Ok(NewDocument { id, title, text, metadata, layout, hash, chunks })
+    }
+
+    /// Calls `each` with the documents from number `from` on, until it says false or fails.
     pub(super) fn each_document(
         &self,
         from: u64,
-        mut each: impl FnMut(StoredDocument) -> bool,
+        mut each: impl FnMut(StoredDocument) -> Result<bool, IndexError>,
     ) -> Result<(), IndexError> {
         for entry in self.transaction.open_table(DOCUMENTS)?.range(from..)? {
-            if !each(serde_json::from_slice(entry?.1.value())?) {
+            if !each(serde_json::from_slice(entry?.1.value())?)? {
                 break;
             }
         }
@@ -246,7 +263,7 @@ impl View {
         let mut numbers = Vec::new();
         self.each_document(0, |document| {
             numbers.extend(document.numbers());
-            true
+            Ok(true)
         })?;
         Ok(numbers)
     }
@@ -255,10 +272,7 @@ impl View {
     pub(super) fn vector(&self, number: u64) -> Result<Option<Vec<f32>>, IndexError> {
         let vectors = self.transaction.open_table(VECTORS)?;
         let vector = vectors.get(number)?;
-        Ok(vector.map(|vector| {
-            let values = vector.value().chunks_exact(4);
-            values.map(|four| f32::from_le_bytes([four[0], four[1], four[2], four[3]])).collect()
-        }))
+        Ok(vector.map(|vector| values(vector.value())))
     }
 
     /// A chunk with its text and document; none where it is gone.
@@ -287,7 +301,7 @@ impl View {
         let mut catalog = Catalog::new();
         self.each_document(0, |document| {
             catalog.insert(document.first, (document.first + document.chunks, document.metadata));
-            true
+            Ok(true)
         })?;
         Ok(catalog)
     }

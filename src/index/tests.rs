@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Cursor;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use proptest::prelude::*;
 use tempfile::TempDir;
@@ -470,4 +473,227 @@ fn a_store_that_was_closed_in_order_is_known_again_and_a_bit_that_flips_later_is
         let repaired = found.as_ref().is_ok_and(|collection| collection.document("x").unwrap().is_none());
         assert!(found.is_err() || repaired, "damage must not be taken for what was stored");
     }
+}
+
+/// A snapshot of the collection `c` in a folder.
+fn snapshot_of(folder: &Path) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    DataDir::open(folder).unwrap().get(&name("c")).unwrap().snapshot(&mut bytes).unwrap();
+    bytes
+}
+
+/// What holds of a folder into which nothing was restored.
+fn assert_nothing_left(data: &DataDir, folder: &Path) {
+    assert!(data.names().unwrap().is_empty());
+    let unfinished = fs::read_dir(folder.join(".unfinished"));
+    assert!(unfinished.is_err() || unfinished.unwrap().next().is_none());
+}
+
+#[test]
+fn a_snapshot_is_restored_to_the_same() {
+    let folder = filled();
+    let data = DataDir::open(folder.path()).unwrap();
+    let collection = data.get(&name("c")).unwrap();
+    let mut titled = document("t", "late medlars\nearly medlars\n");
+    titled.title = Some("Größe".into());
+    titled.metadata.insert("year".into(), 1987.into());
+    titled.layout = Layout::Markdown;
+    titled.chunks[1].chunk.headings = vec!["Fruit".into()];
+    collection.apply(&Batch { remove: vec!["a".into()], upsert: vec![titled] }).unwrap();
+    let mut bytes = Vec::new();
+    collection.snapshot(&mut bytes).unwrap();
+    let restored = data.restore(&name("again"), Cursor::new(&bytes)).unwrap();
+    let wanted = [("b", "blue plums\nred grapes\n"), ("t", "late medlars\nearly medlars\n")];
+    holds(&restored, &wanted.map(|(id, text)| (id.to_owned(), text.to_owned())).into());
+    assert_ne!(
+        restored.settings().id,
+        collection.settings().id,
+        "caches of one must not be taken for the other's"
+    );
+    let settings = Settings { id: collection.settings().id.clone(), ..restored.settings().clone() };
+    assert_eq!(&settings, collection.settings());
+    let (stored, _) = restored.document("t").unwrap().unwrap();
+    let (original, _) = collection.document("t").unwrap().unwrap();
+    assert_eq!(StoredDocument { first: original.first, ..stored.clone() }, original);
+    assert_eq!(restored.chunks(&[stored.first + 1]).unwrap()[0].chunk.headings, ["Fruit"]);
+    assert_eq!(restored.vector(stored.first), collection.vector(original.first));
+    assert!(restored.reports().is_empty());
+    // It lasts, goes on as any other, and its own snapshot is as good.
+    restored.apply(&upsert(vec![document("new", "ripe quinces\n")])).unwrap();
+    drop((restored, collection, data));
+    let data = DataDir::open(folder.path()).unwrap();
+    let restored = data.get(&name("again")).unwrap();
+    assert_eq!(by_words(&restored, "quinces"), ["new#0"]);
+    let mut second = Vec::new();
+    restored.snapshot(&mut second).unwrap();
+    assert_eq!(data.restore(&name("third"), Cursor::new(second)).unwrap().statistics().unwrap().documents, 3);
+    let error = data.restore(&name("again"), Cursor::new(bytes)).unwrap_err();
+    assert!(matches!(&error, IndexError::Exists(taken) if *taken == name("again")), "{error}");
+}
+
+#[test]
+fn an_empty_collection_is_restored_too() {
+    let folder = tempfile::tempdir().unwrap();
+    DataDir::open(folder.path()).unwrap().create(&name("c"), &settings()).unwrap();
+    let bytes = snapshot_of(folder.path());
+    let data = DataDir::open(folder.path()).unwrap();
+    holds(&data.restore(&name("d"), Cursor::new(bytes)).unwrap(), &BTreeMap::new());
+}
+
+#[test]
+fn a_damaged_snapshot_is_refused_and_nothing_is_left_of_it() {
+    let source = filled();
+    let bytes = snapshot_of(source.path());
+    let folder = tempfile::tempdir().unwrap();
+    let data = DataDir::open(folder.path()).unwrap();
+    let refused = |bytes: &[u8]| {
+        let error = data.restore(&name("c"), Cursor::new(bytes)).unwrap_err();
+        assert_nothing_left(&data, folder.path());
+        let IndexError::Snapshot(error) = error else { panic!("{error}") };
+        error
+    };
+    for length in (0..bytes.len()).step_by(7).chain([bytes.len() - 1]) {
+        let error = refused(&bytes[..length]);
+        let expected = if length < 20 {
+            matches!(error, SnapshotError::Foreign)
+        } else {
+            matches!(error, SnapshotError::Damaged)
+        };
+        assert!(expected, "{length}: {error}");
+    }
+    for place in (0..bytes.len()).step_by(3) {
+        let mut damaged = bytes.clone();
+        damaged[place] ^= 1 << (place % 8);
+        let error = refused(&damaged);
+        let expected = match place {
+            0..16 => matches!(error, SnapshotError::Foreign),
+            16..20 => matches!(error, SnapshotError::Format { known: 1, .. }),
+            _ => matches!(error, SnapshotError::Damaged),
+        };
+        assert!(expected, "{place}: {error}");
+    }
+    let longer = [&bytes[..], b"x"].concat();
+    assert!(matches!(refused(&longer), SnapshotError::Damaged));
+    assert!(matches!(refused(b"{\"id\": \"1\", \"text\": \"a\"}"), SnapshotError::Foreign));
+}
+
+/// A snapshot that is whole by its hash, whatever its parts say.
+fn forged(parts: &[&[u8]]) -> Vec<u8> {
+    let mut bytes = [&b"whittle snapshot"[..], &1_u32.to_le_bytes()].concat();
+    for part in parts {
+        bytes.extend((part.len() as u64).to_le_bytes());
+        bytes.extend(*part);
+    }
+    let hash = *blake3::hash(&bytes).as_bytes();
+    [bytes, hash.to_vec()].concat()
+}
+
+#[test]
+fn a_forged_snapshot_is_refused_with_what_is_wrong() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = DataDir::open(folder.path()).unwrap();
+    let head = |documents: u64, width: usize| {
+        let settings = Settings { dimensions: width, ..settings() };
+        serde_json::to_vec(&serde_json::json!({"settings": settings, "documents": documents})).unwrap()
+    };
+    let record = |id: &str, range: Range<usize>| {
+        let chunk = StoredChunk { range, headings: Vec::new(), tokens: 1 };
+        serde_json::to_vec(
+            &serde_json::json!({"id": id, "title": null, "metadata": {}, "layout": "plain", "hash": "h",
+            "chunks": [chunk]}),
+        )
+        .unwrap()
+    };
+    let vector: Vec<u8> = [1.0_f32, 0.0, 0.0, 0.0].iter().flat_map(|value| value.to_le_bytes()).collect();
+    let (one, good) = (head(1, 4), record("a", 0..3));
+    data.restore(&name("good"), Cursor::new(forged(&[&one, &good, b"abc", &vector]))).unwrap();
+    data.delete(&name("good")).unwrap();
+    let long = [&u64::MAX.to_le_bytes()[..], b"x"].concat();
+    let mut cut = forged(&[&one]);
+    cut.truncate(cut.len() - 32);
+    cut.extend(long);
+    let hash = *blake3::hash(&cut).as_bytes();
+    cut.extend(hash);
+    for (bytes, wanted) in [
+        (forged(&[b"{}"]), "missing field"),
+        (forged(&[&head(1, 1)]), "1 dimensions"),
+        (forged(&[&one]), "ends within a document"),
+        (cut, "18446744073709551615 bytes"),
+        (forged(&[&one, &good, b"abc", &vector, b"more"]), "bytes follow its last document"),
+        (forged(&[&one, &good, b"abc", &vector[..8]]), "not a vector for each chunk"),
+        (forged(&[&one, &good, b"ab\xff", &vector]), "not UTF-8"),
+        (forged(&[&one, &record("a", 0..4), b"abc", &vector]), "not a part of its text"),
+        (forged(&[&one, &record("", 0..3), b"abc", &vector]), "1 to 512 bytes"),
+        (forged(&[&one, &good, b"abc", &[0; 16]]), "has the length 0"),
+        (forged(&[&head(2, 4), &good, b"abc", &vector, &good, b"abc", &vector]), "the same id"),
+    ] {
+        let error = data.restore(&name("c"), Cursor::new(bytes)).unwrap_err();
+        assert!(error.to_string().contains(wanted), "{error}");
+        assert_nothing_left(&data, folder.path());
+    }
+}
+
+#[test]
+fn a_snapshot_is_of_one_moment_while_others_write() {
+    let folder = filled();
+    let data = DataDir::open(folder.path()).unwrap();
+    let collection = data.get(&name("c")).unwrap();
+    // Each batch takes the pair of the one before away: at every moment there is one whole pair.
+    let pair = |i: u32| [0, 1].map(|half| format!("pair-{i}-{half}"));
+    let batch = |i: u32| Batch {
+        remove: i.checked_sub(1).map(pair).into_iter().flatten().collect(),
+        upsert: pair(i).iter().map(|id| document(id, &format!("{id}\n"))).collect(),
+    };
+    let written = AtomicU32::new(0);
+    let wait_for = |count| {
+        while written.load(Ordering::Relaxed) < count {
+            std::thread::yield_now();
+        }
+    };
+    std::thread::scope(|scope| {
+        let writer = scope.spawn(|| {
+            for i in 0..20 {
+                collection.apply(&batch(i)).unwrap();
+                written.store(i + 1, Ordering::Relaxed);
+            }
+        });
+        let taken: Vec<Vec<u8>> = (0..20)
+            .map(|i| {
+                wait_for(i);
+                let mut bytes = Vec::new();
+                collection.snapshot(&mut bytes).unwrap();
+                bytes
+            })
+            .collect();
+        writer.join().unwrap();
+        for (i, bytes) in taken.into_iter().enumerate() {
+            let restored = data.restore(&name(&format!("r{i}")), Cursor::new(bytes)).unwrap();
+            let ids = restored.documents(0, 10, &|_| true).unwrap().documents;
+            let pairs: Vec<&str> = ids.iter().filter_map(|stored| stored.id.strip_prefix("pair-")).collect();
+            assert!(pairs.is_empty() || pairs.len() == 2, "{pairs:?}");
+            assert!(
+                pairs.is_empty() || pairs[0].strip_suffix("-0") == pairs[1].strip_suffix("-1"),
+                "{pairs:?}"
+            );
+        }
+    });
+}
+
+#[test]
+fn of_two_restores_under_one_name_one_is_refused() {
+    let folder = filled();
+    let bytes = snapshot_of(folder.path());
+    let data = DataDir::open(folder.path()).unwrap();
+    let restored: Vec<bool> = std::thread::scope(|scope| {
+        let restore = || data.restore(&name("same"), Cursor::new(&bytes));
+        let tasks: Vec<_> = (0..4).map(|_| scope.spawn(restore)).collect();
+        let told = |result: Result<_, IndexError>| match result {
+            Ok(_) => true,
+            Err(IndexError::Exists(_)) => false,
+            Err(error) => panic!("{error}"),
+        };
+        tasks.into_iter().map(|task| told(task.join().unwrap())).collect()
+    });
+    assert_eq!(restored.iter().filter(|&&restored| restored).count(), 1);
+    assert!(fs::read_dir(folder.path().join(".unfinished")).unwrap().next().is_none());
 }

@@ -21,11 +21,7 @@ impl Vectors {
         if !bytes.len().is_multiple_of(4 * width) {
             return None;
         }
-        let values = bytes
-            .chunks_exact(4)
-            .map(|four| f32::from_le_bytes([four[0], four[1], four[2], four[3]]))
-            .collect();
-        Some(Self { values, ..Self::new(width) })
+        Some(Self { values: values(bytes), ..Self::new(width) })
     }
 
     pub(super) fn bytes(&self) -> Vec<u8> {
@@ -67,6 +63,11 @@ impl Vectors {
     pub(super) fn rows(&self) -> impl Iterator<Item = &[f32]> {
         self.values.chunks_exact(self.width)
     }
+}
+
+/// The values that `bytes` hold, four of them each.
+pub(super) fn values(bytes: &[u8]) -> Vec<f32> {
+    bytes.chunks_exact(4).map(|four| f32::from_le_bytes([four[0], four[1], four[2], four[3]])).collect()
 }
 
 #[cfg(test)]

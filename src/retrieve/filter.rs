@@ -80,6 +80,14 @@ impl Filter {
         fields
     }
 
+    /// The fields on which a document meets the condition by not having them: under `not`, or by `{"exists": false}`.
+    #[must_use]
+    pub fn absent_fields(&self) -> BTreeSet<&str> {
+        let mut fields = BTreeSet::new();
+        self.0.collect_absent(false, &mut fields);
+        fields
+    }
+
     /// Has a document with this metadata the field?
     #[must_use]
     pub fn has(metadata: &Metadata, field: &str) -> bool {
@@ -110,6 +118,22 @@ impl Condition {
             Self::Not(condition) => condition.collect_fields(fields),
             Self::Field(field, _) => {
                 fields.insert(field);
+            }
+        }
+    }
+
+    fn collect_absent<'a>(&'a self, negated: bool, fields: &mut BTreeSet<&'a str>) {
+        match self {
+            Self::And(all) | Self::Or(all) => {
+                for condition in all {
+                    condition.collect_absent(negated, fields);
+                }
+            }
+            Self::Not(condition) => condition.collect_absent(!negated, fields),
+            Self::Field(field, tests) => {
+                if tests.iter().all(|test| test.holds(None)) != negated {
+                    fields.insert(field);
+                }
             }
         }
     }
@@ -349,5 +373,11 @@ mod tests {
         let filter = json!({"and": [{"field": "b", "eq": 1}, {"not": {"field": "a.c", "exists": true}}]});
         let filter: Filter = serde_json::from_value(filter).unwrap();
         assert_eq!(filter.fields().into_iter().collect::<Vec<_>>(), ["a.c", "b"]);
+        assert_eq!(filter.absent_fields().into_iter().collect::<Vec<_>>(), ["a.c"]);
+        let filter = json!({"or": [{"field": "a", "exists": false}, {"field": "b", "exists": true},
+            {"not": {"and": [{"field": "c", "exists": false}, {"field": "d", "lt": 1},
+                {"not": {"field": "e", "eq": 1}}]}}]});
+        let filter: Filter = serde_json::from_value(filter).unwrap();
+        assert_eq!(filter.absent_fields().into_iter().collect::<Vec<_>>(), ["a", "d"]);
     }
 }

@@ -157,6 +157,36 @@ fn bad_lines_are_refused_or_left_out_as_asked() {
 }
 
 #[test]
+fn json_files_hold_documents_and_no_id_comes_twice() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    fs::create_dir(folder.join("docs")).unwrap();
+    let list =
+        r#"{"documents": [{"id": "lib", "text": "Both libraries close at six."}, {"text": "A mill."}]}"#;
+    fs::write(folder.join("docs/a.json"), list).unwrap();
+    fs::write(folder.join("docs/b.json"), r#"{"id": "bridge", "text": "The bridge was opened in 1987."}"#)
+        .unwrap();
+    let done = index(folder, &["ingest", "town", "docs", "docs/a.json"]);
+    assert!(done.text().is_empty() && done.stderr.contains("3 documents added"), "{}", done.stderr);
+    assert_eq!(search(folder, &["libraries", "--mode", "lexical"]), ["lib"]);
+
+    fs::write(
+        folder.join("docs/c.json"),
+        r#"[{"id": "new", "text": "a"}, {"id": "lib", "text": "b"}, {"text": 1}]"#,
+    )
+    .unwrap();
+    let refused = index(folder, &["ingest", "town", "docs"]);
+    let message = refused.failure(2);
+    assert!(message.contains("docs/c.json [1]: a document before it has the same id `lib`"), "{message}");
+    let skipped = index(folder, &["ingest", "town", "docs", "--on-bad", "skip"]);
+    assert!(
+        skipped.text().is_empty() && skipped.stderr.contains("1 documents added, 0 updated, 3 unchanged")
+    );
+    assert!(skipped.stderr.contains("docs/c.json [2]: invalid type: integer `1`"), "{}", skipped.stderr);
+    assert!(index(folder, &["export", "town"]).text().contains("six"), "the first of the two stayed");
+}
+
+#[test]
 fn wrong_usage_is_told_with_what_would_be_right() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();

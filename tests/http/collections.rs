@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Running, Whittle, delete, serve};
+use crate::support::{Answer, Running, SERVE, Whittle, delete, serve};
 
 pub(crate) fn put(service: &Running, path: &str, body: &Value) -> Answer {
     service.send(|client, base| {
@@ -77,9 +77,26 @@ fn documents_are_stored_found_and_removed() {
 
     assert_eq!(delete(&service, "/v1/collections/town/documents/a%2Fb"), 200);
     assert_eq!(delete(&service, "/v1/collections/town/documents/a%2Fb"), 404);
+    let misspelt = json!({"filter": {"not": {"field": "yaer", "eq": 2020}}});
+    let refused = post(&service, "/v1/collections/town/delete", &misspelt);
+    assert_eq!(
+        (refused.status, &refused.body["error"]["code"]),
+        (400, &"unknown_field".into()),
+        "{}",
+        refused.body
+    );
+    let none =
+        post(&service, "/v1/collections/town/delete", &json!({"filter": {"field": "yaer", "eq": 2020}}));
+    assert_eq!(
+        (&none.body["deleted"], &none.body["warnings"][0]["code"]),
+        (&json!(0), &"unknown_field".into())
+    );
     let gone =
         post(&service, "/v1/collections/town/delete", &json!({"filter": {"field": "year", "exists": true}}));
-    assert_eq!(gone.body["deleted"], 1);
+    assert_eq!((&gone.body["deleted"], &gone.body["warnings"]), (&json!(1), &Value::Null));
+    // No document has the field any more: this would be all that is left.
+    let left = json!({"filter": {"field": "year", "exists": false}});
+    assert_eq!(post(&service, "/v1/collections/town/delete", &left).status, 400);
     let both = post(&service, "/v1/collections/town/delete", &json!({}));
     assert_eq!((both.status, &both.body["error"]["code"]), (400, &"ambiguous_deletion".into()));
     let info = &service.get("/v1/collections").body["collections"][0];
@@ -110,6 +127,59 @@ fn what_cannot_be_stored_stores_nothing() {
     assert_eq!((bad.status, &bad.body["error"]["code"]), (400, &"invalid_name".into()));
 }
 
+/// Sends JSONL to the documents of `c`.
+pub(crate) fn post_lines(service: &Running, query: &str, lines: impl Into<Vec<u8>>) -> Answer {
+    service.send(|client, base| {
+        let request = client.post(format!("{base}/v1/collections/c/documents{query}"));
+        request.header("content-type", "application/x-ndjson").body(lines.into())
+    })
+}
+
+#[test]
+fn lines_are_stored_or_named_by_their_numbers() {
+    let service = serve("[limits]\ndocuments = 300");
+    put(&service, "/v1/collections/c", &json!({}));
+    let documents = || service.get("/v1/collections/c").body["documents"].clone();
+    let lines = "{\"id\": \"x\", \"text\": \"good\"}\n\n{\"id\": \"y\"}\r\n{\"id\": \"x\", \"text\": \"again\"}\n{\"text\": \"last\"}";
+    let refused = post_lines(&service, "", lines);
+    assert_eq!((refused.status, &refused.body["error"]["code"]), (400, &"invalid_document".into()));
+    let message = refused.body["error"]["message"].as_str().unwrap();
+    assert!(
+        message.starts_with("line 3: missing field `text`") && message.contains("?on_bad=skip"),
+        "{message}"
+    );
+    assert_eq!(documents(), 0, "nothing was stored");
+    let skipped = post_lines(&service, "?on_bad=skip", lines).body;
+    assert_eq!((&skipped["added"], skipped["ids"].as_array().unwrap().len()), (&json!(2), 2), "{skipped}");
+    let bad: Vec<u64> =
+        skipped["bad"].as_array().unwrap().iter().map(|bad| bad["line"].as_u64().unwrap()).collect();
+    assert_eq!(bad, [3, 4]);
+    assert!(skipped["bad"][1]["reason"].as_str().unwrap().contains("the same id `x`"), "{skipped}");
+    assert_eq!(service.get("/v1/collections/c/documents/x").body["text"], "good");
+
+    let many: String = (0..300).map(|i| json!({"text": format!("Room {i}.")}).to_string() + "\n").collect();
+    let stored = post_lines(&service, "?score=true", &*many).body;
+    assert_eq!((&stored["added"], &stored["bad"]), (&json!(300), &Value::Null), "{stored}");
+    assert!(stored["timing_ms"]["score"].is_number() && stored["ids"].as_array().unwrap().len() == 300);
+    assert_eq!(post_lines(&service, "", &*many).body["unchanged"], 300);
+    for (lines, status, code) in [
+        (many + "x", 413, "too_many_documents"),
+        ("\n \n".into(), 400, "empty_input"),
+        (format!("{{\"id\": \"{}\", \"text\": \"a\"}}", "y".repeat(600)), 400, "invalid_document"),
+    ] {
+        let answer = post_lines(&service, "", lines);
+        assert_eq!((answer.status, &answer.body["error"]["code"]), (status, &code.into()), "{}", answer.body);
+    }
+    let message = post_lines(&service, "", b"{\"text\": \"\xff\"}").body["error"]["message"].clone();
+    assert!(message.as_str().unwrap().contains("line 1: it is not UTF-8"), "{message}");
+    assert_eq!(documents(), 302);
+    let nowhere = service.send(|client, base| {
+        let request = client.post(format!("{base}/v1/collections/d/documents")).body("x");
+        request.header("content-type", "application/x-ndjson")
+    });
+    assert_eq!((nowhere.status, &nowhere.body["error"]["code"]), (404, &"collection_not_found".into()));
+}
+
 #[test]
 fn a_prompt_is_made_of_what_a_collection_holds() {
     let service = serve("");
@@ -133,6 +203,10 @@ fn a_prompt_is_made_of_what_a_collection_holds() {
 #[test]
 fn a_second_process_is_refused_the_data() {
     let service = serve("");
+    let second = Whittle::beside(std::sync::Arc::clone(&service.folder), SERVE).output();
+    let message = String::from_utf8(second.stderr).unwrap();
+    assert_eq!(second.status.code(), Some(1), "{message}");
+    assert!(message.contains("is in use by another whittle"), "an empty folder is taken, too: {message}");
     put(&service, "/v1/collections/c", &json!({}));
     let data = service.folder().join("data");
     let data = data.to_str().unwrap();

@@ -36,4 +36,6 @@ mod structure;
 #[cfg(test)]
 mod support;
 #[cfg(test)]
+mod transfer;
+#[cfg(test)]
 mod upstream;

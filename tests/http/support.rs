@@ -27,7 +27,18 @@ impl Whittle {
 
     /// The same in a folder that is there.
     pub(crate) fn beside(folder: Arc<TempDir>, arguments: &[&str]) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_whittle"));
+        Self::run_by(Command::new(env!("CARGO_BIN_EXE_whittle")), folder, arguments)
+    }
+
+    /// The same where no file can have more than `blocks` of 512 bytes: as good as a disk that is full.
+    pub(crate) fn limited(folder: Arc<TempDir>, arguments: &[&str], blocks: u32) -> Self {
+        let script = format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" \"$@\"");
+        let mut command = Command::new("sh");
+        command.args(["-c", &script, env!("CARGO_BIN_EXE_whittle")]);
+        Self::run_by(command, folder, arguments)
+    }
+
+    fn run_by(mut command: Command, folder: Arc<TempDir>, arguments: &[&str]) -> Self {
         command.args(arguments).current_dir(folder.path()).stdin(Stdio::null());
         for (name, _) in std::env::vars_os() {
             // The cache alone stays, so that no test fetches a model that is there already.
@@ -139,6 +150,16 @@ impl Running {
     where
         F: FnOnce(&reqwest::Client, &str) -> reqwest::RequestBuilder,
     {
+        let (status, headers, body) = self.fetch(request);
+        assert_eq!(headers["content-type"], "application/json");
+        Answer { status, headers, body: serde_json::from_slice(&body).unwrap() }
+    }
+
+    /// Status, headers and body of an answer that may be of any type.
+    pub(crate) fn fetch<F>(&self, request: F) -> (u16, reqwest::header::HeaderMap, Vec<u8>)
+    where
+        F: FnOnce(&reqwest::Client, &str) -> reqwest::RequestBuilder,
+    {
         // A second installation is refused, which is as good.
         rustls::crypto::ring::default_provider().install_default().ok();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -146,10 +167,8 @@ impl Running {
             let client = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().unwrap();
             let response = request(&client, &format!("http://{}", self.address)).send().await.unwrap();
             let (status, headers) = (response.status().as_u16(), response.headers().clone());
-            assert_eq!(headers["content-type"], "application/json");
             assert!(headers.contains_key("x-request-id"));
-            let body = serde_json::from_slice(&response.bytes().await.unwrap()).unwrap();
-            Answer { status, headers, body }
+            (status, headers, response.bytes().await.unwrap().to_vec())
         })
     }
 

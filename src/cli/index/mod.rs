@@ -4,7 +4,9 @@ mod ingest;
 mod parse;
 mod sources;
 
+use std::fs::File;
 use std::io::Write;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::{Args, Subcommand};
@@ -12,15 +14,10 @@ use clap::{Args, Subcommand};
 use super::output::Format;
 use super::searching::SearchOptions;
 use super::{engine, progress};
-use crate::engine::EngineError;
-use crate::engine::collections::api::{
-    CollectionInfo, CreateRequest, SearchResponse, SourceDocument, Unreadable,
-};
+use crate::engine::collections::api::{CollectionInfo, CreateRequest, SearchResponse, Unreadable};
 use crate::model::Cancel;
 use crate::text::ChunkSettings;
 
-/// Documents that are read at once for an export.
-const PAGE: usize = 100;
 /// Characters of a result that are shown.
 const SHOWN: usize = 300;
 
@@ -34,9 +31,11 @@ Examples:
   whittle index search notes 'outage' --rerank 20 --rerank-by likelihood --rerank-deadline-ms 500
   whittle index stats notes
   whittle index export notes > notes.jsonl
+  whittle index snapshot notes notes.snapshot
+  whittle index restore notes-again notes.snapshot
 
 Collections are kept in the data folder (WHITTLE_DATA_DIR). One process at a time has it: while `whittle serve`
-runs with collections, use its HTTP routes.")]
+runs, use its HTTP routes.")]
 pub(super) struct IndexArgs {
     #[command(subcommand)]
     command: Command,
@@ -56,12 +55,24 @@ enum Command {
     Stats(StatsArgs),
     /// Print the documents of a collection as JSONL, which `ingest` reads again
     Export(NameArgs),
+    /// Write all of a collection to a file, vectors too, which `restore` makes one of again without a model
+    Snapshot(FileArgs),
+    /// Make a new collection of a snapshot, once all of it is found sound
+    Restore(FileArgs),
 }
 
 #[derive(Debug, Args)]
 struct NameArgs {
     /// Name of the collection
     collection: String,
+}
+
+#[derive(Debug, Args)]
+struct FileArgs {
+    /// Name of the collection
+    collection: String,
+    /// The snapshot
+    file: PathBuf,
 }
 
 /// Make a collection, with settings of its own
@@ -114,6 +125,8 @@ pub(super) fn run(args: IndexArgs) -> anyhow::Result<()> {
         Command::Search(args) => search(*args),
         Command::Stats(args) => stats(&args),
         Command::Export(NameArgs { collection }) => export(&collection),
+        Command::Snapshot(args) => snapshot(&args),
+        Command::Restore(args) => restore(&args),
     }
 }
 
@@ -198,25 +211,28 @@ fn write_results(out: &mut impl Write, response: &SearchResponse) -> std::io::Re
 }
 
 fn export(collection: &str) -> anyhow::Result<()> {
+    Ok(engine()?.export(collection, &mut std::io::stdout().lock(), &Cancel::never())?)
+}
+
+fn snapshot(FileArgs { collection, file }: &FileArgs) -> anyhow::Result<()> {
+    let cannot = || format!("cannot write {}", file.display());
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    // Under its name it is whole or not there.
+    let mut unfinished = tempfile::NamedTempFile::new_in(folder).with_context(cannot)?;
     let engine = engine()?;
-    let mut out = std::io::BufWriter::new(std::io::stdout().lock());
-    let mut next = Some(0);
-    while let Some(from) = next {
-        let page = engine.documents(collection, from, PAGE)?;
-        for document in page.documents {
-            let line = SourceDocument {
-                id: Some(document.id),
-                title: document.title,
-                text: document.text,
-                metadata: document.metadata,
-                layout: document.layout,
-            };
-            serde_json::to_writer(&mut out, &line)
-                .map_err(|error| EngineError::internal(error.to_string()))
-                .context("cannot write to standard output")?;
-            writeln!(out)?;
-        }
-        next = page.next;
-    }
-    out.flush().context("cannot write to standard output")
+    progress::while_working("writing the snapshot", || {
+        engine.snapshot(collection, unfinished.as_file_mut(), &Cancel::never())
+    })?;
+    unfinished.as_file().sync_all().with_context(cannot)?;
+    unfinished.persist(file).with_context(cannot)?;
+    Ok(())
+}
+
+fn restore(FileArgs { collection, file }: &FileArgs) -> anyhow::Result<()> {
+    let snapshot = File::open(file).with_context(|| format!("cannot read {}", file.display()))?;
+    let engine = engine()?;
+    let info =
+        progress::while_working("restoring", || engine.restore(collection, snapshot, &Cancel::never()))?;
+    anstream::eprintln!("{} documents, {} chunks restored", info.documents, info.chunks);
+    Ok(())
 }

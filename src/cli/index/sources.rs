@@ -1,14 +1,19 @@
 //! Documents in files and folders, one by one, however large the files are.
 
+use std::collections::{BTreeMap, HashSet};
+use std::fmt;
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader};
+use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::parse::{self, Format, Parsed};
 use crate::engine::collections::api::SourceDocument;
+use crate::engine::collections::lines::{self, Line};
+use crate::engine::shortened;
 use crate::text::Layout;
 
 /// How a file is read.
@@ -16,6 +21,8 @@ use crate::text::Layout;
 enum Kind {
     /// A document a line.
     Lines,
+    /// A document or a list of them.
+    Json,
     /// One document.
     Whole(Layout),
     /// One document, which another process makes Markdown of.
@@ -28,6 +35,7 @@ impl Kind {
         let extension = path.extension()?.to_str()?.to_ascii_lowercase();
         match extension.as_str() {
             "jsonl" | "ndjson" => Some(Self::Lines),
+            "json" => Some(Self::Json),
             "md" | "markdown" => Some(Self::Whole(Layout::Markdown)),
             "txt" | "text" => Some(Self::Whole(Layout::Plain)),
             other => Format::of(other).map(Self::Foreign),
@@ -46,7 +54,7 @@ pub(super) struct Source {
 /// The files of `paths`, in order, and how many in folders are of a kind that is not read.
 ///
 /// A folder stands for the files in it and below, but for hidden ones and what links lead to; a file that is named
-/// itself is read as text if its name says nothing else.
+/// itself is read as text if its name says nothing else. What is named twice is read once.
 pub(super) fn sources(paths: &[PathBuf]) -> anyhow::Result<(Vec<Source>, usize)> {
     let mut found = Found::default();
     for path in paths {
@@ -58,6 +66,8 @@ pub(super) fn sources(paths: &[PathBuf]) -> anyhow::Result<(Vec<Source>, usize)>
             found.sources.push(Source { path: path.clone(), kind, bytes: metadata.len() });
         }
     }
+    let mut seen = HashSet::new();
+    found.sources.retain(|source| seen.insert(source.path.clone()));
     Ok((found.sources, found.passed_over))
 }
 
@@ -104,71 +114,116 @@ pub(super) fn total_bytes(sources: &[Source]) -> u64 {
 }
 
 /// A document, or why a part of a file is none.
-pub(super) struct Item {
-    pub(super) document: Result<SourceDocument, Bad>,
+pub(super) struct Item<'a> {
+    pub(super) place: Place<'a>,
+    pub(super) document: Result<SourceDocument, String>,
     /// Bytes of the file that it took.
     pub(super) bytes: u64,
 }
 
-/// A part of a file that is no document.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum Bad {
-    #[error("{} line {line}: {reason}", path.display())]
-    Line { path: PathBuf, line: usize, reason: String },
-    #[error("{}: {reason}", path.display())]
-    File { path: PathBuf, reason: String },
+/// Where a document stands, for people.
+pub(super) struct Place<'a> {
+    path: &'a Path,
+    part: Part,
 }
 
-/// The documents of a file. The iterator fails where the file cannot be read on.
-pub(super) fn items(source: &Source) -> anyhow::Result<Box<dyn Iterator<Item = anyhow::Result<Item>> + '_>> {
-    let cannot = || format!("cannot read {}", source.path.display());
-    match source.kind {
-        Kind::Whole(layout) => {
-            let bytes = fs::read(&source.path).with_context(cannot)?;
-            let item = Item { bytes: bytes.len() as u64, document: whole(&source.path, layout, bytes) };
-            Ok(Box::new(std::iter::once(Ok(item))))
-        }
-        Kind::Foreign(format) => {
-            let bytes = fs::read(&source.path).with_context(cannot)?;
-            let document = foreign(&source.path, format, &bytes);
-            Ok(Box::new(std::iter::once(Ok(Item { bytes: bytes.len() as u64, document }))))
-        }
-        Kind::Lines => {
-            let mut reader = BufReader::new(File::open(&source.path).with_context(cannot)?);
-            let mut number = 0;
-            Ok(Box::new(std::iter::from_fn(move || {
-                loop {
-                    let mut line = Vec::new();
-                    match reader.read_until(b'\n', &mut line) {
-                        Ok(0) => return None,
-                        Ok(_) => number += 1,
-                        Err(error) => return Some(Err(error).with_context(cannot)),
-                    }
-                    if !line.trim_ascii().is_empty() {
-                        let bytes = line.len() as u64;
-                        return Some(Ok(Item { document: parsed(&source.path, number, &line), bytes }));
-                    }
-                }
-            })))
+/// A part of a file.
+enum Part {
+    Whole,
+    /// By its number, from 1.
+    Line(usize),
+    /// By its path in the JSON, such as `documents[0]`.
+    Element(String),
+}
+
+impl fmt::Display for Place<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.part {
+            Part::Whole => write!(f, "{}", self.path.display()),
+            Part::Line(number) => write!(f, "{} line {number}", self.path.display()),
+            Part::Element(path) => write!(f, "{} {path}", self.path.display()),
         }
     }
 }
 
-fn whole(path: &Path, layout: Layout, bytes: Vec<u8>) -> Result<SourceDocument, Bad> {
-    let bad = |reason: String| Bad::File { path: path.to_owned(), reason };
-    let text = String::from_utf8(bytes).map_err(|error| {
-        bad(format!("it is not UTF-8: invalid byte at offset {}", error.utf8_error().valid_up_to()))
-    })?;
+/// What a file holds.
+type Items<'a> = Box<dyn Iterator<Item = anyhow::Result<Item<'a>>> + 'a>;
+
+/// The documents of a file. The iterator fails where the file cannot be read on.
+pub(super) fn items(source: &Source) -> anyhow::Result<Items<'_>> {
+    let path = &*source.path;
+    let cannot = move || format!("cannot read {}", path.display());
+    let read = || fs::read(path).with_context(cannot);
+    let item = move |part, document, bytes: usize| {
+        Ok(Item { place: Place { path, part }, document, bytes: bytes as u64 })
+    };
+    let one =
+        |document, bytes| -> Items<'_> { Box::new(std::iter::once(item(Part::Whole, document, bytes))) };
+    Ok(match source.kind {
+        Kind::Lines => {
+            let file = File::open(path).with_context(cannot)?;
+            Box::new(lines::lines(BufReader::new(file)).map(move |line| {
+                let Line { number, bytes } = line.with_context(cannot)?;
+                item(Part::Line(number), lines::document(&bytes), bytes.len())
+            }))
+        }
+        Kind::Json => {
+            let bytes = read()?;
+            match elements(&bytes) {
+                Ok(elements) => Box::new(elements.into_iter().map(move |(part, json)| {
+                    let json = json.get().as_bytes();
+                    item(part, lines::document(json), json.len())
+                })),
+                Err(reason) => one(Err(reason), bytes.len()),
+            }
+        }
+        Kind::Whole(layout) => {
+            let bytes = read()?;
+            one(whole(path, layout, &bytes), bytes.len())
+        }
+        Kind::Foreign(format) => {
+            let bytes = read()?;
+            one(foreign(path, format, &bytes), bytes.len())
+        }
+    })
+}
+
+/// The documents of a JSON file: one that is all of it, those of a list, or those of an object's list `documents`.
+fn elements(bytes: &[u8]) -> Result<Vec<(Part, Box<RawValue>)>, String> {
+    let malformed = |error: serde_json::Error| shortened(&error.to_string());
+    let whole: Box<RawValue> = serde_json::from_str(utf8(bytes)?).map_err(malformed)?;
+    let (list, path) = if whole.get().starts_with('[') {
+        (&*whole, "")
+    } else {
+        // What is neither a list nor an object is refused as a document.
+        let members: BTreeMap<String, &RawValue> = serde_json::from_str(whole.get()).unwrap_or_default();
+        let Some(list) = members.get("documents") else { return Ok(vec![(Part::Whole, whole)]) };
+        if let Some(other) = members.keys().find(|name| *name != "documents") {
+            return Err(format!("unknown field `{}` beside `documents`", shortened(other)));
+        }
+        (*list, "documents")
+    };
+    let list: Vec<Box<RawValue>> = serde_json::from_str(list.get()).map_err(malformed)?;
+    let numbered = |(i, json)| (Part::Element(format!("{path}[{i}]")), json);
+    Ok(list.into_iter().enumerate().map(numbered).collect())
+}
+
+fn utf8(bytes: &[u8]) -> Result<&str, String> {
+    std::str::from_utf8(bytes)
+        .map_err(|error| format!("it is not UTF-8: invalid byte at offset {}", error.valid_up_to()))
+}
+
+fn whole(path: &Path, layout: Layout, bytes: &[u8]) -> Result<SourceDocument, String> {
+    let text = utf8(bytes)?.to_owned();
     if text.trim().is_empty() {
-        return Err(bad("it is empty or holds only white space".into()));
+        return Err("it is empty or holds only white space".into());
     }
     Ok(named(path, Parsed { title: None, text }, layout))
 }
 
-fn foreign(path: &Path, format: Format, bytes: &[u8]) -> Result<SourceDocument, Bad> {
+fn foreign(path: &Path, format: Format, bytes: &[u8]) -> Result<SourceDocument, String> {
     let parsed = if bytes.is_empty() { Err("it is empty".into()) } else { parse::parsed(format, bytes) };
-    let parsed = parsed.map_err(|reason| Bad::File { path: path.to_owned(), reason })?;
-    Ok(named(path, parsed, Layout::Markdown))
+    Ok(named(path, parsed?, Layout::Markdown))
 }
 
 /// The document that a file is: called by its path.
@@ -176,18 +231,6 @@ fn named(path: &Path, Parsed { title, text }: Parsed, layout: Layout) -> SourceD
     let id = path.to_string_lossy().replace('\\', "/");
     let metadata = [("path".to_owned(), Value::from(id.as_str()))].into_iter().collect();
     SourceDocument { id: Some(id), title, text, metadata, layout }
-}
-
-fn parsed(path: &Path, line: usize, bytes: &[u8]) -> Result<SourceDocument, Bad> {
-    let bad = |reason: String| Bad::Line { path: path.to_owned(), line, reason };
-    let text = std::str::from_utf8(bytes).map_err(|error| {
-        bad(format!("it is not UTF-8: invalid byte at column {}", error.valid_up_to() + 1))
-    })?;
-    let document: SourceDocument = serde_json::from_str(text).map_err(|error| bad(error.to_string()))?;
-    if document.text.trim().is_empty() {
-        return Err(bad("`text` is empty or holds only white space".into()));
-    }
-    Ok(document)
 }
 
 #[cfg(test)]
@@ -216,15 +259,18 @@ mod tests {
                 ("a/z.md", b"z"),
                 ("a/b/c.TXT", b"c"),
                 ("a/b.jsonl", b""),
+                ("a/c.json", b"[]"),
                 ("a/.hidden/x.md", b"x"),
                 ("a/image.png", b"x"),
                 ("b.rs", b"fn"),
             ],
         );
         let (found, passed_over) = sources(&[root.join("a"), root.join("b.rs")]).unwrap();
-        assert_eq!(names(root, &found), ["a/b/c.TXT", "a/b.jsonl", "a/z.md", "b.rs"]);
-        assert_eq!((passed_over, total_bytes(&found)), (1, 4));
-        assert_eq!(found[3].kind, Kind::Whole(Layout::Plain));
+        assert_eq!(names(root, &found), ["a/b/c.TXT", "a/b.jsonl", "a/c.json", "a/z.md", "b.rs"]);
+        assert_eq!((passed_over, total_bytes(&found)), (1, 6));
+        let (again, _) = sources(&[root.join("a"), root.join("a/z.md")]).unwrap();
+        assert_eq!(again.len(), 4, "what is named twice is read once");
+        assert_eq!(found[4].kind, Kind::Whole(Layout::Plain));
         assert!(sources(&[root.join("none")]).unwrap_err().to_string().contains("cannot read"));
     }
 
@@ -245,11 +291,8 @@ mod tests {
         write(folder.path(), &[("d.jsonl", lines)]);
         let (found, _) = sources(&[folder.path().join("d.jsonl")]).unwrap();
         let items: Vec<Item> = items(&found[0]).unwrap().map(Result::unwrap).collect();
-        let (good, bad): (Vec<_>, Vec<_>) =
-            items.into_iter().map(|item| item.document).partition(Result::is_ok);
-        let texts: Vec<String> = good.into_iter().map(|document| document.unwrap().text).collect();
+        let (texts, bad) = told(items);
         assert_eq!(texts, ["a", "b"]);
-        let bad: Vec<String> = bad.into_iter().map(|bad| bad.unwrap_err().to_string()).collect();
         for (message, wanted) in bad.iter().zip([
             "line 3: EOF",
             "line 4: `text` is empty",
@@ -261,20 +304,64 @@ mod tests {
         assert_eq!(bad.len(), 4);
     }
 
+    /// Texts of the documents, and what is said of what is none.
+    fn told(items: Vec<Item>) -> (Vec<String>, Vec<String>) {
+        let (mut texts, mut bad) = (Vec::new(), Vec::new());
+        for Item { place, document, .. } in items {
+            match document {
+                Ok(document) => texts.push(document.text),
+                Err(reason) => bad.push(format!("{place}: {reason}")),
+            }
+        }
+        (texts, bad)
+    }
+
+    #[test]
+    fn json_is_a_document_a_list_or_an_object_with_one() {
+        let folder = tempfile::tempdir().unwrap();
+        for (json, texts, wanted) in [
+            (&br#"{"id": "1", "text": "a"}"#[..], &["a"][..], None),
+            (b" [{\"text\": \"a\"},\n{\"text\": \"b\"}]\n", &["a", "b"], None),
+            (br#"{"documents": [{"text": "a"}]}"#, &["a"], None),
+            (b"[]", &[], None),
+            (br#"[{"text": "a"}, {"text": ""}]"#, &["a"], Some("d.json [1]: `text` is empty")),
+            (br#"{"documents": [{"txt": 1}]}"#, &[], Some("d.json documents[0]: unknown field `txt`")),
+            (br#"{"documents": [], "score": true}"#, &[], Some("d.json: unknown field `score` beside")),
+            (br#"{"documents": {"text": "a"}}"#, &[], Some("d.json: invalid type: map")),
+            (br#"{"name": "x"}"#, &[], Some("d.json: unknown field `name`, expected one of `id`")),
+            (b"7", &[], Some("d.json: a document is an object")),
+            (b"", &[], Some("d.json: EOF while parsing a value at line 1 column 0")),
+            (b"[{\"text\": \"a\"}", &[], Some("d.json: EOF while parsing a list")),
+            (b"[\"\xff\"]", &[], Some("d.json: it is not UTF-8: invalid byte at offset 2")),
+        ] {
+            write(folder.path(), &[("d.json", json)]);
+            let (found, _) = sources(&[folder.path().join("d.json")]).unwrap();
+            let (read, bad) = told(items(&found[0]).unwrap().map(Result::unwrap).collect());
+            let shown = String::from_utf8_lossy(json);
+            assert_eq!(read, texts, "{shown}");
+            assert!(bad.len() == usize::from(wanted.is_some()), "{shown}: {bad:?}");
+            assert!(wanted.is_none_or(|wanted| bad[0].contains(wanted)), "{shown}: {bad:?}");
+        }
+        let deep = [&b"[".repeat(100_000)[..], &b"]".repeat(100_000)].concat();
+        assert!(elements(&deep).is_ok() && lines::document(&deep).is_err(), "depth is no danger");
+    }
+
     #[test]
     fn a_file_is_a_document_called_by_its_path() {
         let folder = tempfile::tempdir().unwrap();
         write(folder.path(), &[("a.md", b"# A"), ("b.txt", b" \n"), ("c.txt", b"\xff")]);
         let (found, _) = sources(&[folder.path().to_owned()]).unwrap();
-        let mut documents =
-            found.iter().map(|source| items(source).unwrap().next().unwrap().unwrap().document);
+        let mut documents = found.iter().map(|source| {
+            let Item { place, document, .. } = items(source).unwrap().next().unwrap().unwrap();
+            document.map_err(|reason| format!("{place}: {reason}"))
+        });
         let first = documents.next().unwrap().unwrap();
         assert_eq!((first.layout, first.text.as_str()), (Layout::Markdown, "# A"));
         assert!(
             first.id.as_ref().unwrap().ends_with("/a.md")
                 && first.metadata["path"] == *first.id.as_ref().unwrap()
         );
-        assert!(documents.next().unwrap().unwrap_err().to_string().contains("b.txt: it is empty"));
-        assert!(documents.next().unwrap().unwrap_err().to_string().contains("c.txt: it is not UTF-8"));
+        assert!(documents.next().unwrap().unwrap_err().contains("b.txt: it is empty"));
+        assert!(documents.next().unwrap().unwrap_err().contains("c.txt: it is not UTF-8"));
     }
 }

@@ -108,6 +108,26 @@ pub struct SourceDocument {
     pub layout: Layout,
 }
 
+/// How documents in JSONL are stored.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ImportOptions {
+    /// What is done about a line that is no document.
+    pub on_bad: OnBad,
+    /// As [`UpsertRequest::score`].
+    pub score: bool,
+}
+
+/// What is done about a line, or a file, that is no document.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, ToSchema, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum OnBad {
+    /// Store nothing: all input is checked first
+    #[default]
+    Refuse,
+    /// Say which it is and store the rest
+    Skip,
+}
+
 /// What became of the documents of a request.
 #[derive(Debug, Clone, Default, Serialize, ToSchema)]
 pub struct UpsertResponse {
@@ -123,8 +143,20 @@ pub struct UpsertResponse {
     pub scored: usize,
     /// Ids, in the order sent, each once.
     pub ids: Vec<String>,
+    /// Lines of JSONL that are no documents and were left out.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub bad: Vec<BadLine>,
     /// Milliseconds by stage: `chunk`, `embed`, `score`, `store`.
     pub timing_ms: Timing,
+}
+
+/// A line that is no document.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct BadLine {
+    /// Its number, from 1; empty lines count.
+    pub line: usize,
+    /// What is wrong with it.
+    pub reason: String,
 }
 
 /// Body of `POST /v1/collections/{name}/delete`.
@@ -133,16 +165,20 @@ pub struct UpsertResponse {
 pub struct DeleteRequest {
     /// Documents by id; those that do not exist are passed over. Give this or `filter`.
     pub ids: Option<Vec<String>>,
-    /// Documents by metadata. Give this or `ids`.
+    /// Documents by metadata. Give this or `ids`. A field that no document has is refused where a document meets the
+    /// filter by not having it, as under `not`: misspelt, it would mean them all.
     #[schema(value_type = Option<Object>)]
     pub filter: Option<Filter>,
 }
 
 /// Answer to a deletion.
-#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+#[derive(Debug, Clone, Default, Serialize, ToSchema)]
 pub struct DeleteResponse {
     /// Documents that are gone now.
     pub deleted: usize,
+    /// What the caller should know.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<Warning>,
 }
 
 /// A document as it is stored.

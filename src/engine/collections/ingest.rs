@@ -58,7 +58,7 @@ impl Engine {
 fn named(documents: Vec<SourceDocument>) -> Result<Vec<(String, SourceDocument)>, EngineError> {
     let mut ids = HashSet::new();
     let mut name = |document: SourceDocument| {
-        let id = document.id.clone().unwrap_or_else(|| hash(&document)[..32].to_owned());
+        let id = id_of(&document);
         if document.text.trim().is_empty() {
             let message = format!("the document `{id}` is empty or holds only white space");
             return Err(EngineError::invalid("empty_document", "documents", message));
@@ -73,6 +73,11 @@ fn named(documents: Vec<SourceDocument>) -> Result<Vec<(String, SourceDocument)>
         Ok(Some((id, document)))
     };
     documents.into_iter().filter_map(|document| name(document).transpose()).collect()
+}
+
+/// The id of a document: its own, or one that is made of what it holds.
+pub(super) fn id_of(document: &SourceDocument) -> String {
+    document.id.clone().unwrap_or_else(|| hash(document)[..32].to_owned())
 }
 
 /// Tells whether a document has changed.

@@ -3,7 +3,9 @@
 pub mod api;
 pub mod bench;
 mod ingest;
+pub mod lines;
 mod search;
+mod transfer;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,11 +14,13 @@ use api::{
     CollectionInfo, CollectionList, CreateRequest, DeleteRequest, DeleteResponse, DocumentInfo, DocumentPage,
     IndexInfo, Unreadable,
 };
+use search::{unknown_field, unknown_fields};
 
 use super::models::Slot;
 use super::{Engine, EngineError, ErrorKind};
-use crate::index::{Batch, Collection, DataDir, IndexError, Name, Settings, StoredDocument};
+use crate::index::{Batch, Collection, DataDir, IndexError, Name, Settings, SnapshotError, StoredDocument};
 use crate::model::Embedder;
+use crate::retrieve::Filter;
 use crate::telemetry::chain;
 
 /// Most documents of a page.
@@ -50,9 +54,6 @@ impl Collections {
     }
 
     fn open(&self) -> Result<(), EngineError> {
-        if !DataDir::has_collections(&self.root) {
-            return Ok(());
-        }
         let data = self.data()?;
         for name in data.names()? {
             // One that cannot be read keeps nobody from the others.
@@ -74,8 +75,8 @@ pub(super) fn parsed(name: &str) -> Result<Name, EngineError> {
 }
 
 impl Engine {
-    /// Opens all collections and banks, so that the first request need not wait for it, or for a folder that another
-    /// process has. Takes no folder that holds none.
+    /// Takes the data folder and opens all collections and banks, so that no request need wait for it, or for another
+    /// process that has the folder.
     ///
     /// # Errors
     /// See [`EngineError`].
@@ -95,14 +96,18 @@ impl Engine {
     ) -> Result<(CollectionInfo, bool), EngineError> {
         let name = parsed(name)?;
         let embedder = self.models.embedder()?;
-        let settings = Settings::new(embedder.name(), embedder.dimensions(), request.chunking)?;
+        let settings = Settings::new(embedder.name(), embedder.dimensions(), request.chunking)?
+            .with_identity(embedder.identity());
         let data = self.collections.data()?;
         match data.create(&name, &settings) {
             Ok(collection) => Ok((info(&collection)?, true)),
             Err(IndexError::Exists(name)) => {
                 let collection = data.get(&name)?;
-                let same = Settings { id: settings.id.clone(), ..collection.settings().clone() } == settings;
-                if same { Ok((info(&collection)?, false)) } else { Err(IndexError::Exists(name).into()) }
+                if collection.settings().same_as(&settings) {
+                    Ok((info(&collection)?, false))
+                } else {
+                    Err(IndexError::Exists(name).into())
+                }
             }
             Err(error) => Err(error.into()),
         }
@@ -194,28 +199,40 @@ impl Engine {
         request: DeleteRequest,
     ) -> Result<DeleteResponse, EngineError> {
         let collection = self.collections.get(name)?;
-        let ids = match (request.ids, request.filter) {
-            (Some(ids), None) => ids,
-            (None, Some(filter)) => {
-                let page = collection.documents(0, usize::MAX, &|metadata| filter.matches(metadata))?;
-                page.documents.into_iter().map(|document| document.id).collect()
-            }
+        match (request.ids, request.filter) {
+            (Some(ids), None) => remove(&collection, ids),
+            (None, Some(filter)) => remove_matching(&collection, &filter),
             _ => {
                 let message = "say what to delete: `ids` or `filter`, one of the two";
-                return Err(EngineError::invalid("ambiguous_deletion", "ids", message));
+                Err(EngineError::invalid("ambiguous_deletion", "ids", message))
             }
-        };
-        remove(&collection, ids)
+        }
     }
+}
+
+fn remove_matching(collection: &Arc<Collection>, filter: &Filter) -> Result<DeleteResponse, EngineError> {
+    let page = collection.documents(0, usize::MAX, &|metadata| filter.matches(metadata))?;
+    let unknown = unknown_fields(collection, filter);
+    let absent = filter.absent_fields();
+    if let Some(field) = unknown.iter().find(|field| absent.contains(*field) && !page.documents.is_empty()) {
+        let message = format!(
+            "no document of the collection has the metadata field `{field}`, so that the filter is met by documents \
+             just because they lack it; nothing was deleted: mend the name, or leave the condition out"
+        );
+        return Err(EngineError::invalid("unknown_field", "filter", message));
+    }
+    let warnings = unknown.into_iter().map(unknown_field).collect();
+    let ids = page.documents.into_iter().map(|document| document.id).collect();
+    Ok(DeleteResponse { warnings, ..remove(collection, ids)? })
 }
 
 fn remove(collection: &Arc<Collection>, ids: Vec<String>) -> Result<DeleteResponse, EngineError> {
     if ids.is_empty() {
-        return Ok(DeleteResponse { deleted: 0 });
+        return Ok(DeleteResponse::default());
     }
     let change = collection.apply(&Batch { remove: ids, upsert: Vec::new() })?;
     collection.maintain();
-    Ok(DeleteResponse { deleted: change.removed })
+    Ok(DeleteResponse { deleted: change.removed, warnings: Vec::new() })
 }
 
 fn no_document(name: &str, id: &str) -> EngineError {
@@ -261,11 +278,18 @@ impl From<IndexError> for EngineError {
             IndexError::Format { .. } => (ErrorKind::Unavailable, "unknown_format", None),
             IndexError::Settings(_) => (ErrorKind::Invalid, "invalid_settings", None),
             IndexError::Document { .. } => (ErrorKind::Invalid, "invalid_document", Some("documents")),
-            IndexError::Disk(_)
-            | IndexError::Store(_)
-            | IndexError::Lexical(_)
-            | IndexError::Generation { .. }
-            | IndexError::Io { .. } => return Self::internal(message),
+            IndexError::Snapshot(SnapshotError::TooLarge { .. }) => {
+                (ErrorKind::Infeasible, "document_too_large", None)
+            }
+            IndexError::Io { source: error, .. }
+            | IndexError::Snapshot(SnapshotError::Io { reason: error, .. }) => {
+                return Self::of_file(&error, message);
+            }
+            IndexError::Snapshot(_) => (ErrorKind::Invalid, "invalid_snapshot", None),
+            IndexError::Disk(_) => (ErrorKind::Unavailable, "disk_failed", None),
+            IndexError::Store(_) | IndexError::Lexical(_) | IndexError::Generation { .. } => {
+                return Self::internal(message);
+            }
         };
         Self { kind, code, param, message }
     }

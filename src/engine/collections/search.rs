@@ -56,8 +56,9 @@ impl Engine {
         };
         let hits = retrieve::search(&collection, &query)?;
         timing.stages.insert("search", milliseconds_since(searched));
-        let mut warnings =
-            request.filter.as_ref().map_or_else(Vec::new, |filter| warnings(&collection, filter));
+        let filter = request.filter.as_ref();
+        let unknown = filter.map_or_else(Vec::new, |filter| unknown_fields(&collection, filter));
+        let mut warnings: Vec<Warning> = unknown.into_iter().map(unknown_field).collect();
         let mut results: Vec<SearchResult> = hits.into_iter().map(result).collect();
         if request.rerank > 0 {
             let reranked = Instant::now();
@@ -121,17 +122,19 @@ impl Engine {
         collection: &Collection,
     ) -> Result<Arc<Embedder>, EngineError> {
         let (embedder, settings) = (self.models.embedder()?, collection.settings());
-        if embedder.name() == settings.embedder && embedder.dimensions() == settings.dimensions {
+        let same = embedder.name() == settings.embedder && embedder.dimensions() == settings.dimensions;
+        if same && settings.identity.as_ref().is_none_or(|identity| identity == embedder.identity()) {
             return Ok(embedder);
         }
         let message = format!(
-            "the vectors of `{}` were made by `{}` with {} values, and `embedder.model` is `{}` with {}: configure \
+            "the vectors of `{}` were made by `{}` with {} values, and `embedder.model` is `{}` with {}{}: configure \
              that model, or export what is in it and store it anew under another name",
             collection.name(),
             settings.embedder,
             settings.dimensions,
             embedder.name(),
-            embedder.dimensions()
+            embedder.dimensions(),
+            if same { ", but other files" } else { "" },
         );
         Err(EngineError { kind: ErrorKind::Conflict, code: "other_embedder", param: None, message })
     }
@@ -170,18 +173,16 @@ fn check(request: &SearchRequest) -> Result<(), EngineError> {
     Ok(())
 }
 
-/// A filter on a field that no document has is most often a misspelt one.
-fn warnings(collection: &Collection, filter: &Filter) -> Vec<Warning> {
+/// Fields of a filter that no document has. They are misspelt most often.
+pub(super) fn unknown_fields<'a>(collection: &Collection, filter: &'a Filter) -> Vec<&'a str> {
     let missing = |field: &&str| collection.matching(&|metadata| Filter::has(metadata, field)).is_empty();
-    filter
-        .fields()
-        .into_iter()
-        .filter(missing)
-        .map(|field| Warning {
-            code: "unknown_field",
-            message: format!("no document of the collection has the metadata field `{field}`"),
-        })
-        .collect()
+    filter.fields().into_iter().filter(missing).collect()
+}
+
+/// Says that no document has a field.
+pub(super) fn unknown_field(field: &str) -> Warning {
+    let message = format!("no document of the collection has the metadata field `{field}`");
+    Warning { code: "unknown_field", message }
 }
 
 fn result(hit: Hit) -> SearchResult {

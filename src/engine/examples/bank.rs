@@ -152,7 +152,7 @@ impl Engine {
         let bank = self.stored_bank(name)?;
         let change = bank.apply(&Batch { remove: ids, upsert: Vec::new() }).map_err(of_bank)?;
         bank.maintain();
-        Ok(DeleteResponse { deleted: change.removed })
+        Ok(DeleteResponse { deleted: change.removed, warnings: Vec::new() })
     }
 
     /// The examples of a bank to show before a question, the most similar one last. The same bank gives the same.
@@ -195,7 +195,8 @@ impl Engine {
             Err(IndexError::NotFound(_)) => {
                 let embedder = self.models.embedder()?;
                 let settings =
-                    Settings::new(embedder.name(), embedder.dimensions(), ChunkSettings::default())?;
+                    Settings::new(embedder.name(), embedder.dimensions(), ChunkSettings::default())?
+                        .with_identity(embedder.identity());
                 match data.create(&name, &settings) {
                     // Another request was quicker.
                     Err(IndexError::Exists(name)) => data.get(&name),

@@ -1,5 +1,8 @@
 //! The routes of collections with a fake behind them: names, ids and bodies arrive as they were sent.
 
+use std::fs::File;
+use std::io::{Read, Write};
+
 use serde_json::json;
 
 use super::*;
@@ -30,11 +33,40 @@ impl Retrieval for Fake {
     fn upsert(&self, name: &str, request: UpsertRequest, _: &Cancel) -> Result<UpsertResponse, EngineError> {
         nothing(&format!("upsert {name} {}", request.documents.len()))
     }
+    fn import(
+        &self,
+        name: &str,
+        jsonl: &[u8],
+        options: ImportOptions,
+        _: &Cancel,
+    ) -> Result<UpsertResponse, EngineError> {
+        let text = String::from_utf8_lossy(jsonl);
+        nothing(&format!("import {name} {:?} {} {text}", options.on_bad, options.score))
+    }
     fn document(&self, name: &str, id: &str) -> Result<DocumentInfo, EngineError> {
         nothing(&format!("get {name} {id}"))
     }
     fn documents(&self, name: &str, from: u64, limit: usize) -> Result<DocumentPage, EngineError> {
         nothing(&format!("list {name} {from} {limit}"))
+    }
+    fn export(&self, name: &str, out: &mut dyn Write, _: &Cancel) -> Result<(), EngineError> {
+        // More than is sent at once.
+        out.write_all(name.repeat(3 << 20).as_bytes()).unwrap();
+        Ok(())
+    }
+    fn snapshot(&self, name: &str, _: &mut dyn Write, _: &Cancel) -> Result<(), EngineError> {
+        nothing(&format!("snapshot {name}"))
+    }
+    fn restore(&self, name: &str, mut snapshot: File, _: &Cancel) -> Result<CollectionInfo, EngineError> {
+        let mut text = String::new();
+        snapshot.read_to_string(&mut text).unwrap();
+        nothing(&format!("restore {name} {} {}", text.len(), &text[..3]))
+    }
+    fn room_for_snapshot(&self, name: &str) -> Result<File, EngineError> {
+        if name == "taken" { nothing("taken") } else { self.temporary_file() }
+    }
+    fn temporary_file(&self) -> Result<File, EngineError> {
+        Ok(tempfile::tempfile().unwrap())
     }
     fn delete_document(&self, name: &str, id: &str) -> Result<DeleteResponse, EngineError> {
         nothing(&format!("delete {name} {id}"))
@@ -111,6 +143,62 @@ async fn names_ids_and_bodies_arrive_as_they_were_sent() {
     assert_eq!((listed.status.as_u16(), listed.body), (200, json!({"collections": []})));
     let gone = call(state(echo()), send("DELETE", "/v1/collections/a", None)).await;
     assert_eq!((gone.status.as_u16(), gone.body), (204, Value::Null));
+}
+
+#[tokio::test]
+async fn lines_are_told_from_json_by_their_type() {
+    let lines = "{\"text\": \"a\"}\noops";
+    for (media_type, query, wanted) in [
+        ("application/x-ndjson", "", "import a Refuse false"),
+        ("Application/JSONL; charset=utf-8", "?on_bad=skip&score=true", "import a Skip true"),
+    ] {
+        let request = Request::post(format!("/v1/collections/a/documents{query}"));
+        let request = request.header("content-type", media_type).body(Body::from(lines)).unwrap();
+        let message = call(state(echo()), request).await.error(404, "nothing", None);
+        assert_eq!(message, format!("{wanted} {lines}"));
+    }
+    for (path, media_type, status, code, param) in [
+        ("/v1/collections/a/documents", "text/plain", 415, "unsupported_media_type", Some("content-type")),
+        (
+            "/v1/collections/a/search",
+            "application/x-ndjson",
+            415,
+            "unsupported_media_type",
+            Some("content-type"),
+        ),
+        ("/v1/collections/a/documents?on_bad=skip", "application/json", 400, "invalid_query", None),
+        ("/v1/collections/a/documents?on_bad=keep", "application/x-ndjson", 400, "invalid_query", None),
+        ("/v1/collections/a/documents?bad=1", "application/x-ndjson", 400, "invalid_query", None),
+    ] {
+        let request = Request::post(path).header("content-type", media_type).body(Body::from("{}")).unwrap();
+        call(state(echo()), request).await.error(status, code, param);
+    }
+}
+
+fn restore(name: &str, body: impl Into<Body>) -> Request<Body> {
+    let request = Request::post(format!("/v1/collections/{name}/restore"));
+    request.header("content-type", "application/octet-stream").body(body.into()).unwrap()
+}
+
+#[tokio::test]
+async fn large_bodies_come_and_go_by_way_of_files() {
+    let routes = router(Arc::new(state(echo())));
+    let response = routes.oneshot(get("/v1/collections/ab/export")).await.unwrap();
+    assert_eq!(response.headers()["content-type"], "application/x-ndjson");
+    let body = response.into_body().collect().await.unwrap().to_bytes();
+    assert!(body.len() == 6 << 20 && body.chunks_exact(2).all(|pair| pair == b"ab"));
+    let none = Request::post("/v1/collections/a/snapshot").body(Body::empty()).unwrap();
+    assert_eq!(call(state(echo()), none).await.error(404, "nothing", None), "snapshot a");
+    let limits = Limits { body_bytes: 10, snapshot_bytes: 3_000_000, ..Limits::default() };
+    let sent = |name: &str, bytes: usize| {
+        call(AppState::new(echo(), limits), restore(name, "xyz".repeat(bytes / 3)))
+    };
+    assert_eq!(sent("a", 3_000_000).await.error(404, "nothing", None), "restore a 3000000 xyz");
+    let message = sent("a", 3_000_003).await.error(413, "body_too_large", None);
+    assert!(message.contains("limits.snapshot_bytes"), "{message}");
+    assert_eq!(sent("taken", 3).await.error(404, "nothing", None), "taken");
+    let json = post("/v1/collections/a/restore", "{}");
+    call(state(echo()), json).await.error(415, "unsupported_media_type", Some("content-type"));
 }
 
 #[tokio::test]

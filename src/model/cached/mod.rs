@@ -163,14 +163,23 @@ impl<S: TokenScorer> TokenScorer for CachedScorer<S> {
 #[derive(Debug)]
 pub struct CachedEmbedder<E> {
     embedder: E,
+    identity: String,
     memory: Memory,
 }
 
 impl<E: Embedder> CachedEmbedder<E> {
-    /// Remembers up to `bytes` of vectors of `embedder`.
+    /// Remembers up to `bytes` of vectors of `embedder`. `identity` names what vectors depend on besides the text: the
+    /// model's files.
     #[must_use]
-    pub fn new(embedder: E, bytes: u64) -> Self {
-        Self { embedder, memory: Memory::new(bytes) }
+    pub fn new(embedder: E, identity: &str, bytes: u64) -> Self {
+        let identity = blake3::hash(identity.as_bytes()).to_hex().to_string();
+        Self { embedder, identity, memory: Memory::new(bytes) }
+    }
+
+    /// Tells this embedder's files from others of the same name: 64 hexadecimal digits.
+    #[must_use]
+    pub fn identity(&self) -> &str {
+        &self.identity
     }
 
     /// Hits, misses and bytes since the start.
@@ -341,7 +350,7 @@ mod tests {
 
     #[test]
     fn what_was_embedded_is_not_embedded_again() {
-        let cached = CachedEmbedder::new(Lengths::default(), 1 << 20);
+        let cached = CachedEmbedder::new(Lengths::default(), "lengths", 1 << 20);
         let cancel = Cancel::never();
         cached.embed(&["a", "bb"], &cancel).unwrap();
         assert_eq!(cached.embed(&["ccc", "bb", "a"], &cancel).unwrap(), [[3.0], [2.0], [1.0]]);
