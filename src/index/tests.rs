@@ -329,11 +329,15 @@ fn a_damaged_lexical_index_is_made_anew() {
 fn files_of_a_commit_that_was_not_finished_are_in_nobodys_way() {
     let folder = filled();
     let open = || DataDir::open(folder.path()).unwrap().get(&name("c")).unwrap();
-    let meta = folder.path().join("collections/c/lexical/meta.json");
-    let before = fs::read(&meta).unwrap();
+    let lexical = folder.path().join("collections/c/lexical");
+    let before: Vec<_> = fs::read_dir(&lexical).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let before: Vec<_> = before.into_iter().map(|path| (fs::read(&path).unwrap(), path)).collect();
     open().apply(&Batch { remove: vec!["a".into()], upsert: Vec::new() }).unwrap();
-    // As if the process had been killed just before the end of the lexical index's commit.
-    fs::write(&meta, before).unwrap();
+    // As if the process had been killed just before the end of the lexical index's commit: files of before are there,
+    // which it may have removed since, and `meta.json` names them.
+    for (bytes, path) in before {
+        fs::write(path, bytes).unwrap();
+    }
     let collection = open();
     assert!(collection.reports().is_empty(), "{:?}", collection.reports());
     holds(&collection, &[("b".to_owned(), "blue plums\nred grapes\n".to_owned())].into());
