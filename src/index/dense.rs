@@ -1,8 +1,9 @@
 //! The graph of neighbours (HNSW). The only place that knows `hnsw_rs`.
 //!
-//! The crate holds row numbers alone, not vectors: its points are slices of one number, and a query is a slice of the
-//! bits of its values, which the distance below tells apart by their length. So each vector is in memory once, in one
-//! block, and what the crate writes and reads back is small.
+//! The crate holds row numbers alone, not vectors: its points are slices of one number, and a query is a longer slice,
+//! which the distance below tells apart. So vectors are in memory in one block, and what the crate writes and reads back
+//! is small. The graph is built and walked by vectors in 8 bits, and what is found is compared by the vectors
+//! themselves.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -11,7 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use hnsw_rs::prelude::{AnnT, Distance, Hnsw, HnswIo};
 use rayon::prelude::*;
 
-use super::vectors::Vectors;
+use super::vectors::{Codes, Vectors};
 
 /// Links of a point on each layer, twice as many on the lowest.
 const LINKS: usize = 24;
@@ -30,13 +31,13 @@ const BASE: &str = "links";
 pub(super) const FILES: [&str; 2] = ["links.hnsw.graph", "links.hnsw.data"];
 
 /// 1 minus the product of unit vectors: from 0 for the same direction to 2.
-struct RowDistance(Arc<Vectors>);
+struct RowDistance(Arc<Codes>);
 
 impl Distance<u32> for RowDistance {
     fn eval(&self, a: &[u32], b: &[u32]) -> f32 {
         let product = match (a, b) {
-            (&[a], &[b]) => self.0.dot(a as usize, self.0.row(b as usize)),
-            (&[one], query) | (query, &[one]) => self.0.dot_with_bits(one as usize, query),
+            (&[a], &[b]) => self.0.dot(a as usize, b as usize),
+            (&[one], query) | (query, &[one]) => self.0.dot_query(one as usize, query),
             // Two queries are never compared.
             _ => 0.0,
         };
@@ -48,14 +49,16 @@ impl Distance<u32> for RowDistance {
 /// Links between the rows of vectors.
 pub(super) struct Graph {
     links: Hnsw<'static, u32, RowDistance>,
+    codes: Arc<Codes>,
+    vectors: Arc<Vectors>,
 }
 
 impl Graph {
     /// Links all rows, at least one; also gives those that a search does not find, which must be compared one by one.
     /// None once `stop` says so.
     pub(super) fn build(vectors: &Arc<Vectors>, stop: &AtomicBool) -> Option<(Self, Vec<u32>)> {
-        let rows = vectors.len();
-        let links = Hnsw::new(LINKS, rows, LAYERS, CONSTRUCTION, RowDistance(Arc::clone(vectors)));
+        let (rows, codes) = (vectors.len(), Arc::new(Codes::of(vectors)));
+        let links = Hnsw::new(LINKS, rows, LAYERS, CONSTRUCTION, RowDistance(Arc::clone(&codes)));
         let insert = |row: usize| {
             if !stop.load(Ordering::Relaxed) {
                 links.insert((&[row as u32], row));
@@ -66,7 +69,7 @@ impl Graph {
         if stop.load(Ordering::Relaxed) {
             return None;
         }
-        let graph = Self { links };
+        let graph = Self { links, codes, vectors: Arc::clone(vectors) };
         let lost = |&row: &u32| {
             let found = graph.search(vectors.row(row as usize), FINDABLE, 4 * FINDABLE);
             !found.iter().any(|&(neighbour, _)| neighbour == row)
@@ -75,11 +78,11 @@ impl Graph {
         Some((graph, lost))
     }
 
-    /// About the `k` nearest rows and their likeness, looking at `breadth` candidates. All values must be numbers.
+    /// About the `k` nearest rows, in no order, and their likeness, looking at `breadth` candidates. All values must be numbers.
     pub(super) fn search(&self, query: &[f32], k: usize, breadth: usize) -> Vec<(u32, f32)> {
-        let bits: Vec<u32> = query.iter().map(|value| value.to_bits()).collect();
-        let found = self.links.search(&bits, k, breadth.max(k));
-        found.into_iter().map(|neighbour| (neighbour.d_id as u32, 1.0 - neighbour.distance)).collect()
+        let found = self.links.search(&self.codes.query(query), k, breadth.max(k));
+        let scored = |row: usize| (row as u32, self.vectors.dot(row, query));
+        found.into_iter().map(|neighbour| scored(neighbour.d_id)).collect()
     }
 
     /// Writes [`FILES`] into `folder`.
@@ -93,13 +96,13 @@ impl Graph {
         // What is loaded borrows from its reader, in case that it maps files into memory, which is not done here. The
         // reader is a path and some flags, and there is one for each collection that is opened.
         let reader: &'static HnswIo = Box::leak(Box::new(HnswIo::new(folder, BASE)));
-        let mut links: Hnsw<'static, u32, RowDistance> = reader
-            .load_hnsw_with_dist(RowDistance(Arc::clone(vectors)))
-            .map_err(|error| error.to_string())?;
+        let codes = Arc::new(Codes::of(vectors));
+        let mut links: Hnsw<'static, u32, RowDistance> =
+            reader.load_hnsw_with_dist(RowDistance(Arc::clone(&codes))).map_err(|error| error.to_string())?;
         links.set_extend_candidates(false);
         if links.get_nb_point() != vectors.len() {
             return Err(format!("it links {} rows of {}", links.get_nb_point(), vectors.len()));
         }
-        Ok(Self { links })
+        Ok(Self { links, codes, vectors: Arc::clone(vectors) })
     }
 }
