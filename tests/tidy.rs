@@ -78,9 +78,9 @@ const CRATES: [(&str, &[&str]); 14] = [
     ("redb", &["proxy/store/", "index/store.rs", "index/error.rs", "model/cached/file.rs"]),
     ("tantivy", &["index/lexical.rs"]),
     ("hnsw_rs", &["index/dense.rs"]),
-    ("htmd", &["cli/index/parse/html.rs"]),
-    ("pdf_extract", &["cli/index/parse/pdf.rs"]),
-    ("quick_xml", &["cli/index/parse/docx.rs"]),
+    ("htmd", &["engine/collections/files/html.rs"]),
+    ("pdf_extract", &["engine/collections/files/pdf.rs"]),
+    ("quick_xml", &["engine/collections/files/docx.rs"]),
     ("minijinja", &["engine/prompt", "model/local/chat.rs"]),
 ];
 

@@ -14,6 +14,7 @@ use serde_json::error::Category;
 use tokio::time::timeout;
 
 use super::error::ApiError;
+use crate::engine::collections::files::{FileKind, Format};
 use crate::engine::shortened;
 
 /// How much of a body that is turned away is still read: closing a connection with unread bytes in it resets it, and
@@ -25,7 +26,8 @@ const DISCARD_TIME: Duration = Duration::from_secs(1);
 /// What a body is written in, as its Content-Type says.
 ///
 /// That a browser cannot send any of these types to another origin without asking first keeps web pages from calling a
-/// service on their reader's machine.
+/// service on their reader's machine. `text/plain` alone, one of [`Form::Document`], it would send so, but only by POST:
+/// a route that takes it must be a PUT, which a browser always asks leave for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Form {
     /// One JSON value.
@@ -34,6 +36,8 @@ pub(super) enum Form {
     Lines,
     /// A file that is whittle's own.
     File,
+    /// A file that is a document.
+    Document(FileKind),
 }
 
 impl Form {
@@ -42,7 +46,7 @@ impl Form {
             "application/json" => Some(Self::Json),
             "application/x-ndjson" | "application/jsonl" => Some(Self::Lines),
             "application/octet-stream" => Some(Self::File),
-            _ => None,
+            other => FileKind::of_media_type(other).map(Self::Document),
         }
     }
 
@@ -52,6 +56,7 @@ impl Form {
             Self::Json => ("JSON", "application/json"),
             Self::Lines => ("JSONL", "application/x-ndjson"),
             Self::File => ("a file", "application/octet-stream"),
+            Self::Document(kind) => (kind.name(), kind.media_type()),
         }
     }
 }
@@ -64,14 +69,32 @@ pub(super) fn form(headers: &HeaderMap, taken: &[Form]) -> Result<Form, ApiError
         return Err(unsupported("unsupported_content_encoding", message).with_param("content-encoding"));
     }
     let media_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let essence = media_type.split(';').next().unwrap_or_default().trim();
-    Form::of(essence).filter(|form| taken.contains(form)).ok_or_else(|| {
+    let mut parts = media_type.split(';').map(str::trim);
+    let essence = parts.next().unwrap_or_default();
+    let form = Form::of(essence).filter(|form| taken.contains(form)).ok_or_else(|| {
         let (names, types): (Vec<_>, Vec<_>) = taken.iter().map(|form| form.name()).unzip();
         let types = types.join("` or `Content-Type: ");
         let message =
             format!("the body must be {}: send the header `Content-Type: {types}`", names.join(" or "));
         unsupported("unsupported_media_type", &message).with_param("content-type")
-    })
+    })?;
+    // Text in another encoding may well be valid UTF-8 too, and would then be stored as something else.
+    let charset =
+        parts.filter_map(|part| part.split_once('=')).find(|(key, _)| key.eq_ignore_ascii_case("charset"));
+    let is_text = matches!(form, Form::Document(FileKind::Text(_) | FileKind::Foreign(Format::Html)));
+    if let Some((_, charset)) = charset.filter(|(_, charset)| is_text && !is_utf8(charset)) {
+        let charset = shortened(charset);
+        let message =
+            format!("text in `{charset}` is not read: send it in UTF-8, with `charset=utf-8` or no charset");
+        return Err(unsupported("unsupported_charset", &message).with_param("content-type"));
+    }
+    Ok(form)
+}
+
+/// Is text that is declared so UTF-8?
+fn is_utf8(charset: &str) -> bool {
+    let charset = charset.trim_matches('"');
+    ["utf-8", "utf8", "us-ascii"].iter().any(|name| charset.eq_ignore_ascii_case(name))
 }
 
 /// Reads a body of at most `limit` bytes within `time`.

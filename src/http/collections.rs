@@ -20,8 +20,10 @@ use super::operations::Failures;
 use super::state::AppState;
 use crate::engine::collections::api::{
     CollectionInfo, CollectionList, CreateRequest, DeleteRequest, DeleteResponse, DocumentInfo, DocumentPage,
-    ImportOptions, OnBad, SearchRequest, SearchResponse, UpsertRequest, UpsertResponse,
+    ImportOptions, OnBad, SearchRequest, SearchResponse, SourceFile, UpsertRequest, UpsertResponse,
 };
+use crate::engine::collections::files::FileKind;
+use crate::engine::shortened;
 use crate::model::Cancel;
 
 /// The routes of collections.
@@ -30,7 +32,7 @@ pub(super) fn routes() -> Router<Arc<AppState>> {
         .route("/v1/collections", get(list))
         .route("/v1/collections/{name}", put(create).get(describe).delete(remove))
         .route("/v1/collections/{name}/documents", post(upsert).get(documents))
-        .route("/v1/collections/{name}/documents/{*id}", get(document).delete(delete_document))
+        .route("/v1/collections/{name}/documents/{*id}", get(document).put(put_file).delete(delete_document))
         .route("/v1/collections/{name}/delete", post(delete_documents))
         .route("/v1/collections/{name}/search", post(search))
 }
@@ -183,6 +185,62 @@ pub(super) async fn document(
     request: Request,
 ) -> Result<Response, ApiError> {
     job::run(&state, request, move |service, _, _| body::render(&service.document(&name, &id)?)).await
+}
+
+/// How a file is stored.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct FileQuery {
+    /// Searched for as the text is; by default the title that the file itself has.
+    title: Option<String>,
+    /// Free data, which filters look at: a JSON object.
+    metadata: Option<String>,
+    /// What `score` is in the JSON of `POST /v1/collections/{name}/documents`.
+    score: bool,
+}
+
+/// Stores a file as a document, in the place of the one with its id, if there is one.
+///
+/// The body is the file as it is: UTF-8 text, Markdown or HTML, or a PDF or DOCX. HTML, PDF and DOCX are made Markdown,
+/// with their headings and a heading for each page of a PDF, by a process of its own; one file takes it a minute and
+/// 1 GB of memory at most. Once this answers the document survives a crash.
+#[utoipa::path(put, path = "/v1/collections/{name}/documents/{id}", tag = "retrieval",
+    request_body(content(
+        (String = "text/plain"), (String = "text/markdown"), (String = "text/html"), (Vec<u8> = "application/pdf"),
+        (Vec<u8> = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"),
+    )),
+    params(
+        ("name" = String, Path, description = "Name of the collection."),
+        ("id" = String, Path, description = "Id of the document, 1 to 512 bytes."),
+        FileQuery,
+    ),
+    responses((status = 200, body = UpsertResponse, description = "What became of it."), Failures))]
+pub(super) async fn put_file(
+    State(state): State<Arc<AppState>>,
+    PathOf((name, id)): PathOf<(String, String)>,
+    QueryOf(FileQuery { title, metadata, score }): QueryOf<FileQuery>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let forms = FileKind::ALL.map(Form::Document);
+    let form = body::form(request.headers(), &forms);
+    job::run_on(&forms, &state, request, move |service, body, cancel| {
+        let Form::Document(kind) = form? else {
+            return Err(ApiError::internal(&"a form that is no document's"));
+        };
+        let invalid = |code, message: &str| ApiError::new(StatusCode::BAD_REQUEST, code, message);
+        if body.is_empty() {
+            return Err(invalid("empty_body", "the body is empty: send the file as the body"));
+        }
+        let metadata = metadata.map_or(Ok(serde_json::Map::new()), |json| serde_json::from_str(&json));
+        let metadata = metadata.map_err(|error| {
+            let reason = shortened(&error.to_string());
+            invalid("invalid_query", &format!("`metadata` must be a JSON object: {reason}"))
+                .with_param("metadata")
+        })?;
+        let file = SourceFile { id, kind, bytes: &body, title, metadata, score };
+        body::render(&service.put_file(&name, file, cancel)?)
+    })
+    .await
 }
 
 /// Removes a document.

@@ -36,7 +36,7 @@ pub(super) enum Failures {
     /// The body is not declared as what the route takes.
     #[response(status = 415)]
     OtherType(ErrorEnvelope),
-    /// The request is well formed but cannot be met: the budget is below what must be kept.
+    /// The request is well formed but cannot be met: the budget is below what must be kept, or the file cannot be read.
     #[response(status = 422)]
     Infeasible(ErrorEnvelope),
     /// A fault on this side.
@@ -57,7 +57,7 @@ pub(super) enum Failures {
         compress::compress, compress::recover, compress::score,
         collections::list, collections::create, collections::describe, collections::remove,
         collections::upsert, collections::documents, collections::document, collections::delete_document,
-        collections::delete_documents, collections::search,
+        collections::put_file, collections::delete_documents, collections::search,
         transfer::export, transfer::snapshot, transfer::restore,
         examples::list_banks, examples::describe_bank, examples::remove_bank, examples::add_examples,
         examples::list_examples, examples::example, examples::delete_example, examples::select_examples,

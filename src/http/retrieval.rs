@@ -5,7 +5,7 @@ use std::io::Write;
 
 use crate::engine::collections::api::{
     CollectionInfo, CollectionList, CreateRequest, DeleteRequest, DeleteResponse, DocumentInfo, DocumentPage,
-    ImportOptions, SearchRequest, SearchResponse, UpsertRequest, UpsertResponse,
+    ImportOptions, SearchRequest, SearchResponse, SourceFile, UpsertRequest, UpsertResponse,
 };
 use crate::engine::embed::{EmbeddingsRequest, EmbeddingsResponse, RerankRequest, RerankResponse};
 use crate::engine::prompt::api::{PromptRequest, PromptResponse};
@@ -46,6 +46,14 @@ pub trait Retrieval {
         name: &str,
         jsonl: &[u8],
         options: ImportOptions,
+        cancel: &Cancel,
+    ) -> Result<UpsertResponse, EngineError>;
+
+    /// Stores a file as a document.
+    fn put_file(
+        &self,
+        name: &str,
+        file: SourceFile<'_>,
         cancel: &Cancel,
     ) -> Result<UpsertResponse, EngineError>;
 
@@ -132,6 +140,15 @@ impl Retrieval for Engine {
         cancel: &Cancel,
     ) -> Result<UpsertResponse, EngineError> {
         Self::import(self, name, jsonl, options, cancel)
+    }
+
+    fn put_file(
+        &self,
+        name: &str,
+        file: SourceFile<'_>,
+        cancel: &Cancel,
+    ) -> Result<UpsertResponse, EngineError> {
+        Self::put_file(self, name, file, cancel)
     }
 
     fn document(&self, name: &str, id: &str) -> Result<DocumentInfo, EngineError> {

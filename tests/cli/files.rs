@@ -1,59 +1,17 @@
 //! `whittle index ingest` of HTML, PDF and DOCX, hostile ones among them, and of more than the disk has room for.
 
 use std::fs;
-use std::io::{Cursor, Write};
 use std::path::Path;
 
-use pdf_extract::{Document, Object, Stream, dictionary};
 use serde_json::{Value, json};
 
 use crate::index::index;
-
-/// A DOCX of which `body` is what its document begins with.
-fn docx(body: &[u8]) -> Vec<u8> {
-    let mut archive = zip::ZipWriter::new(Cursor::new(Vec::new()));
-    archive.start_file("word/document.xml", zip::write::SimpleFileOptions::default()).unwrap();
-    archive.write_all(body).unwrap();
-    archive.finish().unwrap().into_inner()
-}
-
-/// A PDF with a page for each of `contents`; `/X Do` in one draws what draws itself.
-fn pdf(contents: &[&str]) -> Vec<u8> {
-    let mut document = Document::with_version("1.5");
-    let (pages, form) = (document.new_object_id(), document.new_object_id());
-    let font =
-        document.add_object(dictionary! {"Type" => "Font", "Subtype" => "Type1", "BaseFont" => "Helvetica"});
-    let resources = || {
-        dictionary! {"Font" => dictionary! {"F1" => font}, "XObject" => dictionary! {"X" => form}}
-    };
-    let bounds = || vec![0.into(), 0.into(), 600.into(), 800.into()];
-    let itself = dictionary! {
-        "Type" => "XObject", "Subtype" => "Form", "BBox" => bounds(), "Resources" => resources(),
-    };
-    document.objects.insert(form, Object::Stream(Stream::new(itself, b"/X Do".to_vec())));
-    let mut kids: Vec<Object> = Vec::new();
-    for content in contents {
-        let content = document.add_object(Stream::new(dictionary! {}, content.as_bytes().to_vec()));
-        let page = dictionary! {
-            "Type" => "Page", "Parent" => pages, "Contents" => content, "MediaBox" => bounds(),
-            "Resources" => resources(),
-        };
-        kids.push(document.add_object(page).into());
-    }
-    let count = i64::try_from(contents.len()).unwrap();
-    document.objects.insert(pages, dictionary! {"Type" => "Pages", "Kids" => kids, "Count" => count}.into());
-    let catalog = document.add_object(dictionary! {"Type" => "Catalog", "Pages" => pages});
-    document.trailer.set("Root", catalog);
-    let mut bytes = Vec::new();
-    document.save_to(&mut bytes).unwrap();
-    bytes
-}
+use crate::made::{bomb, docx, looping, page, pdf};
 
 fn write_good(folder: &Path) {
     let html = "<title>Harbour</title><h1>Bridge</h1><p>The bridge bears 7.5 t.<script>x</script>";
     fs::write(folder.join("harbour.html"), html).unwrap();
-    let pages =
-        ["BT /F1 12 Tf 50 700 Td (Rules.) Tj ET", "BT /F1 12 Tf 50 700 Td (Lorries pay nine crowns.) Tj ET"];
+    let pages = [&*page("Rules."), &page("Lorries pay nine crowns.")];
     fs::write(folder.join("rules.pdf"), pdf(&pages)).unwrap();
     fs::write(folder.join("plan.docx"), docx(b"<w:p><w:r><w:t>A ferry at noon.</w:t></w:r></w:p>")).unwrap();
 }
@@ -88,13 +46,12 @@ fn hostile_and_broken_files_are_named_and_the_others_stored() {
     let docs = folder.join("docs");
     fs::create_dir(&docs).unwrap();
     write_good(&docs);
-    let bomb = [b"<w:p><w:r><w:t>".to_vec(), vec![b' '; 150 << 20]].concat();
     let bad: [(&str, Vec<u8>, &str); 7] = [
-        ("bomb.docx", docx(&bomb), "unpacks to 128 MB or more"),
+        ("bomb.docx", bomb(), "unpacks to 128 MB or more"),
         ("empty.pdf", Vec::new(), "it is empty"),
         ("fake.pdf", b"hello".to_vec(), "it is no PDF"),
         ("latin.html", b"<p>caf\xe9".to_vec(), "it is not UTF-8"),
-        ("loop.pdf", pdf(&["/X Do"]), "its reader broke down"),
+        ("loop.pdf", looping(), "its reader broke down"),
         ("old.docx", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1".to_vec(), "password"),
         ("scan.pdf", pdf(&["0 0 10 10 re f"]), "text recognition"),
     ];

@@ -11,6 +11,9 @@ mod files;
 #[cfg(test)]
 mod index;
 #[cfg(test)]
+#[path = "../shared/made.rs"]
+mod made;
+#[cfg(test)]
 mod prompt;
 #[cfg(test)]
 mod score;

@@ -15,11 +15,16 @@ mod defects;
 #[cfg(test)]
 mod examples;
 #[cfg(test)]
+mod files;
+#[cfg(test)]
 mod keys;
 #[cfg(test)]
 mod ledger;
 #[cfg(test)]
 mod local;
+#[cfg(test)]
+#[path = "../shared/made.rs"]
+mod made;
 #[cfg(feature = "otel")]
 #[cfg(test)]
 mod otel;

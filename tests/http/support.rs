@@ -38,6 +38,14 @@ impl Whittle {
         Self::run_by(command, folder, arguments)
     }
 
+    /// The same by a program of its own, `program` in a folder beside the real one.
+    pub(crate) fn linked(arguments: &[&str]) -> Self {
+        let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        let program = folder.path().join("program");
+        std::fs::hard_link(env!("CARGO_BIN_EXE_whittle"), &program).unwrap();
+        Self::run_by(Command::new(program), Arc::new(folder), arguments)
+    }
+
     fn run_by(mut command: Command, folder: Arc<TempDir>, arguments: &[&str]) -> Self {
         command.args(arguments).current_dir(folder.path()).stdin(Stdio::null());
         for (name, _) in std::env::vars_os() {

@@ -1,7 +1,6 @@
 //! `whittle index`: collections of documents.
 
 mod ingest;
-mod parse;
 mod sources;
 
 use std::fs::File;
@@ -15,6 +14,7 @@ use super::output::Format;
 use super::searching::SearchOptions;
 use super::{engine, progress};
 use crate::engine::collections::api::{CollectionInfo, CreateRequest, SearchResponse, Unreadable};
+use crate::engine::collections::files;
 use crate::model::Cancel;
 use crate::text::ChunkSettings;
 
@@ -50,7 +50,7 @@ enum Command {
     Delete(NameArgs),
     Ingest(ingest::IngestArgs),
     #[command(hide = true)]
-    Parse(parse::ParseArgs),
+    Parse(ParseArgs),
     Search(Box<SearchArgs>),
     Stats(StatsArgs),
     /// Print the documents of a collection as JSONL, which `ingest` reads again
@@ -88,6 +88,12 @@ struct CreateArgs {
     overlap: usize,
 }
 
+/// Read an HTML, PDF or DOCX file from standard input and print its title and text as JSON: how each is read apart
+#[derive(Debug, Args)]
+struct ParseArgs {
+    format: files::Format,
+}
+
 /// Find the chunks that answer a query best
 #[derive(Debug, Args)]
 struct SearchArgs {
@@ -121,7 +127,7 @@ pub(super) fn run(args: IndexArgs) -> anyhow::Result<()> {
         Command::List => list(),
         Command::Delete(NameArgs { collection }) => Ok(engine()?.delete_collection(&collection)?),
         Command::Ingest(args) => ingest::run(&args),
-        Command::Parse(args) => parse::run(&args),
+        Command::Parse(ParseArgs { format }) => Ok(files::child(format)?),
         Command::Search(args) => search(*args),
         Command::Stats(args) => stats(&args),
         Command::Export(NameArgs { collection }) => export(&collection),

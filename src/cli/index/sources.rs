@@ -10,10 +10,11 @@ use anyhow::Context;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::parse::{self, Format, Parsed};
 use crate::engine::collections::api::SourceDocument;
+use crate::engine::collections::files::{self, FileKind, utf8};
 use crate::engine::collections::lines::{self, Line};
 use crate::engine::shortened;
+use crate::model::Cancel;
 use crate::text::Layout;
 
 /// How a file is read.
@@ -24,9 +25,7 @@ enum Kind {
     /// A document or a list of them.
     Json,
     /// One document.
-    Whole(Layout),
-    /// One document, which another process makes Markdown of.
-    Foreign(Format),
+    Whole(FileKind),
 }
 
 impl Kind {
@@ -36,9 +35,7 @@ impl Kind {
         match extension.as_str() {
             "jsonl" | "ndjson" => Some(Self::Lines),
             "json" => Some(Self::Json),
-            "md" | "markdown" => Some(Self::Whole(Layout::Markdown)),
-            "txt" | "text" => Some(Self::Whole(Layout::Plain)),
-            other => Format::of(other).map(Self::Foreign),
+            other => FileKind::of_extension(other).map(Self::Whole),
         }
     }
 }
@@ -62,7 +59,7 @@ pub(super) fn sources(paths: &[PathBuf]) -> anyhow::Result<(Vec<Source>, usize)>
         if metadata.is_dir() {
             found.folder(path)?;
         } else {
-            let kind = Kind::of(path).unwrap_or(Kind::Whole(Layout::Plain));
+            let kind = Kind::of(path).unwrap_or(Kind::Whole(FileKind::Text(Layout::Plain)));
             found.sources.push(Source { path: path.clone(), kind, bytes: metadata.len() });
         }
     }
@@ -177,13 +174,9 @@ pub(super) fn items(source: &Source) -> anyhow::Result<Items<'_>> {
                 Err(reason) => one(Err(reason), bytes.len()),
             }
         }
-        Kind::Whole(layout) => {
+        Kind::Whole(kind) => {
             let bytes = read()?;
-            one(whole(path, layout, &bytes), bytes.len())
-        }
-        Kind::Foreign(format) => {
-            let bytes = read()?;
-            one(foreign(path, format, &bytes), bytes.len())
+            one(whole(path, kind, &bytes), bytes.len())
         }
     })
 }
@@ -208,29 +201,12 @@ fn elements(bytes: &[u8]) -> Result<Vec<(Part, Box<RawValue>)>, String> {
     Ok(list.into_iter().enumerate().map(numbered).collect())
 }
 
-fn utf8(bytes: &[u8]) -> Result<&str, String> {
-    std::str::from_utf8(bytes)
-        .map_err(|error| format!("it is not UTF-8: invalid byte at offset {}", error.valid_up_to()))
-}
-
-fn whole(path: &Path, layout: Layout, bytes: &[u8]) -> Result<SourceDocument, String> {
-    let text = utf8(bytes)?.to_owned();
-    if text.trim().is_empty() {
-        return Err("it is empty or holds only white space".into());
-    }
-    Ok(named(path, Parsed { title: None, text }, layout))
-}
-
-fn foreign(path: &Path, format: Format, bytes: &[u8]) -> Result<SourceDocument, String> {
-    let parsed = if bytes.is_empty() { Err("it is empty".into()) } else { parse::parsed(format, bytes) };
-    Ok(named(path, parsed?, Layout::Markdown))
-}
-
 /// The document that a file is: called by its path.
-fn named(path: &Path, Parsed { title, text }: Parsed, layout: Layout) -> SourceDocument {
+fn whole(path: &Path, kind: FileKind, bytes: &[u8]) -> Result<SourceDocument, String> {
+    let document = files::document(kind, bytes, &Cancel::never()).map_err(|error| error.to_string())?;
     let id = path.to_string_lossy().replace('\\', "/");
     let metadata = [("path".to_owned(), Value::from(id.as_str()))].into_iter().collect();
-    SourceDocument { id: Some(id), title, text, metadata, layout }
+    Ok(SourceDocument { id: Some(id), metadata, ..document })
 }
 
 #[cfg(test)]
@@ -270,7 +246,7 @@ mod tests {
         assert_eq!((passed_over, total_bytes(&found)), (1, 6));
         let (again, _) = sources(&[root.join("a"), root.join("a/z.md")]).unwrap();
         assert_eq!(again.len(), 4, "what is named twice is read once");
-        assert_eq!(found[4].kind, Kind::Whole(Layout::Plain));
+        assert_eq!(found[4].kind, Kind::Whole(FileKind::Text(Layout::Plain)));
         assert!(sources(&[root.join("none")]).unwrap_err().to_string().contains("cannot read"));
     }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::files::FileKind;
 use crate::engine::api::{Timing, Warning};
 use crate::index::Metadata;
 use crate::retrieve::{Filter, SearchMode, Weights};
@@ -108,6 +109,23 @@ pub struct SourceDocument {
     pub layout: Layout,
 }
 
+/// A file that is to be a document.
+#[derive(Debug, Clone)]
+pub struct SourceFile<'a> {
+    /// As [`SourceDocument::id`], but always given.
+    pub id: String,
+    /// What it is written in.
+    pub kind: FileKind,
+    /// All of it.
+    pub bytes: &'a [u8],
+    /// By default the title that the file itself has.
+    pub title: Option<String>,
+    /// As [`SourceDocument::metadata`].
+    pub metadata: Metadata,
+    /// As [`UpsertRequest::score`].
+    pub score: bool,
+}
+
 /// How documents in JSONL are stored.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct ImportOptions {
@@ -146,7 +164,7 @@ pub struct UpsertResponse {
     /// Lines of JSONL that are no documents and were left out.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub bad: Vec<BadLine>,
-    /// Milliseconds by stage: `chunk`, `embed`, `score`, `store`.
+    /// Milliseconds by stage: `parse` (of a file), `chunk`, `embed`, `score`, `store`.
     pub timing_ms: Timing,
 }
 

@@ -2,6 +2,7 @@
 
 pub mod api;
 pub mod bench;
+pub mod files;
 mod ingest;
 pub mod lines;
 mod search;

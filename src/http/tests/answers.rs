@@ -154,6 +154,7 @@ async fn the_description_is_whole_and_true() {
         "post /v1/collections/{name}/documents",
         "delete /v1/collections/{name}/documents/{id}",
         "get /v1/collections/{name}/documents/{id}",
+        "put /v1/collections/{name}/documents/{id}",
         "get /v1/collections/{name}/export",
         "post /v1/collections/{name}/restore",
         "post /v1/collections/{name}/search",

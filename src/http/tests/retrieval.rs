@@ -43,6 +43,11 @@ impl Retrieval for Fake {
         let text = String::from_utf8_lossy(jsonl);
         nothing(&format!("import {name} {:?} {} {text}", options.on_bad, options.score))
     }
+    fn put_file(&self, name: &str, file: SourceFile<'_>, _: &Cancel) -> Result<UpsertResponse, EngineError> {
+        let SourceFile { id, kind, bytes, title, metadata, score } = file;
+        let (title, bytes) = (title.unwrap_or_default(), bytes.len());
+        nothing(&format!("put {name} {id} {} {bytes} {title} {} {score}", kind.name(), Value::from(metadata)))
+    }
     fn document(&self, name: &str, id: &str) -> Result<DocumentInfo, EngineError> {
         nothing(&format!("get {name} {id}"))
     }
@@ -173,6 +178,52 @@ async fn lines_are_told_from_json_by_their_type() {
         let request = Request::post(path).header("content-type", media_type).body(Body::from("{}")).unwrap();
         call(state(echo()), request).await.error(status, code, param);
     }
+}
+
+/// A file as the body of a PUT.
+fn file(path_and_query: &str, media_type: &str, body: impl Into<Body>) -> Request<Body> {
+    let request = Request::put(format!("/v1/collections/a/documents/{path_and_query}"));
+    request.header("content-type", media_type).body(body.into()).unwrap()
+}
+
+#[tokio::test]
+async fn files_are_told_by_their_type() {
+    const DOCX: &str = "application/vnd.openxmlformats-officedocument.wordprocessingml.document";
+    for (path, media_type, wanted) in [
+        ("x", "text/plain", "put a x text 4  {} false"),
+        ("x/y.md", "text/markdown; charset=UTF-8", "put a x/y.md Markdown 4  {} false"),
+        ("x%2Fy?score=true", "Text/HTML;charset=\"us-ascii\"", "put a x/y HTML 4  {} true"),
+        ("x?title=a%20b", "application/pdf; charset=binary", "put a x PDF 4 a b {} false"),
+        ("x?metadata=%7B%22y%22:1%7D", DOCX, "put a x DOCX 4  {\"y\":1} false"),
+    ] {
+        let message =
+            call(state(echo()), file(path, media_type, "\x7f \n.")).await.error(404, "nothing", None);
+        assert_eq!(message, wanted);
+    }
+    for (path, media_type, body, status, code, param) in [
+        ("x", "image/png", "a", 415, "unsupported_media_type", Some("content-type")),
+        ("x", "application/json", "{}", 415, "unsupported_media_type", Some("content-type")),
+        ("x", "text/plain; charset=utf-16le", "a", 415, "unsupported_charset", Some("content-type")),
+        ("x", "text/html; v=1; Charset=latin1", "a", 415, "unsupported_charset", Some("content-type")),
+        ("x", "text/plain", "", 400, "empty_body", None),
+        ("x?metadata=%5B%5D", "text/plain", "a", 400, "invalid_query", Some("metadata")),
+        ("x?metadata=", "text/plain", "a", 400, "invalid_query", Some("metadata")),
+        ("x?layout=plain", "text/plain", "a", 400, "invalid_query", None),
+        ("x?score=maybe", "text/plain", "a", 400, "invalid_query", None),
+    ] {
+        call(state(echo()), file(path, media_type, body)).await.error(status, code, param);
+    }
+    let message = call(state(echo()), file("x", "image/png", "a")).await.body["error"]["message"].to_string();
+    for media_type in ["text/plain", "text/markdown", "text/html", "application/pdf", DOCX] {
+        assert!(message.contains(&format!("`Content-Type: {media_type}`")), "{message}");
+    }
+    // A browser sends text in the form of a POST without asking: only PUT takes it.
+    let posted = Request::post("/v1/collections/a/documents").header("content-type", "text/plain");
+    let posted = call(state(echo()), posted.body(Body::from("a")).unwrap()).await;
+    posted.error(415, "unsupported_media_type", Some("content-type"));
+    let limits = Limits { body_bytes: 10, ..Limits::default() };
+    let large = file("x", "text/plain", "a".repeat(11));
+    call(AppState::new(echo(), limits), large).await.error(413, "body_too_large", None);
 }
 
 fn restore(name: &str, body: impl Into<Body>) -> Request<Body> {

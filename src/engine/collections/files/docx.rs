@@ -46,7 +46,8 @@ pub(super) fn parsed(bytes: &[u8]) -> Result<Parsed, String> {
     let mut body = Body { styles, ..Body::default() };
     if !each_event(&mut archive, "word/document.xml", |event| body.read(event))? {
         return Err(
-            "it is no DOCX: it holds no word/document.xml; give it the name that it should have".into()
+            "it is no DOCX: it holds no word/document.xml; give it the name or type that it should have"
+                .into(),
         );
     }
     let title = Some(title.text.trim().to_owned()).filter(|title| !title.is_empty());

@@ -11,7 +11,9 @@ const HEAD: usize = 1024;
 
 pub(super) fn parsed(bytes: &[u8]) -> Result<Parsed, String> {
     if !bytes[..bytes.len().min(HEAD)].windows(5).any(|window| window == b"%PDF-") {
-        return Err("it is no PDF, whatever its name says: give it the name that it should have".into());
+        return Err(
+            "it is no PDF, whatever it is called: give it the name or type that it should have".into()
+        );
     }
     let damaged = |error: &dyn std::fmt::Display| format!("{error}: it is damaged; print it to a new PDF");
     let mut document = Document::load_mem(bytes).map_err(|error| {

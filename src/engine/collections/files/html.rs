@@ -5,17 +5,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use htmd::element_handler::{HandlerResult, Handlers};
 use htmd::{Element, HtmlToMarkdown};
 
-use super::Parsed;
+use super::{Parsed, utf8};
 
 /// Elements that hold no text for people.
 const SKIPPED: [&str; 9] =
     ["script", "style", "noscript", "template", "svg", "canvas", "iframe", "img", "object"];
 
-pub(super) fn parsed(bytes: Vec<u8>) -> Result<Parsed, String> {
-    let html = String::from_utf8(bytes).map_err(|error| {
-        let at = error.utf8_error().valid_up_to();
-        format!("it is not UTF-8: invalid byte at offset {at}; save it anew in that encoding")
-    })?;
+pub(super) fn parsed(bytes: &[u8]) -> Result<Parsed, String> {
+    let html = utf8(bytes)?;
     let title = Arc::new(Mutex::new(None));
     let kept = Arc::clone(&title);
     let keep_title = move |handlers: &dyn Handlers, element: Element| -> Option<HandlerResult> {
@@ -32,7 +29,7 @@ pub(super) fn parsed(bytes: Vec<u8>) -> Result<Parsed, String> {
         .add_handler(vec!["title"], keep_title)
         .add_handler(vec!["a"], text_alone)
         .build();
-    let text = converter.convert(&html).map_err(|error| error.to_string())?;
+    let text = converter.convert(html).map_err(|error| error.to_string())?;
     let title = title.lock().unwrap_or_else(PoisonError::into_inner).take();
     Ok(Parsed { title, text })
 }
@@ -47,7 +44,7 @@ mod tests {
             "<!doctype html><html><head><title>Harbour\n office</title><style>p {}</style></head><body>
             <script>alert(1)</script><h1>Harbour</h1><p>The bridge &amp; the <a href='/ferry'>ferry</a>.</p>
             <h2>Hours</h2><ul><li>Nine<li>Six</ul><img src=x alt=y></body></html>";
-        let Parsed { title, text } = parsed(html.into()).unwrap();
+        let Parsed { title, text } = parsed(html.as_bytes()).unwrap();
         assert_eq!(title.as_deref(), Some("Harbour office"));
         assert!(text.contains("# Harbour\n") && text.contains("\n## Hours\n"), "{text}");
         assert!(text.contains("The bridge & the ferry."), "{text}");
@@ -56,6 +53,6 @@ mod tests {
 
     #[test]
     fn what_is_no_utf_8_is_refused() {
-        assert!(parsed(b"<p>\xe9</p>".into()).unwrap_err().contains("invalid byte at offset 3"));
+        assert!(parsed(b"<p>\xe9</p>").unwrap_err().contains("invalid byte at offset 3"));
     }
 }

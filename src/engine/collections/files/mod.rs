@@ -1,0 +1,250 @@
+//! Files as documents: what each kind is called, and the text and title of one.
+
+mod docx;
+mod html;
+mod pdf;
+mod process;
+
+use std::time::Instant;
+
+use clap::ValueEnum;
+pub use process::child;
+
+use super::api::{SourceDocument, SourceFile, UpsertRequest, UpsertResponse};
+use crate::engine::{Engine, EngineError, ErrorKind, milliseconds_since};
+use crate::index::ID_BYTES;
+use crate::model::{Cancel, Stopped};
+use crate::text::Layout;
+
+/// What a file is written in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FileKind {
+    /// Text in UTF-8, which is the document's as it stands.
+    Text(Layout),
+    /// Another process makes Markdown of it.
+    Foreign(Format),
+}
+
+/// What another process makes Markdown of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// HTML in UTF-8.
+    Html,
+    /// PDF that holds text, not pictures of it.
+    Pdf,
+    /// Word's, since 2007.
+    Docx,
+}
+
+impl FileKind {
+    /// All of them.
+    pub const ALL: [Self; 5] = [
+        Self::Text(Layout::Plain),
+        Self::Text(Layout::Markdown),
+        Self::Foreign(Format::Html),
+        Self::Foreign(Format::Pdf),
+        Self::Foreign(Format::Docx),
+    ];
+
+    /// By the lower-case end of a file's name.
+    #[must_use]
+    pub fn of_extension(extension: &str) -> Option<Self> {
+        match extension {
+            "txt" | "text" => Some(Self::Text(Layout::Plain)),
+            "md" | "markdown" => Some(Self::Text(Layout::Markdown)),
+            "html" | "htm" | "xhtml" => Some(Self::Foreign(Format::Html)),
+            "pdf" => Some(Self::Foreign(Format::Pdf)),
+            "docx" => Some(Self::Foreign(Format::Docx)),
+            _ => None,
+        }
+    }
+
+    /// By its media type in lower case, without parameters.
+    #[must_use]
+    pub fn of_media_type(media_type: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.media_type() == media_type)
+    }
+
+    /// Its media type.
+    #[must_use]
+    pub const fn media_type(self) -> &'static str {
+        match self {
+            Self::Text(Layout::Plain) => "text/plain",
+            Self::Text(Layout::Markdown) => "text/markdown",
+            Self::Foreign(Format::Html) => "text/html",
+            Self::Foreign(Format::Pdf) => "application/pdf",
+            Self::Foreign(Format::Docx) => {
+                "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
+            }
+        }
+    }
+
+    /// What people call it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Text(Layout::Plain) => "text",
+            Self::Text(Layout::Markdown) => "Markdown",
+            Self::Foreign(Format::Html) => "HTML",
+            Self::Foreign(Format::Pdf) => "PDF",
+            Self::Foreign(Format::Docx) => "DOCX",
+        }
+    }
+}
+
+/// Why a file is no document.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum FileError {
+    /// What is wrong with it, and what helps.
+    #[error("{0}")]
+    Unreadable(String),
+    /// There could be no process to read it.
+    #[error("no process can read it: {0}")]
+    Process(String),
+    /// Nobody waits for it any more.
+    #[error(transparent)]
+    Stopped(#[from] Stopped),
+}
+
+impl From<FileError> for EngineError {
+    fn from(error: FileError) -> Self {
+        match error {
+            FileError::Unreadable(reason) => {
+                let message = format!("the file cannot be read: {reason}");
+                Self { kind: ErrorKind::Infeasible, code: "unreadable_file", param: None, message }
+            }
+            FileError::Process(_) => Self::internal(error.to_string()),
+            FileError::Stopped(stopped) => stopped.into(),
+        }
+    }
+}
+
+/// What a file says.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+struct Parsed {
+    title: Option<String>,
+    /// Markdown; of a PDF each page stands under a heading with its number.
+    text: String,
+}
+
+/// The document that a file is, without id and metadata.
+///
+/// Of HTML, PDF and DOCX a child process of this very program makes Markdown: it must be `whittle`, not another program
+/// with this library in it. The child takes a minute and 1 GB of memory at most (the latter on Linux), and is ended when
+/// `cancel` says so.
+///
+/// # Errors
+/// See [`FileError`].
+pub fn document(kind: FileKind, bytes: &[u8], cancel: &Cancel) -> Result<SourceDocument, FileError> {
+    if bytes.trim_ascii().is_empty() {
+        return Err(FileError::Unreadable("it is empty or holds only white space".into()));
+    }
+    let (Parsed { title, text }, layout) = match kind {
+        FileKind::Text(layout) => {
+            let text = utf8(bytes).map_err(FileError::Unreadable)?.to_owned();
+            (Parsed { title: None, text }, layout)
+        }
+        FileKind::Foreign(format) => (process::parsed(format, bytes, cancel)?, Layout::Markdown),
+    };
+    if text.trim().is_empty() {
+        return Err(FileError::Unreadable("it holds no text".into()));
+    }
+    Ok(SourceDocument { title, text, layout, ..SourceDocument::default() })
+}
+
+/// A file's text.
+///
+/// # Errors
+/// Where it is no UTF-8, and what helps.
+pub fn utf8(bytes: &[u8]) -> Result<&str, String> {
+    std::str::from_utf8(bytes).map_err(|error| {
+        let at = error.valid_up_to();
+        format!("it is not UTF-8: invalid byte at offset {at}; save it anew in that encoding")
+    })
+}
+
+/// A line that Markdown must not take for a heading or a fence of code.
+fn plain(line: &str) -> String {
+    let line = line.trim();
+    let marks = !line.is_empty() && line.chars().all(|c| matches!(c, '=' | '-'));
+    let begins = ["#", "```", "~~~"].iter().any(|start| line.starts_with(start));
+    if marks || begins { format!("\\{line}") } else { line.to_owned() }
+}
+
+impl Engine {
+    /// Stores a file as a document, in the place of the one with its id, if there is one. Once this returns it survives a
+    /// crash. The process must be `whittle`; see [`document`].
+    ///
+    /// # Errors
+    /// There is no such collection, the id is not one, the file cannot be read; also see [`EngineError`].
+    pub fn put_file(
+        &self,
+        name: &str,
+        file: SourceFile<'_>,
+        cancel: &Cancel,
+    ) -> Result<UpsertResponse, EngineError> {
+        let SourceFile { id, kind, bytes, title, metadata, score } = file;
+        // What is known at once is told before a process starts.
+        self.collections.get(name)?;
+        if !(1..=ID_BYTES).contains(&id.len()) {
+            let message = format!("the id has {} bytes; it must have 1 to {ID_BYTES}", id.len());
+            return Err(EngineError::invalid("invalid_id", "id", message));
+        }
+        let start = Instant::now();
+        let read = document(kind, bytes, cancel)?;
+        let parse = milliseconds_since(start);
+        let document = SourceDocument {
+            id: Some(id),
+            title: title.or(read.title),
+            metadata,
+            text: read.text,
+            layout: read.layout,
+        };
+        let mut response = self.upsert(name, UpsertRequest { documents: vec![document], score }, cancel)?;
+        response.timing_ms.stages.insert("parse", parse);
+        response.timing_ms.total += parse;
+        Ok(response)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinds_are_told_by_name_and_by_type() {
+        for kind in FileKind::ALL {
+            assert_eq!(FileKind::of_media_type(kind.media_type()), Some(kind));
+        }
+        let named = ["txt", "markdown", "htm", "pdf", "docx"].map(|end| FileKind::of_extension(end).unwrap());
+        assert_eq!(named, FileKind::ALL);
+        assert_eq!((FileKind::of_extension("doc"), FileKind::of_media_type("image/png")), (None, None));
+    }
+
+    #[test]
+    fn text_is_a_document_as_it_stands() {
+        let never = Cancel::never();
+        let read = document(FileKind::Text(Layout::Markdown), b" # A\r\n", &never).unwrap();
+        assert_eq!((read.text.as_str(), read.layout, read.title), (" # A\r\n", Layout::Markdown, None));
+        for (bytes, wanted) in [
+            (&b""[..], "it is empty"),
+            (b" \n", "only white space"),
+            ("\u{2003}".as_bytes(), "no text"),
+            (b"caf\xe9", "invalid byte at offset 3"),
+        ] {
+            let error = document(FileKind::Text(Layout::Plain), bytes, &never).unwrap_err();
+            assert!(error.to_string().contains(wanted), "{error}");
+            let error = EngineError::from(error);
+            assert_eq!((error.kind, error.code), (ErrorKind::Infeasible, "unreadable_file"));
+        }
+        let stopped = EngineError::from(FileError::from(Stopped::Deadline));
+        assert_eq!(stopped.kind, ErrorKind::Deadline);
+    }
+
+    #[test]
+    fn lines_are_no_headings() {
+        for (line, wanted) in [("# a", "\\# a"), ("  ----", "\\----"), ("```", "\\```"), ("- a #", "- a #")] {
+            assert_eq!(plain(line), wanted);
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! HTML, PDF and DOCX to Markdown, in a process of its own: such files may come from anyone, and their parsers were not
+//! written against an enemy. What makes one loop, swell or crash costs that file alone.
+
+use std::fmt::Display;
+use std::io::{self, Read, Write};
+use std::process::{Command, Stdio};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+use clap::ValueEnum;
+
+use super::{FileError, Format, Parsed, docx, html, pdf};
+use crate::model::Cancel;
+
+/// How long one file may take.
+const TIME: Duration = Duration::from_mins(1);
+/// How soon it is seen that nobody waits any more.
+const STEP: Duration = Duration::from_millis(20);
+/// Address space of the process, in bytes (on Linux).
+const MEMORY: u64 = 1 << 30;
+/// Bytes of an answer that are read.
+const ANSWER: u64 = 256 << 20;
+/// Bytes of what it says on standard error that are read.
+const COMPLAINT: u64 = 64 << 10;
+
+/// What the child process does: read a file from standard input, and print its title and text, or why there are none, as
+/// JSON.
+///
+/// # Errors
+/// It cannot limit itself, read or print.
+pub fn child(format: Format) -> io::Result<()> {
+    limit()?;
+    let mut bytes = Vec::new();
+    io::stdin().read_to_end(&mut bytes)?;
+    let parsed = match format {
+        Format::Html => html::parsed(&bytes),
+        Format::Pdf => pdf::parsed(&bytes),
+        Format::Docx => docx::parsed(&bytes),
+    };
+    Ok(serde_json::to_writer(io::stdout().lock(), &parsed)?)
+}
+
+#[cfg(target_os = "linux")]
+fn limit() -> io::Result<()> {
+    use rustix::process::{Resource, Rlimit, setrlimit};
+    let most = |value| Rlimit { current: Some(value), maximum: Some(value) };
+    setrlimit(Resource::As, most(MEMORY))?;
+    // The parent ends it before. Should the parent be gone, nobody else would.
+    Ok(setrlimit(Resource::Cpu, most(TIME.as_secs() + 1))?)
+}
+
+/// Elsewhere time alone is limited.
+#[cfg(not(target_os = "linux"))]
+#[expect(clippy::unnecessary_wraps, reason = "as on Linux")]
+fn limit() -> io::Result<()> {
+    Ok(())
+}
+
+/// The program that is running, even where its file has been replaced since: a service may well outlive that.
+#[cfg(target_os = "linux")]
+#[expect(clippy::unnecessary_wraps, reason = "as elsewhere")]
+fn itself() -> io::Result<Command> {
+    use std::os::unix::process::CommandExt;
+    let mut command = Command::new("/proc/self/exe");
+    command.arg0("whittle");
+    Ok(command)
+}
+
+/// The program that is running.
+#[cfg(not(target_os = "linux"))]
+fn itself() -> io::Result<Command> {
+    std::env::current_exe().map(Command::new)
+}
+
+/// What `bytes` say.
+pub(super) fn parsed(format: Format, bytes: &[u8], cancel: &Cancel) -> Result<Parsed, FileError> {
+    let mut command = itself().map_err(|error| failed(&error))?;
+    let name = format.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default();
+    answer(command.args(["index", "parse", &name]), bytes, TIME, cancel)
+}
+
+fn failed(error: &dyn Display) -> FileError {
+    FileError::Process(error.to_string())
+}
+
+/// What a process answers to `input` within `time`, if it is waited for so long. In any case it has ended then.
+fn answer(command: &mut Command, input: &[u8], time: Duration, cancel: &Cancel) -> Result<Parsed, FileError> {
+    cancel.check()?;
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().map_err(|error| failed(&error))?;
+    let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+    std::thread::scope(|scope| {
+        // One that fails early reads no more, and has its say on standard output or error.
+        scope.spawn(move || stdin.map(|mut stdin| stdin.write_all(input)));
+        let complaint = scope.spawn(move || read(stderr, COMPLAINT));
+        let (sender, receiver) = mpsc::channel();
+        scope.spawn(move || sender.send(read(stdout, ANSWER)));
+        let answer = awaited(&receiver, time, cancel);
+        // It has said all that it will, or its time is up. It may have ended already.
+        child.kill().ok();
+        child.wait().map_err(|error| failed(&error))?;
+        let complaint = complaint.join().unwrap_or_default();
+        let parsed: Result<Parsed, String> =
+            serde_json::from_slice(&answer?).unwrap_or_else(|_| Err(broken(&complaint)));
+        parsed.map_err(FileError::Unreadable)
+    })
+}
+
+/// All that the process says.
+fn awaited(receiver: &Receiver<Vec<u8>>, time: Duration, cancel: &Cancel) -> Result<Vec<u8>, FileError> {
+    let start = Instant::now();
+    loop {
+        match receiver.recv_timeout(STEP) {
+            Ok(answer) => return Ok(answer),
+            Err(RecvTimeoutError::Disconnected) => return Err(failed(&"its answer cannot be received")),
+            Err(RecvTimeoutError::Timeout) => cancel.check()?,
+        }
+        if start.elapsed() >= time {
+            let reason =
+                format!("it took longer than {} s: split it, or make it a text file", time.as_secs());
+            return Err(FileError::Unreadable(reason));
+        }
+    }
+}
+
+/// All that comes, or its first `most` bytes.
+fn read(from: Option<impl Read>, most: u64) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    // What broke off is no answer, and is told as such.
+    from.map(|from| from.take(most).read_to_end(&mut bytes).ok());
+    bytes
+}
+
+/// Why a process ended without an answer.
+fn broken(complaint: &[u8]) -> String {
+    let complaint = String::from_utf8_lossy(complaint);
+    if complaint.contains("memory allocation") {
+        format!("it takes more than {} MB of memory: split it, or make it a text file", MEMORY >> 20)
+    } else {
+        "its reader broke down: it is damaged or hostile; print it to a new file, or make it a text file"
+            .into()
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+    use crate::model::Stopped;
+
+    const LONG: Duration = Duration::from_secs(50);
+
+    fn shell(script: &str, input: &[u8], time: Duration) -> Result<Parsed, FileError> {
+        answer(Command::new("sh").args(["-c", script]), input, time, &Cancel::never())
+    }
+
+    #[test]
+    fn a_process_answers_or_is_told_of() {
+        let parsed = Parsed { title: None, text: "x".repeat(200_000) };
+        let input = serde_json::to_vec(&Ok::<_, String>(parsed.clone())).unwrap();
+        assert_eq!(shell("cat", &input, LONG), Ok(parsed));
+        let said = shell("echo '{\"Err\": \"no\"}'; exit 1", &input, LONG);
+        assert_eq!(said, Err(FileError::Unreadable("no".to_owned())));
+        for (script, wanted) in [
+            ("exit 0", "broke down"),
+            ("kill -SEGV $$", "broke down"),
+            ("echo '{\"Ok\": {\"ti'", "broke down"),
+            ("echo 'memory allocation of 9 bytes failed' >&2; kill -ABRT $$", "more than 1024 MB"),
+        ] {
+            let error = shell(script, &input, LONG).unwrap_err();
+            assert!(error.to_string().contains(wanted), "{script}: {error}");
+        }
+        let error = shell("exec sleep 100", b"", Duration::from_millis(100)).unwrap_err();
+        assert!(error.to_string().contains("it took longer"), "{error}");
+        let error = answer(&mut Command::new("/nowhere/at/all"), b"", LONG, &Cancel::never()).unwrap_err();
+        assert!(matches!(error, FileError::Process(_)), "{error}");
+    }
+
+    #[test]
+    fn a_process_ends_when_its_caller_leaves_or_runs_out_of_time() {
+        let start = Instant::now();
+        let sleeping = |cancel: &Cancel| answer(Command::new("sleep").arg("100"), b"", LONG, cancel);
+        let late = Cancel::at(Instant::now() + Duration::from_millis(50));
+        assert_eq!(sleeping(&late), Err(Stopped::Deadline.into()));
+        let leaving = Cancel::never();
+        let left = std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| sleeping(&leaving));
+            std::thread::sleep(Duration::from_millis(50));
+            drop(leaving.on_drop());
+            waiting.join().unwrap()
+        });
+        assert_eq!(left, Err(Stopped::Cancelled.into()));
+        assert!(start.elapsed() < LONG, "each was waited for to its end");
+    }
+}
