@@ -11,9 +11,9 @@
 //! | [`eval`] | datasets, runs, metrics: compression ratio against accuracy | engine, compress, upstream, config, model, text |
 //! | [`engine`] | use cases: checks a request, assembles parts, describes the result | compress, retrieve, index, model, text, config |
 //! | [`retrieve`] | search by words, by vectors or both; filters | index |
-//! | [`index`] | collections on disk: the store, which is the truth, and two indexes that are caches of it | text |
+//! | [`index`] | collections on disk: the store, which is the truth, and two indexes that are caches of it | kernels, text |
 //! | [`compress`] | the methods: prompts in, kept byte ranges out; pure, synchronous | model (traits), text |
-//! | [`model`] | traits of models, score cache, model files; `model::local` runs models on the CPU, to score and to write | text, random |
+//! | [`model`] | traits of models, score cache, model files; `model::local` runs models on the CPU, to score and to write | kernels, random, text |
 //! | [`wire`] | bodies of OpenAI's and Anthropic's APIs: which texts may be replaced, and how; answers of the model here | model (types) |
 //! | [`proxy`] | from a client's request to an answer, an upstream's or that of the model here: what is compressed, remembered and booked | engine, keys, upstream, wire |
 //! | [`keys`] | virtual keys: the file that holds them, what each may take | config |
