@@ -13,7 +13,7 @@ use super::{Allowed, IndexError};
 /// Chunks without links that are searched quickly enough one by one. No fewer are linked.
 const EXACT: usize = 4096;
 /// Candidates that a search looks at, at least. Recall of the ten nearest among 100,000 chunks, and the median time of
-/// a search (`whittle bench retrieval --chunks 100000`): 160 gives 0.997 in 1.7 ms. Walked by the vectors themselves, on
+/// a search (`whittle bench retrieval --chunks 100000`): 160 gives 0.997 in 1.6 ms. Walked by the vectors themselves, on
 /// a faster machine, 96 gave 0.982 in 1.0 ms and 160 gave 0.992 in 1.8 ms.
 const BREADTH: usize = 160;
 /// A filter that leaves fewer than one chunk in so many is searched one by one.
