@@ -300,7 +300,7 @@ fn survives_damage(index: &str, is_checked: fn(&Path) -> bool) {
                 continue;
             }
             damage(&mut bytes);
-            fs::write(file, bytes).unwrap();
+            replace(file, bytes);
             let collection = open();
             holds(&collection, &wanted);
             if is_checked(file) {
@@ -325,6 +325,12 @@ fn a_damaged_lexical_index_is_made_anew() {
     survives_damage("lexical", |file| !file.file_name().unwrap().to_string_lossy().starts_with('.'));
 }
 
+/// Puts another file in the place of one: that which was there may still be mapped by a thread that is about to end.
+fn replace(path: &Path, bytes: impl AsRef<[u8]>) {
+    fs::remove_file(path).ok();
+    fs::write(path, bytes).unwrap();
+}
+
 #[test]
 fn files_of_a_commit_that_was_not_finished_are_in_nobodys_way() {
     let folder = filled();
@@ -336,7 +342,7 @@ fn files_of_a_commit_that_was_not_finished_are_in_nobodys_way() {
     // As if the process had been killed just before the end of the lexical index's commit: files of before are there,
     // which it may have removed since, and `meta.json` names them.
     for (bytes, path) in before {
-        fs::write(path, bytes).unwrap();
+        replace(&path, bytes);
     }
     let collection = open();
     assert!(collection.reports().is_empty(), "{:?}", collection.reports());
@@ -396,7 +402,7 @@ fn a_damaged_store_is_an_error_that_names_it() {
     let path = folder.path().join("collections/c/store.redb");
     let bytes = fs::read(&path).unwrap();
     for length in [0, 100, bytes.len() / 2] {
-        fs::write(&path, &bytes[..length]).unwrap();
+        replace(&path, &bytes[..length]);
         let error = DataDir::open(folder.path()).unwrap().get(&name("c")).unwrap_err();
         assert!(error.to_string().contains("collections/c/store.redb"), "{length}: {error}");
     }
@@ -404,7 +410,7 @@ fn a_damaged_store_is_an_error_that_names_it() {
     for place in (0..bytes.len()).step_by(bytes.len() / 97) {
         let mut damaged = bytes.clone();
         damaged[place] ^= 1 << (place % 8);
-        fs::write(&path, damaged).unwrap();
+        replace(&path, damaged);
         if let Ok(collection) = DataDir::open(folder.path()).unwrap().get(&name("c")) {
             by_words(&collection, "apples");
             collection.documents(0, 10, &|_| true).ok();
@@ -471,7 +477,7 @@ fn a_store_that_was_closed_in_order_is_known_again_and_a_bit_that_flips_later_is
         document("x", "late medlars\n").chunks[0].vector.iter().flat_map(|v| v.to_le_bytes()).collect();
     let at = bytes.windows(value.len()).position(|window| window == value).unwrap();
     bytes[at] ^= 1;
-    fs::write(&store, bytes).unwrap();
+    replace(&store, bytes);
     for _ in 0..2 {
         let found = open();
         let repaired = found.as_ref().is_ok_and(|collection| collection.document("x").unwrap().is_none());
