@@ -167,6 +167,10 @@ dispatched! {
     dot_int8(a: &[i8], b: &[i8]) -> i32, dot_int8_body
 }
 dispatched! {
+    /// Rounds `x` to `values` of -127..=127 by its largest magnitude, which it gives: values of that over 127 are 1.
+    quantise(x: &[f32], values: &mut [i8]) -> f32, quantise_body
+}
+dispatched! {
     /// `scores[i]` = the product of `query` with what stands at `i * stride` of `rows`.
     dots(query: &[f32], rows: &[f32], stride: usize, scores: &mut [f32]), dots_body
 }
@@ -343,6 +347,29 @@ fn dot_body(a: &[f32], b: &[f32]) -> f32 {
 fn dot_int8_body(a: &[i8], b: &[i8]) -> i32 {
     let product = |(&a, &b): (&i8, &i8)| i32::from(i16::from(a) * i16::from(b));
     a.iter().zip(b).map(product).sum()
+}
+
+#[inline(always)]
+pub(crate) fn quantise_body(x: &[f32], values: &mut [i8]) -> f32 {
+    let (chunks, rest) = x.as_chunks::<LANES>();
+    let mut peaks = [0.0_f32; LANES];
+    for chunk in chunks {
+        for (peak, value) in peaks.iter_mut().zip(chunk) {
+            *peak = if value.abs() > *peak { value.abs() } else { *peak };
+        }
+    }
+    let peak = rest.iter().fold(largest_of(peaks), |peak, value| peak.max(value.abs()));
+    round_all(x, if peak > 0.0 { 127.0 / peak } else { 0.0 }, values);
+    peak
+}
+
+/// Rounds `x * factor` to the low 8 bits of integers.
+#[inline(always)]
+pub(crate) fn round_all(x: &[f32], factor: f32, out: &mut [i8]) {
+    for (out, value) in out.iter_mut().zip(x) {
+        // The nearest integer stands in the low bits.
+        *out = (value * factor + ROUND).to_bits() as i8;
+    }
 }
 
 #[inline(always)]

@@ -117,9 +117,11 @@ fn from_env(env: &dyn Env) -> Result<RawConfig, ConfigError> {
         allow_remote: variable(env, "WHITTLE_ALLOW_REMOTE")?,
         scorer: RawScorer {
             model: variable(env, "WHITTLE_SCORER_MODEL")?,
+            device: variable(env, "WHITTLE_SCORER_DEVICE")?,
             precision: variable(env, "WHITTLE_SCORER_PRECISION")?,
             threads: variable(env, "WHITTLE_SCORER_THREADS")?,
             cache_bytes: variable(env, "WHITTLE_SCORER_CACHE_BYTES")?,
+            kv_cache_bytes: variable(env, "WHITTLE_SCORER_KV_CACHE_BYTES")?,
             disk_cache: variable(env, "WHITTLE_SCORER_DISK_CACHE")?,
             disk_cache_bytes: variable(env, "WHITTLE_SCORER_DISK_CACHE_BYTES")?,
         },
@@ -128,7 +130,10 @@ fn from_env(env: &dyn Env) -> Result<RawConfig, ConfigError> {
             threads: variable(env, "WHITTLE_EMBEDDER_THREADS")?,
             cache_bytes: variable(env, "WHITTLE_EMBEDDER_CACHE_BYTES")?,
         },
-        classifier: RawClassifier { model: variable(env, "WHITTLE_CLASSIFIER_MODEL")? },
+        classifier: RawClassifier {
+            model: variable(env, "WHITTLE_CLASSIFIER_MODEL")?,
+            device: variable(env, "WHITTLE_CLASSIFIER_DEVICE")?,
+        },
         local: RawLocal { enabled: variable(env, "WHITTLE_LOCAL_ENABLED")? },
         limits: RawLimits {
             body_bytes: variable(env, "WHITTLE_LIMITS_BODY_BYTES")?,

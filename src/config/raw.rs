@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 
 use serde::Deserialize;
 
-use super::Precision;
 use super::proxy::Price;
+use super::{Device, Precision};
 use crate::compress::Method;
 use crate::wire::Dialect;
 
@@ -30,9 +30,11 @@ pub(super) struct RawConfig {
 #[serde(default, deny_unknown_fields)]
 pub(super) struct RawScorer {
     pub(super) model: Option<String>,
+    pub(super) device: Option<Device>,
     pub(super) precision: Option<Precision>,
     pub(super) threads: Option<usize>,
     pub(super) cache_bytes: Option<u64>,
+    pub(super) kv_cache_bytes: Option<u64>,
     pub(super) disk_cache: Option<bool>,
     pub(super) disk_cache_bytes: Option<u64>,
 }
@@ -49,6 +51,7 @@ pub(super) struct RawEmbedder {
 #[serde(default, deny_unknown_fields)]
 pub(super) struct RawClassifier {
     pub(super) model: Option<String>,
+    pub(super) device: Option<Device>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -145,9 +148,11 @@ impl RawConfig {
             allow_remote: self.allow_remote.or(below.allow_remote),
             scorer: RawScorer {
                 model: self.scorer.model.or(below.scorer.model),
+                device: self.scorer.device.or(below.scorer.device),
                 precision: self.scorer.precision.or(below.scorer.precision),
                 threads: self.scorer.threads.or(below.scorer.threads),
                 cache_bytes: self.scorer.cache_bytes.or(below.scorer.cache_bytes),
+                kv_cache_bytes: self.scorer.kv_cache_bytes.or(below.scorer.kv_cache_bytes),
                 disk_cache: self.scorer.disk_cache.or(below.scorer.disk_cache),
                 disk_cache_bytes: self.scorer.disk_cache_bytes.or(below.scorer.disk_cache_bytes),
             },
@@ -156,7 +161,10 @@ impl RawConfig {
                 threads: self.embedder.threads.or(below.embedder.threads),
                 cache_bytes: self.embedder.cache_bytes.or(below.embedder.cache_bytes),
             },
-            classifier: RawClassifier { model: self.classifier.model.or(below.classifier.model) },
+            classifier: RawClassifier {
+                model: self.classifier.model.or(below.classifier.model),
+                device: self.classifier.device.or(below.classifier.device),
+            },
             local: RawLocal { enabled: self.local.enabled.or(below.local.enabled) },
             limits: RawLimits {
                 body_bytes: self.limits.body_bytes.or(below.limits.body_bytes),

@@ -78,7 +78,9 @@ fn every_variable_reaches_its_key() {
         ("WHITTLE_LISTEN", "[::1]:99"),
         ("WHITTLE_ALLOW_REMOTE", "true"),
         ("WHITTLE_SCORER_MODEL", "m"),
-        ("WHITTLE_SCORER_PRECISION", "int8"),
+        ("WHITTLE_SCORER_DEVICE", "metal"),
+        ("WHITTLE_SCORER_PRECISION", "f32"),
+        ("WHITTLE_SCORER_KV_CACHE_BYTES", "6"),
         ("WHITTLE_SCORER_THREADS", "3"),
         ("WHITTLE_SCORER_CACHE_BYTES", "5"),
         ("WHITTLE_SCORER_DISK_CACHE", "true"),
@@ -87,6 +89,7 @@ fn every_variable_reaches_its_key() {
         ("WHITTLE_EMBEDDER_THREADS", "2"),
         ("WHITTLE_EMBEDDER_CACHE_BYTES", "10"),
         ("WHITTLE_CLASSIFIER_MODEL", "c"),
+        ("WHITTLE_CLASSIFIER_DEVICE", "cuda"),
         ("WHITTLE_LOCAL_ENABLED", "false"),
         ("WHITTLE_LIMITS_BODY_BYTES", "4"),
         ("WHITTLE_LIMITS_SNAPSHOT_BYTES", "44"),
@@ -122,14 +125,16 @@ fn every_variable_reaches_its_key() {
         allow_remote: true,
         scorer: ScorerConfig {
             model: "m".into(),
-            precision: Precision::Int8,
+            device: Device::Metal,
+            precision: Precision::F32,
             threads: Some(3),
             cache_bytes: 5,
+            kv_cache_bytes: 6,
             disk_cache: true,
             disk_cache_bytes: 50,
         },
         embedder: EmbedderConfig { model: "e".into(), threads: Some(2), cache_bytes: 10 },
-        classifier: ClassifierConfig { model: "c".into() },
+        classifier: ClassifierConfig { model: "c".into(), device: Device::Cuda },
         local: LocalConfig { enabled: false },
         limits: Limits {
             body_bytes: 4,
@@ -199,6 +204,14 @@ fn misspelt_keys_fail_by_name_with_what_exists() {
 }
 
 #[test]
+fn a_device_without_int8_scores_in_f32() {
+    let config = load_text("scorer.device = 'cuda'", &env([])).unwrap();
+    assert_eq!(config.scorer.precision, Precision::F32);
+    let error = error_of("scorer.precision = 'int8'", &env([("WHITTLE_SCORER_DEVICE", "metal")]));
+    assert!(error.contains("`scorer.precision` is int8") && error.contains("`f32` on metal"), "{error}");
+}
+
+#[test]
 fn wrong_values_fail_by_name() {
     for (text, expected) in [
         ("limits.concurrency = 0", "`limits.concurrency` is 0, but must be from 1 to 256"),
@@ -211,6 +224,8 @@ fn wrong_values_fail_by_name() {
         ("scorer.threads = 0", "`scorer.threads`"),
         ("scorer.model = ' '", "`scorer.model` is empty"),
         ("scorer.precision = 'f16'", "unknown variant `f16`"),
+        ("scorer.device = 'tpu'", "unknown variant `tpu`"),
+        ("scorer = { device = 'cuda', precision = 'int8' }", "`f32` on cuda, or left out"),
         ("limits.queue = -1", "invalid value"),
         ("listen = 'localhost'", "invalid socket address"),
         ("listen = ", "TOML parse error"),
@@ -226,6 +241,7 @@ fn wrong_variables_fail_by_name_and_empty_ones_are_unset() {
         ("WHITTLE_LISTEN", "8787"),
         ("WHITTLE_ALLOW_REMOTE", "yes"),
         ("WHITTLE_SCORER_PRECISION", "half"),
+        ("WHITTLE_SCORER_DEVICE", "tpu"),
         ("WHITTLE_LIMITS_QUEUE", "-1"),
     ] {
         let error = error_of("", &env([(name, value)]));

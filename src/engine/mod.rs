@@ -164,6 +164,18 @@ impl Engine {
         bench::embed(self, texts, runs, done)
     }
 
+    /// Compares scores of `texts` in int8 with those in f32; `done` is told how many of twice as many are scored.
+    ///
+    /// # Errors
+    /// There is no text, or the model cannot be had, or it failed.
+    pub fn bench_precision(
+        &self,
+        texts: &[&str],
+        done: &dyn Fn(usize),
+    ) -> Result<bench::PrecisionReport, EngineError> {
+        bench::precision(self, texts, done)
+    }
+
     /// What was remembered so far, and how often that helped.
     #[must_use]
     pub fn caches(&self) -> Caches {

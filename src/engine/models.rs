@@ -43,6 +43,8 @@ pub enum Readiness {
 pub struct Caches {
     /// Likelihoods of tokens.
     pub scores: CacheStatistics,
+    /// Keys and values of documents that questions were scored after.
+    pub keys_values: CacheStatistics,
     /// Vectors of texts.
     pub vectors: CacheStatistics,
 }
@@ -181,7 +183,7 @@ impl Models {
         precision: Option<Precision>,
     ) -> Result<(LocalScorer, Precision), EngineError> {
         let precision = precision.unwrap_or(self.scorer_config.precision);
-        let config = ScorerConfig { precision, ..self.scorer_config.clone() };
+        let config = ScorerConfig { precision, kv_cache_bytes: 0, ..self.scorer_config.clone() };
         Ok((run_scorer(&config, &self.files.ensure(&config.model)?)?, precision))
     }
 
@@ -203,8 +205,13 @@ impl Models {
 
     /// What the caches of scores and of vectors have done, of the models that are loaded.
     pub(super) fn caches(&self) -> Caches {
+        let scorer = self.scorer.loaded();
+        let of = |statistics: fn(&Scorer) -> CacheStatistics| {
+            scorer.as_deref().map(statistics).unwrap_or_default()
+        };
         Caches {
-            scores: self.scorer.loaded().map_or_else(CacheStatistics::default, |scorer| scorer.statistics()),
+            scores: of(Scorer::statistics),
+            keys_values: of(|scorer| scorer.uncached().kv_statistics()),
             vectors: self.embedder.loaded().map_or_else(CacheStatistics::default, |model| model.statistics()),
         }
     }
@@ -240,7 +247,8 @@ fn load_scorer(config: &ScorerConfig, source: &ModelSource) -> Result<Scorer, En
     let files = source.ensure(&config.model)?;
     let scorer = run_scorer(config, &files)?;
     // The store has verified that the file has the manifest's hash.
-    let identity = format!("{} {:?} {}", files.identity(), config.precision, SCORER_REVISION);
+    let ScorerConfig { precision, device, .. } = config;
+    let identity = format!("{} {precision:?} {device:?} {SCORER_REVISION}", files.identity());
     Ok(CachedScorer::new(scorer, &identity, config.cache_bytes))
 }
 
@@ -249,8 +257,13 @@ fn run_scorer(config: &ScorerConfig, files: &ModelFiles) -> Result<LocalScorer, 
     let path = files.single("gguf").ok_or_else(|| {
         EngineError::unavailable(format!("model `{name}` has no GGUF file, so it cannot score"))
     })?;
-    let options =
-        ScorerOptions { precision: config.precision, threads: config.threads, ..ScorerOptions::default() };
+    let options = ScorerOptions {
+        precision: config.precision,
+        device: config.device,
+        threads: config.threads,
+        kv_cache_bytes: config.kv_cache_bytes,
+        ..ScorerOptions::default()
+    };
     LocalScorer::load(name, path, &options)
         .map_err(|e| EngineError::unavailable(format!("cannot load {}: {e}", path.display())))
 }
@@ -274,7 +287,7 @@ fn load_classifier(config: &ClassifierConfig, source: &ModelSource) -> Result<Lo
     let files = source.ensure(name)?;
     EncoderFiles::of(&files)
         .map_err(ClassifierError::from)
-        .and_then(|parts| LocalClassifier::load(name, parts))
+        .and_then(|parts| LocalClassifier::load(name, parts, config.device))
         .map_err(|e| EngineError::unavailable(format!("cannot load model `{name}`: {e}")))
 }
 

@@ -46,7 +46,9 @@ fn registry(caches: &Caches) -> Registry {
     let mut registry = Registry::default();
     let lookups = Family::<[(&'static str, &'static str); 2], Counter>::default();
     let bytes = Family::<[(&'static str, &'static str); 1], Gauge>::default();
-    for (cache, statistics) in [("scores", caches.scores), ("vectors", caches.vectors)] {
+    for (cache, statistics) in
+        [("scores", caches.scores), ("keys_values", caches.keys_values), ("vectors", caches.vectors)]
+    {
         let CacheStatistics { hits, kept, misses, .. } = statistics;
         for (outcome, count) in [("hit", hits), ("file", kept), ("miss", misses)] {
             lookups.get_or_create(&[("cache", cache), ("outcome", outcome)]).inc_by(count);

@@ -80,7 +80,7 @@ impl Codes {
         let row = vectors.width.next_multiple_of(4);
         let (mut values, mut scales) = (vec![0; row * vectors.len()], Vec::with_capacity(vectors.len()));
         for (vector, values) in vectors.rows().zip(values.chunks_exact_mut(row)) {
-            scales.push(encode(vector, values));
+            scales.push(vectors.isa.quantise(vector, values) / 127.0);
         }
         Self { row, values, scales, isa: vectors.isa }
     }
@@ -94,7 +94,7 @@ impl Codes {
     /// A vector as [`Codes::dot_query`] takes it: the bits of its scale, and its values in fours.
     pub(super) fn query(&self, vector: &[f32]) -> Vec<u32> {
         let mut query = vec![0; 1 + self.row / 4];
-        let scale = encode(vector, bytemuck::cast_slice_mut(&mut query[1..]));
+        let scale = self.isa.quantise(vector, bytemuck::cast_slice_mut(&mut query[1..])) / 127.0;
         query[0] = scale.to_bits();
         query
     }
@@ -109,16 +109,6 @@ impl Codes {
     fn row(&self, row: usize) -> &[i8] {
         &self.values[row * self.row..][..self.row]
     }
-}
-
-/// Rounds `vector` to -127..=127 by its largest magnitude; gives the scale.
-fn encode(vector: &[f32], values: &mut [i8]) -> f32 {
-    let peak = vector.iter().fold(0.0_f32, |peak, value| peak.max(value.abs()));
-    let factor = if peak > 0.0 { 127.0 / peak } else { 0.0 };
-    for (out, value) in values.iter_mut().zip(vector) {
-        *out = (value * factor).round() as i8;
-    }
-    peak / 127.0
 }
 
 #[cfg(test)]

@@ -55,6 +55,40 @@ impl Precision {
     }
 }
 
+/// Where a model computes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Device {
+    /// The processor, by this project's own kernels.
+    #[default]
+    Cpu,
+    /// The first NVIDIA GPU, where the build has the feature `cuda`.
+    Cuda,
+    /// The first GPU of a Mac, where the build has the feature `metal`.
+    Metal,
+}
+
+impl Device {
+    /// As it is written in a configuration.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Cpu => "cpu",
+            Self::Cuda => "cuda",
+            Self::Metal => "metal",
+        }
+    }
+
+    /// The arithmetic that is used on it where none is named: int8 exists on the CPU alone.
+    #[must_use]
+    pub fn default_precision(self) -> Precision {
+        match self {
+            Self::Cpu => Precision::default(),
+            Self::Cuda | Self::Metal => Precision::F32,
+        }
+    }
+}
+
 /// What to score: `ids` after `prefix`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ScoreJob {

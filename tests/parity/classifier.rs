@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 use whittle::model::local::{EncoderFiles, LocalClassifier};
-use whittle::model::{Cancel, Token, TokenClassifier};
+use whittle::model::{Cancel, Device, Token, TokenClassifier};
 
 use super::golden;
 
@@ -24,7 +24,7 @@ fn load(kind: &str) -> Option<(LocalClassifier, Vec<Golden>)> {
     let [config, tokenizer, weights] =
         ["config.json", "tokenizer.json", "model.safetensors"].map(|name| folder.join(name));
     let files = EncoderFiles { config: &config, tokenizer: &tokenizer, weights: &weights };
-    Some((LocalClassifier::load(kind, files).unwrap(), goldens))
+    Some((LocalClassifier::load(kind, files, Device::Cpu).unwrap(), goldens))
 }
 
 #[test]

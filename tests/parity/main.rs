@@ -27,10 +27,13 @@ static F32: LazyLock<LocalScorer> = LazyLock::new(|| load(Precision::F32, 8192))
 static INT8: LazyLock<LocalScorer> = LazyLock::new(|| load(Precision::Int8, 8192));
 
 fn load(precision: Precision, window: usize) -> LocalScorer {
+    load_with(&ScorerOptions { precision, window, ..ScorerOptions::default() })
+}
+
+fn load_with(options: &ScorerOptions) -> LocalScorer {
     let store = ModelStore::from_environment().unwrap();
     let files = store.ensure("smollm2-135m-instruct", &Silent).unwrap();
-    let options = ScorerOptions { precision, window, ..ScorerOptions::default() };
-    LocalScorer::load("smollm2-135m-instruct", files.single("gguf").unwrap(), &options).unwrap()
+    LocalScorer::load("smollm2-135m-instruct", files.single("gguf").unwrap(), options).unwrap()
 }
 
 /// Text of a golden file, or none with a word on standard error.

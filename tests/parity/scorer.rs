@@ -1,10 +1,11 @@
 //! Token ids against llama.cpp, negative log-likelihoods against PyTorch in f32.
 
 use serde::Deserialize;
-use whittle::model::local::LocalScorer;
+use whittle::engine::bench::Agreement;
+use whittle::model::local::{LocalScorer, ScorerOptions};
 use whittle::model::{Cancel, Precision, ScoreJob, TokenScorer};
 
-use super::{F32, INT8, golden, load};
+use super::{F32, INT8, golden, load, load_with};
 
 #[derive(Deserialize)]
 struct Golden {
@@ -98,6 +99,30 @@ fn what_is_scored_in_company_has_the_scores_that_it_has_alone() {
     }
 }
 
+/// What is kept of documents changes no score of another question, bit for bit.
+#[test]
+fn a_question_about_a_document_that_was_kept_has_the_scores_of_a_first_one() {
+    let document = ids(&F32, include_str!("../../eval/texts/incident.md"));
+    let document = &document[..600];
+    let job = |prefix: &[u32], text: &str| ScoreJob { prefix: prefix.into(), ids: ids(&F32, text) };
+    let questions = ["Which setting caused the outage?", "Who noticed it, and when was that?"];
+    for (precision, tolerance) in [(Precision::F32, 1e-4), (Precision::Int8, 0.0)] {
+        let options = ScorerOptions { precision, kv_cache_bytes: 64 << 20, ..ScorerOptions::default() };
+        let (kept, fresh) = (load_with(&options), load_with(&ScorerOptions { kv_cache_bytes: 0, ..options }));
+        let own = ScoreJob { prefix: [].into(), ids: document.to_vec() };
+        kept.score(&[own, job(document, questions[0])], &Cancel::never()).unwrap();
+        let statistics = kept.kv_statistics();
+        assert!(statistics.bytes > 1 << 20 && statistics.hits == 0, "{statistics:?}");
+        let second = job(document, questions[1]);
+        let (largest, _) = differences(
+            &score(&kept, &second.prefix, &second.ids),
+            &score(&fresh, &second.prefix, &second.ids),
+        );
+        assert!(largest <= tolerance, "{precision:?}: {largest}");
+        assert_eq!((kept.kv_statistics().hits, fresh.kv_statistics().bytes), (1, 0));
+    }
+}
+
 #[test]
 fn overlapping_windows_keep_the_mean() {
     let windowed = load(Precision::F32, 1024);
@@ -118,29 +143,8 @@ fn int8_decides_as_f32_does() {
     if f32.is_empty() {
         return;
     }
-    let (largest, mean) = differences(&f32, &int8);
-    let (ranks, other) = (ranks(&f32), ranks(&int8));
-    let half = f32.len() / 2;
-    let agree = ranks.iter().zip(&other).filter(|&(&a, &b)| (a < half) == (b < half)).count();
-    let agree = agree as f64 / f32.len() as f64;
-    let spearman = spearman(&ranks, &other);
-    println!("int8: largest {largest:.3}, mean {mean:.4}, Spearman {spearman:.5}, same decisions {agree:.4}");
-    assert!(mean <= 0.02 && spearman >= 0.995 && agree >= 0.975);
-}
-
-fn ranks(values: &[f32]) -> Vec<usize> {
-    let mut order: Vec<usize> = (0..values.len()).collect();
-    order.sort_by(|&a, &b| values[a].total_cmp(&values[b]));
-    let mut ranks = vec![0; values.len()];
-    for (rank, place) in order.into_iter().enumerate() {
-        ranks[place] = rank;
-    }
-    ranks
-}
-
-/// Rank correlation, without ties.
-fn spearman(a: &[usize], b: &[usize]) -> f64 {
-    let n = a.len() as f64;
-    let squares: f64 = a.iter().zip(b).map(|(&a, &b)| (a as f64 - b as f64).powi(2)).sum();
-    1.0 - 6.0 * squares / (n * (n * n - 1.0))
+    let agreement = Agreement::of(&f32, &int8);
+    println!("int8: {agreement:?}");
+    let Agreement { mean_difference, spearman, same_decisions, .. } = agreement;
+    assert!(mean_difference.abs() <= 0.02 && spearman >= 0.995 && same_decisions >= 0.975);
 }

@@ -157,7 +157,8 @@ impl Engines {
     fn new() -> anyhow::Result<Self> {
         let mut config = load(&Flags::default(), &ProcessEnv, &Places::usual())?.config;
         let mindful = engine_of(&config)?;
-        (config.scorer.cache_bytes, config.embedder.cache_bytes) = (0, 0);
+        config.scorer.forget();
+        config.embedder.cache_bytes = 0;
         Ok(Self { forgetful: engine_of(&config)?, mindful })
     }
 

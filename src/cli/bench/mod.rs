@@ -2,6 +2,7 @@
 
 mod compress;
 mod embed;
+mod precision;
 mod proxy;
 mod retrieval;
 mod score;
@@ -19,6 +20,7 @@ pub(super) struct BenchArgs {
 enum Command {
     Compress(compress::BenchCompressArgs),
     Embed(embed::BenchEmbedArgs),
+    Precision(precision::BenchPrecisionArgs),
     Proxy(proxy::BenchProxyArgs),
     Score(score::BenchScoreArgs),
     Retrieval(retrieval::BenchRetrievalArgs),
@@ -29,6 +31,7 @@ pub(super) fn run(args: BenchArgs) -> anyhow::Result<()> {
     match args.command {
         Command::Compress(args) => compress::run(&args),
         Command::Embed(args) => embed::run(&args),
+        Command::Precision(args) => precision::run(&args),
         Command::Proxy(args) => proxy::run(&args),
         Command::Score(args) => score::run(&args),
         Command::Retrieval(args) => retrieval::run(&args),

@@ -61,8 +61,11 @@ fn write_one(out: &mut impl Write, report: &ScoreBenchReport) -> std::io::Result
     let speed = &report.tokens_per_second;
     writeln!(out, "text      {} tokens", report.tokens)?;
     writeln!(out, "tokens/s  {:.0} (median), {:.0} to {:.0}", speed.median, speed.min, speed.max)?;
-    writeln!(out, "peak      {:.0} G operations/s, measured between the runs", report.peak_gops)?;
-    writeln!(out, "reached   {:.2} of the peak in products with the model's weights", report.ratio_to_peak)
+    if let (Some(peak), Some(ratio)) = (report.peak_gops, report.ratio_to_peak) {
+        writeln!(out, "peak      {peak:.0} G operations/s, measured between the runs")?;
+        writeln!(out, "reached   {ratio:.2} of the peak in products with the model's weights")?;
+    }
+    Ok(())
 }
 
 fn write_table(out: &mut impl Write, reports: &[ScoreBenchReport]) -> std::io::Result<()> {
@@ -78,7 +81,8 @@ fn write_table(out: &mut impl Write, reports: &[ScoreBenchReport]) -> std::io::R
         let ScoreBenchReport { tokens, seconds, tokens_per_second, ratio_to_peak, .. } = report;
         let memory = report.resident_bytes.map_or("-".into(), |bytes| (bytes / 1_000_000).to_string());
         let speed = tokens_per_second.median;
-        writeln!(out, "{tokens:>8} {seconds:>10.3} {speed:>10.0} {ratio_to_peak:>14.2} {memory:>10}")?;
+        let ratio = ratio_to_peak.map_or("-".into(), |ratio| format!("{ratio:.2}"));
+        writeln!(out, "{tokens:>8} {seconds:>10.3} {speed:>10.0} {ratio:>14} {memory:>10}")?;
     }
     Ok(())
 }

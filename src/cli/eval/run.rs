@@ -86,7 +86,7 @@ pub(super) fn run(args: &RunArgs) -> anyhow::Result<()> {
     let flags = Flags { file: args.config.clone(), ..Flags::default() };
     let mut config = load(&flags, &ProcessEnv, &Places::usual())?.config;
     if args.no_score_cache {
-        config.scorer.cache_bytes = 0;
+        config.scorer.forget();
         config.embedder.cache_bytes = 0;
     }
     let setting = Setting {

@@ -1,5 +1,7 @@
 //! `bench`: how fast the scorer is, against what the processor could do, and how fast the embedder.
 
+mod precision;
+
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
@@ -8,9 +10,11 @@ use super::{Engine, EngineError};
 use crate::model::local::LocalScorer;
 use crate::model::{Cancel, Embedder as _, Precision, ScoreJob, TokenScorer};
 use crate::telemetry::resident_bytes;
+pub(super) use precision::compare as precision;
+pub use precision::{Agreement, PrecisionReport};
 
 /// Text that is scored; written for the project.
-const TEXT: &str = include_str!("../../eval/texts/incident.md");
+const TEXT: &str = include_str!("../../../eval/texts/incident.md");
 /// Texts that are embedded before anything is measured.
 const FIRST: usize = 32;
 /// How long the peak is measured for, before each run.
@@ -47,15 +51,15 @@ pub struct ScoreBenchReport {
     /// Of the runs.
     pub tokens_per_second: Spread,
     /// Billions of operations a second that all threads reached in a loop of nothing but multiply-adds of this
-    /// precision; the median of measurements between the runs.
-    pub peak_gops: f64,
+    /// precision; the median of measurements between the runs. Of a GPU none is measured.
+    pub peak_gops: Option<f64>,
     /// Seconds that a run took, of the median.
     pub seconds: f64,
     /// Bytes of memory that this process has after the runs, where the system tells.
     pub resident_bytes: Option<u64>,
     /// Median of the tokens a second, times the operations of a token's products with the model's weights, over
     /// the peak. Attention, norms and tokenising are in the time, not in the operations.
-    pub ratio_to_peak: f64,
+    pub ratio_to_peak: Option<f64>,
 }
 
 /// How fast the embedder is.
@@ -133,7 +137,7 @@ pub(super) fn score(
     once()?;
     let (mut rates, mut peaks) = (Vec::new(), Vec::new());
     for run in 0..bench.runs {
-        peaks.push(scorer.arithmetic_peak(precision, PEAK_TIME));
+        peaks.extend(scorer.arithmetic_peak(precision, PEAK_TIME));
         let start = Instant::now();
         once()?;
         rates.push((bench.tokens * bench.batch) as f64 / start.elapsed().as_secs_f64());
@@ -141,7 +145,7 @@ pub(super) fn score(
     }
     let none = || EngineError::invalid("invalid_runs", "runs", "`runs` must be at least 1");
     let tokens_per_second = Spread::of(rates).ok_or_else(none)?;
-    let peak = Spread::of(peaks).ok_or_else(none)?.median;
+    let peak = Spread::of(peaks).map(|peaks| peaks.median);
     Ok(ScoreBenchReport {
         model: scorer.name().to_owned(),
         precision,
@@ -152,8 +156,8 @@ pub(super) fn score(
         tokens_per_second,
         seconds: (bench.tokens * bench.batch) as f64 / tokens_per_second.median,
         resident_bytes: resident_bytes(std::process::id()),
-        peak_gops: peak / 1e9,
-        ratio_to_peak: tokens_per_second.median * scorer.operations_per_token() / peak,
+        peak_gops: peak.map(|peak| peak / 1e9),
+        ratio_to_peak: peak.map(|peak| tokens_per_second.median * scorer.operations_per_token() / peak),
     })
 }
 

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::Example;
+use crate::retrieve::cosine;
 use crate::text::normalise;
 
 /// How examples are chosen.
@@ -57,7 +58,7 @@ pub fn select<'a>(
 ) -> Vec<Chosen<'a>> {
     let asked = normalise(question);
     let mut seen = HashSet::from([asked]);
-    let of = |&candidate| Near { candidate, similarity: dot(candidate.vector, vector), like: 0.0 };
+    let of = |&candidate| Near { candidate, similarity: cosine(candidate.vector, vector) as f32, like: 0.0 };
     let mut near: Vec<Near<'a>> = candidates.iter().map(of).collect();
     near.sort_by(|a, b| {
         let id = |near: &Near<'a>| &near.candidate.example.id;
@@ -102,7 +103,7 @@ fn pick<'a>(mut near: Vec<Near<'a>>, selection: &Selection) -> Vec<Chosen<'a>> {
         *taken.entry(&candidate.example.answer).or_default() += 1;
         if selection.diversity > 0.0 {
             for other in &mut near {
-                other.like = other.like.max(dot(other.candidate.vector, candidate.vector));
+                other.like = other.like.max(cosine(other.candidate.vector, candidate.vector) as f32);
             }
         }
         chosen.push(Chosen { example: candidate.example, similarity });
@@ -114,10 +115,6 @@ fn pick<'a>(mut near: Vec<Near<'a>>, selection: &Selection) -> Vec<Chosen<'a>> {
 fn share(near: &[Near], count: usize) -> usize {
     let answers: HashSet<&str> = near.iter().map(|near| &*near.candidate.example.answer).collect();
     count.div_ceil(answers.len().max(1))
-}
-
-fn dot(a: &[f32], b: &[f32]) -> f32 {
-    a.iter().zip(b).map(|(a, b)| a * b).sum()
 }
 
 #[cfg(test)]

@@ -37,7 +37,7 @@ const QUERY_BLOCK: usize = 64;
 const PACKED_BLOCK: usize = 256;
 
 /// Sizes of the attention heads.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Heads {
     /// Query heads.
     pub(crate) queries: usize,
@@ -66,6 +66,11 @@ impl Heads {
         }
         gathered.resize(positions * self.width, 0.0);
         gathered
+    }
+
+    /// The arithmetic of attention where products with weights have `precision`: 8-bit products take whole groups.
+    pub(crate) fn precision(self, precision: Precision) -> Precision {
+        if self.width.is_multiple_of(GROUP) { precision } else { Precision::F32 }
     }
 
     /// Query heads that share a key head.
@@ -107,8 +112,7 @@ impl PackedKeyValues {
     pub(crate) fn new(precision: Precision, math: Math, heads: Heads, past: &[f32], own: &[f32]) -> Self {
         let own = own.chunks_exact(heads.row()).map(|row| &row[heads.queries * heads.width..]);
         let rows: Vec<&[f32]> = past.chunks_exact(heads.keys_and_values()).chain(own).collect();
-        // 8-bit products take whole groups.
-        let precision = if heads.width.is_multiple_of(GROUP) { precision } else { Precision::F32 };
+        let precision = heads.precision(precision);
         let whole = if precision == Precision::Int8 { GROUP } else { 1 };
         let positions = PACKED_BLOCK.min(rows.len().next_multiple_of(whole));
         let of_head = rows.len().div_ceil(positions);
@@ -199,13 +203,9 @@ impl Attention {
         for out in out.chunks_mut(QUERY_BLOCK * width) {
             let block = start..start + out.len() / width;
             start = block.end;
-            let visible = match self.sight {
-                Sight::Backwards => Visible::UpTo(keys.past + block.start),
-                Sight::Everything => Visible::First(length),
-            };
-            let end = match self.sight {
-                Sight::Backwards => keys.past + block.end,
-                Sight::Everything => length,
+            let (visible, end) = match self.sight {
+                Sight::Backwards => (Visible::UpTo(keys.past + block.start), keys.past + block.end),
+                Sight::Everything => (Visible::First(length), length),
             };
             for head in 0..self.heads.keys {
                 self.gather_queries(own, block.clone(), head, scratch);

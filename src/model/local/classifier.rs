@@ -2,13 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use candle_core::{D, DType, Device, Module, Tensor};
+use candle_core::{D, DType, Module, Tensor};
 use candle_nn::{Linear, VarBuilder};
 use candle_transformers::models::{bert, xlm_roberta};
 use serde_json::Value;
 
+use super::device::{self, NoDevice};
 use super::encoder::{EncoderFiles, NoFile, pieces};
-use crate::model::{Cancel, ScoreError, Token, TokenClassifier};
+use crate::model::{Cancel, Device, ScoreError, Token, TokenClassifier};
 use crate::text::read_control_tokens_as_text;
 
 /// Where these tokenizers end a word in any case.
@@ -24,6 +25,9 @@ pub enum ClassifierError {
     /// The model has no file of this name.
     #[error("{0}, so it cannot classify tokens")]
     NoFile(#[from] NoFile),
+    /// The device that it is to run on.
+    #[error(transparent)]
+    Device(#[from] NoDevice),
     /// A file cannot be read, or is not what its name says.
     #[error("cannot read {}: {reason}", path.display())]
     File {
@@ -53,6 +57,7 @@ pub struct LocalClassifier {
     head: Linear,
     /// Most tokens of a sequence, both ends included.
     positions: usize,
+    device: candle_core::Device,
 }
 
 enum Encoder {
@@ -71,12 +76,13 @@ impl LocalClassifier {
     ///
     /// # Errors
     /// A file cannot be read, or describes a model that this build does not run.
-    pub fn load(name: &str, files: EncoderFiles<'_>) -> Result<Self, ClassifierError> {
+    pub fn load(name: &str, files: EncoderFiles<'_>, device: Device) -> Result<Self, ClassifierError> {
+        let device = device::open(device)?.unwrap_or(candle_core::Device::Cpu);
         let config = configuration(files.config)?;
         let architecture = config["model_type"].as_str().unwrap_or("none").to_owned();
-        let tensors = candle_core::safetensors::load(files.weights, &Device::Cpu)
+        let tensors = candle_core::safetensors::load(files.weights, &device)
             .map_err(|e| ClassifierError::file(files.weights, &e))?;
-        let weights = VarBuilder::from_tensors(tensors, DType::F32, &Device::Cpu);
+        let weights = VarBuilder::from_tensors(tensors, DType::F32, &device);
         let size = |key: &str| config[key].as_u64().unwrap_or_default() as usize;
         let (ends, reserved) = match architecture.as_str() {
             "bert" => (["[CLS]", "[SEP]"], 0),
@@ -101,7 +107,7 @@ impl LocalClassifier {
             return Err(ClassifierError::file(files.config, &format!("only {positions} positions")));
         }
         let (tokenizer, ends) = tokenizer(files.tokenizer, ends, size("vocab_size"))?;
-        Ok(Self { name: name.to_owned(), tokenizer, ends, encoder, head, positions })
+        Ok(Self { name: name.to_owned(), tokenizer, ends, encoder, head, positions, device })
     }
 
     /// The ids that are run for a window: its own between those that open and close a sequence.
@@ -112,7 +118,7 @@ impl LocalClassifier {
 
     fn run(&self, ids: &[u32]) -> candle_core::Result<Vec<f32>> {
         let sequence = self.sequence(ids);
-        let input = Tensor::new(sequence.as_slice(), &Device::Cpu)?.unsqueeze(0)?;
+        let input = Tensor::new(sequence.as_slice(), &self.device)?.unsqueeze(0)?;
         let segments = input.zeros_like()?;
         let hidden = match &self.encoder {
             Encoder::Bert(model) => model.forward(&input, &segments, None)?,
@@ -234,7 +240,11 @@ mod tests {
         }
         std::fs::write(file.path(), format!("{{{sizes}, \"model_type\": \"bert\"}}")).unwrap();
         let path = file.path();
-        let error = LocalClassifier::load("x", EncoderFiles { config: path, tokenizer: path, weights: path });
+        let error = LocalClassifier::load(
+            "x",
+            EncoderFiles { config: path, tokenizer: path, weights: path },
+            Device::Cpu,
+        );
         assert!(matches!(error.unwrap_err(), ClassifierError::File { .. }));
     }
 }

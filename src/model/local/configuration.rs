@@ -6,8 +6,8 @@
 use std::ops::RangeInclusive;
 
 use super::attention::Heads;
+use super::causal::LlamaConfig;
 use super::gguf::{GgufError, GgufFile};
-use super::llama::LlamaConfig;
 use super::load::LoadError;
 
 /// Most layers.
@@ -34,6 +34,7 @@ pub(super) fn configuration(file: &GgufFile, vocabulary: usize) -> Result<LlamaC
     check_unscaled(file)?;
     let context = size(file, "context_length", CONTEXT)?;
     Ok(LlamaConfig {
+        layers: layer_count(file)?,
         width,
         hidden: size(file, "feed_forward_length", 1..=MAX_HIDDEN)?,
         heads,
@@ -49,12 +50,12 @@ pub(super) fn configuration(file: &GgufFile, vocabulary: usize) -> Result<LlamaC
 ///
 /// # Errors
 /// The number is missing or outside that range.
-pub(super) fn layer_count(file: &GgufFile) -> Result<u32, LoadError> {
+fn layer_count(file: &GgufFile) -> Result<usize, LoadError> {
     let layers = file.u32("llama.block_count")?;
     if !(1..=MAX_LAYERS).contains(&layers) {
         return wrong(format!("llama.block_count is {layers}, not within 1 to {MAX_LAYERS}"));
     }
-    Ok(layers)
+    Ok(layers as usize)
 }
 
 fn wrong<T>(what: String) -> Result<T, LoadError> {

@@ -1,7 +1,7 @@
 //! Writing, token by token, on the model that scores.
 
+use super::causal::{KvCache, Sequence};
 use super::chat::ChatError;
-use super::llama::{KvCache, Sequence};
 use super::sample::Sampler;
 use super::scorer::LocalScorer;
 use crate::model::{Cancel, Prompt, Sampling, ScoreError};
@@ -45,7 +45,7 @@ impl LocalScorer {
         let Some((&last, known)) = writing.prompt.split_last() else {
             return Err(ScoreError::Model("there is nothing that an answer could follow".into()));
         };
-        let context = self.llama.config.context;
+        let context = self.llama.config().context;
         if writing.prompt.len() + writing.most > context {
             return Err(ScoreError::Model(format!("its context of {context} tokens is too short")));
         }
@@ -54,7 +54,7 @@ impl LocalScorer {
         let (mut id, mut logits) = (last, Vec::new());
         for _ in 0..writing.most {
             cancel.check()?;
-            self.pool.install(|| self.llama.step(id, &mut cache, &mut logits));
+            self.pool.install(|| self.llama.step(id, &mut cache, &mut logits))?;
             id = sampler.pick(&logits)?;
             if self.chat.ends(id) {
                 return Ok(true);
@@ -69,10 +69,10 @@ impl LocalScorer {
     /// Keys and values of `ids`, computed together.
     fn cache_of(&self, ids: &[u32], cancel: &Cancel) -> Result<KvCache, ScoreError> {
         if ids.is_empty() {
-            return Ok(KvCache::new(&self.llama.config, self.llama.layers.len()));
+            return Ok(KvCache::new(self.llama.config()));
         }
         // No likelihood is wanted.
-        let sequence = Sequence { ids, past: None, scored_from: ids.len() };
-        Ok(self.pool.install(|| self.llama.extend(sequence, cancel))?.1)
+        let sequence = Sequence { ids, past: None, scored_from: ids.len(), kept: ids.len() };
+        Ok(self.pass(sequence, cancel)?.kept)
     }
 }

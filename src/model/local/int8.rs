@@ -115,7 +115,7 @@ impl Int8Matrix {
         let inputs = rows.len() / outputs;
         let mut values = vec![0; rows.len()];
         let quantised = rows.chunks_exact(outputs).zip(values.chunks_exact_mut(outputs));
-        let scales = quantised.map(|(row, values)| isa.quantise_whole(row, values)).collect();
+        let scales = quantised.map(|(row, values)| isa.quantise(row, values) / 127.0).collect();
         let mut q = vec![0; rows.len()];
         for (panel, q) in q.chunks_exact_mut(inputs * LANES).enumerate() {
             for (rows, q) in values.chunks_exact(4 * outputs).zip(q.as_chunks_mut::<{ 4 * LANES }>().0) {
@@ -351,7 +351,7 @@ pub(super) mod tests {
     use super::*;
     use crate::kernels::Softmax;
 
-    pub(super) fn numbers(n: usize, seed: u32) -> Vec<f32> {
+    pub(in super::super) fn numbers(n: usize, seed: u32) -> Vec<f32> {
         let mut state = seed;
         let mut next = || {
             state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);

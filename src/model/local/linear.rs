@@ -71,11 +71,6 @@ impl Linear {
         self.outputs
     }
 
-    /// Operations of a product with one row: a multiplication and an addition a weight.
-    pub(crate) fn operations(&self) -> usize {
-        2 * self.inputs * self.outputs
-    }
-
     /// `out = x * W (+ out)`; `x` holds rows of `inputs` values, `out` as many rows of `outputs`.
     pub(crate) fn apply(
         &self,

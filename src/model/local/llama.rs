@@ -15,67 +15,56 @@ use std::sync::Mutex;
 use rayon::prelude::*;
 
 use super::attention::{Attention, AttentionScratch, Heads, PackedKeyValues, Sight};
+use super::causal::{CausalModel, KvCache, LayerRows, LlamaConfig, Passed, Sequence, WordRows};
 use super::int8::{QuantRows, Quantised};
 use super::linear::{Keep, Linear, Math};
 use crate::kernels::Softmax;
-use crate::model::{Cancel, Precision, Stopped};
+use crate::model::{Cancel, Precision, ScoreError};
 
 /// Most rows that go through a layer together on one thread.
 const ROW_BLOCK: usize = 128;
 /// Words of the vocabulary whose logits exist at once, for each row of a block.
-pub(crate) const HEAD_COLUMNS: usize = 1024;
-
-/// Sizes and constants of a model.
-#[derive(Debug, Clone)]
-pub(crate) struct LlamaConfig {
-    /// Width of the residual stream.
-    pub(crate) width: usize,
-    /// Width inside the feed-forward network.
-    pub(crate) hidden: usize,
-    /// Attention heads.
-    pub(crate) heads: Heads,
-    /// Words in the vocabulary.
-    pub(crate) vocabulary: usize,
-    /// Most positions the model was trained for.
-    pub(crate) context: usize,
-    /// Base of the rotary frequencies.
-    pub(crate) rope_base: f32,
-    /// Added to the mean square in norms.
-    pub(crate) norm_eps: f32,
-}
+const HEAD_COLUMNS: usize = 1024;
 
 /// The weights of one layer, in the order of their use.
-pub(crate) struct Layer {
-    pub(crate) attention_norm: Vec<f32>,
+struct Layer {
+    attention_norm: Vec<f32>,
     /// Queries, keys and values in one product.
-    pub(crate) qkv: Linear,
-    pub(crate) attention_out: Linear,
-    pub(crate) feed_forward_norm: Vec<f32>,
+    qkv: Linear,
+    attention_out: Linear,
+    feed_forward_norm: Vec<f32>,
     /// Gate, then up, in one product.
-    pub(crate) gate_up: Linear,
-    pub(crate) down: Linear,
+    gate_up: Linear,
+    down: Linear,
 }
 
 /// A model ready to run.
 pub(crate) struct Llama {
-    pub(crate) config: LlamaConfig,
-    pub(crate) embeddings: Embeddings,
-    pub(crate) layers: Vec<Layer>,
-    pub(crate) norm: Vec<f32>,
+    config: LlamaConfig,
+    embeddings: Embeddings,
+    layers: Vec<Layer>,
+    norm: Vec<f32>,
     /// The output head, in pieces of [`HEAD_COLUMNS`] words.
-    pub(crate) head: Vec<Linear>,
-    pub(crate) rope: Rope,
-    pub(crate) math: Math,
-    pub(crate) scratch: Mutex<Vec<Scratch>>,
+    head: Vec<Linear>,
+    rope: Rope,
+    math: Math,
+    scratch: Mutex<Vec<Scratch>>,
 }
 
 /// One row a word.
-pub(crate) enum Embeddings {
+enum Embeddings {
     Floats(Vec<f32>),
     Quantised(QuantRows),
 }
 
 impl Embeddings {
+    fn new(precision: Precision, math: Math, rows: &[f32], width: usize) -> Self {
+        match precision {
+            Precision::F32 => Self::Floats(rows.to_vec()),
+            Precision::Int8 => Self::Quantised(QuantRows::from_floats(math.isa, rows, width)),
+        }
+    }
+
     /// The arithmetic that the model was loaded for.
     fn precision(&self) -> Precision {
         match self {
@@ -93,74 +82,17 @@ impl Embeddings {
     }
 }
 
-/// One sequence of a batch.
-#[derive(Clone, Copy)]
-pub(crate) struct Sequence<'a> {
-    /// Tokens to run, at least one.
-    pub(crate) ids: &'a [u32],
-    /// What came before them.
-    pub(crate) past: Option<&'a KvCache>,
-    /// The first of `ids` whose likelihood is wanted. The first token has none, for nothing here predicts it.
-    pub(crate) scored_from: usize,
-}
-
-impl Sequence<'_> {
-    fn targets(&self) -> Range<usize> {
-        self.scored_from.clamp(1, self.ids.len())..self.ids.len()
-    }
-}
-
-/// Keys and values of the positions before a sequence, for each layer.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct KvCache {
-    /// Rows of keys then values, `2 * kv_width` each.
-    layers: Vec<Vec<f32>>,
-    row: usize,
-}
-
-impl KvCache {
-    pub(crate) fn new(config: &LlamaConfig, layers: usize) -> Self {
-        Self { layers: vec![Vec::new(); layers], row: config.heads.keys_and_values() }
-    }
-
-    /// Positions that are cached.
-    pub(crate) fn len(&self) -> usize {
-        self.layers.first().map_or(0, |layer| layer.len() / self.row)
-    }
-
-    /// Appends what a forward pass kept.
-    pub(crate) fn append(&mut self, fresh: &Self) {
-        for (layer, fresh) in self.layers.iter_mut().zip(&fresh.layers) {
-            layer.extend_from_slice(fresh);
-        }
-    }
-
-    /// Forgets the positions in `range`; later ones keep their rotation.
-    pub(crate) fn forget(&mut self, range: Range<usize>) {
-        for layer in &mut self.layers {
-            layer.drain(range.start * self.row..range.end * self.row);
-        }
-    }
-}
-
 /// Cosines and sines of every position.
-pub(crate) struct Rope {
+struct Rope {
     cos: Vec<f32>,
     sin: Vec<f32>,
     half: usize,
 }
 
 impl Rope {
-    pub(crate) fn new(config: &LlamaConfig) -> Self {
-        let half = config.heads.width / 2;
-        let angles = (0..config.context).flat_map(|position| {
-            (0..half).map(move |i| {
-                let exponent = i as f64 / half as f64;
-                position as f64 / f64::from(config.rope_base).powf(exponent)
-            })
-        });
-        let (sin, cos) = angles.map(|angle| (angle.sin() as f32, angle.cos() as f32)).unzip();
-        Self { cos, sin, half }
+    fn new(config: &LlamaConfig) -> Self {
+        let (cos, sin) = config.rotations();
+        Self { cos, sin, half: config.heads.width / 2 }
     }
 
     fn at(&self, position: usize) -> (&[f32], &[f32]) {
@@ -171,7 +103,7 @@ impl Rope {
 
 /// Buffers of one block of rows, reused between blocks and calls.
 #[derive(Default)]
-pub(crate) struct Scratch {
+struct Scratch {
     normed: Vec<f32>,
     quantised: Quantised,
     attended: Vec<f32>,
@@ -234,39 +166,14 @@ impl<'a> Layout<'a> {
     }
 }
 
-impl Llama {
-    /// Negative log-likelihood, in nats, of the wanted tokens of each sequence.
-    ///
-    /// # Errors
-    /// When `cancel` says so.
-    pub(crate) fn nll(&self, sequences: &[Sequence], cancel: &Cancel) -> Result<Vec<Vec<f32>>, Stopped> {
-        self.forward(sequences, false, cancel).map(|(nll, _)| nll)
+impl CausalModel for Llama {
+    fn config(&self) -> &LlamaConfig {
+        &self.config
     }
 
-    /// As [`Llama::nll`] for one sequence, with its keys and values.
-    ///
-    /// # Errors
-    /// When `cancel` says so.
-    pub(crate) fn extend(&self, sequence: Sequence, cancel: &Cancel) -> Result<(Vec<f32>, KvCache), Stopped> {
-        let (mut nll, cache) = self.forward(&[sequence], true, cancel)?;
-        Ok((nll.pop().unwrap_or_default(), cache))
-    }
-
-    /// Operations of the products with weights for one row, the head included.
-    pub(crate) fn operations_per_token(&self) -> f64 {
-        let layer = |l: &Layer| [&l.qkv, &l.attention_out, &l.gate_up, &l.down].map(Linear::operations);
-        let layers = self.layers.iter().flat_map(layer);
-        (layers.sum::<usize>() + self.head.iter().map(Linear::operations).sum::<usize>()) as f64
-    }
-
-    fn forward(
-        &self,
-        sequences: &[Sequence],
-        keep: bool,
-        cancel: &Cancel,
-    ) -> Result<(Vec<Vec<f32>>, KvCache), Stopped> {
+    fn forward(&self, sequences: &[Sequence], cancel: &Cancel) -> Result<Vec<Passed>, ScoreError> {
         let layout = Layout::new(sequences, rayon::current_num_threads());
-        let mut cache = KvCache::new(&self.config, self.layers.len());
+        let mut kept = vec![KvCache::new(&self.config); sequences.len()];
         let mut x = self.embed(&layout);
         let row = self.config.heads.row();
         let (mut qkv, mut next) = (vec![0.0; layout.rows() * row], vec![0.0; layout.rows() * row]);
@@ -275,10 +182,7 @@ impl Llama {
         });
         for layer in 0..self.layers.len() {
             cancel.check()?;
-            if keep {
-                let kv = self.config.heads.queries * self.config.heads.width;
-                cache.layers[layer].extend(qkv.chunks(row).flat_map(|row| &row[kv..]));
-            }
+            self.keep(layer, &layout, &qkv, &mut kept);
             let packed = self.pack_attention(layer, &layout, &qkv);
             self.for_blocks(&layout, &mut x, &mut next, row, |rows, x, next, scratch| {
                 let block = Block { layer, layout: &layout, rows };
@@ -291,7 +195,57 @@ impl Llama {
             std::mem::swap(&mut qkv, &mut next);
         }
         cancel.check()?;
-        Ok((self.head(&layout, &x), cache))
+        let nll = self.head(&layout, &x);
+        Ok(nll.into_iter().zip(kept).map(|(nll, kept)| Passed { nll, kept }).collect())
+    }
+
+    fn step(&self, id: u32, cache: &mut KvCache, logits: &mut Vec<f32>) -> Result<(), ScoreError> {
+        self.write_step(id, cache, logits);
+        Ok(())
+    }
+}
+
+impl Llama {
+    /// Packs weights, given layer by layer, for this processor.
+    ///
+    /// # Errors
+    /// Those of `layers`.
+    pub(crate) fn pack<E>(
+        config: LlamaConfig,
+        precision: Precision,
+        words: &WordRows,
+        layers: &mut dyn Iterator<Item = Result<LayerRows, E>>,
+    ) -> Result<Self, E> {
+        let (math, width) = (Math::detect(), config.width);
+        let pack = |rows: &[f32], inputs| Linear::pack_as(precision, math, rows, inputs);
+        let layer = |rows: LayerRows| Layer {
+            qkv: pack(&rows.qkv, width),
+            attention_out: pack(&rows.attention_out, config.heads.queries * config.heads.width),
+            gate_up: pack(&rows.gate_up, width),
+            down: pack(&rows.down, config.hidden),
+            attention_norm: rows.attention_norm,
+            feed_forward_norm: rows.feed_forward_norm,
+        };
+        let head = words.head.as_ref().unwrap_or(&words.embeddings);
+        Ok(Self {
+            layers: layers.map(|rows| rows.map(layer)).collect::<Result<_, _>>()?,
+            embeddings: Embeddings::new(precision, math, &words.embeddings, width),
+            head: head.chunks(HEAD_COLUMNS * width).map(|rows| pack(rows, width)).collect(),
+            norm: words.norm.clone(),
+            rope: Rope::new(&config),
+            scratch: Mutex::default(),
+            math,
+            config,
+        })
+    }
+
+    /// Keeps what is wanted of keys and values.
+    fn keep(&self, layer: usize, layout: &Layout, qkv: &[f32], kept: &mut [KvCache]) {
+        let Heads { queries, width, .. } = self.config.heads;
+        for (i, (sequence, kept)) in layout.sequences.iter().zip(kept).enumerate() {
+            let rows = layout.own(i, qkv).chunks_exact(self.config.heads.row()).take(sequence.kept);
+            kept.append_rows(layer, rows.map(|row| &row[queries * width..]));
+        }
     }
 
     fn embed(&self, layout: &Layout) -> Vec<f32> {
@@ -344,7 +298,7 @@ impl Llama {
         let Heads { queries, keys, width } = self.config.heads;
         let mut out = qkv.chunks_mut(self.config.heads.row());
         for (i, piece) in layout.pieces(rows.clone()) {
-            let past = layout.sequences[i].past.map_or(0, KvCache::len);
+            let past = layout.sequences[i].offset();
             for (row, qkv) in piece.zip(&mut out) {
                 let (cos, sin) = self.rope.at(past + row);
                 for head in qkv[..(queries + keys) * width].chunks_mut(width) {
@@ -358,7 +312,7 @@ impl Llama {
     fn pack_attention(&self, layer: usize, layout: &Layout, qkv: &[f32]) -> Vec<PackedKeyValues> {
         let (precision, heads) = (self.embeddings.precision(), self.config.heads);
         let pack = |i: usize| {
-            let past = layout.sequences[i].past.map_or(&[][..], |past| &past.layers[layer]);
+            let past = layout.sequences[i].past.map_or(&[][..], |past| past.layer(layer));
             PackedKeyValues::new(precision, self.math, heads, past, layout.own(i, qkv))
         };
         (0..layout.sequences.len()).into_par_iter().map(pack).collect()

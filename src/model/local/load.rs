@@ -1,16 +1,18 @@
 //! From a GGUF file of the Llama family to a model ready to run.
 
 use std::path::Path;
-use std::sync::Mutex;
+use std::sync::Arc;
 
+use super::causal::{CausalModel, LayerRows, LlamaConfig, WordRows};
 use super::chat::Chat;
-use super::configuration::{configuration, layer_count};
+use super::configuration::configuration;
+use super::device::{self, NoDevice};
 use super::gguf::{GgufError, GgufFile};
-use super::int8::{COLUMNS, GROUP, QuantRows};
-use super::linear::{Linear, Math};
-use super::llama::{Embeddings, HEAD_COLUMNS, Layer, Llama, LlamaConfig, Rope};
+use super::int8::{COLUMNS, GROUP};
+use super::llama::Llama;
+use super::tensors::TensorLlama;
 use super::tokenizer::{GgufTokenizer, TokenizerError};
-use crate::model::Precision;
+use crate::model::{Device, Precision};
 
 /// Why a model file could not be loaded.
 #[derive(Debug, thiserror::Error)]
@@ -24,6 +26,12 @@ pub enum LoadError {
     /// Its sizes contradict each other or exceed what this build runs.
     #[error("the model's configuration is unusable: {0}")]
     Configuration(String),
+    /// The device that it is to run on.
+    #[error(transparent)]
+    Device(#[from] NoDevice),
+    /// The device failed while weights were brought to it.
+    #[error("the weights could not be brought to the device: {0}")]
+    Upload(String),
     /// No thread could be started for the model.
     #[error("no thread could be started for the model: {0}")]
     Threads(String),
@@ -31,13 +39,39 @@ pub enum LoadError {
 
 /// A model and how texts become its tokens.
 pub(crate) struct Loaded {
-    pub(crate) llama: Llama,
+    pub(crate) llama: Arc<dyn CausalModel>,
     pub(crate) tokenizer: GgufTokenizer,
     pub(crate) chat: Chat,
 }
 
-/// Reads tokenizer and weights, and packs the weights for this processor.
-pub(crate) fn load(path: &Path, precision: Precision) -> Result<Loaded, LoadError> {
+/// Reads tokenizer and weights, and packs the weights for this processor or brings them to another device.
+pub(crate) fn load(path: &Path, device: Device, precision: Precision) -> Result<Loaded, LoadError> {
+    match device::open(device)? {
+        None => read(path, |config, words, layers| {
+            check_multiples(&config, precision)?;
+            Ok(Arc::new(Llama::pack(config, precision, words, layers)?))
+        }),
+        Some(_) if precision == Precision::Int8 => Err(LoadError::Configuration(format!(
+            "int8 is for the CPU alone; on {} use precision f32",
+            device.name()
+        ))),
+        Some(device) => load_tensors(path, &device),
+    }
+}
+
+/// Reads tokenizer and weights, and has candle run them on `device`.
+pub(crate) fn load_tensors(path: &Path, device: &candle_core::Device) -> Result<Loaded, LoadError> {
+    read(path, |config, words, layers| Ok(Arc::new(TensorLlama::upload(config, words, layers, device)?)))
+}
+
+/// Layers, read as they are asked for.
+type Layers<'a> = &'a mut dyn Iterator<Item = Result<LayerRows, LoadError>>;
+
+/// Reads a file; `make` makes a model of its weights.
+fn read(
+    path: &Path,
+    make: impl FnOnce(LlamaConfig, &WordRows, Layers<'_>) -> Result<Arc<dyn CausalModel>, LoadError>,
+) -> Result<Loaded, LoadError> {
     let mut file = GgufFile::open(path)?;
     file.architecture(&["llama"])?;
     let tokens = file.strings("tokenizer.ggml.tokens")?;
@@ -45,21 +79,10 @@ pub(crate) fn load(path: &Path, precision: Precision) -> Result<Loaded, LoadErro
     let tokenizer = GgufTokenizer::new(&tokens, &merges, file.str("tokenizer.ggml.pre")?)?;
     let chat = Chat::new(&file, &tokens)?;
     let config = configuration(&file, tokenizer.vocabulary())?;
-    let layers = layer_count(&file)?;
-    let mut loader = Loader { math: Math::detect(), config: &config, precision, file: &mut file };
-    loader.check_multiples()?;
-    let layers = (0..layers).map(|i| loader.layer(i)).collect::<Result<_, _>>()?;
-    let (embeddings, head) = loader.embeddings_and_head()?;
-    let llama = Llama {
-        norm: loader.file.tensor("output_norm.weight", &[config.width])?,
-        math: loader.math,
-        rope: Rope::new(&config),
-        scratch: Mutex::default(),
-        embeddings,
-        layers,
-        head,
-        config,
-    };
+    let mut reader = Reader { config: &config.clone(), file: &mut file };
+    let words = reader.words()?;
+    let mut layers = (0..config.layers).map(|i| reader.layer(i));
+    let llama = make(config, &words, &mut layers)?;
     check_all_read(&file)?;
     Ok(Loaded { llama, tokenizer, chat })
 }
@@ -76,32 +99,30 @@ fn check_all_read(file: &GgufFile) -> Result<(), LoadError> {
     Ok(())
 }
 
-/// Reads and packs tensors.
-struct Loader<'a> {
-    math: Math,
+/// 8-bit products take whole groups and panels.
+fn check_multiples(config: &LlamaConfig, precision: Precision) -> Result<(), LoadError> {
+    let LlamaConfig { width, hidden, heads, vocabulary, .. } = *config;
+    let inputs = [width, hidden, heads.queries * heads.width];
+    let outputs = [width, heads.row(), 2 * hidden, vocabulary];
+    let whole =
+        inputs.iter().all(|n| n.is_multiple_of(GROUP)) && outputs.iter().all(|n| n.is_multiple_of(COLUMNS));
+    if precision == Precision::Int8 && !whole {
+        return Err(LoadError::Configuration(format!(
+            "int8 needs inputs of multiples of {GROUP} and outputs of multiples of {COLUMNS}, not {inputs:?} \
+             and {outputs:?}; use precision f32"
+        )));
+    }
+    Ok(())
+}
+
+/// Reads tensors as floats.
+struct Reader<'a> {
     config: &'a LlamaConfig,
-    precision: Precision,
     file: &'a mut GgufFile,
 }
 
-impl Loader<'_> {
-    /// 8-bit products take whole groups and panels.
-    fn check_multiples(&self) -> Result<(), LoadError> {
-        let LlamaConfig { width, hidden, heads, vocabulary, .. } = *self.config;
-        let inputs = [width, hidden, heads.queries * heads.width];
-        let outputs = [width, heads.row(), 2 * hidden, vocabulary];
-        let whole = inputs.iter().all(|n| n.is_multiple_of(GROUP))
-            && outputs.iter().all(|n| n.is_multiple_of(COLUMNS));
-        if self.precision == Precision::Int8 && !whole {
-            return Err(LoadError::Configuration(format!(
-                "int8 needs inputs of multiples of {GROUP} and outputs of multiples of {COLUMNS}, not {inputs:?} \
-                 and {outputs:?}; use precision f32"
-            )));
-        }
-        Ok(())
-    }
-
-    fn layer(&mut self, i: u32) -> Result<Layer, LoadError> {
+impl Reader<'_> {
+    fn layer(&mut self, i: usize) -> Result<LayerRows, LoadError> {
         let LlamaConfig { width, hidden, heads, .. } = *self.config;
         let (queries, keys) = (heads.queries * heads.width, heads.keys * heads.width);
         let name = |tensor: &str| format!("blk.{i}.{tensor}.weight");
@@ -110,49 +131,30 @@ impl Loader<'_> {
         qkv.extend(self.rows(&name("attn_v"), [keys, width])?);
         let mut gate_up = self.rows(&name("ffn_gate"), [hidden, width])?;
         gate_up.extend(self.rows(&name("ffn_up"), [hidden, width])?);
-        let attention_out = self.rows(&name("attn_output"), [width, queries])?;
-        let down = self.rows(&name("ffn_down"), [width, hidden])?;
-        Ok(Layer {
+        Ok(LayerRows {
             attention_norm: self.file.tensor(&name("attn_norm"), &[width])?,
-            qkv: self.pack(&qkv, width),
-            attention_out: self.pack(&attention_out, queries),
+            qkv,
+            attention_out: self.rows(&name("attn_output"), [width, queries])?,
             feed_forward_norm: self.file.tensor(&name("ffn_norm"), &[width])?,
-            gate_up: self.pack(&gate_up, width),
-            down: self.pack(&down, hidden),
+            gate_up,
+            down: self.rows(&name("ffn_down"), [width, hidden])?,
         })
     }
 
     /// The head shares the embeddings' weights where the file has none of its own.
-    fn embeddings_and_head(&mut self) -> Result<(Embeddings, Vec<Linear>), LoadError> {
+    fn words(&mut self) -> Result<WordRows, LoadError> {
         let LlamaConfig { width, vocabulary, .. } = *self.config;
         let embeddings = self.rows("token_embd.weight", [vocabulary, width])?;
-        let own = match self.file.shape("output.weight") {
+        let head = match self.file.shape("output.weight") {
             Some(_) => Some(self.rows("output.weight", [vocabulary, width])?),
             None => None,
         };
-        let head = own.as_ref().unwrap_or(&embeddings);
-        match self.precision {
-            Precision::F32 => {
-                let pieces = head.chunks(HEAD_COLUMNS * width);
-                let head = pieces.map(|rows| Linear::pack(self.math, rows, width)).collect();
-                Ok((Embeddings::Floats(embeddings), head))
-            }
-            Precision::Int8 => {
-                let quantised = |rows: &[f32]| QuantRows::from_floats(self.math.isa, rows, width);
-                let pieces = head.chunks(HEAD_COLUMNS * width);
-                let head = pieces.map(|rows| Linear::pack_int8(&quantised(rows))).collect();
-                Ok((Embeddings::Quantised(quantised(&embeddings)), head))
-            }
-        }
+        Ok(WordRows { embeddings, head, norm: self.file.tensor("output_norm.weight", &[width])? })
     }
 
     /// A tensor of `shape`: rows, and values a row.
     fn rows(&mut self, name: &str, shape: [usize; 2]) -> Result<Vec<f32>, GgufError> {
         self.file.tensor(name, &shape)
-    }
-
-    fn pack(&self, rows: &[f32], inputs: usize) -> Linear {
-        Linear::pack_as(self.precision, self.math, rows, inputs)
     }
 }
 

@@ -1,14 +1,17 @@
-//! Models that run in this process, on the CPU.
+//! Models that run in this process: on the CPU, or by candle on a GPU.
 
 mod attention;
+mod causal;
 mod chat;
 mod classifier;
 mod configuration;
+mod device;
 mod embedder;
 mod encoder;
 mod generate;
 pub(crate) mod gguf;
 mod int8;
+mod kept;
 mod linear;
 mod llama;
 mod load;
@@ -16,12 +19,14 @@ mod peak;
 mod plan;
 mod sample;
 mod scorer;
+mod tensors;
 mod tokenizer;
 mod windows;
 mod worker;
 
 pub use chat::ChatError;
 pub use classifier::{ClassifierError, LocalClassifier};
+pub use device::NoDevice;
 pub use embedder::{EmbedderError, EmbedderOptions, LocalEmbedder, LongText};
 pub use encoder::{EncoderFiles, NoFile};
 pub use generate::Writing;

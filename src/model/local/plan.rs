@@ -2,16 +2,18 @@
 //!
 //! - A job whose prefix is another job of the same call (a question after a document that is scored itself)
 //!   is one run with it.
+//! - A prefix whose keys and values an earlier call left is not run at all.
 //! - A prefix that several jobs share (a question before many documents) is run once; its keys and values
 //!   are kept for them.
 //! - A prefix of one job alone is run together with it, unscored.
 //! - What is longer than the window is cut into overlapping windows.
 
 use std::collections::HashMap;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
+use super::kept::KeptTexts;
 use super::windows::windows;
-use super::worker::{Prefix, Run};
+use super::worker::{Prefix, Run, known};
 use crate::model::ScoreJob;
 
 /// Runs for the worker, and where their scores belong.
@@ -29,7 +31,7 @@ pub(super) struct Part {
 }
 
 impl Plan {
-    pub(super) fn new(jobs: &[ScoreJob], window: usize) -> Self {
+    pub(super) fn new(jobs: &[ScoreJob], window: usize, texts: &KeptTexts) -> Self {
         let mut plan = Self { runs: Vec::new(), parts: Vec::new() };
         let mut uses: HashMap<&[u32], usize> = HashMap::new();
         for job in jobs {
@@ -43,21 +45,27 @@ impl Plan {
                 continue;
             }
             if let Some(after) = fused.get(&i) {
-                plan.push_pair(jobs, i, *after);
-            } else if prefix.len() > 1 && uses[prefix] > 1 {
-                let fresh = || Arc::new(Prefix { ids: prefix.to_vec(), cache: OnceLock::new() });
+                plan.push_pair(jobs, i, *after, texts);
+                continue;
+            }
+            let worth_keeping = worth_keeping(prefix, &job.ids, texts);
+            let kept = || worth_keeping.then(|| texts.get(known(prefix))).flatten();
+            if prefix.len() > 1 && uses[prefix] > 1 {
+                let fresh = || Arc::new(Prefix::new(prefix, kept()));
                 let prefix = shared.entry(prefix).or_insert_with(fresh).clone();
                 plan.push_windows(i, job, window - prefix.ids.len(), Some(&prefix));
+            } else if let Some(kept) = kept() {
+                let shared = Arc::new(Prefix::new(prefix, Some(kept)));
+                plan.push_windows(i, job, window - prefix.len(), Some(&shared));
             } else if prefix.is_empty() || prefix.len() + job.ids.len() > window {
-                let prefix = (!prefix.is_empty())
-                    .then(|| Arc::new(Prefix { ids: prefix.to_vec(), cache: OnceLock::new() }));
+                let prefix = (!prefix.is_empty()).then(|| Arc::new(Prefix::new(prefix, None)));
                 let room = window - prefix.as_ref().map_or(0, |prefix| prefix.ids.len());
                 plan.push_windows(i, job, room, prefix.as_ref());
             } else {
                 let ids = [prefix, &job.ids].concat();
-                let scored_from = prefix.len();
+                let kept = if worth_keeping { known(prefix).len() } else { 0 };
                 plan.push(
-                    Run { prefix: None, ids, scored_from },
+                    Run { prefix: None, ids, scored_from: prefix.len(), kept },
                     vec![Part { job: i, scores: job.ids.len() }],
                 );
             }
@@ -73,11 +81,12 @@ impl Plan {
     }
 
     /// One run of job `first` and of job `second`, whose prefix is the first.
-    fn push_pair(&mut self, jobs: &[ScoreJob], first: usize, second: usize) {
+    fn push_pair(&mut self, jobs: &[ScoreJob], first: usize, second: usize, texts: &KeptTexts) {
         let (own, after) = (&jobs[first].ids, &jobs[second].ids);
         let parts =
             vec![Part { job: first, scores: own.len() - 1 }, Part { job: second, scores: after.len() }];
-        self.push(Run { prefix: None, ids: [&own[..], after].concat(), scored_from: 0 }, parts);
+        let kept = if worth_keeping(own, after, texts) { known(own).len() } else { 0 };
+        self.push(Run { prefix: None, ids: [&own[..], after].concat(), scored_from: 0, kept }, parts);
     }
 
     fn push_windows(
@@ -91,7 +100,7 @@ impl Plan {
             let scored_from = window.scored_from - window.tokens.start;
             let unscored = usize::from(prefix.is_none() && scored_from == 0);
             let scores = window.tokens.len() - scored_from - unscored;
-            let run = Run { prefix: prefix.cloned(), ids: ids[window.tokens].to_vec(), scored_from };
+            let run = Run { prefix: prefix.cloned(), ids: ids[window.tokens].to_vec(), scored_from, kept: 0 };
             self.push(run, vec![Part { job, scores }]);
         }
     }
@@ -102,6 +111,12 @@ impl Plan {
 fn kept_prefix(job: &ScoreJob, window: usize) -> &[u32] {
     let room = window.saturating_sub(job.ids.len().max(1)).max(window / 2);
     &job.prefix[job.prefix.len().saturating_sub(room)..]
+}
+
+/// A text that costs more than what follows it is likely to be followed by something else: a document by the next
+/// question. One token leaves nothing.
+fn worth_keeping(prefix: &[u32], ids: &[u32], texts: &KeptTexts) -> bool {
+    prefix.len() > ids.len().max(1) && texts.keeps()
 }
 
 /// For jobs without a prefix, a job whose prefix they are; and which jobs are taken care of so.
@@ -124,9 +139,55 @@ fn fuse(jobs: &[ScoreJob], window: usize) -> (HashMap<usize, usize>, Vec<bool>) 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Precision;
+    use crate::model::local::attention::Heads;
+    use crate::model::local::causal::{KvCache, LlamaConfig};
+    use crate::model::local::kept::Form;
 
     fn job(prefix: &[u32], ids: &[u32]) -> ScoreJob {
         ScoreJob { prefix: prefix.into(), ids: ids.to_vec() }
+    }
+
+    const CONFIG: LlamaConfig = LlamaConfig {
+        layers: 1,
+        width: 64,
+        hidden: 64,
+        heads: Heads { queries: 1, keys: 1, width: 64 },
+        vocabulary: 64,
+        context: 64,
+        rope_base: 1e4,
+        norm_eps: 1e-5,
+    };
+
+    fn texts(bytes: u64) -> KeptTexts {
+        KeptTexts::new(Form::new(&CONFIG, Precision::Int8), bytes)
+    }
+
+    fn plan(jobs: &[ScoreJob]) -> Plan {
+        Plan::new(jobs, 16, &texts(0))
+    }
+
+    #[test]
+    fn what_an_earlier_call_left_of_a_document_is_not_run_again() {
+        let texts = texts(1 << 20);
+        let after = job(&[1, 2, 3, 4], &[9, 8]);
+        let first = Plan::new(&[job(&[], &[1, 2, 3, 4]), after.clone()], 16, &texts);
+        assert_eq!((first.runs.len(), first.runs[0].kept), (1, 3), "all but the last token");
+        let mut cache = KvCache::new(&CONFIG);
+        cache.append_rows(0, std::iter::once(&[0.5; 3 * 128][..]));
+        texts.put(&[1, 2, 3], cache);
+        let next = Plan::new(&[job(&[1, 2, 3, 4], &[7])], 16, &texts);
+        let run = &next.runs[0];
+        assert_eq!((&run.ids[..], run.kept), (&[7][..], 0));
+        assert_eq!(run.prefix.as_ref().map(|prefix| prefix.ids.len()), Some(4));
+        // Another document, a prefix shorter than what follows, and one that several jobs share.
+        let other = Plan::new(&[job(&[5, 2, 3, 4], &[7])], 16, &texts);
+        assert!(other.runs[0].prefix.is_none() && other.runs[0].kept == 3);
+        let short = Plan::new(&[job(&[1, 2], &[7, 8, 9])], 16, &texts);
+        assert!(short.runs[0].prefix.is_none() && short.runs[0].kept == 0);
+        let shared = Plan::new(&[after, job(&[1, 2, 3, 4], &[6])], 16, &texts);
+        assert!(shared.runs.iter().all(|run| run.prefix.is_some() && run.kept == 0));
+        assert_eq!(texts.statistics().hits, 2);
     }
 
     fn tokens(plan: &Plan) -> usize {
@@ -136,7 +197,7 @@ mod tests {
     #[test]
     fn a_question_after_a_document_is_one_run_with_it() {
         let jobs = [job(&[], &[1, 2, 3]), job(&[], &[4, 5]), job(&[1, 2, 3], &[9, 8]), job(&[4, 5], &[9, 8])];
-        let plan = Plan::new(&jobs, 16);
+        let plan = plan(&jobs);
         assert_eq!(plan.runs.len(), 2);
         assert_eq!(plan.runs[0].ids, [1, 2, 3, 9, 8]);
         assert_eq!(plan.parts[0], [Part { job: 0, scores: 2 }, Part { job: 2, scores: 2 }]);
@@ -148,24 +209,24 @@ mod tests {
         // More than half of the window.
         let document: Vec<u32> = (0..12).collect();
         let after = job(&document, &[20, 21]);
-        let together = Plan::new(&[job(&[], &document), after.clone()], 16);
-        let alone = Plan::new(std::slice::from_ref(&after), 16);
+        let together = plan(&[job(&[], &document), after.clone()]);
+        let alone = plan(std::slice::from_ref(&after));
         assert_eq!(together.runs[0].ids, alone.runs[0].ids);
         assert_eq!((alone.runs.len(), alone.runs[0].scored_from), (1, 12));
         let longer = job(&(0..40).collect::<Vec<_>>(), &[50, 51, 52]);
-        let plan = Plan::new(&[longer], 16);
+        let plan = plan(&[longer]);
         assert_eq!(plan.runs[0].ids, (27..40).chain([50, 51, 52]).collect::<Vec<_>>());
     }
 
     #[test]
     fn a_shared_prefix_is_run_once_and_a_single_one_with_its_job() {
-        let shared = Plan::new(&[job(&[7, 7], &[1, 2]), job(&[7, 7], &[3])], 16);
+        let shared = plan(&[job(&[7, 7], &[1, 2]), job(&[7, 7], &[3])]);
         assert!(shared.runs.iter().all(|run| run.prefix.is_some()));
         assert!(Arc::ptr_eq(
             shared.runs[0].prefix.as_ref().unwrap(),
             shared.runs[1].prefix.as_ref().unwrap()
         ));
-        let single = Plan::new(&[job(&[7, 7], &[1, 2])], 16);
+        let single = plan(&[job(&[7, 7], &[1, 2])]);
         assert!(single.runs[0].prefix.is_none() && single.runs[0].scored_from == 2);
         assert_eq!(single.parts[0], [Part { job: 0, scores: 2 }]);
     }
@@ -181,7 +242,7 @@ mod tests {
             job(&[3], &[1]),
             job(&[3], &[2]),
         ];
-        let plan = Plan::new(&jobs, 16);
+        let plan = plan(&jobs);
         assert!(
             plan.runs.iter().all(|run| run.ids.len() + run.prefix.as_ref().map_or(0, |p| p.ids.len()) <= 16)
         );

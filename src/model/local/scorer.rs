@@ -7,30 +7,44 @@ use std::time::Duration;
 
 use rayon::ThreadPool;
 
+use super::causal::{CausalModel, KvCache, Passed, Sequence};
 use super::chat::Chat;
-use super::llama::{KvCache, Llama, Sequence};
+use super::kept::{Form, KeptTexts};
 use super::load::{LoadError, Loaded, load};
 use super::peak::operations_per_second;
 use super::plan::Plan;
 use super::tokenizer::GgufTokenizer;
 use super::worker::{Run, Worker};
-use crate::model::{Cancel, Precision, ScoreError, ScoreJob, ScoreSession, Token, TokenScorer};
+use crate::kernels::Isa;
+use crate::model::cached::CacheStatistics;
+use crate::model::{Cancel, Device, Precision, ScoreError, ScoreJob, ScoreSession, Token, TokenScorer};
 
 /// How a model is run.
 #[derive(Debug, Clone)]
 pub struct ScorerOptions {
     /// Arithmetic of the matrix products.
     pub precision: Precision,
+    /// Where they are computed.
+    pub device: Device,
     /// Threads of the model; by default one a physical core.
     pub threads: Option<usize>,
     /// Most tokens that are looked at together; longer texts are scored by overlapping windows. At most the
     /// model's own context.
     pub window: usize,
+    /// Bytes of keys and values that are kept of texts that others were scored after, for the next that follows them;
+    /// 0 keeps none.
+    pub kv_cache_bytes: u64,
 }
 
 impl Default for ScorerOptions {
     fn default() -> Self {
-        Self { precision: Precision::default(), threads: None, window: 2048 }
+        Self {
+            precision: Precision::default(),
+            device: Device::default(),
+            threads: None,
+            window: 2048,
+            kv_cache_bytes: 0,
+        }
     }
 }
 
@@ -39,9 +53,11 @@ pub struct LocalScorer {
     name: String,
     pub(super) tokenizer: Arc<GgufTokenizer>,
     pub(super) chat: Chat,
-    pub(super) llama: Arc<Llama>,
+    pub(super) llama: Arc<dyn CausalModel>,
     pub(super) pool: Arc<ThreadPool>,
     worker: Worker,
+    texts: Arc<KeptTexts>,
+    device: Device,
     window: usize,
 }
 
@@ -66,28 +82,45 @@ impl LocalScorer {
             .thread_name(|i| format!("whittle-compute-{i}"))
             .build()
             .map_err(|e| LoadError::Threads(e.to_string()))?;
-        let Loaded { llama, tokenizer, chat } = pool.install(|| load(path, options.precision))?;
-        let (llama, pool) = (Arc::new(llama), Arc::new(pool));
-        let worker =
-            Worker::start(llama.clone(), pool.clone()).map_err(|e| LoadError::Threads(e.to_string()))?;
-        let window = options.window.clamp(16, llama.config.context);
+        let Loaded { llama, tokenizer, chat } =
+            pool.install(|| load(path, options.device, options.precision))?;
+        let pool = Arc::new(pool);
+        let form = Form::new(llama.config(), options.precision);
+        let texts = Arc::new(KeptTexts::new(form, options.kv_cache_bytes));
+        let worker = Worker::start(llama.clone(), pool.clone(), texts.clone())
+            .map_err(|e| LoadError::Threads(e.to_string()))?;
+        let window = options.window.clamp(16, llama.config().context);
         let tokenizer = Arc::new(tokenizer);
-        Ok(Self { name: name.to_owned(), tokenizer, chat, llama, pool, worker, window })
+        Ok(Self {
+            name: name.to_owned(),
+            tokenizer,
+            chat,
+            llama,
+            pool,
+            worker,
+            texts,
+            device: options.device,
+            window,
+        })
     }
 
     /// Operations (a multiplication and an addition are two) of the products with the model's weights, for one
     /// token whose likelihood is wanted.
     #[must_use]
     pub fn operations_per_token(&self) -> f64 {
-        self.llama.operations_per_token()
+        self.llama.config().operations_per_token()
     }
 
     /// Operations a second that all threads together reach in a loop of nothing but multiply-adds, measured for
-    /// about `time`.
+    /// about `time`; none where another device computes.
     #[must_use]
-    pub fn arithmetic_peak(&self, precision: Precision, time: Duration) -> f64 {
-        let isa = self.llama.math.isa;
-        self.pool.broadcast(|_| operations_per_second(isa, precision, time)).into_iter().sum()
+    pub fn arithmetic_peak(&self, precision: Precision, time: Duration) -> Option<f64> {
+        if self.device != Device::Cpu {
+            return None;
+        }
+        let isa = Isa::detect();
+        let peak = self.pool.broadcast(|_| operations_per_second(isa, precision, time)).into_iter().sum();
+        Some(peak)
     }
 
     /// Threads that compute.
@@ -102,18 +135,30 @@ impl LocalScorer {
         &self.tokenizer
     }
 
+    /// What was found and kept of keys and values since the start.
+    #[must_use]
+    pub fn kv_statistics(&self) -> CacheStatistics {
+        self.texts.statistics()
+    }
+
+    /// Runs one sequence on the caller's turn.
+    pub(super) fn pass(&self, sequence: Sequence, cancel: &Cancel) -> Result<Passed, ScoreError> {
+        let passed = self.pool.install(|| self.llama.forward(&[sequence], cancel))?;
+        passed.into_iter().next().ok_or_else(|| ScoreError::Model("a pass gave nothing".into()))
+    }
+
     /// Negative log-likelihood, in nats, of each of `ids` after the whole of `prefix`, however long the
     /// window: the two together may fill the model's context.
     ///
     /// # Errors
     /// As [`TokenScorer::score`]; also when the two are longer than the context.
     pub fn score_whole(&self, prefix: &[u32], ids: &[u32], cancel: &Cancel) -> Result<Vec<f32>, ScoreError> {
-        let (length, context) = (prefix.len() + ids.len(), self.llama.config.context);
+        let (length, context) = (prefix.len() + ids.len(), self.llama.config().context);
         if length > context {
             let message = format!("{length} tokens are more than its context of {context}");
             return Err(ScoreError::Model(message));
         }
-        let run = Run { prefix: None, ids: [prefix, ids].concat(), scored_from: prefix.len() };
+        let run = Run { prefix: None, ids: [prefix, ids].concat(), scored_from: prefix.len(), kept: 0 };
         Ok(self.worker.score(vec![run], cancel)?.pop().unwrap_or_default())
     }
 }
@@ -136,12 +181,12 @@ impl TokenScorer for LocalScorer {
     }
 
     fn context(&self) -> usize {
-        self.llama.config.context
+        self.llama.config().context
     }
 
     fn score(&self, jobs: &[ScoreJob], cancel: &Cancel) -> Result<Vec<Vec<f32>>, ScoreError> {
         cancel.check()?;
-        let plan = Plan::new(jobs, self.window);
+        let plan = Plan::new(jobs, self.window, &self.texts);
         let scores = self.worker.score(plan.runs, cancel)?;
         let mut results = vec![Vec::new(); jobs.len()];
         for (parts, scores) in plan.parts.iter().zip(scores) {
@@ -156,7 +201,7 @@ impl TokenScorer for LocalScorer {
     }
 
     fn session(&self) -> Box<dyn ScoreSession + '_> {
-        Box::new(Session { scorer: self, cache: KvCache::new(&self.llama.config, self.llama.layers.len()) })
+        Box::new(Session { scorer: self, cache: KvCache::new(self.llama.config()) })
     }
 }
 
@@ -175,15 +220,13 @@ impl ScoreSession for Session<'_> {
         if ids.is_empty() {
             return Ok(Vec::new());
         }
-        if self.cache.len() + ids.len() > self.scorer.llama.config.context {
+        if self.cache.len() + ids.len() > self.scorer.llama.config().context {
             return Err(ScoreError::Model("the sequence is longer than the model's context".into()));
         }
         let past = (self.cache.len() > 0).then_some(&self.cache);
-        let (nll, fresh) = self
-            .scorer
-            .pool
-            .install(|| self.scorer.llama.extend(Sequence { ids, past, scored_from: 0 }, cancel))?;
-        self.cache.append(&fresh);
+        let Passed { nll, kept } =
+            self.scorer.pass(Sequence { ids, past, scored_from: 0, kept: ids.len() }, cancel)?;
+        self.cache.append(&kept);
         Ok(nll)
     }
 

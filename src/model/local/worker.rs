@@ -11,8 +11,9 @@ use std::sync::{Arc, OnceLock};
 
 use rayon::ThreadPool;
 
-use super::llama::{KvCache, Llama, Sequence};
-use crate::model::{Cancel, ScoreError, Stopped};
+use super::causal::{CausalModel, KvCache, Passed, Sequence};
+use super::kept::{Kept, KeptTexts};
+use crate::model::{Cancel, ScoreError};
 
 /// Tokens that a batch aims at: enough to fill the caches of all cores, few enough to stay fair.
 const BATCH_TOKENS: usize = 1024;
@@ -25,12 +26,32 @@ pub(crate) struct Run {
     pub(crate) ids: Vec<u32>,
     /// The first of them whose score is wanted.
     pub(crate) scored_from: usize,
+    /// So many of the first of them are a text that other runs may follow: what they leave is kept.
+    pub(crate) kept: usize,
 }
 
-/// Tokens that several runs follow; their keys and values are computed once.
+/// Tokens that several runs follow; their keys and values are computed once, or were in an earlier call.
 pub(crate) struct Prefix {
     pub(crate) ids: Vec<u32>,
-    pub(crate) cache: OnceLock<KvCache>,
+    kept: Option<Arc<Kept>>,
+    cache: OnceLock<KvCache>,
+}
+
+impl Prefix {
+    /// Of tokens of which an earlier call may have kept something.
+    pub(crate) fn new(ids: &[u32], kept: Option<Arc<Kept>>) -> Self {
+        Self { ids: ids.to_vec(), kept, cache: OnceLock::new() }
+    }
+
+    /// The positions before the last token, which goes with each run, for it predicts the first token.
+    fn known(&self) -> &[u32] {
+        known(&self.ids)
+    }
+}
+
+/// What of a text is worth keeping: all but the last token, which is run with what follows.
+pub(crate) fn known(ids: &[u32]) -> &[u32] {
+    ids.split_last().map_or(&[], |(_, known)| known)
 }
 
 /// All that one caller wants scored.
@@ -49,11 +70,16 @@ pub(crate) struct Worker {
 
 impl Worker {
     /// Starts the thread. It ends when the handle is dropped.
-    pub(crate) fn start(llama: Arc<Llama>, pool: Arc<ThreadPool>) -> std::io::Result<Self> {
+    pub(crate) fn start(
+        llama: Arc<dyn CausalModel>,
+        pool: Arc<ThreadPool>,
+        texts: Arc<KeptTexts>,
+    ) -> std::io::Result<Self> {
         let (calls, queue) = channel();
+        let engine = Engine { llama, texts };
         std::thread::Builder::new()
             .name("whittle-model".into())
-            .spawn(move || serve(&llama, &pool, &queue))?;
+            .spawn(move || serve(&engine, &pool, &queue))?;
         Ok(Self { calls })
     }
 
@@ -69,7 +95,7 @@ impl Worker {
     }
 }
 
-fn serve(llama: &Llama, pool: &ThreadPool, queue: &Receiver<Call>) {
+fn serve(engine: &Engine, pool: &ThreadPool, queue: &Receiver<Call>) {
     let mut calls: VecDeque<Call> = VecDeque::new();
     loop {
         if calls.is_empty() {
@@ -88,10 +114,10 @@ fn serve(llama: &Llama, pool: &ThreadPool, queue: &Receiver<Call>) {
         drop_stopped(&mut calls);
         let batch = take_batch(&mut calls);
         let stop = batch_cancel(&calls, &batch);
-        let outcome = catch_unwind(AssertUnwindSafe(|| pool.install(|| run_batch(llama, &batch, &stop))));
+        let outcome = catch_unwind(AssertUnwindSafe(|| pool.install(|| engine.run(&batch, &stop))));
         match outcome {
             Ok(outcome) => settle(&mut calls, batch, outcome),
-            Err(_) => fail(&mut calls, &batch),
+            Err(_) => fail(&mut calls, &batch, &panicked()),
         }
     }
 }
@@ -142,41 +168,68 @@ fn batch_cancel(calls: &VecDeque<Call>, batch: &[Item]) -> Cancel {
     }
 }
 
-fn run_batch(llama: &Llama, batch: &[Item], cancel: &Cancel) -> Result<Vec<Vec<f32>>, Stopped> {
-    if batch.is_empty() {
-        return Ok(Vec::new());
-    }
-    for prefix in batch.iter().filter_map(|item| item.run.prefix.as_ref()) {
-        if prefix.cache.get().is_none() && prefix.ids.len() > 1 {
-            let known = &prefix.ids[..prefix.ids.len() - 1];
-            let (_, cache) =
-                llama.extend(Sequence { ids: known, past: None, scored_from: known.len() }, cancel)?;
-            // Only this thread fills prefixes, so it was empty.
-            prefix.cache.set(cache).ok();
+/// What batches run on.
+struct Engine {
+    llama: Arc<dyn CausalModel>,
+    texts: Arc<KeptTexts>,
+}
+
+impl Engine {
+    fn run(&self, batch: &[Item], cancel: &Cancel) -> Result<Vec<Vec<f32>>, ScoreError> {
+        if batch.is_empty() {
+            return Ok(Vec::new());
         }
+        for prefix in batch.iter().filter_map(|item| item.run.prefix.as_ref()) {
+            self.fill(prefix, cancel)?;
+        }
+        let ids: Vec<Vec<u32>> = batch
+            .iter()
+            .map(|item| {
+                let last = item.run.prefix.as_ref().and_then(|prefix| prefix.ids.last());
+                last.into_iter().chain(&item.run.ids).copied().collect()
+            })
+            .collect();
+        let sequences: Vec<Sequence> = batch
+            .iter()
+            .zip(&ids)
+            .map(|(Item { run, .. }, ids)| Sequence {
+                ids,
+                past: run.prefix.as_ref().and_then(|prefix| prefix.cache.get()),
+                scored_from: run.scored_from + usize::from(run.prefix.is_some()),
+                kept: run.kept,
+            })
+            .collect();
+        let passed = self.llama.forward(&sequences, cancel)?;
+        let keep = |(item, Passed { nll, kept }): (&Item, Passed)| {
+            if item.run.kept > 0 {
+                self.texts.put(&item.run.ids[..item.run.kept], kept);
+            }
+            nll
+        };
+        Ok(batch.iter().zip(passed).map(keep).collect())
     }
-    // The last token of a prefix goes with each run, for it predicts the first token.
-    let ids: Vec<Vec<u32>> = batch
-        .iter()
-        .map(|item| {
-            let last = item.run.prefix.as_ref().and_then(|prefix| prefix.ids.last());
-            last.into_iter().chain(&item.run.ids).copied().collect()
-        })
-        .collect();
-    let sequences: Vec<Sequence> = batch
-        .iter()
-        .zip(&ids)
-        .map(|(item, ids)| Sequence {
-            ids,
-            past: item.run.prefix.as_ref().and_then(|prefix| prefix.cache.get()),
-            scored_from: item.run.scored_from + usize::from(item.run.prefix.is_some()),
-        })
-        .collect();
-    llama.nll(&sequences, cancel)
+
+    /// Has the keys and values of a prefix: those that were kept, else computed.
+    fn fill(&self, prefix: &Prefix, cancel: &Cancel) -> Result<(), ScoreError> {
+        let ids = prefix.known();
+        if prefix.cache.get().is_some() || ids.is_empty() {
+            return Ok(());
+        }
+        let cache = if let Some(kept) = &prefix.kept {
+            kept.expand()
+        } else {
+            let sequence = Sequence { ids, past: None, scored_from: ids.len(), kept: ids.len() };
+            let passed = self.llama.forward(&[sequence], cancel)?;
+            passed.into_iter().next().ok_or_else(|| ScoreError::Model("a pass gave nothing".into()))?.kept
+        };
+        // Only this thread fills prefixes, so it was empty.
+        prefix.cache.set(cache).ok();
+        Ok(())
+    }
 }
 
 /// Hands out the scores of a batch and answers the calls that are complete.
-fn settle(calls: &mut VecDeque<Call>, batch: Vec<Item>, outcome: Result<Vec<Vec<f32>>, Stopped>) {
+fn settle(calls: &mut VecDeque<Call>, batch: Vec<Item>, outcome: Result<Vec<Vec<f32>>, ScoreError>) {
     match outcome {
         Ok(scores) => {
             for (item, scores) in batch.into_iter().zip(scores) {
@@ -184,7 +237,8 @@ fn settle(calls: &mut VecDeque<Call>, batch: Vec<Item>, outcome: Result<Vec<Vec<
             }
         }
         // The batch was of one call, and the next look at its flag drops it.
-        Err(_) => return,
+        Err(ScoreError::Stopped(_)) => return,
+        Err(fault @ ScoreError::Model(_)) => return fail(calls, &batch, &fault),
     }
     let first_is_complete = calls.front().is_some_and(|call| call.runs.is_empty());
     calls.retain_mut(|call| {
@@ -200,14 +254,18 @@ fn settle(calls: &mut VecDeque<Call>, batch: Vec<Item>, outcome: Result<Vec<Vec<
     }
 }
 
-/// Answers the calls of a batch that panicked; the thread lives on for the others.
-fn fail(calls: &mut VecDeque<Call>, batch: &[Item]) {
+fn panicked() -> ScoreError {
+    ScoreError::Model("a computation panicked; this is a defect".into())
+}
+
+/// Answers the calls of a batch that failed; the thread lives on for the others.
+fn fail(calls: &mut VecDeque<Call>, batch: &[Item], fault: &ScoreError) {
     let mut number = 0;
     calls.retain(|call| {
         let failed = batch.iter().any(|item| item.call == number);
         number += 1;
         if failed {
-            call.reply.send(Err(ScoreError::Model("a computation panicked; this is a defect".into()))).ok();
+            call.reply.send(Err(fault.clone())).ok();
         }
         !failed
     });
@@ -229,7 +287,7 @@ mod tests {
 
     /// A call of runs of so many tokens.
     fn call(lengths: &[usize], cancel: &Cancel) -> (Call, Answer) {
-        let run = |&length: &usize| Run { prefix: None, ids: vec![0; length], scored_from: 0 };
+        let run = |&length: &usize| Run { prefix: None, ids: vec![0; length], scored_from: 0, kept: 0 };
         let (reply, answer) = channel();
         let runs = lengths.iter().map(run).enumerate().collect();
         let results = vec![Vec::new(); lengths.len()];
@@ -298,7 +356,7 @@ mod tests {
         let ((big, answer), (other, _)) = (call(&[1024], &Cancel::never()), call(&[1024], &Cancel::never()));
         let mut calls = VecDeque::from([big, other]);
         let batch = take_batch(&mut calls);
-        fail(&mut calls, &batch);
+        fail(&mut calls, &batch, &panicked());
         assert!(matches!(answer.try_recv().unwrap(), Err(ScoreError::Model(_))));
         assert_eq!((calls.len(), serve_batch(&mut calls)), (1, 1024));
     }

@@ -2,15 +2,16 @@ mod reference;
 mod writer;
 
 use std::io::{Seek, SeekFrom, Write};
+use std::sync::Arc;
 
 use candle_core::quantized::GgmlDType;
 use tempfile::NamedTempFile;
 
-use super::super::llama::{Llama, Sequence};
-use super::super::load::{LoadError, Loaded, load};
+use super::super::causal::{CausalModel, Passed, Sequence};
+use super::super::load::{LoadError, Loaded, load, load_tensors};
 use super::super::tokenizer::GgufTokenizer;
 use super::{GgufError, GgufFile};
-use crate::model::{Cancel, Precision};
+use crate::model::{Cancel, Device, Precision, ScoreError};
 use writer::{Gguf, Random, Tensor, VOCABULARY, Value, WIDTH, tiny_llama};
 
 fn on_disk(bytes: &[u8]) -> NamedTempFile {
@@ -29,8 +30,25 @@ fn open(file: &Gguf) -> Result<GgufFile, GgufError> {
     GgufFile::open(on_disk(&file.write().0).path())
 }
 
-fn loaded(file: &Gguf, precision: Precision) -> Result<(Llama, GgufTokenizer), LoadError> {
-    load(on_disk(&file.write().0).path(), precision).map(|Loaded { llama, tokenizer, .. }| (llama, tokenizer))
+type Model = (Arc<dyn CausalModel>, GgufTokenizer);
+
+fn loaded(file: &Gguf, precision: Precision) -> Result<Model, LoadError> {
+    let loaded = load(on_disk(&file.write().0).path(), Device::Cpu, precision);
+    loaded.map(|Loaded { llama, tokenizer, .. }| (llama, tokenizer))
+}
+
+/// The model in every way in which it is computed, and how far its scores may be from the definition.
+fn in_every_way(file: &Gguf) -> Vec<(Model, f64)> {
+    let tensors = load_tensors(on_disk(&file.write().0).path(), &candle_core::Device::Cpu).unwrap();
+    vec![
+        (loaded(file, Precision::F32).unwrap(), 1e-4),
+        (loaded(file, Precision::Int8).unwrap(), 0.3),
+        ((tensors.llama, tensors.tokenizer), 1e-4),
+    ]
+}
+
+fn sequence(ids: &[u32]) -> Sequence<'_> {
+    Sequence { ids, past: None, scored_from: 0, kept: 0 }
 }
 
 /// The fault of a tiny Llama after a change.
@@ -48,8 +66,8 @@ fn file_fault(change: impl FnOnce(&mut Gguf)) -> GgufError {
     }
 }
 
-fn nll(llama: &Llama, ids: &[u32]) -> Vec<f32> {
-    llama.nll(&[Sequence { ids, past: None, scored_from: 0 }], &Cancel::never()).unwrap().remove(0)
+fn nll(llama: &Arc<dyn CausalModel>, ids: &[u32]) -> Vec<f32> {
+    llama.forward(&[sequence(ids)], &Cancel::never()).unwrap().remove(0).nll
 }
 
 #[test]
@@ -57,13 +75,12 @@ fn a_tiny_llama_scores_as_by_definition() {
     let mut file = tiny_llama();
     for version in [2, 3] {
         file.version = version;
-        for (precision, tolerance) in [(Precision::F32, 1e-4), (Precision::Int8, 0.3)] {
-            let (llama, tokenizer) = loaded(&file, precision).unwrap();
+        for ((llama, tokenizer), tolerance) in in_every_way(&file) {
             let ids: Vec<u32> = tokenizer.encode("cab! abab 12 ½").iter().map(|token| token.id).collect();
             assert!(ids.contains(&256), "the merge of a and b is applied");
             let expected = reference::nll(&file, &ids);
             for (score, expected) in nll(&llama, &ids).into_iter().zip(expected) {
-                assert!((f64::from(score) - expected).abs() < tolerance, "{precision:?} {score} {expected}");
+                assert!((f64::from(score) - expected).abs() < tolerance, "{tolerance}: {score} {expected}");
             }
         }
     }
@@ -72,23 +89,52 @@ fn a_tiny_llama_scores_as_by_definition() {
 #[test]
 fn a_step_gives_what_the_whole_pass_gives() {
     let file = tiny_llama();
-    for (precision, tolerance) in [(Precision::F32, 1e-4), (Precision::Int8, 0.3)] {
-        let (llama, tokenizer) = loaded(&file, precision).unwrap();
+    for ((llama, tokenizer), tolerance) in in_every_way(&file) {
         let ids: Vec<u32> = tokenizer.encode("cab! abab 12 ½").iter().map(|token| token.id).collect();
         // The first of them together, the others one by one.
         let (known, rest) = ids.split_at(5);
-        let sequence = Sequence { ids: known, past: None, scored_from: known.len() };
-        let (none, mut cache) = llama.extend(sequence, &Cancel::never()).unwrap();
-        assert!(none.is_empty() && cache.len() == known.len());
+        let sequence = Sequence { scored_from: known.len(), kept: known.len(), ..sequence(known) };
+        let Passed { nll, kept: mut cache } = llama.forward(&[sequence], &Cancel::never()).unwrap().remove(0);
+        assert!(nll.is_empty() && cache.len() == known.len());
         let expected = reference::nll(&file, &ids);
         let mut logits = Vec::new();
         for (pair, expected) in rest.windows(2).zip(&expected[known.len()..]) {
-            llama.step(pair[0], &mut cache, &mut logits);
+            llama.step(pair[0], &mut cache, &mut logits).unwrap();
             let sum: f64 = logits.iter().map(|&logit| f64::from(logit).exp()).sum();
             let score = sum.ln() - f64::from(logits[pair[1] as usize]);
-            assert!((score - expected).abs() < tolerance, "{precision:?} {score} {expected}");
+            assert!((score - expected).abs() < tolerance, "{tolerance}: {score} {expected}");
         }
         assert_eq!((cache.len(), logits.len()), (ids.len() - 1, VOCABULARY));
+    }
+}
+
+#[test]
+fn sequences_run_together_and_behind_what_was_kept_as_alone() {
+    let file = tiny_llama();
+    for ((llama, _), tolerance) in in_every_way(&file) {
+        let [long, short]: [Vec<u32>; 2] = [(1..14).collect(), vec![40, 3, 99, 7]];
+        let alone = [&long, &short].map(|ids| nll(&llama, ids));
+        let first = Sequence { kept: 6, ..sequence(&long) };
+        let both = llama.forward(&[first, sequence(&short)], &Cancel::never()).unwrap();
+        let behind = Sequence { past: Some(&both[0].kept), ..sequence(&long[6..]) };
+        let again = llama.forward(&[sequence(&short), behind], &Cancel::never()).unwrap();
+        let near = |a: &[f32], b: &[f32]| {
+            let tolerance = tolerance as f32;
+            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| (a - b).abs() < tolerance)
+        };
+        assert!(near(&both[0].nll, &alone[0]) && near(&both[1].nll, &alone[1]), "{tolerance}");
+        assert!(near(&again[0].nll, &alone[1]) && near(&again[1].nll, &alone[0][6..]), "{tolerance}");
+        assert!(both[1].kept.len() == 0 && both[0].kept.len() == 6);
+    }
+}
+
+#[test]
+fn what_was_left_stops_between_layers() {
+    for ((llama, _), _) in in_every_way(&tiny_llama()) {
+        let stopped = Cancel::never();
+        stopped.cancel();
+        let outcome = llama.forward(&[sequence(&[1, 2, 3])], &stopped);
+        assert!(matches!(outcome, Err(ScoreError::Stopped(_))));
     }
 }
 
@@ -314,7 +360,7 @@ fn truncated_files_are_refused_wherever_they_end() {
     ends.sort_unstable();
     for end in ends.into_iter().rev() {
         file.as_file().set_len(end as u64).unwrap();
-        let error = load(file.path(), Precision::F32).err().expect("the end is missing");
+        let error = load(file.path(), Device::Cpu, Precision::F32).err().expect("the end is missing");
         let expected = match error {
             LoadError::Gguf(GgufError::NotGguf { .. }) => end < 4,
             LoadError::Gguf(GgufError::Truncated { .. }) => (4..=header).contains(&end),
@@ -346,7 +392,8 @@ fn mutated_headers_are_loaded_or_refused_in_small_memory() {
         }
         overwrite(&file, at, &patch);
         let mut outcome = None;
-        let used = allocation_counter::measure(|| outcome = Some(load(file.path(), Precision::F32)));
+        let used =
+            allocation_counter::measure(|| outcome = Some(load(file.path(), Device::Cpu, Precision::F32)));
         assert!(used.bytes_max < MOST_BYTES, "mutation {number} at {at} takes {} bytes", used.bytes_max);
         if let Some(Ok(Loaded { llama, tokenizer, .. })) = outcome {
             accepted += 1;

@@ -1,7 +1,9 @@
 //! Activations in 8 bits.
 
 use super::{GROUP, LANES};
-use crate::kernels::{Isa, Softmax, dispatched, exp_up_to_88, largest_of, max_of, sum_of};
+use crate::kernels::{
+    Isa, Softmax, dispatched, exp_up_to_88, largest_of, max_of, quantise_body, round_all, sum_of,
+};
 
 /// A group of smaller weights of a softmax than this is nothing beside the largest, which is 1.
 pub(super) const NOTHING: f32 = 1e-30;
@@ -34,7 +36,7 @@ impl Quantised {
         if isa.has_vnni() {
             return super::vnni::quantise(isa, x, &mut self.values, &mut self.scales, &mut self.sums);
         }
-        isa.quantise(x, &mut self.values, &mut self.scales, &mut self.sums);
+        isa.quantise_groups(x, &mut self.values, &mut self.scales, &mut self.sums);
     }
 
     /// Makes room for `rows` rows of `columns` weights, a multiple of [`GROUP`].
@@ -73,11 +75,7 @@ impl Quantised {
 
 dispatched! {
     /// Quantises group by group; see [`Quantised::fill`].
-    quantise(x: &[f32], values: &mut [i8], scales: &mut [f32], sums: &mut [i32]), quantise_body
-}
-dispatched! {
-    /// Quantises all of `x`, a multiple of [`LANES`], to -127..=127 by its largest magnitude; gives the scale.
-    quantise_whole(x: &[f32], values: &mut [i8]) -> f32, quantise_whole_body
+    quantise_groups(x: &[f32], values: &mut [i8], scales: &mut [f32], sums: &mut [i32]), quantise_groups_body
 }
 dispatched! {
     /// See [`Quantised::weigh`].
@@ -86,34 +84,11 @@ dispatched! {
 }
 
 #[inline(always)]
-fn quantise_body(x: &[f32], values: &mut [i8], scales: &mut [f32], sums: &mut [i32]) {
+fn quantise_groups_body(x: &[f32], values: &mut [i8], scales: &mut [f32], sums: &mut [i32]) {
     let groups = x.as_chunks::<GROUP>().0.iter().zip(values.as_chunks_mut::<GROUP>().0);
     for (((group, out), scale), sum) in groups.zip(scales).zip(sums) {
-        *scale = quantise_whole_body(group, out);
+        *scale = quantise_body(group, out) / 127.0;
         *sum = out.iter().map(|&value| i32::from(value)).sum();
-    }
-}
-
-#[inline(always)]
-fn quantise_whole_body(x: &[f32], values: &mut [i8]) -> f32 {
-    let mut peaks = [0.0_f32; LANES];
-    for chunk in x.as_chunks::<LANES>().0 {
-        for (peak, value) in peaks.iter_mut().zip(chunk) {
-            *peak = if value.abs() > *peak { value.abs() } else { *peak };
-        }
-    }
-    let peak = largest_of(peaks);
-    round_all(x, if peak > 0.0 { 127.0 / peak } else { 0.0 }, values);
-    peak / 127.0
-}
-
-/// Rounds `x * factor` to the low 8 bits of integers.
-#[inline(always)]
-fn round_all(x: &[f32], factor: f32, out: &mut [i8]) {
-    /// Adding 1.5 * 2^23 rounds to the nearest integer, which then stands in the low bits.
-    const ROUND: f32 = 12_582_912.0;
-    for (out, value) in out.iter_mut().zip(x) {
-        *out = (value * factor + ROUND).to_bits() as i8;
     }
 }
 

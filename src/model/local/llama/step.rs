@@ -5,9 +5,10 @@
 
 use rayon::prelude::*;
 
-use super::{HEAD_COLUMNS, KvCache, Llama, Scratch};
+use super::{HEAD_COLUMNS, Llama, Scratch};
 use crate::kernels::Softmax;
 use crate::model::local::attention::Heads;
+use crate::model::local::causal::KvCache;
 use crate::model::local::linear::Keep;
 
 /// Positions that all heads see before any sees the next: their keys and values stay in a core's cache meanwhile.
@@ -23,9 +24,8 @@ struct Seen {
 }
 
 impl Llama {
-    /// Runs the token `id` after what `cache` holds, and adds it to the cache. `logits` then has one number for each
-    /// word: the likelier it comes next, the larger.
-    pub(crate) fn step(&self, id: u32, cache: &mut KvCache, logits: &mut Vec<f32>) {
+    /// See [`CausalModel::step`](crate::model::local::causal::CausalModel::step).
+    pub(super) fn write_step(&self, id: u32, cache: &mut KvCache, logits: &mut Vec<f32>) {
         let mut x = Vec::with_capacity(self.config.width);
         self.embeddings.append(id, self.config.width, &mut x);
         let mut qkv = vec![0.0; self.config.heads.row()];
@@ -34,7 +34,7 @@ impl Llama {
             for layer in 0..self.layers.len() {
                 self.project_step((layer, position), &x, &mut qkv, scratch);
                 let own = &qkv[self.config.heads.queries * self.config.heads.width..];
-                cache.layers[layer].extend_from_slice(own);
+                cache.append_rows(layer, std::iter::once(own));
                 self.attend_step(layer, &mut qkv, cache, &mut scratch.attended);
                 let out = &self.layers[layer].attention_out;
                 out.apply_row(self.math, &scratch.attended, &mut x, Keep::Sum, &mut scratch.quantised);
@@ -72,7 +72,7 @@ impl Llama {
         let mut states = vec![Softmax::EMPTY; queries.len() / width];
         let queries = &*queries;
         // The parts are the same however many threads there are, and are added in order: so is the sum.
-        let parts = cache.layers[layer].par_chunks(PART * cache.row);
+        let parts = cache.layer(layer).par_chunks(PART * self.config.heads.keys_and_values());
         let seen: Vec<_> = parts.map(|rows| self.attend_part(queries, rows)).collect();
         for part in seen {
             let parts = part.outputs.chunks(width).zip(part.states);

@@ -1,0 +1,177 @@
+//! A causal language model of the Llama family, whatever computes it: its sizes, what it is asked, what it gives.
+
+use std::ops::Range;
+
+use super::attention::Heads;
+use crate::model::{Cancel, ScoreError};
+
+/// Sizes and constants of a model.
+#[derive(Debug, Clone)]
+pub(crate) struct LlamaConfig {
+    /// Layers.
+    pub(crate) layers: usize,
+    /// Width of the residual stream.
+    pub(crate) width: usize,
+    /// Width inside the feed-forward network.
+    pub(crate) hidden: usize,
+    /// Attention heads.
+    pub(crate) heads: Heads,
+    /// Words in the vocabulary.
+    pub(crate) vocabulary: usize,
+    /// Most positions the model was trained for.
+    pub(crate) context: usize,
+    /// Base of the rotary frequencies.
+    pub(crate) rope_base: f32,
+    /// Added to the mean square in norms.
+    pub(crate) norm_eps: f32,
+}
+
+impl LlamaConfig {
+    /// Operations (a multiplication and an addition are two) of the products with weights for one row, the head
+    /// included.
+    pub(crate) fn operations_per_token(&self) -> f64 {
+        let queries = self.heads.queries * self.heads.width;
+        let layer = self.width * (self.heads.row() + queries + 3 * self.hidden);
+        2.0 * (self.layers * layer + self.width * self.vocabulary) as f64
+    }
+
+    /// Cosines, then sines, of every position: rows of half a head's width.
+    pub(crate) fn rotations(&self) -> (Vec<f32>, Vec<f32>) {
+        let half = self.heads.width / 2;
+        let angles = (0..self.context).flat_map(|position| {
+            (0..half).map(move |i| {
+                let exponent = i as f64 / half as f64;
+                position as f64 / f64::from(self.rope_base).powf(exponent)
+            })
+        });
+        angles.map(|angle| (angle.cos() as f32, angle.sin() as f32)).unzip()
+    }
+}
+
+/// The weights of one layer in floats, as they are read: rows of as many values as the product has inputs.
+pub(crate) struct LayerRows {
+    pub(crate) attention_norm: Vec<f32>,
+    /// Queries, keys and values in one product.
+    pub(crate) qkv: Vec<f32>,
+    pub(crate) attention_out: Vec<f32>,
+    pub(crate) feed_forward_norm: Vec<f32>,
+    /// Gate, then up, in one product.
+    pub(crate) gate_up: Vec<f32>,
+    pub(crate) down: Vec<f32>,
+}
+
+/// The weights outside of the layers in floats.
+pub(crate) struct WordRows {
+    /// One row a word.
+    pub(crate) embeddings: Vec<f32>,
+    /// The output head, where it is another one than the embeddings.
+    pub(crate) head: Option<Vec<f32>>,
+    pub(crate) norm: Vec<f32>,
+}
+
+/// One sequence of a batch.
+#[derive(Clone, Copy)]
+pub(crate) struct Sequence<'a> {
+    /// Tokens to run, at least one.
+    pub(crate) ids: &'a [u32],
+    /// What came before them.
+    pub(crate) past: Option<&'a KvCache>,
+    /// The first of `ids` whose likelihood is wanted. The first token has none, for nothing here predicts it.
+    pub(crate) scored_from: usize,
+    /// So many of the first of `ids` are wanted with their keys and values.
+    pub(crate) kept: usize,
+}
+
+impl Sequence<'_> {
+    /// The tokens whose likelihood is wanted.
+    pub(crate) fn targets(&self) -> Range<usize> {
+        self.scored_from.clamp(1, self.ids.len())..self.ids.len()
+    }
+
+    /// Positions before it.
+    pub(crate) fn offset(&self) -> usize {
+        self.past.map_or(0, KvCache::len)
+    }
+}
+
+/// What a pass gives of a sequence.
+#[derive(Debug, Clone)]
+pub(crate) struct Passed {
+    /// Negative log-likelihood, in nats, of the wanted tokens.
+    pub(crate) nll: Vec<f32>,
+    /// Of the positions that are wanted.
+    pub(crate) kept: KvCache,
+}
+
+/// A model that is loaded, on whatever device.
+pub(crate) trait CausalModel: Send + Sync {
+    /// Its sizes.
+    fn config(&self) -> &LlamaConfig;
+
+    /// Runs several sequences together: the order is kept, and none sees another.
+    ///
+    /// # Errors
+    /// When `cancel` says so, else a fault of the device.
+    fn forward(&self, sequences: &[Sequence], cancel: &Cancel) -> Result<Vec<Passed>, ScoreError>;
+
+    /// Runs the token `id` after what `cache` holds, and adds it to the cache. `logits` then has one number for each
+    /// word: the likelier it comes next, the larger.
+    ///
+    /// # Errors
+    /// A fault of the device.
+    fn step(&self, id: u32, cache: &mut KvCache, logits: &mut Vec<f32>) -> Result<(), ScoreError>;
+}
+
+/// Keys and values of some positions, for each layer.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct KvCache {
+    /// Rows of keys then values, [`Heads::keys_and_values`] each.
+    layers: Vec<Vec<f32>>,
+    row: usize,
+}
+
+impl KvCache {
+    /// Of no positions.
+    pub(crate) fn new(config: &LlamaConfig) -> Self {
+        Self { layers: vec![Vec::new(); config.layers], row: config.heads.keys_and_values() }
+    }
+
+    /// Of rows of keys then values, layer by layer.
+    pub(crate) fn from_layers(layers: Vec<Vec<f32>>, heads: Heads) -> Self {
+        Self { layers, row: heads.keys_and_values() }
+    }
+
+    /// Bytes that they take.
+    pub(crate) fn bytes(&self) -> usize {
+        self.layers.iter().map(|layer| size_of_val(&layer[..])).sum()
+    }
+
+    /// Positions that are cached.
+    pub(crate) fn len(&self) -> usize {
+        self.layers.first().map_or(0, |layer| layer.len() / self.row)
+    }
+
+    /// Rows of keys then values of a layer.
+    pub(crate) fn layer(&self, layer: usize) -> &[f32] {
+        &self.layers[layer]
+    }
+
+    /// Adds rows of keys then values to a layer.
+    pub(crate) fn append_rows<'a>(&mut self, layer: usize, rows: impl Iterator<Item = &'a [f32]>) {
+        rows.for_each(|row| self.layers[layer].extend_from_slice(row));
+    }
+
+    /// Appends what a forward pass kept.
+    pub(crate) fn append(&mut self, fresh: &Self) {
+        for (layer, fresh) in self.layers.iter_mut().zip(&fresh.layers) {
+            layer.extend_from_slice(fresh);
+        }
+    }
+
+    /// Forgets the positions in `range`; later ones keep their rotation.
+    pub(crate) fn forget(&mut self, range: Range<usize>) {
+        for layer in &mut self.layers {
+            layer.drain(range.start * self.row..range.end * self.row);
+        }
+    }
+}
