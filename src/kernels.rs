@@ -2,7 +2,8 @@
 //! instruction set that is dispatched to at run time.
 //!
 //! The bodies are plain Rust over fixed-width lanes, which the compiler turns into vector code for the
-//! features that the wrapper enables. Sums are kept in [`LANES`] partial sums on every instruction set, so
+//! features that the wrapper enables. On Arm that is NEON, which every 64-bit processor has: nothing needs to be
+//! detected, and what runs is the baseline. Sums are kept in [`LANES`] partial sums on every instruction set, so
 //! that results differ between them by the rounding of fused multiply-adds alone.
 #![expect(clippy::inline_always, reason = "bodies must be compiled for the instruction set of their wrapper")]
 

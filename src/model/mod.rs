@@ -118,8 +118,8 @@ pub trait TokenScorer: Send + Sync {
     /// Negative log-likelihood, in nats, of each token of each job given all the tokens before it.
     ///
     /// The answer has one vector a job: of `ids.len()` values where the job has a prefix, else of
-    /// `ids.len() - 1`, for the first token of a text has nothing to be predicted from. Jobs longer
-    /// than the window are scored by overlapping windows.
+    /// `ids.len() - 1`, for the first token of a text has nothing to be predicted from. Of jobs
+    /// longer than the window each token sees nearly half a window before it, or more, and the first tokens.
     ///
     /// # Errors
     /// [`ScoreError::Stopped`] when `cancel` says so, else a fault of the model.

@@ -72,3 +72,50 @@ fn searches_are_measured_as_ingested_and_by_way_of_links() {
     let text = String::from_utf8(measured(arguments).stdout).unwrap();
     assert!(text.contains("dense recall@10 by way of links 1.0000"), "{text}");
 }
+
+fn report(arguments: &str) -> Value {
+    let output = measured(arguments);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+#[test]
+fn the_scorer_is_timed_against_the_peak() {
+    let one = report("bench score --tokens 32 --batch 2 --runs 2 --precision f32 --format json");
+    assert_eq!((&one["tokens"], &one["batch"], &one["precision"]), (&32.into(), &2.into(), &"f32".into()));
+    let number = |name: &str| one[name].as_f64().unwrap();
+    let median = one["tokens_per_second"]["median"].as_f64().unwrap();
+    assert!((number("seconds") * median - 64.0).abs() < 1e-6, "{one}");
+    // 134.5 million weights, two operations each.
+    let ratio = median * 2.0 * 134.5e6 / (number("peak_gops") * 1e9);
+    assert!((number("ratio_to_peak") / ratio - 1.0).abs() < 0.01, "{one}");
+    let table = measured("bench score --tokens 16,32 --runs 1");
+    let table = String::from_utf8(table.stdout).unwrap();
+    assert_eq!(table.lines().count(), 4, "{table}");
+    let none = measured("bench score --tokens 1");
+    assert!(String::from_utf8_lossy(&none.stderr).contains("must be from 2"));
+}
+
+#[test]
+fn whole_calls_are_timed_with_their_stages() {
+    let arguments = "bench compress --methods hybrid,longllmlingua --rates 0.5 --documents 3 --runs 1";
+    let report = report(&format!("{arguments} --format json"));
+    let calls = report["calls"].as_array().unwrap();
+    assert_eq!((calls.len(), &report["documents"]), (2, &3.into()), "{report}");
+    for call in calls {
+        let total = |which: &str| call[which]["total"].as_f64().unwrap();
+        assert!(["first", "again", "other_question"].iter().all(|which| total(which) > 0.0), "{call}");
+    }
+}
+
+#[test]
+fn precisions_are_compared_on_texts_of_ones_own() {
+    let report = report("bench precision --passages passages.jsonl --format json");
+    assert_eq!((&report["texts"], &report["tokens"]), (&3.into(), &17.into()), "{report}");
+    assert!(report["mean_difference"].as_f64().unwrap().abs() < 0.5, "{report}");
+    assert!(report["spearman"].as_f64().unwrap() > 0.9, "{report}");
+    let text = measured("bench precision --passages passages.jsonl --limit 1");
+    assert!(String::from_utf8_lossy(&text.stdout).contains("texts: 1, "), "{text:?}");
+    let none = measured("bench precision --passages passages.jsonl --limit 0");
+    assert!(String::from_utf8_lossy(&none.stderr).contains("there is no text to score"), "{none:?}");
+}

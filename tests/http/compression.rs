@@ -1,5 +1,7 @@
 //! Compression and scoring over HTTP on the real model: hostile texts, hostile requests.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use whittle::text::for_name;
 
@@ -225,4 +227,21 @@ fn two_megabytes_without_a_space_are_refused_in_time_where_they_cannot_fit() {
     let answer =
         service.post("/v1/compress", r#"{"context": "The bill was not approved by them.", "rate": 0.6}"#);
     assert_eq!(answer.status, 200, "{}", answer.body);
+}
+
+/// Threads that wait in a loop would take a whole second each.
+#[cfg(target_os = "linux")]
+#[test]
+fn threads_that_have_nothing_to_do_do_nothing() {
+    let service = serve("");
+    let scored = service.post("/v1/score", r#"{"text": "The bridge was opened in 1987 by the mayor."}"#);
+    assert_eq!(scored.status, 200, "{}", scored.body);
+    let question = r#"{"context": "One. Two words. Three of them.", "question": "Two?", "rate": 0.5}"#;
+    assert_eq!(service.post("/v1/compress", question).status, 200);
+    // What follows a call, as the release of its memory, is let to its end.
+    std::thread::sleep(Duration::from_millis(500));
+    let before = service.computed().expect("Linux tells");
+    std::thread::sleep(Duration::from_secs(1));
+    let computed = service.computed().expect("Linux tells") - before;
+    assert!(computed <= 10, "{computed} hundredths of a second");
 }

@@ -185,6 +185,15 @@ impl Running {
         Whittle::beside(Arc::clone(&self.folder), arguments).env("WHITTLE_LISTEN", &self.address)
     }
 
+    /// Hundredths of a second that its threads have computed for, where the system tells.
+    pub(crate) fn computed(&self) -> Option<u64> {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).ok()?;
+        // Behind the name, which may hold anything but a closing bracket at its end.
+        let (_, fields) = stat.rsplit_once(')')?;
+        let field = |i: usize| fields.split_ascii_whitespace().nth(i)?.parse::<u64>().ok();
+        Some(field(11)? + field(12)?)
+    }
+
     /// Ends it as a crash would.
     pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();

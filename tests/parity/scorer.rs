@@ -123,13 +123,27 @@ fn a_question_about_a_document_that_was_kept_has_the_scores_of_a_first_one() {
     }
 }
 
+/// A text that is longer than the window, against all of its tokens in one pass.
 #[test]
-fn overlapping_windows_keep_the_mean() {
+fn a_text_beyond_the_window_has_nearly_the_scores_of_one_pass() {
+    let long = [
+        include_str!("../../eval/texts/incident.md"),
+        include_str!("../../eval/datasets/embedded/documents.jsonl"),
+    ]
+    .concat();
+    let long = &ids(&F32, &long)[..4000];
+    let exact = score(&F32, &[], long);
     let windowed = load(Precision::F32, 1024);
-    for golden in goldens().iter().filter(|golden| golden.ids.len() > 1024) {
-        let (largest, mean) = differences(&score(&windowed, &[], &golden.ids), &golden.nll_f32);
-        println!("{} in windows of 1,024: largest {largest:.4}, mean {mean:.4}", golden.name);
-        assert!(mean <= 0.05, "{}: mean {mean}", golden.name);
+    let (prefix, rest) = long.split_at(100);
+    for (what, scores, exact) in [
+        ("alone", score(&windowed, &[], long), &exact[..]),
+        ("behind a prefix", score(&windowed, prefix, rest), &exact[99..]),
+    ] {
+        let agreement = Agreement::of(exact, &scores);
+        println!("4,000 tokens {what}, window 1,024: {agreement:?}");
+        let Agreement { tokens, mean_difference, spearman, .. } = agreement;
+        assert_eq!(tokens, exact.len());
+        assert!((-0.02..0.1).contains(&mean_difference) && spearman > 0.97, "{agreement:?}");
     }
 }
 

@@ -44,7 +44,7 @@ pub(super) fn run(args: &BenchPrecisionArgs) -> anyhow::Result<()> {
 fn write(out: &mut impl Write, report: &PrecisionReport) -> std::io::Result<()> {
     let PrecisionReport { model, texts, agreement } = report;
     let Agreement { tokens, mean_difference, spearman, same_decisions } = agreement;
-    writeln!(out, "{model}, int8 against f32, {texts} texts, {tokens} tokens")?;
+    writeln!(out, "{model}, int8 against f32, texts: {texts}, tokens: {tokens}")?;
     writeln!(out, "mean difference  {mean_difference:+.4} nats")?;
     writeln!(out, "Spearman         {spearman:.4}")?;
     writeln!(out, "same decisions   {:.1}% at rate 0.5", 100.0 * same_decisions)

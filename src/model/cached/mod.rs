@@ -6,6 +6,7 @@
 
 mod file;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -245,16 +246,25 @@ impl Memory {
         compute: impl FnOnce(&[usize]) -> Result<Vec<Vec<f32>>, ScoreError>,
     ) -> Result<Vec<Vec<f32>>, ScoreError> {
         let known: Vec<Option<Arc<[f32]>>> = keys.iter().map(|key| self.results.get(key)).collect();
-        let missing: Vec<usize> = (0..keys.len()).filter(|&i| known[i].is_none()).collect();
+        // Of equal ones the first alone is asked for.
+        let mut asked: HashMap<&Key, usize> = HashMap::new();
+        let mut missing = Vec::new();
+        for i in (0..keys.len()).filter(|&i| known[i].is_none()) {
+            asked.entry(&keys[i]).or_insert_with(|| {
+                missing.push(i);
+                missing.len() - 1
+            });
+        }
         self.hits.fetch_add((keys.len() - missing.len()) as u64, Ordering::Relaxed);
         let fresh = if missing.is_empty() { Vec::new() } else { compute(&missing)? };
-        let mut results: Vec<Vec<f32>> =
-            known.into_iter().map(|values| values.map_or_else(Vec::new, |values| values.to_vec())).collect();
-        for (i, values) in missing.into_iter().zip(fresh) {
-            self.results.insert(keys[i], values.clone().into());
-            results[i] = values;
+        for (&i, values) in missing.iter().zip(&fresh) {
+            self.results.insert(keys[i], values.as_slice().into());
         }
-        Ok(results)
+        let result = |(key, known): (&Key, Option<Arc<[f32]>>)| match known {
+            Some(values) => values.to_vec(),
+            None => asked.get(key).and_then(|&place| fresh.get(place)).cloned().unwrap_or_default(),
+        };
+        Ok(keys.iter().zip(known).map(result).collect())
     }
 
     /// Counts keys that are not remembered: those with a result in a file, and those whose result has to be computed.
@@ -326,6 +336,15 @@ mod tests {
         let statistics = cached.statistics();
         assert_eq!((statistics.hits, statistics.misses), (2, 3));
         assert!(statistics.bytes > 3 * OVERHEAD as u64);
+    }
+
+    #[test]
+    fn what_comes_twice_in_a_call_is_computed_once() {
+        let cached = CachedScorer::new(Counting::default(), "m", 0);
+        let jobs = [job(&[], &[1, 2]), job(&[], &[3]), job(&[], &[1, 2])];
+        let scores = cached.score(&jobs, &Cancel::never()).unwrap();
+        assert_eq!(scores, [vec![1.0, 2.0], vec![3.0], vec![1.0, 2.0]]);
+        assert_eq!(*cached.scorer.0.lock().unwrap(), 2);
     }
 
     /// Embeds a text as its length, and counts the texts.

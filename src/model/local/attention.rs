@@ -27,7 +27,7 @@
 use rayon::prelude::*;
 
 use super::int8::{GROUP, Int8Matrix, QuantRows, Quantised};
-use super::linear::{Keep, Linear, Math};
+use super::linear::{FloatMatrix, Keep, Math};
 use crate::kernels::Softmax;
 use crate::model::Precision;
 
@@ -95,8 +95,8 @@ pub(crate) struct PackedKeyValues {
 /// Keys are head width x positions, values positions x head width.
 enum PackedBlock {
     Floats {
-        keys: Linear,
-        values: Linear,
+        keys: FloatMatrix,
+        values: FloatMatrix,
     },
     Integers {
         keys: Int8Matrix,
@@ -143,8 +143,8 @@ impl PackedBlock {
     fn new(precision: Precision, math: Math, width: usize, keys: &[f32], values: &[f32]) -> Self {
         match precision {
             Precision::F32 => Self::Floats {
-                keys: Linear::pack(math, keys, width),
-                values: Linear::pack_transposed(math, values, width),
+                keys: FloatMatrix::pack(math, keys, width),
+                values: FloatMatrix::pack_transposed(math, values, width),
             },
             Precision::Int8 => {
                 let keys = Int8Matrix::pack(&QuantRows::from_floats(math.isa, keys, width));
@@ -250,13 +250,13 @@ impl Attention {
         match block {
             PackedBlock::Floats { keys, values } => {
                 let scores = room(&mut s.scores, stacked * keys.outputs());
-                keys.apply(self.math, &s.queries, scores, Keep::Nothing, &mut s.quantised_queries);
+                keys.apply(self.math, &s.queries, scores, Keep::Nothing);
                 self.weigh(span, keys.outputs(), s, |_, _, scores, seen, state| {
                     scores[seen..].fill(0.0);
                     isa.softmax_step(&mut scores[..seen], state)
                 });
                 let weights = &s.scores[..stacked * keys.outputs()];
-                values.apply(self.math, weights, &mut s.outputs, Keep::Sum, &mut s.quantised_weights);
+                values.apply(self.math, weights, &mut s.outputs, Keep::Sum);
             }
             PackedBlock::Integers { keys, values, value_scales } => {
                 if span.start == 0 {

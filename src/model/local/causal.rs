@@ -2,7 +2,10 @@
 
 use std::ops::Range;
 
+use rayon::prelude::*;
+
 use super::attention::Heads;
+use crate::kernels::Isa;
 use crate::model::{Cancel, ScoreError};
 
 /// Sizes and constants of a model.
@@ -35,10 +38,10 @@ impl LlamaConfig {
         2.0 * (self.layers * layer + self.width * self.vocabulary) as f64
     }
 
-    /// Cosines, then sines, of every position: rows of half a head's width.
-    pub(crate) fn rotations(&self) -> (Vec<f32>, Vec<f32>) {
+    /// Cosines, then sines, of some positions: rows of half a head's width.
+    pub(crate) fn rotations(&self, positions: Range<usize>) -> (Vec<f32>, Vec<f32>) {
         let half = self.heads.width / 2;
-        let angles = (0..self.context).flat_map(|position| {
+        let angles = positions.flat_map(|position| {
             (0..half).map(move |i| {
                 let exponent = i as f64 / half as f64;
                 position as f64 / f64::from(self.rope_base).powf(exponent)
@@ -159,6 +162,28 @@ impl KvCache {
     /// Adds rows of keys then values to a layer.
     pub(crate) fn append_rows<'a>(&mut self, layer: usize, rows: impl Iterator<Item = &'a [f32]>) {
         rows.for_each(|row| self.layers[layer].extend_from_slice(row));
+    }
+
+    /// The first `positions` alone, or all where there are fewer.
+    pub(crate) fn first(&self, positions: usize) -> Self {
+        let end = positions.min(self.len()) * self.row;
+        Self { layers: self.layers.iter().map(|layer| layer[..end].to_vec()).collect(), row: self.row }
+    }
+
+    /// Has each key the rotation of a position that is smaller by `by`: what a query sees of it depends on their
+    /// distance alone (arXiv 2104.09864).
+    pub(crate) fn move_back(&mut self, by: usize, config: &LlamaConfig) {
+        if by == 0 {
+            return;
+        }
+        let (cos, sin) = config.rotations(by..by + 1);
+        let sin: Vec<f32> = sin.iter().map(|sin| -sin).collect();
+        let (isa, Heads { keys, width, .. }) = (Isa::detect(), config.heads);
+        self.layers.par_iter_mut().for_each(|layer| {
+            for row in layer.chunks_exact_mut(2 * keys * width) {
+                row[..keys * width].chunks_exact_mut(width).for_each(|key| isa.rotate(key, &cos, &sin));
+            }
+        });
     }
 
     /// Appends what a forward pass kept.

@@ -19,51 +19,36 @@ pub(crate) struct Math {
 impl Math {
     /// For the processor at hand.
     pub(crate) fn detect() -> Self {
+        Self::on(Isa::detect())
+    }
+
+    /// For this instruction set; products of floats choose theirs themselves.
+    pub(crate) fn on(isa: Isa) -> Self {
         // Lives as long as the process, as models nearly always do; a few bytes for each load.
-        Self { gemm: Box::leak(Box::new(GemmExecutor::new())), isa: Isa::detect() }
+        Self { gemm: Box::leak(Box::new(GemmExecutor::new())), isa }
     }
 }
 
-/// A weight matrix of `inputs` x `outputs`: `out = x * W`.
-pub(crate) struct Linear {
-    weights: Weights,
+/// A weight matrix of `inputs` x `outputs` in floats: `out = x * W`.
+pub(crate) struct FloatMatrix {
+    packed: PackedBMatrix<f32>,
     inputs: usize,
     outputs: usize,
 }
 
-enum Weights {
-    F32(PackedBMatrix<f32>),
-    Int8(Int8Matrix),
-}
-
-impl Linear {
+impl FloatMatrix {
     /// Packs weights that are stored as `outputs` rows of `inputs` values, as GGUF and PyTorch do.
     pub(crate) fn pack(math: Math, rows: &[f32], inputs: usize) -> Self {
         let outputs = rows.len() / inputs;
         let weights = NdTensorView::from_data([outputs, inputs], rows);
-        Self { weights: Weights::F32(math.gemm.prepack_b(weights.transposed())), inputs, outputs }
+        Self { packed: math.gemm.prepack_b(weights.transposed()), inputs, outputs }
     }
 
     /// Packs weights that are stored as rows of `outputs` values, one an input.
     pub(crate) fn pack_transposed(math: Math, rows: &[f32], outputs: usize) -> Self {
         let inputs = rows.len() / outputs;
         let weights = NdTensorView::from_data([inputs, outputs], rows);
-        Self { weights: Weights::F32(math.gemm.prepack_b(weights)), inputs, outputs }
-    }
-
-    /// Packs quantised weights, of which [`Int8Matrix::pack`] demands certain multiples.
-    pub(crate) fn pack_int8(rows: &QuantRows) -> Self {
-        let matrix = Int8Matrix::pack(rows);
-        let (inputs, outputs) = matrix.shape();
-        Self { weights: Weights::Int8(matrix), inputs, outputs }
-    }
-
-    /// Packs for products of this precision; of 8-bit weights [`Int8Matrix::pack`] demands certain multiples.
-    pub(crate) fn pack_as(precision: Precision, math: Math, rows: &[f32], inputs: usize) -> Self {
-        match precision {
-            Precision::F32 => Self::pack(math, rows, inputs),
-            Precision::Int8 => Self::pack_int8(&QuantRows::from_floats(math.isa, rows, inputs)),
-        }
+        Self { packed: math.gemm.prepack_b(weights), inputs, outputs }
     }
 
     /// Columns of the product.
@@ -72,61 +57,92 @@ impl Linear {
     }
 
     /// `out = x * W (+ out)`; `x` holds rows of `inputs` values, `out` as many rows of `outputs`.
-    pub(crate) fn apply(
+    pub(crate) fn apply(&self, math: Math, x: &[f32], out: &mut [f32], keep: Keep) {
+        let x = NdTensorView::from_data([x.len() / self.inputs, self.inputs], x);
+        let beta = if keep == Keep::Sum { 1.0 } else { 0.0 };
+        let options = GemmOptions { beta, ..GemmOptions::default() };
+        math.gemm
+            .gemm(out, GemmInputA::Unpacked(x), GemmInputB::Packed(&self.packed), options)
+            .expect("the shapes were checked against the model's configuration when it was loaded");
+    }
+}
+
+/// A weight matrix in the precision that the model was loaded for.
+pub(crate) enum Linear {
+    Floats(FloatMatrix),
+    Int8(Int8Matrix),
+}
+
+/// Rows on their way into a product, in the form that its weights take.
+#[derive(Default)]
+pub(crate) struct Inputs {
+    /// All rows, or the one that is about to be quantised.
+    floats: Vec<f32>,
+    quantised: Quantised,
+}
+
+impl Linear {
+    /// Packs rows of `inputs` weights; in 8 bits [`Int8Matrix::pack`] demands certain multiples.
+    pub(crate) fn pack(precision: Precision, math: Math, rows: &[f32], inputs: usize) -> Self {
+        match precision {
+            Precision::F32 => Self::Floats(FloatMatrix::pack(math, rows, inputs)),
+            Precision::Int8 => Self::Int8(Int8Matrix::pack(&QuantRows::from_floats(math.isa, rows, inputs))),
+        }
+    }
+
+    /// Rows of the matrix and columns of the product.
+    fn shape(&self) -> (usize, usize) {
+        match self {
+            Self::Floats(matrix) => (matrix.inputs, matrix.outputs),
+            Self::Int8(matrix) => matrix.shape(),
+        }
+    }
+
+    /// Columns of the product.
+    pub(crate) fn outputs(&self) -> usize {
+        self.shape().1
+    }
+
+    /// Has `inputs` hold so many rows, each of which `write` is asked for. In 8 bits a row is quantised while it is in
+    /// the first cache.
+    pub(crate) fn take(
         &self,
         math: Math,
-        x: &[f32],
-        out: &mut [f32],
-        keep: Keep,
-        quantised: &mut Quantised,
+        rows: usize,
+        inputs: &mut Inputs,
+        mut write: impl FnMut(usize, &mut [f32]),
     ) {
-        self.quantise(math, x, quantised);
-        self.apply_quantised(math, x, out, keep, quantised);
+        let width = self.shape().0;
+        match self {
+            Self::Floats(_) => {
+                inputs.floats.resize(rows * width, 0.0);
+                inputs.floats.chunks_exact_mut(width).enumerate().for_each(|(i, row)| write(i, row));
+            }
+            Self::Int8(_) => {
+                inputs.floats.resize(width, 0.0);
+                inputs.quantised.make_signed_room(rows * width);
+                for i in 0..rows {
+                    write(i, &mut inputs.floats);
+                    inputs.quantised.fill_from(math.isa, i * width, &inputs.floats);
+                }
+            }
+        }
+    }
+
+    /// `out = x * W (+ out)` for the rows that [`Linear::take`] of these weights, or of others of the same inputs, took.
+    pub(crate) fn apply(&self, math: Math, inputs: &Inputs, out: &mut [f32], keep: Keep) {
+        match self {
+            Self::Floats(matrix) => matrix.apply(math, &inputs.floats, out, keep),
+            Self::Int8(matrix) => matrix.apply(math.isa, &inputs.quantised, out, keep == Keep::Sum),
+        }
     }
 
     /// As [`Linear::apply`] for one row, whose outputs are shared out between the threads.
-    pub(crate) fn apply_row(
-        &self,
-        math: Math,
-        x: &[f32],
-        out: &mut [f32],
-        keep: Keep,
-        quantised: &mut Quantised,
-    ) {
-        self.quantise(math, x, quantised);
-        match &self.weights {
+    pub(crate) fn apply_row(&self, math: Math, inputs: &Inputs, out: &mut [f32], keep: Keep) {
+        match self {
             // The library shares them out by itself.
-            Weights::F32(_) => self.apply_quantised(math, x, out, keep, quantised),
-            Weights::Int8(matrix) => matrix.apply_row(math.isa, quantised, out, keep == Keep::Sum),
-        }
-    }
-
-    /// Makes `quantised` hold `x`, if this matrix needs it so.
-    pub(crate) fn quantise(&self, math: Math, x: &[f32], quantised: &mut Quantised) {
-        if let Weights::Int8(_) = self.weights {
-            quantised.fill(math.isa, x);
-        }
-    }
-
-    /// As [`Linear::apply`] where `quantised` holds `x` already, if this matrix needs it so.
-    pub(crate) fn apply_quantised(
-        &self,
-        math: Math,
-        x: &[f32],
-        out: &mut [f32],
-        keep: Keep,
-        quantised: &Quantised,
-    ) {
-        match &self.weights {
-            Weights::F32(packed) => {
-                let x = NdTensorView::from_data([x.len() / self.inputs, self.inputs], x);
-                let beta = if keep == Keep::Sum { 1.0 } else { 0.0 };
-                let options = GemmOptions { beta, ..GemmOptions::default() };
-                math.gemm
-                    .gemm(out, GemmInputA::Unpacked(x), GemmInputB::Packed(packed), options)
-                    .expect("the shapes were checked against the model's configuration when it was loaded");
-            }
-            Weights::Int8(matrix) => matrix.apply(math.isa, quantised, out, keep == Keep::Sum),
+            Self::Floats(matrix) => matrix.apply(math, &inputs.floats, out, keep),
+            Self::Int8(matrix) => matrix.apply_row(math.isa, &inputs.quantised, out, keep == Keep::Sum),
         }
     }
 }

@@ -16,8 +16,8 @@ use rayon::prelude::*;
 
 use super::attention::{Attention, AttentionScratch, Heads, PackedKeyValues, Sight};
 use super::causal::{CausalModel, KvCache, LayerRows, LlamaConfig, Passed, Sequence, WordRows};
-use super::int8::{QuantRows, Quantised};
-use super::linear::{Keep, Linear, Math};
+use super::int8::QuantRows;
+use super::linear::{Inputs, Keep, Linear, Math};
 use crate::kernels::Softmax;
 use crate::model::{Cancel, Precision, ScoreError};
 
@@ -91,7 +91,7 @@ struct Rope {
 
 impl Rope {
     fn new(config: &LlamaConfig) -> Self {
-        let (cos, sin) = config.rotations();
+        let (cos, sin) = config.rotations(0..config.context);
         Self { cos, sin, half: config.heads.width / 2 }
     }
 
@@ -104,11 +104,9 @@ impl Rope {
 /// Buffers of one block of rows, reused between blocks and calls.
 #[derive(Default)]
 struct Scratch {
-    normed: Vec<f32>,
-    quantised: Quantised,
+    inputs: Inputs,
     attended: Vec<f32>,
     gate_up: Vec<f32>,
-    activated: Vec<f32>,
     logits: Vec<f32>,
     attention: AttentionScratch,
 }
@@ -206,18 +204,18 @@ impl CausalModel for Llama {
 }
 
 impl Llama {
-    /// Packs weights, given layer by layer, for this processor.
+    /// Packs weights, given layer by layer, for the processor that `math` is for.
     ///
     /// # Errors
     /// Those of `layers`.
     pub(crate) fn pack<E>(
         config: LlamaConfig,
-        precision: Precision,
+        (precision, math): (Precision, Math),
         words: &WordRows,
         layers: &mut dyn Iterator<Item = Result<LayerRows, E>>,
     ) -> Result<Self, E> {
-        let (math, width) = (Math::detect(), config.width);
-        let pack = |rows: &[f32], inputs| Linear::pack_as(precision, math, rows, inputs);
+        let width = config.width;
+        let pack = |rows: &[f32], inputs| Linear::pack(precision, math, rows, inputs);
         let layer = |rows: LayerRows| Layer {
             qkv: pack(&rows.qkv, width),
             attention_out: pack(&rows.attention_out, config.heads.queries * config.heads.width),
@@ -282,19 +280,19 @@ impl Llama {
         result
     }
 
-    fn norm(&self, x: &[f32], weight: &[f32], out: &mut Vec<f32>) {
-        out.resize(x.len(), 0.0);
+    /// Has `inputs` hold the rows of `x`, normed, as `into` takes them.
+    fn norm(&self, x: &[f32], weight: &[f32], into: &Linear, inputs: &mut Inputs) {
         let width = self.config.width;
-        for (x, out) in x.chunks(width).zip(out.chunks_mut(width)) {
-            self.math.isa.rms_norm(x, weight, self.config.norm_eps, out);
-        }
+        into.take(self.math, x.len() / width, inputs, |i, out| {
+            self.math.isa.rms_norm(&x[i * width..][..width], weight, self.config.norm_eps, out);
+        });
     }
 
     fn project_qkv(&self, block: &Block, x: &[f32], qkv: &mut [f32], scratch: &mut Scratch) {
         let Block { layer, layout, ref rows } = *block;
         let weights = &self.layers[layer];
-        self.norm(x, &weights.attention_norm, &mut scratch.normed);
-        weights.qkv.apply(self.math, &scratch.normed, qkv, Keep::Nothing, &mut scratch.quantised);
+        self.norm(x, &weights.attention_norm, &weights.qkv, &mut scratch.inputs);
+        weights.qkv.apply(self.math, &scratch.inputs, qkv, Keep::Nothing);
         let Heads { queries, keys, width } = self.config.heads;
         let mut out = qkv.chunks_mut(self.config.heads.row());
         for (i, piece) in layout.pieces(rows.clone()) {
@@ -339,35 +337,31 @@ impl Llama {
             at += out.len();
             attention.run(own, piece, &packed[i], out, &mut scratch.attention);
         }
-        self.layers[layer].attention_out.apply(
-            self.math,
-            &scratch.attended,
-            x,
-            Keep::Sum,
-            &mut scratch.quantised,
-        );
+        let (weights, attended) = (&self.layers[layer].attention_out, &scratch.attended);
+        weights.take(self.math, rows.len(), &mut scratch.inputs, |i, row| {
+            row.copy_from_slice(&attended[i * out_row..][..out_row]);
+        });
+        weights.apply(self.math, &scratch.inputs, x, Keep::Sum);
     }
 
     /// `x += (silu(gate) * up) * W`.
     fn feed_forward(&self, layer: usize, x: &mut [f32], scratch: &mut Scratch) {
-        let weights = &self.layers[layer];
-        let hidden = self.config.hidden;
-        let rows = x.len() / self.config.width;
-        self.norm(x, &weights.feed_forward_norm, &mut scratch.normed);
+        let Layer { feed_forward_norm, gate_up, down, .. } = &self.layers[layer];
+        let (rows, hidden) = (x.len() / self.config.width, self.config.hidden);
+        self.norm(x, feed_forward_norm, gate_up, &mut scratch.inputs);
         scratch.gate_up.resize(rows * 2 * hidden, 0.0);
-        weights.gate_up.apply(
-            self.math,
-            &scratch.normed,
-            &mut scratch.gate_up,
-            Keep::Nothing,
-            &mut scratch.quantised,
-        );
-        scratch.activated.resize(rows * hidden, 0.0);
-        for (row, out) in scratch.gate_up.chunks(2 * hidden).zip(scratch.activated.chunks_mut(hidden)) {
-            let (gate, up) = row.split_at(hidden);
+        gate_up.apply(self.math, &scratch.inputs, &mut scratch.gate_up, Keep::Nothing);
+        self.activate(down, rows, &scratch.gate_up, &mut scratch.inputs);
+        down.apply(self.math, &scratch.inputs, x, Keep::Sum);
+    }
+
+    /// Has `inputs` hold `silu(gate) * up` of each row, as `into` takes it.
+    fn activate(&self, into: &Linear, rows: usize, gate_up: &[f32], inputs: &mut Inputs) {
+        let hidden = self.config.hidden;
+        into.take(self.math, rows, inputs, |i, out| {
+            let (gate, up) = gate_up[i * 2 * hidden..][..2 * hidden].split_at(hidden);
             self.math.isa.silu_mul(gate, up, out);
-        }
-        weights.down.apply(self.math, &scratch.activated, x, Keep::Sum, &mut scratch.quantised);
+        });
     }
 
     /// Negative log-likelihood of every row's next token, by sequence.
@@ -400,26 +394,19 @@ impl Llama {
 
     fn head_block(&self, targets: &[(usize, u32)], x: &[f32], scratch: &mut Scratch) -> Vec<f32> {
         let width = self.config.width;
-        scratch.normed.resize(targets.len() * width, 0.0);
-        for (&(row, _), out) in targets.iter().zip(scratch.normed.chunks_mut(width)) {
-            self.math.isa.rms_norm(&x[row * width..][..width], &self.norm, self.config.norm_eps, out);
-        }
         // Once for all pieces of the head.
         if let Some(piece) = self.head.first() {
-            piece.quantise(self.math, &scratch.normed, &mut scratch.quantised);
+            piece.take(self.math, targets.len(), &mut scratch.inputs, |i, out| {
+                let x = &x[targets[i].0 * width..][..width];
+                self.math.isa.rms_norm(x, &self.norm, self.config.norm_eps, out);
+            });
         }
         let mut states = vec![Softmax::EMPTY; targets.len()];
         let mut target_logits = vec![0.0; targets.len()];
         for (columns, head) in self.head.iter().enumerate() {
             let first = columns * HEAD_COLUMNS;
             scratch.logits.resize(targets.len() * head.outputs(), 0.0);
-            head.apply_quantised(
-                self.math,
-                &scratch.normed,
-                &mut scratch.logits,
-                Keep::Nothing,
-                &scratch.quantised,
-            );
+            head.apply(self.math, &scratch.inputs, &mut scratch.logits, Keep::Nothing);
             for (i, logits) in scratch.logits.chunks(head.outputs()).enumerate() {
                 self.math.isa.log_sum_exp_step(logits, &mut states[i]);
                 if let Some(&logit) = (targets[i].1 as usize).checked_sub(first).and_then(|at| logits.get(at))
@@ -429,5 +416,36 @@ impl Llama {
             }
         }
         states.iter().zip(&target_logits).map(|(state, logit)| state.log_sum_exp() - logit).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::load::load;
+    use super::*;
+    use crate::model::Device;
+    use crate::model::store::{ModelStore, Silent};
+
+    /// With one of length x length, or of length x vocabulary, it would take several times as much.
+    #[test]
+    fn a_pass_makes_no_buffer_that_grows_with_more_than_the_length() {
+        const TOKENS: usize = 1024;
+        let files = ModelStore::from_environment().unwrap().ensure("smollm2-135m-instruct", &Silent).unwrap();
+        let ids: Vec<u32> = (0..TOKENS as u32).map(|i| 100 + i * 37 % 4000).collect();
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
+        for precision in [Precision::F32, Precision::Int8] {
+            let llama = load(files.single("gguf").unwrap(), Device::Cpu, precision).unwrap().llama;
+            let sequences = [Sequence { ids: &ids, past: None, scored_from: 0, kept: 0 }];
+            let pass = || llama.forward(&sequences, &Cancel::never()).unwrap();
+            // Bytes are counted on one thread, behind a pass that made the buffers that stay.
+            let used = pool.install(|| {
+                pass();
+                allocation_counter::measure(|| drop(pass()))
+            });
+            let LlamaConfig { width, heads, .. } = *llama.config();
+            let rows = (TOKENS * (width + 2 * heads.row()) * size_of::<f32>()) as u64;
+            // The residual stream, queries, keys and values of two layers; packed keys and values are the rest.
+            assert!((rows..rows + rows / 4).contains(&used.bytes_max), "{precision:?}: {used:?}, {rows}");
+        }
     }
 }

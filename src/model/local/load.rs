@@ -9,6 +9,7 @@ use super::configuration::configuration;
 use super::device::{self, NoDevice};
 use super::gguf::{GgufError, GgufFile};
 use super::int8::{COLUMNS, GROUP};
+use super::linear::Math;
 use super::llama::Llama;
 use super::tensors::TensorLlama;
 use super::tokenizer::{GgufTokenizer, TokenizerError};
@@ -47,16 +48,21 @@ pub(crate) struct Loaded {
 /// Reads tokenizer and weights, and packs the weights for this processor or brings them to another device.
 pub(crate) fn load(path: &Path, device: Device, precision: Precision) -> Result<Loaded, LoadError> {
     match device::open(device)? {
-        None => read(path, |config, words, layers| {
-            check_multiples(&config, precision)?;
-            Ok(Arc::new(Llama::pack(config, precision, words, layers)?))
-        }),
+        None => load_for(path, precision, Math::detect()),
         Some(_) if precision == Precision::Int8 => Err(LoadError::Configuration(format!(
             "int8 is for the CPU alone; on {} use precision f32",
             device.name()
         ))),
         Some(device) => load_tensors(path, &device),
     }
+}
+
+/// Reads tokenizer and weights, and packs the weights for a processor.
+pub(crate) fn load_for(path: &Path, precision: Precision, math: Math) -> Result<Loaded, LoadError> {
+    read(path, |config, words, layers| {
+        check_multiples(&config, precision)?;
+        Ok(Arc::new(Llama::pack(config, (precision, math), words, layers)?))
+    })
 }
 
 /// Reads tokenizer and weights, and has candle run them on `device`.

@@ -21,7 +21,6 @@ mod sample;
 mod scorer;
 mod tensors;
 mod tokenizer;
-mod windows;
 mod worker;
 
 pub use chat::ChatError;
@@ -37,7 +36,7 @@ pub use tokenizer::{GgufTokenizer, TokenizerError};
 
 /// To be raised with each change after which the same tokens have other scores, if only by rounding: scores that an
 /// earlier build kept on disk are then not taken for this one's.
-pub const SCORER_REVISION: u32 = 2;
+pub const SCORER_REVISION: u32 = 3;
 
 /// Threads of a model: as many as are wanted, else one a physical core, for two on one core share the units that its
 /// products are limited by; never more than the process may use.

@@ -28,7 +28,7 @@ pub struct ScorerOptions {
     pub device: Device,
     /// Threads of the model; by default one a physical core.
     pub threads: Option<usize>,
-    /// Most tokens that are looked at together; longer texts are scored by overlapping windows. At most the
+    /// Most tokens that are looked at together; of a longer text each sees nearly half of it or more. At most the
     /// model's own context.
     pub window: usize,
     /// Bytes of keys and values that are kept of texts that others were scored after, for the next that follows them;
@@ -158,7 +158,7 @@ impl LocalScorer {
             let message = format!("{length} tokens are more than its context of {context}");
             return Err(ScoreError::Model(message));
         }
-        let run = Run { prefix: None, ids: [prefix, ids].concat(), scored_from: prefix.len(), kept: 0 };
+        let run = Run::whole(None, [prefix, ids].concat(), prefix.len());
         Ok(self.worker.score(vec![run], cancel)?.pop().unwrap_or_default())
     }
 }

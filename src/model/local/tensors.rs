@@ -85,7 +85,7 @@ impl TensorLlama {
             Some(rows) => table(rows, config.width)?,
             None => embeddings.clone(),
         };
-        let (cos, sin) = config.rotations();
+        let (cos, sin) = config.rotations(0..config.context);
         let half = config.heads.width / 2;
         let hidden = |i: usize| if i % QUERY_BLOCK > i / QUERY_BLOCK { f32::NEG_INFINITY } else { 0.0 };
         let hidden: Vec<f32> = (0..QUERY_BLOCK * QUERY_BLOCK).map(hidden).collect();

@@ -2,16 +2,18 @@
 //!
 //! Callers hand over all their windows at once and wait. Each batch takes windows from the waiting calls in
 //! turn until [`BATCH_TOKENS`] are together, so a short call does not wait for the end of a long one, and
-//! short documents of several calls share a pass. Calls whose caller left are dropped between batches.
+//! short documents of several calls share a pass. A text that is longer than the window is run part by part,
+//! each token once. Calls whose caller left are dropped between batches.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::sync::{Arc, OnceLock};
 
 use rayon::ThreadPool;
 
-use super::causal::{CausalModel, KvCache, Passed, Sequence};
+use super::causal::{CausalModel, KvCache, LlamaConfig, Passed, Sequence};
 use super::kept::{Kept, KeptTexts};
 use crate::model::{Cancel, ScoreError};
 
@@ -28,6 +30,88 @@ pub(crate) struct Run {
     pub(crate) scored_from: usize,
     /// So many of the first of them are a text that other runs may follow: what they leave is kept.
     pub(crate) kept: usize,
+    /// So many of them are run at a time, at least one. What is run later sees the prefix, or else the first
+    /// [`SINKS`], and the part before its own.
+    pub(crate) stride: usize,
+    progress: Progress,
+}
+
+/// The first tokens of a text get much of the attention of all that follow, whatever they are: without them in sight
+/// the scores of a long text fall apart (arXiv 2309.17453, which finds four to be enough).
+pub(crate) const SINKS: usize = 4;
+
+/// How far a run is, and what its next part sees.
+#[derive(Default)]
+struct Progress {
+    done: usize,
+    /// What stays in sight.
+    head: Option<KvCache>,
+    /// The same, and all of the part before but its last token, which is run again to predict the next.
+    past: Option<KvCache>,
+}
+
+impl Run {
+    /// A run of all tokens at once.
+    pub(crate) fn whole(prefix: Option<Arc<Prefix>>, ids: Vec<u32>, scored_from: usize) -> Self {
+        let stride = ids.len().max(1);
+        Self { prefix, ids, scored_from, kept: 0, stride, progress: Progress::default() }
+    }
+
+    /// The same; of the first tokens, which are a text that others may follow, `kept` are kept.
+    pub(crate) fn keeping(self, kept: usize) -> Self {
+        Self { kept, ..self }
+    }
+
+    /// What is to be run next.
+    fn part(&self) -> Range<usize> {
+        let start = self.progress.done;
+        start..self.ids.len().min(start + self.stride)
+    }
+
+    /// The token before that part.
+    fn lead(&self) -> Option<u32> {
+        match self.progress.done.checked_sub(1) {
+            Some(last) => Some(self.ids[last]),
+            None => self.prefix.as_ref().and_then(|prefix| prefix.ids.last()).copied(),
+        }
+    }
+
+    /// What it sees.
+    fn past(&self) -> Option<&KvCache> {
+        let prefix = || self.prefix.as_ref().and_then(|prefix| prefix.cache.get());
+        self.progress.past.as_ref().or_else(prefix)
+    }
+
+    /// That part as a pass takes it; `ids` are its tokens behind the one before.
+    fn sequence<'a>(&'a self, ids: &'a [u32]) -> Sequence<'a> {
+        let part = self.part();
+        let lead = ids.len() - part.len();
+        let last = part.end == self.ids.len();
+        Sequence {
+            ids,
+            past: self.past(),
+            scored_from: self.scored_from.saturating_sub(part.start) + lead,
+            kept: if last { self.kept } else { ids.len() - 1 },
+        }
+    }
+
+    /// How far the run is behind that part, of which a pass kept `kept`.
+    fn after(&self, mut kept: KvCache, config: &LlamaConfig) -> Progress {
+        let done = self.part().end;
+        let before = self.past();
+        let head = match (&self.progress.head, before) {
+            (Some(head), _) => Some(head),
+            (None, prefix) => prefix,
+        };
+        let Some(head) = head.cloned() else {
+            // The first part of a text without a prefix holds what is to stay in sight.
+            return Progress { done, head: Some(kept.first(SINKS)), past: Some(kept) };
+        };
+        kept.move_back(before.map_or(0, KvCache::len) - head.len(), config);
+        let mut past = head.clone();
+        past.append(&kept);
+        Progress { done, head: Some(head), past: Some(past) }
+    }
 }
 
 /// Tokens that several runs follow; their keys and values are computed once, or were in an earlier call.
@@ -140,17 +224,17 @@ fn drop_stopped(calls: &mut VecDeque<Call>) {
     });
 }
 
-/// One run of each call in turn until the budget is full. At least one run, whatever its length.
+/// One run of each call in turn, or its next part, until the budget is full. At least one, whatever its length.
 fn take_batch(calls: &mut VecDeque<Call>) -> Vec<Item> {
     let (mut batch, mut tokens) = (Vec::new(), 0);
     loop {
         let before = batch.len();
         for (call, waiting) in calls.iter_mut().enumerate() {
-            let fits = |run: &Run| batch.is_empty() || tokens + run.ids.len() <= BATCH_TOKENS;
+            let fits = |run: &Run| batch.is_empty() || tokens + run.part().len() <= BATCH_TOKENS;
             if waiting.runs.front().is_some_and(|(_, run)| fits(run))
                 && let Some((slot, run)) = waiting.runs.pop_front()
             {
-                tokens += run.ids.len();
+                tokens += run.part().len();
                 batch.push(Item { call, slot, run });
             }
         }
@@ -168,6 +252,13 @@ fn batch_cancel(calls: &VecDeque<Call>, batch: &[Item]) -> Cancel {
     }
 }
 
+/// What came of an item of a batch.
+struct Done {
+    scores: Vec<f32>,
+    /// Where there is more of it to run.
+    next: Option<Progress>,
+}
+
 /// What batches run on.
 struct Engine {
     llama: Arc<dyn CausalModel>,
@@ -175,38 +266,31 @@ struct Engine {
 }
 
 impl Engine {
-    fn run(&self, batch: &[Item], cancel: &Cancel) -> Result<Vec<Vec<f32>>, ScoreError> {
+    fn run(&self, batch: &[Item], cancel: &Cancel) -> Result<Vec<Done>, ScoreError> {
         if batch.is_empty() {
             return Ok(Vec::new());
         }
         for prefix in batch.iter().filter_map(|item| item.run.prefix.as_ref()) {
             self.fill(prefix, cancel)?;
         }
-        let ids: Vec<Vec<u32>> = batch
-            .iter()
-            .map(|item| {
-                let last = item.run.prefix.as_ref().and_then(|prefix| prefix.ids.last());
-                last.into_iter().chain(&item.run.ids).copied().collect()
-            })
-            .collect();
-        let sequences: Vec<Sequence> = batch
-            .iter()
-            .zip(&ids)
-            .map(|(Item { run, .. }, ids)| Sequence {
-                ids,
-                past: run.prefix.as_ref().and_then(|prefix| prefix.cache.get()),
-                scored_from: run.scored_from + usize::from(run.prefix.is_some()),
-                kept: run.kept,
-            })
-            .collect();
-        let passed = self.llama.forward(&sequences, cancel)?;
-        let keep = |(item, Passed { nll, kept }): (&Item, Passed)| {
-            if item.run.kept > 0 {
-                self.texts.put(&item.run.ids[..item.run.kept], kept);
-            }
-            nll
+        let with_lead = |Item { run, .. }: &Item| {
+            run.lead().into_iter().chain(run.ids[run.part()].iter().copied()).collect::<Vec<u32>>()
         };
-        Ok(batch.iter().zip(passed).map(keep).collect())
+        let ids: Vec<Vec<u32>> = batch.iter().map(with_lead).collect();
+        let sequences: Vec<Sequence> =
+            batch.iter().zip(&ids).map(|(Item { run, .. }, ids)| run.sequence(ids)).collect();
+        let passed = self.llama.forward(&sequences, cancel)?;
+        Ok(batch.iter().zip(passed).map(|(Item { run, .. }, passed)| self.done(run, passed)).collect())
+    }
+
+    fn done(&self, run: &Run, Passed { nll, kept }: Passed) -> Done {
+        if run.part().end < run.ids.len() {
+            return Done { scores: nll, next: Some(run.after(kept, self.llama.config())) };
+        }
+        if run.kept > 0 {
+            self.texts.put(&run.ids[..run.kept], kept);
+        }
+        Done { scores: nll, next: None }
     }
 
     /// Has the keys and values of a prefix: those that were kept, else computed.
@@ -229,11 +313,17 @@ impl Engine {
 }
 
 /// Hands out the scores of a batch and answers the calls that are complete.
-fn settle(calls: &mut VecDeque<Call>, batch: Vec<Item>, outcome: Result<Vec<Vec<f32>>, ScoreError>) {
+fn settle(calls: &mut VecDeque<Call>, batch: Vec<Item>, outcome: Result<Vec<Done>, ScoreError>) {
     match outcome {
-        Ok(scores) => {
-            for (item, scores) in batch.into_iter().zip(scores) {
-                calls[item.call].results[item.slot] = scores;
+        Ok(done) => {
+            // From the last on, so that what goes back to the front is in order.
+            for (Item { call, slot, mut run }, Done { scores, next }) in batch.into_iter().zip(done).rev() {
+                let call = &mut calls[call];
+                call.results[slot].extend(scores);
+                if let Some(progress) = next {
+                    run.progress = progress;
+                    call.runs.push_front((slot, run));
+                }
             }
         }
         // The batch was of one call, and the next look at its flag drops it.
@@ -287,7 +377,7 @@ mod tests {
 
     /// A call of runs of so many tokens.
     fn call(lengths: &[usize], cancel: &Cancel) -> (Call, Answer) {
-        let run = |&length: &usize| Run { prefix: None, ids: vec![0; length], scored_from: 0, kept: 0 };
+        let run = |&length: &usize| Run::whole(None, vec![0; length], 0);
         let (reply, answer) = channel();
         let runs = lengths.iter().map(run).enumerate().collect();
         let results = vec![Vec::new(); lengths.len()];
@@ -297,9 +387,14 @@ mod tests {
     /// Serves one batch; each run's score is its length.
     fn serve_batch(calls: &mut VecDeque<Call>) -> usize {
         let batch = take_batch(calls);
-        let lengths: Vec<usize> = batch.iter().map(|item| item.run.ids.len()).collect();
-        let scores = lengths.iter().map(|&length| vec![length as f32]).collect();
-        settle(calls, batch, Ok(scores));
+        let lengths: Vec<usize> = batch.iter().map(|item| item.run.part().len()).collect();
+        let done = batch.iter().map(|Item { run, .. }| {
+            let Range { start, end } = run.part();
+            let next = (end < run.ids.len()).then(|| Progress { done: end, ..Progress::default() });
+            Done { scores: vec![(end - start) as f32], next }
+        });
+        let done = done.collect();
+        settle(calls, batch, Ok(done));
         lengths.iter().sum()
     }
 
@@ -339,6 +434,20 @@ mod tests {
             (calls.len()..10).for_each(|_| come(&mut calls, &[150]));
         }
         assert!(long == 2, "{long} of 2 after {batches} batches");
+    }
+
+    #[test]
+    fn a_long_run_goes_on_part_by_part_and_others_come_between() {
+        let (mut long, answer) = call(&[2500], &Cancel::never());
+        long.runs[0].1.stride = 1000;
+        let (short, other) = call(&[20, 30], &Cancel::never());
+        let mut calls = VecDeque::from([long, short]);
+        assert_eq!(serve_batch(&mut calls), 1000 + 20);
+        // The other call is the first now.
+        assert_eq!(serve_batch(&mut calls), 30);
+        assert_eq!(other.try_recv().unwrap().unwrap(), [[20.0], [30.0]]);
+        assert_eq!((serve_batch(&mut calls), serve_batch(&mut calls)), (1000, 500));
+        assert_eq!(answer.try_recv().unwrap().unwrap(), [[1000.0, 1000.0, 500.0]]);
     }
 
     #[test]

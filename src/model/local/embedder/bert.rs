@@ -9,8 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use rayon::prelude::*;
 
 use crate::model::local::attention::{Attention, AttentionScratch, Heads, PackedKeyValues, Sight};
-use crate::model::local::int8::Quantised;
-use crate::model::local::linear::{Keep, Linear, Math};
+use crate::model::local::linear::{FloatMatrix, Keep, Math};
 use crate::model::{Cancel, Precision, Stopped};
 
 /// Rows that a group aims at.
@@ -43,7 +42,7 @@ pub(crate) struct Norm {
 
 /// `x * W + b`.
 pub(crate) struct Projection {
-    pub(crate) linear: Linear,
+    pub(crate) linear: FloatMatrix,
     pub(crate) bias: Vec<f32>,
 }
 
@@ -79,7 +78,6 @@ pub(crate) struct Scratch {
     wide: Vec<f32>,
     attended: Vec<f32>,
     attention: AttentionScratch,
-    quantised: Quantised,
 }
 
 impl Bert {
@@ -131,7 +129,7 @@ impl Bert {
         let heads = self.config.heads;
         let rows = s.x.len() / self.config.width;
         s.wide.resize(rows * heads.row(), 0.0);
-        layer.qkv.linear.apply(self.math, &s.x, &mut s.wide, Keep::Nothing, &mut s.quantised);
+        layer.qkv.linear.apply(self.math, &s.x, &mut s.wide, Keep::Nothing);
         s.wide.chunks_mut(heads.row()).for_each(|row| self.math.isa.add(row, &layer.qkv.bias));
         s.attended.resize(s.x.len(), 0.0);
         let attention = Attention { math: self.math, heads, sight: Sight::Everything };
@@ -146,7 +144,7 @@ impl Bert {
             attention.run(own, 0..end - start, &packed, out, &mut s.attention);
             start = end;
         }
-        self.add_product(&layer.attention_out, &s.attended, &mut s.x, &mut s.quantised);
+        self.add_product(&layer.attention_out, &s.attended, &mut s.x);
         self.norm(&layer.attention_norm, &mut s.x);
     }
 
@@ -154,16 +152,16 @@ impl Bert {
     fn feed_forward(&self, layer: &Layer, s: &mut Scratch) {
         let hidden = self.config.hidden;
         s.wide.resize(s.x.len() / self.config.width * hidden, 0.0);
-        layer.up.linear.apply(self.math, &s.x, &mut s.wide, Keep::Nothing, &mut s.quantised);
+        layer.up.linear.apply(self.math, &s.x, &mut s.wide, Keep::Nothing);
         s.wide.chunks_mut(hidden).for_each(|row| self.math.isa.gelu(row, &layer.up.bias));
-        self.add_product(&layer.down, &s.wide, &mut s.x, &mut s.quantised);
+        self.add_product(&layer.down, &s.wide, &mut s.x);
         self.norm(&layer.output_norm, &mut s.x);
     }
 
     /// `out += x * W + b`.
-    fn add_product(&self, by: &Projection, x: &[f32], out: &mut [f32], quantised: &mut Quantised) {
+    fn add_product(&self, by: &Projection, x: &[f32], out: &mut [f32]) {
         out.chunks_mut(by.bias.len()).for_each(|row| self.math.isa.add(row, &by.bias));
-        by.linear.apply(self.math, x, out, Keep::Sum, quantised);
+        by.linear.apply(self.math, x, out, Keep::Sum);
     }
 
     fn norm(&self, norm: &Norm, x: &mut [f32]) {

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use super::EmbedderError;
 use super::bert::{Bert, BertConfig, Layer, Norm, Projection};
 use crate::model::local::attention::Heads;
-use crate::model::local::linear::{Linear, Math};
+use crate::model::local::linear::{FloatMatrix, Math};
 
 /// What matters of a `config.json`.
 #[derive(Deserialize)]
@@ -155,7 +155,7 @@ impl Weights<'_> {
             rows.extend(self.take(&format!("{name}.weight"), &[outputs, inputs])?);
             bias.extend(self.take(&format!("{name}.bias"), &[outputs])?);
         }
-        Ok(Projection { linear: Linear::pack(self.math, &rows, inputs), bias })
+        Ok(Projection { linear: FloatMatrix::pack(self.math, &rows, inputs), bias })
     }
 
     fn layer(&mut self, i: usize, config: &BertConfig) -> Result<Layer, EmbedderError> {

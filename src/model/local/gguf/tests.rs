@@ -8,9 +8,11 @@ use candle_core::quantized::GgmlDType;
 use tempfile::NamedTempFile;
 
 use super::super::causal::{CausalModel, Passed, Sequence};
-use super::super::load::{LoadError, Loaded, load, load_tensors};
+use super::super::linear::Math;
+use super::super::load::{LoadError, Loaded, load, load_for, load_tensors};
 use super::super::tokenizer::GgufTokenizer;
 use super::{GgufError, GgufFile};
+use crate::kernels::Isa;
 use crate::model::{Cancel, Device, Precision, ScoreError};
 use writer::{Gguf, Random, Tensor, VOCABULARY, Value, WIDTH, tiny_llama};
 
@@ -125,6 +127,24 @@ fn sequences_run_together_and_behind_what_was_kept_as_alone() {
         assert!(near(&both[0].nll, &alone[0]) && near(&both[1].nll, &alone[1]), "{tolerance}");
         assert!(near(&again[0].nll, &alone[1]) && near(&again[1].nll, &alone[0][6..]), "{tolerance}");
         assert!(both[1].kept.len() == 0 && both[0].kept.len() == 6);
+    }
+}
+
+#[test]
+fn every_instruction_set_gives_the_same_within_rounding() {
+    let file = tiny_llama();
+    let ids: Vec<u32> = (1..15).collect();
+    for (precision, tolerance) in [(Precision::F32, 1e-4), (Precision::Int8, 0.02)] {
+        let scores = Isa::available().into_iter().map(|isa| {
+            let path = on_disk(&file.write().0);
+            let loaded = load_for(path.path(), precision, Math::on(isa)).unwrap();
+            (isa, nll(&loaded.llama, &ids))
+        });
+        let scores: Vec<_> = scores.collect();
+        for (isa, other) in &scores[1..] {
+            let largest = scores[0].1.iter().zip(other).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            assert!(largest < tolerance, "{precision:?} on {isa:?}: {largest}");
+        }
     }
 }
 

@@ -28,15 +28,29 @@ pub(crate) struct WeightRow<'a> {
 impl Quantised {
     /// Quantises rows of a multiple of [`GROUP`] values to -127..=127, each group by its largest magnitude.
     pub(crate) fn fill(&mut self, isa: Isa, x: &[f32]) {
-        let groups = x.len() / GROUP;
-        self.values.resize(x.len(), 0);
-        self.scales.resize(groups, 0.0);
-        self.sums.resize(groups, 0);
+        self.make_signed_room(x.len());
+        self.fill_from(isa, 0, x);
+    }
+
+    /// Makes room for so many values, a multiple of [`GROUP`]: for [`Quantised::fill_from`].
+    pub(crate) fn make_signed_room(&mut self, values: usize) {
+        if self.values.len() < values || self.sums.len() < values / GROUP {
+            self.values.resize(values, 0);
+            self.scales.resize(values / GROUP, 0.0);
+            self.sums.resize(values / GROUP, 0);
+        }
+    }
+
+    /// As [`Quantised::fill`], from value `first` on, a multiple of [`GROUP`]; there must be room.
+    pub(crate) fn fill_from(&mut self, isa: Isa, first: usize, x: &[f32]) {
+        let (end, groups) = (first + x.len(), first / GROUP..(first + x.len()) / GROUP);
+        let (scales, sums) = (&mut self.scales[groups.clone()], &mut self.sums[groups]);
+        let values = &mut self.values[first..end];
         #[cfg(target_arch = "x86_64")]
         if isa.has_vnni() {
-            return super::vnni::quantise(isa, x, &mut self.values, &mut self.scales, &mut self.sums);
+            return super::vnni::quantise(isa, x, values, scales, sums);
         }
-        isa.quantise_groups(x, &mut self.values, &mut self.scales, &mut self.sums);
+        isa.quantise_groups(x, values, scales, sums);
     }
 
     /// Makes room for `rows` rows of `columns` weights, a multiple of [`GROUP`].

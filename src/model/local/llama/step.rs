@@ -5,7 +5,7 @@
 
 use rayon::prelude::*;
 
-use super::{HEAD_COLUMNS, Llama, Scratch};
+use super::{HEAD_COLUMNS, Layer, Llama, Scratch};
 use crate::kernels::Softmax;
 use crate::model::local::attention::Heads;
 use crate::model::local::causal::KvCache;
@@ -36,8 +36,10 @@ impl Llama {
                 let own = &qkv[self.config.heads.queries * self.config.heads.width..];
                 cache.append_rows(layer, std::iter::once(own));
                 self.attend_step(layer, &mut qkv, cache, &mut scratch.attended);
+                let Scratch { attended, inputs, .. } = &mut *scratch;
                 let out = &self.layers[layer].attention_out;
-                out.apply_row(self.math, &scratch.attended, &mut x, Keep::Sum, &mut scratch.quantised);
+                out.take(self.math, 1, inputs, |_, row| row.copy_from_slice(attended));
+                out.apply_row(self.math, inputs, &mut x, Keep::Sum);
                 self.feed_forward_step(layer, &mut x, scratch);
             }
             self.logits(&x, logits, scratch);
@@ -53,8 +55,8 @@ impl Llama {
         scratch: &mut Scratch,
     ) {
         let weights = &self.layers[layer];
-        self.norm(x, &weights.attention_norm, &mut scratch.normed);
-        weights.qkv.apply_row(self.math, &scratch.normed, qkv, Keep::Nothing, &mut scratch.quantised);
+        self.norm(x, &weights.attention_norm, &weights.qkv, &mut scratch.inputs);
+        weights.qkv.apply_row(self.math, &scratch.inputs, qkv, Keep::Nothing);
         let Heads { queries, keys, width } = self.config.heads;
         let (cos, sin) = self.rope.at(position);
         for head in qkv[..(queries + keys) * width].chunks_mut(width) {
@@ -110,28 +112,25 @@ impl Llama {
 
     /// `x += (silu(gate) * up) * W`.
     fn feed_forward_step(&self, layer: usize, x: &mut [f32], scratch: &mut Scratch) {
-        let (weights, hidden) = (&self.layers[layer], self.config.hidden);
-        let Scratch { normed, quantised, gate_up, activated, .. } = scratch;
-        self.norm(x, &weights.feed_forward_norm, normed);
-        gate_up.resize(2 * hidden, 0.0);
-        weights.gate_up.apply_row(self.math, normed, gate_up, Keep::Nothing, quantised);
-        activated.resize(hidden, 0.0);
-        let (gate, up) = gate_up.split_at(hidden);
-        self.math.isa.silu_mul(gate, up, activated);
-        weights.down.apply_row(self.math, activated, x, Keep::Sum, quantised);
+        let Layer { feed_forward_norm, gate_up, down, .. } = &self.layers[layer];
+        let Scratch { inputs, gate_up: activations, .. } = scratch;
+        self.norm(x, feed_forward_norm, gate_up, inputs);
+        activations.resize(2 * self.config.hidden, 0.0);
+        gate_up.apply_row(self.math, inputs, activations, Keep::Nothing);
+        self.activate(down, 1, activations, inputs);
+        down.apply_row(self.math, inputs, x, Keep::Sum);
     }
 
     fn logits(&self, x: &[f32], logits: &mut Vec<f32>, scratch: &mut Scratch) {
-        self.norm(x, &self.norm, &mut scratch.normed);
         logits.resize(self.config.vocabulary, 0.0);
         // Once for all pieces of the head.
         if let Some(piece) = self.head.first() {
-            piece.quantise(self.math, &scratch.normed, &mut scratch.quantised);
+            self.norm(x, &self.norm, piece, &mut scratch.inputs);
         }
-        let (normed, quantised) = (&scratch.normed, &scratch.quantised);
+        let inputs = &scratch.inputs;
         let pieces = self.head.par_iter().zip(logits.par_chunks_mut(HEAD_COLUMNS));
         pieces.for_each(|(piece, logits)| {
-            piece.apply_quantised(self.math, normed, logits, Keep::Nothing, quantised);
+            piece.apply(self.math, inputs, logits, Keep::Nothing);
         });
     }
 }
