@@ -164,7 +164,7 @@ impl Default for ScorerConfig {
             precision: Precision::default(),
             threads: None,
             cache_bytes: 64 << 20,
-            kv_cache_bytes: 256 << 20,
+            kv_cache_bytes: 128 << 20,
             disk_cache: false,
             disk_cache_bytes: 1 << 30,
         }

@@ -30,10 +30,10 @@ pub struct Token {
 /// Arithmetic of the matrix products of a model.
 ///
 /// int8 is the default: weights and activations in 8 bits, in groups of 64. Against f32 on 3,107 tokens of prose
-/// (`cargo test --test parity -- --nocapture int8`) the mean differs by 0.008 nats, the rank correlation of the
-/// tokens is 0.9987, and 97.9% of tokens fall on the same side of the median; it is about twice as fast
-/// (`whittle bench score`) and takes a third of the memory. On 200 passages of Natural Questions, 21,455 tokens: 0.012
-/// nats, 0.998 and 98.3%.
+/// (`cargo test --test parity -- --nocapture int8`) the mean differs by 0.013 nats, the rank correlation of the
+/// tokens is 0.9986, and 97.8% of tokens fall on the same side of the median; it is about three times as fast
+/// (`whittle bench score`) and takes a third of the memory. On 200 passages of Natural Questions, 22,864 tokens: 0.009
+/// nats, 0.9985 and 98.5% (`whittle bench precision`, which takes texts of one's own).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Precision {

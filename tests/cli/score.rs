@@ -1,8 +1,10 @@
 //! `whittle score` on the real model.
 
+use std::path::Path;
+
 use serde_json::Value;
 
-use crate::support::{STORY, whittle};
+use crate::support::{STORY, run, whittle};
 
 fn numbers(values: &Value) -> Vec<Option<f64>> {
     values.as_array().unwrap().iter().map(Value::as_f64).collect()
@@ -45,4 +47,17 @@ fn a_heat_map_holds_the_text_and_its_totals() {
         done.text()
     );
     assert!(done.text().contains(" nats, perplexity "), "{}", done.text());
+}
+
+#[cfg(not(any(feature = "cuda", feature = "metal")))]
+#[test]
+fn a_device_that_this_build_has_not_is_named_with_the_remedy() {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let with = |variables: &[(&str, &str)]| run(&["score"], b"Hello there", variables, folder);
+    let unbuilt = with(&[("WHITTLE_SCORER_DEVICE", "cuda")]);
+    let said = unbuilt.failure(1);
+    assert!(said.contains("--features cuda") && said.contains("`cpu`"), "{said}");
+    let contradiction = with(&[("WHITTLE_SCORER_DEVICE", "metal"), ("WHITTLE_SCORER_PRECISION", "int8")]);
+    let said = contradiction.failure(1);
+    assert!(said.contains("int8 is for the CPU alone"), "{said}");
 }

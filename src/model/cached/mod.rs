@@ -10,6 +10,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 
 use super::{Cancel, Embedder, ScoreError, ScoreJob, ScoreSession, Token, TokenScorer};
@@ -232,7 +233,11 @@ impl Memory {
             u32::try_from(OVERHEAD + size_of_val::<[f32]>(values)).unwrap_or(u32::MAX)
         };
         Self {
-            results: Cache::builder().max_capacity(bytes).weigher(weight).build(),
+            results: Cache::builder()
+                .max_capacity(bytes)
+                .weigher(weight)
+                .eviction_policy(EvictionPolicy::lru())
+                .build(),
             hits: AtomicU64::new(0),
             kept: AtomicU64::new(0),
             misses: AtomicU64::new(0),

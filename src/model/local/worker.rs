@@ -1,6 +1,6 @@
 //! The thread that runs the model: one queue, batches by token budget, fair between callers.
 //!
-//! Callers hand over all their windows at once and wait. Each batch takes windows from the waiting calls in
+//! Callers hand over all their runs at once and wait. Each batch takes runs from the waiting calls in
 //! turn until [`BATCH_TOKENS`] are together, so a short call does not wait for the end of a long one, and
 //! short documents of several calls share a pass. A text that is longer than the window is run part by part,
 //! each token once. Calls whose caller left are dropped between batches.
@@ -40,14 +40,19 @@ pub(crate) struct Run {
 /// the scores of a long text fall apart (arXiv 2309.17453, which finds four to be enough).
 pub(crate) const SINKS: usize = 4;
 
-/// How far a run is, and what its next part sees.
+/// How far a run is.
 #[derive(Default)]
 struct Progress {
     done: usize,
-    /// What stays in sight.
-    head: Option<KvCache>,
-    /// The same, and all of the part before but its last token, which is run again to predict the next.
-    past: Option<KvCache>,
+    past: Option<Past>,
+}
+
+/// What the next part of a run sees.
+struct Past {
+    /// What stays in sight, and all of the part before but its last token, which is run again to predict the next.
+    kept: Kept,
+    /// So many of the first positions stay in sight.
+    head: usize,
 }
 
 impl Run {
@@ -68,6 +73,13 @@ impl Run {
         start..self.ids.len().min(start + self.stride)
     }
 
+    /// What that part takes of a batch's budget. Keys and values that were kept of a prefix exist in floats, in which
+    /// they take four times as much, while the batch runs: so they count by half.
+    fn cost(&self) -> usize {
+        let kept = |prefix: &Arc<Prefix>| prefix.kept.as_ref().map_or(0, |_| prefix.ids.len());
+        self.part().len() + self.prefix.as_ref().map_or(0, kept) / 2
+    }
+
     /// The token before that part.
     fn lead(&self) -> Option<u32> {
         match self.progress.done.checked_sub(1) {
@@ -76,41 +88,37 @@ impl Run {
         }
     }
 
-    /// What it sees.
-    fn past(&self) -> Option<&KvCache> {
-        let prefix = || self.prefix.as_ref().and_then(|prefix| prefix.cache.get());
-        self.progress.past.as_ref().or_else(prefix)
+    /// What the first part sees.
+    fn prefix(&self) -> Option<&KvCache> {
+        self.prefix.as_ref().and_then(|prefix| prefix.cache.get())
     }
 
-    /// That part as a pass takes it; `ids` are its tokens behind the one before.
-    fn sequence<'a>(&'a self, ids: &'a [u32]) -> Sequence<'a> {
+    /// That part as a pass takes it: `ids` are its tokens behind the one before, `past` is what it sees.
+    fn sequence<'a>(&self, ids: &'a [u32], past: Option<&'a KvCache>) -> Sequence<'a> {
         let part = self.part();
         let lead = ids.len() - part.len();
         let last = part.end == self.ids.len();
         Sequence {
             ids,
-            past: self.past(),
+            past,
             scored_from: self.scored_from.saturating_sub(part.start) + lead,
             kept: if last { self.kept } else { ids.len() - 1 },
         }
     }
 
-    /// How far the run is behind that part, of which a pass kept `kept`.
-    fn after(&self, mut kept: KvCache, config: &LlamaConfig) -> Progress {
-        let done = self.part().end;
-        let before = self.past();
-        let head = match (&self.progress.head, before) {
-            (Some(head), _) => Some(head),
-            (None, prefix) => prefix,
-        };
-        let Some(head) = head.cloned() else {
+    /// What the part behind that one sees, of which a pass that saw `before` kept `kept`, and how many of the first
+    /// positions stay in sight.
+    fn behind(&self, before: Option<&KvCache>, mut kept: KvCache, config: &LlamaConfig) -> (KvCache, usize) {
+        let Some(before) = before else {
             // The first part of a text without a prefix holds what is to stay in sight.
-            return Progress { done, head: Some(kept.first(SINKS)), past: Some(kept) };
+            let head = SINKS.min(kept.len());
+            return (kept, head);
         };
-        kept.move_back(before.map_or(0, KvCache::len) - head.len(), config);
-        let mut past = head.clone();
+        let head = self.progress.past.as_ref().map_or(before.len(), |past| past.head);
+        kept.move_back(before.len() - head, config);
+        let mut past = before.first(head);
         past.append(&kept);
-        Progress { done, head: Some(head), past: Some(past) }
+        (past, head)
     }
 }
 
@@ -230,11 +238,11 @@ fn take_batch(calls: &mut VecDeque<Call>) -> Vec<Item> {
     loop {
         let before = batch.len();
         for (call, waiting) in calls.iter_mut().enumerate() {
-            let fits = |run: &Run| batch.is_empty() || tokens + run.part().len() <= BATCH_TOKENS;
+            let fits = |run: &Run| batch.is_empty() || tokens + run.cost() <= BATCH_TOKENS;
             if waiting.runs.front().is_some_and(|(_, run)| fits(run))
                 && let Some((slot, run)) = waiting.runs.pop_front()
             {
-                tokens += run.part().len();
+                tokens += run.cost();
                 batch.push(Item { call, slot, run });
             }
         }
@@ -277,15 +285,27 @@ impl Engine {
             run.lead().into_iter().chain(run.ids[run.part()].iter().copied()).collect::<Vec<u32>>()
         };
         let ids: Vec<Vec<u32>> = batch.iter().map(with_lead).collect();
-        let sequences: Vec<Sequence> =
-            batch.iter().zip(&ids).map(|(Item { run, .. }, ids)| run.sequence(ids)).collect();
+        let expand = |Item { run, .. }: &Item| run.progress.past.as_ref().map(|past| past.kept.expand());
+        let expanded: Vec<Option<KvCache>> = batch.iter().map(expand).collect();
+        let pasts: Vec<Option<&KvCache>> =
+            batch.iter().zip(&expanded).map(|(item, past)| past.as_ref().or(item.run.prefix())).collect();
+        let sequences: Vec<Sequence> = batch
+            .iter()
+            .zip(&ids)
+            .zip(&pasts)
+            .map(|((item, ids), past)| item.run.sequence(ids, *past))
+            .collect();
         let passed = self.llama.forward(&sequences, cancel)?;
-        Ok(batch.iter().zip(passed).map(|(Item { run, .. }, passed)| self.done(run, passed)).collect())
+        let done = batch.iter().zip(pasts).zip(passed);
+        Ok(done.map(|((item, past), passed)| self.done(&item.run, past, passed)).collect())
     }
 
-    fn done(&self, run: &Run, Passed { nll, kept }: Passed) -> Done {
-        if run.part().end < run.ids.len() {
-            return Done { scores: nll, next: Some(run.after(kept, self.llama.config())) };
+    fn done(&self, run: &Run, before: Option<&KvCache>, Passed { nll, kept }: Passed) -> Done {
+        let done = run.part().end;
+        if done < run.ids.len() {
+            let (past, head) = run.behind(before, kept, self.llama.config());
+            let past = Past { kept: self.texts.form().keep(past), head };
+            return Done { scores: nll, next: Some(Progress { done, past: Some(past) }) };
         }
         if run.kept > 0 {
             self.texts.put(&run.ids[..run.kept], kept);
@@ -372,6 +392,7 @@ fn checked(scores: Vec<Vec<f32>>) -> Result<Vec<Vec<f32>>, ScoreError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::local::attention::Heads;
 
     type Answer = Receiver<Result<Vec<Vec<f32>>, ScoreError>>;
 
@@ -448,6 +469,20 @@ mod tests {
         assert_eq!(other.try_recv().unwrap().unwrap(), [[20.0], [30.0]]);
         assert_eq!((serve_batch(&mut calls), serve_batch(&mut calls)), (1000, 500));
         assert_eq!(answer.try_recv().unwrap().unwrap(), [[1000.0, 1000.0, 500.0]]);
+    }
+
+    #[test]
+    fn what_was_kept_before_a_run_counts_by_half() {
+        let heads = Heads { queries: 1, keys: 1, width: 64 };
+        let kept = Arc::new(Kept::Floats(KvCache::from_layers(Vec::new(), heads)));
+        let prefix = Arc::new(Prefix::new(&[0; 1000], Some(kept)));
+        let (mut one, _answer) = call(&[20, 20, 20], &Cancel::never());
+        one.runs.iter_mut().for_each(|(_, run)| run.prefix = Some(Arc::clone(&prefix)));
+        let mut calls = VecDeque::from([one]);
+        assert_eq!(serve_batch(&mut calls), 20);
+        let fresh = Arc::new(Prefix::new(&[0; 1000], None));
+        calls[0].runs.iter_mut().for_each(|(_, run)| run.prefix = Some(Arc::clone(&fresh)));
+        assert_eq!(serve_batch(&mut calls), 20 + 20);
     }
 
     #[test]
