@@ -117,6 +117,15 @@ pub(crate) trait CausalModel: Send + Sync {
     /// When `cancel` says so, else a fault of the device.
     fn forward(&self, sequences: &[Sequence], cancel: &Cancel) -> Result<Vec<Passed>, ScoreError>;
 
+    /// As [`CausalModel::forward`] for one sequence.
+    ///
+    /// # Errors
+    /// As there.
+    fn forward_one(&self, sequence: Sequence, cancel: &Cancel) -> Result<Passed, ScoreError> {
+        let passed = self.forward(&[sequence], cancel)?;
+        passed.into_iter().next().ok_or_else(|| ScoreError::Model("a pass gave nothing".into()))
+    }
+
     /// Runs the token `id` after what `cache` holds, and adds it to the cache. `logits` then has one number for each
     /// word: the likelier it comes next, the larger.
     ///

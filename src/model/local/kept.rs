@@ -64,22 +64,16 @@ impl Form {
         if self.precision == Precision::F32 {
             return Kept::Floats(cache);
         }
-        let isa = Isa::detect();
+        let (isa, lengths) = (Isa::detect(), self.lengths().collect::<Vec<_>>());
         let layer = |layer: usize| {
             let rows = cache.layer(layer);
-            let mut values = vec![0; rows.len()];
-            let row = self.heads.keys_and_values();
-            let rows = rows.chunks_exact(row).zip(values.chunks_exact_mut(row));
-            let peaks = rows.flat_map(|(row, values)| {
-                let groups = self.lengths().scan((row, values), |(row, values), length| {
-                    let (group, rest) = row.split_at(length);
-                    let (own, others) = std::mem::take(values).split_at_mut(length);
-                    (*row, *values) = (rest, others);
-                    Some(isa.quantise(group, own))
-                });
-                groups.collect::<Vec<_>>()
-            });
-            let peaks = peaks.collect::<Vec<_>>();
+            let (mut values, mut peaks) = (vec![0; rows.len()], Vec::new());
+            let mut start = 0;
+            for &length in lengths.iter().cycle().take(cache.len() * lengths.len()) {
+                let group = start..start + length;
+                start = group.end;
+                peaks.push(isa.quantise(&rows[group.clone()], &mut values[group]));
+            }
             (values, peaks)
         };
         let layers: Vec<_> = (0..self.layers).into_par_iter().map(layer).collect();

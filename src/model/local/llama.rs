@@ -58,10 +58,10 @@ enum Embeddings {
 }
 
 impl Embeddings {
-    fn new(precision: Precision, math: Math, rows: &[f32], width: usize) -> Self {
+    fn new(precision: Precision, math: Math, rows: Vec<f32>, width: usize) -> Self {
         match precision {
-            Precision::F32 => Self::Floats(rows.to_vec()),
-            Precision::Int8 => Self::Quantised(QuantRows::from_floats(math.isa, rows, width)),
+            Precision::F32 => Self::Floats(rows),
+            Precision::Int8 => Self::Quantised(QuantRows::from_floats(math.isa, &rows, width)),
         }
     }
 
@@ -211,7 +211,7 @@ impl Llama {
     pub(crate) fn pack<E>(
         config: LlamaConfig,
         (precision, math): (Precision, Math),
-        words: &WordRows,
+        words: WordRows,
         layers: &mut dyn Iterator<Item = Result<LayerRows, E>>,
     ) -> Result<Self, E> {
         let width = config.width;
@@ -227,9 +227,9 @@ impl Llama {
         let head = words.head.as_ref().unwrap_or(&words.embeddings);
         Ok(Self {
             layers: layers.map(|rows| rows.map(layer)).collect::<Result<_, _>>()?,
-            embeddings: Embeddings::new(precision, math, &words.embeddings, width),
             head: head.chunks(HEAD_COLUMNS * width).map(|rows| pack(rows, width)).collect(),
-            norm: words.norm.clone(),
+            embeddings: Embeddings::new(precision, math, words.embeddings, width),
+            norm: words.norm,
             rope: Rope::new(&config),
             scratch: Mutex::default(),
             math,

@@ -67,7 +67,7 @@ pub(crate) fn load_for(path: &Path, precision: Precision, math: Math) -> Result<
 
 /// Reads tokenizer and weights, and has candle run them on `device`.
 pub(crate) fn load_tensors(path: &Path, device: &candle_core::Device) -> Result<Loaded, LoadError> {
-    read(path, |config, words, layers| Ok(Arc::new(TensorLlama::upload(config, words, layers, device)?)))
+    read(path, |config, words, layers| Ok(Arc::new(TensorLlama::upload(config, &words, layers, device)?)))
 }
 
 /// Layers, read as they are asked for.
@@ -76,7 +76,7 @@ type Layers<'a> = &'a mut dyn Iterator<Item = Result<LayerRows, LoadError>>;
 /// Reads a file; `make` makes a model of its weights.
 fn read(
     path: &Path,
-    make: impl FnOnce(LlamaConfig, &WordRows, Layers<'_>) -> Result<Arc<dyn CausalModel>, LoadError>,
+    make: impl FnOnce(LlamaConfig, WordRows, Layers<'_>) -> Result<Arc<dyn CausalModel>, LoadError>,
 ) -> Result<Loaded, LoadError> {
     let mut file = GgufFile::open(path)?;
     file.architecture(&["llama"])?;
@@ -88,7 +88,7 @@ fn read(
     let mut reader = Reader { config: &config.clone(), file: &mut file };
     let words = reader.words()?;
     let mut layers = (0..config.layers).map(|i| reader.layer(i));
-    let llama = make(config, &words, &mut layers)?;
+    let llama = make(config, words, &mut layers)?;
     check_all_read(&file)?;
     Ok(Loaded { llama, tokenizer, chat })
 }

@@ -143,8 +143,7 @@ impl LocalScorer {
 
     /// Runs one sequence on the caller's turn.
     pub(super) fn pass(&self, sequence: Sequence, cancel: &Cancel) -> Result<Passed, ScoreError> {
-        let passed = self.pool.install(|| self.llama.forward(&[sequence], cancel))?;
-        passed.into_iter().next().ok_or_else(|| ScoreError::Model("a pass gave nothing".into()))
+        self.pool.install(|| self.llama.forward_one(sequence, cancel))
     }
 
     /// Negative log-likelihood, in nats, of each of `ids` after the whole of `prefix`, however long the

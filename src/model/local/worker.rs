@@ -323,8 +323,7 @@ impl Engine {
             kept.expand()
         } else {
             let sequence = Sequence { ids, past: None, scored_from: ids.len(), kept: ids.len() };
-            let passed = self.llama.forward(&[sequence], cancel)?;
-            passed.into_iter().next().ok_or_else(|| ScoreError::Model("a pass gave nothing".into()))?.kept
+            self.llama.forward_one(sequence, cancel)?.kept
         };
         // Only this thread fills prefixes, so it was empty.
         prefix.cache.set(cache).ok();
