@@ -231,6 +231,11 @@ fn summarise(response: &CompressResponse) {
         usage.requested_tokens,
         response.timing_ms.total / 1000.0,
     );
+    if !response.left_out.is_empty() {
+        let counts: Vec<String> =
+            response.left_out.iter().map(|(noun, count)| format!("{count} {}", noun.name())).collect();
+        anstream::eprintln!("left out: {}", counts.join(", "));
+    }
     for warning in &response.warnings {
         anstream::eprintln!("warning: {} ({})", warning.message, warning.code);
     }

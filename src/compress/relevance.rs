@@ -13,14 +13,18 @@ use std::ops::Range;
 use unicode_segmentation::UnicodeSegmentation;
 
 use super::words::ranked;
-use super::{CompressError, Prompt, Tools};
+use super::{CompressError, Document, Prompt, Tools};
 use crate::model::{Cancel, Embedder};
-use crate::text::sentences;
+use crate::text::{Segment, segments};
 
 /// What the best sentence of a document adds to it.
 const BEST_SENTENCE: f64 = 0.3;
 /// What a standard deviation of BM25 adds to a document.
 const LEXICAL: f64 = 0.02;
+/// What the logarithm of a segment's worth apart from the question adds to it.
+const OWN_WORTH: f64 = 0.1;
+/// Bytes of each part of a segment's context that are read with it.
+const CONTEXT: usize = 120;
 /// What a sentence takes from its document; the rest is its own.
 const FROM_DOCUMENT: f64 = 0.7;
 /// Parameters of BM25: how soon a repeated word stops to count, and how much length is held against a document.
@@ -75,22 +79,16 @@ pub(super) fn relevance(prompt: &Prompt, tools: &Tools) -> Result<Relevance, Com
 }
 
 fn weighed(prompt: &Prompt, embedder: &dyn Embedder, cancel: &Cancel) -> Result<Relevance, CompressError> {
-    let mut parts: Vec<Sentence> = Vec::new();
+    let (mut parts, mut alone, mut worth_alone): (Vec<Sentence>, Vec<String>, Vec<f64>) = Default::default();
     for (document, source) in prompt.documents.iter().enumerate() {
-        let cut = sentences(&source.text).into_iter();
-        parts.extend(cut.map(|range| Sentence { document, range, score: 0.0 }));
+        for segment in segments(&source.text) {
+            alone.push(in_context(source, &segment));
+            worth_alone.push(f64::from(segment.worth.ln()));
+            parts.push(Sentence { document, range: segment.range, score: 0.0 });
+        }
     }
-    let title = |document: usize| prompt.documents[document].title.as_deref().unwrap_or_default();
     let wholes =
         prompt.documents.iter().map(|document| super::assemble::render_document(document, &document.text));
-    let alone = parts.iter().map(|part| {
-        let text = prompt.documents[part.document].text[part.range.clone()].trim();
-        if title(part.document).is_empty() {
-            text.to_owned()
-        } else {
-            format!("{}: {text}", title(part.document))
-        }
-    });
     let texts: Vec<String> = std::iter::once(prompt.question.clone()).chain(wholes).chain(alone).collect();
     let vectors = embedder.embed(&texts.iter().map(String::as_str).collect::<Vec<_>>(), cancel)?;
     let cosine = |i: usize| vectors[0].iter().zip(&vectors[i]).map(|(a, b)| f64::from(a * b)).sum::<f64>();
@@ -103,13 +101,26 @@ fn weighed(prompt: &Prompt, embedder: &dyn Embedder, cancel: &Cancel) -> Result<
     let lexical = standardised(&bm25(&prompt.question, &texts[1..=n]));
     let worth: Vec<f64> =
         (0..n).map(|i| cosine(1 + i) + BEST_SENTENCE * best[i].max(-1.0) + LEXICAL * lexical[i]).collect();
-    for part in &mut parts {
-        part.score = FROM_DOCUMENT * worth[part.document] + (1.0 - FROM_DOCUMENT) * part.score;
+    for (part, alone) in parts.iter_mut().zip(worth_alone) {
+        part.score =
+            OWN_WORTH * alone + FROM_DOCUMENT * worth[part.document] + (1.0 - FROM_DOCUMENT) * part.score;
     }
     parts.sort_by(|a, b| {
         b.score.total_cmp(&a.score).then((a.document, a.range.start).cmp(&(b.document, b.range.start)))
     });
     Ok(Relevance { ranking: ranked(worth), sentences: parts })
+}
+
+/// The text of a segment behind its document's title and what it belongs to.
+fn in_context(source: &Document, segment: &Segment) -> String {
+    let mut text =
+        source.title.clone().filter(|title| !title.is_empty()).map_or_else(String::new, |title| title + ": ");
+    for context in &segment.context {
+        let own = source.text[context.clone()].trim();
+        text += &own[..own.floor_char_boundary(CONTEXT)];
+        text.push('\n');
+    }
+    text + source.text[segment.range.clone()].trim()
 }
 
 /// BM25 of each text for the words of the question that are not function words.

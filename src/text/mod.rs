@@ -2,6 +2,7 @@
 
 mod answers;
 mod chunks;
+mod clauses;
 mod counter;
 mod groups;
 mod json;
@@ -23,7 +24,7 @@ pub use json::{JsonError, JsonKind, JsonToken, json_tokens};
 pub use kind::Kind;
 pub use marks::{Mark, MarkStyle, Noun};
 pub use protect::{ProtectError, Protection, Protector};
-pub use segments::{Segment, SegmentKind, segments};
+pub use segments::{Segment, SegmentKind, fine_segments, segments};
 pub use sentences::sentences;
 pub use spelling::{spelling_of, spelt_at, spelt_ranges};
 pub use units::{Unit, fuses, units};
