@@ -76,7 +76,14 @@ pub(super) fn remains(
         let marked = style
             .filter(|_| !gap.is_empty())
             .and_then(|style| put_mark(text, units, structure, style, gap.clone(), &mut remains));
-        if marked.is_some() || i == 0 || previous.is_some_and(|before| before + 1 == i) {
+        if marked.is_some() {
+            // White space at the end of the last line that was left out went with it.
+            let space = &text[unit.range.start..unit.core.start];
+            let line = space.trim_start_matches([' ', '\t']);
+            let from =
+                if line.starts_with(['\n', '\r']) { unit.core.start - line.len() } else { unit.range.start };
+            remains.push(from..core.end);
+        } else if i == 0 || previous.is_some_and(|before| before + 1 == i) {
             remains.push(unit.range.start..core.end);
         } else if previous.is_none() {
             remains.push(line_start(text, unit, structure.is_whole(i))..core.end);

@@ -110,22 +110,23 @@ impl Structure {
     }
 
     /// Keeps gaps that are smaller than the marks that would stand for them.
-    pub(super) fn keep_small_gaps(&self, units: &[Unit], kept: &mut [bool]) {
+    pub(super) fn keep_small_gaps(&self, text: &str, units: &[Unit], kept: &mut [bool]) {
         let mut at = 0;
         while at < kept.len() {
             let end = at + kept[at..].iter().take_while(|&&own| own == kept[at]).count();
             if !kept[at] && end - at <= 3 && (at > 0 || end < kept.len()) {
-                self.keep_small_gap(units, kept, at..end);
+                self.keep_small_gap((text, units), kept, at..end);
             }
             at = end;
         }
     }
 
-    fn keep_small_gap(&self, units: &[Unit], kept: &mut [bool], gap: Range<usize>) {
+    fn keep_small_gap(&self, (text, units): (&str, &[Unit]), kept: &mut [bool], gap: Range<usize>) {
         let bytes: usize = units[gap.clone()].iter().map(|unit| unit.core.len()).sum();
         let segment = |unit: usize| &self.segments[self.of[unit]];
         let marked = |unit: usize| segment(unit).kind.noun().is_some_and(|noun| noun != Noun::Records);
-        if bytes > SMALLER_THAN_A_MARK || !gap.clone().all(marked) {
+        let blank = |unit: &Unit| text[unit.core.clone()].bytes().all(|byte| byte.is_ascii_digit());
+        if bytes > SMALLER_THAN_A_MARK || units[gap.clone()].iter().any(blank) || !gap.clone().all(marked) {
             return;
         }
         let there = |need: &usize| self.members[*need].clone().all(|unit| kept[unit] || gap.contains(&unit));

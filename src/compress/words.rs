@@ -11,7 +11,7 @@ use super::select::largest_prefix;
 use super::structure::Structure;
 use super::{CompressError, Compressed, KeptDocument, KeptWord, Prompt, Stages, Target, Tools};
 use crate::model::Token;
-use crate::text::{Grain, MarkStyle, Noun, Unit, fine_segments, segments};
+use crate::text::{Grain, Mark, MarkStyle, Noun, Unit, fine_segments, segments};
 
 /// When all but this part of the room is used up, no smaller words are searched for that still fit.
 const CLOSE: usize = 200;
@@ -93,8 +93,8 @@ fn reason(used: usize, documents: &[KeptDocument]) -> String {
         *counts.entry(noun).or_default() += count;
     }
     let left_out: Vec<String> =
-        counts.iter().map(|(noun, count)| format!("{count} {}", noun.name())).collect();
-    if left_out.is_empty() { kept } else { format!("{kept}; left out {}", left_out.join(", ")) }
+        counts.iter().map(|(&noun, &count)| Mark::new(count, noun).to_string()).collect();
+    if left_out.is_empty() { kept } else { format!("{kept}; {}", left_out.join(", ")) }
 }
 
 /// The prompt as it is, when it fits already.
@@ -260,7 +260,7 @@ impl<'a> Words<'a> {
         }
         if self.style.is_some() {
             for (i, kept) in kept.iter_mut().enumerate() {
-                self.structure[i].keep_small_gaps(&self.units[i], kept);
+                self.structure[i].keep_small_gaps(&self.prompt.documents[i].text, &self.units[i], kept);
             }
         }
         let remains: Vec<_> =

@@ -252,14 +252,7 @@ impl<'b, 't> Parts<'b, 't> {
         let whole = lines[0].range.start..lines[count - 1].range.end;
         let is_line = count == 1 && (beside_json(lines) || whole.start > 0 && self.json_line == whole.start);
         self.json_line = if count == 1 { whole.end } else { 0 };
-        records::records(
-            &tokens,
-            whole,
-            count == 1 && beside_json(lines),
-            self.fineness,
-            self.builder,
-            around,
-        );
+        records::records(&tokens, whole, is_line, self.fineness, self.builder, around);
         count
     }
 
