@@ -15,7 +15,7 @@ use unicode_segmentation::UnicodeSegmentation;
 use super::words::ranked;
 use super::{CompressError, Document, Prompt, Tools};
 use crate::model::{Cancel, Embedder};
-use crate::text::{Segment, segments};
+use crate::text::{Segment, negates, segments};
 
 /// What the best sentence of a document adds to it.
 const BEST_SENTENCE: f64 = 0.3;
@@ -23,6 +23,12 @@ const BEST_SENTENCE: f64 = 0.3;
 const LEXICAL: f64 = 0.02;
 /// What the logarithm of a segment's worth apart from the question adds to it.
 const OWN_WORTH: f64 = 0.1;
+/// The same where the question asks for what is not so.
+const EXCEPTION_WORTH: f64 = 0.4;
+/// What a standard deviation of BM25 among all segments adds to a sentence, and to a row, line or record, of which
+/// exact keys and numbers tell more than its meaning.
+const SENTENCE_LEXICAL: f64 = 0.015;
+const WHOLE_LEXICAL: f64 = 0.06;
 /// Bytes of each part of a segment's context that are read with it.
 const CONTEXT: usize = 120;
 /// What a sentence takes from its document; the rest is its own.
@@ -79,11 +85,13 @@ pub(super) fn relevance(prompt: &Prompt, tools: &Tools) -> Result<Relevance, Com
 }
 
 fn weighed(prompt: &Prompt, embedder: &dyn Embedder, cancel: &Cancel) -> Result<Relevance, CompressError> {
-    let (mut parts, mut alone, mut worth_alone): (Vec<Sentence>, Vec<String>, Vec<f64>) = Default::default();
+    let (mut parts, mut alone): (Vec<Sentence>, Vec<String>) = Default::default();
+    let (mut worth_alone, mut whole): (Vec<f64>, Vec<bool>) = Default::default();
     for (document, source) in prompt.documents.iter().enumerate() {
         for segment in segments(&source.text) {
             alone.push(in_context(source, &segment));
             worth_alone.push(f64::from(segment.worth.ln()));
+            whole.push(!segment.kind.goes_by_words());
             parts.push(Sentence { document, range: segment.range, score: 0.0 });
         }
     }

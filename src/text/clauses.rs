@@ -149,6 +149,12 @@ enum Polarity {
     Exception,
 }
 
+/// Does `text` negate or except something?
+#[must_use]
+pub fn negates(text: &str) -> bool {
+    polarity(text) != Polarity::Plain
+}
+
 /// The clauses of `text` that hold a negation, and the sentences that hold an exception: sorted and disjoint.
 pub(super) fn negated_clauses(text: &str) -> Vec<Range<usize>> {
     let mut found: Vec<Range<usize>> = Vec::new();
@@ -227,7 +233,8 @@ fn clauses(text: &str, sentence: Range<usize>) -> Vec<Range<usize>> {
 }
 
 fn polarity(text: &str) -> Polarity {
-    let mut found = Polarity::Plain;
+    // `other than` is two words that say nothing by themselves.
+    let mut found = if text.contains("other than") { Polarity::Exception } else { Polarity::Plain };
     if text.bytes().any(|byte| byte >= 0xe0) {
         if EXCEPTION_PARTS.iter().any(|part| text.contains(part)) {
             return Polarity::Exception;
