@@ -109,9 +109,16 @@ fn weighed(prompt: &Prompt, embedder: &dyn Embedder, cancel: &Cancel) -> Result<
     let lexical = standardised(&bm25(&prompt.question, &texts[1..=n]));
     let worth: Vec<f64> =
         (0..n).map(|i| cosine(1 + i) + BEST_SENTENCE * best[i].max(-1.0) + LEXICAL * lexical[i]).collect();
-    for (part, alone) in parts.iter_mut().zip(worth_alone) {
-        part.score =
-            OWN_WORTH * alone + FROM_DOCUMENT * worth[part.document] + (1.0 - FROM_DOCUMENT) * part.score;
+    // Who asks for what is not so means the rows that differ, not those that say the same words.
+    let (own_worth, own_lexical) =
+        if negates(&prompt.question) { (EXCEPTION_WORTH, 0.0) } else { (OWN_WORTH, 1.0) };
+    let matching = standardised(&bm25(&prompt.question, &texts[1 + n..]));
+    for (i, part) in parts.iter_mut().enumerate() {
+        let weight = own_lexical * if whole[i] { WHOLE_LEXICAL } else { SENTENCE_LEXICAL };
+        part.score = own_worth * worth_alone[i]
+            + weight * matching[i]
+            + FROM_DOCUMENT * worth[part.document]
+            + (1.0 - FROM_DOCUMENT) * part.score;
     }
     parts.sort_by(|a, b| {
         b.score.total_cmp(&a.score).then((a.document, a.range.start).cmp(&(b.document, b.range.start)))
