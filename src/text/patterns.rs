@@ -40,7 +40,7 @@ const COUNTED: &str = r"(?x) [+\-−]? \p{Nd} [\p{Nd}.,]* (?:
     \s? (?: 分钟 | 分鐘 | 小时 | 小時 | 公里 | 千米 | 公斤 | 公顷 | 年间 | 時間 | か月 | ヶ月 | [年月日号號时時分秒点點个個台名人次家艘米吨噸万萬亿億元円期倍岁歳天周週层層度回本枚匹頭开] | 개 | 명 | 년 | 월 | 일 | 시 | 분 | 원 | 대 | 만 | 억 | 번 )
     | [\u{20}\u{a0}\u{202f}]? (?: [Mm][eè]tr\w* | [Mm]eter\w* | metros? | metri | Kilometer | kilom\w+ | heures? | horas? | Stunden? | uur | uren | timmar | godzin\w* | часов | часа | час
       | minut\w* | Minuten? | минут\w* | jours? | Tage?n? | días? | dias? | giorn[io] | dagen | dagar | дн\w{1,3} | dni | semaines? | Wochen? | semanas? | settiman[ae] | недел\w*
-      | mois | Monate?n? | mes(?:es)? | meses | mesi | maanden | miesi\w+ | месяц\w* | ans? | années? | Jahre?n? | años? | anos? | ann[io] | jaar | år | lat | лет | года? | yıl | gün | saat | साल | वर्ष | घंटे | ปี | วัน | سنة | يوم
+      | mois | Monate?n? | mes(?:es)? | meses | mesi | maanden | miesi\w+ | месяц\w* | ans | années? | Jahre?n? | años? | anos? | ann[io] | jaar | år | lat | лет | года? | yıl | gün | saat | साल | वर्ष | घंटे | ปี | วัน | سنة | يوم
       | Euro | euros | Pfund | livres | libras | рубл\w* | zł | kr | TL | Prozent | percento | por\sciento | procent | процент\w* | градус\w* | Grad | degrés | grados
       | kW | kWh | MW | mm | cm | ha | t | kPa | mbar | rpm | dB | Mbit | GB | MB | KB | TB ) \b )";
 

@@ -304,7 +304,7 @@ mod tests {
             (
                 Protection::Negations,
                 "It was not approved, is never paid; they don't know. Nothing",
-                &["It was not approved, is never paid; they don't know"],
+                &["It was not approved, is never paid; they don't know", "Nothing"],
             ),
         ];
         for (kind, text, want) in cases {
