@@ -26,7 +26,7 @@
 //!
 //! # Invariants
 //!
-//! - In [`compress::Mode::Exact`], a result is a sub-sequence of the prompt as it was sent and holds at most
+//! - In [`compress::Mode::Exact`], a result without its marks is a sub-sequence of the prompt as it was sent and holds at most
 //!   the tokens asked for; the same input gives the same bytes.
 //! - `compress` and `text` do no I/O and await nothing. Model work runs on the model's own threads.
 //! - Prompts never reach a log, nor a request's words the file system.

@@ -317,7 +317,7 @@ mod tests {
         assert_eq!(forced_words(&demands, text), ["ill", "ill"]);
         // Numbers are kept with all that they are a part of.
         let demands = Demands { numbers: true, ..Demands::default() };
-        let text = "use v3.11.7 of abc123def by ٣ or none";
+        let text = "use v3.11.7 of abc123def by ٣ or more";
         assert_eq!(forced_words(&demands, text), ["v3.11.7", "abc123def", "٣"]);
     }
 

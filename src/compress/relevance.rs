@@ -24,7 +24,7 @@ const LEXICAL: f64 = 0.02;
 /// What the logarithm of a segment's worth apart from the question adds to it.
 const OWN_WORTH: f64 = 0.1;
 /// The same where the question asks for what is not so.
-const EXCEPTION_WORTH: f64 = 0.4;
+const EXCEPTION_WORTH: f64 = 0.8;
 /// What a standard deviation of BM25 among all segments adds to a sentence, and to a row, line or record, of which
 /// exact keys and numbers tell more than its meaning.
 const SENTENCE_LEXICAL: f64 = 0.015;

@@ -59,7 +59,8 @@ impl<'b, 't> Parts<'b, 't> {
 
     /// Adds the segments of `lines`.
     pub(super) fn cut(&mut self, lines: &[Line], around: &Around, depth: usize) {
-        let fenced = lines.iter().any(|line| fence(line.text).is_some() || line.text.starts_with("@@ -"));
+        let fenced = lines.first().is_some_and(|first| first.content().starts_with(['{', '[']))
+            || lines.iter().any(|line| fence(line.text).is_some() || line.text.starts_with("@@ -"));
         match Some(lines).filter(|_| !fenced).and_then(run_of) {
             Some(run) => self.run(run, lines, around),
             None => self.walk(lines, around, depth),

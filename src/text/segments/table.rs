@@ -46,11 +46,13 @@ pub(super) fn rows(lines: &[Line]) -> usize {
 fn separator(lines: &[Line]) -> Option<(Separator, usize)> {
     let first = lines.first()?.text;
     if is_bar(first) {
-        let rows = lines.iter().take_while(|line| is_bar(line.text)).count();
         let cells = Separator::Char('|').cells(first).len();
-        let closed = first.trim_start().starts_with(['|', '│', '┃', '+', '┌', '╔']);
-        return (rows >= 2 && (closed && cells >= 1 || cells > 1 && rows >= FEW))
-            .then_some((Separator::Char('|'), rows));
+        let closed = first.trim_start().starts_with(['|', '│', '┃', '+', '┌', '╔', '─']);
+        if !closed && cells < 2 {
+            return None;
+        }
+        let rows = lines.iter().take_while(|line| is_bar(line.text)).count();
+        return (rows >= if closed { 2 } else { FEW }).then_some((Separator::Char('|'), rows));
     }
     for mark in ['\t', ';', ','] {
         let separator = Separator::Char(mark);
@@ -67,9 +69,12 @@ fn separator(lines: &[Line]) -> Option<(Separator, usize)> {
         }
     }
     let cells = Separator::Spaces.cells(first).len();
+    if cells < 3 {
+        return None;
+    }
     let aligned = |line: &Line| Separator::Spaces.cells(line.text).len().abs_diff(cells) <= 1;
     let rows = run(lines, aligned);
-    (cells >= 3 && rows >= FEW).then_some((Separator::Spaces, rows))
+    (rows >= FEW).then_some((Separator::Spaces, rows))
 }
 
 /// Lines from the first on that are `alike`, passing over one that is not between two that are.

@@ -94,10 +94,7 @@ fn content_needs_the_tags_around_it() {
         "<html>\n<body>\n<ul>\n<li>One thing.</li>\n<li>Two things.</li>\n</ul>\n<p>{}</p>\n</body>\n</html>\n",
         "A sentence of it. ".repeat(20)
     );
-    assert_eq!(
-        kept_with(&html, "Two things"),
-        ["<html>", "<body>", "<ul>", "</ul>", "</body>", "</html>"][..0].to_vec()
-    );
+    assert_eq!(kept_with(&html, "Two things"), ["<html>", "<body>", "</body>", "</html>"]);
 }
 
 #[test]
@@ -215,7 +212,9 @@ fn time_is_linear_and_depth_no_matter() {
         "From: a\n".repeat(50_000),
         "👩\u{200d}👩\u{200d}👧".repeat(50_000),
     ] {
+        let before = start.elapsed();
         assert!(!segments(&text).is_empty());
+        let took = start.elapsed().saturating_sub(before);
+        assert!(took.as_secs() < 30, "{took:?} for {:?}", &text[..text.floor_char_boundary(20)]);
     }
-    assert!(start.elapsed().as_secs() < 60, "{:?}", start.elapsed());
 }
