@@ -34,8 +34,8 @@ mod links;
 use std::cmp::Ordering;
 use std::ops::Range;
 
-pub(super) use self::lexical::is_function_word;
 use self::lexical::QuestionTerms;
+pub(super) use self::lexical::is_function_word;
 use self::links::linked;
 use super::words::ranked;
 use super::{CompressError, Prompt, Tools};
@@ -174,7 +174,8 @@ fn weighed(prompt: &Prompt, embedder: &dyn Embedder, cancel: &Cancel) -> Result<
         best[part.document] = best[part.document].max(own);
         part.score = own;
     }
-    let worth: Vec<f64> = fused(1..1 + n).iter().zip(best).map(|(own, best)| own + BEST_UNIT * best).collect();
+    let worth: Vec<f64> =
+        fused(1..1 + n).iter().zip(best).map(|(own, best)| own + BEST_UNIT * best).collect();
     share_documents(prompt, &mut parts, &worth);
     parts.sort_by(Sentence::better_first);
     Ok(Relevance { ranking: ranked(worth), sentences: parts })

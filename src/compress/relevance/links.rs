@@ -61,11 +61,8 @@ mod tests {
             document("Low", "Another thing."),
             document("Tide", "Water."),
         ];
-        let unit = |document: usize, score| Sentence {
-            document,
-            range: 0..documents[document].text.len(),
-            score,
-        };
+        let unit =
+            |document: usize, score| Sentence { document, range: 0..documents[document].text.len(), score };
         let units = [unit(0, 1.0), unit(2, 0.2), unit(1, 0.1), unit(3, 0.0)];
         let question = "Who directed the film that Ann Smith starred in?";
         assert_eq!(linked(question, &documents, &units), [false, true, false, true]);
