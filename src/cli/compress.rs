@@ -13,6 +13,7 @@ use super::{engine, input, progress};
 use crate::compress::{Method, Mode};
 use crate::engine::api::{CompressRequest, CompressResponse, DocumentInput, JsonInput, KeyRule, Return};
 use crate::model::Cancel;
+use crate::text::Mark;
 
 /// Compress a context to a token budget
 #[derive(Debug, Args)]
@@ -231,6 +232,11 @@ fn summarise(response: &CompressResponse) {
         usage.requested_tokens,
         response.timing_ms.total / 1000.0,
     );
+    if !response.left_out.is_empty() {
+        let counts: Vec<String> =
+            response.left_out.iter().map(|(&noun, &count)| Mark::new(count, noun).to_string()).collect();
+        anstream::eprintln!("{}", counts.join(", "));
+    }
     for warning in &response.warnings {
         anstream::eprintln!("warning: {} ({})", warning.message, warning.code);
     }

@@ -37,6 +37,9 @@ pub(super) struct OptionArgs {
     /// Smallest part that is kept or dropped, by default a token (a word), for `selective-context` a phrase
     #[arg(long, value_enum)]
     unit: Option<Grain>,
+    /// Put no marks such as `[12 lines left out]` in place of lines, rows, code and turns that are left out
+    #[arg(long)]
+    no_marks: bool,
     /// Order of the documents in the prompt
     #[arg(long, value_enum, default_value_t)]
     reorder: Reorder,
@@ -79,6 +82,7 @@ impl OptionArgs {
             keep_last_sentences: self.keep_last_sentences,
             min_document_tokens: self.min_document_tokens,
             unit: self.unit,
+            marks: self.no_marks.then_some(false),
             reorder: self.reorder,
             context_budget: self.context_budget,
             dynamic_ratio: self.dynamic_ratio,

@@ -38,9 +38,9 @@ use self::lexical::QuestionTerms;
 pub(super) use self::lexical::is_function_word;
 use self::links::linked;
 use super::words::ranked;
-use super::{CompressError, Prompt, Tools};
+use super::{CompressError, Document, Prompt, Tools};
 use crate::model::{Cancel, Embedder};
-use crate::text::sentences;
+use crate::text::{Segment, negates, segments};
 
 /// What the best unit of a document adds to it.
 const BEST_UNIT: f64 = 0.3;
@@ -50,6 +50,12 @@ const FROM_DOCUMENT: f64 = 0.5;
 const FROM_NEIGHBOURS: f64 = 0.3;
 /// What the units of a document gain that the best units name, in deviations of the units.
 const LINKED: f64 = 1.5;
+/// What the logarithm of a unit's worth apart from the question adds to it.
+const OWN_WORTH: f64 = 0.1;
+/// The same where the question asks for what is not so.
+const EXCEPTION_WORTH: f64 = 0.4;
+/// Bytes of each part of a unit's context that are read with it.
+const CONTEXT: usize = 120;
 /// The smallest deviation of cosines that counts: where all are alike, words still tell units apart.
 const LEAST_DEVIATION: f64 = 0.02;
 
@@ -142,43 +148,59 @@ pub(super) fn relevance(prompt: &Prompt, tools: &Tools) -> Result<Relevance, Com
 }
 
 fn weighed(prompt: &Prompt, embedder: &dyn Embedder, cancel: &Cancel) -> Result<Relevance, CompressError> {
-    let mut parts: Vec<Sentence> = Vec::new();
+    let (mut parts, mut alone): (Vec<Sentence>, Vec<String>) = Default::default();
+    let mut apart: Vec<f64> = Vec::new();
     for (document, source) in prompt.documents.iter().enumerate() {
-        let cut = sentences(&source.text).into_iter();
-        parts.extend(cut.map(|range| Sentence { document, range, score: 0.0 }));
+        for segment in segments(&source.text) {
+            alone.push(in_context(source, &segment));
+            apart.push(f64::from(segment.worth.ln()));
+            parts.push(Sentence { document, range: segment.range, score: 0.0 });
+        }
     }
-    let title = |document: usize| prompt.documents[document].title.as_deref().unwrap_or_default();
     let wholes =
         prompt.documents.iter().map(|document| super::assemble::render_document(document, &document.text));
-    let alone = parts.iter().map(|part| {
-        let text = prompt.documents[part.document].text[part.range.clone()].trim();
-        if title(part.document).is_empty() {
-            text.to_owned()
-        } else {
-            format!("{}: {text}", title(part.document))
-        }
-    });
     let texts: Vec<String> = std::iter::once(prompt.question.clone()).chain(wholes).chain(alone).collect();
     let vectors = embedder.embed(&texts.iter().map(String::as_str).collect::<Vec<_>>(), cancel)?;
     let cosine = |i: usize| vectors[0].iter().zip(&vectors[i]).map(|(a, b)| f64::from(a * b)).sum::<f64>();
     let n = prompt.documents.len();
     let terms = QuestionTerms::of(&prompt.question);
     let fusion = Fusion::of(prompt);
-    let fused = |range: Range<usize>| {
+    let fused = |range: Range<usize>, fusion: Fusion| {
         let words = terms.bm25(&texts[range.clone()]);
         fusion.fuse(&range.map(cosine).collect::<Vec<_>>(), &words)
     };
-    let own = beside_neighbours(&parts, &fused(1 + n..texts.len()));
+    // Who asks for what is not so means the units that differ, not those that say the same words.
+    let (own_worth, own_fusion) = if negates(&prompt.question) {
+        (EXCEPTION_WORTH, Fusion { words: 0.0, ..fusion })
+    } else {
+        (OWN_WORTH, fusion)
+    };
+    let own = beside_neighbours(&parts, &fused(1 + n..texts.len(), own_fusion));
     let mut best = vec![-1.0_f64; n];
     for (part, own) in parts.iter_mut().zip(own) {
         best[part.document] = best[part.document].max(own);
         part.score = own;
     }
     let worth: Vec<f64> =
-        fused(1..1 + n).iter().zip(best).map(|(own, best)| own + BEST_UNIT * best).collect();
+        fused(1..1 + n, fusion).iter().zip(best).map(|(own, best)| own + BEST_UNIT * best).collect();
     share_documents(prompt, &mut parts, &worth);
+    for (part, apart) in parts.iter_mut().zip(apart) {
+        part.score += own_worth * apart;
+    }
     parts.sort_by(Sentence::better_first);
     Ok(Relevance { ranking: ranked(worth), sentences: parts })
+}
+
+/// The text of a segment behind its document's title and what it belongs to.
+fn in_context(source: &Document, segment: &Segment) -> String {
+    let mut text =
+        source.title.clone().filter(|title| !title.is_empty()).map_or_else(String::new, |title| title + ": ");
+    for context in &segment.context {
+        let own = source.text[context.clone()].trim();
+        text += &own[..own.floor_char_boundary(CONTEXT)];
+        text.push('\n');
+    }
+    text + source.text[segment.range.clone()].trim()
 }
 
 /// Raises each unit by the units before and behind it in its document.

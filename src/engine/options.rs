@@ -45,6 +45,9 @@ pub struct CompressOptions {
     /// The smallest part that is kept or dropped: `token` (a word, by default), `phrase` (by default where the
     /// method is `selective-context`), `sentence` or `line`.
     pub unit: Option<Grain>,
+    /// Do marks such as `[12 lines left out]` stand for lines, rows, code and turns that were left out? By default they
+    /// do; in JSON there are none, so that it stays JSON.
+    pub marks: Option<bool>,
     /// Order of the documents in the prompt, by default as sent.
     pub reorder: Reorder,
     /// How many tokens of documents, the best first, are let through to the choice of words: `+100` for 100
@@ -70,7 +73,7 @@ impl CompressOptions {
             document_tokens: self.min_document_tokens,
             sections: Vec::new(),
             verbatim: false,
-            whole_lines: BTreeSet::new(),
+            unmarked: self.marks == Some(false),
             grain: self.unit,
             reorder: self.reorder,
             context_budget: self.context_budget()?,

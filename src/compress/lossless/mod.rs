@@ -123,9 +123,7 @@ pub(super) fn compress(prompt: &Prompt, target: Target, tools: &Tools) -> Result
         id: document.id.clone(),
         text: form.text.clone(),
         kept: form.kept.clone(),
-        rank: None,
-        score: None,
-        words: Vec::new(),
+        ..KeptDocument::default()
     });
     Ok(Compressed {
         documents: documents.collect(),

@@ -192,9 +192,8 @@ impl Form {
     /// The messages with what is left of their texts.
     pub(super) fn messages(&self, compressed: &Compressed) -> Option<Vec<Box<RawValue>>> {
         let Self::Messages(messages) = self else { return None };
-        let kept: Vec<Vec<Range<usize>>> =
-            compressed.documents.iter().map(|document| document.kept.clone()).collect();
-        Some(messages.with(&kept))
+        let left = compressed.documents.iter().map(|document| (&*document.kept, &*document.marks));
+        Some(messages.with(left))
     }
 
     /// Ranges of texts as they were sent in the place of those of texts without tags.

@@ -50,6 +50,7 @@ impl Compressor for Halving {
         let document = DocumentOutput {
             id: "0".into(),
             text: output,
+            left_out: std::collections::BTreeMap::new(),
             kept: Some(kept),
             rank: None,
             score: None,
