@@ -15,10 +15,18 @@ fn question(text: &str) -> String {
     serde_json::json!({"model": "m", "messages": [{"role": "user", "content": text}]}).to_string()
 }
 
-/// Status and headers of a request with documents.
-async fn ask(proxy: &Proxy, text: &str) -> (u16, String, String) {
+/// A conversation that tells of a long text and then asks a question.
+fn conversation(text: &str, question: &str) -> String {
+    let turns = [("user", text), ("assistant", "I have read it."), ("user", question)];
+    let turns = turns.map(|(role, content)| serde_json::json!({"role": role, "content": content}));
+    serde_json::json!({"model": "m", "messages": turns}).to_string()
+}
+
+/// Status and headers of the answer to such a conversation, for which documents are searched.
+async fn ask(proxy: &Proxy, text: &str, question: &str) -> (u16, String, String) {
     proxy.upstream.will([json(200, "{}")]);
-    let request = proxy.post("/v1/chat/completions", question(text)).header("x-whittle-collections", "docs");
+    let body = conversation(text, question);
+    let request = proxy.post("/v1/chat/completions", body).header("x-whittle-collections", "docs");
     let response = request.send().await.unwrap();
     let header = |name| response.headers()[name].to_str().unwrap().to_owned();
     (response.status().as_u16(), header("x-whittle-status"), header("x-whittle-retrieval"))
@@ -42,15 +50,15 @@ async fn one_bound_holds_for_all_routes_together() {
     }
     let text = words(200);
     let left_alone = (200, "original; reason=overloaded".into(), "failed; reason=overloaded".into());
-    assert_eq!(ask(&proxy, &text).await, left_alone);
-    assert_eq!(proxy.upstream.only().text(), question(&text));
+    assert_eq!(ask(&proxy, &text, "Who won?").await, left_alone);
+    assert_eq!(proxy.upstream.only().text(), conversation(&text, "Who won?"));
     assert_eq!(proxy.calls(), 0);
     // What needs no work needs no room.
     assert_eq!(proxy.forwarded("/v1/chat/completions", &question("a")).await.1, "unchanged");
     drop(held);
     let other = words(201);
     let found = (200, "compressed".into(), "found; documents=1; examples=0".into());
-    assert_eq!(ask(&proxy, &other).await, found, "one place is enough for both");
+    assert_eq!(ask(&proxy, &other, "Who won?").await, found, "one place is enough for both");
     assert_eq!(proxy.admission.requests(), 0);
 }
 
@@ -59,7 +67,7 @@ async fn texts_are_compressed_while_documents_are_searched() {
     let proxy = bounded(2, 0).await;
     // Each fake ends only once the other has begun.
     let found = (200, "compressed".into(), "found; documents=1; examples=0".into());
-    assert_eq!(ask(&proxy, &format!("meet {}", words(200))).await, found);
+    assert_eq!(ask(&proxy, &format!("meet {}", words(200)), "meet whom?").await, found);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
