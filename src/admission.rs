@@ -259,6 +259,6 @@ mod tests {
         let admission = Admission::new(1, 0);
         let panicked = admission.enter().unwrap().run(later(), |_| panic!("of a test")).await;
         assert_eq!(panicked, Err::<(), _>(JobError::Panicked));
-        assert_eq!(admission.enter().unwrap().run(later(), |cancel| cancel.check()).await, Ok(Ok(())));
+        assert_eq!(admission.enter().unwrap().run(later(), Cancel::check).await, Ok(Ok(())));
     }
 }

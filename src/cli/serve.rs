@@ -149,12 +149,10 @@ fn reload_on_signal(live: Live<impl Fn() -> Load + Send + Sync + 'static>) -> io
             // Files are read, and the store's writer may be waited for.
             match tokio::task::spawn_blocking(move || live.reload()).await {
                 Ok(Ok(())) => {
-                    tracing::info!("took over [proxy], [[upstreams]] and [keys] of the configuration")
+                    tracing::info!("took over [proxy], [[upstreams]] and [keys] of the configuration");
                 }
                 Ok(Err(error)) => tracing::error!(error, "the configuration is not valid: the old one stays"),
-                Err(error) => {
-                    tracing::error!(%error, "taking over the configuration failed: the old one stays")
-                }
+                Err(error) => tracing::error!(%error, "the configuration could not be taken over"),
             }
         }
     });
