@@ -9,6 +9,7 @@
 //! | [`cli`] | the command line | all |
 //! | [`http`] | the only place that knows axum: routes, limits, errors | engine, proxy, keys, config, model |
 //! | [`eval`] | datasets, runs, metrics: compression ratio against accuracy | engine, compress, upstream, config, model, text |
+//! | [`admission`] | how much blocking work runs and waits at once in the whole process | model (types) |
 //! | [`engine`] | use cases: checks a request, assembles parts, describes the result | compress, retrieve, index, model, text, config |
 //! | [`retrieve`] | search by words, by vectors or both; filters | index |
 //! | [`index`] | collections on disk: the store, which is the truth, and two indexes that are caches of it | kernels, text |
@@ -33,6 +34,7 @@
 //! - What a collection acknowledged survives a crash; an index that is damaged is made anew from the store.
 //! - `unsafe` stands in `kernels`, and in `model::local`'s 8-bit products and measured peak, alone.
 
+pub mod admission;
 pub mod cli;
 pub mod compress;
 pub mod config;

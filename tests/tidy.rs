@@ -9,12 +9,13 @@ const LONGEST: usize = 600;
 
 /// What each top-level module may use of the others. `model` stands for its traits and types alone: who may
 /// also use the models themselves is said in [`PARTS`].
-const MAY_USE: [(&str, &[&str]); 19] = [
+const MAY_USE: [(&str, &[&str]); 20] = [
     ("text", &[]),
     ("kernels", &[]),
     ("random", &[]),
     ("journal", &[]),
     ("telemetry", &[]),
+    ("admission", &["model"]),
     ("wire", &["model", "text"]),
     ("config", &["compress", "model", "wire"]),
     ("model", &["kernels", "random", "telemetry", "text"]),
@@ -28,6 +29,7 @@ const MAY_USE: [(&str, &[&str]); 19] = [
     (
         "proxy",
         &[
+            "admission",
             "compress",
             "config",
             "engine",
@@ -40,7 +42,7 @@ const MAY_USE: [(&str, &[&str]); 19] = [
             "wire",
         ],
     ),
-    ("http", &["config", "engine", "keys", "model", "proxy", "telemetry", "upstream", "wire"]),
+    ("http", &["admission", "config", "engine", "keys", "model", "proxy", "telemetry", "upstream", "wire"]),
     (
         "cli",
         &[

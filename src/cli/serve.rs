@@ -111,7 +111,7 @@ impl<F: Fn() -> Load> Live<F> {
     }
 }
 
-async fn serve(server: Server, live: Live<impl Fn() -> Load + Send + 'static>) -> anyhow::Result<()> {
+async fn serve(server: Server, live: Live<impl Fn() -> Load + Send + Sync + 'static>) -> anyhow::Result<()> {
     let listen = live.listen;
     let listener = TcpListener::bind(listen)
         .await
@@ -139,14 +139,20 @@ async fn drain(draining: Draining, mut signals: Signals) {
 
 /// Takes over the configuration at each SIGHUP, if it is valid.
 #[cfg(unix)]
-fn reload_on_signal(live: Live<impl Fn() -> Load + Send + 'static>) -> io::Result<()> {
+fn reload_on_signal(live: Live<impl Fn() -> Load + Send + Sync + 'static>) -> io::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut hangups = signal(SignalKind::hangup())?;
+    let live = Arc::new(live);
     tokio::spawn(async move {
         while hangups.recv().await.is_some() {
-            match live.reload() {
-                Ok(()) => tracing::info!("took over [proxy], [[upstreams]] and [keys] of the configuration"),
-                Err(error) => tracing::error!(error, "the configuration is not valid: the old one stays"),
+            let live = Arc::clone(&live);
+            // Files are read, and the store's writer may be waited for.
+            match tokio::task::spawn_blocking(move || live.reload()).await {
+                Ok(Ok(())) => {
+                    tracing::info!("took over [proxy], [[upstreams]] and [keys] of the configuration");
+                }
+                Ok(Err(error)) => tracing::error!(error, "the configuration is not valid: the old one stays"),
+                Err(error) => tracing::error!(%error, "the configuration could not be taken over"),
             }
         }
     });
@@ -155,7 +161,7 @@ fn reload_on_signal(live: Live<impl Fn() -> Load + Send + 'static>) -> io::Resul
 
 /// There is no such signal here: the service is started again instead.
 #[cfg(windows)]
-fn reload_on_signal(_: Live<impl Fn() -> Load + Send + 'static>) -> io::Result<()> {
+fn reload_on_signal(_: Live<impl Fn() -> Load + Send + Sync + 'static>) -> io::Result<()> {
     Ok(())
 }
 

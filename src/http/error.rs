@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::admission::{JobError, QueueFull};
 use crate::engine::{EngineError, ErrorKind};
 use crate::keys::Denied;
 use crate::model::Stopped;
@@ -96,6 +97,21 @@ impl ApiError {
     }
 }
 
+impl From<QueueFull> for ApiError {
+    fn from(_: QueueFull) -> Self {
+        Self::overloaded()
+    }
+}
+
+impl From<JobError> for ApiError {
+    fn from(error: JobError) -> Self {
+        match error {
+            JobError::Deadline => Self::deadline(),
+            JobError::Panicked => Self::internal(&"a request's work panicked"),
+        }
+    }
+}
+
 impl From<EngineError> for ApiError {
     fn from(error: EngineError) -> Self {
         if error.kind == ErrorKind::Internal {
@@ -171,7 +187,7 @@ impl From<ProxyError> for ApiError {
                 (StatusCode::BAD_REQUEST, "unsupported_parameter", Some(*param))
             }
             ProxyError::Engine(error) => return error.clone().into(),
-            ProxyError::Overloaded => return Self::overloaded(),
+            ProxyError::Overloaded(_) => return Self::overloaded(),
             ProxyError::OtherDialect { .. } => (StatusCode::BAD_REQUEST, "other_dialect", Some("model")),
             ProxyError::UnknownUpstream(_) => (StatusCode::NOT_FOUND, "upstream_not_found", None),
             ProxyError::Upstream(UpstreamError::Path(_)) => (StatusCode::BAD_REQUEST, "invalid_path", None),

@@ -83,7 +83,8 @@ impl Key {
 /// Time after which a pin that is in use is stored anew, so that the file knows of its use.
 const RENEWAL: u64 = 600;
 
-/// Remembers outcomes: in memory within a limit of bytes, and in a file, where there is one.
+/// Remembers outcomes: in memory within a limit of bytes, and in a file, where there is one. Clones share both.
+#[derive(Clone)]
 pub(super) struct Memory {
     lasting: Cache<Key, Arc<Outcome>>,
     /// Each with the seconds since the epoch at which it was last stored.
@@ -104,7 +105,25 @@ impl Memory {
         }
     }
 
-    pub(super) fn get(&self, key: &Key) -> Option<Arc<Outcome>> {
+    /// Returns what is remembered of each of `keys`. What is not in memory is read from the file, off the async threads.
+    pub(super) async fn get_all(&self, keys: &[Key]) -> Vec<Option<Arc<Outcome>>> {
+        let mut known: Vec<_> = keys.iter().map(|key| self.get(key)).collect();
+        let unknown: Vec<usize> = (0..keys.len()).filter(|&i| known[i].is_none()).collect();
+        if unknown.is_empty() || self.store.is_none() {
+            return known;
+        }
+        let (memory, wanted) = (self.clone(), unknown.iter().map(|&i| keys[i]).collect::<Vec<_>>());
+        let read = move || wanted.iter().map(|key| memory.recall(key)).collect::<Vec<_>>();
+        // Where reading panics, which the hook has logged, nothing is known.
+        let recalled = tokio::task::spawn_blocking(read).await.unwrap_or_default();
+        for (i, outcome) in unknown.into_iter().zip(recalled) {
+            known[i] = outcome;
+        }
+        known
+    }
+
+    /// Returns what is in memory of a text.
+    fn get(&self, key: &Key) -> Option<Arc<Outcome>> {
         // What was pinned stays so, whatever was found out about it for another conversation since.
         match self.pins.get(key) {
             Some(stored) => {
@@ -113,11 +132,11 @@ impl Memory {
                 }
                 Some(Arc::new(Outcome::Pinned))
             }
-            None => self.lasting.get(key).or_else(|| self.recall(key)),
+            None => self.lasting.get(key),
         }
     }
 
-    /// What the file knows.
+    /// Returns what the file knows of a text. This reads the disk.
     fn recall(&self, key: &Key) -> Option<Arc<Outcome>> {
         let (outcome, stored) = self.store.as_ref()?.outcome(key)?;
         if outcome != Outcome::Pinned {
@@ -131,7 +150,8 @@ impl Memory {
         })
     }
 
-    /// Remembers what became of a text, unless another request was first. Gives what holds.
+    /// Remembers what became of a text that [`Memory::get_all`] did not know, unless another request was first meanwhile.
+    /// Gives what holds.
     pub(super) fn settle(&self, key: Key, outcome: Outcome) -> Arc<Outcome> {
         if let Some(earlier) = self.get(&key) {
             return earlier;
@@ -203,8 +223,8 @@ mod tests {
         assert_eq!(*memory.settle(other, kept(3)), Outcome::Pinned);
     }
 
-    #[test]
-    fn a_pin_of_a_clock_that_was_far_ahead_or_behind_holds_no_longer() {
+    #[tokio::test]
+    async fn a_pin_of_a_clock_that_was_far_ahead_or_behind_holds_no_longer() {
         const DAY: u64 = 86_400;
         let folder = tempfile::tempdir().unwrap();
         let keep = Duration::from_hours(24 * 30);
@@ -218,7 +238,7 @@ mod tests {
             store.put_outcome_of(key, &Outcome::Pinned, at);
             store.flush();
             let memory = Memory::new(1 << 20, Some(Arc::clone(&store)));
-            assert_eq!(memory.get(&key).is_some(), held, "{number}");
+            assert_eq!(memory.get_all(&[key]).await[0].is_some(), held, "{number}");
         }
     }
 
