@@ -22,6 +22,7 @@
 //! | [`text`] | token counts, protected spans, words | nothing |
 //! | `kernels` | row-wise arithmetic for every instruction set that the processor may have | nothing |
 //! | [`journal`] | files of JSON lines that only grow | nothing |
+//! | [`docs`] | the guides, which `whittle help` and the service show | nothing |
 //! | [`random`] | random numbers that are the same in each run | nothing |
 //!
 //! # Invariants
@@ -36,6 +37,7 @@
 pub mod cli;
 pub mod compress;
 pub mod config;
+pub mod docs;
 pub mod engine;
 pub mod eval;
 pub mod http;
@@ -51,3 +53,8 @@ mod telemetry;
 pub mod text;
 pub mod upstream;
 pub mod wire;
+
+/// Compiles the library's example in the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -9,8 +9,9 @@ const LONGEST: usize = 600;
 
 /// What each top-level module may use of the others. `model` stands for its traits and types alone: who may
 /// also use the models themselves is said in [`PARTS`].
-const MAY_USE: [(&str, &[&str]); 19] = [
+const MAY_USE: [(&str, &[&str]); 20] = [
     ("text", &[]),
+    ("docs", &[]),
     ("kernels", &[]),
     ("random", &[]),
     ("journal", &[]),
@@ -40,12 +41,13 @@ const MAY_USE: [(&str, &[&str]); 19] = [
             "wire",
         ],
     ),
-    ("http", &["config", "engine", "keys", "model", "proxy", "telemetry", "upstream", "wire"]),
+    ("http", &["config", "docs", "engine", "keys", "model", "proxy", "telemetry", "upstream", "wire"]),
     (
         "cli",
         &[
             "compress",
             "config",
+            "docs",
             "engine",
             "eval",
             "http",

@@ -5,6 +5,7 @@ mod compress;
 mod config;
 mod eval;
 mod examples;
+mod help;
 mod index;
 mod input;
 mod keys;
@@ -32,9 +33,8 @@ use crate::engine::{Engine, EngineError, ErrorKind};
     version,
     about,
     max_term_width = 100,
-    after_help = "\
-The first command that needs a model fetches it into a cache (WHITTLE_CACHE).
-Exit codes: 0 success, 1 failure, 2 wrong usage."
+    disable_help_subcommand = true,
+    after_help = help::after_help()
 )]
 struct Cli {
     #[command(subcommand)]
@@ -56,6 +56,7 @@ enum Command {
     Index(index::IndexArgs),
     Examples(examples::ExamplesArgs),
     Prompt(Box<prompt::PromptArgs>),
+    Help(help::HelpArgs),
 }
 
 /// Runs the command line: 0 success, 1 failure, 2 wrong usage.
@@ -83,6 +84,7 @@ pub fn main() -> ExitCode {
         Command::Index(args) => index::run(args),
         Command::Examples(args) => examples::run(args),
         Command::Prompt(args) => prompt::run(*args),
+        Command::Help(args) => help::run(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -29,6 +29,13 @@ pub trait Progress: Send + Sync {
     fn end(&self);
 }
 
+/// Reports nothing.
+impl Progress for () {
+    fn begin(&self, _: &str, _: u64) {}
+    fn advance(&self, _: u64) {}
+    fn end(&self) {}
+}
+
 /// Why a model's files could not be had.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
