@@ -1,72 +1,43 @@
-//! `whittle help`: the help of a command, or a guide.
+//! `whittle help GUIDE`. The help of commands is clap's.
 
+use std::ffi::OsString;
 use std::io::Write;
 
 use anyhow::Context;
-use clap::{Args, CommandFactory};
 
-use super::Cli;
 use crate::docs::{GUIDES, Guide};
-use crate::engine::EngineError;
-
-/// Print the help of a command, or a guide
-#[derive(Debug, Args)]
-#[command(after_help = "\
-Examples:
-  whittle help
-  whittle help compress
-  whittle help index search
-  whittle help proxy
-
-`whittle help` lists the commands and the guides. No guide has the name of a command.")]
-pub(super) struct HelpArgs {
-    /// A command, with its subcommand if it has one, or the name of a guide
-    #[arg(value_name = "COMMAND|GUIDE")]
-    topic: Vec<String>,
-}
 
 /// Returns the text below the list of commands.
 pub(super) fn after_help() -> String {
     let guides = GUIDES.iter().map(|guide| format!("  {:13} {}\n", guide.name, guide.summary));
     format!(
         "Guides (`whittle help NAME`):\n{}\n\
-         The first command that needs a model fetches it into a cache (WHITTLE_CACHE).\n\
+         The first command that needs a model downloads it into a cache (WHITTLE_CACHE).\n\
          Exit codes: 0 success, 1 failure, 2 wrong usage.",
         guides.collect::<String>()
     )
 }
 
-pub(super) fn run(args: &HelpArgs) -> anyhow::Result<()> {
-    let guide = match &args.topic[..] {
-        [name] => Guide::find(name),
-        _ => None,
-    };
-    match guide {
-        Some(guide) => {
-            let text = guide.markdown();
-            std::io::stdout().write_all(text.as_bytes()).context("cannot write to standard output")
-        }
-        None => command_help(&args.topic),
-    }
+/// Returns the guide that the command line `help GUIDE` asks for. No guide has the name of a command, so that neither
+/// hides the other.
+pub(super) fn guide(mut arguments: impl Iterator<Item = OsString>) -> Option<&'static Guide> {
+    let (help, name) = (arguments.next()?, arguments.next()?);
+    let more = arguments.next().is_some();
+    if help == "help" && !more { Guide::find(name.to_str()?) } else { None }
 }
 
-/// Prints the help of the command that `path` leads to.
-fn command_help(path: &[String]) -> anyhow::Result<()> {
-    let mut root = Cli::command();
-    root.build();
-    let mut command = &mut root;
-    for name in path {
-        command = command.find_subcommand_mut(name).ok_or_else(|| {
-            let message = format!("there is no command or guide `{}`: `whittle help` lists both", path.join(" "));
-            EngineError::invalid("unknown_topic", "topic", message)
-        })?;
-    }
-    command.print_long_help().context("cannot write to standard output")
+/// Prints a guide as Markdown.
+pub(super) fn print(guide: &Guide) -> anyhow::Result<()> {
+    let written = std::io::stdout().write_all(guide.markdown().as_bytes());
+    written.context("cannot write to standard output")
 }
 
 #[cfg(test)]
 mod tests {
+    use clap::CommandFactory;
+
     use super::*;
+    use crate::cli::Cli;
 
     #[test]
     fn no_guide_has_the_name_of_a_command() {
@@ -74,6 +45,16 @@ mod tests {
         for guide in GUIDES {
             assert!(root.find_subcommand(guide.name).is_none(), "{}", guide.name);
         }
-        assert!(root.find_subcommand("help").is_some());
+    }
+
+    #[test]
+    fn only_help_with_the_name_of_a_guide_asks_for_one() {
+        let asked = |line: &str| guide(line.split(' ').map(OsString::from)).map(|guide| guide.name);
+        assert_eq!(asked("help proxy"), Some("proxy"));
+        for other in
+            ["help", "help compress", "proxy", "index help proxy", "help proxy search", "help ../proxy"]
+        {
+            assert_eq!(asked(other), None, "{other}");
+        }
     }
 }

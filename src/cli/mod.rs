@@ -33,7 +33,6 @@ use crate::engine::{Engine, EngineError, ErrorKind};
     version,
     about,
     max_term_width = 100,
-    disable_help_subcommand = true,
     after_help = help::after_help()
 )]
 struct Cli {
@@ -56,12 +55,14 @@ enum Command {
     Index(index::IndexArgs),
     Examples(examples::ExamplesArgs),
     Prompt(Box<prompt::PromptArgs>),
-    Help(help::HelpArgs),
 }
 
 /// Runs the command line: 0 success, 1 failure, 2 wrong usage.
 #[must_use]
 pub fn main() -> ExitCode {
+    if let Some(guide) = help::guide(std::env::args_os().skip(1)) {
+        return finish(help::print(guide));
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
@@ -70,7 +71,7 @@ pub fn main() -> ExitCode {
             return if error.use_stderr() { ExitCode::from(2) } else { ExitCode::SUCCESS };
         }
     };
-    let result = match cli.command {
+    finish(match cli.command {
         Command::Compress(args) => compress::run(*args),
         Command::Recover(args) => recover::run(&args),
         Command::Score(args) => score::run(args),
@@ -84,8 +85,11 @@ pub fn main() -> ExitCode {
         Command::Index(args) => index::run(args),
         Command::Examples(args) => examples::run(args),
         Command::Prompt(args) => prompt::run(*args),
-        Command::Help(args) => help::run(&args),
-    };
+    })
+}
+
+/// Reports an error and returns the exit code.
+fn finish(result: anyhow::Result<()>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

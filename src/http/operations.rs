@@ -10,7 +10,9 @@ use utoipa::{IntoResponses, OpenApi, ToSchema};
 
 use super::error::{ApiError, ErrorEnvelope};
 use super::state::AppState;
-use super::{body, collections, compress, dialects, docs, embeddings, examples, metrics, prompt, proxy, transfer};
+use super::{
+    body, collections, compress, dialects, docs, embeddings, examples, metrics, prompt, proxy, transfer,
+};
 use crate::engine::Readiness;
 use crate::engine::collections::api::OnBad;
 

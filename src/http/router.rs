@@ -12,8 +12,8 @@ use tower_http::catch_panic::CatchPanicLayer;
 use super::error::ApiError;
 use super::state::AppState;
 use super::{
-    auth, collections, compress, dialects, docs, embeddings, examples, metrics, middleware, operations, prompt,
-    proxy, transfer,
+    auth, collections, compress, dialects, docs, embeddings, examples, metrics, middleware, operations,
+    prompt, proxy, transfer,
 };
 
 /// All routes, with everything around them.

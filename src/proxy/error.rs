@@ -63,7 +63,7 @@ pub enum ProxyError {
     #[error(transparent)]
     Engine(#[from] EngineError),
     /// Too many requests wait for the model in this process.
-    #[error("too many requests are waiting already; try again in a moment")]
+    #[error("too many requests are waiting; try again in a moment")]
     Overloaded,
     /// The model's upstream speaks another dialect.
     #[error("the upstream of the model `{model}` speaks another dialect: call {routes}")]
