@@ -23,6 +23,7 @@
 //! | [`text`] | token counts, protected spans, words | nothing |
 //! | `kernels` | row-wise arithmetic for every instruction set that the processor may have | nothing |
 //! | [`journal`] | files of JSON lines that only grow | nothing |
+//! | [`docs`] | the guides, which `whittle help` and the service show | nothing |
 //! | [`random`] | random numbers that are the same in each run | nothing |
 //!
 //! # Invariants
@@ -38,6 +39,7 @@ pub mod admission;
 pub mod cli;
 pub mod compress;
 pub mod config;
+pub mod docs;
 pub mod engine;
 pub mod eval;
 pub mod http;
@@ -53,3 +55,8 @@ mod telemetry;
 pub mod text;
 pub mod upstream;
 pub mod wire;
+
+/// Compiles the library's example in the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

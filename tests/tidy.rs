@@ -11,6 +11,7 @@ const LONGEST: usize = 600;
 /// also use the models themselves is said in [`PARTS`].
 const MAY_USE: [(&str, &[&str]); 20] = [
     ("text", &[]),
+    ("docs", &[]),
     ("kernels", &[]),
     ("random", &[]),
     ("journal", &[]),
@@ -42,12 +43,13 @@ const MAY_USE: [(&str, &[&str]); 20] = [
             "wire",
         ],
     ),
-    ("http", &["admission", "config", "engine", "keys", "model", "proxy", "telemetry", "upstream", "wire"]),
+    ("http", &["admission", "config", "docs", "engine", "keys", "model", "proxy", "telemetry", "upstream", "wire"]),
     (
         "cli",
         &[
             "compress",
             "config",
+            "docs",
             "engine",
             "eval",
             "http",
@@ -274,6 +276,18 @@ fn files_are_short_and_hold_nothing_that_is_unfinished_or_waived() {
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn the_readme_is_short_and_names_every_guide() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let readme = fs::read_to_string(root.join("README.md")).expect("the README is readable UTF-8");
+    assert!(readme.lines().count() <= 150, "the README has {} lines, at most 150", readme.lines().count());
+    for guide in fs::read_dir(root.join("src/docs")).expect("the guides are there") {
+        let name = guide.expect("a folder stays while it is read").file_name();
+        let link = format!("(src/docs/{})", name.to_string_lossy());
+        assert!(readme.contains(&link), "the README does not link to {link}");
+    }
 }
 
 #[test]

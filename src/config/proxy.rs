@@ -397,7 +397,7 @@ fn upstream(raw: RawUpstream) -> Result<UpstreamConfig, ConfigError> {
 
 /// `text` as a base URL without a slash at its end.
 fn base_url(text: &str) -> Result<String, String> {
-    let url = Url::parse(text).map_err(|error| format!("`base_url` is no URL: {error}"))?;
+    let url = Url::parse(text).map_err(|error| format!("`base_url` is not a URL: {error}"))?;
     if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
         return Err("`base_url` must begin with https:// or http:// and name a host".into());
     }

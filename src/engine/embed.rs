@@ -280,7 +280,7 @@ impl Engine {
         if count <= most {
             return Ok(());
         }
-        let message = format!("`{param}` has {count} texts; at most {most} are taken (`limits.documents`)");
+        let message = format!("`{param}` has {count} texts; at most {most} are allowed (`limits.documents`)");
         Err(EngineError::too_many_documents(param, message))
     }
 

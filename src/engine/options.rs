@@ -103,7 +103,7 @@ impl CompressOptions {
         };
         if self.force_words.len() > MOST_WORDS {
             return refused(format!(
-                "{} forced words; at most {MOST_WORDS} are taken",
+                "{} forced words; at most {MOST_WORDS} are allowed",
                 self.force_words.len()
             ));
         }
@@ -149,7 +149,7 @@ impl CompressOptions {
         };
         if self.protect_patterns.len() > MOST_PATTERNS {
             let count = self.protect_patterns.len();
-            return Err(refused(format!("{count} patterns; at most {MOST_PATTERNS} are taken")));
+            return Err(refused(format!("{count} patterns; at most {MOST_PATTERNS} are allowed")));
         }
         if let Some(long) = self.protect_patterns.iter().find(|pattern| pattern.len() > LONGEST_PATTERN) {
             let start = shortened(long);

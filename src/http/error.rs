@@ -62,7 +62,7 @@ impl ApiError {
 
     /// Too many requests are being worked on and wait.
     pub(super) fn overloaded() -> Self {
-        let message = "too many requests are waiting already; try again in a moment";
+        let message = "too many requests are waiting; try again in a moment";
         let error = Self::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", message);
         Self { retry_after: Some(Duration::from_secs(1)), ..error }
     }

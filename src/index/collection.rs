@@ -464,7 +464,7 @@ impl Collection {
     pub fn optimise(&self) -> Result<bool, IndexError> {
         let built = self.nearest.rebuild();
         if let Err(error) = &built {
-            tracing::error!(collection = self.name.as_str(), %error, "the dense index could not be made anew");
+            tracing::error!(collection = self.name.as_str(), %error, "the dense index could not be rebuilt");
         }
         built
     }
@@ -479,7 +479,7 @@ fn followed(
 ) -> Result<Lexical, IndexError> {
     let lexical = Lexical::open(folder, collection, report)?;
     let Err(error) = catch_up(&lexical, collection, view) else { return Ok(lexical) };
-    report(format!("{error}; it is made anew from the store"));
+    report(format!("{error}; it is rebuilt from the store"));
     drop(lexical);
     let lexical = Lexical::anew(folder)?;
     catch_up(&lexical, collection, view)?;

@@ -82,7 +82,7 @@ impl Lexical {
             Err(reason) => {
                 // Without this file it was never whole: the process ended while it was made.
                 if folder.join(META).exists() {
-                    report(format!("{reason}; it is made anew from the store"));
+                    report(format!("{reason}; it is rebuilt from the store"));
                 }
                 Self::anew(folder)
             }

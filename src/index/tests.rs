@@ -305,7 +305,7 @@ fn survives_damage(index: &str, is_checked: fn(&Path) -> bool) {
             holds(&collection, &wanted);
             if is_checked(file) {
                 let reports = collection.reports();
-                assert!(reports.iter().any(|report| report.contains("made anew")), "{file:?}: {reports:?}");
+                assert!(reports.iter().any(|report| report.contains("rebuilt")), "{file:?}: {reports:?}");
             }
             collection.optimise().unwrap();
             drop(collection);

@@ -240,7 +240,7 @@ struct Events {
 
 /// The model failed after its answer had begun.
 #[derive(Debug, thiserror::Error)]
-#[error("the model in this process failed while it wrote")]
+#[error("the model in this process failed while it generated the answer")]
 struct Broken;
 
 impl HttpBody for Events {

@@ -74,7 +74,7 @@ fn a_running_service_heeds_keys_at_once_and_tells_nobody() {
     let kept = std::fs::read_to_string(service.folder.path().join("data/keys.toml")).unwrap();
     service.terminate();
     let (_, log) = service.end();
-    assert!(log.contains("took over the keys"), "{log}");
+    assert!(log.contains("reloaded the keys"), "{log}");
     assert!(![&listed, &kept, &log].iter().any(|text| text.contains(&digits)));
 }
 

@@ -142,7 +142,7 @@ pub enum OnBad {
     /// Store nothing: all input is checked first
     #[default]
     Refuse,
-    /// Say which it is and store the rest
+    /// Name it and store the rest
     Skip,
 }
 

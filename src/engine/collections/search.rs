@@ -146,7 +146,7 @@ fn check(request: &SearchRequest) -> Result<(), EngineError> {
         return invalid("empty_query", "query", "`query` is empty: say what to look for".into());
     }
     if request.query.len() > QUERY_BYTES {
-        let message = format!("`query` has {} bytes; at most {QUERY_BYTES} are taken", request.query.len());
+        let message = format!("`query` has {} bytes; at most {QUERY_BYTES} are allowed", request.query.len());
         return invalid("query_too_long", "query", message);
     }
     if !(1..=MOST).contains(&request.top_k) {

@@ -236,7 +236,7 @@ fn documents(examples: Vec<Example>) -> Result<Vec<NewDocument>, EngineError> {
 fn document(id: String, example: Example) -> Result<NewDocument, EngineError> {
     let mut metadata = match serde_json::to_value(&example) {
         Ok(Value::Object(members)) => members,
-        other => return Err(EngineError::internal(format!("an example is no JSON object: {other:?}"))),
+        other => return Err(EngineError::internal(format!("an example is not a JSON object: {other:?}"))),
     };
     let hash = blake3::hash(Value::Object(metadata.clone()).to_string().as_bytes()).to_hex().to_string();
     metadata.retain(|name, _| !STORED_APART.contains(&&**name));
@@ -346,7 +346,7 @@ fn check(request: &SelectRequest) -> Result<(), EngineError> {
     }
     if request.question.len() > super::QUESTION_BYTES {
         let (bytes, most) = (request.question.len(), super::QUESTION_BYTES);
-        let message = format!("`question` has {bytes} bytes; at most {most} are taken");
+        let message = format!("`question` has {bytes} bytes; at most {most} are allowed");
         return invalid("question_too_long", "question", message);
     }
     if !(1..=MOST).contains(&count) {

@@ -77,7 +77,7 @@ impl Input {
         }?;
         let count = input.documents.len();
         if count > most {
-            let message = format!("{count} documents; at most {most} are taken (`limits.documents`)");
+            let message = format!("{count} documents; at most {most} are allowed (`limits.documents`)");
             return Err(EngineError::too_many_documents(given[0], message));
         }
         Ok(input)

@@ -25,7 +25,7 @@ pub(super) fn parsed(bytes: &[u8]) -> Result<Parsed, String> {
         );
     }
     let mut archive = ZipArchive::new(Cursor::new(bytes))
-        .map_err(|error| format!("it is no DOCX or damaged ({error}): save it anew"))?;
+        .map_err(|error| format!("it is not a DOCX file or is damaged ({error}): save it again"))?;
     let mut styles = Styles::new();
     let mut style = String::new();
     each_event(&mut archive, "word/styles.xml", |event| {
@@ -46,8 +46,7 @@ pub(super) fn parsed(bytes: &[u8]) -> Result<Parsed, String> {
     let mut body = Body { styles, ..Body::default() };
     if !each_event(&mut archive, "word/document.xml", |event| body.read(event))? {
         return Err(
-            "it is no DOCX: it holds no word/document.xml; give it the name or type that it should have"
-                .into(),
+            "it is not a DOCX file: it has no word/document.xml; give it the right name or type".into()
         );
     }
     let title = Some(title.text.trim().to_owned()).filter(|title| !title.is_empty());
@@ -62,7 +61,7 @@ fn each_event(
 ) -> Result<bool, String> {
     let Some(index) = archive.index_for_name(name) else { return Ok(false) };
     let damaged =
-        |error: &dyn std::fmt::Display| format!("`{name}` in it is damaged ({error}): save it anew");
+        |error: &dyn std::fmt::Display| format!("`{name}` in it is damaged ({error}): save it again");
     let part = archive.by_index(index).map_err(|error| damaged(&error))?;
     let mut reader = Reader::from_reader(BufReader::new(part.take(UNPACKED)));
     let mut buffer = Vec::new();
@@ -264,7 +263,7 @@ mod tests {
         assert!(bomb.len() < 1 << 20);
         for (file, wanted) in [
             (bomb, "unpacks to 128 MB or more"),
-            (b"%PDF-1.4".to_vec(), "no DOCX or damaged"),
+            (b"%PDF-1.4".to_vec(), "not a DOCX file or is damaged"),
             (b"\xd0\xcf\x11\xe0\xa1\xb1".to_vec(), "password"),
             (docx(&[("mimetype", "x")]), "no word/document.xml"),
             (docx(&[("word/document.xml", "<w:p></w:q>")]), "`word/document.xml` in it is damaged"),
