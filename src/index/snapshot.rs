@@ -26,10 +26,10 @@ const DOCUMENT_BYTES: u64 = 1 << 30;
 /// Bytes that are read and written at once.
 const BUFFER: usize = 1 << 20;
 
-/// An error of taking or restoring a snapshot.
+/// Why a snapshot cannot be taken or restored.
 #[derive(Debug, thiserror::Error)]
 pub enum SnapshotError {
-    /// The file is of another kind.
+    /// It is another kind of file.
     #[error("this is no snapshot: take one with `whittle index snapshot` or POST .../snapshot")]
     Foreign,
     /// Written by a version of whittle that this one does not know.
@@ -37,15 +37,15 @@ pub enum SnapshotError {
         "the snapshot has the format {found}, and this build knows {known}: use the whittle that took it, or export and import"
     )]
     Format {
-        /// The format version that was found.
+        /// Its format.
         found: u32,
-        /// The format version of this build.
+        /// That of this build.
         known: u32,
     },
     /// Bytes of it are lost or changed.
     #[error("the snapshot is damaged or cut off: fetch or take it again")]
     Damaged,
-    /// The file is complete, but no collection can hold its contents.
+    /// It is whole, but no collection can hold what it says.
     #[error("the snapshot is not one that whittle took: {0}")]
     Invalid(String),
     /// A document is too large for a snapshot.
@@ -53,17 +53,17 @@ pub enum SnapshotError {
         "document `{id}` takes {bytes} bytes, and a snapshot has room for {DOCUMENT_BYTES} of one: split it"
     )]
     TooLarge {
-        /// The id of the document.
+        /// Its id.
         id: String,
-        /// The size in bytes.
+        /// What it takes.
         bytes: u64,
     },
     /// The file cannot be read or written.
     #[error("cannot {action} the snapshot: {reason}")]
     Io {
-        /// The action that failed.
+        /// What was tried.
         action: &'static str,
-        /// The cause.
+        /// Why not.
         reason: io::Error,
     },
 }
@@ -148,7 +148,7 @@ impl<W: Write> Write for Hashing<W> {
 
 /// A snapshot of which no bit is lost or changed.
 pub(super) struct Snapshot<R> {
-    /// The settings of the restored collection.
+    /// Of the collection that is to be made of it.
     pub(super) settings: Settings,
     /// Documents that are still to come.
     left: u64,

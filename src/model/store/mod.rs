@@ -23,19 +23,19 @@ use sha2::{Digest, Sha256};
 pub trait Progress: Send + Sync {
     /// A download of `total` bytes begins; 0 where the size is not known.
     fn begin(&self, what: &str, total: u64);
-    /// Reports that so many more bytes have arrived.
+    /// So many bytes more are there.
     fn advance(&self, bytes: u64);
     /// The download is over, well or not.
     fn end(&self);
 }
 
-/// An error of fetching or opening a model's files.
+/// Why a model's files could not be had.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The manifest has no such model.
     #[error("unknown model `{name}`: known are {known}; WHITTLE_MODELS names a file with more")]
     UnknownModel {
-        /// The requested name.
+        /// As asked for.
         name: String,
         /// The names that exist.
         known: String,
@@ -45,27 +45,27 @@ pub enum StoreError {
     Manifest {
         /// The manifest.
         file: String,
-        /// The description of the fault.
+        /// What is wrong with it.
         reason: String,
     },
     /// A file or folder cannot be used.
     #[error("cannot {action} {}{}", path.display(), remedy(source))]
     Io {
-        /// The action that failed.
+        /// What was tried.
         action: &'static str,
-        /// The path that it failed on.
+        /// On what.
         path: PathBuf,
-        /// The cause.
+        /// Why it failed.
         source: io::Error,
     },
-    /// The source sent a file that differs from the one in the manifest.
+    /// What a source sent is not the file that the manifest describes.
     #[error(
         "{file}: {what}; it was not kept, run the command again or import the right file with `whittle models import`"
     )]
     WrongContent {
         /// Name of the file.
         file: String,
-        /// The difference.
+        /// How it differs.
         what: String,
     },
     /// One source failed.
@@ -100,7 +100,7 @@ pub enum StoreError {
         model: String,
         /// The files that are missing.
         files: Vec<String>,
-        /// The sources that have the files.
+        /// Where they can be had.
         from: String,
     },
     /// The platform names no cache folder.
@@ -114,7 +114,7 @@ impl StoreError {
     }
 }
 
-/// Returns what the caller can do, in brackets; the error's own text follows as its cause.
+/// What the caller can do, in brackets; the error's own text follows as its cause.
 fn remedy(error: &io::Error) -> String {
     let remedy = match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
@@ -301,7 +301,7 @@ impl ModelStore {
             .map_err(|e| StoreError::io("write", &record, e))
     }
 
-    /// Returns whether the files of `model` are present and correct. Hashes files that changed since the last time.
+    /// Whether the files of `model` are there and right. Hashes files that changed since the last time.
     ///
     /// # Errors
     /// A file is there but cannot be read.
@@ -320,7 +320,7 @@ impl ModelStore {
         })
     }
 
-    /// Returns the same as [`ModelStore::state`], but hashes every file even where a hash is on record.
+    /// As [`ModelStore::state`], but hashes every file, whatever is known of it.
     ///
     /// # Errors
     /// A file is there but cannot be read.
@@ -429,7 +429,7 @@ fn check(path: &Path, file: &ModelFile) -> Result<State, StoreError> {
     Ok(State::Verified)
 }
 
-/// Returns the path where the hash of an imported file is recorded that has none in the manifest.
+/// Where the hash of an imported file is kept that the manifest has none of.
 fn record_path(folder: &Path, name: &str) -> PathBuf {
     folder.join(format!("{name}.imported"))
 }
