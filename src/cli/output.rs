@@ -6,7 +6,7 @@ use anyhow::Context;
 use clap::ValueEnum;
 use serde::Serialize;
 
-/// How an answer is printed.
+/// The format of printed answers.
 #[derive(Debug, Clone, Copy, Default, ValueEnum)]
 pub(super) enum Format {
     /// Text for people
