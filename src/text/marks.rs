@@ -1,0 +1,187 @@
+//! Marks: what stands in a result in place of lines, rows, records, code or turns that were left out.
+//!
+//! ```text
+//! mark   = "[" count " " noun " left out" [ ": " detail ] "]"
+//! count  = a decimal number without leading zeros
+//! noun   = "line" | "row" | "record" | "turn" | "byte", with "s" where the count is not 1
+//! detail = text of one line without brackets
+//! ```
+//!
+//! A text may hold such marks already, for it may be a result itself. Then the marks of a new result have one bracket
+//! more than the deepest ones of its texts ([`MarkStyle::beside`]), so that the two are never taken for each other.
+
+use std::fmt::{self, Display};
+use std::ops::Range;
+use std::sync::LazyLock;
+
+use regex::Regex;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// Any mark, whatever the number of its brackets. The search is linear: a detail holds no brackets.
+static MARK: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"(\[+)([1-9][0-9]*) (line|row|record|turn|byte)s? left out(?:: ([^\[\]\r\n]+))?(\]+)")
+        .expect("a test compiles it")
+});
+
+/// What a mark counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Noun {
+    /// Lines of code, logs, configuration, listings and whatever else goes by lines.
+    Lines,
+    /// Rows of a table.
+    Rows,
+    /// Elements of a JSON array or members of a JSON object.
+    Records,
+    /// What one speaker says before the next one.
+    Turns,
+    /// Bytes of a blob, such as base64.
+    Bytes,
+}
+
+impl Noun {
+    const ALL: [Self; 5] = [Self::Lines, Self::Rows, Self::Records, Self::Turns, Self::Bytes];
+
+    /// Its name in the plural, as responses and summaries have it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Lines => "lines",
+            Self::Rows => "rows",
+            Self::Records => "records",
+            Self::Turns => "turns",
+            Self::Bytes => "bytes",
+        }
+    }
+
+    fn of(singular: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|noun| noun.name().strip_suffix('s') == Some(singular))
+    }
+}
+
+/// A number of units that were left out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mark {
+    /// How many; at least 1.
+    pub count: usize,
+    /// Of what.
+    pub noun: Noun,
+    /// More about them, on one line.
+    pub detail: Option<String>,
+}
+
+impl Mark {
+    /// The mark for `count` units.
+    #[must_use]
+    pub const fn new(count: usize, noun: Noun) -> Self {
+        Self { count, noun, detail: None }
+    }
+}
+
+/// The mark without brackets.
+impl Display for Mark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { count, noun, detail } = self;
+        let noun = if *count == 1 { noun.name().trim_end_matches('s') } else { noun.name() };
+        write!(f, "{count} {noun} left out")?;
+        match detail {
+            // What would end the mark early is written in other brackets.
+            Some(detail) => write!(f, ": {}", detail.replace(['[', '\n', '\r'], "(").replace(']', ")")),
+            None => Ok(()),
+        }
+    }
+}
+
+/// How the marks of one result are written: with so many brackets on either side.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MarkStyle {
+    brackets: usize,
+}
+
+impl Default for MarkStyle {
+    fn default() -> Self {
+        Self { brackets: 1 }
+    }
+}
+
+impl MarkStyle {
+    /// The style for a result made of `texts`, which no mark in them has.
+    pub fn beside<'a>(texts: impl IntoIterator<Item = &'a str>) -> Self {
+        let marks = texts.into_iter().flat_map(|text| MARK.captures_iter(text));
+        Self { brackets: 1 + marks.map(|mark| mark[1].len().max(mark[5].len())).max().unwrap_or_default() }
+    }
+
+    /// Writes a mark.
+    #[must_use]
+    pub fn write(self, mark: &Mark) -> String {
+        format!("{}{mark}{}", "[".repeat(self.brackets), "]".repeat(self.brackets))
+    }
+
+    /// Finds the marks of this style in `text`, in their order.
+    #[must_use]
+    pub fn find(self, text: &str) -> Vec<(Range<usize>, Mark)> {
+        let own = |captures: &regex::Captures| {
+            let brackets = captures[1].len() == self.brackets && captures[5].len() == self.brackets;
+            let (count, noun) = (captures[2].parse().ok()?, Noun::of(&captures[3])?);
+            let detail = captures.get(4).map(|detail| detail.as_str().to_owned());
+            brackets.then(|| (captures.get(0).map(|whole| whole.range()), Mark { count, noun, detail }))
+        };
+        let found = MARK.captures_iter(text).filter_map(|captures| own(&captures));
+        found.filter_map(|(range, mark)| Some((range?, mark))).collect()
+    }
+
+    /// `text` without the marks of this style.
+    #[must_use]
+    pub fn remove(self, text: &str) -> String {
+        let (mut rest, mut at) = (String::new(), 0);
+        for (range, _) in self.find(text) {
+            rest += &text[at..range.start];
+            at = range.end;
+        }
+        rest + &text[at..]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn marks_say_how_many_of_what() {
+        let style = MarkStyle::default();
+        let mark = |count, noun| style.write(&Mark::new(count, noun));
+        assert_eq!(mark(12, Noun::Lines), "[12 lines left out]");
+        assert_eq!(mark(1, Noun::Rows), "[1 row left out]");
+        let detail = Mark { detail: Some("same as [3]".into()), ..Mark::new(2, Noun::Turns) };
+        assert_eq!(style.write(&detail), "[2 turns left out: same as (3)]");
+        for text in ["[0 lines left out]", "[ 2 lines left out]", "[2 pages left out]", "2 lines left out"] {
+            assert!(style.find(text).is_empty(), "{text}");
+        }
+    }
+
+    #[test]
+    fn marks_of_a_text_are_not_taken_for_those_of_its_result() {
+        let text = "a\n[2 lines left out]\nb";
+        let style = MarkStyle::beside([text]);
+        let again = format!("{text}\n{}", style.write(&Mark::new(3, Noun::Rows)));
+        assert_eq!(again, "a\n[2 lines left out]\nb\n[[3 rows left out]]");
+        assert_eq!(style.remove(&again), format!("{text}\n"));
+        assert_eq!(MarkStyle::beside([&*again]), MarkStyle { brackets: 3 });
+        assert_eq!(MarkStyle::default().remove(&again), "a\n\nb\n[[3 rows left out]]");
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_found(text in "[\\[\\]0-9a-z :\n]{0,40}", count in 1_usize..10_000, noun in 0_usize..5) {
+            let mark = Mark::new(count, Noun::ALL[noun]);
+            let style = MarkStyle::beside([&*text]);
+            prop_assert!(style.find(&text).is_empty());
+            let marked = format!("{text}\n{}\n{text}", style.write(&mark));
+            prop_assert_eq!(style.find(&marked).into_iter().map(|(_, found)| found).collect::<Vec<_>>(), vec![mark]);
+            prop_assert_eq!(style.remove(&marked), format!("{text}\n\n{text}"));
+        }
+    }
+}
