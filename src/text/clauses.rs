@@ -191,7 +191,7 @@ fn of_sentence(text: &str, sentence: Range<usize>) -> Vec<Range<usize>> {
         let whole = if whole.len() > LONGEST { trimmed(text, clause.clone()) } else { whole };
         match found.last_mut() {
             Some(before) if before.end > whole.start && whole.end - before.start <= LONGEST => {
-                before.end = whole.end
+                before.end = whole.end;
             }
             Some(before) if before.end > whole.start => {}
             _ if whole.len() <= LONGEST => found.push(whole),

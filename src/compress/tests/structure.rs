@@ -24,6 +24,10 @@ fn run(prompt: &Prompt, rate: f64, method: Method) -> Result<Compressed, Compres
     compress(prompt, Target::Rate(rate), method, Mode::Exact, &tools)
 }
 
+fn rows(count: usize, row: impl Fn(usize) -> String) -> String {
+    (0..count).map(row).collect()
+}
+
 /// Results of every method that needs no other model, at every rate that there is room for.
 fn results(text: &str) -> Vec<Compressed> {
     let mut results = Vec::new();
@@ -76,10 +80,9 @@ fn whole_lines(text: &str, pairs: &[(&str, &str)]) {
 
 #[test]
 fn rows_stay_under_their_header() {
-    let csv: String =
-        (0..24).map(|i| format!("{i},gate {},{}\n", i % 5, if i == 9 { "stuck" } else { "fine" })).collect();
-    let bars: String = (0..16).map(|i| format!("| pond {i} | {} | {} |\n", i * 3 % 11, i * 7 % 13)).collect();
-    let spaced: String = (0..16).map(|i| format!("node-{i:<4}  ready   {}d\n", i + 3)).collect();
+    let csv: String = rows(24, |i| format!("{i},gate {},{}\n", i % 5, if i == 9 { "stuck" } else { "fine" }));
+    let bars: String = rows(16, |i| format!("| pond {i} | {} | {} |\n", i * 3 % 11, i * 7 % 13));
+    let spaced: String = rows(16, |i| format!("node-{i:<4}  ready   {}d\n", i + 3));
     for (header, rows) in [
         ("number,gate,state", csv),
         ("| name | depth | fish |\n|---|---|---|", bars),
@@ -96,9 +99,8 @@ fn rows_stay_under_their_header() {
 #[test]
 fn rare_rows_come_first() {
     for (usual, rare) in [("ok", "burst"), ("200", "503"), ("paid", "disputed")] {
-        let rows: String = (0..30)
-            .map(|i| format!("{i},{},{}\n", i % 4, if i == 12 || i == 23 { rare } else { usual }))
-            .collect();
+        let rows: String =
+            self::rows(30, |i| format!("{i},{},{}\n", i % 4, if i == 12 || i == 23 { rare } else { usual }));
         let prompt = document(&format!("id,line,state\n{rows}"), &format!("Which rows are not {usual}?"));
         for method in [Method::Hybrid, Method::Extractive] {
             let compressed = run(&prompt, 0.4, method).unwrap();
@@ -134,7 +136,7 @@ fn programs_keep_the_head_of_a_body() {
     let python = "def toll(car, day):\n    if car.heavy:\n        rate = 9\n    else:\n        rate = 4\n    if day == 'sun':\n        rate = 0\n    return rate\n\ndef open_gate(n):\n    for i in range(n):\n        lift(i)\n    close_all()\n";
     let go = "func Sum(xs []int) int {\n\ttotal := 0\n\tfor _, x := range xs {\n\t\tif x < 0 {\n\t\t\tcontinue\n\t\t}\n\t\ttotal += x\n\t}\n\treturn total\n}\n\nfunc Last(xs []int) int {\n\tif len(xs) == 0 {\n\t\treturn -1\n\t}\n\treturn xs[len(xs)-1]\n}\n";
     let numbered: String =
-        python.lines().enumerate().map(|(i, line)| format!("{:>6}\t{line}\n", i + 1)).collect();
+        rows(python.lines().count(), |i| format!("{:>6}\t{}\n", i + 1, python.lines().nth(i).unwrap()));
     whole_lines(
         python,
         &[
@@ -158,7 +160,7 @@ fn programs_keep_the_head_of_a_body() {
 fn settings_keep_their_parents_and_gaps_are_marked() {
     let yaml = "api:\n  port: 8080\n  limits:\n    memory: 1Gi\n    cpu: 2\nworker:\n  port: 9090\n  limits:\n    memory: 4Gi\n    cpu: 8\nflags:\n  dark: true\n  beta: false\n";
     let toml = "[lamp]\ncolour = \"red\"\nwatts = 40\n\n[fan]\nspeed = 3\nnoise = 12\n\n[door]\nlocked = true\ncode = 77\n";
-    let env: String = (0..25).map(|i| format!("SETTING_{i}=value-{i}\n")).collect();
+    let env: String = rows(25, |i| format!("SETTING_{i}=value-{i}\n"));
     whole_lines(yaml, &[("4Gi", "worker:"), ("1Gi", "api:"), ("dark", "flags:")]);
     whole_lines(toml, &[("speed", "[fan]"), ("locked", "[door]"), ("watts", "[lamp]")]);
     whole_lines(&env, &[]);
@@ -175,7 +177,7 @@ fn settings_keep_their_parents_and_gaps_are_marked() {
 
 #[test]
 fn marks_can_be_turned_off() {
-    let env: String = (0..25).map(|i| format!("SETTING_{i}=value-{i}\n")).collect();
+    let env: String = rows(25, |i| format!("SETTING_{i}=value-{i}\n"));
     let prompt = Prompt { demands: Demands { unmarked: true, ..Demands::default() }, ..document(&env, "") };
     let compressed = run(&prompt, 0.5, Method::LlmLingua).unwrap();
     assert!(!compressed.prompt.contains("left out") && compressed.documents[0].marks.is_empty());
@@ -212,7 +214,11 @@ fn changes_stay_whole_under_their_headers() {
 #[test]
 fn turns_keep_their_speakers() {
     let call = |a: &str, b: &str| {
-        (0..8).map(|i| format!("{a}: I do not like the {i}th one, it is not mine.\n{b}: Then leave it, please, I will not mind.\n")).collect::<String>()
+        rows(8, |i| {
+            format!(
+                "{a}: I do not like the {i}th one, it is not mine.\n{b}: Then leave it, please, I will not mind.\n"
+            )
+        })
     };
     for (a, b) in [("Agent", "Customer"), ("Иван", "Мария"), ("[00:10] Li Wei", "[00:12] Ana")] {
         let text = call(a, b);
@@ -222,8 +228,7 @@ fn turns_keep_their_speakers() {
 
 #[test]
 fn tags_are_balanced() {
-    let list: String =
-        (0..14).map(|i| format!("<li>Item number {i} of the whole list of items.</li>\n")).collect();
+    let list: String = rows(14, |i| format!("<li>Item number {i} of the whole list of items.</li>\n"));
     for (open, close) in
         [("<ul>", "</ul>"), ("<section id=\"a\">", "</section>"), ("<feed xmlns=\"x\">", "</feed>")]
     {

@@ -269,7 +269,7 @@ mod tests {
         let less = with(&[all[0].clone(), vec![0..6, 10..11], vec![7..9, 9..13]], &[]);
         assert_eq!(less[1].get(), given[1].get().replace("\\\"x\\\" ", ""));
         let marked =
-            with(&[all[0].clone(), vec![0..6, 10..11], vec![0..2]], &[(6, "[1 line left out]".into())]);
+            with(&[all[0].clone(), vec![0..6, 10..11], all[2].clone()], &[(6, "[1 line left out]".into())]);
         assert_eq!(marked[1].get(), given[1].get().replace("\\\"x\\\" ", "[1 line left out]"));
         assert_eq!(less[3].get(), given[3].get().replace("a long ", ""));
     }

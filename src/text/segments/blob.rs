@@ -133,9 +133,9 @@ fn renumber(cut: &mut [Segment], place: &[usize]) {
     for segment in &mut *cut {
         segment.needs = segment.needs.iter().flat_map(|&old| parts(old)).collect();
     }
-    for old in 0..place.len() {
+    for (old, &start) in place.iter().enumerate() {
         let own = parts(old);
-        let blobs = (place[old]..end(old, len)).filter(|&new| is_blob[new]);
+        let blobs = (start..end(old, len)).filter(|&new| is_blob[new]);
         for new in own.iter().copied().chain(blobs) {
             let others = own.iter().copied().filter(|&other| other != new);
             cut[new].needs.extend(others);

@@ -81,7 +81,7 @@ pub(super) enum Shape {
 static LOG: LazyLock<Regex> = LazyLock::new(|| {
     let time = r"\d{4}[-/.]\d\d[-/.]\d\d[ T,_-]\d\d[:.]\d\d|\d\d/\d\d/\d\d \d\d:\d\d|\d\d:\d\d:\d\d|[A-Z][a-z]{2} {1,2}\d{1,2} \d\d:\d\d|\d{6} \d{6} \d+ [A-Z]+|\d{10}(?:\.\d+)? |[A-Z][a-z]{2} [A-Z][a-z]{2} {1,2}\d{1,2} \d\d:\d\d|\d\d-\d\d \d\d:\d\d:\d\d|\d{8}-\d\d?:\d\d?:\d\d|\d\d\.\d\d\.\d{4} \d\d:\d\d";
     let level = r"(?:TRACE|DEBUG|INFO|NOTICE|WARN|WARNING|ERROR|FATAL|CRITICAL)\b[\s:\]|]";
-    let host = r#"[\w.:-]+ \S+ \S+ \[\d\d/[A-Z][a-z]{2}/\d{4}:|- \d{10} \d{4}\.\d\d\.\d\d"#;
+    let host = r"[\w.:-]+ \S+ \S+ \[\d\d/[A-Z][a-z]{2}/\d{4}:|- \d{10} \d{4}\.\d\d\.\d\d";
     Regex::new(&format!(r"^[\[(<]?(?:{time}|{level}|{host})")).expect("a test compiles it")
 });
 static TRACE: LazyLock<Regex> = LazyLock::new(|| {

@@ -43,12 +43,12 @@ pub(super) fn nested(lines: &[Line], builder: &mut Builder, around: &Around) {
         depth = (depth + parentheses(content)).max(0);
         if before == 0 && depth > 0 {
             statement = Some((number, 1));
-        } else if depth == 0 {
-            if let Some((start, count)) = statement.take().filter(|(_, count)| *count <= LONGEST_STATEMENT) {
-                // A short statement over several lines goes whole.
-                for part in start..start + count.max(1) {
-                    builder.tie(part, number.min(part + 1));
-                }
+        } else if depth == 0
+            && let Some((start, count)) = statement.take().filter(|(_, count)| *count <= LONGEST_STATEMENT)
+        {
+            // A short statement over several lines goes whole.
+            for part in start..start + count.max(1) {
+                builder.tie(part, number.min(part + 1));
             }
         }
         if content.starts_with('@') || content.starts_with("#[") {
@@ -87,11 +87,10 @@ fn parentheses(content: &str) -> i64 {
             _ if escaped => escaped = false,
             (Some(_), '\\') => escaped = true,
             (Some(open), c) if c == open => quote = None,
-            (Some(_), _) => {}
             (None, '"' | '`') => quote = Some(c),
             (None, '(' | '[') => depth += 1,
             (None, ')' | ']') => depth -= 1,
-            (None, _) => {}
+            _ => {}
         }
     }
     depth
