@@ -11,7 +11,9 @@ use proptest::prelude::*;
 use tempfile::TempDir;
 
 use super::mark::Mark;
+use super::snapshot::Snapshot;
 use super::*;
+use crate::random::{Random, tests::mutated};
 use crate::text::{ChunkSettings, Layout};
 
 const WIDTH: usize = 4;
@@ -596,6 +598,30 @@ fn forged(parts: &[&[u8]]) -> Vec<u8> {
     }
     let hash = *blake3::hash(&bytes).as_bytes();
     [bytes, hash.to_vec()].concat()
+}
+
+/// Mutants that are whole by their hash reach everything behind the check of it.
+#[test]
+fn of_a_mutated_snapshot_all_or_nothing_is_read() {
+    let folder = filled();
+    let valid = snapshot_of(folder.path());
+    let parts = &valid[..valid.len() - 32];
+    let (mut random, mut read_whole) = (Random::new(13), 0);
+    for number in 0..5_000 {
+        let mut mutant = mutated(parts, &mut random);
+        if number % 5 != 0 {
+            let hash = *blake3::hash(&mutant).as_bytes();
+            mutant.extend(hash);
+        }
+        let Ok(mut snapshot) = Snapshot::open(Cursor::new(&mutant)) else { continue };
+        let outcome: Result<Vec<_>, _> =
+            std::iter::from_fn(|| snapshot.next().transpose()).take(10).collect();
+        for document in outcome.iter().flatten() {
+            document.check(snapshot.settings.dimensions).unwrap();
+        }
+        read_whole += usize::from(outcome.is_ok());
+    }
+    assert!((100..4_000).contains(&read_whole), "{read_whole} of 5,000 read");
 }
 
 #[test]

@@ -72,6 +72,16 @@ pub struct Chunk {
 /// Cuts `text` into chunks of at most `settings.tokens` tokens as `count` counts them: whole sentences where they
 /// fit, never across a heading. Together the chunks hold everything but white space; neighbours under one heading
 /// overlap by whole sentences of at most `settings.overlap` tokens.
+///
+/// ```
+/// use whittle::text::{ChunkSettings, Layout, chunks};
+///
+/// let text = "# Harbour\n\nIt closes in May.\n\n# Airport\n\nIt stays open.\n";
+/// let words = |text: &str| text.split_whitespace().count();
+/// let found = chunks(text, Layout::Markdown, ChunkSettings::default(), &words);
+/// assert_eq!(found[1].headings, ["Airport"]);
+/// assert!(text[found[1].range.clone()].ends_with("It stays open."));
+/// ```
 #[must_use]
 pub fn chunks(
     text: &str,

@@ -40,6 +40,12 @@ pub enum TokenizerError {
 
 /// The tokenizer called `name`: an encoding of OpenAI's, `approximate`, or the path of a `tokenizer.json`.
 ///
+/// ```
+/// let counter = whittle::text::for_name("o200k_base")?;
+/// assert_eq!(counter.count("hello world"), 2);
+/// # Ok::<(), whittle::text::TokenizerError>(())
+/// ```
+///
 /// # Errors
 /// The name is unknown or the file unreadable.
 pub fn for_name(name: &str) -> Result<Arc<dyn TokenCounter>, TokenizerError> {

@@ -99,6 +99,16 @@ impl Default for Protector {
 impl Protector {
     /// Protects `kinds` and what matches the `custom` patterns.
     ///
+    /// ```
+    /// use whittle::text::{Protection, Protector};
+    ///
+    /// let text = "Ticket AB 12 was closed on 2024-03-15";
+    /// let protector = Protector::new(&[Protection::Dates], &["AB \\d+".to_owned()])?;
+    /// let kept: Vec<&str> = protector.spans(text).into_iter().map(|range| &text[range]).collect();
+    /// assert_eq!(kept, ["AB 12", "2024-03-15"]);
+    /// # Ok::<(), whittle::text::ProtectError>(())
+    /// ```
+    ///
     /// # Errors
     /// A custom pattern does not compile or is too large.
     pub fn new(kinds: &[Protection], custom: &[String]) -> Result<Self, ProtectError> {

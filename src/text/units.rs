@@ -26,6 +26,15 @@ pub struct Unit {
 
 /// Cuts `text` into units; their ranges together are the whole text. Words are bounded as in UAX #29, never
 /// inside a grapheme and never inside one of the `protected` spans (sorted and disjoint).
+///
+/// ```
+/// use whittle::text::{Protector, units};
+///
+/// let text = "Send it to ann@example.org now";
+/// let spans = Protector::default().spans(text);
+/// let words: Vec<&str> = units(text, &spans).into_iter().map(|unit| &text[unit.core]).collect();
+/// assert_eq!(words, ["Send", "it", "to", "ann@example.org", "now"]);
+/// ```
 #[must_use]
 pub fn units(text: &str, protected: &[Range<usize>]) -> Vec<Unit> {
     let mut units: Vec<Unit> = Vec::new();

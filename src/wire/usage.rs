@@ -199,6 +199,7 @@ impl From<RawUsage> for Usage {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::random::{Random, tests::mutated};
 
     fn usage(events: bool, answer: &str, size: usize) -> Option<Usage> {
         let mut reader = UsageReader::new(events);
@@ -232,6 +233,27 @@ mod tests {
                 5
             );
         }
+    }
+
+    #[test]
+    fn of_a_mutated_stream_the_same_is_read_whatever_pieces_it_comes_in() {
+        let valid = "event: message_start\r\ndata: {\"message\":{\"usage\":{\"input_tokens\":3,\"output_tokens\":1}}}\r\n\r\n\
+            data: {\"choices\":[{\"delta\":{\"content\":\"Caf\\u00e9 é\"}}]}\n\n\
+            data: {\"choices\":[],\"usage\":{\"prompt_tokens\":9,\"completion_tokens\":2}}\n\ndata: [DONE]\n\n";
+        let (mut random, mut found) = (Random::new(8), 0);
+        for number in 0..5_000 {
+            let mutant = mutated(valid.as_bytes(), &mut random);
+            let read = |size: usize| {
+                let mut reader = UsageReader::new(number % 8 != 0).with_text();
+                mutant.chunks(size).for_each(|piece| reader.feed(piece));
+                reader.finish()
+            };
+            let whole = read(mutant.len().max(1));
+            found += usize::from(whole.usage.is_some());
+            assert_eq!(read(1), whole, "{}", String::from_utf8_lossy(&mutant));
+            assert_eq!(read(1 + random.below(40)), whole, "{}", String::from_utf8_lossy(&mutant));
+        }
+        assert!((1_000..4_900).contains(&found), "{found} of 5,000 tell their usage");
     }
 
     #[test]
