@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 
 pub use passages::{Asked, Passage, Texts};
 pub use request::{Request, WireError};
-pub use usage::{MOST_TEXT, Reading, Usage, UsageReader};
+pub use usage::{MOST_TEXT, Reading, ReportedUsage, Usage, UsageReader};
 
 /// Whose API a body or an answer is written in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
