@@ -17,6 +17,7 @@ const BANKS: &str = "x-whittle-banks";
 
 /// What holds for one request.
 #[derive(Debug, Clone, PartialEq)]
+#[cfg_attr(test, derive(Default))]
 pub(super) struct Settings {
     /// Whether the body goes on as it came.
     pub(super) bypass: bool,
