@@ -280,7 +280,7 @@ pub fn compress(
     compress_as(prompt, target, &choice, mode, tools)
 }
 
-/// [`compress`] with a choice that was made before.
+/// [`compress`] with a choice that was made before for the same prompt and target.
 ///
 /// # Errors
 /// As [`compress`].
@@ -291,15 +291,18 @@ pub fn compress_as(
     mode: Mode,
     tools: &Tools,
 ) -> Result<Compressed, CompressError> {
-    let Choice { method, why, whole_lines } = choice;
+    let Choice { method, why, whole_lines, done } = choice;
     let by_lines = (!whole_lines.is_empty()).then(|| {
         let demands = Demands { whole_lines: whole_lines.clone(), ..prompt.demands.clone() };
         run(&Prompt { demands, ..prompt.clone() }, target, *method, mode, tools)
     });
-    let mut compressed = match by_lines {
+    let mut compressed = match (done, by_lines) {
+        (Some(done), _) => done.clone(),
         // A line that is too long for the budget is cut like any other text.
-        None | Some(Err(CompressError::Infeasible { .. })) => run(prompt, target, *method, mode, tools)?,
-        Some(result) => result?,
+        (None, None | Some(Err(CompressError::Infeasible { .. }))) => {
+            run(prompt, target, *method, mode, tools)?
+        }
+        (None, Some(result)) => result?,
     };
     if let Some(why) = why {
         compressed.reason = format!("{why}; {}", compressed.reason);
