@@ -87,6 +87,7 @@ struct Proxy {
     compressor: Arc<Halving>,
     client: reqwest::Client,
     data: tempfile::TempDir,
+    gateway: Arc<Gateway>,
 }
 
 /// The configuration that `text` describes; `UPSTREAM` in it stands for an upstream's address.
@@ -112,10 +113,17 @@ impl Proxy {
         let upstream = Upstream::start().await;
         let compressor = Arc::new(Halving::default());
         let data = tempfile::tempdir().unwrap();
-        let running = run(&config(text, &upstream), &compressor, data.path()).await;
+        let (running, gateway) = run(&config(text, &upstream), &compressor, data.path()).await;
         let client = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none());
         super::client();
-        Self { running, upstream, compressor, client: client.timeout(PATIENCE).build().unwrap(), data }
+        Self {
+            running,
+            upstream,
+            compressor,
+            client: client.timeout(PATIENCE).build().unwrap(),
+            data,
+            gateway,
+        }
     }
 
     /// Ends the proxy in order and starts it again: nothing is left of the first one but its folder.
@@ -125,12 +133,13 @@ impl Proxy {
 
     /// The same, as `text` describes it.
     async fn restarted_as(self, text: &str) -> Self {
-        let Self { running, upstream, data, client, .. } = self;
+        let Self { running, upstream, data, client, gateway, .. } = self;
+        drop(gateway);
         running.stop.send(()).unwrap();
         tokio::time::timeout(PATIENCE, running.task).await.unwrap().unwrap();
         let compressor = Arc::new(Halving::default());
-        let running = run(&config(text, &upstream), &compressor, data.path()).await;
-        Self { running, upstream, compressor, client, data }
+        let (running, gateway) = run(&config(text, &upstream), &compressor, data.path()).await;
+        Self { running, upstream, compressor, client, data, gateway }
     }
 
     fn request(&self, method: reqwest::Method, path: &str) -> reqwest::RequestBuilder {
@@ -156,8 +165,10 @@ impl Proxy {
 }
 
 /// Starts a proxy as `config` describes it.
-async fn run(config: &Config, compressor: &Arc<Halving>, data: &std::path::Path) -> Running {
-    super::start(Server::with_state(state_of(config, compressor, data))).await
+async fn run(config: &Config, compressor: &Arc<Halving>, data: &std::path::Path) -> (Running, Arc<Gateway>) {
+    let state = state_of(config, compressor, data);
+    let gateway = state.gateway.clone().expect("it was just made with one");
+    (super::start(Server::with_state(state)).await, gateway)
 }
 
 fn state_of(config: &Config, compressor: &Arc<Halving>, data: &std::path::Path) -> AppState {
