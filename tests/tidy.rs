@@ -43,7 +43,10 @@ const MAY_USE: [(&str, &[&str]); 20] = [
             "wire",
         ],
     ),
-    ("http", &["admission", "config", "docs", "engine", "keys", "model", "proxy", "telemetry", "upstream", "wire"]),
+    (
+        "http",
+        &["admission", "config", "docs", "engine", "keys", "model", "proxy", "telemetry", "upstream", "wire"],
+    ),
     (
         "cli",
         &[
@@ -80,11 +83,11 @@ const CRATES: [(&str, &[&str]); 14] = [
     ("axum", &["http/"]),
     ("reqwest", &["model/store/", "upstream/"]),
     ("redb", &["proxy/store/", "index/store.rs", "index/error.rs", "model/cached/file.rs"]),
-    ("tantivy", &["index/lexical.rs"]),
+    ("tantivy", &["index/lexical"]),
     ("hnsw_rs", &["index/dense.rs"]),
     ("htmd", &["engine/collections/files/html.rs"]),
     ("pdf_extract", &["engine/collections/files/pdf.rs"]),
-    ("quick_xml", &["engine/collections/files/docx.rs"]),
+    ("quick_xml", &["engine/collections/files/docx"]),
     ("minijinja", &["engine/prompt", "model/local/chat.rs"]),
 ];
 

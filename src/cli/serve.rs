@@ -63,7 +63,8 @@ pub(crate) fn run(args: ServeArgs) -> anyhow::Result<()> {
     let config = load()?.config;
     // The last traces go out when this is dropped.
     let _traces = telemetry::init()?;
-    let engine = Engine::new(&config, Box::new(super::progress::DownloadBar::default()))?;
+    let progress = Box::new(super::progress::DownloadBar::default());
+    let engine = Engine::new(&config, progress)?.with_downloads_in_background();
     engine.open_collections()?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -152,7 +153,9 @@ fn reload_on_signal(live: Live<impl Fn() -> Load + Send + Sync + 'static>) -> io
                 Ok(Ok(())) => {
                     tracing::info!("reloaded [proxy], [[upstreams]] and [keys] of the configuration");
                 }
-                Ok(Err(error)) => tracing::error!(error, "the configuration is invalid: the old one stays in effect"),
+                Ok(Err(error)) => {
+                    tracing::error!(error, "the configuration is invalid: the old one stays in effect")
+                }
                 Err(error) => tracing::error!(%error, "the configuration could not be reloaded"),
             }
         }

@@ -48,7 +48,7 @@ fn document(id: &str, text: &str) -> NewDocument {
             let range = at..at + line.trim_end().len();
             at += line.len();
             let seed = u64::from_le_bytes(blake3::hash(line.as_bytes()).as_bytes()[..8].try_into().unwrap());
-            let chunk = StoredChunk { range, headings: Vec::new(), tokens: 1 };
+            let chunk = StoredChunk { range, headings: Vec::new(), header: None, tokens: 1 };
             NewChunk { chunk, vector: vector(seed, WIDTH) }
         })
         .collect();
@@ -633,7 +633,7 @@ fn a_forged_snapshot_is_refused_with_what_is_wrong() {
         serde_json::to_vec(&serde_json::json!({"settings": settings, "documents": documents})).unwrap()
     };
     let record = |id: &str, range: Range<usize>| {
-        let chunk = StoredChunk { range, headings: Vec::new(), tokens: 1 };
+        let chunk = StoredChunk { range, headings: Vec::new(), header: None, tokens: 1 };
         serde_json::to_vec(
             &serde_json::json!({"id": id, "title": null, "metadata": {}, "layout": "plain", "hash": "h",
             "chunks": [chunk]}),

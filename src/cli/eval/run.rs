@@ -141,7 +141,8 @@ pub(super) fn models(config: &Config) -> anyhow::Result<Vec<String>> {
         let hashes = store.manifest().model(name)?.files.iter().map(|file| &*file.sha256).collect::<Vec<_>>();
         Ok(format!("{name} {}", hashes.join(" ")))
     };
-    let scorer = format!("{} {:?}", named(&config.scorer.model)?, config.scorer.precision).to_lowercase();
+    let scorer =
+        format!("{} {}", named(&config.scorer.model)?.to_lowercase(), config.scorer.precision.name());
     Ok(vec![scorer, named(&config.embedder.model)?])
 }
 

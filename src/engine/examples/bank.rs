@@ -288,7 +288,7 @@ fn embed(embedder: &Embedder, documents: &mut [NewDocument], cancel: &Cancel) ->
     let vectors = embedder.embed(&questions, cancel)?;
     for (document, vector) in documents.iter_mut().zip(vectors) {
         let tokens = embedder.count(&document.text, cancel)?;
-        let chunk = StoredChunk { range: 0..document.text.len(), headings: Vec::new(), tokens };
+        let chunk = StoredChunk { range: 0..document.text.len(), headings: Vec::new(), header: None, tokens };
         document.chunks.push(NewChunk { chunk, vector });
     }
     Ok(())
@@ -436,7 +436,8 @@ mod tests {
             (0..3 * POOL).map(|number| (made(number), vector(random.unit() as f32 * 3.0))).collect();
         let mut upsert = documents(all.iter().map(|(example, _)| example.clone()).collect()).unwrap();
         for (document, (_, vector)) in upsert.iter_mut().zip(&all) {
-            let chunk = StoredChunk { range: 0..document.text.len(), headings: Vec::new(), tokens: 3 };
+            let chunk =
+                StoredChunk { range: 0..document.text.len(), headings: Vec::new(), header: None, tokens: 3 };
             document.chunks.push(NewChunk { chunk, vector: vector.clone() });
         }
         bank.apply(&Batch { remove: Vec::new(), upsert }).unwrap();

@@ -4,6 +4,7 @@ mod docx;
 mod html;
 mod pdf;
 mod process;
+mod table;
 
 use std::time::Instant;
 
@@ -169,6 +170,11 @@ fn plain(line: &str) -> String {
     let marks = !line.is_empty() && line.chars().all(|c| matches!(c, '=' | '-'));
     let begins = ["#", "```", "~~~"].iter().any(|start| line.starts_with(start));
     if marks || begins { format!("\\{line}") } else { line.to_owned() }
+}
+
+/// A cell of a table in Markdown.
+fn plain_cell(text: &str) -> String {
+    text.replace('|', "\\|")
 }
 
 impl Engine {
