@@ -1,4 +1,4 @@
-//! From kept units back to text: slices of the original, in order, and nothing else.
+//! The assembly of kept units into text: slices of the original, in order, and nothing else.
 
 use std::ops::Range;
 
@@ -6,7 +6,7 @@ use super::structure::Structure;
 use super::{Document, Prompt};
 use crate::text::{MarkStyle, Unit, fuses};
 
-/// Between instruction, documents and question.
+/// The separator of instruction, documents and question.
 pub(crate) const JOIN: &str = "\n\n";
 
 /// What remains of a text.
@@ -131,7 +131,7 @@ fn line_start(text: &str, unit: &Unit, is_line: bool) -> usize {
     space.rfind('\n').filter(|_| is_line).map_or(unit.core.start, |at| unit.range.start + at + 1)
 }
 
-/// What is kept of a gap, the units in `dropped`, and of the unit that follows it.
+/// Returns the kept ranges of a gap, the units in `dropped`, and of the unit that follows it.
 fn after_gap(text: &str, dropped: &[Unit], unit: &Unit) -> (Range<usize>, Range<usize>) {
     let start = dropped.first().map_or(unit.range.start, |first| first.range.start);
     let own_space = &text[unit.range.start..unit.core.start];
@@ -165,7 +165,7 @@ pub(crate) fn slices(text: &str, ranges: &[Range<usize>]) -> String {
     ranges.iter().map(|range| &text[range.clone()]).collect()
 }
 
-/// What stands before a document's text in the prompt.
+/// Returns the heading before a document's text in the prompt.
 pub(crate) fn heading(document: &Document) -> String {
     document
         .title

@@ -3,16 +3,18 @@
 //! A word out of a program, a log or a table says nothing: such parts of documents lose whole lines, rows or records
 //! ([`crate::text::segments`]) whatever the method. Where folding alone meets the budget, nothing is lost at all.
 
-use super::{CompressError, Method, Mode, Prompt, Target, Tools, lossless};
+use super::{CompressError, Compressed, Method, Mode, Prompt, Target, Tools, lossless};
 use crate::text::Kind;
 
 /// What is run for a prompt, and why.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Choice {
     /// Not [`Method::Auto`].
     pub method: Method,
     /// In words, where it was chosen here.
     pub why: Option<String>,
+    /// The result, where choosing took the whole work of the method.
+    pub(super) done: Option<Compressed>,
 }
 
 impl Choice {
@@ -31,19 +33,21 @@ impl Choice {
                 Ok(Self::plain(Method::LlmLingua, "`auto` chose `llmlingua`, which the reference has"))
             }
             (Method::Auto, Mode::Exact) => Self::by_content(prompt, target, tools),
-            (method, _) => Ok(Self { method, why: None }),
+            (method, _) => Ok(Self { method, why: None, done: None }),
         }
     }
 
     fn plain(method: Method, why: &str) -> Self {
-        Self { method, why: Some(why.into()) }
+        Self { method, why: Some(why.into()), done: None }
     }
 
     fn by_content(prompt: &Prompt, target: Target, tools: &Tools) -> Result<Self, CompressError> {
         let kinds: Vec<Kind> = prompt.documents.iter().map(|document| Kind::of(&document.text)).collect();
         let whole: Vec<usize> = (0..kinds.len()).filter(|&i| kinds[i].goes_by_lines()).collect();
-        if !whole.is_empty() && folds(prompt, target, tools)? {
-            return Ok(Self::plain(Method::Lossless, "`auto` chose `lossless`, which meets the budget"));
+        let folded = if whole.is_empty() { None } else { folded(prompt, target, tools)? };
+        if folded.is_some() {
+            let plain = Self::plain(Method::Lossless, "`auto` chose `lossless`, which meets the budget");
+            return Ok(Self { done: folded, ..plain });
         }
         let usual = if prompt.question.trim().is_empty() {
             Self::plain(Method::LlmLingua, "`auto` chose `llmlingua`, for there is no question")
@@ -65,11 +69,11 @@ impl Choice {
     }
 }
 
-/// Does folding meet the budget, where all would not fit as it is?
-fn folds(prompt: &Prompt, target: Target, tools: &Tools) -> Result<bool, CompressError> {
+/// The folded prompt, if folding meets a budget that the prompt as it is exceeds.
+fn folded(prompt: &Prompt, target: Target, tools: &Tools) -> Result<Option<Compressed>, CompressError> {
     match lossless::compress(prompt, target, tools) {
-        Ok(folded) => Ok(folded.original_tokens > folded.requested_tokens),
-        Err(CompressError::Infeasible { .. } | CompressError::Unsupported(_)) => Ok(false),
+        Ok(folded) => Ok(Some(folded).filter(|folded| folded.original_tokens > folded.requested_tokens)),
+        Err(CompressError::Infeasible { .. } | CompressError::Unsupported(_)) => Ok(None),
         Err(other) => Err(other),
     }
 }

@@ -8,6 +8,7 @@ mod auto;
 mod demands;
 mod error;
 mod extractive;
+pub mod fold;
 mod fragments;
 mod hybrid;
 mod llmlingua;
@@ -285,7 +286,7 @@ pub fn compress(
     compress_as(prompt, target, &choice, mode, tools)
 }
 
-/// [`compress`] with a choice that was made before.
+/// [`compress`] with a choice that was made before for the same prompt and target.
 ///
 /// # Errors
 /// As [`compress`].
@@ -296,8 +297,11 @@ pub fn compress_as(
     mode: Mode,
     tools: &Tools,
 ) -> Result<Compressed, CompressError> {
-    let Choice { method, why } = choice;
-    let mut compressed = run(prompt, target, *method, mode, tools)?;
+    let Choice { method, why, done } = choice;
+    let mut compressed = match done {
+        Some(done) => done.clone(),
+        None => run(prompt, target, *method, mode, tools)?,
+    };
     if let Some(why) = why {
         compressed.reason = format!("{why}; {}", compressed.reason);
     }

@@ -19,7 +19,7 @@ pub use answers::{contains, exact_match, f1, normalise};
 pub use chunks::{Chunk, ChunkSettings, Layout, chunks};
 pub use clauses::negates;
 pub(crate) use counter::read_control_tokens_as_text;
-pub use counter::{TokenCounter, TokenizerError, decode_cl100k, for_model, for_name};
+pub use counter::{TokenCounter, TokenizerError, decode_cl100k, for_model, for_name, from_tokenizer_json};
 pub use groups::{Grain, grouped};
 pub use json::{JsonError, JsonKind, JsonToken, json_tokens};
 pub use kind::Kind;

@@ -1,9 +1,9 @@
-//! What `auto` makes of documents by their shape.
+//! Tests of the choice that `auto` makes by the shape of documents.
 
 use super::{ByteCounter, FakeScorer, PROTECTOR};
 use crate::compress::{Choice, Compressed, Demands, Document, Method, Mode, Prompt, Target, Tools, compress};
 use crate::model::Cancel;
-use crate::text::MarkStyle;
+use crate::text::{MarkStyle, TokenCounter};
 
 fn prompt(texts: &[&str]) -> Prompt {
     let document =
@@ -74,6 +74,44 @@ fn what_folds_to_the_budget_is_folded() {
     verbatim.demands = Demands { verbatim: true, ..Demands::default() };
     assert!(!auto(&verbatim, 0.6).reason.contains("lossless"));
     assert_eq!(auto(&prompt(&[&json]), 1.0).prompt, json);
+}
+
+/// Counts bytes, and how often it was asked to.
+#[derive(Default)]
+struct CountedCalls(std::sync::atomic::AtomicUsize);
+
+impl TokenCounter for CountedCalls {
+    fn name(&self) -> &'static str {
+        "counted calls"
+    }
+
+    fn count(&self, text: &str) -> usize {
+        self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        text.len()
+    }
+}
+
+#[test]
+fn a_prompt_is_folded_once() {
+    let rows: Vec<String> =
+        (0..20).map(|i| format!("{{\"identifier\": {i}, \"description\": \"x{i}\"}}")).collect();
+    let prompt = prompt(&[&format!("[{}]", rows.join(",\n  "))]);
+    let calls = |method| {
+        let counter = CountedCalls::default();
+        let cancel = Cancel::never();
+        let tools = Tools {
+            scorer: None,
+            embedder: None,
+            classifier: None,
+            counter: &counter,
+            protector: &PROTECTOR,
+            cancel: &cancel,
+        };
+        let compressed = compress(&prompt, Target::Rate(0.6), method, Mode::Exact, &tools).unwrap();
+        assert!(compressed.compressed_tokens < compressed.original_tokens);
+        counter.0.into_inner()
+    };
+    assert_eq!(calls(Method::Auto), calls(Method::Lossless));
 }
 
 #[test]

@@ -46,7 +46,7 @@ impl Messages {
         let mut last_user = None;
         for (number, message) in messages.iter().enumerate() {
             let refused = || {
-                let message = format!("the message {number} is no object with `role` and `content`");
+                let message = format!("the message {number} is not an object with `role` and `content`");
                 EngineError::invalid("invalid_messages", "messages", message)
             };
             let found = Found::of(message.get()).ok_or_else(refused)?;
