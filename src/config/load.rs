@@ -157,6 +157,10 @@ fn from_env(env: &dyn Env) -> Result<RawConfig, ConfigError> {
                 method: variable::<MethodName>(env, "WHITTLE_PROXY_COMPRESS_METHOD")?.map(|name| name.0),
                 rate: variable(env, "WHITTLE_PROXY_COMPRESS_RATE")?,
                 min_tokens: variable(env, "WHITTLE_PROXY_COMPRESS_MIN_TOKENS")?,
+                tool_results: variable(env, "WHITTLE_PROXY_COMPRESS_TOOL_RESULTS")?,
+                // A list of rules is given in the file.
+                fold_without: Vec::new(),
+                fold_min_tokens: variable(env, "WHITTLE_PROXY_COMPRESS_FOLD_MIN_TOKENS")?,
                 deadline_ms: variable(env, "WHITTLE_PROXY_COMPRESS_DEADLINE_MS")?,
             },
             shadow: RawShadow {

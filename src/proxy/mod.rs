@@ -6,6 +6,7 @@
 mod compress;
 mod decode;
 mod error;
+mod fold;
 mod ledger;
 mod local;
 mod memory;
@@ -37,6 +38,7 @@ use crate::wire::{Dialect, Endpoint};
 pub use compress::{Compressor, Fallback};
 use compress::{Pool, Work};
 pub use error::ProxyError;
+use fold::Folds;
 pub use ledger::{Bill, Group, Numbers, RequestLine, UsageParams, UsageReport};
 use ledger::{Ledger, Opening};
 pub use local::Generator;
@@ -306,8 +308,9 @@ impl Gateway {
         let mut bill = self.ledger.open(opening.inspect_err(|denied| self.denied(denied))?);
         let start = Instant::now();
         let (mut plan, mut report) = self.plan(&prepared).instrument(Stage::Compress.span()).await;
-        report.time = start.elapsed();
         let policy = &live.config.retrieve;
+        self.fold(&prepared, &mut plan, &mut report);
+        report.time = start.elapsed();
         plan.inserts = retrieve::inserts(&self.retriever, &self.memory, &prepared, policy).await;
         report.retrieval = plan.inserts.result.clone();
         report.citations.clone_from(&plan.inserts.citations);
@@ -435,6 +438,20 @@ impl Gateway {
         Ok(self.live().routes.named(name)?.config().dialect)
     }
 
+    /// Decides what becomes of tools' results. This takes no model, so it needs no turn.
+    fn fold(&self, prepared: &Prepared, plan: &mut Plan, report: &mut Report) {
+        let folds = fold::folds(&prepared.shown, &prepared.route.model, &prepared.settings, &self.memory);
+        report.tokens.before += folds.tokens.before;
+        report.tokens.after += folds.tokens.after;
+        if folds.tokens.before > 0 {
+            report.status = Status::Compressed;
+        } else if folds.pinned && report.status == Status::Unchanged {
+            report.status = Status::Original;
+            report.fallback = report.fallback.or(Some(Fallback::Remembered));
+        }
+        plan.folds = folds;
+    }
+
     /// Decides what becomes of each passage.
     async fn plan(&self, prepared: &Prepared) -> (Plan, Report) {
         if prepared.settings.bypass {
@@ -469,6 +486,8 @@ impl Gateway {
 #[derive(Debug, Default)]
 struct Plan {
     passages: Vec<(Key, Arc<Outcome>)>,
+    /// What becomes of tools' results.
+    folds: Folds,
     /// What is put before questions.
     inserts: Inserts,
 }
@@ -494,18 +513,18 @@ impl Plan {
                     // The reason of now says more than that there was one before.
                     report.fallback = fallback.or(report.fallback).or(Some(Fallback::Remembered));
                 }
-                Outcome::Whole | Outcome::Inserted { .. } => {}
+                Outcome::Whole | Outcome::Folded { .. } | Outcome::Inserted { .. } => {}
             }
             plan.push((*key, outcome));
         }
         if report.fallback.is_some() && report.status == Status::Unchanged {
             report.status = Status::Original;
         }
-        (Self { passages: plan, inserts: Inserts::default() }, report)
+        (Self { passages: plan, ..Self::default() }, report)
     }
 
     fn keys(&self) -> impl Iterator<Item = Key> {
-        self.passages.iter().map(|(key, _)| *key)
+        self.passages.iter().map(|(key, _)| *key).chain(self.folds.keys.iter().copied())
     }
 }
 

@@ -19,9 +19,9 @@ pub(super) fn fold(lines: Vec<Line<'_>>, origin: Origin) -> Vec<Line<'_>> {
     let mut at = 0;
     while at < lines.len() {
         let path = path(&lines[at]).map(str::to_owned);
-        let run = path.as_ref().map_or(1, |path| {
-            lines[at..].iter().take_while(|line| self::path(line) == Some(path)).count()
-        });
+        let run = path
+            .as_ref()
+            .map_or(1, |path| lines[at..].iter().take_while(|line| self::path(line) == Some(path)).count());
         let group = lines.get(at..at + run).unwrap_or_default();
         match path.filter(|_| run >= LEAST) {
             Some(path) => grouped(group, &path, &mut folded),
