@@ -62,7 +62,7 @@ pub(super) fn folds(shown: &[Shown], model: &str, settings: &Settings, memory: &
         folds.tokens.after += tokens.after;
         folds.keys.push(key);
         folds.edits.push(shown.replace(folded.text()));
-        folder.see_folded(&place, folded);
+        folder.see_folded(&place, &folded);
     }
     folds
 }

@@ -172,12 +172,12 @@ impl Folder {
     /// Takes note of a text that goes on as it is, so that later results may refer to it. `place` says where it stands,
     /// such as `the result of Read a.rs`.
     pub fn see(&mut self, place: &str, text: &str) {
-        self.index.add(place, lines::split(text));
+        self.index.add(place, &lines::split(text));
     }
 
     /// Takes note of a folded text that goes on. Nothing is found in its marks.
-    pub fn see_folded(&mut self, place: &str, folded: Folded) {
-        self.index.add(place, folded.lines);
+    pub fn see_folded(&mut self, place: &str, folded: &Folded) {
+        self.index.add(place, &folded.lines);
     }
 
     /// Folds a result by `rules`. None where nothing becomes smaller. What goes on, the text or the folded one, is to

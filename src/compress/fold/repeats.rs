@@ -68,8 +68,8 @@ struct Body<'l> {
 
 impl Index {
     /// Takes note of the lines of a text.
-    pub(super) fn add(&mut self, place: &str, lines: Vec<Line<'_>>) {
-        let bodies = bodies(&lines);
+    pub(super) fn add(&mut self, place: &str, lines: &[Line<'_>]) {
+        let bodies = bodies(lines);
         self.begin(place);
         let mut roll = Roll::default();
         for body in &bodies {
@@ -156,18 +156,15 @@ impl Index {
                 let near = own.longest(hash, rest).map(|(lines, target)| (lines, target + self.lines.len()));
                 far.max(near).map(|(lines, target)| Match { at, lines, target })
             });
-            match found {
-                Some(found) => {
-                    for body in &rest[..found.lines] {
-                        own.push(body, false, &mut roll);
-                    }
-                    at += found.lines;
-                    matches.push(found);
+            if let Some(found) = found {
+                for body in &rest[..found.lines] {
+                    own.push(body, false, &mut roll);
                 }
-                None => {
-                    own.push(&rest[0], !rest[0].is_mark, &mut roll);
-                    at += 1;
-                }
+                at += found.lines;
+                matches.push(found);
+            } else {
+                own.push(&rest[0], !rest[0].is_mark, &mut roll);
+                at += 1;
             }
         }
         matches

@@ -56,7 +56,7 @@ fn path<'l>(line: &'l Line) -> Option<&'l str> {
 }
 
 /// A hit that is not too long.
-fn shortened<'t>(line: Line<'t>, origin: Origin) -> Line<'t> {
+fn shortened(line: Line<'_>, origin: Origin) -> Line<'_> {
     let is_hit = origin == Origin::Search || path(&line).is_some();
     if !is_hit || line.text.len() <= LONGEST {
         return line;

@@ -1,3 +1,5 @@
+#![expect(clippy::format_collect, reason = "tests build their texts line by line")]
+
 use proptest::prelude::*;
 
 use super::*;
@@ -20,7 +22,7 @@ fn lines_that_stand_earlier_are_named_by_their_place() {
     assert!(folded.text().starts_with(mark), "{}", folded.text());
     assert!(folded.text().contains(&format!("{}    new line\n{}", source(27..30), source(30..33))));
     assert!(folded.text().contains("32-61, the same as 31-60 in") || folded.text().contains("35-61"));
-    folder.see_folded("the result of Read a.rs again", folded);
+    folder.see_folded("the result of Read a.rs again", &folded);
     // What was left out is found where it stands, not where a mark stands for it.
     let again = folder.folded(&changed, Origin::File, Rules::ALL).unwrap();
     assert!(again.text().contains("Read a.rs above"), "{}", again.text());
@@ -123,7 +125,7 @@ proptest! {
                 match folder.folded(text, Origin::Output, Rules::ALL) {
                     Some(folded) => {
                         sent.push(folded.text().to_owned());
-                        folder.see_folded("x above", folded);
+                        folder.see_folded("x above", &folded);
                     }
                     None => {
                         sent.push(text.clone());

@@ -53,6 +53,16 @@ impl Folded {
 }
 
 /// The folded form of `text` that `count` finds smallest; none where no fold makes it smaller.
+///
+/// ```
+/// use whittle::compress::lossless::{fold, same_data, unfold};
+///
+/// let text = "started\n".repeat(40);
+/// let folded = fold(&text, str::len).ok_or("nothing to fold")?;
+/// assert!(folded.len() < text.len() / 2);
+/// assert!(same_data(&unfold(&folded), &text));
+/// # Ok::<(), &str>(())
+/// ```
 #[must_use]
 pub fn fold(text: &str, count: impl Fn(&str) -> usize) -> Option<String> {
     Some(smallest(text, &count).text).filter(|folded| folded != text)
@@ -129,9 +139,7 @@ pub(super) fn compress(prompt: &Prompt, target: Target, tools: &Tools) -> Result
         id: document.id.clone(),
         text: form.text.clone(),
         kept: form.kept.clone(),
-        rank: None,
-        score: None,
-        words: Vec::new(),
+        ..KeptDocument::default()
     });
     Ok(Compressed {
         documents: documents.collect(),
