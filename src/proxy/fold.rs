@@ -26,7 +26,7 @@ pub(super) struct Folds {
     pub(super) pinned: bool,
 }
 
-/// Folds the results among `shown`.
+/// Folds the results among `shown`. This reads the disk, and takes milliseconds where results are long.
 pub(super) fn folds(shown: &[Shown], model: &str, settings: &Settings, memory: &Memory) -> Folds {
     let mut folds = Folds::default();
     let (rules, mut folder) = (settings.fold, Folder::default());
@@ -47,7 +47,7 @@ pub(super) fn folds(shown: &[Shown], model: &str, settings: &Settings, memory: &
             continue;
         };
         let key = Key::of_fold(&shown.text, folded.text(), model, rules);
-        let outcome = memory.get(&key).unwrap_or_else(|| {
+        let outcome = memory.get_blocking(&key).unwrap_or_else(|| {
             let counter = counter.get_or_insert_with(|| text::for_model(model));
             let tokens = Tokens { before: counter.count(&shown.text), after: counter.count(folded.text()) };
             let smaller = tokens.after < tokens.before && tokens.before >= settings.fold_min_tokens;

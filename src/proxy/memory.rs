@@ -158,6 +158,11 @@ impl Memory {
         known
     }
 
+    /// Returns what is remembered of a text. This reads the disk where nothing is in memory.
+    pub(super) fn get_blocking(&self, key: &Key) -> Option<Arc<Outcome>> {
+        self.get(key).or_else(|| self.recall(key))
+    }
+
     /// Returns what is in memory of a text.
     fn get(&self, key: &Key) -> Option<Arc<Outcome>> {
         // What was pinned stays so, whatever was found out about it for another conversation since.

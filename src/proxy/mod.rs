@@ -34,7 +34,7 @@ use crate::config::{Config, Env, Limits, ProxyConfig, RetrievePolicy};
 use crate::keys::{Caller, Denied};
 use crate::telemetry::Stage;
 use crate::upstream::{self, Answer, Body, HeaderMap, Method, StatusCode};
-use crate::wire::{Dialect, Endpoint};
+use crate::wire::{Dialect, Endpoint, Speaker};
 pub use compress::{Compressor, Fallback};
 use compress::{Pool, Work};
 pub use error::ProxyError;
@@ -353,7 +353,7 @@ impl Gateway {
             let start = Instant::now();
             let (mut plan, mut report) =
                 self.plan(prepared, &ticket).instrument(Stage::Compress.span()).await;
-            self.fold(prepared, &mut plan, &mut report);
+            self.fold(prepared, &mut plan, &mut report).await;
             (plan, Report { time: start.elapsed(), ..report })
         };
         let (retriever, memory) = (&self.retriever, &self.memory);
@@ -470,8 +470,16 @@ impl Gateway {
     }
 
     /// Decides what becomes of tools' results. This takes no model, so it needs no turn.
-    fn fold(&self, prepared: &Prepared, plan: &mut Plan, report: &mut Report) {
-        let folds = fold::folds(&prepared.shown, &prepared.route.model, &prepared.settings, &self.memory);
+    async fn fold(&self, prepared: &Prepared, plan: &mut Plan, report: &mut Report) {
+        let shown = Arc::clone(&prepared.shown);
+        if !shown.iter().any(|shown| matches!(shown.by, Speaker::Tool(_))) {
+            return;
+        }
+        let (model, settings) = (prepared.route.model.clone(), prepared.settings.clone());
+        let memory = self.memory.clone();
+        let task = tokio::task::spawn_blocking(move || fold::folds(&shown, &model, &settings, &memory));
+        // Where it panicked, which the hook has logged, results go on as they came.
+        let folds = task.await.unwrap_or_default();
         report.tokens.before += folds.tokens.before;
         report.tokens.after += folds.tokens.after;
         if folds.tokens.before > 0 {

@@ -33,7 +33,7 @@ pub(super) struct Prepared {
     /// The questions of the conversation.
     pub(super) asked: Vec<Asked>,
     /// All texts that folding looks at.
-    pub(super) shown: Vec<Shown>,
+    pub(super) shown: Arc<[Shown]>,
     /// The keys of the passages in the store of decisions.
     pub(super) keys: Vec<Key>,
     id: String,
@@ -107,7 +107,7 @@ impl Prepared {
             keys,
             asked,
             passages,
-            shown,
+            shown: shown.into(),
             settings,
             route,
             headers: upstream::for_upstream(&headers, true),

@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-/// Tags of Claude Code, Codex, Cline, Continue, Cursor, Open WebUI and Copilot.
+/// Tags of Claude Code, Codex, Cline, Continue, Cursor, Open `WebUI` and Copilot.
 const TAGS: [&str; 46] = [
     "system-reminder",
     "system_reminder",

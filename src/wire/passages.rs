@@ -311,7 +311,7 @@ impl<'a> Collector<'a> {
     fn placed_question(&self) -> Option<(Arc<str>, usize)> {
         let texts = self.run.iter().rev().filter_map(|text| Some((text.inside()?.0.start, text.string()?)));
         texts
-            .filter_map(|(place, text)| Some((place, own_words(&text).into_owned())))
+            .map(|(place, text)| (place, own_words(&text).into_owned()))
             .filter(|(_, own)| own.len() < self.least)
             .find_map(|(place, own)| Some((question(&own)?, place)))
     }

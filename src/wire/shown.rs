@@ -94,7 +94,7 @@ fn leaves(key: &str, value: &serde_json::Value, found: &mut Vec<(String, String)
         serde_json::Value::String(text) => found.push((key.to_owned(), text.clone())),
         serde_json::Value::Array(values) => values.iter().for_each(|value| leaves(key, value, found)),
         serde_json::Value::Object(members) => {
-            members.iter().for_each(|(key, value)| leaves(key, value, found))
+            members.iter().for_each(|(key, value)| leaves(key, value, found));
         }
         _ => {}
     }

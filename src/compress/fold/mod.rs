@@ -87,7 +87,7 @@ impl Rule {
 }
 
 /// A set of rules.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct Rules(u8);
 
 impl Rules {

@@ -122,15 +122,12 @@ proptest! {
             let mut folder = Folder::default();
             let mut sent = Vec::new();
             for text in texts {
-                match folder.folded(text, Origin::Output, Rules::ALL) {
-                    Some(folded) => {
-                        sent.push(folded.text().to_owned());
-                        folder.see_folded("x above", &folded);
-                    }
-                    None => {
-                        sent.push(text.clone());
-                        folder.see("x above", text);
-                    }
+                if let Some(folded) = folder.folded(text, Origin::Output, Rules::ALL) {
+                    sent.push(folded.text().to_owned());
+                    folder.see_folded("x above", &folded);
+                } else {
+                    sent.push(text.clone());
+                    folder.see("x above", text);
                 }
             }
             sent

@@ -1,5 +1,7 @@
 //! What becomes of tools' results.
 
+#![expect(clippy::format_collect, reason = "tests build their texts line by line")]
+
 use super::*;
 
 /// The defaults, in front of both dialects.
