@@ -14,6 +14,7 @@ use super::raw::{
 };
 use super::{Config, ConfigError};
 use crate::compress::Method;
+use crate::compress::fold::Rule;
 
 /// A source of environment variables, so that tests need not touch the process's own.
 pub trait Env {
@@ -157,6 +158,11 @@ fn from_env(env: &dyn Env) -> Result<RawConfig, ConfigError> {
                 method: variable::<MethodName>(env, "WHITTLE_PROXY_COMPRESS_METHOD")?.map(|name| name.0),
                 rate: variable(env, "WHITTLE_PROXY_COMPRESS_RATE")?,
                 min_tokens: variable(env, "WHITTLE_PROXY_COMPRESS_MIN_TOKENS")?,
+                tool_results: variable(env, "WHITTLE_PROXY_COMPRESS_TOOL_RESULTS")?,
+                fold_without: variable::<RuleNames>(env, "WHITTLE_PROXY_COMPRESS_FOLD_WITHOUT")?
+                    .unwrap_or_default()
+                    .0,
+                fold_min_tokens: variable(env, "WHITTLE_PROXY_COMPRESS_FOLD_MIN_TOKENS")?,
                 deadline_ms: variable(env, "WHITTLE_PROXY_COMPRESS_DEADLINE_MS")?,
             },
             shadow: RawShadow {
@@ -200,6 +206,24 @@ impl FromStr for MethodName {
 
     fn from_str(text: &str) -> Result<Self, String> {
         Method::from_str(text, false).map(Self)
+    }
+}
+
+/// Rules of folding, with commas between their names.
+#[derive(Default)]
+struct RuleNames(Vec<Rule>);
+
+impl FromStr for RuleNames {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let rule = |name: &str| {
+            let found = Rule::ALL.into_iter().find(|rule| rule.name() == name.trim());
+            found.ok_or_else(|| {
+                format!("no rule is called `{name}`: use {}", Rule::ALL.map(Rule::name).join(", "))
+            })
+        };
+        text.split(',').filter(|name| !name.trim().is_empty()).map(rule).collect::<Result<_, _>>().map(Self)
     }
 }
 

@@ -19,7 +19,9 @@ use serde::Serialize;
 
 use crate::model::{Device, Precision};
 pub use load::{Env, Flags, Loaded, Places, ProcessEnv, load};
-pub use proxy::{CompressPolicy, Pattern, Price, ProxyConfig, RetrievePolicy, ShadowPolicy, UpstreamConfig};
+pub use proxy::{
+    CompressPolicy, Pattern, Price, ProxyConfig, RetrievePolicy, ShadowPolicy, ToolResults, UpstreamConfig,
+};
 use raw::{RawClassifier, RawConfig, RawEmbedder, RawLimits, RawScorer};
 
 /// A valid configuration. As TOML it is a file that loads to the same configuration.

@@ -9,6 +9,7 @@ use url::Url;
 use super::raw::{RawCompress, RawProxy, RawRetrieve, RawShadow, RawUpstream};
 use super::{ConfigError, within};
 use crate::compress::Method;
+use crate::compress::fold::{Rule, Rules};
 use crate::wire::Dialect;
 
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
@@ -96,8 +97,49 @@ pub struct CompressPolicy {
     pub rate: f64,
     /// Tokens below which a text is left alone, at least 1. A text of fewer than twice as many bytes is not counted.
     pub min_tokens: usize,
+    /// What is done to the results of tools.
+    pub tool_results: ToolResults,
+    /// Rules that results of tools are not folded by.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub fold_without: Vec<Rule>,
+    /// Tokens below which the result of a tool is not folded, at least 1.
+    pub fold_min_tokens: usize,
     /// Milliseconds after which the original is forwarded, 1 to a day.
     pub deadline_ms: u64,
+}
+
+/// What is done to the results of tools.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ToolResults {
+    /// They are folded by rules, without a model; marks say what was left out.
+    #[default]
+    Fold,
+    /// They are compressed as users' texts are.
+    Compress,
+    /// They go on as they came.
+    Keep,
+}
+
+impl std::str::FromStr for ToolResults {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "fold" => Ok(Self::Fold),
+            "compress" => Ok(Self::Compress),
+            "keep" => Ok(Self::Keep),
+            _ => Err("must be `fold`, `compress` or `keep`".into()),
+        }
+    }
+}
+
+impl CompressPolicy {
+    /// The rules that results of tools are folded by.
+    #[must_use]
+    pub fn fold_rules(&self) -> Rules {
+        self.fold_without.iter().fold(Rules::ALL, |rules, rule| rules.without(*rule))
+    }
 }
 
 /// An API behind the proxy.
@@ -236,7 +278,16 @@ impl Default for ProxyConfig {
 
 impl Default for CompressPolicy {
     fn default() -> Self {
-        Self { enabled: true, method: None, rate: 0.5, min_tokens: 1000, deadline_ms: 2000 }
+        Self {
+            enabled: true,
+            method: None,
+            rate: 0.5,
+            min_tokens: 1000,
+            tool_results: ToolResults::Fold,
+            fold_without: Vec::new(),
+            fold_min_tokens: 100,
+            deadline_ms: 2000,
+        }
     }
 }
 
@@ -291,6 +342,13 @@ impl TryFrom<RawCompress> for CompressPolicy {
             method: raw.method,
             rate,
             min_tokens: within("proxy.compress.min_tokens", min_tokens, 1..=usize::MAX)?,
+            tool_results: raw.tool_results.unwrap_or(default.tool_results),
+            fold_without: raw.fold_without,
+            fold_min_tokens: within(
+                "proxy.compress.fold_min_tokens",
+                raw.fold_min_tokens.unwrap_or(default.fold_min_tokens),
+                1..=usize::MAX,
+            )?,
             deadline_ms: within("proxy.compress.deadline_ms", deadline_ms, 1..=DAY_MS)?,
         })
     }

@@ -6,8 +6,10 @@ use std::net::SocketAddr;
 use serde::Deserialize;
 
 use super::proxy::Price;
+use super::proxy::ToolResults;
 use super::{Device, Precision};
 use crate::compress::Method;
+use crate::compress::fold::Rule;
 use crate::wire::Dialect;
 
 /// One layer: a file, the environment or the flags.
@@ -118,6 +120,9 @@ pub(super) struct RawCompress {
     pub(super) method: Option<Method>,
     pub(super) rate: Option<f64>,
     pub(super) min_tokens: Option<usize>,
+    pub(super) tool_results: Option<ToolResults>,
+    pub(super) fold_without: Vec<Rule>,
+    pub(super) fold_min_tokens: Option<usize>,
     pub(super) deadline_ms: Option<u64>,
 }
 
@@ -197,6 +202,13 @@ impl RawProxy {
                 method: self.compress.method.or(below.compress.method),
                 rate: self.compress.rate.or(below.compress.rate),
                 min_tokens: self.compress.min_tokens.or(below.compress.min_tokens),
+                tool_results: self.compress.tool_results.or(below.compress.tool_results),
+                fold_without: if self.compress.fold_without.is_empty() {
+                    below.compress.fold_without.clone()
+                } else {
+                    self.compress.fold_without
+                },
+                fold_min_tokens: self.compress.fold_min_tokens.or(below.compress.fold_min_tokens),
                 deadline_ms: self.compress.deadline_ms.or(below.compress.deadline_ms),
             },
             shadow: RawShadow {

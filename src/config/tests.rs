@@ -73,6 +73,7 @@ fn the_environment_beats_the_file_and_flags_beat_both() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a list of all keys")]
 fn every_variable_reaches_its_key() {
     let env = env([
         ("WHITTLE_LISTEN", "[::1]:99"),
@@ -109,6 +110,9 @@ fn every_variable_reaches_its_key() {
         ("WHITTLE_PROXY_COMPRESS_METHOD", "llmlingua"),
         ("WHITTLE_PROXY_COMPRESS_RATE", "0.14"),
         ("WHITTLE_PROXY_COMPRESS_MIN_TOKENS", "15"),
+        ("WHITTLE_PROXY_COMPRESS_TOOL_RESULTS", "compress"),
+        ("WHITTLE_PROXY_COMPRESS_FOLD_WITHOUT", "runs"),
+        ("WHITTLE_PROXY_COMPRESS_FOLD_MIN_TOKENS", "150"),
         ("WHITTLE_PROXY_COMPRESS_DEADLINE_MS", "16"),
         ("WHITTLE_PROXY_SHADOW_SHARE", "0.5"),
         ("WHITTLE_PROXY_SHADOW_USD_PER_DAY", "1.5"),
@@ -158,6 +162,9 @@ fn every_variable_reaches_its_key() {
                 method: Some(crate::compress::Method::LlmLingua),
                 rate: 0.14,
                 min_tokens: 15,
+                tool_results: ToolResults::Compress,
+                fold_without: vec![crate::compress::fold::Rule::Runs],
+                fold_min_tokens: 150,
                 deadline_ms: 16,
             },
             shadow: ShadowPolicy { share: 0.5, usd_per_day: 1.5 },

@@ -12,6 +12,7 @@ use moka::sync::Cache;
 use super::settings::Settings;
 use super::store::{Store, seconds_now};
 use crate::compress::Method;
+use crate::compress::fold::Rules;
 use crate::wire::Passage;
 
 /// How long a text that went on as it was, only because time or room was short, goes on as it was, from its last use
@@ -51,6 +52,8 @@ pub(super) enum Outcome {
     Kept { ranges: Box<[Range<usize>]>, tokens: Tokens },
     /// Something else went on in its place.
     Replaced { text: Box<str>, tokens: Tokens },
+    /// It is a tool's result, and went on folded.
+    Folded { tokens: Tokens },
     /// It is a question, and this was put before it, which cites so.
     Inserted { text: Box<str>, citations: Box<str> },
 }
@@ -84,6 +87,17 @@ impl Key {
 }
 
 impl Key {
+    /// Names a result with its folded form, which follows from the texts that it refers to.
+    pub(super) fn of_fold(text: &str, folded: &str, model: &str, rules: Rules) -> Self {
+        let mut hasher = blake3::Hasher::new();
+        for part in ["fold.1", model, text, folded] {
+            hasher.update(&(part.len() as u64).to_le_bytes());
+            hasher.update(part.as_bytes());
+        }
+        hasher.update(&[rules.to_byte()]);
+        Self(*hasher.finalize().as_bytes())
+    }
+
     /// Names the last of a conversation's questions, for which `collections` and `banks` are searched, by a hash of all of
     /// them.
     pub(super) fn of_questions(
@@ -142,6 +156,11 @@ impl Memory {
             known[i] = outcome;
         }
         known
+    }
+
+    /// Returns what is remembered of a text. This reads the disk where nothing is in memory.
+    pub(super) fn get_blocking(&self, key: &Key) -> Option<Arc<Outcome>> {
+        self.get(key).or_else(|| self.recall(key))
     }
 
     /// Returns what is in memory of a text.
@@ -212,7 +231,7 @@ impl Outcome {
     fn weight(&self) -> u32 {
         const BASE: usize = 120;
         let size = match self {
-            Self::Whole | Self::Pinned => 0,
+            Self::Whole | Self::Pinned | Self::Folded { .. } => 0,
             Self::Kept { ranges, .. } => std::mem::size_of_val(&**ranges),
             Self::Replaced { text, .. } => text.len(),
             Self::Inserted { text, citations } => text.len() + citations.len(),

@@ -6,6 +6,7 @@
 mod compress;
 mod decode;
 mod error;
+mod fold;
 mod ledger;
 mod local;
 mod memory;
@@ -33,10 +34,11 @@ use crate::config::{Config, Env, Limits, ProxyConfig, RetrievePolicy};
 use crate::keys::{Caller, Denied};
 use crate::telemetry::Stage;
 use crate::upstream::{self, Answer, Body, HeaderMap, Method, StatusCode};
-use crate::wire::{Dialect, Endpoint};
+use crate::wire::{Dialect, Endpoint, Speaker};
 pub use compress::{Compressor, Fallback};
 use compress::{Pool, Work};
 pub use error::ProxyError;
+use fold::Folds;
 pub use ledger::{Bill, Group, Numbers, RequestLine, UsageParams, UsageReport};
 use ledger::{Ledger, Opening};
 pub use local::Generator;
@@ -349,7 +351,9 @@ impl Gateway {
         let ticket = self.admission.lazy();
         let compression = async {
             let start = Instant::now();
-            let (plan, report) = self.plan(prepared, &ticket).instrument(Stage::Compress.span()).await;
+            let (mut plan, mut report) =
+                self.plan(prepared, &ticket).instrument(Stage::Compress.span()).await;
+            self.fold(prepared, &mut plan, &mut report).await;
             (plan, Report { time: start.elapsed(), ..report })
         };
         let (retriever, memory) = (&self.retriever, &self.memory);
@@ -465,6 +469,28 @@ impl Gateway {
         Ok(self.live().routes.named(name)?.config().dialect)
     }
 
+    /// Decides what becomes of tools' results. This takes no model, so it needs no turn.
+    async fn fold(&self, prepared: &Prepared, plan: &mut Plan, report: &mut Report) {
+        let shown = Arc::clone(&prepared.shown);
+        if !shown.iter().any(|shown| matches!(shown.by, Speaker::Tool(_))) {
+            return;
+        }
+        let (model, settings) = (prepared.route.model.clone(), prepared.settings.clone());
+        let memory = self.memory.clone();
+        let task = tokio::task::spawn_blocking(move || fold::folds(&shown, &model, &settings, &memory));
+        // Where it panicked, which the hook has logged, results go on as they came.
+        let folds = task.await.unwrap_or_default();
+        report.tokens.before += folds.tokens.before;
+        report.tokens.after += folds.tokens.after;
+        if folds.tokens.before > 0 {
+            report.status = Status::Compressed;
+        } else if folds.pinned && report.status == Status::Unchanged {
+            report.status = Status::Original;
+            report.fallback = report.fallback.or(Some(Fallback::Remembered));
+        }
+        plan.folds = folds;
+    }
+
     /// Decides what becomes of each passage.
     async fn plan(&self, prepared: &Prepared, ticket: &LazyTicket<'_>) -> (Plan, Report) {
         if prepared.settings.bypass {
@@ -500,6 +526,8 @@ impl Gateway {
 #[derive(Debug, Default)]
 struct Plan {
     passages: Vec<(Key, Arc<Outcome>)>,
+    /// What becomes of tools' results.
+    folds: Folds,
     /// What is put before questions.
     inserts: Inserts,
 }
@@ -525,18 +553,18 @@ impl Plan {
                     // The reason of now says more than that there was one before.
                     report.fallback = fallback.or(report.fallback).or(Some(Fallback::Remembered));
                 }
-                Outcome::Whole | Outcome::Inserted { .. } => {}
+                Outcome::Whole | Outcome::Folded { .. } | Outcome::Inserted { .. } => {}
             }
             plan.push((*key, outcome));
         }
         if report.fallback.is_some() && report.status == Status::Unchanged {
             report.status = Status::Original;
         }
-        (Self { passages: plan, inserts: Inserts::default() }, report)
+        (Self { passages: plan, ..Self::default() }, report)
     }
 
     fn keys(&self) -> impl Iterator<Item = Key> {
-        self.passages.iter().map(|(key, _)| *key)
+        self.passages.iter().map(|(key, _)| *key).chain(self.folds.keys.iter().copied())
     }
 }
 

@@ -11,10 +11,11 @@ use super::memory::{Key, Outcome};
 use super::route::{Place, Route};
 use super::settings::Settings;
 use super::{Incoming, Live, Plan, ProxyError};
+use crate::config::ToolResults;
 use crate::keys::{Caller, Demand, Denied};
 use crate::upstream::{self, Call, HeaderMap, Method};
 use crate::wire::local::{Ask, AskError};
-use crate::wire::{self, Asked, Edit, Endpoint, Passage, Request, Texts, Usage};
+use crate::wire::{self, Asked, Edit, Endpoint, Passage, Request, Shown, Texts, Usage};
 
 /// Bodies up to this size are read on the async threads: handing them over would take longer.
 const INLINE_BYTES: usize = 64 << 10;
@@ -31,6 +32,8 @@ pub(super) struct Prepared {
     pub(super) passages: Vec<Passage>,
     /// The questions of the conversation.
     pub(super) asked: Vec<Asked>,
+    /// All texts that folding looks at.
+    pub(super) shown: Arc<[Shown]>,
     /// The keys of the passages in the store of decisions.
     pub(super) keys: Vec<Key>,
     id: String,
@@ -86,9 +89,15 @@ impl Prepared {
         let least = settings.min_tokens.saturating_mul(LEAST_TOKEN_BYTES);
         // Where nothing is done to the texts, they need not be read.
         let read = !settings.bypass || settings.retrieves();
-        let Texts { mut passages, asked } = if read { request.texts(least) } else { Texts::default() };
+        let Texts { mut passages, asked, mut shown } =
+            if read { request.texts(least) } else { Texts::default() };
         if settings.bypass {
             passages.clear();
+            shown.clear();
+        }
+        match settings.tool_results {
+            ToolResults::Compress => shown.clear(),
+            ToolResults::Fold | ToolResults::Keep => passages.retain(|passage| !passage.from_tool),
         }
         let keys = passages.iter().map(|passage| Key::new(passage, &route.model, &settings)).collect();
         Ok(Self {
@@ -98,6 +107,7 @@ impl Prepared {
             keys,
             asked,
             passages,
+            shown: shown.into(),
             settings,
             route,
             headers: upstream::for_upstream(&headers, true),
@@ -185,9 +195,10 @@ impl Prepared {
             match &**outcome {
                 Outcome::Kept { ranges, .. } => edits.push(passage.keep(text, ranges)),
                 Outcome::Replaced { text, .. } => edits.push(passage.replace(text)),
-                Outcome::Whole | Outcome::Pinned | Outcome::Inserted { .. } => {}
+                Outcome::Whole | Outcome::Pinned | Outcome::Folded { .. } | Outcome::Inserted { .. } => {}
             }
         }
+        edits.extend_from_slice(&plan.folds.edits);
         edits
     }
 }

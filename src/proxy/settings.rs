@@ -7,7 +7,8 @@ use serde::Deserialize;
 
 use super::ProxyError;
 use crate::compress::Method;
-use crate::config::{ProxyConfig, RetrievePolicy};
+use crate::compress::fold::Rules;
+use crate::config::{ProxyConfig, RetrievePolicy, ToolResults};
 use crate::upstream::HeaderMap;
 
 /// Header that names collections.
@@ -24,6 +25,12 @@ pub(super) struct Settings {
     pub(super) method: Option<Method>,
     pub(super) rate: f64,
     pub(super) min_tokens: usize,
+    /// What is done to tools' results.
+    pub(super) tool_results: ToolResults,
+    /// The rules by which they are folded.
+    pub(super) fold: Rules,
+    /// Tokens below which one is left alone.
+    pub(super) fold_min_tokens: usize,
     pub(super) deadline: Duration,
     /// Collections that are searched for the user's question.
     pub(super) collections: Vec<String>,
@@ -39,6 +46,7 @@ struct Wishes {
     rate: Option<f64>,
     method: Option<Method>,
     min_tokens: Option<usize>,
+    tool_results: Option<ToolResults>,
     deadline_ms: Option<u64>,
     collections: Option<Vec<String>>,
     banks: Option<Vec<String>>,
@@ -64,6 +72,7 @@ impl Settings {
         if !(rate > 0.0 && rate <= 1.0) {
             return Err(wrong("x-whittle-rate", "must be above 0 and at most 1 (0.25 keeps a quarter)"));
         }
+        let tool_results = wishes.tool_results.unwrap_or(policy.tool_results);
         let deadline_ms = wishes.deadline_ms.unwrap_or(policy.deadline_ms);
         let (collections, banks) = match wishes.bypass {
             Some(true) => (Vec::new(), Vec::new()),
@@ -79,6 +88,9 @@ impl Settings {
             method: wishes.method.or(policy.method),
             rate,
             min_tokens: wishes.min_tokens.unwrap_or(policy.min_tokens).max(1),
+            tool_results,
+            fold: if tool_results == ToolResults::Fold { policy.fold_rules() } else { Rules::NONE },
+            fold_min_tokens: policy.fold_min_tokens,
             // A client cannot hold the compressor for longer than the service allows.
             deadline: Duration::from_millis(deadline_ms.min(policy.deadline_ms)),
         })
@@ -94,6 +106,7 @@ impl Wishes {
             rate: header(headers, "x-whittle-rate", number)?,
             method: header(headers, "x-whittle-method", method)?,
             min_tokens: header(headers, "x-whittle-min-tokens", number)?,
+            tool_results: header(headers, "x-whittle-tool-results", str::parse)?,
             deadline_ms: header(headers, "x-whittle-deadline-ms", number)?,
             collections: header(headers, COLLECTIONS, |text| Ok(names(text)))?,
             banks: header(headers, BANKS, |text| Ok(names(text)))?,
@@ -114,6 +127,7 @@ impl Wishes {
             rate: self.rate.or(below.rate),
             method: self.method.or(below.method),
             min_tokens: self.min_tokens.or(below.min_tokens),
+            tool_results: self.tool_results.or(below.tool_results),
             deadline_ms: self.deadline_ms.or(below.deadline_ms),
             collections: self.collections.or_else(|| below.collections.clone()),
             banks: self.banks.or_else(|| below.banks.clone()),

@@ -6,11 +6,13 @@
 //! Nothing here does I/O. A body is never rebuilt from parsed values: [`Request::read`] finds places in it, and
 //! [`splice`] replaces those alone.
 
+mod injected;
 mod json;
 pub mod local;
 mod passages;
 mod request;
 mod said;
+mod shown;
 mod split;
 mod usage;
 
@@ -20,6 +22,7 @@ use serde::{Deserialize, Serialize};
 
 pub use passages::{Asked, Passage, Texts};
 pub use request::{Request, WireError};
+pub use shown::{Shown, Speaker, ToolCall};
 pub use usage::{MOST_TEXT, Reading, ReportedUsage, Usage, UsageReader};
 
 /// The API dialect of a body or an answer.

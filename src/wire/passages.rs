@@ -8,7 +8,9 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::injected::own_words;
 use super::json::{Duplicate, Value};
+use super::shown::{Listing, Shown, Speaker};
 use super::split::{Split, split};
 use super::{Edit, Endpoint};
 use crate::text::{spelling_of, spelt_at};
@@ -23,8 +25,11 @@ pub struct Passage {
     pub text: String,
     /// The question about it.
     pub question: Option<Arc<str>>,
-    /// Whether it is at or before a cache breakpoint, so that it must be sent as it was sent before.
+    /// Whether it stands at or before a cache breakpoint in an earlier turn, so that it must be sent as it was sent
+    /// before.
     pub frozen: bool,
+    /// Whether it is a tool's result.
+    pub from_tool: bool,
     /// The range of its encoded form in the body.
     place: Range<usize>,
 }
@@ -45,7 +50,7 @@ impl Passage {
 }
 
 /// `text` as a JSON string spells it between its quotes.
-fn inside_quotes(text: &str) -> String {
+pub(super) fn inside_quotes(text: &str) -> String {
     let quoted = serde_json::Value::from(text).to_string();
     quoted.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or_default().to_owned()
 }
@@ -78,12 +83,23 @@ pub struct Texts {
     pub passages: Vec<Passage>,
     /// The users' questions, in order.
     pub asked: Vec<Asked>,
+    /// All texts that folding looks at, in order.
+    pub shown: Vec<Shown>,
 }
 
 /// The passages of a conversation that have at least `least` bytes each, and what it asks.
-pub(super) fn collect(endpoint: Endpoint, conversation: Value, least: usize) -> Texts {
+pub(super) fn collect(endpoint: Endpoint, conversation: Value, least: usize, all_marked: bool) -> Texts {
     let (passages, asked) = (Vec::new(), Vec::new());
-    let mut collector = Collector { least, run: Vec::new(), question: None, passages, asked };
+    let mut collector = Collector {
+        least,
+        run: Vec::new(),
+        question: None,
+        passages,
+        asked,
+        listing: Listing::default(),
+        found: Vec::new(),
+        turn: 0,
+    };
     match endpoint {
         Endpoint::Embeddings => {}
         Endpoint::Completions => collector.user(conversation),
@@ -94,7 +110,8 @@ pub(super) fn collect(endpoint: Endpoint, conversation: Value, least: usize) -> 
     }
     let before = collector.asked.len();
     collector.end_run();
-    let breakpoint = last_breakpoint(conversation);
+    // What stands in the last turn was never sent before, whatever stands behind it.
+    let breakpoint = if all_marked { usize::MAX } else { last_breakpoint(conversation) }.min(collector.turn);
     for passage in &mut collector.passages {
         passage.frozen = passage.place.start < breakpoint;
     }
@@ -102,7 +119,7 @@ pub(super) fn collect(endpoint: Endpoint, conversation: Value, least: usize) -> 
         asked.frozen = asked.place < breakpoint;
         asked.last = number >= before;
     }
-    Texts { passages: collector.passages, asked: collector.asked }
+    Texts { passages: collector.passages, asked: collector.asked, shown: collector.listing.shown }
 }
 
 struct Collector<'a> {
@@ -113,6 +130,11 @@ struct Collector<'a> {
     question: Option<Arc<str>>,
     passages: Vec<Passage>,
     asked: Vec<Asked>,
+    listing: Listing,
+    /// Results of the message that is read.
+    found: Vec<Value<'a>>,
+    /// Where the model's last message ends.
+    turn: usize,
 }
 
 /// Reads one message. One that has a key twice is left alone, for nobody knows which of the two counts.
@@ -127,15 +149,22 @@ impl<'a> Collector<'a> {
 
     /// A message of chat completions.
     fn chat(&mut self, message: Value<'a>) -> Result<(), Duplicate> {
-        let [role, content] = message.fields(["role", "content"])?;
-        let Some(content) = content else {
-            self.end_run();
+        let [role, content, id, calls] = message.fields(["role", "content", "tool_call_id", "tool_calls"])?;
+        let role = role.and_then(Value::string);
+        if role.as_deref() == Some("assistant") || content.is_none() {
+            self.answered(message);
+            for call in calls.iter().flat_map(|calls| calls.elements()) {
+                let [id, function] = call.fields(["id", "function"])?;
+                let Some(function) = function else { continue };
+                let [name, arguments] = function.fields(["name", "arguments"])?;
+                self.listing.call(id, name, arguments);
+            }
             return Ok(());
-        };
-        match role.and_then(Value::string).as_deref() {
+        }
+        let Some(content) = content else { return Ok(()) };
+        match role.as_deref() {
             Some("user") => self.texts(content, &["text"], Self::user),
-            Some("tool" | "function") => self.texts(content, &["text"], Self::tool),
-            Some("assistant") => self.end_run(),
+            Some("tool" | "function") => self.results(id, content, &["text"]),
             _ => {}
         }
         Ok(())
@@ -143,14 +172,22 @@ impl<'a> Collector<'a> {
 
     /// An item of a response's input.
     fn item(&mut self, item: Value<'a>) -> Result<(), Duplicate> {
-        let [kind, role, content, output] = item.fields(["type", "role", "content", "output"])?;
+        let [kind, role, content, output, id] =
+            item.fields(["type", "role", "content", "output", "call_id"])?;
         let kind = kind.and_then(Value::string);
         let role = role.and_then(Value::string);
         match (kind.as_deref().unwrap_or("message"), role.as_deref(), content, output) {
             ("message", Some("user"), Some(content), _) => self.texts(content, &["input_text"], Self::user),
             ("message", Some("system" | "developer"), ..) => {}
-            ("function_call_output", _, _, Some(output)) => self.texts(output, &["input_text"], Self::tool),
-            _ => self.end_run(),
+            ("function_call_output" | "custom_tool_call_output", _, _, Some(output)) => {
+                self.results(id, output, &["input_text"]);
+            }
+            ("function_call" | "custom_tool_call" | "mcp_call", ..) => {
+                self.answered(item);
+                let [name, arguments, input] = item.fields(["name", "arguments", "input"])?;
+                self.listing.call(id, name, arguments.or(input));
+            }
+            _ => self.answered(item),
         }
         Ok(())
     }
@@ -162,18 +199,29 @@ impl<'a> Collector<'a> {
             (Some("user"), Some(content)) if content.is_string() => self.user(content),
             (Some("user"), Some(content)) => self.all(content, Self::block),
             (Some("system"), _) => {}
-            _ => self.end_run(),
+            (_, content) => {
+                self.answered(message);
+                for block in content.iter().flat_map(|content| content.elements()) {
+                    let [kind, id, name, input] = block.fields(["type", "id", "name", "input"])?;
+                    if kind.and_then(Value::string).as_deref() == Some("tool_use") {
+                        self.listing.call(id, name, input);
+                    }
+                }
+            }
         }
         Ok(())
     }
 
     /// A block of a user's message of Anthropic's.
     fn block(&mut self, block: Value<'a>) -> Result<(), Duplicate> {
-        let [kind, text, content, source, citations] =
-            block.fields(["type", "text", "content", "source", "citations"])?;
+        let [kind, text, content, source, citations, id] =
+            block.fields(["type", "text", "content", "source", "citations", "tool_use_id"])?;
         match (kind.and_then(Value::string).as_deref(), text, content, source) {
             (Some("text"), Some(text), ..) => self.user(text),
-            (Some("tool_result"), _, Some(content), _) => self.texts(content, &["text"], Self::tool),
+            (Some("tool_result"), _, Some(content), _) => self.results(id, content, &["text"]),
+            (Some("search_result"), _, Some(content), _) if citations.is_none() => {
+                self.texts(content, &["text"], Self::document);
+            }
             // Citations count the characters of the document: it must stay as it is.
             (Some("document"), .., Some(source)) if citations.is_none() => {
                 let [kind, data] = source.fields(["type", "data"])?;
@@ -199,32 +247,58 @@ impl<'a> Collector<'a> {
         }
     }
 
+    /// The model spoke: the user's run has ended, and what follows is a new turn.
+    fn answered(&mut self, message: Value<'a>) {
+        self.end_run();
+        self.turn = message.range().end;
+    }
+
+    /// The results of the call `id`.
+    fn results(&mut self, id: Option<Value<'a>>, content: Value<'a>, kinds: &[&str]) {
+        let before = self.found.len();
+        self.texts(content, kinds, |collector, text| collector.found.push(text));
+        for text in self.found.split_off(before) {
+            self.listing.result(id, text);
+            self.tool(text);
+        }
+    }
+
     fn large(&self, text: Value) -> bool {
         text.is_string() && text.range().len() >= self.least.saturating_add(2)
     }
 
     fn user(&mut self, text: Value<'a>) {
+        // A large text may be compressed, so that nothing can refer to it.
+        if !self.large(text) {
+            self.listing.say(Speaker::User, text);
+        }
         self.run.push(text);
     }
 
     /// A tool's result: nobody's own words, so all of it may be compressed.
     fn tool(&mut self, text: Value<'a>) {
-        self.pasted(text, self.question.clone());
+        self.pasted(text, self.question.clone(), true);
     }
 
     /// A document, for which the end of its run would bring the question. Its own place in the order does not
     /// matter, so the question is that of the texts around it only where they come before it.
     fn document(&mut self, text: Value<'a>) {
         let question = self.run_question().or_else(|| self.question.clone());
-        self.pasted(text, question);
+        self.pasted(text, question, false);
     }
 
-    fn pasted(&mut self, text: Value<'a>, question: Option<Arc<str>>) {
+    fn pasted(&mut self, text: Value<'a>, question: Option<Arc<str>>, from_tool: bool) {
         if !self.large(text) {
             return;
         }
         if let (Some((place, _)), Some(text)) = (text.inside(), text.string()) {
-            self.passages.push(Passage { text: text.into_owned(), question, frozen: false, place });
+            self.passages.push(Passage {
+                text: text.into_owned(),
+                question,
+                frozen: false,
+                from_tool,
+                place,
+            });
         }
     }
 
@@ -235,10 +309,11 @@ impl<'a> Collector<'a> {
 
     /// The last short text of the run, and where it begins.
     fn placed_question(&self) -> Option<(Arc<str>, usize)> {
-        let short = self.run.iter().rev().filter(|text| !self.large(**text));
-        short
-            .filter_map(|text| Some((text.inside()?.0.start, text.string()?)))
-            .find_map(|(place, text)| Some((question(&text)?, place)))
+        let texts = self.run.iter().rev().filter_map(|text| Some((text.inside()?.0.start, text.string()?)));
+        texts
+            .map(|(place, text)| (place, own_words(&text).into_owned()))
+            .filter(|(_, own)| own.len() < self.least)
+            .find_map(|(place, own)| Some((question(&own)?, place)))
     }
 
     fn end_run(&mut self) {
@@ -251,8 +326,12 @@ impl<'a> Collector<'a> {
                 continue;
             }
             let (Some((inside, spelling)), Some(text)) = (value.inside(), value.string()) else { continue };
+            // What a client put in goes on as it is where the user's own words are few.
+            if own_words(&text).len() < self.least {
+                continue;
+            }
             let Split { pasted, question: own } = split(&text);
-            if let Some(own) = own.and_then(|range| question(&text[range])) {
+            if let Some(own) = own.and_then(|range| question(&own_words(&text[range]))) {
                 placed_guess = Some((Arc::clone(&own), inside.start));
                 guessed = Some(own);
             }
@@ -262,6 +341,7 @@ impl<'a> Collector<'a> {
                     text: text[pasted].to_owned(),
                     question: run_question.clone().or_else(|| guessed.clone()),
                     frozen: false,
+                    from_tool: false,
                     place: inside.start + start..inside.start + end,
                 });
             }

@@ -79,10 +79,7 @@ impl<'a> Request<'a> {
     #[must_use]
     pub fn texts(&self, least: usize) -> Texts {
         let Some(conversation) = self.conversation else { return Texts::default() };
-        let mut texts = passages::collect(self.endpoint, conversation, least);
-        texts.passages.iter_mut().for_each(|passage| passage.frozen |= self.frozen);
-        texts.asked.iter_mut().for_each(|asked| asked.frozen |= self.frozen);
-        texts
+        passages::collect(self.endpoint, conversation, least, self.frozen)
     }
 
     /// The edit that takes the `whittle` member out.

@@ -87,7 +87,7 @@ impl Rule {
 }
 
 /// A set of rules.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct Rules(u8);
 
 impl Rules {
@@ -220,7 +220,7 @@ impl Folder {
 
     fn apply<'t>(&self, rule: Rule, lines: Vec<Line<'t>>, origin: Origin) -> Vec<Line<'t>> {
         match rule {
-            Rule::Repeats => self.index.fold(lines),
+            Rule::Repeats => self.index.fold(lines, origin),
             Rule::Runs => runs::fold(lines),
             Rule::Search => search::fold(lines, origin),
             Rule::Progress => progress::fold(lines),

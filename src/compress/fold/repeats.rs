@@ -5,14 +5,18 @@
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::ops::Range;
 use std::sync::Arc;
 
+use super::Origin;
 use super::lines::{Line, mark, size};
 
 /// Fewest lines in a row that are looked for.
 const LEAST: usize = 8;
-/// Lines that stay beside what is new.
+/// Lines that stay beside what is new: more of them in a file without line numbers, of which an edit may have to match
+/// many lines in one piece.
 const BESIDE: usize = 3;
+const BESIDE_IN_FILE: usize = 20;
 /// Earlier places that are compared with one.
 const PLACES: usize = 8;
 /// No place.
@@ -57,6 +61,8 @@ struct Body<'l> {
     text: &'l str,
     hash: u64,
     number: usize,
+    /// Whether that number stands before it.
+    is_numbered: bool,
     is_mark: bool,
 }
 
@@ -72,13 +78,21 @@ impl Index {
     }
 
     /// Leaves out the lines of a result that stand earlier, in it or before it. It is not noted yet.
-    pub(super) fn fold<'t>(&self, lines: Vec<Line<'t>>) -> Vec<Line<'t>> {
+    pub(super) fn fold<'t>(&self, lines: Vec<Line<'t>>, origin: Origin) -> Vec<Line<'t>> {
         let bodies = bodies(&lines);
         // The result's own lines are noted apart, and forgotten again.
         let mut own = Self::default();
         own.begin("this result");
-        let matches = self.matches(&mut own, &bodies, &lines);
-        let folded = (!matches.is_empty()).then(|| self.without(&own, &matches, &bodies, &lines));
+        let numbered = bodies.iter().filter(|body| body.is_numbered).count() * 2 > bodies.len();
+        let plain = origin == Origin::File && !numbered;
+        let beside = if plain { BESIDE_IN_FILE } else { BESIDE };
+        let mut matches = self.matches(&mut own, &bodies);
+        if plain {
+            in_one_piece(&mut matches);
+        }
+        let names = |target| self.known(&own, target);
+        matches.retain(|found| is_smaller(found, names(found.target).0, beside, &lines));
+        let folded = (!matches.is_empty()).then(|| self.without(&own, &matches, &bodies, (&lines, beside)));
         folded.unwrap_or(lines)
     }
 
@@ -132,7 +146,7 @@ impl Index {
         found.filter(|(lines, _)| *lines >= LEAST).max_by_key(|(lines, place)| (*lines, *place))
     }
 
-    fn matches(&self, own: &mut Self, bodies: &[Body], lines: &[Line]) -> Vec<Match> {
+    fn matches(&self, own: &mut Self, bodies: &[Body]) -> Vec<Match> {
         let hashes = windows(bodies);
         let (mut matches, mut at, mut roll) = (Vec::<Match>::new(), 0, Roll::default());
         while at < bodies.len() {
@@ -142,7 +156,7 @@ impl Index {
                 let near = own.longest(hash, rest).map(|(lines, target)| (lines, target + self.lines.len()));
                 far.max(near).map(|(lines, target)| Match { at, lines, target })
             });
-            if let Some(found) = found.filter(|found| self.is_smaller(found, own, lines)) {
+            if let Some(found) = found {
                 for body in &rest[..found.lines] {
                     own.push(body, false, &mut roll);
                 }
@@ -154,16 +168,6 @@ impl Index {
             }
         }
         matches
-    }
-
-    /// Whether a mark is shorter than what it stands for, as if there were new lines on both sides.
-    fn is_smaller(&self, found: &Match, own: &Self, lines: &[Line]) -> bool {
-        let first = if found.at == 0 { 0 } else { BESIDE };
-        let end = found.at + found.lines;
-        let last = if end == lines.len() { end } else { end - BESIDE };
-        let out = &lines[found.at + first..last];
-        let (label, _) = self.known(own, found.target);
-        out.len() > 1 && size(out) > 2 * (label.len() + 60)
     }
 
     /// The name of the place of a line, and its number there.
@@ -181,15 +185,15 @@ impl Index {
         own: &Self,
         matches: &[Match],
         bodies: &[Body],
-        lines: &[Line<'t>],
+        (lines, beside): (&[Line<'t>], usize),
     ) -> Vec<Line<'t>> {
         let mut folded = Vec::new();
         let mut at = 0;
         for (number, found) in matches.iter().enumerate() {
             let end = found.at + found.lines;
             let next = matches.get(number + 1).map_or(lines.len(), |next| next.at);
-            let start = if found.at > at { found.at + BESIDE } else { found.at };
-            let stop = if next > end { end - BESIDE } else { end };
+            let start = if found.at > at { found.at + beside } else { found.at };
+            let stop = if next > end { end - beside } else { end };
             folded.extend_from_slice(&lines[at..start]);
             let (place, target) = self.known(own, found.target + (start - found.at));
             let [first, last] = [bodies[start].number, bodies[stop - 1].number];
@@ -207,6 +211,27 @@ impl Index {
     }
 }
 
+/// Whether a mark is shorter than what it stands for, as if there were new lines on both sides.
+fn is_smaller(found: &Match, place: &str, beside: usize, lines: &[Line]) -> bool {
+    let start = if found.at == 0 { 0 } else { found.at + beside };
+    let end = found.at + found.lines;
+    let end = if end == lines.len() { end } else { end.saturating_sub(beside) };
+    let out = lines.get(start..end).unwrap_or_default();
+    out.len() > 1 && size(out) > 2 * (place.len() + 60)
+}
+
+/// Leaves those matches out that adjoin another one: what they are parts of stands nowhere in one piece, and an edit
+/// may have to match all of it.
+fn in_one_piece(matches: &mut Vec<Match>) {
+    let ends: Vec<Range<usize>> = matches.iter().map(|found| found.at..found.at + found.lines).collect();
+    let adjoins = |at: usize| {
+        let before = at.checked_sub(1).is_some_and(|before| ends[before].end == ends[at].start);
+        before || ends.get(at + 1).is_some_and(|next| next.start == ends[at].end)
+    };
+    let mut at = 0..ends.len();
+    matches.retain(|_| at.next().is_none_or(|at| !adjoins(at)));
+}
+
 /// The lines without the numbers before them, where the numbers count up from line to line.
 fn bodies<'l>(lines: &'l [Line]) -> Vec<Body<'l>> {
     let numbers: Vec<Option<(usize, usize)>> = lines.iter().map(|line| leading_number(line.body())).collect();
@@ -218,13 +243,14 @@ fn bodies<'l>(lines: &'l [Line]) -> Vec<Body<'l>> {
         let after = numbers.get(at + 1).copied().flatten();
         let counts = follows(before, own) || follows(own, after);
         let text = line.body();
-        let (number, text) = match own.filter(|_| counts) {
+        let own = own.filter(|_| counts);
+        let (number, text) = match own {
             Some((number, length)) => (number, text.get(length..).unwrap_or_default()),
             None => (line.number, text),
         };
         let mut hasher = DefaultHasher::new();
         text.hash(&mut hasher);
-        Body { text, hash: hasher.finish(), number, is_mark: line.is_mark }
+        Body { text, hash: hasher.finish(), number, is_numbered: own.is_some(), is_mark: line.is_mark }
     };
     lines.iter().enumerate().map(body).collect()
 }

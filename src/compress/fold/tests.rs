@@ -1,4 +1,5 @@
 #![expect(clippy::format_collect, reason = "tests build their texts line by line")]
+
 use proptest::prelude::*;
 
 use super::*;

@@ -4,6 +4,7 @@ mod admission;
 mod compression;
 mod conversation;
 mod faults;
+mod folding;
 mod ledger;
 mod local;
 mod passing;
@@ -110,8 +111,9 @@ fn config(text: &str, upstream: &Upstream) -> Config {
     load(&flags, &Keys, &Places::default()).unwrap().config
 }
 
+/// Both dialects, with results of tools compressed as other texts are.
 const BOTH: &str = "\
-    [proxy.compress]\nmin_tokens = 50\ndeadline_ms = 5000\n\
+    [proxy.compress]\nmin_tokens = 50\ntool_results = 'compress'\ndeadline_ms = 5000\n\
     [[upstreams]]\nname = 'open'\ndialect = 'openai'\nbase_url = 'UPSTREAM/v1'\nretries = 0\n\
     [[upstreams]]\nname = 'anth'\ndialect = 'anthropic'\nbase_url = 'UPSTREAM'\nretries = 0\n";
 

@@ -1,0 +1,118 @@
+//! What becomes of tools' results.
+
+#![expect(clippy::format_collect, reason = "tests build their texts line by line")]
+
+use super::*;
+
+/// The defaults, in front of both dialects.
+const DEFAULT: &str = "\
+    [[upstreams]]\nname = 'open'\ndialect = 'openai'\nbase_url = 'UPSTREAM/v1'\nretries = 0\n\
+    [[upstreams]]\nname = 'anth'\ndialect = 'anthropic'\nbase_url = 'UPSTREAM'\nretries = 0\n";
+
+fn file() -> String {
+    (0..60).map(|n| format!("let value_{n} = compute(input[{n}]);\n")).collect()
+}
+
+/// The messages of an agent that reads one file so often, of which only the last one is marked.
+fn reads(times: usize, marked: bool) -> Value {
+    let mut messages =
+        vec![serde_json::json!({"role": "user", "content": [{"type": "text", "text": "Find the fault."}]})];
+    for time in 0..times {
+        let id = format!("toolu_{time}");
+        let call = serde_json::json!({"type": "tool_use", "id": id, "name": "Read", "input": {"file_path": "/src/a.rs"}});
+        messages.push(serde_json::json!({"role": "assistant", "content": [call]}));
+        let mut result = serde_json::json!({"type": "tool_result", "tool_use_id": id, "content": file()});
+        if marked && time + 1 == times {
+            result["cache_control"] = serde_json::json!({"type": "ephemeral"});
+        }
+        messages.push(serde_json::json!({"role": "user", "content": [result]}));
+    }
+    serde_json::json!({"messages": messages, "max_tokens": 9, "model": "claude-sonnet-4-5"})
+}
+
+fn results(body: &str) -> Vec<String> {
+    let body: Value = serde_json::from_str(body).unwrap();
+    let blocks = body["messages"].as_array().unwrap().iter().flat_map(|m| m["content"].as_array().unwrap());
+    blocks.filter_map(|block| Some(block.get("content")?.as_str()?.to_owned())).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_that_is_read_again_becomes_a_mark_and_stays_one() {
+    const MARK: &str = "[60 lines left out: 1-60, the same as in the result of Read /src/a.rs above]\n";
+    let mut proxy = Proxy::with(DEFAULT).await;
+    for marked in [false, true] {
+        let mut earlier = String::new();
+        for times in 1..=4 {
+            if times == 3 {
+                proxy = proxy.restarted_as(DEFAULT).await;
+            }
+            let (seen, status) = proxy.forwarded("/v1/messages", &reads(times, marked).to_string()).await;
+            assert_eq!(status, if times == 1 { "unchanged" } else { "compressed" });
+            let results = results(seen.text());
+            assert_eq!(results[0], file());
+            assert!(results[1..].iter().all(|result| result == MARK), "{results:?}");
+            let sent = seen.text().replace(r#""cache_control":{"type":"ephemeral"},"#, "");
+            let prefix = sent
+                .split("],\"model\"")
+                .next()
+                .unwrap()
+                .split("],\"max_tokens\"")
+                .next()
+                .unwrap()
+                .to_owned();
+            assert!(prefix.starts_with(&earlier), "{times}");
+            earlier = prefix;
+        }
+    }
+    assert_eq!(proxy.calls(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_history_without_the_first_reading_gets_the_text_whole() {
+    let proxy = Proxy::with(DEFAULT).await;
+    let mut body = reads(2, false);
+    proxy.forwarded("/v1/messages", &body.to_string()).await;
+    body["messages"].as_array_mut().unwrap().drain(1..3);
+    let (seen, status) = proxy.forwarded("/v1/messages", &body.to_string()).await;
+    assert_eq!((results(seen.text()), status.as_str()), (vec![file()], "unchanged"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_an_upstream_refuses_folded_goes_on_whole() {
+    let proxy = Proxy::with(DEFAULT).await;
+    let body = reads(2, false).to_string();
+    proxy.upstream.will([json(400, "{}"), json(200, "{}")]);
+    let response = proxy.post("/v1/messages", body.clone()).send().await.unwrap();
+    assert_eq!(response.headers()["x-whittle-status"], "original; reason=refused");
+    let seen = proxy.upstream.seen();
+    assert_eq!((seen.len(), seen[1].text()), (2, &*body));
+    let (seen, status) = proxy.forwarded("/v1/messages", &body).await;
+    assert_eq!((seen.text(), status.as_str()), (&*body, "original; reason=remembered"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn results_can_be_kept() {
+    let proxy = Proxy::with(&format!("[proxy.compress]\ntool_results = 'keep'\n{DEFAULT}")).await;
+    let body = reads(3, false).to_string();
+    let (seen, status) = proxy.forwarded("/v1/messages", &body).await;
+    assert_eq!((seen.text(), status.as_str()), (&*body, "unchanged"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bad_results_go_on_as_they_came() {
+    let proxy = Proxy::with(DEFAULT).await;
+    let twice = file();
+    let block = |id: &str, content: Value| serde_json::json!({"type": "tool_result", "tool_use_id": id, "content": content, "is_error": true});
+    let body = serde_json::json!({"model": "claude-sonnet-4-5", "max_tokens": 9, "messages": [
+        {"role": "user", "content": [
+            block("unknown", "".into()),
+            block("unknown", serde_json::json!([{"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "AA"}}])),
+            block("unknown", serde_json::json!([{"type": "text", "text": "\u{0}\u{1}\u{fffd}"}])),
+            block("unknown", 7.into()),
+            block("unknown", Value::Null),
+            block("unknown", format!("{twice}[60 lines left out: 1-60, the same as in x above]\n").into()),
+            block("unknown", "x".repeat(300_000).into())]}]});
+    let body = body.to_string();
+    let (seen, status) = proxy.forwarded("/v1/messages", &body).await;
+    assert_eq!((seen.text(), status.as_str()), (&*body, "unchanged"));
+}

@@ -1,0 +1,174 @@
+//! Folds the results of tools in a request, each when it is first sent, and never later.
+//!
+//! What becomes of a result follows from the request up to it alone, so a conversation that grows keeps its prefix,
+//! through restarts too. A history that its client has cut or compacted gets whole what nothing in it refers to.
+
+use std::sync::Arc;
+
+use super::memory::{Key, Memory, Outcome, Tokens};
+use super::settings::Settings;
+use crate::compress::fold::{Folder, Origin};
+use crate::text;
+use crate::wire::{Edit, Shown, Speaker, ToolCall};
+
+/// Fewest bytes of a result that is looked at, for each token of the least number.
+const LEAST_TOKEN_BYTES: usize = 2;
+/// Longest argument, in characters, by which a call is named in a mark.
+const ARGUMENT: usize = 60;
+
+/// What became of the results of one request.
+#[derive(Debug, Default)]
+pub(super) struct Folds {
+    pub(super) edits: Vec<Edit>,
+    pub(super) keys: Vec<Key>,
+    pub(super) tokens: Tokens,
+    /// Whether a result goes on as it came because the upstream refused it folded.
+    pub(super) pinned: bool,
+}
+
+/// Folds the results among `shown`. This reads the disk, and takes milliseconds where results are long.
+pub(super) fn folds(shown: &[Shown], model: &str, settings: &Settings, memory: &Memory) -> Folds {
+    let mut folds = Folds::default();
+    let (rules, mut folder) = (settings.fold, Folder::default());
+    if rules.is_empty() {
+        return folds;
+    }
+    let mut counter = None;
+    for shown in shown {
+        let place = place(&shown.by);
+        let Speaker::Tool(call) = &shown.by else {
+            folder.see(&place, &shown.text);
+            continue;
+        };
+        let large = shown.text.len() >= settings.fold_min_tokens.saturating_mul(LEAST_TOKEN_BYTES);
+        let folded = large.then(|| folder.folded(&shown.text, origin(call.as_deref()), rules)).flatten();
+        let Some(folded) = folded else {
+            folder.see(&place, &shown.text);
+            continue;
+        };
+        let key = Key::of_fold(&shown.text, folded.text(), model, rules);
+        let outcome = memory.get_blocking(&key).unwrap_or_else(|| {
+            let counter = counter.get_or_insert_with(|| text::for_model(model));
+            let tokens = Tokens { before: counter.count(&shown.text), after: counter.count(folded.text()) };
+            let smaller = tokens.after < tokens.before && tokens.before >= settings.fold_min_tokens;
+            memory.settle(key, if smaller { Outcome::Folded { tokens } } else { Outcome::Whole })
+        });
+        folds.pinned |= *outcome == Outcome::Pinned;
+        let Outcome::Folded { tokens } = *outcome else {
+            folder.see(&place, &shown.text);
+            continue;
+        };
+        folds.tokens.before += tokens.before;
+        folds.tokens.after += tokens.after;
+        folds.keys.push(key);
+        folds.edits.push(shown.replace(folded.text()));
+        folder.see_folded(&place, &folded);
+    }
+    folds
+}
+
+/// The name of a text in marks.
+fn place(by: &Speaker) -> Arc<str> {
+    match by {
+        Speaker::User => "the user's message above".into(),
+        Speaker::Call(call) => format!("what you wrote into {} above", named(call)).into(),
+        Speaker::Tool(Some(call)) => format!("the result of {} above", named(call)).into(),
+        Speaker::Tool(None) => "an earlier result above".into(),
+    }
+}
+
+/// A call by its tool and the argument that tells most about it.
+fn named(call: &ToolCall) -> String {
+    const TELLING: [&str; 9] =
+        ["file_path", "path", "filePath", "filename", "file", "command", "cmd", "pattern", "query"];
+    let argument = TELLING.iter().find_map(|key| call.arguments.iter().find(|(name, _)| name == key));
+    let Some((_, argument)) = argument.or(call.arguments.first()) else { return call.name.clone() };
+    let line = argument.lines().next().unwrap_or_default();
+    let short: String = line.chars().take(ARGUMENT).collect();
+    format!("{} {short}", call.name)
+}
+
+/// What a call's result shows: a file wherever that is possible, for then least is changed.
+fn origin(call: Option<&ToolCall>) -> Origin {
+    const FILE_TOOLS: [&str; 9] =
+        ["read", "view", "open", "cat", "edit", "write", "patch", "notebook", "diff"];
+    const FILE_COMMANDS: [&str; 19] = [
+        "cat",
+        "sed",
+        "head",
+        "tail",
+        "nl",
+        "awk",
+        "bat",
+        "open",
+        "goto",
+        "scroll_up",
+        "scroll_down",
+        "edit",
+        "insert",
+        "create",
+        "diff",
+        "show",
+        "less",
+        "more",
+        "xxd",
+    ];
+    const SEARCH_COMMANDS: [&str; 9] =
+        ["grep", "rg", "ag", "ack", "egrep", "fgrep", "search_file", "search_dir", "find_file"];
+    let Some(call) = call else { return Origin::File };
+    let name = call.name.to_ascii_lowercase();
+    if FILE_TOOLS.iter().any(|tool| name.contains(tool)) {
+        return Origin::File;
+    }
+    let command =
+        call.arguments.iter().find(|(key, _)| ["command", "cmd", "script", "code"].contains(&&**key));
+    let words = command
+        .into_iter()
+        .flat_map(|(_, command)| command.split(|c: char| c.is_whitespace() || "|;&()`$'\"".contains(c)));
+    let mut found = if name.contains("grep") { Origin::Search } else { Origin::Output };
+    for word in words {
+        let word = word.rsplit('/').next().unwrap_or(word);
+        if FILE_COMMANDS.contains(&word) || word == "apply_patch" {
+            return Origin::File;
+        }
+        if SEARCH_COMMANDS.contains(&word) {
+            found = Origin::Search;
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn call(name: &str, key: &str, argument: &str) -> ToolCall {
+        ToolCall { name: name.into(), arguments: vec![(key.into(), argument.into())] }
+    }
+
+    #[test]
+    fn what_may_be_a_file_is_one() {
+        for (name, key, argument, expected) in [
+            ("Read", "file_path", "/a.rs", Origin::File),
+            ("bash", "command", "cd x && sed -n 1,9p a.rs", Origin::File),
+            ("bash", "command", "/bin/cat a.rs", Origin::File),
+            ("Bash", "command", "git show HEAD", Origin::File),
+            ("bash", "command", "grep -rn foo src", Origin::Search),
+            ("Grep", "pattern", "foo", Origin::Search),
+            ("bash", "command", "cargo test", Origin::Output),
+            ("get_user", "user_id", "x", Origin::Output),
+        ] {
+            assert_eq!(origin(Some(&call(name, key, argument))), expected, "{name} {argument}");
+        }
+        assert_eq!(origin(None), Origin::File);
+    }
+
+    #[test]
+    fn a_call_is_named_by_what_tells_it_from_others() {
+        let mut read = call("Read", "limit", "9");
+        read.arguments.push(("file_path".into(), "/src/a.rs".into()));
+        assert_eq!(named(&read), "Read /src/a.rs");
+        assert_eq!(named(&call("bash", "command", "make\nls")), "bash make");
+        assert_eq!(named(&ToolCall { name: "now".into(), arguments: vec![] }), "now");
+    }
+}
