@@ -19,6 +19,16 @@ const CONDITIONS: usize = 1000;
 ///
 /// As JSON: `{"field": "year", "gte": 1990, "lt": 2000}` with `eq`, `in`, `gt`, `gte`, `lt`, `lte`, `exists`, all of
 /// which must hold; `{"and": [...]}`, `{"or": [...]}`, `{"not": {...}}`.
+///
+/// ```
+/// use whittle::retrieve::Filter;
+///
+/// let filter: Filter = serde_json::from_str(r#"{"field": "year", "gte": 1990}"#)?;
+/// let metadata = |json| serde_json::from_str(json);
+/// assert!(filter.matches(&metadata(r#"{"year": 1999}"#)?));
+/// assert!(!filter.matches(&metadata(r#"{"title": "x"}"#)?));
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Value", into = "Value")]
 pub struct Filter(Condition);
@@ -66,7 +76,7 @@ impl Comparison {
 }
 
 impl Filter {
-    /// Does a document with this metadata meet the condition?
+    /// Returns whether a document with this metadata meets the condition.
     #[must_use]
     pub fn matches(&self, metadata: &Metadata) -> bool {
         self.0.matches(metadata)
@@ -88,7 +98,7 @@ impl Filter {
         fields
     }
 
-    /// Has a document with this metadata the field?
+    /// Returns whether the metadata has the field.
     #[must_use]
     pub fn has(metadata: &Metadata, field: &str) -> bool {
         lookup(metadata, field).is_some()

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-/// What a token of JSON is.
+/// The kind of a JSON token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum JsonKind {
     /// `{`
@@ -28,34 +28,44 @@ pub enum JsonKind {
 /// A token of JSON.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JsonToken {
-    /// What it is.
+    /// The kind of the token.
     pub kind: JsonKind,
-    /// Its bytes.
+    /// The bytes of the token.
     pub range: Range<usize>,
 }
 
-/// Where a text stops being JSON.
+/// The position where a text stops being JSON.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("no JSON from byte {0} on")]
 pub struct JsonError(pub usize);
 
-/// What may come next.
+/// The tokens that may come next.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Next {
     Value,
-    /// Behind `[`.
+    /// The state after `[`.
     ValueOrEnd,
     Key,
-    /// Behind `{`.
+    /// The state after `{`.
     KeyOrEnd,
     Colon,
-    /// Behind a value inside an object or array.
+    /// The state after a value inside an object or array.
     CommaOrEnd,
     Nothing,
 }
 
 /// The tokens of one JSON value (RFC 8259), which is all of `text` but white space. Depth takes memory, not
 /// stack: there is no limit to it.
+///
+/// ```
+/// use whittle::text::{JsonKind, json_tokens};
+///
+/// let text = r#"{"rate": 1e400}"#;
+/// let tokens = json_tokens(text)?;
+/// let number = tokens.iter().find(|token| token.kind == JsonKind::Literal).ok_or("no number")?;
+/// assert_eq!(&text[number.range.clone()], "1e400");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 ///
 /// # Errors
 /// The text is not one JSON value.
@@ -118,7 +128,7 @@ fn token(text: &str, at: usize, next: Next) -> Result<(JsonKind, usize), JsonErr
     }
 }
 
-/// Behind the string that begins at `start`.
+/// Returns the end of the string that begins at `start`.
 fn string_end(text: &str, start: usize) -> Result<usize, JsonError> {
     let bytes = text.as_bytes();
     let mut at = start + 1;
@@ -167,6 +177,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::random::{Random, tests::mutated};
 
     #[test]
     fn tokens_are_those_of_the_standard() {
@@ -234,6 +245,26 @@ mod tests {
         let deep = format!("{}1{}", "[".repeat(100_000), "]".repeat(100_000));
         assert_eq!(json_tokens(&deep).unwrap().len(), 200_001);
         assert_eq!(json_tokens(&"{\"a\":".repeat(10_000)), Err(JsonError(50_000)));
+    }
+
+    #[test]
+    fn mutated_json_is_cut_into_tokens_or_refused_at_a_place_in_it() {
+        let valid =
+            br#"{"name": "caf\u00e9 \"x\"", "list": [1, -2.5e3, true, null, {}], "deep": {"a": [[]]}}"#;
+        let (mut random, mut taken) = (Random::new(21), 0);
+        for _ in 0..20_000 {
+            let mutant = mutated(valid, &mut random);
+            let text = String::from_utf8_lossy(&mutant);
+            match json_tokens(&text) {
+                Ok(tokens) => {
+                    taken += 1;
+                    assert!(tokens.windows(2).all(|pair| pair[0].range.end <= pair[1].range.start), "{text}");
+                    assert!(tokens.iter().all(|token| text.get(token.range.clone()).is_some()), "{text}");
+                }
+                Err(JsonError(at)) => assert!(at <= text.len(), "{text}"),
+            }
+        }
+        assert!((500..15_000).contains(&taken), "{taken} of 20,000 taken");
     }
 
     proptest! {

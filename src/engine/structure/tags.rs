@@ -18,11 +18,11 @@ pub(in crate::engine) struct Untagged {
     pub(super) text: String,
     /// Parts of `text` that are kept whole or at a rate of their own.
     pub(super) sections: Vec<(Range<usize>, Share)>,
-    /// Where the pieces of `text` begin in it and in the text as it was sent.
+    /// The positions where the pieces of `text` begin in it and in the text as it was sent.
     pieces: Vec<[usize; 2]>,
 }
 
-/// Why a text with tags was refused.
+/// A reason for rejecting a text with tags.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub(super) enum TagError {
     #[error("the tag at byte {0} is never closed: put `</llmlingua>` behind its text")]
@@ -85,7 +85,7 @@ impl Untagged {
     }
 }
 
-/// Where the next opening or closing tag begins.
+/// Returns the position of the next opening or closing tag.
 fn next_tag(text: &str, from: usize) -> Option<usize> {
     let is_tag = |&at: &usize| {
         let rest = &text[at..];
@@ -95,7 +95,7 @@ fn next_tag(text: &str, from: usize) -> Option<usize> {
     text[from..].match_indices('<').map(|(at, _)| from + at).find(is_tag)
 }
 
-/// What the opening tag at `at` says, and where it ends.
+/// Parses the opening tag at `at`, and returns its share and where it ends.
 fn opening(text: &str, at: usize) -> Result<(Option<Share>, usize), TagError> {
     let refused = TagError::Attributes(at);
     let inside = &text[at + OPEN.len()..];
@@ -127,6 +127,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::random::{Random, tests::mutated};
 
     #[test]
     fn tags_become_sections_and_the_text_around_them_stays() {
@@ -172,6 +173,24 @@ mod tests {
         ] {
             assert_eq!(Untagged::read(text), Err(error), "{text}");
         }
+    }
+
+    #[test]
+    fn of_mutated_tags_nothing_is_read_that_was_not_sent() {
+        let valid = "a < b <llmlingua, rate=0.4>first</llmlingua> and <llmlingua,compress=False, rate=0.9>second\
+                     </llmlingua>.<llmlingua>third é</llmlingua>";
+        let (mut random, mut taken) = (Random::new(5), 0);
+        for _ in 0..20_000 {
+            let mutant = mutated(valid.as_bytes(), &mut random);
+            let text = String::from_utf8_lossy(&mutant);
+            let Ok(read) = Untagged::read(&text) else { continue };
+            taken += 1;
+            let sent = read.as_sent(&(0..read.text.len()));
+            let back: String = sent.iter().map(|range| &text[range.clone()]).collect();
+            assert_eq!(back, read.text, "{text}");
+            assert!(read.sections.iter().all(|(range, _)| read.text.get(range.clone()).is_some()), "{text}");
+        }
+        assert!((2_000..19_000).contains(&taken), "{taken} of 20,000 taken");
     }
 
     proptest! {

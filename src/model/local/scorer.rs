@@ -19,12 +19,12 @@ use crate::kernels::Isa;
 use crate::model::cached::CacheStatistics;
 use crate::model::{Cancel, Device, Precision, ScoreError, ScoreJob, ScoreSession, Token, TokenScorer};
 
-/// How a model is run.
+/// The options of a scorer.
 #[derive(Debug, Clone)]
 pub struct ScorerOptions {
     /// Arithmetic of the matrix products.
     pub precision: Precision,
-    /// Where they are computed.
+    /// The device that the model runs on.
     pub device: Device,
     /// Threads of the model; by default one a physical core.
     pub threads: Option<usize>,
@@ -49,6 +49,22 @@ impl Default for ScorerOptions {
 }
 
 /// A model in this process, with its own threads.
+///
+/// The file comes from the cache, or is fetched on first need:
+///
+/// ```
+/// use whittle::model::local::{LocalScorer, ScorerOptions};
+/// use whittle::model::store::{ModelStore, Silent};
+/// use whittle::model::{Cancel, ScoreJob, TokenScorer};
+///
+/// let files = ModelStore::from_environment()?.ensure("smollm2-135m-instruct", &Silent)?;
+/// let file = files.single("gguf").ok_or("the model has no GGUF file")?;
+/// let scorer = LocalScorer::load("smollm2", file, &ScorerOptions::default())?;
+/// let ids = scorer.encode("The sky is blue").iter().map(|token| token.id).collect();
+/// let nll = scorer.score(&[ScoreJob { prefix: [].into(), ids }], &Cancel::never())?;
+/// assert!(nll[0].iter().all(|nll| nll.is_finite()));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct LocalScorer {
     name: String,
     pub(super) tokenizer: Arc<GgufTokenizer>,
@@ -135,7 +151,7 @@ impl LocalScorer {
         &self.tokenizer
     }
 
-    /// What was found and kept of keys and values since the start.
+    /// Returns the counters of the cache of keys and values since the start.
     #[must_use]
     pub fn kv_statistics(&self) -> CacheStatistics {
         self.texts.statistics()
