@@ -2,7 +2,7 @@
 //!
 //! All numbers are little-endian. The file begins with `E5S1` and a version; then come the sizes, the pieces with
 //! their scores, the replacements of single characters, and a directory that says where each tensor lies. Weights of
-//! products are rows of Q4_0 blocks; all others are 32-bit floats. Every length is checked against the file before
+//! products are rows of `Q4_0` blocks; all others are 32-bit floats. Every length is checked against the file before
 //! anything is read or allocated by it.
 
 use std::collections::HashMap;
@@ -183,7 +183,8 @@ impl Entry {
         }
         let encoding = if self.quantized { GgmlDType::Q4_0 } else { GgmlDType::F32 };
         // The bytes may be unaligned in the file, but not where candle casts them.
-        qtensor_from_ggml(encoding, &bytes.to_vec(), shape.to_vec(), &Device::Cpu)
+        let aligned = bytes.to_vec();
+        qtensor_from_ggml(encoding, &aligned, shape.to_vec(), &Device::Cpu)
             .and_then(|tensor| tensor.dequantize(&Device::Cpu))
             .map_err(|e| e.to_string())
     }
@@ -237,7 +238,7 @@ fn shapes(config: &BertConfig) -> Vec<(String, Vec<usize>)> {
 fn checkpoint_name(name: &str) -> String {
     let mut parts = name.split('.');
     let (group, part) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
-    let kind = if name.ends_with(".b") { "bias" } else { "weight" };
+    let kind = if parts.next_back() == Some("b") { "bias" } else { "weight" };
     let long = match part {
         "pos" => "position_embeddings",
         "type" => "token_type_embeddings",

@@ -1,4 +1,4 @@
-//! Rows of weights in Q4_0 blocks, read one at a time: of a large vocabulary a text needs few.
+//! Rows of weights in `Q4_0` blocks, read one at a time: of a large vocabulary a text needs few.
 
 use half::f16;
 

@@ -25,7 +25,7 @@ pub(crate) struct EmbedderTokenizer {
 /// How a text becomes the ids of its words' parts.
 enum Words {
     WordPiece(Box<tokenizers::Tokenizer>),
-    Unigram(UnigramTokenizer),
+    Unigram(Box<UnigramTokenizer>),
 }
 
 impl Words {
@@ -46,7 +46,7 @@ impl Words {
 impl EmbedderTokenizer {
     /// Wraps a unigram tokenizer; `ends` open and close a window.
     pub(super) fn unigram(tokenizer: UnigramTokenizer, ends: [u32; 2]) -> Self {
-        Self { words: Words::Unigram(tokenizer), first: ends[0], last: ends[1] }
+        Self { words: Words::Unigram(Box::new(tokenizer)), first: ends[0], last: ends[1] }
     }
 
     /// Reads a `tokenizer.json` for a model of `vocabulary` words.

@@ -1,4 +1,4 @@
-//! SentencePiece's unigram model, as XLM-RoBERTa and multilingual E5 read text.
+//! `SentencePiece`'s unigram model, as XLM-RoBERTa and multilingual E5 read text.
 
 use std::collections::HashMap;
 
