@@ -293,10 +293,13 @@ fn load_embedder(config: &EmbedderConfig, source: &ModelSource) -> Result<Embedd
 fn run_embedder(config: &EmbedderConfig, files: &ModelFiles) -> Result<LocalEmbedder, EngineError> {
     let name = &config.model;
     let options = EmbedderOptions { threads: config.threads, ..EmbedderOptions::default() };
-    EncoderFiles::of(files)
-        .map_err(EmbedderError::from)
-        .and_then(|parts| LocalEmbedder::load(name, parts, &options))
-        .map_err(|e| EngineError::unavailable(format!("cannot load model `{name}`: {e}")))
+    let loaded = match files.single("bin") {
+        Some(packed) => LocalEmbedder::load_packed(name, packed, &options),
+        None => EncoderFiles::of(files)
+            .map_err(EmbedderError::from)
+            .and_then(|parts| LocalEmbedder::load(name, parts, &options)),
+    };
+    loaded.map_err(|e| EngineError::unavailable(format!("cannot load model `{name}`: {e}")))
 }
 
 fn load_classifier(config: &ClassifierConfig, source: &ModelSource) -> Result<LocalClassifier, EngineError> {

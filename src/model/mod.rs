@@ -266,6 +266,14 @@ pub trait Embedder: Send + Sync {
     /// # Errors
     /// [`ScoreError::Stopped`] when `cancel` says so, else a fault of the model.
     fn embed(&self, texts: &[&str], cancel: &Cancel) -> Result<Vec<Vec<f32>>, ScoreError>;
+
+    /// The vector of a question that is compared with those of texts. Some models read the two differently.
+    ///
+    /// # Errors
+    /// As [`Embedder::embed`].
+    fn embed_query(&self, query: &str, cancel: &Cancel) -> Result<Vec<f32>, ScoreError> {
+        Ok(self.embed(&[query], cancel)?.pop().unwrap_or_default())
+    }
 }
 
 /// A model that tells which tokens of a text to keep.

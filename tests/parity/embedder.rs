@@ -64,3 +64,45 @@ fn what_means_the_same_is_near() {
     let near = |embedder: &LocalEmbedder| cosine(&together[0], &embed(embedder, &[&long])[0]);
     assert!(near(&embedder) > near(&load(LongText::Truncate)) + 0.2);
 }
+
+#[derive(Deserialize)]
+struct Multilingual {
+    text: String,
+    query: bool,
+    /// Those that open and close the window included.
+    tokens: usize,
+    /// The first values of the vector.
+    start: Vec<f32>,
+    /// With each text up to this one.
+    cosines: Vec<f32>,
+}
+
+/// The other engine rounds activations to 8 bits, this one does not.
+#[test]
+fn a_packed_multilingual_model_equals_another_engine() {
+    let store = ModelStore::from_environment().unwrap();
+    let files = store.ensure("multilingual-e5-small", &Silent).unwrap();
+    let path = files.single("bin").unwrap();
+    let embedder =
+        LocalEmbedder::load_packed("multilingual-e5-small", path, &EmbedderOptions::default()).unwrap();
+    let goldens: Vec<Multilingual> = serde_json::from_str(include_str!("multilingual_e5.json")).unwrap();
+    let mut vectors: Vec<Vec<f32>> = Vec::new();
+    for golden in &goldens {
+        let text = &golden.text;
+        let (prefix, vector) = if golden.query {
+            ("query: ", embedder.embed_query(text, &Cancel::never()).unwrap())
+        } else {
+            ("passage: ", embed(&embedder, &[text]).remove(0))
+        };
+        let windows = embedder.windows(&format!("{prefix}{text}"), &Cancel::never()).unwrap();
+        assert_eq!(windows.iter().map(Vec::len).collect::<Vec<_>>(), [golden.tokens], "{text}");
+        vectors.push(vector);
+        let got: Vec<f32> = vectors.iter().map(|other| cosine(&vectors[vectors.len() - 1], other)).collect();
+        let difference =
+            |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        let (values, cosines) =
+            (difference(&vectors[vectors.len() - 1][..16], &golden.start), difference(&got, &golden.cosines));
+        println!("{values:.2e} {cosines:.2e} {text}");
+        assert!(got.len() == golden.cosines.len() && values < 1e-2 && cosines < 1e-2, "{text}");
+    }
+}

@@ -38,7 +38,7 @@ impl Engine {
             SearchMode::Lexical => Vec::new(),
             SearchMode::Dense | SearchMode::Hybrid => {
                 let embedder = self.embedder_of(&collection)?;
-                embedder.embed(&[&request.query], cancel)?.pop().unwrap_or_default()
+                embedder.embed_query(&request.query, cancel)?
             }
         };
         let mut timing = Timing::default();

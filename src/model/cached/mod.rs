@@ -213,6 +213,16 @@ impl<E: Embedder> Embedder for CachedEmbedder<E> {
             self.embedder.embed(&texts, cancel)
         })
     }
+
+    fn embed_query(&self, query: &str, cancel: &Cancel) -> Result<Vec<f32>, ScoreError> {
+        cancel.check()?;
+        let key = blake3::keyed_hash(blake3::hash(b"query").as_bytes(), query.as_bytes());
+        let found = self.memory.recall(&[*key.as_bytes()], |missing| {
+            self.memory.count_others(0, missing.len());
+            Ok(vec![self.embedder.embed_query(query, cancel)?])
+        });
+        Ok(found?.pop().unwrap_or_default())
+    }
 }
 
 /// Hash of all that a result depends on.

@@ -8,6 +8,7 @@ use std::sync::{Mutex, PoisonError};
 
 use rayon::prelude::*;
 
+use super::quantized::QuantizedRows;
 use crate::model::local::attention::{Attention, AttentionScratch, Heads, PackedKeyValues, Sight};
 use crate::model::local::linear::{FloatMatrix, Keep, Math};
 use crate::model::{Cancel, Precision, Stopped};
@@ -57,11 +58,28 @@ pub(crate) struct Layer {
     pub(crate) output_norm: Norm,
 }
 
+/// The embeddings of the vocabulary, one row a word.
+pub(crate) enum WordRows {
+    /// 32-bit floats.
+    Floats(Vec<f32>),
+    /// Four bits a value.
+    Quantized(QuantizedRows),
+}
+
+impl WordRows {
+    /// Appends the row of a word to `out`.
+    fn append(&self, id: u32, width: usize, out: &mut Vec<f32>) {
+        match self {
+            Self::Floats(rows) => out.extend_from_slice(&rows[id as usize * width..][..width]),
+            Self::Quantized(rows) => rows.append(id as usize, out),
+        }
+    }
+}
+
 /// A model ready to run.
 pub(crate) struct Bert {
     pub(crate) config: BertConfig,
-    /// One row a word.
-    pub(crate) words: Vec<f32>,
+    pub(crate) words: WordRows,
     /// One row a position; the row of the first segment, the only one here, is added to each.
     pub(crate) positions: Vec<f32>,
     pub(crate) embedding_norm: Norm,
@@ -118,7 +136,7 @@ impl Bert {
         x.clear();
         for (&id, position) in sequences.iter().flat_map(|ids| ids.iter().zip(self.positions.chunks(width))) {
             let start = x.len();
-            x.extend_from_slice(&self.words[id as usize * width..][..width]);
+            self.words.append(id, width, x);
             self.math.isa.add(&mut x[start..], position);
         }
         self.norm(&self.embedding_norm, x);

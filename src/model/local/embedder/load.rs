@@ -8,7 +8,9 @@ use candle_core::{DType, Device, Tensor};
 use serde::Deserialize;
 
 use super::EmbedderError;
-use super::bert::{Bert, BertConfig, Layer, Norm, Projection};
+use super::bert::{Bert, BertConfig, Layer, Norm, Projection, WordRows};
+use super::packed::PackedModel;
+use super::tokenizer::EmbedderTokenizer;
 use crate::model::local::attention::Heads;
 use crate::model::local::linear::{FloatMatrix, Math};
 
@@ -95,19 +97,18 @@ pub(super) fn bert(path: &Path, config: BertConfig) -> Result<Bert, EmbedderErro
     // Checkpoints of a model with a head on top name the encoder.
     let prefix = if tensors.contains_key("bert.embeddings.LayerNorm.weight") { "bert." } else { "" };
     let mut weights = Weights { math: Math::detect(), prefix, tensors };
-    let width = config.width;
-    let mut positions = weights.take("embeddings.position_embeddings.weight", &[config.positions, width])?;
-    let segments = weights.take("embeddings.token_type_embeddings.weight", &[2, width])?;
-    positions.chunks_mut(width).for_each(|row| weights.math.isa.add(row, &segments[..width]));
-    Ok(Bert {
-        words: weights.take("embeddings.word_embeddings.weight", &[config.vocabulary, width])?,
-        positions,
-        embedding_norm: weights.norm("embeddings.LayerNorm", width)?,
-        layers: (0..config.layers).map(|i| weights.layer(i, &config)).collect::<Result<_, _>>()?,
-        math: weights.math,
-        scratch: Mutex::default(),
-        config,
-    })
+    let words = weights.take("embeddings.word_embeddings.weight", &[config.vocabulary, config.width])?;
+    weights.bert(WordRows::Floats(words), config)
+}
+
+/// Reads a packed model, and packs its weights for this processor.
+pub(super) fn packed(path: &Path) -> Result<(Bert, EmbedderTokenizer), EmbedderError> {
+    let bytes = std::fs::read(path).map_err(|e| EmbedderError::file(path, e.to_string()))?;
+    let model = PackedModel::parse(&bytes).map_err(|reason| EmbedderError::file(path, reason))?;
+    drop(bytes);
+    let mut weights = Weights { math: Math::detect(), prefix: "", tensors: model.tensors };
+    let bert = weights.bert(WordRows::Quantized(model.words), model.config)?;
+    Ok((bert, EmbedderTokenizer::unigram(model.tokenizer, model.ends)))
 }
 
 /// Tensors of a file that were not taken yet.
@@ -118,6 +119,24 @@ struct Weights<'a> {
 }
 
 impl Weights<'_> {
+    /// Builds the model of the tensors around its words.
+    fn bert(&mut self, words: WordRows, config: BertConfig) -> Result<Bert, EmbedderError> {
+        let width = config.width;
+        let mut positions = self.take("embeddings.position_embeddings.weight", &[config.positions, width])?;
+        let segments = self.take("embeddings.token_type_embeddings.weight", &[2, width])?;
+        let math = self.math;
+        positions.chunks_mut(width).for_each(|row| math.isa.add(row, &segments[..width]));
+        Ok(Bert {
+            words,
+            positions,
+            embedding_norm: self.norm("embeddings.LayerNorm", width)?,
+            layers: (0..config.layers).map(|i| self.layer(i, &config)).collect::<Result<_, _>>()?,
+            math: self.math,
+            scratch: Mutex::default(),
+            config,
+        })
+    }
+
     fn take(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>, EmbedderError> {
         let name = format!("{}{name}", self.prefix);
         let wrong = |reason: String| EmbedderError::Tensor { name: name.clone(), reason };

@@ -2,9 +2,12 @@
 
 mod bert;
 mod load;
+mod packed;
+mod quantized;
 #[cfg(test)]
 mod tests;
 mod tokenizer;
+mod unigram;
 
 use std::path::{Path, PathBuf};
 
@@ -13,7 +16,7 @@ use rayon::ThreadPool;
 use rayon::prelude::*;
 
 use self::bert::{Bert, groups};
-use self::tokenizer::BertTokenizer;
+use self::tokenizer::EmbedderTokenizer;
 use super::encoder::{EncoderFiles, NoFile};
 use crate::model::{Cancel, Embedder, ScoreError};
 
@@ -99,7 +102,7 @@ impl Default for EmbedderOptions {
 /// A model in this process, with its own threads.
 pub struct LocalEmbedder {
     name: String,
-    tokenizer: BertTokenizer,
+    tokenizer: EmbedderTokenizer,
     bert: Bert,
     pool: ThreadPool,
     /// The lock that gives the threads to one call at a time. Threads of rayon see to one call to its end before they
@@ -110,6 +113,14 @@ pub struct LocalEmbedder {
     queued: std::sync::atomic::AtomicUsize,
     window: usize,
     long: LongText,
+    prefixes: Prefixes,
+}
+
+/// What the model was trained to read before a text, by the text's use.
+#[derive(Debug, Clone, Copy, Default)]
+struct Prefixes {
+    query: &'static str,
+    passage: &'static str,
 }
 
 impl std::fmt::Debug for LocalEmbedder {
@@ -133,26 +144,64 @@ impl LocalEmbedder {
         options: &EmbedderOptions,
     ) -> Result<Self, EmbedderError> {
         let config = load::configuration(files.config)?;
-        let window = options.window.max(8);
         if config.positions < 8 {
             return Err(EmbedderError::Configuration(format!("only {} positions", config.positions)));
         }
-        let pool = rayon::ThreadPoolBuilder::new()
-            .num_threads(super::threads(options.threads))
-            .thread_name(|i| format!("whittle-embed-{i}"))
-            .build()
-            .map_err(|e| EmbedderError::Threads(e.to_string()))?;
-        Ok(Self {
+        let pool = threads(options)?;
+        let tokenizer = EmbedderTokenizer::load(files.tokenizer, config.vocabulary)?;
+        let bert = pool.install(|| load::bert(files.weights, config))?;
+        Ok(Self::new(name, (bert, tokenizer), pool, Prefixes::default(), options))
+    }
+
+    /// Loads a multilingual E5 that is packed into one file.
+    ///
+    /// # Errors
+    /// The file cannot be read or is no such model, or no thread could be started.
+    pub fn load_packed(name: &str, path: &Path, options: &EmbedderOptions) -> Result<Self, EmbedderError> {
+        let pool = threads(options)?;
+        let parts = pool.install(|| load::packed(path))?;
+        let prefixes = Prefixes { query: "query: ", passage: "passage: " };
+        Ok(Self::new(name, parts, pool, prefixes, options))
+    }
+
+    fn new(
+        name: &str,
+        (bert, tokenizer): (Bert, EmbedderTokenizer),
+        pool: ThreadPool,
+        prefixes: Prefixes,
+        options: &EmbedderOptions,
+    ) -> Self {
+        Self {
             name: name.to_owned(),
-            window: window.min(config.positions),
-            tokenizer: BertTokenizer::load(files.tokenizer, config.vocabulary)?,
-            bert: pool.install(|| load::bert(files.weights, config))?,
+            window: options.window.max(8).min(bert.config.positions),
+            tokenizer,
+            bert,
             pool,
             turn: FairMutex::default(),
             #[cfg(test)]
             queued: std::sync::atomic::AtomicUsize::new(0),
             long: options.long,
-        })
+            prefixes,
+        }
+    }
+
+    /// The vectors of texts, each read after `prefix`.
+    fn embed_after(
+        &self,
+        prefix: &str,
+        texts: &[&str],
+        cancel: &Cancel,
+    ) -> Result<Vec<Vec<f32>>, ScoreError> {
+        cancel.check()?;
+        let read = |text: &&str| match prefix {
+            "" => self.windows(text, cancel),
+            prefix => self.windows(&format!("{prefix}{text}"), cancel),
+        };
+        let windows: Vec<Vec<Vec<u32>>> =
+            self.pool.install(|| texts.par_iter().map(read).collect::<Result<_, _>>())?;
+        let sequences: Vec<&[u32]> = windows.iter().flatten().map(Vec::as_slice).collect();
+        let mut sums = self.token_sums(&sequences, cancel)?.into_iter();
+        windows.iter().map(|windows| self.pooled(sums.by_ref().take(windows.len()))).collect()
     }
 
     /// The token ids that are run for `text`, window by window, with those that mark beginning and end.
@@ -206,11 +255,18 @@ impl Embedder for LocalEmbedder {
     }
 
     fn embed(&self, texts: &[&str], cancel: &Cancel) -> Result<Vec<Vec<f32>>, ScoreError> {
-        cancel.check()?;
-        let windows = || texts.par_iter().map(|text| self.windows(text, cancel)).collect::<Result<_, _>>();
-        let windows: Vec<Vec<Vec<u32>>> = self.pool.install(windows)?;
-        let sequences: Vec<&[u32]> = windows.iter().flatten().map(Vec::as_slice).collect();
-        let mut sums = self.token_sums(&sequences, cancel)?.into_iter();
-        windows.iter().map(|windows| self.pooled(sums.by_ref().take(windows.len()))).collect()
+        self.embed_after(self.prefixes.passage, texts, cancel)
     }
+
+    fn embed_query(&self, query: &str, cancel: &Cancel) -> Result<Vec<f32>, ScoreError> {
+        Ok(self.embed_after(self.prefixes.query, &[query], cancel)?.pop().unwrap_or_default())
+    }
+}
+
+fn threads(options: &EmbedderOptions) -> Result<ThreadPool, EmbedderError> {
+    rayon::ThreadPoolBuilder::new()
+        .num_threads(super::threads(options.threads))
+        .thread_name(|i| format!("whittle-embed-{i}"))
+        .build()
+        .map_err(|e| EmbedderError::Threads(e.to_string()))
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::EmbedderError;
+use super::unigram::UnigramTokenizer;
 use crate::model::local::encoder::pieces;
 use crate::model::{Cancel, ScoreError};
 use crate::text::read_control_tokens_as_text;
@@ -12,16 +13,42 @@ use crate::text::read_control_tokens_as_text;
 /// The characters at which this tokenizer always ends a word.
 const SEPARATORS: &[char] = &[' ', '\n'];
 
-/// A `WordPiece` tokenizer that reads any text as plain text.
-pub(crate) struct BertTokenizer {
-    tokenizer: tokenizers::Tokenizer,
+/// A tokenizer that reads any text as plain text.
+pub(crate) struct EmbedderTokenizer {
+    words: Words,
     /// Opens each window.
     first: u32,
     /// Closes each window.
     last: u32,
 }
 
-impl BertTokenizer {
+/// How a text becomes the ids of its words' parts.
+enum Words {
+    WordPiece(Box<tokenizers::Tokenizer>),
+    Unigram(Box<UnigramTokenizer>),
+}
+
+impl Words {
+    /// Appends the ids of `text` to `ids`.
+    fn encode(&self, text: &str, ids: &mut Vec<u32>) -> Result<(), ScoreError> {
+        match self {
+            Self::WordPiece(tokenizer) => {
+                let encoding =
+                    tokenizer.encode_fast(text, false).map_err(|e| ScoreError::Model(e.to_string()))?;
+                ids.extend_from_slice(encoding.get_ids());
+                Ok(())
+            }
+            Self::Unigram(tokenizer) => tokenizer.encode(text, ids).map_err(ScoreError::Model),
+        }
+    }
+}
+
+impl EmbedderTokenizer {
+    /// Wraps a unigram tokenizer; `ends` open and close a window.
+    pub(super) fn unigram(tokenizer: UnigramTokenizer, ends: [u32; 2]) -> Self {
+        Self { words: Words::Unigram(Box::new(tokenizer)), first: ends[0], last: ends[1] }
+    }
+
     /// Reads a `tokenizer.json` for a model of `vocabulary` words.
     pub(crate) fn load(path: &Path, vocabulary: usize) -> Result<Self, EmbedderError> {
         let text = std::fs::read_to_string(path).map_err(|e| EmbedderError::file(path, e.to_string()))?;
@@ -49,7 +76,7 @@ impl BertTokenizer {
         let id = |token: &str| tokenizer.token_to_id(token).ok_or_else(|| format!("it has no token {token}"));
         // What stands for words that the vocabulary lacks; without it such a word is an error.
         id("[UNK]")?;
-        Ok(Self { first: id("[CLS]")?, last: id("[SEP]")?, tokenizer })
+        Ok(Self { first: id("[CLS]")?, last: id("[SEP]")?, words: Words::WordPiece(Box::new(tokenizer)) })
     }
 
     /// Ids of `text`, without those that open and close a window; after `most`, the rest is left out.
@@ -57,9 +84,7 @@ impl BertTokenizer {
         let mut ids = Vec::new();
         for (_, piece) in pieces(text, SEPARATORS) {
             cancel.check()?;
-            let encoding =
-                self.tokenizer.encode_fast(piece, false).map_err(|e| ScoreError::Model(e.to_string()))?;
-            ids.extend_from_slice(encoding.get_ids());
+            self.words.encode(piece, &mut ids)?;
             if ids.len() >= most {
                 ids.truncate(most);
                 break;
@@ -131,8 +156,8 @@ pub(super) mod tests {
         })
     }
 
-    fn tokenizer() -> BertTokenizer {
-        BertTokenizer::parse(&file().to_string(), 10).unwrap()
+    fn tokenizer() -> EmbedderTokenizer {
+        EmbedderTokenizer::parse(&file().to_string(), 10).unwrap()
     }
 
     fn ids(text: &str) -> Vec<u32> {
@@ -176,7 +201,7 @@ pub(super) mod tests {
         let parse = |key: &str, value: Value, vocabulary: usize| {
             let mut file = file();
             *file.pointer_mut(key).unwrap() = value;
-            BertTokenizer::parse(&file.to_string(), vocabulary).err().unwrap()
+            EmbedderTokenizer::parse(&file.to_string(), vocabulary).err().unwrap()
         };
         assert!(parse("/pre_tokenizer", json!({"type": "Whitespace"}), 10).contains("`Whitespace`"));
         assert!(parse("/pre_tokenizer", json!(null), 10).contains("`none`"));
