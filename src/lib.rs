@@ -9,6 +9,7 @@
 //! | [`cli`] | the command line | all |
 //! | [`http`] | the only place that knows axum: routes, limits, errors | engine, proxy, keys, config, model |
 //! | [`eval`] | datasets, runs, metrics: compression ratio against accuracy | engine, compress, upstream, config, model, text |
+//! | [`admission`] | how much blocking work runs and waits at once in the whole process | model (types) |
 //! | [`engine`] | use cases: checks a request, assembles parts, describes the result | compress, retrieve, index, model, text, config |
 //! | [`retrieve`] | search by words, by vectors or both; filters | index |
 //! | [`index`] | collections on disk: the store, which is the truth, and two indexes that are caches of it | kernels, text |
@@ -22,6 +23,7 @@
 //! | [`text`] | token counts, protected spans, words | nothing |
 //! | `kernels` | row-wise arithmetic for every instruction set that the processor may have | nothing |
 //! | [`journal`] | files of JSON lines that only grow | nothing |
+//! | [`docs`] | the guides, which `whittle help` and the service show | nothing |
 //! | [`random`] | random numbers that are the same in each run | nothing |
 //!
 //! # Features
@@ -45,11 +47,14 @@
 //! - What a collection acknowledged survives a crash; an index that is damaged is made anew from the store.
 //! - `unsafe` stands in `kernels`, and in `model::local`'s 8-bit products and measured peak, alone.
 
+#[cfg(feature = "server")]
+pub mod admission;
 #[cfg(feature = "cli")]
 pub mod cli;
 pub mod compress;
 #[cfg(feature = "retrieval")]
 pub mod config;
+pub mod docs;
 #[cfg(feature = "retrieval")]
 pub mod engine;
 #[cfg(feature = "eval")]
@@ -92,3 +97,8 @@ pub use engine::{
 };
 #[cfg(feature = "server")]
 pub use {http::Server, proxy::Gateway};
+
+/// Compiles the library's example in the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -10,7 +10,7 @@ use super::relevance::is_function_word;
 /// Words and marks that may stand between two others of a run.
 const BRIDGE: usize = 2;
 
-/// What kinds of words answer a question, as far as English question words tell.
+/// The kinds of words that answer a question, as far as English question words tell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Asked {
     names: bool,
@@ -18,7 +18,7 @@ pub(super) struct Asked {
 }
 
 impl Asked {
-    /// What `question` asks for.
+    /// Returns the kinds of words that `question` asks for.
     pub(super) fn by(question: &str) -> Self {
         let question = question.to_lowercase();
         let words: HashSet<&str> = question.unicode_words().collect();
@@ -30,7 +30,7 @@ impl Asked {
         }
     }
 
-    /// Is `word` of a kind that is asked for?
+    /// Returns whether `word` is of a kind that is asked for.
     pub(super) fn wants(self, word: &str) -> bool {
         self.numbers && is_number(word) || self.names && word.starts_with(char::is_uppercase)
     }
@@ -50,7 +50,8 @@ fn is_number(word: &str) -> bool {
 /// together between two of them.
 pub(super) fn runs(words: &[&str]) -> Vec<Range<usize>> {
     let mut runs: Vec<Range<usize>> = Vec::new();
-    for i in (0..words.len()).filter(|&i| is_strong(words[i])) {
+    let strong = |i: usize| is_strong(words[i]) || i > 0 && is_capital(words[i]);
+    for i in (0..words.len()).filter(|&i| strong(i)) {
         match runs.last_mut() {
             Some(run) if holds(&words[run.end - 1..=i]) => run.end = i + 1,
             _ => runs.push(i..i + 1),
@@ -61,7 +62,12 @@ pub(super) fn runs(words: &[&str]) -> Vec<Range<usize>> {
 
 fn is_strong(word: &str) -> bool {
     let lower = word.to_lowercase();
-    word.starts_with(char::is_alphanumeric) && !is_function_word(&lower) || lower.starts_with("not ")
+    word.starts_with(char::is_alphanumeric) && !is_function_word(&lower) || word.contains(' ')
+}
+
+/// Is a word the letter of a name, such as that of Hepatitis A?
+fn is_capital(word: &str) -> bool {
+    word.len() == 1 && word.starts_with(|c: char| c.is_ascii_uppercase()) && word != "I"
 }
 
 /// Do the words inside hold the first and the last together? Between names more of them do.

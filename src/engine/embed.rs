@@ -12,6 +12,9 @@ use crate::compress::{self, Document, Prompt};
 use crate::model::{Cancel, Embedder as _};
 use crate::text::decode_cl100k;
 
+/// What names of models in this process may begin with.
+const LOCAL: &str = "local/";
+
 /// Body of `POST /v1/embeddings`, as `OpenAI`'s clients send it. Fields that are not listed are passed over.
 #[derive(Debug, Clone, Deserialize, ToSchema)]
 pub struct EmbeddingsRequest {
@@ -19,7 +22,7 @@ pub struct EmbeddingsRequest {
     /// which `OpenAI`'s clients send.
     #[schema(value_type = Object)]
     pub input: EmbeddingsInput,
-    /// Name of the configured embedder, or left out.
+    /// Name of the configured embedder, with or without `local/` before it, or left out.
     pub model: Option<String>,
     /// `float` (default) or `base64`.
     #[serde(default)]
@@ -28,12 +31,12 @@ pub struct EmbeddingsRequest {
     pub dimensions: Option<usize>,
 }
 
-/// What to embed.
+/// The texts to embed.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "Value")]
 pub struct EmbeddingsInput(Vec<String>);
 
-/// How vectors are written.
+/// The encoding of vectors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Encoding {
@@ -72,9 +75,9 @@ pub struct Embedding {
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 #[serde(untagged)]
 pub enum Vector {
-    /// Its values.
+    /// The values as numbers.
     Float(Vec<f32>),
-    /// Its values as little-endian 32-bit floats in base64.
+    /// The values as little-endian 32-bit floats in base64.
     Base64(String),
 }
 
@@ -83,22 +86,22 @@ pub enum Vector {
 pub struct EmbedderUsage {
     /// Tokens of the texts.
     pub prompt_tokens: usize,
-    /// The same.
+    /// The number of tokens, equal to `prompt_tokens`.
     pub total_tokens: usize,
 }
 
 /// Body of `POST /v1/rerank`, as clients of Cohere and Jina send it. Fields that are not listed are passed over.
 #[derive(Debug, Clone, Default, Deserialize, ToSchema)]
 pub struct RerankRequest {
-    /// Name of the configured embedder, or left out.
+    /// Name of the configured embedder, with or without `local/` before it, or left out.
     pub model: Option<String>,
-    /// What the documents are to answer.
+    /// The query that documents are ranked by.
     pub query: String,
     /// Texts, or objects with a `text`.
     pub documents: Vec<RerankDocument>,
     /// Most results; by default all.
     pub top_n: Option<usize>,
-    /// Whether results carry the texts, as objects, however they were sent.
+    /// Whether results include the texts, as objects, however they were sent.
     #[serde(default)]
     pub return_documents: bool,
 }
@@ -107,7 +110,7 @@ pub struct RerankRequest {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(untagged)]
 pub enum RerankDocument {
-    /// Its text.
+    /// The text itself.
     Text(String),
     /// An object with its text.
     Object(RerankText),
@@ -116,7 +119,7 @@ pub enum RerankDocument {
 /// A document as an object.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
 pub struct RerankText {
-    /// Its text.
+    /// The text of the document.
     pub text: String,
 }
 
@@ -143,7 +146,7 @@ pub struct RerankResponse {
     pub meta: RerankMeta,
 }
 
-/// What Cohere's API says of an answer.
+/// The metadata of a response in Cohere's API.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct RerankMeta {
     /// Version of that API.
@@ -171,11 +174,11 @@ pub struct RerankTokens {
 /// A document and its worth.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct RerankResult {
-    /// Its place in the request, from 0.
+    /// The index in the request, from 0.
     pub index: usize,
     /// 0 to 1, the more the better. An order, not a probability.
     pub relevance_score: f64,
-    /// Its text, where it was asked for.
+    /// The text, where it was requested.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub document: Option<RerankText>,
 }
@@ -280,7 +283,7 @@ impl Engine {
         if count <= most {
             return Ok(());
         }
-        let message = format!("`{param}` has {count} texts; at most {most} are taken (`limits.documents`)");
+        let message = format!("`{param}` has {count} texts; at most {most} are allowed (`limits.documents`)");
         Err(EngineError::too_many_documents(param, message))
     }
 
@@ -304,7 +307,7 @@ impl Engine {
 
 fn check_model(embedder: &Embedder, asked: Option<&str>) -> Result<(), EngineError> {
     let name = embedder.name();
-    match asked.filter(|&asked| asked != name) {
+    match asked.filter(|&asked| asked != name && asked.strip_prefix(LOCAL) != Some(name)) {
         None => Ok(()),
         Some(asked) => {
             let asked: String = asked.chars().take(80).collect();

@@ -8,18 +8,21 @@ pub mod embed;
 mod error;
 pub mod examples;
 mod generate;
+mod model_source;
 mod models;
 mod options;
 pub mod prompt;
 mod recover;
 mod score;
 mod structure;
+mod tokenizer_files;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
 pub use error::{EngineError, ErrorKind, shortened};
+pub(crate) use model_source::MODEL_LOADING;
 pub use models::{Caches, Readiness};
 
 use api::{CompressRequest, CompressResponse, RecoverRequest, RecoverResponse, ScoreRequest, ScoreResponse};
@@ -108,6 +111,14 @@ impl Engine {
         self.models.keep_in(&folder);
         self.banks = Collections::new(banks_in(&folder));
         self.collections = Collections::new(folder);
+        self
+    }
+
+    /// Fetches models while nobody waits: until a model is there, requests that need it fail at once and say so. For
+    /// services, where a request that waits would keep others from their turns.
+    #[must_use]
+    pub fn with_downloads_in_background(mut self) -> Self {
+        self.models.fetch_in_background();
         self
     }
 
@@ -213,20 +224,20 @@ impl Engine {
         bench::precision(self, texts, done)
     }
 
-    /// What was remembered so far, and how often that helped.
+    /// Returns the counters of the caches.
     #[must_use]
     pub fn caches(&self) -> Caches {
         self.models.caches()
     }
 
-    /// Can the engine answer?
+    /// Returns whether the engine can serve requests.
     #[must_use]
     pub fn readiness(&self) -> Readiness {
         self.models.readiness()
     }
 }
 
-/// Where banks of examples are kept: apart, so that no name of theirs meets one of a collection.
+/// Returns the folder of the banks of examples, which is apart so that no bank's name clashes with a collection's.
 fn banks_in(data: &Path) -> PathBuf {
     data.join("banks")
 }

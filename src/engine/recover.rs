@@ -12,7 +12,7 @@ use crate::compress::recover::{Source, recover};
 #[derive(Debug, Clone, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RecoverRequest {
-    /// What a model answered to the compressed prompt.
+    /// The model's response to the compressed prompt.
     pub response: String,
     /// The documents as they were sent to `/v1/compress`, with what it kept of them.
     pub documents: Vec<RecoverDocument>,
@@ -35,7 +35,7 @@ pub struct RecoverDocument {
 pub struct RecoverResponse {
     /// The response with phrases of the original in place of shortened ones.
     pub response: String,
-    /// What was restored, in its order.
+    /// The restored passages in order.
     pub restored: Vec<RestoredOutput>,
 }
 
@@ -56,7 +56,7 @@ pub(super) fn run(engine: &Engine, request: &RecoverRequest) -> Result<RecoverRe
     let most = engine.limits.documents;
     if request.documents.len() > most {
         let count = request.documents.len();
-        let message = format!("{count} documents; at most {most} are taken (`limits.documents`)");
+        let message = format!("{count} documents; at most {most} are allowed (`limits.documents`)");
         return Err(EngineError::too_many_documents("documents", message));
     }
     let ranges = |document: &RecoverDocument| -> Vec<Range<usize>> {

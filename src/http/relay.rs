@@ -17,14 +17,14 @@ use tracing::Span;
 use super::error::anthropic_envelope;
 use crate::proxy::Bill;
 use crate::telemetry::Stage;
-use crate::wire::{Dialect, UsageReader};
+use crate::wire::{Dialect, Reading, UsageReader};
 
 /// Longest part of an event that is held back. Past it, it goes on, and a break can only cut the connection.
 const HELD_BYTES: usize = 64 << 10;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// Why an answer broke off.
+/// The reason why an answer broke off.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 struct Broken(&'static str);
@@ -32,7 +32,7 @@ struct Broken(&'static str);
 /// An answer's body on its way.
 pub(super) struct Relay<B> {
     body: B,
-    /// Of a stream of events, what has arrived of the next one, and whose dialect it is.
+    /// The state of a stream of events: what has arrived of the next one, and its dialect.
     events: Option<Events>,
     idle: Duration,
     timer: Pin<Box<Sleep>>,
@@ -46,20 +46,24 @@ pub(super) struct Relay<B> {
 /// leaves.
 pub(super) struct Counted {
     reader: Option<UsageReader>,
+    /// Whether the answer broke off or stalled.
+    broken: bool,
     bill: Bill,
 }
 
 impl Counted {
-    /// By `reader`, on `bill`.
+    /// Creates a relay that reads the usage by `reader` and books it on `bill`.
     pub(super) fn new(reader: Option<UsageReader>, bill: Bill) -> Self {
-        Self { reader, bill }
+        Self { reader, broken: false, bill }
     }
 }
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        if let Some(reader) = self.reader.take() {
-            self.bill.read(reader.finish());
+        let reading = self.reader.take().map(UsageReader::finish);
+        if reading.is_some() || self.broken {
+            let reading = reading.unwrap_or_default();
+            self.bill.read(Reading { failed: reading.failed || self.broken, ..reading });
         }
     }
 }
@@ -67,7 +71,7 @@ impl Drop for Counted {
 struct Events {
     dialect: Dialect,
     held: Vec<u8>,
-    /// Whether part of an event went on without its end.
+    /// Whether part of an event was forwarded without its end.
     open: bool,
 }
 
@@ -89,6 +93,18 @@ where
 
     /// The next frame of the upstream, or why there will be none.
     fn poll_upstream(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        let next = std::task::ready!(self.poll_body(context));
+        if let Some(counted) = &mut self.usage {
+            match (&next, &mut counted.reader) {
+                (None, Some(reader)) => reader.end(),
+                (Some(Err(_)), _) => counted.broken = true,
+                (None, None) | (Some(Ok(_)), _) => {}
+            }
+        }
+        Poll::Ready(next)
+    }
+
+    fn poll_body(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
         match Pin::new(&mut self.body).poll_frame(context) {
             Poll::Ready(Some(Ok(frame))) => {
                 self.timer.as_mut().reset(Instant::now() + self.idle);
@@ -116,7 +132,7 @@ where
 }
 
 impl Events {
-    /// What of `piece`, and of what was held before it, can go on.
+    /// Returns the bytes of `piece`, and of what was held before it, that can be forwarded.
     fn take(&mut self, piece: Bytes) -> Option<Bytes> {
         if self.held.is_empty() {
             let end = last_event_end(&piece, 0);
@@ -160,7 +176,7 @@ impl Events {
     }
 }
 
-/// Where the last whole event of `bytes` ends, looked for from `from` on; 0 where there is none.
+/// Returns the end of the last whole event of `bytes`, searched from `from` on; 0 where there is none.
 fn last_event_end(bytes: &[u8], from: usize) -> usize {
     let searched = &bytes[from..];
     let ends = [&b"\n\n"[..], b"\r\n\r\n", b"\r\r"];
@@ -228,7 +244,8 @@ mod tests {
 
     use super::*;
 
-    /// What comes through of a body that arrives in `pieces`; where `breaks`, it breaks off after them.
+    /// Returns the bytes that come through of a body that arrives in `pieces`; where `breaks`, it breaks off after
+    /// them.
     async fn through(pieces: &[&str], breaks: bool, dialect: Dialect) -> Result<Vec<String>, String> {
         let (sender, receiver) = tokio::sync::mpsc::unbounded_channel();
         for piece in pieces {

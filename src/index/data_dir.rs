@@ -25,7 +25,7 @@ const UNFINISHED: &str = ".unfinished";
 /// let data = DataDir::open(folder.path())?;
 /// let collection = data.create(&"letters".parse()?, &Settings::new("own", 2, ChunkSettings::default())?)?;
 /// let text = "The harbour closes in May.";
-/// let chunk = StoredChunk { range: 0..text.len(), headings: Vec::new(), tokens: 6 };
+/// let chunk = StoredChunk { range: 0..text.len(), headings: Vec::new(), header: None, tokens: 6 };
 /// let document = NewDocument {
 ///     id: "a".into(), title: None, text: text.into(), metadata: Metadata::new(), layout: Layout::Plain,
 ///     hash: "1".into(), chunks: vec![NewChunk { chunk, vector: vec![1.0, 0.0] }],
@@ -46,7 +46,7 @@ pub struct DataDir {
 }
 
 impl DataDir {
-    /// Does the folder hold anything that a process would need [`DataDir::open`] for?
+    /// Returns whether the folder holds anything that requires [`DataDir::open`].
     #[must_use]
     pub fn has_collections(root: &Path) -> bool {
         fs::read_dir(root.join(COLLECTIONS)).is_ok_and(|mut entries| entries.next().is_some())
@@ -96,7 +96,7 @@ impl DataDir {
         Ok(collection)
     }
 
-    /// Could a collection be made under this name?
+    /// Checks that a collection can be created under this name.
     ///
     /// # Errors
     /// There is one.

@@ -48,7 +48,7 @@ fn document(id: &str, text: &str) -> NewDocument {
             let range = at..at + line.trim_end().len();
             at += line.len();
             let seed = u64::from_le_bytes(blake3::hash(line.as_bytes()).as_bytes()[..8].try_into().unwrap());
-            let chunk = StoredChunk { range, headings: Vec::new(), tokens: 1 };
+            let chunk = StoredChunk { range, headings: Vec::new(), header: None, tokens: 1 };
             NewChunk { chunk, vector: vector(seed, WIDTH) }
         })
         .collect();
@@ -268,7 +268,7 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// What damage does to a file.
+/// A function that damages a file.
 type Damage = fn(&mut Vec<u8>);
 
 /// Damages each file of an index in turn, and asserts that it is made anew, that it is said, and that nothing is lost.
@@ -307,7 +307,7 @@ fn survives_damage(index: &str, is_checked: fn(&Path) -> bool) {
             holds(&collection, &wanted);
             if is_checked(file) {
                 let reports = collection.reports();
-                assert!(reports.iter().any(|report| report.contains("made anew")), "{file:?}: {reports:?}");
+                assert!(reports.iter().any(|report| report.contains("rebuilt")), "{file:?}: {reports:?}");
             }
             collection.optimise().unwrap();
             drop(collection);
@@ -494,7 +494,7 @@ fn snapshot_of(folder: &Path) -> Vec<u8> {
     bytes
 }
 
-/// What holds of a folder into which nothing was restored.
+/// Checks that a failed restore left nothing in the folder.
 fn assert_nothing_left(data: &DataDir, folder: &Path) {
     assert!(data.names().unwrap().is_empty());
     let unfinished = fs::read_dir(folder.join(".unfinished"));
@@ -633,7 +633,7 @@ fn a_forged_snapshot_is_refused_with_what_is_wrong() {
         serde_json::to_vec(&serde_json::json!({"settings": settings, "documents": documents})).unwrap()
     };
     let record = |id: &str, range: Range<usize>| {
-        let chunk = StoredChunk { range, headings: Vec::new(), tokens: 1 };
+        let chunk = StoredChunk { range, headings: Vec::new(), header: None, tokens: 1 };
         serde_json::to_vec(
             &serde_json::json!({"id": id, "title": null, "metadata": {}, "layout": "plain", "hash": "h",
             "chunks": [chunk]}),

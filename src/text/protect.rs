@@ -6,6 +6,7 @@ use std::sync::LazyLock;
 use regex::{Regex, RegexBuilder};
 use serde::{Deserialize, Serialize};
 
+use super::clauses::negated_clauses;
 use super::patterns::patterns;
 
 /// Longer spans are not protected: a unit of a page would make every budget all or nothing.
@@ -30,7 +31,7 @@ static BUILT_IN: LazyLock<Vec<(Protection, Regex)>> = LazyLock::new(|| {
 )]
 #[serde(rename_all = "lowercase")]
 pub enum Protection {
-    /// With sign, currency, separators, exponent and the unit behind: `-3.5 °C`, `$1,250,000.50`, `12.5%`.
+    /// Numbers with sign, currency, separators, exponent and unit: `-3.5 °C`, `$1,250,000.50`, `12.5%`.
     Numbers,
     /// Dates and times: `2024-03-15`, `March 15, 2024`, `11:30 p.m.`.
     Dates,
@@ -48,7 +49,8 @@ pub enum Protection {
     Quotes,
     /// Text in backticks of one line, at most 200 bytes with its marks, and each line of a fenced block.
     Code,
-    /// A negation with the word that it negates: `not approved`, `never paid`.
+    /// A negation with the clause that it governs, in the languages that it is known of: `the pump was not replaced`.
+    /// What makes an exception (`unless`, `except`, `only`, `without`) goes with its whole sentence.
     Negations,
 }
 
@@ -68,22 +70,23 @@ impl Protection {
     ];
 }
 
-/// Why a caller's pattern was refused.
+/// A reason for rejecting a caller's pattern.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("custom pattern `{pattern}` is refused: {reason}")]
 pub struct ProtectError {
-    /// As given.
+    /// The pattern as given.
     pub pattern: String,
-    /// What is wrong with it.
+    /// The description of the fault.
     pub reason: String,
 }
 
 /// Finds protected spans. Time is linear in the text, whatever the text and the patterns.
 #[derive(Debug, Clone)]
 pub struct Protector {
-    /// With the most bytes that a match may have.
+    /// The patterns, each with the maximum number of bytes of a match.
     patterns: Vec<(Regex, usize)>,
     fences: bool,
+    clauses: bool,
 }
 
 impl Default for Protector {
@@ -126,7 +129,8 @@ impl Protector {
         };
         let wanted = BUILT_IN.iter().filter(|(kind, _)| kinds.contains(kind));
         let patterns = wanted.map(|(kind, pattern)| (pattern.clone(), longest(*kind))).collect();
-        Self { patterns, fences: kinds.contains(&Protection::Code) }
+        let (fences, clauses) = (kinds.contains(&Protection::Code), kinds.contains(&Protection::Negations));
+        Self { patterns, fences, clauses }
     }
 
     /// Protected spans of `text` as byte ranges: sorted, disjoint, at most 512 bytes each. Spans that overlap
@@ -134,6 +138,9 @@ impl Protector {
     #[must_use]
     pub fn spans(&self, text: &str) -> Vec<Range<usize>> {
         let mut found = if self.fences { fenced_lines(text) } else { Vec::new() };
+        if self.clauses {
+            found.extend(negated_clauses(text));
+        }
         for (pattern, longest) in &self.patterns {
             let ranges = matches(pattern, text).into_iter().map(|range| trimmed(text, range));
             found.extend(ranges.filter(|range| !range.is_empty() && range.len() <= *longest));
@@ -239,11 +246,27 @@ mod tests {
 
     #[test]
     fn each_kind_finds_what_it_names() {
-        let cases: [(Protection, &str, &[&str]); 10] = [
+        let cases: [(Protection, &str, &[&str]); 12] = [
             (
                 Protection::Numbers,
                 "It fell to -3.5 °C, cost $1,250,000.50 (up 12.5%) over 10 ms and 3 km in 1999, 5th.",
                 &["-3.5 °C", "$1,250,000.50", "12.5%", "10 ms", "3 km", "1999", "5th"],
+            ),
+            (
+                Protection::Numbers,
+                "2016年3月 213台 35分钟; 2 millions d'euros, 30 mètres, 9 h; 3 Millionen Euro; 12 часов; call 1-800-991-9019",
+                &[
+                    "2016年",
+                    "3月",
+                    "213台",
+                    "35分钟",
+                    "2 millions d'euros",
+                    "30 mètres",
+                    "9 h",
+                    "3 Millionen Euro",
+                    "12 часов",
+                    "1-800-991-9019",
+                ],
             ),
             (
                 Protection::Dates,
@@ -272,6 +295,11 @@ mod tests {
                     "MacBook",
                 ],
             ),
+            (
+                Protection::Identifiers,
+                "block blk_-2452477352812192142 of Hepatitis A and I saw plan B",
+                &["blk_-2452477352812192142", "Hepatitis A", "plan B"],
+            ),
             (Protection::Versions, "Python 3.11.7 or v2.0.0-rc.1", &["3.11.7", "v2.0.0-rc.1"]),
             (
                 Protection::Quotes,
@@ -286,7 +314,7 @@ mod tests {
             (
                 Protection::Negations,
                 "It was not approved, is never paid; they don't know. Nothing",
-                &["not approved", "never paid", "don't know"],
+                &["It was not approved, is never paid; they don't know", "Nothing"],
             ),
         ];
         for (kind, text, want) in cases {

@@ -68,6 +68,12 @@ pub fn fold(text: &str, count: impl Fn(&str) -> usize) -> Option<String> {
     Some(smallest(text, &count).text).filter(|folded| folded != text)
 }
 
+/// The form of the JSON `text` with the fewest bytes and the same data; none where it is small already, or no JSON.
+pub(super) fn fold_json(text: &str) -> Option<String> {
+    let form = json::forms(text)?.into_iter().min_by_key(|form| form.text.len())?;
+    (form.text.len() < text.len() && same_data(text, &unfold(&form.text))).then_some(form.text)
+}
+
 fn smallest(text: &str, count: &impl Fn(&str) -> usize) -> Folded {
     let forms = json::forms(text).unwrap_or_else(|| lines::forms(text));
     let mut best = (count(text), Folded::whole(text));
@@ -133,9 +139,7 @@ pub(super) fn compress(prompt: &Prompt, target: Target, tools: &Tools) -> Result
         id: document.id.clone(),
         text: form.text.clone(),
         kept: form.kept.clone(),
-        rank: None,
-        score: None,
-        words: Vec::new(),
+        ..KeptDocument::default()
     });
     Ok(Compressed {
         documents: documents.collect(),

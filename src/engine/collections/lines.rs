@@ -36,7 +36,7 @@ pub fn document(json: &[u8]) -> Result<SourceDocument, String> {
     Ok(document)
 }
 
-/// What a parser says. Its text ends in the line, which the caller knows better, and the column.
+/// Converts a parser's error into a message. Its text ends in the line, which the caller knows better, and the column.
 fn malformed(error: &serde_json::Error) -> String {
     let text = error.to_string();
     let reason = shortened(text.rsplit_once(" at line ").map_or(&*text, |(reason, _)| reason));
@@ -59,7 +59,7 @@ impl Ids {
     pub fn admit(&mut self, document: &SourceDocument) -> Result<(), String> {
         let id = id_of(document);
         if self.0.contains(&id) && document.id.is_some() {
-            return Err(format!("a document before it has the same id `{}`", shortened(&id)));
+            return Err(format!("an earlier document has the same id `{}`", shortened(&id)));
         }
         self.0.insert(id);
         Ok(())
@@ -69,9 +69,9 @@ impl Ids {
 /// A line of JSONL.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Line {
-    /// From 1.
+    /// The line number, from 1.
     pub number: usize,
-    /// As it stands, with its end.
+    /// The line's bytes, its end included.
     pub bytes: Vec<u8>,
 }
 
@@ -126,7 +126,7 @@ impl<'a> Import<'a> {
         Ok(())
     }
 
-    /// What became of the documents that are stored.
+    /// Returns the result for the documents that are stored.
     #[must_use]
     pub fn done(&self) -> &UpsertResponse {
         &self.done
@@ -213,7 +213,7 @@ fn parsed(
 /// Nothing is stored, for `bad` says what is no document and why; `otherwise` leaves such out.
 #[must_use]
 pub fn refused(bad: &str, otherwise: &str) -> EngineError {
-    let message = format!("{bad}; nothing was stored: mend it, or leave such out with `{otherwise}`");
+    let message = format!("{bad}; nothing was stored: correct it, or skip such input with `{otherwise}`");
     EngineError::invalid("invalid_document", "documents", message)
 }
 

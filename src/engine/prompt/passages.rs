@@ -1,4 +1,4 @@
-//! What was found, with neighbours joined: chunks of one document that overlap are one passage.
+//! The search results, with neighbours joined: chunks of one document that overlap are one passage.
 
 use std::collections::VecDeque;
 
@@ -14,7 +14,7 @@ pub(super) struct Source {
     /// Title of the document and the headings that the part stands under; the document's id where it has neither.
     pub(super) title: String,
     pub(super) text: String,
-    /// Where it begins in the document's text, in bytes.
+    /// The position in the document's text, in bytes.
     pub(super) start: usize,
 }
 
@@ -25,7 +25,7 @@ impl Source {
             collection: collection.to_owned(),
             document_id: result.document_id.clone(),
             title: if titles.is_empty() { result.document_id.clone() } else { titles.join(" > ") },
-            text: result.text.clone(),
+            text: result.own_text().to_owned(),
             start: result.range[0],
         }
     }
@@ -43,13 +43,13 @@ impl Source {
         if end > self.end() {
             // Both are slices of one text, so that the cut is at a character.
             let new = self.end() - start;
-            self.text.push_str(&result.text[new..]);
+            self.text.push_str(&result.own_text()[new..]);
         }
         true
     }
 }
 
-/// What was found.
+/// The passages that were found.
 pub(super) struct Found {
     /// Chunks, best first.
     pub(super) candidates: Vec<Candidate>,
@@ -60,7 +60,7 @@ pub(super) struct Found {
 }
 
 impl Found {
-    /// Of what each collection gave, best first.
+    /// Joins the results of each collection, best first.
     pub(super) fn new(found: Vec<(&str, Vec<SearchResult>)>) -> Self {
         let results = merged(found);
         let mut places: Vec<usize> = (0..results.len()).collect();
@@ -152,6 +152,7 @@ mod tests {
             headings: Vec::new(),
             text: TEXT[range[0]..range[1]].into(),
             range,
+            header: None,
             metadata: serde_json::Map::new(),
             score,
             scores: std::collections::BTreeMap::new(),

@@ -11,29 +11,31 @@ use crate::keys::Hold;
 use crate::proxy::route::Route;
 use crate::proxy::{ProxyError, Report};
 use crate::upstream::StatusCode;
-use crate::wire::{Reading, Usage};
+use crate::wire::{Reading, ReportedUsage, Usage};
 
 /// Bytes of a body that are taken for one token where nobody counted.
 pub(in crate::proxy) const TOKEN_BYTES: u64 = 4;
 /// Longest name of a model that is stored.
 const MODEL_CHARS: usize = 200;
-/// nginx's status for a client that left before its answer.
+/// The status that nginx uses for a client that left before its answer.
 const CLIENT_LEFT: u16 = 499;
+/// Status of a stream that began well and ended in an error.
+const STREAM_FAILED: u16 = 502;
 
-/// What is known of a request before it is sent.
+/// The data of a request that are known before it is sent.
 #[derive(Debug, Default)]
 pub(in crate::proxy) struct Opening {
     pub(in crate::proxy) request: String,
     pub(in crate::proxy) key: Option<String>,
-    /// What the key has set aside for it.
+    /// The reservation on the key's limits.
     pub(in crate::proxy) hold: Option<Hold>,
-    /// What the model costs where it is sent first.
+    /// The price of the model at its first route.
     pub(in crate::proxy) price: Option<Price>,
     pub(in crate::proxy) model: String,
     pub(in crate::proxy) upstream: String,
     /// Bytes of its body.
     pub(in crate::proxy) bytes: u64,
-    /// Whether it takes tokens, said or not.
+    /// Whether the request is charged tokens, reported or not.
     pub(in crate::proxy) charged: bool,
     /// Dollars an hour of this machine.
     pub(in crate::proxy) hourly: f64,
@@ -111,7 +113,7 @@ impl Bill {
         self.witness = Some(witness);
     }
 
-    /// Whether the text of the answer is to be read.
+    /// Returns whether the text of the answer is to be read.
     #[must_use]
     pub fn wants_text(&self) -> bool {
         self.witness.is_some()
@@ -123,11 +125,23 @@ impl Bill {
         // Whoever leaves before the answer begins has made the provider work.
         let paid = (200..300).contains(&entry.status) || (self.sent && entry.status == CLIENT_LEFT);
         let spared = entry.texts.0.saturating_sub(entry.texts.1);
-        let Reading { usage, output, .. } = self.reading.take().unwrap_or_default();
-        entry.estimated = usage.is_none() && paid && self.charged;
+        let Reading { usage, output, failed, .. } = self.reading.take().unwrap_or_default();
         let input = (self.bytes / TOKEN_BYTES).saturating_sub(spared);
-        let guess = Usage { input, output, ..Usage::default() };
-        entry.usage = usage.or(entry.estimated.then_some(guess)).unwrap_or_default();
+        entry.estimated = paid && self.charged && !matches!(usage, ReportedUsage::Final(_));
+        entry.usage = match usage {
+            ReportedUsage::Final(usage) => usage,
+            // The output was a placeholder, or was counted before the client left: what came through is known better.
+            ReportedUsage::Partial(usage) if entry.estimated => {
+                let input = if usage.input == 0 { input } else { usage.input };
+                Usage { input, output: usage.output.max(output), ..usage }
+            }
+            ReportedUsage::Missing if entry.estimated => Usage { input, output, ..Usage::default() },
+            ReportedUsage::Partial(_) | ReportedUsage::Missing => Usage::default(),
+        };
+        if failed && (200..300).contains(&entry.status) {
+            entry.status = STREAM_FAILED;
+            self.ledger.count_failed_stream(&entry.upstream);
+        }
         let took = Took {
             usage: entry.usage,
             spared: if paid { spared } else { 0 },

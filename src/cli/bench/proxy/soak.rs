@@ -25,7 +25,7 @@ const CAPACITY_SECONDS: u64 = 20;
 /// Times that the memory is looked at.
 const LOOKS: u32 = 60;
 
-/// Keep the proxy under a mixed load at half of what it can do, and look at errors, memory and the ledger
+/// Run a mixed load at half of the proxy's maximum rate, and check errors, memory and the ledger
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -35,24 +35,24 @@ Examples:
 Of 100 requests, 88 are small, 6 are streams, 2 have an image of 1 MB, 3 have a text that was compressed before
 and 1 has a text that is new. How many a second can be answered is measured first, and half of that is sent.")]
 pub(in crate::cli::bench) struct SoakArgs {
-    /// Seconds of the load
+    /// Duration in seconds
     #[arg(long, default_value_t = 1800, value_parser = clap::value_parser!(u32).range(1..=86_400))]
     seconds: u32,
-    /// Requests a second [default: half of what can be answered]
+    /// Requests per second [default: half of the maximum rate]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     rate: Option<u32>,
-    /// Connections
+    /// Number of connections
     #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=1000))]
     connections: u32,
     /// Configuration file [default: as for `whittle serve`]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// What to print
+    /// Output format
     #[arg(long, value_enum, default_value_t)]
     format: Format,
 }
 
-/// What was seen.
+/// The observations of a soak test.
 #[derive(Debug, Serialize)]
 struct Report {
     seconds: u32,
@@ -68,7 +68,7 @@ struct Report {
     p50_ms: f64,
     p99_ms: f64,
     max_ms: f64,
-    /// After a tenth of the time, at the end, and at most.
+    /// The resident memory in MB after a tenth of the time, at the end, and at most.
     resident_mb: [Option<f64>; 3],
     /// Requests that the ledger has, those before the load included.
     ledger: u64,
@@ -76,7 +76,7 @@ struct Report {
     sent: u64,
 }
 
-/// What one connection saw.
+/// The observations of one connection.
 #[derive(Default)]
 struct Seen {
     times: Times,
@@ -139,7 +139,7 @@ impl Soak {
         Ok(seen.times.count() as f64 / begin.elapsed().as_secs_f64())
     }
 
-    /// So many requests a second, and what `look` sees meanwhile.
+    /// Sends so many requests a second, and returns what `look` observes meanwhile.
     fn load(
         &self,
         rate: u32,

@@ -16,6 +16,10 @@ impl Retriever for Librarian {
         if request.question.contains("slow") {
             block_until(|| false, cancel)?;
         }
+        if request.question.starts_with("meet") {
+            MET.fetch_or(2, Ordering::SeqCst);
+            block_until(|| MET.load(Ordering::SeqCst) == 3, cancel)?;
+        }
         if request.question.contains("broken") {
             return Err(EngineError::invalid("unknown_collection", "collections", "no such collection"));
         }
@@ -67,7 +71,7 @@ fn chat(turns: &[(&str, &str)]) -> String {
 }
 
 impl Proxy {
-    /// What the upstream saw, and the headers of the answer.
+    /// Sends a request and returns what the upstream received, and the headers of the answer.
     async fn search(&self, path: &str, body: &str) -> (String, reqwest::header::HeaderMap) {
         self.upstream.will([json(200, "{}")]);
         let request = self.post(path, body.to_owned()).header("x-whittle-collections", "docs");

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::time::sleep;
 
 /// A request as it arrived.
@@ -34,11 +34,13 @@ impl Seen {
     }
 }
 
-/// What is done in answer to a request.
+/// A step of the upstream's answer to a request.
 #[derive(Debug, Clone)]
 pub(super) enum Step {
     Send(Vec<u8>),
     Wait(Duration),
+    /// Waits until it is notified.
+    Gate(Arc<Notify>),
     /// Nothing more happens until the other side leaves.
     Hang,
     Close,
@@ -103,7 +105,7 @@ impl Upstream {
         *self.replies.lock().unwrap() = replies.into_iter().collect();
     }
 
-    /// What arrived since this was last asked.
+    /// Returns the requests that arrived since the last call.
     pub(super) fn seen(&self) -> Vec<Seen> {
         std::mem::take(&mut *self.seen.lock().unwrap())
     }
@@ -140,6 +142,10 @@ impl Connection {
             for step in reply {
                 let done = match step {
                     Step::Send(bytes) => self.stream.write_all(&bytes).await.is_ok(),
+                    Step::Gate(gate) => {
+                        gate.notified().await;
+                        true
+                    }
                     Step::Wait(time) => {
                         sleep(time).await;
                         true
