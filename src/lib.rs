@@ -65,6 +65,7 @@ pub mod http;
 pub mod index;
 #[cfg(feature = "upstream")]
 pub mod journal;
+#[cfg_attr(not(feature = "retrieval"), expect(dead_code, reason = "the rest is for vectors of an index"))]
 mod kernels;
 #[cfg(feature = "upstream")]
 pub mod keys;
@@ -74,6 +75,11 @@ pub mod proxy;
 pub mod random;
 #[cfg(feature = "retrieval")]
 pub mod retrieve;
+#[cfg_attr(
+    not(feature = "cli"),
+    expect(dead_code, reason = "the rest is for the service, which the command line starts")
+)]
+#[cfg_attr(not(feature = "server"), expect(unused_imports, reason = "the rest is for the service"))]
 mod telemetry;
 pub mod text;
 #[cfg(feature = "upstream")]
