@@ -77,15 +77,15 @@ const CRATES: [(&str, &[&str]); 14] = [
     ("reqwest", &["model/store/", "upstream/"]),
     ("redb", &["proxy/store/", "index/store.rs", "index/error.rs", "model/cached/file.rs"]),
     ("tantivy", &["index/lexical.rs"]),
-    ("hnsw_rs", &["index/dense.rs"]),
+    ("hnsw_rs", &["index/hnsw.rs"]),
     ("htmd", &["engine/collections/files/html.rs"]),
     ("pdf_extract", &["engine/collections/files/pdf.rs"]),
     ("quick_xml", &["engine/collections/files/docx.rs"]),
-    ("minijinja", &["engine/prompt", "model/local/chat.rs"]),
+    ("minijinja", &["engine/prompt", "model/local/chat_template.rs"]),
 ];
 
 /// Files that may hold `unsafe`.
-const UNSAFE: [&str; 3] = ["kernels.rs", "model/local/int8/vnni.rs", "model/local/peak.rs"];
+const UNSAFE: [&str; 3] = ["kernels.rs", "model/local/int8/vnni.rs", "model/local/roofline.rs"];
 
 /// A source file without its tests.
 struct Source {

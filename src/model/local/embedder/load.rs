@@ -10,7 +10,7 @@ use serde::Deserialize;
 use super::EmbedderError;
 use super::bert::{Bert, BertConfig, Layer, Norm, Projection};
 use crate::model::local::attention::Heads;
-use crate::model::local::linear::{FloatMatrix, Math};
+use crate::model::local::linear::{Backend, FloatMatrix};
 
 /// The fields of a `config.json` that matter here.
 #[derive(Deserialize)]
@@ -94,17 +94,17 @@ pub(super) fn bert(path: &Path, config: BertConfig) -> Result<Bert, EmbedderErro
         .map_err(|e| EmbedderError::file(path, e.to_string()))?;
     // Checkpoints of a model with a head on top name the encoder.
     let prefix = if tensors.contains_key("bert.embeddings.LayerNorm.weight") { "bert." } else { "" };
-    let mut weights = Weights { math: Math::detect(), prefix, tensors };
+    let mut weights = Weights { backend: Backend::detect(), prefix, tensors };
     let width = config.width;
     let mut positions = weights.take("embeddings.position_embeddings.weight", &[config.positions, width])?;
     let segments = weights.take("embeddings.token_type_embeddings.weight", &[2, width])?;
-    positions.chunks_mut(width).for_each(|row| weights.math.isa.add(row, &segments[..width]));
+    positions.chunks_mut(width).for_each(|row| weights.backend.isa.add(row, &segments[..width]));
     Ok(Bert {
         words: weights.take("embeddings.word_embeddings.weight", &[config.vocabulary, width])?,
         positions,
         embedding_norm: weights.norm("embeddings.LayerNorm", width)?,
         layers: (0..config.layers).map(|i| weights.layer(i, &config)).collect::<Result<_, _>>()?,
-        math: weights.math,
+        backend: weights.backend,
         scratch: Mutex::default(),
         config,
     })
@@ -112,7 +112,7 @@ pub(super) fn bert(path: &Path, config: BertConfig) -> Result<Bert, EmbedderErro
 
 /// Tensors of a file that were not taken yet.
 struct Weights<'a> {
-    math: Math,
+    backend: Backend,
     prefix: &'a str,
     tensors: HashMap<String, Tensor>,
 }
@@ -155,7 +155,7 @@ impl Weights<'_> {
             rows.extend(self.take(&format!("{name}.weight"), &[outputs, inputs])?);
             bias.extend(self.take(&format!("{name}.bias"), &[outputs])?);
         }
-        Ok(Projection { linear: FloatMatrix::pack(self.math, &rows, inputs), bias })
+        Ok(Projection { linear: FloatMatrix::pack(self.backend, &rows, inputs), bias })
     }
 
     fn layer(&mut self, i: usize, config: &BertConfig) -> Result<Layer, EmbedderError> {

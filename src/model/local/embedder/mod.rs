@@ -173,7 +173,7 @@ impl LocalEmbedder {
 
     /// The mean over all windows at length 1, which is the sum at length 1.
     fn pooled(&self, sums: impl Iterator<Item = Vec<f32>>) -> Result<Vec<f32>, ScoreError> {
-        let isa = self.bert.math.isa;
+        let isa = self.bert.backend.isa;
         let mut total = vec![0.0; self.dimensions()];
         sums.for_each(|sum| isa.add(&mut total, &sum));
         let length = total.iter().map(|&value| f64::from(value).powi(2)).sum::<f64>().sqrt();
