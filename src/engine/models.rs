@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::model_source::{MODEL_LOADING, ModelSource, unavailable};
+use super::tokenizer_files::TokenizerFiles;
 use super::{EngineError, ErrorKind};
 use crate::config::{ClassifierConfig, Config, EmbedderConfig, ScorerConfig};
 use crate::model::cached::{CacheStatistics, CachedEmbedder, CachedScorer, Keep, ScoreFile};
@@ -10,9 +12,8 @@ use crate::model::local::{
     ClassifierError, EmbedderError, EmbedderOptions, EncoderFiles, LocalClassifier, LocalEmbedder,
     LocalScorer, SCORER_REVISION, ScorerOptions,
 };
-use crate::model::store::{ModelFiles, ModelStore, Progress, StoreError};
-use crate::model::{Precision, TokenScorer};
-use crate::telemetry::chain;
+use crate::model::store::{ModelFiles, ModelStore, Progress};
+use crate::model::{Device, Precision, TokenScorer};
 use crate::text::{self, TokenCounter};
 
 /// What the engine scores with.
@@ -60,20 +61,9 @@ pub(super) struct Models {
     embedder_config: EmbedderConfig,
     classifier: Slot<LocalClassifier>,
     classifier_config: ClassifierConfig,
+    tokenizer_files: TokenizerFiles,
     /// Whether a request may name files of this machine.
     local_files: bool,
-}
-
-/// Where models' files come from.
-struct ModelSource {
-    store: ModelStore,
-    progress: Box<dyn Progress>,
-}
-
-impl ModelSource {
-    fn ensure(&self, name: &str) -> Result<ModelFiles, EngineError> {
-        self.store.ensure(name, self.progress.as_ref()).map_err(|e| unavailable(&e))
-    }
 }
 
 /// A model, loaded on first need.
@@ -97,7 +87,11 @@ impl<M> Slot<M> {
             return Ok(model.clone());
         }
         let loaded = load().map(Arc::new);
-        *state = loaded.as_ref().map_or(State::Failed, |model| State::Ready(model.clone()));
+        *state = match &loaded {
+            Ok(model) => State::Ready(Arc::clone(model)),
+            Err(error) if error.code == MODEL_LOADING => State::Idle,
+            Err(_) => State::Failed,
+        };
         loaded
     }
 
@@ -141,7 +135,7 @@ impl Models {
     ) -> Result<Self, EngineError> {
         let store = ModelStore::from_environment().map_err(|e| unavailable(&e))?;
         Ok(Self {
-            files: ModelSource { store, progress },
+            files: ModelSource::new(store, progress),
             scorer: Slot::new(),
             scorer_config: config.scorer.clone(),
             scores: data.join(SCORES),
@@ -149,6 +143,7 @@ impl Models {
             embedder_config: config.embedder.clone(),
             classifier: Slot::new(),
             classifier_config: config.classifier.clone(),
+            tokenizer_files: TokenizerFiles::default(),
             local_files: false,
         })
     }
@@ -156,6 +151,11 @@ impl Models {
     /// Keeps scores in another folder.
     pub(super) fn keep_in(&mut self, data: &Path) {
         self.scores = data.join(SCORES);
+    }
+
+    /// From now on no caller waits for a download.
+    pub(super) fn fetch_in_background(&mut self) {
+        self.files.fetch_in_background();
     }
 
     pub(super) fn allow_files(&mut self) {
@@ -235,8 +235,11 @@ impl Models {
                 let message = "files are read for the command line alone: name an encoding, or `scorer`";
                 Err(EngineError::invalid("tokenizer_file_refused", "tokenizer", message))
             }
-            (Some(name), _) => text::for_name(name)
-                .map_err(|e| EngineError::invalid("unknown_tokenizer", "tokenizer", e.to_string())),
+            (Some(name), _) => {
+                let is_path = TokenizerFiles::is_path(name);
+                let counter = if is_path { self.tokenizer_files.get(name) } else { text::for_name(name) };
+                counter.map_err(|e| EngineError::invalid("unknown_tokenizer", "tokenizer", e.to_string()))
+            }
             (None, Some(model)) => Ok(text::for_model(model)),
             (None, None) => Ok(text::for_model("gpt-4o")),
         }
@@ -247,9 +250,23 @@ fn load_scorer(config: &ScorerConfig, source: &ModelSource) -> Result<Scorer, En
     let files = source.ensure(&config.model)?;
     let scorer = run_scorer(config, &files)?;
     // The store has verified that the file has the manifest's hash.
-    let ScorerConfig { precision, device, .. } = config;
-    let identity = format!("{} {precision:?} {device:?} {SCORER_REVISION}", files.identity());
+    let identity = scorer_identity(&files.identity(), config.precision, config.device);
     Ok(CachedScorer::new(scorer, &identity, config.cache_bytes))
+}
+
+/// Names all that scores depend on besides the tokens. Files of scores are kept by it, so that it must not change as long
+/// as the scores do not; least of all because something is called differently here.
+fn scorer_identity(files: &str, precision: Precision, device: Device) -> String {
+    let precision = match precision {
+        Precision::F32 => "F32",
+        Precision::Int8 => "Int8",
+    };
+    let device = match device {
+        Device::Cpu => "Cpu",
+        Device::Cuda => "Cuda",
+        Device::Metal => "Metal",
+    };
+    format!("{files} {precision} {device} {SCORER_REVISION}")
 }
 
 fn run_scorer(config: &ScorerConfig, files: &ModelFiles) -> Result<LocalScorer, EngineError> {
@@ -291,13 +308,9 @@ fn load_classifier(config: &ClassifierConfig, source: &ModelSource) -> Result<Lo
         .map_err(|e| EngineError::unavailable(format!("cannot load model `{name}`: {e}")))
 }
 
-fn unavailable(error: &StoreError) -> EngineError {
-    EngineError::unavailable(chain(error))
-}
-
 impl EngineError {
     /// A model or file that is needed cannot be had.
-    fn unavailable(message: impl Into<String>) -> Self {
+    pub(super) fn unavailable(message: impl Into<String>) -> Self {
         Self { kind: ErrorKind::Unavailable, code: "model_unavailable", param: None, message: message.into() }
     }
 }
@@ -312,5 +325,18 @@ impl TokenCounter for ScorerCounter {
 
     fn count(&self, text: &str) -> usize {
         self.0.encode(text).len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scores_that_were_kept_by_an_earlier_version_are_found() {
+        let identity = |precision, device| scorer_identity("b179c952", precision, device);
+        assert_eq!(identity(Precision::Int8, Device::Cpu), format!("b179c952 Int8 Cpu {SCORER_REVISION}"));
+        assert_eq!(identity(Precision::F32, Device::Cuda), format!("b179c952 F32 Cuda {SCORER_REVISION}"));
+        assert_eq!(identity(Precision::F32, Device::Metal), format!("b179c952 F32 Metal {SCORER_REVISION}"));
     }
 }

@@ -9,7 +9,8 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::engine::{EngineError, ErrorKind};
+use crate::admission::{JobError, QueueFull};
+use crate::engine::{EngineError, ErrorKind, MODEL_LOADING};
 use crate::keys::Denied;
 use crate::model::Stopped;
 use crate::proxy::ProxyError;
@@ -19,6 +20,8 @@ use crate::wire::{Dialect, WireError};
 
 /// Longest wait after which a client is meant to try again by itself.
 const LONGEST_WAIT: Duration = Duration::from_mins(1);
+/// What a caller is told to wait for a model that is being fetched.
+const MODEL_WAIT: Duration = Duration::from_secs(5);
 
 /// Body of every answer that is not a success.
 #[derive(Debug, Serialize, ToSchema)]
@@ -61,7 +64,7 @@ impl ApiError {
 
     /// Too many requests are being worked on and wait.
     pub(super) fn overloaded() -> Self {
-        let message = "too many requests are waiting already; try again in a moment";
+        let message = "too many requests are waiting; try again in a moment";
         let error = Self::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", message);
         Self { retry_after: Some(Duration::from_secs(1)), ..error }
     }
@@ -96,13 +99,30 @@ impl ApiError {
     }
 }
 
+impl From<QueueFull> for ApiError {
+    fn from(_: QueueFull) -> Self {
+        Self::overloaded()
+    }
+}
+
+impl From<JobError> for ApiError {
+    fn from(error: JobError) -> Self {
+        match error {
+            JobError::Deadline => Self::deadline(),
+            JobError::Panicked => Self::internal(&"a request's work panicked"),
+        }
+    }
+}
+
 impl From<EngineError> for ApiError {
     fn from(error: EngineError) -> Self {
         if error.kind == ErrorKind::Internal {
             return Self::internal(&error.message);
         }
         let status = StatusCode::from_u16(error.kind.status()).unwrap_or(StatusCode::BAD_REQUEST);
-        Self { param: error.param.map(Into::into), ..Self::new(status, error.code, error.message) }
+        let retry_after = (error.code == MODEL_LOADING).then_some(MODEL_WAIT);
+        let param = error.param.map(Into::into);
+        Self { param, retry_after, ..Self::new(status, error.code, error.message) }
     }
 }
 
@@ -171,7 +191,7 @@ impl From<ProxyError> for ApiError {
                 (StatusCode::BAD_REQUEST, "unsupported_parameter", Some(*param))
             }
             ProxyError::Engine(error) => return error.clone().into(),
-            ProxyError::Overloaded => return Self::overloaded(),
+            ProxyError::Overloaded(_) => return Self::overloaded(),
             ProxyError::OtherDialect { .. } => (StatusCode::BAD_REQUEST, "other_dialect", Some("model")),
             ProxyError::UnknownUpstream(_) => (StatusCode::NOT_FOUND, "upstream_not_found", None),
             ProxyError::Upstream(UpstreamError::Path(_)) => (StatusCode::BAD_REQUEST, "invalid_path", None),

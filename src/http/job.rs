@@ -17,7 +17,8 @@ use super::Service;
 use super::body::{self, Form};
 use super::error::ApiError;
 use super::file;
-use super::state::{AppState, Ticket};
+use super::state::AppState;
+use crate::admission::Ticket;
 use crate::config::Limits;
 use crate::engine::EngineError;
 use crate::model::Cancel;
@@ -82,31 +83,14 @@ where
     }
 }
 
-/// Runs `work` once it is its turn. Its place and turn are held until it has ended, even when its caller is told
-/// earlier that time is up: the machine is busy until then.
+/// Runs `work` off the async threads once there is a permit for it.
 async fn blocking<W>(state: &AppState, admitted: Admitted, work: W) -> Result<Response, ApiError>
 where
     W: FnOnce(&dyn Service, &Cancel) -> Result<Response, ApiError> + Send + 'static,
 {
     let Admitted { ticket, deadline, .. } = admitted;
-    let turn = timeout_at(deadline, state.turn(ticket)).await.map_err(|_| ApiError::deadline())??;
-
-    let cancel = Cancel::at(deadline.into_std());
-    // A handler is dropped when its client disconnects: this passes the news on to the blocking work.
-    let _guard = cancel.on_drop();
     let service = Arc::clone(&state.service);
-    let span = tracing::Span::current();
-    let task = tokio::task::spawn_blocking(move || {
-        let _held = turn;
-        span.in_scope(|| work(&*service, &cancel))
-    });
-    match timeout_at(deadline, task).await {
-        Ok(Ok(answer)) => answer,
-        // The panic's own text may quote a prompt, so it stays out of the log; the hook has logged where it was.
-        Ok(Err(error)) if error.is_panic() => Err(ApiError::internal(&"a request's work panicked")),
-        Ok(Err(error)) => Err(ApiError::internal(&error)),
-        Err(_) => Err(ApiError::deadline()),
-    }
+    ticket.run(deadline, move |cancel| work(&*service, cancel)).await?
 }
 
 /// [`run`] for a body in JSON that is answered in JSON.
@@ -148,7 +132,7 @@ async fn admit(
             body::form(&head.headers, taken)?;
         }
         let allowed = allowed_time(&head.headers, &state.limits)?;
-        Ok(Admitted { ticket: state.admit()?, allowed, deadline: start + allowed })
+        Ok(Admitted { ticket: state.admission.enter()?, allowed, deadline: start + allowed })
     };
     match admitted() {
         Ok(admitted) => Ok((admitted, head.headers, body)),

@@ -7,6 +7,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::Service;
 use super::error::ApiError;
+use crate::admission::Admission;
 use crate::config::Limits;
 use crate::keys::Keyring;
 use crate::proxy::Gateway;
@@ -28,7 +29,8 @@ pub(super) struct AppState {
     pub(super) keys: Option<Arc<Keyring>>,
     /// Bytes of bodies that wait to be passed on.
     bodies: Arc<Semaphore>,
-    admission: Admission,
+    /// Bounds the work of all routes together, the proxy's included.
+    pub(super) admission: Admission,
 }
 
 impl AppState {
@@ -40,13 +42,14 @@ impl AppState {
             gateway: None,
             keys: None,
             bodies: Arc::new(Semaphore::new(0)),
-            admission: Admission::new(&limits),
+            admission: Admission::new(limits.concurrency, limits.queue),
         }
     }
 
     pub(super) fn with_gateway(self, gateway: Arc<Gateway>) -> Self {
         let bodies = gateway.body_memory_bytes() / BODY_UNIT;
-        Self { gateway: Some(gateway), bodies: Arc::new(Semaphore::new(bodies)), ..self }
+        let admission = gateway.admission().clone();
+        Self { gateway: Some(gateway), bodies: Arc::new(Semaphore::new(bodies)), admission, ..self }
     }
 
     pub(super) fn with_keys(self, keys: Arc<Keyring>) -> Self {
@@ -58,43 +61,4 @@ impl AppState {
         let units = u32::try_from(bytes.div_ceil(BODY_UNIT)).unwrap_or(u32::MAX);
         Arc::clone(&self.bodies).try_acquire_many_owned(units).map_err(|_| ApiError::overloaded())
     }
-
-    /// Lets a request in, or turns it away where the queue is full.
-    pub(super) fn admit(&self) -> Result<Ticket, ApiError> {
-        let admitted = Arc::clone(&self.admission.places).try_acquire_owned();
-        admitted.map(Ticket).map_err(|_| ApiError::overloaded())
-    }
-
-    /// Waits for the ticket's turn.
-    pub(super) async fn turn(&self, ticket: Ticket) -> Result<Turn, ApiError> {
-        let turn = Arc::clone(&self.admission.turns).acquire_owned().await;
-        // Only a closed semaphore refuses, and nothing closes this one.
-        let turn = turn.map_err(|error| ApiError::internal(&error))?;
-        Ok(Turn { _turn: turn, _ticket: ticket })
-    }
-}
-
-/// Two counters. A place is taken before the body is read, so that bodies in memory are bounded too; a turn only once
-/// the body is there, so that slow clients keep nobody from working.
-struct Admission {
-    places: Arc<Semaphore>,
-    turns: Arc<Semaphore>,
-}
-
-impl Admission {
-    fn new(limits: &Limits) -> Self {
-        Self {
-            places: Arc::new(Semaphore::new(limits.concurrency + limits.queue)),
-            turns: Arc::new(Semaphore::new(limits.concurrency)),
-        }
-    }
-}
-
-/// A place among the requests that are worked on or wait. Given back when dropped.
-pub(super) struct Ticket(#[expect(dead_code, reason = "held for its drop")] OwnedSemaphorePermit);
-
-/// The right to be worked on. Given back when dropped.
-pub(super) struct Turn {
-    _turn: OwnedSemaphorePermit,
-    _ticket: Ticket,
 }

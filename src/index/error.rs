@@ -15,7 +15,7 @@ pub enum IndexError {
     )]
     InUse(PathBuf),
     /// A name that no collection can have.
-    #[error("`{name}` is no name: {reason}")]
+    #[error("`{name}` is not a valid name: {reason}")]
     Name {
         /// The name as given.
         name: String,

@@ -1,17 +1,15 @@
-//! Compresses the passages of one request: in time, a few at once, and never for the worse.
+//! Compresses the passages of one request: in time, and never for the worse.
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
-
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::timeout_at;
 
 use super::memory::{Outcome, Tokens};
 use super::pace::{Kind, Paces};
 use super::settings::Settings;
+use crate::admission::{JobError, LazyTicket, QueueFull};
 use crate::compress::Method;
-use crate::config::Limits;
 use crate::engine::api::{CompressRequest, CompressResponse, DocumentInput, DocumentOutput, Return};
 use crate::engine::{Engine, EngineError, ErrorKind};
 use crate::model::Cancel;
@@ -68,13 +66,27 @@ impl Fallback {
     }
 }
 
-/// Runs compressions, a bounded number at once.
+/// Runs compressions, and knows how long they took lately.
 pub(super) struct Pool {
     compressor: Arc<dyn Compressor>,
-    places: Arc<Semaphore>,
-    all_places: usize,
-    turns: Arc<Semaphore>,
     paces: Arc<Paces>,
+    /// Requests whose texts are worked on, or wait for that.
+    requests: AtomicUsize,
+}
+
+impl From<JobError> for Fallback {
+    fn from(error: JobError) -> Self {
+        match error {
+            JobError::Deadline => Self::Deadline,
+            JobError::Panicked => Self::Failed,
+        }
+    }
+}
+
+impl From<QueueFull> for Fallback {
+    fn from(_: QueueFull) -> Self {
+        Self::Overloaded
+    }
 }
 
 /// What is to be done for one request.
@@ -85,52 +97,49 @@ pub(super) struct Work {
 }
 
 impl Pool {
-    pub(super) fn new(compressor: Arc<dyn Compressor>, limits: &Limits) -> Self {
-        let all_places = limits.concurrency + limits.queue;
-        Self {
-            compressor,
-            places: Arc::new(Semaphore::new(all_places)),
-            all_places,
-            turns: Arc::new(Semaphore::new(limits.concurrency)),
-            paces: Arc::default(),
-        }
+    pub(super) fn new(compressor: Arc<dyn Compressor>) -> Self {
+        Self { compressor, paces: Arc::default(), requests: AtomicUsize::new(0) }
     }
 
-    /// Requests that are worked on or wait for their turn.
-    pub(super) fn taken(&self) -> usize {
-        self.all_places - self.places.available_permits()
+    /// Returns the number of requests whose texts are worked on, or wait for that.
+    pub(super) fn requests(&self) -> usize {
+        self.requests.load(Ordering::Relaxed)
     }
 
     /// What becomes of each passage, in their order. Never later than the settings' deadline.
-    pub(super) async fn compress(&self, work: Work) -> Vec<Result<Outcome, Fallback>> {
+    pub(super) async fn compress(
+        &self,
+        work: Work,
+        ticket: &LazyTicket<'_>,
+    ) -> Vec<Result<Outcome, Fallback>> {
         let count = work.passages.len();
-        let deadline = tokio::time::Instant::now() + work.settings.deadline;
-        self.run(work, deadline).await.unwrap_or_else(|fallback| vec![Err(fallback); count])
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        // Also where the client leaves meanwhile.
+        let _counted = Counted(&self.requests);
+        self.run(work, ticket).await.unwrap_or_else(|fallback| vec![Err(fallback); count])
     }
 
     async fn run(
         &self,
         work: Work,
-        deadline: tokio::time::Instant,
+        ticket: &LazyTicket<'_>,
     ) -> Result<Vec<Result<Outcome, Fallback>>, Fallback> {
-        let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| Fallback::Overloaded)?;
-        let turn = timeout_at(deadline, Arc::clone(&self.turns).acquire_owned()).await;
-        let turn = turn.map_err(|_| Fallback::Deadline)?.map_err(|_| Fallback::Failed)?;
-        let cancel = Cancel::at(deadline.into_std());
-        // This side is dropped when its client leaves: the news goes on to the blocking work.
-        let _guard = cancel.on_drop();
+        let deadline = tokio::time::Instant::now() + work.settings.deadline;
         let (compressor, paces) = (Arc::clone(&self.compressor), Arc::clone(&self.paces));
-        let task = tokio::task::spawn_blocking(move || {
-            let _held: [OwnedSemaphorePermit; 2] = [place, turn];
-            let within = Within { cancel: &cancel, deadline: deadline.into_std(), paces: &paces };
+        let job = move |cancel: &Cancel| {
+            let within = Within { cancel, deadline: deadline.into_std(), paces: &paces };
             work.run(&*compressor, &within)
-        });
-        match timeout_at(deadline, task).await {
-            Ok(Ok(outcomes)) => Ok(outcomes),
-            // It panicked; the hook has logged where.
-            Ok(Err(_)) => Err(Fallback::Failed),
-            Err(_) => Err(Fallback::Deadline),
-        }
+        };
+        Ok(ticket.get()?.run(deadline, job).await?)
+    }
+}
+
+/// Takes a request off the count when dropped.
+struct Counted<'a>(&'a AtomicUsize);
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -1,5 +1,6 @@
 //! The reasons why the proxy itself rejects a request. What an upstream answers is no error here.
 
+use crate::admission::QueueFull;
 use crate::engine::EngineError;
 use crate::keys::Denied;
 use crate::upstream::UpstreamError;
@@ -62,9 +63,9 @@ pub enum ProxyError {
     /// The model in this process did not answer.
     #[error(transparent)]
     Engine(#[from] EngineError),
-    /// Too many requests wait for the model in this process.
-    #[error("too many requests are waiting already; try again in a moment")]
-    Overloaded,
+    /// Too many requests wait for the work of this process.
+    #[error(transparent)]
+    Overloaded(#[from] QueueFull),
     /// The model's upstream speaks another dialect.
     #[error("the upstream of the model `{model}` speaks another dialect: call {routes}")]
     OtherDialect {
@@ -93,7 +94,7 @@ impl ProxyError {
         match self {
             Self::Ask(_) => 400,
             Self::Engine(error) => error.kind.status(),
-            Self::Overloaded => 503,
+            Self::Overloaded(_) => 503,
             Self::Upstream(UpstreamError::Late { .. }) => 504,
             _ => 502,
         }

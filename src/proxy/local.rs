@@ -1,4 +1,4 @@
-//! The model in this process, as one more that can answer: in turns, a few at once, and only while its client waits.
+//! The model in this process, as one more that can answer, and only while its client waits.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -8,11 +8,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 use hyper::body::{Body as HttpBody, Frame};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 use uuid::Uuid;
 
 use super::ProxyError;
+use crate::admission::{Admission, JobError};
 use crate::config::{Config, Pattern, Price};
 use crate::engine::{Engine, EngineError, ErrorKind};
 use crate::model::{Cancel, CancelOnDrop, Generation, Prompt, Stopped, Told, Written};
@@ -62,9 +63,9 @@ impl Generator for Engine {
 pub(super) struct Local {
     generator: Arc<dyn Generator>,
     model: String,
+    embedder: String,
     price: Price,
-    places: Arc<Semaphore>,
-    turns: Arc<Semaphore>,
+    admission: Admission,
 }
 
 impl std::fmt::Debug for Local {
@@ -73,29 +74,35 @@ impl std::fmt::Debug for Local {
     }
 }
 
-/// The right to be answered, given back when the work has ended.
-type Turn = [OwnedSemaphorePermit; 2];
-
 impl Local {
     /// Time between two pieces of an answer: far more than a token takes.
     pub(super) const IDLE: Duration = Duration::from_mins(5);
 
-    /// As many answers are written at once as `config` lets requests be worked on, and as many wait.
-    pub(super) fn new(config: &Config, generator: Arc<dyn Generator>) -> Self {
-        let limits = &config.limits;
+    /// The model that `config` names, written by `generator` on permits of `admission`.
+    pub(super) fn new(config: &Config, generator: Arc<dyn Generator>, admission: Admission) -> Self {
         let model = Pattern::new("*");
         Self {
             generator,
             model: format!("{LOCAL}{}", config.scorer.model),
+            embedder: format!("{LOCAL}{}", config.embedder.model),
             price: Price { model, input: 0.0, output: 0.0, cache_read: None, cache_write: None },
-            places: Arc::new(Semaphore::new(limits.concurrency + limits.queue)),
-            turns: Arc::new(Semaphore::new(limits.concurrency)),
+            admission,
         }
     }
 
     /// Its name, as requests have it.
     pub(super) fn model(&self) -> &str {
         &self.model
+    }
+
+    /// Name of the embedder in this process, as lists of models have it.
+    pub(super) fn embedder(&self) -> &str {
+        &self.embedder
+    }
+
+    /// Whether `model` names the embedder in this process, with or without `local/` before it.
+    pub(super) fn embeds_as(&self, model: &str) -> bool {
+        model == self.embedder || Some(model) == self.embedder.strip_prefix(LOCAL)
     }
 
     /// What it costs: nothing.
@@ -112,50 +119,47 @@ impl Local {
         (endpoint, ask): (Endpoint, Ask),
         deadline: Instant,
     ) -> Result<Answer, ProxyError> {
-        let turn = self.turn(deadline).await?;
+        let ticket = self.admission.enter()?;
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let answering = ask.answering(&self.model, &Uuid::now_v7().simple().to_string(), since.as_secs());
+        let work = Work { generator: Arc::clone(&self.generator), ask, answering };
+        if endpoint == Endpoint::CountTokens {
+            return Ok(json(ticket.run(deadline, move |_| work.count()).await??));
+        }
+        if !work.ask.stream {
+            return Ok(json(ticket.run(deadline, move |cancel| work.whole(cancel)).await??));
+        }
+        let permit = ticket.permit(deadline).await?;
         let cancel = Cancel::never();
         // Dropped with this future or, later, with the body: whenever nobody waits any more.
         let guard = cancel.on_drop();
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let answering = ask.answering(&self.model, &Uuid::now_v7().simple().to_string(), since.as_secs());
-        let work = Work { generator: Arc::clone(&self.generator), ask, answering, cancel, _turn: turn };
-        if endpoint == Endpoint::CountTokens {
-            return by(deadline, tokio::task::spawn_blocking(move || work.count())).await.map(json);
-        }
-        if !work.ask.stream {
-            return by(deadline, tokio::task::spawn_blocking(move || work.whole())).await.map(json);
-        }
         let (sender, receiver) = unbounded_channel();
         let (begin, begun) = oneshot::channel();
-        tokio::task::spawn_blocking(move || work.stream(&sender, begin));
-        by(deadline, begun).await?;
+        permit.spawn(move || work.stream(&sender, begin, &cancel));
+        beginning(deadline, begun).await?;
         let body = streamed(Events { receiver, ended: false, _guard: guard });
         Ok(answer("text/event-stream; charset=utf-8", body))
     }
+}
 
-    async fn turn(&self, deadline: Instant) -> Result<Turn, ProxyError> {
-        let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| ProxyError::Overloaded)?;
-        let turn = timeout_at(deadline, Arc::clone(&self.turns).acquire_owned()).await;
-        let turn = turn.map_err(|_| late())?;
-        // Only a closed semaphore refuses, and nothing closes this one.
-        Ok([place, turn.map_err(|error| ProxyError::Internal(error.to_string()))?])
+impl From<JobError> for ProxyError {
+    fn from(error: JobError) -> Self {
+        match error {
+            JobError::Deadline => EngineError::from(Stopped::Deadline).into(),
+            JobError::Panicked => Self::Internal(error.to_string()),
+        }
     }
 }
 
-fn late() -> ProxyError {
-    EngineError::from(Stopped::Deadline).into()
-}
-
-/// What comes of blocking work, by the deadline.
-async fn by<T, E>(
+/// Waits until a stream has begun, or cannot begin.
+async fn beginning(
     deadline: Instant,
-    work: impl Future<Output = Result<Result<T, EngineError>, E>>,
-) -> Result<T, ProxyError> {
-    match timeout_at(deadline, work).await {
+    begun: oneshot::Receiver<Result<(), EngineError>>,
+) -> Result<(), ProxyError> {
+    match timeout_at(deadline, begun).await {
         Ok(Ok(outcome)) => Ok(outcome?),
-        // The hook has logged where it was.
-        Ok(Err(_)) => Err(ProxyError::Internal("writing an answer panicked".into())),
-        Err(_) => Err(late()),
+        Ok(Err(_)) => Err(JobError::Panicked.into()),
+        Err(_) => Err(JobError::Deadline.into()),
     }
 }
 
@@ -169,13 +173,11 @@ fn answer(kind: &'static str, body: Body) -> Answer {
     Answer { status: StatusCode::OK, headers, body, attempts: 1 }
 }
 
-/// A request with its turn.
+/// A request that is to be answered.
 struct Work {
     generator: Arc<dyn Generator>,
     ask: Ask,
     answering: Answering,
-    cancel: Cancel,
-    _turn: Turn,
 }
 
 impl Work {
@@ -183,18 +185,23 @@ impl Work {
         Ok(counted(self.generator.count(&self.ask.generation.prompt)?))
     }
 
-    fn whole(self) -> Result<String, EngineError> {
+    fn whole(self, cancel: &Cancel) -> Result<String, EngineError> {
         let mut text = String::new();
         let mut told = |told: Told<'_>| match told {
             Told::Prompt(_) => {}
             Told::Text(part) => text += part,
         };
-        let written = self.generator.generate(&self.ask.generation, &mut told, &self.cancel)?;
+        let written = self.generator.generate(&self.ask.generation, &mut told, cancel)?;
         Ok(self.answering.whole(&text, &written))
     }
 
     /// Sends events as they come; `begin` hears whether there will be any.
-    fn stream(mut self, events: &UnboundedSender<Event>, begin: oneshot::Sender<Result<(), EngineError>>) {
+    fn stream(
+        mut self,
+        events: &UnboundedSender<Event>,
+        begin: oneshot::Sender<Result<(), EngineError>>,
+        cancel: &Cancel,
+    ) {
         let mut begin = Some(begin);
         let answering = &mut self.answering;
         // Nobody may be there any more: then the cancellation ends the work.
@@ -212,7 +219,7 @@ impl Work {
             }
             Told::Text(part) => send(answering.part(part)),
         };
-        match self.generator.generate(&self.ask.generation, &mut told, &self.cancel) {
+        match self.generator.generate(&self.ask.generation, &mut told, cancel) {
             Ok(written) => {
                 send(self.answering.end(&written));
                 events.send(Event::End).ok();
@@ -245,7 +252,7 @@ struct Events {
 
 /// The model failed after its answer had begun.
 #[derive(Debug, thiserror::Error)]
-#[error("the model in this process failed while it wrote")]
+#[error("the model in this process failed while it generated the answer")]
 struct Broken;
 
 impl HttpBody for Events {

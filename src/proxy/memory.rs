@@ -11,6 +11,7 @@ use moka::sync::Cache;
 
 use super::settings::Settings;
 use super::store::{Store, seconds_now};
+use crate::compress::Method;
 use crate::wire::Passage;
 
 /// How long a text that went on as it was, only because time or room was short, goes on as it was, from its last use
@@ -20,6 +21,24 @@ const PIN_TIME: Duration = Duration::from_hours(1);
 /// Names a text with its question, model and settings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Key(pub(super) [u8; 32]);
+
+/// Version of the names of texts. Files hold them: what they are made of must not change without another version, and
+/// without a search for the names of the version before.
+const VERSION: &str = "1";
+
+/// Name of a method in [`Key`]s, which never changes, whatever the method is called elsewhere.
+const fn stored_name(method: Method) -> &'static str {
+    match method {
+        Method::Auto => "Auto",
+        Method::Hybrid => "Hybrid",
+        Method::Extractive => "Extractive",
+        Method::LlmLingua => "LlmLingua",
+        Method::LongLlmLingua => "LongLlmLingua",
+        Method::LlmLingua2 => "LlmLingua2",
+        Method::SelectiveContext => "SelectiveContext",
+        Method::Lossless => "Lossless",
+    }
+}
 
 /// What became of a text.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,11 +66,14 @@ pub struct Tokens {
 
 impl Key {
     pub(super) fn new(passage: &Passage, model: &str, settings: &Settings) -> Self {
+        Self::of_text((&passage.text, passage.question.as_deref()), model, settings)
+    }
+
+    fn of_text((text, question): (&str, Option<&str>), model: &str, settings: &Settings) -> Self {
         let mut hasher = blake3::Hasher::new();
-        let method = settings.method.map(|method| format!("{method:?}")).unwrap_or_default();
-        let question = passage.question.as_deref().unwrap_or_default();
+        let method = settings.method.map_or("", stored_name);
         // Each part with its length, so that no two sets of parts read the same.
-        for part in ["1", &method, model, question, &passage.text] {
+        for part in [VERSION, method, model, question.unwrap_or_default(), text] {
             hasher.update(&(part.len() as u64).to_le_bytes());
             hasher.update(part.as_bytes());
         }
@@ -83,7 +105,8 @@ impl Key {
 /// Time after which a pin that is in use is stored anew, so that the file knows of its use.
 const RENEWAL: u64 = 600;
 
-/// Remembers outcomes: in memory within a limit of bytes, and in a file, where there is one.
+/// Remembers outcomes: in memory within a limit of bytes, and in a file, where there is one. Clones share both.
+#[derive(Clone)]
 pub(super) struct Memory {
     lasting: Cache<Key, Arc<Outcome>>,
     /// Each with the seconds since the epoch at which it was last stored.
@@ -104,7 +127,25 @@ impl Memory {
         }
     }
 
-    pub(super) fn get(&self, key: &Key) -> Option<Arc<Outcome>> {
+    /// Returns what is remembered of each of `keys`. What is not in memory is read from the file, off the async threads.
+    pub(super) async fn get_all(&self, keys: &[Key]) -> Vec<Option<Arc<Outcome>>> {
+        let mut known: Vec<_> = keys.iter().map(|key| self.get(key)).collect();
+        let unknown: Vec<usize> = (0..keys.len()).filter(|&i| known[i].is_none()).collect();
+        if unknown.is_empty() || self.store.is_none() {
+            return known;
+        }
+        let (memory, wanted) = (self.clone(), unknown.iter().map(|&i| keys[i]).collect::<Vec<_>>());
+        let read = move || wanted.iter().map(|key| memory.recall(key)).collect::<Vec<_>>();
+        // Where reading panics, which the hook has logged, nothing is known.
+        let recalled = tokio::task::spawn_blocking(read).await.unwrap_or_default();
+        for (i, outcome) in unknown.into_iter().zip(recalled) {
+            known[i] = outcome;
+        }
+        known
+    }
+
+    /// Returns what is in memory of a text.
+    fn get(&self, key: &Key) -> Option<Arc<Outcome>> {
         // What was pinned stays so, whatever was found out about it for another conversation since.
         match self.pins.get(key) {
             Some(stored) => {
@@ -113,11 +154,11 @@ impl Memory {
                 }
                 Some(Arc::new(Outcome::Pinned))
             }
-            None => self.lasting.get(key).or_else(|| self.recall(key)),
+            None => self.lasting.get(key),
         }
     }
 
-    /// What the file knows.
+    /// Returns what the file knows of a text. This reads the disk.
     fn recall(&self, key: &Key) -> Option<Arc<Outcome>> {
         let (outcome, stored) = self.store.as_ref()?.outcome(key)?;
         if outcome != Outcome::Pinned {
@@ -131,7 +172,8 @@ impl Memory {
         })
     }
 
-    /// Remembers what became of a text, unless another request was first. Gives what holds.
+    /// Remembers what became of a text that [`Memory::get_all`] did not know, unless another request was first meanwhile.
+    /// Gives what holds.
     pub(super) fn settle(&self, key: Key, outcome: Outcome) -> Arc<Outcome> {
         if let Some(earlier) = self.get(&key) {
             return earlier;
@@ -203,8 +245,8 @@ mod tests {
         assert_eq!(*memory.settle(other, kept(3)), Outcome::Pinned);
     }
 
-    #[test]
-    fn a_pin_of_a_clock_that_was_far_ahead_or_behind_holds_no_longer() {
+    #[tokio::test]
+    async fn a_pin_of_a_clock_that_was_far_ahead_or_behind_holds_no_longer() {
         const DAY: u64 = 86_400;
         let folder = tempfile::tempdir().unwrap();
         let keep = Duration::from_hours(24 * 30);
@@ -218,7 +260,52 @@ mod tests {
             store.put_outcome_of(key, &Outcome::Pinned, at);
             store.flush();
             let memory = Memory::new(1 << 20, Some(Arc::clone(&store)));
-            assert_eq!(memory.get(&key).is_some(), held, "{number}");
+            assert_eq!(memory.get_all(&[key]).await[0].is_some(), held, "{number}");
+        }
+    }
+
+    /// The text that the decisions in `indexes/format-1/proxy.redb.gz` are about.
+    fn fixture_text() -> String {
+        let piers = (0..12).map(|i| {
+            format!(
+                "Pier {i} holds the boats of row {} and the ropes that were bought in {}.",
+                i + 3,
+                1900 + i
+            )
+        });
+        let piers: Vec<String> = piers.collect();
+        format!("The harbour office opens at nine and closes at six. {}", piers.join(" "))
+    }
+
+    #[test]
+    fn decisions_in_a_file_of_format_1_are_found() {
+        use std::io::Read;
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("proxy.redb");
+        let packed = std::fs::read("indexes/format-1/proxy.redb.gz").unwrap();
+        let mut bytes = Vec::new();
+        flate2::read::GzDecoder::new(&*packed).read_to_end(&mut bytes).unwrap();
+        std::fs::write(&file, bytes).unwrap();
+        let ever = Duration::from_hours(24 * 36_500);
+        let store = Arc::new(Store::open(&file, Retention { outcomes: ever, entries: ever }).unwrap());
+        let memory = Memory::new(1 << 20, Some(store));
+        let (text, question) = (fixture_text(), Some("When does the harbour office open?"));
+        for method in [
+            None,
+            Some(Method::Auto),
+            Some(Method::Hybrid),
+            Some(Method::Extractive),
+            Some(Method::LlmLingua),
+            Some(Method::LongLlmLingua),
+            Some(Method::SelectiveContext),
+        ] {
+            let settings = Settings { method, rate: 0.5, min_tokens: 50, ..Settings::default() };
+            let found = memory.get(&Key::of_text((&text, question), "m", &settings));
+            let Some(Outcome::Kept { ranges, tokens }) = found.as_deref() else {
+                panic!("{method:?}: {found:?}")
+            };
+            assert!(ranges.iter().all(|range| text.get(range.clone()).is_some()), "{method:?}");
+            assert!(tokens.after < tokens.before, "{method:?}: {tokens:?}");
         }
     }
 

@@ -25,11 +25,11 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tracing::Instrument;
 
-use crate::config::{Config, Env, ProxyConfig};
+use crate::admission::{Admission, LazyTicket};
+use crate::config::{Config, Env, Limits, ProxyConfig, RetrievePolicy};
 use crate::keys::{Caller, Denied};
 use crate::telemetry::Stage;
 use crate::upstream::{self, Answer, Body, HeaderMap, Method, StatusCode};
@@ -45,7 +45,7 @@ pub use memory::Tokens;
 use memory::{Key, Memory, Outcome};
 use metrics::{Depths, Metrics};
 use prepare::Prepared;
-use retrieve::Inserts;
+use retrieve::{Inserts, Search};
 pub use retrieve::{Retrieval, Retriever};
 use route::{Place, Route, Routes};
 use shadow::Shadow;
@@ -64,13 +64,15 @@ pub struct Gateway {
     live: RwLock<Arc<Live>>,
     /// The model in this process, which no reload changes.
     local: Option<Arc<Local>>,
+    /// Bounds the work of all routes together.
+    admission: Admission,
     pool: Pool,
     memory: Memory,
     ledger: Ledger,
     /// The file of the memory and the ledger, where anything can be asked.
     store: Option<Arc<Store>>,
-    /// Turns to read the ledger, which takes a thread for as long as the ledger is long.
-    readers: Arc<Semaphore>,
+    /// Bounds reading of the ledger, apart from other work: whoever looks why the service is busy must get an answer.
+    readers: Admission,
     metrics: Metrics,
     shadow: Arc<Shadow>,
     retriever: Arc<dyn Retriever>,
@@ -252,18 +254,22 @@ impl Gateway {
         Parts { compressor, generator, retriever }: Parts,
         data: &Path,
     ) -> Result<Self, String> {
-        let local = config.local.enabled.then(|| Arc::new(Local::new(config, generator)));
+        let Limits { concurrency, queue, .. } = config.limits;
+        let admission = Admission::new(concurrency, queue);
+        let local = || Arc::new(Local::new(config, generator, admission.clone()));
+        let local = config.local.enabled.then(local);
         let live = RwLock::new(Arc::new(Live::new(config, env, local.clone())?));
         let store = open_store(config, data)?;
         let (store, metrics) = (store.map(Arc::new), Metrics::new());
         Ok(Self {
             live,
             local,
-            pool: Pool::new(compressor, &config.limits),
+            admission,
+            pool: Pool::new(compressor),
             memory: Memory::new(config.proxy.memory_bytes, store.clone()),
             ledger: Ledger::new(store.clone(), metrics.provider()),
             store,
-            readers: Arc::new(Semaphore::new(READERS)),
+            readers: Admission::new(READERS, queue),
             metrics,
             shadow: Arc::new(Shadow::new(data.join(SHADOW_FILE))),
             retriever,
@@ -288,6 +294,12 @@ impl Gateway {
         Arc::clone(&self.live.read().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// Returns what bounds the blocking work of the process, for the routes beside the proxy.
+    #[must_use]
+    pub fn admission(&self) -> &Admission {
+        &self.admission
+    }
+
     /// Bytes of bodies that may be held at once.
     #[must_use]
     pub fn body_memory_bytes(&self) -> usize {
@@ -304,13 +316,7 @@ impl Gateway {
         let prepared = prepare::prepare(incoming, &live, self.body_bytes).await?;
         let opening = prepared.opening(live.config.compute_price);
         let mut bill = self.ledger.open(opening.inspect_err(|denied| self.denied(denied))?);
-        let start = Instant::now();
-        let (mut plan, mut report) = self.plan(&prepared).instrument(Stage::Compress.span()).await;
-        report.time = start.elapsed();
-        let policy = &live.config.retrieve;
-        plan.inserts = retrieve::inserts(&self.retriever, &self.memory, &prepared, policy).await;
-        report.retrieval = plan.inserts.result.clone();
-        report.citations.clone_from(&plan.inserts.citations);
+        let (plan, report) = self.work(&prepared, &live.config.retrieve).await;
         bill.sent(&report);
         let sent = live.send(&prepared, &plan, deadline).await;
         let (route, answer) = sent.inspect_err(|error| bill.failed(error))?;
@@ -337,6 +343,24 @@ impl Gateway {
         Ok(self.outgoing(&route, answer, (report, bill)))
     }
 
+    /// Compresses the texts of a request and searches for what is put before its questions, both at once: neither needs
+    /// the other.
+    async fn work(&self, prepared: &Prepared, policy: &RetrievePolicy) -> (Plan, Report) {
+        let ticket = self.admission.lazy();
+        let compression = async {
+            let start = Instant::now();
+            let (plan, report) = self.plan(prepared, &ticket).instrument(Stage::Compress.span()).await;
+            (plan, Report { time: start.elapsed(), ..report })
+        };
+        let (retriever, memory) = (&self.retriever, &self.memory);
+        let search = Search { retriever, memory, policy, ticket: &ticket };
+        let ((mut plan, mut report), inserts) = tokio::join!(compression, search.inserts(prepared));
+        report.retrieval = inserts.result.clone();
+        report.citations.clone_from(&inserts.citations);
+        plan.inserts = inserts;
+        (plan, report)
+    }
+
     fn outgoing(&self, route: &Route, answer: Answer, (report, mut bill): (Report, Bill)) -> Outgoing {
         self.metrics.count(route.name(), answer.status.as_u16(), &report);
         bill.answered(route, answer.status);
@@ -348,14 +372,8 @@ impl Gateway {
     /// # Errors
     /// The question cannot be understood, or the ledger cannot be read.
     pub async fn usage(&self, params: UsageParams) -> Result<UsageReport, ProxyError> {
-        let ledger = self.ledger.clone();
-        let turn = Arc::clone(&self.readers).acquire_owned().await;
-        // A turn ends with the reading, also where whoever asked has left meanwhile.
-        let task = tokio::task::spawn_blocking(move || {
-            let _turn = turn;
-            ledger.usage(&params)
-        });
-        task.await.map_err(|_| ProxyError::Internal("reading the ledger panicked".into()))?
+        let (ledger, deadline) = (self.ledger.clone(), Instant::now() + self.live().config.deadline());
+        self.readers.enter()?.run(deadline, move |_| ledger.usage(&params)).await?
     }
 
     /// What keys have spent today, by their ids, in billionths of a dollar. This reads the disk.
@@ -382,7 +400,7 @@ impl Gateway {
     #[must_use]
     pub fn metrics(&self) -> String {
         self.metrics.render(&Depths {
-            compression: self.pool.taken(),
+            compression: self.pool.requests(),
             ledger: self.store.as_ref().map_or(0, |store| store.waiting()),
             lost: self.store.as_ref().map_or(0, |store| store.lost()),
         })
@@ -421,10 +439,22 @@ impl Gateway {
         models::list(&self.live(), dialect, headers, caller).await
     }
 
+    /// Whether no answer waits to be compared with that to the original.
+    #[cfg(test)]
+    pub(crate) fn compares_nothing(&self) -> bool {
+        self.shadow.is_idle()
+    }
+
     /// Whether there is an upstream to pass requests on to. A reload may change it.
     #[must_use]
     pub fn has_upstreams(&self) -> bool {
         !self.live().routes.is_empty()
+    }
+
+    /// Whether `model` names the embedder in this process. Its names come before the patterns of upstreams.
+    #[must_use]
+    pub fn embeds_as(&self, model: &str) -> bool {
+        self.local.as_ref().is_some_and(|local| local.embeds_as(model))
     }
 
     /// Whose API the upstream called `name` speaks.
@@ -436,12 +466,13 @@ impl Gateway {
     }
 
     /// Decides what becomes of each passage.
-    async fn plan(&self, prepared: &Prepared) -> (Plan, Report) {
+    async fn plan(&self, prepared: &Prepared, ticket: &LazyTicket<'_>) -> (Plan, Report) {
         if prepared.settings.bypass {
             return (Plan::default(), Report { status: Status::Bypassed, ..Report::default() });
         }
         let keys = &prepared.keys;
-        let mut outcomes: Vec<_> = keys.iter().map(|key| self.memory.get(key).map(Ok)).collect();
+        let known = self.memory.get_all(keys).await;
+        let mut outcomes: Vec<_> = known.into_iter().map(|known| known.map(Ok)).collect();
         let unknown = |i: &usize| outcomes[*i].is_none();
         let (frozen, fresh): (Vec<_>, Vec<_>) =
             (0..keys.len()).filter(unknown).partition(|i| prepared.passages[*i].frozen);
@@ -452,7 +483,7 @@ impl Gateway {
         if !fresh.is_empty() {
             let passages = fresh.iter().map(|i| prepared.passages[*i].clone()).collect();
             let (model, settings) = (prepared.route.model.clone(), prepared.settings.clone());
-            let done = self.pool.compress(Work { passages, model, settings }).await;
+            let done = self.pool.compress(Work { passages, model, settings }, ticket).await;
             for (i, outcome) in fresh.into_iter().zip(done) {
                 let settled = match outcome {
                     Ok(outcome) => Ok(self.memory.settle(keys[i], outcome)),
@@ -514,7 +545,9 @@ impl Live {
         Ok(Self { routes: Routes::new(&config.upstreams, env, local)?, config: config.proxy.clone() })
     }
 
-    /// Sends a request to who is to answer, and to an upstream's fallback where that one fails.
+    /// Sends a request to who is to answer, and to an upstream's fallback where that one fails. Where the fallback does
+    /// not succeed either, the client gets the first one's answer or error: it is about the upstream that was asked for
+    /// and says whether to try again, while a fallback's refusal of its own key or model would only mislead.
     async fn send(
         &self,
         prepared: &Prepared,
@@ -541,9 +574,16 @@ impl Live {
         let call = prepared.call(&second, plan);
         let call = if fallback.shares_origin(upstream) { call } else { call.without_keys() };
         match fallback.send(&call, deadline).await {
-            Ok(answer) => Ok((second, answer)),
-            // The first one's own words say more than that the second cannot be reached.
-            Err(error) => Ok((route, outcome.map_err(|_| error)?)),
+            Ok(answer) if answer.status.is_success() => Ok((second, answer)),
+            Ok(answer) => {
+                let (name, status) = (second.name(), answer.status.as_u16());
+                tracing::warn!(upstream = name, status, "the fallback failed, too");
+                Ok((route, outcome?))
+            }
+            Err(error) => {
+                tracing::warn!(upstream = second.name(), %error, "the fallback failed, too");
+                Ok((route, outcome?))
+            }
         }
     }
 }

@@ -10,10 +10,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
 use super::memory::{Key, Memory, Outcome};
 use super::prepare::Prepared;
+use crate::admission::{JobError, LazyTicket};
 use crate::config::RetrievePolicy;
 use crate::engine::prompt::api::{PromptRequest, PromptResponse};
 use crate::engine::{Engine, EngineError};
@@ -97,32 +98,61 @@ impl Inserts {
     }
 }
 
-/// What is put before the questions of a request.
-pub(super) async fn inserts(
-    retriever: &Arc<dyn Retriever>,
-    memory: &Memory,
-    prepared: &Prepared,
-    policy: &RetrievePolicy,
-) -> Inserts {
-    let mut inserts = Inserts::default();
-    let settings = &prepared.settings;
-    if !settings.retrieves() {
-        return inserts;
-    }
-    // The same question stands for another one in another conversation.
-    let mut questions = blake3::Hasher::new();
-    for asked in &prepared.asked {
-        questions.update(&(asked.question.len() as u64).to_le_bytes()).update(asked.question.as_bytes());
-        let key = Key::of_questions(
-            &questions.finalize(),
-            &prepared.route.model,
-            [&settings.collections, &settings.banks],
-        );
-        if !asked.last || asked.frozen {
-            inserts.texts.extend(memory.get(&key).map(|outcome| (asked.place, outcome)));
-            continue;
+/// Searches for what is put before questions.
+pub(super) struct Search<'a> {
+    pub(super) retriever: &'a Arc<dyn Retriever>,
+    pub(super) memory: &'a Memory,
+    pub(super) policy: &'a RetrievePolicy,
+    /// The place of the request among all that are worked on.
+    pub(super) ticket: &'a LazyTicket<'a>,
+}
+
+impl Search<'_> {
+    /// Returns what is put before the questions of a request.
+    pub(super) async fn inserts(&self, prepared: &Prepared) -> Inserts {
+        let mut inserts = Inserts::default();
+        if !prepared.settings.retrieves() {
+            return inserts;
         }
-        let request = PromptRequest {
+        let questions = keys(prepared);
+        let (new, earlier): (Vec<_>, Vec<_>) =
+            questions.into_iter().partition(|(asked, _)| asked.last && !asked.frozen);
+        let keys: Vec<Key> = earlier.iter().map(|(_, key)| *key).collect();
+        let known = self.memory.get_all(&keys).await;
+        let known = earlier.iter().zip(known).filter_map(|((asked, _), known)| Some((asked.place, known?)));
+        inserts.texts.extend(known);
+        for (asked, key) in new {
+            self.look_up(prepared, (asked, key), &mut inserts).await;
+        }
+        inserts
+    }
+
+    /// Looks up what is put before a question, and remembers it.
+    async fn look_up(&self, prepared: &Prepared, (asked, key): (&Asked, Key), inserts: &mut Inserts) {
+        match self.find(self.request(prepared, asked)).await {
+            Ok(response) => {
+                let documents = response.citations.len();
+                let examples = response.ledger.chosen_examples();
+                let citations: Box<str> = cited(&response).into();
+                let text =
+                    response.prompt.filter(|_| documents + examples > 0).unwrap_or_default().into_boxed_str();
+                let outcome = Outcome::Inserted { text, citations: citations.clone() };
+                inserts.texts.push((asked.place, self.memory.replace(key, outcome)));
+                inserts.result = Retrieval::Found { documents, examples };
+                inserts.citations = (documents > 0).then(|| Arc::from(citations));
+            }
+            Err(reason) => {
+                // It goes on without, and stays so.
+                let (text, citations) = (Box::default(), Box::default());
+                self.memory.replace(key, Outcome::Inserted { text, citations });
+                inserts.result = Retrieval::Failed(reason);
+            }
+        }
+    }
+
+    fn request(&self, prepared: &Prepared, asked: &Asked) -> PromptRequest {
+        let (settings, policy) = (&prepared.settings, self.policy);
+        PromptRequest {
             question: asked.question.to_string(),
             collections: settings.collections.clone(),
             banks: settings.banks.clone(),
@@ -132,50 +162,39 @@ pub(super) async fn inserts(
             template: Some(TEMPLATE.into()),
             model: Some(prepared.route.model.clone()),
             ..PromptRequest::default()
-        };
-        match find(retriever, request, Duration::from_millis(policy.deadline_ms)).await {
-            Ok(response) => {
-                let documents = response.citations.len();
-                let examples = response.ledger.chosen_examples();
-                let citations: Box<str> = cited(&response).into();
-                let text =
-                    response.prompt.filter(|_| documents + examples > 0).unwrap_or_default().into_boxed_str();
-                let outcome = memory.replace(key, Outcome::Inserted { text, citations: citations.clone() });
-                inserts.texts.push((asked.place, outcome));
-                inserts.result = Retrieval::Found { documents, examples };
-                inserts.citations = (documents > 0).then(|| Arc::from(citations));
-            }
-            Err(reason) => {
-                // It goes on without, and stays so.
-                let (text, citations) = (Box::default(), Box::default());
-                memory.replace(key, Outcome::Inserted { text, citations });
-                inserts.result = Retrieval::Failed(reason);
-            }
         }
     }
-    inserts
+
+    /// Finds what collections hold about a question, on a permit of the process and in time; else says why not.
+    async fn find(&self, request: PromptRequest) -> Result<PromptResponse, &'static str> {
+        let deadline = Instant::now() + Duration::from_millis(self.policy.deadline_ms);
+        let retriever = Arc::clone(self.retriever);
+        let ticket = self.ticket.get().map_err(|_| "overloaded")?;
+        match ticket.run(deadline, move |cancel| retriever.find(&request, cancel)).await {
+            Ok(Ok(response)) => Ok(response),
+            Ok(Err(error)) => {
+                tracing::warn!(code = error.code, "no documents were put in: {error}");
+                Err(error.code)
+            }
+            Err(JobError::Panicked) => Err("failed"),
+            Err(JobError::Deadline) => Err("deadline_exceeded"),
+        }
+    }
 }
 
-async fn find(
-    retriever: &Arc<dyn Retriever>,
-    request: PromptRequest,
-    time: Duration,
-) -> Result<PromptResponse, &'static str> {
-    let deadline = Instant::now() + time;
-    let cancel = Cancel::at(deadline.into_std());
-    let _guard = cancel.on_drop();
-    let retriever = Arc::clone(retriever);
-    let task = tokio::task::spawn_blocking(move || retriever.find(&request, &cancel));
-    match timeout_at(deadline, task).await {
-        Ok(Ok(Ok(response))) => Ok(response),
-        Ok(Ok(Err(error))) => {
-            tracing::warn!(code = error.code, "no documents were put in: {error}");
-            Err(error.code)
-        }
-        // It panicked; the hook has logged where.
-        Ok(Err(_)) => Err("failed"),
-        Err(_) => Err("deadline_exceeded"),
-    }
+/// Returns the questions of a request with their names in the memory.
+fn keys(prepared: &Prepared) -> Vec<(&Asked, Key)> {
+    let settings = &prepared.settings;
+    // The same question stands for another one in another conversation.
+    let mut questions = blake3::Hasher::new();
+    let key = |asked: &'_ Asked| {
+        let question = asked.question.as_bytes();
+        questions.update(&(question.len() as u64).to_le_bytes()).update(question);
+        let names = [&*settings.collections, &*settings.banks];
+        Key::of_questions(&questions.finalize(), &prepared.route.model, names)
+    };
+    let keys: Vec<Key> = prepared.asked.iter().map(key).collect();
+    prepared.asked.iter().zip(keys).collect()
 }
 
 /// Citations as JSON in ASCII, no longer than a header may be.

@@ -65,16 +65,26 @@ struct Log {
     spent: i64,
 }
 
-/// A shadow request that may be sent.
+/// A shadow request that may be sent, if there is money left.
 struct Permit {
     price: Price,
     comparison: Comparison,
+    /// What it will cost at least, in billionths of a dollar.
+    likely: i64,
+    /// What all of a day may cost.
+    limit: i64,
     _turn: OwnedSemaphorePermit,
 }
 
 impl Shadow {
     pub(super) fn new(file: PathBuf) -> Self {
         Self { file, turns: Arc::new(Semaphore::new(AT_ONCE)), log: Mutex::new(None) }
+    }
+
+    /// Whether no request waits for its answer to be compared. One that is chosen is held from before its answer begins.
+    #[cfg(test)]
+    pub(super) fn is_idle(&self) -> bool {
+        self.turns.available_permits() == AT_ONCE
     }
 
     /// Sends the original of a request as well, if the policy says so, once its client has its answer.
@@ -90,6 +100,9 @@ impl Shadow {
         let (witness, told) = oneshot::channel();
         bill.let_witness(witness);
         tokio::spawn(async move {
+            if !shadow.may_spend(&permit).await {
+                return;
+            }
             let Ok(clients) = told.await else { return };
             let Some(originals) = original(&live, &prepared, &permit).await else {
                 tracing::warn!(request = permit.comparison.request, "a shadow request failed");
@@ -97,6 +110,13 @@ impl Shadow {
             };
             shadow.compare(permit, &clients, &originals).await;
         });
+    }
+
+    /// Whether there is money left today. The file is read off the async threads.
+    async fn may_spend(self: &Arc<Self>, permit: &Permit) -> bool {
+        let (shadow, day) = (Arc::clone(self), permit.comparison.milliseconds / DAY_MS);
+        let spent = tokio::task::spawn_blocking(move || shadow.spent(day)).await.unwrap_or_default();
+        spent.is_some_and(|spent| spent.saturating_add(permit.likely) <= permit.limit)
     }
 
     fn permit(&self, live: &Live, prepared: &Prepared, (route, report): (&Route, &Report)) -> Option<Permit> {
@@ -110,7 +130,6 @@ impl Shadow {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64;
         let likely = cost(&price, &Usage { input: prepared.tokens(), ..Usage::default() });
         let limit = (policy.usd_per_day * 1e9) as i64;
-        (self.spent(now / DAY_MS)?.saturating_add(likely) <= limit).then_some(())?;
         let Tokens { before, after } = report.tokens;
         let comparison = Comparison {
             milliseconds: now,
@@ -123,7 +142,7 @@ impl Shadow {
             f1: 0.0,
             cost: 0,
         };
-        Some(Permit { price, comparison, _turn: turn })
+        Some(Permit { price, comparison, likely, limit, _turn: turn })
     }
 
     /// Billionths of a dollar that shadow requests have cost on `day`; none where that cannot be known.
@@ -150,14 +169,14 @@ impl Shadow {
 
     /// Stores how alike two answers are. An answer whose words cannot be told is not compared, but paid for.
     async fn compare(self: &Arc<Self>, permit: Permit, clients: &Reading, originals: &Reading) {
-        let Permit { price, comparison, _turn } = permit;
-        let usage = originals.usage.unwrap_or_default();
+        let Permit { price, comparison, _turn, .. } = permit;
+        let usage = originals.usage.latest().unwrap_or_default();
         let cost = cost(&price, &usage);
         let texts = clients.text.as_ref().zip(originals.text.as_ref());
         let compared =
             texts.filter(|(one, other)| !one.is_empty() || !other.is_empty()).map(|(one, other)| {
                 let other = std::slice::from_ref(other);
-                let input = (usage.input, clients.usage.unwrap_or_default().input);
+                let input = (usage.input, clients.usage.latest().unwrap_or_default().input);
                 Comparison { same: exact_match(one, other), f1: f1(one, other), input, cost, ..comparison }
             });
         let shadow = Arc::clone(self);

@@ -103,6 +103,7 @@ fn compressed(prompt: String) -> CompressResponse {
             approximate: false,
         },
         timing_ms: Timing::default(),
+        left_out: std::collections::BTreeMap::new(),
         warnings: Vec::new(),
     }
 }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::metrics::ProviderTokens;
+use super::metrics::ProviderMetrics;
 use super::store::{Place, Store, StoreError};
 use crate::wire::Usage;
 pub use bill::Bill;
@@ -34,13 +34,13 @@ pub(super) struct Entry {
     pub(super) model: String,
     /// The upstream that answered, or that was asked last.
     pub(super) upstream: String,
-    /// Status of the answer; 499 where the client left before there was one.
+    /// Status of the answer; 499 where the client left before there was one, 502 where a stream ended in an error.
     pub(super) status: u16,
     /// Tokens of the texts that were compressed, before and after.
     pub(super) texts: (u64, u64),
     /// Tokens that the provider counted.
     pub(super) usage: Usage,
-    /// Whether the provider did not say and [`Entry::usage`] is made of the lengths.
+    /// Whether the provider did not say, or not at the end, and [`Entry::usage`] is made of what came through.
     pub(super) estimated: bool,
     /// Microseconds of work on its texts.
     pub(super) compressor: u64,
@@ -54,12 +54,12 @@ pub(super) struct Entry {
 #[derive(Clone)]
 pub(super) struct Ledger {
     store: Option<Arc<Store>>,
-    provider: ProviderTokens,
+    provider: ProviderMetrics,
 }
 
 impl Ledger {
-    /// Entries go to `store`, where there is one, and tokens to `provider`.
-    pub(super) fn new(store: Option<Arc<Store>>, provider: ProviderTokens) -> Self {
+    /// Entries go to `store`, where there is one, and tokens and failed streams to `provider`.
+    pub(super) fn new(store: Option<Arc<Store>>, provider: ProviderMetrics) -> Self {
         Self { store, provider }
     }
 
@@ -83,6 +83,10 @@ impl Ledger {
             true
         })?;
         Ok(spent)
+    }
+
+    fn count_failed_stream(&self, upstream: &str) {
+        self.provider.count_failed_stream(upstream);
     }
 
     fn book(&self, entry: Entry) {
@@ -119,7 +123,7 @@ mod tests {
             store.put_entry(Entry { milliseconds, key, cost, ..Entry::default() });
         }
         store.flush();
-        let ledger = Ledger::new(Some(store), ProviderTokens::default());
+        let ledger = Ledger::new(Some(store), ProviderMetrics::default());
         assert_eq!(ledger.spent_today().unwrap(), HashMap::from([("k".to_owned(), 11)]));
     }
 }

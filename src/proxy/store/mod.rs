@@ -9,7 +9,7 @@ mod outcomes;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, TrySendError, channel, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -26,7 +26,8 @@ const CACHE_BYTES: usize = 4 << 20;
 const LINGER: Duration = Duration::from_millis(100);
 /// Most records of one commit.
 const BATCH: usize = 10_000;
-/// Most entries of the ledger that wait to be written; what comes on top is counted and lost.
+/// The most records that wait for the writer. Entries of the ledger on top are counted and lost; what became of a text
+/// is then remembered in memory alone.
 const WAITING: usize = 20_000;
 /// Time between two looks for entries that are too old.
 const SWEEP: Duration = Duration::from_hours(1);
@@ -59,7 +60,7 @@ pub enum StoreError {
 /// The file.
 pub(super) struct Store {
     database: Arc<Database>,
-    records: Sender<Message>,
+    records: SyncSender<Message>,
     ledger: Arc<LedgerQueue>,
     writer: Option<JoinHandle<()>>,
 }
@@ -99,7 +100,7 @@ impl Store {
             other => unusable(chain(&other)),
         })?);
         forget_old(&database, retention).map_err(|error| unusable(chain(&error)))?;
-        let (records, received) = channel();
+        let (records, received) = sync_channel(WAITING);
         let ledger = Arc::<LedgerQueue>::default();
         let writer = Writer { database: Arc::clone(&database), ledger: Arc::clone(&ledger), retention };
         let writer = std::thread::Builder::new()
@@ -132,17 +133,18 @@ impl Store {
     /// Stores an outcome of `seconds` since the epoch.
     pub(super) fn put_outcome_of(&self, key: Key, outcome: &Outcome, seconds: u64) {
         let Some(value) = outcomes::encode(outcome, seconds) else { return };
-        self.tell(Message::Outcome(key, value));
+        if let Err(TrySendError::Full(_)) = self.records.try_send(Message::Outcome(key, value)) {
+            tracing::debug!("what became of a text is not stored: the disk is too slow");
+        }
     }
 
     /// Stores an entry of the ledger, soon. Where too many wait it is lost, and counted.
     pub(super) fn put_entry(&self, entry: Entry) {
-        if self.ledger.waiting.fetch_add(1, Ordering::Relaxed) >= WAITING {
+        self.ledger.waiting.fetch_add(1, Ordering::Relaxed);
+        if self.records.try_send(Message::Entry(Box::new(entry))).is_err() {
             self.ledger.waiting.fetch_sub(1, Ordering::Relaxed);
             self.ledger.lose(1);
-            return;
         }
-        self.tell(Message::Entry(Box::new(entry)));
     }
 
     /// Calls `each` with the entries from `from` up to `until`, in order, until it says that it has enough.
@@ -159,7 +161,8 @@ impl Store {
             .map_err(|error| StoreError::Unusable { file: "the ledger".into(), reason: chain(&error) })
     }
 
-    /// Keeps what is stored for another time from now on, and forgets, soon, what is too old for it.
+    /// Keeps what is stored for another time from now on, and forgets, soon, what is too old for it. This blocks where
+    /// the writer is far behind.
     pub(super) fn retain(&self, retention: Retention) {
         self.tell(Message::Retain(retention));
     }
@@ -174,7 +177,7 @@ impl Store {
         self.ledger.lost.load(Ordering::Relaxed)
     }
 
-    /// Waits until all that was to be stored is on disk.
+    /// Waits until all that was to be stored is on disk. This blocks.
     pub(super) fn flush(&self) {
         let (done, wait) = channel();
         self.tell(Message::Flush(done));
@@ -182,6 +185,7 @@ impl Store {
         wait.recv().unwrap_or_default();
     }
 
+    /// Hands over what must not be lost.
     fn tell(&self, message: Message) {
         // The writer ends only with the store.
         self.records.send(message).unwrap_or_default();
@@ -406,9 +410,16 @@ mod tests {
     fn what_cannot_wait_any_more_is_counted() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(&folder.path().join("proxy.redb"), RETENTION).unwrap();
-        store.ledger.waiting.store(WAITING, Ordering::Relaxed);
-        store.put_entry(entry(seconds_now() * 1000, "m"));
+        // The writer gets no further than its first batch as long as another transaction is open.
+        let other = store.database.begin_write().unwrap();
+        let (now, surplus) = (seconds_now() * 1000, 10);
+        let all = WAITING + BATCH + surplus;
+        (0..all).for_each(|_| store.put_entry(entry(now, "m")));
+        store.put_outcome(Key([1; 32]), &kept());
+        assert!(store.lost() >= surplus as u64 && store.waiting() + store.lost() as usize == all);
+        drop(other);
         store.flush();
-        assert_eq!((store.lost(), store.waiting(), models(&store).len()), (1, WAITING, 0));
+        assert_eq!((models(&store).len() + store.lost() as usize, store.waiting()), (all, 0));
+        assert_eq!(store.outcome(&Key([1; 32])), None);
     }
 }

@@ -16,6 +16,10 @@ impl Retriever for Librarian {
         if request.question.contains("slow") {
             block_until(|| false, cancel)?;
         }
+        if request.question.starts_with("meet") {
+            MET.fetch_or(2, Ordering::SeqCst);
+            block_until(|| MET.load(Ordering::SeqCst) == 3, cancel)?;
+        }
         if request.question.contains("broken") {
             return Err(EngineError::invalid("unknown_collection", "collections", "no such collection"));
         }
