@@ -105,7 +105,7 @@ pub struct LocalEmbedder {
     /// The lock that gives the threads to one call at a time. Threads of rayon see to one call to its end before they
     /// look at the next.
     turn: FairMutex<()>,
-    /// How often somebody has begun to wait for a turn.
+    /// The number of calls that began to wait for a turn.
     #[cfg(test)]
     queued: std::sync::atomic::AtomicUsize,
     window: usize,
