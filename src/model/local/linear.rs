@@ -137,7 +137,7 @@ impl Linear {
         match self {
             Self::Floats(matrix) => matrix.apply(backend, &inputs.floats, out, accumulate),
             Self::Int8(matrix) => {
-                matrix.apply(backend.isa, &inputs.quantised, out, accumulate == Accumulate::Add)
+                matrix.apply(backend.isa, &inputs.quantised, out, accumulate == Accumulate::Add);
             }
         }
     }
@@ -154,7 +154,7 @@ impl Linear {
             // The library shares them out by itself.
             Self::Floats(matrix) => matrix.apply(backend, &inputs.floats, out, accumulate),
             Self::Int8(matrix) => {
-                matrix.apply_row(backend.isa, &inputs.quantised, out, accumulate == Accumulate::Add)
+                matrix.apply_row(backend.isa, &inputs.quantised, out, accumulate == Accumulate::Add);
             }
         }
     }
