@@ -9,7 +9,7 @@ const LONGEST: usize = 600;
 
 /// What each top-level module may use of the others. `model` stands for its traits and types alone: who may
 /// also use the models themselves is said in [`PARTS`].
-const MAY_USE: [(&str, &[&str]); 20] = [
+const MAY_USE: [(&str, &[&str]); 21] = [
     ("text", &[]),
     ("docs", &[]),
     ("kernels", &[]),
@@ -310,7 +310,7 @@ const ELLIPTICAL_PHRASES: [&str; 5] = ["The same", "One a ", "One for each", "Wi
 
 /// First lines of the doc comments in `text`.
 fn openings(text: &str) -> Vec<&str> {
-    let doc = |line: &'_ str| -> bool {
+    let doc = |line: &str| {
         let line = line.trim_start();
         (line.starts_with("///") && !line.starts_with("////")) || line.starts_with("//!")
     };
