@@ -343,7 +343,6 @@ fn doc_comments_stand_alone() {
         files.iter().map(|file| fs::read_to_string(file).expect("a source file is readable UTF-8")).collect();
     let all: Vec<&str> = texts.iter().flat_map(|text| openings(text)).collect();
     let elliptical: Vec<&str> = all.iter().copied().filter(|line| is_elliptical(line)).collect();
-    println!("{} of {} doc comments open elliptically", elliptical.len(), all.len());
     assert!(all.len() > 1000, "{}", all.len());
     assert!(
         elliptical.len() * 100 <= all.len() * MOST_ELLIPTICAL,
