@@ -26,7 +26,7 @@
 //! | module | what it is | may use |
 //! |---|---|---|
 //! | [`cli`] | the command line | all |
-//! | [`http`] | the only place that knows axum: routes, limits, errors | engine, proxy, keys, config, model |
+//! | [`http`] | the only place that knows axum: routes, limits, errors, response headers | engine, proxy, keys, config, model |
 //! | [`eval`] | datasets, runs, metrics: compression ratio against accuracy | engine, compress, upstream, config, model, text |
 //! | [`admission`] | how much blocking work runs and waits at once in the whole process | model (types) |
 //! | [`engine`] | use cases: checks a request, assembles parts, describes the result | compress, retrieve, index, model, text, config |
@@ -39,8 +39,9 @@
 //! | [`keys`] | virtual keys: the file that holds them, what each may take | config |
 //! | [`upstream`] | the only place that sends requests: connections, time limits, retries | config, wire |
 //! | [`config`] | file, environment, flags; strict | compress, model, wire |
-//! | [`text`] | token counts, protected spans, words | nothing |
+//! | [`text`] | token counters of target models, sentences, chunks, protected spans | nothing |
 //! | `kernels` | row-wise arithmetic for every instruction set that the processor may have | nothing |
+//! | `telemetry` | logs, traces (OpenTelemetry) and process metrics; the proxy's own metrics are in [`proxy`] | nothing |
 //! | [`journal`] | files of JSON lines that only grow | nothing |
 //! | [`docs`] | the guides, which `whittle help` and the service show | nothing |
 //! | [`random`] | random numbers that are the same in each run | nothing |
