@@ -154,7 +154,7 @@ fn reload_on_signal(live: Live<impl Fn() -> Load + Send + Sync + 'static>) -> io
                     tracing::info!("reloaded [proxy], [[upstreams]] and [keys] of the configuration");
                 }
                 Ok(Err(error)) => {
-                    tracing::error!(error, "the configuration is invalid: the old one stays in effect")
+                    tracing::error!(error, "the configuration is invalid: the old one stays in effect");
                 }
                 Err(error) => tracing::error!(%error, "the configuration could not be reloaded"),
             }

@@ -8,6 +8,7 @@ mod auto;
 mod demands;
 mod error;
 mod extractive;
+pub mod fold;
 mod fragments;
 mod hybrid;
 mod llmlingua;

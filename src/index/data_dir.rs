@@ -25,7 +25,7 @@ const UNFINISHED: &str = ".unfinished";
 /// let data = DataDir::open(folder.path())?;
 /// let collection = data.create(&"letters".parse()?, &Settings::new("own", 2, ChunkSettings::default())?)?;
 /// let text = "The harbour closes in May.";
-/// let chunk = StoredChunk { range: 0..text.len(), headings: Vec::new(), tokens: 6 };
+/// let chunk = StoredChunk { range: 0..text.len(), headings: Vec::new(), header: None, tokens: 6 };
 /// let document = NewDocument {
 ///     id: "a".into(), title: None, text: text.into(), metadata: Metadata::new(), layout: Layout::Plain,
 ///     hash: "1".into(), chunks: vec![NewChunk { chunk, vector: vec![1.0, 0.0] }],

@@ -404,7 +404,7 @@ mod tests {
                 reader.finish()
             };
             let whole = read(mutant.len().max(1));
-            found += usize::from(whole.usage.is_some());
+            found += usize::from(whole.usage.latest().is_some());
             assert_eq!(read(1), whole, "{}", String::from_utf8_lossy(&mutant));
             assert_eq!(read(1 + random.below(40)), whole, "{}", String::from_utf8_lossy(&mutant));
         }

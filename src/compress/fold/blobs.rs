@@ -11,7 +11,10 @@ const LEAST: usize = 240;
 const STAY: usize = 64;
 
 pub(super) fn fold(lines: Vec<Line<'_>>) -> Vec<Line<'_>> {
-    lines.into_iter().map(|line| if line.text.len() < LEAST || line.is_mark { line } else { shortened(line) }).collect()
+    lines
+        .into_iter()
+        .map(|line| if line.text.len() < LEAST || line.is_mark { line } else { shortened(line) })
+        .collect()
 }
 
 fn shortened(line: Line<'_>) -> Line<'_> {

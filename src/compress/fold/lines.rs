@@ -19,10 +19,6 @@ impl Line<'_> {
     pub(super) fn body(&self) -> &str {
         self.text.strip_suffix('\n').unwrap_or(&self.text)
     }
-
-    pub(super) fn borrowed(&self) -> Line<'_> {
-        Line { text: Cow::Borrowed(&self.text), number: self.number, is_mark: self.is_mark }
-    }
 }
 
 /// The lines of `text`.
@@ -92,8 +88,18 @@ pub(super) fn fold_runs<'t>(
 /// Whether `text` speaks of something that went wrong, so that no rule may leave it out.
 pub(super) fn is_trouble(text: &str) -> bool {
     const WORDS: [&str; 12] = [
-        "error", "fail", "warn", "exception", "panic", "fatal", "traceback", "denied", "refused", "abort",
-        "critical", "not found",
+        "error",
+        "fail",
+        "warn",
+        "exception",
+        "panic",
+        "fatal",
+        "traceback",
+        "denied",
+        "refused",
+        "abort",
+        "critical",
+        "not found",
     ];
     let lower = text.to_ascii_lowercase();
     WORDS.iter().any(|word| lower.contains(word))

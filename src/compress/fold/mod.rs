@@ -27,11 +27,13 @@ mod terminal;
 
 use lines::Line;
 use repeats::Index;
+use serde::{Deserialize, Serialize};
 
 use crate::text::MarkStyle;
 
 /// A way of folding.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Rule {
     /// Lines that stand earlier in the request.
     Repeats,
@@ -79,12 +81,6 @@ impl Rule {
         }
     }
 
-    /// Returns the rule called `name`.
-    #[must_use]
-    pub fn named(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|rule| rule.name() == name)
-    }
-
     const fn bit(self) -> u8 {
         1 << self as u8
     }
@@ -126,16 +122,10 @@ impl Rules {
         self.0 == 0
     }
 
-    /// The set as one byte, for storage.
+    /// The set as one byte, for hashes.
     #[must_use]
     pub const fn to_byte(self) -> u8 {
         self.0
-    }
-
-    /// The set that [`Rules::to_byte`] stored.
-    #[must_use]
-    pub const fn from_byte(byte: u8) -> Self {
-        Self(byte)
     }
 }
 
@@ -152,11 +142,24 @@ pub enum Origin {
 
 /// A folded text.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Folded {
+pub struct Folded<'t> {
+    text: String,
+    lines: Vec<Line<'t>>,
+    saved: [usize; Rule::ALL.len()],
+}
+
+impl Folded<'_> {
     /// The text to be sent.
-    pub text: String,
-    /// The bytes that each rule took out, in the order of [`Rule::ALL`].
-    pub saved: [usize; Rule::ALL.len()],
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The number of bytes that each rule took out, in the order of [`Rule::ALL`].
+    #[must_use]
+    pub const fn saved(&self) -> [usize; Rule::ALL.len()] {
+        self.saved
+    }
 }
 
 /// Folds the results of one request, in their order.
@@ -169,26 +172,18 @@ impl Folder {
     /// Takes note of a text that goes on as it is, so that later results may refer to it. `place` says where it stands,
     /// such as `the result of Read a.rs`.
     pub fn see(&mut self, place: &str, text: &str) {
-        self.index.add(place, lines::split(text));
+        self.index.add(place, &lines::split(text));
     }
 
-    /// Folds a result by `rules`, and takes note of what becomes of it under the name `place`. None where nothing
-    /// becomes smaller; then the text itself is noted.
-    pub fn fold(&mut self, (place, text): (&str, &str), origin: Origin, rules: Rules) -> Option<Folded> {
-        let folded = self.folded(text, origin, rules);
-        match &folded {
-            Some((_, lines)) => self.index.add(place, lines.iter().map(Line::borrowed).collect()),
-            None => self.see(place, text),
-        }
-        folded.map(|(folded, _)| folded)
+    /// Takes note of a folded text that goes on. Nothing is found in its marks.
+    pub fn see_folded(&mut self, place: &str, folded: &Folded) {
+        self.index.add(place, &folded.lines);
     }
 
-    fn folded<'t>(
-        &self,
-        text: &'t str,
-        origin: Origin,
-        rules: Rules,
-    ) -> Option<(Folded, Vec<Line<'t>>)> {
+    /// Folds a result by `rules`. None where nothing becomes smaller. What goes on, the text or the folded one, is to
+    /// be noted next.
+    #[must_use]
+    pub fn folded<'t>(&self, text: &'t str, origin: Origin, rules: Rules) -> Option<Folded<'t>> {
         if rules.is_empty() || MarkStyle::beside([text]) != MarkStyle::default() {
             return None;
         }
@@ -197,7 +192,7 @@ impl Folder {
             let smaller = json::fold(text).filter(|_| origin != Origin::File && rules.has(Rule::Json))?;
             saved[Rule::Json as usize] = text.len() - smaller.len();
             // Its lines are no part of any other text's.
-            return Some((Folded { text: smaller, saved }, Vec::new()));
+            return Some(Folded { text: smaller, lines: Vec::new(), saved });
         }
         let rules = if origin == Origin::File { Rules(rules.0 & Rules::OF_FILES.0) } else { rules };
         let mut lines = lines::split(text);
@@ -219,8 +214,8 @@ impl Folder {
                 size = now;
             }
         }
-        let folded = Folded { text: lines::join(&lines), saved };
-        (folded.text.len() < text.len() && !folded.text.trim().is_empty()).then_some((folded, lines))
+        let folded = Folded { text: lines::join(&lines), lines, saved };
+        (folded.text.len() < text.len() && !folded.text.trim().is_empty()).then_some(folded)
     }
 
     fn apply<'t>(&self, rule: Rule, lines: Vec<Line<'t>>, origin: Origin) -> Vec<Line<'t>> {

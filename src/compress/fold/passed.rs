@@ -24,7 +24,9 @@ static PASSED: LazyLock<Regex> = LazyLock::new(|| {
 
 pub(super) fn fold(lines: Vec<Line<'_>>) -> Vec<Line<'_>> {
     let stay = Stay { first: 1, last: 0 };
-    fold_runs(lines, (LEAST, stay, "tests that passed"), |lines| lines.iter().take_while(|line| passed(line)).count())
+    fold_runs(lines, (LEAST, stay, "tests that passed"), |lines| {
+        lines.iter().take_while(|line| passed(line)).count()
+    })
 }
 
 fn passed(line: &Line) -> bool {

@@ -15,14 +15,18 @@ static PROGRESS: LazyLock<Regex> = LazyLock::new(|| {
     let cargo = r"(?:Compiling|Checking|Downloaded|Downloading|Fresh|Adding|Locking|Updating|Blocking) [\w-]+ v?\d|Downloading crates|Unpacking \S";
     let git = r"(?:remote: )?(?:Counting|Compressing|Receiving|Enumerating|Writing) objects|(?:remote: )?Resolving deltas|Updating files:|Unpacking objects";
     let npm = r"npm (?:http|timing|sill|verb)|(?:\[\d+/\d+\] )?(?:Fetching|Resolving|Linking) packages|Progress: resolved|Packages: ";
-    let docker = r"[0-9a-f]{12}: (?:Pulling|Waiting|Download|Verifying|Extracting|Pull complete|Already exists)";
+    let docker =
+        r"[0-9a-f]{12}: (?:Pulling|Waiting|Download|Verifying|Extracting|Pull complete|Already exists)";
     let bars = r".{0,80}?\d{1,3}%[ |\[(:].*|\d{1,3}%$|.*[█▏▎▍▌▋▊▉━╸#=]{8,}.*(?:\d%|B/s|it/s|eta)";
-    Regex::new(&format!(r"^\s*(?:{pip}|{apt}|{cargo}|{git}|{npm}|{docker}|{bars})")).expect("a test compiles it")
+    Regex::new(&format!(r"^\s*(?:{pip}|{apt}|{cargo}|{git}|{npm}|{docker}|{bars})"))
+        .expect("a test compiles it")
 });
 
 pub(super) fn fold(lines: Vec<Line<'_>>) -> Vec<Line<'_>> {
     let stay = Stay { first: 1, last: 1 };
-    fold_runs(lines, (LEAST, stay, "progress"), |lines| lines.iter().take_while(|line| is_progress(line)).count())
+    fold_runs(lines, (LEAST, stay, "progress"), |lines| {
+        lines.iter().take_while(|line| is_progress(line)).count()
+    })
 }
 
 fn is_progress(line: &Line) -> bool {

@@ -62,8 +62,8 @@ struct Body<'l> {
 
 impl Index {
     /// Takes note of the lines of a text.
-    pub(super) fn add(&mut self, place: &str, lines: Vec<Line<'_>>) {
-        let bodies = bodies(&lines);
+    pub(super) fn add(&mut self, place: &str, lines: &[Line<'_>]) {
+        let bodies = bodies(lines);
         self.begin(place);
         let mut roll = Roll::default();
         for body in &bodies {
@@ -89,7 +89,9 @@ impl Index {
     fn push(&mut self, body: &Body, stands: bool, roll: &mut Roll) {
         let start = self.text.len();
         // What is beyond 4 GiB is not found any more.
-        let (Ok(start), Ok(end)) = (u32::try_from(start), u32::try_from(start + body.text.len())) else { return };
+        let (Ok(start), Ok(end)) = (u32::try_from(start), u32::try_from(start + body.text.len())) else {
+            return;
+        };
         self.text += body.text;
         let place = self.places.len().saturating_sub(1) as u32;
         let number = u32::try_from(body.number).unwrap_or(NONE);
@@ -140,18 +142,15 @@ impl Index {
                 let near = own.longest(hash, rest).map(|(lines, target)| (lines, target + self.lines.len()));
                 far.max(near).map(|(lines, target)| Match { at, lines, target })
             });
-            match found.filter(|found| self.is_smaller(found, own, lines)) {
-                Some(found) => {
-                    for body in &rest[..found.lines] {
-                        own.push(body, false, &mut roll);
-                    }
-                    at += found.lines;
-                    matches.push(found);
+            if let Some(found) = found.filter(|found| self.is_smaller(found, own, lines)) {
+                for body in &rest[..found.lines] {
+                    own.push(body, false, &mut roll);
                 }
-                None => {
-                    own.push(&rest[0], !rest[0].is_mark, &mut roll);
-                    at += 1;
-                }
+                at += found.lines;
+                matches.push(found);
+            } else {
+                own.push(&rest[0], !rest[0].is_mark, &mut roll);
+                at += 1;
             }
         }
         matches
@@ -211,9 +210,8 @@ impl Index {
 /// The lines without the numbers before them, where the numbers count up from line to line.
 fn bodies<'l>(lines: &'l [Line]) -> Vec<Body<'l>> {
     let numbers: Vec<Option<(usize, usize)>> = lines.iter().map(|line| leading_number(line.body())).collect();
-    let follows = |a: Option<(usize, usize)>, b: Option<(usize, usize)>| {
-        a.zip(b).is_some_and(|(a, b)| a.0 + 1 == b.0)
-    };
+    let follows =
+        |a: Option<(usize, usize)>, b: Option<(usize, usize)>| a.zip(b).is_some_and(|(a, b)| a.0 + 1 == b.0);
     let body = |(at, line): (usize, &'l Line)| {
         let own = numbers[at];
         let before = at.checked_sub(1).and_then(|before| numbers[before]);
@@ -240,7 +238,8 @@ fn leading_number(line: &str) -> Option<(usize, usize)> {
         return None;
     }
     let (number, behind) = rest.split_at(digits);
-    let separator = ["→", "\t", " | ", "|", ": ", ":", "-"].into_iter().find(|mark| behind.starts_with(mark))?;
+    let separator =
+        ["→", "\t", " | ", "|", ": ", ":", "-"].into_iter().find(|mark| behind.starts_with(mark))?;
     // A space behind a colon may be the line's own.
     let length = if separator == ": " { 1 } else { separator.len() };
     Some((number.parse().ok()?, line.len() - behind.len() + length))

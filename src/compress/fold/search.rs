@@ -19,9 +19,9 @@ pub(super) fn fold(lines: Vec<Line<'_>>, origin: Origin) -> Vec<Line<'_>> {
     let mut at = 0;
     while at < lines.len() {
         let path = path(&lines[at]).map(str::to_owned);
-        let run = path.as_ref().map_or(1, |path| {
-            lines[at..].iter().take_while(|line| self::path(line) == Some(path)).count()
-        });
+        let run = path
+            .as_ref()
+            .map_or(1, |path| lines[at..].iter().take_while(|line| self::path(line) == Some(path)).count());
         let group = lines.get(at..at + run).unwrap_or_default();
         match path.filter(|_| run >= LEAST) {
             Some(path) => grouped(group, &path, &mut folded),
@@ -56,7 +56,7 @@ fn path<'l>(line: &'l Line) -> Option<&'l str> {
 }
 
 /// A hit that is not too long.
-fn shortened<'t>(line: Line<'t>, origin: Origin) -> Line<'t> {
+fn shortened(line: Line<'_>, origin: Origin) -> Line<'_> {
     let is_hit = origin == Origin::Search || path(&line).is_some();
     if !is_hit || line.text.len() <= LONGEST {
         return line;

@@ -60,7 +60,9 @@ impl QuestionTerms {
                     *own.entry(number).or_default() += 1.0;
                 }
             });
-            own.keys().for_each(|&number| holders[number] += 1.0);
+            for &number in own.keys() {
+                holders[number] += 1.0;
+            }
             found.push(own);
             lengths.push(length);
         }
