@@ -26,7 +26,7 @@ pub struct Admission {
 #[error("too many requests are waiting already; try again in a moment")]
 pub struct QueueFull;
 
-/// Why admitted work gave no result.
+/// A reason why admitted work gave no result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum JobError {
     /// The deadline passed, in the queue or during the work.

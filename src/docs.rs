@@ -8,7 +8,7 @@
 pub struct Guide {
     /// The name in `whittle help NAME` and `/docs/NAME`. No command has the same name.
     pub name: &'static str,
-    /// What the guide is about, as one line without a full stop.
+    /// The subject of the guide, as one line without a full stop.
     pub summary: &'static str,
     /// The file as it is: Markdown with comments for `tests/guides/run` and link definitions at its end.
     source: &'static str,

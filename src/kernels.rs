@@ -353,15 +353,15 @@ fn dot_int8_body(a: &[i8], b: &[i8]) -> i32 {
 #[inline(always)]
 pub(crate) fn quantise_body(x: &[f32], values: &mut [i8]) -> f32 {
     let (chunks, rest) = x.as_chunks::<LANES>();
-    let mut peaks = [0.0_f32; LANES];
+    let mut maxima = [0.0_f32; LANES];
     for chunk in chunks {
-        for (peak, value) in peaks.iter_mut().zip(chunk) {
-            *peak = if value.abs() > *peak { value.abs() } else { *peak };
+        for (absmax, value) in maxima.iter_mut().zip(chunk) {
+            *absmax = if value.abs() > *absmax { value.abs() } else { *absmax };
         }
     }
-    let peak = rest.iter().fold(largest_of(peaks), |peak, value| peak.max(value.abs()));
-    round_all(x, if peak > 0.0 { 127.0 / peak } else { 0.0 }, values);
-    peak
+    let absmax = rest.iter().fold(largest_of(maxima), |absmax, value| absmax.max(value.abs()));
+    round_all(x, if absmax > 0.0 { 127.0 / absmax } else { 0.0 }, values);
+    absmax
 }
 
 /// Rounds `x * factor` to the low 8 bits of integers.

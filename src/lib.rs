@@ -1,5 +1,24 @@
 //! Whittle makes prompts smaller without losing what the answer needs.
 //!
+//! # Glossary
+//!
+//! | term | meaning |
+//! |---|---|
+//! | token | an entry of a model's vocabulary; prompts are counted in the tokens of their target model |
+//! | unit | a word, phrase, line or sentence that is kept or dropped as a whole |
+//! | document | a text of a request or collection, with an id and perhaps a title and metadata |
+//! | budget | the tokens that the whole compressed prompt may have; a rate is the same as a share of the original |
+//! | surprise | the negative log-likelihood (NLL) of a token given the text before it, in nats |
+//! | relevance | how much a document or sentence has to do with the question, by embeddings and BM25 |
+//! | constraint | what a result must keep or may drop, whatever its score: protected spans, forced words, sections |
+//! | mark | a short text that stands for what was left out, and counts it |
+//! | chunk | a passage of a document in a collection, with an embedding of its own |
+//! | collection | documents and their chunks on disk, searched by words (BM25), by vectors (HNSW) or by both |
+//! | bank | a collection of solved examples, from which few-shot prompts are made |
+//! | upstream | a provider's API that the proxy sends requests to; its dialect is OpenAI's or Anthropic's |
+//! | decision | what the proxy did with a text; it is stored, so that the same text is sent as the same bytes again |
+//! | ledger | the proxy's record of what each request took, cost and saved |
+//!
 //! # Architecture
 //!
 //! Dependencies point downwards only; `tests/tidy.rs` holds the direction.
@@ -7,7 +26,7 @@
 //! | module | what it is | may use |
 //! |---|---|---|
 //! | [`cli`] | the command line | all |
-//! | [`http`] | the only place that knows axum: routes, limits, errors | engine, proxy, keys, config, model |
+//! | [`http`] | the only place that knows axum: routes, limits, errors, response headers | engine, proxy, keys, config, model |
 //! | [`eval`] | datasets, runs, metrics: compression ratio against accuracy | engine, compress, upstream, config, model, text |
 //! | [`admission`] | how much blocking work runs and waits at once in the whole process | model (types) |
 //! | [`engine`] | use cases: checks a request, assembles parts, describes the result | compress, retrieve, index, model, text, config |
@@ -20,8 +39,9 @@
 //! | [`keys`] | virtual keys: the file that holds them, what each may take | config |
 //! | [`upstream`] | the only place that sends requests: connections, time limits, retries | config, wire |
 //! | [`config`] | file, environment, flags; strict | compress, model, wire |
-//! | [`text`] | token counts, protected spans, words | nothing |
+//! | [`text`] | token counters of target models, sentences, chunks, protected spans | nothing |
 //! | `kernels` | row-wise arithmetic for every instruction set that the processor may have | nothing |
+//! | `telemetry` | logs, traces (OpenTelemetry) and process metrics; the proxy's own metrics are in [`proxy`] | nothing |
 //! | [`journal`] | files of JSON lines that only grow | nothing |
 //! | [`docs`] | the guides, which `whittle help` and the service show | nothing |
 //! | [`random`] | random numbers that are the same in each run | nothing |

@@ -84,15 +84,15 @@ const CRATES: [(&str, &[&str]); 14] = [
     ("reqwest", &["model/store/", "upstream/"]),
     ("redb", &["proxy/store/", "index/store.rs", "index/error.rs", "model/cached/file.rs"]),
     ("tantivy", &["index/lexical"]),
-    ("hnsw_rs", &["index/dense.rs"]),
+    ("hnsw_rs", &["index/hnsw.rs"]),
     ("htmd", &["engine/collections/files/html.rs"]),
     ("pdf_extract", &["engine/collections/files/pdf.rs"]),
     ("quick_xml", &["engine/collections/files/docx"]),
-    ("minijinja", &["engine/prompt", "model/local/chat.rs"]),
+    ("minijinja", &["engine/prompt", "model/local/chat_template.rs"]),
 ];
 
 /// Files that may hold `unsafe`.
-const UNSAFE: [&str; 3] = ["kernels.rs", "model/local/int8/vnni.rs", "model/local/peak.rs"];
+const UNSAFE: [&str; 3] = ["kernels.rs", "model/local/int8/vnni.rs", "model/local/roofline.rs"];
 
 /// A source file without its tests.
 struct Source {
@@ -290,6 +290,98 @@ fn the_readme_is_short_and_names_every_guide() {
         let name = guide.expect("a folder stays while it is read").file_name();
         let link = format!("(src/docs/{})", name.to_string_lossy());
         assert!(readme.contains(&link), "the README does not link to {link}");
+    }
+}
+
+/// Largest share of doc comments that may open elliptically, in percent.
+const MOST_ELLIPTICAL: usize = 3;
+
+/// Words that open a phrase which does not stand alone: "What is kept", "Of the texts", "As given", "Whether it fits".
+const ELLIPTICAL: [&str; 58] = [
+    "Above", "After", "Again", "Already", "Also", "And", "Around", "As", "At", "Before", "Behind", "Below",
+    "Beside", "Between", "Both", "But", "By", "For", "From", "Here", "How", "If", "In", "Into", "It", "Its",
+    "Like", "Neither", "None", "Not", "Of", "On", "Or", "Same", "Since", "So", "Than", "That", "Their",
+    "Them", "Then", "There", "These", "They", "This", "Those", "Through", "To", "Under", "Until", "What",
+    "When", "Where", "Whether", "Which", "Who", "Whose", "Why",
+];
+
+/// Openings of several words that lean on what stands before them.
+const ELLIPTICAL_PHRASES: [&str; 5] = ["The same", "One a ", "One for each", "With ", "Without "];
+
+/// First lines of the doc comments in `text`.
+fn openings(text: &str) -> Vec<&str> {
+    let doc = |line: &str| {
+        let line = line.trim_start();
+        (line.starts_with("///") && !line.starts_with("////")) || line.starts_with("//!")
+    };
+    let mut openings = Vec::new();
+    let mut inside = false;
+    for line in text.lines() {
+        if doc(line) && !inside {
+            openings.push(line.trim_start()[3..].trim());
+        }
+        inside = doc(line);
+    }
+    openings
+}
+
+/// Does a doc comment with this first line need what stands around it to be understood?
+fn is_elliptical(line: &str) -> bool {
+    let word = line.split(|c: char| !c.is_alphanumeric() && c != '\'').next().unwrap_or_default();
+    ELLIPTICAL.contains(&word)
+        || ELLIPTICAL_PHRASES.iter().any(|phrase| line.starts_with(phrase))
+        || word.starts_with(char::is_lowercase)
+        || line.ends_with('?')
+}
+
+#[test]
+fn doc_comments_stand_alone() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = Vec::new();
+    collect(&root, &mut files);
+    let texts: Vec<String> =
+        files.iter().map(|file| fs::read_to_string(file).expect("a source file is readable UTF-8")).collect();
+    let all: Vec<&str> = texts.iter().flat_map(|text| openings(text)).collect();
+    let elliptical: Vec<&str> = all.iter().copied().filter(|line| is_elliptical(line)).collect();
+    assert!(all.len() > 1000, "{}", all.len());
+    assert!(
+        elliptical.len() * 100 <= all.len() * MOST_ELLIPTICAL,
+        "{} of {}: {elliptical:#?}",
+        elliptical.len(),
+        all.len()
+    );
+}
+
+#[test]
+fn elliptical_openings_are_told_from_sentences() {
+    let text =
+        "//! The module.\n//! More.\n\n/// First.\nfn a() {} // no\n    /// Second\n    //// none\n/// Third";
+    assert_eq!(openings(text), ["The module.", "First.", "Second", "Third"]);
+    for line in [
+        "What became of the text.",
+        "Of the texts that were compressed, as they were sent.",
+        "As it is written in a configuration.",
+        "Its name.",
+        "Whether it may be used.",
+        "The same for one row.",
+        "One a group.",
+        "Does `text` hold `name`?",
+        "Is anything ever kept?",
+        "exp of the mean.",
+        "With a sign.",
+    ] {
+        assert!(is_elliptical(line), "{line}");
+    }
+    for line in [
+        "Returns whether `text` holds `name`.",
+        "The number of tokens.",
+        "`x += y`.",
+        "[`Mode::Exact`] for `n` tokens.",
+        "Institutions and their ids.",
+        "Answers a request.",
+        "",
+    ] {
+        assert!(!is_elliptical(line), "{line}");
     }
 }
 

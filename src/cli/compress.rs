@@ -170,7 +170,7 @@ fn with_ranges(mut returns: Vec<Return>, format: Format) -> Vec<Return> {
     returns
 }
 
-/// What stands before and after dropped text, and before and after a document's name.
+/// The escape codes around dropped text, and around a document's name.
 struct Marks {
     dropped: (String, String),
     name: (String, String),

@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 
 use super::output::Format;
 use crate::config::{Pattern, ProcessEnv, data_dir};
-use crate::keys::{FILE, Key, Rights, file};
+use crate::keys::{FILE, Key, KeyPolicy, file};
 
 /// Create, list and revoke keys for callers of the service
 #[derive(Debug, Args)]
@@ -69,14 +69,14 @@ pub(super) fn run(args: KeysArgs) -> anyhow::Result<()> {
     let mut out = anstream::stdout().lock();
     match args.command {
         Command::Create(args) => {
-            let rights = Rights {
+            let policy = KeyPolicy {
                 models: args.models.into_iter().map(Pattern::new).collect(),
                 requests_per_minute: args.requests_per_minute,
                 tokens_per_minute: args.tokens_per_minute,
                 usd_per_day: args.usd_per_day,
                 admin: args.admin,
             };
-            let (key, secret) = file::create(&data, &args.name, rights)?;
+            let (key, secret) = file::create(&data, &args.name, policy)?;
             let file = data.join(FILE);
             anstream::eprintln!("key {} ({}) is in {}", key.id, key.name, file.display());
             anstream::eprintln!("the secret is shown only once:");
@@ -94,7 +94,7 @@ pub(super) fn run(args: KeysArgs) -> anyhow::Result<()> {
 }
 
 fn line(key: &Key) -> String {
-    let Rights { models, requests_per_minute, tokens_per_minute, usd_per_day, admin } = &key.rights;
+    let KeyPolicy { models, requests_per_minute, tokens_per_minute, usd_per_day, admin } = &key.policy;
     let models: Vec<&str> = models.iter().map(Pattern::as_str).collect();
     let parts = [
         Some(key.created.clone()),

@@ -46,7 +46,7 @@ pub(super) struct OptionArgs {
     /// Tokens of documents that pass the coarse filter, relative to the budget: `+100`, `*1.5`
     #[arg(long, value_name = "BUDGET", allow_hyphen_values = true)]
     context_budget: Option<String>,
-    /// How much more the best document keeps than the average document, 0 to 1 (`longllmlingua`)
+    /// Spread of keep rates, 0 to 1, between the best document and the average one (`longllmlingua`)
     #[arg(long, value_name = "SHARE", allow_negative_numbers = true)]
     dynamic_ratio: Option<f64>,
     /// Condition that documents are ranked by (`longllmlingua`) [default: after]

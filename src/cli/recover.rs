@@ -39,7 +39,7 @@ pub(super) struct RecoverArgs {
     format: Format,
 }
 
-/// What matters of the answer to a compression.
+/// The fields of a compression's answer that are needed here.
 #[derive(Deserialize)]
 struct Compressed {
     documents: Vec<CompressedDocument>,

@@ -5,7 +5,7 @@ use clap::Args;
 use crate::engine::collections::api::{RerankBy, SearchRequest};
 use crate::retrieve::{Filter, SearchMode, Weights};
 
-/// How collections are searched, but for what is looked for and how much of it is taken.
+/// The options of a search in collections, without the query and the number of results.
 #[derive(Debug, Args)]
 pub(super) struct SearchOptions {
     /// Ranking to search with

@@ -108,7 +108,7 @@ fn ask(base: &str, params: &UsageParams) -> anyhow::Result<UsageReport> {
     serde_json::from_slice(&body).with_context(|| format!("{url} does not answer like whittle"))
 }
 
-/// What an error says.
+/// Returns the message of an error's body.
 fn message(body: &[u8]) -> String {
     let error: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
     error["error"]["message"].as_str().unwrap_or("no reason").to_owned()

@@ -9,7 +9,7 @@ use crate::text::{MarkStyle, Unit, fuses};
 /// The separator of instruction, documents and question.
 pub(crate) const JOIN: &str = "\n\n";
 
-/// What remains of a text.
+/// The remaining parts of a text.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Remains {
     /// Byte ranges of the text: sorted and not touching each other.
@@ -27,7 +27,7 @@ impl Remains {
         }
     }
 
-    /// What remains, with its marks.
+    /// Returns the remaining text with its marks.
     pub(crate) fn text(&self, text: &str) -> String {
         let (mut out, mut marks) = (String::new(), self.marks.iter().peekable());
         for range in &self.ranges {
@@ -45,8 +45,8 @@ impl Remains {
     }
 }
 
-/// What remains of `text` when the units are kept for which `kept` says so. `style` is that of the marks; none where
-/// there are to be none.
+/// Returns the remaining parts of `text`, given the units that `kept` selects. `style` is that of the marks; none
+/// where there are to be none.
 ///
 /// A unit brings its own leading whitespace. After a gap it may need more than that: where the gap held a
 /// line break, the last one is kept in place of a plain space, and where two words would run together, one
@@ -125,7 +125,7 @@ fn end(text: &str, unit: &Unit, next: Option<&Unit>) -> usize {
     if next.is_some() && ends { unit.core.end - 1 } else { unit.range.end }
 }
 
-/// Where the first unit of a result begins: a line with its indentation.
+/// Returns the position where the first unit of a result begins: for a line, with its indentation.
 fn line_start(text: &str, unit: &Unit, is_line: bool) -> usize {
     let space = &text[unit.range.start..unit.core.start];
     space.rfind('\n').filter(|_| is_line).map_or(unit.core.start, |at| unit.range.start + at + 1)

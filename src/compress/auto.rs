@@ -6,19 +6,20 @@
 use super::{CompressError, Compressed, Method, Mode, Prompt, Target, Tools, lossless};
 use crate::text::Kind;
 
-/// What is run for a prompt, and why.
+/// The chosen method for a prompt, and the reason.
 #[derive(Debug, Clone)]
 pub struct Choice {
-    /// Not [`Method::Auto`].
+    /// The method; never [`Method::Auto`].
     pub method: Method,
-    /// In words, where it was chosen here.
+    /// The reason in words, where the choice was made here.
     pub why: Option<String>,
     /// The result, where choosing took the whole work of the method.
     pub(super) done: Option<Compressed>,
 }
 
 impl Choice {
-    /// What `method` means for `prompt`: itself, unless it is [`Method::Auto`]. Of `tools` no model is used.
+    /// Resolves `method` for `prompt`: [`Method::Auto`] becomes a concrete method, all others stay. Of `tools` no
+    /// model is used.
     ///
     /// # Errors
     /// The work was stopped.

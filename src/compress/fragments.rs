@@ -65,7 +65,7 @@ fn is_strong(word: &str) -> bool {
     word.starts_with(char::is_alphanumeric) && !is_function_word(&lower) || word.contains(' ')
 }
 
-/// Is a word the letter of a name, such as that of Hepatitis A?
+/// Returns whether a word is the letter of a name, such as that of Hepatitis A.
 fn is_capital(word: &str) -> bool {
     word.len() == 1 && word.starts_with(|c: char| c.is_ascii_uppercase()) && word != "I"
 }

@@ -47,11 +47,11 @@ pub struct Document {
     pub id: String,
     /// Put on a line of its own before the text, and kept whole as long as any of the text is kept.
     pub title: Option<String>,
-    /// What is compressed.
+    /// The text to compress.
     pub text: String,
 }
 
-/// What is compressed: instruction, documents and question, joined by blank lines.
+/// A prompt to compress: instruction, documents and question, joined by blank lines.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Prompt {
     /// Kept whole, first. May be empty.
@@ -60,11 +60,11 @@ pub struct Prompt {
     pub documents: Vec<Document>,
     /// Kept whole, last. May be empty.
     pub question: String,
-    /// What must be kept of the documents, and in which order.
+    /// The constraints on which parts of the documents are kept, and in which order.
     pub demands: Demands,
 }
 
-/// How small the whole prompt is to become, counted in the target tokenizer, joins included.
+/// The target size of the whole prompt, counted in the target tokenizer, joins included.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Target {
     /// Share of the original's tokens that may be kept, above 0 and at most 1. 4x is 0.25.
@@ -138,14 +138,14 @@ impl Method {
         }
     }
 
-    /// Does it need a token classifier?
+    /// Returns whether the method needs a token classifier.
     #[must_use]
     pub const fn classifies(self) -> bool {
         matches!(self, Self::LlmLingua2)
     }
 }
 
-/// How closely a method follows its first implementation.
+/// The fidelity to a method's first implementation.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum, utoipa::ToSchema,
 )]
@@ -158,40 +158,40 @@ pub enum Mode {
     Reference,
 }
 
-/// What is left of one document.
+/// A compressed document.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct KeptDocument {
-    /// As in the prompt.
+    /// The id as in the prompt.
     pub id: String,
-    /// What is left of the text.
+    /// The compressed text.
     pub text: String,
     /// Byte ranges of the original text that were kept, in order, not touching each other. Their slices are
     /// `text` without its marks, but where a text was folded ([`lossless`]): there they are a sub-sequence of it.
     pub kept: Vec<Range<usize>>,
     /// Marks in `text` for what was left out as a whole, with the bytes of the original text that each stands before.
     pub marks: Vec<(usize, String)>,
-    /// How much was left out as a whole: lines, rows, records, turns, bytes of blobs.
+    /// The amounts that were left out as a whole: lines, rows, records, turns, bytes of blobs.
     pub left_out: BTreeMap<Noun, usize>,
     /// Place in the method's ranking of the documents, from 0 for the most valuable.
     pub rank: Option<usize>,
-    /// What it was ranked by.
+    /// The score that the document was ranked by.
     pub score: Option<f64>,
-    /// Its words in their order; none where the prompt was not cut into words, for it fit as it was.
+    /// The document's words in order; empty where the prompt fit and was not split into words.
     pub words: Vec<KeptWord>,
 }
 
-/// What became of a word.
+/// The decision on a word.
 #[derive(Debug, Clone, PartialEq)]
 pub struct KeptWord {
     /// Byte range of the original text, without the white space before it.
     pub range: Range<usize>,
-    /// Is it in the result?
+    /// Whether the word is in the result.
     pub kept: bool,
-    /// What it was worth; the more, the better. None where its document was not weighed.
+    /// The score of the word, higher is better. None where its document was not weighed.
     pub score: Option<f32>,
 }
 
-/// What a method works with.
+/// The models and counters that a method works with.
 #[derive(Clone, Copy)]
 pub struct Tools<'a> {
     /// Tells how surprising tokens are. Needed where [`Method::scores`] says so.
@@ -227,7 +227,7 @@ impl<'a> Tools<'a> {
 pub struct Compressed {
     /// Instruction, what is left of the documents, question.
     pub prompt: String,
-    /// In the order of the prompt given.
+    /// The documents in the order of the given prompt.
     pub documents: Vec<KeptDocument>,
     /// Tokens of the prompt given, joins included.
     pub original_tokens: usize,
@@ -235,7 +235,7 @@ pub struct Compressed {
     pub compressed_tokens: usize,
     /// Tokens asked for at most.
     pub requested_tokens: usize,
-    /// Why the result is as deep as it is.
+    /// The reason for the depth of the result.
     pub reason: String,
     /// Milliseconds by stage.
     pub stages: Stages,
@@ -244,7 +244,7 @@ pub struct Compressed {
 /// Milliseconds by stage.
 #[derive(Debug, Clone, Default)]
 pub struct Stages {
-    /// By name.
+    /// The durations in milliseconds by stage.
     pub milliseconds: BTreeMap<&'static str, f64>,
 }
 

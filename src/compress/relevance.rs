@@ -1,4 +1,4 @@
-//! How much each document and each unit of text has to do with the question.
+//! The relevance of each document and each unit of text to the question.
 //!
 //! A unit is worth the cosine of its vector and the question's, raised by its BM25 among all units (see [`lexical`])
 //! and by its neighbours, and takes a share from its document. A document is worth its own cosine and BM25, raised by
@@ -42,28 +42,28 @@ use super::{CompressError, Document, Prompt, Tools};
 use crate::model::{Cancel, Embedder};
 use crate::text::{Segment, negates, segments};
 
-/// What the best unit of a document adds to it.
+/// The weight of a document's best unit in its relevance.
 const BEST_UNIT: f64 = 0.3;
-/// What a unit takes from its document, in deviations of the units.
+/// The share of a unit's relevance that comes from its document, in deviations of the units.
 const FROM_DOCUMENT: f64 = 0.5;
-/// What a unit takes from the mean of the units before and behind it.
+/// The share of a unit's relevance that comes from the mean of the units before and after it.
 const FROM_NEIGHBOURS: f64 = 0.3;
-/// What the units of a document gain that the best units name, in deviations of the units.
+/// The bonus for units of a document that the best units name, in deviations of the units.
 const LINKED: f64 = 1.5;
-/// What the logarithm of a unit's worth apart from the question adds to it.
+/// The weight of the logarithm of a unit's own worth in its relevance.
 const OWN_WORTH: f64 = 0.1;
-/// The same where the question asks for what is not so.
+/// The weight of a unit's own worth where the question asks for an exception.
 const EXCEPTION_WORTH: f64 = 0.8;
 /// Bytes of each part of a unit's context that are read with it.
 const CONTEXT: usize = 120;
 /// The smallest deviation of cosines that counts: where all are alike, words still tell units apart.
 const LEAST_DEVIATION: f64 = 0.02;
 
-/// What cosines and words count.
+/// The weights of cosines and words in a fusion.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Fusion {
     cosine: f64,
-    /// In deviations of the cosines for each deviation of BM25.
+    /// The weight of BM25: deviations of the cosines for each deviation of BM25.
     words: f64,
 }
 

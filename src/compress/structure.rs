@@ -1,4 +1,5 @@
-//! What a document is made of: words of prose, and whole segments of everything else with what they need.
+//! The structure of a document: words of prose, and whole segments of everything else with the segments that they
+//! need.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -63,27 +64,27 @@ impl Structure {
         (Self { segments, of, members }, cut)
     }
 
-    /// Is a unit a whole segment of its own, or a piece of one that is no prose?
+    /// Returns whether a unit is a whole segment of its own, or a piece of one that is not prose.
     pub(super) fn is_whole(&self, unit: usize) -> bool {
         !self.segments[self.of[unit]].kind.goes_by_words()
     }
 
-    /// What a unit is worth apart from any question.
+    /// Returns the worth of a unit apart from any question.
     pub(super) fn worth(&self, unit: usize) -> f32 {
         self.segments[self.of[unit]].worth
     }
 
-    /// Does any part of it go as a whole?
+    /// Returns whether any part of the document is kept or dropped as a whole.
     pub(super) fn has_whole(&self) -> bool {
         self.segments.iter().any(|segment| !segment.kind.goes_by_words())
     }
 
-    /// Does a unit close an object or array of JSON?
+    /// Returns whether a unit closes an object or array of JSON.
     pub(super) fn closes(&self, unit: usize, core: &str) -> bool {
         self.segments[self.of[unit]].kind == SegmentKind::Tag && core.starts_with([']', '}'])
     }
 
-    /// Does a unit need no other?
+    /// Returns whether a unit needs no other.
     pub(super) fn is_free(&self, unit: usize) -> bool {
         self.segments[self.of[unit]].needs.is_empty()
     }
@@ -169,7 +170,7 @@ impl Structure {
         Some((place?, mark))
     }
 
-    /// How much was left out as a whole. A record within one that was left out does not count again.
+    /// Returns the amounts that were left out as a whole. A record within one that was left out does not count again.
     pub(super) fn left_out(&self, text: &str, units: &[Unit], kept: &[bool]) -> BTreeMap<Noun, usize> {
         let mut counts = BTreeMap::new();
         let dropped = |segment: usize| {

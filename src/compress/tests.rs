@@ -242,7 +242,7 @@ fn is_subsequence(part: &str, whole: &str) -> bool {
     part.bytes().all(|wanted| whole.any(|byte| byte == wanted))
 }
 
-/// What is kept of one document must be proof of its text, in whole graphemes and whole protected spans.
+/// Checks that the kept ranges of a document account for its text, in whole graphemes and whole protected spans.
 fn check_document(original: &str, document: &KeptDocument) -> Result<(), TestCaseError> {
     let KeptDocument { text, kept, marks, .. } = document;
     let mut unmarked = text.clone();

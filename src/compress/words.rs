@@ -1,4 +1,4 @@
-//! What the methods that keep words share: cutting a prompt into words, and fitting the best of them to a
+//! The selection of words that several methods share: splitting a prompt into words, and fitting the best of them to a
 //! budget. A method says in which order words are worth keeping.
 
 use std::collections::{BTreeMap, HashSet};
@@ -13,7 +13,7 @@ use super::{CompressError, Compressed, KeptDocument, KeptWord, Prompt, Stages, T
 use crate::model::Token;
 use crate::text::{Grain, Mark, MarkStyle, Noun, Unit, fine_segments, segments};
 
-/// When all but this part of the room is used up, no smaller words are searched for that still fit.
+/// The part of the budget that may stay unused: no smaller words are searched for once so little is left.
 const CLOSE: usize = 200;
 /// Times that a word which does not fit is passed over for smaller ones behind it.
 const PASSED_OVER: usize = 8;
@@ -27,13 +27,13 @@ const COUNTED: usize = 4;
 /// Number of a document and of a word in it.
 pub(super) type Place = (usize, usize);
 
-/// What a method decides.
+/// The decisions of a method.
 pub(super) struct Plan {
     /// Words, the best first. Those that are missing are kept only where the caller demands it.
     pub(super) order: Vec<Place>,
     /// Documents with what they were ranked by, the best first.
     pub(super) ranking: Vec<(usize, f64)>,
-    /// What each word is worth, by document; nothing of a document that was not weighed.
+    /// The scores of words, by document; empty for a document that was not scored.
     pub(super) scores: Vec<Vec<f32>>,
 }
 
@@ -47,7 +47,7 @@ pub(super) fn compress(
     compress_by(Grain::Token, prompt, target, tools, plan)
 }
 
-/// The same by parts of the grain that the caller asks for, `usual` where none is asked for.
+/// Compresses by units of the requested granularity, or of `usual` where none is requested.
 pub(super) fn compress_by(
     usual: Grain,
     prompt: &Prompt,
@@ -117,10 +117,10 @@ fn unchanged(prompt: &Prompt, tokens: usize, budget: usize, stages: Stages) -> C
     }
 }
 
-/// What a number is worth more than its digits carry, in nats.
+/// The bonus of a number beyond the worth of its digits, in nats.
 const NUMBER: f32 = 2.0;
 
-/// Is a word of prose a number, whatever its sign, currency and unit?
+/// Returns whether a word of prose is a number, whatever its sign, currency and unit.
 fn is_number(word: &str) -> bool {
     word.len() <= 40 && word.contains(|c: char| c.is_numeric()) && word.split(' ').count() <= 4
 }
@@ -146,24 +146,24 @@ pub(super) fn ranked(worth: impl IntoIterator<Item = f64>) -> Vec<(usize, f64)> 
 pub(super) struct Words<'a> {
     pub(super) prompt: &'a Prompt,
     pub(super) tools: &'a Tools<'a>,
-    /// Of each document.
+    /// The units of each document.
     units: Vec<Vec<Unit>>,
-    /// What the units of each document are parts of.
+    /// The structure that the units of each document are parts of.
     structure: Vec<Structure>,
     /// Protected spans of each document.
     spans: Vec<Vec<Range<usize>>>,
-    /// How marks are written; none where there are to be none.
+    /// The style of marks; `None` where no marks are written.
     style: Option<MarkStyle>,
-    /// For each word of each document, is it in every selection?
+    /// Whether each word of each document is in every selection.
     required: Vec<Vec<bool>>,
     /// Documents in the order of the result.
     sequence: Vec<usize>,
 }
 
-/// What a selection came to.
+/// The size of a selection.
 struct Selection {
     prompt: String,
-    /// By document.
+    /// Whether each word is kept, by document.
     kept: Vec<Vec<bool>>,
     remains: Vec<Remains>,
     tokens: usize,
@@ -235,7 +235,8 @@ impl<'a> Words<'a> {
         }
     }
 
-    /// For each word, the words that are kept with it where those before it are kept: itself and what it needs.
+    /// Returns, for each word, the words that are kept with it where those before it are kept: itself and those that
+    /// it needs.
     fn atoms(&self, order: &[Place]) -> Vec<Vec<Place>> {
         let mut taken = self.required.clone();
         let atom = |&(document, unit): &Place| {
@@ -247,7 +248,7 @@ impl<'a> Words<'a> {
         order.iter().map(atom).collect()
     }
 
-    /// Is a unit no word of prose?
+    /// Returns whether a unit is not a word of prose.
     pub(super) fn is_whole(&self, (document, unit): Place) -> bool {
         self.structure[document].is_whole(unit)
     }
@@ -273,7 +274,7 @@ impl<'a> Words<'a> {
         Selection { tokens: self.tools.counter.count(&prompt), prompt, kept, remains }
     }
 
-    /// What remains of a document's text.
+    /// Returns the remaining parts of a document's text.
     fn remains(&self, document: usize, style: Option<MarkStyle>, kept: impl Fn(usize) -> bool) -> Remains {
         let text = &self.prompt.documents[document].text;
         remains(text, &self.units[document], (&self.structure[document], style), kept)
@@ -504,7 +505,7 @@ impl<'a> Words<'a> {
         lifted.collect()
     }
 
-    /// As many words as fit, the first in `order` before all others; `smallest` where none of them fits.
+    /// Selects as many words as fit, the first in `order` before all others; `smallest` where none of them fits.
     fn select(
         &self,
         mut order: Vec<Place>,
@@ -589,7 +590,7 @@ impl<'a> Words<'a> {
     }
 }
 
-/// Do the ranges, sorted and apart from each other, hold a part of `span` and not all of it?
+/// Returns whether the ranges, sorted and disjoint, hold a part of `span` but not all of it.
 fn cuts(ranges: &[Range<usize>], span: &Range<usize>) -> bool {
     let first = ranges.partition_point(|range| range.end <= span.start);
     ranges

@@ -27,7 +27,7 @@ pub struct CompressRequest {
     /// `question`, the last text of the last user is one unless it is longer than 2,000 bytes.
     #[schema(value_type = Option<Vec<Object>>)]
     pub messages: Option<Vec<Box<RawValue>>>,
-    /// Whose messages become smaller, by default those of `user`, `assistant` and `tool`.
+    /// The roles whose messages are compressed, by default `user`, `assistant` and `tool`.
     pub roles: Option<Vec<String>>,
     /// Are the tags of llmlingua read in `context` or `documents`: `<llmlingua, rate=0.4>text</llmlingua>` and
     /// `<llmlingua, compress=False>text</llmlingua>`? They are not in the result.
@@ -49,10 +49,10 @@ pub struct CompressRequest {
     pub model: Option<String>,
     /// Tokenizer to count with, by default `o200k_base`.
     pub tokenizer: Option<String>,
-    /// What is kept whatever its worth, and how.
+    /// The options of the compression: what must be kept, and how.
     #[serde(default)]
     pub options: CompressOptions,
-    /// What the answer carries besides the prompt, by default `ranges`.
+    /// The optional parts of the response besides the prompt, by default `ranges`.
     #[serde(rename = "return")]
     pub returns: Option<Vec<Return>>,
 }
@@ -65,7 +65,7 @@ pub struct DocumentInput {
     pub id: Option<String>,
     /// Kept whole with the document.
     pub title: Option<String>,
-    /// What is compressed.
+    /// The text to compress.
     pub text: String,
     /// Handed back untouched.
     pub metadata: Option<serde_json::Value>,
@@ -86,7 +86,7 @@ impl Default for DocumentInput {
 #[derive(Debug, Clone, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SectionInput {
-    /// What it says.
+    /// The text of the section.
     pub text: String,
     /// Share of its tokens that is kept at most, 0 to 1; by default as much as it is worth.
     pub rate: Option<f64>,
@@ -101,20 +101,20 @@ pub struct SectionInput {
 pub struct JsonInput {
     /// The JSON.
     pub text: String,
-    /// What becomes of strings, by the key that they or the object or array around them stand under; `*` is for all
-    /// others. Without a rule of either kind strings stay as they are; without any rule all may become smaller.
-    /// Keys, numbers, `true`, `false` and `null` never change.
+    /// The rules for strings, by the key that they or the object or array around them have; `*` is for all others.
+    /// Without a rule of either kind strings stay as they are; without any rule all may become smaller. Keys, numbers,
+    /// `true`, `false` and `null` never change.
     #[serde(default)]
     pub keys: BTreeMap<String, KeyRule>,
 }
 
-/// What becomes of the strings under a key.
+/// A rule for the strings under a key.
 #[derive(Debug, Clone, Copy, PartialEq, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct KeyRule {
     /// Share of a string's tokens that is kept at most, 0 to 1; by default as much as it is worth.
     pub rate: Option<f64>,
-    /// Are they compressed?
+    /// Whether the strings are compressed.
     pub compress: bool,
     /// May a member go when nothing is left of its string? Else an empty string stays.
     pub removable: bool,
@@ -151,9 +151,9 @@ pub struct CompressResponse {
     pub prompt: String,
     /// Method that made it.
     pub method: Method,
-    /// Why this method and depth were chosen.
+    /// The reason for the choice of this method and depth.
     pub reason: String,
-    /// What is left of each document, in the order sent.
+    /// The compressed documents in the order sent.
     pub documents: Vec<DocumentOutput>,
     /// The messages with what is left of their texts, where messages were sent.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -163,21 +163,21 @@ pub struct CompressResponse {
     pub usage: Usage,
     /// Milliseconds by stage.
     pub timing_ms: Timing,
-    /// How much was left out as a whole, by kind: `lines`, `rows`, `records`, `turns`, `bytes` of blobs. What is left
-    /// out of prose is not counted.
+    /// The amounts that were left out as a whole, by kind: `lines`, `rows`, `records`, `turns`, `bytes` of blobs. What
+    /// is left out of prose is not counted.
     pub left_out: BTreeMap<Noun, usize>,
-    /// What the caller should know.
+    /// The warnings for the caller.
     pub warnings: Vec<Warning>,
 }
 
-/// What is left of one document.
+/// A compressed document.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct DocumentOutput {
-    /// As sent.
+    /// The id as sent.
     pub id: String,
-    /// What is left of the text, with marks in place of lines, rows, code and turns that were left out.
+    /// The compressed text, with marks in place of lines, rows, code and turns that were left out.
     pub text: String,
-    /// How much was left out as a whole, by kind.
+    /// The amounts that were left out as a whole, by kind.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub left_out: BTreeMap<Noun, usize>,
     /// Byte ranges of the text as it was sent that were kept, marks not counted. Where the method is `lossless`, those that stand in
@@ -186,25 +186,25 @@ pub struct DocumentOutput {
     pub kept: Option<Vec<[usize; 2]>>,
     /// Place in the ranking, from 0 for the most valuable.
     pub rank: Option<usize>,
-    /// What it was ranked by.
+    /// The score that the document was ranked by.
     pub score: Option<f64>,
-    /// Its words in their order; none where the prompt fit as it was.
+    /// The document's words in order; `None` where the prompt fit without compression.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub words: Option<Vec<WordOutput>>,
-    /// What each of its words was worth, the more the better; null where its document was not weighed.
+    /// The score of each word, higher is better; null where the document was not scored.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scores: Option<Vec<Option<f32>>>,
-    /// As sent.
+    /// The metadata as sent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub metadata: Option<serde_json::Value>,
 }
 
-/// What became of one word.
+/// The decision on one word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 pub struct WordOutput {
     /// Byte range of the text as it was sent, without the white space before the word.
     pub range: [usize; 2],
-    /// Is it in the result?
+    /// Whether the word is in the result.
     pub kept: bool,
 }
 
@@ -219,7 +219,7 @@ pub struct Usage {
     pub requested_tokens: usize,
     /// Share of the tokens that was kept.
     pub rate: f64,
-    /// What counted.
+    /// The tokenizer that counted.
     pub tokenizer: String,
     /// The counts are estimates: the model's own tokenizer is not public.
     pub approximate: bool,
@@ -230,7 +230,7 @@ pub struct Usage {
 pub struct Timing {
     /// The whole call.
     pub total: f64,
-    /// By the names of the stages: `tokenize`, `score`, `select`.
+    /// The durations by stage: `tokenize`, `score`, `select`.
     #[serde(flatten)]
     pub stages: BTreeMap<&'static str, f64>,
 }
@@ -240,7 +240,7 @@ pub struct Timing {
 pub struct Warning {
     /// Stable name.
     pub code: &'static str,
-    /// For people.
+    /// The message for people.
     pub message: String,
 }
 
@@ -269,7 +269,7 @@ pub struct ScoreResponse {
     pub nll: Vec<Option<f32>>,
     /// Mean of `nll`; null when nothing was scored.
     pub mean_nll: Option<f64>,
-    /// exp(`mean_nll`).
+    /// The perplexity, exp(`mean_nll`).
     pub perplexity: Option<f64>,
     /// Time of the scoring.
     pub seconds: f64,

@@ -12,7 +12,7 @@ use crate::compress::{self, Document, Prompt};
 use crate::model::{Cancel, Embedder as _};
 use crate::text::decode_cl100k;
 
-/// What names of models in this process may begin with.
+/// The optional prefix of names of models in this process.
 const LOCAL: &str = "local/";
 
 /// Body of `POST /v1/embeddings`, as `OpenAI`'s clients send it. Fields that are not listed are passed over.

@@ -1,4 +1,4 @@
-//! Where models' files come from, and who waits for them.
+//! The source of models' files, and the callers that wait for them.
 //!
 //! On the command line whoever needs a model waits for its download. In a service that would hold a request's turn, and
 //! those of all others that need the model: there a download goes on by itself, and requests are told to come back.
@@ -13,13 +13,13 @@ use super::{EngineError, ErrorKind};
 use crate::model::store::{ModelFiles, ModelStore, Progress, State, StoreError};
 use crate::telemetry::chain;
 
-/// How long the request that begins a download waits for it: what fails at once is told at once.
+/// The time that the request which begins a download waits for it, so that an immediate failure is reported at once.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Code of the error of a request whose model is being fetched.
 pub(crate) const MODEL_LOADING: &str = "model_loading";
 
-/// Where models' files come from.
+/// The source of models' files.
 pub(super) struct ModelSource {
     store: Arc<ModelStore>,
     progress: Arc<dyn Progress>,
@@ -28,12 +28,12 @@ pub(super) struct ModelSource {
 }
 
 impl ModelSource {
-    /// Of `store`, with downloads that are waited for.
+    /// Creates a source of `store`'s files, whose downloads callers wait for.
     pub(super) fn new(store: ModelStore, progress: Box<dyn Progress>) -> Self {
         Self { store: Arc::new(store), progress: progress.into(), downloads: None }
     }
 
-    /// From now on no caller waits for a download.
+    /// Makes downloads run in the background: no caller waits for one from now on.
     pub(super) fn fetch_in_background(&mut self) {
         self.downloads = Some(Arc::default());
     }
@@ -67,7 +67,7 @@ struct Downloads(Mutex<HashMap<String, Download>>);
 
 enum Download {
     Running,
-    /// It is told to the next request, and the one after it begins anew.
+    /// The download failed: the next request gets the error, and the one after it begins anew.
     Failed(EngineError),
 }
 

@@ -16,10 +16,10 @@ use crate::model::store::{ModelFiles, ModelStore, Progress};
 use crate::model::{Device, Precision, TokenScorer};
 use crate::text::{self, TokenCounter};
 
-/// What the engine scores with.
+/// The scorer of the engine.
 pub(super) type Scorer = CachedScorer<LocalScorer>;
 
-/// What the engine embeds with.
+/// The embedder of the engine.
 pub(super) type Embedder = CachedEmbedder<LocalEmbedder>;
 
 /// File of the data folder that scores are kept in.
@@ -28,7 +28,7 @@ const SCORES: &str = "scores.redb";
 /// Name by which a caller counts in the scorer's own tokens.
 const SCORER_TOKENIZER: &str = "scorer";
 
-/// Whether the engine can answer.
+/// The readiness of the engine to serve requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Readiness {
     /// Models are loaded.
@@ -39,7 +39,7 @@ pub enum Readiness {
     Failed,
 }
 
-/// What is remembered of earlier work.
+/// The counters of all caches.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Caches {
     /// Likelihoods of tokens.
@@ -153,7 +153,7 @@ impl Models {
         self.scores = data.join(SCORES);
     }
 
-    /// From now on no caller waits for a download.
+    /// Makes downloads run in the background: no caller waits for one from now on.
     pub(super) fn fetch_in_background(&mut self) {
         self.files.fetch_in_background();
     }
@@ -203,7 +203,7 @@ impl Models {
         self.classifier.get(|| load_classifier(&self.classifier_config, &self.files))
     }
 
-    /// What the caches of scores and of vectors have done, of the models that are loaded.
+    /// Returns the counters of the caches of scores and of vectors, for the models that are loaded.
     pub(super) fn caches(&self) -> Caches {
         let scorer = self.scorer.loaded();
         let of = |statistics: fn(&Scorer) -> CacheStatistics| {

@@ -14,9 +14,9 @@ use super::error::{ApiError, ErrorEnvelope};
 use super::state::AppState;
 use crate::docs::{GUIDES, Guide};
 
-/// What surrounds a page. It loads nothing from anywhere.
+/// The template around a page. It loads nothing from anywhere.
 const PAGE: &str = include_str!("docs.html");
-/// Where the guides are.
+/// The path of the guides.
 const BASE: &str = "/docs";
 
 /// Returns the routes of the guides. They need no key: the text is part of the program.

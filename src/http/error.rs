@@ -20,7 +20,7 @@ use crate::wire::{Dialect, WireError};
 
 /// Longest wait after which a client is meant to try again by itself.
 const LONGEST_WAIT: Duration = Duration::from_mins(1);
-/// What a caller is told to wait for a model that is being fetched.
+/// The time that a caller is told to wait for a model that is being fetched.
 const MODEL_WAIT: Duration = Duration::from_secs(5);
 
 /// Body of every answer that is not a success.

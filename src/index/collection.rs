@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use super::lexical::{Entry, Lexical, differences, flat};
-use super::nearest::{Nearest, Scored};
 use super::record::{Batch, ChunkHit, NewDocument, Settings, StoredDocument};
 use super::snapshot::{self, Snapshot, SnapshotError};
 use super::store::{Applied, Catalog, FoundChunk, Store, View};
+use super::vector_index::{Scored, VectorIndex};
 use super::{IndexError, Metadata, Name};
 
 const STORE: &str = "store.redb";
@@ -87,7 +87,7 @@ pub struct Collection {
     settings: Settings,
     store: Store,
     lexical: Lexical,
-    nearest: Nearest,
+    vector_index: VectorIndex,
     catalog: RwLock<Catalog>,
     /// Held while a batch is applied; says whether one still may be.
     writing: Mutex<Life>,
@@ -168,8 +168,8 @@ impl Collection {
             vector.ok_or_else(|| IndexError::Store(format!("chunk {number} has no vector")))
         };
         let dense = folder.join(DENSE);
-        let nearest =
-            Nearest::open(&dense, &settings.id, settings.dimensions, &numbers, &vector, &mut report)?;
+        let vector_index =
+            VectorIndex::open(&dense, &settings.id, settings.dimensions, &numbers, &vector, &mut report)?;
         let catalog = RwLock::new(view.catalog()?);
         drop(view);
         Ok(Self {
@@ -178,7 +178,7 @@ impl Collection {
             settings,
             store,
             lexical,
-            nearest,
+            vector_index,
             catalog,
             writing: Mutex::new(Life::Open),
             reports,
@@ -223,7 +223,7 @@ impl Collection {
     /// Makes the collection read-only: nothing is changed or written from now on.
     pub(super) fn retire(&self) {
         *self.writing.lock().unwrap_or_else(PoisonError::into_inner) = Life::Deleted;
-        self.nearest.retire();
+        self.vector_index.retire();
     }
 
     /// Brings what is in memory and the lexical index up to date. The batch is on disk already.
@@ -235,7 +235,7 @@ impl Collection {
             let vectors = new.into_iter().flat_map(|new| &new.chunks).map(|new| new.vector.as_slice());
             document.numbers().zip(vectors)
         });
-        self.nearest.apply(vectors, &applied.removed);
+        self.vector_index.apply(vectors, &applied.removed);
         {
             let mut catalog = self.catalog.write().unwrap_or_else(PoisonError::into_inner);
             for range in &applied.removed {
@@ -288,7 +288,7 @@ impl Collection {
         allowed: Option<&Allowed>,
     ) -> Result<Vec<Scored>, IndexError> {
         self.check_query(query)?;
-        Ok(self.nearest.search(query, k, allowed))
+        Ok(self.vector_index.search(query, k, allowed))
     }
 
     /// Searches like [`Collection::search_vectors`], but compares with every chunk: the reference for measuring
@@ -298,7 +298,7 @@ impl Collection {
     /// As there.
     pub fn search_vectors_exactly(&self, query: &[f32], k: usize) -> Result<Vec<Scored>, IndexError> {
         self.check_query(query)?;
-        Ok(self.nearest.search_exactly(query, k))
+        Ok(self.vector_index.search_exactly(query, k))
     }
 
     fn check_query(&self, query: &[f32]) -> Result<(), IndexError> {
@@ -320,7 +320,7 @@ impl Collection {
     /// Vector of a chunk; none where it is gone.
     #[must_use]
     pub fn vector(&self, number: u64) -> Option<Vec<f32>> {
-        self.nearest.vector(number)
+        self.vector_index.vector(number)
     }
 
     /// The chunks of `numbers` that are still there, in that order.
@@ -429,7 +429,7 @@ impl Collection {
     pub fn statistics(&self) -> Result<Statistics, IndexError> {
         let view = self.store.view()?;
         let (documents, chunks) = view.counts()?;
-        let (linked, dead, fresh) = self.nearest.counts();
+        let (linked, dead, fresh) = self.vector_index.counts();
         Ok(Statistics {
             documents,
             chunks,
@@ -444,13 +444,13 @@ impl Collection {
 
     /// Links the chunks of the dense index anew on another thread if so many have come or gone that searches suffer.
     pub fn maintain(self: &Arc<Self>) {
-        if !self.nearest.is_worn() {
+        if !self.vector_index.needs_rebuild() {
             return;
         }
         let collection = Arc::clone(self);
         let spawned = std::thread::Builder::new().name("whittle-links".into()).spawn(move || {
             // What came while links were made may be enough for the next round.
-            while collection.nearest.is_worn() && collection.optimise().is_ok_and(|built| built) {}
+            while collection.vector_index.needs_rebuild() && collection.optimise().is_ok_and(|built| built) {}
         });
         if let Err(error) = spawned {
             tracing::error!(%error, "no thread could be started to link chunks");
@@ -463,7 +463,7 @@ impl Collection {
     /// # Errors
     /// The files cannot be written; the index goes on as it was.
     pub fn optimise(&self) -> Result<bool, IndexError> {
-        let built = self.nearest.rebuild();
+        let built = self.vector_index.rebuild();
         if let Err(error) = &built {
             tracing::error!(collection = self.name.as_str(), %error, "the dense index could not be rebuilt");
         }

@@ -8,7 +8,7 @@ use std::sync::atomic::AtomicBool;
 use serde::{Deserialize, Serialize};
 
 use super::IndexError;
-use super::dense::{FILES, Graph};
+use super::hnsw::{FILES, Graph};
 use super::vectors::Vectors;
 
 /// Format of the files.

@@ -20,7 +20,7 @@ use tantivy::tokenizer::{
 };
 use tantivy::{Index, IndexReader, IndexWriter, ReloadPolicy, TantivyDocument, TantivyError, Term};
 
-use super::nearest::Scored;
+use super::vector_index::Scored;
 use super::{Allowed, IndexError};
 use tokenizer::WordTokenizer;
 
@@ -247,7 +247,7 @@ impl Lexical {
             let column = searcher.segment_reader(address.segment_ord).fast_fields().u64(NUMBER)?;
             scored.extend(column.first(address.doc_id).map(|number| (number, score)));
         }
-        Ok(super::nearest::best(scored, k))
+        Ok(super::vector_index::best(scored, k))
     }
 
     fn any_of(&self, words: &BTreeSet<String>) -> BooleanQuery {

@@ -22,7 +22,7 @@ pub(super) struct Mark {
 }
 
 impl Mark {
-    /// For a store that is sound and open; one that is not must never get a mark.
+    /// Creates the marker for a store that is sound and open; a damaged one must never get one.
     pub(super) fn new(store: &Path) -> Self {
         Self { store: store.to_owned() }
     }

@@ -6,26 +6,26 @@
 
 mod collection;
 mod data_dir;
-mod dense;
 mod error;
 mod generation;
+mod hnsw;
 mod lexical;
 mod mark;
 mod name;
-mod nearest;
 mod record;
 mod snapshot;
 mod store;
 #[cfg(test)]
 mod tests;
+mod vector_index;
 mod vectors;
 
 pub use collection::{Allowed, Change, Collection, Page, Statistics};
 pub use data_dir::DataDir;
 pub use error::IndexError;
 pub use name::Name;
-pub use nearest::Scored;
 pub use record::{
     Batch, ChunkHit, ID_BYTES, Metadata, NewChunk, NewDocument, Settings, StoredChunk, StoredDocument,
 };
 pub use snapshot::SnapshotError;
+pub use vector_index::Scored;

@@ -26,10 +26,10 @@ const DOCUMENT_BYTES: u64 = 1 << 30;
 /// Bytes that are read and written at once.
 const BUFFER: usize = 1 << 20;
 
-/// Why a snapshot cannot be taken or restored.
+/// An error of taking or restoring a snapshot.
 #[derive(Debug, thiserror::Error)]
 pub enum SnapshotError {
-    /// It is another kind of file.
+    /// The file is of another kind.
     #[error("this is not a snapshot: create one with `whittle index snapshot` or POST .../snapshot")]
     Foreign,
     /// Written by a version of whittle that this one does not know.
@@ -37,15 +37,15 @@ pub enum SnapshotError {
         "the snapshot has the format {found}, and this build knows {known}: use the whittle that took it, or export and import"
     )]
     Format {
-        /// Its format.
+        /// The format version that was found.
         found: u32,
-        /// That of this build.
+        /// The format version of this build.
         known: u32,
     },
     /// Bytes of it are lost or changed.
     #[error("the snapshot is damaged or truncated: create or download it again")]
     Damaged,
-    /// It is whole, but no collection can hold what it says.
+    /// The file is complete, but no collection can hold its contents.
     #[error("the snapshot was not written by whittle: {0}")]
     Invalid(String),
     /// A document is too large for a snapshot.
@@ -53,17 +53,17 @@ pub enum SnapshotError {
         "document `{id}` takes {bytes} bytes, and a snapshot has room for {DOCUMENT_BYTES} of one: split it"
     )]
     TooLarge {
-        /// Its id.
+        /// The id of the document.
         id: String,
-        /// What it takes.
+        /// The size in bytes.
         bytes: u64,
     },
     /// The file cannot be read or written.
     #[error("cannot {action} the snapshot: {reason}")]
     Io {
-        /// What was tried.
+        /// The action that failed.
         action: &'static str,
-        /// Why not.
+        /// The cause.
         reason: io::Error,
     },
 }
@@ -148,7 +148,7 @@ impl<W: Write> Write for Hashing<W> {
 
 /// A snapshot of which no bit is lost or changed.
 pub(super) struct Snapshot<R> {
-    /// Of the collection that is to be made of it.
+    /// The settings of the restored collection.
     pub(super) settings: Settings,
     /// Documents that are still to come.
     left: u64,

@@ -24,17 +24,17 @@ pub(super) const FORMAT: u32 = 1;
 const CACHE_BYTES: usize = 64 << 20;
 
 const META: TableDefinition<&str, &[u8]> = TableDefinition::new("meta");
-/// From a document's id to its number.
+/// The table from a document's id to its number.
 const IDS: TableDefinition<&str, u64> = TableDefinition::new("ids");
 const DOCUMENTS: TableDefinition<u64, &[u8]> = TableDefinition::new("documents");
 const TEXTS: TableDefinition<u64, &str> = TableDefinition::new("texts");
 const CHUNKS: TableDefinition<u64, &[u8]> = TableDefinition::new("chunks");
 const VECTORS: TableDefinition<u64, &[u8]> = TableDefinition::new("vectors");
 
-/// What a batch changed.
+/// The changes of a batch.
 #[derive(Debug, Default)]
 pub(super) struct Applied {
-    /// How many batches there were so far.
+    /// The number of batches so far.
     pub(super) epoch: u64,
     /// Documents that are new, by number, in the order of their numbers.
     pub(super) added: Vec<StoredDocument>,
@@ -46,7 +46,7 @@ pub(super) struct Applied {
 #[derive(Debug)]
 pub(super) struct Store {
     database: Database,
-    /// Behind the database, which is closed before it.
+    /// The clean-shutdown marker. This field comes after the database, which is thus closed first.
     _mark: Mark,
 }
 
@@ -201,12 +201,12 @@ impl View {
         Ok(meta.get(key)?.map(|value| little_endian(value.value())))
     }
 
-    /// How many batches there were so far.
+    /// Returns the number of batches so far.
     pub(super) fn epoch(&self) -> Result<u64, IndexError> {
         Ok(self.number("epoch")?.unwrap_or_default())
     }
 
-    /// How many documents and chunks there are.
+    /// Returns the numbers of documents and chunks.
     pub(super) fn counts(&self) -> Result<(u64, u64), IndexError> {
         Ok((self.transaction.open_table(DOCUMENTS)?.len()?, self.transaction.open_table(CHUNKS)?.len()?))
     }
@@ -331,7 +331,7 @@ pub(super) struct FoundChunk<'a> {
 pub(super) type Catalog = std::collections::BTreeMap<u64, (u64, Metadata)>;
 
 impl View {
-    /// What filters need to know of all documents.
+    /// Returns the fields of all documents that filters need.
     pub(super) fn catalog(&self) -> Result<Catalog, IndexError> {
         let mut catalog = Catalog::new();
         self.each_document(0, |document| {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use tempfile::NamedTempFile;
 
-use super::{FILE, Key, Rights, new_secret};
+use super::{FILE, Key, KeyPolicy, new_secret};
 
 /// Longest name of a key.
 const NAME_CHARS: usize = 64;
@@ -76,10 +76,10 @@ pub fn read(data: &Path) -> Result<Vec<Key>, KeysError> {
 ///
 /// # Errors
 /// See [`KeysError`]; then nothing was changed.
-pub fn create(data: &Path, name: &str, rights: Rights) -> Result<(Key, String), KeysError> {
-    check(name, &rights).map_err(|reason| KeysError::Invalid(reason.to_owned()))?;
+pub fn create(data: &Path, name: &str, policy: KeyPolicy) -> Result<(Key, String), KeysError> {
+    check(name, &policy).map_err(|reason| KeysError::Invalid(reason.to_owned()))?;
     let secret = new_secret().map_err(|error| KeysError::Invalid(format!("no random bits: {error}")))?;
-    let key = Key::new(&secret, name.to_owned(), rights);
+    let key = Key::new(&secret, name.to_owned(), policy);
     let added = key.clone();
     change(data, |keys| {
         if keys.iter().any(|other| other.holds() && other.name == name) {
@@ -109,20 +109,20 @@ pub fn revoke(data: &Path, id_or_name: &str) -> Result<Key, KeysError> {
     revoked.ok_or_else(|| KeysError::NoSuchKey(id_or_name.to_owned()))
 }
 
-fn check(name: &str, rights: &Rights) -> Result<(), &'static str> {
+fn check(name: &str, policy: &KeyPolicy) -> Result<(), &'static str> {
     let fits = (1..=NAME_CHARS).contains(&name.chars().count()) && !name.chars().any(char::is_control);
     if !fits || name.trim() != name {
         return Err(
             "a key's name must have 1 to 64 characters, none of them a control character or at its ends a space",
         );
     }
-    if rights.models.iter().any(|pattern| pattern.as_str().is_empty()) {
+    if policy.models.iter().any(|pattern| pattern.as_str().is_empty()) {
         return Err("the name of a model is empty: leave it out for any model");
     }
-    if rights.requests_per_minute == Some(0) || rights.tokens_per_minute == Some(0) {
+    if policy.requests_per_minute == Some(0) || policy.tokens_per_minute == Some(0) {
         return Err("a limit a minute must be at least 1: leave it out for none");
     }
-    if rights.usd_per_day.is_some_and(|dollars| !(dollars.is_finite() && dollars > 0.0)) {
+    if policy.usd_per_day.is_some_and(|dollars| !(dollars.is_finite() && dollars > 0.0)) {
         return Err("a limit of dollars a day must be above 0: leave it out for none");
     }
     Ok(())
@@ -166,20 +166,20 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let data = &folder.path().join("data");
         assert_eq!(read(data).unwrap(), []);
-        let rights = Rights {
+        let policy = KeyPolicy {
             models: vec![crate::config::Pattern::new("gpt-*")],
             requests_per_minute: Some(5),
             tokens_per_minute: Some(6),
             usd_per_day: Some(0.5),
             admin: true,
         };
-        let (key, secret) = create(data, "one", rights).unwrap();
-        let (other, _) = create(data, "two", Rights::default()).unwrap();
+        let (key, secret) = create(data, "one", policy).unwrap();
+        let (other, _) = create(data, "two", KeyPolicy::default()).unwrap();
         assert_eq!(read(data).unwrap(), [key.clone(), other.clone()]);
-        assert!(create(data, "one", Rights::default()).unwrap_err().to_string().contains("already"));
+        assert!(create(data, "one", KeyPolicy::default()).unwrap_err().to_string().contains("already"));
         assert_eq!(revoke(data, &key.id).unwrap().name, "one");
         assert!(matches!(revoke(data, "one"), Err(KeysError::NoSuchKey(_))));
-        create(data, "one", Rights::default()).unwrap();
+        create(data, "one", KeyPolicy::default()).unwrap();
         revoke(data, "two").unwrap();
         assert_eq!((names(data).len(), read(data).unwrap().len()), (1, 3));
         for file in std::fs::read_dir(data).unwrap() {
@@ -191,19 +191,19 @@ mod tests {
     #[test]
     fn keys_that_make_no_sense_are_refused() {
         let folder = tempfile::tempdir().unwrap();
-        let none = Rights::default;
+        let none = KeyPolicy::default;
         let cases = [
             ("", none()),
             ("a\nb", none()),
             (" a", none()),
-            ("a", Rights { requests_per_minute: Some(0), ..none() }),
-            ("a", Rights { usd_per_day: Some(0.0), ..none() }),
-            ("a", Rights { usd_per_day: Some(f64::NAN), ..none() }),
-            ("a", Rights { models: vec![crate::config::Pattern::new("")], ..none() }),
+            ("a", KeyPolicy { requests_per_minute: Some(0), ..none() }),
+            ("a", KeyPolicy { usd_per_day: Some(0.0), ..none() }),
+            ("a", KeyPolicy { usd_per_day: Some(f64::NAN), ..none() }),
+            ("a", KeyPolicy { models: vec![crate::config::Pattern::new("")], ..none() }),
         ];
-        for (name, rights) in cases {
-            let error = create(folder.path(), name, rights.clone()).unwrap_err();
-            assert!(matches!(error, KeysError::Invalid(_)), "{name:?} {rights:?}");
+        for (name, policy) in cases {
+            let error = create(folder.path(), name, policy.clone()).unwrap_err();
+            assert!(matches!(error, KeysError::Invalid(_)), "{name:?} {policy:?}");
         }
         assert_eq!(read(folder.path()).unwrap(), []);
     }
@@ -213,7 +213,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         for text in ["keys = 1", "version = 2", "{}", "version = 1\nkeys = [{ id = 'x' }]"] {
             std::fs::write(folder.path().join(FILE), text).unwrap();
-            let error = create(folder.path(), "a", Rights::default()).unwrap_err();
+            let error = create(folder.path(), "a", KeyPolicy::default()).unwrap_err();
             assert!(matches!(error, KeysError::Malformed { .. }), "{text}: {error}");
             assert_eq!(std::fs::read_to_string(folder.path().join(FILE)).unwrap(), text);
         }
@@ -225,7 +225,7 @@ mod tests {
         std::thread::scope(|scope| {
             for number in 0..8 {
                 let data = folder.path();
-                scope.spawn(move || create(data, &format!("key {number}"), Rights::default()).unwrap());
+                scope.spawn(move || create(data, &format!("key {number}"), KeyPolicy::default()).unwrap());
             }
         });
         assert_eq!(names(folder.path()).len(), 8);

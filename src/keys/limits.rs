@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use super::{Denied, Rights};
+use super::{Denied, KeyPolicy};
 
 const MINUTE: f64 = 60.0;
 const DAY: Duration = Duration::from_hours(24);
@@ -12,7 +12,7 @@ const PER_DOLLAR: f64 = 1e9;
 
 /// The cost of a request against the key's limits.
 #[derive(Debug, Clone)]
-pub struct Demand<'a> {
+pub struct RequestCost<'a> {
     /// Names of the model: in the request, and the upstream's own.
     pub models: [&'a str; 2],
     /// About as many tokens as its input has.
@@ -43,9 +43,9 @@ struct Bucket {
 
 /// A reservation of a running request, settled when the request is over.
 #[derive(Debug)]
-pub struct Hold {
+pub struct Reservation {
     account: Arc<Account>,
-    rights: Rights,
+    policy: KeyPolicy,
     tokens: u64,
     cost: i64,
     day: u64,
@@ -59,8 +59,8 @@ impl Account {
     }
 
     /// Lets one more request in.
-    pub(super) fn request(&self, rights: &Rights, clock: Clock) -> Result<(), Denied> {
-        let Some(limit) = rights.requests_per_minute else { return Ok(()) };
+    pub(super) fn request(&self, policy: &KeyPolicy, clock: Clock) -> Result<(), Denied> {
+        let Some(limit) = policy.requests_per_minute else { return Ok(()) };
         let requests = &mut self.state().requests;
         // A request must find room for the whole of itself.
         let wait = requests.wait(limit, 1.0, clock.instant);
@@ -72,15 +72,15 @@ impl Account {
     }
 
     /// Sets aside what a request is thought to take, where anything is left.
-    pub(super) fn hold(
+    pub(super) fn reserve(
         self: &Arc<Self>,
-        rights: &Rights,
-        demand: &Demand,
+        policy: &KeyPolicy,
+        cost: &RequestCost,
         clock: Clock,
-    ) -> Result<Hold, Denied> {
-        rights.check(demand.models, demand.cost.is_some())?;
+    ) -> Result<Reservation, Denied> {
+        policy.check(cost.models, cost.cost.is_some())?;
         let mut state = self.state();
-        if let Some(limit) = rights.tokens_per_minute {
+        if let Some(limit) = policy.tokens_per_minute {
             // How many it takes is known only afterwards: there must be room for one.
             let wait = state.tokens.wait(limit, 1.0, clock.instant);
             if !wait.is_zero() {
@@ -88,20 +88,20 @@ impl Account {
             }
         }
         state.turn_to(clock.day);
-        if let Some(limit) = rights.usd_per_day
+        if let Some(limit) = policy.usd_per_day
             && state.spent.1 as f64 >= limit * PER_DOLLAR
         {
             return Err(Denied::Spend { limit: limit.to_string(), wait: clock.midnight });
         }
-        let hold = Hold {
+        let reservation = Reservation {
             account: Arc::clone(self),
-            rights: rights.clone(),
-            tokens: demand.tokens,
-            cost: demand.cost.unwrap_or_default(),
+            policy: policy.clone(),
+            tokens: cost.tokens,
+            cost: cost.cost.unwrap_or_default(),
             day: state.spent.0,
         };
-        state.add(rights, hold.tokens as f64, hold.cost);
-        Ok(hold)
+        state.add(policy, reservation.tokens as f64, reservation.cost);
+        Ok(reservation)
     }
 
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
@@ -109,20 +109,20 @@ impl Account {
     }
 }
 
-impl Hold {
+impl Reservation {
     /// Counts what the request took in the place of what was set aside; `cost` is none where it is not known.
     pub fn settle(self, tokens: u64, cost: Option<i64>) {
         let mut state = self.account.state();
         state.turn_to(Clock::now().day);
         let aside = if state.spent.0 == self.day { self.cost } else { 0 };
         let cost = cost.unwrap_or(self.cost).saturating_sub(aside);
-        state.add(&self.rights, tokens as f64 - self.tokens as f64, cost);
+        state.add(&self.policy, tokens as f64 - self.tokens as f64, cost);
     }
 }
 
 impl State {
-    fn add(&mut self, rights: &Rights, tokens: f64, cost: i64) {
-        if let Some(limit) = rights.tokens_per_minute {
+    fn add(&mut self, policy: &KeyPolicy, tokens: f64, cost: i64) {
+        if let Some(limit) = policy.tokens_per_minute {
             self.tokens.take(limit, tokens);
         }
         self.spent.1 = self.spent.1.saturating_add(cost);
@@ -183,8 +183,8 @@ mod tests {
         Clock { instant: clock.instant + Duration::from_secs(seconds), ..clock }
     }
 
-    fn demand(tokens: u64, cost: Option<i64>) -> Demand<'static> {
-        Demand { models: ["fast", "gpt-4o-mini"], tokens, cost }
+    fn cost(tokens: u64, cost: Option<i64>) -> RequestCost<'static> {
+        RequestCost { models: ["fast", "gpt-4o-mini"], tokens, cost }
     }
 
     fn account(spent: i64) -> Arc<Account> {
@@ -193,67 +193,69 @@ mod tests {
 
     #[test]
     fn requests_come_back_minute_by_minute() {
-        let rights = Rights { requests_per_minute: Some(2), ..Rights::default() };
+        let policy = KeyPolicy { requests_per_minute: Some(2), ..KeyPolicy::default() };
         let (account, now) = (account(0), Clock::now());
-        account.request(&rights, now).unwrap();
-        account.request(&rights, now).unwrap();
-        let Err(Denied::Requests { limit: 2, wait }) = account.request(&rights, now) else { panic!() };
+        account.request(&policy, now).unwrap();
+        account.request(&policy, now).unwrap();
+        let Err(Denied::Requests { limit: 2, wait }) = account.request(&policy, now) else { panic!() };
         assert!((wait.as_secs_f64() - 30.0).abs() < 0.1, "{wait:?}");
-        account.request(&rights, later(now, 29)).unwrap_err();
-        account.request(&rights, later(now, 31)).unwrap();
-        account.request(&rights, later(now, 32)).unwrap_err();
+        account.request(&policy, later(now, 29)).unwrap_err();
+        account.request(&policy, later(now, 31)).unwrap();
+        account.request(&policy, later(now, 32)).unwrap_err();
         // A long pause gives no more than a minute's worth.
-        account.request(&rights, later(now, 3600)).unwrap();
-        account.request(&rights, later(now, 3600)).unwrap();
-        account.request(&rights, later(now, 3600)).unwrap_err();
+        account.request(&policy, later(now, 3600)).unwrap();
+        account.request(&policy, later(now, 3600)).unwrap();
+        account.request(&policy, later(now, 3600)).unwrap_err();
     }
 
     #[test]
     fn tokens_are_set_aside_and_settled() {
-        let rights = Rights { tokens_per_minute: Some(600), ..Rights::default() };
+        let policy = KeyPolicy { tokens_per_minute: Some(600), ..KeyPolicy::default() };
         let (account, now) = (account(0), Clock::now());
-        let hold = account.hold(&rights, &demand(900, None), now).unwrap();
-        let Err(Denied::Tokens { wait, .. }) = account.hold(&rights, &demand(1, None), now) else { panic!() };
+        let reservation = account.reserve(&policy, &cost(900, None), now).unwrap();
+        let Err(Denied::Tokens { wait, .. }) = account.reserve(&policy, &cost(1, None), now) else {
+            panic!()
+        };
         assert!((wait.as_secs_f64() - 30.1).abs() < 0.1, "{wait:?}");
-        hold.settle(100, None);
-        let hold = account.hold(&rights, &demand(1, None), now).unwrap();
+        reservation.settle(100, None);
+        let reservation = account.reserve(&policy, &cost(1, None), now).unwrap();
         // It took far more than was thought.
-        hold.settle(2000, None);
-        account.hold(&rights, &demand(1, None), later(now, 100)).unwrap_err();
-        account.hold(&rights, &demand(1, None), later(now, 160)).unwrap();
+        reservation.settle(2000, None);
+        account.reserve(&policy, &cost(1, None), later(now, 100)).unwrap_err();
+        account.reserve(&policy, &cost(1, None), later(now, 160)).unwrap();
     }
 
     #[test]
     fn money_is_spent_by_days_and_clocks_that_go_back_give_none() {
-        let rights = Rights { usd_per_day: Some(1.0), ..Rights::default() };
+        let policy = KeyPolicy { usd_per_day: Some(1.0), ..KeyPolicy::default() };
         let (account, now) = (account(900_000_000), Clock::now());
-        let hold = account.hold(&rights, &demand(0, Some(200_000_000)), now).unwrap();
-        let denied = account.hold(&rights, &demand(0, Some(1)), now).unwrap_err();
+        let reservation = account.reserve(&policy, &cost(0, Some(200_000_000)), now).unwrap();
+        let denied = account.reserve(&policy, &cost(0, Some(1)), now).unwrap_err();
         assert!(matches!(&denied, Denied::Spend { limit, .. } if limit == "1"), "{denied}");
-        hold.settle(0, Some(50_000_000));
-        account.hold(&rights, &demand(0, Some(1)), now).unwrap().settle(0, Some(50_000_000));
-        account.hold(&rights, &demand(0, Some(1)), now).unwrap_err();
-        account.hold(&rights, &demand(0, Some(1)), Clock { day: now.day - 1, ..now }).unwrap_err();
-        account.hold(&rights, &demand(0, Some(1)), now).unwrap_err();
+        reservation.settle(0, Some(50_000_000));
+        account.reserve(&policy, &cost(0, Some(1)), now).unwrap().settle(0, Some(50_000_000));
+        account.reserve(&policy, &cost(0, Some(1)), now).unwrap_err();
+        account.reserve(&policy, &cost(0, Some(1)), Clock { day: now.day - 1, ..now }).unwrap_err();
+        account.reserve(&policy, &cost(0, Some(1)), now).unwrap_err();
         let far = Clock { day: now.day + 1000, ..now };
-        account.hold(&rights, &demand(0, Some(2_000_000_000)), far).unwrap();
-        account.hold(&rights, &demand(0, Some(1)), now).unwrap_err();
-        account.hold(&rights, &demand(0, Some(1)), Clock { day: now.day + 1, ..now }).unwrap();
+        account.reserve(&policy, &cost(0, Some(2_000_000_000)), far).unwrap();
+        account.reserve(&policy, &cost(0, Some(1)), now).unwrap_err();
+        account.reserve(&policy, &cost(0, Some(1)), Clock { day: now.day + 1, ..now }).unwrap();
     }
 
     #[test]
     fn a_model_must_be_allowed_and_have_a_price_where_money_counts() {
         let now = Clock::now();
-        let of = |models: &[&str]| Rights {
+        let of = |models: &[&str]| KeyPolicy {
             models: models.iter().map(|name| Pattern::new(*name)).collect(),
-            ..Rights::default()
+            ..KeyPolicy::default()
         };
         for (models, allowed) in [(&["fast"][..], true), (&["gpt-*"], true), (&["o1"], false), (&[], true)] {
-            let held = account(0).hold(&of(models), &demand(1, None), now);
+            let held = account(0).reserve(&of(models), &cost(1, None), now);
             assert_eq!(held.is_ok(), allowed, "{models:?}");
         }
-        let rights = Rights { usd_per_day: Some(1.0), ..Rights::default() };
-        let denied = account(0).hold(&rights, &demand(1, None), now).unwrap_err();
+        let policy = KeyPolicy { usd_per_day: Some(1.0), ..KeyPolicy::default() };
+        let denied = account(0).reserve(&policy, &cost(1, None), now).unwrap_err();
         assert_eq!(denied, Denied::Unpriced("gpt-4o-mini".into()));
     }
 }

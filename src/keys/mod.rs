@@ -17,7 +17,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::config::Pattern;
-pub use limits::{Demand, Hold};
+pub use limits::{RequestCost, Reservation};
 pub use ring::{Caller, Keyring};
 
 /// Name of the file with the keys, in the data folder.
@@ -46,12 +46,12 @@ pub struct Key {
     pub revoked: Option<String>,
     /// The permissions and limits of the key.
     #[serde(flatten)]
-    pub rights: Rights,
+    pub policy: KeyPolicy,
 }
 
 /// The permissions and limits of a key.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct Rights {
+pub struct KeyPolicy {
     /// Models that it may call, by the name in the request or the upstream's own; all where there is none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub models: Vec<Pattern>,
@@ -124,7 +124,7 @@ pub enum Denied {
     },
 }
 
-impl Rights {
+impl KeyPolicy {
     /// Checks whether a model may be called, given its name in the request, the upstream's own name, and whether its
     /// price is known.
     fn check(&self, [asked, real]: [&str; 2], priced: bool) -> Result<(), Denied> {
@@ -201,9 +201,9 @@ fn now() -> String {
 impl Key {
     /// The key of `secret`.
     #[must_use]
-    pub fn new(secret: &str, name: String, rights: Rights) -> Self {
+    pub fn new(secret: &str, name: String, policy: KeyPolicy) -> Self {
         let hash = hash(secret);
-        Self { id: hash[..ID_DIGITS].to_owned(), name, hash, created: now(), revoked: None, rights }
+        Self { id: hash[..ID_DIGITS].to_owned(), name, hash, created: now(), revoked: None, policy }
     }
 
     /// Returns whether the key may be used.
@@ -226,7 +226,7 @@ mod tests {
         {
             assert!(!is_secret(other), "{other}");
         }
-        let key = Key::new(&secret, "n".into(), Rights::default());
+        let key = Key::new(&secret, "n".into(), KeyPolicy::default());
         let shown = format!("{key:?}{}", toml::to_string(&key).unwrap());
         assert!(!shown.contains(&secret[PREFIX.len()..]), "{shown}");
     }

@@ -8,7 +8,7 @@ use std::time::SystemTime;
 
 use super::file::{self, KeysError};
 use super::limits::{Account, Clock};
-use super::{Demand, Denied, FILE, Hold, Key, hash};
+use super::{Denied, FILE, Key, RequestCost, Reservation, hash};
 
 /// The keys that a running service knows.
 pub struct Keyring {
@@ -79,7 +79,7 @@ impl Keyring {
         if !caller.key.holds() {
             return Err(Denied::Unknown);
         }
-        caller.account.request(&caller.key.rights, Clock::now())?;
+        caller.account.request(&caller.key.policy, Clock::now())?;
         Ok(Some(caller.clone()))
     }
 
@@ -149,22 +149,22 @@ impl Caller {
     /// Returns whether the key is an administrator's.
     #[must_use]
     pub fn is_admin(&self) -> bool {
-        self.key.rights.admin
+        self.key.policy.admin
     }
 
     /// Sets aside what a request is thought to take.
     ///
     /// # Errors
     /// The key may not have it, or not now.
-    pub fn hold(&self, demand: &Demand) -> Result<Hold, Denied> {
-        self.account.hold(&self.key.rights, demand, Clock::now())
+    pub fn reserve(&self, cost: &RequestCost) -> Result<Reservation, Denied> {
+        self.account.reserve(&self.key.policy, cost, Clock::now())
     }
 
     /// Checks whether the caller may use a model, given its name in requests, the upstream's own name, and whether its
     /// price is known.
     #[must_use]
     pub fn may_call(&self, models: [&str; 2], priced: bool) -> bool {
-        self.key.rights.check(models, priced).is_ok()
+        self.key.policy.check(models, priced).is_ok()
     }
 
     /// Lets a request pass of which nothing is known.
@@ -172,9 +172,9 @@ impl Caller {
     /// # Errors
     /// The key is limited in what it may take.
     pub fn pass(&self) -> Result<(), Denied> {
-        let rights = &self.key.rights;
+        let policy = &self.key.policy;
         let limited =
-            !rights.models.is_empty() || rights.tokens_per_minute.is_some() || rights.usd_per_day.is_some();
+            !policy.models.is_empty() || policy.tokens_per_minute.is_some() || policy.usd_per_day.is_some();
         if limited { Err(Denied::Unread) } else { Ok(()) }
     }
 }
@@ -182,7 +182,7 @@ impl Caller {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::keys::{Rights, new_secret};
+    use crate::keys::{KeyPolicy, new_secret};
 
     fn ring(data: &Path, required: bool) -> Keyring {
         Keyring::open(data, required, HashMap::new()).unwrap()
@@ -193,7 +193,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let ring = ring(folder.path(), false);
         assert!(ring.admit(None).unwrap().is_none());
-        let (key, secret) = file::create(folder.path(), "a", Rights::default()).unwrap();
+        let (key, secret) = file::create(folder.path(), "a", KeyPolicy::default()).unwrap();
         assert_eq!(ring.admit(None).unwrap_err(), Denied::Missing);
         assert_eq!(ring.admit(Some(&new_secret().unwrap())).unwrap_err(), Denied::Unknown);
         assert_eq!(ring.admit(Some(&secret)).unwrap().unwrap().id(), key.id);
@@ -218,7 +218,7 @@ mod tests {
     fn a_file_that_breaks_or_goes_lets_nobody_in() {
         let folder = tempfile::tempdir().unwrap();
         let ring = ring(folder.path(), false);
-        let (_, secret) = file::create(folder.path(), "a", Rights::default()).unwrap();
+        let (_, secret) = file::create(folder.path(), "a", KeyPolicy::default()).unwrap();
         assert!(ring.admit(Some(&secret)).unwrap().is_some());
         for broken in [Some("version = 1\nkeys = ["), Some(""), None] {
             match broken {
@@ -244,11 +244,11 @@ mod tests {
     #[test]
     fn what_was_taken_is_known_after_the_file_changed() {
         let folder = tempfile::tempdir().unwrap();
-        let rights = Rights { requests_per_minute: Some(1), ..Rights::default() };
-        let (key, secret) = file::create(folder.path(), "a", rights).unwrap();
+        let policy = KeyPolicy { requests_per_minute: Some(1), ..KeyPolicy::default() };
+        let (key, secret) = file::create(folder.path(), "a", policy).unwrap();
         let ring = Keyring::open(folder.path(), false, [(key.id, 5)].into()).unwrap();
         ring.admit(Some(&secret)).unwrap();
-        file::create(folder.path(), "b", Rights::default()).unwrap();
+        file::create(folder.path(), "b", KeyPolicy::default()).unwrap();
         assert!(matches!(ring.admit(Some(&secret)), Err(Denied::Requests { .. })));
     }
 }

@@ -16,7 +16,7 @@ use crate::model::Cancel;
 use crate::text::{self, TokenCounter};
 use crate::wire::Passage;
 
-/// What the proxy compresses with: the engine, or a fake in tests. The call blocks.
+/// The interface to the compressor: the engine, or a fake in tests. The call blocks.
 pub trait Compressor: Send + Sync + 'static {
     /// Compresses a prompt.
     ///
@@ -31,7 +31,7 @@ impl Compressor for Engine {
     }
 }
 
-/// Why a text went on as it was.
+/// The reason why a text was forwarded uncompressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Fallback {
     /// Compression ran out of time.
@@ -46,12 +46,12 @@ pub enum Fallback {
     Failed,
     /// The upstream refused the compressed request.
     Refused,
-    /// It went on as it was in an earlier turn, for one of the other reasons.
+    /// The text was forwarded uncompressed in an earlier turn, for one of the other reasons.
     Remembered,
 }
 
 impl Fallback {
-    /// Its name in headers and metrics.
+    /// Returns the name in headers and metrics.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -89,7 +89,7 @@ impl From<QueueFull> for Fallback {
     }
 }
 
-/// What is to be done for one request.
+/// The compression work of one request.
 pub(super) struct Work {
     pub(super) passages: Vec<Passage>,
     pub(super) model: String,
@@ -106,7 +106,7 @@ impl Pool {
         self.requests.load(Ordering::Relaxed)
     }
 
-    /// What becomes of each passage, in their order. Never later than the settings' deadline.
+    /// Compresses each passage and returns the outcomes in order. Never later than the settings' deadline.
     pub(super) async fn compress(
         &self,
         work: Work,
@@ -143,7 +143,7 @@ impl Drop for Counted<'_> {
     }
 }
 
-/// What bounds the work on a request.
+/// The limits on the work of a request.
 struct Within<'a> {
     cancel: &'a Cancel,
     deadline: Instant,
@@ -234,7 +234,7 @@ fn target(before: usize, rate: f64, question: Option<&str>, counter: &dyn TokenC
     ((before as f64 * rate).floor() as usize).max(1) + beside
 }
 
-/// What is left of a text, checked: smaller, and made of its own parts where it says so.
+/// Checks a compressed text, which must be smaller and made of its own parts, and returns its outcome.
 fn outcome(document: DocumentOutput, text: &str, before: usize, counter: &dyn TokenCounter) -> Outcome {
     let tokens = Tokens { before, after: counter.count(&document.text) };
     if tokens.after >= before || document.text.trim().is_empty() {

@@ -21,10 +21,10 @@ use crate::upstream::{Answer, Body, HeaderMap, HeaderValue, StatusCode, streamed
 use crate::wire::Endpoint;
 use crate::wire::local::{Answering, Ask, counted};
 
-/// What the names of models in this process begin with.
+/// The prefix of names of models in this process.
 pub(super) const LOCAL: &str = "local/";
 
-/// What answers in this process: the engine, or a fake in tests. The calls block.
+/// The interface to the model in this process: the engine, or a fake in tests. The calls block.
 pub trait Generator: Send + Sync + 'static {
     /// Writes an answer; `told` hears of each part as it comes, of the prompt first.
     ///
@@ -90,7 +90,7 @@ impl Local {
         }
     }
 
-    /// Its name, as requests have it.
+    /// Returns the model's name in requests.
     pub(super) fn model(&self) -> &str {
         &self.model
     }
@@ -105,7 +105,7 @@ impl Local {
         model == self.embedder || Some(model) == self.embedder.strip_prefix(LOCAL)
     }
 
-    /// What it costs: nothing.
+    /// Returns the model's price, which is nothing.
     pub(super) fn price(&self) -> &Price {
         &self.price
     }
@@ -236,8 +236,8 @@ impl Work {
     }
 }
 
-/// What goes from the thread that writes to the body. There is no bound, so that a slow reader keeps no turn: an answer
-/// is at most as long as the model's context.
+/// An event from the generating thread to the response body. There is no bound, so that a slow reader keeps no turn:
+/// an answer is at most as long as the model's context.
 enum Event {
     Bytes(Bytes),
     End,

@@ -1,4 +1,4 @@
-//! What became of each text, so that a later request with the same text sends the same bytes.
+//! The decisions on texts, so that a later request with the same text sends the same bytes.
 //!
 //! A text is remembered by a hash of itself, its question and the settings. What is kept of it is remembered as ranges
 //! of the text, which every later request brings along: no word of a prompt is stored.
@@ -15,8 +15,8 @@ use crate::compress::Method;
 use crate::compress::fold::Rules;
 use crate::wire::Passage;
 
-/// How long a text that went on as it was, only because time or room was short, goes on as it was, from its last use
-/// on: providers forget a prefix within an hour, and then nothing is lost by compressing it.
+/// The time from its last use that a text stays uncompressed that was sent so only because time or room was short:
+/// providers forget a prefix within an hour, and then nothing is lost by compressing it.
 const PIN_TIME: Duration = Duration::from_hours(1);
 
 /// Names a text with its question, model and settings.
@@ -41,29 +41,29 @@ const fn stored_name(method: Method) -> &'static str {
     }
 }
 
-/// What became of a text.
+/// A decision on a text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Outcome {
-    /// It is small, or does not get smaller: it always goes on as it is.
+    /// The text is small, or does not get smaller: it is always sent as it is.
     Whole,
-    /// It went on as it was because compression failed. For a while it stays so.
+    /// The text was sent as it is because compression failed. For a while it stays so.
     Pinned,
-    /// These parts of it went on.
+    /// The text was compressed to these parts.
     Kept { ranges: Box<[Range<usize>]>, tokens: Tokens },
     /// Something else went on in its place.
     Replaced { text: Box<str>, tokens: Tokens },
-    /// It is a tool's result, and went on folded.
+    /// The text is a tool's result, and went on folded.
     Folded { tokens: Tokens },
-    /// It is a question, and this was put before it, which cites so.
+    /// The text is a question that this was put before, with these citations.
     Inserted { text: Box<str>, citations: Box<str> },
 }
 
 /// Tokens before and after.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Tokens {
-    /// Of the texts that were compressed, as they were sent.
+    /// The tokens of the texts before compression.
     pub before: usize,
-    /// Of what went on in their place.
+    /// The tokens of the texts after compression.
     pub after: usize,
 }
 

@@ -45,7 +45,7 @@ pub(super) struct Depths {
     pub(super) lost: u64,
 }
 
-/// What is counted at the end of providers' answers.
+/// The counters of how providers' answers end.
 #[derive(Debug, Clone, Default)]
 pub(super) struct ProviderMetrics {
     /// Tokens that providers counted.

@@ -81,7 +81,7 @@ pub struct Gateway {
     body_bytes: usize,
 }
 
-/// What does the work, which a test may do in another way.
+/// The replaceable parts of the proxy, so that tests can use fakes.
 pub struct Parts {
     /// Makes texts smaller.
     pub compressor: Arc<dyn Compressor>,
@@ -91,7 +91,7 @@ pub struct Parts {
     pub retriever: Arc<dyn Retriever>,
 }
 
-/// What the configuration says.
+/// The state that depends on the configuration.
 struct Live {
     routes: Routes,
     config: ProxyConfig,
@@ -100,72 +100,72 @@ struct Live {
 /// A request as it came.
 #[derive(Debug, Clone)]
 pub struct Incoming {
-    /// Its id.
+    /// The id of the request.
     pub id: String,
-    /// Who sent it, where keys are needed.
+    /// The caller, where keys are needed.
     pub caller: Option<Caller>,
-    /// What it asks for.
+    /// The endpoint that it is sent to.
     pub endpoint: Endpoint,
     /// The upstream that its path names, if any.
     pub upstream: Option<String>,
-    /// Its query, with the question mark.
+    /// The query string with the question mark.
     pub query: String,
-    /// Its headers.
+    /// The headers.
     pub headers: HeaderMap,
-    /// Its body.
+    /// The body.
     pub body: Bytes,
 }
 
 /// A request whose path and body are none of the proxy's concern.
 #[derive(Debug)]
 pub struct Passing {
-    /// Its id.
+    /// The id of the request.
     pub id: String,
-    /// Who sent it, where keys are needed.
+    /// The caller, where keys are needed.
     pub caller: Option<Caller>,
     /// The upstream that its path names.
     pub upstream: String,
-    /// Its method.
+    /// The method.
     pub method: Method,
-    /// Its path below the upstream, with its query.
+    /// The path below the upstream, with the query.
     pub path: String,
-    /// Its headers.
+    /// The headers.
     pub headers: HeaderMap,
-    /// Its body.
+    /// The body.
     pub body: Body,
 }
 
-/// What came back from an upstream, and what was done on the way there.
+/// The upstream's response, with a report of what was done on the way there.
 #[derive(Debug)]
 pub struct Outgoing {
     /// The upstream's answer.
     pub answer: Answer,
     /// Longest time between two pieces of its body.
     pub idle: Duration,
-    /// What the request took, to be told what the body says of it.
+    /// The bill of the request, to which the usage in the body is added.
     pub bill: Bill,
-    /// What was done.
+    /// The report of what was done.
     pub report: Report,
 }
 
-/// What was done to a request.
+/// A report of what was done to a request.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Report {
-    /// What became of its texts.
+    /// The status of its texts.
     pub status: Status,
     /// Tokens of the texts that were compressed, before and after.
     pub tokens: Tokens,
-    /// Why some, or all, went on as they were.
+    /// The reason why some texts, or all, were forwarded uncompressed.
     pub fallback: Option<Fallback>,
     /// Time that the work on its texts took.
     pub time: Duration,
-    /// What became of the search for documents.
+    /// The result of the search for documents.
     pub retrieval: Retrieval,
-    /// What the numbers of documents before the last question stand for, as ASCII JSON.
+    /// The citations behind the numbers of documents before the last question, as ASCII JSON.
     pub citations: Option<Arc<str>>,
 }
 
-/// What the ledger in the folder `data` knows, read without a service.
+/// Reads the usage from the ledger in the folder `data`, without a service.
 ///
 /// # Errors
 /// [`StoreError::InUse`] where a service runs, which is to be asked instead. There is no ledger, it cannot be read,
@@ -183,13 +183,13 @@ pub fn usage_at_rest(
     Ok(ledger::report(&store, params)?)
 }
 
-/// Why there is nothing to be read without a service.
+/// An error of reading the usage without a service.
 #[derive(Debug, thiserror::Error)]
 pub enum UsageError {
-    /// There is no ledger.
+    /// The ledger does not exist.
     #[error("there is no ledger: {0} is made by the first `whittle serve`")]
     Missing(String),
-    /// Its file cannot be used.
+    /// The ledger's file cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The question cannot be answered.
@@ -217,10 +217,10 @@ fn open_store(config: &Config, data: &Path) -> Result<Option<Store>, String> {
     }
 }
 
-/// What became of a request's texts.
+/// The status of a request's texts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub enum Status {
-    /// There was nothing to compress.
+    /// The request had nothing to compress.
     #[default]
     Unchanged,
     /// The request asked to be left alone, or the configuration does.
@@ -232,7 +232,7 @@ pub enum Status {
 }
 
 impl Status {
-    /// Its name in headers and metrics.
+    /// Returns the name in headers and metrics.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -371,7 +371,7 @@ impl Gateway {
         Outgoing { answer, idle: route.idle(), bill, report }
     }
 
-    /// What the requests took that the ledger knows of.
+    /// Returns the usage of the requests in the ledger.
     ///
     /// # Errors
     /// The question cannot be understood, or the ledger cannot be read.
@@ -380,7 +380,7 @@ impl Gateway {
         self.readers.enter()?.run(deadline, move |_| ledger.usage(&params)).await?
     }
 
-    /// What keys have spent today, by their ids, in billionths of a dollar. This reads the disk.
+    /// Returns today's spending of keys by their ids, in billionths of a dollar. This reads the disk.
     ///
     /// # Errors
     /// The ledger cannot be read.
@@ -449,7 +449,7 @@ impl Gateway {
         self.shadow.is_idle()
     }
 
-    /// Whether there is an upstream to pass requests on to. A reload may change it.
+    /// Returns whether there is an upstream to forward requests to. A reload may change it.
     #[must_use]
     pub fn has_upstreams(&self) -> bool {
         !self.live().routes.is_empty()
@@ -461,7 +461,7 @@ impl Gateway {
         self.local.as_ref().is_some_and(|local| local.embeds_as(model))
     }
 
-    /// Whose API the upstream called `name` speaks.
+    /// Returns the dialect of the upstream called `name`.
     ///
     /// # Errors
     /// There is no such upstream.
@@ -522,13 +522,13 @@ impl Gateway {
     }
 }
 
-/// What becomes of each passage of a request. The default leaves all as they are.
+/// The changes to a request's passages. The default leaves all as they are.
 #[derive(Debug, Default)]
 struct Plan {
     passages: Vec<(Key, Arc<Outcome>)>,
     /// What becomes of tools' results.
     folds: Folds,
-    /// What is put before questions.
+    /// The texts that are put before questions.
     inserts: Inserts,
 }
 
@@ -627,7 +627,7 @@ mod tests {
     use crate::model::Cancel;
     use crate::model::{Generation, Prompt, Told, Written};
 
-    /// Neither compresses nor answers.
+    /// A fake that neither compresses nor answers.
     struct Nobody;
 
     impl Compressor for Nobody {

@@ -12,7 +12,7 @@ use super::route::{Place, Route};
 use super::settings::Settings;
 use super::{Incoming, Live, Plan, ProxyError};
 use crate::config::ToolResults;
-use crate::keys::{Caller, Demand, Denied};
+use crate::keys::{Caller, Denied, RequestCost};
 use crate::upstream::{self, Call, HeaderMap, Method};
 use crate::wire::local::{Ask, AskError};
 use crate::wire::{self, Asked, Edit, Endpoint, Passage, Request, Shown, Texts, Usage};
@@ -138,7 +138,7 @@ impl Prepared {
         let charged = self.endpoint != Endpoint::CountTokens;
         let tokens = if charged { bytes / TOKEN_BYTES } else { 0 };
         let input = Usage { input: tokens, ..Usage::default() };
-        let demand = Demand {
+        let cost = RequestCost {
             models: [&self.model, &self.route.model],
             tokens,
             cost: price.map(|price| cost(price, &input)),
@@ -146,7 +146,7 @@ impl Prepared {
         Ok(Opening {
             request: self.id.clone(),
             key: self.caller.as_ref().map(|caller| caller.id().to_owned()),
-            hold: self.caller.as_ref().map(|caller| caller.hold(&demand)).transpose()?,
+            hold: self.caller.as_ref().map(|caller| caller.reserve(&cost)).transpose()?,
             price: price.cloned(),
             model: self.route.model.clone(),
             upstream: self.route.name().to_owned(),

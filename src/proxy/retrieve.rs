@@ -27,7 +27,7 @@ const TEMPLATE: &str = "context";
 /// left out.
 const CITATION_BYTES: usize = 4096;
 
-/// What the proxy finds documents with: the engine, or a fake in tests. The call blocks.
+/// The interface to the retriever: the engine, or a fake in tests. The call blocks.
 pub trait Retriever: Send + Sync + 'static {
     /// Finds what collections hold about a question.
     ///
@@ -42,30 +42,30 @@ impl Retriever for Engine {
     }
 }
 
-/// What became of the search for documents.
+/// The result of the search for documents.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Retrieval {
     /// Nothing was to be found.
     #[default]
     None,
-    /// So much stands before the last question.
+    /// The documents and tokens that were put before the last question.
     Found {
         /// Documents that are cited.
         documents: usize,
         /// Solved examples.
         examples: usize,
     },
-    /// It failed, for this reason, and the request went on without.
+    /// The search failed for this reason, and the request was forwarded without.
     Failed(&'static str),
 }
 
-/// What is put before questions.
+/// The texts that are put before questions.
 #[derive(Debug, Default)]
 pub(super) struct Inserts {
     /// Places in the body, and what is put there.
     texts: Vec<(usize, Arc<Outcome>)>,
     pub(super) result: Retrieval,
-    /// What the numbers before the last question stand for, as ASCII JSON.
+    /// The citations behind the numbers before the last question, as ASCII JSON.
     pub(super) citations: Option<Arc<str>>,
 }
 
@@ -92,7 +92,7 @@ impl Inserts {
         })
     }
 
-    /// Whether something is put in.
+    /// Returns whether there is any text to insert.
     pub(super) fn any(&self) -> bool {
         self.present().next().is_some()
     }

@@ -69,9 +69,9 @@ struct Log {
 struct Permit {
     price: Price,
     comparison: Comparison,
-    /// What it will cost at least, in billionths of a dollar.
+    /// The least cost of the request, in billionths of a dollar.
     likely: i64,
-    /// What all of a day may cost.
+    /// The limit on a day's total cost.
     limit: i64,
     _turn: OwnedSemaphorePermit,
 }

@@ -120,14 +120,14 @@ struct Section {
     blocks: Vec<(Range<usize>, Block)>,
 }
 
-/// How a part of a text is cut.
+/// The kind of a block, which decides how it is split.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Block {
-    /// By sentences.
+    /// Prose, which is split by sentences.
     Prose,
-    /// By lines.
+    /// Code, which is split by lines.
     Code,
-    /// By rows; the first one is repeated.
+    /// A table, which is split by rows; the first one is repeated.
     Table,
 }
 
@@ -241,7 +241,7 @@ fn trimmed(text: &str, range: Range<usize>) -> Range<usize> {
 struct Piece {
     range: Range<usize>,
     tokens: usize,
-    /// Of a row of a table, the table's header.
+    /// The table's header, for a row of a table.
     header: Option<Header>,
 }
 

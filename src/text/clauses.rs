@@ -141,7 +141,7 @@ const TURKISH: &[&str] = &[
 static NEGATES: LazyLock<HashSet<&str>> = LazyLock::new(|| NEGATIONS.split_whitespace().collect());
 static EXCEPTS: LazyLock<HashSet<&str>> = LazyLock::new(|| EXCEPTIONS.split_whitespace().collect());
 
-/// What a clause says about another one.
+/// The polarity of a clause with regard to another one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Polarity {
     Plain,
@@ -149,7 +149,7 @@ enum Polarity {
     Exception,
 }
 
-/// Does `text` negate or except something?
+/// Returns whether `text` negates or excludes something.
 #[must_use]
 pub fn negates(text: &str) -> bool {
     polarity(text) != Polarity::Plain

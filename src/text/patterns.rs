@@ -35,7 +35,7 @@ const NUMBER: &str = r"(?x) [+\-−±]? [$€£¥₹]? \s? \p{Nd} [\p{Nd}_]* (?:
           | percent | dollars? | euros? | pounds? | USD | EUR | GBP ) \b
       | (?: st | nd | rd | th | s | x | k | K | M | bn ) \b )?";
 
-/// With the counters of languages that write them behind the number, and with units in words.
+/// Numbers with the counters of languages that write them after the number, and with units in words.
 const COUNTED: &str = r"(?x) [+\-−]? \p{Nd} [\p{Nd}.,]* (?:
     \s? (?: 分钟 | 分鐘 | 小时 | 小時 | 公里 | 千米 | 公斤 | 公顷 | 年间 | 時間 | か月 | ヶ月 | [年月日号號时時分秒点點个個台名人次家艘米吨噸万萬亿億元円期倍岁歳天周週层層度回本枚匹頭开] | 개 | 명 | 년 | 월 | 일 | 시 | 분 | 원 | 대 | 만 | 억 | 번 )
     | [\u{20}\u{a0}\u{202f}]? (?: [Mm][eè]tr\w* | [Mm]eter\w* | metros? | metri | Kilometer | kilom\w+ | heures? | horas? | Stunden? | uur | uren | timmar | godzin\w* | часов | часа | час

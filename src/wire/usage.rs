@@ -1,4 +1,4 @@
-//! What a provider says that a request took, read from its answer as it passes.
+//! The usage that a provider reports, read from the answer as it passes.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -19,16 +19,16 @@ pub struct Usage {
     pub cache_write: u64,
 }
 
-/// What a provider has said of the tokens of a request.
+/// The usage that a provider has reported so far.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum ReportedUsage {
     /// Nothing.
     #[default]
     Missing,
-    /// What held at some point of a stream that was not read to its end: the input is known, while the output is a
+    /// The usage at some point of a stream that was not read to its end: the input is known, while the output is a
     /// placeholder or the count up to there.
     Partial(Usage),
-    /// What the whole request took.
+    /// The usage of the whole request.
     Final(Usage),
 }
 
@@ -43,17 +43,17 @@ impl ReportedUsage {
     }
 }
 
-/// What an answer told.
+/// The data that were read from an answer.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Reading {
-    /// What it said that the request took.
+    /// The usage that the answer reports.
     pub usage: ReportedUsage,
     /// Whether it is a stream that ended in an error, or broke off.
     pub failed: bool,
     /// About as many tokens as came back, for answers that do not say: one for each event of a stream, or for four
     /// bytes of a whole answer.
     pub output: u64,
-    /// What it says, where that was asked for and it is not longer than [`MOST_TEXT`].
+    /// The text of the answer, where it was requested and is not longer than [`MOST_TEXT`].
     pub text: Option<String>,
 }
 
@@ -74,23 +74,23 @@ pub struct UsageReader {
     found: Option<RawUsage>,
     certainty: Certainty,
     end: End,
-    /// What the answer says so far, where that was asked for.
+    /// The text of the answer so far, where it was requested.
     text: Option<String>,
 }
 
-/// How a stream has ended.
+/// The way in which a stream ended.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 enum End {
-    /// Not yet.
+    /// The stream goes on.
     #[default]
     Open,
-    /// Its provider said so, or closed it.
+    /// The provider ended or closed it.
     Whole,
-    /// In an error.
+    /// The stream ended in an error.
     Failed,
 }
 
-/// What the usage that was found last is worth.
+/// The certainty of the usage that was found last.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 enum Certainty {
     /// A placeholder, such as that of Anthropic's `message_start`.
@@ -190,7 +190,7 @@ impl UsageReader {
         }
     }
 
-    /// What the answer said, once it is over.
+    /// Returns the data that were read, once the answer is over.
     #[must_use]
     pub fn finish(mut self) -> Reading {
         if self.events {
@@ -208,18 +208,18 @@ impl UsageReader {
 
 #[derive(Deserialize)]
 struct Answer {
-    /// What kind of event it is, in Anthropic's API and in `OpenAI`'s responses.
+    /// The type of the event, in Anthropic's API and in `OpenAI`'s responses.
     #[serde(default, rename = "type")]
     kind: Value,
     #[serde(default)]
     error: Value,
-    /// Of chat completions: empty in the event that has the usage of the whole.
+    /// The choices of chat completions: empty in the event that has the usage of the whole.
     #[serde(default)]
     choices: Value,
     usage: Option<RawUsage>,
-    /// Of Anthropic's `message_start`.
+    /// The message of Anthropic's `message_start`.
     message: Option<Part>,
-    /// Of the events of `OpenAI`'s responses.
+    /// The response in the events of `OpenAI`'s Responses API.
     response: Option<Part>,
 }
 
@@ -229,7 +229,7 @@ impl Answer {
         !self.error.is_null() || self.kind == "error" || self.kind == "response.failed"
     }
 
-    /// What it says of the usage, and what that is worth.
+    /// Returns the usage that it reports, and its certainty.
     fn usage(self, event: bool) -> Option<(RawUsage, Certainty)> {
         let within = |part: Option<Part>| part.and_then(|part| part.usage);
         if let Some(usage) = self.usage {

@@ -61,11 +61,11 @@ pub(super) struct BenchCompressArgs {
     format: Format,
 }
 
-/// How long whole calls take.
+/// The durations of whole calls.
 #[derive(Debug, Serialize)]
 struct Report {
     documents: usize,
-    /// Of the whole prompt, as the scorer counts.
+    /// The tokens of the whole prompt, as the scorer counts.
     tokens: usize,
     runs: u16,
     calls: Vec<CallTimes>,
@@ -78,9 +78,9 @@ struct CallTimes {
     rate: f64,
     /// Nothing is remembered.
     first: Timing,
-    /// The same request was made before.
+    /// The timing of a request that was made before.
     again: Timing,
-    /// The same documents were sent before, with another question.
+    /// The timing of a request whose documents were sent before, with another question.
     other_question: Timing,
 }
 

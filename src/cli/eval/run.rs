@@ -181,7 +181,7 @@ struct RunBar {
     retained: Share,
 }
 
-/// So many of so many.
+/// A part of a whole, both as counts.
 #[derive(Default)]
 struct Share {
     yes: usize,
@@ -234,7 +234,7 @@ struct Column {
     cell: fn(&Figures) -> String,
 }
 
-/// What is printed of each method and rate; columns without a figure are left out.
+/// The columns that are printed for each method and rate; those without a figure are left out.
 const COLUMNS: [Column; 15] = [
     Column { title: "achieved", width: 9, cell: |f| of(f.achieved_rate, |rate| format!("{:.3}", rate.mean)) },
     Column { title: "n", width: 5, cell: |f| f.measured.to_string() },

@@ -45,7 +45,7 @@ pub(super) struct ShadowArgs {
     format: Format,
 }
 
-/// What is known of one model.
+/// The agreement of answers for one model.
 #[derive(Debug, Serialize)]
 struct Agreement {
     model: String,

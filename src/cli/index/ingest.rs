@@ -40,7 +40,7 @@ pub(super) struct IngestArgs {
     /// Also score the chunks, those of unchanged documents included, so that `llmlingua` needs no model for them later
     #[arg(long)]
     score: bool,
-    /// What to do with a line or file that is not a document, or whose id occurred before
+    /// Treatment of a line or file that is not a document, or whose id occurred before
     #[arg(long, value_enum, default_value_t)]
     on_bad: OnBad,
 }

@@ -48,7 +48,7 @@ pub(super) fn mark<'t>(lines: &[Line], detail: &str) -> Line<'t> {
     }
 }
 
-/// What stays of a run.
+/// The lines of a run that remain.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Stay {
     pub(super) first: usize,

@@ -45,7 +45,7 @@ pub enum Rule {
     Progress,
     /// White space and keys of JSON.
     Json,
-    /// What a terminal does not show.
+    /// Control codes and overwritten lines, which a terminal does not show.
     Terminal,
     /// Tests that passed.
     Passed,
@@ -129,7 +129,7 @@ impl Rules {
     }
 }
 
-/// What a result shows.
+/// The origin of a result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Origin {
     /// A file, or a part of one, which an edit may have to match byte for byte.

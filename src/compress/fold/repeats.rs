@@ -41,7 +41,7 @@ pub(super) struct Index {
 struct Known {
     start: u32,
     end: u32,
-    /// Its place among the places.
+    /// The index among the places.
     place: u32,
     number: u32,
     hash: u64,

@@ -1,5 +1,5 @@
-//! What a terminal does not show: control codes, lines that were overwritten, white space at line ends, and all but
-//! one of the blank lines in a row.
+//! The removal of text that a terminal does not show: control codes, overwritten lines, white space at line ends, and
+//! all but one of the blank lines in a row.
 
 use std::borrow::Cow;
 use std::sync::LazyLock;
@@ -16,7 +16,7 @@ static CODE: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(&format!("{csi}|{osc}|{short}")).expect("a test compiles it")
 });
 
-/// Of a file, only control codes go.
+/// Removes what a terminal does not show; from a file, only control codes.
 pub(super) fn fold(lines: Vec<Line<'_>>, origin: Origin) -> Vec<Line<'_>> {
     let mut shown = Vec::with_capacity(lines.len());
     let mut blank = false;

@@ -12,13 +12,13 @@ use regex::Regex;
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
 
-/// How soon a repeated term stops to count.
+/// The saturation of a repeated term (k1 of BM25).
 const K1: f64 = 1.2;
-/// How much of a text's length is held against it, 0 to 1.
+/// The normalisation by a text's length (b of BM25), 0 to 1.
 const B: f64 = 0.75;
 /// The number of letters that stand for all forms of a longer word.
 const STEM: usize = 5;
-/// What such a beginning counts beside a whole word.
+/// The weight of a matching stem relative to a whole word.
 const STEM_WEIGHT: f64 = 0.5;
 
 /// Words joined by marks that identifiers, numbers, dates, versions and paths hold, or words alone.
@@ -30,7 +30,7 @@ static RUNS: LazyLock<Regex> = LazyLock::new(|| {
 pub(super) struct QuestionTerms {
     /// The number of each term.
     numbers: HashMap<String, usize>,
-    /// What a term counts beside others of the same rarity.
+    /// The weight of each term relative to others of the same rarity.
     weights: Vec<f64>,
 }
 

@@ -1,5 +1,5 @@
-//! What is left of each kind of text says what it said: whole lines under their heads, rows under their header, turns
-//! with their speaker, JSON that parses, negations with what they negate.
+//! Tests that the result of each kind of text is coherent: whole lines under their heads, rows under their header,
+//! turns with their speaker, JSON that parses, negations with what they negate.
 
 use super::{FakeEmbedder, FakeScorer, PROTECTOR, document, is_subsequence};
 use crate::compress::{

@@ -15,20 +15,20 @@ use crate::text::{ChunkSettings, Layout};
 #[derive(Debug, Clone, Copy, Default, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct CreateRequest {
-    /// How documents are cut. It cannot be changed later.
+    /// The settings for chunking documents. It cannot be changed later.
     pub chunking: ChunkSettings,
 }
 
 /// A collection.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct CollectionInfo {
-    /// Its name.
+    /// The name.
     pub name: String,
     /// Model that makes its vectors.
     pub embedder: String,
     /// Values in a vector.
     pub dimensions: usize,
-    /// How documents are cut.
+    /// The settings for chunking documents.
     pub chunking: ChunkSettings,
     /// Documents in it.
     pub documents: u64,
@@ -40,7 +40,7 @@ pub struct CollectionInfo {
     pub index: IndexInfo,
     /// Bytes of its files.
     pub bytes: u64,
-    /// What was found damaged when it was opened, and mended.
+    /// The descriptions of damage that was found and repaired on opening.
     pub mended: Vec<String>,
 }
 
@@ -62,7 +62,7 @@ pub struct IndexInfo {
 pub struct CollectionList {
     /// All collections that can be read, by name.
     pub collections: Vec<CollectionInfo>,
-    /// Those that cannot.
+    /// The collections that cannot be opened.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub unreadable: Vec<Unreadable>,
 }
@@ -70,9 +70,9 @@ pub struct CollectionList {
 /// A collection that cannot be read.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Unreadable {
-    /// Its name.
+    /// The name.
     pub name: String,
-    /// Why not.
+    /// The cause.
     pub reason: String,
 }
 
@@ -98,13 +98,13 @@ pub struct SourceDocument {
     /// Searched for as the text is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,
-    /// What chunks and citations are ranges of.
+    /// The text, which chunks and citations are ranges of.
     pub text: String,
     /// Free data, which filters look at.
     #[serde(default, skip_serializing_if = "Metadata::is_empty")]
     #[schema(value_type = Object)]
     pub metadata: Metadata,
-    /// How the text is written.
+    /// The layout of the text.
     #[serde(default)]
     pub layout: Layout,
 }
@@ -112,30 +112,30 @@ pub struct SourceDocument {
 /// A file that is to be a document.
 #[derive(Debug, Clone)]
 pub struct SourceFile<'a> {
-    /// As [`SourceDocument::id`], but always given.
+    /// The id, like [`SourceDocument::id`], but required.
     pub id: String,
-    /// What it is written in.
+    /// The format of the file.
     pub kind: FileKind,
     /// All of it.
     pub bytes: &'a [u8],
-    /// By default the title that the file itself has.
+    /// The title; by default the file's own.
     pub title: Option<String>,
-    /// As [`SourceDocument::metadata`].
+    /// The metadata, like [`SourceDocument::metadata`].
     pub metadata: Metadata,
-    /// As [`UpsertRequest::score`].
+    /// Whether to score the chunks, like [`UpsertRequest::score`].
     pub score: bool,
 }
 
-/// How documents in JSONL are stored.
+/// The options for importing documents in JSONL.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct ImportOptions {
-    /// What is done about a line that is no document.
+    /// The treatment of a line that is no document.
     pub on_bad: OnBad,
-    /// As [`UpsertRequest::score`].
+    /// Whether to score the chunks, like [`UpsertRequest::score`].
     pub score: bool,
 }
 
-/// What is done about a line, or a file, that is no document.
+/// The treatment of a line, or a file, that is no document.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, ToSchema, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum OnBad {
@@ -146,7 +146,7 @@ pub enum OnBad {
     Skip,
 }
 
-/// What became of the documents of a request.
+/// The result of storing documents.
 #[derive(Debug, Clone, Default, Serialize, ToSchema)]
 pub struct UpsertResponse {
     /// Documents that are new.
@@ -171,9 +171,9 @@ pub struct UpsertResponse {
 /// A line that is no document.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct BadLine {
-    /// Its number, from 1; empty lines count.
+    /// The line number, from 1; empty lines count.
     pub line: usize,
-    /// What is wrong with it.
+    /// The description of the fault.
     pub reason: String,
 }
 
@@ -194,7 +194,7 @@ pub struct DeleteRequest {
 pub struct DeleteResponse {
     /// Documents that are gone now.
     pub deleted: usize,
-    /// What the caller should know.
+    /// The warnings for the caller.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<Warning>,
 }
@@ -204,16 +204,16 @@ pub struct DeleteResponse {
 pub struct DocumentInfo {
     /// Unique in its collection.
     pub id: String,
-    /// As given.
+    /// The title as given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,
-    /// As given.
+    /// The text as given.
     pub text: String,
-    /// As given.
+    /// The metadata as given.
     #[serde(skip_serializing_if = "Metadata::is_empty")]
     #[schema(value_type = Object)]
     pub metadata: Metadata,
-    /// As given.
+    /// The layout as given.
     pub layout: Layout,
 }
 
@@ -230,31 +230,31 @@ pub struct DocumentPage {
 #[derive(Debug, Clone, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SearchRequest {
-    /// What to look for. In a prompt's `search` it may be left out.
+    /// The query. In a prompt's `search` it may be left out.
     #[serde(default)]
     pub query: String,
-    /// What is searched by.
+    /// The ranking to search by.
     #[serde(default)]
     pub mode: SearchMode,
     /// Most results, 1 to 1,000.
     #[serde(default = "default_top_k")]
     pub top_k: usize,
-    /// Which documents count, by their metadata: `{"field": "year", "gte": 1990}`, with `eq`, `in`, `gt`, `gte`,
-    /// `lt`, `lte`, `exists`; `{"and": [...]}`, `{"or": [...]}`, `{"not": {...}}`.
+    /// The filter on documents by metadata: `{"field": "year", "gte": 1990}`, with `eq`, `in`, `gt`, `gte`, `lt`,
+    /// `lte`, `exists`; `{"and": [...]}`, `{"or": [...]}`, `{"not": {...}}`.
     #[schema(value_type = Option<Object>)]
     pub filter: Option<Filter>,
     /// Results with a lower `score` are left out.
     pub min_score: Option<f64>,
-    /// What each ranking weighs in `hybrid`, at least 0.
+    /// The weights of the rankings in `hybrid`, at least 0.
     #[serde(default)]
     pub weights: Weights,
     /// 0 to 1: how much a result that is like one before it is passed over.
     #[serde(default)]
     pub diversity: f64,
-    /// So many of the best, at most 100, are put in order anew. 0, the default, leaves the order alone.
+    /// The number of best results to rerank, at most 100. 0, the default, leaves the order alone.
     #[serde(default)]
     pub rerank: usize,
-    /// What they are put in order by.
+    /// The model that reranks.
     #[serde(default)]
     pub rerank_by: RerankBy,
     /// Milliseconds that this may take; if it takes longer the order stays, and a warning says so. A model that no
@@ -262,7 +262,7 @@ pub struct SearchRequest {
     pub rerank_deadline_ms: Option<u64>,
 }
 
-/// What results are put in order anew by.
+/// The model that reranks results.
 ///
 /// Of the 1,500 questions of `data/nq` relevance raises recall at 1 from 0.899 to 0.907 for 20 results. Likelihood costs
 /// the scorer all their tokens and has not paid so far: of 40 of the questions it puts the right passage first 23 times,
@@ -270,10 +270,10 @@ pub struct SearchRequest {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, clap::ValueEnum, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum RerankBy {
-    /// What document and sentences have to do with the query, by the embedder and BM25, as `POST /v1/rerank` does.
+    /// The relevance of document and sentences to the query, by the embedder and BM25, like `POST /v1/rerank`.
     #[default]
     Relevance,
-    /// How likely the scorer finds the query after the document (arXiv 2310.06839).
+    /// The likelihood of the query after the document, by the scorer (arXiv 2310.06839).
     Likelihood,
 }
 
@@ -303,7 +303,7 @@ impl Default for SearchRequest {
 pub struct SearchResponse {
     /// The best chunks, best first.
     pub results: Vec<SearchResult>,
-    /// What the caller should know.
+    /// The warnings for the caller.
     pub warnings: Vec<Warning>,
     /// Milliseconds by stage: `embed`, `search`, `rerank`.
     pub timing_ms: Timing,
@@ -322,18 +322,19 @@ pub struct SearchResult {
     /// Headings that it stands under, outermost first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub headings: Vec<String>,
-    /// Its text; where it begins inside of a table, behind the header of the table, on a line of its own.
+    /// The text of the chunk; where it begins inside a table, the table's header precedes it on a line of its own.
     pub text: String,
-    /// Where it is in the document's text, in bytes, without the header.
+    /// The byte range in the document's text, without the header.
     pub range: [usize; 2],
-    /// Where the header is, if there is one.
+    /// The byte range of the header, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub header: Option<[usize; 2]>,
     /// Metadata of the document.
     #[serde(skip_serializing_if = "Metadata::is_empty")]
     #[schema(value_type = Object)]
     pub metadata: Metadata,
-    /// What it is ranked by: BM25 (`lexical`), the cosine (`dense`), or the sum of weight / (1 + rank) (`hybrid`).
+    /// The score that results are ranked by: BM25 (`lexical`), the cosine (`dense`), or the sum of weight / (1 + rank)
+    /// (`hybrid`).
     pub score: f64,
     /// The scores by `lexical` and `dense`, where it was among the best by them, and by `rerank`, 0 to 1, where it was
     /// put in order anew: by likelihood that is the probability of a token of the query, in the geometric mean.

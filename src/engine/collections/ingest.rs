@@ -101,7 +101,7 @@ struct Changed {
     hash: String,
 }
 
-/// What is to be stored of some documents.
+/// The changes to store for some documents.
 #[derive(Default)]
 struct Changes {
     changed: Vec<Changed>,
@@ -218,7 +218,7 @@ fn cut(
     }
 }
 
-/// What stands for a chunk in the search by vectors: title and headings tell what it is about, and the header what the
+/// Returns the text that is embedded for a chunk: title and headings tell what it is about, and the header what the
 /// columns of its table are.
 fn embedded(document: &SourceDocument, chunk: &Chunk) -> String {
     let lines = document.title.iter().chain(&chunk.headings).map(String::as_str);

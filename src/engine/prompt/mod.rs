@@ -1,5 +1,5 @@
-//! From a question to a prompt: solved examples like it, and what collections hold about it, compressed to a budget,
-//! with citations.
+//! The assembly of a prompt for a question: solved examples like it, and what collections hold about it, compressed to
+//! a budget, with citations.
 
 pub mod api;
 mod passages;

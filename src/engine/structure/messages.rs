@@ -27,7 +27,7 @@ pub(in crate::engine) struct Messages {
 #[derive(Debug)]
 struct Text {
     message: usize,
-    /// Between its quotes, in the message.
+    /// The bytes between the quotes, in the message.
     inside: Range<usize>,
     says: String,
     id: String,
@@ -134,7 +134,7 @@ fn between(kept: &[Range<usize>], bounds: Range<usize>) -> Vec<Range<usize>> {
     cut.filter(|range| !range.is_empty()).collect()
 }
 
-/// What is found in one message.
+/// The texts that are found in one message.
 #[derive(Debug, Default)]
 struct Found {
     role: String,
@@ -204,7 +204,7 @@ fn members(tokens: &[JsonToken]) -> Vec<(&JsonToken, &[JsonToken])> {
         .collect()
 }
 
-/// What stands between the brackets of `tokens`, cut at the commas of that level.
+/// Splits the content between the brackets of `tokens` at the commas of that level.
 fn elements(tokens: &[JsonToken]) -> Vec<&[JsonToken]> {
     let inside = tokens.get(1..tokens.len().saturating_sub(1)).unwrap_or_default();
     let mut depth = 0_usize;

@@ -9,9 +9,9 @@ use unicode_segmentation::UnicodeSegmentation;
 /// Cuts a text into words, in the same way on each side but for the single characters of scripts without spaces.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum WordTokenizer {
-    /// For texts: pairs of characters, and each character, so that a query of one finds it.
+    /// The mode for texts: pairs of characters, and each character, so that a query of one finds it.
     Text,
-    /// For queries: pairs of characters, and a character that stands alone.
+    /// The mode for queries: pairs of characters, and a character that stands alone.
     Query,
 }
 

@@ -27,7 +27,7 @@
 use rayon::prelude::*;
 
 use super::int8::{GROUP, Int8Matrix, QuantRows, Quantised};
-use super::linear::{FloatMatrix, Keep, Math};
+use super::linear::{Accumulate, Backend, FloatMatrix};
 use crate::kernels::Softmax;
 use crate::model::Precision;
 
@@ -109,7 +109,13 @@ enum PackedBlock {
 impl PackedKeyValues {
     /// Packs `past` rows of [`Heads::keys_and_values`] values each and the rows of a sequence ([`Heads::row`] values
     /// each: queries, keys, values; at least one row) in parallel.
-    pub(crate) fn new(precision: Precision, math: Math, heads: Heads, past: &[f32], own: &[f32]) -> Self {
+    pub(crate) fn new(
+        precision: Precision,
+        backend: Backend,
+        heads: Heads,
+        past: &[f32],
+        own: &[f32],
+    ) -> Self {
         let own = own.chunks_exact(heads.row()).map(|row| &row[heads.queries * heads.width..]);
         let rows: Vec<&[f32]> = past.chunks_exact(heads.keys_and_values()).chain(own).collect();
         let precision = heads.precision(precision);
@@ -121,7 +127,7 @@ impl PackedKeyValues {
             let rows = &rows[first..rows.len().min(first + positions)];
             let keys = heads.gathered(rows, head * heads.width, positions);
             let values = heads.gathered(rows, (heads.keys + head) * heads.width, positions);
-            PackedBlock::new(precision, math, heads.width, &keys, &values)
+            PackedBlock::new(precision, backend, heads.width, &keys, &values)
         };
         let past = past.len() / heads.keys_and_values();
         Self {
@@ -140,15 +146,15 @@ impl PackedKeyValues {
 
 impl PackedBlock {
     /// Packs the keys and values of one head, `width` of each per position.
-    fn new(precision: Precision, math: Math, width: usize, keys: &[f32], values: &[f32]) -> Self {
+    fn new(precision: Precision, backend: Backend, width: usize, keys: &[f32], values: &[f32]) -> Self {
         match precision {
             Precision::F32 => Self::Floats {
-                keys: FloatMatrix::pack(math, keys, width),
-                values: FloatMatrix::pack_transposed(math, values, width),
+                keys: FloatMatrix::pack(backend, keys, width),
+                values: FloatMatrix::pack_transposed(backend, values, width),
             },
             Precision::Int8 => {
-                let keys = Int8Matrix::pack(&QuantRows::from_floats(math.isa, keys, width));
-                let (values, value_scales) = Int8Matrix::pack_transposed(math.isa, values, width);
+                let keys = Int8Matrix::pack(&QuantRows::from_floats(backend.isa, keys, width));
+                let (values, value_scales) = Int8Matrix::pack_transposed(backend.isa, values, width);
                 Self::Integers { keys, values, value_scales }
             }
         }
@@ -170,20 +176,20 @@ pub(crate) struct AttentionScratch {
 #[derive(Clone, Copy)]
 pub(crate) struct Attention {
     /// Products and row-wise kernels.
-    pub(crate) math: Math,
+    pub(crate) backend: Backend,
     /// Head sizes.
     pub(crate) heads: Heads,
     /// The mask over the sequence's own rows.
-    pub(crate) sight: Sight,
+    pub(crate) mask: AttentionMask,
 }
 
 /// The mask over a sequence's own rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Sight {
+pub(crate) enum AttentionMask {
     /// Itself and the rows before it: a language model.
-    Backwards,
+    Causal,
     /// Every row: an encoder.
-    Everything,
+    Full,
 }
 
 impl Attention {
@@ -203,9 +209,9 @@ impl Attention {
         for out in out.chunks_mut(QUERY_BLOCK * width) {
             let block = start..start + out.len() / width;
             start = block.end;
-            let (visible, end) = match self.sight {
-                Sight::Backwards => (Visible::UpTo(keys.past + block.start), keys.past + block.end),
-                Sight::Everything => (Visible::First(length), length),
+            let (visible, end) = match self.mask {
+                AttentionMask::Causal => (Visible::UpTo(keys.past + block.start), keys.past + block.end),
+                AttentionMask::Full => (Visible::First(length), length),
             };
             for head in 0..self.heads.keys {
                 self.gather_queries(own, block.clone(), head, scratch);
@@ -237,7 +243,7 @@ impl Attention {
                 s.queries.extend_from_slice(&own[at..at + width]);
             }
         }
-        self.math.isa.scale(&mut s.queries, factor);
+        self.backend.isa.scale(&mut s.queries, factor);
         s.outputs.clear();
         s.outputs.resize(s.queries.len(), 0.0);
         s.states.clear();
@@ -246,17 +252,17 @@ impl Attention {
 
     /// Adds what the stacked queries see of a block.
     fn attend(&self, block: &PackedBlock, span: Span, s: &mut AttentionScratch) {
-        let (stacked, isa) = (s.states.len(), self.math.isa);
+        let (stacked, isa) = (s.states.len(), self.backend.isa);
         match block {
             PackedBlock::Floats { keys, values } => {
                 let scores = room(&mut s.scores, stacked * keys.outputs());
-                keys.apply(self.math, &s.queries, scores, Keep::Nothing);
+                keys.apply(self.backend, &s.queries, scores, Accumulate::Overwrite);
                 self.weigh(span, keys.outputs(), s, |_, _, scores, seen, state| {
                     scores[seen..].fill(0.0);
                     isa.softmax_step(&mut scores[..seen], state)
                 });
                 let weights = &s.scores[..stacked * keys.outputs()];
-                values.apply(self.math, weights, &mut s.outputs, Keep::Sum);
+                values.apply(self.backend, weights, &mut s.outputs, Accumulate::Add);
             }
             PackedBlock::Integers { keys, values, value_scales } => {
                 if span.start == 0 {
@@ -292,7 +298,7 @@ impl Attention {
             let seen = span.visible.of(i % rows).saturating_sub(span.start).min(span.used);
             let correction = step(&mut s.quantised_weights, i, scores, seen, state);
             if span.start > 0 && correction < 1.0 {
-                self.math.isa.scale(output, correction);
+                self.backend.isa.scale(output, correction);
             }
         }
     }
@@ -302,7 +308,7 @@ impl Attention {
         let group = self.heads.group();
         let rows = s.states.len() / group;
         for (i, (output, state)) in s.outputs.chunks_mut(width).zip(&s.states).enumerate() {
-            self.math.isa.scale(output, state.inverse_sum());
+            self.backend.isa.scale(output, state.inverse_sum());
             let at = (i % rows) * queries * width + (head * group + i / rows) * width;
             out[at..at + width].copy_from_slice(output);
         }

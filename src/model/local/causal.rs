@@ -52,7 +52,7 @@ impl LlamaConfig {
 }
 
 /// The weights of one layer in floats, as they are read: rows of as many values as the product has inputs.
-pub(crate) struct LayerRows {
+pub(crate) struct LayerWeights {
     pub(crate) attention_norm: Vec<f32>,
     /// Queries, keys and values in one product.
     pub(crate) qkv: Vec<f32>,
@@ -64,11 +64,11 @@ pub(crate) struct LayerRows {
 }
 
 /// The weights outside of the layers in floats.
-pub(crate) struct WordRows {
+pub(crate) struct EmbeddingWeights {
     /// One row a word.
     pub(crate) embeddings: Vec<f32>,
     /// The output head, where it is another one than the embeddings.
-    pub(crate) head: Option<Vec<f32>>,
+    pub(crate) lm_head: Option<Vec<f32>>,
     pub(crate) norm: Vec<f32>,
 }
 
@@ -99,7 +99,7 @@ impl Sequence<'_> {
 
 /// The output of a forward pass for one sequence.
 #[derive(Debug, Clone)]
-pub(crate) struct Passed {
+pub(crate) struct ForwardOutput {
     /// Negative log-likelihood, in nats, of the wanted tokens.
     pub(crate) nll: Vec<f32>,
     /// The keys and values of the requested positions.
@@ -115,13 +115,13 @@ pub(crate) trait CausalModel: Send + Sync {
     ///
     /// # Errors
     /// When `cancel` says so, else a fault of the device.
-    fn forward(&self, sequences: &[Sequence], cancel: &Cancel) -> Result<Vec<Passed>, ScoreError>;
+    fn forward(&self, sequences: &[Sequence], cancel: &Cancel) -> Result<Vec<ForwardOutput>, ScoreError>;
 
     /// Runs [`CausalModel::forward`] on one sequence.
     ///
     /// # Errors
     /// As there.
-    fn forward_one(&self, sequence: Sequence, cancel: &Cancel) -> Result<Passed, ScoreError> {
+    fn forward_one(&self, sequence: Sequence, cancel: &Cancel) -> Result<ForwardOutput, ScoreError> {
         let passed = self.forward(&[sequence], cancel)?;
         passed.into_iter().next().ok_or_else(|| ScoreError::Model("a pass gave nothing".into()))
     }

@@ -1,7 +1,7 @@
 //! Writing, token by token, on the model that scores.
 
 use super::causal::{KvCache, Sequence};
-use super::chat::ChatError;
+use super::chat_template::ChatError;
 use super::sample::Sampler;
 use super::scorer::LocalScorer;
 use crate::model::{Cancel, Prompt, Sampling, ScoreError};
@@ -24,8 +24,8 @@ impl LocalScorer {
     /// The model's chat template cannot be used for it.
     pub fn prompt(&self, prompt: &Prompt) -> Result<Vec<u32>, ChatError> {
         match prompt {
-            Prompt::Chat(turns) => self.chat.conversation(turns, &self.tokenizer),
-            Prompt::Text(text) => Ok(self.chat.text(text, &self.tokenizer)),
+            Prompt::Chat(turns) => self.chat_template.conversation(turns, &self.tokenizer),
+            Prompt::Text(text) => Ok(self.chat_template.text(text, &self.tokenizer)),
         }
     }
 
@@ -56,7 +56,7 @@ impl LocalScorer {
             cancel.check()?;
             self.pool.install(|| self.llama.step(id, &mut cache, &mut logits))?;
             id = sampler.pick(&logits)?;
-            if self.chat.ends(id) {
+            if self.chat_template.ends_generation(id) {
                 return Ok(true);
             }
             if !each(self.tokenizer.bytes(id)) {

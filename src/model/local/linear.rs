@@ -9,14 +9,14 @@ use crate::model::Precision;
 
 /// The kernels that products run on.
 #[derive(Clone, Copy)]
-pub(crate) struct Math {
+pub(crate) struct Backend {
     /// Products of floats. Executors may be shared between threads but not sent, hence the reference.
     pub(crate) gemm: &'static GemmExecutor,
     /// Everything else.
     pub(crate) isa: Isa,
 }
 
-impl Math {
+impl Backend {
     /// Detects the kernels for this processor.
     pub(crate) fn detect() -> Self {
         Self::on(Isa::detect())
@@ -38,17 +38,17 @@ pub(crate) struct FloatMatrix {
 
 impl FloatMatrix {
     /// Packs weights that are stored as `outputs` rows of `inputs` values, as GGUF and PyTorch do.
-    pub(crate) fn pack(math: Math, rows: &[f32], inputs: usize) -> Self {
+    pub(crate) fn pack(backend: Backend, rows: &[f32], inputs: usize) -> Self {
         let outputs = rows.len() / inputs;
         let weights = NdTensorView::from_data([outputs, inputs], rows);
-        Self { packed: math.gemm.prepack_b(weights.transposed()), inputs, outputs }
+        Self { packed: backend.gemm.prepack_b(weights.transposed()), inputs, outputs }
     }
 
     /// Packs weights that are stored as rows of `outputs` values, one an input.
-    pub(crate) fn pack_transposed(math: Math, rows: &[f32], outputs: usize) -> Self {
+    pub(crate) fn pack_transposed(backend: Backend, rows: &[f32], outputs: usize) -> Self {
         let inputs = rows.len() / outputs;
         let weights = NdTensorView::from_data([inputs, outputs], rows);
-        Self { packed: math.gemm.prepack_b(weights), inputs, outputs }
+        Self { packed: backend.gemm.prepack_b(weights), inputs, outputs }
     }
 
     /// Columns of the product.
@@ -57,11 +57,12 @@ impl FloatMatrix {
     }
 
     /// `out = x * W (+ out)`; `x` holds rows of `inputs` values, `out` as many rows of `outputs`.
-    pub(crate) fn apply(&self, math: Math, x: &[f32], out: &mut [f32], keep: Keep) {
+    pub(crate) fn apply(&self, backend: Backend, x: &[f32], out: &mut [f32], accumulate: Accumulate) {
         let x = NdTensorView::from_data([x.len() / self.inputs, self.inputs], x);
-        let beta = if keep == Keep::Sum { 1.0 } else { 0.0 };
+        let beta = if accumulate == Accumulate::Add { 1.0 } else { 0.0 };
         let options = GemmOptions { beta, ..GemmOptions::default() };
-        math.gemm
+        backend
+            .gemm
             .gemm(out, GemmInputA::Unpacked(x), GemmInputB::Packed(&self.packed), options)
             .expect("the shapes were checked against the model's configuration when it was loaded");
     }
@@ -83,10 +84,12 @@ pub(crate) struct Inputs {
 
 impl Linear {
     /// Packs rows of `inputs` weights; in 8 bits [`Int8Matrix::pack`] demands certain multiples.
-    pub(crate) fn pack(precision: Precision, math: Math, rows: &[f32], inputs: usize) -> Self {
+    pub(crate) fn pack(precision: Precision, backend: Backend, rows: &[f32], inputs: usize) -> Self {
         match precision {
-            Precision::F32 => Self::Floats(FloatMatrix::pack(math, rows, inputs)),
-            Precision::Int8 => Self::Int8(Int8Matrix::pack(&QuantRows::from_floats(math.isa, rows, inputs))),
+            Precision::F32 => Self::Floats(FloatMatrix::pack(backend, rows, inputs)),
+            Precision::Int8 => {
+                Self::Int8(Int8Matrix::pack(&QuantRows::from_floats(backend.isa, rows, inputs)))
+            }
         }
     }
 
@@ -107,7 +110,7 @@ impl Linear {
     /// the first cache.
     pub(crate) fn take(
         &self,
-        math: Math,
+        backend: Backend,
         rows: usize,
         inputs: &mut Inputs,
         mut write: impl FnMut(usize, &mut [f32]),
@@ -123,35 +126,45 @@ impl Linear {
                 inputs.quantised.make_signed_room(rows * width);
                 for i in 0..rows {
                     write(i, &mut inputs.floats);
-                    inputs.quantised.fill_from(math.isa, i * width, &inputs.floats);
+                    inputs.quantised.fill_from(backend.isa, i * width, &inputs.floats);
                 }
             }
         }
     }
 
     /// `out = x * W (+ out)` for the rows that [`Linear::take`] of these weights, or of others of the same inputs, took.
-    pub(crate) fn apply(&self, math: Math, inputs: &Inputs, out: &mut [f32], keep: Keep) {
+    pub(crate) fn apply(&self, backend: Backend, inputs: &Inputs, out: &mut [f32], accumulate: Accumulate) {
         match self {
-            Self::Floats(matrix) => matrix.apply(math, &inputs.floats, out, keep),
-            Self::Int8(matrix) => matrix.apply(math.isa, &inputs.quantised, out, keep == Keep::Sum),
+            Self::Floats(matrix) => matrix.apply(backend, &inputs.floats, out, accumulate),
+            Self::Int8(matrix) => {
+                matrix.apply(backend.isa, &inputs.quantised, out, accumulate == Accumulate::Add);
+            }
         }
     }
 
     /// Applies the product to one row like [`Linear::apply`], its outputs divided among the threads.
-    pub(crate) fn apply_row(&self, math: Math, inputs: &Inputs, out: &mut [f32], keep: Keep) {
+    pub(crate) fn apply_row(
+        &self,
+        backend: Backend,
+        inputs: &Inputs,
+        out: &mut [f32],
+        accumulate: Accumulate,
+    ) {
         match self {
             // The library shares them out by itself.
-            Self::Floats(matrix) => matrix.apply(math, &inputs.floats, out, keep),
-            Self::Int8(matrix) => matrix.apply_row(math.isa, &inputs.quantised, out, keep == Keep::Sum),
+            Self::Floats(matrix) => matrix.apply(backend, &inputs.floats, out, accumulate),
+            Self::Int8(matrix) => {
+                matrix.apply_row(backend.isa, &inputs.quantised, out, accumulate == Accumulate::Add);
+            }
         }
     }
 }
 
 /// The treatment of values that the output already holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Keep {
-    /// Overwritten.
-    Nothing,
+pub(crate) enum Accumulate {
+    /// The product overwrites them.
+    Overwrite,
     /// The product is added to them.
-    Sum,
+    Add,
 }

@@ -14,10 +14,12 @@ use std::sync::Mutex;
 
 use rayon::prelude::*;
 
-use super::attention::{Attention, AttentionScratch, Heads, PackedKeyValues, Sight};
-use super::causal::{CausalModel, KvCache, LayerRows, LlamaConfig, Passed, Sequence, WordRows};
+use super::attention::{Attention, AttentionMask, AttentionScratch, Heads, PackedKeyValues};
+use super::causal::{
+    CausalModel, EmbeddingWeights, ForwardOutput, KvCache, LayerWeights, LlamaConfig, Sequence,
+};
 use super::int8::QuantRows;
-use super::linear::{Inputs, Keep, Linear, Math};
+use super::linear::{Accumulate, Backend, Inputs, Linear};
 use crate::kernels::Softmax;
 use crate::model::{Cancel, Precision, ScoreError};
 
@@ -45,9 +47,9 @@ pub(crate) struct Llama {
     layers: Vec<Layer>,
     norm: Vec<f32>,
     /// The output head, in pieces of [`HEAD_COLUMNS`] words.
-    head: Vec<Linear>,
+    lm_head: Vec<Linear>,
     rope: Rope,
-    math: Math,
+    backend: Backend,
     scratch: Mutex<Vec<Scratch>>,
 }
 
@@ -58,10 +60,10 @@ enum Embeddings {
 }
 
 impl Embeddings {
-    fn new(precision: Precision, math: Math, rows: Vec<f32>, width: usize) -> Self {
+    fn new(precision: Precision, backend: Backend, rows: Vec<f32>, width: usize) -> Self {
         match precision {
             Precision::F32 => Self::Floats(rows),
-            Precision::Int8 => Self::Quantised(QuantRows::from_floats(math.isa, &rows, width)),
+            Precision::Int8 => Self::Quantised(QuantRows::from_floats(backend.isa, &rows, width)),
         }
     }
 
@@ -169,7 +171,7 @@ impl CausalModel for Llama {
         &self.config
     }
 
-    fn forward(&self, sequences: &[Sequence], cancel: &Cancel) -> Result<Vec<Passed>, ScoreError> {
+    fn forward(&self, sequences: &[Sequence], cancel: &Cancel) -> Result<Vec<ForwardOutput>, ScoreError> {
         let layout = Layout::new(sequences, rayon::current_num_threads());
         let mut kept = vec![KvCache::new(&self.config); sequences.len()];
         let mut x = self.embed(&layout);
@@ -193,8 +195,8 @@ impl CausalModel for Llama {
             std::mem::swap(&mut qkv, &mut next);
         }
         cancel.check()?;
-        let nll = self.head(&layout, &x);
-        Ok(nll.into_iter().zip(kept).map(|(nll, kept)| Passed { nll, kept }).collect())
+        let nll = self.lm_head(&layout, &x);
+        Ok(nll.into_iter().zip(kept).map(|(nll, kept)| ForwardOutput { nll, kept }).collect())
     }
 
     fn step(&self, id: u32, cache: &mut KvCache, logits: &mut Vec<f32>) -> Result<(), ScoreError> {
@@ -204,19 +206,19 @@ impl CausalModel for Llama {
 }
 
 impl Llama {
-    /// Packs weights, given layer by layer, for the processor that `math` is for.
+    /// Packs weights, given layer by layer, for the processor that `backend` is for.
     ///
     /// # Errors
     /// Those of `layers`.
     pub(crate) fn pack<E>(
         config: LlamaConfig,
-        (precision, math): (Precision, Math),
-        words: WordRows,
-        layers: &mut dyn Iterator<Item = Result<LayerRows, E>>,
+        (precision, backend): (Precision, Backend),
+        words: EmbeddingWeights,
+        layers: &mut dyn Iterator<Item = Result<LayerWeights, E>>,
     ) -> Result<Self, E> {
         let width = config.width;
-        let pack = |rows: &[f32], inputs| Linear::pack(precision, math, rows, inputs);
-        let layer = |rows: LayerRows| Layer {
+        let pack = |rows: &[f32], inputs| Linear::pack(precision, backend, rows, inputs);
+        let layer = |rows: LayerWeights| Layer {
             qkv: pack(&rows.qkv, width),
             attention_out: pack(&rows.attention_out, config.heads.queries * config.heads.width),
             gate_up: pack(&rows.gate_up, width),
@@ -224,15 +226,15 @@ impl Llama {
             attention_norm: rows.attention_norm,
             feed_forward_norm: rows.feed_forward_norm,
         };
-        let head = words.head.as_ref().unwrap_or(&words.embeddings);
+        let lm_head = words.lm_head.as_ref().unwrap_or(&words.embeddings);
         Ok(Self {
             layers: layers.map(|rows| rows.map(layer)).collect::<Result<_, _>>()?,
-            head: head.chunks(HEAD_COLUMNS * width).map(|rows| pack(rows, width)).collect(),
-            embeddings: Embeddings::new(precision, math, words.embeddings, width),
+            lm_head: lm_head.chunks(HEAD_COLUMNS * width).map(|rows| pack(rows, width)).collect(),
+            embeddings: Embeddings::new(precision, backend, words.embeddings, width),
             norm: words.norm,
             rope: Rope::new(&config),
             scratch: Mutex::default(),
-            math,
+            backend,
             config,
         })
     }
@@ -283,8 +285,8 @@ impl Llama {
     /// Has `inputs` hold the rows of `x`, normed, as `into` takes them.
     fn norm(&self, x: &[f32], weight: &[f32], into: &Linear, inputs: &mut Inputs) {
         let width = self.config.width;
-        into.take(self.math, x.len() / width, inputs, |i, out| {
-            self.math.isa.rms_norm(&x[i * width..][..width], weight, self.config.norm_eps, out);
+        into.take(self.backend, x.len() / width, inputs, |i, out| {
+            self.backend.isa.rms_norm(&x[i * width..][..width], weight, self.config.norm_eps, out);
         });
     }
 
@@ -292,7 +294,7 @@ impl Llama {
         let Block { layer, layout, ref rows } = *block;
         let weights = &self.layers[layer];
         self.norm(x, &weights.attention_norm, &weights.qkv, &mut scratch.inputs);
-        weights.qkv.apply(self.math, &scratch.inputs, qkv, Keep::Nothing);
+        weights.qkv.apply(self.backend, &scratch.inputs, qkv, Accumulate::Overwrite);
         let Heads { queries, keys, width } = self.config.heads;
         let mut out = qkv.chunks_mut(self.config.heads.row());
         for (i, piece) in layout.pieces(rows.clone()) {
@@ -300,7 +302,7 @@ impl Llama {
             for (row, qkv) in piece.zip(&mut out) {
                 let (cos, sin) = self.rope.at(past + row);
                 for head in qkv[..(queries + keys) * width].chunks_mut(width) {
-                    self.math.isa.rotate(head, cos, sin);
+                    self.backend.isa.rotate(head, cos, sin);
                 }
             }
         }
@@ -311,7 +313,7 @@ impl Llama {
         let (precision, heads) = (self.embeddings.precision(), self.config.heads);
         let pack = |i: usize| {
             let past = layout.sequences[i].past.map_or(&[][..], |past| past.layer(layer));
-            PackedKeyValues::new(precision, self.math, heads, past, layout.own(i, qkv))
+            PackedKeyValues::new(precision, self.backend, heads, past, layout.own(i, qkv))
         };
         (0..layout.sequences.len()).into_par_iter().map(pack).collect()
     }
@@ -329,7 +331,7 @@ impl Llama {
         let heads = self.config.heads;
         let out_row = heads.queries * heads.width;
         scratch.attended.resize(rows.len() * out_row, 0.0);
-        let attention = Attention { math: self.math, heads, sight: Sight::Backwards };
+        let attention = Attention { backend: self.backend, heads, mask: AttentionMask::Causal };
         let mut at = 0;
         for (i, piece) in layout.pieces(rows.clone()) {
             let own = layout.own(i, qkv);
@@ -338,10 +340,10 @@ impl Llama {
             attention.run(own, piece, &packed[i], out, &mut scratch.attention);
         }
         let (weights, attended) = (&self.layers[layer].attention_out, &scratch.attended);
-        weights.take(self.math, rows.len(), &mut scratch.inputs, |i, row| {
+        weights.take(self.backend, rows.len(), &mut scratch.inputs, |i, row| {
             row.copy_from_slice(&attended[i * out_row..][..out_row]);
         });
-        weights.apply(self.math, &scratch.inputs, x, Keep::Sum);
+        weights.apply(self.backend, &scratch.inputs, x, Accumulate::Add);
     }
 
     /// `x += (silu(gate) * up) * W`.
@@ -350,22 +352,22 @@ impl Llama {
         let (rows, hidden) = (x.len() / self.config.width, self.config.hidden);
         self.norm(x, feed_forward_norm, gate_up, &mut scratch.inputs);
         scratch.gate_up.resize(rows * 2 * hidden, 0.0);
-        gate_up.apply(self.math, &scratch.inputs, &mut scratch.gate_up, Keep::Nothing);
+        gate_up.apply(self.backend, &scratch.inputs, &mut scratch.gate_up, Accumulate::Overwrite);
         self.activate(down, rows, &scratch.gate_up, &mut scratch.inputs);
-        down.apply(self.math, &scratch.inputs, x, Keep::Sum);
+        down.apply(self.backend, &scratch.inputs, x, Accumulate::Add);
     }
 
     /// Has `inputs` hold `silu(gate) * up` of each row, as `into` takes it.
     fn activate(&self, into: &Linear, rows: usize, gate_up: &[f32], inputs: &mut Inputs) {
         let hidden = self.config.hidden;
-        into.take(self.math, rows, inputs, |i, out| {
+        into.take(self.backend, rows, inputs, |i, out| {
             let (gate, up) = gate_up[i * 2 * hidden..][..2 * hidden].split_at(hidden);
-            self.math.isa.silu_mul(gate, up, out);
+            self.backend.isa.silu_mul(gate, up, out);
         });
     }
 
     /// Negative log-likelihood of every row's next token, by sequence.
-    fn head(&self, layout: &Layout, x: &[f32]) -> Vec<Vec<f32>> {
+    fn lm_head(&self, layout: &Layout, x: &[f32]) -> Vec<Vec<f32>> {
         let targets: Vec<(usize, u32)> = layout
             .sequences
             .iter()
@@ -395,20 +397,20 @@ impl Llama {
     fn head_block(&self, targets: &[(usize, u32)], x: &[f32], scratch: &mut Scratch) -> Vec<f32> {
         let width = self.config.width;
         // Once for all pieces of the head.
-        if let Some(piece) = self.head.first() {
-            piece.take(self.math, targets.len(), &mut scratch.inputs, |i, out| {
+        if let Some(piece) = self.lm_head.first() {
+            piece.take(self.backend, targets.len(), &mut scratch.inputs, |i, out| {
                 let x = &x[targets[i].0 * width..][..width];
-                self.math.isa.rms_norm(x, &self.norm, self.config.norm_eps, out);
+                self.backend.isa.rms_norm(x, &self.norm, self.config.norm_eps, out);
             });
         }
         let mut states = vec![Softmax::EMPTY; targets.len()];
         let mut target_logits = vec![0.0; targets.len()];
-        for (columns, head) in self.head.iter().enumerate() {
+        for (columns, head) in self.lm_head.iter().enumerate() {
             let first = columns * HEAD_COLUMNS;
             scratch.logits.resize(targets.len() * head.outputs(), 0.0);
-            head.apply(self.math, &scratch.inputs, &mut scratch.logits, Keep::Nothing);
+            head.apply(self.backend, &scratch.inputs, &mut scratch.logits, Accumulate::Overwrite);
             for (i, logits) in scratch.logits.chunks(head.outputs()).enumerate() {
-                self.math.isa.log_sum_exp_step(logits, &mut states[i]);
+                self.backend.isa.log_sum_exp_step(logits, &mut states[i]);
                 if let Some(&logit) = (targets[i].1 as usize).checked_sub(first).and_then(|at| logits.get(at))
                 {
                     target_logits[i] = logit;

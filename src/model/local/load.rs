@@ -3,13 +3,13 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::causal::{CausalModel, LayerRows, LlamaConfig, WordRows};
-use super::chat::Chat;
+use super::causal::{CausalModel, EmbeddingWeights, LayerWeights, LlamaConfig};
+use super::chat_template::ChatTemplate;
 use super::configuration::configuration;
 use super::device::{self, NoDevice};
 use super::gguf::{GgufError, GgufFile};
 use super::int8::{COLUMNS, GROUP};
-use super::linear::Math;
+use super::linear::Backend;
 use super::llama::Llama;
 use super::tensors::TensorLlama;
 use super::tokenizer::{GgufTokenizer, TokenizerError};
@@ -42,13 +42,13 @@ pub enum LoadError {
 pub(crate) struct Loaded {
     pub(crate) llama: Arc<dyn CausalModel>,
     pub(crate) tokenizer: GgufTokenizer,
-    pub(crate) chat: Chat,
+    pub(crate) chat_template: ChatTemplate,
 }
 
 /// Reads tokenizer and weights, and packs the weights for this processor or brings them to another device.
 pub(crate) fn load(path: &Path, device: Device, precision: Precision) -> Result<Loaded, LoadError> {
     match device::open(device)? {
-        None => load_for(path, precision, Math::detect()),
+        None => load_for(path, precision, Backend::detect()),
         Some(_) if precision == Precision::Int8 => Err(LoadError::Configuration(format!(
             "int8 is for the CPU alone; on {} use precision f32",
             device.name()
@@ -58,10 +58,10 @@ pub(crate) fn load(path: &Path, device: Device, precision: Precision) -> Result<
 }
 
 /// Reads tokenizer and weights, and packs the weights for a processor.
-pub(crate) fn load_for(path: &Path, precision: Precision, math: Math) -> Result<Loaded, LoadError> {
+pub(crate) fn load_for(path: &Path, precision: Precision, backend: Backend) -> Result<Loaded, LoadError> {
     read(path, |config, words, layers| {
         check_multiples(&config, precision)?;
-        Ok(Arc::new(Llama::pack(config, (precision, math), words, layers)?))
+        Ok(Arc::new(Llama::pack(config, (precision, backend), words, layers)?))
     })
 }
 
@@ -71,26 +71,26 @@ pub(crate) fn load_tensors(path: &Path, device: &candle_core::Device) -> Result<
 }
 
 /// Layers, read as they are asked for.
-type Layers<'a> = &'a mut dyn Iterator<Item = Result<LayerRows, LoadError>>;
+type Layers<'a> = &'a mut dyn Iterator<Item = Result<LayerWeights, LoadError>>;
 
 /// Reads a file; `make` makes a model of its weights.
 fn read(
     path: &Path,
-    make: impl FnOnce(LlamaConfig, WordRows, Layers<'_>) -> Result<Arc<dyn CausalModel>, LoadError>,
+    make: impl FnOnce(LlamaConfig, EmbeddingWeights, Layers<'_>) -> Result<Arc<dyn CausalModel>, LoadError>,
 ) -> Result<Loaded, LoadError> {
     let mut file = GgufFile::open(path)?;
     file.architecture(&["llama"])?;
     let tokens = file.strings("tokenizer.ggml.tokens")?;
     let merges = file.strings("tokenizer.ggml.merges")?;
     let tokenizer = GgufTokenizer::new(&tokens, &merges, file.str("tokenizer.ggml.pre")?)?;
-    let chat = Chat::new(&file, &tokens)?;
+    let chat_template = ChatTemplate::new(&file, &tokens)?;
     let config = configuration(&file, tokenizer.vocabulary())?;
     let mut reader = Reader { config: &config.clone(), file: &mut file };
     let words = reader.words()?;
     let mut layers = (0..config.layers).map(|i| reader.layer(i));
     let llama = make(config, words, &mut layers)?;
     check_all_read(&file)?;
-    Ok(Loaded { llama, tokenizer, chat })
+    Ok(Loaded { llama, tokenizer, chat_template })
 }
 
 /// A tensor that is left over would have changed the results: a bias, a scaling of the rotation, a layer.
@@ -128,7 +128,7 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn layer(&mut self, i: usize) -> Result<LayerRows, LoadError> {
+    fn layer(&mut self, i: usize) -> Result<LayerWeights, LoadError> {
         let LlamaConfig { width, hidden, heads, .. } = *self.config;
         let (queries, keys) = (heads.queries * heads.width, heads.keys * heads.width);
         let name = |tensor: &str| format!("blk.{i}.{tensor}.weight");
@@ -137,7 +137,7 @@ impl Reader<'_> {
         qkv.extend(self.rows(&name("attn_v"), [keys, width])?);
         let mut gate_up = self.rows(&name("ffn_gate"), [hidden, width])?;
         gate_up.extend(self.rows(&name("ffn_up"), [hidden, width])?);
-        Ok(LayerRows {
+        Ok(LayerWeights {
             attention_norm: self.file.tensor(&name("attn_norm"), &[width])?,
             qkv,
             attention_out: self.rows(&name("attn_output"), [width, queries])?,
@@ -148,14 +148,14 @@ impl Reader<'_> {
     }
 
     /// The head shares the embeddings' weights where the file has none of its own.
-    fn words(&mut self) -> Result<WordRows, LoadError> {
+    fn words(&mut self) -> Result<EmbeddingWeights, LoadError> {
         let LlamaConfig { width, vocabulary, .. } = *self.config;
         let embeddings = self.rows("token_embd.weight", [vocabulary, width])?;
-        let head = match self.file.shape("output.weight") {
+        let lm_head = match self.file.shape("output.weight") {
             Some(_) => Some(self.rows("output.weight", [vocabulary, width])?),
             None => None,
         };
-        Ok(WordRows { embeddings, head, norm: self.file.tensor("output_norm.weight", &[width])? })
+        Ok(EmbeddingWeights { embeddings, lm_head, norm: self.file.tensor("output_norm.weight", &[width])? })
     }
 
     /// A tensor of `shape`: rows, and values a row.

@@ -2,7 +2,7 @@
 
 mod attention;
 mod causal;
-mod chat;
+mod chat_template;
 mod classifier;
 mod configuration;
 mod device;
@@ -11,19 +11,19 @@ mod encoder;
 mod generate;
 pub(crate) mod gguf;
 mod int8;
-mod kept;
 mod linear;
 mod llama;
 mod load;
-mod peak;
-mod plan;
+mod prefix_cache;
+mod roofline;
 mod sample;
+mod schedule;
 mod scorer;
 mod tensors;
 mod tokenizer;
 mod worker;
 
-pub use chat::ChatError;
+pub use chat_template::ChatError;
 pub use classifier::{ClassifierError, LocalClassifier};
 pub use device::NoDevice;
 pub use embedder::{EmbedderError, EmbedderOptions, LocalEmbedder, LongText};

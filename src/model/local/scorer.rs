@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use rayon::ThreadPool;
 
-use super::causal::{CausalModel, KvCache, Passed, Sequence};
-use super::chat::Chat;
-use super::kept::{Form, KeptTexts};
+use super::causal::{CausalModel, ForwardOutput, KvCache, Sequence};
+use super::chat_template::ChatTemplate;
 use super::load::{LoadError, Loaded, load};
-use super::peak::operations_per_second;
-use super::plan::Plan;
+use super::prefix_cache::{KvFormat, PrefixCache};
+use super::roofline::operations_per_second;
+use super::schedule::Schedule;
 use super::tokenizer::GgufTokenizer;
 use super::worker::{Run, Worker};
 use crate::kernels::Isa;
@@ -68,11 +68,11 @@ impl Default for ScorerOptions {
 pub struct LocalScorer {
     name: String,
     pub(super) tokenizer: Arc<GgufTokenizer>,
-    pub(super) chat: Chat,
+    pub(super) chat_template: ChatTemplate,
     pub(super) llama: Arc<dyn CausalModel>,
     pub(super) pool: Arc<ThreadPool>,
     worker: Worker,
-    texts: Arc<KeptTexts>,
+    texts: Arc<PrefixCache>,
     device: Device,
     window: usize,
 }
@@ -98,11 +98,11 @@ impl LocalScorer {
             .thread_name(|i| format!("whittle-compute-{i}"))
             .build()
             .map_err(|e| LoadError::Threads(e.to_string()))?;
-        let Loaded { llama, tokenizer, chat } =
+        let Loaded { llama, tokenizer, chat_template } =
             pool.install(|| load(path, options.device, options.precision))?;
         let pool = Arc::new(pool);
-        let form = Form::new(llama.config(), options.precision);
-        let texts = Arc::new(KeptTexts::new(form, options.kv_cache_bytes));
+        let form = KvFormat::new(llama.config(), options.precision);
+        let texts = Arc::new(PrefixCache::new(form, options.kv_cache_bytes));
         let worker = Worker::start(llama.clone(), pool.clone(), texts.clone())
             .map_err(|e| LoadError::Threads(e.to_string()))?;
         let window = options.window.clamp(16, llama.config().context);
@@ -110,7 +110,7 @@ impl LocalScorer {
         Ok(Self {
             name: name.to_owned(),
             tokenizer,
-            chat,
+            chat_template,
             llama,
             pool,
             worker,
@@ -158,7 +158,7 @@ impl LocalScorer {
     }
 
     /// Runs one sequence on the caller's turn.
-    pub(super) fn pass(&self, sequence: Sequence, cancel: &Cancel) -> Result<Passed, ScoreError> {
+    pub(super) fn pass(&self, sequence: Sequence, cancel: &Cancel) -> Result<ForwardOutput, ScoreError> {
         self.pool.install(|| self.llama.forward_one(sequence, cancel))
     }
 
@@ -201,10 +201,10 @@ impl TokenScorer for LocalScorer {
 
     fn score(&self, jobs: &[ScoreJob], cancel: &Cancel) -> Result<Vec<Vec<f32>>, ScoreError> {
         cancel.check()?;
-        let plan = Plan::new(jobs, self.window, &self.texts);
-        let scores = self.worker.score(plan.runs, cancel)?;
+        let schedule = Schedule::new(jobs, self.window, &self.texts);
+        let scores = self.worker.score(schedule.runs, cancel)?;
         let mut results = vec![Vec::new(); jobs.len()];
-        for (parts, scores) in plan.parts.iter().zip(scores) {
+        for (parts, scores) in schedule.parts.iter().zip(scores) {
             let mut rest = &scores[..];
             for part in parts {
                 let (own, others) = rest.split_at(part.scores);
@@ -239,7 +239,7 @@ impl ScoreSession for Session<'_> {
             return Err(ScoreError::Model("the sequence is longer than the model's context".into()));
         }
         let past = (self.cache.len() > 0).then_some(&self.cache);
-        let Passed { nll, kept } =
+        let ForwardOutput { nll, kept } =
             self.scorer.pass(Sequence { ids, past, scored_from: 0, kept: ids.len() }, cancel)?;
         self.cache.append(&kept);
         Ok(nll)

@@ -9,7 +9,9 @@ use candle_nn::ops::{rms_norm, silu, softmax_last_dim};
 use candle_nn::rotary_emb::rope_thd;
 
 use super::attention::Heads;
-use super::causal::{CausalModel, KvCache, LayerRows, LlamaConfig, Passed, Sequence, WordRows};
+use super::causal::{
+    CausalModel, EmbeddingWeights, ForwardOutput, KvCache, LayerWeights, LlamaConfig, Sequence,
+};
 use super::load::LoadError;
 use crate::model::{Cancel, ScoreError};
 
@@ -25,7 +27,7 @@ pub(crate) struct TensorLlama {
     embeddings: Tensor,
     layers: Vec<Layer>,
     norm: Tensor,
-    head: Tensor,
+    lm_head: Tensor,
     /// The cosines of every position, in rows of half a head's width.
     cos: Tensor,
     sin: Tensor,
@@ -62,8 +64,8 @@ impl TensorLlama {
     /// Those of `layers` and of the device.
     pub(crate) fn upload(
         config: LlamaConfig,
-        words: &WordRows,
-        layers: &mut dyn Iterator<Item = std::result::Result<LayerRows, LoadError>>,
+        words: &EmbeddingWeights,
+        layers: &mut dyn Iterator<Item = std::result::Result<LayerWeights, LoadError>>,
         device: &Device,
     ) -> std::result::Result<Self, LoadError> {
         let failed = |e: candle_core::Error| LoadError::Upload(e.to_string());
@@ -75,13 +77,13 @@ impl TensorLlama {
 
     fn with_layers(
         config: LlamaConfig,
-        words: &WordRows,
+        words: &EmbeddingWeights,
         layers: Vec<Layer>,
         device: &Device,
     ) -> Result<Self> {
         let table = |rows: &[f32], width| Tensor::from_slice(rows, (rows.len() / width, width), device);
         let embeddings = table(&words.embeddings, config.width)?;
-        let head = match &words.head {
+        let lm_head = match &words.lm_head {
             Some(rows) => table(rows, config.width)?,
             None => embeddings.clone(),
         };
@@ -98,7 +100,7 @@ impl TensorLlama {
             config,
             embeddings,
             layers,
-            head,
+            lm_head,
         })
     }
 
@@ -212,7 +214,7 @@ impl TensorLlama {
     }
 
     /// Negative log-likelihood of the wanted tokens, sequence by sequence.
-    fn head(&self, normed: &Tensor, sequences: &[Sequence]) -> Result<Vec<f32>> {
+    fn lm_head(&self, normed: &Tensor, sequences: &[Sequence]) -> Result<Vec<f32>> {
         let mut start = 0;
         let (mut rows, mut targets) = (Vec::new(), Vec::new());
         for sequence in sequences {
@@ -226,7 +228,7 @@ impl TensorLlama {
         let mut nll = Vec::with_capacity(rows.len());
         for (rows, targets) in rows.chunks(HEAD_ROWS).zip(targets.chunks(HEAD_ROWS)) {
             let logits =
-                normed.index_select(&Tensor::new(rows, &self.device)?, 0)?.matmul(&self.head.t()?)?;
+                normed.index_select(&Tensor::new(rows, &self.device)?, 0)?.matmul(&self.lm_head.t()?)?;
             let own = logits.gather(&Tensor::new(targets, &self.device)?.unsqueeze(1)?, 1)?.squeeze(1)?;
             nll.extend((logits.log_sum_exp(D::Minus1)? - own)?.to_vec1::<f32>()?);
         }
@@ -235,7 +237,7 @@ impl TensorLlama {
 }
 
 impl Layer {
-    fn upload(config: &LlamaConfig, rows: &LayerRows, device: &Device) -> Result<Self> {
+    fn upload(config: &LlamaConfig, rows: &LayerWeights, device: &Device) -> Result<Self> {
         let table = |rows: &[f32], inputs| Tensor::from_slice(rows, (rows.len() / inputs, inputs), device);
         let row = |row: &[f32]| Tensor::from_slice(row, row.len(), device);
         Ok(Self {
@@ -258,11 +260,11 @@ impl CausalModel for TensorLlama {
         &self,
         sequences: &[Sequence],
         cancel: &Cancel,
-    ) -> std::result::Result<Vec<Passed>, ScoreError> {
+    ) -> std::result::Result<Vec<ForwardOutput>, ScoreError> {
         let (normed, kept) = self.run(sequences, cancel)?;
         cancel.check()?;
-        let mut nll = self.head(&normed, sequences)?.into_iter();
-        let passed = sequences.iter().zip(kept).map(|(sequence, kept)| Passed {
+        let mut nll = self.lm_head(&normed, sequences)?.into_iter();
+        let passed = sequences.iter().zip(kept).map(|(sequence, kept)| ForwardOutput {
             nll: nll.by_ref().take(sequence.targets().len()).collect(),
             kept,
         });
@@ -278,7 +280,7 @@ impl CausalModel for TensorLlama {
         let past = (cache.len() > 0).then_some(&*cache);
         let sequence = Sequence { ids: &[id], past, scored_from: 1, kept: 1 };
         let (normed, kept) = self.run(&[sequence], &Cancel::never())?;
-        *logits = normed.matmul(&self.head.t()?)?.squeeze(0)?.to_vec1()?;
+        *logits = normed.matmul(&self.lm_head.t()?)?.squeeze(0)?.to_vec1()?;
         if let [kept] = &kept[..] {
             cache.append(kept);
         }

@@ -13,20 +13,20 @@ use std::sync::{Arc, OnceLock};
 
 use rayon::ThreadPool;
 
-use super::causal::{CausalModel, KvCache, LlamaConfig, Passed, Sequence};
-use super::kept::{Kept, KeptTexts};
+use super::causal::{CausalModel, ForwardOutput, KvCache, LlamaConfig, Sequence};
+use super::prefix_cache::{CachedKv, PrefixCache};
 use crate::model::{Cancel, ScoreError};
 
 /// Tokens that a batch aims at: enough to fill the caches of all cores, few enough to stay fair.
 const BATCH_TOKENS: usize = 1024;
 
-/// A run of the model: `ids` after a shared prefix.
+/// A sequence to score: `ids` after a shared prefix. It takes several passes where it is longer than the window.
 pub(crate) struct Run {
     /// The prefix of the call that the run follows.
     pub(crate) prefix: Option<Arc<Prefix>>,
-    /// Tokens to run.
+    /// The tokens to run.
     pub(crate) ids: Vec<u32>,
-    /// The first of them whose score is wanted.
+    /// The index of the first token whose score is wanted.
     pub(crate) scored_from: usize,
     /// The number of leading tokens that other runs may follow: their keys and values are cached.
     pub(crate) kept: usize,
@@ -51,13 +51,13 @@ struct Progress {
 struct Past {
     /// The positions that stay in sight, and all of the previous part but its last token, which is run again to
     /// predict the next.
-    kept: Kept,
+    kept: CachedKv,
     /// The number of leading positions that always stay in sight (an attention sink).
     head: usize,
 }
 
 impl Run {
-    /// A run of all tokens at once.
+    /// Creates a run of all tokens in one pass.
     pub(crate) fn whole(prefix: Option<Arc<Prefix>>, ids: Vec<u32>, scored_from: usize) -> Self {
         let stride = ids.len().max(1);
         Self { prefix, ids, scored_from, kept: 0, stride, progress: Progress::default() }
@@ -81,7 +81,7 @@ impl Run {
         self.part().len() + self.prefix.as_ref().map_or(0, kept) / 2
     }
 
-    /// The token before that part.
+    /// Returns the token before the next part.
     fn lead(&self) -> Option<u32> {
         match self.progress.done.checked_sub(1) {
             Some(last) => Some(self.ids[last]),
@@ -127,13 +127,13 @@ impl Run {
 /// Tokens that several runs follow; their keys and values are computed once, or were in an earlier call.
 pub(crate) struct Prefix {
     pub(crate) ids: Vec<u32>,
-    kept: Option<Arc<Kept>>,
+    kept: Option<Arc<CachedKv>>,
     cache: OnceLock<KvCache>,
 }
 
 impl Prefix {
     /// Creates a prefix of tokens of which an earlier call may have cached some.
-    pub(crate) fn new(ids: &[u32], kept: Option<Arc<Kept>>) -> Self {
+    pub(crate) fn new(ids: &[u32], kept: Option<Arc<CachedKv>>) -> Self {
         Self { ids: ids.to_vec(), kept, cache: OnceLock::new() }
     }
 
@@ -148,7 +148,7 @@ pub(crate) fn known(ids: &[u32]) -> &[u32] {
     ids.split_last().map_or(&[], |(_, known)| known)
 }
 
-/// All that one caller wants scored.
+/// The runs of one caller.
 pub(crate) struct Call {
     runs: VecDeque<(usize, Run)>,
     /// One vector of scores for each run.
@@ -157,7 +157,7 @@ pub(crate) struct Call {
     reply: Sender<Result<Vec<Vec<f32>>, ScoreError>>,
 }
 
-/// Handle of the model's thread.
+/// A handle to the model's thread.
 pub(crate) struct Worker {
     calls: Sender<Call>,
 }
@@ -167,10 +167,10 @@ impl Worker {
     pub(crate) fn start(
         llama: Arc<dyn CausalModel>,
         pool: Arc<ThreadPool>,
-        texts: Arc<KeptTexts>,
+        prefixes: Arc<PrefixCache>,
     ) -> std::io::Result<Self> {
         let (calls, queue) = channel();
-        let engine = Engine { llama, texts };
+        let engine = Engine { llama, prefixes };
         std::thread::Builder::new()
             .name("whittle-model".into())
             .spawn(move || serve(&engine, &pool, &queue))?;
@@ -272,7 +272,7 @@ struct Done {
 /// The model, threads and cache that batches run on.
 struct Engine {
     llama: Arc<dyn CausalModel>,
-    texts: Arc<KeptTexts>,
+    prefixes: Arc<PrefixCache>,
 }
 
 impl Engine {
@@ -287,42 +287,43 @@ impl Engine {
             run.lead().into_iter().chain(run.ids[run.part()].iter().copied()).collect::<Vec<u32>>()
         };
         let ids: Vec<Vec<u32>> = batch.iter().map(with_lead).collect();
-        let expand = |Item { run, .. }: &Item| run.progress.past.as_ref().map(|past| past.kept.expand());
-        let expanded: Vec<Option<KvCache>> = batch.iter().map(expand).collect();
+        let dequantize =
+            |Item { run, .. }: &Item| run.progress.past.as_ref().map(|past| past.kept.dequantize());
+        let dequantized: Vec<Option<KvCache>> = batch.iter().map(dequantize).collect();
         let pasts: Vec<Option<&KvCache>> =
-            batch.iter().zip(&expanded).map(|(item, past)| past.as_ref().or(item.run.prefix())).collect();
+            batch.iter().zip(&dequantized).map(|(item, past)| past.as_ref().or(item.run.prefix())).collect();
         let sequences: Vec<Sequence> = batch
             .iter()
             .zip(&ids)
             .zip(&pasts)
             .map(|((item, ids), past)| item.run.sequence(ids, *past))
             .collect();
-        let passed = self.llama.forward(&sequences, cancel)?;
-        let done = batch.iter().zip(pasts).zip(passed);
-        Ok(done.map(|((item, past), passed)| self.done(&item.run, past, passed)).collect())
+        let outputs = self.llama.forward(&sequences, cancel)?;
+        let done = batch.iter().zip(pasts).zip(outputs);
+        Ok(done.map(|((item, past), outputs)| self.done(&item.run, past, outputs)).collect())
     }
 
-    fn done(&self, run: &Run, before: Option<&KvCache>, Passed { nll, kept }: Passed) -> Done {
+    fn done(&self, run: &Run, before: Option<&KvCache>, ForwardOutput { nll, kept }: ForwardOutput) -> Done {
         let done = run.part().end;
         if done < run.ids.len() {
             let (past, head) = run.behind(before, kept, self.llama.config());
-            let past = Past { kept: self.texts.form().keep(past), head };
+            let past = Past { kept: self.prefixes.format().quantize(past), head };
             return Done { scores: nll, next: Some(Progress { done, past: Some(past) }) };
         }
         if run.kept > 0 {
-            self.texts.put(&run.ids[..run.kept], kept);
+            self.prefixes.put(&run.ids[..run.kept], kept);
         }
         Done { scores: nll, next: None }
     }
 
-    /// Has the keys and values of a prefix: those that were kept, else computed.
+    /// Fills the keys and values of a prefix: from the cache where they are there, else by a pass.
     fn fill(&self, prefix: &Prefix, cancel: &Cancel) -> Result<(), ScoreError> {
         let ids = prefix.known();
         if prefix.cache.get().is_some() || ids.is_empty() {
             return Ok(());
         }
         let cache = if let Some(kept) = &prefix.kept {
-            kept.expand()
+            kept.dequantize()
         } else {
             let sequence = Sequence { ids, past: None, scored_from: ids.len(), kept: ids.len() };
             self.llama.forward_one(sequence, cancel)?.kept
@@ -475,7 +476,7 @@ mod tests {
     #[test]
     fn what_was_kept_before_a_run_counts_by_half() {
         let heads = Heads { queries: 1, keys: 1, width: 64 };
-        let kept = Arc::new(Kept::Floats(KvCache::from_layers(Vec::new(), heads)));
+        let kept = Arc::new(CachedKv::F32(KvCache::from_layers(Vec::new(), heads)));
         let prefix = Arc::new(Prefix::new(&[0; 1000], Some(kept)));
         let (mut one, _answer) = call(&[20, 20, 20], &Cancel::never());
         one.runs.iter_mut().for_each(|(_, run)| run.prefix = Some(Arc::clone(&prefix)));

@@ -23,7 +23,7 @@ use sha2::{Digest, Sha256};
 pub trait Progress: Send + Sync {
     /// A download of `total` bytes begins; 0 where the size is not known.
     fn begin(&self, what: &str, total: u64);
-    /// So many bytes more are there.
+    /// Reports that so many more bytes have arrived.
     fn advance(&self, bytes: u64);
     /// The download is over, well or not.
     fn end(&self);
@@ -36,13 +36,13 @@ impl Progress for () {
     fn end(&self) {}
 }
 
-/// Why a model's files could not be had.
+/// An error of fetching or opening a model's files.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The manifest has no such model.
     #[error("unknown model `{name}`: known are {known}; WHITTLE_MODELS names a file with more")]
     UnknownModel {
-        /// As asked for.
+        /// The requested name.
         name: String,
         /// The names that exist.
         known: String,
@@ -52,27 +52,27 @@ pub enum StoreError {
     Manifest {
         /// The manifest.
         file: String,
-        /// What is wrong with it.
+        /// The description of the fault.
         reason: String,
     },
     /// A file or folder cannot be used.
     #[error("cannot {action} {}{}", path.display(), remedy(source))]
     Io {
-        /// What was tried.
+        /// The action that failed.
         action: &'static str,
-        /// On what.
+        /// The path that it failed on.
         path: PathBuf,
-        /// Why it failed.
+        /// The cause.
         source: io::Error,
     },
-    /// What a source sent is not the file that the manifest describes.
+    /// The source sent a file that differs from the one in the manifest.
     #[error(
         "{file}: {what}; it was not kept, run the command again or import the right file with `whittle models import`"
     )]
     WrongContent {
         /// Name of the file.
         file: String,
-        /// How it differs.
+        /// The difference.
         what: String,
     },
     /// One source failed.
@@ -107,7 +107,7 @@ pub enum StoreError {
         model: String,
         /// The files that are missing.
         files: Vec<String>,
-        /// Where they can be had.
+        /// The sources that have the files.
         from: String,
     },
     /// The platform names no cache folder.
@@ -121,7 +121,7 @@ impl StoreError {
     }
 }
 
-/// What the caller can do, in brackets; the error's own text follows as its cause.
+/// Returns what the caller can do, in brackets; the error's own text follows as its cause.
 fn remedy(error: &io::Error) -> String {
     let remedy = match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
@@ -308,7 +308,7 @@ impl ModelStore {
             .map_err(|e| StoreError::io("write", &record, e))
     }
 
-    /// Whether the files of `model` are there and right. Hashes files that changed since the last time.
+    /// Returns whether the files of `model` are present and correct. Hashes files that changed since the last time.
     ///
     /// # Errors
     /// A file is there but cannot be read.
@@ -327,7 +327,7 @@ impl ModelStore {
         })
     }
 
-    /// As [`ModelStore::state`], but hashes every file, whatever is known of it.
+    /// Returns the same as [`ModelStore::state`], but hashes every file even where a hash is on record.
     ///
     /// # Errors
     /// A file is there but cannot be read.
@@ -436,7 +436,7 @@ fn check(path: &Path, file: &ModelFile) -> Result<State, StoreError> {
     Ok(State::Verified)
 }
 
-/// Where the hash of an imported file is kept that the manifest has none of.
+/// Returns the path where the hash of an imported file is recorded that has none in the manifest.
 fn record_path(folder: &Path, name: &str) -> PathBuf {
     folder.join(format!("{name}.imported"))
 }

@@ -7,7 +7,7 @@ use tokio::sync::oneshot::Sender;
 use super::money::{self, Took};
 use super::{Entry, Ledger};
 use crate::config::Price;
-use crate::keys::Hold;
+use crate::keys::Reservation;
 use crate::proxy::route::Route;
 use crate::proxy::{ProxyError, Report};
 use crate::upstream::StatusCode;
@@ -28,7 +28,7 @@ pub(in crate::proxy) struct Opening {
     pub(in crate::proxy) request: String,
     pub(in crate::proxy) key: Option<String>,
     /// The reservation on the key's limits.
-    pub(in crate::proxy) hold: Option<Hold>,
+    pub(in crate::proxy) hold: Option<Reservation>,
     /// The price of the model at its first route.
     pub(in crate::proxy) price: Option<Price>,
     pub(in crate::proxy) model: String,
@@ -48,7 +48,7 @@ pub struct Bill {
     bytes: u64,
     charged: bool,
     hourly: f64,
-    hold: Option<Hold>,
+    hold: Option<Reservation>,
     sent: bool,
     price: Option<Price>,
     reading: Option<Reading>,

@@ -21,16 +21,16 @@ pub(super) use money::cost;
 pub(super) use usage::{DAY_MS, report};
 pub use usage::{Group, Numbers, RequestLine, UsageParams, UsageReport};
 
-/// What is known of one request.
+/// The ledger's entry of one request.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Entry {
-    /// When it came, in milliseconds since the epoch.
+    /// The time of the request, in milliseconds since the epoch.
     pub(super) milliseconds: u64,
-    /// Its id.
+    /// The id of the request.
     pub(super) request: String,
     /// Id of the key that it came with.
     pub(super) key: Option<String>,
-    /// What the upstream calls the model; empty where the request passed unread.
+    /// The upstream's name of the model; empty where the request was forwarded unread.
     pub(super) model: String,
     /// The upstream that answered, or that was asked last.
     pub(super) upstream: String,
@@ -44,13 +44,13 @@ pub(super) struct Entry {
     pub(super) estimated: bool,
     /// Microseconds of work on its texts.
     pub(super) compressor: u64,
-    /// What it cost, in billionths of a dollar; none where no price is configured.
+    /// The cost in billionths of a dollar; `None` where no price is configured.
     pub(super) cost: Option<i64>,
-    /// What compression saved, less what it cost: below 0 where that was more.
+    /// The saving by compression, less its own cost: negative where that was more.
     pub(super) saving: Option<i64>,
 }
 
-/// Where bills are booked.
+/// The ledger that requests are booked in.
 #[derive(Clone)]
 pub(super) struct Ledger {
     store: Option<Arc<Store>>,
@@ -67,8 +67,8 @@ impl Ledger {
         Bill::new(self.clone(), opening)
     }
 
-    /// What keys have spent on this day in UTC, and on the next one, which a clock that was put back has seen already.
-    /// What a clock has booked that was further ahead must keep nobody out until then.
+    /// Returns the spending of keys on this day in UTC, and on the next one, which a clock that was put back has seen
+    /// already. What a clock has booked that was further ahead must keep nobody out until then.
     pub(super) fn spent_today(&self) -> Result<HashMap<String, i64>, StoreError> {
         let mut spent = HashMap::new();
         let Some(store) = &self.store else { return Ok(spent) };

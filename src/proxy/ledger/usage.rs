@@ -1,4 +1,4 @@
-//! What the ledger is asked, and what it answers.
+//! The queries to the ledger, and its reports.
 
 use std::collections::BTreeMap;
 
@@ -24,10 +24,10 @@ const PAGE: (usize, usize) = (100, 1000);
 #[serde(default, deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct UsageParams {
-    /// From when on: a day in UTC, or a time such as `2026-11-01T12:00:00Z`; by default 30 days ago.
+    /// The start: a day in UTC, or a time such as `2026-11-01T12:00:00Z`; by default 30 days ago.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub since: Option<String>,
-    /// Until when, not included; by default now.
+    /// The end, not included; by default now.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub until: Option<String>,
     /// Id of the only key that counts.
@@ -42,12 +42,12 @@ pub struct UsageParams {
     /// Requests of a page, 1 to 1,000; by default 100.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<String>,
-    /// What the page before called `next`.
+    /// The cursor: the `next` of the previous page.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub after: Option<String>,
 }
 
-/// What the ledger answers.
+/// A report of the ledger.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct UsageReport {
     /// Beginning of what was looked at.
@@ -63,7 +63,7 @@ pub struct UsageReport {
     /// Requests, in the order in which they came.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requests: Option<Vec<RequestLine>>,
-    /// What `after` must be to get the next page, if there is one.
+    /// The `after` that gives the next page, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,
     /// Requests that are in no ledger, because it could not be written, since the service began.
@@ -92,11 +92,11 @@ pub struct Group {
 pub struct Numbers {
     /// Requests.
     pub requests: u64,
-    /// Those of them that were not answered with success; a stream that ended in an error is one of them.
+    /// The number of requests that were not answered with success, streams that ended in an error included.
     pub errors: u64,
     /// Tokens of the texts that were compressed, before.
     pub text_tokens_before: u64,
-    /// The same after.
+    /// The number of tokens after compression.
     pub text_tokens_after: u64,
     /// Tokens of the input that providers counted, those from and to their caches included.
     pub input_tokens: u64,
@@ -121,9 +121,9 @@ pub struct Numbers {
 /// One request.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct RequestLine {
-    /// When it came.
+    /// The time of the request.
     pub time: String,
-    /// Its id.
+    /// The id of the request.
     pub request_id: String,
     /// Id of the key that it came with.
     pub key: Option<String>,
@@ -133,7 +133,7 @@ pub struct RequestLine {
     pub upstream: String,
     /// Status of the answer; 499 where the client left before there was one.
     pub status: u16,
-    /// What it took.
+    /// The figures of the request.
     #[serde(flatten)]
     pub numbers: Numbers,
 }

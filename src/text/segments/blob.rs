@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::{Segment, SegmentKind};
 
-/// What a blob is worth.
+/// The worth of a blob.
 const WORTH: f32 = 0.02;
 
 /// Fewest characters of a blob, of one behind `base64,`, and of a line of one that is wrapped.
@@ -14,7 +14,7 @@ const SHORTEST_LINE: usize = 56;
 /// Bytes before `base64,` in which `data:` is looked for.
 const URI_HEAD: usize = 120;
 
-/// Where the blobs of `text` are.
+/// Returns the ranges of the blobs of `text`.
 pub(super) fn blobs(text: &str) -> Vec<Range<usize>> {
     let mut found: Vec<Range<usize>> = Vec::new();
     // The last line of what may be a wrapped blob, and where that began.
@@ -63,7 +63,7 @@ fn is_line_break(between: &str) -> bool {
     matches!(between, "\n" | "\r\n")
 }
 
-/// Where the data URI begins whose content begins at `start`.
+/// Returns the start of the data URI whose content begins at `start`.
 fn uri_head(text: &str, start: usize) -> Option<usize> {
     let from = text.floor_char_boundary(start.saturating_sub(URI_HEAD));
     let head = text[from..start].strip_suffix("base64,")?;
@@ -71,7 +71,8 @@ fn uri_head(text: &str, start: usize) -> Option<usize> {
     (!head[at..].contains(char::is_whitespace)).then_some(from + at)
 }
 
-/// Has it digits and letters in the mixture of encoded bytes, and not that of words or of a repeated letter?
+/// Returns whether the text has digits and letters in the mixture of encoded bytes, and not that of words or of a
+/// repeated letter.
 fn is_dense(text: &str) -> bool {
     let bytes = &text.as_bytes()[..text.len().min(4096)];
     let share = |is: fn(&u8) -> bool| bytes.iter().filter(|byte| is(byte)).count() * 100 / bytes.len().max(1);

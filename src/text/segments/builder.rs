@@ -11,7 +11,7 @@ pub(super) struct Builder<'t> {
     pub(super) segments: Vec<Segment>,
 }
 
-/// What is around a part of a text: it is context and need of all that stands in the part.
+/// The surroundings of a part of a text: the context and needs of all segments in the part.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Around {
     pub(super) context: Vec<Range<usize>>,

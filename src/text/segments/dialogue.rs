@@ -44,7 +44,7 @@ pub(super) fn is_dialogue(lines: &[Line]) -> bool {
         && (all * 2 > lines.len() || (all >= 6 && all >= turns.len() * 2 && all * 6 > lines.len()))
 }
 
-/// Are these lines subtitles?
+/// Returns whether these lines are subtitles.
 pub(super) fn is_subtitles(lines: &[Line]) -> bool {
     lines.iter().filter(|line| CUE.is_match(line.text)).count() * 5 > lines.len()
 }

@@ -7,7 +7,7 @@ use super::lines::Line;
 /// Most lines of a change that only adds or only removes, and is kept or dropped whole.
 const LONGEST_CHANGE: usize = 16;
 
-/// How many of `lines`, from the first on, are a diff; 0 where the first begins none.
+/// Returns the number of leading `lines` that are a diff; 0 where the first begins none.
 pub(super) fn length(lines: &[Line]) -> usize {
     let Some(first) = lines.first() else { return 0 };
     let next = lines.get(1).map_or("", |line| line.text);
@@ -74,7 +74,7 @@ pub(super) fn diff(lines: &[Line], builder: &mut Builder, around: &Around) {
     }
 }
 
-/// Does a file's header begin here?
+/// Returns whether a file's header begins here.
 fn is_file(lines: &[Line]) -> bool {
     let next = lines.get(1).map_or("", |line| line.text);
     lines[0].text.starts_with("diff ")
@@ -82,7 +82,7 @@ fn is_file(lines: &[Line]) -> bool {
         || (lines[0].text.starts_with("--- ") && next.starts_with("+++ "))
 }
 
-/// How many of the first lines are one segment: a header, a change, or a line.
+/// Returns the number of leading lines that are one segment: a header, a change, or a line.
 fn part(lines: &[Line], in_hunk: bool) -> usize {
     let first = lines[0].text;
     if !in_hunk && !is_hunk(first) || is_file(lines) {

@@ -8,20 +8,20 @@ use regex::Regex;
 /// A line that is not blank.
 #[derive(Debug, Clone)]
 pub(super) struct Line<'t> {
-    /// Its bytes with its line break and the blank lines behind it; the first also holds those before it.
+    /// The bytes of the line with its line break and the blank lines after it; the first also holds those before it.
     pub(super) range: Range<usize>,
-    /// What it says, without white space at its end.
+    /// The text of the line, without white space at its end.
     pub(super) text: &'t str,
     /// Bytes of `text` before the content: the number or path that a tool puts before a line.
     pub(super) label: usize,
     /// Columns of white space between the label and the content.
     pub(super) indent: usize,
-    /// Does a blank line follow?
+    /// Whether a blank line follows.
     pub(super) gap: bool,
 }
 
 impl<'t> Line<'t> {
-    /// What it says behind label and indentation.
+    /// Returns the text after label and indentation.
     pub(super) fn content(&self) -> &'t str {
         self.text[self.label..].trim_start()
     }
@@ -74,7 +74,7 @@ pub(super) enum Shape {
     Numbered,
     /// `KEY=value`, `key = value`, `[section]`.
     Setting,
-    /// None of these.
+    /// Any other line.
     Other,
 }
 
@@ -139,7 +139,7 @@ impl Shape {
     }
 }
 
-/// Is it a setting, and no statement of a program?
+/// Returns whether the line is a setting, and no statement of a program.
 fn is_setting(line: &str) -> bool {
     SETTING.is_match(line) && !line.ends_with([';', '{', '(']) && !line.contains("==")
 }

@@ -30,7 +30,7 @@ struct Tag {
     opens: bool,
 }
 
-/// Are these lines markup: do tags begin many of them, and most of the tags match?
+/// Returns whether these lines are markup: tags begin many of them, and most of the tags match.
 pub(super) fn is_markup(lines: &[Line]) -> bool {
     let begin =
         lines.iter().filter(|line| line.content().starts_with('<') && TAG.is_match(line.content())).count();

@@ -29,26 +29,26 @@ use super::marks::Noun;
 pub struct Segment {
     /// Bytes of the text. The segments of a text follow each other and together are all of it.
     pub range: Range<usize>,
-    /// What it is.
+    /// The kind of the segment.
     pub kind: SegmentKind,
     /// Bytes of the text that tell what it belongs to: headings, the header of a table, the speaker, parent keys, the
     /// signature of the function around it. They are read with it where it is weighed, and are not a part of it.
     pub context: Vec<Range<usize>>,
     /// Numbers of segments without which it would say something else: they are kept wherever it is.
     pub needs: Vec<usize>,
-    /// What it is worth apart from any question, 1 for the usual: less for blobs and repeats, more for what is rare
-    /// among its like and for errors.
+    /// The weight of the segment apart from any question, usually 1: less for blobs and repeats, more for errors and
+    /// what is rare among its kind.
     pub worth: f32,
 }
 
-/// What a segment is.
+/// The kind of a segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum SegmentKind {
     /// A sentence of prose.
     Sentence,
     /// A heading.
     Heading,
-    /// Who speaks: `Ann:`.
+    /// The name of a speaker: `Ann:`.
     Speaker,
     /// A whole turn, with its speaker.
     Turn,
@@ -60,20 +60,20 @@ pub enum SegmentKind {
     Row,
     /// A record of JSON: an element of an array, or a member of an object.
     Record,
-    /// What closes a tag, a fence or a bracket: it goes with what opened it.
+    /// The end of a tag, a fence or a bracket: it goes with its opening.
     Tag,
     /// A data URI, base64, a long number in hexadecimal.
     Blob,
 }
 
 impl SegmentKind {
-    /// May words be left out of it?
+    /// Returns whether words may be left out of it.
     #[must_use]
     pub const fn goes_by_words(self) -> bool {
         matches!(self, Self::Sentence)
     }
 
-    /// What it counts as where it is left out; none of what is not counted.
+    /// Returns what a mark counts where the segment is left out; `None` where it is not counted.
     #[must_use]
     pub const fn noun(self) -> Option<Noun> {
         match self {

@@ -62,7 +62,7 @@ pub(super) fn nested(lines: &[Line], builder: &mut Builder, around: &Around) {
     }
 }
 
-/// Does a line only close what another one opened?
+/// Returns whether a line only closes what another one opened.
 fn closes(content: &str) -> bool {
     let closers = content.trim_end_matches([',', ';']);
     let word = closers.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default();
@@ -70,7 +70,7 @@ fn closes(content: &str) -> bool {
         || matches!(word, "end" | "fi" | "done" | "esac") && closers.len() < 12
 }
 
-/// Does a line go on from the head of another block, whose condition it takes for granted?
+/// Returns whether a line continues the head of another block, whose condition it takes for granted.
 fn goes_on(content: &str) -> bool {
     let word = content.trim_start_matches(['}', ' ']).split(|c: char| !c.is_alphanumeric()).next();
     matches!(
@@ -79,7 +79,7 @@ fn goes_on(content: &str) -> bool {
     )
 }
 
-/// How many more round and square brackets a line opens than it closes, strings aside.
+/// Returns how many more round and square brackets a line opens than it closes, strings aside.
 fn parentheses(content: &str) -> i64 {
     let (mut depth, mut quote, mut escaped) = (0, None, false);
     for c in content.chars() {

@@ -10,7 +10,7 @@ use super::{SegmentKind, dialogue, diff, markup, nested, prose, records, table};
 
 /// Fewer lines are no program, transcript or list of settings.
 const FEW: usize = 3;
-/// How deep fences and tags are looked into.
+/// The maximum depth to which fences and tags are parsed.
 const DEEPEST: usize = 8;
 
 static DEFINES: LazyLock<Regex> = LazyLock::new(|| {
@@ -276,7 +276,7 @@ impl<'b, 't> Parts<'b, 't> {
     }
 }
 
-/// Are these lines numbered one after the other, and no rows of a table whose first column counts them?
+/// Returns whether these lines are numbered consecutively, and are not rows of a table whose first column counts them.
 fn are_counted(lines: &[Line]) -> bool {
     let number = |line: &Line| {
         let digits = line.text.trim_start();
@@ -292,7 +292,7 @@ fn are_counted(lines: &[Line]) -> bool {
     counted * 10 >= (lines.len() - 1) * 7 && cells * 2 < lines.len()
 }
 
-/// Does the line behind the first one, too, hold a value of JSON, so that each line is a record?
+/// Returns whether the second line, too, holds a JSON value, so that each line is a record.
 fn beside_json(lines: &[Line]) -> bool {
     let first = lines[0].content().chars().next();
     lines.get(1).is_some_and(|next| next.content().chars().next() == first && next.text.ends_with(['}', ']']))
@@ -303,7 +303,7 @@ fn paragraph(lines: &[Line], at: usize) -> usize {
     lines[at..].iter().position(|line| line.gap).map_or(lines.len(), |gap| at + gap + 1)
 }
 
-/// Is a paragraph of two or more lines a piece of a program?
+/// Returns whether a paragraph of two or more lines is a piece of a program.
 fn is_program(lines: &[Line]) -> bool {
     let code = lines.iter().filter(|line| is_code(line.content())).count();
     lines.len() > 1

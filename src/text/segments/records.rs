@@ -20,12 +20,12 @@ const PARTS: usize = 8;
 /// Members of an object that is a map rather than a record.
 const MAP: usize = 16;
 
-/// How finely JSON is cut.
+/// The granularity at which JSON is split.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::text) struct Fineness {
     /// Bytes of a value that is kept or dropped whole.
     pub(in crate::text) whole: usize,
-    /// Do records keep all their short members?
+    /// Whether records keep all their short members.
     pub(in crate::text) records: bool,
 }
 
@@ -103,7 +103,7 @@ pub(super) fn records(
     cutter.root(whole, range.end);
 }
 
-/// For each bracket the place of the one that closes it.
+/// Returns, for each bracket, the index of the one that closes it.
 fn ends(tokens: &[JsonToken]) -> Vec<usize> {
     let (mut ends, mut open) = (vec![0; tokens.len()], Vec::new());
     for (i, token) in tokens.iter().enumerate() {
@@ -125,13 +125,13 @@ struct Cutter<'a, 'b, 't> {
     ends: Vec<usize>,
     fineness: Fineness,
     is_line: bool,
-    /// Where the next segment begins.
+    /// The position where the next segment begins.
     at: usize,
     builder: &'b mut Builder<'t>,
     around: &'a Around,
 }
 
-/// What is left to do: a stack of its own, so that depth takes memory, not stack.
+/// A step that is left to do; the steps form an explicit stack, so that nesting takes heap memory, not stack.
 enum Step {
     Node { node: Node, parent: Option<usize>, core: bool },
     Close { token: usize, opener: usize },
@@ -229,7 +229,7 @@ impl Cutter<'_, '_, '_> {
         children
     }
 
-    /// Is it an object whose short members say what it is?
+    /// Returns whether it is an object whose short members identify it.
     fn is_record(&self, node: Node, children: &[Node]) -> bool {
         self.fineness.records
             && self.tokens[node.value].kind == JsonKind::ObjectStart
@@ -266,7 +266,7 @@ fn parts(inside: &str) -> Vec<usize> {
     ends
 }
 
-/// Does a cut at `at` part an escape sequence, or the two halves of a pair of them?
+/// Returns whether a cut at `at` splits an escape sequence, or the two halves of a surrogate pair.
 fn in_escape(inside: &str, at: usize) -> bool {
     let from = inside.floor_char_boundary(at.saturating_sub(12));
     (from..at).filter(|&start| inside.as_bytes()[start] == b'\\').any(|start| {

@@ -9,7 +9,7 @@ const MOST_HEADER: usize = 4;
 /// Fewest lines that are a table for their commas, semicolons or spaces alone.
 const FEW: usize = 3;
 
-/// What keeps the cells of a table apart.
+/// The separator of a table's cells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Separator {
     Char(char),
@@ -38,7 +38,7 @@ impl Separator {
     }
 }
 
-/// How many of `lines`, from the first on, are rows of one table; 0 where the first begins none.
+/// Returns the number of leading `lines` that are rows of one table; 0 where the first begins none.
 pub(super) fn rows(lines: &[Line]) -> usize {
     separator(lines).map_or(0, |(_, rows)| rows)
 }
@@ -110,7 +110,7 @@ fn is_ruler(line: &str) -> bool {
         && line.contains(['-', '=', '─', '═'])
 }
 
-/// Do the commas of a line stand between words of a sentence?
+/// Returns whether the commas of a line stand between words of a sentence.
 fn reads_like_prose(line: &str) -> bool {
     let spaced = line.matches(", ").count();
     let cells = line.matches(',').count();
@@ -160,7 +160,8 @@ pub(super) fn table(lines: &[Line], builder: &mut Builder, around: &Around) {
     weigh(builder, &numbers[header..], &rows[header..]);
 }
 
-/// How many rows at the start are the header: up to a ruler, and below it those without a name or a number.
+/// Returns the number of leading rows that are the header: up to a ruler, and below it those without a name or a
+/// number.
 fn header(lines: &[Line], rows: &[Vec<&str>]) -> usize {
     let first = lines.iter().position(|line| !is_ruler(line.text)).unwrap_or_default();
     let ruler = lines.iter().skip(first).take(3).position(|line| is_ruler(line.text));
@@ -182,7 +183,7 @@ fn header(lines: &[Line], rows: &[Vec<&str>]) -> usize {
     header.min(lines.len())
 }
 
-/// Is a cell a number, whatever its currency and unit?
+/// Returns whether a cell is a number, whatever its currency and unit.
 fn is_number(cell: &str) -> bool {
     let digits = cell.chars().filter(char::is_ascii_digit).count();
     digits > 0 && digits * 2 >= cell.chars().filter(|c| c.is_alphanumeric()).count()

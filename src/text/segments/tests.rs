@@ -1,4 +1,4 @@
-//! What each kind of text is cut into.
+//! Tests of the segments that each kind of text is split into.
 
 use proptest::prelude::*;
 

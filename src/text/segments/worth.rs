@@ -1,4 +1,4 @@
-//! What segments are worth apart from any question.
+//! The worth of segments apart from any question.
 
 use std::collections::HashMap;
 
@@ -6,9 +6,9 @@ use super::{Segment, SegmentKind};
 
 /// Shorter segments are repeated by chance.
 const SHORT: usize = 12;
-/// What a repeat is worth.
+/// The worth of a repeat.
 const REPEAT: f32 = 0.3;
-/// What a line that names an error is worth more.
+/// The factor for a line that names an error.
 const ERROR: f32 = 1.25;
 
 /// Lowers repeats, and raises errors.
@@ -34,7 +34,7 @@ pub(super) fn weigh(text: &str, segments: &mut [Segment]) {
     }
 }
 
-/// What a line says but for its first number and the white space: a repeat may bear another time.
+/// Returns a line without its first number and white space: a repeat may bear another time.
 fn like(own: &str) -> String {
     let mut words = own.split_whitespace().peekable();
     while words

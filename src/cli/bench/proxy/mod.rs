@@ -57,7 +57,7 @@ pub(super) struct BenchProxyArgs {
     format: Format,
 }
 
-/// What is measured.
+/// A case to measure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
 #[serde(rename_all = "lowercase")]
 enum Case {
@@ -82,7 +82,7 @@ const COLD_TEXTS: u64 = 20;
 /// Words of a text that is compressed.
 const TEXT_WORDS: usize = 1500;
 
-/// What was measured.
+/// The measurements.
 #[derive(Debug, Serialize)]
 struct Report {
     case: Case,

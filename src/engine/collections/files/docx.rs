@@ -43,7 +43,7 @@ pub(super) fn parsed(bytes: &[u8]) -> Result<Parsed, String> {
     Ok(Parsed { title, text: body.text })
 }
 
-/// What each style of paragraphs says.
+/// Returns the properties of each paragraph style.
 fn styles(archive: &mut ZipArchive<Cursor<&[u8]>>) -> Result<Styles, String> {
     let mut styles = Styles::new();
     let mut id = String::new();

@@ -17,7 +17,7 @@ use crate::index::ID_BYTES;
 use crate::model::{Cancel, Stopped};
 use crate::text::Layout;
 
-/// What a file is written in.
+/// The format of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FileKind {
     /// Text in UTF-8, which is the document's as it stands.
@@ -26,7 +26,7 @@ pub enum FileKind {
     Foreign(Format),
 }
 
-/// What another process makes Markdown of.
+/// A format that another process converts to Markdown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Format {
     /// HTML in UTF-8.
@@ -47,7 +47,7 @@ impl FileKind {
         Self::Foreign(Format::Docx),
     ];
 
-    /// By the lower-case end of a file's name.
+    /// Returns the format for the lower-case extension of a file's name.
     #[must_use]
     pub fn of_extension(extension: &str) -> Option<Self> {
         match extension {
@@ -60,13 +60,13 @@ impl FileKind {
         }
     }
 
-    /// By its media type in lower case, without parameters.
+    /// Returns the format for a media type in lower case, without parameters.
     #[must_use]
     pub fn of_media_type(media_type: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.media_type() == media_type)
     }
 
-    /// Its media type.
+    /// Returns the media type.
     #[must_use]
     pub const fn media_type(self) -> &'static str {
         match self {
@@ -80,7 +80,7 @@ impl FileKind {
         }
     }
 
-    /// What people call it.
+    /// Returns the common name of the format.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -93,13 +93,13 @@ impl FileKind {
     }
 }
 
-/// Why a file is no document.
+/// A reason why a file is no document.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FileError {
-    /// What is wrong with it, and what helps.
+    /// The file cannot be read; the text tells the fault and the remedy.
     #[error("{0}")]
     Unreadable(String),
-    /// There could be no process to read it.
+    /// The process that should read it could not be started.
     #[error("the process that reads files failed: {0}")]
     Process(String),
     /// Nobody waits for it any more.
@@ -120,7 +120,7 @@ impl From<FileError> for EngineError {
     }
 }
 
-/// What a file says.
+/// The contents of a file.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 struct Parsed {
     title: Option<String>,

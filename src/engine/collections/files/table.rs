@@ -12,7 +12,7 @@ const MOST_REPEATED: usize = 400;
 #[derive(Debug, Default)]
 pub(super) struct Table {
     rows: Vec<Vec<String>>,
-    /// Of each column, for how many rows more the cell above goes on.
+    /// The number of further rows, for each column, that the cell above spans.
     spans: Vec<usize>,
 }
 
@@ -74,7 +74,7 @@ impl Table {
         text
     }
 
-    /// What spans cells of the rows above comes before the next cell, and at the end of the row.
+    /// Adds the cells that span from rows above before the next cell, and at the end of the row.
     fn fill_spanned(&mut self) {
         while let Some(left) = self.column().and_then(|column| self.spans.get(column)).copied()
             && left > 0
@@ -84,7 +84,7 @@ impl Table {
         }
     }
 
-    /// What spans cells of the rows above also comes behind the last cell.
+    /// Ends the row with the cells that span from rows above after its last cell.
     fn end_row(&mut self) {
         while let Some(column) = self.column()
             && self.spans.iter().skip(column).any(|&left| left > 0)

@@ -167,9 +167,9 @@ async fn clients_that_leave_early_do_not_evade_a_limit() {
     let text =
         format!("[[upstreams]]\nname = 'anth'\ndialect = 'anthropic'\nbase_url = 'UPSTREAM'\n{prices}\n");
     // Each caller takes 31 events of 100 millionths of a dollar: the limit is worth ten of them.
-    let rights = crate::keys::Rights { usd_per_day: Some(0.031), ..Default::default() };
+    let policy = crate::keys::KeyPolicy { usd_per_day: Some(0.031), ..Default::default() };
     let data = proxy.data.path().join("limited");
-    let (_, secret) = crate::keys::file::create(&data, "hasty", rights).unwrap();
+    let (_, secret) = crate::keys::file::create(&data, "hasty", policy).unwrap();
     let keys = crate::keys::Keyring::open(&data, true, std::collections::HashMap::new()).unwrap();
     let state = state_of(&config(&text, &proxy.upstream), &proxy.compressor, &data);
     proxy.running = super::super::start(Server::with_state(state.with_keys(Arc::new(keys)))).await;

@@ -27,7 +27,7 @@ use crate::proxy::{Compressor, Gateway, Parts};
 /// Longer than anything here takes; a test that waits this long has failed.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Who has begun to work on a text that begins with `meet`: 1 the compressor, 2 the retriever, 3 both.
+/// The workers that began a text which begins with `meet`: 1 the compressor, 2 the retriever, 3 both.
 static MET: AtomicUsize = AtomicUsize::new(0);
 
 /// Keeps the words at even places, which halves a text whatever counts it.

@@ -9,8 +9,8 @@ use std::sync::{Mutex, PoisonError};
 use rayon::prelude::*;
 
 use super::quantized::QuantizedRows;
-use crate::model::local::attention::{Attention, AttentionScratch, Heads, PackedKeyValues, Sight};
-use crate::model::local::linear::{FloatMatrix, Keep, Math};
+use crate::model::local::attention::{Attention, AttentionMask, AttentionScratch, Heads, PackedKeyValues};
+use crate::model::local::linear::{Accumulate, Backend, FloatMatrix};
 use crate::model::{Cancel, Precision, Stopped};
 
 /// Rows that a group aims at.
@@ -59,14 +59,14 @@ pub(crate) struct Layer {
 }
 
 /// The embeddings of the vocabulary, one row a word.
-pub(crate) enum WordRows {
+pub(crate) enum TokenRows {
     /// 32-bit floats.
     Floats(Vec<f32>),
     /// Four bits a value.
     Quantized(QuantizedRows),
 }
 
-impl WordRows {
+impl TokenRows {
     /// Appends the row of a word to `out`.
     fn append(&self, id: u32, width: usize, out: &mut Vec<f32>) {
         match self {
@@ -79,12 +79,12 @@ impl WordRows {
 /// A model ready to run.
 pub(crate) struct Bert {
     pub(crate) config: BertConfig,
-    pub(crate) words: WordRows,
+    pub(crate) words: TokenRows,
     /// One row a position; the row of the first segment, the only one here, is added to each.
     pub(crate) positions: Vec<f32>,
     pub(crate) embedding_norm: Norm,
     pub(crate) layers: Vec<Layer>,
-    pub(crate) math: Math,
+    pub(crate) backend: Backend,
     pub(crate) scratch: Mutex<Vec<Scratch>>,
 }
 
@@ -125,7 +125,7 @@ impl Bert {
         let mut rows = s.x.chunks(self.config.width);
         let sum = |sequence: &&[u32]| {
             let mut sum = vec![0.0; self.config.width];
-            rows.by_ref().take(sequence.len()).for_each(|row| self.math.isa.add(&mut sum, row));
+            rows.by_ref().take(sequence.len()).for_each(|row| self.backend.isa.add(&mut sum, row));
             sum
         };
         sequences.iter().map(sum).collect()
@@ -137,7 +137,7 @@ impl Bert {
         for (&id, position) in sequences.iter().flat_map(|ids| ids.iter().zip(self.positions.chunks(width))) {
             let start = x.len();
             self.words.append(id, width, x);
-            self.math.isa.add(&mut x[start..], position);
+            self.backend.isa.add(&mut x[start..], position);
         }
         self.norm(&self.embedding_norm, x);
     }
@@ -147,10 +147,10 @@ impl Bert {
         let heads = self.config.heads;
         let rows = s.x.len() / self.config.width;
         s.wide.resize(rows * heads.row(), 0.0);
-        layer.qkv.linear.apply(self.math, &s.x, &mut s.wide, Keep::Nothing);
-        s.wide.chunks_mut(heads.row()).for_each(|row| self.math.isa.add(row, &layer.qkv.bias));
+        layer.qkv.linear.apply(self.backend, &s.x, &mut s.wide, Accumulate::Overwrite);
+        s.wide.chunks_mut(heads.row()).for_each(|row| self.backend.isa.add(row, &layer.qkv.bias));
         s.attended.resize(s.x.len(), 0.0);
-        let attention = Attention { math: self.math, heads, sight: Sight::Everything };
+        let attention = Attention { backend: self.backend, heads, mask: AttentionMask::Full };
         let mut start = 0;
         for end in sequences.iter().scan(0, |end, ids| {
             *end += ids.len();
@@ -158,7 +158,7 @@ impl Bert {
         }) {
             let own = &s.wide[start * heads.row()..end * heads.row()];
             let out = &mut s.attended[start * self.config.width..end * self.config.width];
-            let packed = PackedKeyValues::new(Precision::F32, self.math, heads, &[], own);
+            let packed = PackedKeyValues::new(Precision::F32, self.backend, heads, &[], own);
             attention.run(own, 0..end - start, &packed, out, &mut s.attention);
             start = end;
         }
@@ -170,21 +170,21 @@ impl Bert {
     fn feed_forward(&self, layer: &Layer, s: &mut Scratch) {
         let hidden = self.config.hidden;
         s.wide.resize(s.x.len() / self.config.width * hidden, 0.0);
-        layer.up.linear.apply(self.math, &s.x, &mut s.wide, Keep::Nothing);
-        s.wide.chunks_mut(hidden).for_each(|row| self.math.isa.gelu(row, &layer.up.bias));
+        layer.up.linear.apply(self.backend, &s.x, &mut s.wide, Accumulate::Overwrite);
+        s.wide.chunks_mut(hidden).for_each(|row| self.backend.isa.gelu(row, &layer.up.bias));
         self.add_product(&layer.down, &s.wide, &mut s.x);
         self.norm(&layer.output_norm, &mut s.x);
     }
 
     /// `out += x * W + b`.
     fn add_product(&self, by: &Projection, x: &[f32], out: &mut [f32]) {
-        out.chunks_mut(by.bias.len()).for_each(|row| self.math.isa.add(row, &by.bias));
-        by.linear.apply(self.math, x, out, Keep::Sum);
+        out.chunks_mut(by.bias.len()).for_each(|row| self.backend.isa.add(row, &by.bias));
+        by.linear.apply(self.backend, x, out, Accumulate::Add);
     }
 
     fn norm(&self, norm: &Norm, x: &mut [f32]) {
         for row in x.chunks_mut(self.config.width) {
-            self.math.isa.layer_norm(row, &norm.weight, &norm.bias, self.config.norm_eps);
+            self.backend.isa.layer_norm(row, &norm.weight, &norm.bias, self.config.norm_eps);
         }
     }
 

@@ -8,11 +8,11 @@ use candle_core::{DType, Device, Tensor};
 use serde::Deserialize;
 
 use super::EmbedderError;
-use super::bert::{Bert, BertConfig, Layer, Norm, Projection, WordRows};
+use super::bert::{Bert, BertConfig, Layer, Norm, Projection, TokenRows};
 use super::packed::PackedModel;
 use super::tokenizer::EmbedderTokenizer;
 use crate::model::local::attention::Heads;
-use crate::model::local::linear::{FloatMatrix, Math};
+use crate::model::local::linear::{Backend, FloatMatrix};
 
 /// The fields of a `config.json` that matter here.
 #[derive(Deserialize)]
@@ -96,9 +96,9 @@ pub(super) fn bert(path: &Path, config: BertConfig) -> Result<Bert, EmbedderErro
         .map_err(|e| EmbedderError::file(path, e.to_string()))?;
     // Checkpoints of a model with a head on top name the encoder.
     let prefix = if tensors.contains_key("bert.embeddings.LayerNorm.weight") { "bert." } else { "" };
-    let mut weights = Weights { math: Math::detect(), prefix, tensors };
+    let mut weights = Weights { backend: Backend::detect(), prefix, tensors };
     let words = weights.take("embeddings.word_embeddings.weight", &[config.vocabulary, config.width])?;
-    weights.bert(WordRows::Floats(words), config)
+    weights.bert(TokenRows::Floats(words), config)
 }
 
 /// Reads a packed model, and packs its weights for this processor.
@@ -106,32 +106,32 @@ pub(super) fn packed(path: &Path) -> Result<(Bert, EmbedderTokenizer), EmbedderE
     let bytes = std::fs::read(path).map_err(|e| EmbedderError::file(path, e.to_string()))?;
     let model = PackedModel::parse(&bytes).map_err(|reason| EmbedderError::file(path, reason))?;
     drop(bytes);
-    let mut weights = Weights { math: Math::detect(), prefix: "", tensors: model.tensors };
-    let bert = weights.bert(WordRows::Quantized(model.words), model.config)?;
+    let mut weights = Weights { backend: Backend::detect(), prefix: "", tensors: model.tensors };
+    let bert = weights.bert(TokenRows::Quantized(model.words), model.config)?;
     Ok((bert, EmbedderTokenizer::unigram(model.tokenizer, model.ends)))
 }
 
 /// Tensors of a file that were not taken yet.
 struct Weights<'a> {
-    math: Math,
+    backend: Backend,
     prefix: &'a str,
     tensors: HashMap<String, Tensor>,
 }
 
 impl Weights<'_> {
     /// Builds the model of the tensors around its words.
-    fn bert(&mut self, words: WordRows, config: BertConfig) -> Result<Bert, EmbedderError> {
+    fn bert(&mut self, words: TokenRows, config: BertConfig) -> Result<Bert, EmbedderError> {
         let width = config.width;
         let mut positions = self.take("embeddings.position_embeddings.weight", &[config.positions, width])?;
         let segments = self.take("embeddings.token_type_embeddings.weight", &[2, width])?;
-        let math = self.math;
-        positions.chunks_mut(width).for_each(|row| math.isa.add(row, &segments[..width]));
+        let backend = self.backend;
+        positions.chunks_mut(width).for_each(|row| backend.isa.add(row, &segments[..width]));
         Ok(Bert {
             words,
             positions,
             embedding_norm: self.norm("embeddings.LayerNorm", width)?,
             layers: (0..config.layers).map(|i| self.layer(i, &config)).collect::<Result<_, _>>()?,
-            math: self.math,
+            backend: self.backend,
             scratch: Mutex::default(),
             config,
         })
@@ -174,7 +174,7 @@ impl Weights<'_> {
             rows.extend(self.take(&format!("{name}.weight"), &[outputs, inputs])?);
             bias.extend(self.take(&format!("{name}.bias"), &[outputs])?);
         }
-        Ok(Projection { linear: FloatMatrix::pack(self.math, &rows, inputs), bias })
+        Ok(Projection { linear: FloatMatrix::pack(self.backend, &rows, inputs), bias })
     }
 
     fn layer(&mut self, i: usize, config: &BertConfig) -> Result<Layer, EmbedderError> {

@@ -108,7 +108,7 @@ pub struct LocalEmbedder {
     /// The lock that gives the threads to one call at a time. Threads of rayon see to one call to its end before they
     /// look at the next.
     turn: FairMutex<()>,
-    /// How often somebody has begun to wait for a turn.
+    /// The number of calls that began to wait for a turn.
     #[cfg(test)]
     queued: std::sync::atomic::AtomicUsize,
     window: usize,
@@ -229,7 +229,7 @@ impl LocalEmbedder {
 
     /// The mean over all windows at length 1, which is the sum at length 1.
     fn pooled(&self, sums: impl Iterator<Item = Vec<f32>>) -> Result<Vec<f32>, ScoreError> {
-        let isa = self.bert.math.isa;
+        let isa = self.bert.backend.isa;
         let mut total = vec![0.0; self.dimensions()];
         sums.for_each(|sum| isa.add(&mut total, &sum));
         let length = total.iter().map(|&value| f64::from(value).powi(2)).sum::<f64>().sqrt();

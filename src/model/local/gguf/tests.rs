@@ -7,8 +7,8 @@ use std::sync::Arc;
 use candle_core::quantized::GgmlDType;
 use tempfile::NamedTempFile;
 
-use super::super::causal::{CausalModel, Passed, Sequence};
-use super::super::linear::Math;
+use super::super::causal::{CausalModel, ForwardOutput, Sequence};
+use super::super::linear::Backend;
 use super::super::load::{LoadError, Loaded, load, load_for, load_tensors};
 use super::super::tokenizer::GgufTokenizer;
 use super::{GgufError, GgufFile};
@@ -96,7 +96,8 @@ fn a_step_gives_what_the_whole_pass_gives() {
         // The first of them together, the others one by one.
         let (known, rest) = ids.split_at(5);
         let sequence = Sequence { scored_from: known.len(), kept: known.len(), ..sequence(known) };
-        let Passed { nll, kept: mut cache } = llama.forward(&[sequence], &Cancel::never()).unwrap().remove(0);
+        let ForwardOutput { nll, kept: mut cache } =
+            llama.forward(&[sequence], &Cancel::never()).unwrap().remove(0);
         assert!(nll.is_empty() && cache.len() == known.len());
         let expected = reference::nll(&file, &ids);
         let mut logits = Vec::new();
@@ -137,7 +138,7 @@ fn every_instruction_set_gives_the_same_within_rounding() {
     for (precision, tolerance) in [(Precision::F32, 1e-4), (Precision::Int8, 0.02)] {
         let scores = Isa::available().into_iter().map(|isa| {
             let path = on_disk(&file.write().0);
-            let loaded = load_for(path.path(), precision, Math::on(isa)).unwrap();
+            let loaded = load_for(path.path(), precision, Backend::on(isa)).unwrap();
             (isa, nll(&loaded.llama, &ids))
         });
         let scores: Vec<_> = scores.collect();

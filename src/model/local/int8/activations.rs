@@ -120,16 +120,16 @@ fn weigh_body(
     let out = out.values.as_chunks_mut::<GROUP>().0.iter_mut().zip(out.scales);
     for (i, ((scores, value_scales), (values, scale))) in groups.zip(out).enumerate() {
         let seen = seen.saturating_sub(i * GROUP);
-        let (mut weights, mut peaks) = (*scores, [0.0; LANES]);
+        let (mut weights, mut absmax) = (*scores, [0.0; LANES]);
         if seen < GROUP {
             weights[seen..].fill(f32::NEG_INFINITY);
         }
         for (weights, value_scales) in weights.as_chunks_mut().0.iter_mut().zip(value_scales.as_chunks().0) {
-            weigh_lanes(weights, value_scales, max, &mut sums, &mut peaks);
+            weigh_lanes(weights, value_scales, max, &mut sums, &mut absmax);
         }
-        let peak = largest_of(peaks);
-        round_all(&weights, if peak > NOTHING { 255.0 / peak } else { 0.0 }, values);
-        *scale = peak / 255.0;
+        let absmax = largest_of(absmax);
+        round_all(&weights, if absmax > NOTHING { 255.0 / absmax } else { 0.0 }, values);
+        *scale = absmax / 255.0;
     }
     state.add(sum_of(sums));
     correction
@@ -141,13 +141,13 @@ fn weigh_lanes(
     value_scales: &[f32; LANES],
     max: f32,
     sums: &mut [f32; LANES],
-    peaks: &mut [f32; LANES],
+    absmax: &mut [f32; LANES],
 ) {
     for lane in 0..LANES {
         let weight = exp_up_to_88(scores[lane] - max);
         sums[lane] += weight;
         scores[lane] = weight * value_scales[lane];
-        peaks[lane] = if scores[lane] > peaks[lane] { scores[lane] } else { peaks[lane] };
+        absmax[lane] = if scores[lane] > absmax[lane] { scores[lane] } else { absmax[lane] };
     }
 }
 

@@ -97,7 +97,7 @@ unsafe fn weigh_row(
         // The lowest bits stand for the first positions.
         let visible = u64::MAX >> (GROUP - seen);
         let mut weights = [_mm512_setzero_ps(); REGISTERS];
-        let mut peak = _mm512_setzero_ps();
+        let mut absmax = _mm512_setzero_ps();
         for (i, weights) in weights.iter_mut().enumerate() {
             // SAFETY: a group holds `REGISTERS` registers of floats.
             let (score, value_scale) = unsafe {
@@ -107,14 +107,14 @@ unsafe fn weigh_row(
             let weight = exp2(_mm512_fmsub_ps(score, to_powers, max), (visible >> (i * LANES)) as u16);
             sum = _mm512_add_ps(sum, weight);
             *weights = _mm512_mul_ps(weight, value_scale);
-            peak = _mm512_max_ps(peak, *weights);
+            absmax = _mm512_max_ps(absmax, *weights);
         }
-        let peak = _mm512_reduce_max_ps(peak);
-        let inverse = _mm512_set1_ps(if peak > NOTHING { 255.0 / peak } else { 0.0 });
+        let absmax = _mm512_reduce_max_ps(absmax);
+        let inverse = _mm512_set1_ps(if absmax > NOTHING { 255.0 / absmax } else { 0.0 });
         for (weights, values) in weights.into_iter().zip(values.as_chunks_mut().0) {
             store_bytes(_mm512_cvtps_epi32(_mm512_mul_ps(weights, inverse)), values);
         }
-        *scale = peak / 255.0;
+        *scale = absmax / 255.0;
     }
     state.add(_mm512_reduce_add_ps(sum));
     correction

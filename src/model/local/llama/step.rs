@@ -9,7 +9,7 @@ use super::{HEAD_COLUMNS, Layer, Llama, Scratch};
 use crate::kernels::Softmax;
 use crate::model::local::attention::Heads;
 use crate::model::local::causal::KvCache;
-use crate::model::local::linear::Keep;
+use crate::model::local::linear::Accumulate;
 
 /// Positions that all heads see before any sees the next: their keys and values stay in a core's cache meanwhile.
 const POSITIONS: usize = 64;
@@ -38,8 +38,8 @@ impl Llama {
                 self.attend_step(layer, &mut qkv, cache, &mut scratch.attended);
                 let Scratch { attended, inputs, .. } = &mut *scratch;
                 let out = &self.layers[layer].attention_out;
-                out.take(self.math, 1, inputs, |_, row| row.copy_from_slice(attended));
-                out.apply_row(self.math, inputs, &mut x, Keep::Sum);
+                out.take(self.backend, 1, inputs, |_, row| row.copy_from_slice(attended));
+                out.apply_row(self.backend, inputs, &mut x, Accumulate::Add);
                 self.feed_forward_step(layer, &mut x, scratch);
             }
             self.logits(&x, logits, scratch);
@@ -56,11 +56,11 @@ impl Llama {
     ) {
         let weights = &self.layers[layer];
         self.norm(x, &weights.attention_norm, &weights.qkv, &mut scratch.inputs);
-        weights.qkv.apply_row(self.math, &scratch.inputs, qkv, Keep::Nothing);
+        weights.qkv.apply_row(self.backend, &scratch.inputs, qkv, Accumulate::Overwrite);
         let Heads { queries, keys, width } = self.config.heads;
         let (cos, sin) = self.rope.at(position);
         for head in qkv[..(queries + keys) * width].chunks_mut(width) {
-            self.math.isa.rotate(head, cos, sin);
+            self.backend.isa.rotate(head, cos, sin);
         }
     }
 
@@ -69,7 +69,7 @@ impl Llama {
     fn attend_step(&self, layer: usize, qkv: &mut [f32], cache: &KvCache, attended: &mut Vec<f32>) {
         let Heads { queries, width, .. } = self.config.heads;
         let queries = &mut qkv[..queries * width];
-        self.math.isa.scale(queries, 1.0 / (width as f32).sqrt());
+        self.backend.isa.scale(queries, 1.0 / (width as f32).sqrt());
         attended.clear();
         attended.resize(queries.len(), 0.0);
         let mut states = vec![Softmax::EMPTY; queries.len() / width];
@@ -81,18 +81,18 @@ impl Llama {
             let parts = part.outputs.chunks(width).zip(part.states);
             for ((out, state), (other, seen)) in attended.chunks_mut(width).zip(&mut states).zip(parts) {
                 let [own, factor] = state.merge(seen);
-                self.math.isa.scale(out, own);
-                self.math.isa.add_weighted(&[factor], other, width, out);
+                self.backend.isa.scale(out, own);
+                self.backend.isa.add_weighted(&[factor], other, width, out);
             }
         }
         for (out, state) in attended.chunks_mut(width).zip(&states) {
-            self.math.isa.scale(out, state.inverse_sum());
+            self.backend.isa.scale(out, state.inverse_sum());
         }
     }
 
     /// Attends from the queries to the positions whose keys and values are in `rows`.
     fn attend_part(&self, queries: &[f32], rows: &[f32]) -> Seen {
-        let (isa, heads) = (self.math.isa, self.config.heads);
+        let (isa, heads) = (self.backend.isa, self.config.heads);
         let (width, stride) = (heads.width, 2 * heads.keys * heads.width);
         let mut outputs = vec![0.0; queries.len()];
         let mut states = vec![Softmax::EMPTY; heads.queries];
@@ -117,21 +117,21 @@ impl Llama {
         let Scratch { inputs, gate_up: activations, .. } = scratch;
         self.norm(x, feed_forward_norm, gate_up, inputs);
         activations.resize(2 * self.config.hidden, 0.0);
-        gate_up.apply_row(self.math, inputs, activations, Keep::Nothing);
+        gate_up.apply_row(self.backend, inputs, activations, Accumulate::Overwrite);
         self.activate(down, 1, activations, inputs);
-        down.apply_row(self.math, inputs, x, Keep::Sum);
+        down.apply_row(self.backend, inputs, x, Accumulate::Add);
     }
 
     fn logits(&self, x: &[f32], logits: &mut Vec<f32>, scratch: &mut Scratch) {
         logits.resize(self.config.vocabulary, 0.0);
         // Once for all pieces of the head.
-        if let Some(piece) = self.head.first() {
+        if let Some(piece) = self.lm_head.first() {
             self.norm(x, &self.norm, piece, &mut scratch.inputs);
         }
         let inputs = &scratch.inputs;
-        let pieces = self.head.par_iter().zip(logits.par_chunks_mut(HEAD_COLUMNS));
+        let pieces = self.lm_head.par_iter().zip(logits.par_chunks_mut(HEAD_COLUMNS));
         pieces.for_each(|(piece, logits)| {
-            piece.apply(self.math, inputs, logits, Keep::Nothing);
+            piece.apply(self.backend, inputs, logits, Accumulate::Overwrite);
         });
     }
 }

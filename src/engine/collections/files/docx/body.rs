@@ -9,7 +9,7 @@ use super::{attribute, resolved};
 use crate::engine::collections::files::plain;
 use crate::engine::collections::files::table::Table;
 
-/// What the style of a paragraph says.
+/// The properties of a paragraph style.
 #[derive(Debug, Clone, Default)]
 pub(super) struct ParagraphStyle {
     /// Level of the heading that it is for.
@@ -28,7 +28,7 @@ pub(super) struct Body {
     lists: Lists,
     pub(super) text: String,
     paragraph: String,
-    /// What the paragraph's properties say.
+    /// The style in the paragraph's properties.
     style: ParagraphStyle,
     own_list: ListPlace,
     /// Tables that are being read, the innermost last.
@@ -37,7 +37,7 @@ pub(super) struct Body {
     inner: Vec<String>,
     in_text: bool,
     in_properties: bool,
-    /// How deep in what is not shown: what stands in for something that is there as well, and what was there before.
+    /// The depth inside hidden elements: alternatives of visible content, and deleted text.
     hidden: usize,
 }
 

@@ -31,7 +31,7 @@ impl ListPlace {
     }
 }
 
-/// How the items of one level are marked.
+/// The marker style of the items of one level.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Style {
     Bullet,
@@ -55,7 +55,7 @@ pub(super) struct Lists {
     /// The abstract list of each list.
     of: HashMap<String, String>,
     counts: HashMap<String, [usize; DEEPEST + 1]>,
-    /// What is being read.
+    /// The element that is being read.
     now: (String, usize),
 }
 

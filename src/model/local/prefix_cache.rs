@@ -1,9 +1,9 @@
-//! Keys and values of texts that others were scored after, kept for the next question about them.
+//! The prefix cache: attention keys and values of texts that others were scored after.
 //!
-//! A question after a document costs the document's forward pass, unless its keys and values are there. In 8 bits they
-//! take about 12 KB a token with the default model. What the next part of a long text sees waits for it in this form,
-//! too. They are kept in the form in which attention uses them, so a score
-//! is the same, bit for bit, whether they were kept or computed. What was not used for longest goes first.
+//! Scoring a question after a document costs the document's forward pass, unless its keys and values are cached. In 8
+//! bits they take about 12 KB a token with the default model. The positions that the next part of a long text sees are
+//! held in this format, too. It is the format in which attention uses keys and values, so a score is the same, bit for
+//! bit, whether they were cached or computed. The least recently used entry is evicted first.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,69 +19,69 @@ use crate::kernels::Isa;
 use crate::model::Precision;
 use crate::model::cached::CacheStatistics;
 
-/// Bytes that an entry takes besides its keys and values.
+/// The bytes that an entry takes besides its keys and values.
 const OVERHEAD: usize = 256;
 
-/// Keys and values by the text that they are of, of at most so many bytes.
-pub(crate) struct KeptTexts {
-    texts: Cache<[u8; 32], Arc<Kept>>,
-    form: Form,
+/// A cache of keys and values by the text that they belong to, bounded in bytes.
+pub(crate) struct PrefixCache {
+    texts: Cache<[u8; 32], Arc<CachedKv>>,
+    format: KvFormat,
     hits: AtomicU64,
     misses: AtomicU64,
 }
 
 /// Keys and values of one text.
-pub(crate) enum Kept {
+pub(crate) enum CachedKv {
     /// The keys and values in 32-bit floats, as they were computed.
-    Floats(KvCache),
+    F32(KvCache),
     /// The keys and values in 8 bits, as attention uses them.
-    Integers {
+    Int8 {
         /// Layer by layer, position by position: keys, then values.
         values: Vec<i8>,
         /// Largest magnitude of each group of keys and of each head's values, in the same order.
-        peaks: Vec<f32>,
-        form: Form,
+        absmax: Vec<f32>,
+        format: KvFormat,
     },
 }
 
 /// The format of cached keys and values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Form {
+pub(crate) struct KvFormat {
     layers: usize,
     heads: Heads,
     precision: Precision,
 }
 
-impl Form {
+impl KvFormat {
     /// Returns the format that attention uses in a model of these sizes.
     pub(crate) fn new(config: &LlamaConfig, precision: Precision) -> Self {
         let precision = config.heads.precision(precision);
         Self { layers: config.layers, heads: config.heads, precision }
     }
 
-    /// Puts keys and values into this form, in parallel.
-    pub(crate) fn keep(self, cache: KvCache) -> Kept {
+    /// Converts keys and values to this format, in parallel.
+    pub(crate) fn quantize(self, cache: KvCache) -> CachedKv {
         if self.precision == Precision::F32 {
-            return Kept::Floats(cache);
+            return CachedKv::F32(cache);
         }
         let (isa, lengths) = (Isa::detect(), self.lengths().collect::<Vec<_>>());
         let layer = |layer: usize| {
             let rows = cache.layer(layer);
-            let (mut values, mut peaks) = (vec![0; rows.len()], Vec::new());
+            let (mut values, mut absmax) = (vec![0; rows.len()], Vec::new());
             let mut start = 0;
             for &length in lengths.iter().cycle().take(cache.len() * lengths.len()) {
                 let group = start..start + length;
                 start = group.end;
-                peaks.push(isa.quantise(&rows[group.clone()], &mut values[group]));
+                absmax.push(isa.quantise(&rows[group.clone()], &mut values[group]));
             }
-            (values, peaks)
+            (values, absmax)
         };
         let layers: Vec<_> = (0..self.layers).into_par_iter().map(layer).collect();
-        let (values, peaks): (Vec<_>, Vec<_>) = layers.into_iter().unzip();
-        Kept::Integers { values: values.concat(), peaks: peaks.concat(), form: self }
+        let (values, absmax): (Vec<_>, Vec<_>) = layers.into_iter().unzip();
+        CachedKv::Int8 { values: values.concat(), absmax: absmax.concat(), format: self }
     }
 
-    /// Lengths of what has a scale of its own in a row: groups of keys, then each head's values.
+    /// Returns the lengths of the parts of a row that have scales of their own: groups of keys, then each head's values.
     fn lengths(self) -> impl Iterator<Item = usize> {
         let Heads { keys, width, .. } = self.heads;
         let groups = std::iter::repeat_n(GROUP, keys * width / GROUP);
@@ -89,47 +89,47 @@ impl Form {
     }
 }
 
-impl Kept {
+impl CachedKv {
     /// Converts the entry into the floats that a forward pass takes. To quantise them again gives the same integers
     /// and scales: the largest magnitude of each group is exact, and so is its scale.
-    pub(crate) fn expand(&self) -> KvCache {
-        let (values, peaks, form) = match self {
-            Self::Floats(cache) => return cache.clone(),
-            Self::Integers { values, peaks, form } => (values, peaks, form),
+    pub(crate) fn dequantize(&self) -> KvCache {
+        let (values, absmax, format) = match self {
+            Self::F32(cache) => return cache.clone(),
+            Self::Int8 { values, absmax, format } => (values, absmax, format),
         };
-        let lengths = form.lengths().collect::<Vec<_>>();
-        let layer = |(values, peaks): (&[i8], &[f32])| {
+        let lengths = format.lengths().collect::<Vec<_>>();
+        let layer = |(values, absmax): (&[i8], &[f32])| {
             let mut floats = Vec::with_capacity(values.len());
             let mut rest = values;
-            for (&peak, &length) in peaks.iter().zip(lengths.iter().cycle()) {
+            for (&absmax, &length) in absmax.iter().zip(lengths.iter().cycle()) {
                 let (group, others) = rest.split_at(length);
                 rest = others;
                 floats.extend(group.iter().map(|&q| match q {
-                    127 => peak,
-                    -127 => -peak,
-                    q => f32::from(q) * (peak / 127.0),
+                    127 => absmax,
+                    -127 => -absmax,
+                    q => f32::from(q) * (absmax / 127.0),
                 }));
             }
             floats
         };
-        let layers = values.par_chunks(values.len() / form.layers);
-        let layers = layers.zip(peaks.par_chunks(peaks.len() / form.layers)).map(layer).collect();
-        KvCache::from_layers(layers, form.heads)
+        let layers = values.par_chunks(values.len() / format.layers);
+        let layers = layers.zip(absmax.par_chunks(absmax.len() / format.layers)).map(layer).collect();
+        KvCache::from_layers(layers, format.heads)
     }
 
     fn bytes(&self) -> usize {
         match self {
-            Self::Floats(cache) => cache.bytes(),
-            Self::Integers { values, peaks, .. } => values.len() + size_of_val(&peaks[..]),
+            Self::F32(cache) => cache.bytes(),
+            Self::Int8 { values, absmax, .. } => values.len() + size_of_val(&absmax[..]),
         }
     }
 }
 
-impl KeptTexts {
+impl PrefixCache {
     /// Creates a cache of at most `bytes`; it stays empty where that is 0.
-    pub(crate) fn new(form: Form, bytes: u64) -> Self {
+    pub(crate) fn new(format: KvFormat, bytes: u64) -> Self {
         let weight =
-            |_: &[u8; 32], kept: &Arc<Kept>| u32::try_from(OVERHEAD + kept.bytes()).unwrap_or(u32::MAX);
+            |_: &[u8; 32], kept: &Arc<CachedKv>| u32::try_from(OVERHEAD + kept.bytes()).unwrap_or(u32::MAX);
         Self {
             texts: Cache::builder()
                 .max_capacity(bytes)
@@ -137,36 +137,36 @@ impl KeptTexts {
                 // The next question is about what was asked about last, however often others were.
                 .eviction_policy(EvictionPolicy::lru())
                 .build(),
-            form,
+            format,
             hits: AtomicU64::new(0),
             misses: AtomicU64::new(0),
         }
     }
 
     /// Returns the entry for a text, where there is one, and counts the hit or miss.
-    pub(crate) fn get(&self, ids: &[u32]) -> Option<Arc<Kept>> {
+    pub(crate) fn get(&self, ids: &[u32]) -> Option<Arc<CachedKv>> {
         let kept = self.texts.get(&key(ids));
         let count = if kept.is_some() { &self.hits } else { &self.misses };
         count.fetch_add(1, Ordering::Relaxed);
         kept
     }
 
-    /// Keeps what a pass gave of a text.
+    /// Adds the keys and values that a pass computed for a text.
     pub(crate) fn put(&self, ids: &[u32], cache: KvCache) {
-        self.texts.insert(key(ids), Arc::new(self.form.keep(cache)));
+        self.texts.insert(key(ids), Arc::new(self.format.quantize(cache)));
     }
 
     /// Returns the format of the entries.
-    pub(crate) fn form(&self) -> Form {
-        self.form
+    pub(crate) fn format(&self) -> KvFormat {
+        self.format
     }
 
     /// Returns whether the cache may hold anything.
-    pub(crate) fn keeps(&self) -> bool {
+    pub(crate) fn is_enabled(&self) -> bool {
         self.texts.policy().max_capacity() != Some(0)
     }
 
-    /// Hits, misses and bytes since the start.
+    /// Returns the hits and misses since the start, and the size in bytes.
     pub(crate) fn statistics(&self) -> CacheStatistics {
         self.texts.run_pending_tasks();
         CacheStatistics {
@@ -205,31 +205,36 @@ mod tests {
 
     #[test]
     fn what_is_kept_in_8_bits_is_the_same_again_and_again() {
-        let form = Form::new(&CONFIG, Precision::Int8);
+        let format = KvFormat::new(&CONFIG, Precision::Int8);
         let cache = cache(5, 1);
-        let Kept::Integers { values, peaks, .. } = form.keep(cache.clone()) else { panic!("not in 8 bits") };
-        let expanded = Kept::Integers { values: values.clone(), peaks: peaks.clone(), form }.expand();
-        assert_eq!(expanded.len(), 5);
+        let CachedKv::Int8 { values, absmax, .. } = format.quantize(cache.clone()) else {
+            panic!("not in 8 bits")
+        };
+        let dequantized =
+            CachedKv::Int8 { values: values.clone(), absmax: absmax.clone(), format }.dequantize();
+        assert_eq!(dequantized.len(), 5);
         for layer in 0..2 {
-            let pairs = cache.layer(layer).iter().zip(expanded.layer(layer));
+            let pairs = cache.layer(layer).iter().zip(dequantized.layer(layer));
             assert!(pairs.into_iter().all(|(a, b)| (a - b).abs() <= 0.5 / 127.0 + 1e-6));
         }
-        let Kept::Integers { values: again, peaks: same, .. } = form.keep(expanded) else { unreachable!() };
-        assert!(again == values && same == peaks);
+        let CachedKv::Int8 { values: again, absmax: same, .. } = format.quantize(dequantized) else {
+            unreachable!()
+        };
+        assert!(again == values && same == absmax);
     }
 
     #[test]
     fn floats_are_kept_as_they_are() {
         let cache = cache(3, 9);
-        assert_eq!(Form::new(&CONFIG, Precision::F32).keep(cache.clone()).expand(), cache);
+        assert_eq!(KvFormat::new(&CONFIG, Precision::F32).quantize(cache.clone()).dequantize(), cache);
     }
 
     #[test]
     fn the_limit_of_bytes_holds_and_none_is_none() {
-        let form = Form::new(&CONFIG, Precision::Int8);
+        let format = KvFormat::new(&CONFIG, Precision::Int8);
         for (limit, keeps) in [(0, false), (20_000, true)] {
-            let texts = KeptTexts::new(form, limit);
-            assert_eq!(texts.keeps(), keeps);
+            let texts = PrefixCache::new(format, limit);
+            assert_eq!(texts.is_enabled(), keeps);
             for text in 0..100 {
                 texts.put(&[text], cache(4, text));
             }

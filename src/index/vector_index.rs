@@ -20,7 +20,7 @@ const BREADTH: usize = 160;
 const SELECTIVE: usize = 8;
 
 /// The dense index of one collection.
-pub(super) struct Nearest {
+pub(super) struct VectorIndex {
     width: usize,
     collection: String,
     folder: PathBuf,
@@ -34,16 +34,16 @@ pub(super) struct Nearest {
 struct State {
     generation: Option<Arc<Generation>>,
     /// Chunks of the generation that are gone.
-    dead: HashSet<u64>,
+    tombstones: HashSet<u64>,
     /// Chunks that came after the generation, ascending.
-    fresh: Vec<u64>,
-    fresh_vectors: Vectors,
+    pending: Vec<u64>,
+    pending_vectors: Vectors,
 }
 
 /// A chunk and how alike it is: the cosine of the angle.
 pub type Scored = (u64, f32);
 
-impl Nearest {
+impl VectorIndex {
     /// Opens the newest generation in `folder` and adds what it lacks of `numbers`, all chunks, ascending.
     pub(super) fn open(
         folder: &Path,
@@ -54,17 +54,21 @@ impl Nearest {
         report: &mut dyn FnMut(String),
     ) -> Result<Self, IndexError> {
         let generation = Generation::open(folder, collection, width, report).map(Arc::new);
-        let mut state =
-            State { generation, dead: HashSet::new(), fresh: Vec::new(), fresh_vectors: Vectors::new(width) };
+        let mut state = State {
+            generation,
+            tombstones: HashSet::new(),
+            pending: Vec::new(),
+            pending_vectors: Vectors::new(width),
+        };
         let alive: HashSet<u64> = numbers.iter().copied().collect();
         if let Some(generation) = &state.generation {
-            state.dead =
+            state.tombstones =
                 generation.numbers.iter().copied().filter(|number| !alive.contains(number)).collect();
         }
         for &number in numbers {
             if state.generation.as_ref().is_none_or(|generation| generation.row(number).is_none()) {
-                state.fresh.push(number);
-                state.fresh_vectors.push(&vector(number)?);
+                state.pending.push(number);
+                state.pending_vectors.push(&vector(number)?);
             }
         }
         Ok(Self {
@@ -85,16 +89,16 @@ impl Nearest {
     ) {
         let mut state = self.write();
         for (number, vector) in added {
-            state.fresh.push(number);
-            state.fresh_vectors.push(vector);
+            state.pending.push(number);
+            state.pending_vectors.push(vector);
         }
         if removed.is_empty() {
             return;
         }
         let gone: HashSet<u64> = removed.iter().cloned().flatten().collect();
-        state.retain_fresh(|number| !gone.contains(&number));
+        state.retain_pending(|number| !gone.contains(&number));
         if let Some(generation) = state.generation.clone() {
-            state.dead.extend(gone.into_iter().filter(|&number| generation.row(number).is_some()));
+            state.tombstones.extend(gone.into_iter().filter(|&number| generation.row(number).is_some()));
         }
     }
 
@@ -102,14 +106,14 @@ impl Nearest {
     pub(super) fn search(&self, query: &[f32], k: usize, allowed: Option<&Allowed>) -> Vec<Scored> {
         let state = self.read();
         let alive = |number: u64| {
-            !state.dead.contains(&number) && allowed.is_none_or(|allowed| allowed.contains(number))
+            !state.tombstones.contains(&number) && allowed.is_none_or(|allowed| allowed.contains(number))
         };
         let mut found = Vec::new();
         if let Some(generation) = &state.generation {
             match breadth(generation.numbers.len(), k, allowed) {
                 Some(breadth) => {
                     linked(generation, query, breadth, &alive, &mut found);
-                    let wanted = k.min(generation.numbers.len() - state.dead.len());
+                    let wanted = k.min(generation.numbers.len() - state.tombstones.len());
                     if allowed.is_some() && found.len() < wanted {
                         found.clear();
                         compared(generation, query, &alive, allowed, &mut found);
@@ -118,30 +122,30 @@ impl Nearest {
                 None => compared(generation, query, &alive, allowed, &mut found),
             }
         }
-        let fresh = state.fresh.iter().copied().zip(state.fresh_vectors.dots(query));
-        found.extend(fresh.filter(|&(number, _)| alive(number)));
+        let pending = state.pending.iter().copied().zip(state.pending_vectors.dots(query));
+        found.extend(pending.filter(|&(number, _)| alive(number)));
         best(found, k)
     }
 
-    /// Searches like [`Nearest::search`], but compares with every vector: the reference for measuring recall.
+    /// Searches like [`VectorIndex::search`], but compares with every vector: the reference for measuring recall.
     pub(super) fn search_exactly(&self, query: &[f32], k: usize) -> Vec<Scored> {
         let state = self.read();
         let mut found = Vec::new();
         if let Some(generation) = &state.generation {
-            compared(generation, query, &|number| !state.dead.contains(&number), None, &mut found);
+            compared(generation, query, &|number| !state.tombstones.contains(&number), None, &mut found);
         }
-        found.extend(state.fresh.iter().copied().zip(state.fresh_vectors.dots(query)));
+        found.extend(state.pending.iter().copied().zip(state.pending_vectors.dots(query)));
         best(found, k)
     }
 
     /// Vector of a chunk that is there.
     pub(super) fn vector(&self, number: u64) -> Option<Vec<f32>> {
         let state = self.read();
-        if let Ok(row) = state.fresh.binary_search(&number) {
-            return Some(state.fresh_vectors.row(row).to_vec());
+        if let Ok(row) = state.pending.binary_search(&number) {
+            return Some(state.pending_vectors.row(row).to_vec());
         }
         let generation = state.generation.as_ref()?;
-        (!state.dead.contains(&number))
+        (!state.tombstones.contains(&number))
             .then(|| Some(generation.vectors.row(generation.row(number)?).to_vec()))?
     }
 
@@ -149,14 +153,14 @@ impl Nearest {
     pub(super) fn counts(&self) -> (usize, usize, usize) {
         let state = self.read();
         let linked = state.generation.as_ref().map_or(0, |generation| generation.numbers.len());
-        (linked, state.dead.len(), state.fresh.len())
+        (linked, state.tombstones.len(), state.pending.len())
     }
 
     /// Returns whether the graph needs a rebuild: more than a fifth of its chunks are deleted, or too many were added
     /// since.
-    pub(super) fn is_worn(&self) -> bool {
-        let (linked, dead, fresh) = self.counts();
-        dead * 5 > linked || fresh > EXACT.max(linked / 5)
+    pub(super) fn needs_rebuild(&self) -> bool {
+        let (linked, tombstones, pending) = self.counts();
+        tombstones * 5 > linked || pending > EXACT.max(linked / 5)
     }
 
     /// Links all chunks anew and puts them on disk. Searches and changes go on meanwhile. Gives false where another
@@ -174,9 +178,9 @@ impl Nearest {
         };
         let mut state = self.write();
         let numbers = generation.iter().flat_map(|generation| generation.numbers.iter().copied());
-        let dead = numbers.filter(|&number| !state.is_alive(number)).collect();
-        state.dead = dead;
-        state.retain_fresh(|number| Some(number) > last);
+        let tombstones = numbers.filter(|&number| !state.is_alive(number)).collect();
+        state.tombstones = tombstones;
+        state.retain_pending(|number| Some(number) > last);
         let old = std::mem::replace(&mut state.generation, generation);
         drop(state);
         if let Some(old) = old {
@@ -218,37 +222,37 @@ impl Nearest {
 impl State {
     fn is_alive(&self, number: u64) -> bool {
         let linked = self.generation.as_ref().is_some_and(|generation| generation.row(number).is_some());
-        self.fresh.binary_search(&number).is_ok() || (linked && !self.dead.contains(&number))
+        self.pending.binary_search(&number).is_ok() || (linked && !self.tombstones.contains(&number))
     }
 
-    fn retain_fresh(&mut self, keep: impl Fn(u64) -> bool) {
-        let mut vectors = Vectors::new(self.fresh_vectors.width());
+    fn retain_pending(&mut self, keep: impl Fn(u64) -> bool) {
+        let mut vectors = Vectors::new(self.pending_vectors.width());
         let mut numbers = Vec::new();
-        for (&number, vector) in self.fresh.iter().zip(self.fresh_vectors.rows()) {
+        for (&number, vector) in self.pending.iter().zip(self.pending_vectors.rows()) {
             if keep(number) {
                 numbers.push(number);
                 vectors.push(vector);
             }
         }
-        (self.fresh, self.fresh_vectors) = (numbers, vectors);
+        (self.pending, self.pending_vectors) = (numbers, vectors);
     }
 
     /// All chunks, ascending; none where the generation holds just these.
     fn everything(&self, width: usize) -> Option<(Vec<u64>, Vectors)> {
-        if self.dead.is_empty() && self.fresh.is_empty() {
+        if self.tombstones.is_empty() && self.pending.is_empty() {
             return None;
         }
         let (mut numbers, mut vectors) = (Vec::new(), Vectors::new(width));
         if let Some(generation) = &self.generation {
             for (&number, vector) in generation.numbers.iter().zip(generation.vectors.rows()) {
-                if !self.dead.contains(&number) {
+                if !self.tombstones.contains(&number) {
                     numbers.push(number);
                     vectors.push(vector);
                 }
             }
         }
-        numbers.extend(&self.fresh);
-        self.fresh_vectors.rows().for_each(|vector| vectors.push(vector));
+        numbers.extend(&self.pending);
+        self.pending_vectors.rows().for_each(|vector| vectors.push(vector));
         Some((numbers, vectors))
     }
 }

@@ -20,81 +20,83 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::kept::KeptTexts;
+use super::prefix_cache::PrefixCache;
 use super::worker::{Prefix, Run, SINKS, known};
 use crate::model::ScoreJob;
 
-/// Runs for the worker, and where their scores belong.
-pub(super) struct Plan {
+/// The runs for the worker, and the jobs that their scores belong to.
+pub(super) struct Schedule {
     pub(super) runs: Vec<Run>,
     /// The jobs that each run's scores belong to, in order.
-    pub(super) parts: Vec<Vec<Part>>,
+    pub(super) parts: Vec<Vec<JobScores>>,
 }
 
 /// A number of a run's scores that belong to one job.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Part {
+pub(super) struct JobScores {
     pub(super) job: usize,
     pub(super) scores: usize,
 }
 
-impl Plan {
-    pub(super) fn new(jobs: &[ScoreJob], window: usize, texts: &KeptTexts) -> Self {
-        let mut plan = Self { runs: Vec::new(), parts: Vec::new() };
+impl Schedule {
+    pub(super) fn new(jobs: &[ScoreJob], window: usize, texts: &PrefixCache) -> Self {
+        let mut schedule = Self { runs: Vec::new(), parts: Vec::new() };
         let mut uses: HashMap<&[u32], usize> = HashMap::new();
         for job in jobs {
-            *uses.entry(kept_prefix(job, window)).or_default() += 1;
+            *uses.entry(visible_prefix(job, window)).or_default() += 1;
         }
         let (fused, taken) = fuse(jobs, window);
         let mut shared: HashMap<&[u32], Arc<Prefix>> = HashMap::new();
         for (i, job) in jobs.iter().enumerate() {
-            let prefix = kept_prefix(job, window);
+            let prefix = visible_prefix(job, window);
             if taken[i] {
                 continue;
             }
             if let Some(after) = fused.get(&i) {
-                plan.push_pair(jobs, i, *after, texts);
+                schedule.push_pair(jobs, i, *after, texts);
                 continue;
             }
-            let worth_keeping = worth_keeping(prefix, &job.ids, texts);
-            let kept = || worth_keeping.then(|| texts.get(known(prefix))).flatten();
+            let worth_caching = worth_caching(prefix, &job.ids, texts);
+            let kept = || worth_caching.then(|| texts.get(known(prefix))).flatten();
             if prefix.len() > 1 && uses[prefix] > 1 {
                 let fresh = || Arc::new(Prefix::new(prefix, kept()));
                 let prefix = shared.entry(prefix).or_insert_with(fresh).clone();
-                plan.push_after(i, job, window, Some(prefix));
+                schedule.push_after(i, job, window, Some(prefix));
             } else if let Some(kept) = kept() {
                 let shared = Arc::new(Prefix::new(prefix, Some(kept)));
-                plan.push_after(i, job, window, Some(shared));
+                schedule.push_after(i, job, window, Some(shared));
             } else if prefix.is_empty() || prefix.len() + job.ids.len() > window {
                 let prefix = (!prefix.is_empty()).then(|| Arc::new(Prefix::new(prefix, None)));
-                plan.push_after(i, job, window, prefix);
+                schedule.push_after(i, job, window, prefix);
             } else {
                 let ids = [prefix, &job.ids].concat();
-                let kept = if worth_keeping { known(prefix).len() } else { 0 };
+                let kept = if worth_caching { known(prefix).len() } else { 0 };
                 let run = Run::whole(None, ids, prefix.len()).keeping(kept);
-                plan.push(run, vec![Part { job: i, scores: job.ids.len() }]);
+                schedule.push(run, vec![JobScores { job: i, scores: job.ids.len() }]);
             }
         }
-        plan
+        schedule
     }
 
-    fn push(&mut self, run: Run, parts: Vec<Part>) {
+    fn push(&mut self, run: Run, parts: Vec<JobScores>) {
         if parts.iter().any(|part| part.scores > 0) {
             self.runs.push(run);
             self.parts.push(parts);
         }
     }
 
-    /// One run of job `first` and of job `second`, whose prefix is the first.
-    fn push_pair(&mut self, jobs: &[ScoreJob], first: usize, second: usize, texts: &KeptTexts) {
+    /// Adds one run of job `first` and of job `second`, whose prefix is the first.
+    fn push_pair(&mut self, jobs: &[ScoreJob], first: usize, second: usize, texts: &PrefixCache) {
         let (own, after) = (&jobs[first].ids, &jobs[second].ids);
-        let parts =
-            vec![Part { job: first, scores: own.len() - 1 }, Part { job: second, scores: after.len() }];
-        let kept = if worth_keeping(own, after, texts) { known(own).len() } else { 0 };
+        let parts = vec![
+            JobScores { job: first, scores: own.len() - 1 },
+            JobScores { job: second, scores: after.len() },
+        ];
+        let kept = if worth_caching(own, after, texts) { known(own).len() } else { 0 };
         self.push(Run::whole(None, [&own[..], after].concat(), 0).keeping(kept), parts);
     }
 
-    /// One run behind a prefix. Where the two are longer than the window, what is in sight of a part is the prefix, or
+    /// Adds a run after a prefix. Where the two are longer than the window, what is in sight of a part is the prefix, or
     /// the first tokens, and the part before it: a token sees nearly half a window, and at most a whole one.
     fn push_after(&mut self, i: usize, job: &ScoreJob, window: usize, prefix: Option<Arc<Prefix>>) {
         let (head, unscored) = prefix.as_ref().map_or((SINKS, 1), |prefix| (prefix.ids.len(), 0));
@@ -104,21 +106,22 @@ impl Plan {
         if !fits {
             run.stride = ((window - head) / 2).saturating_sub(1).max(1);
         }
-        self.push(run, vec![Part { job: i, scores: length.saturating_sub(unscored) }]);
+        self.push(run, vec![JobScores { job: i, scores: length.saturating_sub(unscored) }]);
     }
 }
 
-/// A prefix may fill what the text leaves of a window, or half of it; of a longer one the end is kept, which is next to
-/// the text. What is kept depends on the job alone, for its scores are remembered by the whole prefix.
-fn kept_prefix(job: &ScoreJob, window: usize) -> &[u32] {
+/// Returns the part of a job's prefix that its tokens see. It may fill what the text leaves of a window, or half of the
+/// window; a longer one is truncated to its end, which is next to the text. The result depends on the job alone, for its
+/// scores are cached by the whole prefix.
+fn visible_prefix(job: &ScoreJob, window: usize) -> &[u32] {
     let room = window.saturating_sub(job.ids.len().max(1)).max(window / 2);
     &job.prefix[job.prefix.len().saturating_sub(room)..]
 }
 
-/// A text that costs more than what follows it is likely to be followed by something else: a document by the next
-/// question. One token leaves nothing.
-fn worth_keeping(prefix: &[u32], ids: &[u32], texts: &KeptTexts) -> bool {
-    prefix.len() > ids.len().max(1) && texts.keeps()
+/// Returns whether the keys and values of a prefix are worth caching: a text that costs more than what follows it is
+/// likely to be followed by something else, as a document is by the next question.
+fn worth_caching(prefix: &[u32], ids: &[u32], texts: &PrefixCache) -> bool {
+    prefix.len() > ids.len().max(1) && texts.is_enabled()
 }
 
 /// Finds, for jobs without a prefix, a job whose prefix they are; and returns the jobs that are served by it.
@@ -144,7 +147,7 @@ mod tests {
     use crate::model::Precision;
     use crate::model::local::attention::Heads;
     use crate::model::local::causal::{KvCache, LlamaConfig};
-    use crate::model::local::kept::Form;
+    use crate::model::local::prefix_cache::KvFormat;
 
     fn job(prefix: &[u32], ids: &[u32]) -> ScoreJob {
         ScoreJob { prefix: prefix.into(), ids: ids.to_vec() }
@@ -161,49 +164,49 @@ mod tests {
         norm_eps: 1e-5,
     };
 
-    fn texts(bytes: u64) -> KeptTexts {
-        KeptTexts::new(Form::new(&CONFIG, Precision::Int8), bytes)
+    fn texts(bytes: u64) -> PrefixCache {
+        PrefixCache::new(KvFormat::new(&CONFIG, Precision::Int8), bytes)
     }
 
-    fn plan(jobs: &[ScoreJob]) -> Plan {
-        Plan::new(jobs, 16, &texts(0))
+    fn schedule(jobs: &[ScoreJob]) -> Schedule {
+        Schedule::new(jobs, 16, &texts(0))
     }
 
     #[test]
     fn what_an_earlier_call_left_of_a_document_is_not_run_again() {
         let texts = texts(1 << 20);
         let after = job(&[1, 2, 3, 4], &[9, 8]);
-        let first = Plan::new(&[job(&[], &[1, 2, 3, 4]), after.clone()], 16, &texts);
+        let first = Schedule::new(&[job(&[], &[1, 2, 3, 4]), after.clone()], 16, &texts);
         assert_eq!((first.runs.len(), first.runs[0].kept), (1, 3), "all but the last token");
         let mut cache = KvCache::new(&CONFIG);
         cache.append_rows(0, std::iter::once(&[0.5; 3 * 128][..]));
         texts.put(&[1, 2, 3], cache);
-        let next = Plan::new(&[job(&[1, 2, 3, 4], &[7])], 16, &texts);
+        let next = Schedule::new(&[job(&[1, 2, 3, 4], &[7])], 16, &texts);
         let run = &next.runs[0];
         assert_eq!((&run.ids[..], run.kept), (&[7][..], 0));
         assert_eq!(run.prefix.as_ref().map(|prefix| prefix.ids.len()), Some(4));
         // Another document, a prefix shorter than what follows, and one that several jobs share.
-        let other = Plan::new(&[job(&[5, 2, 3, 4], &[7])], 16, &texts);
+        let other = Schedule::new(&[job(&[5, 2, 3, 4], &[7])], 16, &texts);
         assert!(other.runs[0].prefix.is_none() && other.runs[0].kept == 3);
-        let short = Plan::new(&[job(&[1, 2], &[7, 8, 9])], 16, &texts);
+        let short = Schedule::new(&[job(&[1, 2], &[7, 8, 9])], 16, &texts);
         assert!(short.runs[0].prefix.is_none() && short.runs[0].kept == 0);
-        let shared = Plan::new(&[after, job(&[1, 2, 3, 4], &[6])], 16, &texts);
+        let shared = Schedule::new(&[after, job(&[1, 2, 3, 4], &[6])], 16, &texts);
         assert!(shared.runs.iter().all(|run| run.prefix.is_some() && run.kept == 0));
         assert_eq!(texts.statistics().hits, 2);
     }
 
-    fn tokens(plan: &Plan) -> usize {
-        plan.runs.iter().map(|run| run.ids.len()).sum()
+    fn tokens(schedule: &Schedule) -> usize {
+        schedule.runs.iter().map(|run| run.ids.len()).sum()
     }
 
     #[test]
     fn a_question_after_a_document_is_one_run_with_it() {
         let jobs = [job(&[], &[1, 2, 3]), job(&[], &[4, 5]), job(&[1, 2, 3], &[9, 8]), job(&[4, 5], &[9, 8])];
-        let plan = plan(&jobs);
-        assert_eq!(plan.runs.len(), 2);
-        assert_eq!(plan.runs[0].ids, [1, 2, 3, 9, 8]);
-        assert_eq!(plan.parts[0], [Part { job: 0, scores: 2 }, Part { job: 2, scores: 2 }]);
-        assert_eq!(tokens(&plan), 9);
+        let schedule = schedule(&jobs);
+        assert_eq!(schedule.runs.len(), 2);
+        assert_eq!(schedule.runs[0].ids, [1, 2, 3, 9, 8]);
+        assert_eq!(schedule.parts[0], [JobScores { job: 0, scores: 2 }, JobScores { job: 2, scores: 2 }]);
+        assert_eq!(tokens(&schedule), 9);
     }
 
     #[test]
@@ -211,26 +214,26 @@ mod tests {
         // More than half of the window.
         let document: Vec<u32> = (0..12).collect();
         let after = job(&document, &[20, 21]);
-        let together = plan(&[job(&[], &document), after.clone()]);
-        let alone = plan(std::slice::from_ref(&after));
+        let together = schedule(&[job(&[], &document), after.clone()]);
+        let alone = schedule(std::slice::from_ref(&after));
         assert_eq!(together.runs[0].ids, alone.runs[0].ids);
         assert_eq!((alone.runs.len(), alone.runs[0].scored_from), (1, 12));
         let longer = job(&(0..40).collect::<Vec<_>>(), &[50, 51, 52]);
-        let plan = plan(&[longer]);
-        assert_eq!(plan.runs[0].ids, (27..40).chain([50, 51, 52]).collect::<Vec<_>>());
+        let schedule = schedule(&[longer]);
+        assert_eq!(schedule.runs[0].ids, (27..40).chain([50, 51, 52]).collect::<Vec<_>>());
     }
 
     #[test]
     fn a_shared_prefix_is_run_once_and_a_single_one_with_its_job() {
-        let shared = plan(&[job(&[7, 7], &[1, 2]), job(&[7, 7], &[3])]);
+        let shared = schedule(&[job(&[7, 7], &[1, 2]), job(&[7, 7], &[3])]);
         assert!(shared.runs.iter().all(|run| run.prefix.is_some()));
         assert!(Arc::ptr_eq(
             shared.runs[0].prefix.as_ref().unwrap(),
             shared.runs[1].prefix.as_ref().unwrap()
         ));
-        let single = plan(&[job(&[7, 7], &[1, 2])]);
+        let single = schedule(&[job(&[7, 7], &[1, 2])]);
         assert!(single.runs[0].prefix.is_none() && single.runs[0].scored_from == 2);
-        assert_eq!(single.parts[0], [Part { job: 0, scores: 2 }]);
+        assert_eq!(single.parts[0], [JobScores { job: 0, scores: 2 }]);
     }
 
     #[test]
@@ -244,8 +247,8 @@ mod tests {
             job(&[3], &[1]),
             job(&[3], &[2]),
         ];
-        let plan = plan(&jobs);
-        for run in &plan.runs {
+        let schedule = schedule(&jobs);
+        for run in &schedule.runs {
             let head = run.prefix.as_ref().map_or(SINKS, |prefix| prefix.ids.len());
             let parts = run.ids.len().div_ceil(run.stride);
             // A part sees what stays in sight and the part before it, and is run with the last token of that.
@@ -254,7 +257,7 @@ mod tests {
         }
         for (i, want) in [99, 100, 0, 0, 1, 1].into_iter().enumerate() {
             let got: usize =
-                plan.parts.iter().flatten().filter(|part| part.job == i).map(|part| part.scores).sum();
+                schedule.parts.iter().flatten().filter(|part| part.job == i).map(|part| part.scores).sum();
             assert_eq!(got, want, "job {i}");
         }
     }

@@ -1,4 +1,4 @@
-//! The arithmetic peak of the processor: what a loop of nothing but multiply-adds reaches, for comparison.
+//! The compute roofline of the processor: what a loop of nothing but multiply-adds reaches, for comparison.
 //!
 //! Twelve independent sums hide the latency of the units that add to them; nothing is loaded in the loop.
 #![expect(unsafe_code, reason = "vector intrinsics")]

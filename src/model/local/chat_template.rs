@@ -32,14 +32,14 @@ pub enum ChatError {
 }
 
 /// A model's form of a conversation.
-pub(crate) struct Chat {
+pub(crate) struct ChatTemplate {
     template: Result<Environment<'static>, ChatError>,
     /// Spelling and id of each control token.
     controls: Vec<(String, u32)>,
     /// Tokens that end an answer.
-    ends: HashSet<u32>,
+    eog_tokens: HashSet<u32>,
     /// The token that every text begins with (BOS), where the model asks for it.
-    opening: Option<u32>,
+    bos_id: Option<u32>,
     bos: String,
     eos: String,
 }
@@ -59,7 +59,7 @@ struct Message {
     content: String,
 }
 
-impl Chat {
+impl ChatTemplate {
     /// Reads the chat template and control tokens of `file`, whose vocabulary is `tokens`.
     ///
     /// # Errors
@@ -78,9 +78,9 @@ impl Chat {
         let special = |key: &str| if file.has(key) { file.u32(key).map(Some) } else { Ok(None) };
         let (bos, eos) = (special("tokenizer.ggml.bos_token_id")?, special("tokenizer.ggml.eos_token_id")?);
         let of_type = types.iter().zip(0..).filter(|(kind, _)| **kind == CONTROL).map(|(_, id)| id);
-        let ends: HashSet<u32> = of_type.chain(bos).chain(eos).collect();
+        let eog_tokens: HashSet<u32> = of_type.chain(bos).chain(eos).collect();
         let spelling = |id: u32| tokens.get(id as usize).cloned();
-        let mut controls: Vec<_> = ends.iter().filter_map(|&id| Some((spelling(id)?, id))).collect();
+        let mut controls: Vec<_> = eog_tokens.iter().filter_map(|&id| Some((spelling(id)?, id))).collect();
         controls.retain(|(spelling, _)| !spelling.is_empty());
         // The longest first: one may begin as another does.
         controls.sort_unstable_by(|a, b| b.0.len().cmp(&a.0.len()).then(a.1.cmp(&b.1)));
@@ -89,21 +89,21 @@ impl Chat {
         Ok(Self {
             template: source.ok_or(ChatError::NoTemplate).and_then(compiled),
             controls,
-            ends,
-            opening: bos.filter(|_| opens),
+            eog_tokens,
+            bos_id: bos.filter(|_| opens),
             bos: spelt(bos),
             eos: spelt(eos),
         })
     }
 
     /// Returns whether the token ends an answer: control tokens have no meaning inside one.
-    pub(crate) fn ends(&self, id: u32) -> bool {
-        self.ends.contains(&id)
+    pub(crate) fn ends_generation(&self, id: u32) -> bool {
+        self.eog_tokens.contains(&id)
     }
 
     /// A text to be continued.
     pub(crate) fn text(&self, text: &str, tokenizer: &GgufTokenizer) -> Vec<u32> {
-        self.opening.into_iter().chain(ids(text, tokenizer)).collect()
+        self.bos_id.into_iter().chain(ids(text, tokenizer)).collect()
     }
 
     /// A conversation up to where the model is to answer.
@@ -237,12 +237,12 @@ mod tests {
         GgufTokenizer::new(&tokens, &[], "gpt-2").unwrap()
     }
 
-    fn chat(template: &str) -> Chat {
-        Chat {
+    fn chat(template: &str) -> ChatTemplate {
+        ChatTemplate {
             template: compiled(template.to_owned()),
             controls: vec![("<|im_start|>".into(), START), ("<|im_end|>".into(), END)],
-            ends: [START, END].into(),
-            opening: None,
+            eog_tokens: [START, END].into(),
+            bos_id: None,
             bos: "<|im_start|>".into(),
             eos: "<|im_end|>".into(),
         }
@@ -296,10 +296,10 @@ mod tests {
         assert!(error("{{ messages[0].content }}").contains("leaves out a message"));
         assert!(error("{{ messages[0].content[0] }}").contains("cuts messages apart"));
         assert!(error("\u{e000}").contains("mark places"));
-        let none = Chat { template: Err(ChatError::NoTemplate), ..chat("") };
+        let none = ChatTemplate { template: Err(ChatError::NoTemplate), ..chat("") };
         let error = none.conversation(&user, &tokenizer()).unwrap_err();
         assert!(error.to_string().contains("/v1/completions"), "{error}");
         assert_eq!(none.text("ab", &tokenizer()).len(), 2);
-        assert_eq!(Chat { opening: Some(START), ..none }.text("", &tokenizer()), [START]);
+        assert_eq!(ChatTemplate { bos_id: Some(START), ..none }.text("", &tokenizer()), [START]);
     }
 }
