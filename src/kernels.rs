@@ -23,7 +23,7 @@ pub(crate) enum Level {
     Avx512,
     #[cfg(target_arch = "x86_64")]
     Avx2,
-    /// What every processor of the target has: SSE2, NEON, or nothing.
+    /// The baseline of the target: SSE2, NEON, or nothing.
     Baseline,
 }
 
@@ -56,7 +56,7 @@ impl Isa {
         levels
     }
 
-    /// What code is to be compiled for.
+    /// Returns the instruction-set level to compile for.
     pub(crate) fn level(self) -> Level {
         self.0
     }
@@ -151,7 +151,7 @@ dispatched! {
     softmax_step(scores: &mut [f32], state: &mut Softmax) -> f32, softmax_step_body
 }
 dispatched! {
-    /// As [`Isa::softmax_step`], but only the sum is wanted.
+    /// Computes a step like [`Isa::softmax_step`], for the sum alone.
     log_sum_exp_step(scores: &[f32], state: &mut Softmax), log_sum_exp_step_body
 }
 dispatched! {
@@ -453,7 +453,7 @@ pub(crate) fn exp_up_to_88(x: f32) -> f32 {
 
 /// Adding and subtracting 1.5 * 2^23 rounds to the nearest integer.
 const ROUND: f32 = 12_582_912.0;
-/// ln(2) in two parts, so that a small integer times the first is exact.
+/// The upper part of ln(2), split in two so that a small integer times it is exact.
 const LN2_HIGH: f32 = 0.693_359_4;
 const LN2_LOW: f32 = -2.121_944_4e-4;
 

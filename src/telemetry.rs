@@ -16,12 +16,12 @@ pub(crate) use otel::{Traces, carry_trace, continue_trace, note_status};
 #[cfg(not(feature = "otel"))]
 pub(crate) use untraced::{Traces, carry_trace, continue_trace, note_status};
 
-/// What a proxied request goes through. Each is a span of its trace.
+/// A stage of a proxied request. Each is a span of its trace.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Stage {
-    /// Its body arrives.
+    /// The request's body arrives.
     Receive,
-    /// Its texts are made smaller.
+    /// The request's texts are compressed.
     Compress,
     /// An attempt to send it to an upstream, until the answer begins.
     Upstream,
@@ -106,7 +106,7 @@ pub(crate) mod names {
     pub(crate) const LOST: &str = "whittle_ledger_lost";
     /// Texts that were looked up in a cache, by cache and outcome.
     pub(crate) const CACHE_LOOKUPS: &str = "whittle_cache_lookups";
-    /// What a cache holds, by cache.
+    /// The gauge of the size of each cache.
     pub(crate) const CACHE: &str = "whittle_cache";
     /// Time of the work on a request's texts.
     pub(crate) const COMPRESSION: &str = "whittle_proxy_compression";

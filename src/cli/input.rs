@@ -33,7 +33,7 @@ pub(super) fn documents(path: &Path) -> anyhow::Result<Vec<DocumentInput>> {
     lines(path, |line| serde_json::from_str(line).map_err(|error| error.to_string()))
 }
 
-/// What `parse` makes of each line of a file but the empty ones; it fails with what is wrong with a line.
+/// Parses each non-empty line of a file; fails with the description of the first bad line.
 pub(super) fn lines<T>(
     path: &Path,
     mut parse: impl FnMut(&str) -> Result<T, String>,

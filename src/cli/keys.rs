@@ -32,20 +32,20 @@ enum Command {
     Create(CreateArgs),
     /// List the keys and what they may do
     List {
-        /// What to print
+        /// Output format
         #[arg(long, value_enum, default_value_t)]
         format: Format,
     },
     /// Refuse a key from now on
     Revoke {
-        /// Its id or name
+        /// Id or name of the key
         key: String,
     },
 }
 
 #[derive(Debug, Args)]
 struct CreateArgs {
-    /// What to call it, 1 to 64 characters
+    /// Name of the key, 1 to 64 characters
     name: String,
     /// Model that it may call, `*` standing for any characters (repeatable) [default: all]
     #[arg(long = "model", value_name = "PATTERN")]

@@ -112,7 +112,7 @@ fn engine() -> anyhow::Result<Engine> {
     engine_of(&loaded.config)
 }
 
-/// The same of a configuration that the command has changed.
+/// Builds the engine of a configuration that the command has changed.
 fn engine_of(config: &Config) -> anyhow::Result<Engine> {
     Ok(Engine::new(config, Box::new(progress::DownloadBar::default()))?.with_local_files())
 }

@@ -6,13 +6,13 @@ use anyhow::Context;
 use clap::ValueEnum;
 use serde::Serialize;
 
-/// How an answer is printed.
+/// The format of printed answers.
 #[derive(Debug, Clone, Copy, Default, ValueEnum)]
 pub(super) enum Format {
-    /// For people
+    /// Text for people
     #[default]
     Text,
-    /// For programs
+    /// JSON for programs
     Json,
 }
 

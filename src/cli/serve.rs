@@ -89,10 +89,10 @@ pub(crate) fn run(args: ServeArgs) -> anyhow::Result<()> {
     outcome
 }
 
-/// What the configuration says now.
+/// The result of loading the current configuration.
 type Load = Result<Loaded, ConfigError>;
 
-/// What a running service takes a changed configuration over into.
+/// The parts of a running service that a changed configuration is applied to.
 struct Live<F> {
     listen: SocketAddr,
     gateway: Arc<Gateway>,
@@ -159,7 +159,7 @@ fn reload_on_signal(live: Live<impl Fn() -> Load + Send + Sync + 'static>) -> io
     Ok(())
 }
 
-/// There is no such signal here: the service is started again instead.
+/// Does nothing, as this system has no such signal: restart the service instead.
 #[cfg(windows)]
 fn reload_on_signal(_: Live<impl Fn() -> Load + Send + Sync + 'static>) -> io::Result<()> {
     Ok(())

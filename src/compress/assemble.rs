@@ -1,11 +1,11 @@
-//! From kept units back to text: slices of the original, in order, and nothing else.
+//! The assembly of kept units into text: slices of the original, in order, and nothing else.
 
 use std::ops::Range;
 
 use super::{Document, Prompt};
 use crate::text::{Unit, fuses};
 
-/// Between instruction, documents and question.
+/// The separator of instruction, documents and question.
 pub(crate) const JOIN: &str = "\n\n";
 
 /// Byte ranges of `text` that remain when the units are kept for which `kept` says so: sorted and not
@@ -38,7 +38,7 @@ pub(crate) fn kept_ranges(text: &str, units: &[Unit], kept: impl Fn(usize) -> bo
     ranges
 }
 
-/// What is kept of a gap, the units in `dropped`, and of the unit that follows it.
+/// Returns the kept ranges of a gap, the units in `dropped`, and of the unit that follows it.
 fn after_gap(text: &str, dropped: &[Unit], unit: &Unit) -> (Range<usize>, Range<usize>) {
     let start = dropped.first().map_or(unit.range.start, |first| first.range.start);
     let own_space = &text[unit.range.start..unit.core.start];
@@ -72,7 +72,7 @@ pub(crate) fn slices(text: &str, ranges: &[Range<usize>]) -> String {
     ranges.iter().map(|range| &text[range.clone()]).collect()
 }
 
-/// What stands before a document's text in the prompt.
+/// Returns the heading before a document's text in the prompt.
 pub(crate) fn heading(document: &Document) -> String {
     document
         .title

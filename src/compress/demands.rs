@@ -1,4 +1,4 @@
-//! What a caller demands of a result besides its size.
+//! The constraints that a caller puts on a result besides its size.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::text::{Grain, Unit, fuses, sentences};
 
-/// What must be kept whatever its worth, and how documents are chosen and put in order.
+/// The constraints on a result: what must be kept, and how documents are chosen and ordered.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Demands {
     /// Numbers of documents of which something is kept whatever their rank.
@@ -33,17 +33,17 @@ pub struct Demands {
     pub grain: Option<Grain>,
     /// Order of the documents in the result.
     pub reorder: Reorder,
-    /// How much is let through to the choice of words; by default the method's own.
+    /// The budget of the coarse filter; by default the method's own.
     pub context_budget: Option<ContextBudget>,
-    /// How much more of its words the best document keeps than the average one, 0 to 1; by default the
-    /// method's own. Only `longllmlingua` has one.
+    /// The spread of keep rates, 0 to 1, between the best document and the average one; by default the method's own.
+    /// Only `longllmlingua` has one.
     pub dynamic_ratio: Option<f64>,
-    /// What documents are ranked by; by default the method's own. Only `longllmlingua` can choose.
+    /// The likelihood that ranks documents; by default the method's own. Only `longllmlingua` can choose.
     pub rank_by: Option<RankBy>,
 }
 
-/// What documents are ranked by, as mean negative log-likelihoods (arXiv 2310.06839, and `condition_in_question` of
-/// llmlingua).
+/// The likelihood that ranks documents: a mean negative log-likelihood (arXiv 2310.06839, and `condition_in_question`
+/// of llmlingua).
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum, utoipa::ToSchema,
 )]
@@ -65,16 +65,16 @@ pub struct Section {
     pub document: usize,
     /// Byte range of its text.
     pub range: Range<usize>,
-    /// How much of it is kept.
+    /// The share of the section to keep.
     pub share: Share,
 }
 
-/// How much of a section is kept.
+/// The share of a section to keep.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Share {
     /// All of it.
     Whole,
-    /// Its best words, of at most this share of its tokens: 0 to 1.
+    /// The best words up to this share of the tokens, 0 to 1.
     Rate(f64),
 }
 
@@ -84,7 +84,7 @@ pub enum Share {
 )]
 #[serde(rename_all = "snake_case")]
 pub enum Reorder {
-    /// As sent.
+    /// The section as sent.
     #[default]
     Original,
     /// Best first.
@@ -109,13 +109,13 @@ impl Reorder {
     }
 }
 
-/// How many tokens of documents are let through, from the tokens that there is room for: the budget strings
-/// of llmlingua, such as `+100` and `*1.5`. They are parsed, never evaluated.
+/// The budget of the coarse filter in tokens of documents, derived from the tokens that there is room for: the budget
+/// strings of llmlingua, such as `+100` and `*1.5`. They are parsed, never evaluated.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum ContextBudget {
     /// Tokens more than there is room for; fewer where negative.
     Add(f64),
-    /// So many times the room.
+    /// The room multiplied by this factor.
     Multiply(f64),
 }
 
@@ -130,7 +130,7 @@ impl ContextBudget {
     }
 }
 
-/// Why a budget string was refused.
+/// The budget string cannot be parsed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "a context budget is one of `+ - * /` and a decimal number up to a billion, such as `+100` or `*1.5`"
@@ -159,7 +159,7 @@ impl FromStr for ContextBudget {
 }
 
 impl Demands {
-    /// Must all documents be weighed, or this one at least, whatever their rank?
+    /// Returns whether the document must be scored whatever its rank.
     pub(super) fn wants(&self, document: usize) -> bool {
         self.document_tokens > 0
             || self.documents.contains(&document)
@@ -181,12 +181,12 @@ impl Demands {
         })
     }
 
-    /// Is there something that becomes smaller even where all would fit?
+    /// Returns whether something is to become smaller even where all would fit.
     pub(super) fn shrinks(&self) -> bool {
         self.sections.iter().any(|section| section.share != Share::Whole)
     }
 
-    /// Which units of a document are kept whatever they are worth.
+    /// Returns, for each unit of a document, whether it must be kept.
     pub(super) fn forced(&self, document: usize, text: &str, units: &[Unit]) -> Vec<bool> {
         let mut forced: Vec<bool> = units
             .iter()
@@ -202,7 +202,7 @@ impl Demands {
         forced
     }
 
-    /// Where the demanded words are in `text`.
+    /// Returns the ranges of the required words in `text`.
     fn words(&self, text: &str) -> impl Iterator<Item = Range<usize>> {
         let whole = |range: &Range<usize>| {
             let word = &text[range.clone()];

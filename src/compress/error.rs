@@ -1,11 +1,11 @@
-//! Why a prompt could not be compressed.
+//! The errors of a compression.
 
 use crate::model::{ScoreError, Stopped};
 
 /// A failed compression.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum CompressError {
-    /// What must be kept exceeds the budget.
+    /// The units that must be kept exceed the budget.
     #[error(
         "the budget of {budget} tokens cannot be met: what must be kept needs {needed}, {} more; raise the target, or shorten instruction and question, or demand less to be kept",
         needed - budget

@@ -10,7 +10,7 @@ use super::relevance::is_function_word;
 /// Words and marks that may stand between two others of a run.
 const BRIDGE: usize = 2;
 
-/// What kinds of words answer a question, as far as English question words tell.
+/// The kinds of words that answer a question, as far as English question words tell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Asked {
     names: bool,
@@ -18,7 +18,7 @@ pub(super) struct Asked {
 }
 
 impl Asked {
-    /// What `question` asks for.
+    /// Returns the kinds of words that `question` asks for.
     pub(super) fn by(question: &str) -> Self {
         let question = question.to_lowercase();
         let words: HashSet<&str> = question.unicode_words().collect();
@@ -30,7 +30,7 @@ impl Asked {
         }
     }
 
-    /// Is `word` of a kind that is asked for?
+    /// Returns whether `word` is of a kind that is asked for.
     pub(super) fn wants(self, word: &str) -> bool {
         self.numbers && is_number(word) || self.names && word.starts_with(char::is_uppercase)
     }

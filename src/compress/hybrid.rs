@@ -42,11 +42,11 @@ use super::{CompressError, Compressed, Prompt, Stages, Target, Tools};
 const PASSAGE: usize = 160;
 /// Share of the room for whole sentences when the best document fills it.
 const LEAST_WHOLE: f64 = 0.4;
-/// What each further document of that size that would fit adds to the share.
+/// The amount that each further document of that size that would fit adds to the share.
 const MORE_WHOLE: f64 = 0.2;
-/// What each word of a sentence takes from the worth of its runs: short sentences give more for their tokens.
+/// The penalty on a run for each word of its sentence: short sentences give more for their tokens.
 const PER_WORD: f64 = 0.0005;
-/// What a word of the kind that answers the question adds to its run.
+/// The bonus of a run for a word of the kind that answers the question.
 const WANTED: f64 = 0.05;
 
 pub(super) fn compress(prompt: &Prompt, target: Target, tools: &Tools) -> Result<Compressed, CompressError> {
@@ -99,7 +99,7 @@ fn order(words: &Words, sentences: &[Sentence], room: usize) -> Vec<Place> {
     first.into_iter().chain(second.into_iter().flat_map(|(_, run)| run)).chain(last).collect()
 }
 
-/// How much of the room is for whole sentences, 0 to 1.
+/// Returns the share of the budget for whole sentences, 0 to 1.
 fn whole_share(words: &Words, sentences: &[Sentence], costs: &[usize], room: usize) -> f64 {
     let Some(best) = sentences.first().map(|sentence| sentence.document) else { return 1.0 };
     let own = sentences.iter().zip(costs).filter(|(sentence, _)| sentence.document == best);

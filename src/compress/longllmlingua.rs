@@ -21,7 +21,8 @@ use crate::model::{Cancel, ScoreError, ScoreJob, Token, TokenScorer};
 const RESTRICTIVE: &str = " We can get the answer to this question in the given documents.";
 /// Documents are let through, the best first, until they hold this many tokens more than there is room for.
 const CONTEXT_BUDGET: ContextBudget = ContextBudget::Add(100.0);
-/// How much more of its words the best document keeps than the average one; the worst keeps as much less.
+/// The spread of keep rates: the best document keeps so much more of its words than the average one, the worst as much
+/// less.
 const DYNAMIC_RATIO: f64 = 0.3;
 
 pub(super) fn compress(prompt: &Prompt, target: Target, tools: &Tools) -> Result<Compressed, CompressError> {
@@ -73,9 +74,9 @@ fn plan(words: &Words, room: usize, stages: &mut Stages) -> Result<Plan, Compres
 
 /// The documents by their worth, the best first, and what likelihoods of all of them that took.
 struct Ranked {
-    /// Of documents by themselves; none where they were not needed.
+    /// The losses of documents by themselves; empty where they were not needed.
     own: Vec<Vec<f32>>,
-    /// Of documents after the question; none where they were not needed.
+    /// The losses of documents after the question; empty where they were not needed.
     conditioned: Vec<Vec<f32>>,
     ranking: Vec<(usize, f64)>,
 }
@@ -103,7 +104,7 @@ fn rank(words: &Words, tokens: &[Vec<Token>]) -> Result<Ranked, CompressError> {
     }
 }
 
-/// What documents are ranked by.
+/// Returns the text whose likelihood ranks documents.
 fn asked(question: &str) -> String {
     format!("{question}{RESTRICTIVE}")
 }

@@ -43,7 +43,7 @@ pub struct Restored {
     pub source: Range<usize>,
 }
 
-/// Why nothing could be recovered.
+/// The recovery's input contradicts itself.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "the kept range {range:?} of document {document} is not sorted, overlaps another, ends beyond the text or cuts a character"
@@ -57,10 +57,10 @@ pub struct RecoverError {
 
 /// A word of a compressed document.
 struct Word<'a> {
-    /// What was kept of it.
+    /// The kept part of the word.
     text: std::borrow::Cow<'a, str>,
     document: usize,
-    /// Its place among the words of the original.
+    /// The index among the words of the original.
     place: usize,
     /// All of it, in the original.
     range: Range<usize>,
@@ -71,7 +71,7 @@ impl Word<'_> {
         self.text.len() == self.range.len()
     }
 
-    /// May `next`, the word after this one in the compressed text, go on with a phrase?
+    /// Returns whether `next`, the word after this one in the compressed text, may continue a phrase.
     fn leads_to(&self, next: &Self) -> bool {
         self.document == next.document && next.place - self.place <= WIDEST_GAP + 1
     }
@@ -132,7 +132,7 @@ fn check(document: usize, source: &Source) -> Result<(), RecoverError> {
     Ok(())
 }
 
-/// What is left of each word of a document.
+/// Returns the kept parts of the words of a document.
 fn kept_words<'a>(document: usize, source: &Source<'a>) -> Vec<Word<'a>> {
     let mut kept = source.kept.iter().peekable();
     let mut words = Vec::new();
@@ -152,8 +152,8 @@ fn kept_words<'a>(document: usize, source: &Source<'a>) -> Vec<Word<'a>> {
     words
 }
 
-/// Where in `words` the longest phrase stands that the response goes on with; of those the one that was
-/// shortest in the original.
+/// Returns the position in `words` of the longest phrase that the response continues with; of several, the one that
+/// was shortest in the original.
 fn longest(
     response: &str,
     said: &[Range<usize>],
@@ -177,13 +177,13 @@ fn longest(
     starts.iter().take(MOST_PLACES).map(phrase).min_by_key(order)
 }
 
-/// Was something dropped between or within these words?
+/// Returns whether something was dropped between or within these words.
 fn loses(words: &[Word]) -> bool {
     words.iter().any(|word| !word.is_whole())
         || words.windows(2).any(|pair| pair[1].place != pair[0].place + 1)
 }
 
-/// Is there a name, a number or a word of a script without capitals in the phrase?
+/// Returns whether the phrase has a name, a number or a word of a script without capitals.
 fn worth(phrase: &str) -> bool {
     phrase.chars().any(|c| c.is_numeric() || (c.is_alphabetic() && !c.is_lowercase()))
 }

@@ -29,7 +29,7 @@ pub struct Settings {
     pub condition_compare: bool,
     /// Order of the documents that were chosen.
     pub reorder: Reorder,
-    /// How much more of the best document than of the worst is kept.
+    /// The difference between the kept shares of the best and the worst document.
     pub dynamic_ratio: f64,
 }
 
@@ -61,7 +61,7 @@ impl Settings {
 }
 
 impl Settings {
-    /// These settings with what a caller asks for in their place.
+    /// Returns these settings with the caller's constraints applied.
     ///
     /// # Errors
     /// The reference has no such thing, or has it broken.
@@ -137,7 +137,7 @@ struct Reference<'a> {
     tools: &'a Tools<'a>,
 }
 
-/// What is left after token-level compression.
+/// The result of token-level compression.
 struct Kept {
     /// The joined contexts, after the conditioning prefix.
     joined: String,
@@ -232,7 +232,7 @@ impl Reference<'_> {
     }
 }
 
-/// For each segment of `size` tokens, the lengths and keep rates of the documents' parts in it.
+/// Returns, for each segment of `size` tokens, the lengths and keep rates of the documents' parts in it.
 fn segments(lengths: &[usize], ratios: &[f64], target: f64, size: usize) -> Vec<Vec<(usize, f64)>> {
     let joined: usize = lengths.iter().map(|length| length + 2).sum();
     let base = target / (joined as f64 + 1.0);
@@ -263,9 +263,9 @@ fn segments(lengths: &[usize], ratios: &[f64], target: f64, size: usize) -> Vec<
 
 /// The running state of the iteration over segments.
 struct Iteration<'a> {
-    /// What is left of prefix and contexts.
+    /// The kept ids of prefix and contexts.
     ids: Vec<u32>,
-    /// Where each of `ids` stood at the beginning.
+    /// The original position of each of `ids`.
     places: Vec<usize>,
     /// Tokens of the conditioning prefix.
     start: usize,
@@ -274,7 +274,7 @@ struct Iteration<'a> {
     tools: &'a Tools<'a>,
     /// Loss `i` belongs to token `i + 1`.
     losses: Vec<f32>,
-    /// The same without the conditioning prefix, where contrast is wanted.
+    /// The losses without the conditioning prefix, where contrast is wanted.
     plain_losses: Option<Vec<f32>>,
 }
 
@@ -346,7 +346,7 @@ impl Iteration<'_> {
     }
 }
 
-/// Where an array of `len` is cut at `at`; negative places count from its end.
+/// Returns the index of the slice bound `at` in an array of `len`; negative bounds count from its end.
 fn slice_bound(at: isize, len: usize) -> usize {
     if at < 0 { len.saturating_sub(at.unsigned_abs()) } else { len.min(at.unsigned_abs()) }
 }

@@ -3,7 +3,7 @@
 use super::CompressError;
 use crate::model::Cancel;
 
-/// How many of the first units, best first, can be kept within `budget`.
+/// Returns the number of first units, best first, that fit `budget`.
 ///
 /// `count(n)` gives the tokens of the prompt that keeps the first `n`. Tokens do not add up exactly over
 /// joins, so every answer is one that was counted: a bracketing search by interpolation, which needs four to

@@ -15,7 +15,7 @@ use super::raw::{
 use super::{Config, ConfigError};
 use crate::compress::Method;
 
-/// Where environment variables come from, so that tests need not touch the process's own.
+/// A source of environment variables, so that tests need not touch the process's own.
 pub trait Env {
     /// The value of `key`, if it is set.
     fn get(&self, key: &str) -> Option<String>;
@@ -32,7 +32,7 @@ impl Env for ProcessEnv {
     }
 }
 
-/// What the command line says about the configuration.
+/// The command-line flags that set configuration.
 #[derive(Debug, Clone, Default)]
 pub struct Flags {
     /// The file to read. It must exist; without it the usual places are looked at.
@@ -44,14 +44,14 @@ pub struct Flags {
 /// Folders that a configuration file is looked for in.
 #[derive(Debug, Clone, Default)]
 pub struct Places {
-    /// Where `whittle.toml` is looked for.
+    /// The folders where `whittle.toml` is searched.
     pub working: PathBuf,
     /// The platform's folder for configuration, where `whittle/config.toml` is looked for next.
     pub platform: Option<PathBuf>,
 }
 
 impl Places {
-    /// Those of this process and its user.
+    /// Returns the folders of this process and its user.
     #[must_use]
     pub fn usual() -> Self {
         Self { working: PathBuf::new(), platform: dirs::config_dir() }
@@ -61,7 +61,7 @@ impl Places {
 /// A valid configuration and the file that it came from.
 #[derive(Debug, Clone)]
 pub struct Loaded {
-    /// What holds.
+    /// The effective configuration.
     pub config: Config,
     /// The file that was read; none where only defaults, environment and flags speak.
     pub file: Option<PathBuf>,

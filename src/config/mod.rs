@@ -37,11 +37,11 @@ pub struct Config {
     pub classifier: ClassifierConfig,
     /// The model that answers in this process.
     pub local: LocalConfig,
-    /// What one request, and all of them together, may take.
+    /// The limits on one request, and on all of them together.
     pub limits: Limits,
-    /// Who may call.
+    /// The configuration of access by keys.
     pub keys: KeysConfig,
-    /// What the proxy does.
+    /// The configuration of the proxy.
     pub proxy: ProxyConfig,
     /// The APIs behind the proxy, each with another name.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -53,7 +53,7 @@ pub struct Config {
 pub struct ScorerConfig {
     /// Name in the model manifest.
     pub model: String,
-    /// Where it computes: `cpu`, or `cuda` or `metal` where the build has the feature of that name.
+    /// The device: `cpu`, or `cuda` or `metal` where the build has the feature of that name.
     pub device: Device,
     /// Arithmetic of the matrix products; by default int8 on the CPU, where alone it exists, and else f32.
     pub precision: Precision,
@@ -89,18 +89,19 @@ pub struct EmbedderConfig {
 pub struct ClassifierConfig {
     /// Name in the model manifest.
     pub model: String,
-    /// Where it computes, as [`ScorerConfig::device`].
+    /// The device, as [`ScorerConfig::device`].
     pub device: Device,
 }
 
 /// The model that answers in this process: the one that scores, under the name `local/` with the scorer's behind it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct LocalConfig {
-    /// Whether it answers. Where it does not, `local/...` is a name of upstreams' models like any other.
+    /// Whether the model answers requests. Where it does not, `local/...` is a name of upstreams' models like any
+    /// other.
     pub enabled: bool,
 }
 
-/// What one request, and all of them together, may take.
+/// The limits on one request, and on all of them together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Limits {
     /// Most bytes of a request's body, 1 to 1 GiB.
@@ -119,11 +120,10 @@ pub struct Limits {
     pub queue: usize,
 }
 
-/// Who may call.
+/// The configuration of access by keys.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct KeysConfig {
-    /// Whether nobody may call without a key, even where there is none yet. Without it, keys are required from the
-    /// first one on.
+    /// Whether a key is required even where none exists yet. Without it, keys are required from the first one on.
     pub required: bool,
 }
 
@@ -223,7 +223,7 @@ pub fn data_dir(env: &dyn Env) -> PathBuf {
     }
 }
 
-/// Why there is no valid configuration.
+/// An error of loading the configuration.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file cannot be read.
@@ -231,7 +231,7 @@ pub enum ConfigError {
     Read {
         /// The file.
         path: PathBuf,
-        /// Why not.
+        /// The cause.
         source: std::io::Error,
     },
     /// The file is not TOML, or has a key or value that whittle does not know.
@@ -239,17 +239,17 @@ pub enum ConfigError {
     Parse {
         /// The file.
         path: PathBuf,
-        /// Where and why; names the keys that exist.
+        /// The parser's error with its position; names the keys that exist.
         source: Box<toml::de::Error>,
     },
     /// An environment variable cannot be understood.
     #[error("the environment variable {name} is `{value}`: {reason}")]
     Variable {
-        /// Its name.
+        /// The name of the variable.
         name: &'static str,
-        /// Its value.
+        /// The given value.
         value: String,
-        /// Why not.
+        /// The description of the fault.
         reason: String,
     },
     /// A value is out of its range.
@@ -257,17 +257,17 @@ pub enum ConfigError {
     Invalid {
         /// The key, such as `limits.queue`.
         key: &'static str,
-        /// Its value.
+        /// The given value.
         value: String,
-        /// What it must be.
+        /// The values that are valid.
         wanted: String,
     },
     /// An upstream is described wrongly.
     #[error("in the upstream `{name}`: {reason}")]
     Upstream {
-        /// Its name.
+        /// The name of the setting.
         name: String,
-        /// What is wrong, and what would be right.
+        /// The description of the fault and of valid values.
         reason: String,
     },
     /// The address is reachable from other machines, and nobody said that it may be.
@@ -305,7 +305,7 @@ impl TryFrom<RawConfig> for Config {
 }
 
 impl Config {
-    /// Whether a service with this configuration may listen on `address`, which a running one cannot change.
+    /// Checks that a service with this configuration may listen on `address`, which a running one cannot change.
     ///
     /// # Errors
     /// [`ConfigError::Remote`].

@@ -13,7 +13,7 @@ use crate::wire::Dialect;
 
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 
-/// What the proxy does.
+/// The configuration of the proxy.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ProxyConfig {
     /// Milliseconds that an upstream has until its answer begins, retries and fallback included, 1 to a day.
@@ -28,17 +28,17 @@ pub struct ProxyConfig {
     pub ledger_days: u64,
     /// Dollars that an hour of this machine's work on texts costs, from 0: it is taken off what compression saves.
     pub compute_price: f64,
-    /// What is compressed and how.
+    /// The policy of compression.
     pub compress: CompressPolicy,
-    /// Which requests are answered from the original, too, to see what compression changes.
+    /// The policy of shadow requests, which also answer from the original to see what compression changes.
     pub shadow: ShadowPolicy,
-    /// What is found for the users' questions.
+    /// The policy of retrieval for users' questions.
     pub retrieve: RetrievePolicy,
 }
 
-/// What is found for the users' questions and put before them. A request may name some of the collections by the
-/// header `x-whittle-collections` and some of the banks by `x-whittle-banks`, or both by the member `whittle`; a name
-/// that is not listed here is refused.
+/// The policy of retrieval: what is searched for users' questions and put before them. A request may name some of the
+/// collections by the header `x-whittle-collections` and some of the banks by `x-whittle-banks`, or both by the member
+/// `whittle`; a name that is not listed here is refused.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct RetrievePolicy {
     /// Collections that may be searched.
@@ -49,7 +49,7 @@ pub struct RetrievePolicy {
     pub banks: Vec<String>,
     /// Most examples of all banks together, 1 to 100.
     pub examples: usize,
-    /// Whether all of them are searched for each request that names none.
+    /// Whether all collections are searched for each request that names none.
     pub always: bool,
     /// Most tokens of what is put in, at least 100.
     pub tokens: usize,
@@ -73,8 +73,9 @@ impl Default for RetrievePolicy {
     }
 }
 
-/// Which compressed requests are also sent as they came, once they are answered, to compare the answers. It takes
-/// upstreams with a key of their own and a price, or the model in this process: nobody else's key pays for it.
+/// The policy of shadow requests: the compressed requests that are also sent uncompressed, once they are answered, to
+/// compare the answers. It takes upstreams with a key of their own and a price, or the model in this process: nobody
+/// else's key pays for it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 pub struct ShadowPolicy {
     /// Share of the compressed requests, 0 to 1; 0 turns it off.
@@ -83,7 +84,7 @@ pub struct ShadowPolicy {
     pub usd_per_day: f64,
 }
 
-/// What is compressed and how. A request may ask for something else by its headers.
+/// The policy of compression. A request may ask for something else by its headers.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct CompressPolicy {
     /// Whether anything is compressed.
@@ -104,9 +105,9 @@ pub struct CompressPolicy {
 pub struct UpstreamConfig {
     /// Letters, digits, `-` and `_`.
     pub name: String,
-    /// Whose API it speaks.
+    /// The dialect of its API.
     pub dialect: Dialect,
-    /// What an official client of that dialect would be given, without a slash at its end.
+    /// The base URL that an official client of that dialect would be given, without a slash at its end.
     pub base_url: String,
     /// Environment variable with the key; without it the client's own key is passed on.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -127,12 +128,12 @@ pub struct UpstreamConfig {
     pub idle_ms: u64,
     /// Further attempts after a failed one, 0 to 10. That a kept connection was closed meanwhile is no failure.
     pub retries: u32,
-    /// What its models cost. The first match counts.
+    /// The prices of its models. The first match counts.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub prices: Vec<Price>,
 }
 
-/// What models cost, in dollars per million tokens.
+/// The price of models, in dollars per million tokens.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Price {
@@ -162,13 +163,13 @@ impl Pattern {
         Self(text.into())
     }
 
-    /// As it is written.
+    /// Returns the pattern as written in the configuration.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Does it match the whole of `name`?
+    /// Returns whether it matches the whole of `name`.
     #[must_use]
     pub fn matches(&self, name: &str) -> bool {
         let Some((start, rest)) = self.0.split_once('*') else { return self.0 == name };
@@ -181,7 +182,7 @@ impl Pattern {
         name.ends_with(end)
     }
 
-    /// Whether it stands for one name alone.
+    /// Returns whether it matches one name alone.
     #[must_use]
     pub fn is_exact(&self) -> bool {
         !self.0.contains('*')
@@ -189,19 +190,19 @@ impl Pattern {
 }
 
 impl UpstreamConfig {
-    /// Whether it has a model, by an alias or a pattern.
+    /// Returns whether the upstream has a model, by an alias or a pattern.
     #[must_use]
     pub fn has(&self, model: &str) -> bool {
         self.aliases.contains_key(model) || self.models.iter().any(|pattern| pattern.matches(model))
     }
 
-    /// What it calls a model itself.
+    /// Returns the upstream's own name of a model.
     #[must_use]
     pub fn own_name<'a>(&'a self, model: &'a str) -> &'a str {
         self.aliases.get(model).map_or(model, String::as_str)
     }
 
-    /// What a model costs, where the configuration says so.
+    /// Returns the price of a model, where the configuration has one.
     #[must_use]
     pub fn price(&self, model: &str) -> Option<&Price> {
         self.prices.iter().find(|price| price.model.matches(model))

@@ -28,12 +28,12 @@ pub struct EmbeddingsRequest {
     pub dimensions: Option<usize>,
 }
 
-/// What to embed.
+/// The texts to embed.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "Value")]
 pub struct EmbeddingsInput(Vec<String>);
 
-/// How vectors are written.
+/// The encoding of vectors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Encoding {
@@ -72,9 +72,9 @@ pub struct Embedding {
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 #[serde(untagged)]
 pub enum Vector {
-    /// Its values.
+    /// The values as numbers.
     Float(Vec<f32>),
-    /// Its values as little-endian 32-bit floats in base64.
+    /// The values as little-endian 32-bit floats in base64.
     Base64(String),
 }
 
@@ -83,7 +83,7 @@ pub enum Vector {
 pub struct EmbedderUsage {
     /// Tokens of the texts.
     pub prompt_tokens: usize,
-    /// The same.
+    /// The number of tokens, equal to `prompt_tokens`.
     pub total_tokens: usize,
 }
 
@@ -92,13 +92,13 @@ pub struct EmbedderUsage {
 pub struct RerankRequest {
     /// Name of the configured embedder, or left out.
     pub model: Option<String>,
-    /// What the documents are to answer.
+    /// The query that documents are ranked by.
     pub query: String,
     /// Texts, or objects with a `text`.
     pub documents: Vec<RerankDocument>,
     /// Most results; by default all.
     pub top_n: Option<usize>,
-    /// Whether results carry the texts, as objects, however they were sent.
+    /// Whether results include the texts, as objects, however they were sent.
     #[serde(default)]
     pub return_documents: bool,
 }
@@ -107,7 +107,7 @@ pub struct RerankRequest {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(untagged)]
 pub enum RerankDocument {
-    /// Its text.
+    /// The text itself.
     Text(String),
     /// An object with its text.
     Object(RerankText),
@@ -116,7 +116,7 @@ pub enum RerankDocument {
 /// A document as an object.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
 pub struct RerankText {
-    /// Its text.
+    /// The text of the document.
     pub text: String,
 }
 
@@ -143,7 +143,7 @@ pub struct RerankResponse {
     pub meta: RerankMeta,
 }
 
-/// What Cohere's API says of an answer.
+/// The metadata of a response in Cohere's API.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct RerankMeta {
     /// Version of that API.
@@ -171,11 +171,11 @@ pub struct RerankTokens {
 /// A document and its worth.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct RerankResult {
-    /// Its place in the request, from 0.
+    /// The index in the request, from 0.
     pub index: usize,
     /// 0 to 1, the more the better. An order, not a probability.
     pub relevance_score: f64,
-    /// Its text, where it was asked for.
+    /// The text, where it was requested.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub document: Option<RerankText>,
 }

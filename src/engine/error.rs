@@ -1,4 +1,4 @@
-//! What can go wrong in a use case, with a stable code for callers.
+//! The errors of the use cases, each with a stable code for callers.
 
 use std::io;
 
@@ -12,7 +12,7 @@ const REASON_CHARS: usize = 300;
 pub enum ErrorKind {
     /// The request is malformed or contradicts itself (400).
     Invalid,
-    /// What the request names does not exist (404).
+    /// The resource that the request names does not exist (404).
     NotFound,
     /// The request contradicts what there is already (409).
     Conflict,
@@ -31,7 +31,7 @@ pub enum ErrorKind {
 }
 
 impl ErrorKind {
-    /// Its status in HTTP.
+    /// Returns the HTTP status.
     #[must_use]
     pub const fn status(self) -> u16 {
         match self {
@@ -58,7 +58,7 @@ pub struct EngineError {
     pub code: &'static str,
     /// Field of the request that is at fault.
     pub param: Option<&'static str>,
-    /// For people; names the remedy.
+    /// The message for people; names the remedy.
     pub message: String,
 }
 

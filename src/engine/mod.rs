@@ -176,20 +176,20 @@ impl Engine {
         bench::precision(self, texts, done)
     }
 
-    /// What was remembered so far, and how often that helped.
+    /// Returns the counters of the caches.
     #[must_use]
     pub fn caches(&self) -> Caches {
         self.models.caches()
     }
 
-    /// Can the engine answer?
+    /// Returns whether the engine can serve requests.
     #[must_use]
     pub fn readiness(&self) -> Readiness {
         self.models.readiness()
     }
 }
 
-/// Where banks of examples are kept: apart, so that no name of theirs meets one of a collection.
+/// Returns the folder of the banks of examples, which is apart so that no bank's name clashes with a collection's.
 fn banks_in(data: &Path) -> PathBuf {
     data.join("banks")
 }

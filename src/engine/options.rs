@@ -18,8 +18,8 @@ const MOST_WORDS: usize = 256;
 /// Most bytes of a forced word.
 const LONGEST_WORD: usize = 256;
 
-/// What is kept whatever its worth, and how. All of it in `exact` mode; `reference` mode knows `reorder`,
-/// `context_budget` and `dynamic_ratio`.
+/// The options of a compression: what must be kept, and how. All of it in `exact` mode; `reference` mode knows
+/// `reorder`, `context_budget` and `dynamic_ratio`.
 #[derive(Debug, Clone, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct CompressOptions {
@@ -47,19 +47,19 @@ pub struct CompressOptions {
     pub unit: Option<Grain>,
     /// Order of the documents in the prompt, by default as sent.
     pub reorder: Reorder,
-    /// How many tokens of documents, the best first, are let through to the choice of words: `+100` for 100
-    /// more than there is room for, `*1.5` for one and a half times the room; also `-` and `/`.
+    /// The budget of the coarse filter: the tokens of documents, best first, that go on to the choice of words. `+100`
+    /// is 100 more than there is room for, `*1.5` one and a half times the room; also `-` and `/`.
     pub context_budget: Option<String>,
-    /// How much more of its words the best document keeps than the average one, 0 to 1, where the method is
-    /// `longllmlingua`.
+    /// The spread of keep rates, 0 to 1: how much more of its words the best document keeps than the average one,
+    /// where the method is `longllmlingua`.
     pub dynamic_ratio: Option<f64>,
-    /// What documents are ranked by where the method is `longllmlingua`: the likelihood of the question `after` each
-    /// (the default), that of the document with the question `before` it, or `none`, the document by itself.
+    /// The likelihood that ranks documents where the method is `longllmlingua`: that of the question `after` each (the
+    /// default), that of the document with the question `before` it, or `none`, that of the document by itself.
     pub rank_by: Option<RankBy>,
 }
 
 impl CompressOptions {
-    /// What these options demand of a result from `documents`.
+    /// Returns the constraints that these options put on a result from `documents`.
     pub(super) fn demands(&self, documents: &[Document]) -> Result<Demands, EngineError> {
         Ok(Demands {
             documents: self.forced_documents(documents)?,
@@ -136,7 +136,7 @@ impl CompressOptions {
         }
     }
 
-    /// What finds protected spans, where it is not the usual one.
+    /// Returns the finder of protected spans, where it is not the usual one.
     pub(super) fn protector(&self) -> Result<Option<Protector>, EngineError> {
         if self.protect.is_none() && self.protect_patterns.is_empty() {
             return Ok(None);

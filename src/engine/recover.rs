@@ -12,7 +12,7 @@ use crate::compress::recover::{Source, recover};
 #[derive(Debug, Clone, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RecoverRequest {
-    /// What a model answered to the compressed prompt.
+    /// The model's response to the compressed prompt.
     pub response: String,
     /// The documents as they were sent to `/v1/compress`, with what it kept of them.
     pub documents: Vec<RecoverDocument>,
@@ -35,7 +35,7 @@ pub struct RecoverDocument {
 pub struct RecoverResponse {
     /// The response with phrases of the original in place of shortened ones.
     pub response: String,
-    /// What was restored, in its order.
+    /// The restored passages in order.
     pub restored: Vec<RestoredOutput>,
 }
 

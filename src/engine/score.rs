@@ -6,10 +6,10 @@ use super::api::{ScoreRequest, ScoreResponse};
 use super::{Engine, EngineError};
 use crate::model::{Cancel, ScoreJob, Token, TokenScorer};
 
-/// How much of a long prefix the scores see.
+/// The extent of a long prefix that the scores take into account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Reach {
-    /// What fits half of the scorer's window; remembered.
+    /// The part that fits half of the scorer's window; cached.
     Window,
     /// All of it, up to the model's context.
     Whole,

@@ -1,4 +1,4 @@
-//! Which differences between two runs are real: the same questions, paired.
+//! The comparison of two runs on the same questions, paired.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -13,9 +13,9 @@ use crate::journal;
 /// A run that was made: its folder's files, read.
 #[derive(Debug, Clone)]
 pub struct Finished {
-    /// What its rows depend on.
+    /// The settings of its rows.
     pub setting: Setting,
-    /// Those of the models that wrote last.
+    /// The rows of the models that wrote last.
     pub rows: Vec<Row>,
 }
 
@@ -59,7 +59,7 @@ pub fn read_summary(folder: &Path) -> anyhow::Result<Summary> {
     serde_json::from_slice(&bytes).with_context(|| path.display().to_string())
 }
 
-/// How the second of two runs differs from the first at one method and rate; above 0 the second is higher.
+/// The difference between two runs at one method and rate; above 0 the second is higher.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Difference {
     /// The method in the first run and in the second.
@@ -98,7 +98,7 @@ impl Difference {
         self.retention.or(self.nll).or(self.accuracy).is_none()
     }
 
-    /// What got worse beyond its interval, in words.
+    /// Returns, in words, the figures that got worse beyond their interval.
     #[must_use]
     pub fn worse(&self) -> Vec<String> {
         let mut worse = Vec::new();
@@ -125,7 +125,7 @@ pub fn compare(first: &Finished, second: &Finished, seed: u64) -> anyhow::Result
     differences(first, second, arms.collect(), seed)
 }
 
-/// How the default of `candidate` differs from that of `baseline`, at each of its rates.
+/// Compares the default method of `candidate` with that of `baseline`, at each of its rates.
 ///
 /// # Errors
 /// The two have other data, or a rate of the baseline's default is missing.

@@ -1,4 +1,4 @@
-//! What is measured on one answer or one compressed context.
+//! The metrics of one answer or one compressed context.
 
 use std::collections::{BTreeSet, HashMap};
 use std::hash::Hash;
@@ -39,12 +39,12 @@ pub fn named_choice(answer: &str) -> Option<&str> {
     Some(CHOICE.captures_iter(answer).last()?.get(1)?.as_str())
 }
 
-/// How many of the different ones are left.
+/// The recall of distinct items.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Recall {
-    /// Those in the result.
+    /// The number of items in the result.
     pub kept: usize,
-    /// Those in the original.
+    /// The number of items in the original.
     pub of: usize,
 }
 
@@ -145,7 +145,7 @@ fn names(text: &str) -> BTreeSet<&str> {
     found.map(|found| found.as_str()).collect()
 }
 
-/// Does `text` hold `name`, not only as a part of a longer word?
+/// Returns whether `text` contains `name` as a whole word.
 fn holds_word(text: &str, name: &str) -> bool {
     text.match_indices(name).any(|(at, _)| {
         !text[..at].ends_with(char::is_alphanumeric)

@@ -1,6 +1,7 @@
 //! Work that waits for somebody else, done at once.
 
-/// What `work` makes of each of `items`, in their order, each on a thread of its own; a single one on this thread.
+/// Applies `work` to each of `items` and returns the results in order, each on a thread of its own; a single one on
+/// this thread.
 pub(super) fn each<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
     let Some((last, others)) = items.split_last() else { return Vec::new() };
     std::thread::scope(|scope| {

@@ -1,4 +1,4 @@
-//! How a model is asked for each kind of answer, and how what it says is judged.
+//! The prompts for each kind of answer, and the judgement of replies.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,15 +7,15 @@ use super::metrics::{choice_match, number_match};
 use super::reader::{Ask, Reply};
 use crate::text::{contains, exact_match, f1};
 
-/// What a model made of a prompt.
+/// A model's reply to a prompt.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Reading {
-    /// Its words.
+    /// The text of the reply.
     pub text: String,
-    /// Whether it is right, by the measure of its kind: [`AnswerKind::Extract`] where a right answer is in it, numbers
-    /// and choices where the last one is the right one, other texts where they are equal.
+    /// Whether the reply is right, by the measure of its kind: [`AnswerKind::Extract`] where a right answer is in it,
+    /// numbers and choices where the last one is the right one, other texts where they are equal.
     pub correct: bool,
-    /// Whether its final answer equals a right one, normalised as SQuAD does.
+    /// Whether the final answer equals a right one, normalised as SQuAD does.
     pub exact: bool,
     /// Words in common with the nearest right answer, 0 to 1, as SQuAD counts them.
     pub f1: f64,
@@ -35,7 +35,7 @@ pub fn ask(kind: AnswerKind, context: &str, asked: &str) -> Ask {
     Ask::once(format!("{context}Question: {asked}\n{form}"), most)
 }
 
-/// How an answer is wanted, and the most tokens that it may have.
+/// Returns the instruction for an answer's form, and its maximum number of tokens.
 fn form(kind: AnswerKind) -> (&'static str, usize) {
     match kind {
         AnswerKind::Extract => ("Answer in a few words, with nothing else.", 48),
@@ -65,8 +65,8 @@ pub fn judge(kind: AnswerKind, reply: Reply, right: &[String]) -> Reading {
     Reading { text, correct, exact, f1, input_tokens, output_tokens, milliseconds }
 }
 
-/// What stands behind the last `Answer:` or `answer is` on its line; where there is none, the first line of what was
-/// asked for in a few words, else the last one.
+/// Returns the text after the last `Answer:` or `answer is` on its line; where there is none, the first line of a
+/// reply that was to be a few words, else the last one.
 fn final_answer(kind: AnswerKind, text: &str) -> &str {
     let lower = text.to_ascii_lowercase();
     let behind = |mark: &str| lower.rfind(mark).map(|at| at + mark.len());

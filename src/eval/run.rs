@@ -29,13 +29,13 @@ pub const WHOLE: &str = "whole";
 pub const CLOSED_BOOK: &str = "closed-book";
 /// The two documents nearest to the question, whole, as a method: `extractive`'s ranking without its cuts.
 pub const BEST_TWO: &str = "best-two";
-/// What compresses nothing, to compare with.
+/// The baselines, which compress nothing.
 pub const LEVELS: [&str; 3] = [WHOLE, CLOSED_BOOK, BEST_TWO];
 
 /// File of the rows in a run's folder.
 pub const ROWS: &str = "rows.jsonl";
 
-/// What a run does.
+/// The settings of a run.
 #[derive(Debug, Clone)]
 pub struct Plan {
     /// Name of the suite.
@@ -50,32 +50,32 @@ pub struct Plan {
     pub limit: Option<usize>,
     /// Draws the questions and the resamples.
     pub seed: u64,
-    /// What tokens of a reader cost, where figures are to say so.
+    /// The price of a reader's tokens, where figures are to state costs.
     pub price: Option<TokenPrice>,
 }
 
-/// What a row depends on besides its question, method and rate: `run.json` in the folder.
+/// The settings that a row depends on besides its question, method and rate: `run.json` in the folder.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Setting {
     /// Name of the dataset.
     pub dataset: String,
-    /// sha256 of each of its files.
+    /// The sha256 of each of its files.
     pub files: BTreeMap<String, String>,
-    /// How answers are compared.
+    /// The comparison of answers.
     pub answer: AnswerKind,
     /// The method that holds where none is named.
     pub default_method: String,
-    /// Whether scores were remembered between results; then times are those of a warm cache.
+    /// Whether scores were cached between results; then times are those of a warm cache.
     pub score_cache: bool,
-    /// What reads the prompts.
+    /// The reader of the prompts.
     #[serde(default)]
     pub reader: Reader,
-    /// How methods are run.
+    /// The mode of compression.
     #[serde(default)]
     pub mode: Mode,
 }
 
-/// What reads the prompts, as it is written: `likelihood`, `none` or the name of a model.
+/// The reader of the prompts, in its written form: `likelihood`, `none` or the name of a model.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(from = "String", into = "String")]
 pub enum Reader {
@@ -119,15 +119,15 @@ pub struct Row {
     pub rate: f64,
     /// Names the models' files and their arithmetic.
     pub model: String,
-    /// What came of it.
+    /// The outcome.
     pub outcome: Outcome,
 }
 
-/// What came of compressing one prompt.
+/// The outcome of compressing one prompt.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
-    /// It was compressed and measured.
+    /// The prompt was compressed and measured.
     Measured(Box<Measured>),
     /// The engine refused, with this code: the budget cannot be met or the method does not do such prompts.
     Refused(String),
@@ -148,7 +148,7 @@ pub struct Measured {
     /// nothing reads.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nll: Option<f64>,
-    /// What a model made of it. None where no model is asked.
+    /// The reply of a model. None where no model is asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reading: Option<Reading>,
     /// Numbers and dates that are left.
@@ -166,7 +166,7 @@ pub struct Measured {
     pub altered_numbers: usize,
     /// Milliseconds of the compressor; 0 where nothing was compressed.
     pub milliseconds: f64,
-    /// Where an answer was lost or a model's is wrong: for each document its kept byte ranges.
+    /// The retained byte ranges of each document, where an answer was lost or a model's is wrong.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kept: Option<Vec<Vec<[usize; 2]>>>,
 }
@@ -200,7 +200,7 @@ impl Arm {
 }
 
 impl Plan {
-    /// What a suite and the flags over it say.
+    /// Builds the settings from a suite and the flags that override it.
     ///
     /// # Errors
     /// A method is unknown, or a rate out of its range.
@@ -244,7 +244,7 @@ impl Plan {
     }
 }
 
-/// What flags say over a suite.
+/// The flags that override a suite.
 #[derive(Debug, Clone, Default)]
 pub struct Overrides {
     /// Methods by name; the suite's where there are none.
@@ -255,19 +255,19 @@ pub struct Overrides {
     pub limit: Option<usize>,
     /// Draws questions and resamples.
     pub seed: u64,
-    /// What tokens of a reader cost.
+    /// The price of a reader's tokens.
     pub price: Option<TokenPrice>,
 }
 
 /// Told of a run's progress.
 pub trait Watch {
-    /// So many results there will be, of which some are there already.
+    /// Reports the total number of results, and how many of them exist already.
     fn begin(&mut self, total: usize, done: usize);
     /// One more result.
     fn row(&mut self, row: &Row);
 }
 
-/// What a run works with.
+/// The models and files that a run works with.
 #[derive(Debug, Clone, Copy)]
 pub struct Means<'a> {
     /// Compresses, and scores where likelihood is asked for.
@@ -276,7 +276,7 @@ pub struct Means<'a> {
     pub model: &'a str,
     /// Is asked, where [`Setting::reader`] names a model.
     pub chat: Option<&'a ChatModel<'a>>,
-    /// How many prompts may be read at once.
+    /// The number of prompts that may be read at once.
     pub at_once: usize,
 }
 

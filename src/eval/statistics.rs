@@ -41,7 +41,7 @@ impl Estimate {
         Some(Self { mean: values.iter().sum::<f64>() / n as f64, low: at(0.025), high: at(0.975), n })
     }
 
-    /// Does the interval exclude 0?
+    /// Returns whether the interval excludes 0.
     #[must_use]
     pub fn is_real(&self) -> bool {
         self.low > 0.0 || self.high < 0.0

@@ -18,7 +18,7 @@ const BUILT_IN: [&str; 5] = [
     include_str!("../../eval/suites/medqa.toml"),
 ];
 
-/// What is run together: `eval/suites/NAME.toml`.
+/// A suite, which is run together: `eval/suites/NAME.toml`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Suite {

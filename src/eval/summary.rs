@@ -1,4 +1,4 @@
-//! From rows to figures.
+//! The summary of rows in figures.
 
 use std::collections::HashMap;
 
@@ -17,25 +17,26 @@ pub struct Summary {
     pub seed: u64,
     /// Questions.
     pub questions: usize,
-    /// What the rows depend on.
+    /// The settings of the rows.
     pub setting: Setting,
-    /// What tokens of a reader cost, where that was said.
+    /// The price of a reader's tokens, where it is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub price: Option<TokenPrice>,
-    /// One for each method and rate.
+    /// The figures, one for each method and rate.
     pub figures: Vec<Figures>,
     /// Milliseconds of the compressor, by the same names; empty where scores were remembered between results.
     pub timing: Vec<Times>,
-    /// What ran where.
+    /// The software and machine of the run.
     pub made_by: MadeBy,
 }
 
-/// What ran where.
+/// The software and machine of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct MadeBy {
-    /// Of this program.
+    /// The version of this program.
     pub version: String,
-    /// Of the folder that it ran in, `+` behind it where files differed; none outside a repository.
+    /// The revision of the repository that it ran in, followed by `+` where files differed; `None` outside a
+    /// repository.
     pub git_revision: Option<String>,
     /// Each with the sha256 of its files and its arithmetic.
     pub models: Vec<String>,
@@ -64,12 +65,12 @@ pub struct Figures {
     pub retention: Option<Estimate>,
     /// Nats a token of the answer.
     pub nll: Option<Estimate>,
-    /// Its difference to the whole context's, question by question: below 0 is better than everything.
+    /// The difference to the whole context's, question by question: below 0 is better than the whole context.
     pub nll_against_whole: Option<Estimate>,
     /// Share of the answers of a model that are right.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accuracy: Option<Estimate>,
-    /// Its difference to the whole context's, question by question: above 0 is better than everything.
+    /// The difference to the whole context's, question by question: above 0 is better than the whole context.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accuracy_against_whole: Option<Estimate>,
     /// Share of the answers of a model that equal a right one, normalised.

@@ -1,4 +1,4 @@
-//! Who may call: every route but those that tell how the service is asks here first.
+//! Authentication, which every route asks except those that report the service's health.
 
 use std::sync::Arc;
 

@@ -17,13 +17,13 @@ use super::error::ApiError;
 use crate::engine::collections::files::{FileKind, Format};
 use crate::engine::shortened;
 
-/// How much of a body that is turned away is still read: closing a connection with unread bytes in it resets it, and
+/// The number of bytes of a rejected body that are still read: closing a connection with unread bytes resets it, and
 /// the client may then never see the answer that says why.
 const DISCARD_BYTES: usize = 64 << 20;
-/// How long that may take.
+/// The time limit for reading them.
 const DISCARD_TIME: Duration = Duration::from_secs(1);
 
-/// What a body is written in, as its Content-Type says.
+/// The format of a body, by its Content-Type.
 ///
 /// That a browser cannot send any of these types to another origin without asking first keeps web pages from calling a
 /// service on their reader's machine. `text/plain` alone, one of [`Form::Document`], it would send so, but only by POST:
@@ -50,7 +50,7 @@ impl Form {
         }
     }
 
-    /// Its name, and how it is declared.
+    /// Returns the format's name and its media types.
     const fn name(self) -> (&'static str, &'static str) {
         match self {
             Self::Json => ("JSON", "application/json"),
@@ -91,7 +91,7 @@ pub(super) fn form(headers: &HeaderMap, taken: &[Form]) -> Result<Form, ApiError
     Ok(form)
 }
 
-/// Is text that is declared so UTF-8?
+/// Returns whether text with this charset is UTF-8.
 fn is_utf8(charset: &str) -> bool {
     let charset = charset.trim_matches('"');
     ["utf-8", "utf8", "us-ascii"].iter().any(|name| charset.eq_ignore_ascii_case(name))
@@ -168,7 +168,7 @@ pub(super) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
     Ok(parsed)
 }
 
-/// What the parser's error says to the caller. Its text ends in the line and the column.
+/// Converts a parser's error into an error for the caller. Its text ends in the line and the column.
 fn rejected(error: &serde_json::Error, param: Option<String>) -> ApiError {
     let reason = shortened(&error.to_string());
     let (code, message, param) = match error.classify() {

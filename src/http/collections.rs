@@ -65,7 +65,7 @@ pub(super) async fn create(
     .await
 }
 
-/// What a collection holds.
+/// Describes a collection.
 #[utoipa::path(get, path = "/v1/collections/{name}", tag = "retrieval",
     params(("name" = String, Path, description = "Name of the collection.")),
     responses((status = 200, body = CollectionInfo, description = "The collection."), Failures))]
@@ -93,14 +93,14 @@ pub(super) async fn remove(
     .await
 }
 
-/// How the documents of JSONL are stored.
+/// The query parameters of an import of documents in JSONL.
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct ImportQuery {
-    /// Of JSONL alone: what is done about a line that is no document. `refuse`, the default, stores nothing; `skip`
+    /// The treatment of a line that is no document; for JSONL alone. `refuse`, the default, stores nothing; `skip`
     /// stores the rest and names the line in `bad`.
     on_bad: Option<OnBad>,
-    /// Of JSONL alone: what `score` is in JSON.
+    /// Whether to score the chunks, like `score` in JSON; for JSONL alone.
     score: Option<bool>,
 }
 
@@ -140,7 +140,7 @@ pub(super) async fn upsert(
     .await
 }
 
-/// Which documents a list has.
+/// The query parameters of a page of documents.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct PageQuery {
@@ -187,7 +187,7 @@ pub(super) async fn document(
     job::run(&state, request, move |service, _, _| body::render(&service.document(&name, &id)?)).await
 }
 
-/// How a file is stored.
+/// The query parameters of storing a file.
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct FileQuery {
@@ -195,7 +195,7 @@ pub(super) struct FileQuery {
     title: Option<String>,
     /// Free data, which filters look at: a JSON object.
     metadata: Option<String>,
-    /// What `score` is in the JSON of `POST /v1/collections/{name}/documents`.
+    /// Whether to score the chunks, like `score` in the JSON of `POST /v1/collections/{name}/documents`.
     score: bool,
 }
 

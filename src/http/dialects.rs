@@ -14,7 +14,7 @@ use super::proxy::forward;
 use super::state::AppState;
 use crate::wire::Endpoint;
 
-/// What the proxy itself answers where a request does not reach an upstream, in the dialect of its endpoint. What an
+/// The proxy's own error answers, where a request does not reach an upstream, in the dialect of its endpoint. What an
 /// upstream answers passes as it comes.
 #[derive(IntoResponses)]
 #[expect(dead_code, reason = "only described, never made")]

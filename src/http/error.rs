@@ -27,10 +27,10 @@ pub(super) struct ErrorEnvelope {
     error: ErrorBody,
 }
 
-/// What went wrong.
+/// The error.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct ErrorBody {
-    /// For people; names the remedy.
+    /// The message for people; names the remedy.
     message: String,
     /// `invalid_request_error` where the caller can mend it, else `server_error`.
     r#type: &'static str,

@@ -29,7 +29,7 @@ pub trait Banks {
     /// All banks.
     fn banks(&self) -> Result<BankList, EngineError>;
 
-    /// What a bank holds.
+    /// Describes a bank.
     fn bank(&self, name: &str) -> Result<BankInfo, EngineError>;
 
     /// Removes a bank.
@@ -125,7 +125,7 @@ pub(super) async fn list_banks(
     job::run(&state, request, |service, _, _| body::render(&service.banks()?)).await
 }
 
-/// What a bank holds.
+/// Describes a bank.
 #[utoipa::path(get, path = "/v1/example-banks/{name}", tag = "retrieval",
     params(("name" = String, Path, description = "Name of the bank.")),
     responses((status = 200, body = BankInfo, description = "The bank."), Failures))]

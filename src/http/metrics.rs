@@ -26,7 +26,8 @@ pub(super) fn routes() -> Router<Arc<AppState>> {
     Router::new().route("/metrics", get(metrics))
 }
 
-/// What the service counts, in the text form of `OpenMetrics`; for an administrator, where keys are needed.
+/// Returns the counters and gauges of the service in the text format of `OpenMetrics`; for an administrator, where keys are
+/// needed.
 #[utoipa::path(get, path = "/metrics", tag = "operations",
     responses((status = 200, body = String, content_type = "application/openmetrics-text", description = "The metrics.")))]
 pub(super) async fn metrics(

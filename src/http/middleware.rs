@@ -1,4 +1,4 @@
-//! Around every request: an id, one line in the log, and no panic that gets through.
+//! The layers around every request: an id, one line in the log, and a guard against panics.
 
 use std::any::Any;
 use std::time::Instant;

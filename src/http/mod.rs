@@ -39,7 +39,7 @@ use crate::engine::api::{
 use crate::engine::{Caches, Engine, EngineError, Readiness};
 use crate::model::Cancel;
 
-/// What the routes call: the engine, or a fake in tests. The calls block.
+/// The interface that routes call: the engine, or a fake in tests. The calls block.
 pub trait Service: Retrieval + Banks + Send + Sync + 'static {
     /// Compresses a prompt.
     ///
@@ -62,7 +62,7 @@ pub trait Service: Retrieval + Banks + Send + Sync + 'static {
     /// Can it answer? Must return at once: it is asked on an async thread.
     fn readiness(&self) -> Readiness;
 
-    /// What was remembered so far. Must return at once.
+    /// Returns the counters of the caches. Must return at once.
     fn caches(&self) -> Caches;
 }
 

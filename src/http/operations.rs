@@ -14,17 +14,17 @@ use super::{body, collections, compress, dialects, embeddings, examples, metrics
 use crate::engine::Readiness;
 use crate::engine::collections::api::OnBad;
 
-/// What a route that works on a request answers where it does not succeed.
+/// The error answers of a route that works on a request.
 #[derive(IntoResponses)]
 #[expect(dead_code, reason = "only described, never made")]
 pub(super) enum Failures {
     /// The request is malformed or contradicts itself.
     #[response(status = 400)]
     Invalid(ErrorEnvelope),
-    /// What the request names does not exist.
+    /// The resource that the request names does not exist.
     #[response(status = 404)]
     NotFound(ErrorEnvelope),
-    /// There is something else of that name already.
+    /// A resource of that name exists already with other settings.
     #[response(status = 409)]
     Conflict(ErrorEnvelope),
     /// The body did not arrive in time.
@@ -91,13 +91,13 @@ impl Health {
     }
 }
 
-/// Is the process alive?
+/// Reports that the process is alive.
 #[utoipa::path(get, path = "/healthz", tag = "operations", responses((status = 200, body = Health, description = "It is.")))]
 pub(super) async fn healthz() -> Result<Response, ApiError> {
     body::render(&Health::new("ok"))
 }
 
-/// Can it answer?
+/// Reports whether the service can serve requests.
 #[utoipa::path(get, path = "/readyz", tag = "operations", responses(
     (status = 200, body = Health, description = "It can."),
     (status = 503, body = ErrorEnvelope, description = "A model could not be had."),

@@ -216,10 +216,10 @@ pub(super) async fn models(
     listed.await.map_err(|error| DialectError { error, dialect, request_id: id.text() })
 }
 
-/// Who sent a request, where keys are needed.
+/// The sender of a request, where keys are needed.
 pub(super) type Sender = Option<Extension<Caller>>;
 
-/// What requests took: all of them for an administrator, its own for any other key.
+/// Returns the usage of requests: all of them for an administrator, the caller's own for any other key.
 #[utoipa::path(get, path = "/v1/usage", tag = "proxy", params(UsageParams),
     responses((status = 200, body = UsageReport, description = "Sums, or the requests themselves."), NotSent))]
 pub(super) async fn usage(

@@ -24,7 +24,7 @@ const HELD_BYTES: usize = 64 << 10;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// Why an answer broke off.
+/// The reason why an answer broke off.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 struct Broken(&'static str);
@@ -32,7 +32,7 @@ struct Broken(&'static str);
 /// An answer's body on its way.
 pub(super) struct Relay<B> {
     body: B,
-    /// Of a stream of events, what has arrived of the next one, and whose dialect it is.
+    /// The state of a stream of events: what has arrived of the next one, and its dialect.
     events: Option<Events>,
     idle: Duration,
     timer: Pin<Box<Sleep>>,
@@ -50,7 +50,7 @@ pub(super) struct Counted {
 }
 
 impl Counted {
-    /// By `reader`, on `bill`.
+    /// Creates a relay that reads the usage by `reader` and books it on `bill`.
     pub(super) fn new(reader: Option<UsageReader>, bill: Bill) -> Self {
         Self { reader, bill }
     }
@@ -67,7 +67,7 @@ impl Drop for Counted {
 struct Events {
     dialect: Dialect,
     held: Vec<u8>,
-    /// Whether part of an event went on without its end.
+    /// Whether part of an event was forwarded without its end.
     open: bool,
 }
 
@@ -116,7 +116,7 @@ where
 }
 
 impl Events {
-    /// What of `piece`, and of what was held before it, can go on.
+    /// Returns the bytes of `piece`, and of what was held before it, that can be forwarded.
     fn take(&mut self, piece: Bytes) -> Option<Bytes> {
         if self.held.is_empty() {
             let end = last_event_end(&piece, 0);
@@ -160,7 +160,7 @@ impl Events {
     }
 }
 
-/// Where the last whole event of `bytes` ends, looked for from `from` on; 0 where there is none.
+/// Returns the end of the last whole event of `bytes`, searched from `from` on; 0 where there is none.
 fn last_event_end(bytes: &[u8], from: usize) -> usize {
     let searched = &bytes[from..];
     let ends = [&b"\n\n"[..], b"\r\n\r\n", b"\r\r"];
@@ -228,7 +228,8 @@ mod tests {
 
     use super::*;
 
-    /// What comes through of a body that arrives in `pieces`; where `breaks`, it breaks off after them.
+    /// Returns the bytes that come through of a body that arrives in `pieces`; where `breaks`, it breaks off after
+    /// them.
     async fn through(pieces: &[&str], breaks: bool, dialect: Dialect) -> Result<Vec<String>, String> {
         let (sender, receiver) = tokio::sync::mpsc::unbounded_channel();
         for piece in pieces {

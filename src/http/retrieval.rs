@@ -1,4 +1,4 @@
-//! What the routes of collections, vectors and rankings call.
+//! The interface that the routes of collections, vectors and rankings call.
 
 use std::fs::File;
 use std::io::Write;
@@ -26,7 +26,7 @@ pub trait Retrieval {
     /// All collections.
     fn collections(&self) -> Result<CollectionList, EngineError>;
 
-    /// What a collection holds.
+    /// Describes a collection.
     fn collection(&self, name: &str) -> Result<CollectionInfo, EngineError>;
 
     /// Removes a collection.

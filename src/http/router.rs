@@ -1,4 +1,4 @@
-//! Which path leads where.
+//! The table of routes.
 
 use std::sync::Arc;
 

@@ -52,7 +52,7 @@ impl Server {
         Self::with_state(AppState::new(service, limits))
     }
 
-    /// The same with a proxy in it, for those alone whom `keys` lets in.
+    /// Starts a service with a proxy in it, for the callers that `keys` admits.
     #[must_use]
     pub fn with_gateway(
         service: Arc<dyn Service>,

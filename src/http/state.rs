@@ -1,4 +1,4 @@
-//! What all handlers share.
+//! The state that all handlers share.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,14 +18,14 @@ const BODY_TIME: Duration = Duration::from_secs(30);
 /// Bytes that room for bodies is counted in.
 const BODY_UNIT: usize = 1024;
 
-/// What all handlers share.
+/// The state that all handlers share.
 pub(super) struct AppState {
     pub(super) service: Arc<dyn Service>,
     pub(super) limits: Limits,
     pub(super) body_time: Duration,
     /// The proxy, where there is one.
     pub(super) gateway: Option<Arc<Gateway>>,
-    /// Who may call; anybody where this is missing.
+    /// The keys that admit callers; anybody may call where this is missing.
     pub(super) keys: Option<Arc<Keyring>>,
     /// Bytes of bodies that wait to be passed on.
     bodies: Arc<Semaphore>,

@@ -24,20 +24,20 @@ const RESTORED_BYTES: usize = 32 << 20;
 pub struct Allowed(Arc<[Range<u64>]>);
 
 impl Allowed {
-    /// Is the chunk among them?
+    /// Returns whether the chunk is in the set.
     #[must_use]
     pub fn contains(&self, number: u64) -> bool {
         let after = self.0.partition_point(|range| range.start <= number);
         after.checked_sub(1).is_some_and(|at| self.0[at].contains(&number))
     }
 
-    /// How many chunks there are.
+    /// Returns the number of chunks.
     #[must_use]
     pub fn len(&self) -> u64 {
         self.0.iter().map(|range| range.end - range.start).sum()
     }
 
-    /// Are there none?
+    /// Returns whether there are no chunks.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -50,7 +50,7 @@ impl Allowed {
     }
 }
 
-/// What a collection holds.
+/// The size of a collection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Statistics {
     /// Documents in it.
@@ -76,7 +76,7 @@ pub struct Statistics {
 pub struct Page {
     /// The documents.
     pub documents: Vec<StoredDocument>,
-    /// What to ask for next; none at the end.
+    /// The cursor of the next page; `None` at the end.
     pub next: Option<u64>,
 }
 
@@ -94,14 +94,14 @@ pub struct Collection {
     reports: Vec<String>,
 }
 
-/// Whether a collection takes changes.
+/// The state of a collection: whether it takes changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Life {
     Open,
     Deleted,
 }
 
-/// What a batch did.
+/// The result of a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Change {
     /// Documents that it stored.
@@ -125,7 +125,7 @@ impl Collection {
         Store::create(&folder.join(STORE), settings).map(drop)
     }
 
-    /// The same of a snapshot, with all that it holds.
+    /// Creates a collection from a snapshot, with all that it holds.
     pub(super) fn create_from(
         folder: &Path,
         mut snapshot: Snapshot<impl Read + Seek>,
@@ -185,19 +185,19 @@ impl Collection {
         })
     }
 
-    /// Its name.
+    /// Returns the collection's name.
     #[must_use]
     pub fn name(&self) -> &Name {
         &self.name
     }
 
-    /// What holds for it.
+    /// Returns the collection's settings.
     #[must_use]
     pub fn settings(&self) -> &Settings {
         &self.settings
     }
 
-    /// What was found damaged when it was opened, and mended.
+    /// Returns descriptions of the damage that was found and repaired on opening.
     #[must_use]
     pub fn reports(&self) -> &[String] {
         &self.reports
@@ -220,7 +220,7 @@ impl Collection {
         Ok(Change { stored: applied.added.len(), removed: applied.removed.len() })
     }
 
-    /// From now on nothing is changed and nothing is written.
+    /// Makes the collection read-only: nothing is changed or written from now on.
     pub(super) fn retire(&self) {
         *self.writing.lock().unwrap_or_else(PoisonError::into_inner) = Life::Deleted;
         self.nearest.retire();
@@ -291,7 +291,8 @@ impl Collection {
         Ok(self.nearest.search(query, k, allowed))
     }
 
-    /// As [`Collection::search_vectors`], by comparing with each chunk: what its recall is measured against.
+    /// Searches like [`Collection::search_vectors`], but compares with every chunk: the reference for measuring
+    /// recall.
     ///
     /// # Errors
     /// As there.

@@ -23,7 +23,7 @@ pub struct DataDir {
 }
 
 impl DataDir {
-    /// Does the folder hold anything that a process would need [`DataDir::open`] for?
+    /// Returns whether the folder holds anything that requires [`DataDir::open`].
     #[must_use]
     pub fn has_collections(root: &Path) -> bool {
         fs::read_dir(root.join(COLLECTIONS)).is_ok_and(|mut entries| entries.next().is_some())
@@ -73,7 +73,7 @@ impl DataDir {
         Ok(collection)
     }
 
-    /// Could a collection be made under this name?
+    /// Checks that a collection can be created under this name.
     ///
     /// # Errors
     /// There is one.

@@ -1,11 +1,11 @@
-//! What can go wrong with data on disk.
+//! Errors of data on disk.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
 use super::{Name, SnapshotError};
 
-/// Why an operation on a collection failed.
+/// An error of an operation on a collection.
 #[derive(Debug, thiserror::Error)]
 pub enum IndexError {
     /// Another process has the data.
@@ -17,17 +17,17 @@ pub enum IndexError {
     /// A name that no collection can have.
     #[error("`{name}` is no name: {reason}")]
     Name {
-        /// As given.
+        /// The name as given.
         name: String,
-        /// What is wrong with it.
+        /// The description of the fault.
         reason: &'static str,
     },
-    /// There is no such collection.
+    /// The collection does not exist.
     #[error(
         "there is no collection `{0}`: `whittle index list` and GET /v1/collections name those that exist"
     )]
     NotFound(Name),
-    /// There is one already.
+    /// The collection exists already.
     #[error(
         "there is a collection `{0}` with other settings already: delete it first, or choose another name"
     )]
@@ -37,9 +37,9 @@ pub enum IndexError {
     Format {
         /// The file.
         path: PathBuf,
-        /// Its format.
+        /// The format version that was found.
         found: u32,
-        /// That of this build.
+        /// The format version of this build.
         known: u32,
     },
     /// A setting is out of its range.
@@ -48,9 +48,9 @@ pub enum IndexError {
     /// A document cannot be stored.
     #[error("document `{id}`: {reason}")]
     Document {
-        /// Its id.
+        /// The id of the document.
         id: String,
-        /// What is wrong with it.
+        /// The description of the fault.
         reason: String,
     },
     /// The disk is full or faulty.
@@ -68,9 +68,9 @@ pub enum IndexError {
     /// A dense index on disk is not what its manifest says.
     #[error("the dense index in {} is unusable: {reason}", path.display())]
     Generation {
-        /// Its folder.
+        /// The folder of the collection.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The description of the fault.
         reason: String,
     },
     /// A snapshot cannot be taken or restored.
@@ -79,11 +79,11 @@ pub enum IndexError {
     /// A file cannot be worked with.
     #[error("cannot {action} {}: {source}", path.display())]
     Io {
-        /// What was tried.
+        /// The action that failed.
         action: &'static str,
-        /// On which file.
+        /// The path of the file.
         path: PathBuf,
-        /// Why not.
+        /// The cause.
         source: io::Error,
     },
 }

@@ -19,7 +19,7 @@ const NUMBERS: &str = "numbers";
 /// Rows that the links do not lead to.
 const LOST: &str = "lost";
 const VECTORS: &str = "vectors";
-/// What a generation's folder is called until it is whole.
+/// The prefix of a generation's folder until it is complete.
 const UNFINISHED: &str = "unfinished-";
 const FINISHED: &str = "generation-";
 
@@ -27,7 +27,7 @@ const FINISHED: &str = "generation-";
 pub(super) struct Generation {
     pub(super) graph: Graph,
     pub(super) vectors: Arc<Vectors>,
-    /// Of each row, ascending.
+    /// The chunk number of each row, ascending.
     pub(super) numbers: Vec<u64>,
     /// Rows that the graph does not lead to.
     pub(super) lost: Vec<u32>,
@@ -175,7 +175,7 @@ impl Generation {
     }
 }
 
-/// What cannot be removed now is removed at the next start.
+/// Removes a folder; what cannot be removed now is removed at the next start.
 fn remove(folder: &Path) {
     if let Err(error) = fs::remove_dir_all(folder) {
         tracing::warn!(%error, folder = %folder.display(), "cannot remove an old index");

@@ -32,10 +32,10 @@ const ANALYSER: &str = "whittle-en-1";
 const NUMBER: &str = "number";
 /// The crate's list of what is in an index, written last.
 const META: &str = "meta.json";
-/// What a word in the title weighs against one in the text.
+/// The weight of a match in the title relative to one in the text.
 const TITLE_WEIGHT: f32 = 1.0;
 
-/// What is indexed of a chunk.
+/// The indexed fields of a chunk.
 pub(super) struct Entry<'a> {
     pub(super) number: u64,
     /// Title and headings.
@@ -141,7 +141,7 @@ impl Lexical {
         self.epoch.load(Ordering::Acquire)
     }
 
-    /// How many chunks are in the index.
+    /// Returns the number of chunks in the index.
     pub(super) fn len(&self) -> u64 {
         self.reader.searcher().num_docs()
     }

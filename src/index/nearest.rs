@@ -123,7 +123,7 @@ impl Nearest {
         best(found, k)
     }
 
-    /// As [`Nearest::search`], by comparing with each: the measure of the links.
+    /// Searches like [`Nearest::search`], but compares with every vector: the reference for measuring recall.
     pub(super) fn search_exactly(&self, query: &[f32], k: usize) -> Vec<Scored> {
         let state = self.read();
         let mut found = Vec::new();
@@ -152,7 +152,8 @@ impl Nearest {
         (linked, state.dead.len(), state.fresh.len())
     }
 
-    /// Should links be made anew: are more than a fifth of the linked chunks gone, or have too many come after?
+    /// Returns whether the graph needs a rebuild: more than a fifth of its chunks are deleted, or too many were added
+    /// since.
     pub(super) fn is_worn(&self) -> bool {
         let (linked, dead, fresh) = self.counts();
         dead * 5 > linked || fresh > EXACT.max(linked / 5)

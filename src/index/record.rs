@@ -1,4 +1,4 @@
-//! What is stored.
+//! The records of the store.
 
 use std::ops::Range;
 
@@ -13,19 +13,20 @@ pub const ID_BYTES: usize = 512;
 /// Free data of a document.
 pub type Metadata = serde_json::Map<String, serde_json::Value>;
 
-/// What holds for a collection as long as it lives.
+/// The settings of a collection, fixed for its lifetime.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Settings {
     /// Unique: files of another collection of the same name are not taken for this one's.
     pub id: String,
     /// Model that made the vectors.
     pub embedder: String,
-    /// Which files that model was, so that no other of the same name is taken for it; not known of old collections.
+    /// The fingerprint of the embedder's files, so that another model of the same name is not mistaken for it; unknown
+    /// for old collections.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identity: Option<String>,
     /// Values in a vector, at least 2.
     pub dimensions: usize,
-    /// How documents are cut.
+    /// The settings for chunking documents.
     pub chunks: ChunkSettings,
 }
 
@@ -45,7 +46,7 @@ impl Settings {
         Ok(Self { id, embedder: embedder.to_owned(), identity: None, dimensions, chunks })
     }
 
-    /// The same with the model's files known by `identity`.
+    /// Returns the settings with `identity` as the fingerprint of the model's files.
     #[must_use]
     pub fn with_identity(self, identity: &str) -> Self {
         Self { identity: Some(identity.to_owned()), ..self }
@@ -60,7 +61,7 @@ impl Settings {
                 == (&other.embedder, other.dimensions, other.chunks)
     }
 
-    /// The same for another collection, once they are found to be in their ranges.
+    /// Checks the ranges and returns the settings for another collection.
     pub(super) fn renewed(self) -> Result<Self, IndexError> {
         let Self { id, .. } = Self::new(&self.embedder, self.dimensions, self.chunks)?;
         Ok(Self { id, ..self })
@@ -78,25 +79,25 @@ pub struct NewDocument {
     pub text: String,
     /// Free data; filters look at it.
     pub metadata: Metadata,
-    /// How the text is written.
+    /// The layout of the text.
     pub layout: Layout,
     /// Tells whether a document has changed.
     pub hash: String,
-    /// At least one.
+    /// The chunks, at least one.
     pub chunks: Vec<NewChunk>,
 }
 
 /// A part of a document to store.
 #[derive(Debug, Clone)]
 pub struct NewChunk {
-    /// Where it is and what it stands under.
+    /// The position and heading of the chunk.
     pub chunk: StoredChunk,
-    /// Of length 1.
+    /// The embedding, of length 1.
     pub vector: Vec<f32>,
 }
 
 impl NewDocument {
-    /// Can this be stored in a collection with vectors of `dimensions` values?
+    /// Checks that the document can be stored in a collection with vectors of `dimensions` values.
     pub(super) fn check(&self, dimensions: usize) -> Result<(), IndexError> {
         let wrong =
             |reason: String| Err(IndexError::Document { id: self.id.chars().take(80).collect(), reason });
@@ -139,18 +140,18 @@ pub struct Batch {
 pub struct StoredDocument {
     /// Unique in its collection.
     pub id: String,
-    /// As given.
+    /// The title as given.
     pub title: Option<String>,
-    /// As given.
+    /// The metadata as given.
     #[serde(default, skip_serializing_if = "Metadata::is_empty")]
     pub metadata: Metadata,
-    /// As given.
+    /// The layout as given.
     pub layout: Layout,
-    /// As given.
+    /// The hash as given.
     pub hash: String,
     /// Number of its first chunk.
     pub first: u64,
-    /// How many chunks it has.
+    /// The number of chunks.
     pub chunks: u64,
     /// Bytes of its text.
     pub bytes: usize,
@@ -181,9 +182,9 @@ pub struct StoredChunk {
 pub struct ChunkHit {
     /// Number in the collection; never used again once it is gone.
     pub number: u64,
-    /// Its document.
+    /// The document of the chunk.
     pub document: StoredDocument,
-    /// Where it is.
+    /// The position of the chunk.
     pub chunk: StoredChunk,
     /// The text at that place.
     pub text: String,

@@ -266,7 +266,7 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// What damage does to a file.
+/// A function that damages a file.
 type Damage = fn(&mut Vec<u8>);
 
 /// Damages each file of an index in turn, and asserts that it is made anew, that it is said, and that nothing is lost.
@@ -492,7 +492,7 @@ fn snapshot_of(folder: &Path) -> Vec<u8> {
     bytes
 }
 
-/// What holds of a folder into which nothing was restored.
+/// Checks that a failed restore left nothing in the folder.
 fn assert_nothing_left(data: &DataDir, folder: &Path) {
     assert!(data.names().unwrap().is_empty());
     let unfinished = fs::read_dir(folder.join(".unfinished"));

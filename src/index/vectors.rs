@@ -11,12 +11,12 @@ pub(super) struct Vectors {
 }
 
 impl Vectors {
-    /// None yet, of `width` values each.
+    /// Creates an empty list of vectors of `width` values each.
     pub(super) fn new(width: usize) -> Self {
         Self { width, values: Vec::new(), isa: Isa::detect() }
     }
 
-    /// As [`Vectors::bytes`] wrote them; none where `bytes` are no whole number of vectors.
+    /// Reads the output of [`Vectors::bytes`]; returns `None` where `bytes` are no whole number of vectors.
     pub(super) fn from_bytes(width: usize, bytes: &[u8]) -> Option<Self> {
         if !bytes.len().is_multiple_of(4 * width) {
             return None;

@@ -22,7 +22,7 @@ struct Keys {
 
 const VERSION: u32 = 1;
 
-/// Why keys cannot be read or changed.
+/// An error of reading or changing keys.
 #[derive(Debug, thiserror::Error)]
 pub enum KeysError {
     /// The file cannot be read or written.
@@ -30,7 +30,7 @@ pub enum KeysError {
     File {
         /// The file.
         path: PathBuf,
-        /// Why not.
+        /// The cause.
         source: io::Error,
     },
     /// The file does not hold keys.
@@ -38,7 +38,7 @@ pub enum KeysError {
     Malformed {
         /// The file.
         path: PathBuf,
-        /// Why not.
+        /// The description of the fault.
         reason: String,
     },
     /// A key cannot be made.

@@ -1,4 +1,4 @@
-//! What a key has taken: requests and tokens in buckets that fill up again, money by days.
+//! The usage of a key: requests and tokens in token buckets, money by days.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -10,7 +10,7 @@ const DAY: Duration = Duration::from_hours(24);
 /// Billionths of a dollar in a dollar.
 const PER_DOLLAR: f64 = 1e9;
 
-/// What a request asks for.
+/// The cost of a request against the key's limits.
 #[derive(Debug, Clone)]
 pub struct Demand<'a> {
     /// Names of the model: in the request, and the upstream's own.
@@ -21,7 +21,7 @@ pub struct Demand<'a> {
     pub cost: Option<i64>,
 }
 
-/// What a key has taken.
+/// The usage of a key.
 #[derive(Debug)]
 pub(super) struct Account(Mutex<State>);
 
@@ -41,7 +41,7 @@ struct Bucket {
     at: Instant,
 }
 
-/// What a running request has set aside, to be settled when it is over.
+/// A reservation of a running request, settled when the request is over.
 #[derive(Debug)]
 pub struct Hold {
     account: Arc<Account>,
@@ -155,10 +155,10 @@ impl Bucket {
     }
 }
 
-/// What time it is.
+/// The current time.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Clock {
-    /// For minutes: it never goes back.
+    /// The monotonic time, for limits per minute.
     instant: Instant,
     /// Days since the epoch, in UTC.
     day: u64,

@@ -23,7 +23,7 @@ pub use ring::{Caller, Keyring};
 /// Name of the file with the keys, in the data folder.
 pub const FILE: &str = "keys.toml";
 
-/// What a secret begins with.
+/// The prefix of a secret.
 const PREFIX: &str = "whittle-";
 /// Hexadecimal digits after it.
 const DIGITS: usize = 64;
@@ -35,21 +35,21 @@ const ID_DIGITS: usize = 12;
 pub struct Key {
     /// Beginning of the hash; names the key in the ledger.
     pub id: String,
-    /// What its owner calls it.
+    /// The name that its owner gave it.
     pub name: String,
     /// BLAKE3 hash of the secret, in hexadecimal digits.
     pub hash: String,
-    /// When it was made.
+    /// The time of its creation.
     pub created: String,
-    /// When it was revoked, if it was.
+    /// The time of its revocation, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revoked: Option<String>,
-    /// What it may do.
+    /// The permissions and limits of the key.
     #[serde(flatten)]
     pub rights: Rights,
 }
 
-/// What a key may do.
+/// The permissions and limits of a key.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Rights {
     /// Models that it may call, by the name in the request or the upstream's own; all where there is none.
@@ -64,15 +64,15 @@ pub struct Rights {
     /// Dollars a day in UTC, above 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub usd_per_day: Option<f64>,
-    /// Whether it may see the metrics, and what other keys took.
+    /// Whether the key may read metrics and the usage of other keys.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub admin: bool,
 }
 
-/// Why a request is turned away.
+/// A reason for rejecting a request.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Denied {
-    /// It came without a key.
+    /// The request has no key.
     #[error(
         "a key is needed: send it as `Authorization: Bearer KEY`, `x-api-key: KEY` or `x-whittle-key: KEY` \
          (`whittle keys create` makes one)"
@@ -84,7 +84,7 @@ pub enum Denied {
     /// The key may not call the model.
     #[error("this key may not call the model `{0}`: `whittle keys list` shows its models")]
     Model(String),
-    /// What the model costs is not known, but the key's spending is limited.
+    /// The key has a spending limit, but the model's price is unknown.
     #[error(
         "this key has a limit of dollars a day, and no price is known for the model `{0}`: name one under \
          `prices` of its upstream"
@@ -123,7 +123,8 @@ pub enum Denied {
 }
 
 impl Rights {
-    /// Whether a model may be called, by its name in the request and the upstream's own, that has a price or none.
+    /// Checks whether a model may be called, given its name in the request, the upstream's own name, and whether its
+    /// price is known.
     fn check(&self, [asked, real]: [&str; 2], priced: bool) -> Result<(), Denied> {
         let allowed = |name: &str| self.models.iter().any(|pattern| pattern.matches(name));
         if !self.models.is_empty() && !allowed(asked) && !allowed(real) {
@@ -137,7 +138,7 @@ impl Rights {
 }
 
 impl Denied {
-    /// Its name in metrics.
+    /// Returns the reason's label in metrics.
     #[must_use]
     pub fn name(&self) -> &'static str {
         match self {
@@ -168,7 +169,7 @@ fn seconds(wait: &Duration) -> u64 {
     wait.as_secs_f64().ceil().max(1.0) as u64
 }
 
-/// Whether `text` has the form of a secret.
+/// Returns whether `text` has the form of a secret.
 #[must_use]
 pub fn is_secret(text: &str) -> bool {
     let digits = text.strip_prefix(PREFIX);
@@ -185,7 +186,7 @@ pub fn new_secret() -> Result<String, getrandom::Error> {
     Ok(format!("{PREFIX}{}", blake3::Hash::from_bytes(bits).to_hex()))
 }
 
-/// What is kept of a secret.
+/// Returns the hash of a secret that is stored in its place.
 fn hash(secret: &str) -> String {
     blake3::hash(secret.as_bytes()).to_hex().to_string()
 }
@@ -203,7 +204,7 @@ impl Key {
         Self { id: hash[..ID_DIGITS].to_owned(), name, hash, created: now(), revoked: None, rights }
     }
 
-    /// Whether it may be used.
+    /// Returns whether the key may be used.
     #[must_use]
     pub fn holds(&self) -> bool {
         self.revoked.is_none()

@@ -19,12 +19,12 @@ pub struct Keyring {
     known: RwLock<Known>,
 }
 
-/// What was read last.
+/// The last known contents of the key file.
 struct Known {
     stamp: Option<Stamp>,
     /// Whether the file could not be read. There may be keys that are not known, so nobody goes without one.
     broken: bool,
-    /// By hash.
+    /// The callers by the hash of their keys.
     keys: HashMap<String, Caller>,
 }
 
@@ -36,7 +36,7 @@ struct Stamp {
     inode: u64,
 }
 
-/// Who sent a request.
+/// The sender of a request.
 #[derive(Debug, Clone)]
 pub struct Caller {
     key: Arc<Key>,
@@ -59,7 +59,7 @@ impl Keyring {
         Ok(Self { data: data.to_owned(), required, spent, known: RwLock::new(known) })
     }
 
-    /// From now on, whether nobody may call without a key even where there is none.
+    /// Sets whether a key is required even where none exists.
     pub fn require(&self, required: bool) {
         self.required.store(required, Ordering::Relaxed);
     }
@@ -146,7 +146,7 @@ impl Caller {
         &self.key.id
     }
 
-    /// Whether the key is an administrator's.
+    /// Returns whether the key is an administrator's.
     #[must_use]
     pub fn is_admin(&self) -> bool {
         self.key.rights.admin
@@ -160,7 +160,8 @@ impl Caller {
         self.account.hold(&self.key.rights, demand, Clock::now())
     }
 
-    /// Whether it may call a model, by its name in requests and the upstream's own, that has a price or none.
+    /// Checks whether the caller may use a model, given its name in requests, the upstream's own name, and whether its
+    /// price is known.
     #[must_use]
     pub fn may_call(&self, models: [&str; 2], priced: bool) -> bool {
         self.key.rights.check(models, priced).is_ok()

@@ -1,6 +1,6 @@
-//! What a model is asked to write, and what it wrote.
+//! The input and output types of text generation.
 
-/// Who says something.
+/// The author of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
     /// Whoever runs the conversation.
@@ -12,7 +12,7 @@ pub enum Role {
 }
 
 impl Role {
-    /// Its name in chat templates.
+    /// Returns the role's name in chat templates.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -23,16 +23,16 @@ impl Role {
     }
 }
 
-/// What one side says in a conversation.
+/// A message of a conversation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Turn {
-    /// Who says it.
+    /// The author of the message.
     pub role: Role,
-    /// What is said. The spelling of a control token is text here.
+    /// The text of the message. The spelling of a control token is text here.
     pub text: String,
 }
 
-/// What an answer follows.
+/// The text or conversation that the model continues.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Prompt {
     /// A conversation, put into the form of the model's chat template.
@@ -41,7 +41,7 @@ pub enum Prompt {
     Text(String),
 }
 
-/// How the next token is chosen.
+/// The parameters by which the next token is sampled.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Sampling {
     /// 0 takes the likeliest token; above it, the logits are divided by it.
@@ -50,7 +50,7 @@ pub struct Sampling {
     pub top_p: f64,
     /// Only so many of the likeliest are chosen from.
     pub top_k: Option<usize>,
-    /// The same seed makes the same choices.
+    /// The seed of the random numbers; equal seeds give equal choices.
     pub seed: u64,
 }
 
@@ -60,15 +60,15 @@ impl Default for Sampling {
     }
 }
 
-/// What a model is asked to write.
+/// A request for generated text.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Generation {
-    /// What the answer follows.
+    /// The text or conversation to continue.
     pub prompt: Prompt,
     /// Most tokens of the answer, at least 1; by default as many as fit the model's context, and at most
     /// [`Generation::USUAL_MOST`].
     pub most: Option<usize>,
-    /// How tokens are chosen.
+    /// The sampling parameters.
     pub sampling: Sampling,
     /// Texts that end the answer and are not part of it; none is empty.
     pub stop: Vec<String>,
@@ -79,7 +79,7 @@ impl Generation {
     pub const USUAL_MOST: usize = 1024;
 }
 
-/// What is told while an answer is written.
+/// An event that is reported while an answer is generated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Told<'a> {
     /// Tokens of the prompt: the request can be met, and the answer begins.
@@ -88,14 +88,14 @@ pub enum Told<'a> {
     Text(&'a str),
 }
 
-/// Why an answer ended.
+/// The reason why an answer ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Finish {
     /// The model ended it.
     End,
     /// The model wrote this text, one of those that end an answer.
     Stop(String),
-    /// It has as many tokens as it may.
+    /// The answer reached the maximum number of tokens.
     Length,
 }
 
@@ -106,6 +106,6 @@ pub struct Written {
     pub input: usize,
     /// Tokens of the answer, the one that ended it not counted.
     pub output: usize,
-    /// Why it ended.
+    /// The reason why the answer ended.
     pub finish: Finish,
 }

@@ -45,7 +45,7 @@ pub enum Precision {
 }
 
 impl Precision {
-    /// As it is written in a configuration.
+    /// Returns the name that the configuration uses.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -55,7 +55,7 @@ impl Precision {
     }
 }
 
-/// Where a model computes.
+/// A device that a model computes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Device {
@@ -69,7 +69,7 @@ pub enum Device {
 }
 
 impl Device {
-    /// As it is written in a configuration.
+    /// Returns the name that the configuration uses.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -89,7 +89,7 @@ impl Device {
     }
 }
 
-/// What to score: `ids` after `prefix`.
+/// A request to score the tokens `ids` after `prefix`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ScoreJob {
     /// Tokens that condition the scores and are not scored themselves. May be empty.
@@ -218,7 +218,7 @@ pub trait TokenClassifier: Send + Sync {
     fn keep(&self, ids: &[u32], cancel: &Cancel) -> Result<Vec<f32>, ScoreError>;
 }
 
-/// Why a score could not be had.
+/// An error of scoring.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum ScoreError {
     /// The caller left or ran out of time.
@@ -229,7 +229,7 @@ pub enum ScoreError {
     Model(String),
 }
 
-/// Why work was stopped before it was done.
+/// A reason for stopping work before it is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Stopped {
     /// The caller no longer waits.
@@ -279,7 +279,7 @@ impl Cancel {
         CancelOnDrop(self.clone())
     }
 
-    /// Is the work still wanted?
+    /// Returns an error if the work was cancelled or its deadline has passed.
     ///
     /// # Errors
     /// The reason why it is not.

@@ -1,4 +1,4 @@
-//! Why the proxy itself turns a request away. What an upstream answers is no error here.
+//! The reasons why the proxy itself rejects a request. What an upstream answers is no error here.
 
 use crate::admission::QueueFull;
 use crate::engine::EngineError;
@@ -19,23 +19,23 @@ pub enum ProxyError {
     /// The body is not what its encoding says.
     #[error("the body cannot be decoded as {encoding}: {reason}")]
     Undecodable {
-        /// What it is said to be.
+        /// The declared encoding.
         encoding: &'static str,
-        /// What is wrong.
+        /// The description of the fault.
         reason: String,
     },
     /// The body is too large once it is decoded.
     #[error("the body is larger than the limit of {0} bytes (`limits.body_bytes`) once it is decoded")]
     TooLarge(usize),
-    /// What the request asks of whittle itself cannot be understood.
+    /// An option for whittle itself cannot be understood.
     #[error("`{param}`: {reason}")]
     Option {
         /// Header or member.
         param: &'static str,
-        /// What is wrong.
+        /// The description of the fault.
         reason: String,
     },
-    /// There are no upstreams.
+    /// No upstream is configured.
     #[error(
         "no upstream is configured: describe one under [[upstreams]] in whittle.toml; GET /v1/models lists what \
          answers without one"
@@ -52,9 +52,9 @@ pub enum ProxyError {
         "there is no model `{model}` in this process: the one that there is (`scorer.model`) is `{known}`"
     )]
     UnknownLocal {
-        /// As asked for.
+        /// The name as requested.
         model: String,
-        /// What there is.
+        /// The available names.
         known: String,
     },
     /// The model in this process cannot answer such a request.
@@ -69,9 +69,9 @@ pub enum ProxyError {
     /// The model's upstream speaks another dialect.
     #[error("the upstream of the model `{model}` speaks another dialect: call {routes}")]
     OtherDialect {
-        /// As asked for.
+        /// The name as requested.
         model: String,
-        /// Where to call instead.
+        /// The routes to call instead.
         routes: &'static str,
     },
     /// No upstream has the name.

@@ -1,4 +1,4 @@
-//! What is counted of the proxy's work, for Prometheus.
+//! The metrics of the proxy, for Prometheus.
 
 use std::time::Duration;
 
@@ -34,7 +34,7 @@ pub(super) struct Metrics {
     retrievals: Family<Label, Counter>,
 }
 
-/// How many wait, and how many were lost so far.
+/// The depth of each queue, and the number of requests dropped so far.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Depths {
     /// Requests whose texts are worked on, or wait for their turn.

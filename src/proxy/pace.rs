@@ -1,4 +1,4 @@
-//! How long compression is likely to take, by how long it took before.
+//! The estimate of compression's latency from earlier measurements.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -12,12 +12,12 @@ const WEIGHT: f64 = 0.3;
 /// tried again.
 const HOLDS: Duration = Duration::from_mins(1);
 
-/// What takes alike long for each token.
+/// A kind of work that takes about the same time for each token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Kind {
-    /// As the request has it: without one, the engine chooses.
+    /// The method that the request asks for; the engine chooses where there is none.
     pub(super) method: Option<Method>,
-    /// Whether there is a question, by which it chooses.
+    /// Whether there is a question, which the choice depends on.
     pub(super) question: bool,
 }
 
@@ -29,7 +29,7 @@ pub(super) struct Paces(Mutex<HashMap<Kind, Pace>>);
 struct Pace {
     /// Seconds a token.
     seconds: f64,
-    /// When it was measured last.
+    /// The time of the last measurement.
     at: Instant,
 }
 

@@ -29,9 +29,9 @@ pub(super) struct Prepared {
     pub(super) settings: Settings,
     /// Texts that may be compressed.
     pub(super) passages: Vec<Passage>,
-    /// What the conversation asks.
+    /// The questions of the conversation.
     pub(super) asked: Vec<Asked>,
-    /// Their names in the memory.
+    /// The keys of the passages in the store of decisions.
     pub(super) keys: Vec<Key>,
     id: String,
     caller: Option<Caller>,
@@ -43,7 +43,7 @@ pub(super) struct Prepared {
     /// Headers to be sent on, those of the body included.
     headers: HeaderMap,
     path: String,
-    /// What the body calls the model, and where.
+    /// The model's name in the body, and its position.
     model: String,
     model_place: Range<usize>,
     without_options: Option<Edit>,
@@ -110,7 +110,7 @@ impl Prepared {
         })
     }
 
-    /// Its id.
+    /// Returns the request's id.
     pub(super) fn id(&self) -> &str {
         &self.id
     }
@@ -120,8 +120,8 @@ impl Prepared {
         self.decoded.as_ref().unwrap_or(&self.original).len() as u64 / TOKEN_BYTES
     }
 
-    /// What its bill begins with, where an hour of this machine costs `hourly` dollars. What it is thought to take is
-    /// set aside for its key.
+    /// Returns the opening of the request's bill, where an hour of this machine costs `hourly` dollars. What it is
+    /// thought to take is set aside for its key.
     pub(super) fn opening(&self, hourly: f64) -> Result<Opening, Denied> {
         let price = self.route.price(&self.route.model);
         let bytes = self.decoded.as_ref().unwrap_or(&self.original).len() as u64;
@@ -146,7 +146,7 @@ impl Prepared {
         })
     }
 
-    /// What is sent to `route`, with the passages as `plan` has them.
+    /// Returns the call to `route`, with the passages changed by `plan`.
     pub(super) fn call(&self, route: &Route, plan: &Plan) -> Call {
         let edits = self.edits(route, plan);
         let mut headers = self.headers.clone();
@@ -159,7 +159,7 @@ impl Prepared {
         Call { method: Method::POST, path: self.path.clone(), headers, body }
     }
 
-    /// What the model in this process gets, with the passages as `plan` has them.
+    /// Returns the request to the model in this process, with the passages changed by `plan`.
     pub(super) fn ask(&self, plan: &Plan) -> Result<(Endpoint, Ask), AskError> {
         let body = wire::splice(self.text(), self.edits(&self.route, plan));
         Ok((self.endpoint, Ask::read(self.endpoint, &body)?))

@@ -1,5 +1,5 @@
-//! Where a request goes: to an upstream, or to the model in this process. The configuration decides it by the model's
-//! name; a request cannot.
+//! The routing of requests: to an upstream, or to the model in this process. The configuration decides it by the
+//! model's name; a request cannot.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,15 +17,15 @@ pub(super) struct Routes {
     local: Option<Arc<Local>>,
 }
 
-/// Where a request goes.
+/// The route of a request.
 #[derive(Debug, Clone)]
 pub(super) struct Route {
     pub(super) place: Place,
-    /// What the model is called there.
+    /// The target's own name of the model.
     pub(super) model: String,
 }
 
-/// Who answers.
+/// The target that answers.
 #[derive(Debug, Clone)]
 pub(super) enum Place {
     Upstream(Arc<Upstream>),
@@ -43,7 +43,7 @@ impl Routes {
         Ok(Self { upstreams: upstreams.collect::<Result<_, _>>()?, local })
     }
 
-    /// Whether there is no upstream.
+    /// Returns whether there is no upstream.
     pub(super) fn is_empty(&self) -> bool {
         self.upstreams.is_empty()
     }
@@ -97,7 +97,7 @@ impl Routes {
 }
 
 impl Route {
-    /// To `upstream`, whatever models it has.
+    /// Returns the route to `upstream`, whatever models it has.
     pub(super) fn on(upstream: &Arc<Upstream>, model: &str) -> Self {
         let model = upstream.config().own_name(model).to_owned();
         Self { place: Place::Upstream(Arc::clone(upstream)), model }
@@ -111,7 +111,7 @@ impl Route {
         }
     }
 
-    /// What a model costs there, where the configuration says so; in this process, nothing.
+    /// Returns the price of a model there, where the configuration has one; in this process it is nothing.
     pub(super) fn price(&self, model: &str) -> Option<&Price> {
         match &self.place {
             Place::Upstream(upstream) => upstream.config().price(model),

@@ -1,4 +1,4 @@
-//! What holds for one request: the policy, and over it what its headers and its `whittle` member ask for.
+//! The settings of one request: the policy, overridden by its headers and its `whittle` member.
 
 use std::time::Duration;
 
@@ -15,10 +15,10 @@ const COLLECTIONS: &str = "x-whittle-collections";
 /// Header that names banks of examples.
 const BANKS: &str = "x-whittle-banks";
 
-/// What holds for one request.
+/// The settings of one request.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Settings {
-    /// Whether the body goes on as it came.
+    /// Whether the body is forwarded unchanged.
     pub(super) bypass: bool,
     pub(super) method: Option<Method>,
     pub(super) rate: f64,
@@ -44,7 +44,7 @@ struct Wishes {
 }
 
 impl Settings {
-    /// Whether anything is searched.
+    /// Returns whether anything is searched.
     pub(super) fn retrieves(&self) -> bool {
         !(self.collections.is_empty() && self.banks.is_empty())
     }
@@ -130,7 +130,7 @@ fn header<T>(
     parse(text.trim()).map(Some).map_err(|reason| wrong(name, &reason))
 }
 
-/// What is searched: the collections or banks that the header's list names, as far as they may be, each once.
+/// Returns the collections or banks of the header's list that may be searched, each once.
 fn allowed(
     policy: &RetrievePolicy,
     (header, listed): (&'static str, &[String]),

@@ -27,26 +27,26 @@ pub const SHADOW_FILE: &str = "shadow.jsonl";
 /// Shadow requests at once. More are left out: each holds its body.
 const AT_ONCE: usize = 2;
 
-/// How alike two answers are: the client's, to the compressed request, and the one to the original.
+/// The similarity of two answers: the client's, to the compressed request, and the one to the original.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Comparison {
-    /// When the request came, in milliseconds since the epoch.
+    /// The time of the request, in milliseconds since the epoch.
     pub milliseconds: u64,
-    /// Its id.
+    /// The id of the request.
     pub request: String,
     /// The model.
     pub model: String,
-    /// Who answered.
+    /// The upstream that answered.
     pub upstream: String,
     /// Tokens of the texts that were compressed, before and after, as counted here.
     pub texts: (u64, u64),
     /// Tokens of both requests, the original's first, as the provider counted them.
     pub input: (u64, u64),
-    /// Whether both say the same, but for case, punctuation, articles and spaces.
+    /// Whether both answers are equal but for case, punctuation, articles and spaces.
     pub same: bool,
     /// Words in common, 0 to 1, as SQuAD counts them.
     pub f1: f64,
-    /// What the original's answer cost, in billionths of a dollar.
+    /// The cost of the original's answer, in billionths of a dollar.
     pub cost: i64,
 }
 
@@ -186,7 +186,7 @@ impl Shadow {
     }
 }
 
-/// What the model answers to the original; none where it fails.
+/// Returns the model's answer to the original; `None` where it fails.
 async fn original(live: &Live, prepared: &Prepared, permit: &Permit) -> Option<Reading> {
     let deadline = Instant::now() + live.config.deadline();
     let (route, answer) = live.send(prepared, &Plan::default(), deadline).await.ok()?;
@@ -210,13 +210,13 @@ async fn read(mut answer: Answer) -> Option<Reading> {
     Some(reader.finish())
 }
 
-/// From 0, included, to 1. Without randomness nothing is drawn.
+/// Returns a random number from 0, included, to 1. Without randomness nothing is drawn.
 fn chance() -> f64 {
     getrandom::u32().map_or(1.0, |random| f64::from(random) / (f64::from(u32::MAX) + 1.0))
 }
 
 impl Route {
-    /// Whether a request of our own costs no client anything.
+    /// Returns whether a request of our own costs no client anything.
     fn pays_itself(&self) -> bool {
         match &self.place {
             Place::Upstream(upstream) => upstream.has_key(),

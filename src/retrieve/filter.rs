@@ -66,7 +66,7 @@ impl Comparison {
 }
 
 impl Filter {
-    /// Does a document with this metadata meet the condition?
+    /// Returns whether a document with this metadata meets the condition.
     #[must_use]
     pub fn matches(&self, metadata: &Metadata) -> bool {
         self.0.matches(metadata)
@@ -88,7 +88,7 @@ impl Filter {
         fields
     }
 
-    /// Has a document with this metadata the field?
+    /// Returns whether the metadata has the field.
     #[must_use]
     pub fn has(metadata: &Metadata, field: &str) -> bool {
         lookup(metadata, field).is_some()

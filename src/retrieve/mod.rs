@@ -15,7 +15,7 @@ use crate::index::{ChunkHit, Collection, IndexError, Scored};
 /// Chunks of each ranking that a fusion looks at, at least.
 const DEPTH: usize = 50;
 
-/// What is searched by.
+/// The ranking that a search uses.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum, utoipa::ToSchema,
 )]
@@ -25,12 +25,12 @@ pub enum SearchMode {
     Lexical,
     /// Meaning, by the cosine of the embedder's vectors.
     Dense,
-    /// Both, by reciprocal rank fusion.
+    /// Both rankings, combined by reciprocal rank fusion.
     #[default]
     Hybrid,
 }
 
-/// What each ranking weighs in a fusion.
+/// The weights of the rankings in a fusion.
 ///
 /// Recall of the passage that answers among all 2,600 of `data/nq`, 1,500 questions, at 1, 5 and 10, by rank offset and
 /// weight of the ranking by words; by vectors alone it is 0.899, 0.989 and 0.993, by words alone 0.760, 0.921, 0.951
@@ -51,9 +51,9 @@ pub enum SearchMode {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Weights {
-    /// Of the ranking by words, at least 0.
+    /// The weight of the lexical ranking, at least 0.
     pub lexical: f64,
-    /// Of the ranking by vectors, at least 0.
+    /// The weight of the vector ranking, at least 0.
     pub dense: f64,
 }
 
@@ -66,15 +66,15 @@ impl Default for Weights {
 /// A search.
 #[derive(Debug, Clone, Copy)]
 pub struct Query<'a> {
-    /// What to look for.
+    /// The text of the query.
     pub text: &'a str,
-    /// Its vector; empty in a search by words alone.
+    /// The embedding of the query; empty in a lexical search.
     pub vector: &'a [f32],
-    /// What is searched by.
+    /// The ranking that the search uses.
     pub mode: SearchMode,
     /// Most results.
     pub top_k: usize,
-    /// Which documents count.
+    /// The filter on documents.
     pub filter: Option<&'a Filter>,
     /// Results with a lower score are left out.
     pub min_score: Option<f64>,
@@ -89,7 +89,7 @@ pub struct Query<'a> {
 pub struct Hit {
     /// The chunk.
     pub chunk: ChunkHit,
-    /// What it is ranked by: BM25, the cosine, or the fusion's sum.
+    /// The score that results are ranked by: BM25, the cosine, or the sum of the fusion.
     pub score: f64,
     /// BM25 score, where it was among the best by words.
     pub lexical: Option<f32>,

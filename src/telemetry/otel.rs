@@ -44,7 +44,7 @@ impl Traces {
         Ok(Self(Some(provider)))
     }
 
-    /// What hands the spans of this crate to the exporter.
+    /// Returns the layer that hands the spans of this crate to the exporter.
     pub(super) fn layer<S>(&self) -> Option<impl Layer<S> + use<S>>
     where
         S: Subscriber + for<'a> LookupSpan<'a>,

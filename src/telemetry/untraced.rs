@@ -1,4 +1,4 @@
-//! In the place of traces where the feature `otel` is off: their headers pass like any other.
+//! A replacement for tracing where the feature `otel` is off: trace headers are forwarded like any other.
 
 use hyper::HeaderMap;
 use tracing::Span;
@@ -22,7 +22,7 @@ impl Traces {
 }
 
 impl Stage {
-    /// None: nobody would see it.
+    /// Returns a disabled span, as nobody would see it.
     #[expect(clippy::unused_self, reason = "with the feature it names the span")]
     pub(crate) fn span(self) -> Span {
         Span::none()

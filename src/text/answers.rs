@@ -1,4 +1,4 @@
-//! How answers are compared: as SQuAD's evaluation does (Rajpurkar et al. 2016).
+//! The comparison of answers, as in the evaluation of SQuAD (Rajpurkar et al. 2016).
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -17,7 +17,7 @@ pub fn normalise(text: &str) -> String {
 static ARTICLES: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"\b(?:a|an|the)\b").expect("a test compiles it"));
 
-/// Is the answer one of the right ones, both normalised?
+/// Returns whether the answer equals one of the right ones, all normalised.
 #[must_use]
 pub fn exact_match(answer: &str, right: &[String]) -> bool {
     let answer = normalise(answer);
@@ -65,7 +65,7 @@ mod tests {
         answers.iter().map(|&answer| answer.to_owned()).collect()
     }
 
-    /// What the published script gives for the same strings.
+    /// Compares with the results of the published script for the same strings.
     #[test]
     fn normalisation_is_that_of_squad() {
         let cases = [

@@ -11,7 +11,7 @@ use super::sentences;
 /// token; without this bound a chunk could be of any size.
 const BYTES_PER_TOKEN: usize = 16;
 
-/// How a text is cut.
+/// The settings for chunking a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ChunkSettings {
@@ -28,7 +28,7 @@ impl Default for ChunkSettings {
 }
 
 impl ChunkSettings {
-    /// What is wrong with these settings, if anything.
+    /// Returns an error that describes the first invalid setting, if any.
     ///
     /// # Errors
     /// The range that a value must be in.
@@ -47,7 +47,7 @@ impl ChunkSettings {
     }
 }
 
-/// How a text is written.
+/// The layout of a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Layout {
@@ -108,7 +108,7 @@ fn sections(text: &str, layout: Layout) -> Vec<Section> {
     }
 }
 
-/// What structures a Markdown text.
+/// An element that structures a Markdown text.
 enum Mark {
     Heading(HeadingLevel, String),
     Code,

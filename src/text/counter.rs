@@ -14,13 +14,13 @@ pub trait TokenCounter: Send + Sync {
     /// Tokens of `text`, read as plain text: the spelling of a control token is counted as text.
     fn count(&self, text: &str) -> usize;
 
-    /// Is the count an estimate, because the target's tokenizer is not public?
+    /// Returns whether the count is an estimate, because the target's tokenizer is not public.
     fn approximate(&self) -> bool {
         false
     }
 }
 
-/// Why a tokenizer could not be had.
+/// An error of loading a tokenizer.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum TokenizerError {
     /// No tokenizer has this name.
@@ -31,9 +31,9 @@ pub enum TokenizerError {
     /// The file is not a tokenizer.
     #[error("cannot read the tokenizer {file}: {reason}")]
     File {
-        /// As named by the caller.
+        /// The file as named by the caller.
         file: String,
-        /// What is wrong with it.
+        /// The description of the fault.
         reason: String,
     },
 }

@@ -89,7 +89,7 @@ fn merged(units: Vec<Unit>, mut apart: impl FnMut(&Unit, &Unit) -> bool) -> Vec<
     merged
 }
 
-/// Does `unit` begin a phrase behind `last`?
+/// Returns whether `unit` begins a phrase after `last`.
 fn starts_phrase(text: &str, last: &Unit, unit: &Unit) -> bool {
     let word = |unit: &Unit| &text[unit.core.clone()];
     let mark = |unit: &Unit| !word(unit).contains(char::is_alphanumeric);

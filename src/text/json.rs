@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-/// What a token of JSON is.
+/// The kind of a JSON token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum JsonKind {
     /// `{`
@@ -28,28 +28,28 @@ pub enum JsonKind {
 /// A token of JSON.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JsonToken {
-    /// What it is.
+    /// The kind of the token.
     pub kind: JsonKind,
-    /// Its bytes.
+    /// The bytes of the token.
     pub range: Range<usize>,
 }
 
-/// Where a text stops being JSON.
+/// The position where a text stops being JSON.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("no JSON from byte {0} on")]
 pub struct JsonError(pub usize);
 
-/// What may come next.
+/// The tokens that may come next.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Next {
     Value,
-    /// Behind `[`.
+    /// The state after `[`.
     ValueOrEnd,
     Key,
-    /// Behind `{`.
+    /// The state after `{`.
     KeyOrEnd,
     Colon,
-    /// Behind a value inside an object or array.
+    /// The state after a value inside an object or array.
     CommaOrEnd,
     Nothing,
 }
@@ -118,7 +118,7 @@ fn token(text: &str, at: usize, next: Next) -> Result<(JsonKind, usize), JsonErr
     }
 }
 
-/// Behind the string that begins at `start`.
+/// Returns the end of the string that begins at `start`.
 fn string_end(text: &str, start: usize) -> Result<usize, JsonError> {
     let bytes = text.as_bytes();
     let mut at = start + 1;

@@ -1,4 +1,4 @@
-//! What kind of text a text is, by its shape: a guess that costs one look at its lines.
+//! The classification of texts by their shape: a guess that costs one pass over the lines.
 
 use std::sync::LazyLock;
 
@@ -76,7 +76,7 @@ impl Kind {
         }
     }
 
-    /// Does a line of it say something only as a whole?
+    /// Returns whether a line of such text has meaning only as a whole.
     #[must_use]
     pub const fn goes_by_lines(self) -> bool {
         match self {
@@ -85,7 +85,7 @@ impl Kind {
         }
     }
 
-    /// Its name in messages.
+    /// Returns the name for messages.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -114,7 +114,7 @@ fn is_diff(lines: &[&str]) -> bool {
     hunk && (header || lines.iter().any(|line| line.starts_with(['+', '-'])))
 }
 
-/// Do nearly all lines have as many cells as most?
+/// Returns whether nearly all lines have the most common number of cells.
 fn is_table(lines: &[&str]) -> bool {
     ['|', '\t', ';', ','].into_iter().any(|mark| {
         let counts: Vec<usize> = lines.iter().map(|line| line.matches(mark).count()).collect();
@@ -126,7 +126,7 @@ fn is_table(lines: &[&str]) -> bool {
     })
 }
 
-/// Do at least two speak, and one of them more than once, in most lines?
+/// Returns whether most lines are turns of at least two speakers, one of whom speaks more than once.
 fn is_chat(lines: &[&str]) -> bool {
     let speakers: Vec<&str> =
         lines.iter().filter_map(|line| Some(SPEAKER.captures(line)?.get(1)?.as_str())).collect();

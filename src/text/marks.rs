@@ -24,7 +24,7 @@ static MARK: LazyLock<Regex> = LazyLock::new(|| {
         .expect("a test compiles it")
 });
 
-/// What a mark counts.
+/// The kind of thing that a mark counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Noun {
@@ -34,7 +34,7 @@ pub enum Noun {
     Rows,
     /// Elements of a JSON array or members of a JSON object.
     Records,
-    /// What one speaker says before the next one.
+    /// The turns of a dialogue.
     Turns,
     /// Bytes of a blob, such as base64.
     Bytes,
@@ -43,7 +43,7 @@ pub enum Noun {
 impl Noun {
     const ALL: [Self; 5] = [Self::Lines, Self::Rows, Self::Records, Self::Turns, Self::Bytes];
 
-    /// Its name in the plural, as responses and summaries have it.
+    /// Returns the plural name that responses and summaries use.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -63,9 +63,9 @@ impl Noun {
 /// A number of units that were left out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mark {
-    /// How many; at least 1.
+    /// The number of things; at least 1.
     pub count: usize,
-    /// Of what.
+    /// The kind of thing counted.
     pub noun: Noun,
     /// More about them, on one line.
     pub detail: Option<String>,
@@ -93,7 +93,7 @@ impl Display for Mark {
     }
 }
 
-/// How the marks of one result are written: with so many brackets on either side.
+/// The style of the marks of one result: the number of brackets on either side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MarkStyle {
     brackets: usize,

@@ -1,4 +1,4 @@
-//! What is protected, as regular expressions.
+//! The protected patterns, as regular expressions.
 //!
 //! Each finds its matches without looking far beyond them: alternatives that would are patterns of their own.
 

@@ -30,7 +30,7 @@ static BUILT_IN: LazyLock<Vec<(Protection, Regex)>> = LazyLock::new(|| {
 )]
 #[serde(rename_all = "lowercase")]
 pub enum Protection {
-    /// With sign, currency, separators, exponent and the unit behind: `-3.5 °C`, `$1,250,000.50`, `12.5%`.
+    /// Numbers with sign, currency, separators, exponent and unit: `-3.5 °C`, `$1,250,000.50`, `12.5%`.
     Numbers,
     /// Dates and times: `2024-03-15`, `March 15, 2024`, `11:30 p.m.`.
     Dates,
@@ -68,20 +68,20 @@ impl Protection {
     ];
 }
 
-/// Why a caller's pattern was refused.
+/// A reason for rejecting a caller's pattern.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("custom pattern `{pattern}` is refused: {reason}")]
 pub struct ProtectError {
-    /// As given.
+    /// The pattern as given.
     pub pattern: String,
-    /// What is wrong with it.
+    /// The description of the fault.
     pub reason: String,
 }
 
 /// Finds protected spans. Time is linear in the text, whatever the text and the patterns.
 #[derive(Debug, Clone)]
 pub struct Protector {
-    /// With the most bytes that a match may have.
+    /// The patterns, each with the maximum number of bytes of a match.
     patterns: Vec<(Regex, usize)>,
     fences: bool,
 }

@@ -10,7 +10,7 @@ const WITHIN: &[&str] = &[
     "hon", "vs", "v", "cf", "al", "ca", "approx", "e.g", "i.e", "eg", "ie", "viz", "ph.d",
 ];
 
-/// The same, where a number follows.
+/// The abbreviations that keep a sentence open only where a number follows.
 const BEFORE_NUMBER: &[&str] = &[
     "no", "nos", "fig", "figs", "eq", "sec", "art", "vol", "ch", "p", "pp", "ver", "jan", "feb", "mar",
     "apr", "jun", "jul", "aug", "sep", "sept", "oct", "nov", "dec",
@@ -72,7 +72,7 @@ fn skip_space(text: &str, at: usize) -> usize {
     at + text[at..].graphemes(true).take_while(|g| g.trim().is_empty()).map(str::len).sum::<usize>()
 }
 
-/// Does `sentence`, with the white space behind it, end before `rest`?
+/// Returns whether `sentence`, trailing white space included, ends before `rest`.
 fn ends(sentence: &str, rest: &str) -> bool {
     let words = sentence.trim_end();
     let space = &sentence[words.len()..];
@@ -87,7 +87,7 @@ fn ends(sentence: &str, rest: &str) -> bool {
     !(lines == 1 && wrapped && rest.starts_with(char::is_lowercase))
 }
 
-/// Is the full stop behind `words` that of an abbreviation, so that `rest` goes on with the sentence?
+/// Returns whether the full stop after `words` is that of an abbreviation, so that `rest` continues the sentence.
 fn abbreviates(words: &str, rest: &str) -> bool {
     let within = |c: char| c.is_alphanumeric() || c == '.';
     let longest = words.char_indices().rev().take(LONGEST_ABBREVIATION + 1);

@@ -1,8 +1,8 @@
-//! How strings are spelt in JSON: what they say, by where it is written.
+//! The escapes of JSON strings: the mapping between the decoded text and its encoded form.
 
 use std::ops::Range;
 
-/// How the parts of a string are spelt: for each character the bytes of its spelling and of itself.
+/// Returns, for each character of an encoded string, the number of bytes of its encoded form and of itself.
 fn spellings(inside: &str) -> impl Iterator<Item = (usize, usize)> {
     let mut rest = inside;
     std::iter::from_fn(move || {
@@ -41,8 +41,8 @@ pub fn spelt_at<const N: usize>(inside: &str, said: [usize; N]) -> [usize; N] {
     })
 }
 
-/// Where those parts of a string are spelt that `kept` names by offsets of what the string says. Both are sorted and
-/// apart from each other.
+/// Maps `kept`, ranges of the decoded string, to ranges of its encoded form. Both are sorted and apart from each
+/// other.
 #[must_use]
 pub fn spelt_ranges(inside: &str, kept: &[Range<usize>]) -> Vec<Range<usize>> {
     if !inside.contains('\\') {

@@ -30,7 +30,7 @@ pub struct Upstream {
     client: reqwest::Client,
 }
 
-/// What is sent.
+/// A request to send to an upstream.
 #[derive(Debug, Clone)]
 pub struct Call {
     /// Method.
@@ -43,7 +43,7 @@ pub struct Call {
     pub body: Bytes,
 }
 
-/// What came back: the head, and a body that is still arriving.
+/// A response: the head, and a body that is still arriving.
 #[derive(Debug)]
 pub struct Answer {
     /// Status.
@@ -56,18 +56,18 @@ pub struct Answer {
     pub attempts: u32,
 }
 
-/// Why nothing came back.
+/// An error of a request without a response.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum UpstreamError {
     /// The path leads out of what the base URL spans.
     #[error("the path leads out of the upstream `{0}`: leave out `..`")]
     Path(String),
-    /// There is no connection, or it broke before an answer began.
+    /// The connection failed, or broke before a response began.
     #[error("the upstream `{name}` cannot be reached: {reason}")]
     Unreachable {
         /// The upstream.
         name: String,
-        /// Why.
+        /// The cause.
         reason: String,
     },
     /// No answer began in time.
@@ -80,14 +80,14 @@ pub enum UpstreamError {
     },
 }
 
-/// Why an exchange did not come to an answer.
+/// A reason why an exchange gave no response.
 enum Failed {
     Broke(reqwest::Error),
-    /// It had so much time.
+    /// The time limit that passed.
     Late(Duration),
 }
 
-/// Whether the other side closed the connection before any byte of an answer.
+/// Returns whether the other side closed the connection before any byte of a response.
 fn was_closed(error: &reqwest::Error) -> bool {
     let mut cause = error.source();
     while let Some(error) = cause {
@@ -143,13 +143,13 @@ impl Upstream {
         Self::new(config, key.transpose()?)
     }
 
-    /// What it was made from.
+    /// Returns the configuration of this upstream.
     #[must_use]
     pub fn config(&self) -> &UpstreamConfig {
         &self.config
     }
 
-    /// Whether it has a key of its own, so that no client's is needed.
+    /// Returns whether the upstream has a key of its own, so that no client's is needed.
     #[must_use]
     pub fn has_key(&self) -> bool {
         self.key.is_some()
@@ -267,7 +267,7 @@ impl Upstream {
         headers.insert(name, value);
     }
 
-    /// Whether a client's key that was meant for `other` may be sent here too.
+    /// Returns whether a client's key that was meant for `other` may be sent here too.
     #[must_use]
     pub fn shares_origin(&self, other: &Self) -> bool {
         let origin = |upstream: &Self| Url::parse(&upstream.config.base_url).map(|url| url.origin()).ok();
@@ -276,7 +276,7 @@ impl Upstream {
 }
 
 impl Call {
-    /// The same without the client's key.
+    /// Returns the call without the client's key.
     #[must_use]
     pub fn without_keys(mut self) -> Self {
         without_keys(&mut self.headers);
@@ -301,7 +301,7 @@ fn credential(dialect: Dialect, key: &Secret) -> Option<(HeaderName, HeaderValue
     Some((name, value))
 }
 
-/// Whether `url` leads to this machine.
+/// Returns whether `url` leads to this machine.
 pub(super) fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(url::Host::Domain(name)) => name == "localhost",

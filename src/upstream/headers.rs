@@ -1,4 +1,4 @@
-//! Which headers go through.
+//! The headers that are forwarded.
 
 use crate::keys::is_secret;
 use reqwest::header::{
@@ -57,7 +57,7 @@ pub fn for_client(upstream: &HeaderMap) -> HeaderMap {
     })
 }
 
-/// What `passes` of `headers`, and does not concern one connection alone.
+/// Returns the `headers` that `passes` accepts, without hop-by-hop headers.
 fn filtered(headers: &HeaderMap, passes: impl Fn(&HeaderName) -> bool) -> HeaderMap {
     let named: Vec<String> = headers
         .get_all(CONNECTION)

@@ -1,4 +1,4 @@
-//! When to try again, and how long to wait before.
+//! The decision when to retry and how long to wait before.
 
 use std::time::{Duration, SystemTime};
 
@@ -12,7 +12,7 @@ const LONGEST_BACKOFF: Duration = Duration::from_secs(8);
 /// Longest wait that an upstream can ask for. Past it the client hears of it instead, and decides for itself.
 const LONGEST_WAIT: Duration = Duration::from_secs(20);
 
-/// Whether an answer says that a further attempt may succeed.
+/// Returns whether a response indicates that a further attempt may succeed.
 pub(super) fn may_succeed_later(status: StatusCode, headers: &HeaderMap) -> bool {
     let told = headers.get("x-should-retry").is_some_and(|value| value == "false");
     let temporary = matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS);
@@ -28,13 +28,13 @@ pub(super) fn wait(attempt: u32, answer: Option<&HeaderMap>) -> Option<Duration>
     }
 }
 
-/// From half to all of the doubled wait.
+/// Returns a random wait from half to all of the doubled base.
 fn backoff(attempt: u32, jitter: f64) -> Duration {
     let doubled = FIRST_WAIT.saturating_mul(1 << attempt.saturating_sub(1).min(10)).min(LONGEST_BACKOFF);
     doubled.mul_f64(0.5 + jitter.clamp(0.0, 1.0) / 2.0)
 }
 
-/// From 0 to 1. Without randomness all wait for the longest.
+/// Returns a random number from 0 to 1. Without randomness all wait for the longest.
 fn jitter() -> f64 {
     getrandom::u32().map_or(1.0, |random| f64::from(random) / f64::from(u32::MAX))
 }

@@ -41,12 +41,12 @@ impl<'a> Value<'a> {
         Self { text, start, end: value_end(text.as_bytes(), start) }
     }
 
-    /// Where it stands in the text.
+    /// Returns the position in the text.
     pub(super) fn range(self) -> Range<usize> {
         self.start..self.end
     }
 
-    /// As it is spelt.
+    /// Returns the encoded form.
     pub(super) fn raw(self) -> &'a str {
         self.text.get(self.range()).unwrap_or_default()
     }
@@ -69,7 +69,7 @@ impl<'a> Value<'a> {
         Some((inside.clone(), self.text.get(inside)?)).filter(|_| self.is_string())
     }
 
-    /// What a string says. None for other values, and for strings with a half of a surrogate pair.
+    /// Returns the decoded value of a string. None for other values, and for strings with a half of a surrogate pair.
     pub(super) fn string(self) -> Option<Cow<'a, str>> {
         let (_, inside) = self.inside()?;
         if memchr::memchr(b'\\', inside.as_bytes()).is_none() {

@@ -22,7 +22,7 @@ pub use passages::{Asked, Passage, Texts};
 pub use request::{Request, WireError};
 pub use usage::{MOST_TEXT, Reading, Usage, UsageReader};
 
-/// Whose API a body or an answer is written in.
+/// The API dialect of a body or an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Dialect {
@@ -32,7 +32,7 @@ pub enum Dialect {
     Anthropic,
 }
 
-/// What a body asks for.
+/// The endpoint that a body is sent to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Endpoint {
     /// `POST /v1/chat/completions`
@@ -54,7 +54,7 @@ impl Endpoint {
     pub const ALL: [Self; 6] =
         [Self::Chat, Self::Responses, Self::Completions, Self::Embeddings, Self::Messages, Self::CountTokens];
 
-    /// Whose API it belongs to.
+    /// Returns the dialect of the endpoint.
     #[must_use]
     pub fn dialect(self) -> Dialect {
         match self {
@@ -63,8 +63,8 @@ impl Endpoint {
         }
     }
 
-    /// Its path below an upstream's base URL, which is the one that the official clients are given: `OpenAI`'s ends in
-    /// `/v1`, Anthropic's does not.
+    /// Returns the path below an upstream's base URL, which is the one that official clients are given: `OpenAI`'s
+    /// ends in `/v1`, Anthropic's does not.
     #[must_use]
     pub fn path(self) -> &'static str {
         match self {
@@ -78,12 +78,12 @@ impl Endpoint {
     }
 }
 
-/// What stands in the place of a range of a body.
+/// A replacement of a range of a body.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Edit {
     /// Bytes that are replaced.
     pub range: Range<usize>,
-    /// What replaces them.
+    /// The replacement.
     pub with: String,
 }
 

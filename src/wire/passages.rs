@@ -1,4 +1,4 @@
-//! Which texts of a conversation may be compressed, and with which question.
+//! The extraction of the texts of a conversation that may be compressed, and of its question.
 //!
 //! A *run* is what a user says between two answers of the model. Its question is its last short text; where it has
 //! none, the writer's own words around what they pasted. A tool's result belongs to the question that was asked
@@ -19,13 +19,13 @@ const QUESTION_BYTES: usize = 4000;
 /// A text of a body that may be compressed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Passage {
-    /// What it says.
+    /// The decoded text.
     pub text: String,
-    /// What is asked about it.
+    /// The question about it.
     pub question: Option<Arc<str>>,
-    /// Whether it stands at or before a cache breakpoint, so that it must be sent as it was sent before.
+    /// Whether it is at or before a cache breakpoint, so that it must be sent as it was sent before.
     pub frozen: bool,
-    /// Where its spelling stands in the body.
+    /// The range of its encoded form in the body.
     place: Range<usize>,
 }
 
@@ -61,20 +61,20 @@ impl Asked {
 /// A question of a user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Asked {
-    /// What is asked.
+    /// The text of the question.
     pub question: Arc<str>,
-    /// Where the text that asks it begins in the body, inside its quotes.
+    /// The position in the body, inside the quotes, where the question's text begins.
     pub place: usize,
-    /// Whether it stands at or before a cache breakpoint.
+    /// Whether it is at or before a cache breakpoint.
     pub frozen: bool,
     /// Whether the conversation ends with it, so that it is still to be answered.
     pub last: bool,
 }
 
-/// What a conversation holds.
+/// The texts of a conversation.
 #[derive(Debug, Default)]
 pub struct Texts {
-    /// Those that may be compressed, in order.
+    /// The texts that may be compressed, in order.
     pub passages: Vec<Passage>,
     /// The users' questions, in order.
     pub asked: Vec<Asked>,
@@ -109,7 +109,7 @@ struct Collector<'a> {
     least: usize,
     /// Texts of the user since the model last spoke.
     run: Vec<Value<'a>>,
-    /// That of the last run that had one.
+    /// The question of the last run that had one.
     question: Option<Arc<str>>,
     passages: Vec<Passage>,
     asked: Vec<Asked>,

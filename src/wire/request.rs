@@ -10,7 +10,7 @@ use super::{Edit, Endpoint};
 /// Member of a body that speaks to whittle and goes no further.
 const OPTIONS: &str = "whittle";
 
-/// What is read of a body.
+/// The parsed members of a request body.
 #[derive(Debug)]
 pub struct Request<'a> {
     /// The model that is asked for.
@@ -21,23 +21,23 @@ pub struct Request<'a> {
     model_place: Range<usize>,
     options_place: Option<Range<usize>>,
     conversation: Option<Value<'a>>,
-    /// Whether a breakpoint stands behind all that is sent.
+    /// Whether a cache breakpoint follows the whole conversation.
     frozen: bool,
 }
 
-/// Why a body cannot be read.
+/// A reason why a body cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum WireError {
-    /// It is not UTF-8.
+    /// The body is not UTF-8 from this byte on.
     #[error("the body is not UTF-8: byte {0} begins no character")]
     Encoding(usize),
-    /// It is not JSON, or not an object.
+    /// The body is not JSON, or not an object.
     #[error("the body is not a valid JSON object: {0}")]
     Json(String),
-    /// It names a key twice that decides where it goes.
+    /// The body repeats a key that decides its destination.
     #[error("the body has the key `{0}` twice: name it once")]
     Duplicate(&'static str),
-    /// It names no model.
+    /// The body names no model.
     #[error("the body names no model: give `model` as a string")]
     NoModel,
 }
@@ -91,7 +91,7 @@ impl<'a> Request<'a> {
         self.options_place.clone().map(|range| Edit { range, with: String::new() })
     }
 
-    /// Where the body names the model, with the quotes around it.
+    /// Returns the range of the model's name in the body, quotes included.
     #[must_use]
     pub fn model_place(&self) -> Range<usize> {
         self.model_place.clone()

@@ -1,4 +1,4 @@
-//! What an answer says: its text, and the arguments of the tools that it calls.
+//! The text of an answer, and the arguments of the tools that it calls.
 
 use serde_json::Value;
 

@@ -1,4 +1,4 @@
-//! Where in one text a person's own words end and what they pasted begins.
+//! The split of a message into a person's own words and the text they pasted.
 
 use std::ops::Range;
 
@@ -8,7 +8,7 @@ const OWN_BYTES: usize = 1200;
 /// A text cut in three.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Split {
-    /// What may be compressed. The rest is the writer's own.
+    /// The range that may be compressed. The rest is the writer's own.
     pub(super) pasted: Range<usize>,
     /// The part before or after that is the question.
     pub(super) question: Option<Range<usize>>,
@@ -27,7 +27,7 @@ pub(super) fn split(text: &str) -> Split {
     Split { pasted, question }
 }
 
-/// What lies between a short beginning and a short end that one of `borders` sets off.
+/// Returns the range between a short beginning and a short end that one of `borders` sets off.
 fn cut(text: &str, borders: &[&str]) -> Range<usize> {
     // White space at the ends separates nothing.
     let start = text.len() - text.trim_start().len();

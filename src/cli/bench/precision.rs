@@ -25,7 +25,7 @@ pub(super) struct BenchPrecisionArgs {
     /// Most documents, from the first on
     #[arg(long)]
     limit: Option<usize>,
-    /// What to print
+    /// Output format
     #[arg(long, value_enum, default_value_t)]
     format: Format,
 }

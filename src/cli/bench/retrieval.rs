@@ -37,7 +37,7 @@ pub(super) struct BenchRetrievalArgs {
     /// Chunks of a larger collection, made from the passages, in place of the questions' quality
     #[arg(long, value_name = "N")]
     chunks: Option<usize>,
-    /// What to print
+    /// Output format
     #[arg(long, value_enum, default_value_t)]
     format: Format,
 }

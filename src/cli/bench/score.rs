@@ -34,7 +34,7 @@ pub(super) struct BenchScoreArgs {
     /// Times to measure
     #[arg(long, default_value_t = 10, value_parser = at_least::<1>)]
     runs: usize,
-    /// What to print
+    /// Output format
     #[arg(long, value_enum, default_value_t)]
     format: Format,
 }

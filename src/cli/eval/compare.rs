@@ -110,7 +110,7 @@ fn table(differences: &[Difference]) -> anyhow::Result<()> {
 /// A column's title, what it shows, and how.
 type Column = (&'static str, fn(&Difference) -> Option<Estimate>, fn(Option<Estimate>) -> String);
 
-/// What can differ; columns without a figure are left out.
+/// The columns that can differ; those without a figure are left out.
 const COLUMNS: [Column; 3] = [
     ("retention", |difference| difference.retention, percent),
     ("right", |difference| difference.accuracy, percent),

@@ -43,7 +43,7 @@ enum Command {
     Datasets(datasets::DatasetsArgs),
 }
 
-/// Where datasets are.
+/// The options for finding datasets.
 #[derive(Debug, Args)]
 struct DataArgs {
     /// Folder of datasets, looked at before the cache

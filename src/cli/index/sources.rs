@@ -17,7 +17,7 @@ use crate::engine::shortened;
 use crate::model::Cancel;
 use crate::text::Layout;
 
-/// How a file is read.
+/// The format of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     /// A document a line.
@@ -29,7 +29,7 @@ enum Kind {
 }
 
 impl Kind {
-    /// By the end of its name; none of a kind that is not read.
+    /// Returns the format for a file name's extension; `None` for one that is not supported.
     fn of(path: &Path) -> Option<Self> {
         let extension = path.extension()?.to_str()?.to_ascii_lowercase();
         match extension.as_str() {
@@ -91,7 +91,7 @@ impl Found {
     }
 }
 
-/// What is in a folder and not hidden, by name.
+/// Returns the visible entries of a folder, sorted by name.
 fn entries(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let cannot = || format!("cannot list {}", folder.display());
     let mut paths = Vec::new();
@@ -118,7 +118,7 @@ pub(super) struct Item<'a> {
     pub(super) bytes: u64,
 }
 
-/// Where a document stands, for people.
+/// The position of a document, for messages.
 pub(super) struct Place<'a> {
     path: &'a Path,
     part: Part,
@@ -127,9 +127,9 @@ pub(super) struct Place<'a> {
 /// A part of a file.
 enum Part {
     Whole,
-    /// By its number, from 1.
+    /// The line number, from 1.
     Line(usize),
-    /// By its path in the JSON, such as `documents[0]`.
+    /// The path in the JSON, such as `documents[0]`.
     Element(String),
 }
 
@@ -143,7 +143,7 @@ impl fmt::Display for Place<'_> {
     }
 }
 
-/// What a file holds.
+/// The documents of a file.
 type Items<'a> = Box<dyn Iterator<Item = anyhow::Result<Item<'a>>> + 'a>;
 
 /// The documents of a file. The iterator fails where the file cannot be read on.

@@ -72,12 +72,12 @@ pub(super) fn minified(text: &str) -> Option<String> {
     Some(documents.iter().map(line).collect::<Vec<String>>().join("\n"))
 }
 
-/// Is it a key by which folded arrays are told?
+/// Returns whether the token is a key that marks folded arrays.
 fn is_mark(text: &str, token: &JsonToken) -> bool {
     token.kind == JsonKind::Key && [COLUMNS, ROWS, LINES].contains(&&text[token.range.clone()])
 }
 
-/// Like objects as columns.
+/// Folds similar objects into columns.
 fn columns(text: &str, documents: &[Vec<JsonToken>]) -> Option<Folded> {
     let trees: Vec<Tree> = documents.iter().map(|tokens| tree(tokens)).collect::<Option<_>>()?;
     let mut folded = Folded::default();

@@ -30,7 +30,7 @@ pub(super) fn forms(text: &str) -> Vec<Folded> {
 }
 
 impl Folded {
-    /// Where a range of this text, all slices, was in the original.
+    /// Returns the original ranges of a range of this text, all slices.
     fn original(&self, range: std::ops::Range<usize>) -> Vec<std::ops::Range<usize>> {
         let mut at = 0;
         let mut found = Vec::new();
@@ -63,7 +63,7 @@ pub(super) fn one_blank(text: &str) -> Folded {
     folded
 }
 
-/// What lines become in a folded text.
+/// The form that lines take in a folded text.
 enum Fold {
     /// The `period` lines above so many times more.
     Above { period: usize, times: usize },
@@ -92,7 +92,7 @@ impl Fold {
         }
     }
 
-    /// What the mark on `line` says, behind so many lines.
+    /// Parses the marker on `line`, which has so many lines before it.
     fn parse(line: &str, before: usize) -> Option<Self> {
         let inside = line.strip_suffix('\n')?.strip_prefix(OPEN)?.strip_suffix(CLOSE)?;
         let number = |text: &str| text.parse::<usize>().ok().filter(|&n| n > 0);
@@ -138,7 +138,7 @@ fn repeats(text: &str) -> Folded {
     folded
 }
 
-/// Are the lines from `at` on copies of those right above?
+/// Returns a fold if the lines from `at` on repeat those right above.
 fn above(lines: &[&str], at: usize) -> Option<Fold> {
     (1..=LONGEST_PERIOD.min(at)).find_map(|period| {
         if lines[at] != lines[at - period] {

@@ -1,4 +1,4 @@
-//! What `auto` makes of documents by their shape.
+//! Tests of the choice that `auto` makes by the shape of documents.
 
 use super::{ByteCounter, FakeScorer, PROTECTOR};
 use crate::compress::{Choice, Compressed, Demands, Document, Method, Mode, Prompt, Target, Tools, compress};

@@ -1,4 +1,4 @@
-//! What a caller demands holds, on random prompts too.
+//! Tests that a result meets the caller's constraints, on random prompts too.
 
 use super::*;
 use crate::compress::{ContextBudget, Demands, Reorder, Section, Share};
@@ -42,7 +42,7 @@ fn demands(documents: usize) -> impl Strategy<Value = Demands> {
     )
 }
 
-/// Is every word that overlaps `range` kept?
+/// Returns whether every word that overlaps `range` is kept.
 fn kept_whole(document: &Document, kept: &[Range<usize>], range: &Range<usize>) -> bool {
     let units = units(&document.text, &PROTECTOR.spans(&document.text));
     let mut touched = units.iter().filter(|u| u.core.start < range.end && range.start < u.core.end);

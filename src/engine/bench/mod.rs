@@ -17,28 +17,28 @@ pub use precision::{Agreement, PrecisionReport};
 const TEXT: &str = include_str!("../../../eval/texts/incident.md");
 /// Texts that are embedded before anything is measured.
 const FIRST: usize = 32;
-/// How long the peak is measured for, before each run.
+/// The time that the roofline is measured for before each run.
 const PEAK_TIME: Duration = Duration::from_millis(50);
 
-/// What to measure.
+/// The settings of a scoring benchmark.
 #[derive(Debug, Clone, Copy)]
 pub struct ScoreBench {
     /// Tokens of a text, at least 2.
     pub tokens: usize,
     /// Texts that are scored together, at least 1.
     pub batch: usize,
-    /// By default that of the configuration.
+    /// The precision; by default that of the configuration.
     pub precision: Option<Precision>,
     /// Times that it is measured, at least 1.
     pub runs: usize,
 }
 
-/// How fast the scorer is.
+/// The speed of the scorer.
 #[derive(Debug, Clone, Serialize)]
 pub struct ScoreBenchReport {
     /// Model that scored.
     pub model: String,
-    /// Its arithmetic.
+    /// The precision of its arithmetic.
     pub precision: Precision,
     /// Threads that computed.
     pub threads: usize,
@@ -48,7 +48,7 @@ pub struct ScoreBenchReport {
     pub batch: usize,
     /// Times that it was measured.
     pub runs: usize,
-    /// Of the runs.
+    /// The tokens per second of the runs.
     pub tokens_per_second: Spread,
     /// Billions of operations a second that all threads reached in a loop of nothing but multiply-adds of this
     /// precision; the median of measurements between the runs. Of a GPU none is measured.
@@ -62,7 +62,7 @@ pub struct ScoreBenchReport {
     pub ratio_to_peak: Option<f64>,
 }
 
-/// How fast the embedder is.
+/// The speed of the embedder.
 #[derive(Debug, Clone, Serialize)]
 pub struct EmbedBenchReport {
     /// Model that embedded.
@@ -73,9 +73,9 @@ pub struct EmbedBenchReport {
     pub tokens: usize,
     /// Times that it was measured.
     pub runs: usize,
-    /// Of the runs; tokenising is in the time.
+    /// The passages per second of the runs, tokenization included.
     pub passages_per_second: Spread,
-    /// Of the runs; tokenising is in the time.
+    /// The tokens per second of the runs, tokenization included.
     pub tokens_per_second: Spread,
     /// Seconds that a run took, of the median.
     pub seconds: f64,
@@ -95,7 +95,7 @@ pub struct Spread {
 }
 
 impl Spread {
-    /// Of at least one measurement.
+    /// Returns the summary of at least one measurement.
     #[must_use]
     pub fn of(mut values: Vec<f64>) -> Option<Self> {
         values.sort_by(f64::total_cmp);
@@ -115,7 +115,7 @@ pub struct Percentiles {
 }
 
 impl Percentiles {
-    /// Of at least one value: each is a value that was measured.
+    /// Returns the summary of at least one value: each figure is a value that was measured.
     #[must_use]
     pub fn of(mut values: Vec<f64>) -> Option<Self> {
         values.sort_by(f64::total_cmp);

@@ -1,4 +1,4 @@
-//! How much 8-bit scores differ from those in 32-bit floats, on texts of the caller's own.
+//! The difference of 8-bit scores from those in 32-bit floats, on texts of the caller's own.
 
 use serde::Serialize;
 
@@ -10,7 +10,7 @@ const TOGETHER: usize = 16;
 /// Share of the tokens that a decision keeps.
 const RATE: f64 = 0.5;
 
-/// How far two scorings of the same tokens agree.
+/// The agreement of two scorings of the same tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Agreement {
     /// Tokens that have a score.
@@ -24,7 +24,7 @@ pub struct Agreement {
 }
 
 impl Agreement {
-    /// Of scores of the same tokens in the same order; none of them is not a number.
+    /// Compares scores of the same tokens in the same order; none of them may be NaN.
     #[must_use]
     pub fn of(first: &[f32], second: &[f32]) -> Self {
         let tokens = first.len().min(second.len());
@@ -64,7 +64,7 @@ fn spearman(a: &[usize], b: &[usize]) -> f64 {
     1.0 - 6.0 * squares / (n * (n * n - 1.0))
 }
 
-/// What int8 changes.
+/// The effect of int8 on scores.
 #[derive(Debug, Clone, Serialize)]
 pub struct PrecisionReport {
     /// Model that scored.

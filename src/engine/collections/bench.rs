@@ -19,7 +19,7 @@ use crate::text::{ChunkSettings, Layout, contains};
 
 /// Documents that are stored together.
 const BATCH: usize = 128;
-/// The same where nothing has to be embedded.
+/// The number of documents in a batch where nothing has to be embedded.
 const LARGE_BATCH: usize = 1000;
 /// Results of a search.
 const TOP_K: usize = 10;
@@ -29,7 +29,8 @@ const RERANKED: usize = 20;
 const CLIENTS: usize = 4;
 /// Queries that are also answered by comparing with each chunk.
 const COMPARED: usize = 200;
-/// How far vectors are moved for chunks that are like others: the cosine to where they were is 1 / sqrt(1 + this^2).
+/// The distance that vectors are moved for chunks that resemble others: the cosine to the original is 1 / sqrt(1 +
+/// this^2).
 const MOVED: f32 = 0.5;
 
 /// A question and the document that answers it.
@@ -43,16 +44,16 @@ pub struct Judged {
     pub answers: Vec<String>,
 }
 
-/// What is searched, and for what.
+/// The documents to search and the questions to search for.
 #[derive(Debug, Clone, Copy)]
 pub struct Task<'a> {
     /// Documents with ids.
     pub passages: &'a [SourceDocument],
-    /// At least one.
+    /// The questions, at least one.
     pub questions: &'a [Judged],
 }
 
-/// What was found, and how fast.
+/// The quality and speed of the search.
 #[derive(Debug, Clone, Serialize)]
 pub struct QualityReport {
     /// Documents that were ingested.
@@ -67,10 +68,10 @@ pub struct QualityReport {
     pub linked_recall_at_10: f64,
 }
 
-/// How often the right document is among the first.
+/// The recall: how often the right document is among the first.
 #[derive(Debug, Clone, Serialize)]
 pub struct QualityRow {
-    /// What was searched by.
+    /// The ranking that was searched by.
     pub mode: SearchMode,
     /// Weight of the ranking by words against 1 for that by vectors, where both were used.
     pub lexical_weight: Option<f64>,
@@ -88,7 +89,7 @@ pub struct QualityRow {
     pub milliseconds: Percentiles,
 }
 
-/// How a collection of many chunks does.
+/// The performance of a collection of many chunks.
 #[derive(Debug, Clone, Serialize)]
 pub struct ScaleReport {
     /// Chunks in it: passages with some words changed, their vectors moved by as much at random.

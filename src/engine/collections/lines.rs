@@ -36,7 +36,7 @@ pub fn document(json: &[u8]) -> Result<SourceDocument, String> {
     Ok(document)
 }
 
-/// What a parser says. Its text ends in the line, which the caller knows better, and the column.
+/// Converts a parser's error into a message. Its text ends in the line, which the caller knows better, and the column.
 fn malformed(error: &serde_json::Error) -> String {
     let text = error.to_string();
     let reason = shortened(text.rsplit_once(" at line ").map_or(&*text, |(reason, _)| reason));
@@ -69,9 +69,9 @@ impl Ids {
 /// A line of JSONL.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Line {
-    /// From 1.
+    /// The line number, from 1.
     pub number: usize,
-    /// As it stands, with its end.
+    /// The line's bytes, its end included.
     pub bytes: Vec<u8>,
 }
 
@@ -126,7 +126,7 @@ impl<'a> Import<'a> {
         Ok(())
     }
 
-    /// What became of the documents that are stored.
+    /// Returns the result for the documents that are stored.
     #[must_use]
     pub fn done(&self) -> &UpsertResponse {
         &self.done

@@ -135,7 +135,7 @@ impl Engine {
         Ok(list)
     }
 
-    /// What a collection holds.
+    /// Describes a collection.
     ///
     /// # Errors
     /// There is none of that name; also see [`EngineError`].

@@ -111,7 +111,7 @@ impl<F: Write> Write for Heeding<'_, F> {
     }
 }
 
-/// What became of work on a [`Heeding`]: that nobody waits for it is said as such.
+/// Returns the result of work on a [`Heeding`], where a cancellation becomes an error of its own.
 fn heeding<T>(cancel: &Cancel, result: Result<T, IndexError>) -> Result<T, EngineError> {
     result.or_else(|error| {
         cancel.check()?;

@@ -10,7 +10,7 @@ use crate::engine::collections::api::Unreadable;
 /// A bank of examples.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct BankInfo {
-    /// Its name.
+    /// The name.
     pub name: String,
     /// Model that makes the vectors of its questions.
     pub embedder: String,
@@ -22,7 +22,7 @@ pub struct BankInfo {
     pub epoch: u64,
     /// Bytes of its files.
     pub bytes: u64,
-    /// What was found damaged when it was opened, and mended.
+    /// The descriptions of damage that was found and repaired on opening.
     pub mended: Vec<String>,
 }
 
@@ -31,7 +31,7 @@ pub struct BankInfo {
 pub struct BankList {
     /// All banks that can be read, by name.
     pub banks: Vec<BankInfo>,
-    /// Those that cannot.
+    /// The banks that cannot be opened.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub unreadable: Vec<Unreadable>,
 }
@@ -44,7 +44,7 @@ pub struct AddRequest {
     pub examples: Vec<Example>,
 }
 
-/// What became of the examples of a request.
+/// The result of adding examples.
 #[derive(Debug, Clone, Default, Serialize, ToSchema)]
 pub struct AddResponse {
     /// Examples that are new.
@@ -72,10 +72,10 @@ pub struct ExamplePage {
 #[derive(Debug, Clone, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SelectRequest {
-    /// What the examples are to stand before. In a prompt's `selection` it may be left out.
+    /// The question that the examples are selected for. In a prompt's `selection` it may be left out.
     #[serde(default)]
     pub question: String,
-    /// How many, 1 to 100.
+    /// The number of examples, 1 to 100.
     #[serde(default = "default_count")]
     pub count: usize,
     /// Examples as near to the question as this, by the cosine, are the question itself in other words and are left
@@ -85,7 +85,8 @@ pub struct SelectRequest {
     /// 0 takes the nearest; up to 1, the more an example is like one that was chosen already, the less it counts.
     #[serde(default)]
     pub diversity: f32,
-    /// May no answer be that of more examples than its share, as long as there are others among the nearest 256?
+    /// Whether answers are balanced: no answer may be that of more examples than its share, as long as there are
+    /// others among the nearest 256.
     #[serde(default)]
     pub balance: bool,
     /// Seed of the order that the choices of each example are put into, their labels staying in theirs; the answer is

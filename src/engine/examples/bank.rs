@@ -29,7 +29,7 @@ use crate::text::{ChunkSettings, Layout};
 
 /// Examples that are looked at for a selection; more where too many of them are left out.
 const POOL: usize = 256;
-/// By how much two sums of the same products may differ, each of vectors of length 1.
+/// The largest difference by rounding of two sums of the same products, each of vectors of length 1.
 const ROUNDING: f32 = 1e-4;
 
 impl Engine {
@@ -54,7 +54,7 @@ impl Engine {
         Ok(list)
     }
 
-    /// What a bank holds.
+    /// Describes a bank.
     ///
     /// # Errors
     /// There is none of that name; also see [`EngineError`].

@@ -21,14 +21,14 @@ pub struct Example {
     /// Unique in its bank; by default a hash of everything else.
     #[serde(default)]
     pub id: String,
-    /// What is asked, without choices.
+    /// The question, without choices.
     pub question: String,
-    /// What leads to the answer: a chain of thought.
+    /// The chain of thought that leads to the answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub thought: Option<String>,
     /// The answer; of a multiple choice, the label of the right one.
     pub answer: String,
-    /// Of a multiple choice, what can be chosen.
+    /// The choices of a multiple-choice question.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub choices: Vec<Choice>,
     /// Anything else.
@@ -77,6 +77,6 @@ impl Example {
 pub struct Choice {
     /// Such as `A`.
     pub label: String,
-    /// What it says.
+    /// The text of the choice.
     pub text: String,
 }

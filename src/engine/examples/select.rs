@@ -1,4 +1,4 @@
-//! Which examples stand before a question.
+//! The selection of examples for a question.
 
 use std::collections::{HashMap, HashSet};
 
@@ -6,10 +6,10 @@ use super::Example;
 use crate::retrieve::cosine;
 use crate::text::normalise;
 
-/// How examples are chosen.
+/// The parameters of a selection of examples.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Selection {
-    /// How many, at most.
+    /// The maximum number of examples.
     pub count: usize,
     /// Examples that are as near to the question as this, by the cosine, are the question itself in other words and
     /// are left out, as is one whose question is the same but for case, punctuation, articles and spaces. Above 1
@@ -18,7 +18,8 @@ pub struct Selection {
     /// 0 takes the nearest; up to 1, the more an example is like one that was chosen already, the less it counts
     /// (maximal marginal relevance, Carbonell and Goldstein 1998: lambda is 1 less this).
     pub diversity: f32,
-    /// Whether no answer may be that of more examples than its share, as long as there are others.
+    /// Whether answers are balanced: no answer may be that of more examples than its share, as long as there are
+    /// others.
     pub balance: bool,
 }
 
@@ -35,7 +36,7 @@ impl Default for Selection {
 pub struct Candidate<'a> {
     /// The example.
     pub example: &'a Example,
-    /// As long as the question's.
+    /// The embedding of the example, as long as the question's.
     pub vector: &'a [f32],
 }
 
@@ -111,7 +112,7 @@ fn pick<'a>(mut near: Vec<Near<'a>>, selection: &Selection) -> Vec<Chosen<'a>> {
     chosen
 }
 
-/// How many examples of `count` may have the same answer.
+/// Returns the number of examples of `count` that may have the same answer.
 fn share(near: &[Near], count: usize) -> usize {
     let answers: HashSet<&str> = near.iter().map(|near| &*near.candidate.example.answer).collect();
     count.div_ceil(answers.len().max(1))

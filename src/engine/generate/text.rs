@@ -3,7 +3,7 @@
 /// The text of an answer.
 pub(super) struct Text<'a> {
     stop: &'a [String],
-    /// What is not told yet.
+    /// The bytes that are held back.
     held: Vec<u8>,
     stopped: Option<&'a str>,
 }
@@ -40,7 +40,7 @@ impl<'a> Text<'a> {
         self.stopped
     }
 
-    /// What was held back, once the answer is over. A character that is not whole becomes U+FFFD.
+    /// Returns the text that was held back, once the answer is over. A character that is not whole becomes U+FFFD.
     pub(super) fn finish(&mut self) -> String {
         String::from_utf8_lossy(&std::mem::take(&mut self.held)).into_owned()
     }
@@ -73,7 +73,7 @@ mod tests {
 
     use super::*;
 
-    /// What is told of each piece, and what ended the answer.
+    /// Returns the text that is reported for each piece, and the stop text that ended the answer.
     fn told(stop: &[&str], pieces: &[&[u8]]) -> (Vec<String>, Option<String>) {
         let stop: Vec<String> = stop.iter().map(ToString::to_string).collect();
         let mut text = Text::new(&stop);

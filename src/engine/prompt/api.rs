@@ -15,7 +15,7 @@ use crate::retrieve::{Filter, SearchMode};
 #[derive(Debug, Clone, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PromptRequest {
-    /// What is to be answered.
+    /// The question to answer.
     pub question: String,
     /// Collections to answer it from, at most 16; none only where there are banks.
     #[serde(default)]
@@ -27,24 +27,23 @@ pub struct PromptRequest {
     /// similar one last, and beside documents all of them together fill no more than half of the room. Short for the
     /// `count` of `selection`, which stands alone.
     pub examples: Option<usize>,
-    /// How examples are selected from each bank, as by the route of a bank; its `question`, if left out, is the one
-    /// that is asked.
+    /// The selection of examples from each bank, as by the route of a bank; its `question` defaults to the request's.
     pub selection: Option<SelectRequest>,
     /// Most tokens of the whole prompt, template and joins included, at least 1. A provider may add a few of its own
     /// around messages.
     pub target_tokens: usize,
-    /// What the model is told besides.
+    /// The additional instruction to the model.
     pub instruction: Option<String>,
-    /// How each collection is searched, as by the route of a collection; its `query`, if left out, is the question.
+    /// The search in each collection, as by the route of a collection; its `query` defaults to the question.
     pub search: Option<SearchRequest>,
-    /// What is searched by. This and the two below are short for the same fields of `search`, which stands alone.
+    /// The ranking to search by. This and the two below are short for the same fields of `search`, which stands alone.
     pub mode: Option<SearchMode>,
     /// Chunks that are taken from each collection at most, 1 to 1,000; 10 by default.
     pub top_k: Option<usize>,
-    /// Which documents count, as in a search.
+    /// The filter on documents, as in a search.
     #[schema(value_type = Option<Object>)]
     pub filter: Option<Filter>,
-    /// How what was found is compressed.
+    /// The method that compresses the documents found.
     pub method: Option<Method>,
     /// Template, by default `answer`.
     pub template: Option<String>,
@@ -79,11 +78,11 @@ pub struct PromptResponse {
     /// The prompt, where it was asked for as messages.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub messages: Option<Vec<Message>>,
-    /// What the numbers in the prompt stand for.
+    /// The citations: the sources of the numbers in the prompt.
     pub citations: Vec<Citation>,
-    /// How it came to be.
+    /// The record of how the prompt was built.
     pub ledger: Ledger,
-    /// What the caller should know.
+    /// The warnings for the caller.
     pub warnings: Vec<Warning>,
     /// Milliseconds by stage: `examples`, `retrieve`, `compress`.
     pub timing_ms: Timing,
@@ -94,11 +93,11 @@ pub struct PromptResponse {
 pub struct Message {
     /// `system` or `user`.
     pub role: &'static str,
-    /// Its text.
+    /// The text of the message.
     pub content: String,
 }
 
-/// What a number in the prompt stands for.
+/// The source of a number in the prompt.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Citation {
     /// The number, from 1.
@@ -107,13 +106,13 @@ pub struct Citation {
     pub collection: String,
     /// The document.
     pub document_id: String,
-    /// What stands beside the number.
+    /// The title that is shown beside the number.
     pub title: String,
     /// Byte ranges of the document's text that are in the prompt, in order.
     pub ranges: Vec<[usize; 2]>,
 }
 
-/// How a prompt came to be.
+/// The record of how a prompt was built.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Ledger {
     /// Chunks that were found, best first.
@@ -128,7 +127,7 @@ pub struct Ledger {
     pub tokens: TokensByPart,
     /// Most tokens that were asked for.
     pub requested_tokens: usize,
-    /// What counted.
+    /// The tokenizer that counted.
     pub tokenizer: String,
     /// The counts are estimates: the model's own tokenizer is not public.
     pub approximate: bool,
@@ -141,7 +140,7 @@ pub struct Ledger {
 /// A template.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct TemplateInfo {
-    /// As it was asked for.
+    /// The name as requested.
     pub name: String,
     /// Rises with every change of its text, so that name and version say what a prompt was made with; none of a file of
     /// the caller's.
@@ -159,30 +158,30 @@ impl Ledger {
 /// A chunk that was found.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct Candidate {
-    /// Its collection.
+    /// The collection of the source.
     pub collection: String,
-    /// Its document.
+    /// The id of the document.
     pub document_id: String,
-    /// Where it is in the document's text, in bytes.
+    /// The byte range in the document's text.
     pub range: [usize; 2],
-    /// As in a search.
+    /// The score, as in a search.
     pub score: f64,
-    /// As in a search.
+    /// The scores, as in a search.
     pub scores: BTreeMap<&'static str, f64>,
-    /// Is something of it in the prompt?
+    /// Whether any part of it is in the prompt.
     pub chosen: bool,
 }
 
 /// An example that was found.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct ExampleCandidate {
-    /// Its bank.
+    /// The bank of the example.
     pub bank: String,
-    /// Its id in the bank.
+    /// The id in the bank.
     pub id: String,
     /// Cosine between its question and the one that is asked.
     pub similarity: f32,
-    /// Is it in the prompt?
+    /// Whether the example is in the prompt.
     pub chosen: bool,
 }
 

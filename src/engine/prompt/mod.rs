@@ -138,7 +138,7 @@ fn check(request: &PromptRequest) -> Result<(), EngineError> {
     Ok(())
 }
 
-/// How collections are searched.
+/// Returns the search in each collection.
 fn search(request: &PromptRequest) -> SearchRequest {
     let mut search = request.search.clone().unwrap_or_else(|| {
         let usual = SearchRequest::default();
@@ -155,7 +155,7 @@ fn search(request: &PromptRequest) -> SearchRequest {
     search
 }
 
-/// How examples are selected.
+/// Returns the selection of examples.
 fn selection(request: &PromptRequest) -> SelectRequest {
     let mut selection = request.selection.clone().unwrap_or_else(|| {
         let usual = SelectRequest::default();
@@ -181,7 +181,7 @@ fn infeasible(needed: usize, budget: usize) -> EngineError {
     }
 }
 
-/// What is left of a source in the prompt.
+/// The part of a source that is in the prompt.
 struct Kept {
     /// Place among the sources.
     source: usize,
@@ -193,7 +193,7 @@ struct Kept {
 /// A prompt within its budget.
 struct Fitted {
     rendered: Rendered,
-    /// Of all of it.
+    /// The number of tokens of the whole source.
     tokens: usize,
     kept: Vec<Kept>,
     method: Method,
@@ -209,7 +209,7 @@ struct Job<'a> {
 }
 
 impl Job<'_> {
-    /// What the collections hold about the question, best first.
+    /// Searches the collections for the question, best first.
     fn retrieve(&self) -> Result<(Found, Vec<Warning>), EngineError> {
         let search = search(self.request);
         let (mut results, mut warnings) = (Vec::new(), Vec::new());

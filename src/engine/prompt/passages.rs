@@ -1,4 +1,4 @@
-//! What was found, with neighbours joined: chunks of one document that overlap are one passage.
+//! The search results, with neighbours joined: chunks of one document that overlap are one passage.
 
 use std::collections::VecDeque;
 
@@ -14,7 +14,7 @@ pub(super) struct Source {
     /// Title of the document and the headings that the part stands under; the document's id where it has neither.
     pub(super) title: String,
     pub(super) text: String,
-    /// Where it begins in the document's text, in bytes.
+    /// The position in the document's text, in bytes.
     pub(super) start: usize,
 }
 
@@ -49,7 +49,7 @@ impl Source {
     }
 }
 
-/// What was found.
+/// The passages that were found.
 pub(super) struct Found {
     /// Chunks, best first.
     pub(super) candidates: Vec<Candidate>,
@@ -60,7 +60,7 @@ pub(super) struct Found {
 }
 
 impl Found {
-    /// Of what each collection gave, best first.
+    /// Joins the results of each collection, best first.
     pub(super) fn new(found: Vec<(&str, Vec<SearchResult>)>) -> Self {
         let results = merged(found);
         let mut places: Vec<usize> = (0..results.len()).collect();

@@ -12,11 +12,11 @@ const SHARE: f64 = 0.5;
 
 /// A prompt without documents: what must be in it, with the examples that fit.
 pub(super) struct Frame {
-    /// In the order in which they are shown: the most similar one last.
+    /// The examples in the order in which they are shown: the most similar one last.
     pub(super) examples: Vec<Example>,
     pub(super) rendered: Rendered,
     pub(super) tokens: usize,
-    /// Those that were found, the most similar one first.
+    /// The examples that were found, the most similar one first.
     pub(super) candidates: Vec<ExampleCandidate>,
     /// Time that it took.
     pub(super) milliseconds: f64,

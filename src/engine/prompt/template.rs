@@ -10,10 +10,10 @@ use super::api::TemplateInfo;
 use crate::engine::EngineError;
 use crate::engine::examples::{Choice, Example};
 
-/// Between the parts of a prompt as text.
+/// The separator of the parts of a prompt as text.
 const JOIN: &str = "\n\n";
 
-/// What is known of each template that is compiled in.
+/// The manifest of the templates that are compiled in.
 const MANIFEST: &str = include_str!("../../../prompts/manifest.toml");
 
 /// An entry of the manifest, by the name of its template. The rest of it is for people and tests.
@@ -43,7 +43,7 @@ const BUILT_IN: [BuiltIn; 2] = [
 ];
 
 impl BuiltIn {
-    /// Its version, as the manifest has it.
+    /// Returns the template's version in the manifest.
     fn version(&self) -> Result<u32, EngineError> {
         let manifest: BTreeMap<String, Entry> = toml::from_str(MANIFEST).map_err(|error| {
             EngineError::internal(format!("the manifest of templates is broken: {error}"))
@@ -54,7 +54,7 @@ impl BuiltIn {
     }
 }
 
-/// What a template may name.
+/// The variables that a template may read.
 #[derive(Debug, Serialize)]
 pub(super) struct Variables<'a> {
     /// May be empty.
@@ -70,7 +70,7 @@ pub(super) struct Variables<'a> {
 /// A document as templates see it.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct Passage<'a> {
-    /// What citations call it, from 1.
+    /// The number that citations use, from 1.
     pub(super) number: usize,
     pub(super) title: &'a str,
     pub(super) text: &'a str,
@@ -101,7 +101,7 @@ pub(super) struct Rendered {
 }
 
 impl Rendered {
-    /// Both parts as one text.
+    /// Returns both parts as one text.
     pub(super) fn text(&self) -> String {
         if self.system.is_empty() { self.user.clone() } else { format!("{}{JOIN}{}", self.system, self.user) }
     }
@@ -243,7 +243,7 @@ mod tests {
         }
     }
 
-    /// Of a template's text at one of its versions.
+    /// Returns the hash of a template's text at one of its versions.
     fn hash(template: &BuiltIn, version: u32) -> String {
         let mut hasher = blake3::Hasher::new();
         for part in [template.system, template.user] {

@@ -27,7 +27,7 @@ pub(in crate::engine) struct Strings {
 /// A string.
 #[derive(Debug)]
 struct Place {
-    /// Between its quotes.
+    /// The bytes between the quotes.
     inside: Range<usize>,
     says: String,
     rate: Option<f64>,
@@ -36,7 +36,7 @@ struct Place {
 /// An object that has a member which may go.
 #[derive(Debug, Default)]
 struct Object {
-    /// Behind its opening bracket.
+    /// The position after the opening bracket.
     start: usize,
     members: Vec<Member>,
 }
@@ -50,11 +50,11 @@ struct Member {
 
 /// An open object or array.
 struct Frame<'a> {
-    /// None for an array.
+    /// The state of the object; `None` for an array.
     object: Option<Object>,
-    /// Of what stands in it and is not named itself.
+    /// The rule for strings inside that have no key of their own.
     rule: Option<&'a KeyRule>,
-    /// Of the member that is being read.
+    /// The rule for the member that is being read.
     member: Option<&'a KeyRule>,
     member_start: usize,
 }
@@ -179,8 +179,8 @@ fn prompt_tokens(prompt: &Prompt, counter: &dyn TokenCounter) -> usize {
 }
 
 impl Object {
-    /// What is dropped with the members whose strings are gone: each with the comma before it, at the start the one
-    /// behind it.
+    /// Returns the ranges to drop with the members whose strings are gone: each with the comma before it, or at the
+    /// start the one after it.
     fn without(&self, gone: impl Fn(usize) -> bool) -> Vec<Range<usize>> {
         let is_gone = |member: &&Member| member.removable.is_some_and(&gone);
         let leading = self.members.iter().take_while(is_gone).count();
@@ -239,7 +239,7 @@ impl<'a> Finder<'a> {
         }
     }
 
-    /// Of the value that comes next.
+    /// Returns the rule for the next value.
     fn rule(&self) -> Option<&'a KeyRule> {
         match self.open.last() {
             None => self.others,
@@ -367,7 +367,7 @@ mod tests {
         })
     }
 
-    /// The same shape and the same values but for strings, which may be shorter or, where `removable`, gone.
+    /// Returns whether `less` equals `more` but for strings, which may be shorter or, where `removable`, gone.
     fn is_less(less: &Value, more: &Value, removable: bool) -> bool {
         match (less, more) {
             (Value::String(_), Value::String(_)) => true,

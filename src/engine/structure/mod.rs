@@ -1,4 +1,4 @@
-//! What a request gives to be compressed, in one of its forms: a context, documents, sections, JSON or messages. Each
+//! The input of a compression request, in one of its forms: a context, documents, sections, JSON or messages. Each
 //! becomes documents for the methods, and what is left of those becomes that form again.
 
 mod json;
@@ -19,7 +19,7 @@ use crate::text::TokenCounter;
 
 type Metadata = Vec<Option<serde_json::Value>>;
 
-/// What is to be compressed.
+/// The input of a compression.
 pub(super) struct Input {
     pub(super) documents: Vec<Document>,
     pub(super) metadata: Metadata,
@@ -30,7 +30,7 @@ pub(super) struct Input {
     pub(super) form: Form,
 }
 
-/// How the result is put together.
+/// The form in which the result is put together.
 pub(super) enum Form {
     Documents,
     /// Documents that were sent with tags.
@@ -154,7 +154,7 @@ impl Input {
     }
 }
 
-/// What a section's fields say.
+/// Returns the share that a section's fields ask for.
 fn share(rate: Option<f64>, compress: bool, param: &'static str) -> Result<Option<Share>, EngineError> {
     match rate {
         Some(rate) if !(0.0..=1.0).contains(&rate) => {
@@ -167,7 +167,7 @@ fn share(rate: Option<f64>, compress: bool, param: &'static str) -> Result<Optio
 }
 
 impl Form {
-    /// Has the result no place for marks that stand for what was folded?
+    /// Returns whether the result has no place for the markers of folded text.
     pub(super) const fn is_verbatim(&self) -> bool {
         match self {
             Self::Documents => false,

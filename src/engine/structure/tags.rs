@@ -18,11 +18,11 @@ pub(in crate::engine) struct Untagged {
     pub(super) text: String,
     /// Parts of `text` that are kept whole or at a rate of their own.
     pub(super) sections: Vec<(Range<usize>, Share)>,
-    /// Where the pieces of `text` begin in it and in the text as it was sent.
+    /// The positions where the pieces of `text` begin in it and in the text as it was sent.
     pieces: Vec<[usize; 2]>,
 }
 
-/// Why a text with tags was refused.
+/// A reason for rejecting a text with tags.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub(super) enum TagError {
     #[error("the tag at byte {0} is never closed: put `</llmlingua>` behind its text")]
@@ -85,7 +85,7 @@ impl Untagged {
     }
 }
 
-/// Where the next opening or closing tag begins.
+/// Returns the position of the next opening or closing tag.
 fn next_tag(text: &str, from: usize) -> Option<usize> {
     let is_tag = |&at: &usize| {
         let rest = &text[at..];
@@ -95,7 +95,7 @@ fn next_tag(text: &str, from: usize) -> Option<usize> {
     text[from..].match_indices('<').map(|(at, _)| from + at).find(is_tag)
 }
 
-/// What the opening tag at `at` says, and where it ends.
+/// Parses the opening tag at `at`, and returns its share and where it ends.
 fn opening(text: &str, at: usize) -> Result<(Option<Share>, usize), TagError> {
     let refused = TagError::Attributes(at);
     let inside = &text[at + OPEN.len()..];

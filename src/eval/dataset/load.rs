@@ -1,4 +1,4 @@
-//! From files to questions.
+//! Loading of questions from files.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -18,19 +18,19 @@ const EMBEDDED: [(&str, &str); 2] = [
     ("embedded/questions.jsonl", include_str!("../../../eval/datasets/embedded/questions.jsonl")),
 ];
 
-/// Where a dataset's files are looked for.
+/// The folders where a dataset's files are searched.
 #[derive(Debug, Clone)]
 pub struct Files {
     /// Looked at in order.
     folders: Vec<PathBuf>,
 }
 
-/// Where a file was found.
+/// The location of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Place {
-    /// In this binary.
+    /// The file is embedded in this binary.
     Embedded,
-    /// In a folder.
+    /// The file is in a folder.
     At(PathBuf),
     /// Nowhere.
     Missing,
@@ -43,14 +43,14 @@ impl Files {
         Self { folders: data.into_iter().chain(Self::cache()).collect() }
     }
 
-    /// Where fetched datasets are kept: `datasets` in `WHITTLE_CACHE`, else in the platform's cache folder.
+    /// Returns the folder of fetched datasets: `datasets` in `WHITTLE_CACHE`, else in the platform's cache folder.
     #[must_use]
     pub fn cache() -> Option<PathBuf> {
         let set = std::env::var_os("WHITTLE_CACHE").filter(|value| !value.is_empty()).map(PathBuf::from);
         set.or_else(|| Some(dirs::cache_dir()?.join("whittle"))).map(|cache| cache.join("datasets"))
     }
 
-    /// Where a file is.
+    /// Returns the location of a file.
     #[must_use]
     pub fn find(&self, path: &str) -> Place {
         if EMBEDDED.iter().any(|(name, _)| *name == path) {

@@ -1,4 +1,4 @@
-//! What a dataset consists of and how its rows are read.
+//! The manifest of a dataset: its files, and how their rows are read.
 
 use anyhow::Context;
 use serde::Deserialize;
@@ -11,26 +11,26 @@ use crate::engine::EngineError;
 pub struct Manifest {
     /// Unique name.
     pub name: String,
-    /// For people.
+    /// A title for people.
     pub title: String,
     /// Licence of the data.
     pub licence: String,
-    /// Where the data were published.
+    /// The place where the data were published.
     pub source: String,
     /// Part of the data that is asked about.
     pub split: String,
-    /// How an answer is compared.
+    /// The comparison of answers.
     pub answer: AnswerKind,
     /// All files.
     #[serde(rename = "file")]
     pub files: Vec<DataFile>,
-    /// How a row becomes a question.
+    /// The mapping from a row to a question.
     pub(super) rows: Rows,
-    /// Where its documents come from.
+    /// The source of its documents.
     pub(super) documents: Documents,
 }
 
-/// How an answer is compared.
+/// The comparison of answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum AnswerKind {
@@ -48,17 +48,17 @@ pub enum AnswerKind {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DataFile {
-    /// Below the data folder, with forward slashes.
+    /// The path below the data folder, with forward slashes.
     pub path: String,
     /// 64 hexadecimal digits, lower case.
     pub sha256: String,
     /// Bytes.
     pub size: u64,
-    /// Where just this file was published, if anywhere.
+    /// The URL of just this file, if it was published alone.
     pub url: Option<String>,
 }
 
-/// How a row becomes a question. All but `files`, `list` and `after` are templates: see
+/// The mapping from a row to a question. All but `files`, `list` and `after` are templates: see
 /// [`fill`](super::template::fill). Besides the row's own columns there are `{@row}`, its number from 0, and
 /// `{@file}`, its file's name without folder and extension.
 #[derive(Debug, Clone, Deserialize)]
@@ -72,7 +72,7 @@ pub(super) struct Rows {
     #[serde(default)]
     pub(super) instruction: String,
     pub(super) question: String,
-    /// As a reader is asked; by default as the compressor is.
+    /// The field of the question for a reader; by default the same as for the compressor.
     pub(super) asked: Option<String>,
     /// The column that holds the answer or the answers.
     pub(super) answers: String,
@@ -80,7 +80,7 @@ pub(super) struct Rows {
     pub(super) after: Option<String>,
 }
 
-/// Where a question's documents come from.
+/// The source of a question's documents.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(tag = "from", rename_all = "kebab-case", deny_unknown_fields)]
 pub(super) enum Documents {

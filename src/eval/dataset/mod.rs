@@ -19,7 +19,7 @@ pub struct Source {
     pub id: String,
     /// Kept whole with the document; empty where there is none.
     pub title: String,
-    /// What is compressed.
+    /// The text to compress.
     pub text: String,
 }
 
@@ -30,11 +30,11 @@ pub struct Question {
     pub id: String,
     /// Kept whole, before the documents. May be empty.
     pub instruction: String,
-    /// In the order in which a reader sees them. May be empty.
+    /// The documents in the order in which a reader sees them. May be empty.
     pub documents: Vec<Source>,
-    /// As it is asked of the compressor.
+    /// The question for the compressor.
     pub question: String,
-    /// As it is asked of a reader, after the documents.
+    /// The question for a reader, after the documents.
     pub asked: String,
     /// Any of them is right; never empty.
     pub answers: Vec<String>,

@@ -19,7 +19,7 @@ const BATCH: usize = 64;
 pub(super) struct Bank {
     /// All, without thoughts.
     all: Vec<(Example, Vec<f32>)>,
-    /// Those with a thought that led to the right answer, in the order of the choices that it was written for.
+    /// The examples with a thought that led to the right answer, in the order of the choices that it was written for.
     with_thoughts: Vec<(Example, Vec<f32>)>,
 }
 
@@ -52,7 +52,7 @@ impl Bank {
         Ok(Self { all, with_thoughts })
     }
 
-    /// How many there are, and how many of them with a thought.
+    /// Returns the number of examples, and of those with a thought.
     pub(super) fn sizes(&self) -> (usize, usize) {
         (self.all.len(), self.with_thoughts.len())
     }
@@ -96,7 +96,7 @@ fn solved(example: &Example, mut random: Random, means: Means<'_>) -> anyhow::Re
     Ok(None)
 }
 
-/// What stands before the line of the answer.
+/// Returns the text before the line of the answer.
 fn thought(text: &str) -> Option<String> {
     let lines: Vec<&str> = text.trim().lines().collect();
     let answer = lines.iter().rposition(|line| line.to_ascii_lowercase().contains("answer"));

@@ -29,7 +29,7 @@ use bank::Bank;
 pub use rungs::{Arm, Rung};
 use task::Task;
 
-/// What a run is, and what its rows depend on: `run.json` in the folder.
+/// The settings of a run that its rows depend on: `run.json` in the folder.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Setting {
     /// Name of the task.
@@ -50,19 +50,19 @@ pub struct Setting {
     pub seed: u64,
 }
 
-/// What came of a question on a rung.
+/// The result of a question on a rung.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Row {
     /// Id of the question.
     pub question: String,
-    /// Where it was asked.
+    /// The arm of the experiment.
     #[serde(flatten)]
     pub arm: Arm,
     /// The choice of each vote, by its label in the question's own order; none where no choice was named.
     pub votes: Vec<Option<String>>,
-    /// What the majority chose.
+    /// The choice of the majority.
     pub answer: Option<String>,
-    /// Whether that is right.
+    /// Whether the choice is right.
     pub correct: bool,
     /// Tokens of all that was asked.
     pub input_tokens: u64,
@@ -72,23 +72,23 @@ pub struct Row {
     pub milliseconds: f64,
 }
 
-/// What a run works with.
+/// The models and files that a run works with.
 #[derive(Debug, Clone, Copy)]
 pub struct Means<'a> {
     /// Embeds and compresses.
     pub engine: &'a Engine,
     /// Is asked.
     pub model: &'a ChatModel<'a>,
-    /// How many questions may be asked at once.
+    /// The number of questions that may be asked at once.
     pub at_once: usize,
 }
 
-/// What was made of a run.
+/// The result of a run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Outcome {
     /// Questions that there were to learn from, and those of them whose thought led to the right answer.
     pub bank: (usize, usize),
-    /// One for each question and arm.
+    /// The rows, one for each question and arm.
     pub rows: Vec<Row>,
 }
 

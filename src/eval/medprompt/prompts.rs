@@ -1,4 +1,4 @@
-//! How a question is asked after its examples: each is a turn of the user and one of the model.
+//! The prompts of questions after their examples: each example is a message of the user and one of the model.
 
 use std::fmt::Write;
 

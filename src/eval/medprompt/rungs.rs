@@ -8,13 +8,13 @@ use serde::{Deserialize, Serialize};
 pub enum Rung {
     /// The question alone; the answer is asked for at once.
     ZeroShot,
-    /// After examples that were drawn at random, with their answers.
+    /// Few-shot with randomly drawn examples and their answers.
     RandomFewShot,
-    /// After the nearest examples, with their answers.
+    /// Few-shot with the nearest examples and their answers.
     NearestFewShot,
-    /// After the nearest examples with their thoughts; a thought is asked for, too.
+    /// Few-shot with the nearest examples and their thoughts; a thought is asked for, too.
     NearestThoughts,
-    /// The same for several orders of the choices, whose answers vote.
+    /// Few-shot with thoughts for several orders of the choices, whose answers vote.
     Ensemble,
 }
 
@@ -28,7 +28,7 @@ pub struct Arm {
 }
 
 impl Rung {
-    /// As it is shown.
+    /// Returns the name for reports.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -40,7 +40,7 @@ impl Rung {
         }
     }
 
-    /// Whether a chain of thought is shown and asked for.
+    /// Returns whether a chain of thought is shown and asked for.
     #[must_use]
     pub fn reasons(self) -> bool {
         matches!(self, Self::NearestThoughts | Self::Ensemble)

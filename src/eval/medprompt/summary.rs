@@ -12,29 +12,29 @@ use crate::eval::summary::MadeBy;
 /// `summary.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Ladder {
-    /// What was run.
+    /// The settings of the run.
     pub setting: Setting,
     /// Questions that were asked.
     pub questions: usize,
     /// Questions that there were to learn from, and those of them whose thought led to the right answer.
     pub bank: (usize, usize),
-    /// From the bottom up.
+    /// The steps from the bottom up.
     pub steps: Vec<Step>,
-    /// What ran where.
+    /// The software and machine of the run.
     pub made_by: MadeBy,
 }
 
 /// A rung, with examples as they are or compressed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Step {
-    /// Which.
+    /// The arm of the step.
     #[serde(flatten)]
     pub arm: Arm,
     /// Share of the answers that are right.
     pub accuracy: Option<Estimate>,
-    /// What it has over the rung below with examples of the same kind, question by question.
+    /// The gain over the rung below with examples of the same kind, question by question.
     pub gain: Option<Estimate>,
-    /// What compressed examples have over those as they are, question by question.
+    /// The gain of compressed examples over uncompressed ones, question by question.
     pub against_whole: Option<Estimate>,
     /// Share of the questions for which no choice was named.
     pub unanswered: f64,

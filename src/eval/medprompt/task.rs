@@ -13,11 +13,11 @@ use crate::random::Random;
 /// A task.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Task {
-    /// As it was asked for.
+    /// The requested name.
     pub name: String,
-    /// What is learned from.
+    /// The examples to learn from.
     pub bank: Vec<Example>,
-    /// What is asked.
+    /// The questions to ask.
     pub questions: Vec<Example>,
 }
 

@@ -17,7 +17,7 @@ pub(super) fn own_label(question: &Example, order: &Example, label: &str) -> Opt
     Some(own.label.clone())
 }
 
-/// What most votes are for; of several, what was voted for first.
+/// Returns the choice with the most votes; of several, the one that was voted for first.
 pub(super) fn majority(votes: &[Option<String>]) -> Option<String> {
     let mut counts: Vec<(&String, usize)> = Vec::new();
     for vote in votes.iter().flatten() {

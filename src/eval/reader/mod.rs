@@ -20,10 +20,10 @@ use crate::journal::Journal;
 use crate::model::{Cancel, Generation, Prompt, Role, Sampling, Told, Turn};
 use remote::Remote;
 
-/// What names of the model in this process begin with.
+/// The prefix of names of the model in this process.
 const LOCAL: &str = "local/";
 
-/// What a model is asked.
+/// A request to a reader.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ask {
     /// The conversation; the last turn is the user's.
@@ -32,10 +32,10 @@ pub struct Ask {
     pub most: usize,
 }
 
-/// What a model answered.
+/// A reply of a reader.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Reply {
-    /// Its words.
+    /// The text of the reply.
     pub text: String,
     /// Tokens of what it was asked, as its side counts them.
     pub input_tokens: u64,
@@ -96,7 +96,7 @@ impl<'a> ChatModel<'a> {
         Ok(Self { place, answers: Answers::open(folder, identity)? })
     }
 
-    /// What its tokens cost, where the configuration says so; in this process nothing.
+    /// Returns the price of the reader's tokens, where the configuration states it; in this process it is nothing.
     #[must_use]
     pub fn price(&self) -> Option<TokenPrice> {
         match &self.place {
@@ -105,7 +105,7 @@ impl<'a> ChatModel<'a> {
         }
     }
 
-    /// How many may usefully be asked at once: in this process one, for it takes all cores.
+    /// Returns the number of useful concurrent requests: one in this process, for it takes all cores.
     #[must_use]
     pub fn at_once(&self, wanted: usize) -> usize {
         match &self.place {
@@ -114,7 +114,7 @@ impl<'a> ChatModel<'a> {
         }
     }
 
-    /// Its answer, which may be one that it gave before.
+    /// Returns the reader's reply, which may come from the cache.
     ///
     /// # Errors
     /// It does not answer, or what it answers is none; the text says why. A failure is not kept.
@@ -170,7 +170,7 @@ struct Answers {
 /// A line of `answers.jsonl`.
 #[derive(Debug, Serialize, Deserialize)]
 struct Line {
-    /// Of what was asked, and of whom: 64 hexadecimal digits.
+    /// The cache key of the request and the model: 64 hexadecimal digits.
     key: String,
     reply: Reply,
 }

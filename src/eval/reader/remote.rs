@@ -23,7 +23,7 @@ const MOST_BYTES: usize = 4 << 20;
 #[derive(Debug)]
 pub(super) struct Remote {
     upstream: Upstream,
-    /// What the model is called there.
+    /// The upstream's name of the model.
     model: String,
     deadline: Duration,
     runtime: Runtime,

@@ -56,9 +56,9 @@ pub(super) fn standalone(svg: &str, names: &[&str]) -> String {
 
 /// One line of a chart.
 pub(super) struct Series {
-    /// Into [`COLOURS`].
+    /// The index into [`COLOURS`].
     pub(super) colour: usize,
-    /// From left to right: the place, and the value with its interval.
+    /// The points from left to right: the place, and the value with its interval.
     pub(super) points: Vec<(f64, Estimate)>,
 }
 

@@ -9,7 +9,7 @@ use crate::eval::run::{Measured, Row, WHOLE};
 use crate::eval::summary::correct;
 use crate::text::contains;
 
-/// How many are shown.
+/// The number of failures that are shown.
 const SHOWN: usize = 10;
 
 /// A lost answer.
@@ -17,8 +17,8 @@ struct Failure<'a> {
     row: &'a Row,
     measured: &'a Measured,
     question: &'a Question,
-    /// How much more an answer surprises than with the whole context, in nats a token; where a model was asked, 1 if
-    /// it was right with the whole context.
+    /// The loss: the rise of the answer's NLL over that with the whole context, in nats a token; where a model was
+    /// asked, 1 if it was right with the whole context.
     loss: f64,
 }
 

@@ -14,12 +14,12 @@ use super::summary::{Figures, Summary};
 
 const STYLE: &str = include_str!("style.css");
 
-/// What failures are shown with: the rows of a run and the questions that they are about.
+/// The texts to show failures with: the rows of a run and their questions.
 #[derive(Debug, Clone, Copy)]
 pub struct Texts<'a> {
     /// All rows.
     pub rows: &'a [Row],
-    /// At least those of the rows.
+    /// The questions, at least those of the rows.
     pub questions: &'a [Question],
 }
 
@@ -126,7 +126,7 @@ fn legend(names: &[&str]) -> String {
 
 /// A chart with what stands above it.
 struct Titled {
-    /// Of a chart that is also drawn as a file of its own.
+    /// The name of the file, for a chart that is also drawn as a file of its own.
     file: Option<&'static str>,
     heading: &'static str,
     chart: Chart,
@@ -183,7 +183,7 @@ fn charts(summary: &Summary, names: &[&str]) -> Vec<Titled> {
 type Drawn<'a> = dyn Fn(Place<'_>, &dyn Fn(&Figures) -> Option<Estimate>) -> (Vec<Series>, Vec<Level>) + 'a;
 type Place<'a> = &'a dyn Fn(&Figures) -> Option<f64>;
 
-/// What a thousand questions cost, in dollars where prices are known, else in tokens of the prompts.
+/// Draws the cost of a thousand questions, in dollars where prices are known, else in tokens of the prompts.
 fn cost(summary: &Summary, drawn: &Drawn<'_>) -> Chart {
     let priced = summary.price.is_some_and(|price| price.input > 0.0);
     let mean = |estimate: Option<Estimate>| Some(estimate?.mean);
@@ -217,7 +217,7 @@ fn sorted(mut points: Vec<(f64, Estimate)>) -> Vec<(f64, Estimate)> {
     points
 }
 
-/// What a column of the table says of a method at a rate.
+/// A function that renders a column of the table for a method at a rate.
 type Cell = fn(&Figures) -> String;
 
 /// All columns; those without a figure are left out.

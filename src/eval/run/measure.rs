@@ -36,7 +36,7 @@ impl<'a> Measure<'a> {
         Ok(Self { means, kind, likelihood, mode, counter, facts: Facts::default() })
     }
 
-    /// What comes of each, compressed one after another and read at once.
+    /// Returns the outcome of each cell, compressed one after another and read concurrently.
     pub(super) fn outcomes(&self, cells: &[(&Question, &Arm)]) -> anyhow::Result<Vec<Outcome>> {
         let at = |(question, arm): &(&Question, &Arm)| {
             let (method, rate) = arm.key();
@@ -124,7 +124,7 @@ impl<'a> Measure<'a> {
         })
     }
 
-    /// What depends on the context alone.
+    /// Measures what depends on the context alone.
     fn measured(&self, question: &Question, context: &str) -> anyhow::Result<Measured> {
         let before = whole(question);
         Ok(Measured {
@@ -159,7 +159,7 @@ impl<'a> Measure<'a> {
     }
 }
 
-/// What is left of a prompt.
+/// The compressed form of a prompt.
 enum Prepared {
     /// The context as a reader sees it, and what the compressor said of it, if it was asked.
     Context(String, Option<Box<CompressResponse>>),

@@ -1,4 +1,4 @@
-//! What every answer carries: statuses, ids, deadlines; and the routes for whoever runs the service.
+//! Tests of every answer's statuses, ids and deadlines; and of the routes for whoever runs the service.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;

@@ -1,4 +1,4 @@
-//! What is taken and what is turned away.
+//! Tests of accepted and rejected requests.
 
 use std::convert::Infallible;
 use std::pin::Pin;

@@ -17,7 +17,7 @@ const OVERHEAD: u64 = 100;
 const SCORES: TableDefinition<&[u8; 32], &[u8]> = TableDefinition::new("scores.1");
 /// Keys in the order in which they came.
 const ORDER: TableDefinition<u64, &[u8; 32]> = TableDefinition::new("order.1");
-/// How many bytes the entries take.
+/// The total size of the entries in bytes.
 const BYTES: TableDefinition<(), u64> = TableDefinition::new("bytes.1");
 
 /// A file of scores within a limit of bytes; what came first goes first. It is a cache: where it cannot be used,
@@ -50,7 +50,7 @@ impl ScoreFile {
         Self { path, limit, state: Mutex::new(State::Unopened) }
     }
 
-    /// What is known of each key.
+    /// Returns the stored values of each key, where there are any.
     pub(super) fn get(&self, keys: &[Key]) -> Vec<Option<Vec<f32>>> {
         let unknown = || vec![None; keys.len()];
         let Some(database) = self.database(false) else { return unknown() };

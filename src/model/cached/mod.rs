@@ -1,4 +1,4 @@
-//! What was computed before: a scorer in front of a scorer, an embedder in front of an embedder.
+//! Caches in front of scorers and embedders.
 //!
 //! A score depends on the model's file, its precision, the tokens before and the tokens themselves; their
 //! blake3 hash is the key. Texts that were scored once by themselves cost nothing when they come with another
@@ -29,16 +29,16 @@ pub struct CachedScorer<S> {
     file: Option<(Arc<ScoreFile>, Keep)>,
 }
 
-/// Which scores go to the file.
+/// The scores that are written to the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Keep {
-    /// Those of [`CachedScorer::keep`].
+    /// Only scores that are requested through [`CachedScorer::keep`].
     Asked,
     /// All.
     All,
 }
 
-/// What a cache has done so far.
+/// Counters of a cache since its start.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct CacheStatistics {
     /// Questions answered from memory.
@@ -60,7 +60,7 @@ impl<S: TokenScorer> CachedScorer<S> {
         Self { scorer, identity, memory: Memory::new(bytes), file: None }
     }
 
-    /// What memory does not hold is looked up in `file`.
+    /// Adds `file` as a second level, which is read where memory has no entry.
     #[must_use]
     pub fn with_file(self, file: Arc<ScoreFile>, keep: Keep) -> Self {
         Self { file: Some((file, keep)), ..self }

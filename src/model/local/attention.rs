@@ -82,7 +82,7 @@ impl Heads {
 /// Keys and values of a sequence and of what came before it, packed for products with queries: each query block uses
 /// them again.
 pub(crate) struct PackedKeyValues {
-    /// By key head, and then by position.
+    /// The blocks, ordered by key head and then by position.
     blocks: Vec<PackedBlock>,
     /// Blocks of a head.
     of_head: usize,
@@ -101,14 +101,14 @@ enum PackedBlock {
     Integers {
         keys: Int8Matrix,
         values: Int8Matrix,
-        /// One a position.
+        /// The scales of the values, one for each position.
         value_scales: Vec<f32>,
     },
 }
 
 impl PackedKeyValues {
-    /// Of rows of [`Heads::keys_and_values`] values each that came before, and of the rows of a sequence
-    /// ([`Heads::row`] values each: queries, keys, values), at least one, in parallel.
+    /// Packs `past` rows of [`Heads::keys_and_values`] values each and the rows of a sequence ([`Heads::row`] values
+    /// each: queries, keys, values; at least one row) in parallel.
     pub(crate) fn new(precision: Precision, math: Math, heads: Heads, past: &[f32], own: &[f32]) -> Self {
         let own = own.chunks_exact(heads.row()).map(|row| &row[heads.queries * heads.width..]);
         let rows: Vec<&[f32]> = past.chunks_exact(heads.keys_and_values()).chain(own).collect();
@@ -139,7 +139,7 @@ impl PackedKeyValues {
 }
 
 impl PackedBlock {
-    /// Of one head's keys and values, `width` of each a position.
+    /// Packs the keys and values of one head, `width` of each per position.
     fn new(precision: Precision, math: Math, width: usize, keys: &[f32], values: &[f32]) -> Self {
         match precision {
             Precision::F32 => Self::Floats {
@@ -173,11 +173,11 @@ pub(crate) struct Attention {
     pub(crate) math: Math,
     /// Head sizes.
     pub(crate) heads: Heads,
-    /// What a row sees of its own sequence.
+    /// The mask over the sequence's own rows.
     pub(crate) sight: Sight,
 }
 
-/// What a row sees of its own sequence.
+/// The mask over a sequence's own rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Sight {
     /// Itself and the rows before it: a language model.
@@ -322,7 +322,7 @@ fn room(buffer: &mut Vec<f32>, n: usize) -> &mut [f32] {
 struct Span {
     /// The first.
     start: usize,
-    /// So many are seen by any query.
+    /// The number of positions that any query sees.
     used: usize,
     visible: Visible,
 }
@@ -330,14 +330,14 @@ struct Span {
 /// Keys that a query may see.
 #[derive(Debug, Clone, Copy)]
 enum Visible {
-    /// So many from the first on.
+    /// The given number of keys, counted from the first.
     First(usize),
-    /// Its own row and those before; the first query of the block is this row.
+    /// A causal mask: each query sees its own row and the rows before it; the first query of the block is this row.
     UpTo(usize),
 }
 
 impl Visible {
-    /// How many keys query `row` of the block sees, counted from the first.
+    /// Returns the number of keys, counted from the first, that query `row` of the block sees.
     fn of(self, row: usize) -> usize {
         match self {
             Self::First(keys) => keys,

@@ -77,11 +77,11 @@ pub(crate) struct WordRows {
 pub(crate) struct Sequence<'a> {
     /// Tokens to run, at least one.
     pub(crate) ids: &'a [u32],
-    /// What came before them.
+    /// The keys and values of the positions before the sequence.
     pub(crate) past: Option<&'a KvCache>,
     /// The first of `ids` whose likelihood is wanted. The first token has none, for nothing here predicts it.
     pub(crate) scored_from: usize,
-    /// So many of the first of `ids` are wanted with their keys and values.
+    /// The number of leading `ids` whose keys and values are returned.
     pub(crate) kept: usize,
 }
 
@@ -97,18 +97,18 @@ impl Sequence<'_> {
     }
 }
 
-/// What a pass gives of a sequence.
+/// The output of a forward pass for one sequence.
 #[derive(Debug, Clone)]
 pub(crate) struct Passed {
     /// Negative log-likelihood, in nats, of the wanted tokens.
     pub(crate) nll: Vec<f32>,
-    /// Of the positions that are wanted.
+    /// The keys and values of the requested positions.
     pub(crate) kept: KvCache,
 }
 
 /// A model that is loaded, on whatever device.
 pub(crate) trait CausalModel: Send + Sync {
-    /// Its sizes.
+    /// Returns the model's configuration.
     fn config(&self) -> &LlamaConfig;
 
     /// Runs several sequences together: the order is kept, and none sees another.
@@ -117,7 +117,7 @@ pub(crate) trait CausalModel: Send + Sync {
     /// When `cancel` says so, else a fault of the device.
     fn forward(&self, sequences: &[Sequence], cancel: &Cancel) -> Result<Vec<Passed>, ScoreError>;
 
-    /// As [`CausalModel::forward`] for one sequence.
+    /// Runs [`CausalModel::forward`] on one sequence.
     ///
     /// # Errors
     /// As there.
@@ -143,12 +143,12 @@ pub(crate) struct KvCache {
 }
 
 impl KvCache {
-    /// Of no positions.
+    /// Creates an empty cache.
     pub(crate) fn new(config: &LlamaConfig) -> Self {
         Self { layers: vec![Vec::new(); config.layers], row: config.heads.keys_and_values() }
     }
 
-    /// Of rows of keys then values, layer by layer.
+    /// Creates a cache from rows of keys then values for each layer.
     pub(crate) fn from_layers(layers: Vec<Vec<f32>>, heads: Heads) -> Self {
         Self { layers, row: heads.keys_and_values() }
     }

@@ -13,14 +13,14 @@ use super::gguf::{GgufError, GgufFile};
 use super::tokenizer::GgufTokenizer;
 use crate::model::Turn;
 
-/// Around the number of a message in a placeholder: two characters that no template has a use for.
+/// The delimiters around a message's number in a placeholder: two private-use characters that no template needs.
 const OPEN: char = '\u{E000}';
 const CLOSE: char = '\u{E001}';
 /// The type of control tokens in a GGUF file.
 const CONTROL: u32 = 3;
 const NAME: &str = "chat";
 
-/// Why a conversation cannot be put before a model.
+/// An error of rendering a conversation for a model.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ChatError {
     /// The file has no template.
@@ -38,13 +38,13 @@ pub(crate) struct Chat {
     controls: Vec<(String, u32)>,
     /// Tokens that end an answer.
     ends: HashSet<u32>,
-    /// What every text begins with, where the model asks for it.
+    /// The token that every text begins with (BOS), where the model asks for it.
     opening: Option<u32>,
     bos: String,
     eos: String,
 }
 
-/// What a template may name.
+/// The variables that a template may read.
 #[derive(Serialize)]
 struct Variables<'a> {
     messages: Vec<Message>,
@@ -60,7 +60,7 @@ struct Message {
 }
 
 impl Chat {
-    /// What `file` says of conversations; `tokens` is its vocabulary.
+    /// Reads the chat template and control tokens of `file`, whose vocabulary is `tokens`.
     ///
     /// # Errors
     /// A key has another type than it must have.
@@ -96,7 +96,7 @@ impl Chat {
         })
     }
 
-    /// Whether an answer ends with this token: control tokens have no meaning inside one.
+    /// Returns whether the token ends an answer: control tokens have no meaning inside one.
     pub(crate) fn ends(&self, id: u32) -> bool {
         self.ends.contains(&id)
     }
@@ -220,7 +220,7 @@ mod tests {
     use super::*;
     use crate::model::Role;
 
-    /// As `SmolLM2` has it.
+    /// The chat template of `SmolLM2`.
     const TEMPLATE: &str = "{% for message in messages %}{% if loop.first and messages[0]['role'] != 'system' %}\
         {{ '<|im_start|>system\nBe kind<|im_end|>\n' }}{% endif %}{{'<|im_start|>' + message['role'] + '\n' + \
         message['content'] + '<|im_end|>' + '\n'}}{% endfor %}{% if add_generation_prompt %}\

@@ -12,14 +12,14 @@ use super::encoder::{EncoderFiles, NoFile, pieces};
 use crate::model::{Cancel, Device, ScoreError, Token, TokenClassifier};
 use crate::text::read_control_tokens_as_text;
 
-/// Where these tokenizers end a word in any case.
+/// The characters at which these tokenizers always end a word.
 const SEPARATORS: &[char] = &[' '];
 /// Classes of a token: drop and keep.
 const CLASSES: usize = 2;
 /// Largest plausible size of anything that a configuration names.
 const LARGEST: u64 = 1 << 22;
 
-/// Why a classifier could not be loaded.
+/// An error of loading a classifier.
 #[derive(Debug, thiserror::Error)]
 pub enum ClassifierError {
     /// The model has no file of this name.
@@ -31,9 +31,9 @@ pub enum ClassifierError {
     /// A file cannot be read, or is not what its name says.
     #[error("cannot read {}: {reason}", path.display())]
     File {
-        /// Which file.
+        /// The path of the file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The description of the fault.
         reason: String,
     },
     /// The model is of a kind that this build does not run.

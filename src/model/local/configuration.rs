@@ -120,7 +120,7 @@ fn heads(file: &GgufFile, width: usize) -> Result<Heads, LoadError> {
     Ok(heads)
 }
 
-/// Do tokenizer, metadata and embeddings agree?
+/// Checks that tokenizer, metadata and embeddings agree on the size of the vocabulary.
 fn check_vocabulary(file: &GgufFile, vocabulary: usize) -> Result<(), LoadError> {
     if let Some(rows) = file.shape("token_embd.weight").and_then(|shape| shape.first())
         && *rows != vocabulary

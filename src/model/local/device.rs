@@ -14,9 +14,9 @@ pub enum NoDevice {
     /// The machine has none, or its driver refuses.
     #[error("there is no {device} device that can be used: {reason}; set the device to `cpu`")]
     NotThere {
-        /// Its name.
+        /// The name of the device.
         device: &'static str,
-        /// What the driver says.
+        /// The driver's message.
         reason: String,
     },
 }

@@ -1,4 +1,4 @@
-//! What the encoder models, embedder and classifier, share: their files, and how a text reaches a tokenizer.
+//! The code that the encoder models share: their files, and the preparation of texts for a tokenizer.
 
 use std::path::Path;
 
@@ -13,7 +13,7 @@ pub(super) const PIECE: usize = 1 << 16;
 #[error("the model has no {0}")]
 pub struct NoFile(pub &'static str);
 
-/// Where the parts of a model are.
+/// The paths of a model's files.
 #[derive(Debug, Clone, Copy)]
 pub struct EncoderFiles<'a> {
     /// `config.json`.

@@ -6,14 +6,14 @@ use super::sample::Sampler;
 use super::scorer::LocalScorer;
 use crate::model::{Cancel, Prompt, Sampling, ScoreError};
 
-/// How an answer is written.
+/// The settings of one generated answer.
 #[derive(Debug, Clone, Copy)]
 pub struct Writing<'a> {
     /// Tokens that it follows, at least one; with `most` at most the model's context.
     pub prompt: &'a [u32],
     /// Most tokens of the answer.
     pub most: usize,
-    /// How they are chosen.
+    /// The sampling parameters.
     pub sampling: Sampling,
 }
 

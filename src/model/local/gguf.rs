@@ -50,7 +50,7 @@ impl GgufFile {
         Ok(Self { content, file, read: HashSet::new() })
     }
 
-    /// Is the model of an architecture in `supported`?
+    /// Checks that the model's architecture is in `supported`.
     ///
     /// # Errors
     /// It is not, or the file does not say.
@@ -85,7 +85,7 @@ impl GgufFile {
         numbers.ok_or_else(|| wrong_type(key, "an array of whole numbers from 0 to 2^32 - 1", value))
     }
 
-    /// Yes or no.
+    /// Reads a boolean value.
     ///
     /// # Errors
     /// The key is missing or of another type.
@@ -135,7 +135,7 @@ impl GgufFile {
         texts.ok_or_else(|| wrong_type(key, "an array of strings", value))
     }
 
-    /// Does the metadata have `key`?
+    /// Returns whether the metadata has `key`.
     pub(crate) fn has(&self, key: &str) -> bool {
         self.content.metadata.contains_key(key)
     }
@@ -207,7 +207,7 @@ fn check_agreement(content: &Content, header: &Header) -> Result<(), GgufError> 
     Ok(())
 }
 
-/// Does every tensor lie in the file, aligned, and apart from the others?
+/// Checks that every tensor lies in the file, aligned and apart from the others.
 fn check_places(content: &Content, alignment: u64, size: u64) -> Result<(), GgufError> {
     let mut places = Vec::with_capacity(content.tensor_infos.len());
     for (name, info) in &content.tensor_infos {
@@ -266,7 +266,7 @@ fn malformed(part: &str, what: &str) -> GgufError {
     GgufError::Malformed { part: part.to_owned(), what: what.to_owned() }
 }
 
-/// What candle says of a part that it does not read.
+/// Converts candle's error about a part that it does not read.
 fn refused(part: &str, error: &candle_core::Error) -> GgufError {
     // A backtrace may follow in later lines.
     let text = error.to_string();

@@ -59,23 +59,24 @@ const OFFSET: i32 = 128;
 #[derive(Debug, Clone, Default)]
 pub(crate) struct QuantRows {
     q: Vec<i8>,
-    /// One a group.
+    /// The scales, one for each group.
     scales: Vec<f32>,
     inputs: usize,
 }
 
 /// Weights packed into panels of [`LANES`] columns.
 pub(crate) struct Int8Matrix {
-    /// For each panel, group and four inputs: 16 columns of 4 values, offset by [`OFFSET`] where `unsigned` says so.
+    /// The weights: for each panel, group and four inputs, 16 columns of 4 values, offset by [`OFFSET`] where
+    /// `unsigned` says so.
     q: Vec<u8>,
-    /// For each panel and group: 16 scales.
+    /// The scales: 16 for each panel and group.
     scales: Vec<f32>,
     inputs: usize,
     outputs: usize,
     unsigned: Unsigned,
 }
 
-/// Which side of a product is stored without a sign, for the processor multiplies unsigned with signed bytes.
+/// The side of a product that is stored without a sign, since the processor multiplies unsigned with signed bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Unsigned {
     /// Weights are offset.
@@ -141,7 +142,8 @@ impl Int8Matrix {
         self.apply_first((self.inputs, self.outputs), isa, x, out, add);
     }
 
-    /// The same as if there were only so many inputs, a multiple of [`GROUP`], and outputs, one of [`COLUMNS`].
+    /// Applies the weights of the first inputs (a multiple of [`GROUP`]) and outputs (a multiple of [`COLUMNS`])
+    /// alone.
     pub(crate) fn apply_first(
         &self,
         (inputs, outputs): (usize, usize),
@@ -170,7 +172,7 @@ impl Int8Matrix {
         }
     }
 
-    /// The same for one row, whose outputs are shared out between the threads.
+    /// Applies the weights to one row, whose outputs are divided among the threads.
     pub(crate) fn apply_row(&self, isa: Isa, x: &Quantised, out: &mut [f32], add: bool) {
         debug_assert!(x.values.len() >= self.inputs && out.len() == self.outputs);
         let pairs = (self.outputs / COLUMNS).div_ceil(rayon::current_num_threads());
@@ -198,7 +200,7 @@ impl Int8Matrix {
     }
 }
 
-/// As weights are stored: without a sign.
+/// Returns a weight in the unsigned form in which it is stored.
 #[inline(always)]
 fn offset(q: i8) -> u8 {
     (i32::from(q) + OFFSET) as u8
@@ -211,7 +213,7 @@ struct Tile<'a> {
     x: &'a [i8],
     x_scales: &'a [f32],
     x_sums: &'a [i32],
-    /// Of each row of activations; the weights may have more.
+    /// The number of values in each row of activations; the weights may have more inputs.
     inputs: usize,
     /// Distance between rows of the output.
     stride: usize,
@@ -269,7 +271,7 @@ dispatched! {
     int8_row(weights: (&[u8], &[f32]), x: &[i8], x_scales: (&[f32], &[i32]), out: &mut [f32; LANES]), int8_row_body
 }
 dispatched! {
-    /// The same for weights that are not offset and activations without a sign.
+    /// Computes a row from weights that are not offset and unsigned activations.
     int8_unsigned_row(weights: (&[u8], &[f32]), x: &[i8], x_scales: &[f32], out: &mut [f32; LANES]),
     int8_unsigned_row_body
 }

@@ -32,9 +32,9 @@ pub(crate) struct KeptTexts {
 
 /// Keys and values of one text.
 pub(crate) enum Kept {
-    /// As they were computed.
+    /// The keys and values in 32-bit floats, as they were computed.
     Floats(KvCache),
-    /// As attention in 8 bits uses them.
+    /// The keys and values in 8 bits, as attention uses them.
     Integers {
         /// Layer by layer, position by position: keys, then values.
         values: Vec<i8>,
@@ -44,7 +44,7 @@ pub(crate) enum Kept {
     },
 }
 
-/// What kept keys and values look like.
+/// The format of cached keys and values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Form {
     layers: usize,
@@ -53,7 +53,7 @@ pub(crate) struct Form {
 }
 
 impl Form {
-    /// That which attention uses in a model of these sizes.
+    /// Returns the format that attention uses in a model of these sizes.
     pub(crate) fn new(config: &LlamaConfig, precision: Precision) -> Self {
         let precision = config.heads.precision(precision);
         Self { layers: config.layers, heads: config.heads, precision }
@@ -90,8 +90,8 @@ impl Form {
 }
 
 impl Kept {
-    /// As a pass takes them. To quantise them again gives the same integers and scales: the largest magnitude of each
-    /// group is exact, and so is its scale.
+    /// Converts the entry into the floats that a forward pass takes. To quantise them again gives the same integers
+    /// and scales: the largest magnitude of each group is exact, and so is its scale.
     pub(crate) fn expand(&self) -> KvCache {
         let (values, peaks, form) = match self {
             Self::Floats(cache) => return cache.clone(),
@@ -126,7 +126,7 @@ impl Kept {
 }
 
 impl KeptTexts {
-    /// Of at most `bytes`; none where that is 0.
+    /// Creates a cache of at most `bytes`; it stays empty where that is 0.
     pub(crate) fn new(form: Form, bytes: u64) -> Self {
         let weight =
             |_: &[u8; 32], kept: &Arc<Kept>| u32::try_from(OVERHEAD + kept.bytes()).unwrap_or(u32::MAX);
@@ -143,7 +143,7 @@ impl KeptTexts {
         }
     }
 
-    /// What is kept of a text, if it is, and counts that it was asked for.
+    /// Returns the entry for a text, where there is one, and counts the hit or miss.
     pub(crate) fn get(&self, ids: &[u32]) -> Option<Arc<Kept>> {
         let kept = self.texts.get(&key(ids));
         let count = if kept.is_some() { &self.hits } else { &self.misses };
@@ -156,12 +156,12 @@ impl KeptTexts {
         self.texts.insert(key(ids), Arc::new(self.form.keep(cache)));
     }
 
-    /// What is kept looks like this.
+    /// Returns the format of the entries.
     pub(crate) fn form(&self) -> Form {
         self.form
     }
 
-    /// Is anything ever kept?
+    /// Returns whether the cache may hold anything.
     pub(crate) fn keeps(&self) -> bool {
         self.texts.policy().max_capacity() != Some(0)
     }

@@ -7,7 +7,7 @@ use super::int8::{Int8Matrix, QuantRows, Quantised};
 use crate::kernels::Isa;
 use crate::model::Precision;
 
-/// What products run on.
+/// The kernels that products run on.
 #[derive(Clone, Copy)]
 pub(crate) struct Math {
     /// Products of floats. Executors may be shared between threads but not sent, hence the reference.
@@ -17,12 +17,12 @@ pub(crate) struct Math {
 }
 
 impl Math {
-    /// For the processor at hand.
+    /// Detects the kernels for this processor.
     pub(crate) fn detect() -> Self {
         Self::on(Isa::detect())
     }
 
-    /// For this instruction set; products of floats choose theirs themselves.
+    /// Selects the kernels for this instruction set; products of floats choose theirs themselves.
     pub(crate) fn on(isa: Isa) -> Self {
         // Lives as long as the process, as models nearly always do; a few bytes for each load.
         Self { gemm: Box::leak(Box::new(GemmExecutor::new())), isa }
@@ -137,7 +137,7 @@ impl Linear {
         }
     }
 
-    /// As [`Linear::apply`] for one row, whose outputs are shared out between the threads.
+    /// Applies the product to one row like [`Linear::apply`], its outputs divided among the threads.
     pub(crate) fn apply_row(&self, math: Math, inputs: &Inputs, out: &mut [f32], keep: Keep) {
         match self {
             // The library shares them out by itself.
@@ -147,7 +147,7 @@ impl Linear {
     }
 }
 
-/// What becomes of the values that the output held.
+/// The treatment of values that the output already holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Keep {
     /// Overwritten.

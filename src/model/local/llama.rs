@@ -143,7 +143,7 @@ impl<'a> Layout<'a> {
         Self { sequences, starts, block }
     }
 
-    /// What belongs to sequence `i` of values of which each row has as many.
+    /// Returns sequence `i`'s share of `values`, which have the same number for each row.
     fn own<'r>(&self, i: usize, values: &'r [f32]) -> &'r [f32] {
         let row = values.len() / self.rows();
         &values[self.starts[i] * row..self.starts[i + 1] * row]
@@ -426,7 +426,8 @@ mod tests {
     use crate::model::Device;
     use crate::model::store::{ModelStore, Silent};
 
-    /// With one of length x length, or of length x vocabulary, it would take several times as much.
+    /// Checks the memory of a pass: a buffer of length x length, or of length x vocabulary, would take several times
+    /// as much.
     #[test]
     fn a_pass_makes_no_buffer_that_grows_with_more_than_the_length() {
         const TOKENS: usize = 1024;

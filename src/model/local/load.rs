@@ -1,4 +1,4 @@
-//! From a GGUF file of the Llama family to a model ready to run.
+//! Loading of a model of the Llama family from a GGUF file.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -15,16 +15,16 @@ use super::tensors::TensorLlama;
 use super::tokenizer::{GgufTokenizer, TokenizerError};
 use crate::model::{Device, Precision};
 
-/// Why a model file could not be loaded.
+/// An error of loading a model file.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     /// The file itself.
     #[error(transparent)]
     Gguf(#[from] GgufError),
-    /// Its tokenizer.
+    /// The tokenizer cannot be built.
     #[error(transparent)]
     Tokenizer(#[from] TokenizerError),
-    /// Its sizes contradict each other or exceed what this build runs.
+    /// The model's sizes contradict each other or exceed what this build runs.
     #[error("the model's configuration is unusable: {0}")]
     Configuration(String),
     /// The device that it is to run on.

@@ -34,8 +34,8 @@ pub use load::LoadError;
 pub use scorer::{LocalScorer, ScorerOptions};
 pub use tokenizer::{GgufTokenizer, TokenizerError};
 
-/// To be raised with each change after which the same tokens have other scores, if only by rounding: scores that an
-/// earlier build kept on disk are then not taken for this one's.
+/// The revision of the scorer. Raise it with each change after which the same tokens have other scores, if only by
+/// rounding, so that scores that an earlier build wrote to disk are not used.
 pub const SCORER_REVISION: u32 = 3;
 
 /// Threads of a model: as many as are wanted, else one a physical core, for two on one core share the units that its

@@ -1,4 +1,4 @@
-//! From jobs to runs of the model: nothing is run twice that one run can give.
+//! The schedule of scoring jobs: jobs become forward passes, and no token is run twice where one pass can serve both.
 //!
 //! - A job whose prefix is another job of the same call (a question after a document that is scored itself)
 //!   is one run with it.
@@ -27,11 +27,11 @@ use crate::model::ScoreJob;
 /// Runs for the worker, and where their scores belong.
 pub(super) struct Plan {
     pub(super) runs: Vec<Run>,
-    /// For each run, the jobs that its scores belong to, in their order.
+    /// The jobs that each run's scores belong to, in order.
     pub(super) parts: Vec<Vec<Part>>,
 }
 
-/// So many scores of a run belong to a job.
+/// A number of a run's scores that belong to one job.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Part {
     pub(super) job: usize,
@@ -121,7 +121,7 @@ fn worth_keeping(prefix: &[u32], ids: &[u32], texts: &KeptTexts) -> bool {
     prefix.len() > ids.len().max(1) && texts.keeps()
 }
 
-/// For jobs without a prefix, a job whose prefix they are; and which jobs are taken care of so.
+/// Finds, for jobs without a prefix, a job whose prefix they are; and returns the jobs that are served by it.
 fn fuse(jobs: &[ScoreJob], window: usize) -> (HashMap<usize, usize>, Vec<bool>) {
     let alone = jobs.iter().enumerate().filter(|(_, job)| job.prefix.is_empty() && !job.ids.is_empty());
     let by_ids: HashMap<&[u32], usize> = alone.map(|(i, job)| (&job.ids[..], i)).collect();

@@ -44,7 +44,7 @@ impl Sampler {
         Ok(chosen.map_or(best, |(_, id)| *id))
     }
 
-    /// How many candidates may be chosen; they are put first.
+    /// Moves the candidates that may be chosen to the front and returns their number.
     fn nucleus(&mut self) -> usize {
         let Sampling { top_p, top_k, .. } = self.sampling;
         let all = self.candidates.len();

@@ -19,12 +19,12 @@ use crate::kernels::Isa;
 use crate::model::cached::CacheStatistics;
 use crate::model::{Cancel, Device, Precision, ScoreError, ScoreJob, ScoreSession, Token, TokenScorer};
 
-/// How a model is run.
+/// The options of a scorer.
 #[derive(Debug, Clone)]
 pub struct ScorerOptions {
     /// Arithmetic of the matrix products.
     pub precision: Precision,
-    /// Where they are computed.
+    /// The device that the model runs on.
     pub device: Device,
     /// Threads of the model; by default one a physical core.
     pub threads: Option<usize>,
@@ -135,7 +135,7 @@ impl LocalScorer {
         &self.tokenizer
     }
 
-    /// What was found and kept of keys and values since the start.
+    /// Returns the counters of the cache of keys and values since the start.
     #[must_use]
     pub fn kv_statistics(&self) -> CacheStatistics {
         self.texts.statistics()

@@ -26,10 +26,10 @@ pub(crate) struct TensorLlama {
     layers: Vec<Layer>,
     norm: Tensor,
     head: Tensor,
-    /// Of every position: rows of half a head's width.
+    /// The cosines of every position, in rows of half a head's width.
     cos: Tensor,
     sin: Tensor,
-    /// What a query of a block must not see of the block is minus infinity.
+    /// The causal mask of a block: minus infinity for positions that a query must not see.
     hidden: Tensor,
 }
 
@@ -154,7 +154,8 @@ impl TensorLlama {
         Ok(())
     }
 
-    /// What the rows of a sequence see of it and of what came before: a row of all query heads for each.
+    /// Attends from the rows of a sequence to it and to what came before, and returns a row of all query heads for
+    /// each.
     fn attend(&self, layer: usize, own: &Tensor, sequence: &Sequence) -> Result<Tensor> {
         let heads = self.config.heads;
         let all = self.keys_and_values(layer, own, sequence)?;
@@ -185,7 +186,7 @@ impl TensorLlama {
         Ok(KeysValues { keys: heads(0)?, values: heads(keys * width)? })
     }
 
-    /// What a block of rows sees, the first of which has `before` positions before it.
+    /// Attends from a block of rows, the first of which has `before` positions before it.
     fn attend_block(&self, queries: &Tensor, all: &KeysValues, before: usize) -> Result<Tensor> {
         let Heads { queries: heads, keys, width } = self.config.heads;
         let (rows, group) = (queries.dim(0)?, heads / keys);

@@ -14,7 +14,7 @@ use tokenizers::{OffsetReferential, OffsetType, PreTokenizedString, PreTokenizer
 
 use crate::model::Token;
 
-/// Why no tokenizer could be built from a file's metadata.
+/// An error of building a tokenizer from a file's metadata.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum TokenizerError {
     /// The pattern has no implementation here.

@@ -22,15 +22,15 @@ const BATCH_TOKENS: usize = 1024;
 
 /// A run of the model: `ids` after a shared prefix.
 pub(crate) struct Run {
-    /// Which of the call's prefixes it follows.
+    /// The prefix of the call that the run follows.
     pub(crate) prefix: Option<Arc<Prefix>>,
     /// Tokens to run.
     pub(crate) ids: Vec<u32>,
     /// The first of them whose score is wanted.
     pub(crate) scored_from: usize,
-    /// So many of the first of them are a text that other runs may follow: what they leave is kept.
+    /// The number of leading tokens that other runs may follow: their keys and values are cached.
     pub(crate) kept: usize,
-    /// So many of them are run at a time, at least one. What is run later sees the prefix, or else the first
+    /// The number of tokens that are run at a time, at least one. What is run later sees the prefix, or else the first
     /// [`SINKS`], and the part before its own.
     pub(crate) stride: usize,
     progress: Progress,
@@ -40,18 +40,19 @@ pub(crate) struct Run {
 /// the scores of a long text fall apart (arXiv 2309.17453, which finds four to be enough).
 pub(crate) const SINKS: usize = 4;
 
-/// How far a run is.
+/// The progress of a run.
 #[derive(Default)]
 struct Progress {
     done: usize,
     past: Option<Past>,
 }
 
-/// What the next part of a run sees.
+/// The keys and values that the next part of a run sees.
 struct Past {
-    /// What stays in sight, and all of the part before but its last token, which is run again to predict the next.
+    /// The positions that stay in sight, and all of the previous part but its last token, which is run again to
+    /// predict the next.
     kept: Kept,
-    /// So many of the first positions stay in sight.
+    /// The number of leading positions that always stay in sight (an attention sink).
     head: usize,
 }
 
@@ -62,19 +63,19 @@ impl Run {
         Self { prefix, ids, scored_from, kept: 0, stride, progress: Progress::default() }
     }
 
-    /// The same; of the first tokens, which are a text that others may follow, `kept` are kept.
+    /// Has the keys and values of the first `kept` tokens cached, for runs that begin with the same text.
     pub(crate) fn keeping(self, kept: usize) -> Self {
         Self { kept, ..self }
     }
 
-    /// What is to be run next.
+    /// Returns the range of tokens to run next.
     fn part(&self) -> Range<usize> {
         let start = self.progress.done;
         start..self.ids.len().min(start + self.stride)
     }
 
-    /// What that part takes of a batch's budget. Keys and values that were kept of a prefix exist in floats, in which
-    /// they take four times as much, while the batch runs: so they count by half.
+    /// Returns the share of a batch's budget that the next part takes. Keys and values that were kept of a prefix
+    /// exist in floats, in which they take four times as much, while the batch runs: so they count by half.
     fn cost(&self) -> usize {
         let kept = |prefix: &Arc<Prefix>| prefix.kept.as_ref().map_or(0, |_| prefix.ids.len());
         self.part().len() + self.prefix.as_ref().map_or(0, kept) / 2
@@ -88,12 +89,13 @@ impl Run {
         }
     }
 
-    /// What the first part sees.
+    /// Returns the keys and values that the first part sees.
     fn prefix(&self) -> Option<&KvCache> {
         self.prefix.as_ref().and_then(|prefix| prefix.cache.get())
     }
 
-    /// That part as a pass takes it: `ids` are its tokens behind the one before, `past` is what it sees.
+    /// Returns the next part as input of a forward pass: `ids` are its tokens after the previous part, `past` is what
+    /// it sees.
     fn sequence<'a>(&self, ids: &'a [u32], past: Option<&'a KvCache>) -> Sequence<'a> {
         let part = self.part();
         let lead = ids.len() - part.len();
@@ -106,8 +108,8 @@ impl Run {
         }
     }
 
-    /// What the part behind that one sees, of which a pass that saw `before` kept `kept`, and how many of the first
-    /// positions stay in sight.
+    /// Returns what the following part sees, given that a pass after `before` returned `kept`, and the number of
+    /// leading positions that stay in sight.
     fn behind(&self, before: Option<&KvCache>, mut kept: KvCache, config: &LlamaConfig) -> (KvCache, usize) {
         let Some(before) = before else {
             // The first part of a text without a prefix holds what is to stay in sight.
@@ -130,7 +132,7 @@ pub(crate) struct Prefix {
 }
 
 impl Prefix {
-    /// Of tokens of which an earlier call may have kept something.
+    /// Creates a prefix of tokens of which an earlier call may have cached some.
     pub(crate) fn new(ids: &[u32], kept: Option<Arc<Kept>>) -> Self {
         Self { ids: ids.to_vec(), kept, cache: OnceLock::new() }
     }
@@ -141,7 +143,7 @@ impl Prefix {
     }
 }
 
-/// What of a text is worth keeping: all but the last token, which is run with what follows.
+/// Returns the tokens of a text that are worth caching: all but the last, which is run with what follows.
 pub(crate) fn known(ids: &[u32]) -> &[u32] {
     ids.split_last().map_or(&[], |(_, known)| known)
 }
@@ -260,14 +262,14 @@ fn batch_cancel(calls: &VecDeque<Call>, batch: &[Item]) -> Cancel {
     }
 }
 
-/// What came of an item of a batch.
+/// The result of one item of a batch.
 struct Done {
     scores: Vec<f32>,
-    /// Where there is more of it to run.
+    /// The remaining part of the run, where there is one.
     next: Option<Progress>,
 }
 
-/// What batches run on.
+/// The model, threads and cache that batches run on.
 struct Engine {
     llama: Arc<dyn CausalModel>,
     texts: Arc<KeptTexts>,

@@ -19,7 +19,7 @@ const HUB_PATIENCE: Duration = Duration::from_secs(3);
 /// Bytes between reports of progress.
 const CHUNK: usize = 256 * 1024;
 
-/// How sources are reached.
+/// The settings for downloads.
 #[derive(Debug, Clone)]
 pub struct Sources {
     /// Origin of the model hub.
@@ -33,7 +33,7 @@ pub struct Sources {
 }
 
 impl Sources {
-    /// As the environment says: `WHITTLE_HUB`, `WHITTLE_PYTHON`, `WHITTLE_OFFLINE`.
+    /// Reads the settings from the environment: `WHITTLE_HUB`, `WHITTLE_PYTHON`, `WHITTLE_OFFLINE`.
     #[must_use]
     pub fn from_environment() -> Self {
         let set = |key: &str| std::env::var_os(key).filter(|value| !value.is_empty());
@@ -174,7 +174,7 @@ pub fn fetch_file(
     install(&mut body, file, folder, progress)
 }
 
-/// Why files could not be taken out of a wheel.
+/// An error of extracting files from a wheel.
 #[derive(Debug)]
 pub(super) enum Extract {
     Archive(String),

@@ -1,4 +1,4 @@
-//! Which models exist, what their files hash to, and where they can be had.
+//! The manifest of models: their files, the hashes of these, and the sources to download them from.
 
 use std::path::Path;
 
@@ -13,7 +13,7 @@ const BUILT_IN: &str = include_str!("models.toml");
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
-    /// In the order of the file.
+    /// The models in the order of the file.
     #[serde(default, rename = "model")]
     pub models: Vec<Model>,
 }
@@ -24,13 +24,13 @@ pub struct Manifest {
 pub struct Model {
     /// Unique name: letters, digits, `.`, `-`, `_`.
     pub name: String,
-    /// What it is for.
+    /// The role of the model.
     pub role: Role,
     /// Architecture, as its file names it.
     pub architecture: String,
     /// SPDX name.
     pub licence: String,
-    /// For people.
+    /// A description for people.
     pub description: String,
     /// Files of the model.
     #[serde(default, rename = "file")]
@@ -39,12 +39,12 @@ pub struct Model {
     /// imports them, and from then on they are held to the hash that they had.
     #[serde(default)]
     pub unverified: Vec<String>,
-    /// Where they can be had, tried in order.
+    /// The sources of the files, tried in order.
     #[serde(default, rename = "source")]
     pub sources: Vec<Source>,
 }
 
-/// What a model is for.
+/// The role of a model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Role {
@@ -159,7 +159,8 @@ impl Model {
 }
 
 impl Source {
-    /// What goes to another program or into a URL must not be read as something else there.
+    /// Checks values that are passed to another program or put into a URL, so that they cannot be read as something
+    /// else there.
     fn check(&self) -> Result<(), String> {
         let path = |path: &str| path.split('/').all(plain_name);
         match self {

@@ -17,23 +17,23 @@ use crate::wire::{Reading, Usage};
 pub(in crate::proxy) const TOKEN_BYTES: u64 = 4;
 /// Longest name of a model that is stored.
 const MODEL_CHARS: usize = 200;
-/// nginx's status for a client that left before its answer.
+/// The status that nginx uses for a client that left before its answer.
 const CLIENT_LEFT: u16 = 499;
 
-/// What is known of a request before it is sent.
+/// The data of a request that are known before it is sent.
 #[derive(Debug, Default)]
 pub(in crate::proxy) struct Opening {
     pub(in crate::proxy) request: String,
     pub(in crate::proxy) key: Option<String>,
-    /// What the key has set aside for it.
+    /// The reservation on the key's limits.
     pub(in crate::proxy) hold: Option<Hold>,
-    /// What the model costs where it is sent first.
+    /// The price of the model at its first route.
     pub(in crate::proxy) price: Option<Price>,
     pub(in crate::proxy) model: String,
     pub(in crate::proxy) upstream: String,
     /// Bytes of its body.
     pub(in crate::proxy) bytes: u64,
-    /// Whether it takes tokens, said or not.
+    /// Whether the request is charged tokens, reported or not.
     pub(in crate::proxy) charged: bool,
     /// Dollars an hour of this machine.
     pub(in crate::proxy) hourly: f64,
@@ -111,7 +111,7 @@ impl Bill {
         self.witness = Some(witness);
     }
 
-    /// Whether the text of the answer is to be read.
+    /// Returns whether the text of the answer is to be read.
     #[must_use]
     pub fn wants_text(&self) -> bool {
         self.witness.is_some()

@@ -1,4 +1,4 @@
-//! What tokens cost, in billionths of a dollar.
+//! The cost of tokens, in billionths of a dollar.
 
 use std::time::Duration;
 
@@ -9,7 +9,8 @@ use crate::wire::Usage;
 const PER_TOKEN: f64 = 1000.0;
 const PER_DOLLAR: f64 = 1e9;
 
-/// What a request took: tokens that the provider counted, tokens that compression took out, and the work on it.
+/// The consumption of a request: tokens that the provider counted, tokens that compression removed, and the work on
+/// it.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Took {
     pub(super) usage: Usage,
@@ -17,7 +18,7 @@ pub(super) struct Took {
     pub(super) work: Duration,
 }
 
-/// What `usage` costs at `price`.
+/// Returns the cost of `usage` at `price`.
 pub(in crate::proxy) fn cost(price: &Price, usage: &Usage) -> i64 {
     let dollars = input(price, usage) + usage.output as f64 * price.output;
     (dollars * PER_TOKEN).round() as i64
@@ -31,7 +32,7 @@ fn input(price: &Price, usage: &Usage) -> f64 {
         + usage.cache_write as f64 * price.cache_write.unwrap_or(price.input)
 }
 
-/// What compression saved, less the work at `hourly` dollars an hour.
+/// Returns the saving by compression, less the work at `hourly` dollars an hour.
 ///
 /// What was taken out would have been paid for as the rest of the input was: where most of that came from the
 /// provider's cache, little is saved.

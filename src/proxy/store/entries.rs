@@ -1,4 +1,4 @@
-//! How entries of the ledger are written: in the order of their times.
+//! The encoding of the ledger's entries, ordered by time.
 
 use std::ops::Range;
 
@@ -8,12 +8,12 @@ use crate::proxy::ledger::Entry;
 
 const TABLE: TableDefinition<(u64, u64), &[u8]> = TableDefinition::new("ledger.1");
 
-/// Where an entry stands: milliseconds since the epoch, and a number that tells entries of one millisecond apart.
+/// The key of an entry: milliseconds since the epoch, and a number that tells entries of one millisecond apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::proxy) struct Place(pub(in crate::proxy) u64, pub(in crate::proxy) u64);
 
 impl Place {
-    /// Before all entries of that millisecond.
+    /// Returns the key before all entries of that millisecond.
     pub(in crate::proxy) fn at(milliseconds: u64) -> Self {
         Self(milliseconds, 0)
     }

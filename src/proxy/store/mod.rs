@@ -1,4 +1,4 @@
-//! What the proxy keeps on disk: what became of texts, so that it is the same after a restart, and the ledger.
+//! The proxy's data on disk: decisions on texts, so that they stay the same after a restart, and the ledger.
 //!
 //! One file, which one process holds, and one thread that writes to it. What is to be stored waits in memory for a
 //! moment, so that no request waits for the disk and one commit serves many.
@@ -32,16 +32,16 @@ const WAITING: usize = 20_000;
 /// Time between two looks for entries that are too old.
 const SWEEP: Duration = Duration::from_hours(1);
 
-/// How long what is stored stays.
+/// The retention times of stored data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Retention {
-    /// What became of texts.
+    /// The retention time of decisions on texts.
     pub(super) outcomes: Duration,
     /// Entries of the ledger.
     pub(super) entries: Duration,
 }
 
-/// Why the file cannot be used.
+/// A reason why the file cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// Another process holds it.
@@ -52,7 +52,7 @@ pub enum StoreError {
     Unusable {
         /// The file.
         file: String,
-        /// Why not.
+        /// The cause.
         reason: String,
     },
 }
@@ -65,7 +65,7 @@ pub(super) struct Store {
     writer: Option<JoinHandle<()>>,
 }
 
-/// What the writer is told.
+/// A message to the writer.
 enum Message {
     Outcome(Key, Vec<u8>),
     Entry(Box<Entry>),
@@ -110,7 +110,7 @@ impl Store {
         Ok(Self { database, records, ledger, writer: Some(writer) })
     }
 
-    /// What is stored of a text, with the seconds since the epoch at which it was.
+    /// Returns the stored decision on a text, with its time in seconds since the epoch.
     pub(super) fn outcome(&self, key: &Key) -> Option<(Outcome, u64)> {
         let read = || -> Result<Option<Vec<u8>>, redb::Error> {
             let table = self.database.begin_read()?.open_table(outcomes::TABLE)?;
@@ -232,16 +232,16 @@ struct Writer {
     retention: Retention,
 }
 
-/// What is written at once.
+/// A batch that is written at once.
 #[derive(Default)]
 struct Batch {
     outcomes: Vec<(Key, Vec<u8>)>,
     entries: Vec<Entry>,
-    /// How long things stay from now on, where that has changed.
+    /// The new retention times, where they have changed.
     retention: Option<Retention>,
-    /// Who waits for it to be written.
+    /// The callers that wait until the batch is written.
     waiting: Vec<Sender<()>>,
-    /// Whether it is the last one.
+    /// Whether it is the last batch.
     last: bool,
 }
 

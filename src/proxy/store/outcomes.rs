@@ -1,4 +1,4 @@
-//! How what became of a text is written.
+//! The encoding of decisions on texts.
 //!
 //! Only ranges and times are stored, under hashes: no word of a prompt. What was put before a question comes from
 //! collections, which the same folder holds anyway, and is stored as it is. What was compressed in another way than by
@@ -39,7 +39,7 @@ pub(super) fn encode(outcome: &Outcome, seconds: u64) -> Option<Vec<u8>> {
     Some(value)
 }
 
-/// What [`encode`] wrote. None of anything else.
+/// Decodes the output of [`encode`]. None of anything else.
 pub(super) fn decode(value: &[u8]) -> Option<(Outcome, u64)> {
     let (&kind, rest) = value.split_first()?;
     let (seconds, rest) = rest.split_first_chunk::<8>()?;

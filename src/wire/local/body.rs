@@ -23,7 +23,7 @@ pub(super) fn unsupported(param: &'static str, what: impl Into<String>) -> AskEr
     AskError::Unsupported { param, what: what.into() }
 }
 
-/// Whether a member asks for nothing.
+/// Returns whether a member has a value that asks for nothing.
 fn is_off(value: &Value) -> bool {
     match value {
         Value::Null | Value::Bool(false) => true,
@@ -98,7 +98,7 @@ impl Body {
         number.transpose()
     }
 
-    /// How tokens are chosen.
+    /// Returns the sampling parameters.
     pub(super) fn sampling(&self) -> Result<Sampling, AskError> {
         let seed = self.get("seed").map(|seed| {
             let seed_or_negative = seed.as_u64().or_else(|| seed.as_i64().map(i64::cast_unsigned));
@@ -134,7 +134,8 @@ impl Body {
         sound.then_some(texts).ok_or_else(wanted)
     }
 
-    /// What is to be written after `prompt`, at most `most` tokens; `stop` names the member with the texts that end it.
+    /// Returns the generation that follows `prompt`, of at most `most` tokens; `stop` names the member with the stop
+    /// texts.
     pub(super) fn generation(
         &self,
         prompt: Prompt,
@@ -165,7 +166,7 @@ pub(super) fn conversation(
     list.ok_or_else(|| invalid(param, "a list of at least one message"))?.iter().map(turn).collect()
 }
 
-/// Who says a message.
+/// Returns the role of a message's author.
 pub(super) fn role(param: &'static str, message: &Value) -> Result<Role, AskError> {
     match message["role"].as_str() {
         Some("system" | "developer") => Ok(Role::System),
@@ -178,7 +179,7 @@ pub(super) fn role(param: &'static str, message: &Value) -> Result<Role, AskErro
     }
 }
 
-/// What a message says: a text, or a list of parts of which each has one of the types `kinds`.
+/// Returns the text of a message: a string, or a list of parts of which each has one of the types `kinds`.
 pub(super) fn content(param: &'static str, content: &Value, kinds: &[&str]) -> Result<String, AskError> {
     let wanted = || invalid(param, "messages whose `content` is a text or a list of parts");
     let part = |part: &Value| -> Result<String, AskError> {

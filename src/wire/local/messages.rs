@@ -52,7 +52,7 @@ fn turn(message: &Value) -> Result<Turn, AskError> {
     Ok(Turn { role, text })
 }
 
-/// Why it ended, and the text that ended it.
+/// Returns the stop reason, and the stop text that ended the answer.
 fn reason(finish: &Finish) -> (&'static str, Option<&str>) {
     match finish {
         Finish::End => ("end_turn", None),

@@ -18,7 +18,7 @@ use crate::model::{Generation, Written};
 use body::Body;
 use responses::Settings;
 
-/// Why a request is not put before the model in this process.
+/// A reason why a request cannot go to the model in this process.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AskError {
     /// A member is not what it must be.
@@ -26,23 +26,23 @@ pub enum AskError {
     Invalid {
         /// The member.
         param: &'static str,
-        /// What it must be.
+        /// The value that it must have.
         wanted: String,
     },
-    /// It asks for what the model cannot do.
+    /// The request asks for an unsupported feature.
     #[error("a `local/` model does not support {what}: leave out `{param}`, or ask another model")]
     Unsupported {
         /// The member that asks for it.
         param: &'static str,
-        /// What it asks for.
+        /// The feature.
         what: String,
     },
 }
 
-/// What a request asks the model in this process for.
+/// A parsed request to the model in this process.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Ask {
-    /// What is to be written. Of a request to count alone, only the prompt means anything.
+    /// The generation that is requested. Of a request to count alone, only the prompt means anything.
     pub generation: Generation,
     /// Whether the answer is a stream of events.
     pub stream: bool,
@@ -99,7 +99,7 @@ pub struct Answering {
     created: u64,
     /// Events that were written, where they are numbered.
     number: u64,
-    /// What was written so far, where the end repeats it.
+    /// The text written so far, where the end repeats it.
     text: String,
 }
 

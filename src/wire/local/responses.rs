@@ -17,7 +17,7 @@ const REFUSED: [(&str, &str); 6] = [
 /// Types of a message's parts.
 const PARTS: [&str; 2] = ["input_text", "output_text"];
 
-/// What an answer repeats of its request.
+/// The request settings that an answer repeats.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Settings {
     instructions: Option<String>,
@@ -67,7 +67,7 @@ fn item(to: &Answering, status: &str, content: &[Value]) -> Value {
     json!({"type": "message", "id": format!("msg_{}", to.id), "status": status, "role": "assistant", "content": content})
 }
 
-/// How it ended.
+/// Returns the status of a finished answer.
 fn status(written: &Written) -> &'static str {
     if written.finish == Finish::Length { "incomplete" } else { "completed" }
 }

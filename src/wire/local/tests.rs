@@ -7,7 +7,7 @@ fn read(endpoint: Endpoint, body: &Value) -> Result<Ask, AskError> {
     Ask::read(endpoint, &body.to_string())
 }
 
-/// What is said, by whom.
+/// Returns the messages with their roles.
 fn turns(ask: &Ask) -> Vec<(Role, &str)> {
     match &ask.generation.prompt {
         Prompt::Chat(turns) => turns.iter().map(|Turn { role, text }| (*role, text.as_str())).collect(),
@@ -87,7 +87,7 @@ fn what_each_dialect_asks_for_is_read() {
     assert_eq!(turns(&ask), [(Role::User, "Hi")]);
 }
 
-/// What refuses `member` of an otherwise sound body.
+/// Returns the error for `member` in an otherwise valid body.
 fn refusal(endpoint: Endpoint, member: &str, value: &Value) -> AskError {
     let mut body = json!({"messages": say(), "prompt": "Hi", "input": "Hi", "max_tokens": 5});
     if endpoint == Endpoint::Responses {

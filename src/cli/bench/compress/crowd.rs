@@ -15,7 +15,7 @@ use crate::telemetry::resident_bytes;
 
 /// One caller alone goes on for this share of the time, to compare with.
 const ALONE: u32 = 5;
-/// Between two looks at the memory.
+/// The interval of memory measurements.
 const LOOK: Duration = Duration::from_millis(100);
 
 /// Callers of one kind.
@@ -26,7 +26,7 @@ pub(super) struct Crowd<'a> {
     pub(super) rate: f64,
 }
 
-/// How many callers do against one.
+/// The throughput of many callers against that of one.
 #[derive(Debug, Serialize)]
 pub(super) struct CrowdReport {
     pub(super) method: Method,
@@ -35,11 +35,11 @@ pub(super) struct CrowdReport {
     pub(super) seconds: u32,
     pub(super) alone: Load,
     pub(super) together: Load,
-    /// Where the system tells.
+    /// The resident memory, where the system tells.
     pub(super) resident: Option<Resident>,
 }
 
-/// What callers got.
+/// The counts of what callers got.
 #[derive(Debug, Serialize)]
 pub(super) struct Load {
     pub(super) calls: usize,
@@ -51,9 +51,9 @@ pub(super) struct Load {
 /// Bytes of memory of this process while many called.
 #[derive(Debug, Serialize)]
 pub(super) struct Resident {
-    /// After a fifth of the time.
+    /// The resident memory after a fifth of the time.
     pub(super) early: u64,
-    /// At the end.
+    /// The resident memory at the end.
     pub(super) late: u64,
     pub(super) most: u64,
 }

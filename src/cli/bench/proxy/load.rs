@@ -13,7 +13,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::runtime::Runtime;
 
-/// What became of a request's texts, as the proxy says.
+/// The header with the proxy's status of a request's texts.
 const STATUS: &str = "x-whittle-status";
 
 /// Requests at a fixed rate.
@@ -25,16 +25,16 @@ pub(super) struct Load {
     pub(super) seconds: u32,
     pub(super) connections: u32,
     pub(super) asked: Asked,
-    /// What the proxy must say of each.
+    /// The status that the proxy must report for each request.
     pub(super) expected: Option<&'static str>,
 }
 
-/// Until when a request is timed.
+/// The event up to which a request is timed.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Asked {
     /// The first piece of the answer.
     First,
-    /// Its end.
+    /// The end of the answer.
     Whole,
 }
 

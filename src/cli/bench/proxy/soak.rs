@@ -47,12 +47,12 @@ pub(in crate::cli::bench) struct SoakArgs {
     /// Configuration file [default: as for `whittle serve`]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// What to print
+    /// Output format
     #[arg(long, value_enum, default_value_t)]
     format: Format,
 }
 
-/// What was seen.
+/// The observations of a soak test.
 #[derive(Debug, Serialize)]
 struct Report {
     seconds: u32,
@@ -68,7 +68,7 @@ struct Report {
     p50_ms: f64,
     p99_ms: f64,
     max_ms: f64,
-    /// After a tenth of the time, at the end, and at most.
+    /// The resident memory in MB after a tenth of the time, at the end, and at most.
     resident_mb: [Option<f64>; 3],
     /// Requests that the ledger has, those before the load included.
     ledger: u64,
@@ -76,7 +76,7 @@ struct Report {
     sent: u64,
 }
 
-/// What one connection saw.
+/// The observations of one connection.
 #[derive(Default)]
 struct Seen {
     times: Times,
@@ -139,7 +139,7 @@ impl Soak {
         Ok(seen.times.count() as f64 / begin.elapsed().as_secs_f64())
     }
 
-    /// So many requests a second, and what `look` sees meanwhile.
+    /// Sends so many requests a second, and returns what `look` observes meanwhile.
     fn load(
         &self,
         rate: u32,

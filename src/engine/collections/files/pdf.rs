@@ -6,7 +6,7 @@ use pdf_extract::{Document, Object, PlainTextOutput, decode_text_string, output_
 
 use super::{Parsed, plain};
 
-/// Where the file must say what it is.
+/// The number of leading bytes that must contain the signature.
 const HEAD: usize = 1024;
 
 pub(super) fn parsed(bytes: &[u8]) -> Result<Parsed, String> {

@@ -12,9 +12,9 @@ use clap::ValueEnum;
 use super::{FileError, Format, Parsed, docx, html, pdf};
 use crate::model::Cancel;
 
-/// How long one file may take.
+/// The time limit for one file.
 const TIME: Duration = Duration::from_mins(1);
-/// How soon it is seen that nobody waits any more.
+/// The interval at which cancellation is checked.
 const STEP: Duration = Duration::from_millis(20);
 /// Address space of the process, in bytes (on Linux).
 const MEMORY: u64 = 1 << 30;
@@ -23,8 +23,7 @@ const ANSWER: u64 = 256 << 20;
 /// Bytes of what it says on standard error that are read.
 const COMPLAINT: u64 = 64 << 10;
 
-/// What the child process does: read a file from standard input, and print its title and text, or why there are none, as
-/// JSON.
+/// Runs the child process: reads a file from standard input, and prints its title and text, or the error, as JSON.
 ///
 /// # Errors
 /// It cannot limit itself, read or print.
@@ -72,7 +71,7 @@ fn itself() -> io::Result<Command> {
     std::env::current_exe().map(Command::new)
 }
 
-/// What `bytes` say.
+/// Parses `bytes` in a child process.
 pub(super) fn parsed(format: Format, bytes: &[u8], cancel: &Cancel) -> Result<Parsed, FileError> {
     let mut command = itself().map_err(|error| failed(&error))?;
     let name = format.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default();
@@ -83,7 +82,8 @@ fn failed(error: &dyn Display) -> FileError {
     FileError::Process(error.to_string())
 }
 
-/// What a process answers to `input` within `time`, if it is waited for so long. In any case it has ended then.
+/// Runs a process on `input` and returns its output, unless `time` passes or the caller leaves before. In any case it
+/// has ended then.
 fn answer(command: &mut Command, input: &[u8], time: Duration, cancel: &Cancel) -> Result<Parsed, FileError> {
     cancel.check()?;
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -131,7 +131,7 @@ fn read(from: Option<impl Read>, most: u64) -> Vec<u8> {
     bytes
 }
 
-/// Why a process ended without an answer.
+/// Returns the reason why a process ended without an answer.
 fn broken(complaint: &[u8]) -> String {
     let complaint = String::from_utf8_lossy(complaint);
     if complaint.contains("memory allocation") {

@@ -1,4 +1,4 @@
-//! What is compressed, what never is, and what happens where it fails.
+//! Tests of compression in the proxy: what is compressed, what never is, and what happens where it fails.
 
 use super::*;
 

@@ -261,7 +261,7 @@ async fn without_upstreams_the_routes_say_what_is_missing() {
     assert!(body_of(response).await["error"]["message"].as_str().unwrap().contains("[[upstreams]]"));
 }
 
-/// What the proxy answers to bytes on a connection, which it is to close.
+/// Sends bytes on a connection that the proxy is to close, and returns its answer.
 async fn raw(proxy: &Proxy, request: &str) -> String {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let mut stream = tokio::net::TcpStream::connect(proxy.running.address).await.unwrap();

@@ -70,7 +70,7 @@ impl Compressor for Halving {
     }
 }
 
-/// What [`Halving`] leaves of a text.
+/// Returns the part of a text that [`Halving`] leaves.
 fn halved(text: &str) -> (String, Vec<[usize; 2]>) {
     let mut at = 0;
     let words = text.split_inclusive(' ').map(|word| {
@@ -140,7 +140,7 @@ impl Proxy {
         self.restarted_as(BOTH).await
     }
 
-    /// The same, as `text` describes it.
+    /// Restarts the proxy with the configuration that `text` describes.
     async fn restarted_as(self, text: &str) -> Self {
         let Self { running, upstream, data, client, .. } = self;
         running.stop.send(()).unwrap();

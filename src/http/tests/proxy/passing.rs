@@ -1,4 +1,4 @@
-//! What is not compressed passes unchanged, there and back.
+//! Tests that uncompressed requests and answers pass unchanged.
 
 use super::*;
 

@@ -71,7 +71,7 @@ fn chat(turns: &[(&str, &str)]) -> String {
 }
 
 impl Proxy {
-    /// What the upstream saw, and the headers of the answer.
+    /// Sends a request and returns what the upstream received, and the headers of the answer.
     async fn search(&self, path: &str, body: &str) -> (String, reqwest::header::HeaderMap) {
         self.upstream.will([json(200, "{}")]);
         let request = self.post(path, body.to_owned()).header("x-whittle-collections", "docs");

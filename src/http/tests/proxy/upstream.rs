@@ -34,7 +34,7 @@ impl Seen {
     }
 }
 
-/// What is done in answer to a request.
+/// A step of the upstream's answer to a request.
 #[derive(Debug, Clone)]
 pub(super) enum Step {
     Send(Vec<u8>),
@@ -103,7 +103,7 @@ impl Upstream {
         *self.replies.lock().unwrap() = replies.into_iter().collect();
     }
 
-    /// What arrived since this was last asked.
+    /// Returns the requests that arrived since the last call.
     pub(super) fn seen(&self) -> Vec<Seen> {
         std::mem::take(&mut *self.seen.lock().unwrap())
     }

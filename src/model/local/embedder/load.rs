@@ -1,4 +1,4 @@
-//! From the files of a BERT checkpoint to a model ready to run.
+//! Loading of a BERT model from the files of a checkpoint.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -12,7 +12,7 @@ use super::bert::{Bert, BertConfig, Layer, Norm, Projection};
 use crate::model::local::attention::Heads;
 use crate::model::local::linear::{FloatMatrix, Math};
 
-/// What matters of a `config.json`.
+/// The fields of a `config.json` that matter here.
 #[derive(Deserialize)]
 struct RawConfig {
     model_type: String,

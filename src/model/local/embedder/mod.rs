@@ -22,7 +22,7 @@ use crate::model::{Cancel, Embedder, ScoreError};
 /// call of 1,500 beside it took 20.4 s before there were turns, and 0.45 s now.
 const TURN_TOKENS: usize = 4096;
 
-/// Why an embedder could not be loaded.
+/// An error of loading an embedder.
 #[derive(Debug, thiserror::Error)]
 pub enum EmbedderError {
     /// The model has no file of this name.
@@ -31,30 +31,30 @@ pub enum EmbedderError {
     /// A file cannot be read, or is not what its name says.
     #[error("cannot read {}: {reason}", path.display())]
     File {
-        /// Which file.
+        /// The path of the file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The description of the fault.
         reason: String,
     },
     /// The model is of a kind that this build does not run.
     #[error("unsupported {what} `{value}`: this build knows `{known}`")]
     Unsupported {
-        /// What is of that kind.
+        /// The setting that is not supported.
         what: &'static str,
-        /// As the model has it.
+        /// The model's value of the setting.
         value: String,
-        /// What would do.
+        /// The values that are supported.
         known: &'static str,
     },
-    /// Its sizes contradict each other or are not plausible.
+    /// The model's sizes contradict each other or are not plausible.
     #[error("the model's configuration is unusable: {0}")]
     Configuration(String),
     /// A tensor is not as the configuration has it.
     #[error("the tensor `{name}` {reason}")]
     Tensor {
-        /// Its name in the file.
+        /// The name of the tensor in the file.
         name: String,
-        /// What is wrong with it.
+        /// The description of the fault.
         reason: String,
     },
     /// No thread could be started for the model.
@@ -68,17 +68,17 @@ impl EmbedderError {
     }
 }
 
-/// What becomes of a text that is longer than the window.
+/// The treatment of a text that is longer than the window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum LongText {
-    /// It is read in windows of like length, and the mean is over the tokens of them all.
+    /// The text is read in windows of similar length, and the mean is taken over the tokens of them all.
     #[default]
     Pool,
-    /// Its first window stands for it.
+    /// The text is truncated to its first window.
     Truncate,
 }
 
-/// How a model is run.
+/// The options of an embedder.
 #[derive(Debug, Clone)]
 pub struct EmbedderOptions {
     /// Threads of the model; by default one a core.
@@ -86,7 +86,7 @@ pub struct EmbedderOptions {
     /// Most tokens that are read together, the two that mark beginning and end included. At least 8, and at
     /// most the model's own positions.
     pub window: usize,
-    /// What becomes of longer texts.
+    /// The treatment of longer texts.
     pub long: LongText,
 }
 
@@ -102,7 +102,8 @@ pub struct LocalEmbedder {
     tokenizer: BertTokenizer,
     bert: Bert,
     pool: ThreadPool,
-    /// Whose turn it is. Threads of rayon see to one call to its end before they look at the next.
+    /// The lock that gives the threads to one call at a time. Threads of rayon see to one call to its end before they
+    /// look at the next.
     turn: FairMutex<()>,
     window: usize,
     long: LongText,

@@ -1,4 +1,4 @@
-//! From text to the token ids that BERT reads, window by window.
+//! Tokenization of texts for BERT, window by window.
 
 use std::path::Path;
 
@@ -9,7 +9,7 @@ use crate::model::local::encoder::pieces;
 use crate::model::{Cancel, ScoreError};
 use crate::text::read_control_tokens_as_text;
 
-/// Where this tokenizer ends a word in any case.
+/// The characters at which this tokenizer always ends a word.
 const SEPARATORS: &[char] = &[' ', '\n'];
 
 /// A `WordPiece` tokenizer that reads any text as plain text.

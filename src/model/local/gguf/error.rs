@@ -1,25 +1,24 @@
-//! Why a GGUF file cannot be used.
+//! Errors of reading GGUF files.
 
 use std::io;
 
-/// What the owner of a damaged file can do about it.
+/// The advice to the owner of a damaged file.
 const REMEDY: &str = "the file is damaged or incomplete: fetch it again with `whittle models pull`, or compare \
                       it with its hash by `whittle models verify`";
 
-/// Why a GGUF file, or a part of it, cannot be used. Messages leave out the file's path, which the caller
-/// knows.
+/// An error of reading a GGUF file or a part of it. Messages leave out the file's path, which the caller knows.
 #[derive(Debug, thiserror::Error)]
 pub enum GgufError {
     /// The operating system could not read the file.
     #[error("it cannot be read: {0}")]
     Io(io::Error),
-    /// It does not start with `GGUF`.
+    /// The file does not start with `GGUF`.
     #[error(
         "it is not a GGUF file, for it starts with \"{}\": name one, or fetch the model again with `whittle models pull`",
         found.escape_ascii()
     )]
     NotGguf {
-        /// Its first bytes, at most 4.
+        /// The file's first bytes, at most 4.
         found: Vec<u8>,
     },
     /// A version of the format that is not read here.
@@ -30,11 +29,11 @@ pub enum GgufError {
     /// The file ends where its header promises more.
     #[error("{part} needs {needed} bytes from byte {at} on, but the file has {size}; {REMEDY}")]
     Truncated {
-        /// What was being read, such as `the value of tokenizer.ggml.tokens`.
+        /// The part that was being read, such as `the value of tokenizer.ggml.tokens`.
         part: String,
-        /// Where it starts, in bytes from the start of the file.
+        /// The position where the part starts, in bytes from the start of the file.
         at: u64,
-        /// Its least size in bytes.
+        /// The least size of the part in bytes.
         needed: u64,
         /// Size of the file in bytes.
         size: u64,
@@ -42,9 +41,9 @@ pub enum GgufError {
     /// The header says what no sound file says.
     #[error("{part} {what}; {REMEDY}")]
     Malformed {
-        /// Where, such as `tensor output.weight`.
+        /// The part of the file, such as `tensor output.weight`.
         part: String,
-        /// What is wrong with it; a predicate.
+        /// The description of the fault; a predicate.
         what: String,
     },
     /// A tensor's data lies, in part, beyond the end of the file.
@@ -54,7 +53,7 @@ pub enum GgufError {
     TensorOutside {
         /// Name of the tensor.
         tensor: String,
-        /// Where its data starts, in bytes after the header.
+        /// The position where its data starts, in bytes after the header.
         offset: u64,
         /// Size of its data in bytes.
         bytes: u64,
@@ -79,17 +78,17 @@ pub enum GgufError {
     WrongType {
         /// The key.
         key: String,
-        /// What was asked for.
+        /// The type that was requested.
         expected: &'static str,
-        /// What is there.
+        /// The type that the file has.
         found: &'static str,
     },
     /// The model is of a kind that this build does not run.
     #[error("architecture `{found}` is not supported: choose a model of architecture {}", supported.join(" or "))]
     Architecture {
-        /// As the file names it.
+        /// The architecture that the file names.
         found: String,
-        /// Those that are run.
+        /// The architectures that are supported.
         supported: Vec<String>,
     },
     /// The file has no such tensor.
@@ -102,7 +101,7 @@ pub enum GgufError {
         tensor: String,
         /// Rows, then values a row.
         expected: Vec<usize>,
-        /// As `expected`.
+        /// The shape that the file has, in the same order as `expected`.
         found: Vec<usize>,
     },
 }

@@ -15,7 +15,7 @@ use std::io::{Read, Seek};
 
 use super::error::GgufError;
 
-/// Where the data starts is a multiple of this where the file does not say otherwise.
+/// The alignment of tensor data where the file does not state one.
 pub(super) const DEFAULT_ALIGNMENT: u64 = 32;
 /// The key by which it does.
 const ALIGNMENT_KEY: &str = "general.alignment";
@@ -34,7 +34,7 @@ const LEAST_KEY: u64 = 8 + 4 + 1;
 /// Bytes of the shortest tensor entry: an empty name and no dimensions.
 const LEAST_TENSOR: u64 = 8 + 4 + 4 + 8;
 
-/// What a sound header says of itself.
+/// The checked contents of a header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Header {
     /// Entries in the metadata.
@@ -43,7 +43,7 @@ pub(super) struct Header {
     pub(super) tensors: u64,
     /// Tensors start at multiples of this many bytes.
     pub(super) alignment: u64,
-    /// Where the header ends, in bytes from the start of the file.
+    /// The position where the header ends, in bytes from the start of the file.
     pub(super) end: u64,
 }
 
@@ -73,7 +73,7 @@ struct Scan<R> {
     at: u64,
     /// Values in the arrays so far.
     elements: u64,
-    /// What is being read, for messages.
+    /// The part that is being read, for messages.
     part: String,
 }
 
@@ -99,7 +99,7 @@ impl<R: Read + Seek> Scan<R> {
         GgufError::Malformed { part: self.part.clone(), what: what.into() }
     }
 
-    /// Are `needed` bytes left?
+    /// Returns an error unless `needed` bytes are left.
     fn require(&self, needed: u64) -> Result<(), GgufError> {
         let &Self { at, size, ref part, .. } = self;
         if needed > size.saturating_sub(at) {

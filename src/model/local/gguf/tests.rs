@@ -60,7 +60,7 @@ fn fault(change: impl FnOnce(&mut Gguf)) -> LoadError {
     loaded(&file, Precision::F32).err().expect("the change makes the file unusable")
 }
 
-/// As [`fault`], where it is the file's.
+/// Returns the fault of the file after a change, as [`fault`] does for loading.
 fn file_fault(change: impl FnOnce(&mut Gguf)) -> GgufError {
     match fault(change) {
         LoadError::Gguf(error) => error,

@@ -11,7 +11,7 @@ pub(super) const NOTHING: f32 = 1e-30;
 /// Activations in 8 bits. Reused between products.
 #[derive(Debug, Default)]
 pub(crate) struct Quantised {
-    /// With a sign after [`Quantised::fill`], without one after [`Quantised::weigh`].
+    /// The values: signed after [`Quantised::fill`], unsigned after [`Quantised::weigh`].
     pub(super) values: Vec<i8>,
     /// Scale of each group of each row.
     pub(super) scales: Vec<f32>,
@@ -41,7 +41,7 @@ impl Quantised {
         }
     }
 
-    /// As [`Quantised::fill`], from value `first` on, a multiple of [`GROUP`]; there must be room.
+    /// Quantises like [`Quantised::fill`], from value `first` on, a multiple of [`GROUP`]; there must be room.
     pub(crate) fn fill_from(&mut self, isa: Isa, first: usize, x: &[f32]) {
         let (end, groups) = (first + x.len(), first / GROUP..(first + x.len()) / GROUP);
         let (scales, sums) = (&mut self.scales[groups.clone()], &mut self.sums[groups]);

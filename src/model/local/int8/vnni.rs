@@ -1,4 +1,4 @@
-//! The same with AVX-512 VNNI.
+//! 8-bit kernels for AVX-512 VNNI.
 #![expect(unsafe_code, reason = "AVX-512 VNNI intrinsics and their loads")]
 
 use std::arch::x86_64::{
@@ -139,7 +139,7 @@ const LOG2_E: f32 = std::f32::consts::LOG2_E;
 #[target_feature(enable = "avx512f")]
 fn exp2(x: __m512, mask: u16) -> __m512 {
     const LN_2: f32 = std::f32::consts::LN_2;
-    /// To the nearest integer, without exceptions.
+    /// The rounding mode: to the nearest integer, without exceptions.
     const NEAREST: i32 = 0x08;
     let n = _mm512_roundscale_ps::<NEAREST>(x);
     let r = _mm512_sub_ps(x, n);

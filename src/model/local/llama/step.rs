@@ -16,9 +16,9 @@ const POSITIONS: usize = 64;
 /// Positions that one thread sees at a time.
 const PART: usize = 256;
 
-/// What queries see of some positions.
+/// The outputs and running softmax of queries over some positions.
 struct Seen {
-    /// By query head, not yet divided by the sums of the weights.
+    /// The outputs by query head, not yet divided by the sums of the weights.
     outputs: Vec<f32>,
     states: Vec<Softmax>,
 }
@@ -64,7 +64,8 @@ impl Llama {
         }
     }
 
-    /// What the row's queries, which `qkv` begins with, see of all that is cached: into `attended`.
+    /// Attends from the row's queries, which `qkv` begins with, to all cached positions, and writes the result to
+    /// `attended`.
     fn attend_step(&self, layer: usize, qkv: &mut [f32], cache: &KvCache, attended: &mut Vec<f32>) {
         let Heads { queries, width, .. } = self.config.heads;
         let queries = &mut qkv[..queries * width];
@@ -89,7 +90,7 @@ impl Llama {
         }
     }
 
-    /// What the queries see of the positions whose keys and values `rows` has.
+    /// Attends from the queries to the positions whose keys and values are in `rows`.
     fn attend_part(&self, queries: &[f32], rows: &[f32]) -> Seen {
         let (isa, heads) = (self.math.isa, self.config.heads);
         let (width, stride) = (heads.width, 2 * heads.keys * heads.width);

@@ -18,7 +18,7 @@ pub(super) struct Tensor {
     pub(super) shape: Vec<u64>,
     pub(super) code: u32,
     pub(super) data: Vec<u8>,
-    /// Where the header says that the data lies, where not the truth.
+    /// The data offset that the header states, where it is not the true one.
     pub(super) offset: Option<u64>,
 }
 
