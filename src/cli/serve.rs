@@ -62,7 +62,8 @@ pub(crate) fn run(args: ServeArgs) -> anyhow::Result<()> {
     let config = load()?.config;
     // The last traces go out when this is dropped.
     let _traces = telemetry::init()?;
-    let engine = Engine::new(&config, Box::new(super::progress::DownloadBar::default()))?;
+    let progress = Box::new(super::progress::DownloadBar::default());
+    let engine = Engine::builder().environment(&config, progress)?.build();
     engine.open_collections()?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()

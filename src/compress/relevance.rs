@@ -12,7 +12,7 @@ use std::ops::Range;
 
 use unicode_segmentation::UnicodeSegmentation;
 
-use super::words::ranked;
+use super::select::ranked;
 use super::{CompressError, Prompt, Tools};
 use crate::model::{Cancel, Embedder};
 use crate::text::sentences;

@@ -162,7 +162,7 @@ pub struct CompressResponse {
     pub usage: Usage,
     /// Milliseconds by stage.
     pub timing_ms: Timing,
-    /// What the caller should know.
+    /// The warnings for the caller.
     pub warnings: Vec<Warning>,
 }
 

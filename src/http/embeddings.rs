@@ -7,8 +7,8 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 
 use super::error::{ApiError, DialectError};
+use super::failures::Failures;
 use super::middleware::RequestId;
-use super::operations::Failures;
 use super::state::AppState;
 use super::{job, proxy};
 use crate::engine::embed::{EmbeddingsRequest, EmbeddingsResponse, RerankRequest, RerankResponse};
@@ -31,7 +31,7 @@ pub(super) async fn here_or_upstream(
 #[utoipa::path(post, path = "/v1/embeddings", tag = "retrieval", request_body = EmbeddingsRequest,
     responses((status = 200, body = EmbeddingsResponse, description = "The vectors, in the order sent."), Failures))]
 pub(super) async fn embed(state: &AppState, request: Request) -> Result<Response, ApiError> {
-    job::answer(state, request, |service, request: EmbeddingsRequest, cancel| service.embed(request, cancel))
+    job::answer(state, request, |engine, request: EmbeddingsRequest, cancel| engine.embed(request, cancel))
         .await
 }
 
@@ -42,6 +42,6 @@ pub(super) async fn rerank(
     State(state): State<Arc<AppState>>,
     request: Request,
 ) -> Result<Response, ApiError> {
-    job::answer(&state, request, |service, request: RerankRequest, cancel| service.rerank(&request, cancel))
+    job::answer(&state, request, |engine, request: RerankRequest, cancel| engine.rerank(&request, cancel))
         .await
 }

@@ -9,6 +9,7 @@ use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Take, Write};
 
 use serde::{Deserialize, Serialize};
 
+use super::error::{DOCUMENT_BYTES, SnapshotError};
 use super::record::{NewChunk, NewDocument, Settings, StoredChunk};
 use super::store::View;
 use super::{IndexError, Metadata};
@@ -21,52 +22,8 @@ const FORMAT: u32 = 1;
 const START: u64 = 20;
 /// Bytes of the hash.
 const HASH: u64 = 32;
-/// Bytes of a document at most, for it is held in memory when it is read.
-const DOCUMENT_BYTES: u64 = 1 << 30;
 /// Bytes that are read and written at once.
 const BUFFER: usize = 1 << 20;
-
-/// Why a snapshot cannot be taken or restored.
-#[derive(Debug, thiserror::Error)]
-pub enum SnapshotError {
-    /// It is another kind of file.
-    #[error("this is no snapshot: take one with `whittle index snapshot` or POST .../snapshot")]
-    Foreign,
-    /// Written by a version of whittle that this one does not know.
-    #[error(
-        "the snapshot has the format {found}, and this build knows {known}: use the whittle that took it, or export and import"
-    )]
-    Format {
-        /// Its format.
-        found: u32,
-        /// That of this build.
-        known: u32,
-    },
-    /// Bytes of it are lost or changed.
-    #[error("the snapshot is damaged or cut off: fetch or take it again")]
-    Damaged,
-    /// It is whole, but no collection can hold what it says.
-    #[error("the snapshot is not one that whittle took: {0}")]
-    Invalid(String),
-    /// A document is too large for a snapshot.
-    #[error(
-        "document `{id}` takes {bytes} bytes, and a snapshot has room for {DOCUMENT_BYTES} of one: split it"
-    )]
-    TooLarge {
-        /// Its id.
-        id: String,
-        /// What it takes.
-        bytes: u64,
-    },
-    /// The file cannot be read or written.
-    #[error("cannot {action} the snapshot: {reason}")]
-    Io {
-        /// What was tried.
-        action: &'static str,
-        /// Why not.
-        reason: io::Error,
-    },
-}
 
 impl SnapshotError {
     fn io(action: &'static str) -> impl FnOnce(io::Error) -> IndexError {

@@ -3,82 +3,17 @@
 //! A text is remembered by a hash of itself, its question and the settings. What is kept of it is remembered as ranges
 //! of the text, which every later request brings along: no word of a prompt is stored.
 
-use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
 use moka::sync::Cache;
 
-use super::settings::Settings;
+use super::outcome::{Key, Outcome};
 use super::store::{Store, seconds_now};
-use crate::wire::Passage;
 
 /// How long a text that went on as it was, only because time or room was short, goes on as it was, from its last use
 /// on: providers forget a prefix within an hour, and then nothing is lost by compressing it.
 const PIN_TIME: Duration = Duration::from_hours(1);
-
-/// Names a text with its question, model and settings.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct Key(pub(super) [u8; 32]);
-
-/// What became of a text.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Outcome {
-    /// It is small, or does not get smaller: it always goes on as it is.
-    Whole,
-    /// It went on as it was because compression failed. For a while it stays so.
-    Pinned,
-    /// These parts of it went on.
-    Kept { ranges: Box<[Range<usize>]>, tokens: Tokens },
-    /// Something else went on in its place.
-    Replaced { text: Box<str>, tokens: Tokens },
-    /// It is a question, and this was put before it, which cites so.
-    Inserted { text: Box<str>, citations: Box<str> },
-}
-
-/// Tokens before and after.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Tokens {
-    /// Of the texts that were compressed, as they were sent.
-    pub before: usize,
-    /// Of what went on in their place.
-    pub after: usize,
-}
-
-impl Key {
-    pub(super) fn new(passage: &Passage, model: &str, settings: &Settings) -> Self {
-        let mut hasher = blake3::Hasher::new();
-        let method = settings.method.map(|method| format!("{method:?}")).unwrap_or_default();
-        let question = passage.question.as_deref().unwrap_or_default();
-        // Each part with its length, so that no two sets of parts read the same.
-        for part in ["1", &method, model, question, &passage.text] {
-            hasher.update(&(part.len() as u64).to_le_bytes());
-            hasher.update(part.as_bytes());
-        }
-        hasher.update(&settings.rate.to_le_bytes());
-        hasher.update(&(settings.min_tokens as u64).to_le_bytes());
-        Self(*hasher.finalize().as_bytes())
-    }
-}
-
-impl Key {
-    /// Names the last of a conversation's questions, for which `collections` and `banks` are searched, by a hash of all of
-    /// them.
-    pub(super) fn of_questions(
-        questions: &blake3::Hash,
-        model: &str,
-        [collections, banks]: [&[String]; 2],
-    ) -> Self {
-        let mut hasher = blake3::Hasher::new();
-        let (question, kind) = (questions.to_hex(), format!("questions.2 {}", collections.len()));
-        let names = collections.iter().chain(banks).map(String::as_str);
-        for part in [kind.as_str(), question.as_str(), model].into_iter().chain(names) {
-            hasher.update(&(part.len() as u64).to_le_bytes());
-            hasher.update(part.as_bytes());
-        }
-        Self(*hasher.finalize().as_bytes())
-    }
-}
 
 /// Time after which a pin that is in use is stored anew, so that the file knows of its use.
 const RENEWAL: u64 = 600;
@@ -186,22 +121,10 @@ impl Memory {
     }
 }
 
-impl Outcome {
-    fn weight(&self) -> u32 {
-        const BASE: usize = 120;
-        let size = match self {
-            Self::Whole | Self::Pinned => 0,
-            Self::Kept { ranges, .. } => std::mem::size_of_val(&**ranges),
-            Self::Replaced { text, .. } => text.len(),
-            Self::Inserted { text, citations } => text.len() + citations.len(),
-        };
-        u32::try_from(BASE + size).unwrap_or(u32::MAX)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::proxy::outcome::Tokens;
     use crate::proxy::store::Retention;
 
     fn kept(after: usize) -> Outcome {

@@ -85,7 +85,7 @@ pub(super) fn run(args: &MedpromptArgs) -> anyhow::Result<()> {
     let flags = Flags { file: args.config.clone(), ..Flags::default() };
     let config = load(&flags, &ProcessEnv, &Places::usual())?.config;
     let models = models(&config)?;
-    let engine = Engine::new(&config, Box::new(DownloadBar::default()))?;
+    let engine = Engine::builder().environment(&config, Box::new(DownloadBar::default()))?.build();
     let identity = blake3::hash(models.join("\n").as_bytes()).to_hex()[..16].to_owned();
     let setting = Setting {
         task: task.name.clone(),

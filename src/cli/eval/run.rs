@@ -99,7 +99,7 @@ pub(super) fn run(args: &RunArgs) -> anyhow::Result<()> {
         mode: args.mode,
     };
     let models = models(&config)?;
-    let engine = Engine::new(&config, Box::new(DownloadBar::default()))?;
+    let engine = Engine::builder().environment(&config, Box::new(DownloadBar::default()))?.build();
     let name = &plan.suite;
     let folder = args.out.clone().unwrap_or_else(|| PathBuf::from("eval/results").join(name));
     let model = blake3::hash(models.join("\n").as_bytes()).to_hex()[..16].to_owned();

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::files::FileKind;
+use super::files::kind::FileKind;
 use crate::engine::api::{Timing, Warning};
 use crate::index::Metadata;
 use crate::retrieve::{Filter, SearchMode, Weights};
@@ -28,7 +28,7 @@ pub struct CollectionInfo {
     pub embedder: String,
     /// Values in a vector.
     pub dimensions: usize,
-    /// How documents are cut.
+    /// The settings for chunking documents.
     pub chunking: ChunkSettings,
     /// Documents in it.
     pub documents: u64,
@@ -40,7 +40,7 @@ pub struct CollectionInfo {
     pub index: IndexInfo,
     /// Bytes of its files.
     pub bytes: u64,
-    /// What was found damaged when it was opened, and mended.
+    /// The descriptions of damage that was found and repaired on opening.
     pub mended: Vec<String>,
 }
 
@@ -104,7 +104,7 @@ pub struct SourceDocument {
     #[serde(default, skip_serializing_if = "Metadata::is_empty")]
     #[schema(value_type = Object)]
     pub metadata: Metadata,
-    /// How the text is written.
+    /// The layout of the text.
     #[serde(default)]
     pub layout: Layout,
 }
@@ -173,7 +173,7 @@ pub struct UpsertResponse {
 pub struct BadLine {
     /// Its number, from 1; empty lines count.
     pub line: usize,
-    /// What is wrong with it.
+    /// The description of the fault.
     pub reason: String,
 }
 
@@ -194,7 +194,7 @@ pub struct DeleteRequest {
 pub struct DeleteResponse {
     /// Documents that are gone now.
     pub deleted: usize,
-    /// What the caller should know.
+    /// The warnings for the caller.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<Warning>,
 }
@@ -303,7 +303,7 @@ impl Default for SearchRequest {
 pub struct SearchResponse {
     /// The best chunks, best first.
     pub results: Vec<SearchResult>,
-    /// What the caller should know.
+    /// The warnings for the caller.
     pub warnings: Vec<Warning>,
     /// Milliseconds by stage: `embed`, `search`, `rerank`.
     pub timing_ms: Timing,

@@ -10,7 +10,7 @@ use candle_nn::rotary_emb::rope_thd;
 
 use super::attention::Heads;
 use super::causal::{CausalModel, KvCache, LayerRows, LlamaConfig, Passed, Sequence, WordRows};
-use super::load::LoadError;
+use super::error::LoadError;
 use crate::model::{Cancel, ScoreError};
 
 /// Queries of a sequence whose products with all keys exist at once.

@@ -45,7 +45,7 @@ pub enum StoreError {
     Manifest {
         /// The manifest.
         file: String,
-        /// What is wrong with it.
+        /// The description of the fault.
         reason: String,
     },
     /// A file or folder cannot be used.
