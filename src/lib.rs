@@ -23,9 +23,22 @@
 //! | [`text`] | token counts, protected spans, words | nothing |
 //! | `kernels` | row-wise arithmetic for every instruction set that the processor may have | nothing |
 //! | [`journal`] | files of JSON lines that only grow | nothing |
+//! | [`docs`] | the guides, which `whittle help` and the service show | nothing |
 //! | [`random`] | random numbers that are the same in each run | nothing |
 //! | `telemetry` | logs, traces and the names of metrics | nothing |
 //! | `main` | the binary: arguments in, exit code out | cli |
+//!
+//! # Features
+//!
+//! All are on by default. Without any there are [`compress`], [`model`] and [`text`]: compression by functions, with
+//! models of this crate or of one's own ([`model::TokenScorer`]).
+//!
+//! | feature | what it adds |
+//! |---|---|
+//! | `retrieval` | [`engine`], [`index`], [`retrieve`], [`config`], [`wire`] |
+//! | `eval` | [`eval`], and `retrieval` |
+//! | `server` | [`http`], [`proxy`], [`keys`], and `retrieval` |
+//! | `cli` | [`cli`] and the binary, and all others |
 //!
 //! # Invariants
 //!
@@ -36,22 +49,52 @@
 //! - What a collection acknowledged survives a crash; an index that is damaged is made anew from the store.
 //! - `unsafe` stands in `kernels`, and in `model::local`'s 8-bit products and measured peak, alone.
 
+#[cfg(feature = "server")]
 pub mod admission;
+#[cfg(feature = "cli")]
 pub mod cli;
 pub mod compress;
+#[cfg(feature = "retrieval")]
 pub mod config;
+pub mod docs;
+#[cfg(feature = "retrieval")]
 pub mod engine;
+#[cfg(feature = "eval")]
 pub mod eval;
+#[cfg(feature = "server")]
 pub mod http;
+#[cfg(feature = "retrieval")]
 pub mod index;
+#[cfg(feature = "upstream")]
 pub mod journal;
 mod kernels;
+#[cfg(feature = "upstream")]
 pub mod keys;
 pub mod model;
+#[cfg(feature = "server")]
 pub mod proxy;
 pub mod random;
+#[cfg(feature = "retrieval")]
 pub mod retrieve;
 mod telemetry;
 pub mod text;
+#[cfg(feature = "upstream")]
 pub mod upstream;
+#[cfg(feature = "retrieval")]
 pub mod wire;
+
+pub use compress::{Compressed, Document, Method, Mode, Prompt, Target, Tools};
+#[cfg(feature = "retrieval")]
+pub use config::Config;
+#[cfg(feature = "retrieval")]
+pub use engine::{
+    Engine, EngineError,
+    api::{CompressRequest, CompressResponse},
+};
+#[cfg(feature = "server")]
+pub use {http::Server, proxy::Gateway};
+
+/// Compiles the library's example in the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -39,17 +39,4 @@ impl Random {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_generator_gives_the_published_numbers() {
-        let mut random = Random::new(1_234_567);
-        assert_eq!([random.next(), random.next()], [6_457_827_717_110_365_317, 3_203_168_211_198_807_973]);
-        let mut items: Vec<u32> = (0..50).collect();
-        Random::new(7).shuffle(&mut items);
-        let mut sorted = items.clone();
-        sorted.sort_unstable();
-        assert!(items != sorted && sorted == (0..50).collect::<Vec<_>>());
-    }
-}
+pub(crate) mod tests;

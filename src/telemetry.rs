@@ -98,6 +98,8 @@ pub(crate) mod names {
     pub(crate) const TOKENS: &str = "whittle_proxy_text_tokens";
     /// Tokens that providers counted, by kind.
     pub(crate) const PROVIDER_TOKENS: &str = "whittle_provider_tokens";
+    /// Streams that ended in an error, by upstream.
+    pub(crate) const STREAM_ERRORS: &str = "whittle_upstream_stream_errors";
     /// Requests and entries that wait, by queue.
     pub(crate) const DEPTHS: &str = "whittle_queue_depth";
     /// Requests that were turned away for their key, by reason.

@@ -13,6 +13,7 @@ use super::{engine, input, progress};
 use crate::compress::{Method, Mode};
 use crate::engine::api::{CompressRequest, CompressResponse, DocumentInput, JsonInput, KeyRule, Return};
 use crate::model::Cancel;
+use crate::text::Mark;
 
 /// Compress a context to a token budget
 #[derive(Debug, Args)]
@@ -28,35 +29,35 @@ Examples:
   whittle compress chat.json --messages --rate 0.5
 
 The budget holds for the whole prompt: instruction, documents and question, joined by blank lines.
-The prompt goes to standard output, a summary to standard error.")]
+The prompt goes to standard output, a summary to standard error. More: `whittle help compressing`.")]
 pub(super) struct CompressArgs {
-    /// Text to compress; `-` or nothing reads standard input
+    /// Text file to compress; without it, or with `-`, standard input is read
     file: Option<PathBuf>,
-    /// Documents to compress instead: JSONL with `id`, `title`, `text`
+    /// JSONL file of documents to compress instead, with `id`, `title`, `text`
     #[arg(long, value_name = "FILE.jsonl", conflicts_with = "file")]
     documents: Option<PathBuf>,
-    /// Read the tags of llmlingua: `<llmlingua, rate=0.4>text</llmlingua>`, `<llmlingua, compress=False>text</llmlingua>`
+    /// Read llmlingua's tags: `<llmlingua, rate=0.4>text</llmlingua>`, `<llmlingua, compress=False>text</llmlingua>`
     #[arg(long)]
     tags: bool,
-    /// The text is JSON: strings become smaller, and it stays JSON of the same types
+    /// The text is JSON: shorten its strings and keep its structure
     #[arg(long, conflicts_with_all = ["documents", "tags"])]
     json: bool,
-    /// What becomes of strings under a key (repeatable): `NAME=RATE`, `NAME=keep`, `NAME=removable`; `*` is all others
+    /// Rule for the strings under a key (repeatable): `NAME=RATE`, `NAME=keep` or `NAME=removable`; `*` names all other keys
     #[arg(long = "key", value_name = "NAME=RULE", requires = "json", value_parser = key_rule)]
     keys: Vec<(String, KeyRule)>,
-    /// The text is a JSON array of chat messages, whose texts become smaller; the result is such an array
+    /// The text is a JSON array of chat messages: shorten their texts and print the array
     #[arg(long, conflicts_with_all = ["documents", "tags", "json"])]
     messages: bool,
-    /// Whose messages become smaller, by default `user,assistant,tool`
+    /// Roles whose messages are compressed [default: user,assistant,tool]
     #[arg(long, value_name = "ROLES", value_delimiter = ',', requires = "messages")]
     roles: Option<Vec<String>>,
-    /// Kept whole, before the text
+    /// Instruction before the text, kept whole
     #[arg(long, value_name = "TEXT")]
     instruction: Option<String>,
-    /// Kept whole, after the text
+    /// Question after the text, kept whole; it decides what is relevant
     #[arg(long, value_name = "TEXT")]
     question: Option<String>,
-    /// Share of the tokens to keep, above 0 and at most 1: 0.25 is 4x
+    /// Share of the tokens to keep, above 0 and at most 1: 0.25 means 4x compression
     #[arg(
         long,
         conflicts_with = "target_tokens",
@@ -64,22 +65,22 @@ pub(super) struct CompressArgs {
         allow_negative_numbers = true
     )]
     rate: Option<f64>,
-    /// Most tokens of the result
+    /// Maximum number of tokens of the whole prompt
     #[arg(long, value_name = "N")]
     target_tokens: Option<usize>,
-    /// How to compress
+    /// Compression method
     #[arg(long, value_enum, default_value_t)]
     method: Method,
-    /// `reference` reproduces llmlingua 0.2.2, defects included
+    /// `exact`, or `reference` to reproduce llmlingua 0.2.2 with its defects
     #[arg(long, value_enum, default_value_t)]
     mode: Mode,
     /// Tokenizer to count with: `o200k_base`, `cl100k_base`, `scorer`, or the path of a tokenizer.json
     #[arg(long, value_name = "NAME", default_value = "o200k_base")]
     tokenizer: String,
-    /// What to print
+    /// Output format
     #[arg(long, value_enum, default_value_t)]
     format: Format,
-    /// What the JSON answer carries besides the prompt: `ranges` (default), `scores`, `words`
+    /// Details of the JSON response: `ranges` (default), `scores`, `words`
     #[arg(long = "return", value_enum, value_name = "PARTS", value_delimiter = ',')]
     returns: Option<Vec<Return>>,
     #[command(flatten)]
@@ -91,17 +92,15 @@ enum Format {
     /// The prompt
     #[default]
     Text,
-    /// The answer of POST /v1/compress
+    /// The response of POST /v1/compress
     Json,
-    /// The original with what was dropped struck out in red, or in `[-marks-]` where there are no colours
+    /// The original with dropped text struck out in red, or in `[-brackets-]` without colours
     Diff,
 }
 
 pub(super) fn run(args: CompressArgs) -> anyhow::Result<()> {
     if args.messages && matches!(args.format, Format::Diff) {
-        anyhow::bail!(
-            "there is no diff of messages: use `--format json`, whose `documents` have the kept ranges"
-        );
+        anyhow::bail!("messages have no diff: use `--format json`, whose `documents` have the kept ranges");
     }
     let documents = if let Some(path) = &args.documents {
         input::documents(path)?
@@ -110,7 +109,8 @@ pub(super) fn run(args: CompressArgs) -> anyhow::Result<()> {
         vec![DocumentInput { text, ..DocumentInput::default() }]
     };
     let text = || documents.first().map_or_else(String::new, |document| document.text.clone());
-    let messages = args.messages.then(|| serde_json::from_str(&text()).context("the text is no JSON array"));
+    let messages =
+        args.messages.then(|| serde_json::from_str(&text()).context("the text is not a JSON array"));
     let keys = args.keys.into_iter().collect();
     let request = CompressRequest {
         documents: (!args.json && !args.messages).then(|| documents.clone()),
@@ -231,6 +231,11 @@ fn summarise(response: &CompressResponse) {
         usage.requested_tokens,
         response.timing_ms.total / 1000.0,
     );
+    if !response.left_out.is_empty() {
+        let counts: Vec<String> =
+            response.left_out.iter().map(|(&noun, &count)| Mark::new(count, noun).to_string()).collect();
+        anstream::eprintln!("{}", counts.join(", "));
+    }
     for warning in &response.warnings {
         anstream::eprintln!("warning: {} ({})", warning.message, warning.code);
     }

@@ -14,8 +14,8 @@ Examples:
   whittle config show > whittle.toml
   WHITTLE_LIMITS_QUEUE=8 whittle config show
 
-Later ones win: defaults, file, WHITTLE_* environment variables. `limits.queue` in the file is
-WHITTLE_LIMITS_QUEUE in the environment.";
+The file overrides the defaults, and WHITTLE_* environment variables override the file. `limits.queue` in
+the file is WHITTLE_LIMITS_QUEUE in the environment. More: `whittle help operations`.";
 
 /// Check or show the configuration
 #[derive(Debug, clap::Args)]
@@ -27,16 +27,16 @@ pub(crate) struct ConfigArgs {
 
 #[derive(Debug, clap::Subcommand)]
 enum ConfigCommand {
-    /// Says whether the configuration is valid, and what is wrong with it
+    /// Validate the configuration
     Check(FileArgs),
-    /// Prints what holds, defaults included, as a configuration file
+    /// Print the configuration in effect, defaults included, as a file
     Show(FileArgs),
 }
 
 #[derive(Debug, clap::Args)]
 struct FileArgs {
-    /// Configuration file [default: whittle.toml here, else whittle/config.toml in the
-    /// platform's configuration folder, if there is one]
+    /// Configuration file [default: whittle.toml in this folder, else whittle/config.toml in the
+    /// platform's configuration folder, if it exists]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 }
@@ -60,6 +60,6 @@ fn load(args: FileArgs) -> anyhow::Result<Loaded> {
 fn checked(loaded: &Loaded) -> String {
     match &loaded.file {
         Some(file) => format!("the configuration is valid: {}\n", file.display()),
-        None => "the configuration is valid: there is no file, so the defaults hold\n".into(),
+        None => "the configuration is valid: there is no file, so the defaults apply\n".into(),
     }
 }

@@ -18,7 +18,7 @@ use crate::model::Cancel;
 /// Examples that are stored together, or read at once for a list.
 const BATCH: usize = 128;
 
-/// Keep solved examples, and choose those to show before a question
+/// Store solved examples, and select those to show before a question
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -30,8 +30,8 @@ Examples:
   whittle examples delete medicine q17 q18
   whittle examples delete medicine
 
-Banks are kept in the data folder (WHITTLE_DATA_DIR), apart from collections. One process at a time has them: while
-`whittle serve` runs, use its HTTP routes.")]
+Banks are stored in the data folder (WHITTLE_DATA_DIR), apart from collections. Only one process at a time uses it:
+while `whittle serve` runs, use its HTTP routes. More: `whittle help retrieval`.")]
 pub(super) struct ExamplesArgs {
     #[command(subcommand)]
     command: Command,
@@ -45,71 +45,70 @@ enum Command {
     Delete(DeleteArgs),
 }
 
-/// Store the examples of JSONL files in a bank, which is made if there is none
+/// Store the examples of JSONL files in a bank; a missing bank is created
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   whittle examples add medicine solved.jsonl more.jsonl
   generate-examples | whittle examples add medicine -
 
-A file has an example a line: {\"id\": ..., \"question\": ..., \"thought\": ..., \"answer\": ..., \"choices\":
-[{\"label\": \"A\", \"text\": ...}, ...], \"metadata\": {...}}, of which `question` and `answer` must be there. With
-choices the answer is the label of the right one. Without an id an example is called by a hash of it.
+A file has one example per line: {\"id\": ..., \"question\": ..., \"thought\": ..., \"answer\": ..., \"choices\":
+[{\"label\": \"A\", \"text\": ...}, ...], \"metadata\": {...}}, of which `question` and `answer` are required. With
+choices the answer is the label of the right choice. An example without an id gets a hash of its content as id.
 
-All lines are checked before anything is stored. What is stored already, just as it is, is left alone: after an
+All lines are checked before anything is stored. Examples that are stored already are skipped: after an
 interruption run the same command again.")]
 struct AddArgs {
     /// Name of the bank: a-z, 0-9, `-` and `_`
     bank: String,
-    /// JSONL files; `-` is standard input
+    /// JSONL files; `-` reads standard input
     #[arg(required = true)]
     files: Vec<PathBuf>,
 }
 
-/// Name all banks, or show the examples of one
+/// List the banks, or the examples of one bank
 #[derive(Debug, Args)]
 struct ListArgs {
     /// Name of the bank
     bank: Option<String>,
-    /// What to print: text for people; or, of all banks, the answer of the HTTP route, of one its examples as JSONL,
-    /// which `add` reads again
+    /// Output format: text, or JSON: the response of the HTTP route for all banks, JSONL that `add` reads for one bank
     #[arg(long, value_enum, default_value_t)]
     format: Format,
 }
 
-/// Choose the examples to show before a question: the most similar ones, the most similar last
+/// Select the examples to show before a question: the most similar ones, the most similar last
 #[derive(Debug, Args)]
 struct SelectArgs {
     /// Name of the bank
     bank: String,
-    /// What the examples are to stand before
+    /// The question
     question: String,
-    /// How many, 1 to 100
+    /// Number of examples, 1 to 100
     #[arg(long, value_name = "N", default_value_t = Selection::default().count)]
     count: usize,
-    /// Leave out examples as near to the question as this: they are the question itself in other words
+    /// Leave out examples at this cosine similarity or above: they ask the same question
     #[arg(long, value_name = "COSINE", default_value_t = Selection::default().duplicate)]
     duplicate: f32,
-    /// 0 to 1: how much an example that is like one already chosen is passed over
+    /// Penalty for examples that resemble one already chosen, 0 to 1
     #[arg(long, value_name = "SHARE", default_value_t)]
     diversity: f32,
-    /// Let no answer have more than its share
+    /// Limit how often the same answer occurs
     #[arg(long)]
     balance: bool,
-    /// Put the choices of each example in an order that this number seeds; thoughts are left out then
+    /// Shuffle the choices of each example with this seed; thoughts are then left out
     #[arg(long, value_name = "SEED")]
     shuffle: Option<u64>,
-    /// What to print: text for people, or the answer of the HTTP route
+    /// Output format: text, or the response of the HTTP route
     #[arg(long, value_enum, default_value_t)]
     format: Format,
 }
 
-/// Remove examples by id or, without any id, a bank with all that is in it
+/// Delete examples by id, or without ids the whole bank
 #[derive(Debug, Args)]
 struct DeleteArgs {
     /// Name of the bank
     bank: String,
-    /// Ids of examples; those that do not exist are passed over
+    /// Ids of examples; unknown ids are ignored
     ids: Vec<String>,
 }
 
@@ -130,7 +129,7 @@ fn add(args: &AddArgs) -> anyhow::Result<()> {
         examples.extend(input::lines(file, |line| parsed(line, &mut ids))?);
     }
     if examples.is_empty() {
-        let message = "no file has a line with an example";
+        let message = "the files contain no example";
         return Err(EngineError::invalid("empty_input", "examples", message).into());
     }
     let engine = engine()?;
@@ -156,7 +155,7 @@ fn parsed(line: &str, ids: &mut HashSet<String>) -> Result<Example, String> {
     let example: Example = serde_json::from_str(line).map_err(|error| error.to_string())?;
     example.check()?;
     if !example.id.is_empty() && !ids.insert(example.id.clone()) {
-        return Err(format!("there was an example with the id `{}` already", example.id));
+        return Err(format!("the id `{}` occurs twice", example.id));
     }
     Ok(example)
 }

@@ -8,7 +8,7 @@ use super::output::Format;
 use crate::config::{Pattern, ProcessEnv, data_dir};
 use crate::keys::{FILE, Key, Rights, file};
 
-/// Make, list and revoke keys for those who call the service
+/// Create, list and revoke keys for callers of the service
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -17,10 +17,10 @@ Examples:
   whittle keys list
   whittle keys revoke intern
 
-The secret is printed once, to standard output; only its hash is kept, in keys.toml in WHITTLE_DATA_DIR. A
-running service takes over every change with its next request. From the first key on, every caller needs
-one: as `Authorization: Bearer KEY`, `x-api-key: KEY`, or `x-whittle-key: KEY` where the other headers carry
-the upstream's own. `keys.required = true` in the configuration requires them from the start.")]
+The secret is printed once, to standard output. Only its hash is stored, in keys.toml in WHITTLE_DATA_DIR. A
+running service applies every change with its next request. As soon as a key exists, every caller needs one:
+`Authorization: Bearer KEY`, `x-api-key: KEY`, or `x-whittle-key: KEY` where the other headers carry the
+upstream's key. `keys.required = true` in the configuration requires keys before the first one exists.")]
 pub(super) struct KeysArgs {
     #[command(subcommand)]
     command: Command,
@@ -28,15 +28,15 @@ pub(super) struct KeysArgs {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Make a key and print its secret
+    /// Create a key and print its secret
     Create(CreateArgs),
-    /// List the keys and what they may do
+    /// List the keys and their limits
     List {
         /// Output format
         #[arg(long, value_enum, default_value_t)]
         format: Format,
     },
-    /// Refuse a key from now on
+    /// Revoke a key
     Revoke {
         /// Id or name of the key
         key: String,
@@ -47,19 +47,19 @@ enum Command {
 struct CreateArgs {
     /// Name of the key, 1 to 64 characters
     name: String,
-    /// Model that it may call, `*` standing for any characters (repeatable) [default: all]
+    /// Model that the key may call; `*` matches any characters (repeatable) [default: all]
     #[arg(long = "model", value_name = "PATTERN")]
     models: Vec<String>,
-    /// Requests a minute, at least 1
+    /// Maximum requests per minute, at least 1
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     requests_per_minute: Option<u32>,
-    /// Tokens a minute, input and output together, at least 1
+    /// Maximum tokens per minute, input and output together, at least 1
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     tokens_per_minute: Option<u32>,
-    /// Dollars a day (UTC), above 0, at the prices that the configuration names
+    /// Maximum dollars per day (UTC), above 0, at the prices in the configuration
     #[arg(long, value_name = "DOLLARS")]
     usd_per_day: Option<f64>,
-    /// May see the metrics and what other keys took
+    /// Let the key see the metrics and the usage of all keys
     #[arg(long)]
     admin: bool,
 }
@@ -79,7 +79,7 @@ pub(super) fn run(args: KeysArgs) -> anyhow::Result<()> {
             let (key, secret) = file::create(&data, &args.name, rights)?;
             let file = data.join(FILE);
             anstream::eprintln!("key {} ({}) is in {}", key.id, key.name, file.display());
-            anstream::eprintln!("its secret is shown this once:");
+            anstream::eprintln!("the secret is shown only once:");
             writeln!(out, "{secret}")?;
         }
         Command::List { format } => format.print(out, &file::read(&data)?, |out, keys| {

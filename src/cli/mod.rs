@@ -5,6 +5,7 @@ mod compress;
 mod config;
 mod eval;
 mod examples;
+mod help;
 mod index;
 mod input;
 mod keys;
@@ -32,9 +33,7 @@ use crate::engine::{Engine, EngineBuilder, EngineError, ErrorKind};
     version,
     about,
     max_term_width = 100,
-    after_help = "\
-The first command that needs a model fetches it into a cache (WHITTLE_CACHE).
-Exit codes: 0 success, 1 failure, 2 wrong usage."
+    after_help = help::after_help()
 )]
 struct Cli {
     #[command(subcommand)]
@@ -61,6 +60,9 @@ enum Command {
 /// Runs the command line: 0 success, 1 failure, 2 wrong usage.
 #[must_use]
 pub fn main() -> ExitCode {
+    if let Some(guide) = help::guide(std::env::args_os().skip(1)) {
+        return finish(help::print(guide));
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
@@ -69,7 +71,7 @@ pub fn main() -> ExitCode {
             return if error.use_stderr() { ExitCode::from(2) } else { ExitCode::SUCCESS };
         }
     };
-    let result = match cli.command {
+    finish(match cli.command {
         Command::Compress(args) => compress::run(*args),
         Command::Recover(args) => recover::run(&args),
         Command::Score(args) => score::run(args),
@@ -83,7 +85,11 @@ pub fn main() -> ExitCode {
         Command::Index(args) => index::run(args),
         Command::Examples(args) => examples::run(args),
         Command::Prompt(args) => prompt::run(*args),
-    };
+    })
+}
+
+/// Reports an error and returns the exit code.
+fn finish(result: anyhow::Result<()>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -18,8 +18,8 @@ Examples:
   whittle models verify smollm2-135m-instruct
   whittle models import ./SmolLM2-135M-Instruct.Q4_1.gguf
 
-Files are kept in WHITTLE_CACHE, else in the platform's cache folder. WHITTLE_MODELS names a manifest of
-your own; WHITTLE_OFFLINE=1 fetches nothing.")]
+Files are stored in WHITTLE_CACHE, else in the platform's cache folder. WHITTLE_MODELS names a manifest of
+your own. WHITTLE_OFFLINE=1 prevents downloads. More: `whittle help inference`.")]
 pub(super) struct ModelsArgs {
     #[command(subcommand)]
     command: Command,
@@ -27,23 +27,23 @@ pub(super) struct ModelsArgs {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Fetch a model's files, or those of all models
+    /// Download the files of one model, or of all models
     Pull {
         /// Name of a model
         name: Option<String>,
     },
-    /// List the models and whether they are here
+    /// List the models and whether their files are present
     List,
-    /// Compare the files that are here with their hashes
+    /// Compare the files in the cache with their hashes
     Verify {
         /// Name of a model
         name: Option<String>,
     },
-    /// Put a file of a known model into the cache
+    /// Copy a file of a known model into the cache
     Import {
-        /// The file
+        /// Path of the file
         path: PathBuf,
-        /// The model that it belongs to, where the manifest does not know its hash
+        /// Model that the file belongs to, if the manifest has no hash of it
         #[arg(long, value_name = "NAME")]
         model: Option<String>,
     },
@@ -56,11 +56,11 @@ pub(super) fn run(args: ModelsArgs) -> anyhow::Result<()> {
         Command::Pull { name } => {
             for model in chosen(&store, name.as_deref())? {
                 if name.is_none() && !model.unverified.is_empty() {
-                    writeln!(out, "{} is not fetched: its files have to be imported", model.name)?;
+                    writeln!(out, "{} cannot be downloaded: import its files", model.name)?;
                     continue;
                 }
                 store.ensure(&model.name, &DownloadBar::default())?;
-                writeln!(out, "{} is here and verified", model.name)?;
+                writeln!(out, "{} is present and verified", model.name)?;
             }
         }
         Command::List => list(&store, &mut out)?,
@@ -105,7 +105,7 @@ fn verify(store: &ModelStore, name: Option<&str>, out: &mut impl Write) -> anyho
         bad += usize::from(state == State::Corrupt || (name.is_some() && state != State::Verified));
     }
     if bad > 0 {
-        bail!("{bad} of them cannot be used; `whittle models pull` fetches what is missing or wrong");
+        bail!("{bad} of them cannot be used; `whittle models pull` downloads missing and corrupt files");
     }
     Ok(())
 }
@@ -113,7 +113,7 @@ fn verify(store: &ModelStore, name: Option<&str>, out: &mut impl Write) -> anyho
 fn describe(state: State) -> &'static str {
     match state {
         State::Verified => "verified",
-        State::Missing => "not here",
+        State::Missing => "missing",
         State::Corrupt => "corrupt",
     }
 }

@@ -6,47 +6,50 @@ use crate::compress::{RankBy, Reorder};
 use crate::engine::api::CompressOptions;
 use crate::text::{Grain, Protection};
 
-/// Flags that say what is kept whatever its worth, and how.
+/// Flags that control what is kept.
 #[derive(Debug, Args)]
-#[command(next_help_heading = "What is kept")]
+#[command(next_help_heading = "Selection")]
 pub(super) struct OptionArgs {
-    /// Kinds of text that are kept or dropped whole, by default all: `--protect numbers,dates`; `none` for none
+    /// Kinds of text that are kept or dropped whole, such as `numbers,dates`; `none` turns protection off [default: all]
     #[arg(long, value_name = "KINDS", value_delimiter = ',', value_parser = protection)]
     protect: Option<Vec<Option<Protection>>>,
-    /// Regular expression: what matches it is kept or dropped whole as well (repeatable)
+    /// Regular expression whose matches are also kept or dropped whole (repeatable)
     #[arg(long, value_name = "REGEX")]
     protect_pattern: Vec<String>,
-    /// Id of a document of which something is kept whatever its rank (repeatable)
+    /// Id of a document that keeps some text whatever its rank (repeatable)
     #[arg(long, value_name = "ID")]
     force_document: Vec<String>,
-    /// Word or phrase that is kept wherever it stands (repeatable)
+    /// Word or phrase to keep wherever it occurs (repeatable)
     #[arg(long, value_name = "TEXT")]
     force_word: Vec<String>,
-    /// Keep every word with a digit in it
+    /// Keep every word that contains a digit
     #[arg(long)]
     force_numbers: bool,
-    /// Sentences at the start of each document that are kept
+    /// Number of sentences to keep at the start of each document
     #[arg(long, value_name = "N", default_value_t)]
     keep_first_sentences: usize,
-    /// Sentences at the end of each document that are kept
+    /// Number of sentences to keep at the end of each document
     #[arg(long, value_name = "N", default_value_t)]
     keep_last_sentences: usize,
-    /// Tokens that are kept of each document at least
+    /// Minimum number of tokens to keep of each document
     #[arg(long, value_name = "N", default_value_t)]
     min_document_tokens: usize,
-    /// Smallest part that is kept or dropped, by default a token (a word), for `selective-context` a phrase
+    /// Smallest unit that is kept or dropped [default: token, a word; for `selective-context`: phrase]
     #[arg(long, value_enum)]
     unit: Option<Grain>,
+    /// Put no marks such as `[12 lines left out]` in place of lines, rows, code and turns that are left out
+    #[arg(long)]
+    no_marks: bool,
     /// Order of the documents in the prompt
     #[arg(long, value_enum, default_value_t)]
     reorder: Reorder,
-    /// Tokens of documents that are let through to the choice of words, from those there is room for: `+100`, `*1.5`
+    /// Tokens of documents that pass the coarse filter, relative to the budget: `+100`, `*1.5`
     #[arg(long, value_name = "BUDGET", allow_hyphen_values = true)]
     context_budget: Option<String>,
-    /// How much more the best document keeps than the average one, 0 to 1 (`longllmlingua`)
+    /// How much more the best document keeps than the average document, 0 to 1 (`longllmlingua`)
     #[arg(long, value_name = "SHARE", allow_negative_numbers = true)]
     dynamic_ratio: Option<f64>,
-    /// What documents are ranked by (`longllmlingua`), by default `after`
+    /// Condition that documents are ranked by (`longllmlingua`) [default: after]
     #[arg(long, value_enum, value_name = "CONDITION")]
     rank_by: Option<RankBy>,
 }
@@ -79,6 +82,7 @@ impl OptionArgs {
             keep_last_sentences: self.keep_last_sentences,
             min_document_tokens: self.min_document_tokens,
             unit: self.unit,
+            marks: self.no_marks.then_some(false),
             reorder: self.reorder,
             context_budget: self.context_budget,
             dynamic_ratio: self.dynamic_ratio,

@@ -14,7 +14,7 @@ use crate::engine::examples::api::SelectRequest;
 use crate::engine::prompt::api::{PromptFormat, PromptRequest, PromptResponse};
 use crate::model::Cancel;
 
-/// Make a prompt from a question, what collections hold about it and solved examples like it
+/// Build a prompt from a question, relevant chunks of collections and similar solved examples
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -25,61 +25,61 @@ Examples:
   whittle prompt 'Who wrote it?' --collection notes --rerank 20 --diversity 0.3 --target-tokens 800
   whittle prompt 'Who wrote it?' --collection notes --target-tokens 800 --template own.j2
 
-The budget holds for the whole prompt. The prompt goes to standard output; what its citations stand for, and where its
-tokens went, to standard error.")]
+The budget holds for the whole prompt. The prompt goes to standard output; its sources and token counts go to standard
+error. More: `whittle help retrieval`.")]
 pub(super) struct PromptArgs {
-    /// What is to be answered
+    /// The question
     question: String,
-    /// Collections to answer it from
+    /// Collections to search, comma-separated
     #[arg(long, value_name = "NAMES", value_delimiter = ',', required_unless_present = "bank")]
     collection: Vec<String>,
-    /// Banks that solved examples are taken from
+    /// Banks of solved examples, comma-separated
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     bank: Vec<String>,
-    /// Examples that are shown at most
+    /// Maximum number of examples
     #[arg(long, value_name = "N", default_value_t = Selection::default().count, requires = "bank")]
     examples: usize,
     #[command(flatten)]
     selection: SelectionOptions,
-    /// Most tokens of the whole prompt
+    /// Maximum number of tokens of the whole prompt
     #[arg(long, value_name = "N")]
     target_tokens: usize,
-    /// What the model is told besides
+    /// Further instruction for the model
     #[arg(long, value_name = "TEXT")]
     instruction: Option<String>,
-    /// Chunks that are taken from each collection at most
+    /// Maximum number of chunks from each collection
     #[arg(long, value_name = "N", default_value_t = SearchRequest::default().top_k)]
     top_k: usize,
     #[command(flatten)]
     search: SearchOptions,
-    /// How what was found is compressed
+    /// Compression method
     #[arg(long, value_enum, default_value_t)]
     method: Method,
-    /// `answer`, or a minijinja file, which may name `question`, `instruction`, `documents` (each with `number`,
+    /// `answer`, or a minijinja file with the variables `question`, `instruction`, `documents` (each with `number`,
     /// `title`, `text`) and `examples` (each with `question`, `choices`, `thought`, `answer`)
     #[arg(long, value_name = "NAME|FILE")]
     template: Option<String>,
     /// Tokenizer to count with: `o200k_base`, `cl100k_base`, `scorer`, or the path of a tokenizer.json
     #[arg(long, value_name = "NAME", default_value = "o200k_base")]
     tokenizer: String,
-    /// What to print
+    /// Output format
     #[arg(long, value_enum, default_value_t)]
     format: Format,
 }
 
-/// How examples are selected. Options of `whittle examples select` whose names a search has too begin with `example`.
+/// Options of the selection of examples. Those whose names a search uses too begin with `example`.
 #[derive(Debug, Args)]
 struct SelectionOptions {
-    /// Leave out examples as near to the question as this: they are the question itself in other words
+    /// Leave out examples at this cosine similarity or above: they ask the same question
     #[arg(long, value_name = "COSINE", default_value_t = Selection::default().duplicate, requires = "bank")]
     duplicate: f32,
-    /// 0 to 1: how much an example that is like one already chosen is passed over
+    /// Penalty for examples that resemble one already chosen, 0 to 1
     #[arg(long, value_name = "SHARE", default_value_t, requires = "bank")]
     example_diversity: f32,
-    /// Let no answer have more than its share
+    /// Limit how often the same answer occurs
     #[arg(long, requires = "bank")]
     balance: bool,
-    /// Put the choices of each example in an order that this number seeds; thoughts are left out then
+    /// Shuffle the choices of each example with this seed; thoughts are then left out
     #[arg(long, value_name = "SEED", requires = "bank")]
     shuffle: Option<u64>,
 }

@@ -12,7 +12,7 @@ use super::{engine, input};
 use crate::engine::EngineError;
 use crate::engine::api::{DocumentInput, RecoverDocument, RecoverRequest};
 
-/// Put the words of the original back into an answer to a compressed prompt
+/// Restore shortened names and numbers in an answer to a compressed prompt
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -20,21 +20,21 @@ Examples:
   whittle recover report.txt --compressed compressed.json --response answer.txt
   echo 'It was Ellen Whitfield.' | whittle recover --documents passages.jsonl --compressed compressed.json
 
-Names and numbers that the compressed prompt shortened become what they were in the original.")]
+Names and numbers that the compressed prompt shortened become those of the original again.")]
 pub(super) struct RecoverArgs {
-    /// The text as it was before it was compressed
+    /// The original text
     #[arg(required_unless_present = "documents")]
     file: Option<PathBuf>,
-    /// The documents as they were before they were compressed: JSONL with `id`, `title`, `text`
+    /// The original documents: JSONL with `id`, `title`, `text`
     #[arg(long, value_name = "FILE.jsonl", conflicts_with = "file")]
     documents: Option<PathBuf>,
-    /// What `whittle compress --format json` printed
+    /// The output of `whittle compress --format json`
     #[arg(long, value_name = "FILE.json")]
     compressed: PathBuf,
-    /// What the model answered; `-` or nothing reads standard input
+    /// The model's answer; without it, or with `-`, standard input is read
     #[arg(long, value_name = "FILE")]
     response: Option<PathBuf>,
-    /// What to print: the restored response, or the answer of POST /v1/recover
+    /// Output format: the restored answer, or the response of POST /v1/recover
     #[arg(long, value_enum, default_value_t)]
     format: Format,
 }
@@ -61,7 +61,7 @@ pub(super) fn run(args: &RecoverArgs) -> anyhow::Result<()> {
     let compressed = input::text(Some(&args.compressed))?;
     let compressed: Compressed = serde_json::from_str(&compressed).map_err(|error| {
         let message = format!(
-            "{} is no answer of `whittle compress --format json` with kept ranges: {error}",
+            "{} is not the output of `whittle compress --format json` with kept ranges: {error}",
             args.compressed.display()
         );
         EngineError::invalid("invalid_compressed", "compressed", message)
@@ -79,7 +79,7 @@ fn with_kept(documents: Vec<DocumentInput>, compressed: Compressed) -> anyhow::R
     let pair = |(i, document): (usize, DocumentInput)| {
         let id = document.id.unwrap_or_else(|| i.to_string());
         let kept = kept.remove(&id).ok_or_else(|| {
-            let message = format!("the compressed answer has no document with the id `{id}`");
+            let message = format!("the compressed output has no document with the id `{id}`");
             EngineError::invalid("unknown_document", "compressed", message)
         })?;
         Ok(RecoverDocument { id: Some(id), text: document.text, kept })

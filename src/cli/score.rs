@@ -11,7 +11,7 @@ use super::{engine, input, progress};
 use crate::engine::api::{ScoreRequest, ScoreResponse};
 use crate::model::Cancel;
 
-/// Show how surprising each token of a text is
+/// Show the negative log-likelihood of each token of a text
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -19,12 +19,12 @@ Examples:
   echo 'The capital of France is Paris.' | whittle score --format json
   whittle score answer.txt --prefix 'Question: who wrote it? Answer:'")]
 pub(super) struct ScoreArgs {
-    /// Text to score; `-` or nothing reads standard input
+    /// Text file to score; without it, or with `-`, standard input is read
     file: Option<PathBuf>,
-    /// Text that comes before and is not scored itself
+    /// Text before it that conditions the model and is not scored itself
     #[arg(long, value_name = "TEXT")]
     prefix: Option<String>,
-    /// What to print: the text as a heat map, the redder the more surprising, or the answer of POST /v1/score
+    /// Output format: a heat map (redder is less likely), or the response of POST /v1/score
     #[arg(long, value_enum, default_value_t)]
     format: Format,
 }

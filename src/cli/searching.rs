@@ -8,31 +8,31 @@ use crate::retrieve::{Filter, SearchMode, Weights};
 /// How collections are searched, but for what is looked for and how much of it is taken.
 #[derive(Debug, Args)]
 pub(super) struct SearchOptions {
-    /// What is searched by
+    /// Ranking to search with
     #[arg(long, value_enum, default_value_t)]
     mode: SearchMode,
-    /// Which documents count, as JSON: '{"field": "year", "gte": 1990}'; `and`, `or`, `not` join such conditions
+    /// Condition on metadata, as JSON: '{"field": "year", "gte": 1990}'; `and`, `or`, `not` combine conditions
     #[arg(long, value_name = "JSON", value_parser = filter)]
     filter: Option<Filter>,
     /// Leave out results with a lower score
     #[arg(long, value_name = "SCORE", allow_negative_numbers = true)]
     min_score: Option<f64>,
-    /// What the ranking by words weighs in `hybrid`
+    /// Weight of the lexical ranking in `hybrid`
     #[arg(long, value_name = "W", default_value_t = Weights::default().lexical)]
     lexical_weight: f64,
-    /// What the ranking by vectors weighs in `hybrid`
+    /// Weight of the dense ranking in `hybrid`
     #[arg(long, value_name = "W", default_value_t = Weights::default().dense)]
     dense_weight: f64,
-    /// 0 to 1: how much a result that is like one before it is passed over
+    /// Penalty for results that resemble a better one, 0 to 1
     #[arg(long, value_name = "SHARE", default_value_t)]
     diversity: f64,
-    /// Put so many of the best in order anew, at most 100
+    /// Number of best results to rerank, at most 100
     #[arg(long, value_name = "N", default_value_t)]
     rerank: usize,
-    /// What they are put in order by
+    /// Criterion for reranking
     #[arg(long, value_enum, default_value_t, requires = "rerank")]
     rerank_by: RerankBy,
-    /// Milliseconds that this may take; if it takes longer the order stays, and a warning says so
+    /// Milliseconds for reranking; if it takes longer, the first order stays and a warning says so
     #[arg(long, value_name = "MS", requires = "rerank")]
     rerank_deadline_ms: Option<u64>,
 }

@@ -36,21 +36,22 @@ Then:
     -d '{\"model\": \"local/smollm2-135m-instruct\", \"messages\": [{\"role\": \"user\", \"content\": \"...\"}]}' \\
     http://127.0.0.1:8787/v1/chat/completions
 
-The scorer's model answers under the name local/NAME, in this process, where [local] enabled = true.
+The scorer's model also answers, in this process, under the name local/NAME, unless [local] enabled = false.
+The guides are at http://127.0.0.1:8787/docs.
 
-SIGHUP takes over [proxy], [[upstreams]] and [keys] of the changed configuration, if it is valid.
-SIGTERM or Ctrl-C stops accepting requests, finishes those that are running (30 s at most) and
-exits with 0; a second one exits at once.";
+SIGHUP reloads [proxy], [[upstreams]] and [keys] of the configuration, if it is valid. SIGTERM or Ctrl-C
+stops accepting requests, finishes those in progress (at most 30 s) and exits with 0. A second signal exits
+at once. More: `whittle help proxy`, `whittle help operations`.";
 
 /// Run the HTTP service
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct ServeArgs {
-    /// IP address and port to listen on; port 0 takes a free one [default: 127.0.0.1:8787]
+    /// IP address and port to listen on; port 0 chooses a free port [default: 127.0.0.1:8787]
     #[arg(long, value_name = "ADDRESS:PORT")]
     listen: Option<SocketAddr>,
-    /// Configuration file [default: whittle.toml here, else whittle/config.toml in the
-    /// platform's configuration folder, if there is one]
+    /// Configuration file [default: whittle.toml in this folder, else whittle/config.toml in the
+    /// platform's configuration folder, if it exists]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 }
@@ -63,7 +64,7 @@ pub(crate) fn run(args: ServeArgs) -> anyhow::Result<()> {
     // The last traces go out when this is dropped.
     let _traces = telemetry::init()?;
     let progress = Box::new(super::progress::DownloadBar::default());
-    let engine = Engine::builder().environment(&config, progress)?.build();
+    let engine = Engine::new(&config, progress)?.with_downloads_in_background();
     engine.open_collections()?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -117,7 +118,7 @@ async fn serve(server: Server, live: Live<impl Fn() -> Load + Send + Sync + 'sta
     let listener = TcpListener::bind(listen)
         .await
         .with_context(|| format!("cannot listen on {listen} (`--listen` names another)"))?;
-    let address = listener.local_addr().context("cannot tell which port was taken")?;
+    let address = listener.local_addr().context("cannot read the port that was chosen")?;
     // Before the line that others wait for: from then on a signal ends the service in order.
     let mut signals = Signals::new().context("cannot handle signals")?;
     reload_on_signal(live).context("cannot handle signals")?;
@@ -125,7 +126,7 @@ async fn serve(server: Server, live: Live<impl Fn() -> Load + Send + Sync + 'sta
     writeln!(io::stderr(), "whittle listening on http://{address}").ok();
 
     let draining = server.run(listener, signals.next()).await;
-    tracing::info!("stopping: no new connections, finishing what is running");
+    tracing::info!("stopping: no new connections, finishing requests in progress");
     drain(draining, signals).await;
     Ok(())
 }
@@ -150,10 +151,12 @@ fn reload_on_signal(live: Live<impl Fn() -> Load + Send + Sync + 'static>) -> io
             // Files are read, and the store's writer may be waited for.
             match tokio::task::spawn_blocking(move || live.reload()).await {
                 Ok(Ok(())) => {
-                    tracing::info!("took over [proxy], [[upstreams]] and [keys] of the configuration");
+                    tracing::info!("reloaded [proxy], [[upstreams]] and [keys] of the configuration");
                 }
-                Ok(Err(error)) => tracing::error!(error, "the configuration is not valid: the old one stays"),
-                Err(error) => tracing::error!(%error, "the configuration could not be taken over"),
+                Ok(Err(error)) => {
+                    tracing::error!(error, "the configuration is invalid: the old one stays in effect");
+                }
+                Err(error) => tracing::error!(%error, "the configuration could not be reloaded"),
             }
         }
     });

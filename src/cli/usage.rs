@@ -14,7 +14,7 @@ use crate::upstream::{Secret, fetch};
 /// Variable with the key that a running service is asked with.
 const KEY: &str = "WHITTLE_KEY";
 
-/// Show what proxied requests took and what compression saved
+/// Show tokens, cost and savings of proxied requests
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -22,38 +22,38 @@ Examples:
   whittle usage --since 2026-11-01 --group-by model,key
   whittle usage --group-by request --limit 20 --format json
 
-Where a service runs it is asked over HTTP, with the key in WHITTLE_KEY if it requires one; else its file
-in WHITTLE_DATA_DIR is read. Savings are net: tokens spared, at the price of the rest of their input, less
+A running service is asked over HTTP, with the key in WHITTLE_KEY if it requires one. Otherwise the ledger
+in WHITTLE_DATA_DIR is read. Savings are net: the omitted tokens at the price of the other input, less
 `proxy.compute_price` for the work. Days and times are UTC.")]
 pub(super) struct UsageArgs {
-    /// From when on: a day, or a time such as 2026-11-01T12:00:00Z [default: 30 days ago]
+    /// Start: a day, or a time such as 2026-11-01T12:00:00Z [default: 30 days ago]
     #[arg(long, value_name = "WHEN")]
     since: Option<String>,
-    /// Until when, not included [default: now]
+    /// End, exclusive [default: now]
     #[arg(long, value_name = "WHEN")]
     until: Option<String>,
-    /// Id of the only key that counts
+    /// Count only the key with this id
     #[arg(long, value_name = "ID")]
     key: Option<String>,
-    /// The only model that counts
+    /// Count only this model
     #[arg(long, value_name = "NAME")]
     model: Option<String>,
-    /// `day`, `model`, `key`, several with commas between them, or `request`
+    /// `day`, `model`, `key`, a comma-separated list of these, or `request`
     #[arg(long, value_name = "NAMES", default_value = "day")]
     group_by: String,
-    /// Requests of a page, 1 to 1000 [default: 100]
+    /// Requests per page, 1 to 1000 [default: 100]
     #[arg(long, value_name = "N")]
     limit: Option<String>,
-    /// What the page before called `next`
+    /// The value of `next` on the previous page
     #[arg(long, value_name = "PLACE")]
     after: Option<String>,
-    /// Service that is asked [default: where the configuration says that it listens]
+    /// Service to ask [default: the address in the configuration]
     #[arg(long, value_name = "URL")]
     url: Option<String>,
     /// Configuration file [default: as for `whittle serve`]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// What to print: a table, or the answer of GET /v1/usage
+    /// Output format: a table, or the response of GET /v1/usage
     #[arg(long, value_enum, default_value_t)]
     format: Format,
 }
@@ -105,7 +105,7 @@ fn ask(base: &str, params: &UsageParams) -> anyhow::Result<UsageReport> {
     if !status.is_success() {
         bail!("{url} answers {status}: {}", message(&body));
     }
-    serde_json::from_slice(&body).with_context(|| format!("{url} does not answer as whittle does"))
+    serde_json::from_slice(&body).with_context(|| format!("{url} does not answer like whittle"))
 }
 
 /// What an error says.
@@ -151,7 +151,7 @@ fn write_text(out: &mut impl Write, report: &UsageReport) -> std::io::Result<()>
         writeln!(out, "more: --after {next}")?;
     }
     if report.lost > 0 {
-        writeln!(out, "{} requests could not be stored and are missing here", report.lost)?;
+        writeln!(out, "{} requests could not be stored and are missing", report.lost)?;
     }
     Ok(())
 }

@@ -2,40 +2,133 @@
 
 use std::ops::Range;
 
+use super::structure::Structure;
 use super::{Document, Prompt};
-use crate::text::{Unit, fuses};
+use crate::text::{MarkStyle, Unit, fuses};
 
 /// The separator of instruction, documents and question.
 pub(crate) const JOIN: &str = "\n\n";
 
-/// Byte ranges of `text` that remain when the units are kept for which `kept` says so: sorted and not
-/// touching each other.
+/// What remains of a text.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Remains {
+    /// Byte ranges of the text: sorted and not touching each other.
+    pub(crate) ranges: Vec<Range<usize>>,
+    /// Marks with the bytes of the text that they stand before.
+    pub(crate) marks: Vec<(usize, String)>,
+}
+
+impl Remains {
+    fn push(&mut self, range: Range<usize>) {
+        match self.ranges.last_mut() {
+            Some(last) if last.end == range.start => last.end = range.end,
+            _ if range.is_empty() => {}
+            _ => self.ranges.push(range),
+        }
+    }
+
+    /// What remains, with its marks.
+    pub(crate) fn text(&self, text: &str) -> String {
+        let (mut out, mut marks) = (String::new(), self.marks.iter().peekable());
+        for range in &self.ranges {
+            let mut at = range.start;
+            while let Some((place, mark)) = marks.next_if(|(place, _)| *place <= range.end) {
+                let place = (*place).max(at);
+                out += &text[at..place];
+                out += mark;
+                at = place;
+            }
+            out += &text[at..range.end];
+        }
+        marks.for_each(|(_, mark)| out += mark);
+        out
+    }
+}
+
+/// What remains of `text` when the units are kept for which `kept` says so. `style` is that of the marks; none where
+/// there are to be none.
 ///
 /// A unit brings its own leading whitespace. After a gap it may need more than that: where the gap held a
 /// line break, the last one is kept in place of a plain space, and where two words would run together, one
-/// separating character of the gap is kept, or the whole gap if it has none.
-pub(crate) fn kept_ranges(text: &str, units: &[Unit], kept: impl Fn(usize) -> bool) -> Vec<Range<usize>> {
-    let mut ranges: Vec<Range<usize>> = Vec::new();
-    let mut push = |range: Range<usize>| match ranges.last_mut() {
-        Some(last) if last.end == range.start => last.end = range.end,
-        _ if range.is_empty() => {}
-        _ => ranges.push(range),
-    };
+/// separating character of the gap is kept, or the whole gap if it has none. A mark stands in its gap as the first
+/// line that was left out would, behind the same line break and indentation.
+pub(super) fn remains(
+    text: &str,
+    units: &[Unit],
+    (structure, style): (&Structure, Option<MarkStyle>),
+    kept: impl Fn(usize) -> bool,
+) -> Remains {
+    let mut remains = Remains::default();
     let mut previous: Option<usize> = None;
-    for (i, unit) in units.iter().enumerate().filter(|&(i, _)| kept(i)) {
-        match previous {
-            _ if i == 0 => push(unit.range.clone()),
-            None => push(unit.core.start..unit.range.end),
-            Some(before) if before + 1 == i => push(unit.range.clone()),
-            Some(before) => {
-                let (separator, own) = after_gap(text, &units[before + 1..i], unit);
-                push(separator);
-                push(own);
-            }
+    let own: Vec<usize> = (0..units.len()).filter(|&i| kept(i)).collect();
+    for (place, &i) in own.iter().enumerate() {
+        let unit = &units[i];
+        let next = own.get(place + 1).copied();
+        let gap = previous.map_or(0, |before| before + 1)..i;
+        let core = unit.core.start
+            ..end(
+                text,
+                unit,
+                next.map(|next| &units[next]).filter(|_| {
+                    next.is_some_and(|next| structure.closes(next, &text[units[next].core.clone()]))
+                }),
+            );
+        let marked = style
+            .filter(|_| !gap.is_empty())
+            .and_then(|style| put_mark(text, units, structure, style, gap.clone(), &mut remains));
+        if marked.is_some() {
+            // White space at the end of the last line that was left out went with it.
+            let space = &text[unit.range.start..unit.core.start];
+            let line = space.trim_start_matches([' ', '\t']);
+            let from =
+                if line.starts_with(['\n', '\r']) { unit.core.start - line.len() } else { unit.range.start };
+            remains.push(from..core.end);
+        } else if i == 0 || previous.is_some_and(|before| before + 1 == i) {
+            remains.push(unit.range.start..core.end);
+        } else if previous.is_none() {
+            remains.push(line_start(text, unit, structure.is_whole(i))..core.end);
+        } else {
+            let (separator, own) = after_gap(text, &units[gap], unit);
+            remains.push(separator);
+            remains.push(own.start..core.end);
         }
         previous = Some(i);
     }
-    ranges
+    if let (Some(style), Some(last)) = (style, previous) {
+        put_mark(text, units, structure, style, last + 1..units.len(), &mut remains);
+    }
+    remains
+}
+
+/// Puts the mark of a gap behind what remains so far, and the line break and indentation before it.
+fn put_mark(
+    text: &str,
+    units: &[Unit],
+    structure: &Structure,
+    style: MarkStyle,
+    gap: Range<usize>,
+    remains: &mut Remains,
+) -> Option<()> {
+    let (place, mark) = structure.mark(text, units, gap)?;
+    let unit = &units[place];
+    let space = &text[unit.range.start..unit.core.start];
+    let from = unit.range.start
+        + space.rfind('\n').map_or(0, |at| if space[..at].ends_with('\r') { at - 1 } else { at });
+    remains.push(from..unit.core.start);
+    remains.marks.push((unit.core.start, style.write(&mark)));
+    Some(())
+}
+
+/// The end of a unit, without its comma where what comes `next` closes the object or array.
+fn end(text: &str, unit: &Unit, next: Option<&Unit>) -> usize {
+    let ends = unit.range.end == unit.core.end && text[unit.core.clone()].ends_with(',');
+    if next.is_some() && ends { unit.core.end - 1 } else { unit.range.end }
+}
+
+/// Where the first unit of a result begins: a line with its indentation.
+fn line_start(text: &str, unit: &Unit, is_line: bool) -> usize {
+    let space = &text[unit.range.start..unit.core.start];
+    space.rfind('\n').filter(|_| is_line).map_or(unit.core.start, |at| unit.range.start + at + 1)
 }
 
 /// Returns the kept ranges of a gap, the units in `dropped`, and of the unit that follows it.

@@ -27,8 +27,8 @@ pub struct Demands {
     pub sections: Vec<Section>,
     /// Nothing may stand in the result that does not stand in the prompt.
     pub verbatim: bool,
-    /// Numbers of documents of which lines are kept or dropped whole.
-    pub whole_lines: BTreeSet<usize>,
+    /// No marks stand for what was left out.
+    pub unmarked: bool,
     /// The smallest part that is kept or dropped; by default the method's own.
     pub grain: Option<Grain>,
     /// Order of the documents in the result.

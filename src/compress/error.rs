@@ -20,10 +20,10 @@ pub enum CompressError {
     #[error("{0}")]
     Unsupported(String),
     /// The method needs a model that the caller did not give it ([`super::Tools`]).
-    #[error("the method needs {0}, and was given none")]
+    #[error("the method needs {0}, but none was given")]
     Missing(&'static str),
     /// The result was found to break a promise, and is not given out: a defect of this program.
-    #[error("the result breaks a promise: {0}")]
+    #[error("the result violates an invariant: {0}")]
     Broken(String),
     /// The model failed or the work was stopped.
     #[error(transparent)]

@@ -50,7 +50,8 @@ fn is_number(word: &str) -> bool {
 /// together between two of them.
 pub(super) fn runs(words: &[&str]) -> Vec<Range<usize>> {
     let mut runs: Vec<Range<usize>> = Vec::new();
-    for i in (0..words.len()).filter(|&i| is_strong(words[i])) {
+    let strong = |i: usize| is_strong(words[i]) || i > 0 && is_capital(words[i]);
+    for i in (0..words.len()).filter(|&i| strong(i)) {
         match runs.last_mut() {
             Some(run) if holds(&words[run.end - 1..=i]) => run.end = i + 1,
             _ => runs.push(i..i + 1),
@@ -61,7 +62,12 @@ pub(super) fn runs(words: &[&str]) -> Vec<Range<usize>> {
 
 fn is_strong(word: &str) -> bool {
     let lower = word.to_lowercase();
-    word.starts_with(char::is_alphanumeric) && !is_function_word(&lower) || lower.starts_with("not ")
+    word.starts_with(char::is_alphanumeric) && !is_function_word(&lower) || word.contains(' ')
+}
+
+/// Is a word the letter of a name, such as that of Hepatitis A?
+fn is_capital(word: &str) -> bool {
+    word.len() == 1 && word.starts_with(|c: char| c.is_ascii_uppercase()) && word != "I"
 }
 
 /// Do the words inside hold the first and the last together? Between names more of them do.

@@ -76,12 +76,16 @@ fn order(words: &Words, sentences: &[Sentence], room: usize) -> Vec<Place> {
         if first.is_empty() || taken + cost <= whole {
             taken += cost;
             open[sentence.document] = true;
-            for place in places {
+            for (i, place) in places.into_iter().enumerate() {
                 // Articles are what a reader misses least.
-                let spared =
-                    share < 1.0 && matches!(words.word(place), "the" | "a" | "an" | "The" | "A" | "An");
+                let spared = share < 1.0
+                    && !words.is_whole(place)
+                    && (matches!(words.word(place), "the" | "a" | "an" | "The" | "An")
+                        || i == 0 && words.word(place) == "A");
                 if spared { last.push(place) } else { first.push(place) }
             }
+        } else if places.first().is_some_and(|&place| words.is_whole(place)) {
+            second.push((sentence.score, places));
         } else {
             let texts: Vec<&str> = places.iter().map(|&place| words.word(place)).collect();
             let base = sentence.score - PER_WORD * texts.len() as f64;
@@ -101,7 +105,11 @@ fn order(words: &Words, sentences: &[Sentence], room: usize) -> Vec<Place> {
 
 /// Returns the share of the budget for whole sentences, 0 to 1.
 fn whole_share(words: &Words, sentences: &[Sentence], costs: &[usize], room: usize) -> f64 {
-    let Some(best) = sentences.first().map(|sentence| sentence.document) else { return 1.0 };
+    let Some(first) = sentences.first() else { return 1.0 };
+    let best = first.document;
+    if words.within(best, &first.range).first().is_some_and(|&place| words.is_whole(place)) {
+        return 1.0;
+    }
     let own = sentences.iter().zip(costs).filter(|(sentence, _)| sentence.document == best);
     let size = own.map(|(_, cost)| cost).sum::<usize>().min(PASSAGE);
     let fits = room as f64 / (words.heading_tokens(best) + size).max(1) as f64;

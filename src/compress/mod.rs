@@ -8,6 +8,7 @@ mod auto;
 mod demands;
 mod error;
 mod extractive;
+pub mod fold;
 mod fragments;
 mod hybrid;
 mod llmlingua;
@@ -19,6 +20,7 @@ pub mod reference;
 mod relevance;
 mod select;
 mod selective;
+mod structure;
 #[cfg(test)]
 mod tests;
 mod words;
@@ -36,7 +38,7 @@ pub use longllmlingua::rank_by_likelihood;
 pub use relevance::rank;
 
 use crate::model::{Cancel, Embedder, TokenClassifier, TokenScorer};
-use crate::text::{Protector, TokenCounter};
+use crate::text::{Noun, Protector, TokenCounter};
 
 /// One document of a prompt.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -157,15 +159,19 @@ pub enum Mode {
 }
 
 /// What is left of one document.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct KeptDocument {
     /// As in the prompt.
     pub id: String,
     /// What is left of the text.
     pub text: String,
     /// Byte ranges of the original text that were kept, in order, not touching each other. Their slices are
-    /// `text`, but where a text was folded ([`lossless`]): there they are a sub-sequence of it.
+    /// `text` without its marks, but where a text was folded ([`lossless`]): there they are a sub-sequence of it.
     pub kept: Vec<Range<usize>>,
+    /// Marks in `text` for what was left out as a whole, with the bytes of the original text that each stands before.
+    pub marks: Vec<(usize, String)>,
+    /// How much was left out as a whole: lines, rows, records, turns, bytes of blobs.
+    pub left_out: BTreeMap<Noun, usize>,
     /// Place in the method's ranking of the documents, from 0 for the most valuable.
     pub rank: Option<usize>,
     /// What it was ranked by.
@@ -261,8 +267,8 @@ impl Stages {
 
 /// Compresses `prompt` to `target`.
 ///
-/// In [`Mode::Exact`] the result is a sub-sequence of the prompt as it was sent (instruction, documents,
-/// question, joined by blank lines), but for [`Method::Lossless`], which folds, and for documents put in
+/// In [`Mode::Exact`] the result without its marks ([`crate::text::MarkStyle`]) is a sub-sequence of the prompt as it
+/// was sent (instruction, documents, question, joined by blank lines), but for [`Method::Lossless`], which folds, and for documents put in
 /// another order; it holds at most the target's tokens as `tools.counter` counts them, and is the same for the
 /// same input.
 ///
@@ -280,7 +286,7 @@ pub fn compress(
     compress_as(prompt, target, &choice, mode, tools)
 }
 
-/// [`compress`] with a choice that was made before.
+/// [`compress`] with a choice that was made before for the same prompt and target.
 ///
 /// # Errors
 /// As [`compress`].
@@ -291,15 +297,10 @@ pub fn compress_as(
     mode: Mode,
     tools: &Tools,
 ) -> Result<Compressed, CompressError> {
-    let Choice { method, why, whole_lines } = choice;
-    let by_lines = (!whole_lines.is_empty()).then(|| {
-        let demands = Demands { whole_lines: whole_lines.clone(), ..prompt.demands.clone() };
-        run(&Prompt { demands, ..prompt.clone() }, target, *method, mode, tools)
-    });
-    let mut compressed = match by_lines {
-        // A line that is too long for the budget is cut like any other text.
-        None | Some(Err(CompressError::Infeasible { .. })) => run(prompt, target, *method, mode, tools)?,
-        Some(result) => result?,
+    let Choice { method, why, done } = choice;
+    let mut compressed = match done {
+        Some(done) => done.clone(),
+        None => run(prompt, target, *method, mode, tools)?,
     };
     if let Some(why) = why {
         compressed.reason = format!("{why}; {}", compressed.reason);

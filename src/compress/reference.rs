@@ -431,14 +431,7 @@ fn describe(
     let mut documents: Vec<KeptDocument> = prompt
         .documents
         .iter()
-        .map(|document| KeptDocument {
-            id: document.id.clone(),
-            text: String::new(),
-            kept: Vec::new(),
-            rank: None,
-            score: None,
-            words: Vec::new(),
-        })
+        .map(|document| KeptDocument { id: document.id.clone(), ..KeptDocument::default() })
         .collect();
     for (rank, &(document, score)) in ranking.iter().enumerate() {
         documents[document].rank = Some(rank);

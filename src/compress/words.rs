@@ -1,21 +1,28 @@
 //! What the methods that keep words share: cutting a prompt into words, and fitting the best of them to a
 //! budget. A method says in which order words are worth keeping.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::ops::Range;
 
-use super::assemble::{heading, kept_ranges, render, render_document, render_original, slices};
+use super::assemble::{Remains, heading, remains, render, render_document, render_original, slices};
 use super::demands::{ContextBudget, touching};
 use super::relevance::Sentence;
 use super::select::largest_prefix;
+use super::structure::Structure;
 use super::{CompressError, Compressed, KeptDocument, KeptWord, Prompt, Stages, Target, Tools};
 use crate::model::Token;
-use crate::text::{Grain, Unit, grouped, units};
+use crate::text::{Grain, Mark, MarkStyle, Noun, Unit, fine_segments, segments};
 
 /// When all but this part of the room is used up, no smaller words are searched for that still fit.
 const CLOSE: usize = 200;
 /// Times that a word which does not fit is passed over for smaller ones behind it.
 const PASSED_OVER: usize = 8;
+
+/// Few tokens have more bytes.
+const BYTES_PER_TOKEN: usize = 12;
+/// Words of which the smallest is looked for, and how many of those are put together and counted.
+const CHEAP: usize = 64;
+const COUNTED: usize = 4;
 
 /// Number of a document and of a word in it.
 pub(super) type Place = (usize, usize);
@@ -54,13 +61,13 @@ pub(super) fn compress_by(
     if original_tokens <= budget && !prompt.demands.shrinks() {
         return Ok(unchanged(prompt, original_tokens, budget, stages));
     }
-    let mut words = stages.time("split", || Words::new(prompt, tools, usual));
-    stages.time("select", || words.smallest().within(budget))?;
+    let mut words = stages.time("split", || Words::fitting(prompt, tools, usual, budget))?;
     let room = budget - words.assemble(&[]).tokens.min(budget);
     let Plan { order, ranking, scores } = plan(&words, room, &mut stages)?;
     let kept = stages.time("select", || {
         words.arrange(&ranking);
         let order = words.meet(order);
+        words.close_required();
         let smallest = words.smallest().within(budget)?;
         words.select(order, budget, smallest)
     })?;
@@ -70,12 +77,24 @@ pub(super) fn compress_by(
     Ok(Compressed {
         compressed_tokens: kept.tokens,
         prompt: kept.prompt,
-        reason: format!("kept the most informative words of {used} of {} documents", documents.len()),
+        reason: reason(used, &documents),
         documents,
         original_tokens,
         requested_tokens: budget,
         stages,
     })
+}
+
+/// Says how much was kept, and how much was left out as a whole.
+fn reason(used: usize, documents: &[KeptDocument]) -> String {
+    let kept = format!("kept the most informative words of {used} of {} documents", documents.len());
+    let mut counts: BTreeMap<Noun, usize> = BTreeMap::new();
+    for (&noun, count) in documents.iter().flat_map(|document| &document.left_out) {
+        *counts.entry(noun).or_default() += count;
+    }
+    let left_out: Vec<String> =
+        counts.iter().map(|(&noun, &count)| Mark::new(count, noun).to_string()).collect();
+    if left_out.is_empty() { kept } else { format!("{kept}; {}", left_out.join(", ")) }
 }
 
 /// The prompt as it is, when it fits already.
@@ -85,9 +104,7 @@ fn unchanged(prompt: &Prompt, tokens: usize, budget: usize, stages: Stages) -> C
         id: document.id.clone(),
         text: document.text.clone(),
         kept: whole(&document.text),
-        rank: None,
-        score: None,
-        words: Vec::new(),
+        ..KeptDocument::default()
     });
     Compressed {
         prompt: render_original(prompt),
@@ -98,6 +115,14 @@ fn unchanged(prompt: &Prompt, tokens: usize, budget: usize, stages: Stages) -> C
         reason: "the prompt fits the budget as it is".into(),
         stages,
     }
+}
+
+/// What a number is worth more than its digits carry, in nats.
+const NUMBER: f32 = 2.0;
+
+/// Is a word of prose a number, whatever its sign, currency and unit?
+fn is_number(word: &str) -> bool {
+    word.len() <= 40 && word.contains(|c: char| c.is_numeric()) && word.split(' ').count() <= 4
 }
 
 /// Mean of `values`; 0 of none.
@@ -116,8 +141,12 @@ pub(super) struct Words<'a> {
     pub(super) tools: &'a Tools<'a>,
     /// Of each document.
     units: Vec<Vec<Unit>>,
+    /// What the units of each document are parts of.
+    structure: Vec<Structure>,
     /// Protected spans of each document.
     spans: Vec<Vec<Range<usize>>>,
+    /// How marks are written; none where there are to be none.
+    style: Option<MarkStyle>,
     /// For each word of each document, is it in every selection?
     required: Vec<Vec<bool>>,
     /// Documents in the order of the result.
@@ -129,7 +158,7 @@ struct Selection {
     prompt: String,
     /// By document.
     kept: Vec<Vec<bool>>,
-    ranges: Vec<Vec<Range<usize>>>,
+    remains: Vec<Remains>,
     tokens: usize,
 }
 
@@ -146,23 +175,74 @@ impl<'a> Words<'a> {
     /// A prompt in words.
     #[cfg(test)]
     pub(super) fn of(prompt: &'a Prompt, tools: &'a Tools) -> Self {
-        Self::new(prompt, tools, Grain::Token)
+        Self::new(prompt, tools, Grain::Token, false)
     }
 
-    fn new(prompt: &'a Prompt, tools: &'a Tools, usual: Grain) -> Self {
-        let demanded = prompt.demands.grain.unwrap_or(usual);
-        let by_lines = |document: usize| prompt.demands.whole_lines.contains(&document);
-        let grain = |document: usize| if by_lines(document) { Grain::Line } else { demanded };
+    /// A prompt in words, of which something fits into `budget`: where no record of JSON does, in members, and where
+    /// there is no room for marks, without them.
+    fn fitting(
+        prompt: &'a Prompt,
+        tools: &'a Tools,
+        usual: Grain,
+        budget: usize,
+    ) -> Result<Self, CompressError> {
+        let mut words = Self::new(prompt, tools, usual, false);
+        let Err(error) = words.smallest().within(budget) else { return Ok(words) };
+        if !words.structure.iter().any(Structure::has_whole) {
+            return Err(error);
+        }
+        words = Self::new(prompt, tools, usual, true);
+        if words.smallest().within(budget).is_ok() {
+            return Ok(words);
+        }
+        words.style = None;
+        words.smallest().within(budget).map(|_| words)
+    }
+
+    fn new(prompt: &'a Prompt, tools: &'a Tools, usual: Grain, fine: bool) -> Self {
+        let grain = prompt.demands.grain.unwrap_or(usual);
         let texts = || prompt.documents.iter().map(|document| document.text.as_str());
-        let spans: Vec<_> = texts().map(|text| tools.protector.spans(text)).collect();
-        let units: Vec<_> = texts()
-            .zip(&spans)
-            .enumerate()
-            .map(|(i, (text, spans))| grouped(text, units(text, spans), grain(i)))
-            .collect();
+        let mut spans: Vec<_> = texts().map(|text| tools.protector.spans(text)).collect();
+        let cut = texts().zip(&mut spans).map(|(text, spans)| {
+            let segments = if fine { fine_segments(text) } else { segments(text) };
+            Structure::of(text, segments, spans, grain)
+        });
+        let (structure, units): (Vec<_>, Vec<_>) = cut.unzip();
         let forced = texts().zip(&units).enumerate();
         let required = forced.map(|(i, (text, units))| prompt.demands.forced(i, text, units)).collect();
-        Self { prompt, tools, units, spans, required, sequence: (0..prompt.documents.len()).collect() }
+        let around = [prompt.instruction.as_str(), prompt.question.as_str()];
+        let style = (!prompt.demands.unmarked).then(|| MarkStyle::beside(texts().chain(around)));
+        let sequence = (0..prompt.documents.len()).collect();
+        let mut words = Self { prompt, tools, units, structure, spans, style, required, sequence };
+        words.close_required();
+        words
+    }
+
+    /// Requires what the required words need.
+    fn close_required(&mut self) {
+        for (structure, required) in self.structure.iter().zip(&mut self.required) {
+            let mut taken = vec![false; required.len()];
+            for unit in (0..taken.len()).filter(|&unit| required[unit]).collect::<Vec<_>>() {
+                structure.close(unit, &mut taken, |needed| required[needed] = true);
+            }
+        }
+    }
+
+    /// For each word, the words that are kept with it where those before it are kept: itself and what it needs.
+    fn atoms(&self, order: &[Place]) -> Vec<Vec<Place>> {
+        let mut taken = self.required.clone();
+        let atom = |&(document, unit): &Place| {
+            let mut atom = Vec::new();
+            self.structure[document]
+                .close(unit, &mut taken[document], |needed| atom.push((document, needed)));
+            atom
+        };
+        order.iter().map(atom).collect()
+    }
+
+    /// Is a unit no word of prose?
+    pub(super) fn is_whole(&self, (document, unit): Place) -> bool {
+        self.structure[document].is_whole(unit)
     }
 
     /// The prompt that keeps these words, and those that every selection keeps.
@@ -171,18 +251,25 @@ impl<'a> Words<'a> {
         for &(document, unit) in places {
             kept[document][unit] = true;
         }
-        let ranges: Vec<_> = (0..kept.len()).map(|i| self.ranges(i, |unit| kept[i][unit])).collect();
+        if self.style.is_some() {
+            for (i, kept) in kept.iter_mut().enumerate() {
+                self.structure[i].keep_small_gaps(&self.prompt.documents[i].text, &self.units[i], kept);
+            }
+        }
+        let remains: Vec<_> =
+            (0..kept.len()).map(|i| self.remains(i, self.style, |unit| kept[i][unit])).collect();
         let texts = self.sequence.iter().map(|&i| {
             let document = &self.prompt.documents[i];
-            (document, slices(&document.text, &ranges[i]))
+            (document, remains[i].text(&document.text))
         });
         let prompt = render(self.prompt, texts);
-        Selection { tokens: self.tools.counter.count(&prompt), prompt, kept, ranges }
+        Selection { tokens: self.tools.counter.count(&prompt), prompt, kept, remains }
     }
 
     /// What remains of a document's text.
-    fn ranges(&self, document: usize, kept: impl Fn(usize) -> bool) -> Vec<Range<usize>> {
-        kept_ranges(&self.prompt.documents[document].text, &self.units[document], kept)
+    fn remains(&self, document: usize, style: Option<MarkStyle>, kept: impl Fn(usize) -> bool) -> Remains {
+        let text = &self.prompt.documents[document].text;
+        remains(text, &self.units[document], (&self.structure[document], style), kept)
     }
 
     /// Puts the documents in the order that is asked for.
@@ -247,8 +334,8 @@ impl<'a> Words<'a> {
         let tokens = |n: usize| {
             let mut kept = self.required[document].clone();
             best[..n].iter().for_each(|&unit| kept[unit] = true);
-            let ranges = self.ranges(document, |unit| members.contains(&unit) && kept[unit]);
-            self.tools.counter.count(&slices(text, &ranges))
+            let remains = self.remains(document, None, |unit| members.contains(&unit) && kept[unit]);
+            self.tools.counter.count(&slices(text, &remains.ranges))
         };
         if !holds(tokens(0)) {
             return None;
@@ -285,16 +372,22 @@ impl<'a> Words<'a> {
         self.assemble(&least)
     }
 
-    /// The word that takes least.
-    fn cheapest(&self, documents: impl Iterator<Item = usize>) -> Option<Place> {
+    /// The words that take least: one, and what it needs.
+    fn cheapest(&self, documents: impl Iterator<Item = usize>) -> Vec<Place> {
         let bytes = |&(document, unit): &Place| {
             heading(&self.prompt.documents[document]).len() + self.units[document][unit].core.len()
         };
-        // Words of few bytes take few tokens: only those need to be counted.
+        // Words of few bytes take few tokens: only those need to be counted. Some of them need others.
         let mut places: Vec<Place> = self.all(documents).collect();
         places.sort_by_cached_key(bytes);
-        places.truncate(64);
-        places.into_iter().min_by_key(|&place| self.cost(place))
+        let free = |&(document, unit): &Place| self.structure[document].is_free(unit);
+        let alone = places.iter().copied().filter(free).take(CHEAP).collect::<Vec<_>>();
+        places.truncate(CHEAP);
+        places.extend(alone);
+        let mut atoms: Vec<Vec<Place>> = places.into_iter().flat_map(|place| self.atoms(&[place])).collect();
+        atoms.sort_by_cached_key(|atom| atom.iter().map(|&place| self.cost(place)).sum::<usize>());
+        atoms.truncate(COUNTED);
+        atoms.into_iter().min_by_key(|atom| self.assemble(atom).tokens).unwrap_or_default()
     }
 
     /// The documents that words are chosen from: the best, until they hold as many tokens as are let through,
@@ -376,17 +469,30 @@ impl<'a> Words<'a> {
         order
     }
 
-    /// Lifts token scores to words: the mean over the tokens that overlap a word. `scores` are those of the
-    /// last tokens; the others, which nothing predicts, count as much as the mean of all.
+    /// Lifts token scores to words: the mean over the tokens that overlap a word, and their sum where a word is a
+    /// number, for its digits carry together what other words say in one or two tokens. A segment that goes as a whole
+    /// is pooled like a word, and counts as much as it is worth. `scores` are those of the last tokens; the others,
+    /// which nothing predicts, count as much as the mean of all.
     pub(super) fn lift(&self, document: usize, tokens: &[Token], scores: &[f32]) -> Vec<f32> {
         let mean_score = mean(scores.iter().copied()) as f32;
         let unscored = tokens.len() - scores.len().min(tokens.len());
         let score_of = |token: usize| token.checked_sub(unscored).map_or(mean_score, |i| scores[i]);
+        let text = &self.prompt.documents[document].text;
+        let structure = &self.structure[document];
         let mut first = 0;
-        let lifted = self.units[document].iter().map(|unit| {
+        let lifted = self.units[document].iter().enumerate().map(|(i, unit)| {
             first += tokens[first..].partition_point(|token| token.range.end <= unit.range.start);
             let overlapping = tokens[first..].iter().take_while(|token| token.range.start < unit.range.end);
-            mean((first..first + overlapping.count()).map(score_of)) as f32
+            let count = overlapping.count();
+            let pooled = mean((first..first + count).map(score_of)) as f32;
+            if structure.is_whole(i) {
+                // What is worth little comes last, whether likelihoods or their differences are lifted.
+                pooled * if pooled > 0.0 { structure.worth(i) } else { structure.worth(i).recip() }
+            } else if is_number(&text[unit.core.clone()]) {
+                pooled * if pooled > 0.0 { count as f32 } else { 1.0 } + NUMBER
+            } else {
+                pooled
+            }
         });
         lifted.collect()
     }
@@ -399,29 +505,42 @@ impl<'a> Words<'a> {
         smallest: Selection,
     ) -> Result<Selection, CompressError> {
         let close = budget - budget.saturating_sub(smallest.tokens) / CLOSE;
+        let least = smallest.tokens;
         let mut best = smallest;
         for _ in 0..=PASSED_OVER {
-            let count = |n| self.assemble(&order[..n]).tokens;
+            let atoms = self.atoms(&order);
+            let count = |n: usize| self.assemble(&atoms[..n].concat()).tokens;
             let n = match largest_prefix(order.len(), budget, self.tools.cancel, count) {
                 Ok(n) => n,
                 Err(CompressError::Infeasible { .. }) => 0,
                 Err(other) => return Err(other),
             };
             if n > 0 {
-                best = self.assemble(&order[..n]);
+                let found = self.assemble(&atoms[..n].concat());
+                if found.tokens > best.tokens || best.tokens == least {
+                    best = found;
+                }
             }
             if n == order.len() || (n > 0 && best.tokens >= close) {
                 break;
             }
-            order.remove(n);
+            // Behind the one that does not fit only what is small enough still counts.
+            let room = budget.saturating_sub(best.tokens);
+            let rest = order.split_off(n);
+            let fits = |place: &Place| {
+                let bytes = self.word(*place).len();
+                bytes <= room
+                    || bytes / BYTES_PER_TOKEN <= room && self.tools.counter.count(self.word(*place)) <= room
+            };
+            order.extend(rest.into_iter().skip(1).filter(fits));
         }
         Ok(best)
     }
 
     /// Checks that no protected span is cut and nothing that is required is missing.
     fn verify(&self, kept: &Selection) -> Result<(), CompressError> {
-        for (document, (spans, ranges)) in self.spans.iter().zip(&kept.ranges).enumerate() {
-            if let Some(span) = spans.iter().find(|span| cuts(ranges, span)) {
+        for (document, (spans, remains)) in self.spans.iter().zip(&kept.remains).enumerate() {
+            if let Some(span) = spans.iter().find(|span| cuts(&remains.ranges, span)) {
                 let id = &self.prompt.documents[document].id;
                 return Err(CompressError::Broken(format!(
                     "the protected span at bytes {} to {} of document `{id}` was cut",
@@ -450,8 +569,10 @@ impl<'a> Words<'a> {
             };
             KeptDocument {
                 id: document.id.clone(),
-                text: slices(&document.text, &kept.ranges[i]),
-                kept: kept.ranges[i].clone(),
+                text: kept.remains[i].text(&document.text),
+                kept: kept.remains[i].ranges.clone(),
+                marks: kept.remains[i].marks.clone(),
+                left_out: self.structure[i].left_out(&document.text, &self.units[i], &kept.kept[i]),
                 rank: places[i].map(|(rank, _)| rank),
                 score: places[i].map(|(_, score)| score),
                 words: self.units[i].iter().enumerate().map(word).collect(),

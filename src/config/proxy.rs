@@ -118,7 +118,8 @@ pub struct UpstreamConfig {
     /// Other names of models, and what the upstream calls them.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub aliases: BTreeMap<String, String>,
-    /// The upstream that is asked when this one fails.
+    /// The upstream that is asked when this one fails. Where it does not succeed either, this one's answer or error is
+    /// the client's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fallback: Option<String>,
     /// Milliseconds to connect, 1 to a day.
@@ -127,7 +128,7 @@ pub struct UpstreamConfig {
     pub first_byte_ms: u64,
     /// Milliseconds between two pieces of an answer, 1 to a day.
     pub idle_ms: u64,
-    /// Further attempts after a failed one, 0 to 10. That a kept connection was closed meanwhile is no failure.
+    /// Further attempts after a failed one, 0 to 10. With 0, a request that may have been processed is never sent twice.
     pub retries: u32,
     /// The prices of its models. The first match counts.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -343,7 +344,7 @@ fn upstream(raw: RawUpstream) -> Result<UpstreamConfig, ConfigError> {
 
 /// `text` as a base URL without a slash at its end.
 fn base_url(text: &str) -> Result<String, String> {
-    let url = Url::parse(text).map_err(|error| format!("`base_url` is no URL: {error}"))?;
+    let url = Url::parse(text).map_err(|error| format!("`base_url` is not a URL: {error}"))?;
     if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
         return Err("`base_url` must begin with https:// or http:// and name a host".into());
     }

@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 pub use super::options::CompressOptions;
 pub use super::recover::{RecoverDocument, RecoverRequest, RecoverResponse, RestoredOutput};
 use crate::compress::{Method, Mode};
+use crate::text::Noun;
 
 /// Body of `POST /v1/compress`.
 #[derive(Debug, Clone, Default, Deserialize, ToSchema)]
@@ -162,6 +163,9 @@ pub struct CompressResponse {
     pub usage: Usage,
     /// Milliseconds by stage.
     pub timing_ms: Timing,
+    /// How much was left out as a whole, by kind: `lines`, `rows`, `records`, `turns`, `bytes` of blobs. What is left
+    /// out of prose is not counted.
+    pub left_out: BTreeMap<Noun, usize>,
     /// The warnings for the caller.
     pub warnings: Vec<Warning>,
 }
@@ -171,9 +175,12 @@ pub struct CompressResponse {
 pub struct DocumentOutput {
     /// As sent.
     pub id: String,
-    /// What is left of the text.
+    /// What is left of the text, with marks in place of lines, rows, code and turns that were left out.
     pub text: String,
-    /// Byte ranges of the text as it was sent that were kept. Where the method is `lossless`, those that stand in
+    /// How much was left out as a whole, by kind.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub left_out: BTreeMap<Noun, usize>,
+    /// Byte ranges of the text as it was sent that were kept, marks not counted. Where the method is `lossless`, those that stand in
     /// the new text as they were, beside the marks and columns that were put in.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kept: Option<Vec<[usize; 2]>>,

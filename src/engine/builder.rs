@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::collections::DataFolder;
+use super::model_source::unavailable;
 use super::models::{ConfiguredModels, GivenModels, Models};
 use super::{Engine, EngineError};
 use crate::config::{self, Config, Limits, ProcessEnv};
@@ -78,7 +79,7 @@ impl EngineBuilder {
     /// # Errors
     /// The model manifest or the cache's place cannot be used.
     pub fn environment(self, config: &Config, progress: Box<dyn Progress>) -> Result<Self, EngineError> {
-        let store = ModelStore::from_environment()?;
+        let store = ModelStore::from_environment().map_err(|error| unavailable(&error))?;
         Ok(self.configured(config, store, progress).data_dir(config::data_dir(&ProcessEnv)))
     }
 
@@ -111,6 +112,15 @@ impl Engine {
     /// Returns a builder without models and without a folder for what lasts.
     pub fn builder() -> EngineBuilder {
         EngineBuilder::default()
+    }
+
+    /// Returns the engine of `config` with the folders that the environment names. Models load on first need; `progress`
+    /// is told of downloads.
+    ///
+    /// # Errors
+    /// As [`EngineBuilder::environment`].
+    pub fn new(config: &Config, progress: Box<dyn Progress>) -> Result<Self, EngineError> {
+        Ok(Self::builder().environment(config, progress)?.build())
     }
 }
 

@@ -1,6 +1,6 @@
 //! `compress`: checks a request, runs a method, describes the result.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::ops::Range;
 use std::time::Instant;
 
@@ -14,7 +14,7 @@ use crate::compress::{
     Target, Tools,
 };
 use crate::model::{Cancel, Embedder, ScoreError, TokenScorer};
-use crate::text::TokenCounter;
+use crate::text::{Noun, TokenCounter};
 
 pub(super) fn run(
     engine: &Engine,
@@ -57,9 +57,11 @@ pub(super) fn run(
     })?;
     let returns = request.returns.unwrap_or_else(|| vec![Return::Ranges]);
     let messages = form.messages(&compressed);
+    let records = records_left_out(&compressed);
     let mut response = describe(compressed, metadata, &returns, counter.as_ref());
     form.as_sent(&mut response);
     (response.method, response.messages) = (chosen, messages);
+    response.warnings.extend(records);
     response.warnings.extend(warnings(mode, counter.as_ref()));
     response.timing_ms.total = milliseconds_since(start);
     Ok(response)
@@ -131,6 +133,10 @@ fn describe(
     returns: &[Return],
     counter: &dyn TokenCounter,
 ) -> CompressResponse {
+    let mut left_out = BTreeMap::new();
+    for (&noun, count) in compressed.documents.iter().flat_map(|document| &document.left_out) {
+        *left_out.entry(noun).or_default() += count;
+    }
     let documents = compressed.documents.into_iter().zip(metadata);
     let documents =
         documents.map(|(document, metadata)| DocumentOutput { metadata, ..output(document, returns) });
@@ -150,6 +156,7 @@ fn describe(
             approximate: counter.approximate(),
         },
         timing_ms: Timing { total: 0.0, stages: compressed.stages.milliseconds },
+        left_out,
         warnings: Vec::new(),
     }
 }
@@ -164,10 +171,27 @@ fn output(document: KeptDocument, returns: &[Return]) -> DocumentOutput {
         scores: asked(Return::Scores).then(|| document.words.iter().map(|word| word.score).collect()),
         id: document.id,
         text: document.text,
+        left_out: document.left_out,
         rank: document.rank,
         score: document.score,
         metadata: None,
     }
+}
+
+/// JSON has no place for marks: what is gone of it is said here.
+fn records_left_out(compressed: &Compressed) -> Option<Warning> {
+    let of = |document: &KeptDocument| {
+        let count = document.left_out.get(&Noun::Records)?;
+        Some(format!("{count} of document `{}`", document.id))
+    };
+    let counts: Vec<String> = compressed.documents.iter().filter_map(of).collect();
+    let shown = counts.iter().take(8).cloned().collect::<Vec<_>>().join(", ");
+    let others =
+        counts.len().checked_sub(9).map_or_else(String::new, |more| format!(" and of {} more", more + 1));
+    (!counts.is_empty()).then(|| Warning {
+        code: "records_left_out",
+        message: format!("records of JSON were left out, which is not marked in it: {shown}{others}"),
+    })
 }
 
 fn warnings(mode: Mode, counter: &dyn TokenCounter) -> Vec<Warning> {

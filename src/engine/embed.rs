@@ -12,6 +12,9 @@ use crate::compress::{self, Document, Prompt};
 use crate::model::{Cancel, Embedder as _};
 use crate::text::decode_cl100k;
 
+/// What names of models in this process may begin with.
+const LOCAL: &str = "local/";
+
 /// Body of `POST /v1/embeddings`, as `OpenAI`'s clients send it. Fields that are not listed are passed over.
 #[derive(Debug, Clone, Deserialize, ToSchema)]
 pub struct EmbeddingsRequest {
@@ -19,7 +22,7 @@ pub struct EmbeddingsRequest {
     /// which `OpenAI`'s clients send.
     #[schema(value_type = Object)]
     pub input: EmbeddingsInput,
-    /// Name of the configured embedder, or left out.
+    /// Name of the configured embedder, with or without `local/` before it, or left out.
     pub model: Option<String>,
     /// `float` (default) or `base64`.
     #[serde(default)]
@@ -90,7 +93,7 @@ pub struct EmbedderUsage {
 /// Body of `POST /v1/rerank`, as clients of Cohere and Jina send it. Fields that are not listed are passed over.
 #[derive(Debug, Clone, Default, Deserialize, ToSchema)]
 pub struct RerankRequest {
-    /// Name of the configured embedder, or left out.
+    /// Name of the configured embedder, with or without `local/` before it, or left out.
     pub model: Option<String>,
     /// The query that documents are ranked by.
     pub query: String,
@@ -280,7 +283,7 @@ impl Engine {
         if count <= most {
             return Ok(());
         }
-        let message = format!("`{param}` has {count} texts; at most {most} are taken (`limits.documents`)");
+        let message = format!("`{param}` has {count} texts; at most {most} are allowed (`limits.documents`)");
         Err(EngineError::too_many_documents(param, message))
     }
 
@@ -304,7 +307,7 @@ impl Engine {
 
 fn check_model(embedder: &Embedder, asked: Option<&str>) -> Result<(), EngineError> {
     let name = embedder.name();
-    match asked.filter(|&asked| asked != name) {
+    match asked.filter(|&asked| asked != name && asked.strip_prefix(LOCAL) != Some(name)) {
         None => Ok(()),
         Some(asked) => {
             let asked: String = asked.chars().take(80).collect();

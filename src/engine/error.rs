@@ -80,7 +80,7 @@ impl EngineError {
         most: usize,
         param: Option<&'static str>,
     ) -> Self {
-        let message = format!("{what} {tokens} tokens; at most {most} are taken (`limits.tokens`)");
+        let message = format!("{what} {tokens} tokens; at most {most} are allowed (`limits.tokens`)");
         Self { kind: ErrorKind::TooLarge, code: "too_many_tokens", param, message }
     }
 

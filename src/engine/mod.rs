@@ -11,18 +11,21 @@ pub mod examples;
 #[cfg(test)]
 pub(crate) mod fakes;
 mod generate;
+mod model_source;
 mod models;
 mod options;
 pub mod prompt;
 mod recover;
 mod score;
 mod structure;
+mod tokenizer_files;
 
 use std::sync::Arc;
 use std::time::Instant;
 
 pub use builder::EngineBuilder;
 pub use error::{EngineError, ErrorKind, shortened};
+pub(crate) use model_source::MODEL_LOADING;
 pub use models::{Caches, Readiness};
 
 use api::{CompressRequest, CompressResponse, RecoverRequest, RecoverResponse, ScoreRequest, ScoreResponse};
@@ -36,6 +39,47 @@ use crate::model::{Cancel, Generation, Prompt, Told, Written};
 use crate::text::{Protector, TokenCounter};
 
 /// Everything that a running whittle consists of. Calls block: run them off the async threads.
+///
+/// Compression with the real models, which are fetched on first need:
+///
+/// ```
+/// use whittle::model::{Cancel, store::Silent};
+/// use whittle::{CompressRequest, Config, Engine};
+///
+/// let engine = Engine::new(&Config::default(), Box::new(Silent))?;
+/// let request = CompressRequest {
+///     context: Some("The harbour closes in May. Lunch was good. Nobody objected.".into()),
+///     question: Some("When does the harbour close?".into()),
+///     target_tokens: Some(16),
+///     ..CompressRequest::default()
+/// };
+/// let response = engine.compress(request, &Cancel::never())?;
+/// assert!(response.prompt.contains("in May") && response.usage.compressed_tokens <= 16);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// Documents that last, and a search among them:
+///
+/// ```
+/// use whittle::engine::collections::api::{CreateRequest, SearchRequest, SourceDocument, UpsertRequest};
+/// use whittle::model::{Cancel, store::Silent};
+/// use whittle::{Config, Engine};
+///
+/// let folder = tempfile::tempdir()?;
+/// let engine = Engine::builder()
+///     .environment(&Config::default(), Box::new(Silent))?
+///     .data_dir(folder.path())
+///     .build();
+/// let collections = engine.collections();
+/// collections.create("minutes", CreateRequest::default())?;
+/// let document = |text: &str| SourceDocument { text: text.into(), ..SourceDocument::default() };
+/// let documents = vec![document("The harbour closes in May."), document("Lunch was good.")];
+/// collections.upsert("minutes", UpsertRequest { documents, ..UpsertRequest::default() }, &Cancel::never())?;
+/// let query = SearchRequest { query: "When do ships have to leave?".into(), ..SearchRequest::default() };
+/// let found = collections.search("minutes", &query, &Cancel::never())?;
+/// assert_eq!(found.results[0].text, "The harbour closes in May.");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct Engine {
     limits: Limits,
@@ -72,6 +116,14 @@ impl Engine {
     pub fn open_collections(&self) -> Result<(), EngineError> {
         self.collections.open()?;
         self.banks.open()
+    }
+
+    /// Fetches models while nobody waits: until a model is there, requests that need it fail at once and say so. For
+    /// services, where a request that waits would keep others from their turns.
+    #[must_use]
+    pub fn with_downloads_in_background(mut self) -> Self {
+        self.models.fetch_in_background();
+        self
     }
 
     /// Compresses a prompt.

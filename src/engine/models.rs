@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::model_source::{MODEL_LOADING, ModelSource};
+use super::tokenizer_files::TokenizerFiles;
 use super::{EngineError, ErrorKind};
 use crate::config::{ClassifierConfig, Config, EmbedderConfig, ScorerConfig};
 use crate::model::cached::{CacheStatistics, CachedEmbedder, CachedScorer, Keep, ScoreFile};
@@ -10,9 +12,8 @@ use crate::model::local::{
     ClassifierError, EmbedderError, EmbedderOptions, EncoderFiles, LocalClassifier, LocalEmbedder,
     LocalScorer, SCORER_REVISION, ScorerOptions,
 };
-use crate::model::store::{ModelFiles, ModelStore, Progress, StoreError};
-use crate::model::{self, Precision, TokenClassifier, TokenGenerator, TokenScorer};
-use crate::telemetry::chain;
+use crate::model::store::{ModelFiles, ModelStore, Progress};
+use crate::model::{self, Device, Precision, TokenClassifier, TokenGenerator, TokenScorer};
 use crate::text::{self, TokenCounter};
 
 /// What the engine scores with.
@@ -58,6 +59,7 @@ pub(super) struct Models {
     local: Slot<LocalModel>,
     embedder: Slot<Embedder>,
     classifier: Slot<dyn TokenClassifier>,
+    tokenizer_files: TokenizerFiles,
     /// Whether a request may name files of this machine.
     local_files: bool,
 }
@@ -85,18 +87,6 @@ pub(super) struct GivenModels {
 struct LocalModel {
     model: Arc<LocalScorer>,
     identity: String,
-}
-
-/// Where models' files come from.
-struct ModelSource {
-    store: ModelStore,
-    progress: Box<dyn Progress>,
-}
-
-impl ModelSource {
-    fn ensure(&self, name: &str) -> Result<ModelFiles, EngineError> {
-        Ok(self.store.ensure(name, self.progress.as_ref())?)
-    }
 }
 
 /// A model, loaded on first need.
@@ -128,7 +118,11 @@ impl<M: ?Sized> Slot<M> {
             return Ok(model.clone());
         }
         let loaded = load();
-        *state = loaded.as_ref().map_or(State::Failed, |model| State::Ready(model.clone()));
+        *state = match &loaded {
+            Ok(model) => State::Ready(Arc::clone(model)),
+            Err(error) if error.code == MODEL_LOADING => State::Idle,
+            Err(_) => State::Failed,
+        };
         loaded
     }
 
@@ -174,7 +168,7 @@ impl ConfiguredModels {
         data: Option<&Path>,
     ) -> Self {
         Self {
-            files: ModelSource { store, progress },
+            files: ModelSource::new(store, progress),
             scorer: config.scorer.clone(),
             embedder: config.embedder.clone(),
             classifier: config.classifier.clone(),
@@ -185,7 +179,7 @@ impl ConfiguredModels {
     /// The scorer's cache in front of `local`.
     fn cached(&self, local: &LocalModel) -> Scorer {
         let ScorerConfig { precision, device, cache_bytes, disk_cache, disk_cache_bytes, .. } = &self.scorer;
-        let identity = format!("{} {precision:?} {device:?} {SCORER_REVISION}", local.identity);
+        let identity = scorer_identity(&local.identity, *precision, *device);
         let scorer: Arc<dyn TokenScorer> = Arc::<LocalScorer>::clone(&local.model);
         let scorer = CachedScorer::new(scorer, &identity, *cache_bytes);
         let Some(scores) = self.scores.clone() else { return scorer };
@@ -213,6 +207,7 @@ impl Models {
             local: Slot::new(),
             embedder: Slot::given(embedder),
             classifier: Slot::given(classifier),
+            tokenizer_files: TokenizerFiles::default(),
             local_files,
         }
     }
@@ -223,6 +218,13 @@ impl Models {
                 format!("this engine has no {role}: give its builder one, or the models of a configuration");
             EngineError::unavailable(message)
         })
+    }
+
+    /// From now on no caller waits for a download.
+    pub(super) fn fetch_in_background(&mut self) {
+        if let Some(configured) = &mut self.configured {
+            configured.files.fetch_in_background();
+        }
     }
 
     pub(super) fn allows_files(&self) -> bool {
@@ -322,12 +324,30 @@ impl Models {
                 let message = "files are read for the command line alone: name an encoding, or `scorer`";
                 Err(EngineError::invalid("tokenizer_file_refused", "tokenizer", message))
             }
-            (Some(name), _) => text::for_name(name)
-                .map_err(|e| EngineError::invalid("unknown_tokenizer", "tokenizer", e.to_string())),
+            (Some(name), _) => {
+                let is_path = TokenizerFiles::is_path(name);
+                let counter = if is_path { self.tokenizer_files.get(name) } else { text::for_name(name) };
+                counter.map_err(|e| EngineError::invalid("unknown_tokenizer", "tokenizer", e.to_string()))
+            }
             (None, Some(model)) => Ok(text::for_model(model)),
             (None, None) => Ok(text::for_model("gpt-4o")),
         }
     }
+}
+
+/// Names all that scores depend on besides the tokens. Files of scores are kept by it, so that it must not change as long
+/// as the scores do not; least of all because something is called differently here.
+fn scorer_identity(files: &str, precision: Precision, device: Device) -> String {
+    let precision = match precision {
+        Precision::F32 => "F32",
+        Precision::Int8 => "Int8",
+    };
+    let device = match device {
+        Device::Cpu => "Cpu",
+        Device::Cuda => "Cuda",
+        Device::Metal => "Metal",
+    };
+    format!("{files} {precision} {device} {SCORER_REVISION}")
 }
 
 fn run_scorer(config: &ScorerConfig, files: &ModelFiles) -> Result<LocalScorer, EngineError> {
@@ -370,15 +390,9 @@ fn load_classifier(config: &ClassifierConfig, source: &ModelSource) -> Result<Lo
         .map_err(|e| EngineError::unavailable(format!("cannot load model `{name}`: {e}")))
 }
 
-impl From<StoreError> for EngineError {
-    fn from(error: StoreError) -> Self {
-        Self::unavailable(chain(&error))
-    }
-}
-
 impl EngineError {
     /// A model or file that is needed cannot be had.
-    fn unavailable(message: impl Into<String>) -> Self {
+    pub(super) fn unavailable(message: impl Into<String>) -> Self {
         Self { kind: ErrorKind::Unavailable, code: "model_unavailable", param: None, message: message.into() }
     }
 }
@@ -393,5 +407,18 @@ impl TokenCounter for ScorerCounter {
 
     fn count(&self, text: &str) -> usize {
         self.0.encode(text).len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scores_that_were_kept_by_an_earlier_version_are_found() {
+        let identity = |precision, device| scorer_identity("b179c952", precision, device);
+        assert_eq!(identity(Precision::Int8, Device::Cpu), format!("b179c952 Int8 Cpu {SCORER_REVISION}"));
+        assert_eq!(identity(Precision::F32, Device::Cuda), format!("b179c952 F32 Cuda {SCORER_REVISION}"));
+        assert_eq!(identity(Precision::F32, Device::Metal), format!("b179c952 F32 Metal {SCORER_REVISION}"));
     }
 }

@@ -45,6 +45,9 @@ pub struct CompressOptions {
     /// The smallest part that is kept or dropped: `token` (a word, by default), `phrase` (by default where the
     /// method is `selective-context`), `sentence` or `line`.
     pub unit: Option<Grain>,
+    /// Do marks such as `[12 lines left out]` stand for lines, rows, code and turns that were left out? By default they
+    /// do; in JSON there are none, so that it stays JSON.
+    pub marks: Option<bool>,
     /// Order of the documents in the prompt, by default as sent.
     pub reorder: Reorder,
     /// The budget of the coarse filter: the tokens of documents, best first, that go on to the choice of words. `+100`
@@ -70,7 +73,7 @@ impl CompressOptions {
             document_tokens: self.min_document_tokens,
             sections: Vec::new(),
             verbatim: false,
-            whole_lines: BTreeSet::new(),
+            unmarked: self.marks == Some(false),
             grain: self.unit,
             reorder: self.reorder,
             context_budget: self.context_budget()?,
@@ -100,7 +103,7 @@ impl CompressOptions {
         };
         if self.force_words.len() > MOST_WORDS {
             return refused(format!(
-                "{} forced words; at most {MOST_WORDS} are taken",
+                "{} forced words; at most {MOST_WORDS} are allowed",
                 self.force_words.len()
             ));
         }
@@ -146,7 +149,7 @@ impl CompressOptions {
         };
         if self.protect_patterns.len() > MOST_PATTERNS {
             let count = self.protect_patterns.len();
-            return Err(refused(format!("{count} patterns; at most {MOST_PATTERNS} are taken")));
+            return Err(refused(format!("{count} patterns; at most {MOST_PATTERNS} are allowed")));
         }
         if let Some(long) = self.protect_patterns.iter().find(|pattern| pattern.len() > LONGEST_PATTERN) {
             let start = shortened(long);

@@ -56,7 +56,7 @@ pub(super) fn run(engine: &Engine, request: &RecoverRequest) -> Result<RecoverRe
     let most = engine.limits.documents;
     if request.documents.len() > most {
         let count = request.documents.len();
-        let message = format!("{count} documents; at most {most} are taken (`limits.documents`)");
+        let message = format!("{count} documents; at most {most} are allowed (`limits.documents`)");
         return Err(EngineError::too_many_documents("documents", message));
     }
     let ranges = |document: &RecoverDocument| -> Vec<Range<usize>> {

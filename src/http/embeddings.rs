@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use axum::Extension;
+use axum::body::Bytes;
 use axum::extract::{Request, State};
 use axum::response::Response;
+use serde::Deserialize;
 
 use super::error::{ApiError, DialectError};
 use super::failures::Failures;
@@ -14,17 +16,42 @@ use super::{job, proxy};
 use crate::engine::embed::{EmbeddingsRequest, EmbeddingsResponse, RerankRequest, RerankResponse};
 use crate::wire::Endpoint;
 
-/// Upstreams, where there are any, know the models that clients name; without them vectors are made here.
+/// Longest body whose model is looked for on the async threads.
+const INLINE_BYTES: usize = 64 << 10;
+
+/// The embedder of this process answers under its own names; all other models are the upstreams', where there are any.
 pub(super) async fn here_or_upstream(
     State(state): State<Arc<AppState>>,
     id: Extension<RequestId>,
     request: Request,
 ) -> Result<Response, DialectError> {
-    if state.gateway.as_ref().is_some_and(|gateway| gateway.has_upstreams()) {
-        return proxy::forward(State(state), id, request, Endpoint::Embeddings).await;
-    }
     let dialect = Endpoint::Embeddings.dialect();
-    embed(&state, request).await.map_err(|error| DialectError { error, dialect, request_id: id.text() })
+    let failed = |error| DialectError { error, dialect, request_id: id.text() };
+    let Some(gateway) = state.gateway.clone().filter(|gateway| gateway.has_upstreams()) else {
+        return embed(&state, request).await.map_err(failed);
+    };
+    let (head, body) = request.into_parts();
+    let body = proxy::body_of(&state, &head.headers, body).await.map_err(failed)?;
+    let model = model_of(&body).await;
+    let request = Request::from_parts(head, body.into());
+    if model.is_some_and(|model| gateway.embeds_as(&model)) {
+        return embed(&state, request).await.map_err(failed);
+    }
+    proxy::forward(State(state), id, request, Endpoint::Embeddings).await
+}
+
+/// The model that a body names; none of one that is no JSON, which is for whoever gets it to refuse.
+async fn model_of(body: &Bytes) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Named {
+        model: String,
+    }
+    let read = |body: &[u8]| serde_json::from_slice(body).ok().map(|Named { model }| model);
+    if body.len() <= INLINE_BYTES {
+        return read(body);
+    }
+    let body = body.clone();
+    tokio::task::spawn_blocking(move || read(&body)).await.ok().flatten()
 }
 
 /// A vector for each text, in `OpenAI`'s form.

@@ -10,7 +10,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::admission::{JobError, QueueFull};
-use crate::engine::{EngineError, ErrorKind};
+use crate::engine::{EngineError, ErrorKind, MODEL_LOADING};
 use crate::keys::Denied;
 use crate::model::Stopped;
 use crate::proxy::ProxyError;
@@ -20,6 +20,8 @@ use crate::wire::{Dialect, WireError};
 
 /// Longest wait after which a client is meant to try again by itself.
 const LONGEST_WAIT: Duration = Duration::from_mins(1);
+/// What a caller is told to wait for a model that is being fetched.
+const MODEL_WAIT: Duration = Duration::from_secs(5);
 
 /// Body of every answer that is not a success.
 #[derive(Debug, Serialize, ToSchema)]
@@ -62,7 +64,7 @@ impl ApiError {
 
     /// Too many requests are being worked on and wait.
     pub(super) fn overloaded() -> Self {
-        let message = "too many requests are waiting already; try again in a moment";
+        let message = "too many requests are waiting; try again in a moment";
         let error = Self::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", message);
         Self { retry_after: Some(Duration::from_secs(1)), ..error }
     }
@@ -118,7 +120,9 @@ impl From<EngineError> for ApiError {
             return Self::internal(&error.message);
         }
         let status = StatusCode::from_u16(error.kind.status()).unwrap_or(StatusCode::BAD_REQUEST);
-        Self { param: error.param.map(Into::into), ..Self::new(status, error.code, error.message) }
+        let retry_after = (error.code == MODEL_LOADING).then_some(MODEL_WAIT);
+        let param = error.param.map(Into::into);
+        Self { param, retry_after, ..Self::new(status, error.code, error.message) }
     }
 }
 

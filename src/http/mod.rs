@@ -9,6 +9,7 @@ mod body;
 mod collections;
 mod compress;
 mod dialects;
+mod docs;
 mod embeddings;
 mod error;
 mod examples;

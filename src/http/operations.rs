@@ -10,7 +10,9 @@ use utoipa::{OpenApi, ToSchema};
 
 use super::error::{ApiError, ErrorEnvelope};
 use super::state::AppState;
-use super::{body, collections, compress, dialects, embeddings, examples, metrics, prompt, proxy, transfer};
+use super::{
+    body, collections, compress, dialects, docs, embeddings, examples, metrics, prompt, proxy, transfer,
+};
 use crate::engine::Readiness;
 use crate::engine::collections::api::OnBad;
 
@@ -28,7 +30,7 @@ use crate::engine::collections::api::OnBad;
         embeddings::embed, embeddings::rerank, prompt::prompt,
         dialects::chat, dialects::responses, dialects::completions, dialects::messages, dialects::count_tokens,
         proxy::models, proxy::usage, proxy::below,
-        metrics::metrics, healthz, readyz, openapi
+        docs::list, docs::guide, metrics::metrics, healthz, readyz, openapi
     ),
     components(schemas(OnBad)),
     tags(

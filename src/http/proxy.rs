@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
 use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method};
@@ -10,6 +10,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
 use axum::{Extension, Router};
 use hyper::body::Body as _;
+use tokio::sync::OwnedSemaphorePermit;
 use tracing::Instrument;
 
 use super::body;
@@ -109,24 +110,38 @@ async fn answer(
 ) -> Result<Response, ApiError> {
     let gateway = gateway(state)?;
     let (head, body) = request.into_parts();
-    let limit = state.limits.body_bytes;
-    // What does not say how long it is may be as long as it can.
-    let size = body.size_hint().upper().and_then(|size| usize::try_from(size).ok()).unwrap_or(limit);
-    let room = match state.room(size.min(limit)) {
-        Ok(room) => room,
-        Err(error) => {
-            body::discard(&head.headers, body).await;
-            return Err(error);
-        }
-    };
-    let body = body::read(&head.headers, body, limit, state.body_time);
-    let body = body.instrument(Stage::Receive.span()).await?;
+    let (body, room) = received(state, &head.headers, body).await?;
     let query = query_of(head.uri.query());
     let caller = head.extensions.get().cloned();
     let incoming = Incoming { id: id.text(), caller, endpoint, upstream, query, headers: head.headers, body };
     let outgoing = gateway.answer(incoming).await?;
     drop(room);
     Ok(respond(outgoing, endpoint.dialect()))
+}
+
+/// A request's body, as it came, and the room in memory that it takes.
+async fn received(
+    state: &AppState,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<(Bytes, OwnedSemaphorePermit), ApiError> {
+    let limit = state.limits.body_bytes;
+    // What does not say how long it is may be as long as it can.
+    let size = body.size_hint().upper().and_then(|size| usize::try_from(size).ok()).unwrap_or(limit);
+    let room = match state.room(size.min(limit)) {
+        Ok(room) => room,
+        Err(error) => {
+            body::discard(headers, body).await;
+            return Err(error);
+        }
+    };
+    let body = body::read(headers, body, limit, state.body_time);
+    Ok((body.instrument(Stage::Receive.span()).await?, room))
+}
+
+/// A request's body that is looked into before it is known who answers. Whoever does takes room for it anew.
+pub(super) async fn body_of(state: &AppState, headers: &HeaderMap, body: Body) -> Result<Bytes, ApiError> {
+    received(state, headers, body).await.map(|(body, _)| body)
 }
 
 fn gateway(state: &AppState) -> Result<&Gateway, ApiError> {

@@ -17,7 +17,7 @@ use tracing::Span;
 use super::error::anthropic_envelope;
 use crate::proxy::Bill;
 use crate::telemetry::Stage;
-use crate::wire::{Dialect, UsageReader};
+use crate::wire::{Dialect, Reading, UsageReader};
 
 /// Longest part of an event that is held back. Past it, it goes on, and a break can only cut the connection.
 const HELD_BYTES: usize = 64 << 10;
@@ -46,20 +46,24 @@ pub(super) struct Relay<B> {
 /// leaves.
 pub(super) struct Counted {
     reader: Option<UsageReader>,
+    /// Whether the answer broke off or stalled.
+    broken: bool,
     bill: Bill,
 }
 
 impl Counted {
     /// Creates a relay that reads the usage by `reader` and books it on `bill`.
     pub(super) fn new(reader: Option<UsageReader>, bill: Bill) -> Self {
-        Self { reader, bill }
+        Self { reader, broken: false, bill }
     }
 }
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        if let Some(reader) = self.reader.take() {
-            self.bill.read(reader.finish());
+        let reading = self.reader.take().map(UsageReader::finish);
+        if reading.is_some() || self.broken {
+            let reading = reading.unwrap_or_default();
+            self.bill.read(Reading { failed: reading.failed || self.broken, ..reading });
         }
     }
 }
@@ -89,6 +93,18 @@ where
 
     /// The next frame of the upstream, or why there will be none.
     fn poll_upstream(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        let next = std::task::ready!(self.poll_body(context));
+        if let Some(counted) = &mut self.usage {
+            match (&next, &mut counted.reader) {
+                (None, Some(reader)) => reader.end(),
+                (Some(Err(_)), _) => counted.broken = true,
+                (None, None) | (Some(Ok(_)), _) => {}
+            }
+        }
+        Poll::Ready(next)
+    }
+
+    fn poll_body(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
         match Pin::new(&mut self.body).poll_frame(context) {
             Poll::Ready(Some(Ok(frame))) => {
                 self.timer.as_mut().reset(Instant::now() + self.idle);

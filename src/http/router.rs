@@ -12,8 +12,8 @@ use tower_http::catch_panic::CatchPanicLayer;
 use super::error::ApiError;
 use super::state::AppState;
 use super::{
-    auth, collections, compress, dialects, embeddings, examples, metrics, middleware, operations, prompt,
-    proxy, transfer,
+    auth, collections, compress, dialects, docs, embeddings, examples, metrics, middleware, operations,
+    prompt, proxy, transfer,
 };
 
 /// All routes, with everything around them.
@@ -36,6 +36,7 @@ pub(super) fn router(state: Arc<AppState>) -> Router {
         .route("/healthz", get(operations::healthz))
         .route("/readyz", get(operations::readyz))
         .route("/openapi.json", get(operations::openapi))
+        .merge(docs::routes())
         .merge(guarded)
         .fallback(unknown_path)
         .method_not_allowed_fallback(wrong_method)

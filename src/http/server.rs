@@ -28,6 +28,53 @@ const HEADER_TIME: Duration = Duration::from_secs(30);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// The HTTP service.
+///
+/// A proxy in a test, before an upstream that answers one request:
+///
+/// ```
+/// use std::io::{Read, Write};
+/// use std::sync::Arc;
+///
+/// use tokio::net::TcpListener;
+/// use whittle::config::{Flags, Places, ProcessEnv, load};
+/// use whittle::http::Server;
+/// use whittle::keys::Keyring;
+/// use whittle::model::store::Silent;
+/// use whittle::proxy::{Gateway, Parts};
+/// use whittle::Engine;
+///
+/// # #[tokio::main]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let upstream = std::net::TcpListener::bind("127.0.0.1:0")?;
+/// let folder = tempfile::tempdir()?;
+/// let file = folder.path().join("whittle.toml");
+/// let address = upstream.local_addr()?;
+/// let text = format!("[[upstreams]]\nname = 'u'\ndialect = 'openai'\nbase_url = 'http://{address}/v1'\n");
+/// std::fs::write(&file, text)?;
+/// std::thread::spawn(move || {
+///     let (mut stream, _) = upstream.accept()?;
+///     let _ = stream.read(&mut [0; 4096])?;
+///     stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 10\r\n\r\n{\"id\":\"1\"}")
+/// });
+///
+/// let flags = Flags { file: Some(file), ..Flags::default() };
+/// let config = load(&flags, &ProcessEnv, &Places::default())?.config;
+/// let engine = Engine::builder().environment(&config, Box::new(Silent))?.data_dir(folder.path()).build();
+/// let engine = Arc::new(engine);
+/// let parts = Parts { compressor: engine.clone(), generator: engine.clone(), retriever: engine.clone() };
+/// let gateway = Arc::new(Gateway::new(&config, &ProcessEnv, parts, folder.path())?);
+/// let keys = Arc::new(Keyring::open(folder.path(), false, gateway.spent_today()?)?);
+/// let listener = TcpListener::bind("127.0.0.1:0").await?;
+/// let url = format!("http://{}/v1/chat/completions", listener.local_addr()?);
+/// let server = Server::with_gateway(engine, config.limits, gateway, keys);
+/// tokio::spawn(server.run(listener, std::future::pending::<()>()));
+///
+/// let body = r#"{"model": "m", "messages": [{"role": "user", "content": "Hello"}]}"#;
+/// let answer = reqwest::Client::builder().no_proxy().build()?.post(url).body(body).send().await?;
+/// assert_eq!(answer.text().await?, "{\"id\":\"1\"}");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Server {
     router: Router,

@@ -11,7 +11,7 @@ use super::lexical::{Entry, Lexical, differences, flat};
 use super::nearest::{Nearest, Scored};
 use super::record::{Allowed, Batch, ChunkHit, NewDocument, Settings, StoredDocument};
 use super::snapshot::{self, Snapshot};
-use super::store::{Applied, Catalog, Store, View};
+use super::store::{Applied, Catalog, FoundChunk, Store, View};
 use super::{IndexError, Metadata, Name};
 
 const STORE: &str = "store.redb";
@@ -435,7 +435,7 @@ impl Collection {
     pub fn optimise(&self) -> Result<bool, IndexError> {
         let built = self.nearest.rebuild();
         if let Err(error) = &built {
-            tracing::error!(collection = self.name.as_str(), %error, "the dense index could not be made anew");
+            tracing::error!(collection = self.name.as_str(), %error, "the dense index could not be rebuilt");
         }
         built
     }
@@ -450,7 +450,7 @@ fn followed(
 ) -> Result<Lexical, IndexError> {
     let lexical = Lexical::open(folder, collection, report)?;
     let Err(error) = catch_up(&lexical, collection, view) else { return Ok(lexical) };
-    report(format!("{error}; it is made anew from the store"));
+    report(format!("{error}; it is rebuilt from the store"));
     drop(lexical);
     let lexical = Lexical::anew(folder)?;
     catch_up(&lexical, collection, view)?;
@@ -475,18 +475,16 @@ fn index_words(
     missing: &[u64],
     surplus: Vec<u64>,
 ) -> Result<(), IndexError> {
-    let mut hits = Vec::new();
-    for &number in missing {
-        hits.extend(view.chunk(number)?);
-    }
-    let titles: Vec<String> = hits.iter().map(title_of).collect();
-    let entries =
-        hits.iter().zip(&titles).map(|(hit, title)| Entry { number: hit.number, title, text: &hit.text });
-    lexical.apply(collection, view.epoch()?, entries, surplus)
+    lexical.apply(collection, view.epoch()?, surplus, |add| {
+        view.each_chunk(missing, |found| {
+            let title = title_of(&found);
+            add(Entry { number: found.number, title: &title, text: found.text })
+        })
+    })
 }
 
-fn title_of(hit: &ChunkHit) -> String {
-    let titles = hit.document.title.iter().chain(&hit.chunk.headings);
+fn title_of(found: &FoundChunk<'_>) -> String {
+    let titles = found.document.title.iter().chain(&found.chunk.headings);
     titles.map(String::as_str).collect::<Vec<_>>().join("\n")
 }
 

@@ -15,6 +15,29 @@ const COLLECTIONS: &str = "collections";
 const UNFINISHED: &str = ".unfinished";
 
 /// All collections of a machine's folder, opened on first need. No other process can open it meanwhile.
+///
+/// ```
+/// use whittle::index::{Batch, DataDir, Metadata, NewChunk, NewDocument, Settings, StoredChunk};
+/// use whittle::retrieve::{Query, SearchMode, Weights, search};
+/// use whittle::text::{ChunkSettings, Layout};
+///
+/// let folder = tempfile::tempdir()?;
+/// let data = DataDir::open(folder.path())?;
+/// let collection = data.create(&"letters".parse()?, &Settings::new("own", 2, ChunkSettings::default())?)?;
+/// let text = "The harbour closes in May.";
+/// let chunk = StoredChunk { range: 0..text.len(), headings: Vec::new(), header: None, tokens: 6 };
+/// let document = NewDocument {
+///     id: "a".into(), title: None, text: text.into(), metadata: Metadata::new(), layout: Layout::Plain,
+///     hash: "1".into(), chunks: vec![NewChunk { chunk, vector: vec![1.0, 0.0] }],
+/// };
+/// collection.apply(&Batch { remove: Vec::new(), upsert: vec![document] })?;
+/// let query = Query {
+///     text: "harbour", vector: &[0.6, 0.8], mode: SearchMode::Hybrid, top_k: 3, filter: None,
+///     min_score: None, weights: Weights::default(), diversity: 0.0,
+/// };
+/// assert_eq!(search(&collection, &query)?[0].chunk.document.id, "a");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct DataDir {
     root: PathBuf,

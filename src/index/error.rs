@@ -12,7 +12,7 @@ pub(super) const DOCUMENT_BYTES: u64 = 1 << 30;
 #[derive(Debug, thiserror::Error)]
 pub enum SnapshotError {
     /// It is another kind of file.
-    #[error("this is no snapshot: take one with `whittle index snapshot` or POST .../snapshot")]
+    #[error("this is not a snapshot: create one with `whittle index snapshot` or POST .../snapshot")]
     Foreign,
     /// Written by a version of whittle that this one does not know.
     #[error(
@@ -25,10 +25,10 @@ pub enum SnapshotError {
         known: u32,
     },
     /// Bytes of it are lost or changed.
-    #[error("the snapshot is damaged or cut off: fetch or take it again")]
+    #[error("the snapshot is damaged or truncated: create or download it again")]
     Damaged,
     /// It is whole, but no collection can hold what it says.
-    #[error("the snapshot is not one that whittle took: {0}")]
+    #[error("the snapshot was not written by whittle: {0}")]
     Invalid(String),
     /// A document is too large for a snapshot.
     #[error(

@@ -113,7 +113,7 @@ impl Generation {
                         newest = Some(generation);
                         continue;
                     }
-                    Err(error) => report(format!("{error}; it is made anew from the store")),
+                    Err(error) => report(format!("{error}; it is rebuilt from the store")),
                 }
             }
             if name.starts_with(FINISHED) || name.starts_with(UNFINISHED) {
@@ -153,7 +153,8 @@ impl Generation {
             .chunks_exact(4)
             .map(|four| u32::from_le_bytes([four[0], four[1], four[2], four[3]]))
             .collect();
-        let vectors = Vectors::from_bytes(width, &vectors).ok_or_else(|| wrong("its vectors are cut off"))?;
+        let vectors =
+            Vectors::from_bytes(width, &vectors).ok_or_else(|| wrong("its vectors are truncated"))?;
         if vectors.len() != manifest.rows || numbers.len() != manifest.rows {
             return Err(wrong("its files do not fit together"));
         }

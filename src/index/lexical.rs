@@ -1,5 +1,7 @@
 //! Search by words (BM25). The only place that knows tantivy.
 
+mod tokenizer;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::ops::Range;
@@ -13,13 +15,14 @@ use tantivy::indexer::LogMergePolicy;
 use tantivy::query::{BooleanQuery, BoostQuery, Occur, Query, TermQuery};
 use tantivy::schema::{FAST, Field, INDEXED, IndexRecordOption, Schema, TextFieldIndexing, TextOptions};
 use tantivy::tokenizer::{
-    AsciiFoldingFilter, Language, LowerCaser, RemoveLongFilter, SimpleTokenizer, Stemmer, StopWordFilter,
-    TextAnalyzer, TokenFilter, Tokenizer,
+    AsciiFoldingFilter, Language, RemoveLongFilter, Stemmer, StopWordFilter, TextAnalyzer, TokenFilter,
+    Tokenizer,
 };
 use tantivy::{Index, IndexReader, IndexWriter, ReloadPolicy, TantivyDocument, TantivyError, Term};
 
 use super::nearest::Scored;
 use super::{Allowed, IndexError};
+use tokenizer::WordTokenizer;
 
 /// Bytes that a writer collects before it writes a segment.
 const WRITER_BYTES: usize = 32 << 20;
@@ -28,7 +31,7 @@ const QUERY_WORDS: usize = 256;
 /// Longest word that is indexed, in bytes.
 const WORD_BYTES: usize = 80;
 /// Name of the analyser. Another one needs another name, or indexes made by this one would be searched by that.
-const ANALYSER: &str = "whittle-en-1";
+const ANALYSER: &str = "whittle-2";
 const NUMBER: &str = "number";
 /// The crate's list of what is in an index, written last.
 const META: &str = "meta.json";
@@ -42,6 +45,9 @@ pub(super) struct Entry<'a> {
     pub(super) title: &'a str,
     pub(super) text: &'a str,
 }
+
+/// Takes one more chunk into the index.
+pub(super) type Add<'a> = &'a mut dyn FnMut(Entry<'_>) -> Result<(), IndexError>;
 
 /// The lexical index of one collection.
 pub(super) struct Lexical {
@@ -82,7 +88,7 @@ impl Lexical {
             Err(reason) => {
                 // Without this file it was never whole: the process ended while it was made.
                 if folder.join(META).exists() {
-                    report(format!("{reason}; it is made anew from the store"));
+                    report(format!("{reason}; it is rebuilt from the store"));
                 }
                 Self::anew(folder)
             }
@@ -97,12 +103,12 @@ impl Lexical {
         fs::create_dir_all(folder).map_err(IndexError::io("create", folder))?;
         let directory =
             MmapDirectory::open(folder).map_err(|error| IndexError::Lexical(error.to_string()))?;
-        Self::new(Index::create(directory, schema(), tantivy::IndexSettings::default())?)
+        Self::new(Index::create(directory, schema(ANALYSER), tantivy::IndexSettings::default())?)
     }
 
     fn open_existing(folder: &Path) -> Result<Self, IndexError> {
         let index = Index::open_in_dir(folder)?;
-        if index.schema() != schema() {
+        if index.schema() != schema(ANALYSER) {
             return Err(IndexError::Lexical(format!("{} has another schema", folder.display())));
         }
         let damaged = index.validate_checksum()?;
@@ -122,7 +128,7 @@ impl Lexical {
             title: schema.get_field("title")?,
             text: schema.get_field("text")?,
         };
-        index.tokenizers().register(ANALYSER, analyser());
+        index.tokenizers().register(ANALYSER, analyser(WordTokenizer::Text));
         let reader = index.reader_builder().reload_policy(ReloadPolicy::Manual).try_into()?;
         let lexical = Self { index, reader, writer: Mutex::new(None), fields, epoch: AtomicU64::new(0) };
         lexical.epoch.store(lexical.payload().map_or(0, |(_, epoch)| epoch), Ordering::Release);
@@ -157,16 +163,17 @@ impl Lexical {
         Ok(numbers)
     }
 
-    /// Adds and removes chunks; the index is then at `epoch`, on disk and in searches.
-    pub(super) fn apply<'a>(
+    /// Removes chunks and adds those that `fill` gives to the function that it is called with; the index is then at
+    /// `epoch`, on disk and in searches.
+    pub(super) fn apply(
         &self,
         collection: &str,
         epoch: u64,
-        added: impl IntoIterator<Item = Entry<'a>>,
         removed: impl IntoIterator<Item = u64>,
+        fill: impl FnOnce(Add<'_>) -> Result<(), IndexError>,
     ) -> Result<(), IndexError> {
         let mut slot = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
-        let result = self.write(&mut slot, &format!("{collection} {epoch}"), added, removed);
+        let result = self.write(&mut slot, &format!("{collection} {epoch}"), removed, fill);
         match &result {
             Ok(()) => self.epoch.store(epoch, Ordering::Release),
             // A writer that failed stays unusable; what it had not committed is gone with it.
@@ -175,12 +182,12 @@ impl Lexical {
         result
     }
 
-    fn write<'a>(
+    fn write(
         &self,
         slot: &mut Option<IndexWriter>,
         payload: &str,
-        added: impl IntoIterator<Item = Entry<'a>>,
         removed: impl IntoIterator<Item = u64>,
+        fill: impl FnOnce(Add<'_>) -> Result<(), IndexError>,
     ) -> Result<(), IndexError> {
         let writer = match slot {
             Some(writer) => writer,
@@ -189,13 +196,14 @@ impl Lexical {
         for number in removed {
             writer.delete_term(Term::from_field_u64(self.fields.number, number));
         }
-        for entry in added {
+        fill(&mut |entry: Entry<'_>| {
             let mut document = TantivyDocument::new();
             document.add_u64(self.fields.number, entry.number);
             document.add_text(self.fields.title, entry.title);
             document.add_text(self.fields.text, entry.text);
             writer.add_document(document)?;
-        }
+            Ok(())
+        })?;
         let mut commit = writer.prepare_commit()?;
         commit.set_payload(payload);
         commit.commit()?;
@@ -261,7 +269,7 @@ impl Lexical {
 /// with and without them.
 fn words_of(query: &str) -> BTreeSet<String> {
     let telling = words_by(stopping_analyser(), query);
-    if telling.is_empty() { words_by(analyser(), query) } else { telling }
+    if telling.is_empty() { words_by(analyser(WordTokenizer::Query), query) } else { telling }
 }
 
 fn words_by(mut analyser: TextAnalyzer, query: &str) -> BTreeSet<String> {
@@ -273,9 +281,9 @@ fn words_by(mut analyser: TextAnalyzer, query: &str) -> BTreeSet<String> {
     words
 }
 
-fn schema() -> Schema {
+fn schema(analyser: &str) -> Schema {
     let words =
-        TextFieldIndexing::default().set_tokenizer(ANALYSER).set_index_option(IndexRecordOption::WithFreqs);
+        TextFieldIndexing::default().set_tokenizer(analyser).set_index_option(IndexRecordOption::WithFreqs);
     let words = TextOptions::default().set_indexing_options(words);
     let mut schema = Schema::builder();
     schema.add_u64_field(NUMBER, INDEXED | FAST);
@@ -291,19 +299,19 @@ fn filtered<C: Collector + Send + Sync>(
     FilterCollector::new(NUMBER.to_owned(), allowed, collector)
 }
 
-fn analyser() -> TextAnalyzer {
-    TextAnalyzer::builder(words()).filter(Stemmer::new(Language::English)).build()
+fn analyser(tokenizer: WordTokenizer) -> TextAnalyzer {
+    TextAnalyzer::builder(words(tokenizer)).filter(Stemmer::new(Language::English)).build()
 }
 
-/// [`analyser`] that leaves out function words.
+/// [`analyser`] of queries that leaves out function words.
 fn stopping_analyser() -> TextAnalyzer {
     let stop = StopWordFilter::new(Language::English).expect("English has a list");
-    TextAnalyzer::builder(words()).filter(stop).filter(Stemmer::new(Language::English)).build()
+    let words = words(WordTokenizer::Query);
+    TextAnalyzer::builder(words).filter(stop).filter(Stemmer::new(Language::English)).build()
 }
 
-fn words() -> impl Tokenizer {
-    let plain = RemoveLongFilter::limit(WORD_BYTES).transform(SimpleTokenizer::default());
-    AsciiFoldingFilter.transform(LowerCaser.transform(plain))
+fn words(tokenizer: WordTokenizer) -> impl Tokenizer {
+    AsciiFoldingFilter.transform(RemoveLongFilter::limit(WORD_BYTES).transform(tokenizer))
 }
 
 /// Chunks that are in one of two ascending lists alone: those that an index lacks, and those that it has too many.
@@ -327,5 +335,53 @@ mod tests {
         assert_eq!(words("Where is the Bridge, and the bridges?"), ["bridg", "where"]);
         assert_eq!(words("to be, or not to be"), ["be", "not", "or", "to"]);
         assert!(words("?!").is_empty());
+    }
+
+    #[test]
+    fn an_index_of_another_analyser_is_made_anew_and_that_is_said() {
+        let folder = tempfile::tempdir().unwrap();
+        let old = schema("whittle-en-1");
+        Index::create_in_dir(folder.path(), old).unwrap();
+        let mut reports = Vec::new();
+        let lexical = Lexical::open(folder.path(), "c", &mut |report| reports.push(report)).unwrap();
+        assert!(reports[0].contains("another schema") && reports[0].contains("made anew"), "{reports:?}");
+        assert_eq!((lexical.len(), lexical.epoch()), (0, 0));
+        Lexical::open(folder.path(), "c", &mut |report| panic!("{report}")).unwrap();
+    }
+
+    #[test]
+    fn every_script_is_found() {
+        let folder = tempfile::tempdir().unwrap();
+        let lexical = Lexical::anew(&folder.path().join("lexical")).unwrap();
+        let texts = [
+            "食堂在二楼，每天早上七点开门。",
+            "図書館は駅の前にあります。",
+            "식당은 2층에 있습니다.",
+            "ร้านอาหารอยู่ชั้นสอง",
+            "ຮ້ານອາຫານຢູ່ຊັ້ນສອງ",
+            "អាហារដ្ឋាន នៅជាន់ទីពីរ",
+            "စားသောက်ဆိုင်သည် ဒုတိယထပ်တွင် ရှိသည်။",
+            "Der Größenunterschied der Stühle",
+            "Столовая находится на втором этаже",
+        ];
+        let fill = |add: Add<'_>| {
+            (0_u64..).zip(texts).try_for_each(|(number, text)| add(Entry { number, title: "", text }))
+        };
+        lexical.apply("c", 1, [], fill).unwrap();
+        for (query, wanted) in [
+            ("食堂在哪里？", 0),
+            ("楼", 0),
+            ("図書館", 1),
+            ("식당이 어디예요?", 2),
+            ("ร้านอาหาร", 3),
+            ("ຮ້ານອາຫານ", 4),
+            ("អាហារដ្ឋាន", 5),
+            ("စားသောက်ဆိုင်", 6),
+            ("grossenunterschied", 7),
+            ("СТОЛОВАЯ", 8),
+        ] {
+            let found = lexical.search(query, 3, None).unwrap();
+            assert_eq!(found.first().map(|(number, _)| *number), Some(wanted), "{query}: {found:?}");
+        }
     }
 }

@@ -13,7 +13,7 @@ pub struct Name(String);
 
 /// A name that no collection can have.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{name}` is no name: {reason}")]
+#[error("`{name}` is not a valid name: {reason}")]
 pub struct NameError {
     /// The name as given, or its start.
     pub name: String,

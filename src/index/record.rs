@@ -112,6 +112,11 @@ impl NewDocument {
             if self.text.get(chunk.range.clone()).is_none() {
                 return wrong(format!("the chunk {:?} is not a part of its text", chunk.range));
             }
+            if let Some(header) =
+                chunk.header.clone().filter(|header| self.text.get(header.clone()).is_none())
+            {
+                return wrong(format!("the header {header:?} of a chunk is not a part of its text"));
+            }
             if vector.len() != dimensions {
                 return wrong(format!(
                     "its vector has {} values, those of the collection have {dimensions}",
@@ -174,7 +179,10 @@ pub struct StoredChunk {
     /// The headings that it stands under, outermost first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub headings: Vec<String>,
-    /// Tokens, as the embedder counts them.
+    /// Byte range of the header row of the table that it begins inside of; chunks of earlier versions have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub header: Option<Range<usize>>,
+    /// Tokens, as the embedder counts them, those of the header included.
     pub tokens: usize,
 }
 
@@ -189,6 +197,8 @@ pub struct ChunkHit {
     pub chunk: StoredChunk,
     /// The text at that place.
     pub text: String,
+    /// The header row of the table that it begins inside of.
+    pub header: Option<String>,
 }
 
 impl ChunkHit {
@@ -196,6 +206,12 @@ impl ChunkHit {
     #[must_use]
     pub fn id(&self) -> String {
         format!("{}#{}", self.document.id, self.number - self.document.first)
+    }
+
+    /// The text with the header of its table before it, as a reader needs it.
+    #[must_use]
+    pub fn readable(&self) -> String {
+        self.header.as_ref().map_or_else(|| self.text.clone(), |header| format!("{header}\n{}", self.text))
     }
 }
 

@@ -8,8 +8,8 @@ use std::ops::Range;
 use std::path::Path;
 
 use redb::{
-    Database, ReadTransaction, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition,
-    WriteTransaction,
+    AccessGuard, Database, ReadTransaction, ReadableDatabase, ReadableTable, ReadableTableMetadata,
+    TableDefinition, WriteTransaction,
 };
 
 use super::mark::Mark;
@@ -277,19 +277,54 @@ impl View {
 
     /// A chunk with its text and document; none where it is gone.
     pub(super) fn chunk(&self, number: u64) -> Result<Option<ChunkHit>, IndexError> {
-        let documents = self.transaction.open_table(DOCUMENTS)?;
-        let Some(entry) = documents.range(..=number)?.next_back() else { return Ok(None) };
-        let document: StoredDocument = serde_json::from_slice(entry?.1.value())?;
-        let chunks = self.transaction.open_table(CHUNKS)?;
-        let Some(chunk) = chunks.get(number)? else { return Ok(None) };
-        let chunk: StoredChunk = serde_json::from_slice(chunk.value())?;
-        let texts = self.transaction.open_table(TEXTS)?;
-        let text = texts.get(document.first)?;
-        let text =
-            text.as_ref().and_then(|text| text.value().get(chunk.range.clone())).map(ToOwned::to_owned);
-        let text = text.ok_or_else(|| IndexError::Store(format!("chunk {number} has no text")))?;
-        Ok(Some(ChunkHit { number, document, chunk, text }))
+        let mut hit = None;
+        self.each_chunk(&[number], |found| {
+            let FoundChunk { document, chunk, text, header, .. } = found;
+            let (document, header) = (document.clone(), header.map(ToOwned::to_owned));
+            hit = Some(ChunkHit { number, document, chunk: chunk.clone(), text: text.to_owned(), header });
+            Ok(())
+        })?;
+        Ok(hit)
     }
+
+    /// Calls `each` with those chunks of `numbers` that are there, in that order, until it fails. Where numbers of one
+    /// document follow each other it is read once, and no more than one document's text is in memory.
+    pub(super) fn each_chunk(
+        &self,
+        numbers: &[u64],
+        mut each: impl FnMut(FoundChunk<'_>) -> Result<(), IndexError>,
+    ) -> Result<(), IndexError> {
+        let documents = self.transaction.open_table(DOCUMENTS)?;
+        let (chunks, texts) = (self.transaction.open_table(CHUNKS)?, self.transaction.open_table(TEXTS)?);
+        let mut open: Option<(StoredDocument, Option<AccessGuard<'_, &str>>)> = None;
+        for &number in numbers {
+            let Some(chunk) = chunks.get(number)? else { continue };
+            let chunk: StoredChunk = serde_json::from_slice(chunk.value())?;
+            if open.as_ref().is_none_or(|(document, _)| !document.numbers().contains(&number)) {
+                let Some(entry) = documents.range(..=number)?.next_back() else { continue };
+                let document: StoredDocument = serde_json::from_slice(entry?.1.value())?;
+                let text = texts.get(document.first)?;
+                open = Some((document, text));
+            }
+            let Some((document, text)) = &open else { continue };
+            let whole = text.as_ref().map(AccessGuard::value);
+            let header = chunk.header.clone().and_then(|header| whole?.get(header));
+            let text = whole.and_then(|text| text.get(chunk.range.clone()));
+            let text = text.ok_or_else(|| IndexError::Store(format!("chunk {number} has no text")))?;
+            each(FoundChunk { number, document, chunk: &chunk, text, header })?;
+        }
+        Ok(())
+    }
+}
+
+/// A chunk as it stands in the store.
+pub(super) struct FoundChunk<'a> {
+    pub(super) number: u64,
+    pub(super) document: &'a StoredDocument,
+    pub(super) chunk: &'a StoredChunk,
+    pub(super) text: &'a str,
+    /// The header row of the table that it begins inside of.
+    pub(super) header: Option<&'a str>,
 }
 
 /// Metadata by the numbers of the first chunk.

@@ -11,7 +11,9 @@ use proptest::prelude::*;
 use tempfile::TempDir;
 
 use super::mark::Mark;
+use super::snapshot::Snapshot;
 use super::*;
+use crate::random::{Random, tests::mutated};
 use crate::text::{ChunkSettings, Layout};
 
 const WIDTH: usize = 4;
@@ -46,7 +48,7 @@ fn document(id: &str, text: &str) -> NewDocument {
             let range = at..at + line.trim_end().len();
             at += line.len();
             let seed = u64::from_le_bytes(blake3::hash(line.as_bytes()).as_bytes()[..8].try_into().unwrap());
-            let chunk = StoredChunk { range, headings: Vec::new(), tokens: 1 };
+            let chunk = StoredChunk { range, headings: Vec::new(), header: None, tokens: 1 };
             NewChunk { chunk, vector: vector(seed, WIDTH) }
         })
         .collect();
@@ -305,7 +307,7 @@ fn survives_damage(index: &str, is_checked: fn(&Path) -> bool) {
             holds(&collection, &wanted);
             if is_checked(file) {
                 let reports = collection.reports();
-                assert!(reports.iter().any(|report| report.contains("made anew")), "{file:?}: {reports:?}");
+                assert!(reports.iter().any(|report| report.contains("rebuilt")), "{file:?}: {reports:?}");
             }
             collection.optimise().unwrap();
             drop(collection);
@@ -598,6 +600,30 @@ fn forged(parts: &[&[u8]]) -> Vec<u8> {
     [bytes, hash.to_vec()].concat()
 }
 
+/// Mutants that are whole by their hash reach everything behind the check of it.
+#[test]
+fn of_a_mutated_snapshot_all_or_nothing_is_read() {
+    let folder = filled();
+    let valid = snapshot_of(folder.path());
+    let parts = &valid[..valid.len() - 32];
+    let (mut random, mut read_whole) = (Random::new(13), 0);
+    for number in 0..5_000 {
+        let mut mutant = mutated(parts, &mut random);
+        if number % 5 != 0 {
+            let hash = *blake3::hash(&mutant).as_bytes();
+            mutant.extend(hash);
+        }
+        let Ok(mut snapshot) = Snapshot::open(Cursor::new(&mutant)) else { continue };
+        let outcome: Result<Vec<_>, _> =
+            std::iter::from_fn(|| snapshot.next().transpose()).take(10).collect();
+        for document in outcome.iter().flatten() {
+            document.check(snapshot.settings.dimensions).unwrap();
+        }
+        read_whole += usize::from(outcome.is_ok());
+    }
+    assert!((100..4_000).contains(&read_whole), "{read_whole} of 5,000 read");
+}
+
 #[test]
 fn a_forged_snapshot_is_refused_with_what_is_wrong() {
     let folder = tempfile::tempdir().unwrap();
@@ -607,7 +633,7 @@ fn a_forged_snapshot_is_refused_with_what_is_wrong() {
         serde_json::to_vec(&serde_json::json!({"settings": settings, "documents": documents})).unwrap()
     };
     let record = |id: &str, range: Range<usize>| {
-        let chunk = StoredChunk { range, headings: Vec::new(), tokens: 1 };
+        let chunk = StoredChunk { range, headings: Vec::new(), header: None, tokens: 1 };
         serde_json::to_vec(
             &serde_json::json!({"id": id, "title": null, "metadata": {}, "layout": "plain", "hash": "h",
             "chunks": [chunk]}),

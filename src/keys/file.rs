@@ -34,7 +34,7 @@ pub enum KeysError {
         source: io::Error,
     },
     /// The file does not hold keys.
-    #[error("{} does not hold keys: {reason}; restore it, or remove it and make new keys", path.display())]
+    #[error("{} contains no keys: {reason}; restore it, or remove it and create new keys", path.display())]
     Malformed {
         /// The file.
         path: PathBuf,
@@ -45,7 +45,7 @@ pub enum KeysError {
     #[error("{0}")]
     Invalid(String),
     /// No key has the id or name.
-    #[error("no key that holds has the id or name `{0}`: `whittle keys list` shows them")]
+    #[error("no valid key has the id or name `{0}`: `whittle keys list` shows them")]
     NoSuchKey(String),
 }
 
@@ -83,7 +83,7 @@ pub fn create(data: &Path, name: &str, rights: Rights) -> Result<(Key, String), 
     let added = key.clone();
     change(data, |keys| {
         if keys.iter().any(|other| other.holds() && other.name == name) {
-            let reason = format!("there is a key called `{name}` already: revoke it, or take another name");
+            let reason = format!("a key called `{name}` exists already: revoke it, or choose another name");
             return Err(KeysError::Invalid(reason));
         }
         keys.push(added);

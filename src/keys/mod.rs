@@ -79,7 +79,7 @@ pub enum Denied {
     )]
     Missing,
     /// No such key is known, or it was revoked.
-    #[error("the key is not known here, or was revoked: `whittle keys list` shows those that hold")]
+    #[error("the key is unknown or was revoked: `whittle keys list` shows the valid ones")]
     Unknown,
     /// The key may not call the model.
     #[error("this key may not call the model `{0}`: `whittle keys list` shows its models")]
@@ -91,13 +91,15 @@ pub enum Denied {
     )]
     Unpriced(String),
     /// The request would pass unread, but the key is limited in what it may take.
-    #[error("this key has limits, and what passes unread cannot be held to them: call a route under /v1")]
+    #[error(
+        "this key has limits, which cannot be enforced on paths that are not read: call a route under /v1"
+    )]
     Unread,
     /// The key is not an administrator's.
     #[error("only a key made with `whittle keys create --admin` may see this")]
     AdminOnly,
     /// Too many requests in this minute.
-    #[error("this key's limit of {limit} requests a minute is reached: try again in {} s", seconds(.wait))]
+    #[error("this key's limit of {limit} requests per minute is reached: try again in {} s", seconds(.wait))]
     Requests {
         /// The limit.
         limit: u32,
@@ -105,7 +107,7 @@ pub enum Denied {
         wait: Duration,
     },
     /// Too many tokens in this minute.
-    #[error("this key's limit of {limit} tokens a minute is reached: try again in {} s", seconds(.wait))]
+    #[error("this key's limit of {limit} tokens per minute is reached: try again in {} s", seconds(.wait))]
     Tokens {
         /// The limit.
         limit: u32,
@@ -113,7 +115,7 @@ pub enum Denied {
         wait: Duration,
     },
     /// The day's money is spent.
-    #[error("this key's limit of {limit} dollars a day is reached: it begins anew at midnight UTC")]
+    #[error("this key's limit of {limit} dollars per day is reached: it resets at midnight UTC")]
     Spend {
         /// The limit, in dollars.
         limit: String,

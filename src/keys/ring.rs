@@ -103,7 +103,7 @@ impl Keyring {
             Ok(keys) => {
                 known.broken = false;
                 known.keys = callers(keys, &known.keys, &self.spent);
-                tracing::info!(keys = known.keys.len(), "took over the keys");
+                tracing::info!(keys = known.keys.len(), "reloaded the keys");
             }
             Err(error) => {
                 known.broken = true;

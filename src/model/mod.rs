@@ -102,6 +102,48 @@ pub struct ScoreJob {
 }
 
 /// A causal language model that tells how surprising each token is.
+///
+/// A scorer of one's own, for a test or for a model that runs elsewhere:
+///
+/// ```
+/// use whittle::model::{Cancel, ScoreError, ScoreJob, ScoreSession, Token, TokenScorer};
+/// use whittle::text::{Protector, for_name};
+/// use whittle::{Document, Method, Mode, Prompt, Target, Tools};
+///
+/// /// Finds long words surprising.
+/// struct Length;
+///
+/// impl TokenScorer for Length {
+///     fn name(&self) -> &str { "length" }
+///     fn encode(&self, text: &str) -> Vec<Token> {
+///         let words = text.split_inclusive(' ').scan(0, |at, word| { *at += word.len(); Some((*at, word.len())) });
+///         words.map(|(end, length)| Token { id: length as u32, range: end - length..end }).collect()
+///     }
+///     fn decode(&self, ids: &[u32]) -> String { format!("{ids:?}") }
+///     fn window(&self) -> usize { 512 }
+///     fn context(&self) -> usize { 8192 }
+///     fn score(&self, jobs: &[ScoreJob], cancel: &Cancel) -> Result<Vec<Vec<f32>>, ScoreError> {
+///         cancel.check()?;
+///         let first = |job: &ScoreJob| usize::from(job.prefix.is_empty());
+///         Ok(jobs.iter().map(|job| job.ids.iter().skip(first(job)).map(|&id| id as f32).collect()).collect())
+///     }
+///     fn session(&self) -> Box<dyn ScoreSession + '_> { unreachable!("only the reference mode opens one") }
+/// }
+///
+/// let text = "After a long talk about many small things they all agreed that the harbour would be closed in May.";
+/// let document = Document { id: "minutes".into(), title: None, text: text.into() };
+/// let prompt = Prompt { documents: vec![document], ..Prompt::default() };
+/// let counter = for_name("o200k_base")?;
+/// let (protector, cancel) = (Protector::default(), Cancel::never());
+/// let tools = Tools {
+///     scorer: Some(&Length), embedder: None, classifier: None,
+///     counter: &*counter, protector: &protector, cancel: &cancel,
+/// };
+/// let smaller = whittle::compress::compress(&prompt, Target::Rate(0.5), Method::LlmLingua, Mode::Exact, &tools)?;
+/// assert!(smaller.compressed_tokens <= smaller.requested_tokens);
+/// assert!(smaller.prompt.contains("harbour"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub trait TokenScorer: Send + Sync {
     /// Name of the model, as in the manifest.
     fn name(&self) -> &str;
@@ -215,6 +257,36 @@ pub trait ScoreSession {
 }
 
 /// A model that turns a text into a vector, near in angle to those of texts that mean the same.
+///
+/// ```
+/// use whittle::compress::rank;
+/// use whittle::model::{Cancel, Embedder, ScoreError};
+/// use whittle::{Document, Prompt};
+///
+/// /// Counts letters.
+/// struct Letters;
+///
+/// impl Embedder for Letters {
+///     fn name(&self) -> &str { "letters" }
+///     fn dimensions(&self) -> usize { 26 }
+///     fn count(&self, text: &str, _: &Cancel) -> Result<usize, ScoreError> { Ok(text.split_whitespace().count()) }
+///     fn embed(&self, texts: &[&str], _: &Cancel) -> Result<Vec<Vec<f32>>, ScoreError> {
+///         let letters = |text: &&str| (b'a'..=b'z').map(|c| text.bytes().filter(|&b| b == c).count() as f32).collect();
+///         let vectors = texts.iter().map(letters).map(|vector: Vec<f32>| {
+///             let length = vector.iter().map(|value| value * value).sum::<f32>().sqrt().max(1.0);
+///             vector.iter().map(|value| value / length).collect()
+///         });
+///         Ok(vectors.collect())
+///     }
+/// }
+///
+/// let document = |id: &str, text: &str| Document { id: id.into(), title: None, text: text.into() };
+/// let documents = vec![document("a", "Xylophones fizz."), document("b", "The harbour closed in May.")];
+/// let prompt = Prompt { documents, question: "When was the harbour closed?".into(), ..Prompt::default() };
+/// let ranking = rank(&prompt, &Letters, &Cancel::never())?;
+/// assert_eq!(ranking[0].0, 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub trait Embedder: Send + Sync {
     /// Name of the model, as in the manifest.
     fn name(&self) -> &str;
@@ -299,6 +371,17 @@ pub enum Stopped {
 }
 
 /// Tells work in progress whether it is still wanted. Clones share one flag.
+///
+/// ```
+/// use std::time::Duration;
+/// use whittle::model::{Cancel, Stopped};
+///
+/// let cancel = Cancel::never();
+/// assert!(cancel.check().is_ok());
+/// assert_eq!(cancel.within(Duration::ZERO).check(), Err(Stopped::Deadline));
+/// cancel.cancel();
+/// assert_eq!(cancel.check(), Err(Stopped::Cancelled));
+/// ```
 #[derive(Debug, Clone, Default)]
 pub struct Cancel {
     flag: Arc<AtomicBool>,

@@ -63,6 +63,7 @@ impl Generator for Engine {
 pub(super) struct Local {
     generator: Arc<dyn Generator>,
     model: String,
+    embedder: String,
     price: Price,
     admission: Admission,
 }
@@ -83,6 +84,7 @@ impl Local {
         Self {
             generator,
             model: format!("{LOCAL}{}", config.scorer.model),
+            embedder: format!("{LOCAL}{}", config.embedder.model),
             price: Price { model, input: 0.0, output: 0.0, cache_read: None, cache_write: None },
             admission,
         }
@@ -91,6 +93,16 @@ impl Local {
     /// Its name, as requests have it.
     pub(super) fn model(&self) -> &str {
         &self.model
+    }
+
+    /// Name of the embedder in this process, as lists of models have it.
+    pub(super) fn embedder(&self) -> &str {
+        &self.embedder
+    }
+
+    /// Whether `model` names the embedder in this process, with or without `local/` before it.
+    pub(super) fn embeds_as(&self, model: &str) -> bool {
+        model == self.embedder || Some(model) == self.embedder.strip_prefix(LOCAL)
     }
 
     /// What it costs: nothing.
@@ -240,7 +252,7 @@ struct Events {
 
 /// The model failed after its answer had begun.
 #[derive(Debug, thiserror::Error)]
-#[error("the model in this process failed while it wrote")]
+#[error("the model in this process failed while it generated the answer")]
 struct Broken;
 
 impl HttpBody for Events {

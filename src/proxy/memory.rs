@@ -124,7 +124,9 @@ impl Memory {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::compress::Method;
     use crate::proxy::outcome::Tokens;
+    use crate::proxy::settings::Settings;
     use crate::proxy::store::Retention;
 
     fn kept(after: usize) -> Outcome {
@@ -162,6 +164,51 @@ mod tests {
             store.flush();
             let memory = Memory::new(1 << 20, Some(Arc::clone(&store)));
             assert_eq!(memory.get_all(&[key]).await[0].is_some(), held, "{number}");
+        }
+    }
+
+    /// The text that the decisions in `indexes/format-1/proxy.redb.gz` are about.
+    fn fixture_text() -> String {
+        let piers = (0..12).map(|i| {
+            format!(
+                "Pier {i} holds the boats of row {} and the ropes that were bought in {}.",
+                i + 3,
+                1900 + i
+            )
+        });
+        let piers: Vec<String> = piers.collect();
+        format!("The harbour office opens at nine and closes at six. {}", piers.join(" "))
+    }
+
+    #[tokio::test]
+    async fn decisions_in_a_file_of_format_1_are_found() {
+        use std::io::Read;
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("proxy.redb");
+        let packed = std::fs::read("indexes/format-1/proxy.redb.gz").unwrap();
+        let mut bytes = Vec::new();
+        flate2::read::GzDecoder::new(&*packed).read_to_end(&mut bytes).unwrap();
+        std::fs::write(&file, bytes).unwrap();
+        let ever = Duration::from_hours(24 * 36_500);
+        let store = Arc::new(Store::open(&file, Retention { outcomes: ever, entries: ever }).unwrap());
+        let memory = Memory::new(1 << 20, Some(store));
+        let (text, question) = (fixture_text(), Some("When does the harbour office open?"));
+        for method in [
+            None,
+            Some(Method::Auto),
+            Some(Method::Hybrid),
+            Some(Method::Extractive),
+            Some(Method::LlmLingua),
+            Some(Method::LongLlmLingua),
+            Some(Method::SelectiveContext),
+        ] {
+            let settings = Settings { method, rate: 0.5, min_tokens: 50, ..Settings::default() };
+            let found = memory.get_all(&[Key::of_text((&text, question), "m", &settings)]).await;
+            let Some(Outcome::Kept { ranges, tokens }) = found[0].as_deref() else {
+                panic!("{method:?}: {found:?}")
+            };
+            assert!(ranges.iter().all(|range| text.get(range.clone()).is_some()), "{method:?}");
+            assert!(tokens.after < tokens.before, "{method:?}: {tokens:?}");
         }
     }
 

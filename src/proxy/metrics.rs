@@ -26,7 +26,7 @@ pub(super) struct Metrics {
     texts: Family<Label, Counter>,
     fallbacks: Family<Label, Counter>,
     compression: Family<Label, Counter>,
-    provider: ProviderTokens,
+    provider: ProviderMetrics,
     seconds: Histogram,
     depths: Family<Label, Gauge>,
     lost: Counter,
@@ -45,15 +45,20 @@ pub(super) struct Depths {
     pub(super) lost: u64,
 }
 
-/// Tokens that providers counted.
+/// What is counted at the end of providers' answers.
 #[derive(Debug, Clone, Default)]
-pub(super) struct ProviderTokens(Family<Label, Counter>);
+pub(super) struct ProviderMetrics {
+    /// Tokens that providers counted.
+    tokens: Family<Label, Counter>,
+    /// Streams that began with success and ended in an error, by upstream.
+    failed_streams: Family<[(&'static str, String); 1], Counter>,
+}
 
 impl Metrics {
     pub(super) fn new() -> Self {
         let mut registry = Registry::default();
         let (answers, texts, fallbacks) = (Family::default(), Family::default(), Family::default());
-        let (compression, provider) = (Family::default(), ProviderTokens::default());
+        let (compression, provider) = (Family::default(), ProviderMetrics::default());
         let seconds = Histogram::new(SECONDS);
         registry.register(names::ANSWERS, "Answers of upstreams", Family::clone(&answers));
         registry.register(names::REQUESTS, "Requests by what became of their texts", Family::clone(&texts));
@@ -69,7 +74,12 @@ impl Metrics {
             Family::clone(&fallbacks),
         );
         registry.register(names::TOKENS, "Tokens of compressed texts", Family::clone(&compression));
-        registry.register(names::PROVIDER_TOKENS, "Tokens that providers counted", provider.0.clone());
+        registry.register(names::PROVIDER_TOKENS, "Tokens that providers counted", provider.tokens.clone());
+        registry.register(
+            names::STREAM_ERRORS,
+            "Streams that ended in an error, or broke off",
+            provider.failed_streams.clone(),
+        );
         registry.register_with_unit(
             names::COMPRESSION,
             "Time of the work on a request's texts",
@@ -130,7 +140,7 @@ impl Metrics {
         self.denied.get_or_create(&[("reason", reason)]).inc();
     }
 
-    pub(super) fn provider(&self) -> ProviderTokens {
+    pub(super) fn provider(&self) -> ProviderMetrics {
         self.provider.clone()
     }
 
@@ -151,14 +161,19 @@ impl Metrics {
     }
 }
 
-impl ProviderTokens {
+impl ProviderMetrics {
+    /// Counts a stream of `upstream` that ended in an error.
+    pub(super) fn count_failed_stream(&self, upstream: &str) {
+        self.failed_streams.get_or_create(&[("upstream", upstream.to_owned())]).inc();
+    }
+
     /// Counts what one answer said.
     pub(super) fn count(&self, usage: Usage) {
         let Usage { input, output, cache_read, cache_write } = usage;
         for (kind, tokens) in
             [("input", input), ("output", output), ("cache_read", cache_read), ("cache_write", cache_write)]
         {
-            self.0.get_or_create(&[("kind", kind)]).inc_by(tokens);
+            self.tokens.get_or_create(&[("kind", kind)]).inc_by(tokens);
         }
     }
 }

@@ -441,10 +441,22 @@ impl Gateway {
         models::list(&self.live(), dialect, headers, caller).await
     }
 
+    /// Whether no answer waits to be compared with that to the original.
+    #[cfg(test)]
+    pub(crate) fn compares_nothing(&self) -> bool {
+        self.shadow.is_idle()
+    }
+
     /// Whether there is an upstream to pass requests on to. A reload may change it.
     #[must_use]
     pub fn has_upstreams(&self) -> bool {
         !self.live().routes.is_empty()
+    }
+
+    /// Whether `model` names the embedder in this process. Its names come before the patterns of upstreams.
+    #[must_use]
+    pub fn embeds_as(&self, model: &str) -> bool {
+        self.local.as_ref().is_some_and(|local| local.embeds_as(model))
     }
 
     /// Whose API the upstream called `name` speaks.
@@ -535,7 +547,9 @@ impl Live {
         Ok(Self { routes: Routes::new(&config.upstreams, env, local)?, config: config.proxy.clone() })
     }
 
-    /// Sends a request to who is to answer, and to an upstream's fallback where that one fails.
+    /// Sends a request to who is to answer, and to an upstream's fallback where that one fails. Where the fallback does
+    /// not succeed either, the client gets the first one's answer or error: it is about the upstream that was asked for
+    /// and says whether to try again, while a fallback's refusal of its own key or model would only mislead.
     async fn send(
         &self,
         prepared: &Prepared,
@@ -562,9 +576,16 @@ impl Live {
         let call = prepared.call(&second, plan);
         let call = if fallback.shares_origin(upstream) { call } else { call.without_keys() };
         match fallback.send(&call, deadline).await {
-            Ok(answer) => Ok((second, answer)),
-            // The first one's own words say more than that the second cannot be reached.
-            Err(error) => Ok((route, outcome.map_err(|_| error)?)),
+            Ok(answer) if answer.status.is_success() => Ok((second, answer)),
+            Ok(answer) => {
+                let (name, status) = (second.name(), answer.status.as_u16());
+                tracing::warn!(upstream = name, status, "the fallback failed, too");
+                Ok((route, outcome?))
+            }
+            Err(error) => {
+                tracing::warn!(upstream = second.name(), %error, "the fallback failed, too");
+                Ok((route, outcome?))
+            }
         }
     }
 }

@@ -1,5 +1,5 @@
 //! `GET /v1/models`: what the upstreams list, as far as the configuration sends it to them, the aliases, and
-//! the model in this process.
+//! the models in this process.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -49,8 +49,11 @@ pub(super) async fn list(
         asked.push(tokio::spawn(async move { timeout(LIST_TIME, models_of(&upstream, &call)).await }));
     }
     let (mut ids, mut entries) = (Vec::new(), Vec::new());
+    let is_embedder = |id: &str| live.routes.local().is_some_and(|local| local.embedder() == id);
     let may_call = |id: &str| match (caller, live.routes.find(dialect, id)) {
         (None, _) => true,
+        // It has the price of all that is answered here: none.
+        (Some(caller), _) if is_embedder(id) => caller.may_call([id, id], true),
         (Some(caller), Ok(route)) => caller.may_call([id, &route.model], route.price(&route.model).is_some()),
         (Some(_), Err(_)) => false,
     };
@@ -77,7 +80,12 @@ pub(super) async fn list(
         named.for_each(|id| take(id.to_owned(), entry(dialect, id, name)));
     }
     match live.routes.local() {
-        Some(local) => take(local.model().to_owned(), entry(dialect, local.model(), "local")),
+        Some(local) => {
+            let embedder = (dialect == Dialect::OpenAi).then(|| local.embedder());
+            for id in std::iter::once(local.model()).chain(embedder) {
+                take(id.to_owned(), entry(dialect, id, "local"));
+            }
+        }
         None if upstreams.is_empty() => return Err(ProxyError::NoUpstreams),
         None => {}
     }

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::settings::Settings;
+use crate::compress::Method;
 use crate::wire::Passage;
 
 /// What became of the search for documents.
@@ -25,6 +26,24 @@ pub enum Retrieval {
 /// Names a text with its question, model and settings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Key(pub(super) [u8; 32]);
+
+/// Version of the names of texts. Files hold them: what they are made of must not change without another version, and
+/// without a search for the names of the version before.
+const VERSION: &str = "1";
+
+/// Name of a method in [`Key`]s, which never changes, whatever the method is called elsewhere.
+const fn stored_name(method: Method) -> &'static str {
+    match method {
+        Method::Auto => "Auto",
+        Method::Hybrid => "Hybrid",
+        Method::Extractive => "Extractive",
+        Method::LlmLingua => "LlmLingua",
+        Method::LongLlmLingua => "LongLlmLingua",
+        Method::LlmLingua2 => "LlmLingua2",
+        Method::SelectiveContext => "SelectiveContext",
+        Method::Lossless => "Lossless",
+    }
+}
 
 /// What became of a text.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,11 +71,14 @@ pub struct Tokens {
 
 impl Key {
     pub(super) fn new(passage: &Passage, model: &str, settings: &Settings) -> Self {
+        Self::of_text((&passage.text, passage.question.as_deref()), model, settings)
+    }
+
+    pub(super) fn of_text((text, question): (&str, Option<&str>), model: &str, settings: &Settings) -> Self {
         let mut hasher = blake3::Hasher::new();
-        let method = settings.method.map(|method| format!("{method:?}")).unwrap_or_default();
-        let question = passage.question.as_deref().unwrap_or_default();
+        let method = settings.method.map_or("", stored_name);
         // Each part with its length, so that no two sets of parts read the same.
-        for part in ["1", &method, model, question, &passage.text] {
+        for part in [VERSION, method, model, question.unwrap_or_default(), text] {
             hasher.update(&(part.len() as u64).to_le_bytes());
             hasher.update(part.as_bytes());
         }

@@ -17,6 +17,7 @@ const BANKS: &str = "x-whittle-banks";
 
 /// The settings of one request.
 #[derive(Debug, Clone, PartialEq)]
+#[cfg_attr(test, derive(Default))]
 pub(super) struct Settings {
     /// Whether the body is forwarded unchanged.
     pub(super) bypass: bool,

@@ -81,6 +81,12 @@ impl Shadow {
         Self { file, turns: Arc::new(Semaphore::new(AT_ONCE)), log: Mutex::new(None) }
     }
 
+    /// Whether no request waits for its answer to be compared. One that is chosen is held from before its answer begins.
+    #[cfg(test)]
+    pub(super) fn is_idle(&self) -> bool {
+        self.turns.available_permits() == AT_ONCE
+    }
+
     /// Sends the original of a request as well, if the policy says so, once its client has its answer.
     pub(super) fn watch(
         self: &Arc<Self>,
@@ -164,13 +170,13 @@ impl Shadow {
     /// Stores how alike two answers are. An answer whose words cannot be told is not compared, but paid for.
     async fn compare(self: &Arc<Self>, permit: Permit, clients: &Reading, originals: &Reading) {
         let Permit { price, comparison, _turn, .. } = permit;
-        let usage = originals.usage.unwrap_or_default();
+        let usage = originals.usage.latest().unwrap_or_default();
         let cost = cost(&price, &usage);
         let texts = clients.text.as_ref().zip(originals.text.as_ref());
         let compared =
             texts.filter(|(one, other)| !one.is_empty() || !other.is_empty()).map(|(one, other)| {
                 let other = std::slice::from_ref(other);
-                let input = (usage.input, clients.usage.unwrap_or_default().input);
+                let input = (usage.input, clients.usage.latest().unwrap_or_default().input);
                 Comparison { same: exact_match(one, other), f1: f1(one, other), input, cost, ..comparison }
             });
         let shadow = Arc::clone(self);

@@ -19,6 +19,16 @@ const CONDITIONS: usize = 1000;
 ///
 /// As JSON: `{"field": "year", "gte": 1990, "lt": 2000}` with `eq`, `in`, `gt`, `gte`, `lt`, `lte`, `exists`, all of
 /// which must hold; `{"and": [...]}`, `{"or": [...]}`, `{"not": {...}}`.
+///
+/// ```
+/// use whittle::retrieve::Filter;
+///
+/// let filter: Filter = serde_json::from_str(r#"{"field": "year", "gte": 1990}"#)?;
+/// let metadata = |json| serde_json::from_str(json);
+/// assert!(filter.matches(&metadata(r#"{"year": 1999}"#)?));
+/// assert!(!filter.matches(&metadata(r#"{"title": "x"}"#)?));
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Value", into = "Value")]
 pub struct Filter(Condition);

@@ -11,6 +11,14 @@ use crate::index::Scored;
 const RANK_OFFSET: f64 = 1.0;
 
 /// Ranks by the sum of weight / (1 + rank) over the rankings, rank from 1; of equals the smaller number first.
+///
+/// ```
+/// use whittle::retrieve::reciprocal_rank_fusion;
+///
+/// let (words, vectors) = ([(7, 3.2), (9, 1.1)], [(9, 0.8), (4, 0.3)]);
+/// let fused = reciprocal_rank_fusion(&[(&words, 1.0), (&vectors, 1.0)]);
+/// assert_eq!(fused[0].0, 9);
+/// ```
 #[must_use]
 pub fn reciprocal_rank_fusion(rankings: &[(&[Scored], f64)]) -> Vec<(u64, f64)> {
     let mut scores: HashMap<u64, f64> = HashMap::new();
@@ -36,6 +44,15 @@ pub struct Candidate {
 /// Chooses `k` places of `candidates`, best first, by maximal marginal relevance (Carbonell and Goldstein, SIGIR
 /// 1998): each time the one with the largest (1 - `diversity`) * score - `diversity` * (largest cosine to one that
 /// was chosen before). Scores are scaled to 0 to 1 first.
+///
+/// ```
+/// use whittle::retrieve::{Candidate, maximal_marginal_relevance};
+///
+/// let candidate = |score, vector: [f32; 2]| Candidate { score, vector: vector.to_vec() };
+/// let candidates = [candidate(1.0, [1.0, 0.0]), candidate(0.9, [1.0, 0.0]), candidate(0.5, [0.0, 1.0])];
+/// assert_eq!(maximal_marginal_relevance(&candidates, 2, 0.0), [0, 1]);
+/// assert_eq!(maximal_marginal_relevance(&candidates, 2, 0.7), [0, 2]);
+/// ```
 #[must_use]
 pub fn maximal_marginal_relevance(candidates: &[Candidate], k: usize, diversity: f64) -> Vec<usize> {
     let bounds = candidates.iter().map(|candidate| candidate.score);

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use pulldown_cmark::{Event, HeadingLevel, Parser, Tag, TagEnd};
+use pulldown_cmark::{Event, HeadingLevel, Options, Parser, Tag, TagEnd};
 use serde::{Deserialize, Serialize};
 
 use super::sentences;
@@ -54,7 +54,8 @@ pub enum Layout {
     /// Sentences and paragraphs.
     #[default]
     Plain,
-    /// Markdown: a heading begins a chunk, and lines of code stay whole.
+    /// Markdown: a heading begins a chunk, lines of code and rows of tables stay whole, and what a chunk has of a table
+    /// comes with the table's header.
     Markdown,
 }
 
@@ -65,13 +66,25 @@ pub struct Chunk {
     pub range: Range<usize>,
     /// The headings that it stands under, outermost first.
     pub headings: Vec<String>,
-    /// Tokens, as the caller counts them.
+    /// Byte range of the header row of the table that it begins inside of.
+    pub header: Option<Range<usize>>,
+    /// Tokens, as the caller counts them, those of the header included.
     pub tokens: usize,
 }
 
 /// Cuts `text` into chunks of at most `settings.tokens` tokens as `count` counts them: whole sentences where they
 /// fit, never across a heading. Together the chunks hold everything but white space; neighbours under one heading
 /// overlap by whole sentences of at most `settings.overlap` tokens.
+///
+/// ```
+/// use whittle::text::{ChunkSettings, Layout, chunks};
+///
+/// let text = "# Harbour\n\nIt closes in May.\n\n# Airport\n\nIt stays open.\n";
+/// let words = |text: &str| text.split_whitespace().count();
+/// let found = chunks(text, Layout::Markdown, ChunkSettings::default(), &words);
+/// assert_eq!(found[1].headings, ["Airport"]);
+/// assert!(text[found[1].range.clone()].ends_with("It stays open."));
+/// ```
 #[must_use]
 pub fn chunks(
     text: &str,
@@ -82,11 +95,17 @@ pub fn chunks(
     let mut chunks = Vec::new();
     for section in sections(text, layout) {
         let mut pieces = Vec::new();
-        for (range, is_code) in section.blocks {
-            let units = if is_code { lines(&text[range.clone()]) } else { sentences(&text[range.clone()]) };
-            for unit in units {
+        for (range, kind) in section.blocks {
+            let part = &text[range.clone()];
+            let units = if kind == Block::Prose { sentences(part) } else { lines(part) };
+            let mut header = None;
+            for (place, unit) in units.into_iter().enumerate() {
                 let unit = trimmed(text, range.start + unit.start..range.start + unit.end);
-                split(text, unit, settings.tokens, count, &mut pieces);
+                let most = settings.tokens - header.map_or(0, |header: Header| header.tokens);
+                split(text, unit.clone(), (most, header), count, &mut pieces);
+                if kind == Block::Table && place == 0 {
+                    header = Header::new(&text[unit.clone()], unit, settings.tokens, count);
+                }
             }
         }
         pack(&pieces, &section.headings, settings, &mut chunks);
@@ -97,13 +116,43 @@ pub fn chunks(
 /// A text's part under one heading.
 struct Section {
     headings: Vec<String>,
-    /// Ranges of the text in order; true for those cut by lines.
-    blocks: Vec<(Range<usize>, bool)>,
+    /// Ranges of the text in order.
+    blocks: Vec<(Range<usize>, Block)>,
+}
+
+/// How a part of a text is cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Block {
+    /// By sentences.
+    Prose,
+    /// By lines.
+    Code,
+    /// By rows; the first one is repeated.
+    Table,
+}
+
+/// The header row of a table.
+#[derive(Debug, Clone, Copy)]
+struct Header {
+    start: usize,
+    end: usize,
+    tokens: usize,
+}
+
+impl Header {
+    /// A row that is repeated in chunks of `most` tokens, unless it would take half of them or more.
+    fn new(text: &str, range: Range<usize>, most: usize, count: &dyn Fn(&str) -> usize) -> Option<Self> {
+        if text.len() > most * BYTES_PER_TOKEN / 2 {
+            return None;
+        }
+        let tokens = count(text);
+        (tokens * 2 < most).then_some(Self { start: range.start, end: range.end, tokens })
+    }
 }
 
 fn sections(text: &str, layout: Layout) -> Vec<Section> {
     match layout {
-        Layout::Plain => vec![Section { headings: Vec::new(), blocks: vec![(0..text.len(), false)] }],
+        Layout::Plain => vec![Section { headings: Vec::new(), blocks: vec![(0..text.len(), Block::Prose)] }],
         Layout::Markdown => markdown_sections(text),
     }
 }
@@ -111,13 +160,13 @@ fn sections(text: &str, layout: Layout) -> Vec<Section> {
 /// An element that structures a Markdown text.
 enum Mark {
     Heading(HeadingLevel, String),
-    Code,
+    Block(Block),
 }
 
 fn marks(text: &str) -> Vec<(Range<usize>, Mark)> {
     let mut marks = Vec::new();
     let mut heading: Option<(Range<usize>, HeadingLevel, String)> = None;
-    for (event, range) in Parser::new(text).into_offset_iter() {
+    for (event, range) in Parser::new_ext(text, Options::ENABLE_TABLES).into_offset_iter() {
         match event {
             Event::Start(Tag::Heading { level, .. }) => heading = Some((range, level, String::new())),
             Event::End(TagEnd::Heading(_)) => {
@@ -135,7 +184,8 @@ fn marks(text: &str) -> Vec<(Range<usize>, Mark)> {
                     title.push(' ');
                 }
             }
-            Event::Start(Tag::CodeBlock(_)) => marks.push((range, Mark::Code)),
+            Event::Start(Tag::CodeBlock(_)) => marks.push((range, Mark::Block(Block::Code))),
+            Event::Start(Tag::Table(_)) => marks.push((range, Mark::Block(Block::Table))),
             _ => {}
         }
     }
@@ -152,7 +202,7 @@ fn markdown_sections(text: &str) -> Vec<Section> {
         if range.start < at {
             continue; // Inside a block that was taken already.
         }
-        blocks.push((at..range.start, false));
+        blocks.push((at..range.start, Block::Prose));
         at = range.start;
         match mark {
             Mark::Heading(level, title) => {
@@ -160,13 +210,13 @@ fn markdown_sections(text: &str) -> Vec<Section> {
                 path.retain(|&(above, _)| above < level);
                 path.push((level, title));
             }
-            Mark::Code => {
-                blocks.push((range.clone(), true));
+            Mark::Block(kind) => {
+                blocks.push((range.clone(), kind));
                 at = range.end;
             }
         }
     }
-    blocks.push((at..text.len(), false));
+    blocks.push((at..text.len(), Block::Prose));
     sections.push(Section { headings: titles(&path), blocks });
     sections
 }
@@ -191,13 +241,15 @@ fn trimmed(text: &str, range: Range<usize>) -> Range<usize> {
 struct Piece {
     range: Range<usize>,
     tokens: usize,
+    /// Of a row of a table, the table's header.
+    header: Option<Header>,
 }
 
 /// Appends `range`, in halves where it has more than `most` tokens.
 fn split(
     text: &str,
     range: Range<usize>,
-    most: usize,
+    (most, header): (usize, Option<Header>),
     count: &dyn Fn(&str) -> usize,
     pieces: &mut Vec<Piece>,
 ) {
@@ -211,7 +263,7 @@ fn split(
         let short = part.len() <= most * BYTES_PER_TOKEN;
         let tokens = if short { count(part) } else { usize::MAX };
         match middle(part).filter(|_| tokens > most) {
-            None => pieces.push(Piece { range, tokens: tokens.min(most) }),
+            None => pieces.push(Piece { range, tokens: tokens.min(most), header }),
             Some(cut) => {
                 let cut = range.start + cut;
                 rest.push(trimmed(text, cut..range.end));
@@ -240,9 +292,11 @@ fn pack(pieces: &[Piece], headings: &[String], settings: ChunkSettings, chunks: 
         tokens + pieces[end].tokens <= settings.tokens
             && pieces[end].range.end - pieces[start].range.start <= settings.tokens * BYTES_PER_TOKEN
     };
+    // Tokens of what comes before the first piece of a chunk.
+    let opening = |start: usize| pieces[start].header.map_or(0, |header| header.tokens);
     let mut start = 0;
     while start < pieces.len() {
-        let (mut end, mut tokens) = (start, 0);
+        let (mut end, mut tokens) = (start, opening(start));
         while end < pieces.len() && (end == start || fits(start, end, tokens)) {
             tokens += pieces[end].tokens;
             end += 1;
@@ -250,6 +304,7 @@ fn pack(pieces: &[Piece], headings: &[String], settings: ChunkSettings, chunks: 
         chunks.push(Chunk {
             range: pieces[start].range.start..pieces[end - 1].range.end,
             headings: headings.to_vec(),
+            header: pieces[start].header.map(|header| header.start..header.end),
             tokens,
         });
         if end == pieces.len() {
@@ -259,7 +314,7 @@ fn pack(pieces: &[Piece], headings: &[String], settings: ChunkSettings, chunks: 
         // The piece that did not fit must fit behind what is repeated, or a chunk would be nothing but repetition.
         while next > start + 1
             && repeated + pieces[next - 1].tokens <= settings.overlap
-            && fits(next - 1, end, repeated + pieces[next - 1].tokens)
+            && fits(next - 1, end, opening(next - 1) + repeated + pieces[next - 1].tokens)
         {
             next -= 1;
             repeated += pieces[next].tokens;
@@ -317,6 +372,28 @@ mod tests {
     }
 
     #[test]
+    fn what_a_chunk_has_of_a_table_comes_with_its_header() {
+        let text = "Intro here.\n\n| Kind | Age |\n|---|---|\n| Alder | 50 |\n| Birch tree | 80 |\n| Cedar | 17 |\n\nThe end.\n\n\
+                    | Long long long long long header | b |\n|---|---|\n| c | d |\n| e | f |\n";
+        let settings = ChunkSettings { tokens: 12, overlap: 0 };
+        let chunks: Vec<(Option<&str>, &str)> = chunks(text, Layout::Markdown, settings, &words)
+            .into_iter()
+            .map(|chunk| (chunk.header.map(|header| &text[header]), &text[chunk.range]))
+            .collect();
+        assert_eq!(
+            chunks,
+            [
+                (None, "Intro here.\n\n| Kind | Age |\n|---|---|"),
+                (Some("| Kind | Age |"), "| Alder | 50 |"),
+                (Some("| Kind | Age |"), "| Birch tree | 80 |"),
+                (Some("| Kind | Age |"), "| Cedar | 17 |\n\nThe end."),
+                (None, "| Long long long long long header | b |\n|---|---|"),
+                (None, "| c | d |\n| e | f |"),
+            ]
+        );
+    }
+
+    #[test]
     fn long_sentences_are_cut_at_spaces_and_long_words_anywhere() {
         let chunks = cut("a b c d e f g h", Layout::Plain, 3, 0);
         assert_eq!(chunks.iter().map(|(text, _)| *text).collect::<Vec<_>>(), ["a b", "c d", "e f", "g h"]);
@@ -336,14 +413,15 @@ mod tests {
     proptest! {
         #[test]
         fn chunks_hold_everything_within_the_limit(
-            text in "([a-zA-Z# .!`\n-]|é|文){0,200}", tokens in 3_usize..12, overlap in 0_usize..3,
+            text in "([a-zA-Z# .!`\n-]|é|文|\\| a \\| b \\|\n|\\|---\\|---\\|\n){0,200}", tokens in 3_usize..12, overlap in 0_usize..3,
             markdown in any::<bool>(),
         ) {
             let layout = if markdown { Layout::Markdown } else { Layout::Plain };
             let chunks = chunks(&text, layout, ChunkSettings { tokens, overlap }, &words);
             let mut covered = 0;
             for chunk in &chunks {
-                prop_assert!(words(&text[chunk.range.clone()]) <= tokens);
+                let header = chunk.header.clone().map_or(0, |header| words(&text[header]));
+                prop_assert!(header + words(&text[chunk.range.clone()]) <= tokens);
                 prop_assert!(chunk.range.start >= covered || chunk.range.end > covered);
                 let gap = text.get(covered..chunk.range.start).unwrap_or_default();
                 prop_assert!(gap.trim().is_empty(), "lost {gap:?}");

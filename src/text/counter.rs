@@ -1,8 +1,6 @@
 //! Counting tokens as a target model would.
 
-use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::SystemTime;
+use std::sync::Arc;
 
 use serde_json::Value;
 
@@ -38,18 +36,21 @@ pub enum TokenizerError {
     },
 }
 
-/// The tokenizer called `name`: an encoding of OpenAI's, `approximate`, or the path of a `tokenizer.json`.
+/// The tokenizer called `name`: an encoding of OpenAI's, or `approximate`.
+///
+/// ```
+/// let counter = whittle::text::for_name("o200k_base")?;
+/// assert_eq!(counter.count("hello world"), 2);
+/// # Ok::<(), whittle::text::TokenizerError>(())
+/// ```
 ///
 /// # Errors
-/// The name is unknown or the file unreadable.
+/// The name is unknown.
 pub fn for_name(name: &str) -> Result<Arc<dyn TokenCounter>, TokenizerError> {
     match name {
         "o200k_base" => Ok(Arc::new(OpenAi { name: "o200k_base", tokenizer: bpe_openai::o200k_base() })),
         "cl100k_base" => Ok(Arc::new(OpenAi { name: "cl100k_base", tokenizer: bpe_openai::cl100k_base() })),
         "approximate" => Ok(Arc::new(Approximation(bpe_openai::o200k_base()))),
-        path if Path::new(path).extension().is_some_and(|extension| extension == "json") => {
-            Ok(FileTokenizer::shared(path)?)
-        }
         _ => Err(TokenizerError::Unknown(name.to_owned())),
     }
 }
@@ -116,51 +117,25 @@ impl TokenCounter for Approximation {
     }
 }
 
-/// Tokenizers from files that are kept in memory.
-const MOST_FILES: usize = 4;
-
-/// The files loaded last, newest last: loading one takes longer than most counts.
-static LOADED: Mutex<Vec<Arc<FileTokenizer>>> = Mutex::new(Vec::new());
-
 /// A Hugging Face `tokenizer.json`.
-struct FileTokenizer {
+struct JsonTokenizer {
     name: String,
-    version: Version,
     tokenizer: tokenizers::Tokenizer,
 }
 
-/// Tells whether a file has changed: its time and length.
-type Version = (Option<SystemTime>, u64);
-
-impl FileTokenizer {
-    /// The tokenizer in `file`, loaded anew only if the file has changed.
-    fn shared(file: &str) -> Result<Arc<Self>, TokenizerError> {
-        let metadata = std::fs::metadata(file).map_err(|e| broken(file, &e))?;
-        let version = (metadata.modified().ok(), metadata.len());
-        let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(tokenizer) = loaded.iter().find(|t| t.name == file && t.version == version) {
-            return Ok(tokenizer.clone());
-        }
-        let tokenizer = Arc::new(Self::load(file, version)?);
-        loaded.retain(|other| other.name != file);
-        if loaded.len() == MOST_FILES {
-            loaded.remove(0);
-        }
-        loaded.push(tokenizer.clone());
-        Ok(tokenizer)
-    }
-
-    fn load(file: &str, version: Version) -> Result<Self, TokenizerError> {
-        let text = std::fs::read_to_string(file).map_err(|e| broken(file, &e))?;
-        let mut json: Value = serde_json::from_str(&text).map_err(|e| broken(file, &e))?;
-        read_control_tokens_as_text(&mut json);
-        let tokenizer = json.to_string().parse().map_err(|e: tokenizers::Error| broken(file, &*e))?;
-        Ok(Self { name: file.to_owned(), version, tokenizer })
-    }
-}
-
-fn broken(file: &str, error: &(impl std::fmt::Display + ?Sized)) -> TokenizerError {
-    TokenizerError::File { file: file.to_owned(), reason: error.to_string() }
+/// The tokenizer that `json`, the text of a Hugging Face `tokenizer.json`, describes; it is called `name`.
+///
+/// # Errors
+/// The text describes no tokenizer.
+pub fn from_tokenizer_json(name: &str, json: &str) -> Result<Arc<dyn TokenCounter>, TokenizerError> {
+    let wrong = |error: &dyn std::fmt::Display| TokenizerError::File {
+        file: name.to_owned(),
+        reason: error.to_string(),
+    };
+    let mut json: Value = serde_json::from_str(json).map_err(|error| wrong(&error))?;
+    read_control_tokens_as_text(&mut json);
+    let tokenizer = json.to_string().parse().map_err(|error: tokenizers::Error| wrong(&error))?;
+    Ok(Arc::new(JsonTokenizer { name: name.to_owned(), tokenizer }))
 }
 
 /// Changes a tokenizer so that it finds no control tokens in a text, and counts all of a text.
@@ -188,7 +163,7 @@ pub(crate) fn read_control_tokens_as_text(json: &mut Value) {
     }
 }
 
-impl TokenCounter for FileTokenizer {
+impl TokenCounter for JsonTokenizer {
     fn name(&self) -> &str {
         &self.name
     }
@@ -230,7 +205,7 @@ mod tests {
         let claude = for_model("claude-sonnet-4-5");
         assert!(claude.approximate() && claude.count("hello world") == 3);
         assert!(matches!(for_name("p50k"), Err(TokenizerError::Unknown(name)) if name == "p50k"));
-        assert!(matches!(for_name("no/such.json"), Err(TokenizerError::File { .. })));
+        assert!(matches!(from_tokenizer_json("x.json", "{}"), Err(TokenizerError::File { .. })));
     }
 
     fn tokenizer(added: &[&str], model: &Value) -> Value {
@@ -247,36 +222,16 @@ mod tests {
     }
 
     #[test]
-    fn a_tokenizer_file_counts_plain_text() {
+    fn a_tokenizer_json_counts_plain_text() {
         let word_level = serde_json::json!({
             "type": "WordLevel", "vocab": {"<s>": 0, "a": 1, "[UNK]": 2}, "unk_token": "[UNK]"});
         let unigram = serde_json::json!({"type": "Unigram", "unk_id": 0, "byte_fallback": false,
             "vocab": [["<unk>", 0.0], ["<s>", 0.0], ["<", -3.0], ["s", -3.0], [">", -3.0], ["a", -3.0]]});
         for (model, want) in [(word_level, 3), (unigram, 6)] {
-            let file = tempfile::NamedTempFile::with_suffix(".json").unwrap();
-            std::fs::write(file.path(), tokenizer(&["<unk>", "<s>"], &model).to_string()).unwrap();
-            let counter = for_name(file.path().to_str().unwrap()).unwrap();
+            let json = tokenizer(&["<unk>", "<s>"], &model).to_string();
+            let counter = from_tokenizer_json("t.json", &json).unwrap();
             assert_eq!(counter.count("a <s>a a"), want, "{model}");
         }
-    }
-
-    #[test]
-    fn a_tokenizer_file_is_loaded_again_when_it_changes() {
-        let file = tempfile::NamedTempFile::with_suffix(".json").unwrap();
-        let name = file.path().to_str().unwrap();
-        let model = |vocabulary: Value| {
-            serde_json::json!({"type": "WordPiece", "unk_token": "u", "continuing_subword_prefix": "",
-                "max_input_chars_per_word": 100, "vocab": vocabulary})
-        };
-        let write =
-            |vocabulary| std::fs::write(file.path(), tokenizer(&[], &model(vocabulary)).to_string()).unwrap();
-        write(serde_json::json!({"u": 0, "a": 1}));
-        let first = FileTokenizer::shared(name).unwrap();
-        assert!(Arc::ptr_eq(&first, &FileTokenizer::shared(name).unwrap()));
-        write(serde_json::json!({"u": 0, "a": 1, "aa": 2}));
-        assert_eq!((first.count("aa"), for_name(name).unwrap().count("aa")), (2, 1));
-        std::fs::write(file.path(), "{}").unwrap();
-        assert!(matches!(for_name(name), Err(TokenizerError::File { .. })));
     }
 
     #[test]

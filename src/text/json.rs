@@ -57,6 +57,16 @@ enum Next {
 /// The tokens of one JSON value (RFC 8259), which is all of `text` but white space. Depth takes memory, not
 /// stack: there is no limit to it.
 ///
+/// ```
+/// use whittle::text::{JsonKind, json_tokens};
+///
+/// let text = r#"{"rate": 1e400}"#;
+/// let tokens = json_tokens(text)?;
+/// let number = tokens.iter().find(|token| token.kind == JsonKind::Literal).ok_or("no number")?;
+/// assert_eq!(&text[number.range.clone()], "1e400");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
 /// # Errors
 /// The text is not one JSON value.
 pub fn json_tokens(text: &str) -> Result<Vec<JsonToken>, JsonError> {
@@ -167,6 +177,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::random::{Random, tests::mutated};
 
     #[test]
     fn tokens_are_those_of_the_standard() {
@@ -234,6 +245,26 @@ mod tests {
         let deep = format!("{}1{}", "[".repeat(100_000), "]".repeat(100_000));
         assert_eq!(json_tokens(&deep).unwrap().len(), 200_001);
         assert_eq!(json_tokens(&"{\"a\":".repeat(10_000)), Err(JsonError(50_000)));
+    }
+
+    #[test]
+    fn mutated_json_is_cut_into_tokens_or_refused_at_a_place_in_it() {
+        let valid =
+            br#"{"name": "caf\u00e9 \"x\"", "list": [1, -2.5e3, true, null, {}], "deep": {"a": [[]]}}"#;
+        let (mut random, mut taken) = (Random::new(21), 0);
+        for _ in 0..20_000 {
+            let mutant = mutated(valid, &mut random);
+            let text = String::from_utf8_lossy(&mutant);
+            match json_tokens(&text) {
+                Ok(tokens) => {
+                    taken += 1;
+                    assert!(tokens.windows(2).all(|pair| pair[0].range.end <= pair[1].range.start), "{text}");
+                    assert!(tokens.iter().all(|token| text.get(token.range.clone()).is_some()), "{text}");
+                }
+                Err(JsonError(at)) => assert!(at <= text.len(), "{text}"),
+            }
+        }
+        assert!((500..15_000).contains(&taken), "{taken} of 20,000 taken");
     }
 
     proptest! {

@@ -2,6 +2,7 @@
 
 mod answers;
 mod chunks;
+mod clauses;
 mod counter;
 mod groups;
 mod json;
@@ -16,15 +17,16 @@ mod units;
 
 pub use answers::{contains, exact_match, f1, normalise};
 pub use chunks::{Chunk, ChunkSettings, Layout, chunks};
+pub use clauses::negates;
 pub(crate) use counter::read_control_tokens_as_text;
-pub use counter::{TokenCounter, TokenizerError, decode_cl100k, for_model, for_name};
+pub use counter::{TokenCounter, TokenizerError, decode_cl100k, for_model, for_name, from_tokenizer_json};
 pub use groups::{Grain, grouped};
 pub use json::{JsonError, JsonKind, JsonToken, json_tokens};
 pub use kind::Kind;
 pub use marks::{Mark, MarkStyle, Noun};
 pub use patterns::Protection;
 pub use protect::{ProtectError, Protector};
-pub use segments::{Segment, SegmentKind, segments};
+pub use segments::{Segment, SegmentKind, fine_segments, segments};
 pub use sentences::sentences;
 pub use spelling::{spelling_of, spelt_at, spelt_ranges};
 pub use units::{Unit, fuses, units};

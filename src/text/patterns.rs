@@ -28,7 +28,8 @@ pub enum Protection {
     Quotes,
     /// Text in backticks of one line, at most 200 bytes with its marks, and each line of a fenced block.
     Code,
-    /// A negation with the word that it negates: `not approved`, `never paid`.
+    /// A negation with the clause that it governs, in the languages that it is known of: `the pump was not replaced`.
+    /// What makes an exception (`unless`, `except`, `only`, `without`) goes with its whole sentence.
     Negations,
 }
 
@@ -51,17 +52,19 @@ impl Protection {
 /// The patterns of one kind.
 pub(super) fn patterns(kind: Protection) -> &'static [&'static str] {
     match kind {
-        Protection::Numbers => &[NUMBER],
+        Protection::Numbers => &[NUMBER, COUNTED, MAGNITUDE, TELEPHONE],
         Protection::Dates => &[DATE],
         Protection::Urls => {
             &[r#"\b(?:[a-zA-Z][a-zA-Z0-9+.\-]{1,15}://|www\.)[^\s<>"'`\)\]\}]+[^\s<>"'`\)\]\}.,;:!?]"#]
         }
         Protection::Paths => PATHS,
         Protection::Emails => &[r"\b[\w.+\-]+@[\w\-]+(?:\.[\w\-]+)+"],
-        Protection::Identifiers => &[IDENTIFIER, r"\b{start-half}[\#@]\w+"],
+        Protection::Identifiers => {
+            &[IDENTIFIER, r"\b{start-half}[\#@]\w+", r"\b[A-Za-z]\w*_-\d+\b", r"\b\p{L}{3,} [A-HJ-Z]\b"]
+        }
         Protection::Versions => &[r"\b[vV]?\d+(?:\.\d+)+(?:[\-+][0-9A-Za-z.\-]*[0-9A-Za-z])?\b"],
         Protection::Quotes => QUOTES,
-        Protection::Code => &[r"`[^`\n]+`"],
+        Protection::Code => &[r"`[^`\n]+`", r"[!=<>:]=|&&|\|\||->|=>"],
         Protection::Negations => {
             &[r"(?xi) \b (?: not | never | no | nor | neither | without | cannot | hardly | unless
                 | \w+ n['’]t ) \b (?: (?: [^\S\n]+ | [^\S\n]* \n [^\S\n]* ) (?: \w+ | [$€£] \S+ ) )?"]
@@ -76,6 +79,24 @@ const NUMBER: &str = r"(?x) [+\-−±]? [$€£¥₹]? \s? \p{Nd} [\p{Nd}_]* (?:
           | years? | months? | weeks? | days? | hours? | minutes? | seconds? | million | billion | trillion | thousand
           | percent | dollars? | euros? | pounds? | USD | EUR | GBP ) \b
       | (?: st | nd | rd | th | s | x | k | K | M | bn ) \b )?";
+
+/// With the counters of languages that write them behind the number, and with units in words.
+const COUNTED: &str = r"(?x) [+\-−]? \p{Nd} [\p{Nd}.,]* (?:
+    \s? (?: 分钟 | 分鐘 | 小时 | 小時 | 公里 | 千米 | 公斤 | 公顷 | 年间 | 時間 | か月 | ヶ月 | [年月日号號时時分秒点點个個台名人次家艘米吨噸万萬亿億元円期倍岁歳天周週层層度回本枚匹頭开] | 개 | 명 | 년 | 월 | 일 | 시 | 분 | 원 | 대 | 만 | 억 | 번 )
+    | [\u{20}\u{a0}\u{202f}]? (?: [Mm][eè]tr\w* | [Mm]eter\w* | metros? | metri | Kilometer | kilom\w+ | heures? | horas? | Stunden? | uur | uren | timmar | godzin\w* | часов | часа | час
+      | minut\w* | Minuten? | минут\w* | jours? | Tage?n? | días? | dias? | giorn[io] | dagen | dagar | дн\w{1,3} | dni | semaines? | Wochen? | semanas? | settiman[ae] | недел\w*
+      | mois | Monate?n? | mes(?:es)? | meses | mesi | maanden | miesi\w+ | месяц\w* | ans | années? | Jahre?n? | años? | anos? | ann[io] | jaar | år | lat | лет | года? | yıl | gün | saat | साल | वर्ष | घंटे | ปี | วัน | سنة | يوم
+      | Euro | euros | Pfund | livres | libras | рубл\w* | zł | kr | TL | Prozent | percento | por\sciento | procent | процент\w* | градус\w* | Grad | degrés | grados
+      | kW | kWh | MW | mm | cm | ha | t | kPa | mbar | rpm | dB | Mbit | GB | MB | KB | TB ) \b )";
+
+/// Thousands, millions and so on, and what there are so many of.
+const MAGNITUDE: &str = r"(?x) \p{Nd} [\p{Nd}.,]* [\u{20}\u{a0}\u{202f}] (?: hundred | thousand | million | billion | trillion
+    | Tausend | Million(?:en)? | Milliarden? | Mio\.? | Mrd\.? | milliers | millions? | milliards? | mille | mil | mill(?:ones|ón) | milh(?:ões|ão) | bilh(?:ões|ão)
+    | milion[ie] | miliard[ioi] | mila | miljoen | miljard\w* | miljoner | тысяч\w* | тыс\. | миллион\w* | млн | миллиард\w* | млрд | tysi\w+ | milion\w* | mln | mld | milyon | milyar | bin )
+    \b \.? (?: \s (?: d['’] | de\s | di\s | of\s )? [\p{L}€$£]{1,20} )?";
+
+/// Groups of digits: telephone numbers and others that are said in groups.
+const TELEPHONE: &str = r"(?x) \b{start-half} \+? (?: \( \d{1,5} \) [\u{20}\-]? )? \d{1,5} (?: [\u{20}\-] \(? \d{2,5} \)? ){2,5} \b";
 
 const DATE: &str = r"(?x) \b (?: \d{4}-\d{2}-\d{2} (?: [T\ ] \d{2}:\d{2} (?: :\d{2} (?: \.\d+ )? )? (?: Z | [+\-]\d{2}:?\d{2} )? )?
     | \d{1,2} [/.\-] \d{1,2} [/.\-] \d{2,4}

@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 
 use regex::{Regex, RegexBuilder};
 
+use super::clauses::negated_clauses;
 use super::patterns::{Protection, patterns};
 
 /// Longer spans are not protected: a unit of a page would make every budget all or nothing.
@@ -39,6 +40,7 @@ pub struct Protector {
     /// The patterns, each with the maximum number of bytes of a match.
     patterns: Vec<(Regex, usize)>,
     fences: bool,
+    clauses: bool,
 }
 
 impl Default for Protector {
@@ -50,6 +52,16 @@ impl Default for Protector {
 
 impl Protector {
     /// Protects `kinds` and what matches the `custom` patterns.
+    ///
+    /// ```
+    /// use whittle::text::{Protection, Protector};
+    ///
+    /// let text = "Ticket AB 12 was closed on 2024-03-15";
+    /// let protector = Protector::new(&[Protection::Dates], &["AB \\d+".to_owned()])?;
+    /// let kept: Vec<&str> = protector.spans(text).into_iter().map(|range| &text[range]).collect();
+    /// assert_eq!(kept, ["AB 12", "2024-03-15"]);
+    /// # Ok::<(), whittle::text::ProtectError>(())
+    /// ```
     ///
     /// # Errors
     /// A custom pattern does not compile or is too large.
@@ -71,7 +83,8 @@ impl Protector {
         };
         let wanted = BUILT_IN.iter().filter(|(kind, _)| kinds.contains(kind));
         let patterns = wanted.map(|(kind, pattern)| (pattern.clone(), longest(*kind))).collect();
-        Self { patterns, fences: kinds.contains(&Protection::Code) }
+        let (fences, clauses) = (kinds.contains(&Protection::Code), kinds.contains(&Protection::Negations));
+        Self { patterns, fences, clauses }
     }
 
     /// Protected spans of `text` as byte ranges: sorted, disjoint, at most 512 bytes each. Spans that overlap
@@ -79,6 +92,9 @@ impl Protector {
     #[must_use]
     pub fn spans(&self, text: &str) -> Vec<Range<usize>> {
         let mut found = if self.fences { fenced_lines(text) } else { Vec::new() };
+        if self.clauses {
+            found.extend(negated_clauses(text));
+        }
         for (pattern, longest) in &self.patterns {
             let ranges = matches(pattern, text).into_iter().map(|range| trimmed(text, range));
             found.extend(ranges.filter(|range| !range.is_empty() && range.len() <= *longest));
@@ -184,11 +200,27 @@ mod tests {
 
     #[test]
     fn each_kind_finds_what_it_names() {
-        let cases: [(Protection, &str, &[&str]); 10] = [
+        let cases: [(Protection, &str, &[&str]); 12] = [
             (
                 Protection::Numbers,
                 "It fell to -3.5 °C, cost $1,250,000.50 (up 12.5%) over 10 ms and 3 km in 1999, 5th.",
                 &["-3.5 °C", "$1,250,000.50", "12.5%", "10 ms", "3 km", "1999", "5th"],
+            ),
+            (
+                Protection::Numbers,
+                "2016年3月 213台 35分钟; 2 millions d'euros, 30 mètres, 9 h; 3 Millionen Euro; 12 часов; call 1-800-991-9019",
+                &[
+                    "2016年",
+                    "3月",
+                    "213台",
+                    "35分钟",
+                    "2 millions d'euros",
+                    "30 mètres",
+                    "9 h",
+                    "3 Millionen Euro",
+                    "12 часов",
+                    "1-800-991-9019",
+                ],
             ),
             (
                 Protection::Dates,
@@ -217,6 +249,11 @@ mod tests {
                     "MacBook",
                 ],
             ),
+            (
+                Protection::Identifiers,
+                "block blk_-2452477352812192142 of Hepatitis A and I saw plan B",
+                &["blk_-2452477352812192142", "Hepatitis A", "plan B"],
+            ),
             (Protection::Versions, "Python 3.11.7 or v2.0.0-rc.1", &["3.11.7", "v2.0.0-rc.1"]),
             (
                 Protection::Quotes,
@@ -231,7 +268,7 @@ mod tests {
             (
                 Protection::Negations,
                 "It was not approved, is never paid; they don't know. Nothing",
-                &["not approved", "never paid", "don't know"],
+                &["It was not approved, is never paid; they don't know", "Nothing"],
             ),
         ];
         for (kind, text, want) in cases {

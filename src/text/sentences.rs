@@ -31,6 +31,12 @@ const LONGEST_ABBREVIATION: usize = 8;
 /// Bounds are those of UAX #29, except behind abbreviations, initials and the numbers of a list, and where a
 /// line that ends within a sentence goes on in lower case on the next. A blank line always ends a sentence. White
 /// space behind a sentence belongs to it, at the start of the text to the first. No grapheme is cut.
+///
+/// ```
+/// let text = "Dr. Ames paid 3.50 for it. Nobody else did.";
+/// let cut: Vec<&str> = whittle::text::sentences(text).into_iter().map(|range| &text[range]).collect();
+/// assert_eq!(cut, ["Dr. Ames paid 3.50 for it. ", "Nobody else did."]);
+/// ```
 #[must_use]
 pub fn sentences(text: &str) -> Vec<Range<usize>> {
     let mut sentences = Vec::new();

@@ -1,11 +1,19 @@
 //! Units of text that are kept or dropped whole: words, punctuation, protected spans.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
+use std::sync::LazyLock;
 
+use icu_segmenter::options::WordBreakInvariantOptions;
+use icu_segmenter::{WordSegmenter, WordSegmenterBorrowed};
 use unicode_segmentation::UnicodeSegmentation;
 
 /// Longer words are cut at grapheme boundaries, so that one word cannot take a whole budget.
 const LONGEST_WORD: usize = 256;
+
+/// Finds words by dictionaries, which give the same words on every machine.
+static DICTIONARIES: LazyLock<WordSegmenterBorrowed<'static>> =
+    LazyLock::new(|| WordSegmenter::new_dictionary(WordBreakInvariantOptions::default()));
 
 /// A word with the white space before it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,6 +26,15 @@ pub struct Unit {
 
 /// Cuts `text` into units; their ranges together are the whole text. Words are bounded as in UAX #29, never
 /// inside a grapheme and never inside one of the `protected` spans (sorted and disjoint).
+///
+/// ```
+/// use whittle::text::{Protector, units};
+///
+/// let text = "Send it to ann@example.org now";
+/// let spans = Protector::default().spans(text);
+/// let words: Vec<&str> = units(text, &spans).into_iter().map(|unit| &text[unit.core]).collect();
+/// assert_eq!(words, ["Send", "it", "to", "ann@example.org", "now"]);
+/// ```
 #[must_use]
 pub fn units(text: &str, protected: &[Range<usize>]) -> Vec<Unit> {
     let mut units: Vec<Unit> = Vec::new();
@@ -48,11 +65,14 @@ pub fn units(text: &str, protected: &[Range<usize>]) -> Vec<Unit> {
 }
 
 /// The words of UAX #29 and what is between them, in whole graphemes: a word boundary may lie within one, behind
-/// a prepended mark. Words longer than [`LONGEST_WORD`] are cut where no span is.
+/// a prepended mark. In scripts without spaces words are those of a dictionary. Words longer than [`LONGEST_WORD`]
+/// are cut where no span is.
 fn words(text: &str, protected: &[Range<usize>]) -> Vec<Range<usize>> {
     let mut words: Vec<Range<usize>> = Vec::new();
     let mut spans = protected.iter().peekable();
-    let mut starts = text.split_word_bound_indices().map(|(at, _)| at).peekable();
+    let inside = inside_unspaced_words(text);
+    let starts = text.split_word_bound_indices().map(|(at, _)| at);
+    let mut starts = starts.filter(|at| !inside.contains(at)).peekable();
     for (at, grapheme) in text.grapheme_indices(true) {
         while starts.next_if(|&start| start < at).is_some() {}
         while spans.next_if(|span| span.end <= at).is_some() {}
@@ -64,6 +84,27 @@ fn words(text: &str, protected: &[Range<usize>]) -> Vec<Range<usize>> {
         }
     }
     words
+}
+
+/// The places between two characters of a script without spaces that lie within a word of the dictionaries.
+fn inside_unspaced_words(text: &str) -> BTreeSet<usize> {
+    let mut inside = BTreeSet::new();
+    let mut chars = text.char_indices().peekable();
+    while let Some((start, first)) = chars.next() {
+        if !unspaced(first) {
+            continue;
+        }
+        let mut end = start + first.len_utf8();
+        let mut places = vec![];
+        while let Some((at, next)) = chars.next_if(|&(_, next)| unspaced(next)) {
+            places.push(at);
+            end = at + next.len_utf8();
+        }
+        let bounds: BTreeSet<usize> =
+            DICTIONARIES.segment_str(&text[start..end]).map(|at| start + at).collect();
+        inside.extend(places.into_iter().filter(|at| !bounds.contains(at)));
+    }
+    inside
 }
 
 fn push(units: &mut Vec<Unit>, text: &str, start: usize, core: Range<usize>) {
@@ -106,12 +147,7 @@ mod tests {
                 "The",
                 "bill",
                 ",",
-                "$1,250.50",
-                "on",
-                "2024-03-15",
-                ",",
-                "was",
-                "not approved",
+                "$1,250.50 on 2024-03-15, was not approved",
                 "(",
                 "see",
                 "v3.11.7",
@@ -121,7 +157,9 @@ mod tests {
         );
         assert_eq!(cores("  a\r\n\tb  "), ["a", "b"]);
         assert_eq!(cores("👩\u{200d}👩\u{200d}👧 — ½"), ["👩\u{200d}👩\u{200d}👧", "—", "½"]);
-        assert_eq!(cores("預算委員"), ["預", "算", "委", "員"]);
+        assert_eq!(cores("預算委員"), ["預算", "委員"]);
+        assert_eq!(cores("它可以截取屏幕。"), ["它", "可以", "截取", "屏幕", "。"]);
+        assert_eq!(cores("ฉันกินข้าว"), ["ฉัน", "กิน", "ข้าว"]);
         assert_eq!(units(" \n ", &[]), [Unit { range: 0..3, core: 0..0 }]);
         assert!(units("", &[]).is_empty());
     }

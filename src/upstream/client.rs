@@ -198,8 +198,9 @@ impl Upstream {
         };
         match exchange().await {
             // Some servers close a connection that they said they would keep, and that is seen only when it is used
-            // again: this is no failed attempt yet.
-            Err(Failed::Broke(error)) if was_closed(&error) => {
+            // again. The request may have been processed all the same, so that only one that may be repeated without
+            // harm is sent again here; any other is up to `retries`.
+            Err(Failed::Broke(error)) if call.method.is_idempotent() && was_closed(&error) => {
                 exchange().await.map_err(|failed| self.named(failed))
             }
             other => other.map_err(|failed| self.named(failed)),

@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 
 pub use passages::{Asked, Passage, Texts};
 pub use request::{Request, WireError};
-pub use usage::{MOST_TEXT, Reading, Usage, UsageReader};
+pub use usage::{MOST_TEXT, Reading, ReportedUsage, Usage, UsageReader};
 
 /// The API dialect of a body or an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -1,6 +1,7 @@
 //! What a provider says that a request took, read from its answer as it passes.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 /// Longest line of a stream, and longest answer, that is read for its usage.
 const MOST_BYTES: usize = 4 << 20;
@@ -18,11 +19,37 @@ pub struct Usage {
     pub cache_write: u64,
 }
 
+/// What a provider has said of the tokens of a request.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum ReportedUsage {
+    /// Nothing.
+    #[default]
+    Missing,
+    /// What held at some point of a stream that was not read to its end: the input is known, while the output is a
+    /// placeholder or the count up to there.
+    Partial(Usage),
+    /// What the whole request took.
+    Final(Usage),
+}
+
+impl ReportedUsage {
+    /// The last count, final or not.
+    #[must_use]
+    pub fn latest(self) -> Option<Usage> {
+        match self {
+            Self::Missing => None,
+            Self::Partial(usage) | Self::Final(usage) => Some(usage),
+        }
+    }
+}
+
 /// What an answer told.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Reading {
     /// What it said that the request took.
-    pub usage: Option<Usage>,
+    pub usage: ReportedUsage,
+    /// Whether it is a stream that ended in an error, or broke off.
+    pub failed: bool,
     /// About as many tokens as came back, for answers that do not say: one for each event of a stream, or for four
     /// bytes of a whole answer.
     pub output: u64,
@@ -45,8 +72,33 @@ pub struct UsageReader {
     /// Events with data, or bytes of a whole answer.
     pieces: u64,
     found: Option<RawUsage>,
+    certainty: Certainty,
+    end: End,
     /// What the answer says so far, where that was asked for.
     text: Option<String>,
+}
+
+/// How a stream has ended.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum End {
+    /// Not yet.
+    #[default]
+    Open,
+    /// Its provider said so, or closed it.
+    Whole,
+    /// In an error.
+    Failed,
+}
+
+/// What the usage that was found last is worth.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Certainty {
+    /// A placeholder, such as that of Anthropic's `message_start`.
+    #[default]
+    Placeholder,
+    /// Counted so far; final if it is the last one of a stream that ended.
+    Running,
+    Final,
 }
 
 impl UsageReader {
@@ -76,6 +128,13 @@ impl UsageReader {
         self.keep(piece);
     }
 
+    /// Notes that the answer is over, by its provider's will.
+    pub fn end(&mut self) {
+        if self.end == End::Open {
+            self.end = End::Whole;
+        }
+    }
+
     fn keep(&mut self, piece: &[u8]) {
         self.skipping |= self.pending.len() + piece.len() > MOST_BYTES;
         if self.skipping {
@@ -103,14 +162,31 @@ impl UsageReader {
         {
             super::said::append(text, json, self.events);
         }
-        // Most events of a stream say nothing of it, and need not be parsed.
-        if memchr::memmem::find(json, b"\"usage\"").is_none() {
+        if self.events && json.trim_ascii() == b"[DONE]" {
+            self.end();
+        }
+        // Most events of a stream say nothing of usage or errors, and need not be parsed.
+        let says = |name: &[u8]| memchr::memmem::find(json, name).is_some();
+        let failure = self.events && (says(b"\"error\"") || says(b"\"response.failed\""));
+        if !failure && !says(b"\"usage\"") {
             return;
         }
         let Ok(answer) = serde_json::from_slice::<Answer>(json) else { return };
-        let nested = [answer.message, answer.response].into_iter().flatten().find_map(|part| part.usage);
-        if let Some(usage) = answer.usage.or(nested) {
+        if failure && answer.is_error() {
+            self.end = End::Failed;
+        }
+        if let Some((usage, certainty)) = answer.usage(self.events) {
             self.found = Some(usage.over(self.found.take().unwrap_or_default()));
+            self.certainty = certainty;
+        }
+    }
+
+    fn reported(&mut self) -> ReportedUsage {
+        let Some(usage) = self.found.take().map(Usage::from) else { return ReportedUsage::Missing };
+        match self.certainty {
+            Certainty::Final => ReportedUsage::Final(usage),
+            Certainty::Running if self.end == End::Whole => ReportedUsage::Final(usage),
+            Certainty::Running | Certainty::Placeholder => ReportedUsage::Partial(usage),
         }
     }
 
@@ -124,18 +200,45 @@ impl UsageReader {
             self.read(&answer);
         }
         let output = if self.events { self.pieces } else { self.pieces / 4 };
+        let (usage, failed) = (self.reported(), self.end == End::Failed);
         let text = self.text.filter(|text| text.len() <= MOST_TEXT);
-        Reading { usage: self.found.map(Usage::from), output, text }
+        Reading { usage, failed, output, text }
     }
 }
 
 #[derive(Deserialize)]
 struct Answer {
+    /// What kind of event it is, in Anthropic's API and in `OpenAI`'s responses.
+    #[serde(default, rename = "type")]
+    kind: Value,
+    #[serde(default)]
+    error: Value,
+    /// Of chat completions: empty in the event that has the usage of the whole.
+    #[serde(default)]
+    choices: Value,
     usage: Option<RawUsage>,
     /// Of Anthropic's `message_start`.
     message: Option<Part>,
     /// Of the events of `OpenAI`'s responses.
     response: Option<Part>,
+}
+
+impl Answer {
+    /// Whether an event says that the answer failed.
+    fn is_error(&self) -> bool {
+        !self.error.is_null() || self.kind == "error" || self.kind == "response.failed"
+    }
+
+    /// What it says of the usage, and what that is worth.
+    fn usage(self, event: bool) -> Option<(RawUsage, Certainty)> {
+        let within = |part: Option<Part>| part.and_then(|part| part.usage);
+        if let Some(usage) = self.usage {
+            let continues = self.choices.as_array().is_some_and(|choices| !choices.is_empty());
+            return Some((usage, if event && continues { Certainty::Running } else { Certainty::Final }));
+        }
+        let whole = within(self.response).map(|usage| (usage, Certainty::Final));
+        whole.or_else(|| within(self.message).map(|usage| (usage, Certainty::Placeholder)))
+    }
 }
 
 #[derive(Deserialize)]
@@ -199,11 +302,12 @@ impl From<RawUsage> for Usage {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::random::{Random, tests::mutated};
 
     fn usage(events: bool, answer: &str, size: usize) -> Option<Usage> {
         let mut reader = UsageReader::new(events);
         answer.as_bytes().chunks(size).for_each(|piece| reader.feed(piece));
-        reader.finish().usage
+        reader.finish().usage.latest()
     }
 
     #[test]
@@ -222,7 +326,7 @@ mod tests {
         let mut reader = UsageReader::new(false);
         reader.feed(b"12345");
         reader.feed(b"67890");
-        assert_eq!(reader.finish(), Reading { usage: None, output: 2, text: None });
+        assert_eq!(reader.finish(), Reading { output: 2, ..Reading::default() });
         for size in [1, 7, 10_000] {
             assert_eq!(usage(true, chat, size), Some(expected));
             assert_eq!(usage(true, responses, size), Some(expected));
@@ -232,6 +336,79 @@ mod tests {
                 5
             );
         }
+    }
+
+    fn reading(stream: &str, over: bool) -> Reading {
+        let mut reader = UsageReader::new(true);
+        stream.as_bytes().chunks(9).for_each(|piece| reader.feed(piece));
+        if over {
+            reader.end();
+        }
+        reader.finish()
+    }
+
+    #[test]
+    fn a_stream_that_was_left_early_has_no_final_usage() {
+        let start = "data: {\"type\":\"message_start\",\"message\":{\"usage\":{\"input_tokens\":70,\"output_tokens\":1}}}\n\n";
+        let counted = |output| Usage { input: 70, output, ..Usage::default() };
+        // A provider that ends without its last count has not said it either.
+        for over in [false, true] {
+            assert_eq!(reading(start, over).usage, ReportedUsage::Partial(counted(1)));
+        }
+        let whole =
+            format!("{start}data: {{\"type\":\"message_delta\",\"usage\":{{\"output_tokens\":9}}}}\n\n");
+        assert_eq!(reading(&whole, false).usage, ReportedUsage::Final(counted(9)));
+        // Counts in every event, as some servers of chat completions send them.
+        let piece = |output| {
+            format!(
+                "data: {{\"choices\":[{{}}],\"usage\":{{\"prompt_tokens\":70,\"completion_tokens\":{output}}}}}\n\n"
+            )
+        };
+        let running = [piece(1), piece(2)].concat();
+        assert_eq!(reading(&running, false).usage, ReportedUsage::Partial(counted(2)));
+        assert_eq!(reading(&running, true).usage, ReportedUsage::Final(counted(2)));
+        let done = format!("{running}data: [DONE]\n\n");
+        assert_eq!(reading(&done, false).usage, ReportedUsage::Final(counted(2)));
+    }
+
+    #[test]
+    fn errors_in_a_stream_are_told_from_talk_of_errors() {
+        for failed in [
+            "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\"}}\n\n",
+            "data: {\"error\":{\"message\":\"no\"}}\n\n",
+            "data: {\"type\":\"response.failed\",\"response\":{\"error\":{\"code\":\"x\"}}}\n\n",
+        ] {
+            assert!(reading(failed, true).failed, "{failed}");
+        }
+        for fine in [
+            "data: {\"error\":null,\"usage\":{\"prompt_tokens\":1}}\n\n",
+            "data: {\"choices\":[{\"delta\":{\"content\":\"{\\\"error\\\": 1}\"}}]}\n\n",
+            "data: {\"type\":\"response.completed\",\"response\":{\"error\":null}}\n\n",
+            "data: {\"choices\":[{\"delta\":{\"content\":\"error\"}}]}\n\n",
+        ] {
+            assert!(!reading(fine, true).failed, "{fine}");
+        }
+    }
+
+    #[test]
+    fn of_a_mutated_stream_the_same_is_read_whatever_pieces_it_comes_in() {
+        let valid = "event: message_start\r\ndata: {\"message\":{\"usage\":{\"input_tokens\":3,\"output_tokens\":1}}}\r\n\r\n\
+            data: {\"choices\":[{\"delta\":{\"content\":\"Caf\\u00e9 é\"}}]}\n\n\
+            data: {\"choices\":[],\"usage\":{\"prompt_tokens\":9,\"completion_tokens\":2}}\n\ndata: [DONE]\n\n";
+        let (mut random, mut found) = (Random::new(8), 0);
+        for number in 0..5_000 {
+            let mutant = mutated(valid.as_bytes(), &mut random);
+            let read = |size: usize| {
+                let mut reader = UsageReader::new(number % 8 != 0).with_text();
+                mutant.chunks(size).for_each(|piece| reader.feed(piece));
+                reader.finish()
+            };
+            let whole = read(mutant.len().max(1));
+            found += usize::from(whole.usage.latest().is_some());
+            assert_eq!(read(1), whole, "{}", String::from_utf8_lossy(&mutant));
+            assert_eq!(read(1 + random.below(40)), whole, "{}", String::from_utf8_lossy(&mutant));
+        }
+        assert!((1_000..4_900).contains(&found), "{found} of 5,000 tell their usage");
     }
 
     #[test]

@@ -85,7 +85,7 @@ fn wrong_usage_is_said_to_be_so() {
     let done = run(&["eval", "run", "nq"], b"", &variables, empty.path());
     assert!(done.failure(1).contains("--data"), "{}", done.stderr);
     let listed = run(&["eval", "datasets", "list"], b"", &variables, empty.path());
-    assert!(listed.text().contains("embedded") && listed.text().contains("2 of 2 files not here"));
+    assert!(listed.text().contains("embedded") && listed.text().contains("2 of 2 files are missing"));
 }
 
 #[test]

@@ -74,7 +74,7 @@ fn a_bad_line_is_told_by_its_number_and_nothing_is_stored() {
     fs::write(folder.join("empty.jsonl"), "\n").unwrap();
     assert!(examples(folder, &["add", "town", "empty.jsonl"]).failure(2).contains("no file has a line"));
     assert!(examples(folder, &["list"]).text().is_empty());
-    assert!(examples(folder, &["select", "../x", "q"]).failure(2).contains("is no name"));
+    assert!(examples(folder, &["select", "../x", "q"]).failure(2).contains("is not a valid name"));
     assert!(
         examples(folder, &["select", "x", "q", "--count", "0"]).failure(1).contains("there is no bank `x`")
     );

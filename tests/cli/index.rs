@@ -132,7 +132,7 @@ fn a_damaged_index_is_made_anew_and_told() {
     fs::write(damaged.unwrap(), bytes).unwrap();
     let done = index(folder, &["search", "town", "brewer", "--mode", "lexical"]);
     assert!(done.text().contains("mill [0..34]"), "{}", done.text());
-    assert!(done.stderr.contains("damaged; it is made anew from the store"), "{}", done.stderr);
+    assert!(done.stderr.contains("damaged; it is rebuilt from the store"), "{}", done.stderr);
     let again = index(folder, &["search", "town", "brewer", "--mode", "lexical"]);
     assert!(again.text() == done.text() && again.stderr.is_empty(), "{}", again.stderr);
 }

@@ -100,5 +100,5 @@ fn more_tokens_than_the_limit_are_refused_at_once() {
     let line = "x".repeat(2 << 20);
     let done = run(&["compress", "--rate", "0.5"], line.as_bytes(), &variables, folder.path());
     let message = done.failure(1);
-    assert!(message.contains("the prompt has 262144 tokens; at most 1000 are taken"), "{message}");
+    assert!(message.contains("the prompt has 262144 tokens; at most 1000 are allowed"), "{message}");
 }

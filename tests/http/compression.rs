@@ -1,6 +1,6 @@
 //! Compression and scoring over HTTP on the real model: hostile texts, hostile requests.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use whittle::text::for_name;
@@ -229,7 +229,7 @@ fn two_megabytes_without_a_space_are_refused_in_time_where_they_cannot_fit() {
     assert_eq!(answer.status, 200, "{}", answer.body);
 }
 
-/// Threads that wait in a loop would take a whole second each.
+/// Threads that wait in a loop would be seen running at nearly every look.
 #[cfg(target_os = "linux")]
 #[test]
 fn threads_that_have_nothing_to_do_do_nothing() {
@@ -238,10 +238,11 @@ fn threads_that_have_nothing_to_do_do_nothing() {
     assert_eq!(scored.status, 200, "{}", scored.body);
     let question = r#"{"context": "One. Two words. Three of them.", "question": "Two?", "rate": 0.5}"#;
     assert_eq!(service.post("/v1/compress", question).status, 200);
-    // What follows a call, as the release of its memory, is let to its end.
-    std::thread::sleep(Duration::from_millis(500));
-    let before = service.computed().expect("Linux tells");
-    std::thread::sleep(Duration::from_secs(1));
-    let computed = service.computed().expect("Linux tells") - before;
-    assert!(computed <= 10, "{computed} hundredths of a second");
+    // What follows a call, as the release of its memory, may take its time.
+    let (start, mut quiet) = (Instant::now(), 0);
+    while quiet < 20 {
+        assert!(start.elapsed() < Duration::from_mins(1), "some thread never rests");
+        quiet = if service.is_asleep() { quiet + 1 } else { 0 };
+        std::thread::yield_now();
+    }
 }

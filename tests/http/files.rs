@@ -101,7 +101,7 @@ fn what_cannot_be_read_is_refused_and_the_service_lives() {
         (PDF, b"hello".to_vec(), "it is no PDF"),
         (PDF, pdf(&["0 0 10 10 re f"]), "text recognition"),
         (DOCX, old, "password"),
-        (HTML, b"<p>caf\xe9".to_vec(), "invalid byte at offset 6; save it anew"),
+        (HTML, b"<p>caf\xe9".to_vec(), "invalid byte at offset 6; save it again"),
         (HTML, b"<script>x</script>".to_vec(), "it holds no text"),
         ("text/plain", b"caf\xe9".to_vec(), "it is not UTF-8"),
         ("text/markdown", b" \n".to_vec(), "only white space"),

@@ -74,7 +74,7 @@ fn a_running_service_heeds_keys_at_once_and_tells_nobody() {
     let kept = std::fs::read_to_string(service.folder.path().join("data/keys.toml")).unwrap();
     service.terminate();
     let (_, log) = service.end();
-    assert!(log.contains("took over the keys"), "{log}");
+    assert!(log.contains("reloaded the keys"), "{log}");
     assert!(![&listed, &kept, &log].iter().any(|text| text.contains(&digits)));
 }
 
@@ -185,13 +185,13 @@ fn a_key_is_shown_the_models_that_it_may_call() {
         "[[upstreams]]\nname = 'open'\ndialect = 'openai'\nbase_url = '{base}/v1'\nmodels = ['gpt-a', 'gpt-b', 'o1']\n\
          aliases = {{ fast = 'gpt-a' }}\nprices = [{{ model = 'gpt-*', input = 1.0, output = 1.0 }}]\n"
     ));
-    let local = "local/smollm2-135m-instruct";
+    let [local, embedder] = ["local/smollm2-135m-instruct", "local/all-minilm-l6-v2"];
     for (name, limits, expected) in [
-        ("all", &[][..], &["gpt-a", "gpt-b", "o1", "fast", local][..]),
+        ("all", &[][..], &["gpt-a", "gpt-b", "o1", "fast", local, embedder][..]),
         ("one", &["--model", "gpt-a"], &["gpt-a", "fast"]),
         ("alias", &["--model", "fast"], &["fast"]),
-        ("here", &["--model", "local/*"], &[local]),
-        ("priced", &["--usd-per-day", "1"], &["gpt-a", "gpt-b", "fast", local]),
+        ("here", &["--model", "local/*"], &[local, embedder]),
+        ("priced", &["--usd-per-day", "1"], &["gpt-a", "gpt-b", "fast", local, embedder]),
         ("none", &["--model", "claude-*"], &[]),
     ] {
         let secret = create(&service, &[&[name], limits].concat());

@@ -127,7 +127,7 @@ fn linked(data: &std::path::Path, documents: usize) {
     let document = |i: usize| {
         let values: Vec<f32> = (1..=8).map(|j| ((i * j) as f32).sin() + 0.01).collect();
         let length = values.iter().map(|value| value * value).sum::<f32>().sqrt();
-        let chunk = StoredChunk { range: 0..4, headings: Vec::new(), tokens: 1 };
+        let chunk = StoredChunk { range: 0..4, headings: Vec::new(), header: None, tokens: 1 };
         NewDocument {
             id: i.to_string(),
             title: None,

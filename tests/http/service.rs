@@ -20,6 +20,27 @@ fn it_says_how_it_is_and_what_it_offers() {
 }
 
 #[test]
+fn guides_are_markdown_for_programs_and_pages_for_browsers_and_need_no_key() {
+    let service = serve("keys.required = true");
+    let text = |path: &str, accept: &str| {
+        let (status, headers, body) =
+            service.fetch(|client, base| client.get(format!("{base}{path}")).header("accept", accept));
+        (status, headers["content-type"].to_str().unwrap().to_owned(), String::from_utf8(body).unwrap())
+    };
+    let (status, media_type, list) = text("/docs", "*/*");
+    assert_eq!((status, &*media_type), (200, "text/markdown; charset=utf-8"));
+    assert!(list.contains("[proxy](/docs/proxy)"), "{list}");
+    let (status, _, guide) = text("/docs/proxy", "*/*");
+    assert!(status == 200 && guide.starts_with("# Proxy\n"), "{guide}");
+    let (status, media_type, page) = text("/docs/proxy", "text/html,*/*;q=0.8");
+    assert_eq!((status, &*media_type), (200, "text/html; charset=utf-8"));
+    assert!(page.contains("<h1>Proxy</h1>") && page.contains("<a href=\"/docs/operations\">"), "{page}");
+    assert!(!page.contains("<!-- "), "{page}");
+    assert_eq!(service.get("/docs/no").body["error"]["code"], "unknown_guide");
+    assert!(service.get("/openapi.json").body["paths"]["/docs/{topic}"]["get"].is_object());
+}
+
+#[test]
 fn malformed_requests_are_turned_away_with_the_place() {
     let service = serve("");
     let unknown = service.post("/v1/compress", r#"{"context": "a b c", "target_token": 5}"#);

@@ -185,13 +185,15 @@ impl Running {
         Whittle::beside(Arc::clone(&self.folder), arguments).env("WHITTLE_LISTEN", &self.address)
     }
 
-    /// Hundredths of a second that its threads have computed for, where the system tells.
-    pub(crate) fn computed(&self) -> Option<u64> {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).ok()?;
-        // Behind the name, which may hold anything but a closing bracket at its end.
-        let (_, fields) = stat.rsplit_once(')')?;
-        let field = |i: usize| fields.split_ascii_whitespace().nth(i)?.parse::<u64>().ok();
-        Some(field(11)? + field(12)?)
+    /// Whether all of its threads sleep, by what Linux tells.
+    pub(crate) fn is_asleep(&self) -> bool {
+        let threads = std::fs::read_dir(format!("/proc/{}/task", self.child.id())).unwrap();
+        threads.map_while(Result::ok).all(|thread| {
+            // Behind the name, which may hold anything but a closing bracket at its end. A thread that has ended
+            // meanwhile does nothing either.
+            let stat = std::fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+            stat.rsplit_once(')').is_none_or(|(_, fields)| fields.trim_start().starts_with('S'))
+        })
     }
 
     /// Ends it as a crash would.

@@ -164,8 +164,8 @@ fn the_command_line_takes_and_restores_the_same_snapshots() {
     std::fs::write(folder.path().join("cut"), &bytes[..bytes.len() / 2]).unwrap();
     for (arguments, code, wanted) in [
         (&["restore", "d", "c.snapshot"][..], 1, "there is a collection `d`"),
-        (&["restore", "e", "cut"], 2, "damaged or cut off"),
-        (&["restore", "e", "whittle.toml"], 2, "no snapshot"),
+        (&["restore", "e", "cut"], 2, "damaged or truncated"),
+        (&["restore", "e", "whittle.toml"], 2, "not a snapshot"),
         (&["restore", "e", "none"], 1, "cannot read none"),
         (&["restore", "../e", "c.snapshot"], 2, "may hold a-z"),
         (&["snapshot", "e", "e.snapshot"], 1, "there is no collection `e`"),

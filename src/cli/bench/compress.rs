@@ -27,7 +27,7 @@ const DOCUMENT_BYTES: usize = 520;
 /// The dataset that is embedded in this program.
 const TEXTS: &str = "embedded";
 
-/// Measure how long whole compressions take: the first time, and when scores and vectors are remembered
+/// Measure the time of whole compressions, without and with cached scores and vectors
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -35,28 +35,28 @@ Examples:
   whittle bench compress --methods llmlingua --rates 0.5 --documents 10 --format json
   whittle bench compress --clients 16 --seconds 60
 
-The texts are embedded in this program, about 125 tokens a document. In the first call nothing is remembered; `again`
-is the same request once more, and `other question` the same documents with another question.")]
+The texts are part of this program, about 125 tokens per document. Nothing is cached in the first call. `again` is the
+same request once more, and `other question` the same documents with another question.")]
 pub(super) struct BenchCompressArgs {
-    /// Methods, with commas between
+    /// Methods, comma-separated
     #[arg(long, value_enum, value_delimiter = ',', default_values = ["hybrid", "llmlingua", "longllmlingua"])]
     methods: Vec<Method>,
-    /// Shares of the tokens to keep, with commas between
+    /// Shares of the tokens to keep, comma-separated
     #[arg(long, value_delimiter = ',', default_values_t = [0.5, 0.25])]
     rates: Vec<f64>,
-    /// Documents of a prompt
+    /// Number of documents per prompt
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=1000))]
     documents: u16,
-    /// Times to measure
+    /// Number of runs
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=1000))]
     runs: u16,
-    /// Measure so many callers at once, against one alone, with the first of methods and rates
+    /// Number of concurrent callers to compare with a single one, with the first method and rate
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(2..=256))]
     clients: Option<u16>,
-    /// How long they go on
+    /// Seconds that they run
     #[arg(long, default_value_t = 30, requires = "clients", value_parser = clap::value_parser!(u32).range(1..=86_400))]
     seconds: u32,
-    /// What to print
+    /// Output format
     #[arg(long, value_enum, default_value_t)]
     format: Format,
 }

@@ -10,19 +10,19 @@ use crate::cli::output::Format;
 use crate::cli::{engine, progress};
 use crate::engine::bench::EmbedBenchReport;
 
-/// Measure how fast the embedder is
+/// Measure the speed of the embedder
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   whittle bench embed --passages passages.jsonl
   whittle bench embed --passages passages.jsonl --runs 3 --format json
 
-All texts are embedded in one call, titles left out. Nothing is remembered between the runs.")]
+All texts are embedded in one call, without titles. Nothing is cached between runs.")]
 pub(super) struct BenchEmbedArgs {
-    /// Documents: JSONL with `text`
+    /// JSONL file of documents with `text`
     #[arg(long, value_name = "FILE.jsonl")]
     passages: PathBuf,
-    /// Times to measure
+    /// Number of runs
     #[arg(long, default_value_t = 5, value_parser = at_least::<1>)]
     runs: usize,
     /// Output format

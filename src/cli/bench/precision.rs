@@ -10,19 +10,19 @@ use crate::cli::output::Format;
 use crate::cli::{engine, progress};
 use crate::engine::bench::{Agreement, PrecisionReport};
 
-/// Measure how much scores in int8 differ from those in f32, on texts of your own
+/// Compare scores in int8 with scores in f32 on your own texts
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   whittle bench precision --passages passages.jsonl
   whittle bench precision --passages passages.jsonl --limit 200 --format json
 
-Each text is scored by itself, in both precisions. A decision is to keep the most surprising half of all tokens.")]
+Each text is scored by itself in both precisions. A decision is whether a token is among the least likely half.")]
 pub(super) struct BenchPrecisionArgs {
-    /// Documents: JSONL with `text`
+    /// JSONL file of documents with `text`
     #[arg(long, value_name = "FILE.jsonl")]
     passages: PathBuf,
-    /// Most documents, from the first on
+    /// Maximum number of documents
     #[arg(long)]
     limit: Option<usize>,
     /// Output format

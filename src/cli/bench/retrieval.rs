@@ -14,7 +14,7 @@ use crate::engine::collections::api::SourceDocument;
 use crate::engine::collections::bench::{Judged, QualityReport, ScaleReport, Task};
 use crate::retrieve::Weights;
 
-/// Measure what searches find, how fast, and how that holds for many chunks
+/// Measure recall and speed of searches, also among many chunks
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -22,20 +22,19 @@ Examples:
   whittle bench retrieval --passages passages.jsonl --questions questions.jsonl --lexical-weights 0.1,0.3,1
   whittle bench retrieval --passages passages.jsonl --questions questions.jsonl --chunks 100000
 
-Passages have `id`, `title` and `text`, questions have `question` and `gold`, the id of the passage that answers it,
-and perhaps `answers`, for another passage may hold one, too.
-Everything is kept in a folder that is removed at the end.")]
+Passages have `id`, `title` and `text`. Questions have `question`, `gold` (the id of the passage that answers it) and
+optionally `answers`, because another passage may contain one too. All data is stored in a folder that is removed at the end.")]
 pub(super) struct BenchRetrievalArgs {
-    /// Documents: JSONL with `id`, `title`, `text`
+    /// JSONL file of documents with `id`, `title`, `text`
     #[arg(long, value_name = "FILE.jsonl")]
     passages: PathBuf,
-    /// Questions: JSONL with `question`, `gold`
+    /// JSONL file of questions with `question`, `gold`
     #[arg(long, value_name = "FILE.jsonl")]
     questions: PathBuf,
-    /// Weights of the ranking by words that hybrid search is tried with, against 1 for that by vectors
+    /// Weights of the lexical ranking to try in hybrid search, comma-separated; the dense ranking has weight 1
     #[arg(long, value_name = "WEIGHTS", value_delimiter = ',', default_values_t = [Weights::default().lexical])]
     lexical_weights: Vec<f64>,
-    /// Chunks of a larger collection, made from the passages, in place of the questions' quality
+    /// Instead of recall, measure a collection of this many chunks made from the passages
     #[arg(long, value_name = "N")]
     chunks: Option<usize>,
     /// Output format

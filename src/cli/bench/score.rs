@@ -10,7 +10,7 @@ use crate::cli::{engine, progress};
 use crate::engine::bench::{ScoreBench, ScoreBenchReport};
 use crate::model::Precision;
 
-/// Measure how fast the scorer is, and how near to this processor's arithmetic peak
+/// Measure the speed of the scorer and its share of this processor's arithmetic peak
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -19,19 +19,19 @@ Examples:
   whittle bench score --tokens 128 --batch 16 --format json
   whittle bench score --tokens 256,512,1024,2048,4096,8192,16384,32768 --runs 3
 
-The peak is measured between the runs, by a loop of nothing but multiply-adds on as many threads, so that
-other work on the machine slows both alike.")]
+The peak is measured between the runs by a loop of multiply-adds on as many threads, so that other work on
+the machine slows both alike.")]
 pub(super) struct BenchScoreArgs {
-    /// Tokens of a text; several, with commas between, give a table
+    /// Number of tokens per text; a comma-separated list gives a table
     #[arg(long, value_delimiter = ',', default_values_t = [512], value_parser = at_least::<2>)]
     tokens: Vec<usize>,
-    /// Texts that are scored together
+    /// Number of texts per batch
     #[arg(long, default_value_t = 1, value_parser = at_least::<1>)]
     batch: usize,
-    /// Arithmetic; by default as configured (`scorer.precision`)
+    /// Precision [default: `scorer.precision` of the configuration]
     #[arg(long, value_enum)]
     precision: Option<Precision>,
-    /// Times to measure
+    /// Number of runs
     #[arg(long, default_value_t = 10, value_parser = at_least::<1>)]
     runs: usize,
     /// Output format

@@ -11,24 +11,24 @@ use super::run::{RunArgs, percent, plain};
 use crate::eval::compare::{Difference, Finished, compare, gate, read_summary};
 use crate::eval::statistics::Estimate;
 
-/// Say which differences between two runs are real
+/// Show which differences between two runs are statistically real
 #[derive(Debug, Args)]
 pub(super) struct CompareArgs {
     /// Folder of a run
     first: PathBuf,
     /// Folder of another run
     second: PathBuf,
-    /// Draws resamples
+    /// Seed of the resampling
     #[arg(long, default_value_t = 1)]
     seed: u64,
 }
 
-/// Fail when the default method got worse than in a baseline, beyond the interval of the difference
+/// Fail if the default method is worse than in a baseline, beyond the interval of the difference
 #[derive(Debug, Args)]
 pub(super) struct GateArgs {
     /// Folder of the accepted run
     baseline: PathBuf,
-    /// Folder of the run to judge; by default the baseline's suite is run now, with the default method
+    /// Folder of the run to judge [default: run the baseline's suite now with the default method]
     candidate: Option<PathBuf>,
     #[command(flatten)]
     data: DataArgs,
@@ -53,7 +53,7 @@ pub(super) fn run_gate(args: GateArgs) -> anyhow::Result<()> {
     table(&differences)?;
     let worse: Vec<String> = differences.iter().flat_map(Difference::worse).collect();
     if !worse.is_empty() {
-        bail!("the default got worse than {}:\n- {}", args.baseline.display(), worse.join("\n- "));
+        bail!("the default method is worse than {}:\n- {}", args.baseline.display(), worse.join("\n- "));
     }
     Ok(())
 }

@@ -11,7 +11,7 @@ use crate::cli::progress::DownloadBar;
 use crate::eval::dataset::{DataFile, Files, Manifest, Place, built_in, by_name};
 use crate::model::store::{ModelFile, fetch_file};
 
-/// List datasets, fetch them, say where their files are
+/// List datasets, download them, show where their files are
 #[derive(Debug, Args)]
 pub(super) struct DatasetsArgs {
     #[command(subcommand)]
@@ -20,19 +20,19 @@ pub(super) struct DatasetsArgs {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// List the datasets and whether they are here
+    /// List the datasets and whether their files are present
     List {
         #[command(flatten)]
         data: DataArgs,
     },
-    /// Fetch the files that are published one by one, and check all of them
+    /// Download the files that are published one by one, and verify all files
     Pull {
         /// Name of a dataset
         name: String,
         #[command(flatten)]
         data: DataArgs,
     },
-    /// Print where a dataset's files are
+    /// Print the folder of a dataset
     Path {
         /// Name of a dataset
         name: String,
@@ -55,7 +55,7 @@ fn list(files: &Files, out: &mut impl Write) -> anyhow::Result<()> {
         let missing = manifest.files.iter().filter(|file| files.find(&file.path) == Place::Missing).count();
         let state = match missing {
             0 => "here".to_owned(),
-            _ => format!("{missing} of {} files not here", manifest.files.len()),
+            _ => format!("{missing} of {} files are missing", manifest.files.len()),
         };
         let Manifest { name, title, licence, split, .. } = &manifest;
         writeln!(out, "{name:9} {title} ({split}); {licence}: {state}")?;
@@ -73,7 +73,7 @@ fn path(files: &Files, manifest: &Manifest, out: &mut impl Write) -> anyhow::Res
         }
     }
     if missing > 0 {
-        bail!("{missing} files are not here: `whittle eval datasets pull {}`", manifest.name);
+        bail!("{missing} files are missing: `whittle eval datasets pull {}`", manifest.name);
     }
     Ok(())
 }
@@ -87,13 +87,13 @@ fn pull(files: &Files, manifest: &Manifest, out: &mut impl Write) -> anyhow::Res
             _ => Ok(()),
         };
         match here.and_then(|()| files.read(manifest, &file.path).map(drop)) {
-            Ok(()) => writeln!(out, "{} is here and verified", file.path)?,
+            Ok(()) => writeln!(out, "{} is present and verified", file.path)?,
             Err(error) => failures.push(format!("{error:#}")),
         }
     }
     if !failures.is_empty() {
         bail!(
-            "{} of {} files cannot be had:\n- {}",
+            "{} of {} files are not available:\n- {}",
             failures.len(),
             manifest.files.len(),
             failures.join("\n- ")

@@ -18,9 +18,9 @@ use crate::eval::medprompt::task::Task;
 use crate::eval::medprompt::{self, Means, Row, Setting, Watch};
 use crate::eval::reader::{ChatModel, TokenPrice};
 
-/// Measure what dynamic few-shot prompting adds, rung by rung, with examples as they are and compressed
+/// Measure what dynamic few-shot prompting adds, step by step, with whole and with compressed examples
 ///
-/// The model writes chains of thought for the questions to learn from; those that led to the right answer become
+/// The model writes chains of thought for the training questions. Those that led to the right answer become
 /// examples. Then each question is asked without examples, with random ones, with the nearest, with their thoughts,
 /// and in several orders of its choices with a majority vote (Medprompt, Nori et al. 2023).
 #[derive(Debug, Args)]
@@ -35,35 +35,34 @@ label) and perhaps `id`. A run that is stopped goes on where it was.")]
 pub(super) struct MedpromptArgs {
     /// `medqa`, `bbh/TASK`, or a .jsonl file of your own
     task: String,
-    /// .jsonl file to learn from [default: of your own file, every second line]
+    /// .jsonl file of training questions [default: every second line of your own file]
     #[arg(long, value_name = "FILE")]
     bank: Option<PathBuf>,
-    /// Most questions to learn from
+    /// Maximum number of training questions
     #[arg(long, value_name = "N", default_value_t = 100)]
     bank_size: usize,
-    /// Most questions to ask
+    /// Maximum number of questions to ask
     #[arg(long, value_name = "N", default_value_t = 100)]
     limit: usize,
-    /// Examples before a question
+    /// Number of examples before a question
     #[arg(long, value_name = "K", default_value_t = 5)]
     examples: usize,
-    /// Orders of the choices that vote
+    /// Number of orders of the choices in the majority vote
     #[arg(long, value_name = "N", default_value_t = 5)]
     votes: usize,
-    /// Share of the tokens of an example's question and thought that stays where it is compressed
+    /// Share of the tokens to keep of a compressed example's question and thought
     #[arg(long, value_name = "SHARE", default_value_t = 0.5)]
     rate: f64,
-    /// Model that answers at temperature 0: local/smollm2-135m-instruct, or one of an upstream in the configuration
+    /// Model that answers at temperature 0: local/smollm2-135m-instruct, or a model of an upstream in the configuration
     #[arg(long, value_name = "MODEL", default_value = "local/smollm2-135m-instruct")]
     reader: String,
-    /// Requests to an upstream at once
+    /// Number of concurrent requests to an upstream
     #[arg(long, value_name = "N", default_value_t = 8)]
     concurrency: usize,
-    /// Dollars per million tokens of input, and perhaps of output, with a comma between [default: the upstream's
-    /// price in the configuration]
+    /// Dollars per million tokens, INPUT or INPUT,OUTPUT [default: the upstream's price in the configuration]
     #[arg(long, value_name = "INPUT,OUTPUT", value_parser = price)]
     price: Option<TokenPrice>,
-    /// Draws questions, random examples, orders of choices and resamples
+    /// Seed for questions, random examples, orders of choices and resampling
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// Folder of the results [default: eval/results/medprompt-TASK]
@@ -81,11 +80,11 @@ pub(super) fn run(args: &MedpromptArgs) -> anyhow::Result<()> {
     let files = Files::new(args.data.data.clone());
     let task = Task::load(&args.task, args.bank.as_deref(), &files)?;
     let task = task.drawn(args.bank_size, args.limit, args.seed);
-    ensure!(!task.questions.is_empty(), "the task `{}` holds no question to ask", task.name);
+    ensure!(!task.questions.is_empty(), "the task `{}` has no question to ask", task.name);
     let flags = Flags { file: args.config.clone(), ..Flags::default() };
     let config = load(&flags, &ProcessEnv, &Places::usual())?.config;
     let models = models(&config)?;
-    let engine = Engine::builder().environment(&config, Box::new(DownloadBar::default()))?.build();
+    let engine = Engine::new(&config, Box::new(DownloadBar::default()))?;
     let identity = blake3::hash(models.join("\n").as_bytes()).to_hex()[..16].to_owned();
     let setting = Setting {
         task: task.name.clone(),

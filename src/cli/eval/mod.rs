@@ -19,14 +19,14 @@ Examples:
   whittle eval run nq --methods default,longllmlingua --rates 0.25,0.1 --limit 50 --data ./data
   whittle eval run my-rows.jsonl --rates 0.3
   whittle eval run gsm8k --methods default --rates 0.5 --limit 20 --reader local/smollm2-135m-instruct
-  whittle eval run nq --reader gpt-4o-mini --concurrency 16    # of an upstream in whittle.toml
+  whittle eval run nq --reader gpt-4o-mini --concurrency 16    # a model of an upstream in whittle.toml
   whittle eval compare eval/results/before eval/results/after
   whittle eval gate eval/baselines/smoke
   whittle eval medprompt medqa --limit 20 --data ./data
   whittle eval datasets list
 
-A .jsonl file of your own has one object a line with `id`, `question`, `answers` and `documents`, each of
-which has `text` and perhaps `id` and `title`.")]
+A .jsonl file of your own has one object per line with `id`, `question`, `answers` and `documents`, each of
+which has `text` and optionally `id` and `title`. More: `whittle help evaluation`.")]
 pub(super) struct EvalArgs {
     #[command(subcommand)]
     command: Command,
@@ -46,7 +46,7 @@ enum Command {
 /// The options for finding datasets.
 #[derive(Debug, Args)]
 struct DataArgs {
-    /// Folder of datasets, looked at before the cache
+    /// Folder of datasets, searched before the cache
     #[arg(long, value_name = "DIR", env = "WHITTLE_DATA")]
     data: Option<PathBuf>,
 }

@@ -11,12 +11,12 @@ use crate::eval::dataset::{self, Files};
 use crate::eval::report::{self, Texts};
 use crate::eval::summary::Summary;
 
-/// Write report.html for a run, with charts, table and the worst failures, and the main charts as SVG files
+/// Write report.html for a run, with charts, a table and the worst failures, and the main charts as SVG files
 #[derive(Debug, Args)]
 pub(super) struct ReportArgs {
     /// Folder of a run
     folder: PathBuf,
-    /// Leave out the worst failures, and with them all text of the data: needs summary.json alone
+    /// Leave out the worst failures, and with them all text of the data; only summary.json is needed
     #[arg(long)]
     figures_only: bool,
     #[command(flatten)]

@@ -26,45 +26,44 @@ use crate::model::store::ModelStore;
 
 /// Run a suite: every question with every method at every rate
 ///
-/// Results go to rows.jsonl and summary.json in a folder; a run that was stopped goes on where it was.
+/// Results are written to rows.jsonl and summary.json in a folder. A run that was stopped continues where it was.
 #[derive(Debug, Args)]
 pub(super) struct RunArgs {
     /// `smoke`, `nq`, `gsm8k`, `bbh`, `medqa`, a .toml suite or .jsonl rows of your own
     pub(super) suite: String,
-    /// Methods, with commas between; `default` is the one that holds where none is named
+    /// Methods, comma-separated; `default` is the default method
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     pub(super) methods: Vec<String>,
-    /// Shares of the tokens to keep, with commas between
+    /// Shares of the tokens to keep, comma-separated
     #[arg(long, value_name = "SHARES", value_delimiter = ',')]
     pub(super) rates: Vec<f64>,
-    /// Most questions
+    /// Maximum number of questions
     #[arg(long, value_name = "N")]
     pub(super) limit: Option<usize>,
-    /// Draws questions and resamples
+    /// Seed for questions and resampling
     #[arg(long, default_value_t = 1)]
     pub(super) seed: u64,
     /// Folder of the results [default: eval/results/SUITE]
     #[arg(long, value_name = "DIR")]
     pub(super) out: Option<PathBuf>,
-    /// What reads the prompts: `likelihood` (how likely the right answer is to the scorer), `none`, or a model that
-    /// answers at temperature 0: local/smollm2-135m-instruct, or one of an upstream in the configuration
+    /// Reader of the prompts: `likelihood` (the scorer's likelihood of the right answer), `none`, or a model that
+    /// answers at temperature 0: local/smollm2-135m-instruct, or a model of an upstream in the configuration
     #[arg(long, value_name = "READER", value_parser = |name: &str| Ok::<_, Infallible>(Reader::from(name.to_owned())))]
     #[arg(default_value = "likelihood")]
     pub(super) reader: Reader,
-    /// Requests to an upstream at once
+    /// Number of concurrent requests to an upstream
     #[arg(long, value_name = "N", default_value_t = 8)]
     pub(super) concurrency: usize,
-    /// Dollars per million tokens of input, and perhaps of output, with a comma between [default: the upstream's
-    /// price in the configuration]
+    /// Dollars per million tokens, INPUT or INPUT,OUTPUT [default: the upstream's price in the configuration]
     #[arg(long, value_name = "INPUT,OUTPUT", value_parser = price)]
     pub(super) price: Option<TokenPrice>,
     /// Configuration file with [[upstreams]]
     #[arg(long, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
-    /// `reference` runs methods as llmlingua 0.2.2 does, which has no hard budget
+    /// `exact`, or `reference` for the behaviour of llmlingua 0.2.2, which has no hard budget
     #[arg(long, value_enum, default_value_t)]
     pub(super) mode: Mode,
-    /// Remember no scores between results: times are those of a first request, and the run takes longer
+    /// Do not cache scores between results: times are those of a first request, and the run takes longer
     #[arg(long)]
     pub(super) no_score_cache: bool,
     #[command(flatten)]
@@ -99,7 +98,7 @@ pub(super) fn run(args: &RunArgs) -> anyhow::Result<()> {
         mode: args.mode,
     };
     let models = models(&config)?;
-    let engine = Engine::builder().environment(&config, Box::new(DownloadBar::default()))?.build();
+    let engine = Engine::new(&config, Box::new(DownloadBar::default()))?;
     let name = &plan.suite;
     let folder = args.out.clone().unwrap_or_else(|| PathBuf::from("eval/results").join(name));
     let model = blake3::hash(models.join("\n").as_bytes()).to_hex()[..16].to_owned();
@@ -129,7 +128,7 @@ pub(super) fn run(args: &RunArgs) -> anyhow::Result<()> {
 pub(super) fn price(text: &str) -> Result<TokenPrice, String> {
     let dollars = |text: &str| {
         let value = text.trim().parse::<f64>().ok().filter(|value| value.is_finite() && *value >= 0.0);
-        value.ok_or_else(|| format!("`{text}` is no price: give dollars per million tokens, from 0"))
+        value.ok_or_else(|| format!("`{text}` is not a price: give dollars per million tokens, 0 or more"))
     };
     let (input, output) = text.split_once(',').unwrap_or((text, "0"));
     Ok(TokenPrice { input: dollars(input)?, output: dollars(output)? })
@@ -142,7 +141,8 @@ pub(super) fn models(config: &Config) -> anyhow::Result<Vec<String>> {
         let hashes = store.manifest().model(name)?.files.iter().map(|file| &*file.sha256).collect::<Vec<_>>();
         Ok(format!("{name} {}", hashes.join(" ")))
     };
-    let scorer = format!("{} {:?}", named(&config.scorer.model)?, config.scorer.precision).to_lowercase();
+    let scorer =
+        format!("{} {}", named(&config.scorer.model)?.to_lowercase(), config.scorer.precision.name());
     Ok(vec![scorer, named(&config.embedder.model)?])
 }
 

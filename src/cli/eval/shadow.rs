@@ -16,7 +16,7 @@ use crate::eval::statistics::Estimate;
 use crate::journal;
 use crate::proxy::{Comparison, SHADOW_FILE};
 
-/// Show how much compression changed what models answered in the proxy's shadow requests
+/// Show how much compression changed the answers, from the proxy's shadow requests
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -31,16 +31,16 @@ has the original of every hundredth compressed request answered too, once its cl
 dollar a day at most. It takes upstreams with `api_key_env` and `prices`, or local/ models. Two answers of
 a model that samples differ by themselves: measure at temperature 0, or compare with what you see there.")]
 pub(super) struct ShadowArgs {
-    /// From which day (UTC) on [default: all]
+    /// First day (UTC) to count [default: all]
     #[arg(long, value_name = "DAY")]
     since: Option<Date>,
-    /// The only model that counts
+    /// Count only this model
     #[arg(long, value_name = "NAME")]
     model: Option<String>,
-    /// Draws the resamples behind the intervals
+    /// Seed of the resampling behind the intervals
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// What to print: a table or JSON
+    /// Output format: a table or JSON
     #[arg(long, value_enum, default_value_t)]
     format: Format,
 }

@@ -11,7 +11,7 @@ use crate::engine::collections::lines::{Ids, Import, refused};
 use crate::engine::{Engine, ErrorKind};
 use crate::model::Cancel;
 
-/// Store the documents of files and folders in a collection, which is made if there is none
+/// Store the documents of files and folders in a collection; a missing collection is created
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -20,28 +20,27 @@ Examples:
   whittle index ingest nq passages.jsonl --on-bad skip
   whittle index ingest nq passages.jsonl --score
 
-A JSONL file (.jsonl, .ndjson) has a document a line: {\"id\": ..., \"title\": ..., \"text\": ..., \"metadata\": {...},
-\"layout\": \"plain\"|\"markdown\"}, of which `text` alone must be there. A JSON file (.json) is one such document, a
-list of them, or an object with the list `documents`. No two documents may have the same id.
+A JSONL file (.jsonl, .ndjson) has one document per line: {\"id\": ..., \"title\": ..., \"text\": ..., \"metadata\": {...},
+\"layout\": \"plain\"|\"markdown\"}, of which only `text` is required. A JSON file (.json) is one such document, a
+list of them, or an object with the list `documents`. Ids must be unique.
 
-Text (.txt) and Markdown (.md) files are a document each, called by their path; so are HTML (.html, .htm, .xhtml), PDF
-(.pdf) and Word (.docx) files, which are made Markdown with their titles and headings, a heading for each page of a PDF.
-That is done in a process of its own, 60 seconds and 1 GB of memory at most for a file. Of a folder all such files are
-taken, but for hidden ones.
+Text (.txt), Markdown (.md), HTML (.html, .htm, .xhtml), PDF (.pdf) and Word (.docx) files are one document each, with
+their path as id. HTML, PDF and Word files are converted to Markdown with their titles and headings, and a heading for
+each page of a PDF, in a separate process with at most 60 seconds and 1 GB of memory per file. All such files in a
+folder are read, except hidden ones.
 
-What is stored already, just as it is, is left alone: after an interruption run the same command again. With
---score it is scored if it was not before.")]
+Documents that are stored already are skipped: after an interruption run the same command again. --score also scores
+stored documents that have no scores yet.")]
 pub(super) struct IngestArgs {
     /// Name of the collection: a-z, 0-9, `-` and `_`
     collection: String,
-    /// Files and folders
+    /// Files and folders to read
     #[arg(required = true)]
     paths: Vec<PathBuf>,
-    /// Score chunks too, those of unchanged documents included, so that compressing what is found takes no model later
-    /// (`llmlingua`)
+    /// Also score the chunks, those of unchanged documents included, so that `llmlingua` needs no model for them later
     #[arg(long)]
     score: bool,
-    /// What to do about a line or file that is no document, or has the id of one before it
+    /// What to do with a line or file that is not a document, or whose id occurred before
     #[arg(long, value_enum, default_value_t)]
     on_bad: OnBad,
 }
@@ -116,11 +115,11 @@ fn summarise(done: &UpsertResponse, score: bool, bad: usize, passed_over: usize)
         "{added} documents added, {updated} updated, {unchanged} unchanged; {chunks} chunks embedded{scored}"
     );
     if bad > 0 {
-        anstream::eprintln!("warning: {bad} lines or files were no documents and were left out");
+        anstream::eprintln!("warning: {bad} lines or files are not documents and were skipped");
     }
     if passed_over > 0 {
         anstream::eprintln!(
-            "warning: {passed_over} files in folders are of a kind that is not read and were left out"
+            "warning: {passed_over} files in folders have an unsupported type and were skipped"
         );
     }
 }

@@ -21,7 +21,7 @@ use crate::text::ChunkSettings;
 /// Characters of a result that are shown.
 const SHOWN: usize = 300;
 
-/// Keep documents, and search in them
+/// Store documents in collections and search them
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -34,8 +34,8 @@ Examples:
   whittle index snapshot notes notes.snapshot
   whittle index restore notes-again notes.snapshot
 
-Collections are kept in the data folder (WHITTLE_DATA_DIR). One process at a time has it: while `whittle serve`
-runs, use its HTTP routes.")]
+Collections are stored in the data folder (WHITTLE_DATA_DIR). Only one process at a time uses it: while `whittle
+serve` runs, use its HTTP routes. More: `whittle help retrieval`.")]
 pub(super) struct IndexArgs {
     #[command(subcommand)]
     command: Command,
@@ -44,20 +44,20 @@ pub(super) struct IndexArgs {
 #[derive(Debug, Subcommand)]
 enum Command {
     Create(CreateArgs),
-    /// Name all collections
+    /// List the collections
     List,
-    /// Remove a collection with all that is in it
+    /// Delete a collection with everything in it
     Delete(NameArgs),
     Ingest(ingest::IngestArgs),
     #[command(hide = true)]
     Parse(ParseArgs),
     Search(Box<SearchArgs>),
     Stats(StatsArgs),
-    /// Print the documents of a collection as JSONL, which `ingest` reads again
+    /// Print the documents of a collection as JSONL that `ingest` can read
     Export(NameArgs),
-    /// Write all of a collection to a file, vectors too, which `restore` makes one of again without a model
+    /// Write a collection with its vectors to a file that `restore` can read without a model
     Snapshot(FileArgs),
-    /// Make a new collection of a snapshot, once all of it is found sound
+    /// Create a collection from a snapshot, after the whole file was verified
     Restore(FileArgs),
 }
 
@@ -71,19 +71,19 @@ struct NameArgs {
 struct FileArgs {
     /// Name of the collection
     collection: String,
-    /// The snapshot
+    /// Snapshot file
     file: PathBuf,
 }
 
-/// Make a collection, with settings of its own
+/// Create a collection with settings of its own
 #[derive(Debug, Args)]
 struct CreateArgs {
     /// Name of the collection: a-z, 0-9, `-` and `_`
     collection: String,
-    /// Most tokens of a chunk, as the embedder counts them
+    /// Maximum number of tokens per chunk, counted by the embedder's tokenizer
     #[arg(long, value_name = "N", default_value_t = ChunkSettings::default().tokens)]
     chunk_tokens: usize,
-    /// Tokens at most that a chunk repeats from the one before
+    /// Maximum number of tokens that a chunk repeats from the previous one
     #[arg(long, value_name = "N", default_value_t = ChunkSettings::default().overlap)]
     overlap: usize,
 }
@@ -94,29 +94,29 @@ struct ParseArgs {
     format: files::Format,
 }
 
-/// Find the chunks that answer a query best
+/// Find the chunks that match a query best
 #[derive(Debug, Args)]
 struct SearchArgs {
     /// Name of the collection
     collection: String,
-    /// What to look for
+    /// The query
     query: String,
-    /// Most results, 1 to 1,000
+    /// Maximum number of results, 1 to 1,000
     #[arg(long, value_name = "N", default_value_t = 5)]
     top_k: usize,
     #[command(flatten)]
     options: SearchOptions,
-    /// What to print: text for people, or the answer of the HTTP route
+    /// Output format: text, or the response of the HTTP route
     #[arg(long, value_enum, default_value_t)]
     format: Format,
 }
 
-/// Show what a collection holds
+/// Show size and settings of a collection
 #[derive(Debug, Args)]
 struct StatsArgs {
     /// Name of the collection
     collection: String,
-    /// What to print: text for people, or the answer of the HTTP route
+    /// Output format: text, or the response of the HTTP route
     #[arg(long, value_enum, default_value_t)]
     format: Format,
 }
@@ -140,7 +140,7 @@ fn create(args: &CreateArgs) -> anyhow::Result<()> {
     let chunking = ChunkSettings { tokens: args.chunk_tokens, overlap: args.overlap };
     let (info, new) = engine()?.collections().create(&args.collection, CreateRequest { chunking })?;
     if !new {
-        anstream::eprintln!("there is a collection `{}` with these settings already", info.name);
+        anstream::eprintln!("the collection `{}` exists already with these settings", info.name);
     }
     Ok(())
 }

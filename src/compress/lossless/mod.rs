@@ -53,9 +53,25 @@ impl Folded {
 }
 
 /// The folded form of `text` that `count` finds smallest; none where no fold makes it smaller.
+///
+/// ```
+/// use whittle::compress::lossless::{fold, same_data, unfold};
+///
+/// let text = "started\n".repeat(40);
+/// let folded = fold(&text, str::len).ok_or("nothing to fold")?;
+/// assert!(folded.len() < text.len() / 2);
+/// assert!(same_data(&unfold(&folded), &text));
+/// # Ok::<(), &str>(())
+/// ```
 #[must_use]
 pub fn fold(text: &str, count: impl Fn(&str) -> usize) -> Option<String> {
     Some(smallest(text, &count).text).filter(|folded| folded != text)
+}
+
+/// The form of the JSON `text` with the fewest bytes and the same data; none where it is small already, or no JSON.
+pub(super) fn fold_json(text: &str) -> Option<String> {
+    let form = json::forms(text)?.into_iter().min_by_key(|form| form.text.len())?;
+    (form.text.len() < text.len() && same_data(text, &unfold(&form.text))).then_some(form.text)
 }
 
 fn smallest(text: &str, count: &impl Fn(&str) -> usize) -> Folded {
@@ -123,9 +139,7 @@ pub(super) fn compress(prompt: &Prompt, target: Target, tools: &Tools) -> Result
         id: document.id.clone(),
         text: form.text.clone(),
         kept: form.kept.clone(),
-        rank: None,
-        score: None,
-        words: Vec::new(),
+        ..KeptDocument::default()
     });
     Ok(Compressed {
         documents: documents.collect(),

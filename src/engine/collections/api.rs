@@ -142,7 +142,7 @@ pub enum OnBad {
     /// Store nothing: all input is checked first
     #[default]
     Refuse,
-    /// Say which it is and store the rest
+    /// Name it and store the rest
     Skip,
 }
 
@@ -322,10 +322,13 @@ pub struct SearchResult {
     /// Headings that it stands under, outermost first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub headings: Vec<String>,
-    /// Its text.
+    /// Its text; where it begins inside of a table, behind the header of the table, on a line of its own.
     pub text: String,
-    /// Where that is in the document's text, in bytes.
+    /// Where it is in the document's text, in bytes, without the header.
     pub range: [usize; 2],
+    /// Where the header is, if there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub header: Option<[usize; 2]>,
     /// Metadata of the document.
     #[serde(skip_serializing_if = "Metadata::is_empty")]
     #[schema(value_type = Object)]
@@ -335,4 +338,12 @@ pub struct SearchResult {
     /// The scores by `lexical` and `dense`, where it was among the best by them, and by `rerank`, 0 to 1, where it was
     /// put in order anew: by likelihood that is the probability of a token of the query, in the geometric mean.
     pub scores: BTreeMap<&'static str, f64>,
+}
+
+impl SearchResult {
+    /// The text at [`SearchResult::range`] alone.
+    pub(in crate::engine) fn own_text(&self) -> &str {
+        let [start, end] = self.range;
+        &self.text[self.text.len().saturating_sub(end - start)..]
+    }
 }

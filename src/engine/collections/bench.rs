@@ -290,7 +290,7 @@ fn like(i: usize, passages: &[SourceDocument], bases: &[Vec<f32>]) -> NewDocumen
         layout: Layout::Plain,
         hash: String::new(),
         chunks: vec![NewChunk {
-            chunk: StoredChunk { range, headings: Vec::new(), tokens: 0 },
+            chunk: StoredChunk { range, headings: Vec::new(), header: None, tokens: 0 },
             vector: moved(&bases[place], &mut Random::new(!(i as u64))),
         }],
         text,

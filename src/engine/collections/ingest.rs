@@ -165,8 +165,8 @@ fn prepared(
     let new = |(document, cuts): (Changed, Vec<Chunk>)| {
         let Changed { id, source: SourceDocument { title, text, metadata, layout, .. }, hash } = document;
         let chunks = cuts.into_iter().zip(vectors.by_ref()).map(|(chunk, vector)| {
-            let Chunk { range, headings, tokens } = chunk;
-            NewChunk { chunk: StoredChunk { range, headings, tokens }, vector }
+            let Chunk { range, headings, header, tokens } = chunk;
+            NewChunk { chunk: StoredChunk { range, headings, header, tokens }, vector }
         });
         NewDocument { id, title, chunks: chunks.collect(), text, metadata, layout, hash }
     };
@@ -219,8 +219,10 @@ fn cut(
     }
 }
 
-/// What stands for a chunk in the search by vectors: title and headings tell what it is about.
+/// What stands for a chunk in the search by vectors: title and headings tell what it is about, and the header what the
+/// columns of its table are.
 fn embedded(document: &SourceDocument, chunk: &Chunk) -> String {
     let lines = document.title.iter().chain(&chunk.headings).map(String::as_str);
-    lines.chain([&document.text[chunk.range.clone()]]).collect::<Vec<_>>().join("\n")
+    let header = chunk.header.clone().map(|header| &document.text[header]);
+    lines.chain(header).chain([&document.text[chunk.range.clone()]]).collect::<Vec<_>>().join("\n")
 }

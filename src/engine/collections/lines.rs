@@ -60,7 +60,7 @@ impl Ids {
     pub fn admit(&mut self, document: &SourceDocument) -> Result<(), String> {
         let id = id_of(document);
         if self.0.contains(&id) && document.id.is_some() {
-            return Err(format!("a document before it has the same id `{}`", shortened(&id)));
+            return Err(format!("an earlier document has the same id `{}`", shortened(&id)));
         }
         self.0.insert(id);
         Ok(())
@@ -214,7 +214,7 @@ fn parsed(
 /// Nothing is stored, for `bad` says what is no document and why; `otherwise` leaves such out.
 #[must_use]
 pub fn refused(bad: &str, otherwise: &str) -> EngineError {
-    let message = format!("{bad}; nothing was stored: mend it, or leave such out with `{otherwise}`");
+    let message = format!("{bad}; nothing was stored: correct it, or skip such input with `{otherwise}`");
     EngineError::invalid("invalid_document", "documents", message)
 }
 

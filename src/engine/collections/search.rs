@@ -149,7 +149,7 @@ fn check(request: &SearchRequest) -> Result<(), EngineError> {
         return invalid("empty_query", "query", "`query` is empty: say what to look for".into());
     }
     if request.query.len() > QUERY_BYTES {
-        let message = format!("`query` has {} bytes; at most {QUERY_BYTES} are taken", request.query.len());
+        let message = format!("`query` has {} bytes; at most {QUERY_BYTES} are allowed", request.query.len());
         return invalid("query_too_long", "query", message);
     }
     if !(1..=MOST).contains(&request.top_k) {
@@ -192,15 +192,16 @@ fn result(hit: Hit) -> SearchResult {
     let scores = [("lexical", hit.lexical), ("dense", hit.dense)];
     let scores: BTreeMap<&'static str, f64> =
         scores.into_iter().filter_map(|(name, score)| Some((name, f64::from(score?)))).collect();
-    let chunk_id = hit.chunk.id();
+    let (chunk_id, text) = (hit.chunk.id(), hit.chunk.readable());
     let (document, chunk) = (hit.chunk.document, hit.chunk.chunk);
     SearchResult {
         document_id: document.id,
         chunk_id,
         title: document.title,
         headings: chunk.headings,
-        text: hit.chunk.text,
+        text,
         range: [chunk.range.start, chunk.range.end],
+        header: chunk.header.map(|header| [header.start, header.end]),
         metadata: document.metadata,
         score: hit.score,
         scores,

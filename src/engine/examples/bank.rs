@@ -244,7 +244,7 @@ fn documents(examples: Vec<Example>) -> Result<Vec<NewDocument>, EngineError> {
 fn document(id: String, example: Example) -> Result<NewDocument, EngineError> {
     let mut metadata = match serde_json::to_value(&example) {
         Ok(Value::Object(members)) => members,
-        other => return Err(EngineError::internal(format!("an example is no JSON object: {other:?}"))),
+        other => return Err(EngineError::internal(format!("an example is not a JSON object: {other:?}"))),
     };
     let hash = blake3::hash(Value::Object(metadata.clone()).to_string().as_bytes()).to_hex().to_string();
     metadata.retain(|name, _| !STORED_APART.contains(&&**name));
@@ -296,7 +296,7 @@ fn embed(embedder: &Embedder, documents: &mut [NewDocument], cancel: &Cancel) ->
     let vectors = embedder.embed(&questions, cancel)?;
     for (document, vector) in documents.iter_mut().zip(vectors) {
         let tokens = embedder.count(&document.text, cancel)?;
-        let chunk = StoredChunk { range: 0..document.text.len(), headings: Vec::new(), tokens };
+        let chunk = StoredChunk { range: 0..document.text.len(), headings: Vec::new(), header: None, tokens };
         document.chunks.push(NewChunk { chunk, vector });
     }
     Ok(())
@@ -354,7 +354,7 @@ fn check(request: &SelectRequest) -> Result<(), EngineError> {
     }
     if request.question.len() > super::QUESTION_BYTES {
         let (bytes, most) = (request.question.len(), super::QUESTION_BYTES);
-        let message = format!("`question` has {bytes} bytes; at most {most} are taken");
+        let message = format!("`question` has {bytes} bytes; at most {most} are allowed");
         return invalid("question_too_long", "question", message);
     }
     if !(1..=MOST).contains(&count) {
@@ -444,7 +444,8 @@ mod tests {
             (0..3 * POOL).map(|number| (made(number), vector(random.unit() as f32 * 3.0))).collect();
         let mut upsert = documents(all.iter().map(|(example, _)| example.clone()).collect()).unwrap();
         for (document, (_, vector)) in upsert.iter_mut().zip(&all) {
-            let chunk = StoredChunk { range: 0..document.text.len(), headings: Vec::new(), tokens: 3 };
+            let chunk =
+                StoredChunk { range: 0..document.text.len(), headings: Vec::new(), header: None, tokens: 3 };
             document.chunks.push(NewChunk { chunk, vector: vector.clone() });
         }
         bank.apply(&Batch { remove: Vec::new(), upsert }).unwrap();

@@ -57,7 +57,7 @@ impl Example {
         }
         if self.question.len() > QUESTION_BYTES {
             let bytes = self.question.len();
-            return Err(format!("`question` has {bytes} bytes; at most {QUESTION_BYTES} are taken"));
+            return Err(format!("`question` has {bytes} bytes; at most {QUESTION_BYTES} are allowed"));
         }
         let mut labels = HashSet::new();
         if let Some(twice) = self.choices.iter().find(|choice| !labels.insert(choice.label.as_str())) {

@@ -25,7 +25,7 @@ impl Source {
             collection: collection.to_owned(),
             document_id: result.document_id.clone(),
             title: if titles.is_empty() { result.document_id.clone() } else { titles.join(" > ") },
-            text: result.text.clone(),
+            text: result.own_text().to_owned(),
             start: result.range[0],
         }
     }
@@ -43,7 +43,7 @@ impl Source {
         if end > self.end() {
             // Both are slices of one text, so that the cut is at a character.
             let new = self.end() - start;
-            self.text.push_str(&result.text[new..]);
+            self.text.push_str(&result.own_text()[new..]);
         }
         true
     }
@@ -152,6 +152,7 @@ mod tests {
             headings: Vec::new(),
             text: TEXT[range[0]..range[1]].into(),
             range,
+            header: None,
             metadata: serde_json::Map::new(),
             score,
             scores: std::collections::BTreeMap::new(),

@@ -153,8 +153,7 @@ impl Strings {
             let kept = self.kept(&strings);
             let (tokens, prompt, text) = rendered(&kept);
             if tokens <= budget {
-                let document =
-                    KeptDocument { id: "0".into(), text, kept, rank: None, score: None, words: Vec::new() };
+                let document = KeptDocument { id: "0".into(), text, kept, ..KeptDocument::default() };
                 return Ok(Compressed {
                     prompt,
                     documents: vec![document],

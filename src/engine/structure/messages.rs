@@ -46,7 +46,7 @@ impl Messages {
         let mut last_user = None;
         for (number, message) in messages.iter().enumerate() {
             let refused = || {
-                let message = format!("the message {number} is no object with `role` and `content`");
+                let message = format!("the message {number} is not an object with `role` and `content`");
                 EngineError::invalid("invalid_messages", "messages", message)
             };
             let found = Found::of(message.get()).ok_or_else(refused)?;
@@ -91,11 +91,14 @@ impl Messages {
         )
     }
 
-    /// The messages with what is left of their texts, by document.
-    pub(super) fn with(&self, kept: &[Vec<Range<usize>>]) -> Vec<Box<RawValue>> {
+    /// The messages with what is left of their texts: by document, ranges that are kept and marks.
+    pub(super) fn with<'a>(
+        &self,
+        left: impl Iterator<Item = (&'a [Range<usize>], &'a [(usize, String)])>,
+    ) -> Vec<Box<RawValue>> {
         let mut parts: Vec<Vec<(Range<usize>, String)>> = vec![Vec::new(); self.raw.len()];
-        for (text, kept) in self.documents_of().zip(kept) {
-            let spelling = spelling_of(&self.raw[text.message].get()[text.inside.clone()], kept);
+        for (text, (kept, marks)) in self.documents_of().zip(left) {
+            let spelling = spelling_with(&self.raw[text.message].get()[text.inside.clone()], kept, marks);
             parts[text.message].push((text.inside.clone(), spelling));
         }
         let spliced = |(message, parts): (&RawValue, Vec<(Range<usize>, String)>)| {
@@ -111,6 +114,24 @@ impl Messages {
         };
         self.raw.iter().map(|message| &**message).zip(parts).map(spliced).collect()
     }
+}
+
+/// The spelling of the `kept` parts of a string, with `marks` before the bytes of what it says that they name. Marks
+/// hold no character that JSON spells in another way.
+fn spelling_with(inside: &str, kept: &[Range<usize>], marks: &[(usize, String)]) -> String {
+    let (mut spelling, mut from) = (String::new(), 0);
+    for (place, mark) in marks {
+        spelling += &spelling_of(inside, &between(kept, from..*place));
+        spelling += mark;
+        from = *place;
+    }
+    spelling + &spelling_of(inside, &between(kept, from..usize::MAX))
+}
+
+/// The parts of `kept` that lie within `bounds`.
+fn between(kept: &[Range<usize>], bounds: Range<usize>) -> Vec<Range<usize>> {
+    let cut = kept.iter().map(|range| range.start.max(bounds.start)..range.end.min(bounds.end));
+    cut.filter(|range| !range.is_empty()).collect()
 }
 
 /// What is found in one message.
@@ -241,9 +262,15 @@ mod tests {
         let given: Vec<Box<RawValue>> = serde_json::from_str(CHAT).unwrap();
         let texts =
             |messages: &[Box<RawValue>]| messages.iter().map(|m| m.get().to_owned()).collect::<Vec<_>>();
-        assert_eq!(texts(&messages.with(&all)), texts(&given));
-        let less = messages.with(&[all[0].clone(), vec![0..6, 10..11], vec![7..9, 9..13]]);
+        let with = |kept: &[Vec<Range<usize>>], marks: &[(usize, String)]| {
+            messages.with(kept.iter().map(|kept| (&**kept, marks)))
+        };
+        assert_eq!(texts(&with(&all, &[])), texts(&given));
+        let less = with(&[all[0].clone(), vec![0..6, 10..11], vec![7..9, 9..13]], &[]);
         assert_eq!(less[1].get(), given[1].get().replace("\\\"x\\\" ", ""));
+        let marked =
+            with(&[all[0].clone(), vec![0..6, 10..11], all[2].clone()], &[(6, "[1 line left out]".into())]);
+        assert_eq!(marked[1].get(), given[1].get().replace("\\\"x\\\" ", "[1 line left out]"));
         assert_eq!(less[3].get(), given[3].get().replace("a long ", ""));
     }
 

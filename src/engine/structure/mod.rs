@@ -77,7 +77,7 @@ impl Input {
         }?;
         let count = input.documents.len();
         if count > most {
-            let message = format!("{count} documents; at most {most} are taken (`limits.documents`)");
+            let message = format!("{count} documents; at most {most} are allowed (`limits.documents`)");
             return Err(EngineError::too_many_documents(given[0], message));
         }
         Ok(input)
@@ -192,9 +192,8 @@ impl Form {
     /// The messages with what is left of their texts.
     pub(super) fn messages(&self, compressed: &Compressed) -> Option<Vec<Box<RawValue>>> {
         let Self::Messages(messages) = self else { return None };
-        let kept: Vec<Vec<Range<usize>>> =
-            compressed.documents.iter().map(|document| document.kept.clone()).collect();
-        Some(messages.with(&kept))
+        let left = compressed.documents.iter().map(|document| (&*document.kept, &*document.marks));
+        Some(messages.with(left))
     }
 
     /// Ranges of texts as they were sent in the place of those of texts without tags.

@@ -127,6 +127,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::random::{Random, tests::mutated};
 
     #[test]
     fn tags_become_sections_and_the_text_around_them_stays() {
@@ -172,6 +173,24 @@ mod tests {
         ] {
             assert_eq!(Untagged::read(text), Err(error), "{text}");
         }
+    }
+
+    #[test]
+    fn of_mutated_tags_nothing_is_read_that_was_not_sent() {
+        let valid = "a < b <llmlingua, rate=0.4>first</llmlingua> and <llmlingua,compress=False, rate=0.9>second\
+                     </llmlingua>.<llmlingua>third é</llmlingua>";
+        let (mut random, mut taken) = (Random::new(5), 0);
+        for _ in 0..20_000 {
+            let mutant = mutated(valid.as_bytes(), &mut random);
+            let text = String::from_utf8_lossy(&mutant);
+            let Ok(read) = Untagged::read(&text) else { continue };
+            taken += 1;
+            let sent = read.as_sent(&(0..read.text.len()));
+            let back: String = sent.iter().map(|range| &text[range.clone()]).collect();
+            assert_eq!(back, read.text, "{text}");
+            assert!(read.sections.iter().all(|(range, _)| read.text.get(range.clone()).is_some()), "{text}");
+        }
+        assert!((2_000..19_000).contains(&taken), "{taken} of 20,000 taken");
     }
 
     proptest! {

@@ -75,7 +75,7 @@ impl Files {
                     .with_context(|| format!("cannot read {}", place.display()))?,
             ),
             Place::Missing => bail!(
-                "{path} of the dataset `{}` is not here: give the folder that holds it with --data or \
+                "{path} of the dataset `{}` is missing: give the folder that holds it with --data or \
                  WHITTLE_DATA, or run `whittle eval datasets pull {0}`; it was published at {}",
                 manifest.name,
                 manifest.source

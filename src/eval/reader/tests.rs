@@ -75,7 +75,7 @@ fn an_answer_is_asked_for_once_whatever_happens_to_the_process() {
         r#"{"choices":[{"message":{"content":"So."}}],"usage":{"prompt_tokens":11,"completion_tokens":2}}"#;
     let (url, requests) = upstream(vec![(500, "no".into()), (200, answer.into())]);
     let config = config("openai", &url);
-    let engine = Engine::builder().environment(&config, Box::new(Silent)).unwrap().build();
+    let engine = Engine::new(&config, Box::new(Silent)).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let open = || ChatModel::open("fast", &engine, (&config, &Empty), (folder.path(), "")).unwrap();
     let model = open();
@@ -101,7 +101,7 @@ fn anthropics_dialect_has_its_own_form() {
     let answer = r#"{"content":[{"type":"text","text":"So."}],"usage":{"input_tokens":3,"output_tokens":1}}"#;
     let (url, requests) = upstream(vec![(200, answer.into()), (200, "{}".into())]);
     let config = config("anthropic", &url);
-    let engine = Engine::builder().environment(&config, Box::new(Silent)).unwrap().build();
+    let engine = Engine::new(&config, Box::new(Silent)).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let model = ChatModel::open("m", &engine, (&config, &Empty), (folder.path(), "")).unwrap();
     assert_eq!(model.answer(&asked()).unwrap().text, "So.");
@@ -119,7 +119,7 @@ fn anthropics_dialect_has_its_own_form() {
 #[test]
 fn a_model_that_is_nowhere_is_named() {
     let config = config("openai", "http://127.0.0.1:9");
-    let engine = Engine::builder().environment(&config, Box::new(Silent)).unwrap().build();
+    let engine = Engine::new(&config, Box::new(Silent)).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let said = |name| {
         let opened = ChatModel::open(name, &engine, (&config, &Empty), (folder.path(), ""));

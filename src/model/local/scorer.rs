@@ -50,6 +50,22 @@ impl Default for ScorerOptions {
 }
 
 /// A model in this process, with its own threads.
+///
+/// The file comes from the cache, or is fetched on first need:
+///
+/// ```
+/// use whittle::model::local::{LocalScorer, ScorerOptions};
+/// use whittle::model::store::{ModelStore, Silent};
+/// use whittle::model::{Cancel, ScoreJob, TokenScorer};
+///
+/// let files = ModelStore::from_environment()?.ensure("smollm2-135m-instruct", &Silent)?;
+/// let file = files.single("gguf").ok_or("the model has no GGUF file")?;
+/// let scorer = LocalScorer::load("smollm2", file, &ScorerOptions::default())?;
+/// let ids = scorer.encode("The sky is blue").iter().map(|token| token.id).collect();
+/// let nll = scorer.score(&[ScoreJob { prefix: [].into(), ids }], &Cancel::never())?;
+/// assert!(nll[0].iter().all(|nll| nll.is_finite()));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct LocalScorer {
     name: String,
     pub(super) tokenizer: Arc<GgufTokenizer>,

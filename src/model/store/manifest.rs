@@ -129,7 +129,7 @@ impl Model {
     fn check(&self) -> Result<(), String> {
         if !plain_name(&self.name) {
             return Err(format!(
-                "`{}` is no name for a model: use letters, digits, `.`, `-`, `_`",
+                "`{}` is not a valid name of a model: use letters, digits, `.`, `-`, `_`",
                 self.name
             ));
         }

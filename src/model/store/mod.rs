@@ -29,6 +29,13 @@ pub trait Progress: Send + Sync {
     fn end(&self);
 }
 
+/// Reports nothing.
+impl Progress for () {
+    fn begin(&self, _: &str, _: u64) {}
+    fn advance(&self, _: u64) {}
+    fn end(&self) {}
+}
+
 /// Why a model's files could not be had.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -92,7 +99,7 @@ pub enum StoreError {
     },
     /// The manifest does not know what the model's files hash to, so they are not fetched.
     #[error(
-        "model `{model}` is not here, and is not fetched, for the manifest has no hashes of {}: download them{from}, check them, and import each with `whittle models import PATH --model {model}`",
+        "model `{model}` is missing and cannot be downloaded, because the manifest has no hashes of {}: download them{from}, check them, and import each with `whittle models import PATH --model {model}`",
         files.join(", ")
     )]
     Unverified {

@@ -11,7 +11,7 @@ use crate::keys::Hold;
 use crate::proxy::route::Route;
 use crate::proxy::{ProxyError, Report};
 use crate::upstream::StatusCode;
-use crate::wire::{Reading, Usage};
+use crate::wire::{Reading, ReportedUsage, Usage};
 
 /// Bytes of a body that are taken for one token where nobody counted.
 pub(in crate::proxy) const TOKEN_BYTES: u64 = 4;
@@ -19,6 +19,8 @@ pub(in crate::proxy) const TOKEN_BYTES: u64 = 4;
 const MODEL_CHARS: usize = 200;
 /// The status that nginx uses for a client that left before its answer.
 const CLIENT_LEFT: u16 = 499;
+/// Status of a stream that began well and ended in an error.
+const STREAM_FAILED: u16 = 502;
 
 /// The data of a request that are known before it is sent.
 #[derive(Debug, Default)]
@@ -123,11 +125,23 @@ impl Bill {
         // Whoever leaves before the answer begins has made the provider work.
         let paid = (200..300).contains(&entry.status) || (self.sent && entry.status == CLIENT_LEFT);
         let spared = entry.texts.0.saturating_sub(entry.texts.1);
-        let Reading { usage, output, .. } = self.reading.take().unwrap_or_default();
-        entry.estimated = usage.is_none() && paid && self.charged;
+        let Reading { usage, output, failed, .. } = self.reading.take().unwrap_or_default();
         let input = (self.bytes / TOKEN_BYTES).saturating_sub(spared);
-        let guess = Usage { input, output, ..Usage::default() };
-        entry.usage = usage.or(entry.estimated.then_some(guess)).unwrap_or_default();
+        entry.estimated = paid && self.charged && !matches!(usage, ReportedUsage::Final(_));
+        entry.usage = match usage {
+            ReportedUsage::Final(usage) => usage,
+            // The output was a placeholder, or was counted before the client left: what came through is known better.
+            ReportedUsage::Partial(usage) if entry.estimated => {
+                let input = if usage.input == 0 { input } else { usage.input };
+                Usage { input, output: usage.output.max(output), ..usage }
+            }
+            ReportedUsage::Missing if entry.estimated => Usage { input, output, ..Usage::default() },
+            ReportedUsage::Partial(_) | ReportedUsage::Missing => Usage::default(),
+        };
+        if failed && (200..300).contains(&entry.status) {
+            entry.status = STREAM_FAILED;
+            self.ledger.count_failed_stream(&entry.upstream);
+        }
         let took = Took {
             usage: entry.usage,
             spared: if paid { spared } else { 0 },

@@ -17,13 +17,13 @@ pub(in crate::proxy) struct Entry {
     pub(in crate::proxy) model: String,
     /// The upstream that answered, or that was asked last.
     pub(in crate::proxy) upstream: String,
-    /// Status of the answer; 499 where the client left before there was one.
+    /// Status of the answer; 499 where the client left before there was one, 502 where a stream ended in an error.
     pub(in crate::proxy) status: u16,
     /// Tokens of the texts that were compressed, before and after.
     pub(in crate::proxy) texts: (u64, u64),
     /// Tokens that the provider counted.
     pub(in crate::proxy) usage: Usage,
-    /// Whether the provider did not say and [`Entry::usage`] is made of the lengths.
+    /// Whether the provider did not say, or not at the end, and [`Entry::usage`] is made of what came through.
     pub(in crate::proxy) estimated: bool,
     /// Microseconds of work on its texts.
     pub(in crate::proxy) compressor: u64,

@@ -11,7 +11,7 @@ mod usage;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::metrics::ProviderTokens;
+use super::metrics::ProviderMetrics;
 use super::store::{Place, Store, StoreError};
 pub use bill::Bill;
 pub(super) use bill::{Opening, TOKEN_BYTES};
@@ -24,12 +24,12 @@ pub use usage::{Group, Numbers, RequestLine, UsageParams, UsageReport};
 #[derive(Clone)]
 pub(super) struct Ledger {
     store: Option<Arc<Store>>,
-    provider: ProviderTokens,
+    provider: ProviderMetrics,
 }
 
 impl Ledger {
-    /// Entries go to `store`, where there is one, and tokens to `provider`.
-    pub(super) fn new(store: Option<Arc<Store>>, provider: ProviderTokens) -> Self {
+    /// Entries go to `store`, where there is one, and tokens and failed streams to `provider`.
+    pub(super) fn new(store: Option<Arc<Store>>, provider: ProviderMetrics) -> Self {
         Self { store, provider }
     }
 
@@ -53,6 +53,10 @@ impl Ledger {
             true
         })?;
         Ok(spent)
+    }
+
+    fn count_failed_stream(&self, upstream: &str) {
+        self.provider.count_failed_stream(upstream);
     }
 
     fn book(&self, entry: Entry) {
@@ -89,7 +93,7 @@ mod tests {
             store.put_entry(Entry { milliseconds, key, cost, ..Entry::default() });
         }
         store.flush();
-        let ledger = Ledger::new(Some(store), ProviderTokens::default());
+        let ledger = Ledger::new(Some(store), ProviderMetrics::default());
         assert_eq!(ledger.spent_today().unwrap(), HashMap::from([("k".to_owned(), 11)]));
     }
 }

@@ -92,7 +92,7 @@ pub struct Group {
 pub struct Numbers {
     /// Requests.
     pub requests: u64,
-    /// Those of them that were not answered with success.
+    /// Those of them that were not answered with success; a stream that ended in an error is one of them.
     pub errors: u64,
     /// Tokens of the texts that were compressed, before.
     pub text_tokens_before: u64,

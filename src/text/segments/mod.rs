@@ -4,10 +4,24 @@
 //! the shape of its lines. A wrong guess costs little, for what is no line of something else goes by sentences, and
 //! what is taken for something else still goes by whole lines.
 
+mod blob;
+mod builder;
+mod dialogue;
+mod diff;
+mod lines;
+mod markup;
+mod nested;
+mod parts;
 mod prose;
+mod records;
+mod table;
+mod worth;
 
 use std::ops::Range;
 
+use self::builder::{Around, Builder};
+use self::parts::Parts;
+use self::records::Fineness;
 use super::marks::Noun;
 
 /// A part of a text that is kept or dropped as a whole; prose may be cut further, between its words.
@@ -36,14 +50,18 @@ pub enum SegmentKind {
     Heading,
     /// Who speaks: `Ann:`.
     Speaker,
-    /// What a speaker says, or a sentence of it.
+    /// A whole turn, with its speaker.
     Turn,
+    /// A sentence of a longer turn, of a tag's content or of a string of JSON.
+    Said,
     /// A line of a program, a log, a listing, a configuration or a diff.
     Line,
     /// A row of a table.
     Row,
     /// A record of JSON: an element of an array, or a member of an object.
     Record,
+    /// What closes a tag, a fence or a bracket: it goes with what opened it.
+    Tag,
     /// A data URI, base64, a long number in hexadecimal.
     Blob,
 }
@@ -55,12 +73,12 @@ impl SegmentKind {
         matches!(self, Self::Sentence)
     }
 
-    /// What a mark counts where it is left out; none where no mark is put.
+    /// What it counts as where it is left out; none of what is not counted.
     #[must_use]
     pub const fn noun(self) -> Option<Noun> {
         match self {
-            Self::Sentence | Self::Heading | Self::Speaker => None,
-            Self::Turn => Some(Noun::Turns),
+            Self::Sentence | Self::Heading | Self::Said | Self::Tag => None,
+            Self::Speaker | Self::Turn => Some(Noun::Turns),
             Self::Line => Some(Noun::Lines),
             Self::Row => Some(Noun::Rows),
             Self::Record => Some(Noun::Records),
@@ -69,8 +87,29 @@ impl SegmentKind {
     }
 }
 
-/// Cuts `text` into segments.
+/// Cuts `text` into segments. Time is linear in the text.
 #[must_use]
 pub fn segments(text: &str) -> Vec<Segment> {
-    prose::segments(text)
+    cut(text, Fineness::RECORDS)
 }
+
+/// [`segments`], but for JSON, of which every member may go by itself: for budgets that have no room for a record.
+#[must_use]
+pub fn fine_segments(text: &str) -> Vec<Segment> {
+    cut(text, Fineness::MEMBERS)
+}
+
+fn cut(text: &str, fineness: Fineness) -> Vec<Segment> {
+    let mut builder = Builder { text, segments: Vec::new() };
+    let lines = lines::lines(text, 0..text.len());
+    if lines.is_empty() && !text.is_empty() {
+        builder.push(0..text.len(), SegmentKind::Sentence, &Around::default());
+    }
+    Parts::new(&mut builder, fineness).cut(&lines, &Around::default(), 0);
+    let mut segments = blob::cut_out(text, builder.segments, &blob::blobs(text));
+    worth::weigh(text, &mut segments);
+    segments
+}
+
+#[cfg(test)]
+mod tests;

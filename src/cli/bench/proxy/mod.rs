@@ -19,7 +19,7 @@ use crate::config::{self, Config, Flags, Places, ProcessEnv};
 use child::Child;
 use load::{Asked, Load, Times};
 
-/// Measure what the proxy adds to a request's time
+/// Measure the latency that the proxy adds
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -31,28 +31,28 @@ An upstream on loopback answers at once. The same requests go to it directly and
 a process of its own, in turns. Requests are sent at a fixed rate, whether or not earlier ones are answered,
 and timed from when they were due. Cases that compress (`warm`, `cold`) need the models.")]
 pub(super) struct BenchProxyArgs {
-    /// What to measure (repeatable) [default: all]
+    /// Case to measure (repeatable) [default: all]
     #[arg(long = "case", value_enum)]
     cases: Vec<Case>,
-    /// Requests a second of the cases `off` and `warm`
+    /// Requests per second in the cases `off` and `warm`
     #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     rate: u32,
-    /// Bytes of a body of the case `off`
+    /// Bytes per body in the case `off`
     #[arg(long, default_value_t = 2048, value_parser = clap::value_parser!(u32).range(100..=1 << 24))]
     bytes: u32,
-    /// Times that direct and proxied requests take turns
+    /// Number of turns of direct and proxied requests
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
     turns: u32,
-    /// Seconds of each turn, direct and through the proxy
+    /// Seconds per turn, direct and through the proxy
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=600))]
     seconds: u32,
-    /// Connections
+    /// Number of connections
     #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=1000))]
     connections: u32,
     /// Configuration file [default: as for `whittle serve`]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// What to print
+    /// Output format
     #[arg(long, value_enum, default_value_t)]
     format: Format,
 }
@@ -65,11 +65,11 @@ enum Case {
     Off,
     /// Time to the first event of a stream
     Stream,
-    /// Bodies of 1 MB, 20 a second
+    /// Bodies of 1 MB, 20 per second
     Large,
-    /// Compression on, of a text that was compressed before
+    /// Compression of a text that was compressed before
     Warm,
-    /// Compression on, of texts that are new, one after another
+    /// Compression of new texts, one after another
     Cold,
 }
 

@@ -25,7 +25,7 @@ const CAPACITY_SECONDS: u64 = 20;
 /// Times that the memory is looked at.
 const LOOKS: u32 = 60;
 
-/// Keep the proxy under a mixed load at half of what it can do, and look at errors, memory and the ledger
+/// Run a mixed load at half of the proxy's maximum rate, and check errors, memory and the ledger
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -35,13 +35,13 @@ Examples:
 Of 100 requests, 88 are small, 6 are streams, 2 have an image of 1 MB, 3 have a text that was compressed before
 and 1 has a text that is new. How many a second can be answered is measured first, and half of that is sent.")]
 pub(in crate::cli::bench) struct SoakArgs {
-    /// Seconds of the load
+    /// Duration in seconds
     #[arg(long, default_value_t = 1800, value_parser = clap::value_parser!(u32).range(1..=86_400))]
     seconds: u32,
-    /// Requests a second [default: half of what can be answered]
+    /// Requests per second [default: half of the maximum rate]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     rate: Option<u32>,
-    /// Connections
+    /// Number of connections
     #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=1000))]
     connections: u32,
     /// Configuration file [default: as for `whittle serve`]

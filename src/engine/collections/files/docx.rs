@@ -1,6 +1,9 @@
-//! DOCX: paragraphs, headings by their styles, and tables row by row. Notes and comments are not read.
+//! DOCX: paragraphs, headings by their styles, lists with their marks, and tables as grids. Notes and comments are not
+//! read.
 
-use std::collections::HashMap;
+mod body;
+mod numbering;
+
 use std::io::{BufRead, BufReader, Cursor, Read};
 
 use quick_xml::Reader;
@@ -8,15 +11,14 @@ use quick_xml::escape::resolve_predefined_entity;
 use quick_xml::events::{BytesRef, BytesStart, Event};
 use zip::ZipArchive;
 
-use super::{Parsed, plain};
+use super::Parsed;
+use body::{Body, Styles};
+use numbering::Lists;
 
 /// Bytes that one part of the archive may unpack to.
 const UNPACKED: u64 = 128 << 20;
 /// Deepest heading that Markdown knows.
 const DEEPEST: usize = 6;
-
-/// Level of a heading by the id of its style.
-type Styles = HashMap<String, usize>;
 
 pub(super) fn parsed(bytes: &[u8]) -> Result<Parsed, String> {
     if bytes.starts_with(b"\xd0\xcf\x11\xe0") {
@@ -25,33 +27,39 @@ pub(super) fn parsed(bytes: &[u8]) -> Result<Parsed, String> {
         );
     }
     let mut archive = ZipArchive::new(Cursor::new(bytes))
-        .map_err(|error| format!("it is no DOCX or damaged ({error}): save it anew"))?;
-    let mut styles = Styles::new();
-    let mut style = String::new();
-    each_event(&mut archive, "word/styles.xml", |event| {
-        if let Event::Start(tag) | Event::Empty(tag) = event {
-            match tag.local_name().as_ref() {
-                "style" => style = attribute(tag, "styleId").unwrap_or_default(),
-                "name" => {
-                    styles.extend(
-                        attribute(tag, "val").and_then(|name| level(&name)).map(|l| (style.clone(), l)),
-                    );
-                }
-                _ => {}
-            }
-        }
-    })?;
+        .map_err(|error| format!("it is not a DOCX file or is damaged ({error}): save it again"))?;
+    let styles = styles(&mut archive)?;
+    let mut lists = Lists::default();
+    each_event(&mut archive, "word/numbering.xml", |event| lists.read(event))?;
     let mut title = Title::default();
     each_event(&mut archive, "docProps/core.xml", |event| title.read(event))?;
-    let mut body = Body { styles, ..Body::default() };
+    let mut body = Body::new(styles, lists);
     if !each_event(&mut archive, "word/document.xml", |event| body.read(event))? {
         return Err(
-            "it is no DOCX: it holds no word/document.xml; give it the name or type that it should have"
-                .into(),
+            "it is not a DOCX file: it has no word/document.xml; give it the right name or type".into()
         );
     }
     let title = Some(title.text.trim().to_owned()).filter(|title| !title.is_empty());
     Ok(Parsed { title, text: body.text })
+}
+
+/// What each style of paragraphs says.
+fn styles(archive: &mut ZipArchive<Cursor<&[u8]>>) -> Result<Styles, String> {
+    let mut styles = Styles::new();
+    let mut id = String::new();
+    each_event(archive, "word/styles.xml", |event| {
+        let (Event::Start(tag) | Event::Empty(tag)) = event else { return };
+        match tag.local_name().as_ref() {
+            "style" => id = attribute(tag, "styleId").unwrap_or_default(),
+            "name" => {
+                let level = attribute(tag, "val").and_then(|name| level(&name));
+                styles.entry(id.clone()).or_default().heading = level;
+            }
+            "numId" | "ilvl" => styles.entry(id.clone()).or_default().list.read(tag),
+            _ => {}
+        }
+    })?;
+    Ok(styles)
 }
 
 /// Calls `each` with the events of a part; false where there is no such part.
@@ -62,7 +70,7 @@ fn each_event(
 ) -> Result<bool, String> {
     let Some(index) = archive.index_for_name(name) else { return Ok(false) };
     let damaged =
-        |error: &dyn std::fmt::Display| format!("`{name}` in it is damaged ({error}): save it anew");
+        |error: &dyn std::fmt::Display| format!("`{name}` in it is damaged ({error}): save it again");
     let part = archive.by_index(index).map_err(|error| damaged(&error))?;
     let mut reader = Reader::from_reader(BufReader::new(part.take(UNPACKED)));
     let mut buffer = Vec::new();
@@ -128,99 +136,6 @@ impl Title {
     }
 }
 
-/// The document's text so far.
-#[derive(Default)]
-struct Body {
-    styles: Styles,
-    text: String,
-    paragraph: String,
-    level: Option<usize>,
-    /// Cells of the row that is being read.
-    row: Vec<String>,
-    tables: usize,
-    in_text: bool,
-    /// How deep in what is not shown: properties, and what stands in for something that is there as well.
-    hidden: usize,
-}
-
-impl Body {
-    fn read(&mut self, event: &Event<'_>) {
-        match event {
-            Event::Start(tag) => self.start(tag),
-            Event::Empty(tag) => self.empty(tag),
-            Event::End(tag) => self.end(tag.local_name().as_ref()),
-            Event::Text(text) if self.is_shown() => self.paragraph += &text.xml10_content(),
-            Event::CData(text) if self.is_shown() => self.paragraph += &text.xml10_content(),
-            Event::GeneralRef(reference) if self.is_shown() => self.paragraph += &resolved(reference),
-            _ => {}
-        }
-    }
-
-    fn is_shown(&self) -> bool {
-        self.in_text && self.hidden == 0
-    }
-
-    fn start(&mut self, tag: &BytesStart<'_>) {
-        match tag.local_name().as_ref() {
-            "t" => self.in_text = true,
-            "tbl" => self.tables += 1,
-            "tc" => self.row.push(String::new()),
-            "pPr" | "Fallback" => self.hidden += 1,
-            _ => self.empty(tag),
-        }
-    }
-
-    fn empty(&mut self, tag: &BytesStart<'_>) {
-        match tag.local_name().as_ref() {
-            "pStyle" => {
-                self.level = attribute(tag, "val").and_then(|style| self.styles.get(&style).copied());
-            }
-            "tab" if self.hidden == 0 => self.paragraph.push('\t'),
-            "br" | "cr" if self.hidden == 0 => self.paragraph.push('\n'),
-            _ => {}
-        }
-    }
-
-    fn end(&mut self, name: &str) {
-        match name {
-            "t" => self.in_text = false,
-            "pPr" | "Fallback" => self.hidden = self.hidden.saturating_sub(1),
-            "p" => self.end_paragraph(),
-            "tr" => {
-                let row = std::mem::take(&mut self.row).join(" | ");
-                self.text += &(plain(&row) + "\n");
-            }
-            "tbl" => {
-                self.tables = self.tables.saturating_sub(1);
-                self.text.push('\n');
-            }
-            _ => {}
-        }
-    }
-
-    fn end_paragraph(&mut self) {
-        let paragraph = std::mem::take(&mut self.paragraph);
-        let words = || paragraph.split_whitespace().collect::<Vec<_>>().join(" ");
-        let level = self.level.take();
-        if paragraph.trim().is_empty() {
-            return;
-        }
-        match (self.row.last_mut().filter(|_| self.tables > 0), level) {
-            (Some(cell), _) => {
-                if !cell.is_empty() {
-                    cell.push(' ');
-                }
-                *cell += &words();
-            }
-            (None, Some(level)) => self.text += &["#".repeat(level).as_str(), " ", &words(), "\n\n"].concat(),
-            (None, None) => {
-                let lines: Vec<String> = paragraph.lines().map(plain).collect();
-                self.text += &(lines.join("\n") + "\n\n");
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::io::Write;
@@ -254,7 +169,97 @@ mod tests {
             docx(&[("word/document.xml", body), ("word/styles.xml", STYLES), ("docProps/core.xml", core)]);
         let Parsed { title, text } = parsed(&file).unwrap();
         assert_eq!(title.as_deref(), Some("Rules"));
-        assert_eq!(text, "# Harbour\n\nA & B!\n\\# c\n\n## Hours\n\nMon | nine\n\n");
+        assert_eq!(text, "# Harbour\n\nA & B!\n\\# c\n\n## Hours\n\n| Mon | nine |\n|---|---|\n\n");
+    }
+
+    fn text_of(body: &str) -> String {
+        let numbering = "<w:numbering><w:abstractNum w:abstractNumId=\"7\"><w:lvl w:ilvl=\"0\"><w:start w:val=\"3\"/>\
+            <w:numFmt w:val=\"decimal\"/></w:lvl><w:lvl w:ilvl=\"1\"><w:numFmt w:val=\"lowerLetter\"/></w:lvl></w:abstractNum>\
+            <w:abstractNum w:abstractNumId=\"8\"><w:lvl w:ilvl=\"0\"><w:numFmt w:val=\"bullet\"/></w:lvl></w:abstractNum>\
+            <w:num w:numId=\"1\"><w:abstractNumId w:val=\"7\"/></w:num>\
+            <w:num w:numId=\"2\"><w:abstractNumId w:val=\"8\"/></w:num></w:numbering>";
+        let styles = "<w:styles><w:style w:styleId=\"LB\"><w:name w:val=\"List Bullet\"/><w:pPr><w:numPr>\
+            <w:numId w:val=\"2\"/></w:numPr></w:pPr></w:style></w:styles>";
+        let body = format!("<w:document><w:body>{body}</w:body></w:document>");
+        let parts =
+            [("word/document.xml", &*body), ("word/styles.xml", styles), ("word/numbering.xml", numbering)];
+        parsed(&docx(&parts)).unwrap().text
+    }
+
+    fn paragraph(properties: &str, text: &str) -> String {
+        format!("<w:p><w:pPr>{properties}</w:pPr><w:r><w:t>{text}</w:t></w:r></w:p>")
+    }
+
+    fn cell(properties: &str, content: &str) -> String {
+        format!("<w:tc><w:tcPr>{properties}</w:tcPr>{content}</w:tc>")
+    }
+
+    #[test]
+    fn spans_fill_the_grid() {
+        let text = |text| paragraph("", text);
+        let rows = [
+            [
+                cell("<w:vMerge w:val=\"restart\"/>", &text("Room")),
+                cell("<w:gridSpan w:val=\"2\"/>", &text("Winter")),
+                cell("", &text("Summer")),
+            ]
+            .concat(),
+            [
+                cell("<w:vMerge/>", "<w:p/>"),
+                cell("", &text("day")),
+                cell("", &text("week")),
+                cell("", &text("day")),
+            ]
+            .concat(),
+            [
+                "<w:trPr><w:gridBefore w:val=\"1\"/></w:trPr>".to_owned(),
+                cell("", &text("5")),
+                cell("", &text("6")),
+                cell("", &text("7")),
+            ]
+            .concat(),
+        ];
+        let table = rows.map(|row| format!("<w:tr>{row}</w:tr>")).concat();
+        assert_eq!(
+            text_of(&format!("<w:tbl>{table}</w:tbl>")),
+            "| Room | Winter | Winter | Summer |\n|---|---|---|---|\n| Room | day | week | day |\n|  | 5 | 6 | 7 |\n\n"
+        );
+    }
+
+    #[test]
+    fn a_table_in_a_table_stands_apart() {
+        let row = |cells: &str| format!("<w:tr>{cells}</w:tr>");
+        let [a, b, c, d] = ["a", "b", "c", "d"].map(|text| cell("", &paragraph("", text)));
+        let inner = format!("<w:tbl>{}{}</w:tbl><w:p/>", row(&(a + &b)), row(&(c + &d)));
+        let hours = cell("", &paragraph("", "Hours"));
+        let outer = format!("<w:tbl>{}</w:tbl>{}", row(&(hours + &cell("", &inner))), paragraph("", "End."));
+        assert_eq!(
+            text_of(&outer),
+            "| Hours |  |\n|---|---|\n\nHours\n\n| a | b |\n|---|---|\n| c | d |\n\nEnd.\n\n"
+        );
+    }
+
+    #[test]
+    fn lists_keep_their_marks() {
+        let place = |list: &str, level: &str| {
+            format!("<w:numPr><w:ilvl w:val=\"{level}\"/><w:numId w:val=\"{list}\"/></w:numPr>")
+        };
+        let body: String = [
+            paragraph(&place("1", "0"), "one"),
+            paragraph(&place("1", "1"), "two"),
+            paragraph(&place("1", "1"), "three"),
+            paragraph(&place("1", "0"), "four"),
+            paragraph("<w:pStyle w:val=\"LB\"/>", "five"),
+            paragraph(&format!("<w:pStyle w:val=\"LB\"/>{}", place("0", "0")), "six"),
+            paragraph(&place("99", "0"), "seven"),
+            paragraph(
+                "<w:pPrChange><w:pPr><w:numPr><w:numId w:val=\"1\"/></w:numPr></w:pPr></w:pPrChange>",
+                "eight",
+            ),
+        ]
+        .concat();
+        let items = ["3. one", "  a. two", "  b. three", "4. four", "- five", "six", "seven", "eight"];
+        assert_eq!(text_of(&body), items.map(|item| format!("{item}\n\n")).concat());
     }
 
     #[test]
@@ -264,7 +269,7 @@ mod tests {
         assert!(bomb.len() < 1 << 20);
         for (file, wanted) in [
             (bomb, "unpacks to 128 MB or more"),
-            (b"%PDF-1.4".to_vec(), "no DOCX or damaged"),
+            (b"%PDF-1.4".to_vec(), "not a DOCX file or is damaged"),
             (b"\xd0\xcf\x11\xe0\xa1\xb1".to_vec(), "password"),
             (docx(&[("mimetype", "x")]), "no word/document.xml"),
             (docx(&[("word/document.xml", "<w:p></w:q>")]), "`word/document.xml` in it is damaged"),

@@ -5,6 +5,7 @@ mod html;
 pub(super) mod kind;
 mod pdf;
 mod process;
+mod table;
 
 use std::time::Instant;
 
@@ -25,7 +26,7 @@ pub enum FileError {
     #[error("{0}")]
     Unreadable(String),
     /// There could be no process to read it.
-    #[error("no process can read it: {0}")]
+    #[error("the process that reads files failed: {0}")]
     Process(String),
     /// Nobody waits for it any more.
     #[error(transparent)]
@@ -85,7 +86,7 @@ pub fn document(kind: FileKind, bytes: &[u8], cancel: &Cancel) -> Result<SourceD
 pub fn utf8(bytes: &[u8]) -> Result<&str, String> {
     std::str::from_utf8(bytes).map_err(|error| {
         let at = error.valid_up_to();
-        format!("it is not UTF-8: invalid byte at offset {at}; save it anew in that encoding")
+        format!("it is not UTF-8: invalid byte at offset {at}; save it again in that encoding")
     })
 }
 
@@ -95,6 +96,11 @@ fn plain(line: &str) -> String {
     let marks = !line.is_empty() && line.chars().all(|c| matches!(c, '=' | '-'));
     let begins = ["#", "```", "~~~"].iter().any(|start| line.starts_with(start));
     if marks || begins { format!("\\{line}") } else { line.to_owned() }
+}
+
+/// A cell of a table in Markdown.
+fn plain_cell(text: &str) -> String {
+    text.replace('|', "\\|")
 }
 
 impl Collections<'_> {

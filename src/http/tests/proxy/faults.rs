@@ -4,6 +4,15 @@ use super::*;
 
 const BODY: &str = r#"{"model":"m"}"#;
 
+impl Proxy {
+    /// Posts a body to an upstream that is to answer it with `{}`, and sees it there.
+    async fn forwarded_as_is(&self, body: &'static str) {
+        let response = self.post("/v1/chat/completions", body).send().await.unwrap();
+        assert_eq!(response.text().await.unwrap(), "{}");
+        assert_eq!(self.upstream.only().text(), body);
+    }
+}
+
 fn quick(more: &str) -> String {
     format!(
         "[[upstreams]]\nname = 'open'\ndialect = 'openai'\nbase_url = 'UPSTREAM/v1'\nconnect_ms = 500\nfirst_byte_ms = 300\nidle_ms = 300\n{more}"
@@ -32,17 +41,24 @@ async fn an_upstream_that_refuses_or_hangs_is_named() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_kept_connection_that_the_upstream_closed_is_no_failure() {
+async fn a_request_that_may_have_been_processed_is_sent_once_without_retries() {
     let proxy = Proxy::with(&quick("retries = 0")).await;
-    proxy.upstream.will([json(200, "{}"), vec![Step::Close], json(200, "{\"second\":1}")]);
-    for answer in ["{}", "{\"second\":1}"] {
-        let response = proxy.post("/v1/chat/completions", BODY).send().await.unwrap();
-        assert_eq!(response.text().await.unwrap(), answer);
+    // On a connection that was kept, and on a new one.
+    proxy.upstream.will([json(200, "{}"), vec![Step::Close], vec![Step::Close], json(200, "{}")]);
+    proxy.forwarded_as_is(BODY).await;
+    for _ in 0..2 {
+        assert_eq!(error_of(&proxy, BODY).await, (502, "upstream_unreachable".into()));
+        assert_eq!(proxy.upstream.seen().len(), 1);
     }
-    assert_eq!(proxy.upstream.seen().len(), 3);
-    // What closes each time is left alone after the second.
-    proxy.upstream.will([vec![Step::Close]]);
-    assert_eq!(error_of(&proxy, BODY).await, (502, "upstream_unreachable".into()));
+    proxy.forwarded_as_is(BODY).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_list_is_asked_for_again_where_a_kept_connection_was_closed() {
+    let proxy = Proxy::with(&quick("retries = 0")).await;
+    proxy.upstream.will([vec![Step::Close], json(200, r#"{"data":[{"id":"again"}]}"#)]);
+    let list = proxy.request(reqwest::Method::GET, "/v1/models").send().await.unwrap().text().await.unwrap();
+    assert!(list.contains("again"), "{list}");
     assert_eq!(proxy.upstream.seen().len(), 2);
 }
 
@@ -97,6 +113,29 @@ async fn a_fallback_answers_where_the_first_fails_without_the_clients_key() {
     proxy.upstream.will([json(401, "{}")]);
     assert_eq!(proxy.post("/v1/chat/completions", BODY).send().await.unwrap().status(), 401);
     assert!(other.seen().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn where_the_fallback_fails_too_the_first_ones_error_is_answered() {
+    let other = Upstream::start().await;
+    let second = format!(
+        "fallback = 'second'\nretries = 0\nmodels = ['m']\n\
+         [[upstreams]]\nname = 'second'\ndialect = 'openai'\nbase_url = 'http://{}'\nretries = 0\n",
+        other.address
+    );
+    let proxy = Proxy::with(&quick(&second)).await;
+    for failure in [vec![Step::Close], json(401, "{\"second\":1}"), json(500, "{\"second\":1}")] {
+        other.will([failure]);
+        proxy.upstream.will([json(503, "{\"first\":1}")]);
+        let response = proxy.post("/v1/chat/completions", BODY).send().await.unwrap();
+        assert_eq!(response.status(), 503);
+        assert_eq!(response.text().await.unwrap(), "{\"first\":1}");
+        proxy.upstream.will([vec![Step::Close]]);
+        let response = proxy.post("/v1/chat/completions", BODY).send().await.unwrap();
+        assert_eq!(response.status(), 502);
+        let message = body_of(response).await["error"]["message"].as_str().unwrap().to_owned();
+        assert!(message.contains("`open`") && !message.contains("`second`"), "{message}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -139,9 +139,85 @@ async fn a_stream_that_its_client_leaves_is_booked_as_far_as_it_came() {
     proxy.upstream.left.recv().await.unwrap();
     let line = proxy.line().await;
     assert_eq!(
-        (&line["status"], &line["input_tokens"], &line["estimated"]),
-        (&200.into(), &70.into(), &0.into())
+        (&line["status"], &line["input_tokens"], &line["output_tokens"], &line["estimated"]),
+        (&200.into(), &70.into(), &1.into(), &1.into())
     );
+}
+
+/// Anthropic's first event, with its placeholder, and `count` events of text.
+fn begun_message(count: usize) -> Vec<Step> {
+    let start = "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"usage\":{\"input_tokens\":10,\"output_tokens\":1}}}\n\n";
+    let delta = "event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"delta\":{\"type\":\"text_delta\",\"text\":\"so\"}}\n\n";
+    let pieces: Vec<&str> = std::iter::once(start).chain(std::iter::repeat_n(delta, count)).collect();
+    events(&pieces)
+}
+
+/// Reads an answer until it has `count` events, and leaves.
+async fn leave_after(mut response: reqwest::Response, count: usize) {
+    let mut came = String::new();
+    while came.matches("\n\n").count() < count {
+        came += std::str::from_utf8(&response.chunk().await.unwrap().unwrap()).unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn clients_that_leave_early_do_not_evade_a_limit() {
+    let mut proxy = Proxy::start().await;
+    let prices = "prices = [{ model = 'claude-*', input = 1.0, output = 100.0 }]";
+    let text =
+        format!("[[upstreams]]\nname = 'anth'\ndialect = 'anthropic'\nbase_url = 'UPSTREAM'\n{prices}\n");
+    // Each caller takes 31 events of 100 millionths of a dollar: the limit is worth ten of them.
+    let rights = crate::keys::Rights { usd_per_day: Some(0.031), ..Default::default() };
+    let data = proxy.data.path().join("limited");
+    let (_, secret) = crate::keys::file::create(&data, "hasty", rights).unwrap();
+    let keys = crate::keys::Keyring::open(&data, true, std::collections::HashMap::new()).unwrap();
+    let state = state_of(&config(&text, &proxy.upstream), &proxy.compressor, &data);
+    proxy.running = super::super::start(Server::with_state(state.with_keys(Arc::new(keys)))).await;
+    let script: Vec<Step> = begun_message(30).into_iter().chain([Step::Hang]).collect();
+    proxy.upstream.will([script]);
+    let body = r#"{"model":"claude-x","stream":true}"#;
+    let mut statuses = Vec::new();
+    for _ in 0..100 {
+        let response = proxy.post("/v1/messages", body).header("x-api-key", &secret).send().await.unwrap();
+        statuses.push(response.status().as_u16());
+        if response.status() == 200 {
+            leave_after(response, 31).await;
+            proxy.upstream.left.recv().await.unwrap();
+        }
+    }
+    // A caller's bill is settled when its connection is seen to be gone, which may be a little after the upstream saw it.
+    let served = statuses.iter().filter(|&&status| status == 200).count();
+    assert!((10..=14).contains(&served), "{statuses:?}");
+    assert!(statuses[20..].iter().all(|&status| status == 429), "{statuses:?}");
+    let request = proxy.request(reqwest::Method::GET, "/v1/usage?group_by=request&limit=1000");
+    let usage = body_of(request.header("x-api-key", &secret).send().await.unwrap()).await;
+    for line in usage["requests"].as_array().unwrap() {
+        assert_eq!((&line["estimated"], &line["input_tokens"]), (&1.into(), &10.into()), "{line}");
+        assert!(line["output_tokens"].as_u64() >= Some(31), "{line}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_that_ends_in_an_error_is_an_error() {
+    let proxy = Proxy::start().await;
+    let error = "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"x\"}}\n\n";
+    let told = [begun_message(2), vec![send(format!("{:x}\r\n{error}\r\n", error.len())), end()]].concat();
+    let broken = [begun_message(2), vec![Step::Close]].concat();
+    proxy.upstream.will([told, broken]);
+    for _ in 0..2 {
+        assert_eq!(proxy.read("/v1/messages", r#"{"model":"claude-x","stream":true}"#).await, 200);
+    }
+    let usage = proxy.usage("?group_by=request").await;
+    for line in usage["requests"].as_array().unwrap() {
+        assert_eq!(
+            (&line["status"], &line["errors"], &line["estimated"]),
+            (&502.into(), &1.into(), &1.into())
+        );
+    }
+    assert_eq!(proxy.usage("").await["total"]["errors"], 2);
+    let response = proxy.request(reqwest::Method::GET, "/metrics").send().await.unwrap();
+    let metrics = response.text().await.unwrap();
+    assert!(metrics.contains("whittle_upstream_stream_errors_total{upstream=\"anth\"} 2"), "{metrics}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

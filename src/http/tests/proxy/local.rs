@@ -212,6 +212,19 @@ async fn where_it_is_turned_off_its_name_is_one_like_any_other() {
     assert_eq!(post(&proxy, "/v1/chat/completions", &chat("a")).await.0, 200);
     assert_eq!(post(&proxy, "/v1/embeddings", &json!({"model": MODEL, "input": "a"})).await.0, 400);
     assert!(proxy.upstream.seen().is_empty());
+    // The embedder has two names, and others are the upstreams'.
+    for model in ["all-minilm-l6-v2", "local/all-minilm-l6-v2"] {
+        let (status, answer) = post(&proxy, "/v1/embeddings", &json!({"model": model, "input": "a"})).await;
+        assert_eq!((status, &answer["error"]["message"]), (404, &"embed Float".into()), "{answer}");
+    }
+    assert!(proxy.upstream.seen().is_empty());
+    let long = json!({"input": words(20_000), "model": "text-embedding-3-small"}).to_string();
+    let (seen, _) = proxy.forwarded("/v1/embeddings", &long).await;
+    assert_eq!(seen.text(), long);
+    let models = proxy.request(reqwest::Method::GET, "/v1/models").send().await.unwrap();
+    assert!(models.text().await.unwrap().contains("\"local/all-minilm-l6-v2\""));
+    let off = Proxy::with(&format!("[local]\nenabled = false\n{BOTH}")).await;
+    off.forwarded("/v1/embeddings", r#"{"model":"all-minilm-l6-v2","input":"a"}"#).await;
     let alone = Proxy::with("[local]\nenabled = false\n").await;
     let (status, error) = post(&alone, "/v1/chat/completions", &chat("a")).await;
     assert_eq!((status, &error["error"]["code"]), (404, &"no_upstreams".into()));

@@ -61,6 +61,7 @@ impl Compressor for Halving {
         let document = DocumentOutput {
             id: "0".into(),
             text: output,
+            left_out: std::collections::BTreeMap::new(),
             kept: Some(kept),
             rank: None,
             score: None,
@@ -90,6 +91,7 @@ fn compressed(document: DocumentOutput) -> CompressResponse {
             approximate: false,
         },
         timing_ms: Timing::default(),
+        left_out: std::collections::BTreeMap::new(),
         warnings: Vec::new(),
     }
 }
@@ -121,6 +123,7 @@ struct Proxy {
     client: reqwest::Client,
     data: tempfile::TempDir,
     admission: Admission,
+    gateway: Arc<Gateway>,
 }
 
 /// The configuration that `text` describes; `UPSTREAM` in it stands for an upstream's address.
@@ -146,7 +149,7 @@ impl Proxy {
         let upstream = Upstream::start().await;
         let compressor = Arc::new(Halving::default());
         let data = tempfile::tempdir().unwrap();
-        let (running, admission) = run(&config(text, &upstream), &compressor, data.path()).await;
+        let (running, admission, gateway) = run(&config(text, &upstream), &compressor, data.path()).await;
         let client = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none());
         super::client();
         Self {
@@ -156,6 +159,7 @@ impl Proxy {
             client: client.timeout(PATIENCE).build().unwrap(),
             data,
             admission,
+            gateway,
         }
     }
 
@@ -166,12 +170,13 @@ impl Proxy {
 
     /// Restarts the proxy with the configuration that `text` describes.
     async fn restarted_as(self, text: &str) -> Self {
-        let Self { running, upstream, data, client, .. } = self;
+        let Self { running, upstream, data, client, gateway, .. } = self;
+        drop(gateway);
         running.stop.send(()).unwrap();
         tokio::time::timeout(PATIENCE, running.task).await.unwrap().unwrap();
         let compressor = Arc::new(Halving::default());
-        let (running, admission) = run(&config(text, &upstream), &compressor, data.path()).await;
-        Self { running, upstream, compressor, client, data, admission }
+        let (running, admission, gateway) = run(&config(text, &upstream), &compressor, data.path()).await;
+        Self { running, upstream, compressor, client, data, admission, gateway }
     }
 
     fn request(&self, method: reqwest::Method, path: &str) -> reqwest::RequestBuilder {
@@ -197,10 +202,15 @@ impl Proxy {
 }
 
 /// Starts a proxy as `config` describes it.
-async fn run(config: &Config, compressor: &Arc<Halving>, data: &std::path::Path) -> (Running, Admission) {
+async fn run(
+    config: &Config,
+    compressor: &Arc<Halving>,
+    data: &std::path::Path,
+) -> (Running, Admission, Arc<Gateway>) {
     let state = state_of(config, compressor, data);
     let admission = state.admission.clone();
-    (super::start(Server::with_state(state)).await, admission)
+    let gateway = state.gateway.clone().expect("it was just made with one");
+    (super::start(Server::with_state(state)).await, admission, gateway)
 }
 
 fn state_of(config: &Config, compressor: &Arc<Halving>, data: &std::path::Path) -> AppState {

@@ -70,22 +70,23 @@ async fn keys_go_to_the_upstream_alone() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn events_pass_as_they_come() {
     let proxy = Proxy::start().await;
+    let gate = Arc::new(tokio::sync::Notify::new());
     let mut script = events(&["data: {\"a\":\"\u{20AC}\"}\n\n"]);
     script.extend([
-        Step::Wait(Duration::from_millis(300)),
+        Step::Gate(Arc::clone(&gate)),
         send("e\r\n: ping\r\n\r\ndata\r\n"),
         send("9\r\n: [DONE]\n\r\n"),
         send("1\r\n\n\r\n"),
         end(),
     ]);
     proxy.upstream.will([script]);
-    let start = std::time::Instant::now();
     let mut response =
         proxy.post("/v1/chat/completions", r#"{"model":"m","stream":true}"#).send().await.unwrap();
     assert_eq!(response.headers()["content-type"], "text/event-stream");
-    let first = response.chunk().await.unwrap().unwrap();
-    assert!(start.elapsed() < Duration::from_millis(250), "the first event does not wait for the second");
+    // The second event is not sent before the first one is here.
+    let first = tokio::time::timeout(PATIENCE, response.chunk()).await.unwrap().unwrap().unwrap();
     assert_eq!(first, "data: {\"a\":\"\u{20AC}\"}\n\n");
+    gate.notify_one();
     let mut rest = Vec::new();
     while let Some(piece) = response.chunk().await.unwrap() {
         rest.extend_from_slice(&piece);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::time::sleep;
 
 /// A request as it arrived.
@@ -39,6 +39,8 @@ impl Seen {
 pub(super) enum Step {
     Send(Vec<u8>),
     Wait(Duration),
+    /// Waits until it is notified.
+    Gate(Arc<Notify>),
     /// Nothing more happens until the other side leaves.
     Hang,
     Close,
@@ -140,6 +142,10 @@ impl Connection {
             for step in reply {
                 let done = match step {
                     Step::Send(bytes) => self.stream.write_all(&bytes).await.is_ok(),
+                    Step::Gate(gate) => {
+                        gate.notified().await;
+                        true
+                    }
                     Step::Wait(time) => {
                         sleep(time).await;
                         true

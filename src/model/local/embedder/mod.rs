@@ -105,6 +105,9 @@ pub struct LocalEmbedder {
     /// The lock that gives the threads to one call at a time. Threads of rayon see to one call to its end before they
     /// look at the next.
     turn: FairMutex<()>,
+    /// How often somebody has begun to wait for a turn.
+    #[cfg(test)]
+    queued: std::sync::atomic::AtomicUsize,
     window: usize,
     long: LongText,
 }
@@ -146,6 +149,8 @@ impl LocalEmbedder {
             bert: pool.install(|| load::bert(files.weights, config))?,
             pool,
             turn: FairMutex::default(),
+            #[cfg(test)]
+            queued: std::sync::atomic::AtomicUsize::new(0),
             long: options.long,
         })
     }
@@ -165,6 +170,8 @@ impl LocalEmbedder {
     fn token_sums(&self, sequences: &[&[u32]], cancel: &Cancel) -> Result<Vec<Vec<f32>>, ScoreError> {
         let mut sums = Vec::with_capacity(sequences.len());
         for part in groups(sequences, TURN_TOKENS) {
+            #[cfg(test)]
+            self.queued.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
             let _turn = self.turn.lock();
             sums.extend(self.pool.install(|| self.bert.token_sums(part, cancel))?);
         }

@@ -1,7 +1,7 @@
 //! A small random model, against another implementation of the same architecture.
 
 use std::collections::HashMap;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use candle_core::{DType, Device, Tensor};
 use candle_transformers::models::bert::BertModel;
@@ -137,7 +137,9 @@ fn a_short_call_does_not_wait_for_the_end_of_a_long_one() {
         let turn = embedder.turn.lock();
         scope.spawn(|| embed(&long));
         scope.spawn(|| embed("a"));
-        std::thread::sleep(Duration::from_millis(200));
+        while embedder.queued.load(std::sync::atomic::Ordering::SeqCst) < 2 {
+            std::thread::yield_now();
+        }
         drop(turn);
     });
     assert_eq!(ended.into_inner().unwrap(), [1, long.len()]);

@@ -1,0 +1,262 @@
+//! What a document is made of: words of prose, and whole segments of everything else with what they need.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use unicode_segmentation::UnicodeSegmentation;
+
+use crate::text::{Grain, Mark, Noun, Segment, SegmentKind, Unit, grouped, units};
+
+/// Longer lines, rows and turns are cut: one that is longer than any budget would be all or nothing.
+const LONGEST_WHOLE: usize = 2000;
+/// A gap of so few bytes is kept rather than marked: its mark would be longer.
+const SMALLER_THAN_A_MARK: usize = 20;
+
+/// The units of one document, and the segments that they are parts of.
+pub(super) struct Structure {
+    segments: Vec<Segment>,
+    /// The number of each unit's segment.
+    of: Vec<usize>,
+    /// The units of each segment.
+    members: Vec<Range<usize>>,
+}
+
+impl Structure {
+    /// Cuts `text`: prose into parts of `grain`, the other segments not at all. Protected spans over several segments
+    /// tie those together, or are taken out of `spans` where commas and brackets keep the segments apart.
+    pub(super) fn of(
+        text: &str,
+        mut segments: Vec<Segment>,
+        spans: &mut Vec<Range<usize>>,
+        grain: Grain,
+    ) -> (Self, Vec<Unit>) {
+        tie(&mut segments, spans);
+        let mut cut: Vec<Unit> = Vec::new();
+        let mut at = 0;
+        while at < segments.len() {
+            let by_words = segments[at].kind.goes_by_words();
+            let end = at
+                + 1
+                + segments[at + 1..].iter().take_while(|next| by_words && next.kind.goes_by_words()).count();
+            let range = segments[at].range.start..segments[end - 1].range.end;
+            if by_words {
+                cut.extend(cores(text, &range, spans, grain));
+            } else if is_too_long(&segments[at]) {
+                cut.extend(cores(text, &range, spans, Grain::Line));
+            } else {
+                cut.push(Unit { core: trimmed(text, range.clone()), range });
+            }
+            at = end;
+        }
+        let cut = close_up(text, cut);
+        let of: Vec<usize> = cut
+            .iter()
+            .map(|unit| segments.partition_point(|segment| segment.range.end <= unit.core.start))
+            .collect();
+        let of: Vec<usize> =
+            of.into_iter().map(|segment| segment.min(segments.len().saturating_sub(1))).collect();
+        let members = (0..segments.len())
+            .map(|segment| {
+                of.partition_point(|&own| own < segment)..of.partition_point(|&own| own <= segment)
+            })
+            .collect();
+        (Self { segments, of, members }, cut)
+    }
+
+    /// Is a unit a whole segment of its own, or a piece of one that is no prose?
+    pub(super) fn is_whole(&self, unit: usize) -> bool {
+        !self.segments[self.of[unit]].kind.goes_by_words()
+    }
+
+    /// What a unit is worth apart from any question.
+    pub(super) fn worth(&self, unit: usize) -> f32 {
+        self.segments[self.of[unit]].worth
+    }
+
+    /// Does any part of it go as a whole?
+    pub(super) fn has_whole(&self) -> bool {
+        self.segments.iter().any(|segment| !segment.kind.goes_by_words())
+    }
+
+    /// Does a unit close an object or array of JSON?
+    pub(super) fn closes(&self, unit: usize, core: &str) -> bool {
+        self.segments[self.of[unit]].kind == SegmentKind::Tag && core.starts_with([']', '}'])
+    }
+
+    /// Does a unit need no other?
+    pub(super) fn is_free(&self, unit: usize) -> bool {
+        self.segments[self.of[unit]].needs.is_empty()
+    }
+
+    /// Adds `unit` and the units that it needs, as far as they are not `taken`, to `closure`, and takes them.
+    pub(super) fn close(&self, unit: usize, taken: &mut [bool], mut add: impl FnMut(usize)) {
+        if std::mem::replace(&mut taken[unit], true) {
+            return;
+        }
+        add(unit);
+        let mut open: Vec<usize> = self.segments[self.of[unit]].needs.clone();
+        while let Some(segment) = open.pop() {
+            let mut fresh = false;
+            for member in self.members[segment].clone() {
+                if !std::mem::replace(&mut taken[member], true) {
+                    add(member);
+                    fresh = true;
+                }
+            }
+            if fresh {
+                open.extend(&self.segments[segment].needs);
+            }
+        }
+    }
+
+    /// Keeps gaps that are smaller than the marks that would stand for them.
+    pub(super) fn keep_small_gaps(&self, text: &str, units: &[Unit], kept: &mut [bool]) {
+        let mut at = 0;
+        while at < kept.len() {
+            let end = at + kept[at..].iter().take_while(|&&own| own == kept[at]).count();
+            if !kept[at] && end - at <= 3 && (at > 0 || end < kept.len()) {
+                self.keep_small_gap((text, units), kept, at..end);
+            }
+            at = end;
+        }
+    }
+
+    fn keep_small_gap(&self, (text, units): (&str, &[Unit]), kept: &mut [bool], gap: Range<usize>) {
+        let bytes: usize = units[gap.clone()].iter().map(|unit| unit.core.len()).sum();
+        let segment = |unit: usize| &self.segments[self.of[unit]];
+        let marked = |unit: usize| segment(unit).kind.noun().is_some_and(|noun| noun != Noun::Records);
+        let blank = |unit: &Unit| text[unit.core.clone()].bytes().all(|byte| byte.is_ascii_digit());
+        if bytes > SMALLER_THAN_A_MARK || units[gap.clone()].iter().any(blank) || !gap.clone().all(marked) {
+            return;
+        }
+        let there = |need: &usize| self.members[*need].clone().all(|unit| kept[unit] || gap.contains(&unit));
+        if gap.clone().all(|unit| segment(unit).needs.iter().all(there)) {
+            kept[gap].fill(true);
+        }
+    }
+
+    /// The mark for units that are left out one after the other, and the unit in whose place it stands. None where
+    /// they are prose or JSON.
+    pub(super) fn mark(&self, text: &str, units: &[Unit], gap: Range<usize>) -> Option<(usize, Mark)> {
+        let mut counts: BTreeMap<Noun, usize> = BTreeMap::new();
+        let (mut lines, mut place, mut at) = (0, None, gap.start);
+        while at < gap.end {
+            let own = self.of[at];
+            let members = &self.members[own];
+            let end = members.end.min(gap.end);
+            let range = units[at].core.start..units[end - 1].core.end;
+            if let Some(noun) = self.segments[own].kind.noun().filter(|noun| *noun != Noun::Records) {
+                // A piece of a long line is no line.
+                let noun = if members.len() > 1 { Noun::Bytes } else { noun };
+                let own_lines = text[range.clone()].lines().count();
+                *counts.entry(noun).or_default() += match noun {
+                    Noun::Bytes => range.len(),
+                    Noun::Lines => own_lines,
+                    Noun::Rows | Noun::Turns | Noun::Records => 1,
+                };
+                lines += own_lines;
+                place = place.or(Some(at));
+            }
+            at = end;
+        }
+        if counts.len() > 1 {
+            counts.remove(&Noun::Bytes);
+        }
+        let mark = match (counts.len(), counts.first_key_value()) {
+            (1, Some((&noun, &count))) => Mark::new(count, noun),
+            _ => Mark::new(lines, Noun::Lines),
+        };
+        Some((place?, mark))
+    }
+
+    /// How much was left out as a whole. A record within one that was left out does not count again.
+    pub(super) fn left_out(&self, text: &str, units: &[Unit], kept: &[bool]) -> BTreeMap<Noun, usize> {
+        let mut counts = BTreeMap::new();
+        let dropped = |segment: usize| {
+            !self.members[segment].is_empty() && !self.members[segment].clone().any(|unit| kept[unit])
+        };
+        for (number, segment) in self.segments.iter().enumerate() {
+            let Some(noun) = segment.kind.noun().filter(|_| dropped(number)) else { continue };
+            let inner = segment.needs.iter().any(|&need| need < number && dropped(need));
+            let members = &self.members[number];
+            let range = units[members.start].core.start..units[members.end - 1].core.end;
+            *counts.entry(noun).or_default() += match noun {
+                Noun::Records if inner => 0,
+                Noun::Bytes => range.len(),
+                Noun::Lines => text[range].lines().count(),
+                Noun::Records | Noun::Rows | Noun::Turns => 1,
+            };
+        }
+        counts.retain(|_, count| *count > 0);
+        counts
+    }
+}
+
+fn is_too_long(segment: &Segment) -> bool {
+    matches!(segment.kind, SegmentKind::Line | SegmentKind::Row | SegmentKind::Turn)
+        && segment.range.len() > LONGEST_WHOLE
+}
+
+/// Ties the segments that a protected span lies in. In JSON there is none over a border: it would tie every record to
+/// the next.
+fn tie(segments: &mut [Segment], spans: &mut Vec<Range<usize>>) {
+    spans.retain(|span| {
+        let first = segments.partition_point(|segment| segment.range.end <= span.start);
+        let count = segments[first..].partition_point(|segment| segment.range.start < span.end);
+        let own = first..first + count;
+        let json = |segment: &Segment| {
+            matches!(
+                segment.kind,
+                SegmentKind::Record | SegmentKind::Tag | SegmentKind::Said | SegmentKind::Blob
+            )
+        };
+        if count > 1 && segments[own.clone()].iter().any(json) {
+            return false;
+        }
+        if count > 1 && !segments[own.clone()].iter().all(|segment| segment.kind.goes_by_words()) {
+            for (a, b) in own.clone().zip(own.start + 1..own.end) {
+                segments[a].needs.push(b);
+                segments[b].needs.push(a);
+            }
+        }
+        true
+    });
+}
+
+/// The parts of `grain` in `text[range]`, with the places that they have in `text`.
+fn cores(text: &str, range: &Range<usize>, spans: &[Range<usize>], grain: Grain) -> Vec<Unit> {
+    let first = spans.partition_point(|span| span.end <= range.start);
+    let inside = spans[first..].iter().take_while(|span| span.start < range.end);
+    let inside: Vec<Range<usize>> = inside
+        .map(|span| span.start.max(range.start) - range.start..span.end.min(range.end) - range.start)
+        .collect();
+    let own = &text[range.clone()];
+    let moved = |own: Range<usize>| own.start + range.start..own.end + range.start;
+    let parts = grouped(own, units(own, &inside), grain).into_iter();
+    parts.map(|unit| Unit { range: moved(unit.range), core: moved(unit.core) }).collect()
+}
+
+/// `range` without the white space at its ends, in whole graphemes.
+fn trimmed(text: &str, range: Range<usize>) -> Range<usize> {
+    let own = &text[range.clone()];
+    let is_white = |g: &&str| g.trim().is_empty();
+    let before: usize = own.graphemes(true).take_while(is_white).map(str::len).sum();
+    let behind: usize = own.graphemes(true).rev().take_while(is_white).map(str::len).sum();
+    if before == own.len() { range.start..range.start } else { range.start + before..range.end - behind }
+}
+
+/// Gives each unit the white space before it, and the last one that at the end.
+fn close_up(text: &str, mut cut: Vec<Unit>) -> Vec<Unit> {
+    if cut.iter().any(|unit| !unit.core.is_empty()) {
+        cut.retain(|unit| !unit.core.is_empty());
+    }
+    let mut at = 0;
+    for unit in &mut cut {
+        unit.range = at..unit.core.end;
+        at = unit.core.end;
+    }
+    if let Some(last) = cut.last_mut() {
+        last.range.end = text.len();
+    }
+    cut
+}

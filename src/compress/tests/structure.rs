@@ -1,0 +1,375 @@
+//! What is left of each kind of text says what it said: whole lines under their heads, rows under their header, turns
+//! with their speaker, JSON that parses, negations with what they negate.
+
+use super::{FakeEmbedder, FakeScorer, PROTECTOR, document, is_subsequence};
+use crate::compress::{
+    CompressError, Compressed, Demands, Document, Method, Mode, Prompt, Target, Tools, compress,
+};
+use crate::model::Cancel;
+use crate::text::{MarkStyle, Noun, for_name, segments};
+
+const RATES: [f64; 5] = [0.8, 0.6, 0.4, 0.25, 0.12];
+
+fn run(prompt: &Prompt, rate: f64, method: Method) -> Result<Compressed, CompressError> {
+    let cancel = Cancel::never();
+    let counter = for_name("o200k_base").unwrap();
+    let tools = Tools {
+        scorer: Some(&FakeScorer { piece: 3 }),
+        embedder: Some(&FakeEmbedder),
+        classifier: None,
+        counter: counter.as_ref(),
+        protector: &PROTECTOR,
+        cancel: &cancel,
+    };
+    compress(prompt, Target::Rate(rate), method, Mode::Exact, &tools)
+}
+
+fn rows(count: usize, row: impl Fn(usize) -> String) -> String {
+    (0..count).map(row).collect()
+}
+
+/// Results of every method that needs no other model, at every rate that there is room for.
+fn results(text: &str) -> Vec<Compressed> {
+    let mut results = Vec::new();
+    for rate in RATES {
+        for (method, question) in [
+            (Method::LlmLingua, ""),
+            (Method::SelectiveContext, ""),
+            (Method::Hybrid, "What is the state of the second one?"),
+            (Method::Extractive, "What is the state of the second one?"),
+            (Method::LongLlmLingua, "What is the state of the second one?"),
+        ] {
+            match run(&document(text, question), rate, method) {
+                Ok(compressed) => {
+                    assert!(compressed.compressed_tokens <= compressed.requested_tokens);
+                    let unmarked = MarkStyle::beside([text]).remove(&compressed.documents[0].text);
+                    assert!(is_subsequence(&unmarked, text), "{unmarked}");
+                    results.push(compressed);
+                }
+                Err(CompressError::Infeasible { .. }) => {}
+                Err(other) => panic!("{other}"),
+            }
+        }
+    }
+    assert!(results.len() > 10, "only {} results of {text:?}", results.len());
+    results
+}
+
+/// The lines of what is left, without marks.
+fn lines(compressed: &Compressed) -> Vec<&str> {
+    let style = MarkStyle::default();
+    compressed.documents[0]
+        .text
+        .lines()
+        .filter(|line| style.find(line).is_empty() && !line.trim().is_empty())
+        .collect()
+}
+
+/// Every line that is left is one of `text`, and a line of `inside` never stands without that of `head`.
+fn whole_lines(text: &str, pairs: &[(&str, &str)]) {
+    for compressed in results(text) {
+        let left = &compressed.documents[0].text;
+        for line in lines(&compressed) {
+            assert!(text.lines().any(|own| own == line), "{line:?} of {left:?}");
+        }
+        for (inside, head) in pairs {
+            assert!(!left.contains(inside) || left.contains(head), "{inside} without {head}: {left}");
+        }
+    }
+}
+
+#[test]
+fn rows_stay_under_their_header() {
+    let csv: String = rows(24, |i| format!("{i},gate {},{}\n", i % 5, if i == 9 { "stuck" } else { "fine" }));
+    let bars: String = rows(16, |i| format!("| pond {i} | {} | {} |\n", i * 3 % 11, i * 7 % 13));
+    let spaced: String = rows(16, |i| format!("node-{i:<4}  ready   {}d\n", i + 3));
+    for (header, rows) in [
+        ("number,gate,state", csv),
+        ("| name | depth | fish |\n|---|---|---|", bars),
+        ("NAME       STATE   AGE", spaced),
+    ] {
+        let text = format!("{header}\n{rows}");
+        for compressed in results(&text) {
+            assert!(compressed.documents[0].text.starts_with(header), "{:?}", compressed.documents[0].text);
+        }
+        whole_lines(&text, &[]);
+    }
+}
+
+#[test]
+fn rare_rows_come_first() {
+    for (usual, rare) in [("ok", "burst"), ("200", "503"), ("paid", "disputed")] {
+        let rows: String =
+            self::rows(30, |i| format!("{i},{},{}\n", i % 4, if i == 12 || i == 23 { rare } else { usual }));
+        let prompt = document(&format!("id,line,state\n{rows}"), &format!("Which rows are not {usual}?"));
+        for method in [Method::Hybrid, Method::Extractive] {
+            let compressed = run(&prompt, 0.4, method).unwrap();
+            assert_eq!(compressed.documents[0].text.matches(rare).count(), 2, "{}", compressed.prompt);
+        }
+    }
+}
+
+#[test]
+fn json_parses_and_says_how_many_records_are_gone() {
+    let one = (0..20)
+        .map(|i| format!("{{\"id\": {i}, \"town\": \"T{i}\", \"open\": {}}}", i % 3 == 0))
+        .collect::<Vec<_>>()
+        .join(", ");
+    let one = format!("{{\"towns\": [{one}], \"next\": null}}");
+    let long = (0..6).map(|i| format!("{{\"name\": \"n{i}\", \"about\": \"It is said \\\"so\\\". Once more\\nit is said that {i} came. {}\"}}", "And so on it went. ".repeat(9))).collect::<Vec<_>>().join(",\n  ");
+    let long = format!("[\n  {long}\n]");
+    let map = (0..30).map(|i| format!("\"key-{i}\": \"value {i}\"")).collect::<Vec<_>>().join(",\n");
+    let map = format!("{{{map}}}");
+    for text in [one, long, map] {
+        for compressed in results(&text) {
+            let left = &compressed.documents[0].text;
+            let parsed: Result<serde_json::Value, _> = serde_json::from_str(left);
+            assert!(parsed.is_ok(), "{left}");
+            let gone = compressed.documents[0].left_out.get(&Noun::Records).copied().unwrap_or_default();
+            assert!(gone == 0 || compressed.reason.contains("records"), "{}", compressed.reason);
+        }
+    }
+}
+
+#[test]
+fn programs_keep_the_head_of_a_body() {
+    let python = "def toll(car, day):\n    if car.heavy:\n        rate = 9\n    else:\n        rate = 4\n    if day == 'sun':\n        rate = 0\n    return rate\n\ndef open_gate(n):\n    for i in range(n):\n        lift(i)\n    close_all()\n";
+    let go = "func Sum(xs []int) int {\n\ttotal := 0\n\tfor _, x := range xs {\n\t\tif x < 0 {\n\t\t\tcontinue\n\t\t}\n\t\ttotal += x\n\t}\n\treturn total\n}\n\nfunc Last(xs []int) int {\n\tif len(xs) == 0 {\n\t\treturn -1\n\t}\n\treturn xs[len(xs)-1]\n}\n";
+    let numbered: String =
+        rows(python.lines().count(), |i| format!("{:>6}\t{}\n", i + 1, python.lines().nth(i).unwrap()));
+    whole_lines(
+        python,
+        &[
+            ("rate = 9", "if car.heavy"),
+            ("rate = 4", "else:"),
+            ("else:", "if car.heavy"),
+            ("rate = 0", "if day"),
+            ("lift(i)", "for i in"),
+            ("close_all", "def open_gate"),
+        ],
+    );
+    whole_lines(go, &[("continue", "if x < 0"), ("total += x", "for _, x"), ("return -1", "if len(xs)")]);
+    whole_lines(&numbered, &[("rate = 9", "if car.heavy"), ("rate = 0", "if day"), ("lift(i)", "for i in")]);
+    for compressed in results(go) {
+        let count = |c| compressed.documents[0].text.matches(c).count();
+        assert_eq!(count('{'), count('}'), "{}", compressed.documents[0].text);
+    }
+}
+
+#[test]
+fn settings_keep_their_parents_and_gaps_are_marked() {
+    let yaml = "api:\n  port: 8080\n  limits:\n    memory: 1Gi\n    cpu: 2\nworker:\n  port: 9090\n  limits:\n    memory: 4Gi\n    cpu: 8\nflags:\n  dark: true\n  beta: false\n";
+    let toml = "[lamp]\ncolour = \"red\"\nwatts = 40\n\n[fan]\nspeed = 3\nnoise = 12\n\n[door]\nlocked = true\ncode = 77\n";
+    let env: String = rows(25, |i| format!("SETTING_{i}=value-{i}\n"));
+    whole_lines(yaml, &[("4Gi", "worker:"), ("1Gi", "api:"), ("dark", "flags:")]);
+    whole_lines(toml, &[("speed", "[fan]"), ("locked", "[door]"), ("watts", "[lamp]")]);
+    whole_lines(&env, &[]);
+    for text in [yaml, toml, &env] {
+        for compressed in results(text) {
+            let gone = compressed.documents[0].left_out.get(&Noun::Lines).copied().unwrap_or_default();
+            let style = MarkStyle::default();
+            let marked: usize =
+                style.find(&compressed.documents[0].text).iter().map(|(_, mark)| mark.count).sum();
+            assert_eq!(marked, gone, "{}", compressed.documents[0].text);
+        }
+    }
+}
+
+#[test]
+fn marks_can_be_turned_off() {
+    let env: String = rows(25, |i| format!("SETTING_{i}=value-{i}\n"));
+    let prompt = Prompt { demands: Demands { unmarked: true, ..Demands::default() }, ..document(&env, "") };
+    let compressed = run(&prompt, 0.5, Method::LlmLingua).unwrap();
+    assert!(!compressed.prompt.contains("left out") && compressed.documents[0].marks.is_empty());
+    assert!(compressed.documents[0].left_out[&Noun::Lines] > 5);
+}
+
+#[test]
+fn changes_stay_whole_under_their_headers() {
+    for (old, new) in [("limit = 3", "limit = 5"), ("open(\"w\")", "open(\"a\")"), ("if x:", "if x and y:")] {
+        let hunk = |n: usize| {
+            format!(
+                "@@ -{n},5 +{n},5 @@ def part_{n}():\n     a = {n}\n     b = {n} + 1\n-    {old}\n+    {new}\n     c = 2\n     d = 3\n"
+            )
+        };
+        let text = format!(
+            "diff --git a/m.py b/m.py\nindex 0a..1b 100644\n--- a/m.py\n+++ b/m.py\n{}{}{}",
+            hunk(10),
+            hunk(40),
+            hunk(90)
+        );
+        whole_lines(&text, &[("@@ -40", "+++ b/m.py")]);
+        for compressed in results(&text) {
+            let left = &compressed.documents[0].text;
+            assert_eq!(
+                left.matches(&format!("-    {old}")).count(),
+                left.matches(&format!("+    {new}")).count(),
+                "{left}"
+            );
+            assert!(left.starts_with("diff --git"), "{left}");
+        }
+    }
+}
+
+#[test]
+fn turns_keep_their_speakers() {
+    let call = |a: &str, b: &str| {
+        rows(8, |i| {
+            format!(
+                "{a}: I do not like the {i}th one, it is not mine.\n{b}: Then leave it, please, I will not mind.\n"
+            )
+        })
+    };
+    for (a, b) in [("Agent", "Customer"), ("Иван", "Мария"), ("[00:10] Li Wei", "[00:12] Ana")] {
+        let text = call(a, b);
+        whole_lines(&text, &[]);
+    }
+}
+
+#[test]
+fn tags_are_balanced() {
+    let list: String = rows(14, |i| format!("<li>Item number {i} of the whole list of items.</li>\n"));
+    for (open, close) in
+        [("<ul>", "</ul>"), ("<section id=\"a\">", "</section>"), ("<feed xmlns=\"x\">", "</feed>")]
+    {
+        let text = format!("<html>\n<body>\n{open}\n{list}{close}\n</body>\n</html>\n");
+        for compressed in results(&text) {
+            let left = &compressed.documents[0].text;
+            assert_eq!(left.matches("<li>").count(), left.matches("</li>").count(), "{left}");
+            assert!(left.contains(open) && left.contains(close) && left.contains("<html>"), "{left}");
+        }
+    }
+}
+
+#[test]
+fn blobs_go_first() {
+    let blob = |n: usize| {
+        (0..n)
+            .map(|i| char::from(b"aZ3kQ9+xB7mT/pR2wL5vY8cN0dF4gH6j"[(i * i + 7 * i) % 31]))
+            .collect::<String>()
+    };
+    let words = "Close the inlet before you lift the lid. Never run it dry for more than a minute. The seal lasts two years.";
+    for text in [
+        format!("# Manual\n\n![Drawing](data:image/png;base64,{})\n\n{words}", blob(1200)),
+        format!("{words}\n\n{}\n", blob(900)),
+        format!(
+            "Certificate:\n\n{}\n\n{words}",
+            blob(1280)
+                .as_bytes()
+                .chunks(64)
+                .map(|line| String::from_utf8_lossy(line).into_owned())
+                .collect::<Vec<_>>()
+                .join("\n")
+        ),
+    ] {
+        assert!(
+            segments(&text).iter().any(|segment| segment.kind == crate::text::SegmentKind::Blob),
+            "{text}"
+        );
+        for method in [Method::LlmLingua, Method::Hybrid] {
+            let question =
+                if method == Method::Hybrid { "What is closed before the lid is lifted?" } else { "" };
+            let compressed = run(&document(&text, question), 0.3, method).unwrap();
+            assert!(compressed.prompt.contains(words), "{}", compressed.prompt);
+            assert!(compressed.documents[0].left_out.contains_key(&Noun::Bytes));
+        }
+    }
+}
+
+#[test]
+fn names_of_one_capital_and_values_stay_whole() {
+    for (text, name) in [
+        (
+            "Vitamin D was given in the north. Vitamin K was given in the south. The summer was long and the harvest good.",
+            ["Vitamin D", "Vitamin K"],
+        ),
+        (
+            "Plan B needs a boat of its own. Plan C needs none of that at all. The harbour is wide and deep enough for it.",
+            ["Plan B", "Plan C"],
+        ),
+        (
+            "Le port a payé 3 millions d'euros cette année. La tour mesure 30 mètres depuis le sol. Le soir il fait bon.",
+            ["3 millions d'euros", "30 mètres"],
+        ),
+    ] {
+        for compressed in results(text) {
+            for name in name {
+                let start = name.split(' ').next().unwrap();
+                let end = name.split(' ').next_back().unwrap();
+                let left = &compressed.documents[0].text;
+                assert!(!left.contains(end) || left.contains(name) || start == end, "{name} of {left}");
+            }
+        }
+    }
+}
+
+#[test]
+fn no_negation_is_parted_from_its_clause() {
+    let list = include_str!("../../text/negations.txt");
+    let sentences: Vec<&str> = list.lines().filter_map(|line| Some(line.split_once('\t')?.1)).collect();
+    for part in sentences.chunks(12) {
+        let text = part.join("\n\n");
+        for rate in [0.7, 0.5, 0.3] {
+            for (method, question) in
+                [(Method::LlmLingua, ""), (Method::SelectiveContext, ""), (Method::Hybrid, "Why is it so?")]
+            {
+                let Ok(compressed) = run(&document(&text, question), rate, method) else { continue };
+                let left = &compressed.documents[0];
+                for sentence in part {
+                    let start = text.find(sentence).unwrap();
+                    let inner = start + sentence.len() / 8..start + sentence.len() * 7 / 8;
+                    let touched =
+                        left.kept.iter().any(|kept| kept.start < inner.end && inner.start < kept.end);
+                    let whole =
+                        left.kept.iter().any(|kept| kept.start <= inner.start && inner.end <= kept.end);
+                    assert!(!touched || whole, "{sentence:?} in {:?}", left.text);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn bad_input_gives_a_result_or_an_error() {
+    let mixed = "a,b,c\r\n1,2,3\n4,5\r6,7,8,9\n\t\"x,\"\"y\",z\n\r\n| one |\n";
+    let deep = format!("{}1{}", "[".repeat(10_000), "]".repeat(10_000));
+    for text in [
+        mixed.repeat(3),
+        deep,
+        "{\"a\": 1, \"a\": 2, \"a\": [1, 2, 3, {\"a\": null}]}".repeat(2),
+        "((((\n}}}}\nif x {\n".repeat(30),
+        "!function(e){var t={};function n(r){if(t[r])return t[r].exports}}".repeat(200),
+        "👩\u{200d}👩\u{200d}👧 🇩🇪 👍🏽 ".repeat(60),
+        "שלום 123 עולם 45.6 לא נכון\n".repeat(20),
+        "aZ3kQ9+xB7mTpR2wL5vY8cN0dF4gH6j".repeat(100),
+        "| only | one | row |".into(),
+        "one\ttwo\n".into(),
+    ] {
+        for method in [Method::Auto, Method::LlmLingua] {
+            for rate in [0.5, 0.1] {
+                match run(&document(&text, ""), rate, method) {
+                    Ok(compressed) => assert!(compressed.compressed_tokens <= compressed.requested_tokens),
+                    Err(CompressError::Infeasible { needed, budget }) => assert!(needed > budget),
+                    Err(other) => panic!("{other}"),
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn several_documents_of_several_kinds_are_compressed_together() {
+    let texts = [
+        "A sentence of prose stands here. It is followed by another.",
+        "k: 1\nl:\n  m: 2\n  n: 3\n",
+        "[{\"a\": 1}, {\"a\": 2}, {\"a\": 3}]",
+    ];
+    let document =
+        |(i, text): (usize, &&str)| Document { id: i.to_string(), title: None, text: (*text).into() };
+    let prompt = Prompt { documents: texts.iter().enumerate().map(document).collect(), ..Prompt::default() };
+    for rate in RATES {
+        let Ok(compressed) = run(&prompt, rate, Method::LlmLingua) else { continue };
+        let json = &compressed.documents[2].text;
+        assert!(json.is_empty() || serde_json::from_str::<serde_json::Value>(json).is_ok(), "{json}");
+    }
+}

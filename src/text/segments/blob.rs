@@ -1,0 +1,144 @@
+//! Blobs: data URIs, base64, long numbers in hexadecimal. Nobody reads them, and they take more tokens than words.
+
+use std::ops::Range;
+
+use super::{Segment, SegmentKind};
+
+/// What a blob is worth.
+const WORTH: f32 = 0.02;
+
+/// Fewest characters of a blob, of one behind `base64,`, and of a line of one that is wrapped.
+const SHORTEST: usize = 96;
+const SHORTEST_URI: usize = 24;
+const SHORTEST_LINE: usize = 56;
+/// Bytes before `base64,` in which `data:` is looked for.
+const URI_HEAD: usize = 120;
+
+/// Where the blobs of `text` are.
+pub(super) fn blobs(text: &str) -> Vec<Range<usize>> {
+    let mut found: Vec<Range<usize>> = Vec::new();
+    // The last line of what may be a wrapped blob, and where that began.
+    let mut wrapped: Option<Range<usize>> = None;
+    for run in runs(text.as_bytes()) {
+        let head = uri_head(text, run.start).filter(|_| run.len() >= SHORTEST_URI);
+        let goes_on = wrapped.clone().filter(|open| is_line_break(&text[open.end..run.start]));
+        let start = match (&goes_on, head) {
+            (Some(open), _) => open.start,
+            (None, Some(head)) => head,
+            (None, None) => run.start,
+        };
+        if goes_on.is_some() && found.last().is_some_and(|last| last.start == start) {
+            found.pop();
+        }
+        let whole = start..run.end;
+        let dense =
+            head.is_some() || text[whole.clone()].starts_with("data:") || is_dense(&text[whole.clone()]);
+        if dense && (whole.len() >= SHORTEST || head.is_some()) {
+            found.push(whole.clone());
+        }
+        wrapped = (run.len() >= SHORTEST_LINE && dense).then_some(whole);
+    }
+    found
+}
+
+/// Runs of the characters that base64 and hexadecimal are written with, which are long enough to matter.
+fn runs(bytes: &[u8]) -> impl Iterator<Item = Range<usize>> + '_ {
+    let of_blob =
+        |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=' | b'_' | b'-');
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        while at < bytes.len() {
+            let start = at + bytes[at..].iter().take_while(|byte| !of_blob(byte)).count();
+            let end = start + bytes[start..].iter().take_while(|byte| of_blob(byte)).count();
+            at = end;
+            if end - start >= 4 {
+                return Some(start..end);
+            }
+        }
+        None
+    })
+}
+
+fn is_line_break(between: &str) -> bool {
+    matches!(between, "\n" | "\r\n")
+}
+
+/// Where the data URI begins whose content begins at `start`.
+fn uri_head(text: &str, start: usize) -> Option<usize> {
+    let from = text.floor_char_boundary(start.saturating_sub(URI_HEAD));
+    let head = text[from..start].strip_suffix("base64,")?;
+    let at = head.rfind("data:")?;
+    (!head[at..].contains(char::is_whitespace)).then_some(from + at)
+}
+
+/// Has it digits and letters in the mixture of encoded bytes, and not that of words or of a repeated letter?
+fn is_dense(text: &str) -> bool {
+    let bytes = &text.as_bytes()[..text.len().min(4096)];
+    let share = |is: fn(&u8) -> bool| bytes.iter().filter(|byte| is(byte)).count() * 100 / bytes.len().max(1);
+    let (digits, upper, lower) =
+        (share(u8::is_ascii_digit), share(u8::is_ascii_uppercase), share(u8::is_ascii_lowercase));
+    let different = bytes.iter().collect::<std::collections::BTreeSet<_>>().len();
+    let hex = digits >= 30 && different >= 10 && (upper == 0 || lower == 0);
+    text.starts_with("data:") || hex || (digits >= 4 && upper >= 12 && lower >= 12 && different >= 24)
+}
+
+/// Cuts `blobs` out of the segments that they are a part of. What is left of those goes together.
+pub(super) fn cut_out(text: &str, segments: Vec<Segment>, blobs: &[Range<usize>]) -> Vec<Segment> {
+    if blobs.is_empty() {
+        return segments;
+    }
+    let (mut cut, mut place): (Vec<Segment>, Vec<usize>) = (Vec::new(), Vec::new());
+    let mut blobs = blobs.iter().peekable();
+    for segment in segments {
+        place.push(cut.len());
+        while blobs.next_if(|blob| blob.start < segment.range.start).is_some() {}
+        if matches!(segment.kind, SegmentKind::Record | SegmentKind::Tag) {
+            // A value of JSON stays one.
+            let own: usize = std::iter::from_fn(|| blobs.next_if(|blob| blob.end <= segment.range.end))
+                .map(Range::len)
+                .sum();
+            let worth = if own * 2 > segment.range.len() { WORTH } else { segment.worth };
+            cut.push(Segment { worth, ..segment });
+            continue;
+        }
+        let first = cut.len();
+        let mut at = segment.range.start;
+        while let Some(blob) = blobs.next_if(|blob| blob.end <= segment.range.end) {
+            if !text[at..blob.start].trim().is_empty() {
+                cut.push(Segment { range: at..blob.start, ..segment.clone() });
+                at = blob.start;
+            }
+            let kind = SegmentKind::Blob;
+            cut.push(Segment { range: at..blob.end, kind, worth: WORTH, ..segment.clone() });
+            at = blob.end;
+        }
+        if text[at..segment.range.end].trim().is_empty() && cut.len() > first {
+            if let Some(last) = cut.last_mut() {
+                last.range.end = segment.range.end;
+            }
+        } else {
+            cut.push(Segment { range: at..segment.range.end, ..segment });
+        }
+    }
+    renumber(&mut cut, &place);
+    cut
+}
+
+/// Makes needs name segments by their new places, and ties what is left of one.
+fn renumber(cut: &mut [Segment], place: &[usize]) {
+    let end = |old: usize, len: usize| place.get(old + 1).copied().unwrap_or(len);
+    let len = cut.len();
+    let is_blob: Vec<bool> = cut.iter().map(|segment| segment.kind == SegmentKind::Blob).collect();
+    let parts = |old: usize| (place[old]..end(old, len)).filter(|&new| !is_blob[new]).collect::<Vec<_>>();
+    for segment in &mut *cut {
+        segment.needs = segment.needs.iter().flat_map(|&old| parts(old)).collect();
+    }
+    for (old, &start) in place.iter().enumerate() {
+        let own = parts(old);
+        let blobs = (start..end(old, len)).filter(|&new| is_blob[new]);
+        for new in own.iter().copied().chain(blobs) {
+            let others = own.iter().copied().filter(|&other| other != new);
+            cut[new].needs.extend(others);
+        }
+    }
+}

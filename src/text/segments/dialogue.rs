@@ -1,0 +1,87 @@
+//! Turns of speakers, and cues of subtitles.
+
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+use regex::Regex;
+
+use super::SegmentKind;
+use super::builder::{Around, Builder};
+use super::lines::Line;
+use crate::text::sentences;
+
+/// Bytes of a turn that is kept or dropped whole; of a longer one its sentences are, each with its speaker.
+const SHORT_TURN: usize = 240;
+
+static SPEAKER: LazyLock<Regex> = LazyLock::new(|| {
+    let name = r"(?:\p{Lu}|\p{Lo})[\p{L}\p{M}\d_.'’&/ -]{0,38}(?: ?\([^()\n]{1,24}\))?|user|assistant|system|human|customer|agent|bot";
+    let time = r"(?:[\[(]?\d{1,2}:\d{2}(?::\d{2})?(?: ?[AaPp][Mm])?[\])]?,? ?(?:- ?)?)?";
+    Regex::new(&format!(
+        r"^(?:[-*] )?{time}(?:\*\*|__|<|\[)?({name})(?:\*\*|__|>|\])?(?: ?[:：](?:\*\*)?(?:\s|$)|> )"
+    ))
+    .expect("a test compiles it")
+});
+static CUE: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r"^(?:\d{1,2}:)?\d{2}:\d{2}[.,]\d{3} --> ").expect("a test compiles it"));
+
+/// Bytes of the label of a speaker that a line begins with, and the name.
+fn speaker(line: &str) -> Option<(usize, &str)> {
+    let found = SPEAKER.captures(line)?;
+    let name = found.get(1)?.as_str();
+    (name.split(' ').count() <= 5).then_some((found.get(0)?.end(), name))
+}
+
+/// Are these lines turns: do at least two speak, and some of them more than once, in most of the lines or at least in
+/// many of them, so that the others go on with a turn?
+pub(super) fn is_dialogue(lines: &[Line]) -> bool {
+    let mut turns: HashMap<&str, usize> = HashMap::new();
+    for (_, name) in lines.iter().filter_map(|line| speaker(line.text)) {
+        *turns.entry(name).or_default() += 1;
+    }
+    let all: usize = turns.values().sum();
+    turns.len() > 1
+        && all > turns.len()
+        && (all * 2 > lines.len() || (all >= 6 && all >= turns.len() * 2 && all * 6 > lines.len()))
+}
+
+/// Are these lines subtitles?
+pub(super) fn is_subtitles(lines: &[Line]) -> bool {
+    lines.iter().filter(|line| CUE.is_match(line.text)).count() * 5 > lines.len()
+}
+
+/// Adds turns: short ones whole, of longer ones the sentences behind the speaker.
+pub(super) fn dialogue(lines: &[Line], builder: &mut Builder, around: &Around) {
+    let mut at = 0;
+    while at < lines.len() {
+        let more = lines[at + 1..].iter().take_while(|line| speaker(line.text).is_none()).count();
+        let turn = &lines[at..=at + more];
+        let range = turn[0].range.start..turn[more].range.end;
+        at += 1 + more;
+        let label = speaker(turn[0].text).map_or(0, |(label, _)| label);
+        if label == 0 || range.len() <= SHORT_TURN {
+            builder.push(range, SegmentKind::Turn, around);
+            continue;
+        }
+        let said = range.start + builder.text[range.clone()].find(turn[0].text).unwrap_or_default() + label;
+        let speaker = builder.push(range.start..said, SegmentKind::Speaker, around);
+        for sentence in sentences(&builder.text[said..range.end]) {
+            let number = builder.push(said + sentence.start..said + sentence.end, SegmentKind::Said, around);
+            builder.put_under(number, speaker);
+        }
+    }
+}
+
+/// Adds subtitles, a cue of number, times and text at a time.
+pub(super) fn subtitles(lines: &[Line], builder: &mut Builder, around: &Around) {
+    let starts: Vec<usize> = (0..lines.len())
+        .filter(|&i| CUE.is_match(lines[i].text))
+        .map(|i| i - usize::from(i > 0 && lines[i - 1].text.trim().bytes().all(|byte| byte.is_ascii_digit())))
+        .collect();
+    let mut at = 0;
+    for end in starts.into_iter().filter(|&start| start > 0).chain([lines.len()]) {
+        if end > at {
+            builder.push(lines[at].range.start..lines[end - 1].range.end, SegmentKind::Turn, around);
+            at = end;
+        }
+    }
+}

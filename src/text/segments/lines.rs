@@ -1,0 +1,161 @@
+//! Lines of a text, and what single lines look like.
+
+use std::ops::Range;
+use std::sync::LazyLock;
+
+use regex::Regex;
+
+/// A line that is not blank.
+#[derive(Debug, Clone)]
+pub(super) struct Line<'t> {
+    /// Its bytes with its line break and the blank lines behind it; the first also holds those before it.
+    pub(super) range: Range<usize>,
+    /// What it says, without white space at its end.
+    pub(super) text: &'t str,
+    /// Bytes of `text` before the content: the number or path that a tool puts before a line.
+    pub(super) label: usize,
+    /// Columns of white space between the label and the content.
+    pub(super) indent: usize,
+    /// Does a blank line follow?
+    pub(super) gap: bool,
+}
+
+impl<'t> Line<'t> {
+    /// What it says behind label and indentation.
+    pub(super) fn content(&self) -> &'t str {
+        self.text[self.label..].trim_start()
+    }
+
+    /// Takes the first `bytes` for a label.
+    pub(super) fn with_label(&self, bytes: usize) -> Self {
+        Self { label: bytes, indent: columns(&self.text[bytes..]), ..self.clone() }
+    }
+}
+
+/// Columns of the white space that `text` begins with; a tab counts 4.
+fn columns(text: &str) -> usize {
+    let white = text.chars().take_while(|c| c.is_whitespace());
+    white.map(|c| if c == '\t' { 4 } else { 1 }).sum()
+}
+
+/// The lines of `text[range]` that are not blank; their ranges together are all of it. None where all is blank.
+pub(super) fn lines(text: &str, range: Range<usize>) -> Vec<Line<'_>> {
+    let mut lines: Vec<Line> = Vec::new();
+    let (mut start, mut at) = (range.start, range.start);
+    for raw in text[range.clone()].split_inclusive('\n') {
+        let end = at + raw.len();
+        if raw.trim().is_empty() {
+            if let Some(last) = lines.last_mut() {
+                (last.range.end, last.gap) = (end, true);
+                start = end;
+            }
+        } else {
+            let own = raw.trim_end();
+            lines.push(Line { range: start..end, text: own, label: 0, indent: columns(own), gap: false });
+            start = end;
+        }
+        at = end;
+    }
+    lines
+}
+
+/// A shape that a line has by itself, whatever stands around it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shape {
+    /// Begins with a time or a level.
+    Log,
+    /// A frame of a stack trace, or what stands above and below the frames.
+    Trace,
+    /// A line of `ls -l`, `git status`, a test runner, a package manager, or a prompt of a shell.
+    Listing,
+    /// A path and perhaps a number before a line: `grep -n`.
+    Found,
+    /// A number before a line: `cat -n`.
+    Numbered,
+    /// `KEY=value`, `key = value`, `[section]`.
+    Setting,
+    /// None of these.
+    Other,
+}
+
+static LOG: LazyLock<Regex> = LazyLock::new(|| {
+    let time = r"\d{4}[-/.]\d\d[-/.]\d\d[ T,_-]\d\d[:.]\d\d|\d\d/\d\d/\d\d \d\d:\d\d|\d\d:\d\d:\d\d|[A-Z][a-z]{2} {1,2}\d{1,2} \d\d:\d\d|\d{6} \d{6} \d+ [A-Z]+|\d{10}(?:\.\d+)? |[A-Z][a-z]{2} [A-Z][a-z]{2} {1,2}\d{1,2} \d\d:\d\d|\d\d-\d\d \d\d:\d\d:\d\d|\d{8}-\d\d?:\d\d?:\d\d|\d\d\.\d\d\.\d{4} \d\d:\d\d";
+    let level = r"(?:TRACE|DEBUG|INFO|NOTICE|WARN|WARNING|ERROR|FATAL|CRITICAL)\b[\s:\]|]";
+    let host = r"[\w.:-]+ \S+ \S+ \[\d\d/[A-Z][a-z]{2}/\d{4}:|- \d{10} \d{4}\.\d\d\.\d\d";
+    Regex::new(&format!(r"^[\[(<]?(?:{time}|{level}|{host})")).expect("a test compiles it")
+});
+static TRACE: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r#"^(?:Traceback \(most recent|\s+File "[^"]*", line \d|\s+at \S.*|Caused by: |\s*\.\.\. \d+ more|goroutine \d+ \[|Exception in thread|thread '.*' panicked|\s+\d+: 0x|panic: |[\w.]+(?:Error|Exception|Interrupt|Fault)(?:: .*)?$)"#)
+        .expect("a test compiles it")
+});
+static LISTING: LazyLock<Regex> = LazyLock::new(|| {
+    let ls = r"[-dlbcps][-rwxsStT]{9}[.+@]?\s+\d+\s|total \d+$";
+    let git = r"\s*(?:modified|new file|deleted|renamed|both modified|typechange): |\s*[MADRCU?!]{1,2} {1,2}[\w./-]+$|On branch |Your branch is ";
+    let tests = r"\s*(?:test \S+ \.\.\. |(?:---|===) ?(?:PASS|FAIL|RUN|SKIP)|(?:ok|FAIL|not ok)\s+\S+|(?:PASS|FAIL|PASSED|FAILED|SKIPPED|✓|✗|✕|×|√)\s|\S+::\S+ (?:PASSED|FAILED|SKIPPED|ERROR))";
+    let shell = r"[\w.@~:/\\-]*[$#%] \S|PS [A-Z]:\\|>>> |\.\.\. |├|│|└|[ │]*[├└]──";
+    Regex::new(&format!("^(?:{ls}|{git}|{tests}|{shell})")).expect("a test compiles it")
+});
+static FOUND: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(
+        r"^(?:[\w@+~-]?[\w./@+~\\-]*[./\\][\w./@+~\\-]*|[\w./@+~\\-]+)(?::\d+(?::\d+)?[:\t]|-\d+-|:\d+-)",
+    )
+    .expect("a test compiles it")
+});
+static NUMBERED: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"^\s*(?:\d{1,6}(?:\t|→| ?\| ?|: |:\t|  )|\d{1,6}$|L\d+: ?)").expect("a test compiles it")
+});
+static SETTING: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r#"^(?:export )?(?:[A-Za-z_][\w.-]*|"[^"\n]+") ?[=] ?\S*|^\[{1,2}[\w."' :-]+\]{1,2}$|^[A-Za-z_][\w.-]*\s*=\s*$"#)
+        .expect("a test compiles it")
+});
+
+impl Shape {
+    pub(super) fn of(line: &str) -> Self {
+        if LOG.is_match(line) {
+            Self::Log
+        } else if TRACE.is_match(line) {
+            Self::Trace
+        } else if LISTING.is_match(line) {
+            Self::Listing
+        } else if FOUND.is_match(line) {
+            Self::Found
+        } else if NUMBERED.is_match(line) {
+            Self::Numbered
+        } else if is_setting(line) {
+            Self::Setting
+        } else {
+            Self::Other
+        }
+    }
+
+    /// Bytes of the label that a line of this shape begins with.
+    pub(super) fn label(self, line: &str) -> usize {
+        let pattern = match self {
+            Self::Found => &FOUND,
+            Self::Numbered => &NUMBERED,
+            Self::Log | Self::Trace | Self::Listing | Self::Setting | Self::Other => return 0,
+        };
+        pattern.find(line).map_or(0, |found| found.end())
+    }
+}
+
+/// Is it a setting, and no statement of a program?
+fn is_setting(line: &str) -> bool {
+    SETTING.is_match(line) && !line.ends_with([';', '{', '(']) && !line.contains("==")
+}
+
+static CODE: LazyLock<Regex> = LazyLock::new(|| {
+    let end = r"[;{}]\s*$|\)\s*[:{]\s*$|\\$|^\s*[\])}]+[,;]?\s*$|[,(\[]\s*$";
+    let begin = r#"^\s*(?:(?:pub(?:\(\w+\))? |async |static |export |default |private |public |protected |final |abstract |inline |const |unsafe )*(?:fn|def|func|function|class|struct|enum|impl|interface|trait|type|import|from|use|using|package|module|namespace|return|let|const|var|val|if|elif|else|for|foreach|while|switch|match|case|try|catch|except|finally|with|do|end|raise|throw|yield|await|break|continue|pass|unless|begin|require|include)\b.*(?:[({:;=\[<>"'`]|$)|#include|#define|#if|#end|//|/\*|\*/|\* |\*$|@\w+|#!|"""|''')"#;
+    let call =
+        r"^\s*(?:[\w.\[\]*&>-]|::)+(?:<[^>]*>)?\(.*\)?[,;]?$|^\s*[\w.\[\]*&>, -]+\s*(?:[-+*/|&%:]?=)\s*\S";
+    Regex::new(&format!("{end}|{begin}|{call}")).expect("a test compiles it")
+});
+
+/// Does the content of a line look like that of a program? Sentences of prose seldom do.
+pub(super) fn is_code(content: &str) -> bool {
+    let prose = content.ends_with(['.', ',', '?', '!'])
+        && content.split(' ').count() > 4
+        && content.starts_with(|c: char| c.is_uppercase());
+    !prose && CODE.is_match(content)
+}

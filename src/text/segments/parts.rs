@@ -1,0 +1,399 @@
+//! The parts of a text by their kinds.
+
+use std::sync::LazyLock;
+
+use regex::Regex;
+
+use super::builder::{Around, Builder};
+use super::lines::{Line, Shape, is_code};
+use super::{SegmentKind, dialogue, diff, markup, nested, prose, records, table};
+
+/// Fewer lines are no program, transcript or list of settings.
+const FEW: usize = 3;
+/// How deep fences and tags are looked into.
+const DEEPEST: usize = 8;
+
+static DEFINES: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"^\s*(?:(?:pub|export|async|static|public|private|protected|default|abstract|final) )*(?:fn|def|func|function|class|struct|enum|impl|interface|import|from|use|package|#include|namespace|module|type|const|var|let)\b.*[\w({:;>\x22']$")
+        .expect("a test compiles it")
+});
+static KEY: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r#"^(?:- )*(?:[\w./$@-]+|"[^"]+"|'[^']+'):(?:\s|$)"#).expect("a test compiles it")
+});
+static MAIL: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"(?i)^(?:from|to|cc|bcc|subject|date|sent|message-id|reply-to|in-reply-to|mime-version|content-[\w-]+|x-[\w-]+|received|return-path|von|an|betreff|de|à|objet|asunto|para|references|attachments?):(?:\s|$)")
+        .expect("a test compiles it")
+});
+static TIMED: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r"^.{0,60}(?:\b\d\d:\d\d:\d\d\b|\b1\d{9}\b)").expect("a test compiles it"));
+
+/// A kind that a run of lines may have as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Run {
+    Flat,
+    Nested,
+    Labelled,
+    Settings,
+    Dialogue,
+    Subtitles,
+    Markup,
+}
+
+/// Cuts lines into parts and those into segments.
+pub(super) struct Parts<'b, 't> {
+    pub(super) builder: &'b mut Builder<'t>,
+    /// Levels and numbers of the headings that are open.
+    headings: Vec<(usize, usize)>,
+    /// Bytes that may still be read for JSON that turns out to be none.
+    tries: usize,
+    fineness: records::Fineness,
+    /// The end of the last line that is a value of JSON.
+    json_line: usize,
+}
+
+impl<'b, 't> Parts<'b, 't> {
+    pub(super) fn new(builder: &'b mut Builder<'t>, fineness: records::Fineness) -> Self {
+        let tries = 4 * builder.text.len() + 1024;
+        Self { builder, headings: Vec::new(), tries, fineness, json_line: 0 }
+    }
+
+    /// Adds the segments of `lines`.
+    pub(super) fn cut(&mut self, lines: &[Line], around: &Around, depth: usize) {
+        let fenced = lines.iter().any(|line| fence(line.text).is_some() || line.text.starts_with("@@ -"));
+        match Some(lines).filter(|_| !fenced).and_then(run_of) {
+            Some(run) => self.run(run, lines, around),
+            None => self.walk(lines, around, depth),
+        }
+    }
+
+    fn run(&mut self, run: Run, lines: &[Line], around: &Around) {
+        match run {
+            Run::Flat => nested::flat(lines, self.builder, around),
+            Run::Nested => nested::nested(lines, self.builder, around),
+            Run::Labelled => self.labelled(lines, around),
+            Run::Settings => nested::settings(lines, self.builder, around),
+            Run::Dialogue => dialogue::dialogue(lines, self.builder, around),
+            Run::Subtitles => dialogue::subtitles(lines, self.builder, around),
+            Run::Markup => {
+                let range = lines.first().map_or(0, |line| line.range.start)
+                    ..lines.last().map_or(0, |line| line.range.end);
+                markup::markup(range, self.builder, around);
+            }
+        }
+    }
+
+    /// Adds lines behind numbers or paths: their kind is that of what stands behind those.
+    fn labelled(&mut self, lines: &[Line], around: &Around) {
+        let inner: Vec<Line> =
+            lines.iter().map(|line| line.with_label(Shape::of(line.text).label(line.text))).collect();
+        let name =
+            |line: &Line| line.text[..line.label].trim_end_matches(|c: char| !c.is_alphabetic()).to_owned();
+        // Another file begins another program.
+        let mut at = 0;
+        while at < inner.len() {
+            let own = name(&inner[at]);
+            let end = at + 1 + inner[at + 1..].iter().take_while(|line| name(line) == own).count();
+            nested::nested(&inner[at..end], self.builder, around);
+            at = end;
+        }
+    }
+
+    /// Adds parts that tell themselves by their first lines, and what stands between them.
+    fn walk(&mut self, lines: &[Line], around: &Around, depth: usize) {
+        let (mut at, mut pending) = (0, 0);
+        while at < lines.len() {
+            let before = self.builder.segments.len();
+            let flush = at - pending;
+            let taken = self.special(&lines[at..], (&lines[pending..at], flush), around, depth);
+            if taken == 0 {
+                at += 1;
+            } else {
+                debug_assert!(self.builder.segments.len() > before, "a part has segments");
+                at += taken;
+                pending = at;
+            }
+        }
+        self.plain(&lines[pending..], around);
+    }
+
+    /// Adds the part that the first of `lines` begins, behind the lines `before` it; gives how many lines it has.
+    fn special(
+        &mut self,
+        lines: &[Line],
+        (before, count): (&[Line], usize),
+        around: &Around,
+        depth: usize,
+    ) -> usize {
+        let first = lines[0].text;
+        if let Some(end) =
+            fence(first).and_then(|mark| closing(lines, |line| line.trim_start().starts_with(mark)))
+        {
+            self.plain(before, around);
+            self.fenced(&lines[..=end], around, depth);
+            return end + 1;
+        }
+        if let Some(name) = tag(first).filter(|_| depth < DEEPEST && self.tries > 0) {
+            let close = format!("</{name}>");
+            if let Some(end) = closing(lines, |line| line.trim().eq_ignore_ascii_case(&close)) {
+                self.plain(before, around);
+                self.fenced(&lines[..=end], around, depth);
+                return end + 1;
+            }
+            self.tries = self.tries.saturating_sub(lines.len().min(FARTHEST));
+        }
+        if first.trim_start().starts_with(['{', '[']) {
+            let found = self.json(lines, before, around);
+            if found > 0 {
+                return found;
+            }
+        }
+        let changes = diff::length(lines);
+        if changes > 0 {
+            self.plain(before, around);
+            diff::diff(&lines[..changes], self.builder, around);
+            return changes;
+        }
+        let rows = table::rows(lines);
+        if rows > 0 {
+            self.plain(before, around);
+            let mut around = around.clone();
+            // What stands right above a table is its caption.
+            if count > 0
+                && let Some(caption) = self.builder.segments.last().filter(|last| last.range.len() < 200)
+            {
+                around.context.push(caption.range.clone());
+            }
+            table::table(&lines[..rows], self.builder, &around);
+            return rows;
+        }
+        self.shaped(lines, before, around)
+    }
+
+    /// Adds lines that look like the first one, where that has a look of its own.
+    fn shaped(&mut self, lines: &[Line], before: &[Line], around: &Around) -> usize {
+        let shape = Shape::of(lines[0].text);
+        let mail = MAIL.is_match(lines[0].text);
+        let alike = |line: &Line| {
+            if mail {
+                MAIL.is_match(line.text) || line.indent > 0
+            } else {
+                Shape::of(line.text) == shape || line.indent > lines[0].indent && shape != Shape::Numbered
+            }
+        };
+        let (fewest, run) = match shape {
+            _ if mail => (3, Run::Flat),
+            Shape::Log | Shape::Listing => (2, Run::Flat),
+            Shape::Trace => (2, Run::Nested),
+            Shape::Found | Shape::Numbered => (3, Run::Labelled),
+            Shape::Setting => (2, Run::Settings),
+            Shape::Other => return 0,
+        };
+        let count = lines.iter().take_while(|line| alike(line)).count();
+        if count < fewest {
+            return 0;
+        }
+        self.plain(before, around);
+        self.run(run, &lines[..count], around);
+        count
+    }
+
+    /// Adds lines between a first and a last one that belong together: what stands inside needs both.
+    fn fenced(&mut self, lines: &[Line], around: &Around, depth: usize) {
+        let [first, inside @ .., last] = lines else { return };
+        let open = self.builder.push_line(first, around);
+        let mut inner = around.clone();
+        inner.needs.push(open);
+        inner.context.push(first.range.clone());
+        let language = first.text.trim_start().trim_start_matches(['`', '~']).trim().to_lowercase();
+        let is_text = tag(first.text).is_some()
+            || matches!(
+                &*language,
+                "md" | "markdown"
+                    | "txt"
+                    | "text"
+                    | "json"
+                    | "csv"
+                    | "diff"
+                    | "xml"
+                    | "html"
+                    | ""
+                    | "jsonl"
+                    | "tsv"
+                    | "log"
+                    | "patch"
+            );
+        let code = inside.iter().filter(|line| is_code(line.content())).count() * 4 >= inside.len();
+        if depth < DEEPEST && (is_text && !(language.is_empty() && code && tag(first.text).is_none())) {
+            self.cut(inside, &inner, depth + 1);
+        } else {
+            nested::nested(inside, self.builder, &inner);
+        }
+        let close = self.builder.push(last.range.clone(), SegmentKind::Tag, around);
+        self.builder.tie(open, close);
+    }
+
+    /// Adds the JSON that `lines` begin with, or the lines of JSON.
+    fn json(&mut self, lines: &[Line], before: &[Line], around: &Around) -> usize {
+        let Some(last) = lines.last() else { return 0 };
+        let range = lines[0].range.start..last.range.end;
+        if self.tries == 0 {
+            return 0;
+        }
+        let Some((tokens, value)) = records::value(self.builder.text, range) else {
+            self.tries = self.tries.saturating_sub(last.range.end - lines[0].range.start);
+            return 0;
+        };
+        // A word in brackets is no JSON that anybody would keep whole.
+        if tokens.len() < 4 {
+            return 0;
+        }
+        let count = lines.iter().take_while(|line| line.range.start < value.end).count();
+        self.plain(before, around);
+        let whole = lines[0].range.start..lines[count - 1].range.end;
+        let is_line = count == 1 && (beside_json(lines) || whole.start > 0 && self.json_line == whole.start);
+        self.json_line = if count == 1 { whole.end } else { 0 };
+        records::records(&tokens, whole, is_line, self.fineness, self.builder, around);
+        count
+    }
+
+    /// Adds what is left: paragraphs of code, and prose.
+    fn plain(&mut self, lines: &[Line], around: &Around) {
+        let mut at = 0;
+        while at < lines.len() {
+            let (mut end, code) = (paragraph(lines, at), is_program(&lines[at..paragraph(lines, at)]));
+            while end < lines.len() && is_program(&lines[end..paragraph(lines, end)]) == code {
+                end = paragraph(lines, end);
+            }
+            let part = &lines[at..end];
+            match run_of(part) {
+                _ if code => nested::nested(part, self.builder, around),
+                Some(run) => self.run(run, part, around),
+                None => prose::prose(part, &mut self.headings, self.builder, around),
+            }
+            at = end;
+        }
+    }
+}
+
+/// Are these lines numbered one after the other, and no rows of a table whose first column counts them?
+fn are_counted(lines: &[Line]) -> bool {
+    let number = |line: &Line| {
+        let digits = line.text.trim_start();
+        let end = digits.bytes().take_while(u8::is_ascii_digit).count();
+        digits[..end].parse::<usize>().ok()
+    };
+    let next = |pair: &&[Line]| number(&pair[0]).is_some_and(|first| number(&pair[1]) == Some(first + 1));
+    let counted = lines.windows(2).filter(next).count();
+    let cells = lines
+        .iter()
+        .filter(|line| line.text.matches('\t').count() > 2 && !line.text.contains("\t\t"))
+        .count();
+    counted * 10 >= (lines.len() - 1) * 7 && cells * 2 < lines.len()
+}
+
+/// Does the line behind the first one, too, hold a value of JSON, so that each line is a record?
+fn beside_json(lines: &[Line]) -> bool {
+    let first = lines[0].content().chars().next();
+    lines.get(1).is_some_and(|next| next.content().chars().next() == first && next.text.ends_with(['}', ']']))
+}
+
+/// The end of the paragraph that begins at line `at`.
+fn paragraph(lines: &[Line], at: usize) -> usize {
+    lines[at..].iter().position(|line| line.gap).map_or(lines.len(), |gap| at + gap + 1)
+}
+
+/// Is a paragraph of two or more lines a piece of a program?
+fn is_program(lines: &[Line]) -> bool {
+    let code = lines.iter().filter(|line| is_code(line.content())).count();
+    lines.len() > 1
+        && code * 5 >= lines.len() * 4
+        && lines.iter().any(|line| line.text.contains(['(', ')', '{', '=', ';', '[']))
+        && !lines[0].text.starts_with(['#', '-', '*', '|'])
+}
+
+/// The marks of a fence that a line opens.
+fn fence(line: &str) -> Option<&str> {
+    let line = line.trim_start();
+    let mark = line.chars().next().filter(|c| matches!(c, '`' | '~'))?;
+    let marks = &line[..line.len() - line.trim_start_matches(mark).len()];
+    (marks.len() >= 3 && !line[marks.len()..].contains(mark)).then_some(marks)
+}
+
+/// The name of the tag that a line is: `<document index="1">`.
+fn tag(line: &str) -> Option<&str> {
+    let inner = line.trim().strip_prefix('<')?.strip_suffix('>')?;
+    let name = inner.split(|c: char| c.is_whitespace()).next()?;
+    let sound = name.starts_with(char::is_alphabetic)
+        && name.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | ':' | '.'));
+    (sound && !inner.contains(['<', '>']) && !inner.ends_with('/')).then_some(name)
+}
+
+/// The first line behind the first one that `closes`, not too far away to be looked for again and again.
+fn closing(lines: &[Line], closes: impl Fn(&str) -> bool) -> Option<usize> {
+    lines.iter().take(FARTHEST).skip(1).position(|line| closes(line.text)).map(|at| at + 1)
+}
+
+/// Lines in which the end of a fence or tag is looked for.
+const FARTHEST: usize = 20_000;
+
+/// The kind that all of these lines have together, if they have one.
+fn run_of(lines: &[Line]) -> Option<Run> {
+    if lines.len() < FEW {
+        return None;
+    }
+    let shapes: Vec<Shape> = lines.iter().map(|line| Shape::of(line.text)).collect();
+    let share = |count: usize, percent: usize| count * 100 >= lines.len() * percent;
+    let have = |wanted: &[Shape]| shapes.iter().filter(|shape| wanted.contains(shape)).count();
+    let matching = |pattern: &Regex| lines.iter().filter(|line| pattern.is_match(line.content())).count();
+    if share(have(&[Shape::Log]), 50) {
+        return Some(Run::Flat);
+    }
+    if dialogue::is_subtitles(lines) {
+        return Some(Run::Subtitles);
+    }
+    let labelled = share(have(&[Shape::Numbered, Shape::Found]), 60);
+    if labelled && (are_counted(lines) || table::rows(lines) < lines.len()) {
+        return Some(Run::Labelled);
+    }
+    if dialogue::is_dialogue(lines) {
+        return Some(Run::Dialogue);
+    }
+    if share(have(&[Shape::Listing, Shape::Trace]), 60) || share(matching(&TIMED), 80) {
+        return Some(Run::Flat);
+    }
+    if matching(&MAIL) >= 2 {
+        return None;
+    }
+    let settings = lines
+        .iter()
+        .zip(&shapes)
+        .filter(|(line, shape)| **shape == Shape::Setting || line.text.starts_with(['#', ';']))
+        .count();
+    if share(settings, 85) && have(&[Shape::Setting]) * 2 > lines.len() {
+        return Some(Run::Settings);
+    }
+    let keys = matching(&KEY)
+        + lines
+            .iter()
+            .filter(|line| line.content().starts_with("- ") || line.content().starts_with('#'))
+            .count();
+    let nested_or_lower = lines.iter().any(|line| line.indent > 0)
+        || lines.iter().all(|line| {
+            line.content().starts_with(|c: char| c.is_lowercase() || matches!(c, '#' | '-' | '"'))
+        });
+    if share(keys, 80) && share(matching(&KEY), 50) && nested_or_lower {
+        return Some(Run::Nested);
+    }
+    if markup::is_markup(lines) {
+        return Some(Run::Markup);
+    }
+    if table::rows(lines) > 0 {
+        return None;
+    }
+    let code = lines.iter().filter(|line| is_code(line.content())).count();
+    let defines = matching(&DEFINES);
+    (share(code, 55) && defines > 0
+        || share(code, 75)
+        || share(code, 30) && defines >= 4 && share(defines, 4))
+    .then_some(Run::Nested)
+}

@@ -1,0 +1,279 @@
+//! JSON: records that are kept or dropped whole, inside the objects and arrays that hold them.
+//!
+//! Any choice of segments, with what they need, is JSON again once the commas that are left over go
+//! ([`super::super::json_commas`]).
+
+use std::ops::Range;
+
+use super::SegmentKind;
+use super::builder::{Around, Builder};
+use crate::text::{JsonKind, JsonToken, json_tokens, sentences};
+
+/// Bytes of a value that is kept or dropped whole.
+const SHORT: usize = 600;
+/// Bytes of a string that goes by its sentences.
+const LONG_STRING: usize = 200;
+/// Bytes of a member that its object is never without, where the object is a record.
+const CORE: usize = 160;
+/// A value that is smaller than one of so many equal parts of the whole goes whole.
+const PARTS: usize = 8;
+/// Members of an object that is a map rather than a record.
+const MAP: usize = 16;
+
+/// How finely JSON is cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::text) struct Fineness {
+    /// Bytes of a value that is kept or dropped whole.
+    pub(in crate::text) whole: usize,
+    /// Do records keep all their short members?
+    pub(in crate::text) records: bool,
+}
+
+impl Fineness {
+    /// Records go whole.
+    pub(super) const RECORDS: Self = Self { whole: SHORT, records: true };
+    /// Members go one by one.
+    pub(super) const MEMBERS: Self = Self { whole: 0, records: false };
+}
+
+/// The range of the JSON object or array that `text[start..end]` begins with, if a line ends behind it.
+pub(super) fn value(text: &str, range: Range<usize>) -> Option<(Vec<JsonToken>, Range<usize>)> {
+    let own = &text[range.clone()];
+    let white = own.len() - own.trim_start().len();
+    let end = balanced(&own.as_bytes()[white..])? + white;
+    let rest = &own[end..];
+    let line_ends = rest.trim_start_matches([' ', '\t', '\r']).is_empty()
+        || rest.trim_start_matches([' ', '\t', '\r']).starts_with('\n');
+    let tokens = json_tokens(&own[white..end]).ok().filter(|_| line_ends)?;
+    let start = range.start + white;
+    let moved = tokens
+        .into_iter()
+        .map(|token| JsonToken { range: start + token.range.start..start + token.range.end, ..token });
+    Some((moved.collect(), start..range.start + end))
+}
+
+/// Bytes up to the bracket that closes the first one.
+fn balanced(bytes: &[u8]) -> Option<usize> {
+    let (mut depth, mut quoted, mut at) = (0_usize, false, 0);
+    while let Some(&byte) = bytes.get(at) {
+        match byte {
+            b'\\' if quoted => at += 1,
+            b'"' => quoted = !quoted,
+            _ if quoted => {}
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' => {
+                depth = depth.checked_sub(1)?;
+                if depth == 0 {
+                    return Some(at + 1);
+                }
+            }
+            _ => {}
+        }
+        at += 1;
+    }
+    None
+}
+
+/// A value: its tokens, and with an object's member those of its key.
+#[derive(Clone, Copy)]
+struct Node {
+    /// First token: the key of a member, else the value.
+    first: usize,
+    /// First token of the value.
+    value: usize,
+    /// Token behind the value.
+    end: usize,
+}
+
+/// Adds the segments of a JSON value, which together are `range`. Where each line is a value, a short one is whole.
+pub(super) fn records(
+    tokens: &[JsonToken],
+    range: Range<usize>,
+    is_line: bool,
+    fineness: Fineness,
+    builder: &mut Builder,
+    around: &Around,
+) {
+    // Of a small value, too, there must be something to choose from.
+    let whole = if is_line { fineness.whole } else { fineness.whole.min(range.len() / PARTS) };
+    let fineness = Fineness { whole, ..fineness };
+    let mut cutter =
+        Cutter { ends: ends(tokens), tokens, fineness, is_line, at: range.start, builder, around };
+    let whole = Node { first: 0, value: 0, end: tokens.len() };
+    cutter.root(whole, range.end);
+}
+
+/// For each bracket the place of the one that closes it.
+fn ends(tokens: &[JsonToken]) -> Vec<usize> {
+    let (mut ends, mut open) = (vec![0; tokens.len()], Vec::new());
+    for (i, token) in tokens.iter().enumerate() {
+        match token.kind {
+            JsonKind::ObjectStart | JsonKind::ArrayStart => open.push(i),
+            JsonKind::ObjectEnd | JsonKind::ArrayEnd => {
+                if let Some(start) = open.pop() {
+                    ends[start] = i;
+                }
+            }
+            _ => {}
+        }
+    }
+    ends
+}
+
+struct Cutter<'a, 'b, 't> {
+    tokens: &'a [JsonToken],
+    ends: Vec<usize>,
+    fineness: Fineness,
+    is_line: bool,
+    /// Where the next segment begins.
+    at: usize,
+    builder: &'b mut Builder<'t>,
+    around: &'a Around,
+}
+
+/// What is left to do: a stack of its own, so that depth takes memory, not stack.
+enum Step {
+    Node { node: Node, parent: Option<usize>, core: bool },
+    Close { token: usize, opener: usize },
+}
+
+impl Cutter<'_, '_, '_> {
+    fn root(&mut self, node: Node, end: usize) {
+        let mut steps = vec![Step::Node { node, parent: None, core: false }];
+        while let Some(step) = steps.pop() {
+            match step {
+                Step::Node { node, parent, core } => self.node(node, parent, core, &mut steps),
+                Step::Close { token, opener } => {
+                    let number = self.push(self.behind(token), SegmentKind::Tag);
+                    self.builder.tie(opener, number);
+                }
+            }
+        }
+        if let Some(last) = self.builder.segments.last_mut() {
+            last.range.end = end.max(last.range.end);
+        }
+    }
+
+    /// Adds a segment up to `end`.
+    fn push(&mut self, end: usize, kind: SegmentKind) -> usize {
+        let number = self.builder.push(self.at..end, kind, self.around);
+        self.at = end;
+        number
+    }
+
+    /// The end of a token with the comma behind it.
+    fn behind(&self, token: usize) -> usize {
+        let next = self.tokens.get(token + 1).filter(|next| next.kind == JsonKind::Comma);
+        next.unwrap_or(&self.tokens[token]).range.end
+    }
+
+    fn node(&mut self, node: Node, parent: Option<usize>, core: bool, steps: &mut Vec<Step>) {
+        let first = &self.tokens[node.value];
+        let size = self.tokens[node.end - 1].range.end - self.tokens[node.first].range.start;
+        let container = matches!(first.kind, JsonKind::ObjectStart | JsonKind::ArrayStart);
+        let children = if container { self.children(node) } else { Vec::new() };
+        let number =
+            if !children.is_empty() && (parent.is_none() && !self.is_line || size > self.fineness.whole) {
+                let opener = self.push(first.range.end, SegmentKind::Record);
+                steps.push(Step::Close { token: node.end - 1, opener });
+                let record = self.is_record(node, &children);
+                let child = |&child: &Node| Step::Node {
+                    node: child,
+                    parent: Some(opener),
+                    core: record && self.is_core(child),
+                };
+                steps.extend(children.iter().rev().map(child).collect::<Vec<_>>());
+                opener
+            } else if first.kind == JsonKind::String && first.range.len() > LONG_STRING {
+                self.string(node)
+            } else {
+                self.push(self.behind(node.end - 1), SegmentKind::Record)
+            };
+        if let Some(parent) = parent {
+            self.builder.put_under(number, parent);
+            if core {
+                self.builder.need(parent, number);
+            }
+        }
+    }
+
+    /// Adds a string by its sentences: the quotes always, and as much of it as is chosen.
+    fn string(&mut self, node: Node) -> usize {
+        let string = self.tokens[node.value].range.clone();
+        let (start, end) = (string.start + 1, string.end - 1);
+        let opener = self.push(start, SegmentKind::Record);
+        for (i, part) in parts(&self.builder.text[start..end]).into_iter().enumerate() {
+            let number = self.push(start + part, SegmentKind::Said);
+            self.builder.put_under(number, opener);
+            // An empty string would be another fact.
+            if i == 0 {
+                self.builder.need(opener, number);
+            }
+        }
+        let closer = self.push(self.behind(node.end - 1), SegmentKind::Tag);
+        self.builder.tie(opener, closer);
+        opener
+    }
+
+    /// The elements or members of an object or array.
+    fn children(&self, node: Node) -> Vec<Node> {
+        let mut children = Vec::new();
+        let mut at = node.value + 1;
+        while at + 1 < node.end {
+            let value = if self.tokens[at].kind == JsonKind::Key { at + 2 } else { at };
+            let end = self.ends[value].max(value) + 1;
+            children.push(Node { first: at, value, end });
+            // The comma.
+            at = end + 1;
+        }
+        children
+    }
+
+    /// Is it an object whose short members say what it is?
+    fn is_record(&self, node: Node, children: &[Node]) -> bool {
+        self.fineness.records
+            && self.tokens[node.value].kind == JsonKind::ObjectStart
+            && children.len() <= MAP
+    }
+
+    fn is_core(&self, node: Node) -> bool {
+        let size = self.tokens[node.end - 1].range.end - self.tokens[node.first].range.start;
+        size <= CORE || self.tokens[node.value].kind == JsonKind::String
+    }
+}
+
+/// Ends of the sentences in the spelling of a string, none of which cuts an escape.
+fn parts(inside: &str) -> Vec<usize> {
+    // Sentences of the spelling: an escaped line break ends one as well.
+    let mut ends: Vec<usize> = Vec::new();
+    for sentence in sentences(inside) {
+        let mut from = sentence.start;
+        while let Some(found) = inside[from..sentence.end].find("\\n") {
+            from += found + 2;
+            let backslashes = inside[..from - 1].bytes().rev().take_while(|&byte| byte == b'\\').count();
+            if backslashes % 2 == 1 {
+                ends.push(from);
+            }
+        }
+        ends.push(sentence.end);
+    }
+    let whole = |&end: &usize| !in_escape(inside, end);
+    ends.retain(whole);
+    ends.dedup();
+    if ends.last() != Some(&inside.len()) {
+        ends.push(inside.len());
+    }
+    ends
+}
+
+/// Does a cut at `at` part an escape sequence, or the two halves of a pair of them?
+fn in_escape(inside: &str, at: usize) -> bool {
+    let from = inside.floor_char_boundary(at.saturating_sub(12));
+    (from..at).filter(|&start| inside.as_bytes()[start] == b'\\').any(|start| {
+        let before = inside[..start].bytes().rev().take_while(|&byte| byte == b'\\').count();
+        let length = if inside[start..].starts_with("\\u") { 6 } else { 2 };
+        let pair = inside.get(start..start + 3).is_some_and(|head| matches!(head, "\\ud" | "\\uD"));
+        before % 2 == 0
+            && (at < start + length || pair && at < start + 12 && at >= start + 6 && at == start + 6)
+    })
+}
