@@ -6,8 +6,8 @@
 //!
 //! | module | what it is | may use |
 //! |---|---|---|
-//! | [`cli`] | the command line | compress, config, engine, eval, http, journal, keys, model, proxy, retrieve, telemetry, text, upstream, wire |
-//! | [`http`] | the only place that knows axum: routes, limits, errors | admission, config, engine, keys, model, proxy, telemetry, upstream, wire |
+//! | [`cli`] | the command line | compress, config, docs, engine, eval, http, journal, keys, model, proxy, retrieve, telemetry, text, upstream, wire |
+//! | [`http`] | the only place that knows axum: routes, limits, errors | admission, config, docs, engine, keys, model, proxy, telemetry, upstream, wire |
 //! | [`eval`] | datasets, runs, metrics: compression ratio against accuracy | compress, config, engine, journal, model, random, text, upstream, wire |
 //! | [`admission`] | how much blocking work runs and waits at once in the whole process | model (types) |
 //! | [`engine`] | use cases: checks a request, assembles parts, describes the result | compress, config, index, model, random, retrieve, telemetry, text |

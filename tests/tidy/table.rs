@@ -6,20 +6,19 @@ use crate::MAY_USE;
 
 /// What each module of the table may use: names of the first and the last column, remarks in brackets left out.
 fn table(text: &str) -> BTreeMap<String, BTreeSet<String>> {
-    let rows = text.lines().filter_map(|line| line.strip_prefix("//! | ")).skip(1);
-    rows.filter(|row| row.starts_with(['[', '`']))
-        .map(|row| {
-            let mut cells = row.trim_end().trim_end_matches('|').split('|').map(str::trim);
-            let name = |text: &str| text.trim_matches(['[', ']', '`', ' ']).to_owned();
-            let module = cells.next().map(name).unwrap_or_default();
-            let users = cells.next_back().unwrap_or_default();
-            let without_remarks: String =
-                users.split('(').map(|part| part.split(')').next_back().unwrap_or(part)).collect();
-            let uses =
-                without_remarks.split(',').map(name).filter(|name| !name.is_empty() && name != "nothing");
-            (module, uses.collect())
-        })
-        .collect()
+    let behind_head = text.lines().skip_while(|line| !line.starts_with("//! | module |")).skip(2);
+    let rows = behind_head.map_while(|line| line.strip_prefix("//! | "));
+    rows.map(|row| {
+        let mut cells = row.trim_end().trim_end_matches('|').split('|').map(str::trim);
+        let name = |text: &str| text.trim_matches(['[', ']', '`', ' ']).to_owned();
+        let module = cells.next().map(name).unwrap_or_default();
+        let users = cells.next_back().unwrap_or_default();
+        let without_remarks: String =
+            users.split('(').map(|part| part.split(')').next_back().unwrap_or(part)).collect();
+        let uses = without_remarks.split(',').map(name).filter(|name| !name.is_empty() && name != "nothing");
+        (module, uses.collect())
+    })
+    .collect()
 }
 
 #[test]
