@@ -21,23 +21,23 @@
 //!
 //! # Architecture
 //!
-//! Dependencies point downwards only; `tests/tidy.rs` holds the direction.
+//! Dependencies point downwards only; `tests/tidy` holds the direction, and that no files of a folder import each other in a circle.
 //!
 //! | module | what it is | may use |
 //! |---|---|---|
-//! | [`cli`] | the command line | all |
-//! | [`http`] | the only place that knows axum: routes, limits, errors, response headers | engine, proxy, keys, config, model |
-//! | [`eval`] | datasets, runs, metrics: compression ratio against accuracy | engine, compress, upstream, config, model, text |
+//! | [`cli`] | the command line | compress, config, docs, engine, eval, http, journal, keys, model, proxy, retrieve, telemetry, text, upstream, wire |
+//! | [`http`] | the only place that knows axum: routes, limits, errors, response headers | admission, config, docs, engine, keys, model, proxy, telemetry, upstream, wire |
+//! | [`eval`] | datasets, runs, metrics: compression ratio against accuracy | compress, config, engine, journal, model, random, text, upstream, wire |
 //! | [`admission`] | how much blocking work runs and waits at once in the whole process | model (types) |
-//! | [`engine`] | use cases: checks a request, assembles parts, describes the result | compress, retrieve, index, model, text, config |
+//! | [`engine`] | use cases: checks a request, assembles parts, describes the result | compress, config, index, model, random, retrieve, telemetry, text |
 //! | [`retrieve`] | search by words, by vectors or both; filters | index |
 //! | [`index`] | collections on disk: the store, which is the truth, and two indexes that are caches of it | kernels, text |
 //! | [`compress`] | the methods: prompts in, kept byte ranges out; pure, synchronous | model (traits), text |
-//! | [`model`] | traits of models, score cache, model files; `model::local` runs models on the CPU, to score and to write | kernels, random, text |
-//! | [`wire`] | bodies of OpenAI's and Anthropic's APIs: which texts may be replaced, and how; answers of the model here | model (types) |
-//! | [`proxy`] | from a client's request to an answer, an upstream's or that of the model here: what is compressed, remembered and booked | engine, keys, upstream, wire |
+//! | [`model`] | traits of models, score cache, model files; `model::local` runs models on the CPU, to score and to write | kernels, random, telemetry, text |
+//! | [`wire`] | bodies of OpenAI's and Anthropic's APIs: which texts may be replaced, and how; answers of the model here | model (types), text |
+//! | [`proxy`] | from a client's request to an answer, an upstream's or that of the model here: what is compressed, remembered and booked | admission, compress, config, engine, journal, keys, model, telemetry, text, upstream, wire |
 //! | [`keys`] | virtual keys: the file that holds them, what each may take | config |
-//! | [`upstream`] | the only place that sends requests: connections, time limits, retries | config, wire |
+//! | [`upstream`] | the only place that sends requests: connections, time limits, retries | config, keys, telemetry, wire |
 //! | [`config`] | file, environment, flags; strict | compress, model, wire |
 //! | [`text`] | token counters of target models, sentences, chunks, protected spans | nothing |
 //! | `kernels` | row-wise arithmetic for every instruction set that the processor may have | nothing |
@@ -45,6 +45,8 @@
 //! | [`journal`] | files of JSON lines that only grow | nothing |
 //! | [`docs`] | the guides, which `whittle help` and the service show | nothing |
 //! | [`random`] | random numbers that are the same in each run | nothing |
+//! | `telemetry` | logs, traces and the names of metrics | nothing |
+//! | `main` | the binary: arguments in, exit code out | cli |
 //!
 //! # Features
 //!

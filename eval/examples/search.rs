@@ -16,13 +16,15 @@ const TEXTS: [&str; 3] = [
 fn main() -> Result<(), Box<dyn Error>> {
     let question = std::env::args().nth(1).unwrap_or_else(|| "When do boats have to leave?".into());
     let folder = tempfile::tempdir()?;
-    let engine = Engine::new(&Config::default(), Box::new(Silent))?.with_data_dir(folder.path().into());
-    engine.create_collection("minutes", CreateRequest::default())?;
+    let builder = Engine::builder().environment(&Config::default(), Box::new(Silent))?;
+    let engine = builder.data_dir(folder.path()).build();
+    let collections = engine.collections();
+    collections.create("minutes", CreateRequest::default())?;
     let document = |text: &str| SourceDocument { text: text.into(), ..SourceDocument::default() };
     let request = UpsertRequest { documents: TEXTS.map(document).into(), ..UpsertRequest::default() };
-    engine.upsert("minutes", request, &Cancel::never())?;
+    collections.upsert("minutes", request, &Cancel::never())?;
     let request = SearchRequest { query: question, ..SearchRequest::default() };
-    for result in engine.search("minutes", &request, &Cancel::never())?.results {
+    for result in collections.search("minutes", &request, &Cancel::never())?.results {
         writeln!(io::stdout(), "{:.3} {}", result.score, result.text)?;
     }
     Ok(())

@@ -137,7 +137,7 @@ fn add(args: &AddArgs) -> anyhow::Result<()> {
     progress::counting("adding", examples.len() as u64, |done| -> anyhow::Result<()> {
         for batch in examples.chunks(BATCH) {
             let request = AddRequest { examples: batch.to_vec() };
-            let stored = engine.add_examples(&args.bank, request, &Cancel::never())?;
+            let stored = engine.banks().add(&args.bank, request, &Cancel::never())?;
             added += stored.added;
             updated += stored.updated;
             unchanged += stored.unchanged;
@@ -145,7 +145,7 @@ fn add(args: &AddArgs) -> anyhow::Result<()> {
         }
         Ok(())
     })?;
-    tell_mended(&engine.bank(&args.bank)?);
+    tell_mended(&engine.banks().get(&args.bank)?);
     anstream::eprintln!("{added} examples added, {updated} updated, {unchanged} unchanged");
     Ok(())
 }
@@ -161,7 +161,7 @@ fn parsed(line: &str, ids: &mut HashSet<String>) -> Result<Example, String> {
 }
 
 fn list_banks(format: Format) -> anyhow::Result<()> {
-    let list = engine()?.banks()?;
+    let list = engine()?.banks().list()?;
     for Unreadable { name, reason } in &list.unreadable {
         anstream::eprintln!("warning: the bank `{name}` cannot be read: {reason}");
     }
@@ -175,11 +175,11 @@ fn list_banks(format: Format) -> anyhow::Result<()> {
 
 fn list(bank: &str, format: Format) -> anyhow::Result<()> {
     let engine = engine()?;
-    tell_mended(&engine.bank(bank)?);
+    tell_mended(&engine.banks().get(bank)?);
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
     let mut next = Some(0);
     while let Some(from) = next {
-        let page = engine.examples(bank, from, BATCH)?;
+        let page = engine.banks().examples(bank, from, BATCH)?;
         for example in page.examples {
             if let Format::Json = format {
                 writeln!(out, "{}", serde_json::to_string(&example)?)?;
@@ -197,9 +197,9 @@ fn select(args: SelectArgs) -> anyhow::Result<()> {
     let SelectArgs { bank, question, count, duplicate, diversity, balance, shuffle, format } = args;
     let request = SelectRequest { question, count, duplicate, diversity, balance, shuffle };
     let engine = engine()?;
-    tell_mended(&engine.bank(&bank)?);
+    tell_mended(&engine.banks().get(&bank)?);
     let response =
-        progress::while_working("choosing", || engine.select_examples(&bank, &request, &Cancel::never()))?;
+        progress::while_working("choosing", || engine.banks().select(&bank, &request, &Cancel::never()))?;
     format.print(std::io::stdout().lock(), &response, write_selection)
 }
 
@@ -227,9 +227,9 @@ fn write_example(out: &mut impl Write, example: &Example) -> std::io::Result<()>
 fn delete(args: DeleteArgs) -> anyhow::Result<()> {
     let engine = engine()?;
     if args.ids.is_empty() {
-        return Ok(engine.delete_bank(&args.bank)?);
+        return Ok(engine.banks().delete(&args.bank)?);
     }
-    let response = engine.delete_examples(&args.bank, args.ids)?;
+    let response = engine.banks().delete_examples(&args.bank, args.ids)?;
     anstream::eprintln!("{} examples deleted", response.deleted);
     Ok(())
 }

@@ -25,7 +25,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::config::{Config, Flags, Places, ProcessEnv, load};
-use crate::engine::{Engine, EngineError, ErrorKind};
+use crate::engine::{Engine, EngineBuilder, EngineError, ErrorKind};
 
 /// Makes prompts smaller without losing what the answer needs.
 #[derive(Debug, Parser)]
@@ -118,7 +118,13 @@ fn engine() -> anyhow::Result<Engine> {
     engine_of(&loaded.config)
 }
 
+/// What [`engine_of`] builds.
+fn engine_builder(config: &Config) -> anyhow::Result<EngineBuilder> {
+    let progress = Box::new(progress::DownloadBar::default());
+    Ok(Engine::builder().environment(config, progress)?.local_files())
+}
+
 /// Builds the engine of a configuration that the command has changed.
 fn engine_of(config: &Config) -> anyhow::Result<Engine> {
-    Ok(Engine::new(config, Box::new(progress::DownloadBar::default()))?.with_local_files())
+    Ok(engine_builder(config)?.build())
 }

@@ -120,7 +120,8 @@ pub(super) fn run(args: PromptArgs) -> anyhow::Result<()> {
         ..PromptRequest::default()
     };
     let engine = engine()?;
-    let response = progress::while_working("prompting", || engine.prompt(&request, &Cancel::never()))?;
+    let response =
+        progress::while_working("prompting", || engine.prompts().build(&request, &Cancel::never()))?;
     let mut out = std::io::stdout().lock();
     match args.format {
         Format::Text => writeln!(out, "{}", response.prompt.as_deref().unwrap_or_default())?,

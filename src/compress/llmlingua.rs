@@ -9,7 +9,8 @@
 //!   selects by one threshold over all documents, the tail included;
 //! - fits the joined prompt to the budget as the target model counts, instead of overshooting it.
 
-use super::words::{self, Plan, Words, mean, ranked};
+use super::select::ranked;
+use super::words::{self, Plan, Words, mean};
 use super::{CompressError, Compressed, ContextBudget, Prompt, Stages, Target, Tools};
 use crate::model::{ScoreJob, Token, TokenScorer};
 

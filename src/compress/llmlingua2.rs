@@ -11,7 +11,8 @@
 //!   demands (forced words, numbers) is kept whole and is no placeholder in the text;
 //! - keeps instruction and question.
 
-use super::words::{self, Plan, Words, mean, ranked};
+use super::select::ranked;
+use super::words::{self, Plan, Words, mean};
 use super::{CompressError, Compressed, Prompt, Stages, Target, Tools};
 use crate::model::{ScoreError, Token, TokenClassifier};
 

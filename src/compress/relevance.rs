@@ -37,7 +37,7 @@ use std::ops::Range;
 use self::lexical::QuestionTerms;
 pub(super) use self::lexical::is_function_word;
 use self::links::linked;
-use super::words::ranked;
+use super::select::ranked;
 use super::{CompressError, Document, Prompt, Tools};
 use crate::model::{Cancel, Embedder};
 use crate::text::{Segment, negates, segments};

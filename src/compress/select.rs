@@ -52,6 +52,13 @@ pub(crate) fn largest_prefix(
     Ok(fits)
 }
 
+/// Documents with their worth, the best first; of those worth the same, the first sent.
+pub(super) fn ranked(worth: impl IntoIterator<Item = f64>) -> Vec<(usize, f64)> {
+    let mut ranking: Vec<(usize, f64)> = worth.into_iter().enumerate().collect();
+    ranking.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+    ranking
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

@@ -7,7 +7,8 @@
 
 use std::ops::Range;
 
-use super::words::{self, Plan, Words, mean, ranked};
+use super::select::ranked;
+use super::words::{self, Plan, Words, mean};
 use super::{CompressError, Compressed, Prompt, Stages, Target, Tools};
 use crate::model::{ScoreJob, Token, TokenScorer};
 use crate::text::{Grain, sentences};

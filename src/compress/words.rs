@@ -135,13 +135,6 @@ pub(super) fn mean(values: impl Iterator<Item = f32>) -> f64 {
     if n == 0 { 0.0 } else { sum / f64::from(n) }
 }
 
-/// Documents with their worth, the best first; of those worth the same, the first sent.
-pub(super) fn ranked(worth: impl IntoIterator<Item = f64>) -> Vec<(usize, f64)> {
-    let mut ranking: Vec<(usize, f64)> = worth.into_iter().enumerate().collect();
-    ranking.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
-    ranking
-}
-
 /// A prompt cut into words, from which selections are put together.
 pub(super) struct Words<'a> {
     pub(super) prompt: &'a Prompt,

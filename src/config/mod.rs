@@ -3,6 +3,7 @@
 //! What is written (`raw`) is read and layered ([`load()`]), then checked once: a [`Config`] that exists is valid.
 
 mod load;
+mod price;
 mod proxy;
 mod raw;
 #[cfg(test)]
@@ -19,9 +20,8 @@ use serde::Serialize;
 
 use crate::model::{Device, Precision};
 pub use load::{Env, Flags, Loaded, Places, ProcessEnv, load};
-pub use proxy::{
-    CompressPolicy, Pattern, Price, ProxyConfig, RetrievePolicy, ShadowPolicy, ToolResults, UpstreamConfig,
-};
+pub use price::{Pattern, Price};
+pub use proxy::{CompressPolicy, ProxyConfig, RetrievePolicy, ShadowPolicy, ToolResults, UpstreamConfig};
 use raw::{RawClassifier, RawConfig, RawEmbedder, RawLimits, RawScorer};
 
 /// A valid configuration. As TOML it is a file that loads to the same configuration.
@@ -116,7 +116,7 @@ pub struct Limits {
     pub tokens: usize,
     /// Milliseconds after which a request is given up, 1 to a day.
     pub deadline_ms: u64,
-    /// Requests that are worked on at once, 1 to 256.
+    /// The number of jobs that run at once in the whole process, whatever route they came by, 1 to 256.
     pub concurrency: usize,
     /// Requests that may wait for their turn, 0 to 100,000; more are turned away.
     pub queue: usize,

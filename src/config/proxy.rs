@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
+use super::price::{Pattern, Price};
 use super::raw::{RawCompress, RawProxy, RawRetrieve, RawShadow, RawUpstream};
 use super::{ConfigError, within};
 use crate::compress::Method;
@@ -174,62 +175,6 @@ pub struct UpstreamConfig {
     /// The prices of its models. The first match counts.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub prices: Vec<Price>,
-}
-
-/// The price of models, in dollars per million tokens.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Price {
-    /// The models.
-    pub model: Pattern,
-    /// Input.
-    pub input: f64,
-    /// Output.
-    pub output: f64,
-    /// Input that was in the provider's cache; by default as other input.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub cache_read: Option<f64>,
-    /// Input that went into the provider's cache; by default as other input.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub cache_write: Option<f64>,
-}
-
-/// A name in which each `*` stands for any characters.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Pattern(String);
-
-impl Pattern {
-    /// The pattern that is written `text`.
-    #[must_use]
-    pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
-    }
-
-    /// Returns the pattern as written in the configuration.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    /// Returns whether it matches the whole of `name`.
-    #[must_use]
-    pub fn matches(&self, name: &str) -> bool {
-        let Some((start, rest)) = self.0.split_once('*') else { return self.0 == name };
-        let Some(mut name) = name.strip_prefix(start) else { return false };
-        let (middle, end) = rest.rsplit_once('*').unwrap_or(("", rest));
-        for part in middle.split('*') {
-            let Some(at) = name.find(part) else { return false };
-            name = &name[at + part.len()..];
-        }
-        name.ends_with(end)
-    }
-
-    /// Returns whether it matches one name alone.
-    #[must_use]
-    pub fn is_exact(&self) -> bool {
-        !self.0.contains('*')
-    }
 }
 
 impl UpstreamConfig {
@@ -447,7 +392,7 @@ fn upstream(raw: RawUpstream) -> Result<UpstreamConfig, ConfigError> {
         base_url,
         dialect: raw.dialect,
         api_key_env: raw.api_key_env,
-        models: patterns.into_iter().map(Pattern).collect(),
+        models: patterns.into_iter().map(Pattern::new).collect(),
         aliases: raw.aliases,
         fallback: raw.fallback,
         prices: raw.prices,

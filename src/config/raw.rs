@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use serde::Deserialize;
 
-use super::proxy::Price;
+use super::price::Price;
 use super::proxy::ToolResults;
 use super::{Device, Precision};
 use crate::compress::Method;

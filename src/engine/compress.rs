@@ -13,7 +13,7 @@ use crate::compress::{
     self, Choice, CompressError, Compressed, Demands, Document, KeptDocument, KeptWord, Method, Mode, Prompt,
     Target, Tools,
 };
-use crate::model::{Cancel, Embedder, ScoreError, TokenClassifier, TokenScorer};
+use crate::model::{Cancel, Embedder, ScoreError, TokenScorer};
 use crate::text::{Noun, TokenCounter};
 
 pub(super) fn run(
@@ -49,7 +49,7 @@ pub(super) fn run(
     let tools = Tools {
         scorer: scorer.as_deref().map(|scorer| scorer as &dyn TokenScorer),
         embedder: embedder.as_deref().map(|embedder| embedder as &dyn Embedder),
-        classifier: classifier.as_deref().map(|classifier| classifier as &dyn TokenClassifier),
+        classifier: classifier.as_deref(),
         ..bare
     };
     let compressed = form.compress(&prompt, target, counter.as_ref(), |prompt, target| {

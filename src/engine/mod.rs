@@ -2,11 +2,14 @@
 
 pub mod api;
 pub mod bench;
+mod builder;
 pub mod collections;
 mod compress;
 pub mod embed;
 mod error;
 pub mod examples;
+#[cfg(test)]
+pub(crate) mod fakes;
 mod generate;
 mod model_source;
 mod models;
@@ -17,20 +20,21 @@ mod score;
 mod structure;
 mod tokenizer_files;
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
+pub use builder::EngineBuilder;
 pub use error::{EngineError, ErrorKind, shortened};
 pub(crate) use model_source::MODEL_LOADING;
 pub use models::{Caches, Readiness};
 
 use api::{CompressRequest, CompressResponse, RecoverRequest, RecoverResponse, ScoreRequest, ScoreResponse};
-use collections::Collections;
+use collections::{Collections, DataFolder};
+use examples::ExampleBanks;
 use models::Models;
+use prompt::Prompts;
 
-use crate::config::{self, Config, Limits, ProcessEnv};
-use crate::model::store::Progress;
+use crate::config::Limits;
 use crate::model::{Cancel, Generation, Prompt, Told, Written};
 use crate::text::{Protector, TokenCounter};
 
@@ -62,13 +66,17 @@ use crate::text::{Protector, TokenCounter};
 /// use whittle::{Config, Engine};
 ///
 /// let folder = tempfile::tempdir()?;
-/// let engine = Engine::new(&Config::default(), Box::new(Silent))?.with_data_dir(folder.path().into());
-/// engine.create_collection("minutes", CreateRequest::default())?;
+/// let engine = Engine::builder()
+///     .environment(&Config::default(), Box::new(Silent))?
+///     .data_dir(folder.path())
+///     .build();
+/// let collections = engine.collections();
+/// collections.create("minutes", CreateRequest::default())?;
 /// let document = |text: &str| SourceDocument { text: text.into(), ..SourceDocument::default() };
 /// let documents = vec![document("The harbour closes in May."), document("Lunch was good.")];
-/// engine.upsert("minutes", UpsertRequest { documents, ..UpsertRequest::default() }, &Cancel::never())?;
+/// collections.upsert("minutes", UpsertRequest { documents, ..UpsertRequest::default() }, &Cancel::never())?;
 /// let query = SearchRequest { query: "When do ships have to leave?".into(), ..SearchRequest::default() };
-/// let found = engine.search("minutes", &query, &Cancel::never())?;
+/// let found = collections.search("minutes", &query, &Cancel::never())?;
 /// assert_eq!(found.results[0].text, "The harbour closes in May.");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -77,41 +85,37 @@ pub struct Engine {
     limits: Limits,
     models: Models,
     protector: Protector,
-    collections: Collections,
-    banks: Collections,
+    collections: DataFolder,
+    banks: DataFolder,
 }
 
 impl Engine {
-    /// Assembles the engine. Models load on first need; `progress` is told of downloads.
+    /// Documents that last, and search in them.
+    #[must_use]
+    pub fn collections(&self) -> Collections<'_> {
+        Collections::of(self)
+    }
+
+    /// Banks of examples that last.
+    #[must_use]
+    pub fn banks(&self) -> ExampleBanks<'_> {
+        ExampleBanks::of(self)
+    }
+
+    /// Prompts from what collections and banks hold about a question.
+    #[must_use]
+    pub fn prompts(&self) -> Prompts<'_> {
+        Prompts::of(self)
+    }
+
+    /// Takes the data folder and opens all collections and banks, so that no request need wait for it, or for another
+    /// process that has the folder.
     ///
     /// # Errors
-    /// The model manifest or the cache's place cannot be used.
-    pub fn new(config: &Config, progress: Box<dyn Progress>) -> Result<Self, EngineError> {
-        let data = config::data_dir(&ProcessEnv);
-        Ok(Self {
-            limits: config.limits,
-            models: Models::new(config, &data, progress)?,
-            protector: Protector::default(),
-            banks: Collections::new(banks_in(&data)),
-            collections: Collections::new(data),
-        })
-    }
-
-    /// Lets requests name tokenizer files of this machine: for callers who may read its files anyway. A
-    /// service must not, or any client could make it open files.
-    #[must_use]
-    pub fn with_local_files(mut self) -> Self {
-        self.models.allow_files();
-        self
-    }
-
-    /// Keeps collections and scores in another folder than the environment names.
-    #[must_use]
-    pub fn with_data_dir(mut self, folder: PathBuf) -> Self {
-        self.models.keep_in(&folder);
-        self.banks = Collections::new(banks_in(&folder));
-        self.collections = Collections::new(folder);
-        self
+    /// See [`EngineError`].
+    pub fn open_collections(&self) -> Result<(), EngineError> {
+        self.collections.open()?;
+        self.banks.open()
     }
 
     /// Fetches models while nobody waits: until a model is there, requests that need it fail at once and say so. For
@@ -235,11 +239,6 @@ impl Engine {
     pub fn readiness(&self) -> Readiness {
         self.models.readiness()
     }
-}
-
-/// Returns the folder of the banks of examples, which is apart so that no bank's name clashes with a collection's.
-fn banks_in(data: &Path) -> PathBuf {
-    data.join("banks")
 }
 
 fn milliseconds_since(start: Instant) -> f64 {

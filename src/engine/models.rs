@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::model_source::{MODEL_LOADING, ModelSource, unavailable};
+use super::model_source::{MODEL_LOADING, ModelSource};
 use super::tokenizer_files::TokenizerFiles;
 use super::{EngineError, ErrorKind};
 use crate::config::{ClassifierConfig, Config, EmbedderConfig, ScorerConfig};
@@ -13,14 +13,14 @@ use crate::model::local::{
     LocalScorer, SCORER_REVISION, ScorerOptions,
 };
 use crate::model::store::{ModelFiles, ModelStore, Progress};
-use crate::model::{Device, Precision, TokenScorer};
+use crate::model::{self, Device, Precision, TokenClassifier, TokenGenerator, TokenScorer};
 use crate::text::{self, TokenCounter};
 
 /// The scorer of the engine.
-pub(super) type Scorer = CachedScorer<LocalScorer>;
+pub(super) type Scorer = CachedScorer<Arc<dyn TokenScorer>>;
 
 /// The embedder of the engine.
-pub(super) type Embedder = CachedEmbedder<LocalEmbedder>;
+pub(super) type Embedder = CachedEmbedder<Arc<dyn model::Embedder>>;
 
 /// File of the data folder that scores are kept in.
 const SCORES: &str = "scores.redb";
@@ -50,43 +50,74 @@ pub struct Caches {
     pub vectors: CacheStatistics,
 }
 
-/// The models that this engine uses.
+/// The models that this engine uses: those that it was given, and for the other roles those of a configuration.
 pub(super) struct Models {
-    files: ModelSource,
+    configured: Option<ConfiguredModels>,
     scorer: Slot<Scorer>,
-    scorer_config: ScorerConfig,
-    /// Name of a file that is made on first need.
-    scores: PathBuf,
+    generator: Slot<dyn TokenGenerator>,
+    /// The configured scorer, which generates too.
+    local: Slot<LocalModel>,
     embedder: Slot<Embedder>,
-    embedder_config: EmbedderConfig,
-    classifier: Slot<LocalClassifier>,
-    classifier_config: ClassifierConfig,
+    classifier: Slot<dyn TokenClassifier>,
     tokenizer_files: TokenizerFiles,
     /// Whether a request may name files of this machine.
     local_files: bool,
 }
 
-/// A model, loaded on first need.
-pub(super) struct Slot<M>(Mutex<State<M>>);
+/// Models of a configuration, which are fetched and loaded on first need.
+pub(super) struct ConfiguredModels {
+    files: ModelSource,
+    scorer: ScorerConfig,
+    embedder: EmbedderConfig,
+    classifier: ClassifierConfig,
+    /// The name of a file that scores are kept in, made on first need.
+    scores: Option<PathBuf>,
+}
 
-enum State<M> {
+/// Models that an engine is given instead of configured ones.
+#[derive(Default)]
+pub(super) struct GivenModels {
+    pub(super) scorer: Option<Arc<dyn TokenScorer>>,
+    pub(super) generator: Option<Arc<dyn TokenGenerator>>,
+    pub(super) embedder: Option<Arc<dyn model::Embedder>>,
+    pub(super) classifier: Option<Arc<dyn TokenClassifier>>,
+}
+
+/// A model in this process, and what tells its files from others.
+struct LocalModel {
+    model: Arc<LocalScorer>,
+    identity: String,
+}
+
+/// A model, loaded on first need.
+pub(super) struct Slot<M: ?Sized>(Mutex<State<M>>);
+
+enum State<M: ?Sized> {
     Idle,
     Ready(Arc<M>),
     Failed,
 }
 
-impl<M> Slot<M> {
+impl<M: ?Sized> Slot<M> {
     pub(super) const fn new() -> Self {
         Self(Mutex::new(State::Idle))
     }
 
+    /// A slot with a model in it, if there is one.
+    fn given(model: Option<Arc<M>>) -> Self {
+        Self(Mutex::new(model.map_or(State::Idle, State::Ready)))
+    }
+
     /// The model, loaded if this is the first need or the last attempt failed. Others wait meanwhile.
-    pub(super) fn get(&self, load: impl FnOnce() -> Result<M, EngineError>) -> Result<Arc<M>, EngineError> {
+    pub(super) fn get(
+        &self,
+        load: impl FnOnce() -> Result<Arc<M>, EngineError>,
+    ) -> Result<Arc<M>, EngineError> {
         let mut state = self.state();
         if let State::Ready(model) = &*state {
             return Ok(model.clone());
         }
-        let loaded = load().map(Arc::new);
+        let loaded = load();
         *state = match &loaded {
             Ok(model) => State::Ready(Arc::clone(model)),
             Err(error) if error.code == MODEL_LOADING => State::Idle,
@@ -119,47 +150,81 @@ impl<M> Slot<M> {
 
 impl std::fmt::Debug for Models {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Models")
-            .field("scorer", &self.scorer_config)
-            .field("embedder", &self.embedder_config)
-            .field("classifier", &self.classifier_config)
-            .finish_non_exhaustive()
+        let mut models = f.debug_struct("Models");
+        if let Some(ConfiguredModels { scorer, embedder, classifier, .. }) = &self.configured {
+            models.field("scorer", scorer).field("embedder", embedder).field("classifier", classifier);
+        }
+        models.finish_non_exhaustive()
+    }
+}
+
+impl ConfiguredModels {
+    /// The models of `config`. Their files come from `store`, and `progress` hears of downloads; scores are kept in the
+    /// folder `data`, where there is one.
+    pub(super) fn new(
+        config: &Config,
+        store: ModelStore,
+        progress: Box<dyn Progress>,
+        data: Option<&Path>,
+    ) -> Self {
+        Self {
+            files: ModelSource::new(store, progress),
+            scorer: config.scorer.clone(),
+            embedder: config.embedder.clone(),
+            classifier: config.classifier.clone(),
+            scores: data.map(|data| data.join(SCORES)),
+        }
+    }
+
+    /// The scorer's cache in front of `local`.
+    fn cached(&self, local: &LocalModel) -> Scorer {
+        let ScorerConfig { precision, device, cache_bytes, disk_cache, disk_cache_bytes, .. } = &self.scorer;
+        let identity = scorer_identity(&local.identity, *precision, *device);
+        let scorer: Arc<dyn TokenScorer> = Arc::<LocalScorer>::clone(&local.model);
+        let scorer = CachedScorer::new(scorer, &identity, *cache_bytes);
+        let Some(scores) = self.scores.clone() else { return scorer };
+        let keep = if *disk_cache { Keep::All } else { Keep::Asked };
+        scorer.with_file(Arc::new(ScoreFile::new(scores, *disk_cache_bytes)), keep)
     }
 }
 
 impl Models {
-    pub(super) fn new(
-        config: &Config,
-        data: &Path,
-        progress: Box<dyn Progress>,
-    ) -> Result<Self, EngineError> {
-        let store = ModelStore::from_environment().map_err(|e| unavailable(&e))?;
-        Ok(Self {
-            files: ModelSource::new(store, progress),
-            scorer: Slot::new(),
-            scorer_config: config.scorer.clone(),
-            scores: data.join(SCORES),
-            embedder: Slot::new(),
-            embedder_config: config.embedder.clone(),
-            classifier: Slot::new(),
-            classifier_config: config.classifier.clone(),
+    /// The models that are `given`, each by itself in front of those that are `configured`.
+    pub(super) fn new(given: GivenModels, configured: Option<ConfiguredModels>, local_files: bool) -> Self {
+        let GivenModels { scorer, generator, embedder, classifier } = given;
+        // Nothing is known of such a model but its name, so that nothing of it is kept in a file.
+        let scores = ScorerConfig::default().cache_bytes;
+        let scorer = scorer.map(|scorer| (scorer.name().to_owned(), scorer));
+        let scorer = scorer.map(|(name, scorer)| Arc::new(CachedScorer::new(scorer, &name, scores)));
+        let vectors = EmbedderConfig::default().cache_bytes;
+        let embedder = embedder.map(|embedder| (embedder.name().to_owned(), embedder));
+        let embedder =
+            embedder.map(|(name, embedder)| Arc::new(CachedEmbedder::new(embedder, &name, vectors)));
+        Self {
+            configured,
+            scorer: Slot::given(scorer),
+            generator: Slot::given(generator),
+            local: Slot::new(),
+            embedder: Slot::given(embedder),
+            classifier: Slot::given(classifier),
             tokenizer_files: TokenizerFiles::default(),
-            local_files: false,
-        })
+            local_files,
+        }
     }
 
-    /// Keeps scores in another folder.
-    pub(super) fn keep_in(&mut self, data: &Path) {
-        self.scores = data.join(SCORES);
+    fn configured(&self, role: &str) -> Result<&ConfiguredModels, EngineError> {
+        self.configured.as_ref().ok_or_else(|| {
+            let message =
+                format!("this engine has no {role}: give its builder one, or the models of a configuration");
+            EngineError::unavailable(message)
+        })
     }
 
     /// Makes downloads run in the background: no caller waits for one from now on.
     pub(super) fn fetch_in_background(&mut self) {
-        self.files.fetch_in_background();
-    }
-
-    pub(super) fn allow_files(&mut self) {
-        self.local_files = true;
+        if let Some(configured) = &mut self.configured {
+            configured.files.fetch_in_background();
+        }
     }
 
     pub(super) fn allows_files(&self) -> bool {
@@ -169,10 +234,25 @@ impl Models {
     /// The scorer, fetched and loaded if this is the first need.
     pub(super) fn scorer(&self) -> Result<Arc<Scorer>, EngineError> {
         self.scorer.get(|| {
-            let config = &self.scorer_config;
-            let file = ScoreFile::new(self.scores.clone(), config.disk_cache_bytes);
-            let keep = if config.disk_cache { Keep::All } else { Keep::Asked };
-            Ok(load_scorer(config, &self.files)?.with_file(Arc::new(file), keep))
+            let configured = self.configured("scorer")?;
+            let local = self.local("scorer")?;
+            Ok(Arc::new(configured.cached(&local)))
+        })
+    }
+
+    /// The model that generates, fetched and loaded if this is the first need.
+    pub(super) fn generator(&self) -> Result<Arc<dyn TokenGenerator>, EngineError> {
+        self.generator.get(|| Ok(Arc::<LocalScorer>::clone(&self.local("generator")?.model)))
+    }
+
+    fn local(&self, role: &str) -> Result<Arc<LocalModel>, EngineError> {
+        let configured = self.configured(role)?;
+        self.local.get(|| {
+            let config = &configured.scorer;
+            let files = configured.files.ensure(&config.model)?;
+            let model = Arc::new(run_scorer(config, &files)?);
+            // The store has verified that the file has the manifest's hash.
+            Ok(Arc::new(LocalModel { model, identity: files.identity() }))
         })
     }
 
@@ -182,25 +262,33 @@ impl Models {
         &self,
         precision: Option<Precision>,
     ) -> Result<(LocalScorer, Precision), EngineError> {
-        let precision = precision.unwrap_or(self.scorer_config.precision);
-        let config = ScorerConfig { precision, kv_cache_bytes: 0, ..self.scorer_config.clone() };
-        Ok((run_scorer(&config, &self.files.ensure(&config.model)?)?, precision))
+        let configured = self.configured("configured scorer")?;
+        let precision = precision.unwrap_or(configured.scorer.precision);
+        let config = ScorerConfig { precision, kv_cache_bytes: 0, ..configured.scorer.clone() };
+        Ok((run_scorer(&config, &configured.files.ensure(&config.model)?)?, precision))
     }
 
     /// The embedder, fetched and loaded if this is the first need.
     pub(super) fn embedder(&self) -> Result<Arc<Embedder>, EngineError> {
-        self.embedder.get(|| load_embedder(&self.embedder_config, &self.files))
+        self.embedder.get(|| {
+            let configured = self.configured("embedder")?;
+            load_embedder(&configured.embedder, &configured.files).map(Arc::new)
+        })
     }
 
     /// An embedder of the caller's own that remembers nothing.
     pub(super) fn fresh_embedder(&self) -> Result<LocalEmbedder, EngineError> {
-        let config = &self.embedder_config;
-        run_embedder(config, &self.files.ensure(&config.model)?)
+        let configured = self.configured("configured embedder")?;
+        let config = &configured.embedder;
+        run_embedder(config, &configured.files.ensure(&config.model)?)
     }
 
     /// The token classifier, loaded if this is the first need.
-    pub(super) fn classifier(&self) -> Result<Arc<LocalClassifier>, EngineError> {
-        self.classifier.get(|| load_classifier(&self.classifier_config, &self.files))
+    pub(super) fn classifier(&self) -> Result<Arc<dyn TokenClassifier>, EngineError> {
+        self.classifier.get(|| {
+            let configured = self.configured("token classifier")?;
+            Ok(Arc::new(load_classifier(&configured.classifier, &configured.files)?))
+        })
     }
 
     /// Returns the counters of the caches of scores and of vectors, for the models that are loaded.
@@ -211,14 +299,15 @@ impl Models {
         };
         Caches {
             scores: of(Scorer::statistics),
-            keys_values: of(|scorer| scorer.uncached().kv_statistics()),
+            keys_values: of(TokenScorer::prefix_statistics),
             vectors: self.embedder.loaded().map_or_else(CacheStatistics::default, |model| model.statistics()),
         }
     }
 
     /// Failed where any model's last load failed, else ready where any is; never blocks.
     pub(super) fn readiness(&self) -> Readiness {
-        let all = [self.scorer.readiness(), self.embedder.readiness(), self.classifier.readiness()];
+        let (scorer, generator) = (self.scorer.readiness(), self.generator.readiness());
+        let all = [scorer, generator, self.embedder.readiness(), self.classifier.readiness()];
         let first = |readiness| all.contains(&readiness).then_some(readiness);
         first(Readiness::Failed).or(first(Readiness::Ready)).unwrap_or(Readiness::Idle)
     }
@@ -244,14 +333,6 @@ impl Models {
             (None, None) => Ok(text::for_model("gpt-4o")),
         }
     }
-}
-
-fn load_scorer(config: &ScorerConfig, source: &ModelSource) -> Result<Scorer, EngineError> {
-    let files = source.ensure(&config.model)?;
-    let scorer = run_scorer(config, &files)?;
-    // The store has verified that the file has the manifest's hash.
-    let identity = scorer_identity(&files.identity(), config.precision, config.device);
-    Ok(CachedScorer::new(scorer, &identity, config.cache_bytes))
 }
 
 /// Names all that scores depend on besides the tokens. Files of scores are kept by it, so that it must not change as long
@@ -287,7 +368,8 @@ fn run_scorer(config: &ScorerConfig, files: &ModelFiles) -> Result<LocalScorer, 
 
 fn load_embedder(config: &EmbedderConfig, source: &ModelSource) -> Result<Embedder, EngineError> {
     let files = source.ensure(&config.model)?;
-    Ok(CachedEmbedder::new(run_embedder(config, &files)?, &files.identity(), config.cache_bytes))
+    let embedder: Arc<dyn model::Embedder> = Arc::new(run_embedder(config, &files)?);
+    Ok(CachedEmbedder::new(embedder, &files.identity(), config.cache_bytes))
 }
 
 fn run_embedder(config: &EmbedderConfig, files: &ModelFiles) -> Result<LocalEmbedder, EngineError> {

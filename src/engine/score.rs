@@ -40,7 +40,7 @@ pub(super) fn run(
             let job = ScoreJob { prefix: prefix.into(), ids: ids(&tokens) };
             scorer.score(&[job], cancel)?.pop().unwrap_or_default()
         }
-        Reach::Whole => scorer.uncached().score_whole(&prefix, &ids(&tokens), cancel)?,
+        Reach::Whole => scorer.score_whole(&prefix, &ids(&tokens), cancel)?,
     };
     let seconds = start.elapsed().as_secs_f64();
     let mean = (!scores.is_empty())

@@ -11,19 +11,18 @@ use axum::routing::{get, post, put};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use super::Service;
 use super::body::{self, Form};
 use super::error::ApiError;
 use super::extract::{PathOf, QueryOf};
+use super::failures::Failures;
 use super::job;
-use super::operations::Failures;
 use super::state::AppState;
 use crate::engine::collections::api::{
     CollectionInfo, CollectionList, CreateRequest, DeleteRequest, DeleteResponse, DocumentInfo, DocumentPage,
     ImportOptions, OnBad, SearchRequest, SearchResponse, SourceFile, UpsertRequest, UpsertResponse,
 };
 use crate::engine::collections::files::FileKind;
-use crate::engine::shortened;
+use crate::engine::{Engine, shortened};
 use crate::model::Cancel;
 
 /// The routes of collections.
@@ -41,7 +40,7 @@ pub(super) fn routes() -> Router<Arc<AppState>> {
 #[utoipa::path(get, path = "/v1/collections", tag = "retrieval",
     responses((status = 200, body = CollectionList, description = "All collections."), Failures))]
 pub(super) async fn list(State(state): State<Arc<AppState>>, request: Request) -> Result<Response, ApiError> {
-    job::run(&state, request, |service, _, _| body::render(&service.collections()?)).await
+    job::run(&state, request, |engine, _, _| body::render(&engine.collections().list()?)).await
 }
 
 /// Makes a collection, unless there is one with these settings already.
@@ -57,8 +56,8 @@ pub(super) async fn create(
     PathOf(name): PathOf<String>,
     request: Request,
 ) -> Result<Response, ApiError> {
-    job::run(&state, request, move |service, body, _| {
-        let (info, new) = service.create_collection(&name, body::parse(&body)?)?;
+    job::run(&state, request, move |engine, body, _| {
+        let (info, new) = engine.collections().create(&name, body::parse(&body)?)?;
         let status = if new { StatusCode::CREATED } else { StatusCode::OK };
         Ok((status, body::render(&info)?).into_response())
     })
@@ -74,7 +73,7 @@ pub(super) async fn describe(
     PathOf(name): PathOf<String>,
     request: Request,
 ) -> Result<Response, ApiError> {
-    job::run(&state, request, move |service, _, _| body::render(&service.collection(&name)?)).await
+    job::run(&state, request, move |engine, _, _| body::render(&engine.collections().get(&name)?)).await
 }
 
 /// Removes a collection with all that is in it.
@@ -86,8 +85,8 @@ pub(super) async fn remove(
     PathOf(name): PathOf<String>,
     request: Request,
 ) -> Result<Response, ApiError> {
-    job::run(&state, request, move |service, _, _| {
-        service.delete_collection(&name)?;
+    job::run(&state, request, move |engine, _, _| {
+        engine.collections().delete(&name)?;
         Ok(StatusCode::NO_CONTENT.into_response())
     })
     .await
@@ -121,12 +120,12 @@ pub(super) async fn upsert(
 ) -> Result<Response, ApiError> {
     if body::form(request.headers(), &[Form::Lines]).is_ok() {
         let options = ImportOptions { on_bad: on_bad.unwrap_or_default(), score: score.unwrap_or_default() };
-        let work = move |service: &dyn Service, body: Bytes, cancel: &Cancel| {
-            body::render(&service.import(&name, &body, options, cancel)?)
+        let work = move |engine: &Engine, body: Bytes, cancel: &Cancel| {
+            body::render(&engine.collections().import(&name, &body, options, cancel)?)
         };
         return job::run_on(&[Form::Lines], &state, request, work).await;
     }
-    job::run_on(&[Form::Json, Form::Lines], &state, request, move |service, body, cancel| {
+    job::run_on(&[Form::Json, Form::Lines], &state, request, move |engine, body, cancel| {
         if on_bad.is_some() || score.is_some() {
             let message =
                 "`on_bad` and `score` in the query are for JSONL: in JSON, `score` is a field of the body";
@@ -135,7 +134,7 @@ pub(super) async fn upsert(
         let parsed: UpsertRequest = body::parse(&body)?;
         // It may be large, and what it said is known now.
         drop(body);
-        body::render(&service.upsert(&name, parsed, cancel)?)
+        body::render(&engine.collections().upsert(&name, parsed, cancel)?)
     })
     .await
 }
@@ -166,8 +165,8 @@ pub(super) async fn documents(
     QueryOf(page): QueryOf<PageQuery>,
     request: Request,
 ) -> Result<Response, ApiError> {
-    job::run(&state, request, move |service, _, _| {
-        body::render(&service.documents(&name, page.from, page.limit)?)
+    job::run(&state, request, move |engine, _, _| {
+        body::render(&engine.collections().documents(&name, page.from, page.limit)?)
     })
     .await
 }
@@ -184,7 +183,8 @@ pub(super) async fn document(
     PathOf((name, id)): PathOf<(String, String)>,
     request: Request,
 ) -> Result<Response, ApiError> {
-    job::run(&state, request, move |service, _, _| body::render(&service.document(&name, &id)?)).await
+    job::run(&state, request, move |engine, _, _| body::render(&engine.collections().document(&name, &id)?))
+        .await
 }
 
 /// The query parameters of storing a file.
@@ -223,7 +223,7 @@ pub(super) async fn put_file(
 ) -> Result<Response, ApiError> {
     let forms = FileKind::ALL.map(Form::Document);
     let form = body::form(request.headers(), &forms);
-    job::run_on(&forms, &state, request, move |service, body, cancel| {
+    job::run_on(&forms, &state, request, move |engine, body, cancel| {
         let Form::Document(kind) = form? else {
             return Err(ApiError::internal(&"a form that is no document's"));
         };
@@ -238,7 +238,7 @@ pub(super) async fn put_file(
                 .with_param("metadata")
         })?;
         let file = SourceFile { id, kind, bytes: &body, title, metadata, score };
-        body::render(&service.put_file(&name, file, cancel)?)
+        body::render(&engine.collections().put_file(&name, file, cancel)?)
     })
     .await
 }
@@ -255,7 +255,10 @@ pub(super) async fn delete_document(
     PathOf((name, id)): PathOf<(String, String)>,
     request: Request,
 ) -> Result<Response, ApiError> {
-    job::run(&state, request, move |service, _, _| body::render(&service.delete_document(&name, &id)?)).await
+    job::run(&state, request, move |engine, _, _| {
+        body::render(&engine.collections().delete_document(&name, &id)?)
+    })
+    .await
 }
 
 /// Removes documents by id or by metadata, all or none.
@@ -267,8 +270,8 @@ pub(super) async fn delete_documents(
     PathOf(name): PathOf<String>,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let work = move |service: &dyn Service, request: DeleteRequest, _: &Cancel| {
-        service.delete_documents(&name, request)
+    let work = move |engine: &Engine, request: DeleteRequest, _: &Cancel| {
+        engine.collections().delete_documents(&name, request)
     };
     job::answer(&state, request, work).await
 }
@@ -282,8 +285,8 @@ pub(super) async fn search(
     PathOf(name): PathOf<String>,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let work = move |service: &dyn Service, request: SearchRequest, cancel: &Cancel| {
-        service.search(&name, &request, cancel)
+    let work = move |engine: &Engine, request: SearchRequest, cancel: &Cancel| {
+        engine.collections().search(&name, &request, cancel)
     };
     job::answer(&state, request, work).await
 }

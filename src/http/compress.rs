@@ -7,7 +7,7 @@ use axum::http::{HeaderName, StatusCode};
 use axum::response::Response;
 
 use super::error::ApiError;
-use super::operations::Failures;
+use super::failures::Failures;
 use super::state::AppState;
 use super::{body, job};
 use crate::engine::api::{
@@ -34,11 +34,11 @@ pub(super) async fn compress(
     request: Request,
 ) -> Result<Response, ApiError> {
     let most_documents = state.limits.documents;
-    job::run(&state, request, move |service, body, cancel| {
+    job::run(&state, request, move |engine, body, cancel| {
         let request: CompressRequest = body::parse(&body)?;
         drop(body);
         check_documents(&request, most_documents)?;
-        let answer = service.compress(request, cancel)?;
+        let answer = engine.compress(request, cancel)?;
         let mut response = body::render(&answer)?;
         let headers = response.headers_mut();
         headers.insert(ORIGINAL_TOKENS, answer.usage.original_tokens.into());
@@ -58,7 +58,7 @@ pub(super) async fn recover(
     State(state): State<Arc<AppState>>,
     request: Request,
 ) -> Result<Response, ApiError> {
-    job::answer(&state, request, |service, request: RecoverRequest, _| service.recover(request)).await
+    job::answer(&state, request, |engine, request: RecoverRequest, _| engine.recover(&request)).await
 }
 
 /// Scores a text token by token.
@@ -71,8 +71,7 @@ pub(super) async fn score(
     State(state): State<Arc<AppState>>,
     request: Request,
 ) -> Result<Response, ApiError> {
-    job::answer(&state, request, |service, request: ScoreRequest, cancel| service.score(request, cancel))
-        .await
+    job::answer(&state, request, |engine, request: ScoreRequest, cancel| engine.score(&request, cancel)).await
 }
 
 fn check_documents(request: &CompressRequest, most: usize) -> Result<(), ApiError> {

@@ -6,50 +6,13 @@ use std::sync::Arc;
 use axum::extract::{Request, State};
 use axum::response::Response;
 use axum::{Extension, Router, routing::post};
-use utoipa::IntoResponses;
 
-use super::error::{DialectError, ErrorEnvelope};
+use super::error::DialectError;
+use super::failures::NotSent;
 use super::middleware::RequestId;
 use super::proxy::forward;
 use super::state::AppState;
 use crate::wire::Endpoint;
-
-/// The proxy's own error answers, where a request does not reach an upstream, in the dialect of its endpoint. What an
-/// upstream answers passes as it comes.
-#[derive(IntoResponses)]
-#[expect(dead_code, reason = "only described, never made")]
-pub(super) enum NotSent {
-    /// The body cannot be read, or asks whittle for what it does not know.
-    #[response(status = 400)]
-    Invalid(ErrorEnvelope),
-    /// A key is needed, and there is none, or none that holds.
-    #[response(status = 401)]
-    NoKey(ErrorEnvelope),
-    /// The key may not call this model.
-    #[response(status = 403)]
-    Forbidden(ErrorEnvelope),
-    /// No upstream has the model.
-    #[response(status = 404)]
-    NotFound(ErrorEnvelope),
-    /// The body did not arrive in time.
-    #[response(status = 408)]
-    SlowBody(ErrorEnvelope),
-    /// The body is over the limit.
-    #[response(status = 413)]
-    TooLarge(ErrorEnvelope),
-    /// The key has had its requests, tokens or dollars.
-    #[response(status = 429)]
-    Limited(ErrorEnvelope),
-    /// The upstream cannot be reached.
-    #[response(status = 502)]
-    Unreachable(ErrorEnvelope),
-    /// Too many bodies are held already.
-    #[response(status = 503)]
-    Overloaded(ErrorEnvelope),
-    /// The upstream did not answer in time.
-    #[response(status = 504)]
-    Late(ErrorEnvelope),
-}
 
 type Answered = Result<Response, DialectError>;
 type Shared = State<Arc<AppState>>;

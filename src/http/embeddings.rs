@@ -9,8 +9,8 @@ use axum::response::Response;
 use serde::Deserialize;
 
 use super::error::{ApiError, DialectError};
+use super::failures::Failures;
 use super::middleware::RequestId;
-use super::operations::Failures;
 use super::state::AppState;
 use super::{job, proxy};
 use crate::engine::embed::{EmbeddingsRequest, EmbeddingsResponse, RerankRequest, RerankResponse};
@@ -58,7 +58,7 @@ async fn model_of(body: &Bytes) -> Option<String> {
 #[utoipa::path(post, path = "/v1/embeddings", tag = "retrieval", request_body = EmbeddingsRequest,
     responses((status = 200, body = EmbeddingsResponse, description = "The vectors, in the order sent."), Failures))]
 pub(super) async fn embed(state: &AppState, request: Request) -> Result<Response, ApiError> {
-    job::answer(state, request, |service, request: EmbeddingsRequest, cancel| service.embed(request, cancel))
+    job::answer(state, request, |engine, request: EmbeddingsRequest, cancel| engine.embed(request, cancel))
         .await
 }
 
@@ -69,6 +69,6 @@ pub(super) async fn rerank(
     State(state): State<Arc<AppState>>,
     request: Request,
 ) -> Result<Response, ApiError> {
-    job::answer(&state, request, |service, request: RerankRequest, cancel| service.rerank(&request, cancel))
+    job::answer(&state, request, |engine, request: RerankRequest, cancel| engine.rerank(&request, cancel))
         .await
 }

@@ -8,102 +8,19 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 
-use super::Service;
 use super::collections::PageQuery;
 use super::error::ApiError;
 use super::extract::{PathOf, QueryOf};
-use super::operations::Failures;
+use super::failures::Failures;
 use super::state::AppState;
 use super::{body, job};
+use crate::engine::Engine;
 use crate::engine::collections::api::DeleteResponse;
 use crate::engine::examples::Example;
 use crate::engine::examples::api::{
     AddRequest, AddResponse, BankInfo, BankList, ExamplePage, SelectRequest, SelectResponse,
 };
-use crate::engine::{Engine, EngineError};
 use crate::model::Cancel;
-
-/// Banks of examples: the engine's, or a fake's in tests. The calls block, and each fails with an [`EngineError`].
-#[expect(clippy::missing_errors_doc, reason = "said once for all of them")]
-pub trait Banks {
-    /// All banks.
-    fn banks(&self) -> Result<BankList, EngineError>;
-
-    /// Describes a bank.
-    fn bank(&self, name: &str) -> Result<BankInfo, EngineError>;
-
-    /// Removes a bank.
-    fn delete_bank(&self, name: &str) -> Result<(), EngineError>;
-
-    /// Stores examples, all or none, in a bank, which is made if there is none.
-    fn add_examples(
-        &self,
-        name: &str,
-        request: AddRequest,
-        cancel: &Cancel,
-    ) -> Result<AddResponse, EngineError>;
-
-    /// An example.
-    fn example(&self, name: &str, id: &str) -> Result<Example, EngineError>;
-
-    /// Up to `limit` examples, 1 to 1,000, from [`ExamplePage::next`] on.
-    fn examples(&self, name: &str, from: u64, limit: usize) -> Result<ExamplePage, EngineError>;
-
-    /// Removes an example.
-    fn delete_example(&self, name: &str, id: &str) -> Result<DeleteResponse, EngineError>;
-
-    /// The examples to show before a question.
-    fn select_examples(
-        &self,
-        name: &str,
-        request: &SelectRequest,
-        cancel: &Cancel,
-    ) -> Result<SelectResponse, EngineError>;
-}
-
-impl Banks for Engine {
-    fn banks(&self) -> Result<BankList, EngineError> {
-        Self::banks(self)
-    }
-
-    fn bank(&self, name: &str) -> Result<BankInfo, EngineError> {
-        Self::bank(self, name)
-    }
-
-    fn delete_bank(&self, name: &str) -> Result<(), EngineError> {
-        Self::delete_bank(self, name)
-    }
-
-    fn add_examples(
-        &self,
-        name: &str,
-        request: AddRequest,
-        cancel: &Cancel,
-    ) -> Result<AddResponse, EngineError> {
-        Self::add_examples(self, name, request, cancel)
-    }
-
-    fn example(&self, name: &str, id: &str) -> Result<Example, EngineError> {
-        Self::example(self, name, id)
-    }
-
-    fn examples(&self, name: &str, from: u64, limit: usize) -> Result<ExamplePage, EngineError> {
-        Self::examples(self, name, from, limit)
-    }
-
-    fn delete_example(&self, name: &str, id: &str) -> Result<DeleteResponse, EngineError> {
-        Self::delete_example(self, name, id)
-    }
-
-    fn select_examples(
-        &self,
-        name: &str,
-        request: &SelectRequest,
-        cancel: &Cancel,
-    ) -> Result<SelectResponse, EngineError> {
-        Self::select_examples(self, name, request, cancel)
-    }
-}
 
 /// The routes of banks.
 pub(super) fn routes() -> Router<Arc<AppState>> {
@@ -122,7 +39,7 @@ pub(super) async fn list_banks(
     State(state): State<Arc<AppState>>,
     request: Request,
 ) -> Result<Response, ApiError> {
-    job::run(&state, request, |service, _, _| body::render(&service.banks()?)).await
+    job::run(&state, request, |engine, _, _| body::render(&engine.banks().list()?)).await
 }
 
 /// Describes a bank.
@@ -134,7 +51,7 @@ pub(super) async fn describe_bank(
     PathOf(name): PathOf<String>,
     request: Request,
 ) -> Result<Response, ApiError> {
-    job::run(&state, request, move |service, _, _| body::render(&service.bank(&name)?)).await
+    job::run(&state, request, move |engine, _, _| body::render(&engine.banks().get(&name)?)).await
 }
 
 /// Removes a bank with all that is in it.
@@ -146,8 +63,8 @@ pub(super) async fn remove_bank(
     PathOf(name): PathOf<String>,
     request: Request,
 ) -> Result<Response, ApiError> {
-    job::run(&state, request, move |service, _, _| {
-        service.delete_bank(&name)?;
+    job::run(&state, request, move |engine, _, _| {
+        engine.banks().delete(&name)?;
         Ok(StatusCode::NO_CONTENT.into_response())
     })
     .await
@@ -162,8 +79,8 @@ pub(super) async fn add_examples(
     PathOf(name): PathOf<String>,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let work = move |service: &dyn Service, request: AddRequest, cancel: &Cancel| {
-        service.add_examples(&name, request, cancel)
+    let work = move |engine: &Engine, request: AddRequest, cancel: &Cancel| {
+        engine.banks().add(&name, request, cancel)
     };
     job::answer(&state, request, work).await
 }
@@ -178,8 +95,8 @@ pub(super) async fn list_examples(
     QueryOf(page): QueryOf<PageQuery>,
     request: Request,
 ) -> Result<Response, ApiError> {
-    job::run(&state, request, move |service, _, _| {
-        body::render(&service.examples(&name, page.from, page.limit)?)
+    job::run(&state, request, move |engine, _, _| {
+        body::render(&engine.banks().examples(&name, page.from, page.limit)?)
     })
     .await
 }
@@ -196,7 +113,7 @@ pub(super) async fn example(
     PathOf((name, id)): PathOf<(String, String)>,
     request: Request,
 ) -> Result<Response, ApiError> {
-    job::run(&state, request, move |service, _, _| body::render(&service.example(&name, &id)?)).await
+    job::run(&state, request, move |engine, _, _| body::render(&engine.banks().example(&name, &id)?)).await
 }
 
 /// Removes an example.
@@ -211,7 +128,8 @@ pub(super) async fn delete_example(
     PathOf((name, id)): PathOf<(String, String)>,
     request: Request,
 ) -> Result<Response, ApiError> {
-    job::run(&state, request, move |service, _, _| body::render(&service.delete_example(&name, &id)?)).await
+    job::run(&state, request, move |engine, _, _| body::render(&engine.banks().delete_example(&name, &id)?))
+        .await
 }
 
 /// The examples to show before a question, the most similar one last.
@@ -223,8 +141,8 @@ pub(super) async fn select_examples(
     PathOf(name): PathOf<String>,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let work = move |service: &dyn Service, request: SelectRequest, cancel: &Cancel| {
-        service.select_examples(&name, &request, cancel)
+    let work = move |engine: &Engine, request: SelectRequest, cancel: &Cancel| {
+        engine.banks().select(&name, &request, cancel)
     };
     job::answer(&state, request, work).await
 }

@@ -13,14 +13,13 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, timeout_at};
 
-use super::Service;
 use super::body::{self, Form};
 use super::error::ApiError;
 use super::file;
 use super::state::AppState;
 use crate::admission::Ticket;
 use crate::config::Limits;
-use crate::engine::EngineError;
+use crate::engine::{Engine, EngineError};
 use crate::model::Cancel;
 
 /// Header by which a caller makes its deadline earlier than the service's.
@@ -29,7 +28,7 @@ pub(super) const DEADLINE_HEADER: &str = "x-whittle-deadline-ms";
 /// [`run_on`] for a body in JSON.
 pub(super) async fn run<W>(state: &AppState, request: Request, work: W) -> Result<Response, ApiError>
 where
-    W: FnOnce(&dyn Service, Bytes, &Cancel) -> Result<Response, ApiError> + Send + 'static,
+    W: FnOnce(&Engine, Bytes, &Cancel) -> Result<Response, ApiError> + Send + 'static,
 {
     run_on(&[Form::Json], state, request, work).await
 }
@@ -42,12 +41,12 @@ pub(super) async fn run_on<W>(
     work: W,
 ) -> Result<Response, ApiError>
 where
-    W: FnOnce(&dyn Service, Bytes, &Cancel) -> Result<Response, ApiError> + Send + 'static,
+    W: FnOnce(&Engine, Bytes, &Cancel) -> Result<Response, ApiError> + Send + 'static,
 {
     let (admitted, headers, body) = admit(taken, state, request).await?;
     let time = state.body_time.min(admitted.allowed);
     let body = body::read(&headers, body, state.limits.body_bytes, time).await?;
-    blocking(state, admitted, |service, cancel| work(service, body, cancel)).await
+    blocking(state, admitted, |engine, cancel| work(engine, body, cancel)).await
 }
 
 /// Runs `work` on the request's body, a file, which may be larger than others. It is kept in what `room` gives, if that
@@ -55,17 +54,17 @@ where
 pub(super) async fn run_on_file<W>(
     state: &AppState,
     request: Request,
-    room: impl FnOnce(&dyn Service) -> Result<File, EngineError> + Send + 'static,
+    room: impl FnOnce(&Engine) -> Result<File, EngineError> + Send + 'static,
     work: W,
 ) -> Result<Response, ApiError>
 where
-    W: FnOnce(&dyn Service, File, &Cancel) -> Result<Response, ApiError> + Send + 'static,
+    W: FnOnce(&Engine, File, &Cancel) -> Result<Response, ApiError> + Send + 'static,
 {
     let (admitted, headers, mut body) = admit(&[Form::File], state, request).await?;
     let limit = state.limits.snapshot_bytes;
     let received = async {
-        let service = Arc::clone(&state.service);
-        let file = tokio::task::spawn_blocking(move || room(&*service)).await;
+        let engine = Arc::clone(&state.engine);
+        let file = tokio::task::spawn_blocking(move || room(&engine)).await;
         let file = file.map_err(|error| ApiError::internal(&error))??;
         let file = if body.size_hint().lower() > limit {
             None
@@ -75,7 +74,7 @@ where
         file.ok_or_else(|| ApiError::too_large(limit, "limits.snapshot_bytes"))
     };
     match timeout_at(admitted.deadline, received).await.unwrap_or_else(|_| Err(ApiError::deadline())) {
-        Ok(file) => blocking(state, admitted, |service, cancel| work(service, file, cancel)).await,
+        Ok(file) => blocking(state, admitted, |engine, cancel| work(engine, file, cancel)).await,
         Err(error) => {
             body::discard(&headers, body).await;
             Err(error)
@@ -86,28 +85,28 @@ where
 /// Runs `work` off the async threads once there is a permit for it.
 async fn blocking<W>(state: &AppState, admitted: Admitted, work: W) -> Result<Response, ApiError>
 where
-    W: FnOnce(&dyn Service, &Cancel) -> Result<Response, ApiError> + Send + 'static,
+    W: FnOnce(&Engine, &Cancel) -> Result<Response, ApiError> + Send + 'static,
 {
     let Admitted { ticket, deadline, .. } = admitted;
-    let service = Arc::clone(&state.service);
-    ticket.run(deadline, move |cancel| work(&*service, cancel)).await?
+    let engine = Arc::clone(&state.engine);
+    ticket.run(deadline, move |cancel| work(&engine, cancel)).await?
 }
 
 /// [`run`] for a body in JSON that is answered in JSON.
 pub(super) async fn answer<T, R>(
     state: &AppState,
     request: Request,
-    work: impl FnOnce(&dyn Service, T, &Cancel) -> Result<R, EngineError> + Send + 'static,
+    work: impl FnOnce(&Engine, T, &Cancel) -> Result<R, EngineError> + Send + 'static,
 ) -> Result<Response, ApiError>
 where
     T: DeserializeOwned,
     R: Serialize,
 {
-    run(state, request, |service, body, cancel| {
+    run(state, request, |engine, body, cancel| {
         let parsed = body::parse(&body)?;
         // It may be large, and what it said is known now.
         drop(body);
-        body::render(&work(service, parsed, cancel)?)
+        body::render(&work(engine, parsed, cancel)?)
     })
     .await
 }

@@ -35,7 +35,7 @@ pub(super) async fn metrics(
     caller: Sender,
 ) -> Result<Response, ApiError> {
     auth::admins_only(caller.as_deref())?;
-    let registry = registry(&state.service.caches());
+    let registry = registry(&state.engine.caches());
     let mut text = state.gateway.as_deref().map_or_else(String::new, Gateway::metrics);
     // Writing to a string cannot fail.
     encode_registry(&mut text, &registry).and_then(|()| encode_eof(&mut text)).unwrap_or_default();

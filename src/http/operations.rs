@@ -6,7 +6,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Serialize;
-use utoipa::{IntoResponses, OpenApi, ToSchema};
+use utoipa::{OpenApi, ToSchema};
 
 use super::error::{ApiError, ErrorEnvelope};
 use super::state::AppState;
@@ -15,42 +15,6 @@ use super::{
 };
 use crate::engine::Readiness;
 use crate::engine::collections::api::OnBad;
-
-/// The error answers of a route that works on a request.
-#[derive(IntoResponses)]
-#[expect(dead_code, reason = "only described, never made")]
-pub(super) enum Failures {
-    /// The request is malformed or contradicts itself.
-    #[response(status = 400)]
-    Invalid(ErrorEnvelope),
-    /// The resource that the request names does not exist.
-    #[response(status = 404)]
-    NotFound(ErrorEnvelope),
-    /// A resource of that name exists already with other settings.
-    #[response(status = 409)]
-    Conflict(ErrorEnvelope),
-    /// The body did not arrive in time.
-    #[response(status = 408)]
-    SlowBody(ErrorEnvelope),
-    /// The body, the number of documents or the prompt is over a limit.
-    #[response(status = 413)]
-    TooLarge(ErrorEnvelope),
-    /// The body is not declared as what the route takes.
-    #[response(status = 415)]
-    OtherType(ErrorEnvelope),
-    /// The request is well formed but cannot be met: the budget is below what must be kept, or the file cannot be read.
-    #[response(status = 422)]
-    Infeasible(ErrorEnvelope),
-    /// A fault on this side.
-    #[response(status = 500)]
-    Internal(ErrorEnvelope),
-    /// Too many requests wait, or a model cannot be had.
-    #[response(status = 503)]
-    Unavailable(ErrorEnvelope),
-    /// The deadline passed.
-    #[response(status = 504)]
-    Deadline(ErrorEnvelope),
-}
 
 #[derive(OpenApi)]
 #[openapi(
@@ -105,7 +69,7 @@ pub(super) async fn healthz() -> Result<Response, ApiError> {
     (status = 503, body = ErrorEnvelope, description = "A model could not be had."),
 ))]
 pub(super) async fn readyz(State(state): State<Arc<AppState>>) -> Result<Response, ApiError> {
-    match state.service.readiness() {
+    match state.engine.readiness() {
         Readiness::Ready => body::render(&Health::new("ready")),
         Readiness::Idle => body::render(&Health::new("idle")),
         Readiness::Failed => {

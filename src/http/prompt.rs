@@ -6,8 +6,8 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 
 use super::error::ApiError;
+use super::failures::Failures;
 use super::job;
-use super::operations::Failures;
 use super::state::AppState;
 use crate::engine::prompt::api::{PromptRequest, PromptResponse};
 
@@ -19,6 +19,8 @@ pub(super) async fn prompt(
     State(state): State<Arc<AppState>>,
     request: Request,
 ) -> Result<Response, ApiError> {
-    job::answer(&state, request, |service, request: PromptRequest, cancel| service.prompt(&request, cancel))
-        .await
+    job::answer(&state, request, |engine, request: PromptRequest, cancel| {
+        engine.prompts().build(&request, cancel)
+    })
+    .await
 }

@@ -15,9 +15,9 @@ use tracing::Instrument;
 
 use super::body;
 use super::compress::{COMPRESSED_TOKENS, ORIGINAL_TOKENS};
-use super::dialects::NotSent;
 use super::error::{ApiError, DialectError};
 use super::extract::QueryOf;
+use super::failures::NotSent;
 use super::middleware::RequestId;
 use super::relay::{Counted, Relay};
 use super::state::AppState;

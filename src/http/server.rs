@@ -15,10 +15,10 @@ use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 
-use super::Service;
 use super::router::router;
 use super::state::AppState;
 use crate::config::Limits;
+use crate::engine::Engine;
 use crate::keys::Keyring;
 use crate::proxy::Gateway;
 
@@ -59,7 +59,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 ///
 /// let flags = Flags { file: Some(file), ..Flags::default() };
 /// let config = load(&flags, &ProcessEnv, &Places::default())?.config;
-/// let engine = Arc::new(Engine::new(&config, Box::new(Silent))?.with_data_dir(folder.path().into()));
+/// let engine = Engine::builder().environment(&config, Box::new(Silent))?.data_dir(folder.path()).build();
+/// let engine = Arc::new(engine);
 /// let parts = Parts { compressor: engine.clone(), generator: engine.clone(), retriever: engine.clone() };
 /// let gateway = Arc::new(Gateway::new(&config, &ProcessEnv, parts, folder.path())?);
 /// let keys = Arc::new(Keyring::open(folder.path(), false, gateway.spent_today()?)?);
@@ -92,21 +93,21 @@ impl Draining {
 }
 
 impl Server {
-    /// A server that answers by `service`.
+    /// A server that answers by `engine`.
     #[must_use]
-    pub fn new(service: Arc<dyn Service>, limits: Limits) -> Self {
-        Self::with_state(AppState::new(service, limits))
+    pub fn new(engine: Arc<Engine>, limits: Limits) -> Self {
+        Self::with_state(AppState::new(engine, limits))
     }
 
     /// Starts a service with a proxy in it, for the callers that `keys` admits.
     #[must_use]
     pub fn with_gateway(
-        service: Arc<dyn Service>,
+        engine: Arc<Engine>,
         limits: Limits,
         gateway: Arc<Gateway>,
         keys: Arc<Keyring>,
     ) -> Self {
-        Self::with_state(AppState::new(service, limits).with_gateway(gateway).with_keys(keys))
+        Self::with_state(AppState::new(engine, limits).with_gateway(gateway).with_keys(keys))
     }
 
     pub(super) fn with_state(state: AppState) -> Self {

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::Service;
 use super::error::ApiError;
 use crate::admission::Admission;
 use crate::config::Limits;
+use crate::engine::Engine;
 use crate::keys::Keyring;
 use crate::proxy::Gateway;
 
@@ -20,7 +20,7 @@ const BODY_UNIT: usize = 1024;
 
 /// The state that all handlers share.
 pub(super) struct AppState {
-    pub(super) service: Arc<dyn Service>,
+    pub(super) engine: Arc<Engine>,
     pub(super) limits: Limits,
     pub(super) body_time: Duration,
     /// The proxy, where there is one.
@@ -34,9 +34,9 @@ pub(super) struct AppState {
 }
 
 impl AppState {
-    pub(super) fn new(service: Arc<dyn Service>, limits: Limits) -> Self {
+    pub(super) fn new(engine: Arc<Engine>, limits: Limits) -> Self {
         Self {
-            service,
+            engine,
             limits,
             body_time: BODY_TIME,
             gateway: None,

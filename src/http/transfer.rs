@@ -11,11 +11,11 @@ use axum::routing::{get, post};
 
 use super::error::ApiError;
 use super::extract::PathOf;
-use super::operations::Failures;
+use super::failures::Failures;
 use super::state::AppState;
-use super::{Service, body, file, job};
-use crate::engine::EngineError;
+use super::{body, file, job};
 use crate::engine::collections::api::CollectionInfo;
+use crate::engine::{Engine, EngineError};
 use crate::model::Cancel;
 
 /// The routes of whole collections.
@@ -38,8 +38,8 @@ pub(super) async fn export(
     PathOf(name): PathOf<String>,
     request: Request,
 ) -> Result<Response, ApiError> {
-    job::run(&state, request, move |service, _, cancel| {
-        filled(service, "application/x-ndjson", |file| service.export(&name, file, cancel))
+    job::run(&state, request, move |engine, _, cancel| {
+        filled(engine, "application/x-ndjson", |file| engine.collections().export(&name, file, cancel))
     })
     .await
 }
@@ -58,8 +58,8 @@ pub(super) async fn snapshot(
     request: Request,
 ) -> Result<Response, ApiError> {
     // It changes nothing and tells its caller alone, so that it may be asked for as a GET may.
-    job::run_on(&[], &state, request, move |service, _, cancel| {
-        filled(service, "application/octet-stream", |file| service.snapshot(&name, file, cancel))
+    job::run_on(&[], &state, request, move |engine, _, cancel| {
+        filled(engine, "application/octet-stream", |file| engine.collections().snapshot(&name, file, cancel))
     })
     .await
 }
@@ -77,9 +77,9 @@ pub(super) async fn restore(
     request: Request,
 ) -> Result<Response, ApiError> {
     let named = name.clone();
-    let room = move |service: &dyn Service| service.room_for_snapshot(&named);
-    let work = move |service: &dyn Service, file: File, cancel: &Cancel| {
-        let info = service.restore(&name, file, cancel)?;
+    let room = move |engine: &Engine| engine.collections().room_for_snapshot(&named);
+    let work = move |engine: &Engine, file: File, cancel: &Cancel| {
+        let info = engine.collections().restore(&name, file, cancel)?;
         Ok((StatusCode::CREATED, body::render(&info)?).into_response())
     };
     job::run_on_file(&state, request, room, work).await
@@ -88,11 +88,11 @@ pub(super) async fn restore(
 /// An answer with what `fill` writes. It is made in a file first: a client that reads slowly keeps nothing waiting, and
 /// what fails is told as such, not by an answer that breaks off.
 fn filled(
-    service: &dyn Service,
+    engine: &Engine,
     media_type: &'static str,
     fill: impl FnOnce(&mut File) -> Result<(), EngineError>,
 ) -> Result<Response, ApiError> {
-    let mut file = service.temporary_file()?;
+    let mut file = engine.collections().temporary_file()?;
     fill(&mut file)?;
     file::answer(file, media_type)
 }

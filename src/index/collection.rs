@@ -6,9 +6,10 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
+use super::error::SnapshotError;
 use super::lexical::{Entry, Lexical, differences, flat};
-use super::record::{Batch, ChunkHit, NewDocument, Settings, StoredDocument};
-use super::snapshot::{self, Snapshot, SnapshotError};
+use super::record::{Allowed, Batch, ChunkHit, NewDocument, Settings, StoredDocument};
+use super::snapshot::{self, Snapshot};
 use super::store::{Applied, Catalog, FoundChunk, Store, View};
 use super::vector_index::{Scored, VectorIndex};
 use super::{IndexError, Metadata, Name};
@@ -19,38 +20,7 @@ const DENSE: &str = "dense";
 /// Bytes of text and vectors after which a transaction ends while a snapshot is restored.
 const RESTORED_BYTES: usize = 32 << 20;
 
-/// Chunks that a search may give, as ascending ranges of their numbers.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Allowed(Arc<[Range<u64>]>);
-
-impl Allowed {
-    /// Returns whether the chunk is in the set.
-    #[must_use]
-    pub fn contains(&self, number: u64) -> bool {
-        let after = self.0.partition_point(|range| range.start <= number);
-        after.checked_sub(1).is_some_and(|at| self.0[at].contains(&number))
-    }
-
-    /// Returns the number of chunks.
-    #[must_use]
-    pub fn len(&self) -> u64 {
-        self.0.iter().map(|range| range.end - range.start).sum()
-    }
-
-    /// Returns whether there are no chunks.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// The ranges.
-    #[must_use]
-    pub fn ranges(&self) -> &[Range<u64>] {
-        &self.0
-    }
-}
-
-/// The size of a collection.
+/// Describes a collection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Statistics {
     /// Documents in it.

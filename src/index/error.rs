@@ -3,7 +3,52 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::{Name, SnapshotError};
+use super::name::{Name, NameError};
+
+/// Bytes of a document at most, for it is held in memory when it is read.
+pub(super) const DOCUMENT_BYTES: u64 = 1 << 30;
+
+/// Why a snapshot cannot be taken or restored.
+#[derive(Debug, thiserror::Error)]
+pub enum SnapshotError {
+    /// It is another kind of file.
+    #[error("this is not a snapshot: create one with `whittle index snapshot` or POST .../snapshot")]
+    Foreign,
+    /// Written by a version of whittle that this one does not know.
+    #[error(
+        "the snapshot has the format {found}, and this build knows {known}: use the whittle that took it, or export and import"
+    )]
+    Format {
+        /// Its format.
+        found: u32,
+        /// That of this build.
+        known: u32,
+    },
+    /// Bytes of it are lost or changed.
+    #[error("the snapshot is damaged or truncated: create or download it again")]
+    Damaged,
+    /// It is whole, but no collection can hold what it says.
+    #[error("the snapshot was not written by whittle: {0}")]
+    Invalid(String),
+    /// A document is too large for a snapshot.
+    #[error(
+        "document `{id}` takes {bytes} bytes, and a snapshot has room for {DOCUMENT_BYTES} of one: split it"
+    )]
+    TooLarge {
+        /// Its id.
+        id: String,
+        /// What it takes.
+        bytes: u64,
+    },
+    /// The file cannot be read or written.
+    #[error("cannot {action} the snapshot: {reason}")]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// Why not.
+        reason: io::Error,
+    },
+}
 
 /// An error of an operation on a collection.
 #[derive(Debug, thiserror::Error)]
@@ -15,13 +60,8 @@ pub enum IndexError {
     )]
     InUse(PathBuf),
     /// A name that no collection can have.
-    #[error("`{name}` is not a valid name: {reason}")]
-    Name {
-        /// The name as given.
-        name: String,
-        /// The description of the fault.
-        reason: &'static str,
-    },
+    #[error(transparent)]
+    Name(#[from] NameError),
     /// The collection does not exist.
     #[error(
         "there is no collection `{0}`: `whittle index list` and GET /v1/collections name those that exist"

@@ -20,12 +20,12 @@ mod tests;
 mod vector_index;
 mod vectors;
 
-pub use collection::{Allowed, Change, Collection, Page, Statistics};
+pub use collection::{Change, Collection, Page, Statistics};
 pub use data_dir::DataDir;
-pub use error::IndexError;
-pub use name::Name;
+pub use error::{IndexError, SnapshotError};
+pub use name::{Name, NameError};
 pub use record::{
-    Batch, ChunkHit, ID_BYTES, Metadata, NewChunk, NewDocument, Settings, StoredChunk, StoredDocument,
+    Allowed, Batch, ChunkHit, ID_BYTES, Metadata, NewChunk, NewDocument, Settings, StoredChunk,
+    StoredDocument,
 };
-pub use snapshot::SnapshotError;
 pub use vector_index::Scored;

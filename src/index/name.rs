@@ -5,13 +5,21 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::IndexError;
-
 /// The name of a collection: 1 to 64 of `a`-`z`, `0`-`9`, `-` and `_`, the first a letter or digit. No such
 /// name leads out of its folder or means something else to an operating system that ignores case.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Name(String);
+
+/// A name that no collection can have.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{name}` is not a valid name: {reason}")]
+pub struct NameError {
+    /// The name as given, or its start.
+    pub name: String,
+    /// The description of the fault.
+    pub reason: &'static str,
+}
 
 impl Name {
     /// The name as text.
@@ -34,17 +42,17 @@ impl From<Name> for String {
 }
 
 impl TryFrom<String> for Name {
-    type Error = IndexError;
+    type Error = NameError;
 
-    fn try_from(name: String) -> Result<Self, IndexError> {
+    fn try_from(name: String) -> Result<Self, NameError> {
         name.parse()
     }
 }
 
 impl FromStr for Name {
-    type Err = IndexError;
+    type Err = NameError;
 
-    fn from_str(name: &str) -> Result<Self, IndexError> {
+    fn from_str(name: &str) -> Result<Self, NameError> {
         let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
         let reason = if name.is_empty() || name.len() > 64 {
             "it must have 1 to 64 characters"
@@ -57,7 +65,7 @@ impl FromStr for Name {
         } else {
             return Ok(Self(name.to_owned()));
         };
-        Err(IndexError::Name { name: name.chars().take(80).collect(), reason })
+        Err(NameError { name: name.chars().take(80).collect(), reason })
     }
 }
 
@@ -95,7 +103,7 @@ mod tests {
             "com1",
             &"x".repeat(65),
         ] {
-            assert!(matches!(name.parse::<Name>(), Err(IndexError::Name { .. })), "{name:?}");
+            assert!(name.parse::<Name>().is_err(), "{name:?}");
         }
         assert!(serde_json::from_str::<Name>("\"../x\"").is_err());
     }

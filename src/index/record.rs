@@ -1,6 +1,7 @@
 //! The records of the store.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -211,5 +212,36 @@ impl ChunkHit {
     #[must_use]
     pub fn readable(&self) -> String {
         self.header.as_ref().map_or_else(|| self.text.clone(), |header| format!("{header}\n{}", self.text))
+    }
+}
+
+/// Chunks that a search may give, as ascending ranges of their numbers.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Allowed(pub(super) Arc<[Range<u64>]>);
+
+impl Allowed {
+    /// Returns whether the chunk is in the set.
+    #[must_use]
+    pub fn contains(&self, number: u64) -> bool {
+        let after = self.0.partition_point(|range| range.start <= number);
+        after.checked_sub(1).is_some_and(|at| self.0[at].contains(&number))
+    }
+
+    /// Returns the number of chunks.
+    #[must_use]
+    pub fn len(&self) -> u64 {
+        self.0.iter().map(|range| range.end - range.start).sum()
+    }
+
+    /// Are there none?
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The ranges.
+    #[must_use]
+    pub fn ranges(&self) -> &[Range<u64>] {
+        &self.0
     }
 }

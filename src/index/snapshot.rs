@@ -9,6 +9,7 @@ use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Take, Write};
 
 use serde::{Deserialize, Serialize};
 
+use super::error::{DOCUMENT_BYTES, SnapshotError};
 use super::record::{NewChunk, NewDocument, Settings, StoredChunk};
 use super::store::View;
 use super::{IndexError, Metadata};
@@ -21,52 +22,8 @@ const FORMAT: u32 = 1;
 const START: u64 = 20;
 /// Bytes of the hash.
 const HASH: u64 = 32;
-/// Bytes of a document at most, for it is held in memory when it is read.
-const DOCUMENT_BYTES: u64 = 1 << 30;
 /// Bytes that are read and written at once.
 const BUFFER: usize = 1 << 20;
-
-/// An error of taking or restoring a snapshot.
-#[derive(Debug, thiserror::Error)]
-pub enum SnapshotError {
-    /// The file is of another kind.
-    #[error("this is not a snapshot: create one with `whittle index snapshot` or POST .../snapshot")]
-    Foreign,
-    /// Written by a version of whittle that this one does not know.
-    #[error(
-        "the snapshot has the format {found}, and this build knows {known}: use the whittle that took it, or export and import"
-    )]
-    Format {
-        /// The format version that was found.
-        found: u32,
-        /// The format version of this build.
-        known: u32,
-    },
-    /// Bytes of it are lost or changed.
-    #[error("the snapshot is damaged or truncated: create or download it again")]
-    Damaged,
-    /// The file is complete, but no collection can hold its contents.
-    #[error("the snapshot was not written by whittle: {0}")]
-    Invalid(String),
-    /// A document is too large for a snapshot.
-    #[error(
-        "document `{id}` takes {bytes} bytes, and a snapshot has room for {DOCUMENT_BYTES} of one: split it"
-    )]
-    TooLarge {
-        /// The id of the document.
-        id: String,
-        /// The size in bytes.
-        bytes: u64,
-    },
-    /// The file cannot be read or written.
-    #[error("cannot {action} the snapshot: {reason}")]
-    Io {
-        /// The action that failed.
-        action: &'static str,
-        /// The cause.
-        reason: io::Error,
-    },
-}
 
 impl SnapshotError {
     fn io(action: &'static str) -> impl FnOnce(io::Error) -> IndexError {

@@ -1,6 +1,8 @@
 //! The input and output types of text generation.
 
-/// The author of a message.
+use super::{Cancel, ScoreError};
+
+/// Who says something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
     /// Whoever runs the conversation.
@@ -108,4 +110,50 @@ pub struct Written {
     pub output: usize,
     /// The reason why the answer ended.
     pub finish: Finish,
+}
+
+/// Tokens that a model is to continue.
+#[derive(Debug, Clone, Copy)]
+pub struct Continuation<'a> {
+    /// The tokens that the answer follows, at least one; with `max_tokens` at most the model's context.
+    pub prompt: &'a [u32],
+    /// The most tokens of the answer.
+    pub max_tokens: usize,
+    /// How they are chosen.
+    pub sampling: Sampling,
+}
+
+/// An error of rendering a conversation for a model.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ChatError {
+    /// The model has no template.
+    #[error("the model has no chat template: use `POST /v1/completions`, or another model")]
+    NoTemplate,
+    /// The template is not one that can be rendered here, or it refuses the messages.
+    #[error("the model's chat template cannot be used with these messages: {0}")]
+    Template(String),
+}
+
+/// A causal language model that continues a sequence of tokens.
+pub trait TokenGenerator: Send + Sync {
+    /// Returns the most tokens that a prompt and its answer may have together.
+    fn context(&self) -> usize;
+
+    /// Tokenises a prompt, a conversation by the model's chat template.
+    ///
+    /// # Errors
+    /// The chat template cannot be used for it.
+    fn encode_prompt(&self, prompt: &Prompt) -> Result<Vec<u32>, ChatError>;
+
+    /// Continues a sequence: `each` gets the bytes of every new token, which may end inside a character, and says
+    /// whether to go on. Returns whether the model itself ended the answer.
+    ///
+    /// # Errors
+    /// [`ScoreError::Stopped`] when `cancel` says so, else a fault of the model.
+    fn generate(
+        &self,
+        continuation: &Continuation<'_>,
+        each: &mut dyn FnMut(&[u8]) -> bool,
+        cancel: &Cancel,
+    ) -> Result<bool, ScoreError>;
 }

@@ -15,7 +15,10 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-pub use generation::{Finish, Generation, Prompt, Role, Sampling, Told, Turn, Written};
+use cached::CacheStatistics;
+pub use generation::{
+    ChatError, Continuation, Finish, Generation, Prompt, Role, Sampling, TokenGenerator, Told, Turn, Written,
+};
 
 /// A token of a text: its vocabulary id and the bytes of the text that it stands for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -167,39 +170,76 @@ pub trait TokenScorer: Send + Sync {
     /// [`ScoreError::Stopped`] when `cancel` says so, else a fault of the model.
     fn score(&self, jobs: &[ScoreJob], cancel: &Cancel) -> Result<Vec<Vec<f32>>, ScoreError>;
 
+    /// Returns the negative log-likelihood, in nats, of each of `ids` after the whole of `prefix`, however long the
+    /// window: the two together may fill the context. Without a prefix the first token has none.
+    ///
+    /// # Errors
+    /// As [`TokenScorer::score`]; also when the two are longer than the context.
+    fn score_whole(&self, prefix: &[u32], ids: &[u32], cancel: &Cancel) -> Result<Vec<f32>, ScoreError> {
+        let mut scores = self.session().extend(&[prefix, ids].concat(), cancel)?;
+        // The first token of all has no score.
+        Ok(scores.split_off(prefix.len().saturating_sub(1).min(scores.len())))
+    }
+
+    /// Returns what was found and kept of keys and values since the start; nothing where the model keeps none.
+    fn prefix_statistics(&self) -> CacheStatistics {
+        CacheStatistics::default()
+    }
+
     /// Opens an empty cache of attention keys and values to feed step by step.
     fn session(&self) -> Box<dyn ScoreSession + '_>;
 }
 
-impl<S: TokenScorer + ?Sized> TokenScorer for &S {
-    fn name(&self) -> &str {
-        (**self).name()
-    }
+/// Implements [`TokenScorer`] for a pointer to one.
+macro_rules! scorer_behind {
+    ($pointer:ty) => {
+        impl<S: TokenScorer + ?Sized> TokenScorer for $pointer {
+            fn name(&self) -> &str {
+                (**self).name()
+            }
 
-    fn encode(&self, text: &str) -> Vec<Token> {
-        (**self).encode(text)
-    }
+            fn encode(&self, text: &str) -> Vec<Token> {
+                (**self).encode(text)
+            }
 
-    fn decode(&self, ids: &[u32]) -> String {
-        (**self).decode(ids)
-    }
+            fn decode(&self, ids: &[u32]) -> String {
+                (**self).decode(ids)
+            }
 
-    fn window(&self) -> usize {
-        (**self).window()
-    }
+            fn window(&self) -> usize {
+                (**self).window()
+            }
 
-    fn context(&self) -> usize {
-        (**self).context()
-    }
+            fn context(&self) -> usize {
+                (**self).context()
+            }
 
-    fn score(&self, jobs: &[ScoreJob], cancel: &Cancel) -> Result<Vec<Vec<f32>>, ScoreError> {
-        (**self).score(jobs, cancel)
-    }
+            fn score(&self, jobs: &[ScoreJob], cancel: &Cancel) -> Result<Vec<Vec<f32>>, ScoreError> {
+                (**self).score(jobs, cancel)
+            }
 
-    fn session(&self) -> Box<dyn ScoreSession + '_> {
-        (**self).session()
-    }
+            fn score_whole(
+                &self,
+                prefix: &[u32],
+                ids: &[u32],
+                cancel: &Cancel,
+            ) -> Result<Vec<f32>, ScoreError> {
+                (**self).score_whole(prefix, ids, cancel)
+            }
+
+            fn prefix_statistics(&self) -> CacheStatistics {
+                (**self).prefix_statistics()
+            }
+
+            fn session(&self) -> Box<dyn ScoreSession + '_> {
+                (**self).session()
+            }
+        }
+    };
 }
+
+scorer_behind!(&S);
+scorer_behind!(Arc<S>);
 
 /// A growing sequence whose keys and values are kept: what iterative compression feeds.
 pub trait ScoreSession {
@@ -273,6 +313,24 @@ pub trait Embedder: Send + Sync {
     /// As [`Embedder::embed`].
     fn embed_query(&self, query: &str, cancel: &Cancel) -> Result<Vec<f32>, ScoreError> {
         Ok(self.embed(&[query], cancel)?.pop().unwrap_or_default())
+    }
+}
+
+impl<E: Embedder + ?Sized> Embedder for Arc<E> {
+    fn name(&self) -> &str {
+        (**self).name()
+    }
+
+    fn dimensions(&self) -> usize {
+        (**self).dimensions()
+    }
+
+    fn count(&self, text: &str, cancel: &Cancel) -> Result<usize, ScoreError> {
+        (**self).count(text, cancel)
+    }
+
+    fn embed(&self, texts: &[&str], cancel: &Cancel) -> Result<Vec<Vec<f32>>, ScoreError> {
+        (**self).embed(texts, cancel)
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-use super::memory::{Outcome, Tokens};
+use super::outcome::{Outcome, Tokens};
 use super::pace::{Kind, Paces};
 use super::settings::Settings;
 use crate::admission::{JobError, LazyTicket, QueueFull};

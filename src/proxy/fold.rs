@@ -5,7 +5,8 @@
 
 use std::sync::Arc;
 
-use super::memory::{Key, Memory, Outcome, Tokens};
+use super::memory::Memory;
+use super::outcome::{Key, Outcome, Tokens};
 use super::settings::Settings;
 use crate::compress::fold::{Folder, Origin};
 use crate::text;

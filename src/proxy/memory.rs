@@ -3,118 +3,17 @@
 //! A text is remembered by a hash of itself, its question and the settings. What is kept of it is remembered as ranges
 //! of the text, which every later request brings along: no word of a prompt is stored.
 
-use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
 use moka::sync::Cache;
 
-use super::settings::Settings;
+use super::outcome::{Key, Outcome};
 use super::store::{Store, seconds_now};
-use crate::compress::Method;
-use crate::compress::fold::Rules;
-use crate::wire::Passage;
 
 /// The time from its last use that a text stays uncompressed that was sent so only because time or room was short:
 /// providers forget a prefix within an hour, and then nothing is lost by compressing it.
 const PIN_TIME: Duration = Duration::from_hours(1);
-
-/// Names a text with its question, model and settings.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct Key(pub(super) [u8; 32]);
-
-/// Version of the names of texts. Files hold them: what they are made of must not change without another version, and
-/// without a search for the names of the version before.
-const VERSION: &str = "1";
-
-/// Name of a method in [`Key`]s, which never changes, whatever the method is called elsewhere.
-const fn stored_name(method: Method) -> &'static str {
-    match method {
-        Method::Auto => "Auto",
-        Method::Hybrid => "Hybrid",
-        Method::Extractive => "Extractive",
-        Method::LlmLingua => "LlmLingua",
-        Method::LongLlmLingua => "LongLlmLingua",
-        Method::LlmLingua2 => "LlmLingua2",
-        Method::SelectiveContext => "SelectiveContext",
-        Method::Lossless => "Lossless",
-    }
-}
-
-/// A decision on a text.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Outcome {
-    /// The text is small, or does not get smaller: it is always sent as it is.
-    Whole,
-    /// The text was sent as it is because compression failed. For a while it stays so.
-    Pinned,
-    /// The text was compressed to these parts.
-    Kept { ranges: Box<[Range<usize>]>, tokens: Tokens },
-    /// Something else went on in its place.
-    Replaced { text: Box<str>, tokens: Tokens },
-    /// The text is a tool's result, and went on folded.
-    Folded { tokens: Tokens },
-    /// The text is a question that this was put before, with these citations.
-    Inserted { text: Box<str>, citations: Box<str> },
-}
-
-/// Tokens before and after.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Tokens {
-    /// The tokens of the texts before compression.
-    pub before: usize,
-    /// The tokens of the texts after compression.
-    pub after: usize,
-}
-
-impl Key {
-    pub(super) fn new(passage: &Passage, model: &str, settings: &Settings) -> Self {
-        Self::of_text((&passage.text, passage.question.as_deref()), model, settings)
-    }
-
-    fn of_text((text, question): (&str, Option<&str>), model: &str, settings: &Settings) -> Self {
-        let mut hasher = blake3::Hasher::new();
-        let method = settings.method.map_or("", stored_name);
-        // Each part with its length, so that no two sets of parts read the same.
-        for part in [VERSION, method, model, question.unwrap_or_default(), text] {
-            hasher.update(&(part.len() as u64).to_le_bytes());
-            hasher.update(part.as_bytes());
-        }
-        hasher.update(&settings.rate.to_le_bytes());
-        hasher.update(&(settings.min_tokens as u64).to_le_bytes());
-        Self(*hasher.finalize().as_bytes())
-    }
-}
-
-impl Key {
-    /// Names a result with its folded form, which follows from the texts that it refers to.
-    pub(super) fn of_fold(text: &str, folded: &str, model: &str, rules: Rules) -> Self {
-        let mut hasher = blake3::Hasher::new();
-        for part in ["fold.1", model, text, folded] {
-            hasher.update(&(part.len() as u64).to_le_bytes());
-            hasher.update(part.as_bytes());
-        }
-        hasher.update(&[rules.to_byte()]);
-        Self(*hasher.finalize().as_bytes())
-    }
-
-    /// Names the last of a conversation's questions, for which `collections` and `banks` are searched, by a hash of all of
-    /// them.
-    pub(super) fn of_questions(
-        questions: &blake3::Hash,
-        model: &str,
-        [collections, banks]: [&[String]; 2],
-    ) -> Self {
-        let mut hasher = blake3::Hasher::new();
-        let (question, kind) = (questions.to_hex(), format!("questions.2 {}", collections.len()));
-        let names = collections.iter().chain(banks).map(String::as_str);
-        for part in [kind.as_str(), question.as_str(), model].into_iter().chain(names) {
-            hasher.update(&(part.len() as u64).to_le_bytes());
-            hasher.update(part.as_bytes());
-        }
-        Self(*hasher.finalize().as_bytes())
-    }
-}
 
 /// Time after which a pin that is in use is stored anew, so that the file knows of its use.
 const RENEWAL: u64 = 600;
@@ -227,22 +126,12 @@ impl Memory {
     }
 }
 
-impl Outcome {
-    fn weight(&self) -> u32 {
-        const BASE: usize = 120;
-        let size = match self {
-            Self::Whole | Self::Pinned | Self::Folded { .. } => 0,
-            Self::Kept { ranges, .. } => std::mem::size_of_val(&**ranges),
-            Self::Replaced { text, .. } => text.len(),
-            Self::Inserted { text, citations } => text.len() + citations.len(),
-        };
-        u32::try_from(BASE + size).unwrap_or(u32::MAX)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::compress::Method;
+    use crate::proxy::outcome::Tokens;
+    use crate::proxy::settings::Settings;
     use crate::proxy::store::Retention;
 
     fn kept(after: usize) -> Outcome {
@@ -296,8 +185,8 @@ mod tests {
         format!("The harbour office opens at nine and closes at six. {}", piers.join(" "))
     }
 
-    #[test]
-    fn decisions_in_a_file_of_format_1_are_found() {
+    #[tokio::test]
+    async fn decisions_in_a_file_of_format_1_are_found() {
         use std::io::Read;
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("proxy.redb");
@@ -319,8 +208,8 @@ mod tests {
             Some(Method::SelectiveContext),
         ] {
             let settings = Settings { method, rate: 0.5, min_tokens: 50, ..Settings::default() };
-            let found = memory.get(&Key::of_text((&text, question), "m", &settings));
-            let Some(Outcome::Kept { ranges, tokens }) = found.as_deref() else {
+            let found = memory.get_all(&[Key::of_text((&text, question), "m", &settings)]).await;
+            let Some(Outcome::Kept { ranges, tokens }) = found[0].as_deref() else {
                 panic!("{method:?}: {found:?}")
             };
             assert!(ranges.iter().all(|range| text.get(range.clone()).is_some()), "{method:?}");

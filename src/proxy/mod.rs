@@ -12,6 +12,7 @@ mod local;
 mod memory;
 mod metrics;
 mod models;
+mod outcome;
 mod pace;
 mod prepare;
 mod retrieve;
@@ -43,12 +44,13 @@ pub use ledger::{Bill, Group, Numbers, RequestLine, UsageParams, UsageReport};
 use ledger::{Ledger, Opening};
 pub use local::Generator;
 use local::Local;
-pub use memory::Tokens;
-use memory::{Key, Memory, Outcome};
+use memory::Memory;
 use metrics::{Depths, Metrics};
+use outcome::{Key, Outcome};
+pub use outcome::{Retrieval, Tokens};
 use prepare::Prepared;
+pub use retrieve::Retriever;
 use retrieve::{Inserts, Search};
-pub use retrieve::{Retrieval, Retriever};
 use route::{Place, Route, Routes};
 use shadow::Shadow;
 pub use shadow::{Comparison, SHADOW_FILE};
@@ -618,7 +620,7 @@ impl Live {
 
 #[cfg(test)]
 mod tests {
-    use super::ledger::Entry;
+    use super::ledger::entry::Entry;
     use super::*;
     use crate::config::ProcessEnv;
     use crate::engine::EngineError;

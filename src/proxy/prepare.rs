@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::decode::decoded;
 use super::ledger::{Opening, TOKEN_BYTES, cost};
-use super::memory::{Key, Outcome};
+use super::outcome::{Key, Outcome};
 use super::route::{Place, Route};
 use super::settings::Settings;
 use super::{Incoming, Live, Plan, ProxyError};

@@ -12,7 +12,8 @@ use std::time::Duration;
 use serde::Serialize;
 use tokio::time::Instant;
 
-use super::memory::{Key, Memory, Outcome};
+use super::memory::Memory;
+use super::outcome::{Key, Outcome, Retrieval};
 use super::prepare::Prepared;
 use crate::admission::{JobError, LazyTicket};
 use crate::config::RetrievePolicy;
@@ -38,25 +39,8 @@ pub trait Retriever: Send + Sync + 'static {
 
 impl Retriever for Engine {
     fn find(&self, request: &PromptRequest, cancel: &Cancel) -> Result<PromptResponse, EngineError> {
-        self.prompt(request, cancel)
+        self.prompts().build(request, cancel)
     }
-}
-
-/// The result of the search for documents.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub enum Retrieval {
-    /// Nothing was to be found.
-    #[default]
-    None,
-    /// The documents and tokens that were put before the last question.
-    Found {
-        /// Documents that are cited.
-        documents: usize,
-        /// Solved examples.
-        examples: usize,
-    },
-    /// The search failed for this reason, and the request was forwarded without.
-    Failed(&'static str),
 }
 
 /// The texts that are put before questions.

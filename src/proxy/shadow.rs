@@ -11,7 +11,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::{Instant, timeout_at};
 
 use super::ledger::{Bill, DAY_MS, cost};
-use super::memory::Tokens;
+use super::outcome::Tokens;
 use super::prepare::Prepared;
 use super::route::{Place, Route};
 use super::{Live, Plan, Report, Status};

@@ -4,10 +4,9 @@ use std::ops::Range;
 use std::sync::LazyLock;
 
 use regex::{Regex, RegexBuilder};
-use serde::{Deserialize, Serialize};
 
 use super::clauses::negated_clauses;
-use super::patterns::patterns;
+use super::patterns::{Protection, patterns};
 
 /// Longer spans are not protected: a unit of a page would make every budget all or nothing.
 const LONGEST: usize = 512;
@@ -24,51 +23,6 @@ static BUILT_IN: LazyLock<Vec<(Protection, Regex)>> = LazyLock::new(|| {
     let all = Protection::ALL.iter();
     all.flat_map(|&kind| patterns(kind).iter().map(move |pattern| (kind, compile(pattern)))).collect()
 });
-
-/// Kinds of text that are protected, by name.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, clap::ValueEnum, utoipa::ToSchema,
-)]
-#[serde(rename_all = "lowercase")]
-pub enum Protection {
-    /// Numbers with sign, currency, separators, exponent and unit: `-3.5 °C`, `$1,250,000.50`, `12.5%`.
-    Numbers,
-    /// Dates and times: `2024-03-15`, `March 15, 2024`, `11:30 p.m.`.
-    Dates,
-    /// `https://example.org/a?b=c`.
-    Urls,
-    /// `src/main.rs`, `/etc/hosts`, `C:\Temp\a.txt`.
-    Paths,
-    /// `name@example.org`.
-    Emails,
-    /// `snake_case`, `camelCase`, `a::b`, `x.y()`, `ABC-123`, `@name`, hashes, UUIDs.
-    Identifiers,
-    /// `v3.11.7`, `2.0.0-rc.1`.
-    Versions,
-    /// Quoted text of one line, at most 200 bytes with its marks.
-    Quotes,
-    /// Text in backticks of one line, at most 200 bytes with its marks, and each line of a fenced block.
-    Code,
-    /// A negation with the clause that it governs, in the languages that it is known of: `the pump was not replaced`.
-    /// What makes an exception (`unless`, `except`, `only`, `without`) goes with its whole sentence.
-    Negations,
-}
-
-impl Protection {
-    /// All kinds.
-    pub const ALL: [Self; 10] = [
-        Self::Numbers,
-        Self::Dates,
-        Self::Urls,
-        Self::Paths,
-        Self::Emails,
-        Self::Identifiers,
-        Self::Versions,
-        Self::Quotes,
-        Self::Code,
-        Self::Negations,
-    ];
-}
 
 /// A reason for rejecting a caller's pattern.
 #[derive(Debug, Clone, thiserror::Error)]

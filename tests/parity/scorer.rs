@@ -111,7 +111,7 @@ fn a_question_about_a_document_that_was_kept_has_the_scores_of_a_first_one() {
         let (kept, fresh) = (load_with(&options), load_with(&ScorerOptions { kv_cache_bytes: 0, ..options }));
         let own = ScoreJob { prefix: [].into(), ids: document.to_vec() };
         kept.score(&[own, job(document, questions[0])], &Cancel::never()).unwrap();
-        let statistics = kept.kv_statistics();
+        let statistics = kept.prefix_statistics();
         assert!(statistics.bytes > 1 << 20 && statistics.hits == 0, "{statistics:?}");
         let second = job(document, questions[1]);
         let (largest, _) = differences(
@@ -119,7 +119,7 @@ fn a_question_about_a_document_that_was_kept_has_the_scores_of_a_first_one() {
             &score(&fresh, &second.prefix, &second.ids),
         );
         assert!(largest <= tolerance, "{precision:?}: {largest}");
-        assert_eq!((kept.kv_statistics().hits, fresh.kv_statistics().bytes), (1, 0));
+        assert_eq!((kept.prefix_statistics().hits, fresh.prefix_statistics().bytes), (1, 0));
     }
 }
 

@@ -8,7 +8,8 @@ use clap::Args;
 use serde::Deserialize;
 
 use crate::cli::output::Format;
-use crate::cli::{engine, input, progress};
+use crate::cli::{engine_builder, input, progress};
+use crate::config::{Flags, Places, ProcessEnv, load};
 use crate::engine::collections::api::SourceDocument;
 use crate::engine::collections::bench::{Judged, QualityReport, ScaleReport, Task};
 use crate::retrieve::Weights;
@@ -54,7 +55,8 @@ pub(super) fn run(args: &BenchRetrievalArgs) -> anyhow::Result<()> {
     let questions = questions(&args.questions)?;
     let task = Task { passages: &passages, questions: &questions };
     let folder = tempfile::tempdir().context("cannot make a folder for the collection")?;
-    let engine = engine()?.with_data_dir(folder.path().join("data"));
+    let config = load(&Flags::default(), &ProcessEnv, &Places::usual())?.config;
+    let engine = engine_builder(&config)?.data_dir(folder.path().join("data")).build();
     if let Some(chunks) = args.chunks {
         let scale = || engine.bench_scale(task, chunks, &folder.path().join("scale"));
         let report = progress::while_working("measuring", scale)?;

@@ -98,10 +98,10 @@ fn check(sources: &[Source]) -> anyhow::Result<()> {
 
 /// Makes the collection if there is none.
 fn ensure(engine: &Engine, name: &str) -> anyhow::Result<()> {
-    match engine.collection(name) {
+    match engine.collections().get(name) {
         Ok(info) => super::tell_mended(&info),
         Err(error) if error.kind == ErrorKind::NotFound => {
-            engine.create_collection(name, CreateRequest::default())?;
+            engine.collections().create(name, CreateRequest::default())?;
         }
         Err(error) => return Err(error.into()),
     }

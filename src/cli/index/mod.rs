@@ -125,7 +125,7 @@ pub(super) fn run(args: IndexArgs) -> anyhow::Result<()> {
     match args.command {
         Command::Create(args) => create(&args),
         Command::List => list(),
-        Command::Delete(NameArgs { collection }) => Ok(engine()?.delete_collection(&collection)?),
+        Command::Delete(NameArgs { collection }) => Ok(engine()?.collections().delete(&collection)?),
         Command::Ingest(args) => ingest::run(&args),
         Command::Parse(ParseArgs { format }) => Ok(files::child(format)?),
         Command::Search(args) => search(*args),
@@ -138,7 +138,7 @@ pub(super) fn run(args: IndexArgs) -> anyhow::Result<()> {
 
 fn create(args: &CreateArgs) -> anyhow::Result<()> {
     let chunking = ChunkSettings { tokens: args.chunk_tokens, overlap: args.overlap };
-    let (info, new) = engine()?.create_collection(&args.collection, CreateRequest { chunking })?;
+    let (info, new) = engine()?.collections().create(&args.collection, CreateRequest { chunking })?;
     if !new {
         anstream::eprintln!("the collection `{}` exists already with these settings", info.name);
     }
@@ -147,7 +147,7 @@ fn create(args: &CreateArgs) -> anyhow::Result<()> {
 
 fn list() -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
-    let list = engine()?.collections()?;
+    let list = engine()?.collections().list()?;
     for Unreadable { name, reason } in &list.unreadable {
         anstream::eprintln!("warning: the collection `{name}` cannot be read: {reason}");
     }
@@ -163,7 +163,7 @@ fn list() -> anyhow::Result<()> {
 }
 
 fn stats(args: &StatsArgs) -> anyhow::Result<()> {
-    let info = engine()?.collection(&args.collection)?;
+    let info = engine()?.collections().get(&args.collection)?;
     tell_mended(&info);
     args.format.print(std::io::stdout().lock(), &info, write_stats)
 }
@@ -187,9 +187,10 @@ fn tell_mended(info: &CollectionInfo) {
 fn search(args: SearchArgs) -> anyhow::Result<()> {
     let request = args.options.request(args.query, args.top_k);
     let engine = engine()?;
-    tell_mended(&engine.collection(&args.collection)?);
-    let response =
-        progress::while_working("searching", || engine.search(&args.collection, &request, &Cancel::never()))?;
+    tell_mended(&engine.collections().get(&args.collection)?);
+    let response = progress::while_working("searching", || {
+        engine.collections().search(&args.collection, &request, &Cancel::never())
+    })?;
     args.format.print(std::io::stdout().lock(), &response, write_results)?;
     for warning in &response.warnings {
         anstream::eprintln!("warning: {} ({})", warning.message, warning.code);
@@ -217,7 +218,7 @@ fn write_results(out: &mut impl Write, response: &SearchResponse) -> std::io::Re
 }
 
 fn export(collection: &str) -> anyhow::Result<()> {
-    Ok(engine()?.export(collection, &mut std::io::stdout().lock(), &Cancel::never())?)
+    Ok(engine()?.collections().export(collection, &mut std::io::stdout().lock(), &Cancel::never())?)
 }
 
 fn snapshot(FileArgs { collection, file }: &FileArgs) -> anyhow::Result<()> {
@@ -227,7 +228,7 @@ fn snapshot(FileArgs { collection, file }: &FileArgs) -> anyhow::Result<()> {
     let mut unfinished = tempfile::NamedTempFile::new_in(folder).with_context(cannot)?;
     let engine = engine()?;
     progress::while_working("writing the snapshot", || {
-        engine.snapshot(collection, unfinished.as_file_mut(), &Cancel::never())
+        engine.collections().snapshot(collection, unfinished.as_file_mut(), &Cancel::never())
     })?;
     unfinished.as_file().sync_all().with_context(cannot)?;
     unfinished.persist(file).with_context(cannot)?;
@@ -237,8 +238,9 @@ fn snapshot(FileArgs { collection, file }: &FileArgs) -> anyhow::Result<()> {
 fn restore(FileArgs { collection, file }: &FileArgs) -> anyhow::Result<()> {
     let snapshot = File::open(file).with_context(|| format!("cannot read {}", file.display()))?;
     let engine = engine()?;
-    let info =
-        progress::while_working("restoring", || engine.restore(collection, snapshot, &Cancel::never()))?;
+    let info = progress::while_working("restoring", || {
+        engine.collections().restore(collection, snapshot, &Cancel::never())
+    })?;
     anstream::eprintln!("{} documents, {} chunks restored", info.documents, info.chunks);
     Ok(())
 }

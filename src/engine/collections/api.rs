@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::files::FileKind;
+use super::files::kind::FileKind;
 use crate::engine::api::{Timing, Warning};
 use crate::index::Metadata;
 use crate::retrieve::{Filter, SearchMode, Weights};

@@ -124,17 +124,17 @@ impl Engine {
         lexical_weights: &[f64],
     ) -> Result<QualityReport, EngineError> {
         const NAME: &str = "bench";
-        self.create_collection(NAME, CreateRequest::default())?;
+        self.collections().create(NAME, CreateRequest::default())?;
         let start = Instant::now();
         for documents in task.passages.chunks(BATCH) {
-            self.upsert(
+            self.collections().upsert(
                 NAME,
                 UpsertRequest { documents: documents.to_vec(), score: false },
                 &Cancel::never(),
             )?;
         }
         let seconds = start.elapsed().as_secs_f64();
-        let info = self.collection(NAME)?;
+        let info = self.collections().get(NAME)?;
         let ways = [(SearchMode::Lexical, None, 0), (SearchMode::Dense, None, 0)];
         let weighted = lexical_weights.iter().map(|&weight| (SearchMode::Hybrid, Some(weight), 0));
         let reranked = (SearchMode::Hybrid, Some(Weights::default().lexical), RERANKED);
@@ -168,7 +168,7 @@ impl Engine {
         let (mut places, mut times, mut answered) = (Vec::new(), Vec::new(), Vec::new());
         for Judged { question, gold, answers } in questions {
             let request = SearchRequest { query: question.clone(), ..request.clone() };
-            let response = self.search(name, &request, &Cancel::never())?;
+            let response = self.collections().search(name, &request, &Cancel::never())?;
             let stage = |name| response.timing_ms.stages.get(name).copied().unwrap_or_default();
             times.push(stage("search") + stage("rerank"));
             if !answers.is_empty() {

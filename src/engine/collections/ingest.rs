@@ -4,14 +4,15 @@ use std::cell::RefCell;
 use std::collections::HashSet;
 use std::time::Instant;
 
+use super::Collections;
 use super::api::{SourceDocument, UpsertRequest, UpsertResponse};
 use crate::engine::models::{Embedder, Scorer};
-use crate::engine::{Engine, EngineError, milliseconds_since};
+use crate::engine::{EngineError, milliseconds_since};
 use crate::index::{Batch, ChunkHit, Collection, NewChunk, NewDocument, StoredChunk};
 use crate::model::{Cancel, Embedder as _, ScoreJob, TokenScorer as _};
 use crate::text::{Chunk, ChunkSettings, chunks};
 
-impl Engine {
+impl Collections<'_> {
     /// Stores documents, all or none. Once this returns they survive a crash.
     ///
     /// # Errors
@@ -23,18 +24,18 @@ impl Engine {
         cancel: &Cancel,
     ) -> Result<UpsertResponse, EngineError> {
         let start = Instant::now();
-        self.check_count("documents", request.documents.len())?;
-        let collection = self.collections.get(name)?;
+        self.engine.check_count("documents", request.documents.len())?;
+        let collection = self.engine.collections.get(name)?;
         let documents = named(request.documents)?;
         let mut response = UpsertResponse {
             ids: documents.iter().map(|(id, _)| id.clone()).collect(),
             ..UpsertResponse::default()
         };
         let Changes { changed, unchanged } = changes(&collection, documents, &mut response)?;
-        let scorer = request.score.then(|| self.models.scorer()).transpose()?;
+        let scorer = request.score.then(|| self.engine.models.scorer()).transpose()?;
         let mut new = Vec::new();
         if !changed.is_empty() {
-            let embedder = self.embedder_of(&collection)?;
+            let embedder = self.engine.embedder_of(&collection)?;
             new = prepared(&embedder, collection.settings().chunks, changed, &mut response, cancel)?;
         }
         if let Some(scorer) = scorer {

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::io::{self, BufRead};
 
+use super::Collections;
 use super::api::{BadLine, ImportOptions, OnBad, SourceDocument, UpsertRequest, UpsertResponse};
 use super::ingest::id_of;
 use crate::engine::error::shortened;
@@ -148,7 +149,7 @@ impl<'a> Import<'a> {
             return Ok(());
         }
         let request = UpsertRequest { documents, score: self.score };
-        let stored = self.engine.upsert(self.collection, request, self.cancel)?;
+        let stored = self.engine.collections().upsert(self.collection, request, self.cancel)?;
         self.done.added += stored.added;
         self.done.updated += stored.updated;
         self.done.unchanged += stored.unchanged;
@@ -163,7 +164,7 @@ impl<'a> Import<'a> {
     }
 }
 
-impl Engine {
+impl Collections<'_> {
     /// Stores the documents of JSONL, in batches. A batch that is stored survives a crash, and stays when a later one
     /// fails; sending the same again goes on from there.
     ///
@@ -177,8 +178,8 @@ impl Engine {
         options: ImportOptions,
         cancel: &Cancel,
     ) -> Result<UpsertResponse, EngineError> {
-        self.collections.get(name)?;
-        self.check_count("documents", lines(jsonl).count())?;
+        self.engine.collections.get(name)?;
+        self.engine.check_count("documents", lines(jsonl).count())?;
         if options.on_bad == OnBad::Refuse {
             let mut ids = Ids::default();
             for line in lines(jsonl) {
@@ -188,7 +189,7 @@ impl Engine {
             }
         }
         let (mut ids, mut bad) = (Ids::default(), Vec::new());
-        let mut import = Import::new(self, name, options.score, cancel);
+        let mut import = Import::new(self.engine, name, options.score, cancel);
         for line in lines(jsonl) {
             match parsed(line, &mut ids)? {
                 (_, Ok(document)) => import.add(document)?,

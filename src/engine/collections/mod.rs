@@ -19,7 +19,9 @@ use search::{unknown_field, unknown_fields};
 
 use super::models::Slot;
 use super::{Engine, EngineError, ErrorKind};
-use crate::index::{Batch, Collection, DataDir, IndexError, Name, Settings, SnapshotError, StoredDocument};
+use crate::index::{
+    Batch, Collection, DataDir, IndexError, Name, NameError, Settings, SnapshotError, StoredDocument,
+};
 use crate::model::Embedder;
 use crate::retrieve::Filter;
 use crate::telemetry::chain;
@@ -27,39 +29,44 @@ use crate::telemetry::chain;
 /// Most documents of a page.
 pub(super) const PAGE: usize = 1000;
 
-/// The collections of the data folder, which is taken on first need.
-pub(super) struct Collections {
-    root: PathBuf,
+/// A folder of collections, which is taken on first need.
+pub(super) struct DataFolder {
+    /// Missing where the engine was given none.
+    root: Option<PathBuf>,
     data: Slot<DataDir>,
 }
 
-impl std::fmt::Debug for Collections {
+impl std::fmt::Debug for DataFolder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Collections").field("root", &self.root).finish_non_exhaustive()
+        f.debug_struct("DataFolder").field("root", &self.root).finish_non_exhaustive()
     }
 }
 
-impl Collections {
-    pub(super) fn new(root: PathBuf) -> Self {
+impl DataFolder {
+    pub(super) fn new(root: Option<PathBuf>) -> Self {
         Self { root, data: Slot::new() }
     }
 
     /// The folder that they are kept in.
-    pub(super) fn root(&self) -> &Path {
-        &self.root
+    pub(super) fn root(&self) -> Result<&Path, EngineError> {
+        self.root.as_deref().ok_or_else(|| {
+            let message = "this engine has no folder for what lasts: name one to its builder (`data_dir`)";
+            let (kind, code) = (ErrorKind::Unavailable, "no_data_folder");
+            EngineError { kind, code, param: None, message: message.into() }
+        })
     }
 
     /// The collections themselves.
     pub(super) fn data(&self) -> Result<Arc<DataDir>, EngineError> {
-        self.data.get(|| Ok(DataDir::open(&self.root)?))
+        self.data.get(|| Ok(Arc::new(DataDir::open(self.root()?)?)))
     }
 
-    fn open(&self) -> Result<(), EngineError> {
+    pub(super) fn open(&self) -> Result<(), EngineError> {
         let data = self.data()?;
         for name in data.names()? {
             // One that cannot be read keeps nobody from the others.
             if let Err(error) = data.get(&name) {
-                let (folder, error) = (self.root.display(), chain(&error));
+                let (folder, error) = (self.root()?.display(), chain(&error));
                 tracing::error!(collection = name.as_str(), %folder, error, "cannot open a collection");
             }
         }
@@ -75,31 +82,30 @@ pub(super) fn parsed(name: &str) -> Result<Name, EngineError> {
     Ok(name.parse::<Name>()?)
 }
 
-impl Engine {
-    /// Takes the data folder and opens all collections and banks, so that no request need wait for it, or for another
-    /// process that has the folder.
-    ///
-    /// # Errors
-    /// See [`EngineError`].
-    pub fn open_collections(&self) -> Result<(), EngineError> {
-        self.collections.open()?;
-        self.banks.open()
-    }
+/// The collections of an engine: documents that last, and search in them. Calls block.
+#[derive(Debug)]
+pub struct Collections<'a> {
+    engine: &'a Engine,
+}
 
+impl<'a> Collections<'a> {
+    /// The collections of `engine`.
+    pub(super) fn of(engine: &'a Engine) -> Self {
+        Self { engine }
+    }
+}
+
+impl Collections<'_> {
     /// Makes a collection, unless there is one with these settings already. Also says whether it is new.
     ///
     /// # Errors
     /// There is one with other settings; also see [`EngineError`].
-    pub fn create_collection(
-        &self,
-        name: &str,
-        request: CreateRequest,
-    ) -> Result<(CollectionInfo, bool), EngineError> {
+    pub fn create(&self, name: &str, request: CreateRequest) -> Result<(CollectionInfo, bool), EngineError> {
         let name = parsed(name)?;
-        let embedder = self.models.embedder()?;
+        let embedder = self.engine.models.embedder()?;
         let settings = Settings::new(embedder.name(), embedder.dimensions(), request.chunking)?
             .with_identity(embedder.identity());
-        let data = self.collections.data()?;
+        let data = self.engine.collections.data()?;
         match data.create(&name, &settings) {
             Ok(collection) => Ok((info(&collection)?, true)),
             Err(IndexError::Exists(name)) => {
@@ -118,12 +124,12 @@ impl Engine {
     ///
     /// # Errors
     /// See [`EngineError`].
-    pub fn collections(&self) -> Result<CollectionList, EngineError> {
+    pub fn list(&self) -> Result<CollectionList, EngineError> {
         let mut list = CollectionList::default();
-        if !DataDir::has_collections(&self.collections.root) {
+        if !DataDir::has_collections(self.engine.collections.root()?) {
             return Ok(list);
         }
-        let data = self.collections.data()?;
+        let data = self.engine.collections.data()?;
         for name in data.names()? {
             match data.get(&name) {
                 Ok(collection) => list.collections.push(info(&collection)?),
@@ -139,16 +145,16 @@ impl Engine {
     ///
     /// # Errors
     /// There is none of that name; also see [`EngineError`].
-    pub fn collection(&self, name: &str) -> Result<CollectionInfo, EngineError> {
-        info(&*self.collections.get(name)?)
+    pub fn get(&self, name: &str) -> Result<CollectionInfo, EngineError> {
+        info(&*self.engine.collections.get(name)?)
     }
 
     /// Removes a collection with all that is in it.
     ///
     /// # Errors
     /// There is none of that name; also see [`EngineError`].
-    pub fn delete_collection(&self, name: &str) -> Result<(), EngineError> {
-        Ok(self.collections.data()?.delete(&parsed(name)?)?)
+    pub fn delete(&self, name: &str) -> Result<(), EngineError> {
+        Ok(self.engine.collections.data()?.delete(&parsed(name)?)?)
     }
 
     /// A document.
@@ -157,7 +163,7 @@ impl Engine {
     /// There is none of that id; also see [`EngineError`].
     pub fn document(&self, name: &str, id: &str) -> Result<DocumentInfo, EngineError> {
         let (document, text) =
-            self.collections.get(name)?.document(id)?.ok_or_else(|| no_document(name, id))?;
+            self.engine.collections.get(name)?.document(id)?.ok_or_else(|| no_document(name, id))?;
         Ok(described(document, text))
     }
 
@@ -170,7 +176,7 @@ impl Engine {
             let message = format!("`limit` is {limit}; it must be from 1 to {PAGE}");
             return Err(EngineError::invalid("invalid_limit", "limit", message));
         }
-        let collection = self.collections.get(name)?;
+        let collection = self.engine.collections.get(name)?;
         let page = collection.documents(from, limit, &|_| true)?;
         let mut documents = Vec::with_capacity(page.documents.len());
         for document in page.documents {
@@ -186,7 +192,7 @@ impl Engine {
     /// # Errors
     /// There is none of that id; also see [`EngineError`].
     pub fn delete_document(&self, name: &str, id: &str) -> Result<DeleteResponse, EngineError> {
-        let response = remove(&self.collections.get(name)?, vec![id.to_owned()])?;
+        let response = remove(&self.engine.collections.get(name)?, vec![id.to_owned()])?;
         if response.deleted == 0 { Err(no_document(name, id)) } else { Ok(response) }
     }
 
@@ -199,7 +205,7 @@ impl Engine {
         name: &str,
         request: DeleteRequest,
     ) -> Result<DeleteResponse, EngineError> {
-        let collection = self.collections.get(name)?;
+        let collection = self.engine.collections.get(name)?;
         match (request.ids, request.filter) {
             (Some(ids), None) => remove(&collection, ids),
             (None, Some(filter)) => remove_matching(&collection, &filter),
@@ -268,12 +274,18 @@ fn info(collection: &Collection) -> Result<CollectionInfo, EngineError> {
     })
 }
 
+impl From<NameError> for EngineError {
+    fn from(error: NameError) -> Self {
+        IndexError::from(error).into()
+    }
+}
+
 impl From<IndexError> for EngineError {
     fn from(error: IndexError) -> Self {
         let message = chain(&error);
         let (kind, code, param) = match error {
             IndexError::InUse(_) => (ErrorKind::Unavailable, "data_in_use", None),
-            IndexError::Name { .. } => (ErrorKind::Invalid, "invalid_name", Some("name")),
+            IndexError::Name(_) => (ErrorKind::Invalid, "invalid_name", Some("name")),
             IndexError::NotFound(_) => (ErrorKind::NotFound, "collection_not_found", Some("name")),
             IndexError::Exists(_) => (ErrorKind::Conflict, "collection_exists", Some("name")),
             IndexError::Format { .. } => (ErrorKind::Unavailable, "unknown_format", None),

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::Collections;
 use super::api::{RerankBy, SearchRequest, SearchResponse, SearchResult};
 use crate::compress::{self, CompressError, Document, Prompt};
 use crate::engine::api::{Timing, Warning};
@@ -20,7 +21,7 @@ const MOST_RERANKED: usize = 100;
 /// Longest query, in bytes: it is embedded whole.
 const QUERY_BYTES: usize = 64 << 10;
 
-impl Engine {
+impl Collections<'_> {
     /// The chunks of a collection that answer a query best.
     ///
     /// # Errors
@@ -33,11 +34,11 @@ impl Engine {
     ) -> Result<SearchResponse, EngineError> {
         let start = Instant::now();
         check(request)?;
-        let collection = self.collections.get(name)?;
+        let collection = self.engine.collections.get(name)?;
         let vector = match request.mode {
             SearchMode::Lexical => Vec::new(),
             SearchMode::Dense | SearchMode::Hybrid => {
-                let embedder = self.embedder_of(&collection)?;
+                let embedder = self.engine.embedder_of(&collection)?;
                 embedder.embed_query(&request.query, cancel)?
             }
         };
@@ -88,9 +89,9 @@ impl Engine {
         let time = request.rerank_deadline_ms.map(Duration::from_millis);
         let own = time.map_or_else(|| cancel.clone(), |time| cancel.within(time));
         let ranking = match request.rerank_by {
-            RerankBy::Relevance => compress::rank(&prompt, &*self.models.embedder()?, &own),
+            RerankBy::Relevance => compress::rank(&prompt, &*self.engine.models.embedder()?, &own),
             RerankBy::Likelihood => {
-                let ranking = compress::rank_by_likelihood(&prompt, &*self.models.scorer()?, &own);
+                let ranking = compress::rank_by_likelihood(&prompt, &*self.engine.models.scorer()?, &own);
                 ranking.map(|ranking| ranking.into_iter().map(|(place, nll)| (place, (-nll).exp())).collect())
             }
         };
@@ -115,7 +116,9 @@ impl Engine {
         results.extend(taken.into_iter().flatten().chain(rest));
         Ok(late)
     }
+}
 
+impl Engine {
     /// The embedder, if it is the one that made the collection's vectors.
     pub(in crate::engine) fn embedder_of(
         &self,

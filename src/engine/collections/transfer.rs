@@ -3,19 +3,20 @@
 use std::fs::File;
 use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
 
+use super::Collections;
 use super::api::{CollectionInfo, SourceDocument};
 use super::{info, parsed};
-use crate::engine::{Engine, EngineError};
+use crate::engine::EngineError;
 use crate::index::{IndexError, StoredDocument};
 use crate::model::Cancel;
 
-impl Engine {
+impl Collections<'_> {
     /// Writes the documents that are in a collection at this moment to `out` as JSONL, the oldest first.
     ///
     /// # Errors
     /// There is no such collection, or `out` failed; also see [`EngineError`].
     pub fn export(&self, name: &str, out: &mut dyn Write, cancel: &Cancel) -> Result<(), EngineError> {
-        let collection = self.collections.get(name)?;
+        let collection = self.engine.collections.get(name)?;
         let mut out = BufWriter::new(out);
         collection.each(|document, text| {
             cancel.check()?;
@@ -27,12 +28,12 @@ impl Engine {
         out.flush().map_err(|error| cannot_write(&error))
     }
 
-    /// Writes all that is in a collection at this moment to `out`, vectors too, for [`Engine::restore`].
+    /// Writes all that is in a collection at this moment to `out`, vectors too, for [`Collections::restore`].
     ///
     /// # Errors
     /// There is no such collection, or `out` failed; also see [`EngineError`].
     pub fn snapshot(&self, name: &str, out: &mut dyn Write, cancel: &Cancel) -> Result<(), EngineError> {
-        let collection = self.collections.get(name)?;
+        let collection = self.engine.collections.get(name)?;
         heeding(cancel, collection.snapshot(&mut Heeding { inner: out, cancel }))
     }
 
@@ -47,7 +48,7 @@ impl Engine {
         snapshot: impl Read + Seek,
         cancel: &Cancel,
     ) -> Result<CollectionInfo, EngineError> {
-        let (name, data) = (parsed(name)?, self.collections.data()?);
+        let (name, data) = (parsed(name)?, self.engine.collections.data()?);
         let restored = data.restore(&name, Heeding { inner: snapshot, cancel });
         info(&*heeding(cancel, restored)?)
     }
@@ -58,7 +59,7 @@ impl Engine {
     /// # Errors
     /// There is a collection of that name; also see [`EngineError`].
     pub fn room_for_snapshot(&self, name: &str) -> Result<File, EngineError> {
-        self.collections.data()?.check_free(&parsed(name)?)?;
+        self.engine.collections.data()?.check_free(&parsed(name)?)?;
         self.temporary_file()
     }
 
@@ -67,7 +68,7 @@ impl Engine {
     /// # Errors
     /// See [`EngineError`].
     pub fn temporary_file(&self) -> Result<File, EngineError> {
-        Ok(self.collections.data()?.temporary()?)
+        Ok(self.engine.collections.data()?.temporary()?)
     }
 }
 

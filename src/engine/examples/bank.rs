@@ -32,17 +32,30 @@ const POOL: usize = 256;
 /// The largest difference by rounding of two sums of the same products, each of vectors of length 1.
 const ROUNDING: f32 = 1e-4;
 
-impl Engine {
+/// The banks of examples of an engine. Calls block.
+#[derive(Debug)]
+pub struct ExampleBanks<'a> {
+    engine: &'a Engine,
+}
+
+impl<'a> ExampleBanks<'a> {
+    /// The banks of `engine`.
+    pub(in crate::engine) fn of(engine: &'a Engine) -> Self {
+        Self { engine }
+    }
+}
+
+impl ExampleBanks<'_> {
     /// All banks.
     ///
     /// # Errors
     /// See [`EngineError`].
-    pub fn banks(&self) -> Result<BankList, EngineError> {
+    pub fn list(&self) -> Result<BankList, EngineError> {
         let mut list = BankList::default();
-        if !DataDir::has_collections(self.banks.root()) {
+        if !DataDir::has_collections(self.engine.banks.root()?) {
             return Ok(list);
         }
-        let data = self.banks.data()?;
+        let data = self.engine.banks.data()?;
         for name in data.names()? {
             match data.get(&name) {
                 Ok(bank) => list.banks.push(info(&bank)?),
@@ -58,7 +71,7 @@ impl Engine {
     ///
     /// # Errors
     /// There is none of that name; also see [`EngineError`].
-    pub fn bank(&self, name: &str) -> Result<BankInfo, EngineError> {
+    pub fn get(&self, name: &str) -> Result<BankInfo, EngineError> {
         info(&*self.stored_bank(name)?)
     }
 
@@ -66,26 +79,21 @@ impl Engine {
     ///
     /// # Errors
     /// There is none of that name; also see [`EngineError`].
-    pub fn delete_bank(&self, name: &str) -> Result<(), EngineError> {
+    pub fn delete(&self, name: &str) -> Result<(), EngineError> {
         let name = parsed(name)?;
-        self.banks.data()?.delete(&name).map_err(of_bank)
+        self.engine.banks.data()?.delete(&name).map_err(of_bank)
     }
 
     /// Stores examples, all or none, in a bank, which is made if there is none. Once this returns they survive a crash.
     ///
     /// # Errors
     /// An example cannot be stored; also see [`EngineError`].
-    pub fn add_examples(
-        &self,
-        name: &str,
-        request: AddRequest,
-        cancel: &Cancel,
-    ) -> Result<AddResponse, EngineError> {
+    pub fn add(&self, name: &str, request: AddRequest, cancel: &Cancel) -> Result<AddResponse, EngineError> {
         let start = Instant::now();
-        self.check_count("examples", request.examples.len())?;
+        self.engine.check_count("examples", request.examples.len())?;
         let documents = documents(request.examples)?;
         let bank = self.bank_or_new(name)?;
-        let embedder = self.embedder_of(&bank)?;
+        let embedder = self.engine.embedder_of(&bank)?;
         let mut response = AddResponse {
             ids: documents.iter().map(|document| document.id.clone()).collect(),
             ..AddResponse::default()
@@ -159,7 +167,7 @@ impl Engine {
     ///
     /// # Errors
     /// There is no such bank; also see [`EngineError`].
-    pub fn select_examples(
+    pub fn select(
         &self,
         name: &str,
         request: &SelectRequest,
@@ -168,7 +176,7 @@ impl Engine {
         let start = Instant::now();
         check(request)?;
         let bank = self.stored_bank(name)?;
-        let embedder = self.embedder_of(&bank)?;
+        let embedder = self.engine.embedder_of(&bank)?;
         let vector = embedder.embed(&[&request.question], cancel)?.pop().unwrap_or_default();
         let mut timing = Timing::default();
         timing.stages.insert("embed", milliseconds_since(start));
@@ -186,14 +194,14 @@ impl Engine {
 
     fn stored_bank(&self, name: &str) -> Result<Arc<Collection>, EngineError> {
         let name = parsed(name)?;
-        self.banks.data()?.get(&name).map_err(of_bank)
+        self.engine.banks.data()?.get(&name).map_err(of_bank)
     }
 
     fn bank_or_new(&self, name: &str) -> Result<Arc<Collection>, EngineError> {
-        let (name, data) = (parsed(name)?, self.banks.data()?);
+        let (name, data) = (parsed(name)?, self.engine.banks.data()?);
         let bank = match data.get(&name) {
             Err(IndexError::NotFound(_)) => {
-                let embedder = self.models.embedder()?;
+                let embedder = self.engine.models.embedder()?;
                 let settings =
                     Settings::new(embedder.name(), embedder.dimensions(), ChunkSettings::default())?
                         .with_identity(embedder.identity());

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
+pub use bank::ExampleBanks;
 pub use select::{Candidate, Chosen, Selection, select};
 pub use shuffle::shuffled;
 

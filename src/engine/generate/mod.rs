@@ -3,8 +3,9 @@
 mod text;
 
 use super::{Engine, EngineError, ErrorKind};
-use crate::model::local::{ChatError, LocalScorer, Writing};
-use crate::model::{Cancel, Finish, Generation, Prompt, TokenScorer, Told, Written};
+use crate::model::{
+    Cancel, ChatError, Continuation, Finish, Generation, Prompt, TokenGenerator, Told, Written,
+};
 use text::Text;
 
 /// Writes an answer and tells of each part.
@@ -14,13 +15,12 @@ pub(super) fn run(
     told: &mut dyn FnMut(Told<'_>),
     cancel: &Cancel,
 ) -> Result<Written, EngineError> {
-    let scorer = engine.models.scorer()?;
-    let model = scorer.uncached();
-    let prompt = tokens(model, &request.prompt)?;
+    let model = engine.models.generator()?;
+    let prompt = tokens(&*model, &request.prompt)?;
     cancel.check()?;
-    let writing = Writing {
+    let continuation = Continuation {
         prompt: &prompt,
-        most: most(prompt.len(), request.most, model.context())?,
+        max_tokens: most(prompt.len(), request.most, model.context())?,
         sampling: request.sampling,
     };
     told(Told::Prompt(prompt.len()));
@@ -35,7 +35,7 @@ pub(super) fn run(
             }
             text.stopped().is_none()
         };
-        model.write(&writing, &mut each, cancel)?
+        model.generate(&continuation, &mut each, cancel)?
     };
     let finish = match text.stopped() {
         Some(stop) => Finish::Stop(stop.to_owned()),
@@ -51,14 +51,12 @@ pub(super) fn run(
 
 /// Tokens of a prompt.
 pub(super) fn count(engine: &Engine, prompt: &Prompt) -> Result<usize, EngineError> {
-    Ok(tokens(engine.models.scorer()?.uncached(), prompt)?.len())
+    Ok(tokens(&*engine.models.generator()?, prompt)?.len())
 }
 
-fn tokens(model: &LocalScorer, prompt: &Prompt) -> Result<Vec<u32>, EngineError> {
-    let tokens = model.prompt(prompt).map_err(|error| {
-        let (ChatError::NoTemplate | ChatError::Template(_)) = error;
-        EngineError::invalid("chat_template", "messages", error.to_string())
-    })?;
+fn tokens(model: &dyn TokenGenerator, prompt: &Prompt) -> Result<Vec<u32>, EngineError> {
+    let refused = |error: ChatError| EngineError::invalid("chat_template", "messages", error.to_string());
+    let tokens = model.encode_prompt(prompt).map_err(refused)?;
     if tokens.is_empty() {
         let message = "there is nothing that an answer could follow: give a prompt that is not empty";
         return Err(EngineError::invalid("empty_input", "prompt", message));

@@ -29,18 +29,31 @@ const ATTEMPTS: usize = 6;
 /// Template where none is named.
 const TEMPLATE: &str = "answer";
 
-impl Engine {
+/// Prompts from questions and what collections and banks of an engine hold about them. Calls block.
+#[derive(Debug)]
+pub struct Prompts<'a> {
+    engine: &'a Engine,
+}
+
+impl<'a> Prompts<'a> {
+    /// The prompts of `engine`.
+    pub(super) fn of(engine: &'a Engine) -> Self {
+        Self { engine }
+    }
+}
+
+impl Prompts<'_> {
     /// Finds what collections hold about a question, compresses it to a budget and renders a prompt with citations.
     ///
     /// # Errors
     /// What must be in the prompt exceeds the budget; also see [`EngineError`].
-    pub fn prompt(&self, request: &PromptRequest, cancel: &Cancel) -> Result<PromptResponse, EngineError> {
+    pub fn build(&self, request: &PromptRequest, cancel: &Cancel) -> Result<PromptResponse, EngineError> {
         let start = Instant::now();
         check(request)?;
         let template =
-            Template::of(request.template.as_deref().unwrap_or(TEMPLATE), self.models.allows_files())?;
-        let counter = self.models.counter(request.tokenizer.as_deref(), request.model.as_deref())?;
-        let job = Job { engine: self, request, template, counter: counter.as_ref(), cancel };
+            Template::of(request.template.as_deref().unwrap_or(TEMPLATE), self.engine.models.allows_files())?;
+        let counter = self.engine.models.counter(request.tokenizer.as_deref(), request.model.as_deref())?;
+        let job = Job { engine: self.engine, request, template, counter: counter.as_ref(), cancel };
         let bare = job.render(&[], &[])?;
         let bare_tokens = counter.count(&bare.text());
         if bare_tokens > request.target_tokens {
@@ -214,7 +227,7 @@ impl Job<'_> {
         let search = search(self.request);
         let (mut results, mut warnings) = (Vec::new(), Vec::new());
         for name in &self.request.collections {
-            let response = self.engine.search(name, &search, self.cancel)?;
+            let response = self.engine.collections().search(name, &search, self.cancel)?;
             results.push((name.as_str(), response.results));
             warnings.extend(response.warnings);
         }

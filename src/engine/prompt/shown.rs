@@ -53,7 +53,7 @@ impl Job<'_> {
         let request = selection(self.request);
         let mut found = Vec::new();
         for bank in &self.request.banks {
-            let response = self.engine.select_examples(bank, &request, self.cancel)?;
+            let response = self.engine.banks().select(bank, &request, self.cancel)?;
             found.extend(response.examples.into_iter().rev().map(|example| (bank.as_str(), example)));
         }
         // Stable: of equals the one of the first bank stays first.

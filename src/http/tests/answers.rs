@@ -3,10 +3,9 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use serde_json::json;
-
 use super::*;
-use crate::engine::ErrorKind;
+use crate::engine::{EngineError, ErrorKind};
+use crate::http::error::ApiError;
 use crate::http::router::wrapped;
 
 #[tokio::test]
@@ -21,10 +20,12 @@ async fn each_class_of_error_has_its_status() {
         (ErrorKind::Deadline, 504),
         (ErrorKind::Unavailable, 503),
     ] {
-        let service = fake(move |_, _| {
-            Err(EngineError { kind, code: "some_code", param: Some("rate"), message: "do this".into() })
-        });
-        let answer = call(state(service), compress("{}")).await;
+        let failing = move || async move {
+            let (code, param, message) = ("some_code", Some("rate"), "do this".into());
+            ApiError::from(EngineError { kind, code, param, message })
+        };
+        let routes = axum::Router::new().route("/", axum::routing::get(failing));
+        let answer = answer_of(wrapped(routes), get("/")).await;
         assert_eq!(answer.error(status, "some_code", Some("rate")), "do this");
         assert!(!answer.headers.contains_key("retry-after"));
     }
@@ -32,10 +33,10 @@ async fn each_class_of_error_has_its_status() {
 
 #[tokio::test]
 async fn faults_on_this_side_tell_nothing() {
-    let failing = fake(|_, _| Err(EngineError::internal("secret detail")));
-    let panicking = fake(|_, _| panic!("secret detail"));
-    for service in [failing, panicking] {
-        let answer = call(state(service), compress("{}")).await;
+    let failing = hooked(|_, _| Err(ScoreError::Model("secret detail".into())));
+    let panicking = hooked(|_, _| panic!("secret detail"));
+    for engine in [failing, panicking] {
+        let answer = call(state(&engine), embed("a")).await;
         assert!(!answer.error(500, "internal_error", None).contains("secret"));
     }
     let routes =
@@ -49,20 +50,20 @@ async fn a_harmless_request_id_is_echoed_and_any_other_replaced() {
     let with = |id: &[u8]| Request::get("/healthz").header("x-request-id", id).body(Body::empty()).unwrap();
     let longest = "a".repeat(128);
     for id in ["abc-DEF_1.2:3", longest.as_str()] {
-        assert_eq!(call(state(echo()), with(id.as_bytes())).await.headers["x-request-id"], id);
+        assert_eq!(call(state(&engine()), with(id.as_bytes())).await.headers["x-request-id"], id);
     }
     let too_long = "a".repeat(129);
     for id in [&b""[..], b"a b", b"<script>", b"\xc3\xa9", too_long.as_bytes()] {
-        let answer = call(state(echo()), with(id)).await;
+        let answer = call(state(&engine()), with(id)).await;
         let minted = uuid::Uuid::parse_str(answer.headers["x-request-id"].to_str().unwrap()).unwrap();
         assert_eq!(minted.get_version_num(), 7);
     }
-    let first = call(state(echo()), get("/healthz")).await.headers["x-request-id"].clone();
-    assert_ne!(first, call(state(echo()), get("/healthz")).await.headers["x-request-id"]);
+    let first = call(state(&engine()), get("/healthz")).await.headers["x-request-id"].clone();
+    assert_ne!(first, call(state(&engine()), get("/healthz")).await.headers["x-request-id"]);
 }
 
 fn with_deadline(value: &str) -> Request<Body> {
-    let mut request = compress("{}");
+    let mut request = embed("a");
     request.headers_mut().insert("x-whittle-deadline-ms", value.parse().unwrap());
     request
 }
@@ -75,12 +76,9 @@ async fn the_earlier_of_both_deadlines_holds() {
         (60_000, "60000", true),
         (60_000, "99999999999999", true),
     ] {
-        let service = fake(move |_, cancel| {
-            block_until(|| in_time, cancel)?;
-            Ok(compressed(String::new()))
-        });
+        let engine = hooked(move |_, cancel| Ok(block_until(|| in_time, cancel)?));
         let limits = Limits { deadline_ms: limit, ..Limits::default() };
-        let answer = call(AppState::new(service, limits), with_deadline(header)).await;
+        let answer = call(AppState::new(engine, limits), with_deadline(header)).await;
         if in_time {
             assert_eq!(answer.status, 200);
         } else {
@@ -88,7 +86,7 @@ async fn the_earlier_of_both_deadlines_holds() {
         }
     }
     for header in ["0", "-1", "1.5", "soon", ""] {
-        let answer = call(state(echo()), with_deadline(header)).await;
+        let answer = call(state(&engine()), with_deadline(header)).await;
         answer.error(400, "invalid_deadline", Some("x-whittle-deadline-ms"));
     }
 }
@@ -97,32 +95,30 @@ async fn the_earlier_of_both_deadlines_holds() {
 async fn the_deadline_holds_for_work_that_does_not_heed_it() {
     let released = Arc::new(AtomicBool::new(false));
     let seen = Arc::clone(&released);
-    let service = fake(move |_, _| {
-        block_until(|| seen.load(Ordering::Relaxed), &Cancel::never())?;
-        Ok(compressed(String::new()))
-    });
+    let engine = hooked(move |_, _| Ok(block_until(|| seen.load(Ordering::Relaxed), &Cancel::never())?));
     let start = Instant::now();
-    call(state(service), with_deadline("20")).await.error(504, "deadline_exceeded", None);
+    call(state(&engine), with_deadline("20")).await.error(504, "deadline_exceeded", None);
     assert!(start.elapsed() < Duration::from_secs(5));
     released.store(true, Ordering::Relaxed);
 }
 
 #[tokio::test]
 async fn health_and_readiness() {
-    let answer = call(state(echo()), get("/healthz")).await;
+    let answer = call(state(&engine()), get("/healthz")).await;
     assert_eq!(answer.body, json!({"status": "ok", "version": env!("CARGO_PKG_VERSION")}));
-    for (readiness, status) in [(Readiness::Ready, "ready"), (Readiness::Idle, "idle")] {
-        let service = Fake { compress: Box::new(|_, _| unreachable!()), readiness };
-        let answer = call(state(Arc::new(service)), get("/readyz")).await;
+    // One has its models, one could load them, and one has tried in vain.
+    let (idle, failed) = (Arc::new(Engine::builder().build()), Arc::new(Engine::builder().build()));
+    assert!(failed.vectors(&["a"], &Cancel::never()).is_err());
+    for (engine, status) in [(engine(), "ready"), (idle, "idle")] {
+        let answer = call(state(&engine), get("/readyz")).await;
         assert_eq!((answer.status.as_u16(), &answer.body["status"]), (200, &json!(status)));
     }
-    let service = Fake { compress: Box::new(|_, _| unreachable!()), readiness: Readiness::Failed };
-    call(state(Arc::new(service)), get("/readyz")).await.error(503, "model_unavailable", None);
+    call(state(&failed), get("/readyz")).await.error(503, "model_unavailable", None);
 }
 
 #[tokio::test]
 async fn the_description_is_whole_and_true() {
-    let answer = call(state(echo()), get("/openapi.json")).await;
+    let answer = call(state(&engine()), get("/openapi.json")).await;
     let api = &answer.body;
     assert_eq!(api["info"]["title"], "Whittle");
     assert_eq!(api["info"]["version"], env!("CARGO_PKG_VERSION"));
@@ -186,7 +182,7 @@ async fn the_description_is_whole_and_true() {
         let method = method.to_uppercase();
         let path = path.replace("{name}", "a").replace("{id}", "b").replace("{upstream}", "c");
         let request = Request::builder().method(&*method).uri(path).body(Body::empty()).unwrap();
-        let response = router(Arc::new(state(echo()))).oneshot(request).await.unwrap();
+        let response = router(Arc::new(state(&engine()))).oneshot(request).await.unwrap();
         let (status, body) = (response.status(), response.into_body().collect().await.unwrap().to_bytes());
         let there = status != 405 && !String::from_utf8_lossy(&body).contains("unknown_path");
         assert!(there, "{route} is described but not there");

@@ -9,16 +9,15 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use super::*;
-use crate::model::Stopped;
 
 /// Longer than anything here takes; a test that waits this long has failed.
 const PATIENCE: Duration = Duration::from_secs(8);
 
-/// A service that reports when it begins and works until it is released.
+/// An engine that reports when it begins and works until it is released.
 struct Held {
-    service: Arc<dyn Service>,
+    engine: Arc<Engine>,
     begun: mpsc::UnboundedReceiver<()>,
-    ended: mpsc::UnboundedReceiver<Result<(), EngineError>>,
+    ended: mpsc::UnboundedReceiver<Result<(), Stopped>>,
     released: Arc<AtomicBool>,
 }
 
@@ -27,13 +26,13 @@ fn held() -> Held {
     let (end, ended) = mpsc::unbounded_channel();
     let released = Arc::new(AtomicBool::new(false));
     let seen = Arc::clone(&released);
-    let service = fake(move |_, cancel| {
+    let engine = hooked(move |_, cancel| {
         begin.send(()).unwrap_or_default();
         let outcome = block_until(|| seen.load(Ordering::Relaxed), cancel);
-        end.send(outcome.clone()).unwrap_or_default();
-        outcome.map(|()| compressed(String::new()))
+        end.send(outcome).unwrap_or_default();
+        Ok(outcome?)
     });
-    Held { service, begun, ended, released }
+    Held { engine, begun, ended, released }
 }
 
 async fn next<T>(channel: &mut mpsc::UnboundedReceiver<T>) -> T {
@@ -44,22 +43,22 @@ async fn next<T>(channel: &mut mpsc::UnboundedReceiver<T>) -> T {
 async fn a_hundred_requests_at_once_are_answered_a_few_at_a_time() {
     let (working, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let seen = Arc::clone(&most);
-    let service = fake(move |request, _| {
+    let engine = hooked(move |_, _| {
         seen.fetch_max(working.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
         std::thread::sleep(Duration::from_millis(2));
         working.fetch_sub(1, Ordering::SeqCst);
-        Ok(compressed(request.context.unwrap()))
+        Ok(())
     });
     let limits = Limits { concurrency: 3, queue: 97, ..Limits::default() };
-    let running = start(Server::new(service, limits)).await;
+    let running = start(Server::new(engine, limits)).await;
     let client = client();
-    let requests = (0..100).map(|number| {
-        let sent = running.compress(&client, format!(r#"{{"context": "text {number}"}}"#)).send();
+    let requests = (1..=100).map(|number| {
+        let sent = running.embed(&client, &"word ".repeat(number)).send();
         tokio::spawn(async move {
             let response = sent.await.unwrap();
             assert_eq!(response.status(), 200);
             let body: Value = serde_json::from_slice(&response.bytes().await.unwrap()).unwrap();
-            assert_eq!(body["prompt"], format!("text {number}"));
+            assert_eq!(body["usage"]["prompt_tokens"], number);
         })
     });
     for request in requests.collect::<Vec<_>>() {
@@ -72,14 +71,14 @@ async fn a_hundred_requests_at_once_are_answered_a_few_at_a_time() {
 async fn past_the_queue_requests_are_turned_away_at_once() {
     let mut held = held();
     let limits = Limits { concurrency: 1, queue: 1, ..Limits::default() };
-    let running = start(Server::new(Arc::clone(&held.service), limits)).await;
+    let running = start(Server::new(Arc::clone(&held.engine), limits)).await;
     let client = client();
-    let working = tokio::spawn(running.compress(&client, "{}").send());
+    let working = tokio::spawn(running.embed(&client, "a").send());
     next(&mut held.begun).await;
 
     // Of two more, one waits and one is turned away.
-    let mut one = tokio::spawn(running.compress(&client, "{}").send());
-    let mut other = tokio::spawn(running.compress(&client, "{}").send());
+    let mut one = tokio::spawn(running.embed(&client, "a").send());
+    let mut other = tokio::spawn(running.embed(&client, "a").send());
     let (refused, waiting) = tokio::select! {
         refused = &mut one => (refused, other),
         refused = &mut other => (refused, one),
@@ -99,11 +98,11 @@ async fn past_the_queue_requests_are_turned_away_at_once() {
 async fn the_deadline_passes_in_the_queue_too() {
     let mut held = held();
     let limits = Limits { concurrency: 1, ..Limits::default() };
-    let running = start(Server::new(Arc::clone(&held.service), limits)).await;
+    let running = start(Server::new(Arc::clone(&held.engine), limits)).await;
     let client = client();
-    let working = tokio::spawn(running.compress(&client, "{}").send());
+    let working = tokio::spawn(running.embed(&client, "a").send());
     next(&mut held.begun).await;
-    let late = running.compress(&client, "{}").header("x-whittle-deadline-ms", "20").send().await.unwrap();
+    let late = running.embed(&client, "a").header("x-whittle-deadline-ms", "20").send().await.unwrap();
     assert_eq!(late.status(), 504);
     held.released.store(true, Ordering::Relaxed);
     assert_eq!(working.await.unwrap().unwrap().status(), 200);
@@ -111,26 +110,26 @@ async fn the_deadline_passes_in_the_queue_too() {
 }
 
 const REQUEST: &[u8] =
-    b"POST /v1/compress HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}";
+    b"POST /v1/rerank HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 34\r\n\r\n\
+    {\"query\": \"q\", \"documents\": [\"a\"]}";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn work_stops_when_its_client_leaves() {
     let mut held = held();
-    let running = start(Server::new(Arc::clone(&held.service), Limits::default())).await;
+    let running = start(Server::new(Arc::clone(&held.engine), Limits::default())).await;
     let mut stream = TcpStream::connect(running.address).await.unwrap();
     stream.write_all(REQUEST).await.unwrap();
     next(&mut held.begun).await;
     drop(stream);
-    let error = next(&mut held.ended).await.unwrap_err();
-    assert_eq!(error.code, EngineError::from(Stopped::Cancelled).code);
+    assert_eq!(next(&mut held.ended).await, Err(Stopped::Cancelled));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn stopping_finishes_what_is_running_and_takes_nothing_new() {
     let mut held = held();
-    let running = start(Server::new(Arc::clone(&held.service), Limits::default())).await;
+    let running = start(Server::new(Arc::clone(&held.engine), Limits::default())).await;
     let client = client();
-    let working = tokio::spawn(running.compress(&client, "{}").send());
+    let working = tokio::spawn(running.embed(&client, "a").send());
     next(&mut held.begun).await;
     let mut idle = TcpStream::connect(running.address).await.unwrap();
     idle.write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
@@ -150,7 +149,7 @@ async fn stopping_finishes_what_is_running_and_takes_nothing_new() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_body_that_dawdles_is_given_up() {
-    let mut state = state(echo());
+    let mut state = state(&engine());
     state.body_time = Duration::from_millis(50);
     let running = start(Server::with_state(state)).await;
     let mut stream = TcpStream::connect(running.address).await.unwrap();
@@ -163,7 +162,7 @@ async fn a_body_that_dawdles_is_given_up() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn headers_that_dawdle_are_given_up() {
-    let server = Server::new(echo(), Limits::default()).header_time(Duration::from_millis(50));
+    let server = Server::new(engine(), Limits::default()).header_time(Duration::from_millis(50));
     let running = start(server).await;
     let mut stream = TcpStream::connect(running.address).await.unwrap();
     stream.write_all(b"POST /v1/compress HTTP/1.1\r\nhost:").await.unwrap();
@@ -177,10 +176,10 @@ async fn headers_that_dawdle_are_given_up() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_that_sends_far_too_much_still_reads_why_it_is_turned_away() {
     let limits = Limits { body_bytes: 1000, ..Limits::default() };
-    let running = start(Server::new(echo(), limits)).await;
+    let running = start(Server::new(engine(), limits)).await;
     let client = client();
     for content_type in ["application/json", "text/plain"] {
-        let request = running.compress(&client, vec![b' '; 8 << 20]).build().unwrap();
+        let request = running.post(&client, vec![b' '; 8 << 20]).build().unwrap();
         let mut request = request;
         request.headers_mut().insert("content-type", content_type.parse().unwrap());
         let response = client.execute(request).await.unwrap();

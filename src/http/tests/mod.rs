@@ -1,4 +1,4 @@
-//! The routes with a fake service behind them, called in process and over real sockets.
+//! The routes in front of an engine of small models, called in process and over real sockets.
 
 mod answers;
 mod connections;
@@ -14,102 +14,67 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt;
-use serde_json::Value;
+use serde_json::{Value, json};
+use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tower::ServiceExt;
 
+use super::Server;
 use super::router::router;
 use super::state::AppState;
-use super::{Server, Service};
-use crate::compress::Method;
 use crate::config::Limits;
-use crate::engine::api::{
-    CompressRequest, CompressResponse, RecoverRequest, RecoverResponse, ScoreRequest, ScoreResponse, Timing,
-    Usage,
-};
-use crate::engine::{Caches, EngineError, Readiness};
-use crate::model::Cancel;
-use crate::model::cached::CacheStatistics;
+use crate::engine::Engine;
+use crate::engine::fakes::{Lengths, Letters};
+use crate::model::{Cancel, Embedder, ScoreError, Stopped};
 
-type Compress = dyn Fn(CompressRequest, &Cancel) -> Result<CompressResponse, EngineError> + Send + Sync;
-
-/// Compresses as it is told to.
-struct Fake {
-    compress: Box<Compress>,
-    readiness: Readiness,
+/// An engine of small models, with a folder of its own.
+fn engine() -> Arc<Engine> {
+    hooked(|_, _| Ok(()))
 }
 
-impl Service for Fake {
-    fn compress(&self, request: CompressRequest, cancel: &Cancel) -> Result<CompressResponse, EngineError> {
-        (self.compress)(request, cancel)
-    }
-
-    fn recover(&self, request: RecoverRequest) -> Result<RecoverResponse, EngineError> {
-        Ok(RecoverResponse { response: request.response, restored: Vec::new() })
-    }
-
-    fn score(&self, request: ScoreRequest, _: &Cancel) -> Result<ScoreResponse, EngineError> {
-        Ok(ScoreResponse {
-            ranges: vec![],
-            model: "fake".into(),
-            ids: vec![1, 2],
-            tokens: vec![request.prefix.unwrap_or_default(), request.text],
-            nll: vec![None, Some(0.5)],
-            mean_nll: Some(0.5),
-            perplexity: Some(0.5_f64.exp()),
-            seconds: 0.1,
-            tokens_per_second: 20.0,
-        })
-    }
-
-    fn readiness(&self) -> Readiness {
-        self.readiness
-    }
-
-    fn caches(&self) -> Caches {
-        let scores = CacheStatistics { hits: 3, kept: 1, misses: 2, bytes: 100 };
-        Caches { scores, ..Caches::default() }
-    }
-}
-
-fn fake<F>(compress: F) -> Arc<dyn Service>
+/// The same; `hook` sees each text whose vector is asked for, off the async threads, and may wait or fail.
+fn hooked<F>(hook: F) -> Arc<Engine>
 where
-    F: Fn(CompressRequest, &Cancel) -> Result<CompressResponse, EngineError> + Send + Sync + 'static,
+    F: Fn(&str, &Cancel) -> Result<(), ScoreError> + Send + Sync + 'static,
 {
-    Arc::new(Fake { compress: Box::new(compress), readiness: Readiness::Idle })
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().to_owned();
+    let embedder = Hooked { hook, _folder: folder };
+    Arc::new(Engine::builder().scorer(Lengths).embedder(embedder).data_dir(path).build())
 }
 
-/// Answers with the context as the prompt.
-fn echo() -> Arc<dyn Service> {
-    fake(|request, _| Ok(compressed(request.context.unwrap_or_default())))
+/// Embeds as [`Letters`] does, after a hook. It keeps the engine's folder, which goes with it.
+struct Hooked<F> {
+    hook: F,
+    _folder: TempDir,
 }
 
-fn compressed(prompt: String) -> CompressResponse {
-    CompressResponse {
-        id: "c-1".into(),
-        prompt,
-        method: Method::default(),
-        reason: "asked for".into(),
-        documents: Vec::new(),
-        messages: None,
-        usage: Usage {
-            original_tokens: 20,
-            compressed_tokens: 10,
-            requested_tokens: 10,
-            rate: 0.5,
-            tokenizer: "o200k_base".into(),
-            approximate: false,
-        },
-        timing_ms: Timing::default(),
-        left_out: std::collections::BTreeMap::new(),
-        warnings: Vec::new(),
+impl<F> Embedder for Hooked<F>
+where
+    F: Fn(&str, &Cancel) -> Result<(), ScoreError> + Send + Sync,
+{
+    fn name(&self) -> &str {
+        Letters.name()
+    }
+
+    fn dimensions(&self) -> usize {
+        Letters.dimensions()
+    }
+
+    fn count(&self, text: &str, cancel: &Cancel) -> Result<usize, ScoreError> {
+        (self.hook)(text, cancel)?;
+        Letters.count(text, cancel)
+    }
+
+    fn embed(&self, texts: &[&str], cancel: &Cancel) -> Result<Vec<Vec<f32>>, ScoreError> {
+        Letters.embed(texts, cancel)
     }
 }
 
 /// Blocks until the caller leaves or `released` says so. Fails after a while rather than hang the tests.
-fn block_until(released: impl Fn() -> bool, cancel: &Cancel) -> Result<(), EngineError> {
+fn block_until(released: impl Fn() -> bool, cancel: &Cancel) -> Result<(), Stopped> {
     let mut left = 10_000;
     while !released() {
         cancel.check()?;
@@ -156,8 +121,8 @@ async fn answer_of(router: axum::Router, request: Request<Body>) -> Answer {
     Answer { status: head.status, headers: head.headers, body }
 }
 
-fn state(service: Arc<dyn Service>) -> AppState {
-    AppState::new(service, Limits::default())
+fn state(engine: &Arc<Engine>) -> AppState {
+    AppState::new(Arc::clone(engine), Limits::default())
 }
 
 fn get(path: &str) -> Request<Body> {
@@ -170,6 +135,11 @@ fn post(path: &str, body: impl Into<Body>) -> Request<Body> {
 
 fn compress(body: impl Into<Body>) -> Request<Body> {
     post("/v1/compress", body)
+}
+
+/// Asks for the vector of a text, which [`hooked`] engines see.
+fn embed(text: &str) -> Request<Body> {
+    post("/v1/embeddings", json!({"input": text}).to_string())
 }
 
 /// A server on a real socket.
@@ -197,8 +167,12 @@ fn client() -> reqwest::Client {
 }
 
 impl Running {
-    fn compress(&self, client: &reqwest::Client, body: impl Into<reqwest::Body>) -> reqwest::RequestBuilder {
-        let url = format!("http://{}/v1/compress", self.address);
+    fn post(&self, client: &reqwest::Client, body: impl Into<reqwest::Body>) -> reqwest::RequestBuilder {
+        let url = format!("http://{}/v1/embeddings", self.address);
         client.post(url).header("content-type", "application/json").body(body)
+    }
+
+    fn embed(&self, client: &reqwest::Client, text: &str) -> reqwest::RequestBuilder {
+        self.post(client, json!({"input": text}).to_string())
     }
 }

@@ -9,23 +9,36 @@ use hyper::body::Frame;
 
 use super::*;
 
+const VALID: &str = r#"{"context": "abc", "rate": 1.0}"#;
+
 #[tokio::test]
 async fn a_prompt_is_compressed_and_its_tokens_are_in_the_headers() {
-    let answer = call(state(echo()), compress(r#"{"context": "ein\u00e9 \ud83d\ude00", "rate": 0.5}"#)).await;
+    let answer =
+        call(state(&engine()), compress(r#"{"context": "ein\u00e9 \ud83d\ude00", "rate": 1.0}"#)).await;
     assert_eq!(answer.status, 200);
     assert_eq!(answer.body["prompt"], "ein\u{e9} \u{1f600}");
-    assert_eq!(answer.body["usage"]["rate"], 0.5);
-    assert_eq!(answer.headers["x-whittle-original-tokens"], "20");
-    assert_eq!(answer.headers["x-whittle-compressed-tokens"], "10");
+    let text = "The red house stands by the old sea wall. ".repeat(20);
+    let answer = call(state(&engine()), compress(json!({"context": text, "rate": 0.5}).to_string())).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let usage = &answer.body["usage"];
+    assert!(usage["compressed_tokens"].as_u64() < usage["original_tokens"].as_u64(), "{usage}");
+    for tokens in ["original", "compressed"] {
+        let header = &answer.headers[&format!("x-whittle-{tokens}-tokens")];
+        assert_eq!(header.to_str().unwrap(), usage[format!("{tokens}_tokens")].to_string());
+    }
     assert_eq!(answer.headers["content-type"], "application/json");
 }
 
 #[tokio::test]
 async fn a_text_is_scored() {
-    let answer = call(state(echo()), post("/v1/score", r#"{"text": "b", "prefix": "a"}"#)).await;
-    assert_eq!(answer.status, 200);
-    assert_eq!(answer.body["tokens"], serde_json::json!(["a", "b"]));
-    assert_eq!(answer.body["nll"], serde_json::json!([null, 0.5]));
+    for (body, nll) in [
+        (r#"{"text": "bb a", "prefix": "a "}"#, json!([3.0, 1.0])),
+        (r#"{"text": "bb a"}"#, json!([null, 1.0])),
+    ] {
+        let answer = call(state(&engine()), post("/v1/score", body)).await;
+        assert_eq!(answer.status, 200);
+        assert_eq!((&answer.body["tokens"], &answer.body["nll"]), (&json!(["bb ", "a"]), &nll));
+    }
 }
 
 #[tokio::test]
@@ -38,7 +51,7 @@ async fn broken_json_is_rejected_with_its_place() {
         ("{\"context\": \"\\ud800\"}", "line 1 column"),
         ("\u{feff}{}", "line 1 column 1"),
     ] {
-        let message = call(state(echo()), compress(body)).await.error(400, "invalid_json", None);
+        let message = call(state(&engine()), compress(body)).await.error(400, "invalid_json", None);
         assert!(message.contains(place), "{body}: {message}");
     }
 }
@@ -56,7 +69,7 @@ async fn unknown_fields_are_rejected_by_name_wherever_they_are() {
         ),
         ("/v1/compress", r#"{"options": {"force_word": ["a"]}}"#, "options.force_word"),
     ] {
-        let message = call(state(echo()), post(path, body)).await.error(400, "unknown_field", Some(param));
+        let message = call(state(&engine()), post(path, body)).await.error(400, "unknown_field", Some(param));
         let name = param.rsplit('.').next().unwrap();
         assert!(message.contains(&format!("unknown field `{name}`")), "{message}");
         assert!(message.contains("expected one of") || message.contains("expected `"), "{message}");
@@ -77,14 +90,14 @@ async fn wrong_values_are_rejected_with_their_field() {
         ("5", None),
         ("null", None),
     ] {
-        call(state(echo()), compress(body)).await.error(400, "invalid_field", param);
+        call(state(&engine()), compress(body)).await.error(400, "invalid_field", param);
     }
 }
 
 #[tokio::test]
 async fn a_parsers_message_does_not_repeat_a_whole_document() {
     let body = format!(r#"{{"rate": "{}"}}"#, "\u{1f600}x".repeat(5000));
-    let message = call(state(echo()), compress(body)).await.error(400, "invalid_field", Some("rate"));
+    let message = call(state(&engine()), compress(body)).await.error(400, "invalid_field", Some("rate"));
     assert!(message.chars().count() < 320, "{message}");
     assert!(message.starts_with("invalid type") && message.contains("line 1 column"), "{message}");
 }
@@ -92,16 +105,16 @@ async fn a_parsers_message_does_not_repeat_a_whole_document() {
 #[tokio::test]
 async fn deep_nesting_is_an_error_and_no_overflow() {
     let body = format!(r#"{{"documents": [{{"text": "a", "metadata": {}"#, "[".repeat(1_000_000));
-    call(state(echo()), compress(body)).await.error(400, "invalid_json", None);
+    call(state(&engine()), compress(body)).await.error(400, "invalid_json", None);
 }
 
 #[tokio::test]
 async fn empty_bodies_and_other_encodings_are_rejected() {
     for body in ["", " \r\n\t"] {
-        call(state(echo()), compress(body)).await.error(400, "empty_body", None);
+        call(state(&engine()), compress(body)).await.error(400, "empty_body", None);
     }
     let latin1 = b"{\"context\": \"caf\xe9\"}".to_vec();
-    let message = call(state(echo()), compress(latin1)).await.error(400, "invalid_utf8", None);
+    let message = call(state(&engine()), compress(latin1)).await.error(400, "invalid_utf8", None);
     assert!(message.contains("byte 16"), "{message}");
 }
 
@@ -114,25 +127,25 @@ async fn only_plain_json_is_taken() {
         ("content-type", "application/x-www-form-urlencoded"),
         ("accept", "application/json"),
     ] {
-        let answer = call(state(echo()), with(name, value).body("{}".into()).unwrap()).await;
+        let answer = call(state(&engine()), with(name, value).body("{}".into()).unwrap()).await;
         answer.error(415, "unsupported_media_type", Some("content-type"));
     }
-    let charset = with("content-type", "Application/JSON; charset=utf-8").body("{}".into()).unwrap();
-    assert_eq!(call(state(echo()), charset).await.status, 200);
+    let charset = with("content-type", "Application/JSON; charset=utf-8").body(VALID.into()).unwrap();
+    assert_eq!(call(state(&engine()), charset).await.status, 200);
     let zipped = with("content-type", "application/json").header("content-encoding", "gzip");
-    let answer = call(state(echo()), zipped.body("{}".into()).unwrap()).await;
+    let answer = call(state(&engine()), zipped.body("{}".into()).unwrap()).await;
     answer.error(415, "unsupported_content_encoding", Some("content-encoding"));
 }
 
 #[tokio::test]
 async fn bodies_up_to_the_limit_are_taken_and_larger_ones_are_not() {
-    let body = r#"{"context": "abc"}"#;
+    let body = VALID;
     for (limit, fits) in [(body.len(), true), (body.len() - 1, false)] {
         let limits = Limits { body_bytes: limit, ..Limits::default() };
         // One body says how long it is, the other arrives in pieces without saying so.
         let stream = Body::new(Pieces(body.as_bytes().chunks(5)));
         for request in [compress(body), compress(stream)] {
-            let answer = call(AppState::new(echo(), limits), request).await;
+            let answer = call(AppState::new(engine(), limits), request).await;
             if fits {
                 assert_eq!(answer.status, 200, "{answer:?}");
             } else {
@@ -162,8 +175,8 @@ async fn more_documents_than_the_limit_are_rejected() {
     let limits = Limits { documents: 2, ..Limits::default() };
     for (count, fits) in [(2, true), (3, false)] {
         let documents = vec![r#"{"text": "a"}"#; count].join(",");
-        let request = compress(format!(r#"{{"documents": [{documents}]}}"#));
-        let answer = call(AppState::new(echo(), limits), request).await;
+        let request = compress(format!(r#"{{"documents": [{documents}], "rate": 1.0}}"#));
+        let answer = call(AppState::new(engine(), limits), request).await;
         if fits {
             assert_eq!(answer.status, 200);
         } else {
@@ -174,11 +187,11 @@ async fn more_documents_than_the_limit_are_rejected() {
 
 #[tokio::test]
 async fn unknown_paths_and_wrong_methods_have_the_envelope() {
-    call(state(echo()), get("/v1/nothing")).await.error(404, "unknown_path", None);
-    let answer = call(state(echo()), get("/v1/compress")).await;
+    call(state(&engine()), get("/v1/nothing")).await.error(404, "unknown_path", None);
+    let answer = call(state(&engine()), get("/v1/compress")).await;
     answer.error(405, "method_not_allowed", None);
     assert_eq!(answer.headers["allow"], "POST");
-    let answer = call(state(echo()), post("/healthz", "{}")).await;
+    let answer = call(state(&engine()), post("/healthz", "{}")).await;
     answer.error(405, "method_not_allowed", None);
     assert_eq!(answer.headers["allow"], "GET,HEAD");
 }

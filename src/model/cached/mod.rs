@@ -103,12 +103,6 @@ impl<S: TokenScorer> CachedScorer<S> {
         Ok(results)
     }
 
-    /// The scorer behind the cache.
-    #[must_use]
-    pub fn uncached(&self) -> &S {
-        &self.scorer
-    }
-
     /// Hits, misses and bytes since the start.
     #[must_use]
     pub fn statistics(&self) -> CacheStatistics {
@@ -154,6 +148,15 @@ impl<S: TokenScorer> TokenScorer for CachedScorer<S> {
             let keys: Vec<Key> = missing.iter().map(|&i| keys[i]).collect();
             self.fetch(&jobs, &keys, cancel)
         })
+    }
+
+    /// Not remembered: what is scored so is seldom scored twice.
+    fn score_whole(&self, prefix: &[u32], ids: &[u32], cancel: &Cancel) -> Result<Vec<f32>, ScoreError> {
+        self.scorer.score_whole(prefix, ids, cancel)
+    }
+
+    fn prefix_statistics(&self) -> CacheStatistics {
+        self.scorer.prefix_statistics()
     }
 
     fn session(&self) -> Box<dyn ScoreSession + '_> {

@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::gguf::{GgufError, GgufFile};
 use super::tokenizer::GgufTokenizer;
-use crate::model::Turn;
+use crate::model::{ChatError, Turn};
 
 /// The delimiters around a message's number in a placeholder: two private-use characters that no template needs.
 const OPEN: char = '\u{E000}';
@@ -19,17 +19,6 @@ const CLOSE: char = '\u{E001}';
 /// The type of control tokens in a GGUF file.
 const CONTROL: u32 = 3;
 const NAME: &str = "chat";
-
-/// An error of rendering a conversation for a model.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ChatError {
-    /// The file has no template.
-    #[error("the model has no chat template: use `POST /v1/completions`, or another model")]
-    NoTemplate,
-    /// The template is not one that can be rendered here, or it refuses the messages.
-    #[error("the model's chat template cannot be used with these messages: {0}")]
-    Template(String),
-}
 
 /// A model's form of a conversation.
 pub(crate) struct ChatTemplate {

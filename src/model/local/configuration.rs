@@ -7,8 +7,8 @@ use std::ops::RangeInclusive;
 
 use super::attention::Heads;
 use super::causal::LlamaConfig;
+use super::error::LoadError;
 use super::gguf::{GgufError, GgufFile};
-use super::load::LoadError;
 
 /// Most layers.
 const MAX_LAYERS: u32 = 1 << 10;

@@ -1,58 +1,46 @@
 //! Writing, token by token, on the model that scores.
 
-use super::causal::{KvCache, Sequence};
-use super::chat_template::ChatError;
+use rayon::ThreadPool;
+
+use super::causal::{CausalModel, KvCache, Sequence};
 use super::sample::Sampler;
 use super::scorer::LocalScorer;
-use crate::model::{Cancel, Prompt, Sampling, ScoreError};
+use crate::model::{Cancel, ChatError, Continuation, Prompt, ScoreError, TokenGenerator};
 
-/// The settings of one generated answer.
-#[derive(Debug, Clone, Copy)]
-pub struct Writing<'a> {
-    /// Tokens that it follows, at least one; with `most` at most the model's context.
-    pub prompt: &'a [u32],
-    /// Most tokens of the answer.
-    pub most: usize,
-    /// The sampling parameters.
-    pub sampling: Sampling,
-}
+/// Tokens of a prompt that are run at a time: other callers get their turn between them.
+const PREFILL_TOKENS: usize = 512;
 
-impl LocalScorer {
-    /// The tokens of a prompt.
-    ///
-    /// # Errors
-    /// The model's chat template cannot be used for it.
-    pub fn prompt(&self, prompt: &Prompt) -> Result<Vec<u32>, ChatError> {
+impl TokenGenerator for LocalScorer {
+    fn context(&self) -> usize {
+        self.llama.config().context
+    }
+
+    fn encode_prompt(&self, prompt: &Prompt) -> Result<Vec<u32>, ChatError> {
         match prompt {
             Prompt::Chat(turns) => self.chat_template.conversation(turns, &self.tokenizer),
             Prompt::Text(text) => Ok(self.chat_template.text(text, &self.tokenizer)),
         }
     }
 
-    /// Writes an answer: `each` gets the bytes of every token, which may end inside a character, and says whether to
-    /// go on. Gives whether the model itself ended the answer.
-    ///
     /// Each token takes its turn on the model's threads, between what is scored and what others write.
-    ///
-    /// # Errors
-    /// [`ScoreError::Stopped`] when `cancel` says so, between two tokens or layers; else a fault of the model.
-    pub fn write(
+    fn generate(
         &self,
-        writing: &Writing,
+        continuation: &Continuation<'_>,
         each: &mut dyn FnMut(&[u8]) -> bool,
         cancel: &Cancel,
     ) -> Result<bool, ScoreError> {
-        let Some((&last, known)) = writing.prompt.split_last() else {
+        let Continuation { prompt, max_tokens, sampling } = *continuation;
+        let Some((&last, known)) = prompt.split_last() else {
             return Err(ScoreError::Model("there is nothing that an answer could follow".into()));
         };
         let context = self.llama.config().context;
-        if writing.prompt.len() + writing.most > context {
+        if prompt.len() + max_tokens > context {
             return Err(ScoreError::Model(format!("its context of {context} tokens is too short")));
         }
-        let mut cache = self.cache_of(known, cancel)?;
-        let mut sampler = Sampler::new(writing.sampling);
+        let mut cache = prefill(&*self.llama, &self.pool, (known, PREFILL_TOKENS), cancel)?;
+        let mut sampler = Sampler::new(sampling);
         let (mut id, mut logits) = (last, Vec::new());
-        for _ in 0..writing.most {
+        for _ in 0..max_tokens {
             cancel.check()?;
             self.pool.install(|| self.llama.step(id, &mut cache, &mut logits))?;
             id = sampler.pick(&logits)?;
@@ -65,14 +53,22 @@ impl LocalScorer {
         }
         Ok(false)
     }
+}
 
-    /// Keys and values of `ids`, computed together.
-    fn cache_of(&self, ids: &[u32], cancel: &Cancel) -> Result<KvCache, ScoreError> {
-        if ids.is_empty() {
-            return Ok(KvCache::new(self.llama.config()));
-        }
+/// Returns keys and values of `ids`, of which `at_once` are run at a time.
+pub(super) fn prefill(
+    llama: &dyn CausalModel,
+    pool: &ThreadPool,
+    (ids, at_once): (&[u32], usize),
+    cancel: &Cancel,
+) -> Result<KvCache, ScoreError> {
+    let mut cache = KvCache::new(llama.config());
+    for ids in ids.chunks(at_once) {
+        let past = (cache.len() > 0).then_some(&cache);
         // No likelihood is wanted.
-        let sequence = Sequence { ids, past: None, scored_from: ids.len(), kept: ids.len() };
-        Ok(self.pass(sequence, cancel)?.kept)
+        let sequence = Sequence { ids, past, scored_from: ids.len(), kept: ids.len() };
+        let part = pool.install(|| llama.forward_one(sequence, cancel))?.kept;
+        cache.append(&part);
     }
+    Ok(cache)
 }

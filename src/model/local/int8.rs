@@ -54,6 +54,14 @@ const TILE_ROWS: usize = 6;
 const GROUP_BYTES: usize = GROUP * LANES;
 /// Added to weights to make them unsigned.
 const OFFSET: i32 = 128;
+/// A group of smaller weights of a softmax than this is nothing beside the largest, which is 1.
+const NOTHING: f32 = 1e-30;
+
+/// A row of softmax weights.
+pub(crate) struct WeightRow<'a> {
+    values: &'a mut [i8],
+    scales: &'a mut [f32],
+}
 
 /// Weights as rows of quantised groups, before packing.
 #[derive(Debug, Clone, Default)]

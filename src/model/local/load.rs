@@ -6,37 +6,15 @@ use std::sync::Arc;
 use super::causal::{CausalModel, EmbeddingWeights, LayerWeights, LlamaConfig};
 use super::chat_template::ChatTemplate;
 use super::configuration::configuration;
-use super::device::{self, NoDevice};
+use super::device;
+use super::error::LoadError;
 use super::gguf::{GgufError, GgufFile};
 use super::int8::{COLUMNS, GROUP};
 use super::linear::Backend;
 use super::llama::Llama;
 use super::tensors::TensorLlama;
-use super::tokenizer::{GgufTokenizer, TokenizerError};
+use super::tokenizer::GgufTokenizer;
 use crate::model::{Device, Precision};
-
-/// An error of loading a model file.
-#[derive(Debug, thiserror::Error)]
-pub enum LoadError {
-    /// The file itself.
-    #[error(transparent)]
-    Gguf(#[from] GgufError),
-    /// The tokenizer cannot be built.
-    #[error(transparent)]
-    Tokenizer(#[from] TokenizerError),
-    /// The model's sizes contradict each other or exceed what this build runs.
-    #[error("the model's configuration is unusable: {0}")]
-    Configuration(String),
-    /// The device that it is to run on.
-    #[error(transparent)]
-    Device(#[from] NoDevice),
-    /// The device failed while weights were brought to it.
-    #[error("the weights could not be brought to the device: {0}")]
-    Upload(String),
-    /// No thread could be started for the model.
-    #[error("no thread could be started for the model: {0}")]
-    Threads(String),
-}
 
 /// A model and how texts become its tokens.
 pub(crate) struct Loaded {

@@ -8,6 +8,7 @@ mod configuration;
 mod device;
 mod embedder;
 mod encoder;
+mod error;
 mod generate;
 pub(crate) mod gguf;
 mod int8;
@@ -23,14 +24,12 @@ mod tensors;
 mod tokenizer;
 mod worker;
 
-pub use chat_template::ChatError;
 pub use classifier::{ClassifierError, LocalClassifier};
 pub use device::NoDevice;
 pub use embedder::{EmbedderError, EmbedderOptions, LocalEmbedder, LongText};
 pub use encoder::{EncoderFiles, NoFile};
-pub use generate::Writing;
+pub use error::LoadError;
 pub use gguf::GgufError;
-pub use load::LoadError;
 pub use scorer::{LocalScorer, ScorerOptions};
 pub use tokenizer::{GgufTokenizer, TokenizerError};
 

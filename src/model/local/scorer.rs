@@ -9,7 +9,8 @@ use rayon::ThreadPool;
 
 use super::causal::{CausalModel, ForwardOutput, KvCache, Sequence};
 use super::chat_template::ChatTemplate;
-use super::load::{LoadError, Loaded, load};
+use super::error::LoadError;
+use super::load::{Loaded, load};
 use super::prefix_cache::{KvFormat, PrefixCache};
 use super::roofline::operations_per_second;
 use super::schedule::Schedule;
@@ -151,30 +152,9 @@ impl LocalScorer {
         &self.tokenizer
     }
 
-    /// Returns the counters of the cache of keys and values since the start.
-    #[must_use]
-    pub fn kv_statistics(&self) -> CacheStatistics {
-        self.texts.statistics()
-    }
-
     /// Runs one sequence on the caller's turn.
     pub(super) fn pass(&self, sequence: Sequence, cancel: &Cancel) -> Result<ForwardOutput, ScoreError> {
         self.pool.install(|| self.llama.forward_one(sequence, cancel))
-    }
-
-    /// Negative log-likelihood, in nats, of each of `ids` after the whole of `prefix`, however long the
-    /// window: the two together may fill the model's context.
-    ///
-    /// # Errors
-    /// As [`TokenScorer::score`]; also when the two are longer than the context.
-    pub fn score_whole(&self, prefix: &[u32], ids: &[u32], cancel: &Cancel) -> Result<Vec<f32>, ScoreError> {
-        let (length, context) = (prefix.len() + ids.len(), self.llama.config().context);
-        if length > context {
-            let message = format!("{length} tokens are more than its context of {context}");
-            return Err(ScoreError::Model(message));
-        }
-        let run = Run::whole(None, [prefix, ids].concat(), prefix.len());
-        Ok(self.worker.score(vec![run], cancel)?.pop().unwrap_or_default())
     }
 }
 
@@ -213,6 +193,20 @@ impl TokenScorer for LocalScorer {
             }
         }
         Ok(results)
+    }
+
+    fn score_whole(&self, prefix: &[u32], ids: &[u32], cancel: &Cancel) -> Result<Vec<f32>, ScoreError> {
+        let (length, context) = (prefix.len() + ids.len(), self.llama.config().context);
+        if length > context {
+            let message = format!("{length} tokens are more than its context of {context}");
+            return Err(ScoreError::Model(message));
+        }
+        let run = Run::whole(None, [prefix, ids].concat(), prefix.len());
+        Ok(self.worker.score(vec![run], cancel)?.pop().unwrap_or_default())
+    }
+
+    fn prefix_statistics(&self) -> CacheStatistics {
+        self.texts.statistics()
     }
 
     fn session(&self) -> Box<dyn ScoreSession + '_> {

@@ -12,7 +12,7 @@ use super::attention::Heads;
 use super::causal::{
     CausalModel, EmbeddingWeights, ForwardOutput, KvCache, LayerWeights, LlamaConfig, Sequence,
 };
-use super::load::LoadError;
+use super::error::LoadError;
 use crate::model::{Cancel, ScoreError};
 
 /// Queries of a sequence whose products with all keys exist at once.

@@ -4,51 +4,21 @@
 //! fails. It holds numbers and names: no word of a prompt.
 
 mod bill;
+pub(super) mod entry;
 mod money;
 mod usage;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
-
 use super::metrics::ProviderMetrics;
 use super::store::{Place, Store, StoreError};
-use crate::wire::Usage;
 pub use bill::Bill;
 pub(super) use bill::{Opening, TOKEN_BYTES};
+use entry::Entry;
 pub(super) use money::cost;
 pub(super) use usage::{DAY_MS, report};
 pub use usage::{Group, Numbers, RequestLine, UsageParams, UsageReport};
-
-/// The ledger's entry of one request.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Entry {
-    /// The time of the request, in milliseconds since the epoch.
-    pub(super) milliseconds: u64,
-    /// The id of the request.
-    pub(super) request: String,
-    /// Id of the key that it came with.
-    pub(super) key: Option<String>,
-    /// The upstream's name of the model; empty where the request was forwarded unread.
-    pub(super) model: String,
-    /// The upstream that answered, or that was asked last.
-    pub(super) upstream: String,
-    /// Status of the answer; 499 where the client left before there was one, 502 where a stream ended in an error.
-    pub(super) status: u16,
-    /// Tokens of the texts that were compressed, before and after.
-    pub(super) texts: (u64, u64),
-    /// Tokens that the provider counted.
-    pub(super) usage: Usage,
-    /// Whether the provider did not say, or not at the end, and [`Entry::usage`] is made of what came through.
-    pub(super) estimated: bool,
-    /// Microseconds of work on its texts.
-    pub(super) compressor: u64,
-    /// The cost in billionths of a dollar; `None` where no price is configured.
-    pub(super) cost: Option<i64>,
-    /// The saving by compression, less its own cost: negative where that was more.
-    pub(super) saving: Option<i64>,
-}
 
 /// The ledger that requests are booked in.
 #[derive(Clone)]

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
 
-use crate::proxy::ledger::Entry;
+use crate::proxy::ledger::entry::Entry;
 
 const TABLE: TableDefinition<(u64, u64), &[u8]> = TableDefinition::new("ledger.1");
 

@@ -15,8 +15,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use redb::{Database, DatabaseError, ReadableDatabase};
 
-use super::ledger::Entry;
-use super::memory::{Key, Outcome};
+use super::ledger::entry::Entry;
+use super::outcome::{Key, Outcome};
 use crate::telemetry::chain;
 pub(super) use entries::Place;
 
@@ -323,7 +323,7 @@ impl Batch {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::proxy::memory::Tokens;
+    use crate::proxy::outcome::Tokens;
 
     const DAY: Duration = Duration::from_hours(24);
     const RETENTION: Retention = Retention { outcomes: DAY, entries: DAY };

@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use redb::TableDefinition;
 
-use crate::proxy::memory::{Outcome, Tokens};
+use crate::proxy::outcome::{Outcome, Tokens};
 
 pub(super) const TABLE: TableDefinition<&[u8; 32], &[u8]> = TableDefinition::new("outcomes.1");
 

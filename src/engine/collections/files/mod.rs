@@ -1,97 +1,23 @@
-//! Files as documents: what each kind is called, and the text and title of one.
+//! Files as documents: the text and title of one.
 
 mod docx;
 mod html;
+pub(super) mod kind;
 mod pdf;
 mod process;
 mod table;
 
 use std::time::Instant;
 
-use clap::ValueEnum;
+pub use kind::{FileKind, Format};
 pub use process::child;
 
+use super::Collections;
 use super::api::{SourceDocument, SourceFile, UpsertRequest, UpsertResponse};
-use crate::engine::{Engine, EngineError, ErrorKind, milliseconds_since};
+use crate::engine::{EngineError, ErrorKind, milliseconds_since};
 use crate::index::ID_BYTES;
 use crate::model::{Cancel, Stopped};
 use crate::text::Layout;
-
-/// The format of a file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FileKind {
-    /// Text in UTF-8, which is the document's as it stands.
-    Text(Layout),
-    /// Another process makes Markdown of it.
-    Foreign(Format),
-}
-
-/// A format that another process converts to Markdown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Format {
-    /// HTML in UTF-8.
-    Html,
-    /// PDF that holds text, not pictures of it.
-    Pdf,
-    /// Word's, since 2007.
-    Docx,
-}
-
-impl FileKind {
-    /// All of them.
-    pub const ALL: [Self; 5] = [
-        Self::Text(Layout::Plain),
-        Self::Text(Layout::Markdown),
-        Self::Foreign(Format::Html),
-        Self::Foreign(Format::Pdf),
-        Self::Foreign(Format::Docx),
-    ];
-
-    /// Returns the format for the lower-case extension of a file's name.
-    #[must_use]
-    pub fn of_extension(extension: &str) -> Option<Self> {
-        match extension {
-            "txt" | "text" => Some(Self::Text(Layout::Plain)),
-            "md" | "markdown" => Some(Self::Text(Layout::Markdown)),
-            "html" | "htm" | "xhtml" => Some(Self::Foreign(Format::Html)),
-            "pdf" => Some(Self::Foreign(Format::Pdf)),
-            "docx" => Some(Self::Foreign(Format::Docx)),
-            _ => None,
-        }
-    }
-
-    /// Returns the format for a media type in lower case, without parameters.
-    #[must_use]
-    pub fn of_media_type(media_type: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.media_type() == media_type)
-    }
-
-    /// Returns the media type.
-    #[must_use]
-    pub const fn media_type(self) -> &'static str {
-        match self {
-            Self::Text(Layout::Plain) => "text/plain",
-            Self::Text(Layout::Markdown) => "text/markdown",
-            Self::Foreign(Format::Html) => "text/html",
-            Self::Foreign(Format::Pdf) => "application/pdf",
-            Self::Foreign(Format::Docx) => {
-                "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
-            }
-        }
-    }
-
-    /// Returns the common name of the format.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Text(Layout::Plain) => "text",
-            Self::Text(Layout::Markdown) => "Markdown",
-            Self::Foreign(Format::Html) => "HTML",
-            Self::Foreign(Format::Pdf) => "PDF",
-            Self::Foreign(Format::Docx) => "DOCX",
-        }
-    }
-}
 
 /// A reason why a file is no document.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -177,7 +103,7 @@ fn plain_cell(text: &str) -> String {
     text.replace('|', "\\|")
 }
 
-impl Engine {
+impl Collections<'_> {
     /// Stores a file as a document, in the place of the one with its id, if there is one. Once this returns it survives a
     /// crash. The process must be `whittle`; see [`document`].
     ///
@@ -191,7 +117,7 @@ impl Engine {
     ) -> Result<UpsertResponse, EngineError> {
         let SourceFile { id, kind, bytes, title, metadata, score } = file;
         // What is known at once is told before a process starts.
-        self.collections.get(name)?;
+        self.engine.collections.get(name)?;
         if !(1..=ID_BYTES).contains(&id.len()) {
             let message = format!("the id has {} bytes; it must have 1 to {ID_BYTES}", id.len());
             return Err(EngineError::invalid("invalid_id", "id", message));

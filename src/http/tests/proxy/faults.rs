@@ -289,7 +289,7 @@ async fn a_thousand_idle_connections_keep_nobody_out() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_upstreams_the_routes_say_what_is_missing() {
-    let running = start(Server::with_state(state(echo()))).await;
+    let running = start(Server::with_state(state(&engine()))).await;
     let response = client()
         .post(format!("http://{}/v1/chat/completions", running.address))
         .body(BODY)

@@ -1,7 +1,5 @@
 //! The model in this process, behind the routes: a fake that repeats what it is told.
 
-use serde_json::json;
-
 use super::*;
 use crate::model::{Finish, Generation, Prompt, Told, Written};
 use crate::proxy::Generator;

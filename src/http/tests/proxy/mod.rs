@@ -20,8 +20,10 @@ use upstream::{Seen, Step, Upstream, end, events, json, reply, send};
 
 use super::*;
 use crate::admission::Admission;
+use crate::compress::Method;
 use crate::config::{Config, Env, Places, load};
-use crate::engine::api::DocumentOutput;
+use crate::engine::EngineError;
+use crate::engine::api::{CompressRequest, CompressResponse, DocumentOutput, Timing, Usage};
 use crate::proxy::{Compressor, Gateway, Parts};
 
 /// Longer than anything here takes; a test that waits this long has failed.
@@ -68,7 +70,30 @@ impl Compressor for Halving {
             words: None,
             metadata: None,
         };
-        Ok(CompressResponse { documents: vec![document], ..compressed(String::new()) })
+        Ok(compressed(document))
+    }
+}
+
+fn compressed(document: DocumentOutput) -> CompressResponse {
+    let tokenizer = "o200k_base".into();
+    CompressResponse {
+        id: "c-1".into(),
+        prompt: String::new(),
+        method: Method::default(),
+        reason: "asked for".into(),
+        documents: vec![document],
+        messages: None,
+        usage: Usage {
+            original_tokens: 20,
+            compressed_tokens: 10,
+            requested_tokens: 10,
+            rate: 0.5,
+            tokenizer,
+            approximate: false,
+        },
+        timing_ms: Timing::default(),
+        left_out: std::collections::BTreeMap::new(),
+        warnings: Vec::new(),
     }
 }
 
@@ -197,7 +222,7 @@ fn state_of(config: &Config, compressor: &Arc<Halving>, data: &std::path::Path) 
         retriever: Arc::new(Librarian),
     };
     let gateway = Gateway::new(config, &Keys, parts, data).unwrap();
-    AppState::new(echo(), config.limits).with_gateway(Arc::new(gateway))
+    AppState::new(engine(), config.limits).with_gateway(Arc::new(gateway))
 }
 
 /// A text of `count` words, each unlike the others.

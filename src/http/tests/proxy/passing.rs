@@ -219,6 +219,9 @@ async fn metrics_count_what_was_done() {
     for _ in 0..3 {
         proxy.post("/v1/chat/completions", r#"{"model":"m"}"#).send().await.unwrap().text().await.unwrap();
     }
+    for _ in 0..3 {
+        proxy.post("/v1/score", r#"{"text":"a b c"}"#).send().await.unwrap();
+    }
     let response = proxy.request(reqwest::Method::GET, "/metrics").send().await.unwrap();
     let text = response.text().await.unwrap();
     for line in [
@@ -229,9 +232,10 @@ async fn metrics_count_what_was_done() {
         "whittle_provider_tokens_total{kind=\"output\"} 2",
         "whittle_queue_depth{queue=\"compression\"} 0",
         "whittle_ledger_lost_total 0",
-        "whittle_cache_lookups_total{cache=\"scores\",outcome=\"hit\"} 3",
+        "whittle_cache_lookups_total{cache=\"scores\",outcome=\"hit\"} 2",
+        "whittle_cache_lookups_total{cache=\"scores\",outcome=\"miss\"} 1",
         "whittle_cache_lookups_total{cache=\"vectors\",outcome=\"miss\"} 0",
-        "whittle_cache_bytes{cache=\"scores\"} 100",
+        "whittle_cache_bytes{cache=\"vectors\"} 0",
         "# EOF",
     ] {
         assert!(text.lines().any(|found| found == line), "{line}: {text}");

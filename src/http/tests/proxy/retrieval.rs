@@ -1,8 +1,6 @@
 //! Documents that are put before what is asked.
 
 use super::*;
-use crate::compress::Method;
-use crate::engine::api::Timing;
 use crate::engine::prompt::api::{
     Citation, ExampleCandidate, Ledger, PromptRequest, PromptResponse, TemplateInfo, TokensByPart,
 };

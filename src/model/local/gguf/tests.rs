@@ -7,9 +7,11 @@ use std::sync::Arc;
 use candle_core::quantized::GgmlDType;
 use tempfile::NamedTempFile;
 
-use super::super::causal::{CausalModel, ForwardOutput, Sequence};
+use super::super::causal::{CausalModel, Sequence};
+use super::super::error::LoadError;
+use super::super::generate::prefill;
 use super::super::linear::Backend;
-use super::super::load::{LoadError, Loaded, load, load_for, load_tensors};
+use super::super::load::{Loaded, load, load_for, load_tensors};
 use super::super::tokenizer::GgufTokenizer;
 use super::{GgufError, GgufFile};
 use crate::kernels::Isa;
@@ -93,21 +95,22 @@ fn a_step_gives_what_the_whole_pass_gives() {
     let file = tiny_llama();
     for ((llama, tokenizer), tolerance) in in_every_way(&file) {
         let ids: Vec<u32> = tokenizer.encode("cab! abab 12 ½").iter().map(|token| token.id).collect();
-        // The first of them together, the others one by one.
-        let (known, rest) = ids.split_at(5);
-        let sequence = Sequence { scored_from: known.len(), kept: known.len(), ..sequence(known) };
-        let ForwardOutput { nll, kept: mut cache } =
-            llama.forward(&[sequence], &Cancel::never()).unwrap().remove(0);
-        assert!(nll.is_empty() && cache.len() == known.len());
         let expected = reference::nll(&file, &ids);
-        let mut logits = Vec::new();
-        for (pair, expected) in rest.windows(2).zip(&expected[known.len()..]) {
-            llama.step(pair[0], &mut cache, &mut logits).unwrap();
-            let sum: f64 = logits.iter().map(|&logit| f64::from(logit).exp()).sum();
-            let score = sum.ln() - f64::from(logits[pair[1] as usize]);
-            assert!((score - expected).abs() < tolerance, "{tolerance}: {score} {expected}");
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
+        // The first of them together or two at a time, the others one by one.
+        let (known, rest) = ids.split_at(5);
+        for at_once in [5, 2] {
+            let mut cache = prefill(&*llama, &pool, (known, at_once), &Cancel::never()).unwrap();
+            assert_eq!(cache.len(), known.len());
+            let mut logits = Vec::new();
+            for (pair, expected) in rest.windows(2).zip(&expected[known.len()..]) {
+                llama.step(pair[0], &mut cache, &mut logits).unwrap();
+                let sum: f64 = logits.iter().map(|&logit| f64::from(logit).exp()).sum();
+                let score = sum.ln() - f64::from(logits[pair[1] as usize]);
+                assert!((score - expected).abs() < tolerance, "{tolerance} {at_once}: {score} {expected}");
+            }
+            assert_eq!((cache.len(), logits.len()), (ids.len() - 1, VOCABULARY));
         }
-        assert_eq!((cache.len(), logits.len()), (ids.len() - 1, VOCABULARY));
     }
 }
 

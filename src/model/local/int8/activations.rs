@@ -1,12 +1,9 @@
 //! Activations in 8 bits.
 
-use super::{GROUP, LANES};
+use super::{GROUP, LANES, NOTHING, WeightRow};
 use crate::kernels::{
     Isa, Softmax, dispatched, exp_up_to_88, largest_of, max_of, quantise_body, round_all, sum_of,
 };
-
-/// A group of smaller weights of a softmax than this is nothing beside the largest, which is 1.
-pub(super) const NOTHING: f32 = 1e-30;
 
 /// Activations in 8 bits. Reused between products.
 #[derive(Debug, Default)]
@@ -17,12 +14,6 @@ pub(crate) struct Quantised {
     pub(super) scales: Vec<f32>,
     /// `sum(values)` of each group of each row, where they have a sign.
     pub(super) sums: Vec<i32>,
-}
-
-/// A row of softmax weights.
-pub(crate) struct WeightRow<'a> {
-    pub(super) values: &'a mut [i8],
-    pub(super) scales: &'a mut [f32],
 }
 
 impl Quantised {

@@ -10,8 +10,7 @@ use std::arch::x86_64::{
     _mm512_storeu_ps, _mm512_sub_ps,
 };
 
-use super::activations::{NOTHING, WeightRow};
-use super::{GROUP, LANES, OFFSET, TILE_PANELS, TILE_ROWS, Tile, Unsigned};
+use super::{GROUP, LANES, NOTHING, OFFSET, TILE_PANELS, TILE_ROWS, Tile, Unsigned, WeightRow};
 use crate::kernels::{Isa, Softmax};
 
 /// Registers of a group of floats.

@@ -1,5 +1,8 @@
 //! Tidiness of `src/`: which module may know which, and what no file may hold.
 
+mod circles;
+mod table;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -189,9 +192,13 @@ fn string_length(text: &str) -> usize {
 
 /// Does `code` name `word`, not only as a part of a longer word?
 fn names(code: &str, word: &str) -> bool {
-    let inside = |c: char| c.is_alphanumeric() || c == '_';
-    code.match_indices(word)
-        .any(|(at, _)| !code[..at].ends_with(inside) && !code[at + word.len()..].starts_with(inside))
+    code.match_indices(word).any(|(at, _)| {
+        !code[..at].ends_with(is_inside_word) && !code[at + word.len()..].starts_with(is_inside_word)
+    })
+}
+
+fn is_inside_word(c: char) -> bool {
+    c.is_alphanumeric() || c == '_'
 }
 
 /// Modules of ours that `code` names by their full path, each with the word behind it: (`model`, `local`).

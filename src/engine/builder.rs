@@ -1,0 +1,189 @@
+//! Assembling an engine: from models of one's own, from those of a configuration, or from some of both.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::collections::DataFolder;
+use super::model_source::unavailable;
+use super::models::{ConfiguredModels, GivenModels, Models};
+use super::{Engine, EngineError};
+use crate::config::{self, Config, Limits, ProcessEnv};
+use crate::model::store::{ModelStore, Progress};
+use crate::model::{Embedder, TokenClassifier, TokenGenerator, TokenScorer};
+use crate::text::Protector;
+
+/// Builds an [`Engine`]. Without anything, the engine does what needs neither a model nor a folder; whatever needs one
+/// that is missing fails with an error that names it.
+#[derive(Default)]
+#[must_use]
+pub struct EngineBuilder {
+    limits: Limits,
+    data: Option<PathBuf>,
+    given: GivenModels,
+    configured: Option<(Config, ModelStore, Box<dyn Progress>)>,
+    local_files: bool,
+}
+
+impl std::fmt::Debug for EngineBuilder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("EngineBuilder")
+            .field("limits", &self.limits)
+            .field("data", &self.data)
+            .finish_non_exhaustive()
+    }
+}
+
+impl EngineBuilder {
+    /// Limits how large requests may be.
+    pub fn limits(self, limits: Limits) -> Self {
+        Self { limits, ..self }
+    }
+
+    /// Keeps collections, banks of examples and scores in `folder`, which is made on first need.
+    pub fn data_dir(self, folder: impl Into<PathBuf>) -> Self {
+        Self { data: Some(folder.into()), ..self }
+    }
+
+    /// Scores tokens by `scorer`.
+    pub fn scorer(mut self, scorer: impl TokenScorer + 'static) -> Self {
+        self.given.scorer = Some(Arc::new(scorer));
+        self
+    }
+
+    /// Embeds texts by `embedder`.
+    pub fn embedder(mut self, embedder: impl Embedder + 'static) -> Self {
+        self.given.embedder = Some(Arc::new(embedder));
+        self
+    }
+
+    /// Classifies tokens, as the method `llmlingua2` needs it, by `classifier`.
+    pub fn classifier(mut self, classifier: impl TokenClassifier + 'static) -> Self {
+        self.given.classifier = Some(Arc::new(classifier));
+        self
+    }
+
+    /// Writes answers by `generator`.
+    pub fn generator(mut self, generator: impl TokenGenerator + 'static) -> Self {
+        self.given.generator = Some(Arc::new(generator));
+        self
+    }
+
+    /// Uses the models of `config` wherever none is given, and its limits. They are fetched into `store` and loaded on
+    /// first need; `progress` is told of downloads.
+    pub fn configured(self, config: &Config, store: ModelStore, progress: Box<dyn Progress>) -> Self {
+        Self { limits: config.limits, configured: Some((config.clone(), store, progress)), ..self }
+    }
+
+    /// Uses the models of `config` from the cache of models, and the data folder, that the environment names.
+    ///
+    /// # Errors
+    /// The model manifest or the cache's place cannot be used.
+    pub fn environment(self, config: &Config, progress: Box<dyn Progress>) -> Result<Self, EngineError> {
+        let store = ModelStore::from_environment().map_err(|error| unavailable(&error))?;
+        Ok(self.configured(config, store, progress).data_dir(config::data_dir(&ProcessEnv)))
+    }
+
+    /// Lets requests name tokenizer files of this machine: for callers who may read its files anyway. A service must
+    /// not, or any client could make it open files.
+    pub fn local_files(self) -> Self {
+        Self { local_files: true, ..self }
+    }
+
+    /// Returns the engine. No model is loaded and no folder opened before it is needed.
+    #[must_use]
+    pub fn build(self) -> Engine {
+        let Self { limits, data, given, configured, local_files } = self;
+        let models = |(config, store, progress): (Config, _, _)| {
+            ConfiguredModels::new(&config, store, progress, data.as_deref())
+        };
+        let configured = configured.map(models);
+        Engine {
+            limits,
+            models: Models::new(given, configured, local_files),
+            protector: Protector::default(),
+            // Apart, so that no name of theirs meets one of a collection.
+            banks: DataFolder::new(data.as_ref().map(|data| data.join("banks"))),
+            collections: DataFolder::new(data),
+        }
+    }
+}
+
+impl Engine {
+    /// Returns a builder without models and without a folder for what lasts.
+    pub fn builder() -> EngineBuilder {
+        EngineBuilder::default()
+    }
+
+    /// Returns the engine of `config` with the folders that the environment names. Models load on first need; `progress`
+    /// is told of downloads.
+    ///
+    /// # Errors
+    /// As [`EngineBuilder::environment`].
+    pub fn new(config: &Config, progress: Box<dyn Progress>) -> Result<Self, EngineError> {
+        Ok(Self::builder().environment(config, progress)?.build())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::api::{CompressRequest, ScoreRequest};
+    use crate::engine::collections::api::{CreateRequest, SearchRequest, SourceDocument, UpsertRequest};
+    use crate::engine::{ErrorKind, fakes};
+    use crate::model::{Cancel, Generation, Prompt, Sampling, Told};
+
+    #[test]
+    fn what_an_engine_lacks_is_named() {
+        let engine = Engine::builder().build();
+        let context = Some("Some text. Some more.".into());
+        let request = CompressRequest { context, rate: Some(0.5), ..CompressRequest::default() };
+        let error = engine.compress(request, &Cancel::never()).unwrap_err();
+        assert_eq!((error.kind, error.code), (ErrorKind::Unavailable, "model_unavailable"));
+        assert!(error.message.contains("builder"), "{error}");
+        let error = engine.collections().list().unwrap_err();
+        assert_eq!((error.kind, error.code), (ErrorKind::Unavailable, "no_data_folder"));
+    }
+
+    #[test]
+    fn an_engine_of_ones_own_models_does_everything() {
+        let folder = tempfile::tempdir().unwrap();
+        let engine = Engine::builder()
+            .scorer(fakes::Lengths)
+            .embedder(fakes::Letters)
+            .generator(fakes::Parrot)
+            .data_dir(folder.path())
+            .build();
+        let never = Cancel::never();
+        let score = ScoreRequest { text: "a bb".into(), prefix: Some("c ".into()) };
+        assert_eq!(engine.score(&score, &never).unwrap().nll, [Some(2.0), Some(2.0)]);
+        assert_eq!(engine.score_whole(&score, &never).unwrap().nll, [Some(2.0), Some(2.0)]);
+        let text = "The red house stands by the old sea wall. ".repeat(20);
+        let request = CompressRequest { context: Some(text), rate: Some(0.5), ..CompressRequest::default() };
+        let response = engine.compress(request, &never).unwrap();
+        assert!(response.usage.compressed_tokens <= response.usage.requested_tokens);
+        assert!(response.usage.compressed_tokens > 0);
+
+        assert!(engine.collections().create("sea", CreateRequest::default()).unwrap().1);
+        let texts = ["the old sea wall", "bread and butter"].map(|text| SourceDocument {
+            id: Some(text[..3].into()),
+            text: text.into(),
+            ..SourceDocument::default()
+        });
+        let upsert = UpsertRequest { documents: texts.into(), score: false };
+        assert_eq!(engine.collections().upsert("sea", upsert, &never).unwrap().ids, ["the", "bre"]);
+        let search: SearchRequest = serde_json::from_str(r#"{"query": "wall of the sea"}"#).unwrap();
+        let found = engine.collections().search("sea", &search, &never).unwrap();
+        assert_eq!(found.results[0].document_id, "the");
+
+        let (prompt, sampling) = (Prompt::Text("so it goes".into()), Sampling::default());
+        let request = Generation { prompt, most: Some(2), sampling, stop: Vec::new() };
+        let mut text = String::new();
+        let mut told = |told: Told<'_>| {
+            if let Told::Text(part) = told {
+                text += part;
+            }
+        };
+        assert_eq!(engine.generate(&request, &mut told, &never).unwrap().output, 2);
+        assert_eq!(text, "so it ");
+    }
+}

@@ -1,0 +1,34 @@
+//! What the ledger has of a request.
+
+use serde::{Deserialize, Serialize};
+
+use crate::wire::Usage;
+
+/// What is known of one request.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::proxy) struct Entry {
+    /// When it came, in milliseconds since the epoch.
+    pub(in crate::proxy) milliseconds: u64,
+    /// Its id.
+    pub(in crate::proxy) request: String,
+    /// Id of the key that it came with.
+    pub(in crate::proxy) key: Option<String>,
+    /// What the upstream calls the model; empty where the request passed unread.
+    pub(in crate::proxy) model: String,
+    /// The upstream that answered, or that was asked last.
+    pub(in crate::proxy) upstream: String,
+    /// Status of the answer; 499 where the client left before there was one, 502 where a stream ended in an error.
+    pub(in crate::proxy) status: u16,
+    /// Tokens of the texts that were compressed, before and after.
+    pub(in crate::proxy) texts: (u64, u64),
+    /// Tokens that the provider counted.
+    pub(in crate::proxy) usage: Usage,
+    /// Whether the provider did not say, or not at the end, and [`Entry::usage`] is made of what came through.
+    pub(in crate::proxy) estimated: bool,
+    /// Microseconds of work on its texts.
+    pub(in crate::proxy) compressor: u64,
+    /// What it cost, in billionths of a dollar; none where no price is configured.
+    pub(in crate::proxy) cost: Option<i64>,
+    /// What compression saved, less what it cost: below 0 where that was more.
+    pub(in crate::proxy) saving: Option<i64>,
+}

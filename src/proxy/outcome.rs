@@ -1,0 +1,134 @@
+//! What becomes of a text and of a search, and by what name that is remembered.
+
+use std::ops::Range;
+
+use super::settings::Settings;
+use crate::compress::Method;
+use crate::compress::fold::Rules;
+use crate::wire::Passage;
+
+/// The result of the search for documents.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Retrieval {
+    /// Nothing was to be found.
+    #[default]
+    None,
+    /// The documents and tokens that were put before the last question.
+    Found {
+        /// Documents that are cited.
+        documents: usize,
+        /// Solved examples.
+        examples: usize,
+    },
+    /// The search failed for this reason, and the request was forwarded without.
+    Failed(&'static str),
+}
+
+/// Names a text with its question, model and settings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Key(pub(super) [u8; 32]);
+
+/// Version of the names of texts. Files hold them: what they are made of must not change without another version, and
+/// without a search for the names of the version before.
+const VERSION: &str = "1";
+
+/// Name of a method in [`Key`]s, which never changes, whatever the method is called elsewhere.
+const fn stored_name(method: Method) -> &'static str {
+    match method {
+        Method::Auto => "Auto",
+        Method::Hybrid => "Hybrid",
+        Method::Extractive => "Extractive",
+        Method::LlmLingua => "LlmLingua",
+        Method::LongLlmLingua => "LongLlmLingua",
+        Method::LlmLingua2 => "LlmLingua2",
+        Method::SelectiveContext => "SelectiveContext",
+        Method::Lossless => "Lossless",
+    }
+}
+
+/// A decision on a text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// The text is small, or does not get smaller: it is always sent as it is.
+    Whole,
+    /// The text was sent as it is because compression failed. For a while it stays so.
+    Pinned,
+    /// The text was compressed to these parts.
+    Kept { ranges: Box<[Range<usize>]>, tokens: Tokens },
+    /// Something else went on in its place.
+    Replaced { text: Box<str>, tokens: Tokens },
+    /// The text is a tool's result, and went on folded.
+    Folded { tokens: Tokens },
+    /// The text is a question that this was put before, with these citations.
+    Inserted { text: Box<str>, citations: Box<str> },
+}
+
+/// Tokens before and after.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tokens {
+    /// Of the texts that were compressed, as they were sent.
+    pub before: usize,
+    /// Of what went on in their place.
+    pub after: usize,
+}
+
+impl Key {
+    pub(super) fn new(passage: &Passage, model: &str, settings: &Settings) -> Self {
+        Self::of_text((&passage.text, passage.question.as_deref()), model, settings)
+    }
+
+    pub(super) fn of_text((text, question): (&str, Option<&str>), model: &str, settings: &Settings) -> Self {
+        let mut hasher = blake3::Hasher::new();
+        let method = settings.method.map_or("", stored_name);
+        // Each part with its length, so that no two sets of parts read the same.
+        for part in [VERSION, method, model, question.unwrap_or_default(), text] {
+            hasher.update(&(part.len() as u64).to_le_bytes());
+            hasher.update(part.as_bytes());
+        }
+        hasher.update(&settings.rate.to_le_bytes());
+        hasher.update(&(settings.min_tokens as u64).to_le_bytes());
+        Self(*hasher.finalize().as_bytes())
+    }
+
+    /// Names a result with its folded form, which follows from the texts that it refers to.
+    pub(super) fn of_fold(text: &str, folded: &str, model: &str, rules: Rules) -> Self {
+        let mut hasher = blake3::Hasher::new();
+        for part in ["fold.1", model, text, folded] {
+            hasher.update(&(part.len() as u64).to_le_bytes());
+            hasher.update(part.as_bytes());
+        }
+        hasher.update(&[rules.to_byte()]);
+        Self(*hasher.finalize().as_bytes())
+    }
+
+    /// Names the last of a conversation's questions, for which `collections` and `banks` are searched, by a hash of all of
+    /// them.
+    pub(super) fn of_questions(
+        questions: &blake3::Hash,
+        model: &str,
+        [collections, banks]: [&[String]; 2],
+    ) -> Self {
+        let mut hasher = blake3::Hasher::new();
+        let (question, kind) = (questions.to_hex(), format!("questions.2 {}", collections.len()));
+        let names = collections.iter().chain(banks).map(String::as_str);
+        for part in [kind.as_str(), question.as_str(), model].into_iter().chain(names) {
+            hasher.update(&(part.len() as u64).to_le_bytes());
+            hasher.update(part.as_bytes());
+        }
+        Self(*hasher.finalize().as_bytes())
+    }
+}
+
+impl Outcome {
+    /// Bytes that it takes in memory, about.
+    pub(super) fn weight(&self) -> u32 {
+        const BASE: usize = 120;
+        let size = match self {
+            Self::Whole | Self::Pinned | Self::Folded { .. } => 0,
+            Self::Kept { ranges, .. } => std::mem::size_of_val(&**ranges),
+            Self::Replaced { text, .. } => text.len(),
+            Self::Inserted { text, citations } => text.len() + citations.len(),
+        };
+        u32::try_from(BASE + size).unwrap_or(u32::MAX)
+    }
+}
