@@ -12,15 +12,16 @@
 //! | [`admission`] | how much blocking work runs and waits at once in the whole process | model (types) |
 //! | [`engine`] | use cases: checks a request, assembles parts, describes the result | compress, retrieve, index, model, text, config |
 //! | [`retrieve`] | search by words, by vectors or both; filters | index |
-//! | [`index`] | collections on disk: the store, which is the truth, and two indexes that are caches of it | kernels, text |
+//! | [`index`] | collections on disk: the store, which is the truth, and two indexes that are caches of it | kernels, storage, text |
 //! | [`compress`] | the methods: prompts in, kept byte ranges out; pure, synchronous | model (traits), text |
-//! | [`model`] | traits of models, score cache, model files; `model::local` runs models on the CPU, to score and to write | kernels, random, text |
+//! | [`model`] | traits of models, score cache, model files; `model::local` runs models on the CPU, to score and to write | kernels, random, storage, text |
 //! | [`wire`] | bodies of OpenAI's and Anthropic's APIs: which texts may be replaced, and how; answers of the model here | model (types) |
-//! | [`proxy`] | from a client's request to an answer, an upstream's or that of the model here: what is compressed, remembered and booked | engine, keys, upstream, wire |
+//! | [`proxy`] | from a client's request to an answer, an upstream's or that of the model here: what is compressed, remembered and booked | engine, keys, storage, upstream, wire |
 //! | [`keys`] | virtual keys: the file that holds them, what each may take | config |
 //! | [`upstream`] | the only place that sends requests: connections, time limits, retries | config, wire |
 //! | [`config`] | file, environment, flags; strict | compress, model, wire |
 //! | [`text`] | token counts, protected spans, words | nothing |
+//! | [`storage`] | the only opener of redb files: checked after an unclean stop, set aside where damaged and renewable | nothing |
 //! | `kernels` | row-wise arithmetic for every instruction set that the processor may have | nothing |
 //! | [`journal`] | files of JSON lines that only grow | nothing |
 //! | [`docs`] | the guides, which `whittle help` and the service show | nothing |
@@ -74,6 +75,7 @@ pub mod proxy;
 pub mod random;
 #[cfg(feature = "retrieval")]
 pub mod retrieve;
+pub mod storage;
 mod telemetry;
 pub mod text;
 #[cfg(feature = "upstream")]

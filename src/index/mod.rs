@@ -10,7 +10,6 @@ mod dense;
 mod error;
 mod generation;
 mod lexical;
-mod mark;
 mod name;
 mod nearest;
 mod record;
