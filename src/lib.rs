@@ -31,15 +31,16 @@
 //! | [`admission`] | how much blocking work runs and waits at once in the whole process | model (types) |
 //! | [`engine`] | use cases: checks a request, assembles parts, describes the result | compress, config, index, model, random, retrieve, telemetry, text |
 //! | [`retrieve`] | search by words, by vectors or both; filters | index |
-//! | [`index`] | collections on disk: the store, which is the truth, and two indexes that are caches of it | kernels, text |
+//! | [`index`] | collections on disk: the store, which is the truth, and two indexes that are caches of it | kernels, storage, text |
 //! | [`compress`] | the methods: prompts in, kept byte ranges out; pure, synchronous | model (traits), text |
-//! | [`model`] | traits of models, score cache, model files; `model::local` runs models on the CPU, to score and to write | kernels, random, telemetry, text |
+//! | [`model`] | traits of models, score cache, model files; `model::local` runs models on the CPU, to score and to write | kernels, random, storage, telemetry, text |
 //! | [`wire`] | bodies of OpenAI's and Anthropic's APIs: which texts may be replaced, and how; answers of the model here | model (types), text |
-//! | [`proxy`] | from a client's request to an answer, an upstream's or that of the model here: what is compressed, remembered and booked | admission, compress, config, engine, journal, keys, model, telemetry, text, upstream, wire |
+//! | [`proxy`] | from a client's request to an answer, an upstream's or that of the model here: what is compressed, remembered and booked | admission, compress, config, engine, journal, keys, model, storage, telemetry, text, upstream, wire |
 //! | [`keys`] | virtual keys: the file that holds them, what each may take | config |
 //! | [`upstream`] | the only place that sends requests: connections, time limits, retries | config, keys, telemetry, wire |
 //! | [`config`] | file, environment, flags; strict | compress, model, wire |
 //! | [`text`] | token counters of target models, sentences, chunks, protected spans | nothing |
+//! | [`storage`] | the only opener of redb files: checked after an unclean stop, set aside where damaged and renewable | nothing |
 //! | `kernels` | row-wise arithmetic for every instruction set that the processor may have | nothing |
 //! | `telemetry` | logs, traces (OpenTelemetry) and process metrics; the proxy's own metrics are in [`proxy`] | nothing |
 //! | [`journal`] | files of JSON lines that only grow | nothing |
@@ -97,6 +98,7 @@ pub mod proxy;
 pub mod random;
 #[cfg(feature = "retrieval")]
 pub mod retrieve;
+pub mod storage;
 #[cfg_attr(
     not(feature = "cli"),
     expect(dead_code, reason = "the rest is for the service, which the command line starts")

@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::name::{Name, NameError};
+use crate::storage::StorageError;
 
 /// Bytes of a document at most, for it is held in memory when it is read.
 pub(super) const DOCUMENT_BYTES: u64 = 1 << 30;
@@ -99,7 +100,19 @@ pub enum IndexError {
         acknowledged is kept"
     )]
     Disk(redb::Error),
-    /// The database failed: the file is damaged.
+    /// A collection's file is damaged, and is left as it is.
+    #[error(
+        "the store {} is damaged ({reason}): restore the collection from a snapshot, or delete it and ingest its \
+        documents again",
+        path.display()
+    )]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The database failed while it was open.
     #[error("the store failed: {0}")]
     Store(String),
     /// The lexical index failed.
@@ -146,13 +159,17 @@ macro_rules! store_error {
         })*
     };
 }
-store_error!(
-    redb::TransactionError,
-    redb::TableError,
-    redb::StorageError,
-    redb::CommitError,
-    redb::DatabaseError
-);
+store_error!(redb::TransactionError, redb::TableError, redb::StorageError, redb::CommitError);
+
+impl From<StorageError> for IndexError {
+    fn from(error: StorageError) -> Self {
+        match error {
+            StorageError::InUse(path) => Self::InUse(path),
+            StorageError::Damaged { path, reason } => Self::Damaged { path, reason },
+            StorageError::Io { action, path, source } => Self::Io { action, path, source },
+        }
+    }
+}
 
 impl From<serde_json::Error> for IndexError {
     fn from(error: serde_json::Error) -> Self {

@@ -10,7 +10,6 @@ mod error;
 mod generation;
 mod hnsw;
 mod lexical;
-mod mark;
 mod name;
 mod record;
 mod snapshot;

@@ -8,14 +8,14 @@ use std::ops::Range;
 use std::path::Path;
 
 use redb::{
-    AccessGuard, Database, ReadTransaction, ReadableDatabase, ReadableTable, ReadableTableMetadata,
-    TableDefinition, WriteTransaction,
+    AccessGuard, ReadTransaction, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition,
+    WriteTransaction,
 };
 
-use super::mark::Mark;
 use super::record::{Batch, ChunkHit, NewChunk, NewDocument, Settings, StoredChunk, StoredDocument};
 use super::vectors::values;
 use super::{IndexError, Metadata};
+use crate::storage::{DatabaseFile, StorageError};
 
 /// Format of the tables below.
 pub(super) const FORMAT: u32 = 1;
@@ -45,15 +45,13 @@ pub(super) struct Applied {
 /// One collection's database.
 #[derive(Debug)]
 pub(super) struct Store {
-    database: Database,
-    /// The clean-shutdown marker. This field comes after the database, which is thus closed first.
-    _mark: Mark,
+    database: DatabaseFile,
 }
 
 impl Store {
     /// Makes the database of a new collection.
     pub(super) fn create(path: &Path, settings: &Settings) -> Result<Self, IndexError> {
-        let database = Database::builder().set_cache_size(CACHE_BYTES).create(path)?;
+        let database = DatabaseFile::create(path, CACHE_BYTES)?;
         let transaction = database.begin_write()?;
         {
             let mut meta = transaction.open_table(META)?;
@@ -66,32 +64,25 @@ impl Store {
             transaction.open_table(VECTORS)?;
         }
         transaction.commit()?;
-        Ok(Self { database, _mark: Mark::new(path) })
+        Ok(Self { database })
     }
 
-    /// Opens the database of a collection; after a crash it is repaired to the last batch.
-    ///
-    /// Damage from outside is found here, not when a page is read: the file has the hash that it had when it was last
-    /// closed in order, or the checksums of all its pages are compared. Damage done while it is open is found when the
-    /// page is read, which fails that request, or by the check after a crash.
+    /// Opens the database of a collection; after a crash it is repaired to the last batch. It is the truth: damage is an
+    /// error that names the file, which is left as it is.
     pub(super) fn open(path: &Path) -> Result<(Self, Settings), IndexError> {
-        let unreadable =
-            |error: redb::DatabaseError| IndexError::Store(format!("{}: {error}", path.display()));
-        let unchanged = Mark::take(path)?;
-        let mut database = Database::builder().set_cache_size(CACHE_BYTES).open(path).map_err(unreadable)?;
-        // Reading a damaged page makes the crate panic: its checksums are compared before anything is read.
-        if !unchanged && !database.check_integrity().map_err(unreadable)? {
-            tracing::warn!(path = %path.display(), "the store was not closed in order and has been repaired");
-        }
-        let store = Self { database, _mark: Mark::new(path) };
+        let store = Self { database: DatabaseFile::open(path, CACHE_BYTES)? };
+        let damaged =
+            |reason: String| IndexError::from(StorageError::Damaged { path: path.to_owned(), reason });
         let view = store.view()?;
-        let format = view.number("format")?.unwrap_or_default() as u32;
+        let format = view.number("format").map_err(|error| damaged(error.to_string()))?;
+        let format = format.unwrap_or_default() as u32;
         if format != FORMAT {
             return Err(IndexError::Format { path: path.to_owned(), found: format, known: FORMAT });
         }
         let meta = view.transaction.open_table(META)?;
-        let settings = meta.get("settings")?.ok_or_else(|| IndexError::Store("it has no settings".into()))?;
-        let settings = serde_json::from_slice(settings.value())?;
+        let settings = meta.get("settings")?.ok_or_else(|| damaged("it has no settings".into()))?;
+        let settings = serde_json::from_slice(settings.value());
+        let settings = settings.map_err(|error| damaged(format!("its settings cannot be read: {error}")))?;
         Ok((store, settings))
     }
 

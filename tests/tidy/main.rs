@@ -12,7 +12,7 @@ const LONGEST: usize = 600;
 
 /// What each top-level module may use of the others. `model` stands for its traits and types alone: who may
 /// also use the models themselves is said in [`PARTS`].
-const MAY_USE: [(&str, &[&str]); 21] = [
+const MAY_USE: [(&str, &[&str]); 22] = [
     ("text", &[]),
     ("docs", &[]),
     ("kernels", &[]),
@@ -20,11 +20,12 @@ const MAY_USE: [(&str, &[&str]); 21] = [
     ("journal", &[]),
     ("telemetry", &[]),
     ("admission", &["model"]),
+    ("storage", &["telemetry"]),
     ("wire", &["model", "text"]),
     ("config", &["compress", "model", "wire"]),
-    ("model", &["kernels", "random", "telemetry", "text"]),
+    ("model", &["kernels", "random", "storage", "telemetry", "text"]),
     ("compress", &["model", "text"]),
-    ("index", &["kernels", "text"]),
+    ("index", &["kernels", "storage", "text"]),
     ("retrieve", &["index"]),
     ("engine", &["compress", "config", "index", "model", "random", "retrieve", "telemetry", "text"]),
     ("eval", &["compress", "config", "engine", "journal", "model", "random", "text", "upstream", "wire"]),
@@ -40,6 +41,7 @@ const MAY_USE: [(&str, &[&str]); 21] = [
             "journal",
             "keys",
             "model",
+            "storage",
             "telemetry",
             "text",
             "upstream",
@@ -85,7 +87,7 @@ const CRATES: [(&str, &[&str]); 14] = [
     ("rten_tensor", &["model/local/"]),
     ("axum", &["http/"]),
     ("reqwest", &["model/store/", "upstream/"]),
-    ("redb", &["proxy/store/", "index/store.rs", "index/error.rs", "model/cached/file.rs"]),
+    ("redb", &["storage/", "proxy/store/", "index/store.rs", "index/error.rs", "model/cached/file.rs"]),
     ("tantivy", &["index/lexical"]),
     ("hnsw_rs", &["index/hnsw.rs"]),
     ("htmd", &["engine/collections/files/html.rs"]),

@@ -300,6 +300,7 @@ impl From<IndexError> for EngineError {
             }
             IndexError::Snapshot(_) => (ErrorKind::Invalid, "invalid_snapshot", None),
             IndexError::Disk(_) => (ErrorKind::Unavailable, "disk_failed", None),
+            IndexError::Damaged { .. } => (ErrorKind::Unavailable, "store_damaged", None),
             IndexError::Store(_) | IndexError::Lexical(_) | IndexError::Generation { .. } => {
                 return Self::internal(message);
             }

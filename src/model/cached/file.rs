@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
 
 use super::Key;
+use crate::storage::{DatabaseFile, StorageError};
 use crate::telemetry::chain;
 
 /// Bytes of the file that are held in memory.
@@ -20,8 +21,8 @@ const ORDER: TableDefinition<u64, &[u8; 32]> = TableDefinition::new("order.1");
 /// The total size of the entries in bytes.
 const BYTES: TableDefinition<(), u64> = TableDefinition::new("bytes.1");
 
-/// A file of scores within a limit of bytes; what came first goes first. It is a cache: where it cannot be used,
-/// that is logged once, and scores are computed as if it were not there.
+/// A file of scores within a limit of bytes; what came first goes first. It is a cache: where it is damaged it is set
+/// aside and begun anew; where it cannot be used, that is logged once, and scores are computed as if it were not there.
 pub struct ScoreFile {
     path: PathBuf,
     limit: u64,
@@ -30,7 +31,7 @@ pub struct ScoreFile {
 
 enum State {
     Unopened,
-    Open(Arc<Database>),
+    Open(Arc<DatabaseFile>),
     Unusable,
 }
 
@@ -68,13 +69,13 @@ impl ScoreFile {
         }
     }
 
-    fn database(&self, make: bool) -> Option<Arc<Database>> {
+    fn database(&self, make: bool) -> Option<Arc<DatabaseFile>> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if matches!(*state, State::Unopened) && (make || self.path.exists()) {
             *state = match open(&self.path) {
                 Ok(database) => State::Open(Arc::new(database)),
                 Err(error) => {
-                    tracing::warn!(path = %self.path.display(), error, "scores are not kept on disk");
+                    tracing::warn!(error = chain(&error), "scores are not kept on disk");
                     State::Unusable
                 }
             };
@@ -86,23 +87,15 @@ impl ScoreFile {
     }
 }
 
-fn open(path: &Path) -> Result<Database, String> {
-    if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder).map_err(|error| chain(&error))?;
-    }
-    let mut database =
-        Database::builder().set_cache_size(CACHE_BYTES).create(path).map_err(|error| chain(&error))?;
-    // Reading a damaged page makes the crate panic.
-    database.check_integrity().map_err(|error| chain(&error))?;
-    let make_tables = || -> Result<(), redb::Error> {
+fn open(path: &Path) -> Result<DatabaseFile, StorageError> {
+    let make_tables = |database: &Database| {
         let transaction = database.begin_write()?;
         transaction.open_table(SCORES)?;
         transaction.open_table(ORDER)?;
         transaction.open_table(BYTES)?;
         Ok(transaction.commit()?)
     };
-    make_tables().map_err(|error| chain(&error))?;
-    Ok(database)
+    Ok(DatabaseFile::open_or_renew(path, CACHE_BYTES, make_tables)?.file)
 }
 
 fn read(database: &Database, keys: &[Key]) -> Result<Vec<Option<Vec<f32>>>, redb::Error> {
@@ -172,12 +165,39 @@ mod tests {
     #[test]
     fn a_file_that_cannot_be_used_knows_nothing_and_breaks_nothing() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("scores.redb");
-        std::fs::write(&path, "no database").unwrap();
-        let file = ScoreFile::new(path.clone(), 1 << 20);
+        let place = folder.path().join("a file, no folder");
+        std::fs::write(&place, "x").unwrap();
+        let file = ScoreFile::new(place.join("scores.redb"), 1 << 20);
         file.put(&[([1; 32], &[1.0])]);
         assert_eq!(file.get(&[[1; 32]]), [None]);
-        assert_eq!(std::fs::read(&path).unwrap(), b"no database");
+        assert_eq!(std::fs::read(&place).unwrap(), b"x");
+    }
+
+    #[test]
+    fn a_damaged_file_is_set_aside_and_begun_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("scores.redb");
+        let keys: Vec<Key> = (0..100).map(|i| [i; 32]).collect();
+        let scores = [0.5; 50];
+        ScoreFile::new(path.clone(), 1 << 20)
+            .put(&keys.iter().map(|key| (*key, &scores[..])).collect::<Vec<_>>());
+        let whole = std::fs::read(&path).unwrap();
+        let aside = || {
+            let entries = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path());
+            entries.filter(|path| path.to_string_lossy().contains(".damaged-")).collect::<Vec<_>>()
+        };
+        for number in 0..200 {
+            let mut bytes = whole.clone();
+            crate::storage::damage(&mut bytes, number);
+            std::fs::write(&path, bytes).unwrap();
+            let file = ScoreFile::new(path.clone(), 1 << 20);
+            for known in file.get(&keys).into_iter().flatten() {
+                assert_eq!(known, scores, "{number}: what is known is what was put");
+            }
+            file.put(&[([200; 32], &[2.0])]);
+            assert_eq!(file.get(&[[200; 32]]), [Some(vec![2.0])], "{number}");
+        }
+        assert!(aside().len() > 100, "{}", aside().len());
     }
 
     #[test]

@@ -13,10 +13,11 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, TrySendErr
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use redb::{Database, DatabaseError, ReadableDatabase};
+use redb::{Database, ReadableDatabase};
 
 use super::ledger::entry::Entry;
 use super::outcome::{Key, Outcome};
+use crate::storage::{DatabaseFile, StorageError};
 use crate::telemetry::chain;
 pub(super) use entries::Place;
 
@@ -59,7 +60,7 @@ pub enum StoreError {
 
 /// The file.
 pub(super) struct Store {
-    database: Arc<Database>,
+    database: Arc<DatabaseFile>,
     records: SyncSender<Message>,
     ledger: Arc<LedgerQueue>,
     writer: Option<JoinHandle<()>>,
@@ -85,21 +86,23 @@ struct LedgerQueue {
 }
 
 impl Store {
-    /// Opens the file, or begins it, and forgets what is too old.
+    /// Opens the file, or begins it, and forgets what is too old. One that is damaged is set aside and begun anew: the
+    /// proxy goes on, without what it remembered and what was booked.
     ///
     /// # Errors
     /// The file cannot be used; the text names the remedy.
     pub(super) fn open(file: &Path, retention: Retention) -> Result<Self, StoreError> {
         let unusable = |reason: String| StoreError::Unusable { file: file.display().to_string(), reason };
-        if let Some(folder) = file.parent() {
-            std::fs::create_dir_all(folder).map_err(|error| unusable(chain(&error)))?;
-        }
-        let opened = Database::builder().set_cache_size(CACHE_BYTES).create(file);
-        let database = Arc::new(opened.map_err(|error| match error {
-            DatabaseError::DatabaseAlreadyOpen => StoreError::InUse(file.display().to_string()),
-            other => unusable(chain(&other)),
-        })?);
-        forget_old(&database, retention).map_err(|error| unusable(chain(&error)))?;
+        let opened =
+            DatabaseFile::open_or_renew(file, CACHE_BYTES, |database| forget_old(database, retention));
+        let database = Arc::new(
+            opened
+                .map_err(|error| match error {
+                    StorageError::InUse(path) => StoreError::InUse(path.display().to_string()),
+                    other => unusable(chain(&other)),
+                })?
+                .file,
+        );
         let (records, received) = sync_channel(WAITING);
         let ledger = Arc::<LedgerQueue>::default();
         let writer = Writer { database: Arc::clone(&database), ledger: Arc::clone(&ledger), retention };
@@ -227,7 +230,7 @@ fn forget_old(database: &Database, retention: Retention) -> Result<(), redb::Err
 
 /// The thread that writes.
 struct Writer {
-    database: Arc<Database>,
+    database: Arc<DatabaseFile>,
     ledger: Arc<LedgerQueue>,
     retention: Retention,
 }

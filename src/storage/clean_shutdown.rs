@@ -7,21 +7,20 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use super::IndexError;
-use super::generation::sync;
+use super::with_suffix;
 
-/// Name of the file with the hash.
-const MARK: &str = "closed";
+/// What the name of the file with the hash ends in.
+const SUFFIX: &str = ".closed";
 
 /// Writes the mark when dropped: in a struct it stands behind the database, which is then closed already.
 ///
 /// A process that is killed leaves none, and so does one that ends while a store is in use.
 #[derive(Debug)]
-pub(super) struct Mark {
+pub(super) struct CleanShutdown {
     store: PathBuf,
 }
 
-impl Mark {
+impl CleanShutdown {
     /// Creates the marker for a store that is sound and open; a damaged one must never get one.
     pub(super) fn new(store: &Path) -> Self {
         Self { store: store.to_owned() }
@@ -29,15 +28,18 @@ impl Mark {
 
     /// Takes the mark of `store` away, on disk too, before anything is written to the store. Says whether the store is,
     /// to the last bit, what it was when it was closed in order.
-    pub(super) fn take(store: &Path) -> Result<bool, IndexError> {
+    pub(super) fn take(store: &Path) -> io::Result<bool> {
         let path = path_beside(store);
         let unchanged = match fs::read(&path) {
             Ok(kept) => hash(store).is_ok_and(|hash| hash.to_hex().as_bytes() == kept),
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
-            Err(error) => return Err(IndexError::io("read", &path)(error)),
+            Err(error) => return Err(error),
         };
-        fs::remove_file(&path).map_err(IndexError::io("remove", &path))?;
-        path.parent().map_or(Ok(()), sync)?;
+        fs::remove_file(&path)?;
+        // Some systems do not open folders as files; they keep the order of changes to folders by themselves.
+        if let Some(folder) = path.parent().filter(|folder| cfg!(unix) && !folder.as_os_str().is_empty()) {
+            File::open(folder)?.sync_all()?;
+        }
         Ok(unchanged)
     }
 
@@ -49,7 +51,7 @@ impl Mark {
     }
 }
 
-impl Drop for Mark {
+impl Drop for CleanShutdown {
     fn drop(&mut self) {
         // A reader that failed may have met a damaged page; of a deleted collection nothing is left to be marked.
         if std::thread::panicking() || !self.store.exists() {
@@ -63,7 +65,7 @@ impl Drop for Mark {
 }
 
 fn path_beside(store: &Path) -> PathBuf {
-    store.with_file_name(MARK)
+    with_suffix(store, SUFFIX)
 }
 
 fn hash(store: &Path) -> io::Result<blake3::Hash> {
@@ -82,14 +84,14 @@ mod tests {
         let store = folder.path().join("store");
         let mut bytes = vec![7; 100_000];
         fs::write(&store, &bytes).unwrap();
-        assert!(!Mark::take(&store).unwrap(), "there was no mark");
-        drop(Mark::new(&store));
-        assert!(Mark::take(&store).unwrap());
-        assert!(!Mark::take(&store).unwrap(), "it was not closed since");
-        drop(Mark::new(&store));
+        assert!(!CleanShutdown::take(&store).unwrap(), "there was no mark");
+        drop(CleanShutdown::new(&store));
+        assert!(CleanShutdown::take(&store).unwrap());
+        assert!(!CleanShutdown::take(&store).unwrap(), "it was not closed since");
+        drop(CleanShutdown::new(&store));
         bytes[77_777] ^= 1;
         fs::write(&store, bytes).unwrap();
-        assert!(!Mark::take(&store).unwrap());
+        assert!(!CleanShutdown::take(&store).unwrap());
     }
 
     #[test]
@@ -97,22 +99,22 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = folder.path().join("store");
         fs::write(&store, b"pages").unwrap();
-        std::mem::forget(Mark::new(&store));
-        assert!(!Mark::take(&store).unwrap());
-        let kept = Mark::new(&store);
+        std::mem::forget(CleanShutdown::new(&store));
+        assert!(!CleanShutdown::take(&store).unwrap());
+        let kept = CleanShutdown::new(&store);
         std::thread::spawn(move || {
             let _kept = kept;
             panic!("as a damaged page makes it");
         })
         .join()
         .unwrap_err();
-        assert!(!Mark::take(&store).unwrap());
-        drop(Mark::new(&store));
+        assert!(!CleanShutdown::take(&store).unwrap());
+        drop(CleanShutdown::new(&store));
         let mark = path_beside(&store);
         fs::write(&mark, &fs::read(&mark).unwrap()[..40]).unwrap();
-        assert!(!Mark::take(&store).unwrap());
+        assert!(!CleanShutdown::take(&store).unwrap());
         fs::remove_file(&store).unwrap();
-        drop(Mark::new(&store));
+        drop(CleanShutdown::new(&store));
         assert!(!mark.exists(), "what is deleted is not marked");
     }
 }
