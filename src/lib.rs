@@ -40,7 +40,7 @@
 //! | [`upstream`] | the only place that sends requests: connections, time limits, retries | config, keys, telemetry, wire |
 //! | [`config`] | file, environment, flags; strict | compress, model, wire |
 //! | [`text`] | token counters of target models, sentences, chunks, protected spans | nothing |
-//! | [`storage`] | the only opener of redb files: checked after an unclean stop, set aside where damaged and renewable | nothing |
+//! | [`storage`] | the only opener of redb files: checked after an unclean stop, set aside where damaged and renewable | telemetry |
 //! | `kernels` | row-wise arithmetic for every instruction set that the processor may have | nothing |
 //! | `telemetry` | logs, traces (OpenTelemetry) and process metrics; the proxy's own metrics are in [`proxy`] | nothing |
 //! | [`journal`] | files of JSON lines that only grow | nothing |

@@ -40,7 +40,7 @@ use self::links::linked;
 use super::select::ranked;
 use super::{CompressError, Document, Prompt, Tools};
 use crate::model::{Cancel, Embedder};
-use crate::text::{Segment, negates, segments};
+use crate::text::{Segment, SegmentKind, negates, segments};
 
 /// The weight of a document's best unit in its relevance.
 const BEST_UNIT: f64 = 0.3;
@@ -72,6 +72,9 @@ impl Fusion {
     const KNOWN: Self = Self { cosine: 1.0, words: 0.5 };
     /// Texts in scripts that the embedder's vocabulary spells by single characters, if at all.
     const FOREIGN: Self = Self { cosine: 0.25, words: 1.0 };
+
+    /// Questions for what is not so: what is alike in meaning is what is not asked for.
+    const EXCEPTION: Self = Self { cosine: 0.25, words: 0.0 };
 
     /// Chooses by the script of most letters of the question and the beginnings of the documents.
     fn of(prompt: &Prompt) -> Self {
@@ -153,7 +156,7 @@ fn weighed(prompt: &Prompt, embedder: &dyn Embedder, cancel: &Cancel) -> Result<
     for (document, source) in prompt.documents.iter().enumerate() {
         for segment in segments(&source.text) {
             alone.push(in_context(source, &segment));
-            apart.push(f64::from(segment.worth.ln()));
+            apart.push(worth_apart(&segment));
             parts.push(Sentence { document, range: segment.range, score: 0.0 });
         }
     }
@@ -170,11 +173,8 @@ fn weighed(prompt: &Prompt, embedder: &dyn Embedder, cancel: &Cancel) -> Result<
         fusion.fuse(&range.map(cosine).collect::<Vec<_>>(), &words)
     };
     // Who asks for what is not so means the units that differ, not those that say the same words.
-    let (own_worth, own_fusion) = if negates(&prompt.question) {
-        (EXCEPTION_WORTH, Fusion { words: 0.0, ..fusion })
-    } else {
-        (OWN_WORTH, fusion)
-    };
+    let (own_worth, own_fusion) =
+        if negates(&prompt.question) { (EXCEPTION_WORTH, Fusion::EXCEPTION) } else { (OWN_WORTH, fusion) };
     let own = beside_neighbours(&parts, &fused(1 + n..texts.len(), own_fusion));
     let mut best = vec![-1.0_f64; n];
     for (part, own) in parts.iter_mut().zip(own) {
@@ -189,6 +189,12 @@ fn weighed(prompt: &Prompt, embedder: &dyn Embedder, cancel: &Cancel) -> Result<
     }
     parts.sort_by(Sentence::better_first);
     Ok(Relevance { ranking: ranked(worth), sentences: parts })
+}
+
+/// Returns the logarithm of what a segment is worth apart from the question; a blob comes after everything else.
+fn worth_apart(segment: &Segment) -> f64 {
+    const LAST: f64 = -100.0;
+    if segment.kind == SegmentKind::Blob { LAST } else { f64::from(segment.worth.ln()) }
 }
 
 /// The text of a segment behind its document's title and what it belongs to.

@@ -8,6 +8,7 @@ mod proxy;
 mod raw;
 #[cfg(test)]
 mod tests;
+mod tool_results;
 
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -21,8 +22,9 @@ use serde::Serialize;
 use crate::model::{Device, Precision};
 pub use load::{Env, Flags, Loaded, Places, ProcessEnv, load};
 pub use price::{Pattern, Price};
-pub use proxy::{CompressPolicy, ProxyConfig, RetrievePolicy, ShadowPolicy, ToolResults, UpstreamConfig};
+pub use proxy::{CompressPolicy, ProxyConfig, RetrievePolicy, ShadowPolicy, UpstreamConfig};
 use raw::{RawClassifier, RawConfig, RawEmbedder, RawLimits, RawScorer};
+pub use tool_results::ToolResults;
 
 /// A valid configuration. As TOML it is a file that loads to the same configuration.
 #[derive(Debug, Clone, PartialEq, Serialize)]

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use url::Url;
 
 use super::price::{Pattern, Price};
 use super::raw::{RawCompress, RawProxy, RawRetrieve, RawShadow, RawUpstream};
+use super::tool_results::ToolResults;
 use super::{ConfigError, within};
 use crate::compress::Method;
 use crate::compress::fold::{Rule, Rules};
@@ -107,32 +108,6 @@ pub struct CompressPolicy {
     pub fold_min_tokens: usize,
     /// Milliseconds after which the original is forwarded, 1 to a day.
     pub deadline_ms: u64,
-}
-
-/// What is done to the results of tools.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum ToolResults {
-    /// They are folded by rules, without a model; marks say what was left out.
-    #[default]
-    Fold,
-    /// They are compressed as users' texts are.
-    Compress,
-    /// They go on as they came.
-    Keep,
-}
-
-impl std::str::FromStr for ToolResults {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "fold" => Ok(Self::Fold),
-            "compress" => Ok(Self::Compress),
-            "keep" => Ok(Self::Keep),
-            _ => Err("must be `fold`, `compress` or `keep`".into()),
-        }
-    }
 }
 
 impl CompressPolicy {

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use serde::Deserialize;
 
 use super::price::Price;
-use super::proxy::ToolResults;
+use super::tool_results::ToolResults;
 use super::{Device, Precision};
 use crate::compress::Method;
 use crate::compress::fold::Rule;

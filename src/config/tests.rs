@@ -312,7 +312,7 @@ fn everything_about_an_upstream_survives_being_shown() {
 fn wrong_upstreams_fail_by_name_with_a_remedy() {
     for (text, expected) in [
         ("base_url = 'ftp://x'", "must begin with https://"),
-        ("base_url = 'api.example'", "`base_url` is no URL"),
+        ("base_url = 'api.example'", "`base_url` is not a URL"),
         ("base_url = 'https://me:secret@x/'", "`api_key_env`"),
         ("base_url = 'https://x/?a=b'", "must end with a path"),
         ("base_url = 'https://x'\nfallback = 'a'", "another upstream than itself"),

@@ -344,7 +344,7 @@ mod tests {
         Index::create_in_dir(folder.path(), old).unwrap();
         let mut reports = Vec::new();
         let lexical = Lexical::open(folder.path(), "c", &mut |report| reports.push(report)).unwrap();
-        assert!(reports[0].contains("another schema") && reports[0].contains("made anew"), "{reports:?}");
+        assert!(reports[0].contains("another schema") && reports[0].contains("rebuilt"), "{reports:?}");
         assert_eq!((lexical.len(), lexical.epoch()), (0, 0));
         Lexical::open(folder.path(), "c", &mut |report| panic!("{report}")).unwrap();
     }

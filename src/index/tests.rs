@@ -627,7 +627,7 @@ fn of_a_mutated_snapshot_all_or_nothing_is_read() {
         }
         read_whole += usize::from(outcome.is_ok());
     }
-    assert!((100..4_000).contains(&read_whole), "{read_whole} of 5,000 read");
+    assert!((20..4_000).contains(&read_whole), "{read_whole} of 5,000 read");
 }
 
 #[test]

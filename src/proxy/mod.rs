@@ -14,6 +14,7 @@ mod metrics;
 mod models;
 mod outcome;
 mod pace;
+mod plan;
 mod prepare;
 mod retrieve;
 mod route;
@@ -39,18 +40,18 @@ use crate::wire::{Dialect, Endpoint, Speaker};
 pub use compress::{Compressor, Fallback};
 use compress::{Pool, Work};
 pub use error::ProxyError;
-use fold::Folds;
 pub use ledger::{Bill, Group, Numbers, RequestLine, UsageParams, UsageReport};
 use ledger::{Ledger, Opening};
 pub use local::Generator;
 use local::Local;
 use memory::Memory;
 use metrics::{Depths, Metrics};
-use outcome::{Key, Outcome};
+use outcome::Outcome;
 pub use outcome::{Retrieval, Tokens};
+use plan::Plan;
 use prepare::Prepared;
 pub use retrieve::Retriever;
-use retrieve::{Inserts, Search};
+use retrieve::Search;
 use route::{Place, Route, Routes};
 use shadow::Shadow;
 pub use shadow::{Comparison, SHADOW_FILE};
@@ -521,52 +522,6 @@ impl Gateway {
             }
         }
         Plan::new(keys, outcomes)
-    }
-}
-
-/// The changes to a request's passages. The default leaves all as they are.
-#[derive(Debug, Default)]
-struct Plan {
-    passages: Vec<(Key, Arc<Outcome>)>,
-    /// What becomes of tools' results.
-    folds: Folds,
-    /// The texts that are put before questions.
-    inserts: Inserts,
-}
-
-type Settled = Result<Arc<Outcome>, (Arc<Outcome>, Fallback)>;
-
-impl Plan {
-    fn new(keys: &[Key], outcomes: Vec<Option<Settled>>) -> (Self, Report) {
-        let mut report = Report::default();
-        let mut plan = Vec::with_capacity(keys.len());
-        for (key, settled) in keys.iter().zip(outcomes) {
-            let (outcome, fallback) = match settled.unwrap_or_else(|| Ok(Arc::new(Outcome::Whole))) {
-                Ok(outcome) => (outcome, None),
-                Err((outcome, fallback)) => (outcome, Some(fallback)),
-            };
-            match &*outcome {
-                Outcome::Kept { tokens, .. } | Outcome::Replaced { tokens, .. } => {
-                    report.tokens.before += tokens.before;
-                    report.tokens.after += tokens.after;
-                    report.status = Status::Compressed;
-                }
-                Outcome::Pinned => {
-                    // The reason of now says more than that there was one before.
-                    report.fallback = fallback.or(report.fallback).or(Some(Fallback::Remembered));
-                }
-                Outcome::Whole | Outcome::Folded { .. } | Outcome::Inserted { .. } => {}
-            }
-            plan.push((*key, outcome));
-        }
-        if report.fallback.is_some() && report.status == Status::Unchanged {
-            report.status = Status::Original;
-        }
-        (Self { passages: plan, ..Self::default() }, report)
-    }
-
-    fn keys(&self) -> impl Iterator<Item = Key> {
-        self.passages.iter().map(|(key, _)| *key).chain(self.folds.keys.iter().copied())
     }
 }
 

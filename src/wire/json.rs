@@ -173,6 +173,12 @@ fn value_end(bytes: &[u8], at: usize) -> usize {
     bytes.len()
 }
 
+/// Returns `text` as a JSON string spells it between its quotes.
+pub(super) fn inside_quotes(text: &str) -> String {
+    let quoted = serde_json::Value::from(text).to_string();
+    quoted.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or_default().to_owned()
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

@@ -9,7 +9,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::injected::own_words;
-use super::json::{Duplicate, Value};
+use super::json::{Duplicate, Value, inside_quotes};
 use super::shown::{Listing, Shown, Speaker};
 use super::split::{Split, split};
 use super::{Edit, Endpoint};
@@ -47,12 +47,6 @@ impl Passage {
     pub fn replace(&self, text: &str) -> Edit {
         Edit { range: self.place.clone(), with: inside_quotes(text) }
     }
-}
-
-/// `text` as a JSON string spells it between its quotes.
-pub(super) fn inside_quotes(text: &str) -> String {
-    let quoted = serde_json::Value::from(text).to_string();
-    quoted.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or_default().to_owned()
 }
 
 impl Asked {

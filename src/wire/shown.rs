@@ -5,8 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::Edit;
-use super::json::Value;
-use super::passages::inside_quotes;
+use super::json::{Value, inside_quotes};
 
 /// A text of a conversation.
 #[derive(Debug, Clone, PartialEq, Eq)]

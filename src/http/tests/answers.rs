@@ -131,6 +131,8 @@ async fn the_description_is_whole_and_true() {
         .map(|(method, path)| format!("{method} {path}"))
         .collect();
     let expected = [
+        "get /docs",
+        "get /docs/{topic}",
         "get /healthz",
         "get /metrics",
         "get /openapi.json",
