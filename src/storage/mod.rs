@@ -13,7 +13,7 @@ use std::io;
 use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use redb::{Database, DatabaseError, StorageError as RedbStorageError};
 
@@ -78,7 +78,7 @@ impl DatabaseFile {
     /// See [`StorageError`].
     pub fn create(path: &Path, cache_bytes: usize) -> Result<Self, StorageError> {
         CleanShutdown::take(path).map_err(failed("remove the mark of", path))?;
-        let database = Database::builder().set_cache_size(cache_bytes).create(path);
+        let database = unlocked(|| Database::builder().set_cache_size(cache_bytes).create(path));
         let database = database.map_err(|error| of_database(path, error))?;
         Ok(Self { database, _mark: CleanShutdown::new(path) })
     }
@@ -95,7 +95,7 @@ impl DatabaseFile {
         }
         let unchanged = CleanShutdown::take(path).map_err(failed("read the mark of", path))?;
         let database = guarded(path, || {
-            let mut database = Database::builder().set_cache_size(cache_bytes).open(path)?;
+            let mut database = unlocked(|| Database::builder().set_cache_size(cache_bytes).open(path))?;
             if !unchanged && !database.check_integrity()? {
                 tracing::warn!(path = %path.display(), "the file was not closed in order and has been repaired");
             }
@@ -135,6 +135,20 @@ impl DatabaseFile {
         let file = Self::create(path, cache_bytes).and_then(prepared)?;
         Ok(Renewable { file, set_aside })
     }
+}
+
+/// Opens a file, and tries again for a moment where it is locked: a child process that is being started holds the locks
+/// of its parent until it runs its own program.
+fn unlocked(open: impl Fn() -> Result<Database, DatabaseError>) -> Result<Database, DatabaseError> {
+    const TRIES: u32 = 20;
+    const PAUSE: Duration = Duration::from_millis(10);
+    for _ in 1..TRIES {
+        match open() {
+            Err(DatabaseError::DatabaseAlreadyOpen) => std::thread::sleep(PAUSE),
+            other => return other,
+        }
+    }
+    open()
 }
 
 /// Renames a damaged file, so that a person can look at it, and says so.

@@ -41,7 +41,7 @@ fn check_answer(answer: &Value, texts: &[&str]) -> String {
     fields.sort_unstable();
     assert_eq!(
         fields,
-        ["documents", "id", "method", "prompt", "reason", "timing_ms", "usage", "warnings"],
+        ["documents", "id", "left_out", "method", "prompt", "reason", "timing_ms", "usage", "warnings"],
         "{answer}"
     );
     let documents = answer["documents"].as_array().unwrap();
@@ -140,7 +140,7 @@ fn what_must_be_kept_is_named_by_flags() {
     let arguments = [
         "compress",
         "--rate",
-        "0.4",
+        "0.5",
         "--force-word",
         "Ravi Menon",
         "--protect-pattern",

@@ -61,10 +61,7 @@ fn a_bad_line_is_told_by_its_number_and_nothing_is_stored() {
     for (line, wanted) in [
         ("{\"question\": \"q\"}", "line 5: missing field `answer`"),
         ("{\"question\": \"q\", \"answer\": \" \"}", "line 5: `answer` is empty"),
-        (
-            "{\"id\": \"mill\", \"question\": \"q\", \"answer\": \"a\"}",
-            "line 5: there was an example with the id `mill`",
-        ),
+        ("{\"id\": \"mill\", \"question\": \"q\", \"answer\": \"a\"}", "line 5: the id `mill` occurs twice"),
         ("{\"question\": ", "line 5: EOF"),
     ] {
         fs::write(folder.join("bad.jsonl"), format!("{LINES}{line}\n")).unwrap();

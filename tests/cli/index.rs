@@ -152,7 +152,7 @@ fn bad_lines_are_refused_or_left_out_as_asked() {
     assert!(index(folder, &["list"]).text().is_empty(), "nothing was stored");
     let skipped = index(folder, &["ingest", "town", "bad.jsonl", "--on-bad", "skip"]);
     assert!(skipped.text().is_empty() && skipped.stderr.contains("3 documents added"), "{}", skipped.stderr);
-    assert!(skipped.stderr.contains("1 lines or files were no documents"), "{}", skipped.stderr);
+    assert!(skipped.stderr.contains("1 lines or files are not documents"), "{}", skipped.stderr);
     assert!(skipped.stderr.contains("line 4: missing field `text`"), "{}", skipped.stderr);
 }
 
@@ -177,7 +177,7 @@ fn json_files_hold_documents_and_no_id_comes_twice() {
     .unwrap();
     let refused = index(folder, &["ingest", "town", "docs"]);
     let message = refused.failure(2);
-    assert!(message.contains("docs/c.json [1]: a document before it has the same id `lib`"), "{message}");
+    assert!(message.contains("docs/c.json [1]: an earlier document has the same id `lib`"), "{message}");
     let skipped = index(folder, &["ingest", "town", "docs", "--on-bad", "skip"]);
     assert!(
         skipped.text().is_empty() && skipped.stderr.contains("1 documents added, 0 updated, 3 unchanged")

@@ -53,7 +53,7 @@ fn check(service: &Running, name: &str, text: &str, tokenizer: &str) {
 #[test]
 fn hostile_texts_are_compressed_as_promised() {
     let service = serve_with_model("");
-    let line = "0123456789abcdefghijklmnop+/QRSTUVWXYZ=".repeat(12);
+    let line = "abcdefghijklmnopqrstuvwxyz".repeat(18);
     let texts = [
         ("one token", "Hello"),
         ("one character", "x"),

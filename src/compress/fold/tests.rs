@@ -25,7 +25,7 @@ fn lines_that_stand_earlier_are_named_by_their_place() {
     assert!(folded.text().contains("52-61, the same as 51-60 in"));
     folder.see_folded("the result of Read a.rs again", &folded);
     // What was left out is found where it stands, not where a mark stands for it.
-    let again = folder.folded(&changed, Origin::File, Rules::ALL).unwrap();
+    let again = folder.folded(&changed, Origin::Output, Rules::ALL).unwrap();
     assert!(again.text().contains("Read a.rs above"), "{}", again.text());
     assert!(Folder::default().folded(&changed, Origin::File, Rules::ALL).is_none());
 }

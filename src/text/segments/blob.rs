@@ -90,7 +90,8 @@ pub(super) fn cut_out(text: &str, segments: Vec<Segment>, blobs: &[Range<usize>]
     }
     let (mut cut, mut place): (Vec<Segment>, Vec<usize>) = (Vec::new(), Vec::new());
     let mut blobs = blobs.iter().peekable();
-    for segment in segments {
+    let mut segments = segments.into_iter();
+    while let Some(mut segment) = segments.next() {
         place.push(cut.len());
         while blobs.next_if(|blob| blob.start < segment.range.start).is_some() {}
         if matches!(segment.kind, SegmentKind::Record | SegmentKind::Tag) {
@@ -102,6 +103,7 @@ pub(super) fn cut_out(text: &str, segments: Vec<Segment>, blobs: &[Range<usize>]
             cut.push(Segment { worth, ..segment });
             continue;
         }
+        let absorbed = absorb(&mut segment, &mut segments, blobs.peek().copied());
         let first = cut.len();
         let mut at = segment.range.start;
         while let Some(blob) = blobs.next_if(|blob| blob.end <= segment.range.end) {
@@ -120,9 +122,26 @@ pub(super) fn cut_out(text: &str, segments: Vec<Segment>, blobs: &[Range<usize>]
         } else {
             cut.push(Segment { range: at..segment.range.end, ..segment });
         }
+        place.extend(std::iter::repeat_n(cut.len(), absorbed));
     }
     renumber(&mut cut, &place);
     cut
+}
+
+/// Joins to `segment` the following ones that `blob` goes on in, for it may be wrapped over lines. Returns how many.
+fn absorb(
+    segment: &mut Segment,
+    following: &mut impl Iterator<Item = Segment>,
+    blob: Option<&Range<usize>>,
+) -> usize {
+    let Some(blob) = blob.filter(|blob| blob.start < segment.range.end) else { return 0 };
+    let mut absorbed = 0;
+    while segment.range.end < blob.end {
+        let Some(next) = following.next() else { break };
+        segment.range.end = next.range.end;
+        absorbed += 1;
+    }
+    absorbed
 }
 
 /// Makes needs name segments by their new places, and ties what is left of one.

@@ -162,8 +162,8 @@ async fn every_dialect_has_them_and_nothing_else_changes() {
     let marked = r#"{"model":"m","messages":[{"role":"user","content":[{"type":"text","text":"Who was it?","cache_control":{"type":"ephemeral"}}]}]}"#;
     let inserted = marked.replace("Who was it?", "[1] \\\"About\\\" Who was it?\\n\\nWho was it?");
     assert_eq!(proxy.search("/v1/messages", marked).await.0, inserted);
-    // After an answer has begun nothing may change.
-    let begun = r#"{"model":"m","messages":[{"role":"user","content":"Who was it?"},{"role":"assistant","content":"It"}]}"#;
+    // After an answer has begun nothing new may change.
+    let begun = r#"{"model":"m","messages":[{"role":"user","content":"Who is it?"},{"role":"assistant","content":"It"}]}"#;
     assert_eq!(proxy.search("/v1/messages", begun).await.0, begun);
 }
 
