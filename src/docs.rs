@@ -54,17 +54,17 @@ macro_rules! guides {
             // The first definition of a link holds, so that links between guides lead to modules here and to files
             // where the file is read by itself.
             #[doc = concat!(
-                "[compressing]: super::compressing\n",
-                "[proxy]: super::proxy\n",
-                "[agents]: super::agents\n",
-                "[retrieval]: super::retrieval\n",
-                "[evaluation]: super::evaluation\n",
-                "[inference]: super::inference\n",
-                "[operations]: super::operations\n",
-                "[security]: super::security\n",
-                "[figures]: super::figures\n",
-                "[contributing]: super::contributing\n",
-                "[changelog]: super::changelog\n\n",
+                "[compressing]: self::compressing\n",
+                "[proxy]: self::proxy\n",
+                "[agents]: self::agents\n",
+                "[retrieval]: self::retrieval\n",
+                "[evaluation]: self::evaluation\n",
+                "[inference]: self::inference\n",
+                "[operations]: self::operations\n",
+                "[security]: self::security\n",
+                "[figures]: self::figures\n",
+                "[contributing]: self::contributing\n",
+                "[changelog]: self::changelog\n\n",
                 include_str!(concat!("docs/", stringify!($name), ".md")),
             )]
             pub mod $name {}
