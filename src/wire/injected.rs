@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 /// Tags of Claude Code, Codex, Cline, Continue, Cursor, Open `WebUI` and Copilot.
-const TAGS: [&str; 46] = [
+const TAGS: [&str; 44] = [
     "system-reminder",
     "system_reminder",
     "environment_context",
@@ -40,13 +40,11 @@ const TAGS: [&str; 46] = [
     "additional_data",
     "current_file",
     "open_and_recently_viewed_files",
-    "rules",
     "user_info",
     "project_layout",
     "git_status",
     "linter_errors",
     "recent_changes",
-    "context",
     "attachments",
     "attachment",
     "editorContext",
@@ -97,7 +95,7 @@ mod tests {
         let text = "<system-reminder>\nUse tabs.\n</system-reminder>\nWhy did it fail?<file_content path=\"a\">x</file_content>";
         assert_eq!(own_words(text).trim(), "Why did it fail?");
         assert_eq!(own_words("Is a < b in <b>bold</b>?"), "Is a < b in <b>bold</b>?");
-        assert_eq!(own_words("<context>Never closed. Why?"), "Never closed. Why?");
+        assert_eq!(own_words("<current_file>Never closed. Why?"), "Never closed. Why?");
     }
 
     proptest! {
