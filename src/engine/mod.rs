@@ -25,6 +25,7 @@ use std::time::Instant;
 
 pub use builder::EngineBuilder;
 pub use error::{EngineError, ErrorKind, shortened};
+#[cfg(feature = "server")]
 pub(crate) use model_source::MODEL_LOADING;
 pub use models::{Caches, Readiness};
 
