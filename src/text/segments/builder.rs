@@ -22,8 +22,17 @@ impl Builder<'_> {
     /// Adds a segment; gives its number.
     pub(super) fn push(&mut self, range: Range<usize>, kind: SegmentKind, around: &Around) -> usize {
         let Around { context, needs } = around.clone();
+        let range = self.start_of(&range)..range.end;
         self.segments.push(Segment { range, kind, context, needs, worth: 1.0 });
         self.segments.len() - 1
+    }
+
+    /// Returns where a segment begins that follows the last one: white space alone is no segment and goes with it.
+    fn start_of(&mut self, range: &Range<usize>) -> usize {
+        let blank = |last: &mut Segment| {
+            last.range.end == range.start && self.text[last.range.clone()].trim().is_empty()
+        };
+        self.segments.pop_if(blank).map_or(range.start, |last| last.range.start)
     }
 
     /// Adds a line as a segment.

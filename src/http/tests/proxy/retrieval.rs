@@ -159,8 +159,8 @@ async fn every_dialect_has_them_and_nothing_else_changes() {
         assert_eq!(seen, body.replace("Who won?", "[1] \\\"About\\\" Who won?\\n\\nWho won?"), "{path}");
     }
     // What was never sent is new, whatever its block is marked with.
-    let marked = r#"{"model":"m","messages":[{"role":"user","content":[{"type":"text","text":"Who is it?","cache_control":{"type":"ephemeral"}}]}]}"#;
-    let inserted = marked.replace("Who is it?", "[1] \\\"About\\\" Who is it?\\n\\nWho is it?");
+    let marked = r#"{"model":"m","messages":[{"role":"user","content":[{"type":"text","text":"Who was it?","cache_control":{"type":"ephemeral"}}]}]}"#;
+    let inserted = marked.replace("Who was it?", "[1] \\\"About\\\" Who was it?\\n\\nWho was it?");
     assert_eq!(proxy.search("/v1/messages", marked).await.0, inserted);
     // After an answer has begun nothing new may change.
     let begun = r#"{"model":"m","messages":[{"role":"user","content":"Who is it?"},{"role":"assistant","content":"It"}]}"#;
