@@ -69,7 +69,9 @@ fn a_bad_line_is_told_by_its_number_and_nothing_is_stored() {
         assert!(failed.failure(2).contains(wanted), "{}", failed.stderr);
     }
     fs::write(folder.join("empty.jsonl"), "\n").unwrap();
-    assert!(examples(folder, &["add", "town", "empty.jsonl"]).failure(2).contains("no file has a line"));
+    assert!(
+        examples(folder, &["add", "town", "empty.jsonl"]).failure(2).contains("the files contain no example")
+    );
     assert!(examples(folder, &["list"]).text().is_empty());
     assert!(examples(folder, &["select", "../x", "q"]).failure(2).contains("is not a valid name"));
     assert!(
