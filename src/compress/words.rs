@@ -541,7 +541,10 @@ impl<'a> Words<'a> {
     /// Checks that no protected span is cut and nothing that is required is missing.
     fn verify(&self, kept: &Selection) -> Result<(), CompressError> {
         for (document, (spans, remains)) in self.spans.iter().zip(&kept.remains).enumerate() {
-            if let Some(span) = spans.iter().find(|span| cuts(&remains.ranges, span)) {
+            // A clause over several lines or rows is held together by their needs alone, as far as they go.
+            let is_cut =
+                |span: &&Range<usize>| !self.is_divided(document, span) && cuts(&remains.ranges, span);
+            if let Some(span) = spans.iter().find(is_cut) {
                 let id = &self.prompt.documents[document].id;
                 return Err(CompressError::Broken(format!(
                     "the protected span at bytes {} to {} of document `{id}` was cut",
@@ -550,10 +553,18 @@ impl<'a> Words<'a> {
             }
         }
         let mut pairs = self.required.iter().flatten().zip(kept.kept.iter().flatten());
-        if pairs.any(|(required, kept)| *required && !kept) {
-            return Err(CompressError::Broken("a word that must be kept is missing".into()));
+        let missing = pairs.any(|(required, kept)| *required && !kept);
+        if missing {
+            Err(CompressError::Broken("a word that must be kept is missing".into()))
+        } else {
+            Ok(())
         }
-        Ok(())
+    }
+
+    /// Returns whether the units of a document divide `span`.
+    fn is_divided(&self, document: usize, span: &Range<usize>) -> bool {
+        let units = &self.units[document];
+        units.iter().find(|unit| unit.range.end > span.start).is_some_and(|unit| unit.range.end < span.end)
     }
 
     fn describe(&self, ranking: &[(usize, f64)], scores: &[Vec<f32>], kept: &Selection) -> Vec<KeptDocument> {

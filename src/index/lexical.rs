@@ -98,7 +98,7 @@ impl Lexical {
     /// An empty index in place of whatever is in `folder`.
     pub(super) fn anew(folder: &Path) -> Result<Self, IndexError> {
         if folder.exists() {
-            fs::remove_dir_all(folder).map_err(IndexError::io("remove", folder))?;
+            remove(folder).map_err(IndexError::io("remove", folder))?;
         }
         fs::create_dir_all(folder).map_err(IndexError::io("create", folder))?;
         let directory =
@@ -323,6 +323,20 @@ pub(super) fn differences(wanted: &[u64], has: &BTreeSet<u64>) -> (Vec<u64>, Vec
 /// All numbers of `ranges`.
 pub(super) fn flat(ranges: &[Range<u64>]) -> impl Iterator<Item = u64> {
     ranges.iter().cloned().flatten()
+}
+
+/// Removes a folder, again where a thread of the index that was just closed still writes a file into it.
+fn remove(folder: &Path) -> std::io::Result<()> {
+    const TRIES: usize = 20;
+    for _ in 1..TRIES {
+        match fs::remove_dir_all(folder) {
+            Err(error) if error.kind() == std::io::ErrorKind::DirectoryNotEmpty => {
+                std::thread::sleep(std::time::Duration::from_millis(10));
+            }
+            other => return other,
+        }
+    }
+    fs::remove_dir_all(folder)
 }
 
 #[cfg(test)]

@@ -36,7 +36,6 @@ impl Proxy {
         tokio::time::timeout(PATIENCE, before).await.unwrap();
         let response = self.post("/v1/chat/completions", body()).send().await.unwrap();
         assert_eq!(response.headers()["x-whittle-status"], "compressed");
-        assert!(self.gateway.compares_nothing());
         response.text().await.unwrap();
         assert_eq!(self.upstream.seen().len(), 1);
     }
