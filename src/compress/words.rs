@@ -541,7 +541,6 @@ impl<'a> Words<'a> {
     /// Checks that no protected span is cut and nothing that is required is missing.
     fn verify(&self, kept: &Selection) -> Result<(), CompressError> {
         for (document, (spans, remains)) in self.spans.iter().zip(&kept.remains).enumerate() {
-            // A clause over several lines or rows is held together by their needs alone, as far as they go.
             let is_cut =
                 |span: &&Range<usize>| !self.is_divided(document, span) && cuts(&remains.ranges, span);
             if let Some(span) = spans.iter().find(is_cut) {
@@ -553,15 +552,13 @@ impl<'a> Words<'a> {
             }
         }
         let mut pairs = self.required.iter().flatten().zip(kept.kept.iter().flatten());
-        let missing = pairs.any(|(required, kept)| *required && !kept);
-        if missing {
-            Err(CompressError::Broken("a word that must be kept is missing".into()))
-        } else {
-            Ok(())
+        if pairs.any(|(required, kept)| *required && !kept) {
+            return Err(CompressError::Broken("a word that must be kept is missing".into()));
         }
+        Ok(())
     }
 
-    /// Returns whether the units of a document divide `span`.
+    /// Returns whether units divide `span`: a clause over several lines is held together by their needs alone.
     fn is_divided(&self, document: usize, span: &Range<usize>) -> bool {
         let units = &self.units[document];
         units.iter().find(|unit| unit.range.end > span.start).is_some_and(|unit| unit.range.end < span.end)
