@@ -11,7 +11,7 @@ use std::sync::{Mutex, PoisonError};
 
 use tantivy::collector::{Collector, FilterCollector, TopDocs};
 use tantivy::directory::MmapDirectory;
-use tantivy::indexer::LogMergePolicy;
+use tantivy::indexer::{LogMergePolicy, NoMergePolicy};
 use tantivy::query::{BooleanQuery, BoostQuery, Occur, Query, TermQuery};
 use tantivy::schema::{FAST, Field, INDEXED, IndexRecordOption, Schema, TextFieldIndexing, TextOptions};
 use tantivy::tokenizer::{
@@ -98,7 +98,7 @@ impl Lexical {
     /// An empty index in place of whatever is in `folder`.
     pub(super) fn anew(folder: &Path) -> Result<Self, IndexError> {
         if folder.exists() {
-            remove(folder).map_err(IndexError::io("remove", folder))?;
+            fs::remove_dir_all(folder).map_err(IndexError::io("remove", folder))?;
         }
         fs::create_dir_all(folder).map_err(IndexError::io("create", folder))?;
         let directory =
@@ -177,7 +177,7 @@ impl Lexical {
         match &result {
             Ok(()) => self.epoch.store(epoch, Ordering::Release),
             // A writer that failed stays unusable; what it had not committed is gone with it.
-            Err(_) => *slot = None,
+            Err(_) => close(&mut slot),
         }
         result
     }
@@ -264,6 +264,23 @@ impl Lexical {
     }
 }
 
+impl Drop for Lexical {
+    fn drop(&mut self) {
+        close(self.writer.get_mut().unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+/// Closes the writer and waits for its merges. A merge that outlives its writer would write its list of segments over
+/// that of the next writer, and delete files that the next one needs.
+fn close(slot: &mut Option<IndexWriter>) {
+    let Some(writer) = slot.take() else { return };
+    writer.set_merge_policy(Box::new(NoMergePolicy));
+    if let Err(error) = writer.wait_merging_threads() {
+        // Only a merge is lost: all segments that were committed are still there.
+        tracing::warn!(%error, "the lexical index was closed before a merge of its segments had ended");
+    }
+}
+
 /// The different words of `query` as they are indexed, without function words unless there are no others: these are in
 /// nearly every chunk, so that they tell little and take most of a search's time. On 1,500 questions recall is the same
 /// with and without them.
@@ -323,20 +340,6 @@ pub(super) fn differences(wanted: &[u64], has: &BTreeSet<u64>) -> (Vec<u64>, Vec
 /// All numbers of `ranges`.
 pub(super) fn flat(ranges: &[Range<u64>]) -> impl Iterator<Item = u64> {
     ranges.iter().cloned().flatten()
-}
-
-/// Removes a folder, again where a thread of the index that was just closed still writes a file into it.
-fn remove(folder: &Path) -> std::io::Result<()> {
-    const TRIES: usize = 20;
-    for _ in 1..TRIES {
-        match fs::remove_dir_all(folder) {
-            Err(error) if error.kind() == std::io::ErrorKind::DirectoryNotEmpty => {
-                std::thread::sleep(std::time::Duration::from_millis(10));
-            }
-            other => return other,
-        }
-    }
-    fs::remove_dir_all(folder)
 }
 
 #[cfg(test)]
