@@ -8,7 +8,7 @@ use clap::Args;
 
 use super::output::Format;
 use crate::config::{self, Config, Env, Flags, Places, ProcessEnv};
-use crate::proxy::{Numbers, StoreError, UsageError, UsageParams, UsageReport, usage_at_rest};
+use crate::proxy::{FoldingLine, Numbers, StoreError, UsageError, UsageParams, UsageReport, usage_at_rest};
 use crate::upstream::{Secret, fetch};
 
 /// Variable with the key that a running service is asked with.
@@ -114,7 +114,7 @@ fn message(body: &[u8]) -> String {
     error["error"]["message"].as_str().unwrap_or("no reason").to_owned()
 }
 
-/// Columns, each as wide as its widest cell.
+/// The report as tables.
 fn write_text(out: &mut impl Write, report: &UsageReport) -> std::io::Result<()> {
     let mut rows = vec![
         [
@@ -138,15 +138,8 @@ fn write_text(out: &mut impl Write, report: &UsageReport) -> std::io::Result<()>
         let name = format!("{} {} {key} {}", request.time, request.status, request.model);
         rows.push(row(name, &request.numbers));
     }
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
-    let widths: Vec<usize> = (0..rows[0].len()).map(width).collect();
-    for row in &rows {
-        write!(out, "{:<width$}", row[0], width = widths[0])?;
-        for (cell, width) in row.iter().zip(&widths).skip(1) {
-            write!(out, "  {cell:>width$}")?;
-        }
-        writeln!(out)?;
-    }
+    write_rows(out, &rows)?;
+    write_folding(out, report.folding.as_deref().unwrap_or_default())?;
     if let Some(next) = &report.next {
         writeln!(out, "more: --after {next}")?;
     }
@@ -154,6 +147,39 @@ fn write_text(out: &mut impl Write, report: &UsageReport) -> std::io::Result<()>
         writeln!(out, "{} requests could not be stored and are missing", report.lost)?;
     }
     Ok(())
+}
+
+/// Columns, each as wide as its widest cell.
+fn write_rows(out: &mut impl Write, rows: &[Vec<String>]) -> std::io::Result<()> {
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
+    let widths: Vec<usize> = (0..rows.first().map_or(0, Vec::len)).map(width).collect();
+    for row in rows {
+        write!(out, "{:<width$}", row[0], width = widths[0])?;
+        for (cell, width) in row.iter().zip(&widths).skip(1) {
+            write!(out, "  {cell:>width$}")?;
+        }
+        writeln!(out)?;
+    }
+    Ok(())
+}
+
+/// The savings of folding, where there are any.
+fn write_folding(out: &mut impl Write, lines: &[FoldingLine]) -> std::io::Result<()> {
+    if lines.is_empty() {
+        return Ok(());
+    }
+    let mut rows = vec![["folded by", "kind", "requests", "saved", "net $"].map(str::to_owned).to_vec()];
+    rows.extend(lines.iter().map(|line| {
+        let numbers = [line.requests.to_string(), line.saved_tokens.to_string()];
+        [
+            vec![line.rule.clone(), line.kind.clone()],
+            numbers.to_vec(),
+            vec![format!("{:.6}", line.saving_usd)],
+        ]
+        .concat()
+    }));
+    writeln!(out)?;
+    write_rows(out, &rows)
 }
 
 fn row(name: String, numbers: &Numbers) -> Vec<String> {

@@ -3,12 +3,13 @@
 //! What becomes of a result follows from the request up to it alone, so a conversation that grows keeps its prefix,
 //! through restarts too. A history that its client has cut or compacted gets whole what nothing in it refers to.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::memory::Memory;
-use super::outcome::{Key, Outcome, Tokens};
+use super::outcome::{Key, Outcome, ResultKind, Tokens};
 use super::settings::Settings;
-use crate::compress::fold::{Folder, Origin};
+use crate::compress::fold::{Folded, Folder, Origin, Rule};
 use crate::text;
 use crate::wire::{Edit, Shown, Speaker, ToolCall};
 
@@ -23,8 +24,24 @@ pub(super) struct Folds {
     pub(super) edits: Vec<Edit>,
     pub(super) keys: Vec<Key>,
     pub(super) tokens: Tokens,
+    /// Tokens that were taken out, by rule and kind of result.
+    pub(super) spared: BTreeMap<(Rule, ResultKind), u64>,
     /// Whether a result goes on as it came because the upstream refused it folded.
     pub(super) pinned: bool,
+}
+
+impl Folds {
+    /// Takes note of a result that goes on folded.
+    fn count(&mut self, tokens: Tokens, kind: ResultKind, folded: &Folded) {
+        self.tokens.before += tokens.before;
+        self.tokens.after += tokens.after;
+        let spared = tokens.before.saturating_sub(tokens.after) as u64;
+        for (rule, share) in Rule::ALL.into_iter().zip(shares(spared, folded.saved())) {
+            if share > 0 {
+                *self.spared.entry((rule, kind)).or_default() += share;
+            }
+        }
+    }
 }
 
 /// Folds the results among `shown`. This reads the disk, and takes milliseconds where results are long.
@@ -42,7 +59,8 @@ pub(super) fn folds(shown: &[Shown], model: &str, settings: &Settings, memory: &
             continue;
         };
         let large = shown.text.len() >= settings.fold_min_tokens.saturating_mul(LEAST_TOKEN_BYTES);
-        let folded = large.then(|| folder.folded(&shown.text, origin(call.as_deref()), rules)).flatten();
+        let origin = origin(call.as_deref());
+        let folded = large.then(|| folder.folded(&shown.text, origin, rules)).flatten();
         let Some(folded) = folded else {
             folder.see(&place, &shown.text);
             continue;
@@ -52,20 +70,34 @@ pub(super) fn folds(shown: &[Shown], model: &str, settings: &Settings, memory: &
             let counter = counter.get_or_insert_with(|| text::for_model(model));
             let tokens = Tokens { before: counter.count(&shown.text), after: counter.count(folded.text()) };
             let smaller = tokens.after < tokens.before && tokens.before >= settings.fold_min_tokens;
-            memory.settle(key, if smaller { Outcome::Folded { tokens } } else { Outcome::Whole })
+            let kind = || ResultKind::of(&shown.text, origin);
+            memory
+                .settle(key, if smaller { Outcome::Folded { tokens, kind: kind() } } else { Outcome::Whole })
         });
         folds.pinned |= *outcome == Outcome::Pinned;
-        let Outcome::Folded { tokens } = *outcome else {
+        let Outcome::Folded { tokens, kind } = *outcome else {
             folder.see(&place, &shown.text);
             continue;
         };
-        folds.tokens.before += tokens.before;
-        folds.tokens.after += tokens.after;
+        folds.count(tokens, kind, &folded);
         folds.keys.push(key);
         folds.edits.push(shown.replace(folded.text()));
         folder.see_folded(&place, &folded);
     }
     folds
+}
+
+/// Parts of `total` in the proportions of `bytes`, which add up to it.
+fn shares<const N: usize>(total: u64, bytes: [usize; N]) -> [u64; N] {
+    let all: u128 = bytes.iter().map(|&bytes| bytes as u128).sum();
+    let (mut sum, mut given) = (0_u128, 0_u64);
+    bytes.map(|bytes| {
+        sum += bytes as u128;
+        let until = (u128::from(total) * sum).checked_div(all).unwrap_or_default();
+        let share = (until as u64).saturating_sub(given);
+        given += share;
+        share
+    })
 }
 
 /// The name of a text in marks.
@@ -162,6 +194,13 @@ mod tests {
             assert_eq!(origin(Some(&call(name, key, argument))), expected, "{name} {argument}");
         }
         assert_eq!(origin(None), Origin::File);
+    }
+
+    #[test]
+    fn what_was_saved_is_shared_out_without_a_rest() {
+        assert_eq!(shares(10, [1, 1, 1]), [3, 3, 4]);
+        assert_eq!(shares(7, [0, 5, 0, 2]), [0, 5, 0, 2]);
+        assert_eq!(shares(7, [0, 0]), [0, 0]);
     }
 
     #[test]

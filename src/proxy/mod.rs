@@ -32,6 +32,7 @@ use tokio::time::Instant;
 use tracing::Instrument;
 
 use crate::admission::{Admission, LazyTicket};
+use crate::compress::fold::Rule;
 use crate::config::{Config, Env, Limits, ProxyConfig, RetrievePolicy};
 use crate::keys::{Caller, Denied};
 use crate::telemetry::Stage;
@@ -40,7 +41,7 @@ use crate::wire::{Dialect, Endpoint, Speaker};
 pub use compress::{Compressor, Fallback};
 use compress::{Pool, Work};
 pub use error::ProxyError;
-pub use ledger::{Bill, Group, Numbers, RequestLine, UsageParams, UsageReport};
+pub use ledger::{Bill, FoldingLine, Group, Numbers, RequestLine, UsageParams, UsageReport};
 use ledger::{Ledger, Opening};
 pub use local::Generator;
 use local::Local;
@@ -160,12 +161,25 @@ pub struct Report {
     pub tokens: Tokens,
     /// The reason why some texts, or all, were forwarded uncompressed.
     pub fallback: Option<Fallback>,
+    /// What folding took out of its tools' results.
+    pub folded: Vec<Spared>,
     /// Time that the work on its texts took.
     pub time: Duration,
     /// The result of the search for documents.
     pub retrieval: Retrieval,
     /// The citations behind the numbers of documents before the last question, as ASCII JSON.
     pub citations: Option<Arc<str>>,
+}
+
+/// Tokens that a rule of folding took out of results of one kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Spared {
+    /// The rule.
+    pub rule: Rule,
+    /// The name of the kind.
+    pub kind: &'static str,
+    /// The tokens.
+    pub tokens: u64,
 }
 
 /// Reads the usage from the ledger in the folder `data`, without a service.
@@ -491,6 +505,9 @@ impl Gateway {
             report.status = Status::Original;
             report.fallback = report.fallback.or(Some(Fallback::Remembered));
         }
+        let spared = folds.spared.iter();
+        report.folded =
+            spared.map(|(&(rule, kind), &tokens)| Spared { rule, kind: kind.name(), tokens }).collect();
         plan.folds = folds;
     }
 

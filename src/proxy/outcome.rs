@@ -4,7 +4,8 @@ use std::ops::Range;
 
 use super::settings::Settings;
 use crate::compress::Method;
-use crate::compress::fold::Rules;
+use crate::compress::fold::{Origin, Rules};
+use crate::text;
 use crate::wire::Passage;
 
 /// The result of the search for documents.
@@ -57,8 +58,8 @@ pub(super) enum Outcome {
     Kept { ranges: Box<[Range<usize>]>, tokens: Tokens },
     /// Something else went on in its place.
     Replaced { text: Box<str>, tokens: Tokens },
-    /// The text is a tool's result, and went on folded.
-    Folded { tokens: Tokens },
+    /// The text is a tool's result of this kind, and went on folded.
+    Folded { tokens: Tokens, kind: ResultKind },
     /// The text is a question that this was put before, with these citations.
     Inserted { text: Box<str>, citations: Box<str> },
 }
@@ -70,6 +71,50 @@ pub struct Tokens {
     pub before: usize,
     /// Of what went on in their place.
     pub after: usize,
+}
+
+/// A kind of result, for the ledger and the store of decisions, which hold their positions: new ones go to the end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum ResultKind {
+    Prose,
+    Code,
+    Json,
+    Log,
+    Diff,
+    Table,
+    Chat,
+    Search,
+}
+
+impl ResultKind {
+    pub(super) fn of(text: &str, origin: Origin) -> Self {
+        if origin == Origin::Search {
+            return Self::Search;
+        }
+        match text::Kind::of(text) {
+            text::Kind::Prose => Self::Prose,
+            text::Kind::Code => Self::Code,
+            text::Kind::Json => Self::Json,
+            text::Kind::Log => Self::Log,
+            text::Kind::Diff => Self::Diff,
+            text::Kind::Table => Self::Table,
+            text::Kind::Chat => Self::Chat,
+        }
+    }
+
+    /// The name in the ledger and its reports.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Prose => "prose",
+            Self::Code => "code",
+            Self::Json => "json",
+            Self::Log => "log",
+            Self::Diff => "diff",
+            Self::Table => "table",
+            Self::Chat => "chat",
+            Self::Search => "search",
+        }
+    }
 }
 
 impl Key {

@@ -4,12 +4,13 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::oneshot::Sender;
 
+use super::entry::Part;
 use super::money::{self, Took};
 use super::{Entry, Ledger};
 use crate::config::Price;
 use crate::keys::Reservation;
 use crate::proxy::route::Route;
-use crate::proxy::{ProxyError, Report};
+use crate::proxy::{ProxyError, Report, Spared};
 use crate::upstream::StatusCode;
 use crate::wire::{Reading, ReportedUsage, Usage};
 
@@ -83,6 +84,12 @@ impl Bill {
         self.sent = true;
         self.entry.texts = (report.tokens.before as u64, report.tokens.after as u64);
         self.entry.compressor = report.time.as_micros() as u64;
+        let part = |spared: &Spared| Part {
+            rule: spared.rule.name().into(),
+            kind: spared.kind.into(),
+            tokens: spared.tokens,
+        };
+        self.entry.more.folded = report.folded.iter().map(part).collect();
     }
 
     /// Notes who answered.

@@ -31,4 +31,25 @@ pub(in crate::proxy) struct Entry {
     pub(in crate::proxy) cost: Option<i64>,
     /// What compression saved, less what it cost: below 0 where that was more.
     pub(in crate::proxy) saving: Option<i64>,
+    /// What later versions know besides.
+    #[serde(skip)]
+    pub(in crate::proxy) more: More,
+}
+
+/// What is stored behind an [`Entry`]: files of the first versions have none of it, and those versions do not read it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::proxy) struct More {
+    /// What folding took out.
+    pub(in crate::proxy) folded: Vec<Part>,
+}
+
+/// Tokens that a rule of folding took out of results of one kind.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::proxy) struct Part {
+    /// Name of the rule. A name outlives the rule that has it.
+    pub(in crate::proxy) rule: String,
+    /// Name of the kind.
+    pub(in crate::proxy) kind: String,
+    /// The tokens.
+    pub(in crate::proxy) tokens: u64,
 }

@@ -5,6 +5,7 @@
 
 mod bill;
 pub(super) mod entry;
+mod folding;
 mod money;
 mod usage;
 
@@ -16,6 +17,7 @@ use super::store::{Place, Store, StoreError};
 pub use bill::Bill;
 pub(super) use bill::{Opening, TOKEN_BYTES};
 use entry::Entry;
+pub use folding::FoldingLine;
 pub(super) use money::cost;
 pub(super) use usage::{DAY_MS, report};
 pub use usage::{Group, Numbers, RequestLine, UsageParams, UsageReport};

@@ -7,6 +7,7 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
+use super::folding::{Folding, FoldingLine};
 use super::{Entry, Ledger};
 use crate::proxy::ProxyError;
 use crate::proxy::store::{Place, Store};
@@ -60,6 +61,9 @@ pub struct UsageReport {
     /// Sum of all groups.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub total: Option<Numbers>,
+    /// What folding of tools' results saved, by rule and kind of result.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub folding: Option<Vec<FoldingLine>>,
     /// Requests, in the order in which they came.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requests: Option<Vec<RequestLine>>,
@@ -217,14 +221,17 @@ pub(in crate::proxy) fn report(store: &Store, params: &UsageParams) -> Result<Us
         until: time(query.until.0),
         groups: None,
         total: None,
+        folding: None,
         requests: None,
         next: None,
         lost: store.lost(),
     };
     match query.shape {
         Shape::Groups { .. } => {
-            let (groups, total) = query.groups(store)?;
+            let mut folding = Folding::default();
+            let (groups, total) = query.groups(store, &mut folding)?;
             (report.groups, report.total) = (Some(groups), Some(total));
+            report.folding = Some(folding.lines());
         }
         Shape::Requests { limit } => {
             let (requests, next) = query.requests(store, limit)?;
@@ -260,11 +267,12 @@ impl Query {
             && self.key.as_ref().is_none_or(|key| Some(key) == entry.key.as_ref())
     }
 
-    fn groups(&self, store: &Store) -> Result<(Vec<Group>, Numbers), ProxyError> {
+    fn groups(&self, store: &Store, folding: &mut Folding) -> Result<(Vec<Group>, Numbers), ProxyError> {
         let mut groups = BTreeMap::<_, Sums>::new();
         let mut total = Sums::default();
         self.each(store, |_, entry| {
             total.add(&entry);
+            folding.add(&entry);
             groups.entry(self.group_of(&entry)).or_default().add(&entry);
             groups.len() <= MOST_GROUPS
         })?;

@@ -34,7 +34,7 @@ pub(super) fn write(transaction: &WriteTransaction, entries: &[Entry]) -> Result
         let time = entry.milliseconds;
         let last = table.range((time, 0)..=(time, u64::MAX))?.next_back().transpose()?;
         let number = last.map_or(0, |(place, _)| place.value().1 + 1);
-        let value = postcard::to_allocvec(entry).map_err(|error| corrupted(&error))?;
+        let value = encode(entry).map_err(|error| corrupted(&error))?;
         table.insert((time, number), &*value)?;
     }
     Ok(())
@@ -53,7 +53,7 @@ pub(super) fn read(
     for stored in table.range((start.0, start.1)..(end.0, end.1))? {
         let (place, value) = stored?;
         let (time, number) = place.value();
-        let entry = postcard::from_bytes(value.value()).map_err(|error| corrupted(&error))?;
+        let entry = decode(value.value()).map_err(|error| corrupted(&error))?;
         if !each(Place(time, number), entry) {
             break;
         }
@@ -67,6 +67,75 @@ pub(super) fn forget(transaction: &WriteTransaction, oldest: u64) -> Result<(), 
     Ok(())
 }
 
+/// The entry as it always was, and behind it what was added since: either reader understands what the other wrote.
+fn encode(entry: &Entry) -> Result<Vec<u8>, postcard::Error> {
+    postcard::to_extend(&entry.more, postcard::to_allocvec(entry)?)
+}
+
+fn decode(bytes: &[u8]) -> Result<Entry, postcard::Error> {
+    let (mut entry, rest) = postcard::take_from_bytes::<Entry>(bytes)?;
+    if !rest.is_empty() {
+        entry.more = postcard::from_bytes(rest)?;
+    }
+    Ok(entry)
+}
+
 fn corrupted(error: &postcard::Error) -> redb::Error {
     redb::Error::Corrupted(format!("an entry of the ledger: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::{Deserialize, Serialize};
+
+    use super::*;
+    use crate::proxy::ledger::entry::{More, Part};
+    use crate::wire::Usage;
+
+    /// An entry as the first versions wrote and read it.
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    struct First {
+        milliseconds: u64,
+        request: String,
+        key: Option<String>,
+        model: String,
+        upstream: String,
+        status: u16,
+        texts: (u64, u64),
+        usage: Usage,
+        estimated: bool,
+        compressor: u64,
+        cost: Option<i64>,
+        saving: Option<i64>,
+    }
+
+    fn first() -> First {
+        First {
+            milliseconds: 1_700_000_000_000,
+            request: "r-1".into(),
+            key: Some("k".into()),
+            model: "m".into(),
+            upstream: "u".into(),
+            status: 200,
+            texts: (900, 300),
+            usage: Usage { input: 5, output: 6, cache_read: 7, cache_write: 8 },
+            estimated: true,
+            compressor: 9,
+            cost: Some(-10),
+            saving: None,
+        }
+    }
+
+    #[test]
+    fn entries_of_the_first_versions_are_read_and_theirs_read_ours() {
+        let old = postcard::to_allocvec(&first()).unwrap();
+        let mut entry = decode(&old).unwrap();
+        assert_eq!((entry.texts, entry.usage.cache_write, entry.cost), ((900, 300), 8, Some(-10)));
+        assert_eq!(entry.more, More::default());
+        entry.more.folded = vec![Part { rule: "repeats".into(), kind: "code".into(), tokens: 600 }];
+        let new = encode(&entry).unwrap();
+        assert_eq!(decode(&new).unwrap(), entry);
+        assert_eq!(postcard::from_bytes::<First>(&new).unwrap(), first());
+        assert!(decode(&new[..new.len() - 2]).is_err());
+    }
 }

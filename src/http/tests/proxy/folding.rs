@@ -116,3 +116,31 @@ async fn bad_results_go_on_as_they_came() {
     let (seen, status) = proxy.forwarded("/v1/messages", &body).await;
     assert_eq!((seen.text(), status.as_str()), (&*body, "unchanged"));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_ledger_says_what_each_rule_saved() {
+    let proxy = Proxy::with(
+        &DEFAULT.replace("retries = 0", "retries = 0\nprices = [{model = '*', input = 3.0, output = 15.0}]"),
+    )
+    .await;
+    for times in 1..=3 {
+        proxy.forwarded("/v1/messages", &reads(times, false).to_string()).await;
+    }
+    let usage = proxy.request(reqwest::Method::GET, "/v1/usage").send().await.unwrap();
+    let usage = body_of(usage).await;
+    let lines = usage["folding"].as_array().unwrap();
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    let spared = |numbers: &Value| {
+        numbers["text_tokens_before"].as_u64().unwrap() - numbers["text_tokens_after"].as_u64().unwrap()
+    };
+    assert_eq!(
+        (&lines[0]["rule"], &lines[0]["kind"], &lines[0]["requests"]),
+        (&"repeats".into(), &"code".into(), &2.into())
+    );
+    assert_eq!(lines[0]["saved_tokens"], spared(&usage["total"]));
+    assert!(
+        (lines[0]["saving_usd"].as_f64().unwrap() - usage["total"]["saving_usd"].as_f64().unwrap()).abs()
+            < 1e-12
+    );
+    assert!(lines[0]["saving_usd"].as_f64().unwrap() > 0.0);
+}
