@@ -35,7 +35,7 @@
 //! | [`compress`] | the methods: prompts in, kept byte ranges out; pure, synchronous | model (traits), text |
 //! | [`model`] | traits of models, score cache, model files; `model::local` runs models on the CPU, to score and to write | kernels, random, storage, telemetry, text |
 //! | [`wire`] | bodies of OpenAI's and Anthropic's APIs: which texts may be replaced, and how; answers of the model here | model (types), text |
-//! | [`proxy`] | from a client's request to an answer, an upstream's or that of the model here: what is compressed, remembered and booked | admission, compress, config, engine, journal, keys, model, storage, telemetry, text, upstream, wire |
+//! | [`proxy`] | from a client's request to an answer, an upstream's or that of the model here: what is compressed, remembered and booked | admission, compress, config, engine, journal, keys, model, random, storage, telemetry, text, upstream, wire |
 //! | [`keys`] | virtual keys: the file that holds them, what each may take | config |
 //! | [`upstream`] | the only place that sends requests: connections, time limits, retries | config, keys, telemetry, wire |
 //! | [`config`] | file, environment, flags; strict | compress, model, wire |
@@ -45,7 +45,7 @@
 //! | `telemetry` | logs, traces (OpenTelemetry) and process metrics; the proxy's own metrics are in [`proxy`] | nothing |
 //! | [`journal`] | files of JSON lines that only grow | nothing |
 //! | [`docs`] | the guides, which `whittle help` and the service show | nothing |
-//! | [`random`] | random numbers that are the same in each run | nothing |
+//! | [`random`] | random numbers that are the same in each run; means with intervals | nothing |
 //! | `telemetry` | logs, traces and the names of metrics | nothing |
 //! | `main` | the binary: arguments in, exit code out | cli |
 //!

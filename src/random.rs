@@ -1,4 +1,6 @@
-//! Random numbers that are the same in each run.
+//! Random numbers that are the same in each run, and intervals made with them.
+
+pub mod statistics;
 
 /// `SplitMix64` (Steele, Lea, Flood 2014): small, quick, the same on every machine.
 #[derive(Debug, Clone)]

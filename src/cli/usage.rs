@@ -8,7 +8,10 @@ use clap::Args;
 
 use super::output::Format;
 use crate::config::{self, Config, Env, Flags, Places, ProcessEnv};
-use crate::proxy::{FoldingLine, Numbers, StoreError, UsageError, UsageParams, UsageReport, usage_at_rest};
+use crate::proxy::{
+    ArmFigures, FoldingLine, HoldoutReport, Mean, Numbers, StoreError, UsageError, UsageParams, UsageReport,
+    usage_at_rest,
+};
 use crate::upstream::{Secret, fetch};
 
 /// Variable with the key that a running service is asked with.
@@ -21,6 +24,7 @@ Examples:
   whittle usage
   whittle usage --since 2026-11-01 --group-by model,key
   whittle usage --group-by request --limit 20 --format json
+  whittle usage --holdout
 
 A running service is asked over HTTP, with the key in WHITTLE_KEY if it requires one. Otherwise the ledger
 in WHITTLE_DATA_DIR is read. Savings are net: the omitted tokens at the price of the other input, less
@@ -41,6 +45,9 @@ pub(super) struct UsageArgs {
     /// `day`, `model`, `key`, a comma-separated list of these, or `request`
     #[arg(long, value_name = "NAMES", default_value = "day")]
     group_by: String,
+    /// Compare held-out conversations (`proxy.holdout`) with the others
+    #[arg(long, conflicts_with_all = ["limit", "after"])]
+    holdout: bool,
     /// Requests per page, 1 to 1000 [default: 100]
     #[arg(long, value_name = "N")]
     limit: Option<String>,
@@ -69,6 +76,7 @@ pub(super) fn run(args: UsageArgs) -> anyhow::Result<()> {
         group_by: Some(args.group_by),
         limit: args.limit,
         after: args.after,
+        holdout: args.holdout.then_some(true),
     };
     let report = match args.url {
         Some(url) => ask(&url, &params)?,
@@ -97,7 +105,9 @@ fn ask(base: &str, params: &UsageParams) -> anyhow::Result<UsageReport> {
         ("limit", &params.limit),
         ("after", &params.after),
     ];
-    let query: Vec<_> = given.iter().filter_map(|(name, value)| Some((*name, value.as_deref()?))).collect();
+    let asked = params.holdout.map(|_| ("holdout", "true"));
+    let query: Vec<_> =
+        given.iter().filter_map(|(name, value)| Some((*name, value.as_deref()?))).chain(asked).collect();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (status, body) = runtime
         .block_on(fetch(&url, &query, key.as_ref()))
@@ -116,6 +126,9 @@ fn message(body: &[u8]) -> String {
 
 /// The report as tables.
 fn write_text(out: &mut impl Write, report: &UsageReport) -> std::io::Result<()> {
+    if let Some(holdout) = &report.holdout {
+        return write_holdout(out, holdout);
+    }
     let mut rows = vec![
         [
             "", "requests", "errors", "input", "output", "cached", "texts", "saved", "work ms", "cost $",
@@ -161,6 +174,40 @@ fn write_rows(out: &mut impl Write, rows: &[Vec<String>]) -> std::io::Result<()>
         writeln!(out)?;
     }
     Ok(())
+}
+
+/// The figures of both groups of conversations and their difference, with 95% intervals.
+fn write_holdout(out: &mut impl Write, report: &HoldoutReport) -> std::io::Result<()> {
+    let HoldoutReport { changed, held_out, difference } = report;
+    let count = |figures: &ArmFigures| {
+        format!(
+            "{} conversations, {} requests, {} errors",
+            figures.conversations, figures.requests, figures.errors
+        )
+    };
+    writeln!(out, "changed:  {}", count(changed))?;
+    writeln!(out, "held out: {}", count(held_out))?;
+    if changed.conversations == 0 || held_out.conversations == 0 {
+        return writeln!(out, "nothing to compare yet: `proxy.holdout` says what share is held out");
+    }
+    let mut rows =
+        vec![["per conversation", "changed", "held out", "difference"].map(str::to_owned).to_vec()];
+    let (a, b) = (&changed.means, &held_out.means);
+    for (name, means, digits) in [
+        ("cost $", [a.cost_usd, b.cost_usd, difference.cost_usd], 6),
+        ("input tokens", [a.input_tokens, b.input_tokens, difference.input_tokens], 0),
+        ("turns", [a.turns, b.turns, difference.turns], 2),
+        ("share with an error", [a.failed, b.failed, difference.failed], 4),
+    ] {
+        let cell = |mean: Option<Mean>| {
+            mean.map_or("?".into(), |Mean { mean, low, high, n }| {
+                format!("{mean:.digits$} [{low:.digits$}, {high:.digits$}] n={n}")
+            })
+        };
+        rows.push([vec![name.to_owned()], means.map(cell).to_vec()].concat());
+    }
+    write_rows(out, &rows)?;
+    writeln!(out, "in brackets: 95% intervals")
 }
 
 /// The savings of folding, where there are any.

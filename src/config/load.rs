@@ -153,6 +153,7 @@ fn from_env(env: &dyn Env) -> Result<RawConfig, ConfigError> {
             memory_days: variable(env, "WHITTLE_PROXY_MEMORY_DAYS")?,
             ledger_days: variable(env, "WHITTLE_PROXY_LEDGER_DAYS")?,
             compute_price: variable(env, "WHITTLE_PROXY_COMPUTE_PRICE")?,
+            holdout: variable(env, "WHITTLE_PROXY_HOLDOUT")?,
             compress: RawCompress {
                 enabled: variable(env, "WHITTLE_PROXY_COMPRESS_ENABLED")?,
                 method: variable::<MethodName>(env, "WHITTLE_PROXY_COMPRESS_METHOD")?.map(|name| name.0),

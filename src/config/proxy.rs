@@ -31,6 +31,8 @@ pub struct ProxyConfig {
     pub ledger_days: u64,
     /// Dollars that an hour of this machine's work on texts costs, from 0: it is taken off what compression saves.
     pub compute_price: f64,
+    /// Share of conversations that go on as they came, to compare the others with, 0 to 1; 0 turns it off.
+    pub holdout: f64,
     /// The policy of compression.
     pub compress: CompressPolicy,
     /// The policy of shadow requests, which also answer from the original to see what compression changes.
@@ -189,6 +191,7 @@ impl Default for ProxyConfig {
             memory_days: 30,
             ledger_days: 90,
             compute_price: 0.0,
+            holdout: 0.0,
             compress: CompressPolicy::default(),
             shadow: ShadowPolicy::default(),
             retrieve: RetrievePolicy::default(),
@@ -230,6 +233,7 @@ impl TryFrom<RawProxy> for ProxyConfig {
             memory_days: within("proxy.memory_days", memory_days, 1..=3650)?,
             ledger_days: within("proxy.ledger_days", ledger_days, 1..=3650)?,
             compute_price: compute_price(raw.compute_price.unwrap_or(default.compute_price))?,
+            holdout: holdout(raw.holdout.unwrap_or(default.holdout))?,
             compress: raw.compress.try_into()?,
             shadow: raw.shadow.try_into()?,
             retrieve: raw.retrieve.try_into()?,
@@ -243,6 +247,14 @@ fn compute_price(price: f64) -> Result<f64, ConfigError> {
     }
     let wanted = "dollars an hour, from 0".into();
     Err(ConfigError::Invalid { key: "proxy.compute_price", value: price.to_string(), wanted })
+}
+
+fn holdout(share: f64) -> Result<f64, ConfigError> {
+    if (0.0..=1.0).contains(&share) {
+        return Ok(share);
+    }
+    let wanted = "0 to 1 (0.05 is every twentieth conversation)".into();
+    Err(ConfigError::Invalid { key: "proxy.holdout", value: share.to_string(), wanted })
 }
 
 impl TryFrom<RawCompress> for CompressPolicy {

@@ -89,6 +89,7 @@ pub(super) struct RawProxy {
     pub(super) memory_days: Option<u64>,
     pub(super) ledger_days: Option<u64>,
     pub(super) compute_price: Option<f64>,
+    pub(super) holdout: Option<f64>,
     pub(super) compress: RawCompress,
     pub(super) shadow: RawShadow,
     pub(super) retrieve: RawRetrieve,
@@ -197,6 +198,7 @@ impl RawProxy {
             memory_days: self.memory_days.or(below.memory_days),
             ledger_days: self.ledger_days.or(below.ledger_days),
             compute_price: self.compute_price.or(below.compute_price),
+            holdout: self.holdout.or(below.holdout),
             compress: RawCompress {
                 enabled: self.compress.enabled.or(below.compress.enabled),
                 method: self.compress.method.or(below.compress.method),

@@ -106,6 +106,7 @@ fn every_variable_reaches_its_key() {
         ("WHITTLE_PROXY_MEMORY_DAYS", "13"),
         ("WHITTLE_PROXY_LEDGER_DAYS", "16"),
         ("WHITTLE_PROXY_COMPUTE_PRICE", "0.25"),
+        ("WHITTLE_PROXY_HOLDOUT", "0.05"),
         ("WHITTLE_PROXY_COMPRESS_ENABLED", "false"),
         ("WHITTLE_PROXY_COMPRESS_METHOD", "llmlingua"),
         ("WHITTLE_PROXY_COMPRESS_RATE", "0.14"),
@@ -157,6 +158,7 @@ fn every_variable_reaches_its_key() {
             memory_days: 13,
             ledger_days: 16,
             compute_price: 0.25,
+            holdout: 0.05,
             compress: CompressPolicy {
                 enabled: false,
                 method: Some(crate::compress::Method::LlmLingua),

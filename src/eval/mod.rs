@@ -16,6 +16,6 @@ pub mod reader;
 pub mod reading;
 pub mod report;
 pub mod run;
-pub mod statistics;
+pub use crate::random::statistics;
 pub mod suite;
 pub mod summary;

@@ -48,6 +48,8 @@ pub enum Fallback {
     Refused,
     /// The text was forwarded uncompressed in an earlier turn, for one of the other reasons.
     Remembered,
+    /// The conversation is held out, to compare others with it.
+    Holdout,
 }
 
 impl Fallback {
@@ -62,6 +64,7 @@ impl Fallback {
             Self::Failed => "failed",
             Self::Refused => "refused",
             Self::Remembered => "remembered",
+            Self::Holdout => "holdout",
         }
     }
 }

@@ -4,6 +4,7 @@
 //! came. A text that was sent once is sent the same way again, so that the provider's cache keeps its prefix.
 
 mod compress;
+mod conversation;
 mod decode;
 mod error;
 mod fold;
@@ -40,8 +41,12 @@ use crate::upstream::{self, Answer, Body, HeaderMap, Method, StatusCode};
 use crate::wire::{Dialect, Endpoint, Speaker};
 pub use compress::{Compressor, Fallback};
 use compress::{Pool, Work};
+use conversation::Arm;
 pub use error::ProxyError;
-pub use ledger::{Bill, FoldingLine, Group, Numbers, RequestLine, UsageParams, UsageReport};
+pub use ledger::{
+    ArmFigures, Bill, Figures, FoldingLine, Group, HoldoutReport, Mean, Numbers, RequestLine, UsageParams,
+    UsageReport,
+};
 use ledger::{Ledger, Opening};
 pub use local::Generator;
 use local::Local;
@@ -57,7 +62,7 @@ use route::{Place, Route, Routes};
 use shadow::Shadow;
 pub use shadow::{Comparison, SHADOW_FILE};
 pub use store::StoreError;
-use store::{Retention, Store};
+use store::{Retention, Secret, Store};
 
 /// The file below the data folder that holds the ledger, and remembers what became of texts.
 const FILE: &str = "proxy.redb";
@@ -83,6 +88,8 @@ pub struct Gateway {
     shadow: Arc<Shadow>,
     retriever: Arc<dyn Retriever>,
     body_bytes: usize,
+    /// The secret by which conversations are named.
+    secret: Secret,
 }
 
 /// The replaceable parts of the proxy, so that tests can use fakes.
@@ -280,6 +287,8 @@ impl Gateway {
         let live = RwLock::new(Arc::new(Live::new(config, env, local.clone())?));
         let store = open_store(config, data)?;
         let (store, metrics) = (store.map(Arc::new), Metrics::new());
+        // Without a ledger no conversation is compared with others.
+        let secret = store.as_ref().map(|store| store.secret()).unwrap_or_default();
         Ok(Self {
             live,
             local,
@@ -293,6 +302,7 @@ impl Gateway {
             shadow: Arc::new(Shadow::new(data.join(SHADOW_FILE))),
             retriever,
             body_bytes: config.limits.body_bytes,
+            secret,
         })
     }
 
@@ -332,7 +342,7 @@ impl Gateway {
     pub async fn answer(&self, incoming: Incoming) -> Result<Outgoing, ProxyError> {
         let live = self.live();
         let deadline = Instant::now() + live.config.deadline();
-        let prepared = prepare::prepare(incoming, &live, self.body_bytes).await?;
+        let prepared = prepare::prepare(incoming, &live, (self.body_bytes, self.secret)).await?;
         let opening = prepared.opening(live.config.compute_price);
         let mut bill = self.ledger.open(opening.inspect_err(|denied| self.denied(denied))?);
         let (plan, report) = self.work(&prepared, &live.config.retrieve).await;
@@ -371,6 +381,9 @@ impl Gateway {
             let (mut plan, mut report) =
                 self.plan(prepared, &ticket).instrument(Stage::Compress.span()).await;
             self.fold(prepared, &mut plan, &mut report).await;
+            if prepared.arm == Arm::HeldOut {
+                (report.status, report.fallback) = (Status::Original, Some(Fallback::Holdout));
+            }
             (plan, Report { time: start.elapsed(), ..report })
         };
         let (retriever, memory) = (&self.retriever, &self.memory);

@@ -5,11 +5,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::conversation::{Arm, Conversation};
 use super::decode::decoded;
 use super::ledger::{Opening, TOKEN_BYTES, cost};
 use super::outcome::{Key, Outcome};
 use super::route::{Place, Route};
 use super::settings::Settings;
+use super::store::Secret;
 use super::{Incoming, Live, Plan, ProxyError};
 use crate::config::ToolResults;
 use crate::keys::{Caller, Denied, RequestCost};
@@ -36,6 +38,10 @@ pub(super) struct Prepared {
     pub(super) shown: Arc<[Shown]>,
     /// The keys of the passages in the store of decisions.
     pub(super) keys: Vec<Key>,
+    /// The conversation that it belongs to, where that can be told.
+    pub(super) conversation: Option<Conversation>,
+    /// What is done to its conversation.
+    pub(super) arm: Arm,
     id: String,
     caller: Option<Caller>,
     endpoint: Endpoint,
@@ -56,19 +62,19 @@ pub(super) struct Prepared {
 pub(super) async fn prepare(
     incoming: Incoming,
     live: &Arc<Live>,
-    limit: usize,
+    (limit, secret): (usize, Secret),
 ) -> Result<Prepared, ProxyError> {
     let encoded = incoming.headers.contains_key("content-encoding");
     if incoming.body.len() <= INLINE_BYTES && !encoded {
-        return Prepared::new(incoming, live, limit);
+        return Prepared::new(incoming, live, (limit, secret));
     }
     let live = Arc::clone(live);
-    let task = tokio::task::spawn_blocking(move || Prepared::new(incoming, &live, limit));
+    let task = tokio::task::spawn_blocking(move || Prepared::new(incoming, &live, (limit, secret)));
     task.await.map_err(|_| ProxyError::Internal("reading a request's body panicked".into()))?
 }
 
 impl Prepared {
-    fn new(incoming: Incoming, live: &Live, limit: usize) -> Result<Self, ProxyError> {
+    fn new(incoming: Incoming, live: &Live, (limit, secret): (usize, Secret)) -> Result<Self, ProxyError> {
         let Incoming { id, caller, endpoint, upstream, query, headers, body: original } = incoming;
         let decoded = match headers.get("content-encoding").map(|value| value.to_str()) {
             None => None,
@@ -91,7 +97,10 @@ impl Prepared {
         let read = !settings.bypass || settings.retrieves();
         let Texts { mut passages, asked, mut shown } =
             if read { request.texts(least) } else { Texts::default() };
-        if settings.bypass {
+        let conversation = Conversation::of(&request, &secret);
+        let arm =
+            conversation.filter(|_| !settings.bypass).map_or(Arm::None, |it| it.arm(live.config.holdout));
+        if settings.bypass || arm == Arm::HeldOut {
             passages.clear();
             shown.clear();
         }
@@ -105,6 +114,8 @@ impl Prepared {
             caller,
             endpoint,
             keys,
+            conversation,
+            arm,
             asked,
             passages,
             shown: shown.into(),
@@ -150,6 +161,9 @@ impl Prepared {
             price: price.cloned(),
             model: self.route.model.clone(),
             upstream: self.route.name().to_owned(),
+            // Counting of tokens is no turn.
+            arm: if charged { self.arm } else { Arm::None },
+            conversation: self.conversation,
             bytes,
             charged,
             hourly,

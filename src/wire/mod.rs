@@ -9,6 +9,7 @@
 mod injected;
 mod json;
 pub mod local;
+mod opening;
 mod passages;
 mod request;
 mod said;

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use super::json::{Duplicate, Member, Value};
+use super::opening::opening;
 use super::passages::{self, Texts};
 use super::{Edit, Endpoint};
 
@@ -80,6 +81,11 @@ impl<'a> Request<'a> {
     pub fn texts(&self, least: usize) -> Texts {
         let Some(conversation) = self.conversation else { return Texts::default() };
         passages::collect(self.endpoint, conversation, least, self.frozen)
+    }
+
+    /// Hands the texts of the conversation's first message of a user to `take`, and says whether there are any.
+    pub fn opening(&self, take: impl FnMut(&str)) -> bool {
+        self.conversation.is_some_and(|conversation| opening(conversation, take))
     }
 
     /// The edit that takes the `whittle` member out.

@@ -41,6 +41,7 @@ const MAY_USE: [(&str, &[&str]); 22] = [
             "journal",
             "keys",
             "model",
+            "random",
             "storage",
             "telemetry",
             "text",

@@ -4,11 +4,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::oneshot::Sender;
 
-use super::entry::Part;
+use super::entry::{More, Part, Trial};
 use super::money::{self, Took};
 use super::{Entry, Ledger};
 use crate::config::Price;
 use crate::keys::Reservation;
+use crate::proxy::conversation::{Arm, Conversation};
 use crate::proxy::route::Route;
 use crate::proxy::{ProxyError, Report, Spared};
 use crate::upstream::StatusCode;
@@ -34,6 +35,10 @@ pub(in crate::proxy) struct Opening {
     pub(in crate::proxy) price: Option<Price>,
     pub(in crate::proxy) model: String,
     pub(in crate::proxy) upstream: String,
+    /// What is done to its conversation.
+    pub(in crate::proxy) arm: Arm,
+    /// The conversation.
+    pub(in crate::proxy) conversation: Option<Conversation>,
     /// Bytes of its body.
     pub(in crate::proxy) bytes: u64,
     /// Whether the request is charged tokens, reported or not.
@@ -57,6 +62,12 @@ pub struct Bill {
     witness: Option<Sender<Reading>>,
 }
 
+/// The conversation and its arm, where they belong to an experiment.
+fn trial(arm: Arm, conversation: Option<Conversation>) -> Option<Trial> {
+    let conversation = conversation.filter(|_| arm != Arm::None)?.number();
+    Some(Trial { conversation, held_out: arm == Arm::HeldOut })
+}
+
 impl std::fmt::Debug for Bill {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Bill").field("entry", &self.entry).finish_non_exhaustive()
@@ -73,6 +84,7 @@ impl Bill {
             model: opening.model.chars().take(MODEL_CHARS).collect(),
             upstream: opening.upstream,
             status: CLIENT_LEFT,
+            more: More { trial: trial(opening.arm, opening.conversation), ..More::default() },
             ..Entry::default()
         };
         let Opening { hold, price, bytes, charged, hourly, .. } = opening;

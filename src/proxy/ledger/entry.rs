@@ -41,6 +41,17 @@ pub(in crate::proxy) struct Entry {
 pub(in crate::proxy) struct More {
     /// What folding took out.
     pub(in crate::proxy) folded: Vec<Part>,
+    /// Its conversation, while a share of conversations is held out.
+    pub(in crate::proxy) trial: Option<Trial>,
+}
+
+/// A conversation of an experiment.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub(in crate::proxy) struct Trial {
+    /// A keyed hash of its first message.
+    pub(in crate::proxy) conversation: u64,
+    /// Whether it goes on as it came.
+    pub(in crate::proxy) held_out: bool,
 }
 
 /// Tokens that a rule of folding took out of results of one kind.

@@ -8,6 +8,7 @@ use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
 use super::folding::{Folding, FoldingLine};
+use super::holdout::{HoldoutReport, Trials};
 use super::{Entry, Ledger};
 use crate::proxy::ProxyError;
 use crate::proxy::store::{Place, Store};
@@ -46,6 +47,9 @@ pub struct UsageParams {
     /// The cursor: the `next` of the previous page.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub after: Option<String>,
+    /// `true` compares held-out conversations with the others.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub holdout: Option<bool>,
 }
 
 /// A report of the ledger.
@@ -64,6 +68,9 @@ pub struct UsageReport {
     /// What folding of tools' results saved, by rule and kind of result.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub folding: Option<Vec<FoldingLine>>,
+    /// Held-out conversations compared with the others, where that was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub holdout: Option<HoldoutReport>,
     /// Requests, in the order in which they came.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requests: Option<Vec<RequestLine>>,
@@ -222,10 +229,16 @@ pub(in crate::proxy) fn report(store: &Store, params: &UsageParams) -> Result<Us
         groups: None,
         total: None,
         folding: None,
+        holdout: None,
         requests: None,
         next: None,
         lost: store.lost(),
     };
+    if params.holdout == Some(true) {
+        let mut trials = Trials::default();
+        query.each(store, |_, entry| trials.add(&entry))?;
+        report.holdout = Some(trials.report());
+    }
     match query.shape {
         Shape::Groups { .. } => {
             let mut folding = Folding::default();

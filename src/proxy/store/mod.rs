@@ -5,6 +5,7 @@
 
 mod entries;
 mod outcomes;
+mod secret;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -20,6 +21,7 @@ use super::outcome::{Key, Outcome};
 use crate::storage::{DatabaseFile, StorageError};
 use crate::telemetry::chain;
 pub(super) use entries::Place;
+pub(super) use secret::Secret;
 
 /// Bytes of the file that are held in memory.
 const CACHE_BYTES: usize = 4 << 20;
@@ -64,6 +66,7 @@ pub(super) struct Store {
     records: SyncSender<Message>,
     ledger: Arc<LedgerQueue>,
     writer: Option<JoinHandle<()>>,
+    secret: Secret,
 }
 
 /// A message to the writer.
@@ -103,6 +106,7 @@ impl Store {
                 })?
                 .file,
         );
+        let secret = secret::read_or_begin(&database).map_err(|error| unusable(chain(&error)))?;
         let (records, received) = sync_channel(WAITING);
         let ledger = Arc::<LedgerQueue>::default();
         let writer = Writer { database: Arc::clone(&database), ledger: Arc::clone(&ledger), retention };
@@ -110,7 +114,12 @@ impl Store {
             .name("whittle-store".into())
             .spawn(move || writer.run(&received))
             .map_err(|error| unusable(chain(&error)))?;
-        Ok(Self { database, records, ledger, writer: Some(writer) })
+        Ok(Self { database, records, ledger, writer: Some(writer), secret })
+    }
+
+    /// The secret by which conversations are named.
+    pub(super) const fn secret(&self) -> Secret {
+        self.secret
     }
 
     /// Returns the stored decision on a text, with its time in seconds since the epoch.

@@ -5,6 +5,7 @@ mod compression;
 mod conversation;
 mod faults;
 mod folding;
+mod holdout;
 mod ledger;
 mod local;
 mod passing;

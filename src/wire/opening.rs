@@ -1,0 +1,36 @@
+//! What a conversation begins with: the texts of its first message of a user, by which it is known again.
+
+use super::json::Value;
+
+/// Takes the texts of the first message of a user, each with its length, and says whether there are any. Everything else
+/// about the message, such as cache breakpoints, may change from turn to turn.
+pub(super) fn opening(conversation: Value, mut take: impl FnMut(&str)) -> bool {
+    let mut found = false;
+    let mut each = |text: Value| {
+        if let Some(text) = text.string() {
+            found = true;
+            take(&text);
+        }
+    };
+    if conversation.is_string() {
+        each(conversation);
+        return found;
+    }
+    for message in conversation.elements() {
+        let Ok([role, content]) = message.fields(["role", "content"]) else { continue };
+        let Some(content) = content.filter(|_| role.and_then(Value::string).as_deref() == Some("user"))
+        else {
+            continue;
+        };
+        if content.is_string() {
+            each(content);
+        }
+        for part in content.elements() {
+            if let Ok([Some(text)]) = part.fields(["text"]) {
+                each(text);
+            }
+        }
+        break;
+    }
+    found
+}
