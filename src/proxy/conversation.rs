@@ -30,6 +30,11 @@ impl Conversation {
         found.then(|| Self(*hasher.finalize().as_bytes()))
     }
 
+    /// The whole name.
+    pub(super) const fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+
     /// A short form of the name, for the ledger; never 0.
     pub(super) fn number(self) -> u64 {
         self.part(0).max(1)

@@ -1,11 +1,14 @@
 //! Folds the results of tools in a request, each when it is first sent, and never later.
 //!
-//! What becomes of a result follows from the request up to it alone, so a conversation that grows keeps its prefix,
-//! through restarts too. A history that its client has cut or compacted gets whole what nothing in it refers to.
+//! What a result folds to follows from the request up to it alone. That it goes on folded is decided when it stands in
+//! the last turn, and remembered, so a conversation that grows keeps its prefix, through restarts too. A result of an
+//! earlier turn of which nothing is remembered was sent by somebody else: it stays as it came, for a provider may have
+//! it in its cache. A history that its client has cut or compacted gets whole what nothing in it refers to.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::conversation::Conversation;
 use super::memory::Memory;
 use super::outcome::{Key, Outcome, ResultKind, Tokens};
 use super::settings::Settings;
@@ -45,7 +48,12 @@ impl Folds {
 }
 
 /// Folds the results among `shown`. This reads the disk, and takes milliseconds where results are long.
-pub(super) fn folds(shown: &[Shown], model: &str, settings: &Settings, memory: &Memory) -> Folds {
+pub(super) fn folds(
+    shown: &[Shown],
+    (model, conversation): (&str, Option<Conversation>),
+    settings: &Settings,
+    memory: &Memory,
+) -> Folds {
     let mut folds = Folds::default();
     let (rules, mut folder) = (settings.fold, Folder::default());
     if rules.is_empty() {
@@ -65,8 +73,11 @@ pub(super) fn folds(shown: &[Shown], model: &str, settings: &Settings, memory: &
             folder.see(&place, &shown.text);
             continue;
         };
-        let key = Key::of_fold(&shown.text, folded.text(), model, rules);
+        let key = Key::of_fold(&shown.text, folded.text(), conversation);
         let outcome = memory.get_blocking(&key).unwrap_or_else(|| {
+            if !shown.is_new {
+                return memory.settle(key, Outcome::Whole);
+            }
             let counter = counter.get_or_insert_with(|| text::for_model(model));
             let tokens = Tokens { before: counter.count(&shown.text), after: counter.count(folded.text()) };
             let smaller = tokens.after < tokens.before && tokens.before >= settings.fold_min_tokens;

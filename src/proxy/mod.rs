@@ -506,8 +506,9 @@ impl Gateway {
             return;
         }
         let (model, settings) = (prepared.route.model.clone(), prepared.settings.clone());
-        let memory = self.memory.clone();
-        let task = tokio::task::spawn_blocking(move || fold::folds(&shown, &model, &settings, &memory));
+        let (memory, conversation) = (self.memory.clone(), prepared.conversation);
+        let fold = move || fold::folds(&shown, (&model, conversation), &settings, &memory);
+        let task = tokio::task::spawn_blocking(fold);
         // Where it panicked, which the hook has logged, results go on as they came.
         let folds = task.await.unwrap_or_default();
         report.tokens.before += folds.tokens.before;

@@ -2,9 +2,10 @@
 
 use std::ops::Range;
 
+use super::conversation::Conversation;
 use super::settings::Settings;
 use crate::compress::Method;
-use crate::compress::fold::{Origin, Rules};
+use crate::compress::fold::Origin;
 use crate::text;
 use crate::wire::Passage;
 
@@ -87,6 +88,15 @@ pub(super) enum ResultKind {
 }
 
 impl ResultKind {
+    /// All kinds, at the positions that files hold.
+    const ALL: [Self; 8] =
+        [Self::Prose, Self::Code, Self::Json, Self::Log, Self::Diff, Self::Table, Self::Chat, Self::Search];
+
+    /// The kind at a position.
+    pub(super) fn at(position: usize) -> Option<Self> {
+        Self::ALL.get(position).copied()
+    }
+
     pub(super) fn of(text: &str, origin: Origin) -> Self {
         if origin == Origin::Search {
             return Self::Search;
@@ -135,14 +145,15 @@ impl Key {
         Self(*hasher.finalize().as_bytes())
     }
 
-    /// Names a result with its folded form, which follows from the texts that it refers to.
-    pub(super) fn of_fold(text: &str, folded: &str, model: &str, rules: Rules) -> Self {
+    /// Names a result of a conversation with its folded form, which follows from the texts that it refers to and from the
+    /// rules. What was decided holds for another model, too.
+    pub(super) fn of_fold(text: &str, folded: &str, conversation: Option<Conversation>) -> Self {
         let mut hasher = blake3::Hasher::new();
-        for part in ["fold.1", model, text, folded] {
+        let conversation = conversation.as_ref().map(Conversation::bytes).unwrap_or_default();
+        for part in [b"fold.2", conversation, text.as_bytes(), folded.as_bytes()] {
             hasher.update(&(part.len() as u64).to_le_bytes());
-            hasher.update(part.as_bytes());
+            hasher.update(part);
         }
-        hasher.update(&[rules.to_byte()]);
         Self(*hasher.finalize().as_bytes())
     }
 

@@ -113,6 +113,9 @@ pub(super) fn collect(endpoint: Endpoint, conversation: Value, least: usize, all
         asked.frozen = asked.place < breakpoint;
         asked.last = number >= before;
     }
+    for shown in &mut collector.listing.shown {
+        shown.is_new = shown.place.start >= collector.turn;
+    }
     Texts { passages: collector.passages, asked: collector.asked, shown: collector.listing.shown }
 }
 

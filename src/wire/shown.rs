@@ -14,6 +14,8 @@ pub struct Shown {
     pub by: Speaker,
     /// The text.
     pub text: String,
+    /// Whether it stands in the last turn: behind all that the model said.
+    pub is_new: bool,
     /// Where it stands in the body, inside its quotes.
     pub(super) place: Range<usize>,
 }
@@ -56,7 +58,7 @@ pub(super) struct Listing {
 impl Listing {
     pub(super) fn say(&mut self, by: Speaker, value: Value) {
         if let (Some((place, _)), Some(text)) = (value.inside(), value.string()) {
-            self.shown.push(Shown { by, text: text.into_owned(), place });
+            self.shown.push(Shown { by, text: text.into_owned(), is_new: false, place });
         }
     }
 
@@ -81,7 +83,7 @@ impl Listing {
         let call = Arc::new(ToolCall { name: text(name), arguments });
         for (_, argument) in call.arguments.iter().filter(|(_, text)| text.contains('\n')) {
             let (by, text) = (Speaker::Call(Arc::clone(&call)), argument.clone());
-            self.shown.push(Shown { by, text, place: 0..0 });
+            self.shown.push(Shown { by, text, is_new: false, place: 0..0 });
         }
         self.calls.insert(text(id), call);
     }

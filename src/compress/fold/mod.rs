@@ -121,12 +121,6 @@ impl Rules {
     pub const fn is_empty(self) -> bool {
         self.0 == 0
     }
-
-    /// The set as one byte, for hashes.
-    #[must_use]
-    pub const fn to_byte(self) -> u8 {
-        self.0
-    }
 }
 
 /// The origin of a result.

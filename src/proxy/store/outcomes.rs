@@ -1,6 +1,6 @@
 //! The encoding of decisions on texts.
 //!
-//! Only ranges and times are stored, under hashes: no word of a prompt. What was put before a question comes from
+//! Only ranges, counts and times are stored, under hashes: no word of a prompt. What was put before a question comes from
 //! collections, which the same folder holds anyway, and is stored as it is. What was compressed in another way than by
 //! leaving out parts is not stored; the same input gives the same bytes, so it comes out the same again.
 
@@ -8,26 +8,33 @@ use std::ops::Range;
 
 use redb::TableDefinition;
 
-use crate::proxy::outcome::{Outcome, Tokens};
+use crate::proxy::outcome::{Outcome, ResultKind, Tokens};
 
 pub(super) const TABLE: TableDefinition<&[u8; 32], &[u8]> = TableDefinition::new("outcomes.1");
 
 const PINNED: u8 = 1;
 const KEPT: u8 = 2;
 const INSERTED: u8 = 3;
+const FOLDED: u8 = 4;
 
-/// Kind, time, and of kept parts the tokens and the ranges, all little-endian. None of what is not stored.
+/// Kind, time, and of kept parts the tokens and the ranges, of folded results the tokens and the kind, all little-endian. None of what is not stored.
 pub(super) fn encode(outcome: &Outcome, seconds: u64) -> Option<Vec<u8>> {
     let mut value = match outcome {
         Outcome::Pinned => vec![PINNED],
         Outcome::Kept { .. } => vec![KEPT],
         Outcome::Inserted { .. } => vec![INSERTED],
-        Outcome::Whole | Outcome::Replaced { .. } | Outcome::Folded { .. } => return None,
+        Outcome::Folded { .. } => vec![FOLDED],
+        Outcome::Whole | Outcome::Replaced { .. } => return None,
     };
     value.extend_from_slice(&seconds.to_le_bytes());
     if let Outcome::Kept { ranges, tokens } = outcome {
         let ends = ranges.iter().flat_map(|range| [range.start, range.end]);
         for number in [tokens.before, tokens.after].into_iter().chain(ends) {
+            value.extend_from_slice(&u32::try_from(number).ok()?.to_le_bytes());
+        }
+    }
+    if let Outcome::Folded { tokens, kind } = outcome {
+        for number in [tokens.before, tokens.after, *kind as usize, 0] {
             value.extend_from_slice(&u32::try_from(number).ok()?.to_le_bytes());
         }
     }
@@ -57,6 +64,10 @@ pub(super) fn decode(value: &[u8]) -> Option<(Outcome, u64)> {
             let ranges: Box<[Range<usize>]> = ends.as_chunks::<2>().0.iter().map(|[a, b]| *a..*b).collect();
             Outcome::Kept { ranges, tokens: Tokens { before: *before, after: *after } }
         }
+        (FOLDED, [before, after, kind, 0]) => Outcome::Folded {
+            tokens: Tokens { before: *before, after: *after },
+            kind: ResultKind::at(*kind)?,
+        },
         _ => return None,
     };
     Some((outcome, u64::from_le_bytes(*seconds)))
@@ -78,6 +89,10 @@ mod tests {
         let kept = Outcome::Kept { ranges: [0..4, 9..12].into(), tokens: Tokens { before: 9, after: 3 } };
         let value = encode(&kept, 7).unwrap();
         assert_eq!(decode(&value), Some((kept, 7)));
+        for kind in (0..).map_while(ResultKind::at) {
+            let folded = Outcome::Folded { tokens: Tokens { before: 9, after: 3 }, kind };
+            assert_eq!(decode(&encode(&folded, 8).unwrap()), Some((folded, 8)));
+        }
         for bad in [&value[..value.len() - 4], &value[..9], &[], &[9; 9][..], &[1; 12]] {
             assert_eq!(decode(bad), None, "{bad:?}");
         }

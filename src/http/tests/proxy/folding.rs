@@ -144,3 +144,64 @@ async fn the_ledger_says_what_each_rule_saved() {
     );
     assert!(lines[0]["saving_usd"].as_f64().unwrap() > 0.0);
 }
+
+/// The same conversation in the form of chat completions.
+fn chat(body: &Value) -> Value {
+    let blocks = |message: &Value| message["content"].as_array().unwrap().clone();
+    let mut messages = Vec::new();
+    for message in body["messages"].as_array().unwrap() {
+        for block in blocks(message) {
+            messages.push(match block["type"].as_str().unwrap() {
+                "tool_use" => serde_json::json!({"role": "assistant", "content": null, "tool_calls": [{"id": block["id"],
+                    "type": "function", "function": {"name": block["name"], "arguments": block["input"].to_string()}}]}),
+                "tool_result" => {
+                    serde_json::json!({"role": "tool", "tool_call_id": block["tool_use_id"], "content": block["content"]})
+                }
+                _ => serde_json::json!({"role": "user", "content": block["text"]}),
+            });
+        }
+    }
+    serde_json::json!({"model": "gpt-4o", "messages": messages})
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn older_results_of_an_unknown_conversation_stay_as_they_came() {
+    let whole = |seen: &str| {
+        let body: Value = serde_json::from_str(seen).unwrap();
+        let messages = body["messages"].as_array().unwrap().clone();
+        let text = |message: &Value| {
+            let tool = message["role"] == "tool";
+            let content = if tool { &message["content"] } else { &message["content"][0]["content"] };
+            content
+                .as_str()
+                .filter(|text| *text == file() || text.starts_with('['))
+                .map(|text| text == file())
+        };
+        messages.iter().filter_map(text).collect::<Vec<_>>()
+    };
+    for (path, form) in
+        [("/v1/messages", (|body| body) as fn(Value) -> Value), ("/v1/chat/completions", |body| chat(&body))]
+    {
+        let mut proxy = Proxy::with(DEFAULT).await;
+        // The first three readings went to the provider on another way.
+        for (times, expected) in [(4, "1110"), (5, "11100"), (6, "111000")] {
+            if times == 6 {
+                proxy = proxy.restarted_as(DEFAULT).await;
+            }
+            let (seen, _) = proxy.forwarded(path, &form(reads(times, false)).to_string()).await;
+            let found: String =
+                whole(seen.text()).iter().map(|whole| if *whole { '1' } else { '0' }).collect();
+            assert_eq!(found, expected, "{path} {times}");
+        }
+        // Another conversation has the same results, but this service knows nothing of it.
+        let mut other = reads(5, false);
+        other["messages"][0]["content"][0]["text"] = "Something else.".into();
+        let (seen, _) = proxy.forwarded(path, &form(other).to_string()).await;
+        assert_eq!(whole(seen.text()), [true, true, true, true, false], "{path}");
+        // One that moves to another model keeps what was decided.
+        let mut moved = form(reads(7, false));
+        moved["model"] = "another-model".into();
+        let (seen, _) = proxy.forwarded(path, &moved.to_string()).await;
+        assert_eq!(whole(seen.text()), [true, true, true, false, false, false, false], "{path}");
+    }
+}
