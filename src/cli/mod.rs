@@ -14,6 +14,7 @@ mod options;
 mod output;
 mod progress;
 mod prompt;
+mod proxy;
 mod recover;
 mod score;
 mod searching;
@@ -48,6 +49,7 @@ enum Command {
     Serve(serve::ServeArgs),
     Keys(keys::KeysArgs),
     Usage(usage::UsageArgs),
+    Proxy(proxy::ProxyArgs),
     Models(models::ModelsArgs),
     Config(config::ConfigArgs),
     Bench(bench::BenchArgs),
@@ -78,6 +80,7 @@ pub fn main() -> ExitCode {
         Command::Serve(args) => serve::run(args),
         Command::Keys(args) => keys::run(args),
         Command::Usage(args) => usage::run(args),
+        Command::Proxy(args) => proxy::run(args),
         Command::Models(args) => models::run(args),
         Command::Config(args) => config::run(args),
         Command::Bench(args) => bench::run(args),

@@ -17,6 +17,7 @@ mod outcome;
 mod pace;
 mod plan;
 mod prepare;
+mod replay;
 mod retrieve;
 mod route;
 mod settings;
@@ -44,7 +45,7 @@ use compress::{Pool, Work};
 use conversation::Arm;
 pub use error::ProxyError;
 pub use ledger::{
-    ArmFigures, Bill, Figures, FoldingLine, Group, HoldoutReport, Mean, Numbers, RequestLine, UsageParams,
+    ArmFigures, ArmMeans, Bill, FoldingLine, Group, HoldoutReport, Mean, Numbers, RequestLine, UsageParams,
     UsageReport,
 };
 use ledger::{Ledger, Opening};
@@ -56,6 +57,7 @@ use outcome::Outcome;
 pub use outcome::{Retrieval, Tokens};
 use plan::Plan;
 use prepare::Prepared;
+pub use replay::{Figures, Kept, LogError, ReplayError, ReplayReport, RuleFigures, replay};
 pub use retrieve::Retriever;
 use retrieve::Search;
 use route::{Place, Route, Routes};

@@ -22,10 +22,6 @@ use crate::wire::{self, Asked, Edit, Endpoint, Passage, Request, Shown, Texts, U
 /// Bodies up to this size are read on the async threads: handing them over would take longer.
 const INLINE_BYTES: usize = 64 << 10;
 
-/// Bytes for one token that hardly any text stays below: base64 has about two, prose more than four. A text that is
-/// too short by this measure is not counted, for that takes the tokenizer, which has 75 MB.
-const LEAST_TOKEN_BYTES: usize = 2;
-
 /// A request, read and checked.
 pub(super) struct Prepared {
     pub(super) route: Route,
@@ -92,11 +88,10 @@ impl Prepared {
             // What it cannot do is said before any work is done.
             Ask::read(endpoint, std::str::from_utf8(body).unwrap_or_default())?;
         }
-        let least = settings.min_tokens.saturating_mul(LEAST_TOKEN_BYTES);
         // Where nothing is done to the texts, they need not be read.
         let read = !settings.bypass || settings.retrieves();
         let Texts { mut passages, asked, mut shown } =
-            if read { request.texts(least) } else { Texts::default() };
+            if read { request.texts(settings.least_bytes()) } else { Texts::default() };
         let conversation = Conversation::of(&request, &secret);
         let arm =
             conversation.filter(|_| !settings.bypass).map_or(Arm::None, |it| it.arm(live.config.holdout));

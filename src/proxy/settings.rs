@@ -11,6 +11,9 @@ use crate::compress::fold::Rules;
 use crate::config::{ProxyConfig, RetrievePolicy, ToolResults};
 use crate::upstream::HeaderMap;
 
+/// Bytes for one token that hardly any text stays below: base64 has about two, prose more than four. A text that is
+/// too short by this measure is not counted, for that takes the tokenizer, which has 75 MB.
+const LEAST_TOKEN_BYTES: usize = 2;
 /// Header that names collections.
 const COLLECTIONS: &str = "x-whittle-collections";
 /// Header that names banks of examples.
@@ -53,6 +56,11 @@ struct Wishes {
 }
 
 impl Settings {
+    /// Fewest bytes of a text that may be compressed.
+    pub(super) fn least_bytes(&self) -> usize {
+        self.min_tokens.saturating_mul(LEAST_TOKEN_BYTES)
+    }
+
     /// Returns whether anything is searched.
     pub(super) fn retrieves(&self) -> bool {
         !(self.collections.is_empty() && self.banks.is_empty())

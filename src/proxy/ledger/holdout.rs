@@ -22,7 +22,7 @@ pub struct HoldoutReport {
     /// Conversations that went on as they came.
     pub held_out: ArmFigures,
     /// The means of changed conversations less those of held-out ones, with their 95% intervals by resampling.
-    pub difference: Figures,
+    pub difference: ArmMeans,
 }
 
 /// The figures of one group of conversations.
@@ -36,12 +36,12 @@ pub struct ArmFigures {
     pub errors: u64,
     /// Means of a conversation, with their 95% intervals: by resampling, that of `failed` by Wilson.
     #[serde(flatten)]
-    pub means: Figures,
+    pub means: ArmMeans,
 }
 
 /// Means over conversations. What there is no sample of is left out.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
-pub struct Figures {
+pub struct ArmMeans {
     /// Dollars; conversations of models without a price do not count.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cost_usd: Option<Mean>,
@@ -106,7 +106,7 @@ impl Trials {
         };
         let (changed, held_out) = (of(false), of(true));
         let less = |a: &[f64], b: &[f64]| Estimate::of_difference(a, b, SEED).map(Mean::from);
-        let difference = Figures {
+        let difference = ArmMeans {
             cost_usd: less(&changed.cost, &held_out.cost),
             input_tokens: less(&changed.input, &held_out.input),
             turns: less(&changed.turns, &held_out.turns),
@@ -148,7 +148,7 @@ impl Values {
             conversations: self.turns.len(),
             requests: self.requests,
             errors: self.errors,
-            means: Figures {
+            means: ArmMeans {
                 cost_usd: mean(&self.cost),
                 input_tokens: mean(&self.input),
                 turns: mean(&self.turns),

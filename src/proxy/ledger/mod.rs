@@ -19,7 +19,7 @@ pub use bill::Bill;
 pub(super) use bill::{Opening, TOKEN_BYTES};
 use entry::Entry;
 pub use folding::FoldingLine;
-pub use holdout::{ArmFigures, Figures, HoldoutReport, Mean};
+pub use holdout::{ArmFigures, ArmMeans, HoldoutReport, Mean};
 pub(super) use money::cost;
 pub(super) use usage::{DAY_MS, report};
 pub use usage::{Group, Numbers, RequestLine, UsageParams, UsageReport};
