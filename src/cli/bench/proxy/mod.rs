@@ -25,6 +25,7 @@ use load::{Asked, Load, Times};
 Examples:
   whittle bench proxy --case off --case stream --case large
   whittle bench proxy --rate 500 --bytes 8192 --seconds 10
+  whittle bench proxy --case fold --case folded
   whittle bench proxy --format json
 
 An upstream on loopback answers at once. The same requests go to it directly and through `whittle serve`,
@@ -71,16 +72,49 @@ enum Case {
     Warm,
     /// Compression of new texts, one after another
     Cold,
+    /// Folding of 100,000 tokens of tool results, all of them new
+    Fold,
+    /// The same results again, of which is known what became of them
+    Folded,
 }
 
-const ALL: [Case; 5] = [Case::Off, Case::Stream, Case::Large, Case::Warm, Case::Cold];
+const ALL: [Case; 7] =
+    [Case::Off, Case::Stream, Case::Large, Case::Fold, Case::Folded, Case::Warm, Case::Cold];
 const LARGE_BYTES: usize = 1_000_000;
 const LARGE_RATE: u32 = 20;
 const STREAM_RATE: u32 = 100;
 /// New texts that are compressed.
 const COLD_TEXTS: u64 = 20;
+/// Requests whose results are folded.
+const FOLDS: u64 = 200;
+/// Tokens of their results.
+const FOLD_TOKENS: usize = 100_000;
 /// Words of a text that is compressed.
 const TEXT_WORDS: usize = 1500;
+
+/// The work of a proxy that is measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Work {
+    None,
+    /// Folding, which takes no model.
+    Folding,
+    Compressing,
+}
+
+impl Case {
+    fn work(self) -> Work {
+        match self {
+            Self::Off | Self::Stream | Self::Large => Work::None,
+            Self::Fold | Self::Folded => Work::Folding,
+            Self::Warm | Self::Cold => Work::Compressing,
+        }
+    }
+
+    /// Whether requests are sent one after another, not at a rate.
+    fn is_in_turn(self) -> bool {
+        matches!(self, Self::Fold | Self::Folded | Self::Cold)
+    }
+}
 
 /// The measurements.
 #[derive(Debug, Serialize)]
@@ -118,11 +152,10 @@ pub(super) fn run(args: &BenchProxyArgs) -> anyhow::Result<()> {
     let cases = if args.cases.is_empty() { &ALL[..] } else { &args.cases };
     let bench = Bench { args, config, upstream };
     let mut reports = Vec::new();
-    for compressing in [false, true] {
-        let of_kind = |case: &&Case| matches!(case, Case::Warm | Case::Cold) == compressing;
-        let cases: Vec<Case> = cases.iter().filter(of_kind).copied().collect();
+    for work in [Work::None, Work::Folding, Work::Compressing] {
+        let cases: Vec<Case> = cases.iter().filter(|case| case.work() == work).copied().collect();
         if !cases.is_empty() {
-            bench.run(&cases, compressing, &mut reports)?;
+            bench.run(&cases, work, &mut reports)?;
         }
     }
     args.format.print(anstream::stdout().lock(), &reports, |out, reports| write_text(out, reports))
@@ -136,14 +169,19 @@ struct Bench<'a> {
 
 impl Bench<'_> {
     /// Measures `cases` with one proxy.
-    fn run(&self, cases: &[Case], compressing: bool, reports: &mut Vec<Report>) -> anyhow::Result<()> {
-        let proxy = Child::start(&self.config, self.upstream, compressing)?;
+    fn run(&self, cases: &[Case], work: Work, reports: &mut Vec<Report>) -> anyhow::Result<()> {
+        let proxy = Child::start(&self.config, self.upstream, work != Work::None)?;
         // Connections are opened, and models loaded, by requests that do not count.
-        let first = if compressing { texts::document(u64::MAX, TEXT_WORDS) } else { texts::body(100, false) };
+        let first = match work {
+            Work::None => texts::body(100, false),
+            Work::Folding => texts::results(u64::MAX, FOLD_TOKENS),
+            Work::Compressing => texts::document(u64::MAX, TEXT_WORDS),
+        };
         load::ask_once(proxy.address, first)?;
         for &case in cases {
             let (direct, proxied) = match case {
                 Case::Cold => self.cold(proxy.address)?,
+                Case::Fold | Case::Folded => self.fold(proxy.address, case == Case::Folded)?,
                 Case::Off | Case::Stream | Case::Large | Case::Warm => self.turns(case, proxy.address)?,
             };
             reports.push(self.report(case, &direct, &proxied, proxy.resident_mb()));
@@ -158,6 +196,7 @@ impl Bench<'_> {
             Case::Stream => (texts::body(self.args.bytes as usize, true), STREAM_RATE),
             Case::Large => (texts::body(LARGE_BYTES, false), LARGE_RATE),
             Case::Warm | Case::Cold => (texts::document(0, TEXT_WORDS), self.args.rate),
+            Case::Fold | Case::Folded => (texts::results(0, FOLD_TOKENS), self.args.rate),
         }
     }
 
@@ -198,6 +237,24 @@ impl Bench<'_> {
         Ok((direct, proxied))
     }
 
+    /// Results of tools, each time of another conversation or `again` of the same one.
+    fn fold(&self, proxy: SocketAddr, again: bool) -> anyhow::Result<(Times, Times)> {
+        let (mut direct, mut proxied) = (Times::default(), Times::default());
+        // Of the same conversation, the first request does not count.
+        for number in 0..=FOLDS {
+            let body = texts::results(if again { 0 } else { number }, FOLD_TOKENS);
+            let without = load::ask_once(self.upstream, body.clone())?.0;
+            let (with, status) = load::ask_once(proxy, body)?;
+            let status = status.unwrap_or_default();
+            anyhow::ensure!(status == "compressed", "results were not folded: {status}");
+            if number > 0 {
+                direct.push(without);
+                proxied.push(with);
+            }
+        }
+        Ok((direct, proxied))
+    }
+
     fn report(&self, case: Case, direct: &Times, proxied: &Times, resident_mb: Option<f64>) -> Report {
         let quantiles = |times: &Times| Quantiles {
             p50: times.quantile(0.5),
@@ -210,7 +267,7 @@ impl Bench<'_> {
             case,
             requests: proxied.count(),
             bytes: body.len(),
-            rate: (case != Case::Cold).then_some(rate),
+            rate: (!case.is_in_turn()).then_some(rate),
             added_ms: Added { p50: proxied_ms.p50 - direct_ms.p50, p99: proxied_ms.p99 - direct_ms.p99 },
             direct_ms,
             proxied_ms,

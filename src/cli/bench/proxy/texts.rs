@@ -3,6 +3,8 @@
 use bytes::Bytes;
 use serde_json::json;
 
+/// Tokens of one result, about.
+const RESULT_TOKENS: usize = 4000;
 /// Words that texts are made of.
 const WORDS: [&str; 24] = [
     "the",
@@ -48,6 +50,53 @@ pub(super) fn image(bytes: usize) -> Bytes {
     let image = json!({"type": "image_url", "image_url": {"url": url}});
     let content = json!([image, {"type": "text", "text": "What did the engineers find?"}]);
     json!({"model": "bench", "messages": [{"role": "user", "content": content}]}).to_string().into()
+}
+
+/// A body whose last turn has about `tokens` tokens of tools' results: a source file, the file again after an edit, a log
+/// and hits of a search, in turns. Another conversation for each `number`.
+pub(super) fn results(number: u64, tokens: usize) -> Bytes {
+    let count = tokens.div_ceil(RESULT_TOKENS);
+    let calls = (0..count).map(|at| {
+        let (name, arguments) = match at % 4 {
+            0 | 1 => ("read", json!({"path": format!("src/{}.rs", at / 4)})),
+            2 => ("bash", json!({"command": "make harbour"})),
+            _ => ("grep", json!({"pattern": "harbour"})),
+        };
+        let function = json!({"name": name, "arguments": arguments.to_string()});
+        json!({"id": format!("call_{at}"), "type": "function", "function": function})
+    });
+    let calls: Vec<_> = calls.collect();
+    let mut messages = vec![
+        json!({"role": "user", "content": format!("What did the engineers find in report {number}?")}),
+        json!({"role": "assistant", "content": null, "tool_calls": calls}),
+    ];
+    messages.extend((0..count).map(
+        |at| json!({"role": "tool", "tool_call_id": format!("call_{at}"), "content": result(number, at)}),
+    ));
+    json!({"model": "bench", "messages": messages}).to_string().into()
+}
+
+/// About 4,000 tokens of one result.
+fn result(number: u64, at: usize) -> String {
+    let words = text(number.wrapping_mul(100).wrapping_add(at as u64 / 4), 900);
+    let mut words = words.split(' ').cycle();
+    let mut word = || words.next().unwrap_or_default().trim_end_matches('.');
+    let lines = (0..220).map(|line| {
+        let [a, b, c] = [word(), word(), word()];
+        match at % 4 {
+            1 if line == 110 => "    // the engineers changed this line\n".to_owned(),
+            0 | 1 => format!("    let {a}_{line} = {b}({c}[{line}], \"{a}\");\n"),
+            2 => format!(
+                "12:{:02}:{:02} INFO step {line} of {}: {} ms\n",
+                line / 60,
+                line % 60,
+                line / 20,
+                line * 7
+            ),
+            _ => format!("src/{}/{}.rs:{line}: {a} {b} {c}\n", line / 40, line / 20),
+        }
+    });
+    lines.collect()
 }
 
 fn chat(content: &str, stream: bool) -> Bytes {
