@@ -5,7 +5,7 @@
 //! earlier turn of which nothing is remembered was sent by somebody else: it stays as it came, for a provider may have
 //! it in its cache. A history that its client has cut or compacted gets whole what nothing in it refers to.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use super::conversation::Conversation;
@@ -59,7 +59,7 @@ pub(super) fn folds(
     if rules.is_empty() {
         return folds;
     }
-    let mut counter = None;
+    let (mut counter, mut times) = (None, HashMap::new());
     for shown in shown {
         let place = place(&shown.by);
         let Speaker::Tool(call) = &shown.by else {
@@ -74,6 +74,10 @@ pub(super) fn folds(
             continue;
         };
         let key = Key::of_fold(&shown.text, folded.text(), conversation);
+        // One that is read again and again may have been folded the last time alone.
+        let times = times.entry(key).or_insert(0_u64);
+        let key = key.again(*times);
+        *times += 1;
         let outcome = memory.get_blocking(&key).unwrap_or_else(|| {
             if !shown.is_new {
                 return memory.settle(key, Outcome::Whole);

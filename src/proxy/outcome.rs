@@ -157,6 +157,16 @@ impl Key {
         Self(*hasher.finalize().as_bytes())
     }
 
+    /// Names the same again, where it stands in a request so many times before.
+    pub(super) fn again(self, times: u64) -> Self {
+        if times == 0 {
+            return self;
+        }
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(&self.0).update(&times.to_le_bytes());
+        Self(*hasher.finalize().as_bytes())
+    }
+
     /// Names the last of a conversation's questions, for which `collections` and `banks` are searched, by a hash of all of
     /// them.
     pub(super) fn of_questions(

@@ -1,6 +1,7 @@
 //! The proxy between a real client and an upstream that does as it is told.
 
 mod admission;
+mod bad_results;
 mod compression;
 mod conversation;
 mod faults;
