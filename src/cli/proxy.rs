@@ -12,6 +12,14 @@ use crate::proxy::{Figures, Kept, ReplayReport, replay};
 
 /// Try what the proxy does without a service
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  whittle proxy replay ~/.claude/projects/PROJECT/SESSION.jsonl
+  whittle proxy replay ~/.codex/sessions/2026/11/01/*.jsonl --json
+
+Each conversation is sent turn by turn, as its agent sent it, by the code that folds requests of the service.
+The figures say what is saved of tools' results, and whether what the agent quotes later, lines of edits,
+identifiers, paths and numbers, can still be seen. Nothing is sent anywhere and nothing is stored.")]
 pub(super) struct ProxyArgs {
     #[command(subcommand)]
     command: Command,
@@ -24,14 +32,6 @@ enum Command {
 
 /// Play recorded conversations through folding, offline
 #[derive(Debug, Args)]
-#[command(after_help = "\
-Examples:
-  whittle proxy replay ~/.claude/projects/PROJECT/SESSION.jsonl
-  whittle proxy replay ~/.codex/sessions/2026/11/01/*.jsonl --json
-
-Each conversation is sent turn by turn, as its agent sent it, by the code that folds requests of the service.
-The figures say what is saved of tools' results, and whether what the agent quotes later, lines of edits,
-identifiers, paths and numbers, can still be seen. Nothing is sent anywhere and nothing is stored.")]
 struct ReplayArgs {
     /// Session log of Claude Code or Codex, or a JSONL file of conversations with `messages`
     #[arg(required = true, value_name = "FILE")]

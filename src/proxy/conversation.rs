@@ -7,7 +7,7 @@ use crate::wire::Request;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Conversation([u8; 32]);
 
-/// What is done to the conversations of an experiment.
+/// The treatment of a conversation in an experiment.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) enum Arm {
     /// The request belongs to no experiment.

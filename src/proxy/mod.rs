@@ -170,7 +170,7 @@ pub struct Report {
     pub tokens: Tokens,
     /// The reason why some texts, or all, were forwarded uncompressed.
     pub fallback: Option<Fallback>,
-    /// What folding took out of its tools' results.
+    /// Tokens that folding took out of its tools' results.
     pub folded: Vec<Spared>,
     /// Time that the work on its texts took.
     pub time: Duration,

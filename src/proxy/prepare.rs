@@ -36,7 +36,7 @@ pub(super) struct Prepared {
     pub(super) keys: Vec<Key>,
     /// The conversation that it belongs to, where that can be told.
     pub(super) conversation: Option<Conversation>,
-    /// What is done to its conversation.
+    /// The treatment of its conversation.
     pub(super) arm: Arm,
     id: String,
     caller: Option<Caller>,

@@ -1,4 +1,4 @@
-//! What a conversation begins with: the texts of its first message of a user, by which it is known again.
+//! The opening of a conversation: the texts of its first message of a user, by which it is known again.
 
 use super::json::Value;
 

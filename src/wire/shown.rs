@@ -14,7 +14,7 @@ pub struct Shown {
     pub by: Speaker,
     /// The text.
     pub text: String,
-    /// Whether it stands in the last turn: behind all that the model said.
+    /// True where it stands in the last turn: behind all that the model said.
     pub is_new: bool,
     /// Where it stands in the body, inside its quotes.
     pub(super) place: Range<usize>,

@@ -4,7 +4,9 @@ use crate::support::{STORY, run, whittle};
 
 #[test]
 fn every_command_has_help_with_an_example() {
-    for command in ["compress", "score", "serve", "keys", "usage", "models", "config", "index", "prompt"] {
+    for command in
+        ["compress", "score", "serve", "keys", "usage", "proxy", "models", "config", "index", "prompt"]
+    {
         let help = whittle(&[command, "--help"], "");
         assert!(help.text().contains("Examples:\n  ") && help.text().contains("whittle"), "{}", help.text());
     }
@@ -101,4 +103,35 @@ fn more_tokens_than_the_limit_are_refused_at_once() {
     let done = run(&["compress", "--rate", "0.5"], line.as_bytes(), &variables, folder.path());
     let message = done.failure(1);
     assert!(message.contains("the prompt has 262144 tokens; at most 1000 are allowed"), "{message}");
+}
+
+#[test]
+fn a_log_of_an_agent_is_played_offline() {
+    let folder = tempfile::tempdir().unwrap();
+    let file: String = (0..60).map(|n| format!("let value_{n} = compute(input[{n}]);\n")).collect();
+    let line = |line: serde_json::Value| line.to_string() + "\n";
+    let call = |id: &str| {
+        line(serde_json::json!({"type": "response_item", "payload": {"type": "function_call", "call_id": id,
+            "name": "read", "arguments": "{\"path\":\"a.rs\"}"}}))
+    };
+    let output = |id: &str| {
+        line(
+            serde_json::json!({"type": "response_item", "payload": {"type": "function_call_output", "call_id": id,
+            "output": file}}),
+        )
+    };
+    let end = line(serde_json::json!({"type": "message", "role": "assistant", "content": [
+        {"type": "output_text", "text": "It is value_7."}]}));
+    let log = [call("a"), output("a"), call("b"), output("b"), end].concat();
+    std::fs::write(folder.path().join("log.jsonl"), log).unwrap();
+    let play = |arguments: &[&str]| {
+        run(&[&["proxy", "replay", "log.jsonl"], arguments].concat(), b"", &[], folder.path())
+    };
+    let report: serde_json::Value = serde_json::from_str(play(&["--json"]).text()).unwrap();
+    assert_eq!((&report["turns"], &report["all"]["changed"]), (&3.into(), &1.into()));
+    assert_eq!(report["all"]["quotes"], serde_json::json!({"kept": 1, "of": 1}));
+    let text = play(&[]).text().to_owned();
+    assert!(text.contains("prefixes broken 0/3") && text.contains("\nrepeats "), "{text}");
+    std::fs::write(folder.path().join("log.jsonl"), "{}").unwrap();
+    assert!(play(&[]).failure(1).contains("log.jsonl: there is no conversation"));
 }

@@ -35,7 +35,7 @@ pub(in crate::proxy) struct Opening {
     pub(in crate::proxy) price: Option<Price>,
     pub(in crate::proxy) model: String,
     pub(in crate::proxy) upstream: String,
-    /// What is done to its conversation.
+    /// The treatment of its conversation.
     pub(in crate::proxy) arm: Arm,
     /// The conversation.
     pub(in crate::proxy) conversation: Option<Conversation>,

@@ -31,17 +31,18 @@ pub(in crate::proxy) struct Entry {
     pub(in crate::proxy) cost: Option<i64>,
     /// What compression saved, less what it cost: below 0 where that was more.
     pub(in crate::proxy) saving: Option<i64>,
-    /// What later versions know besides.
+    /// The part that later versions added.
     #[serde(skip)]
     pub(in crate::proxy) more: More,
 }
 
-/// What is stored behind an [`Entry`]: files of the first versions have none of it, and those versions do not read it.
+/// The part that is stored behind an [`Entry`]: files of the first versions do not have it, and those versions do not
+/// read it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::proxy) struct More {
-    /// What folding took out.
+    /// Tokens that folding took out.
     pub(in crate::proxy) folded: Vec<Part>,
-    /// Its conversation, while a share of conversations is held out.
+    /// The conversation, while a share of conversations is held out.
     pub(in crate::proxy) trial: Option<Trial>,
 }
 
@@ -50,7 +51,7 @@ pub(in crate::proxy) struct More {
 pub(in crate::proxy) struct Trial {
     /// A keyed hash of its first message.
     pub(in crate::proxy) conversation: u64,
-    /// Whether it goes on as it came.
+    /// True where the conversation goes on as it came.
     pub(in crate::proxy) held_out: bool,
 }
 

@@ -1,4 +1,4 @@
-//! What folding saved, by rule and kind of result.
+//! The savings of folding, by rule and kind of result.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Entry;
 
-/// What one rule saved on results of one kind.
+/// The savings of one rule on results of one kind.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct FoldingLine {
     /// Name of the rule.

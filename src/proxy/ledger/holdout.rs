@@ -30,7 +30,7 @@ pub struct HoldoutReport {
 pub struct ArmFigures {
     /// Conversations.
     pub conversations: usize,
-    /// Their requests.
+    /// Requests of these conversations.
     pub requests: u64,
     /// The number of requests that were not answered with success.
     pub errors: u64,

@@ -65,7 +65,7 @@ pub struct UsageReport {
     /// Sum of all groups.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub total: Option<Numbers>,
-    /// What folding of tools' results saved, by rule and kind of result.
+    /// Savings of folding of tools' results, by rule and kind of result.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub folding: Option<Vec<FoldingLine>>,
     /// Held-out conversations compared with the others, where that was asked for.

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::quotes::{Kind, Quote, holds};
 use crate::proxy::outcome::Tokens;
 
-/// How much of something is still there.
+/// The part of something that is still there.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Kept {
     /// The number that is there.
@@ -17,7 +17,7 @@ pub struct Kept {
     pub of: usize,
 }
 
-/// What folding does to results, and what of it is missed later.
+/// The effect of folding on results, and the later quotes that it loses.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Figures {
     /// Share of results' characters that were taken out.
@@ -65,7 +65,7 @@ impl Kept {
 pub(super) struct Seen<'r> {
     /// The results as they came, with their tokens.
     pub(super) original: &'r [(String, usize)],
-    /// Those that were sent.
+    /// The results as they were sent.
     pub(super) sent: &'r [String],
     /// Tokens of the changed ones.
     pub(super) tokens: Tokens,

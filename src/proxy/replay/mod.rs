@@ -32,7 +32,7 @@ use recording::{Block, Message, Recorded};
 /// Bytes of memory for what becomes of texts: more than any log needs.
 const MEMORY_BYTES: u64 = 1 << 30;
 
-/// What playing conversations showed.
+/// The figures of conversations that were played.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 pub struct ReplayReport {
     /// Conversations with results of tools.
@@ -50,9 +50,9 @@ pub struct ReplayReport {
 pub struct RuleFigures {
     /// The rule.
     pub rule: Rule,
-    /// With this rule alone.
+    /// The figures of this rule alone.
     pub alone: Figures,
-    /// With all rules of the configuration but this one.
+    /// The figures of all rules of the configuration but this one.
     pub without: Figures,
 }
 

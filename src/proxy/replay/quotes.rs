@@ -1,4 +1,4 @@
-//! What an agent quotes later of results of its tools: the lines that an edit has to find, and the identifiers, paths and
+//! Later quotes of results of tools: the lines that an edit has to find, and the identifiers, paths and
 //! numbers in its calls and answers that stand nowhere but in results.
 
 use std::collections::{BTreeSet, HashSet};
@@ -42,7 +42,7 @@ pub(super) struct Quote {
     pub(super) edit: Option<usize>,
 }
 
-/// What stands in a conversation so far.
+/// The texts of a conversation so far.
 #[derive(Default)]
 struct Finder<'c> {
     /// All that was said beside results.
@@ -78,7 +78,7 @@ impl Finder<'_> {
         self.said += text;
     }
 
-    /// Whether a text stands in a result, and nowhere else.
+    /// Returns whether a text stands in a result, and nowhere else.
     fn is_quote(&self, text: &str) -> bool {
         !holds(&self.said, text) && self.results.iter().any(|result| holds(result, text))
     }
@@ -132,12 +132,12 @@ impl Finder<'_> {
     }
 }
 
-/// Whether `text` stands in `whole`.
+/// Returns whether `text` stands in `whole`.
 pub(super) fn holds(whole: &str, text: &str) -> bool {
     memchr::memmem::find(whole.as_bytes(), text.as_bytes()).is_some()
 }
 
-/// Whether a word is unlikely to come from anywhere else.
+/// Returns whether a word is unlikely to come from anywhere else.
 fn is_telling(word: &str) -> bool {
     let sign = |c: char| c.is_ascii_digit() || "_/.:#@$".contains(c);
     let camel =

@@ -19,7 +19,7 @@ pub(super) struct Recorded {
     pub(super) messages: Vec<Message>,
 }
 
-/// What one side said at once.
+/// The blocks that one side said at once.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Message {
     pub(super) by_model: bool,

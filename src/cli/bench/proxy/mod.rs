@@ -74,7 +74,7 @@ enum Case {
     Cold,
     /// Folding of 100,000 tokens of tool results, all of them new
     Fold,
-    /// The same results again, of which is known what became of them
+    /// Folding of results that were folded before
     Folded,
 }
 
@@ -110,7 +110,7 @@ impl Case {
         }
     }
 
-    /// Whether requests are sent one after another, not at a rate.
+    /// Returns whether requests are sent one after another, not at a rate.
     fn is_in_turn(self) -> bool {
         matches!(self, Self::Fold | Self::Folded | Self::Cold)
     }

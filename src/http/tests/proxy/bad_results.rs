@@ -7,12 +7,12 @@ use serde_json::json;
 use super::folding::{DEFAULT, file};
 use super::*;
 
-/// What is expected of the last result.
+/// The fate of the last result.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Last {
-    /// It goes on as it came.
+    /// The result goes on as it came.
     Whole,
-    /// It becomes a mark.
+    /// The result becomes a mark.
     Mark,
 }
 

@@ -126,7 +126,7 @@ async fn the_ledger_says_what_each_rule_saved() {
     assert!(lines[0]["saving_usd"].as_f64().unwrap() > 0.0);
 }
 
-/// The same conversation in the form of chat completions.
+/// Writes a conversation in the form of chat completions.
 fn chat(body: &Value) -> Value {
     let blocks = |message: &Value| message["content"].as_array().unwrap().clone();
     let mut messages = Vec::new();
