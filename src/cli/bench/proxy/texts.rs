@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use serde_json::json;
 
-/// Tokens of one result, about.
-const RESULT_TOKENS: usize = 4000;
+/// The tokens of one result, about.
+const RESULT_TOKENS: usize = 3290;
 /// Words that texts are made of.
 const WORDS: [&str; 24] = [
     "the",
@@ -76,7 +76,7 @@ pub(super) fn results(number: u64, tokens: usize) -> Bytes {
     json!({"model": "bench", "messages": messages}).to_string().into()
 }
 
-/// About 4,000 tokens of one result.
+/// Writes one result.
 fn result(number: u64, at: usize) -> String {
     let words = text(number.wrapping_mul(100).wrapping_add(at as u64 / 4), 900);
     let mut words = words.split(' ').cycle();
