@@ -64,7 +64,8 @@ pub(crate) fn run(args: ServeArgs) -> anyhow::Result<()> {
     // The last traces go out when this is dropped.
     let _traces = telemetry::init()?;
     let data = config::data_dir(&ProcessEnv)?;
-    tracing::info!(folder = %data.display(), "keeping data");
+    let folder = std::path::absolute(&data).unwrap_or_else(|_| data.clone());
+    tracing::info!(folder = %folder.display(), "keeping data");
     let progress = Box::new(super::progress::DownloadBar::default());
     let engine = Engine::new(&config, &ProcessEnv, progress)?.with_downloads_in_background();
     engine.open_collections()?;

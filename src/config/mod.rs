@@ -202,14 +202,15 @@ pub enum ConfigError {
     },
     /// An environment variable has a name like those of whittle's, but whittle has none of that name.
     #[error(
-        "the environment variable {name} is unknown: {like}Correct its name or unset it; `whittle config keys` lists all \
-         that there are"
+        "the environment variable {name} is unknown{}: correct its name or unset it; `whittle config keys` lists all that \
+         there are",
+        like.as_ref().map_or_else(String::new, |like| format!(" (did you mean {like}?)"))
     )]
     UnknownVariable {
         /// The name of the variable.
         name: String,
-        /// The question for the name that was probably meant, with a space behind it; empty if none is like it.
-        like: String,
+        /// The name that was probably meant, if there is one like it.
+        like: Option<String>,
     },
     /// The system names no folder that data could be kept in.
     #[error("no folder for data: set WHITTLE_DATA_DIR")]

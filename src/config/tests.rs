@@ -269,10 +269,13 @@ fn the_rules_of_folding_are_all_in_the_documentation_of_their_key() {
 #[test]
 fn unknown_variables_fail_by_name_and_those_of_others_do_not() {
     let error = error_of("", &env([("WHITTLE_LIMIT_QUEUE", "8")]));
-    assert!(error.contains("WHITTLE_LIMIT_QUEUE is unknown: did you mean WHITTLE_LIMITS_QUEUE? "), "{error}");
+    assert!(
+        error.contains("WHITTLE_LIMIT_QUEUE is unknown (did you mean WHITTLE_LIMITS_QUEUE?): correct"),
+        "{error}"
+    );
     assert!(error.contains("unset it") && error.contains("`whittle config keys`"), "{error}");
     let error = error_of("", &env([("WHITTLE_NO_SUCH_THING", "8")]));
-    assert!(error.contains("WHITTLE_NO_SUCH_THING is unknown: Correct"), "{error}");
+    assert!(error.contains("WHITTLE_NO_SUCH_THING is unknown: correct"), "{error}");
     load_text("", &env([("WHITTLE_LIMIT_QUEUE", "")])).unwrap();
     load_text("", &FakeEnv(OTHER_VARIABLES.map(|(name, _)| (name, "x")).into())).unwrap();
     let known = env([

@@ -40,7 +40,7 @@ pub(super) fn refuse_unknown(env: &dyn Env, config: &Config) -> Result<(), Confi
     let named = env.names().into_iter().filter(|name| name.starts_with(PREFIX));
     // The environment has no order.
     let Some(name) = named.filter(is_unknown).min() else { return Ok(()) };
-    let like = nearest(&name, &known).map(|like| format!("did you mean {like}? ")).unwrap_or_default();
+    let like = nearest(&name, &known).map(str::to_owned);
     Err(ConfigError::UnknownVariable { name, like })
 }
 

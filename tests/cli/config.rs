@@ -23,7 +23,7 @@ fn an_unknown_variable_is_refused_with_the_one_that_was_meant() {
         let done = with(("WHITTLE_LIMIT_QUEUE", "8"), arguments);
         let said = done.failure(1);
         assert!(
-            said.contains("WHITTLE_LIMIT_QUEUE is unknown: did you mean WHITTLE_LIMITS_QUEUE?"),
+            said.contains("WHITTLE_LIMIT_QUEUE is unknown (did you mean WHITTLE_LIMITS_QUEUE?)"),
             "{said}"
         );
         assert!(said.contains("`whittle config keys`") && said.lines().count() == 1, "{said}");
