@@ -92,7 +92,7 @@ mod tests {
     fn the_tables_have_a_line_for_each_key_with_its_default() {
         let text = tables();
         let line = "| `limits.queue` | `WHITTLE_LIMITS_QUEUE` | `64` | Requests that may wait for their turn, 0 to 100,000; \
-                    more are turned away. |";
+                    more get 503 with `retry-after`. |";
         assert!(text.lines().any(|found| found == line), "{text}");
         assert!(
             text.contains("| `scorer.threads` | `WHITTLE_SCORER_THREADS` | | Threads that compute"),

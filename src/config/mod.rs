@@ -123,7 +123,7 @@ section! {
     /// The limits on one request, and on all of them together.
     #[derive(Copy, Eq)]
     Limits at "limits." {
-        /// Most bytes of a request's body, 1 to 1 GiB.
+        /// Most bytes of a request's body, also after decompression, 1 to 1 GiB.
         body_bytes: usize = 16 << 20, within(1..=1 << 30);
         /// Most bytes of a snapshot that is restored, 1 to 1 TiB.
         snapshot_bytes: u64 = 8 << 30, within(1..=1 << 40);
@@ -131,12 +131,12 @@ section! {
         documents: usize = 10_000, within(1..=usize::MAX);
         /// Most tokens of a prompt before compression, at least 1.
         tokens: usize = 1_000_000, within(1..=usize::MAX);
-        /// Milliseconds after which a request is given up, 1 to a day.
+        /// Milliseconds after which a request is given up, 1 to a day; `x-whittle-deadline-ms` shortens them.
         deadline_ms: u64 = 120_000, within(1..=DAY_MS);
         /// The number of jobs that run at once in the whole process, whatever route they came by, 1 to 256: each has a
         /// thread of its own meanwhile.
         concurrency: usize = 4, within(1..=256);
-        /// Requests that may wait for their turn, 0 to 100,000; more are turned away.
+        /// Requests that may wait for their turn, 0 to 100,000; more get 503 with `retry-after`.
         queue: usize = 64, within(0..=100_000);
     }
 }

@@ -3,7 +3,7 @@
 //! A key is one line of a [`section!`] and its documentation. To add one is to add that line:
 //!
 //! ```text
-//! /// Requests that may wait for their turn, 0 to 100,000; more are turned away.
+//! /// Requests that may wait for their turn, 0 to 100,000; more get 503 with `retry-after`.
 //! queue: usize = 64, within(0..=100_000);
 //! ```
 //!
