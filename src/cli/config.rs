@@ -71,16 +71,17 @@ fn checked(loaded: &Loaded) -> String {
 
 /// The tables of all keys and of the other variables.
 fn tables() -> String {
-    let mut text = "| key | variable | default | meaning |\n|---|---|---|---|\n".to_owned();
-    for key in Config::keys() {
+    let keys = Config::keys().into_iter().map(|key| {
         let default = key.default().map_or_else(String::new, |value| format!(" `{value}`"));
-        text += &format!("| `{}` | `{}` |{default} | {} |\n", key.path, key.variable(), key.meaning());
-    }
-    text += "\n| other variable | meaning |\n|---|---|\n";
-    for (name, meaning) in OTHER_VARIABLES {
-        text += &format!("| `{name}` | {meaning} |\n");
-    }
-    text
+        format!("| `{}` | `{}` |{default} | {} |\n", key.path, key.variable(), key.meaning())
+    });
+    let others = OTHER_VARIABLES.iter().map(|(name, meaning)| format!("| `{name}` | {meaning} |\n"));
+    let [keys, others]: [Vec<String>; 2] = [keys.collect(), others.collect()];
+    format!(
+        "| key | variable | default | meaning |\n|---|---|---|---|\n{}\n| other variable | meaning |\n|---|---|\n{}",
+        keys.concat(),
+        others.concat()
+    )
 }
 
 #[cfg(test)]
