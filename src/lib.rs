@@ -33,18 +33,19 @@
 //! | [`retrieve`] | search by words, by vectors or both; filters | index |
 //! | [`index`] | collections on disk: the store, which is the truth, and two indexes that are caches of it | kernels, storage, text |
 //! | [`compress`] | the methods: prompts in, kept byte ranges out; pure, synchronous | model (traits), text |
-//! | [`model`] | traits of models, score cache, model files; `model::local` runs models on the CPU, to score and to write | kernels, random, storage, telemetry, text |
+//! | [`model`] | traits of models, score cache, model files; `model::local` runs models on the CPU, to score and to write | environment, kernels, random, storage, telemetry, text |
 //! | [`wire`] | bodies of OpenAI's and Anthropic's APIs: which texts may be replaced, and how; answers of the model here | model (types), text |
 //! | [`proxy`] | from a client's request to an answer, an upstream's or that of the model here: what is compressed, remembered and booked | admission, compress, config, engine, journal, keys, model, random, storage, telemetry, text, upstream, wire |
 //! | [`keys`] | virtual keys: the file that holds them, what each may take | config |
 //! | [`upstream`] | the only place that sends requests: connections, time limits, retries | config, keys, telemetry, wire |
-//! | [`config`] | file, environment, flags; strict | compress, model, wire |
+//! | [`config`] | file, environment, flags; strict | compress, environment, model, wire |
 //! | [`text`] | token counters of target models, sentences, chunks, protected spans | nothing |
 //! | [`storage`] | the only opener of redb files: checked after an unclean stop, set aside where damaged and renewable | telemetry |
 //! | `kernels` | row-wise arithmetic for every instruction set that the processor may have | nothing |
 //! | `telemetry` | logs, traces (OpenTelemetry) and process metrics; the proxy's own metrics are in [`proxy`] | nothing |
 //! | [`journal`] | files of JSON lines that only grow | nothing |
 //! | [`docs`] | the guides, which `whittle help` and the service show | nothing |
+//! | [`environment`] | environment variables as an input of those who may read them | nothing |
 //! | [`random`] | random numbers that are the same in each run; means with intervals | nothing |
 //! | `telemetry` | logs, traces and the names of metrics | nothing |
 //! | `main` | the binary: arguments in, exit code out | cli |
@@ -80,6 +81,7 @@ pub mod config;
 pub mod docs;
 #[cfg(feature = "retrieval")]
 pub mod engine;
+pub mod environment;
 #[cfg(feature = "eval")]
 pub mod eval;
 #[cfg(feature = "server")]

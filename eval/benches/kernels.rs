@@ -6,6 +6,7 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use whittle::environment::ProcessEnv;
 use whittle::model::local::{LocalScorer, ScorerOptions};
 use whittle::model::store::{ModelStore, Progress};
 use whittle::model::{Cancel, Precision, ScoreJob, TokenScorer};
@@ -23,7 +24,7 @@ impl Progress for Silent {
 }
 
 fn forward(c: &mut Criterion) {
-    let store = ModelStore::from_environment().expect("the cache has a place");
+    let store = ModelStore::from_environment(&ProcessEnv).expect("the cache has a place");
     let files = store.ensure(MODEL, &Silent).expect("the model can be had");
     let path = files.single("gguf").expect("it is a GGUF file");
     let mut group = c.benchmark_group("forward");

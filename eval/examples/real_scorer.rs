@@ -3,13 +3,14 @@
 use std::error::Error;
 use std::io::{self, Write};
 
+use whittle::environment::ProcessEnv;
 use whittle::model::local::{LocalScorer, ScorerOptions};
 use whittle::model::store::{ModelStore, Silent};
 use whittle::model::{Cancel, ScoreJob, TokenScorer};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let text = std::env::args().nth(1).unwrap_or_else(|| "The capital of France is a banana.".into());
-    let files = ModelStore::from_environment()?.ensure("smollm2-135m-instruct", &Silent)?;
+    let files = ModelStore::from_environment(&ProcessEnv)?.ensure("smollm2-135m-instruct", &Silent)?;
     let file = files.single("gguf").ok_or("the model has no GGUF file")?;
     let scorer = LocalScorer::load("smollm2-135m-instruct", file, &ScorerOptions::default())?;
     let tokens = scorer.encode(&text);

@@ -4,6 +4,7 @@ use std::error::Error;
 use std::io::{self, Write};
 
 use whittle::engine::collections::api::{CreateRequest, SearchRequest, SourceDocument, UpsertRequest};
+use whittle::environment::ProcessEnv;
 use whittle::model::{Cancel, store::Silent};
 use whittle::{Config, Engine};
 
@@ -16,7 +17,7 @@ const TEXTS: [&str; 3] = [
 fn main() -> Result<(), Box<dyn Error>> {
     let question = std::env::args().nth(1).unwrap_or_else(|| "When do boats have to leave?".into());
     let folder = tempfile::tempdir()?;
-    let builder = Engine::builder().environment(&Config::default(), Box::new(Silent))?;
+    let builder = Engine::builder().environment(&Config::default(), &ProcessEnv, Box::new(Silent))?;
     let engine = builder.data_dir(folder.path()).build();
     let collections = engine.collections();
     collections.create("minutes", CreateRequest::default())?;

@@ -5,7 +5,7 @@ use std::io::Write;
 use clap::{Args, Subcommand};
 
 use super::output::Format;
-use crate::config::{Pattern, ProcessEnv, data_dir};
+use crate::config::{Pattern, Places, ProcessEnv, check_variables, data_dir};
 use crate::keys::{FILE, Key, KeyPolicy, file};
 
 /// Create, list and revoke keys for callers of the service
@@ -65,7 +65,8 @@ struct CreateArgs {
 }
 
 pub(super) fn run(args: KeysArgs) -> anyhow::Result<()> {
-    let data = data_dir(&ProcessEnv);
+    check_variables(&ProcessEnv, &Places::usual())?;
+    let data = data_dir(&ProcessEnv)?;
     let mut out = anstream::stdout().lock();
     match args.command {
         Command::Create(args) => {

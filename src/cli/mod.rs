@@ -124,7 +124,7 @@ fn engine() -> anyhow::Result<Engine> {
 /// What [`engine_of`] builds.
 fn engine_builder(config: &Config) -> anyhow::Result<EngineBuilder> {
     let progress = Box::new(progress::DownloadBar::default());
-    Ok(Engine::builder().environment(config, progress)?.local_files())
+    Ok(Engine::builder().environment(config, &ProcessEnv, progress)?.local_files())
 }
 
 /// Builds the engine of a configuration that the command has changed.

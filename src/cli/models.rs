@@ -7,6 +7,7 @@ use anyhow::bail;
 use clap::{Args, Subcommand};
 
 use super::progress::DownloadBar;
+use crate::config::{Places, ProcessEnv, check_variables};
 use crate::model::store::{Model, ModelStore, Role, State};
 
 /// Fetch, list and check model files
@@ -50,7 +51,8 @@ enum Command {
 }
 
 pub(super) fn run(args: ModelsArgs) -> anyhow::Result<()> {
-    let store = ModelStore::from_environment()?;
+    check_variables(&ProcessEnv, &Places::usual())?;
+    let store = ModelStore::from_environment(&ProcessEnv)?;
     let mut out = anstream::AutoStream::auto(std::io::stdout().lock());
     match args.command {
         Command::Pull { name } => {

@@ -1,5 +1,6 @@
 //! `whittle serve`: the HTTP service until a signal ends it.
 
+use std::ffi::OsString;
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -10,7 +11,7 @@ use anyhow::Context;
 use tokio::net::TcpListener;
 use tokio::time::sleep;
 
-use crate::config::{self, ConfigError, Flags, Loaded, Places, ProcessEnv};
+use crate::config::{self, Config, ConfigError, Env, Flags, Loaded, Places, ProcessEnv};
 use crate::engine::Engine;
 use crate::http::{Draining, Server};
 use crate::keys::Keyring;
@@ -47,8 +48,7 @@ at once. More: `whittle help proxy`, `whittle help operations`.";
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct ServeArgs {
-    /// IP address and port to listen on; port 0 chooses a free port [default: 127.0.0.1:8787]
-    #[arg(long, value_name = "ADDRESS:PORT")]
+    #[arg(long, value_name = "ADDRESS:PORT", help = help_of("listen"))]
     listen: Option<SocketAddr>,
     /// Configuration file [default: whittle.toml in this folder, else whittle/config.toml in the
     /// platform's configuration folder, if it exists]
@@ -59,12 +59,15 @@ pub(crate) struct ServeArgs {
 /// Runs the service until a signal ends it.
 pub(crate) fn run(args: ServeArgs) -> anyhow::Result<()> {
     let flags = Flags { file: args.config, listen: args.listen };
-    let load = move || config::load(&flags, &ProcessEnv, &Places::usual());
-    let config = load()?.config;
+    let config = config::load(&flags, &ProcessEnv, &Places::usual())?.config;
+    let load = move || config::load(&flags, &Checked, &Places::usual());
     // The last traces go out when this is dropped.
     let _traces = telemetry::init()?;
+    let data = config::data_dir(&ProcessEnv)?;
+    let folder = std::path::absolute(&data).unwrap_or_else(|_| data.clone());
+    tracing::info!(folder = %folder.display(), "keeping data");
     let progress = Box::new(super::progress::DownloadBar::default());
-    let engine = Engine::new(&config, progress)?.with_downloads_in_background();
+    let engine = Engine::new(&config, &ProcessEnv, progress)?.with_downloads_in_background();
     engine.open_collections()?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -77,7 +80,6 @@ pub(crate) fn run(args: ServeArgs) -> anyhow::Result<()> {
         generator: Arc::<Engine>::clone(&engine),
         retriever: Arc::<Engine>::clone(&engine),
     };
-    let data = config::data_dir(&ProcessEnv);
     let gateway = Gateway::new(&config, &ProcessEnv, parts, &data);
     let gateway = gateway.map_err(anyhow::Error::msg)?;
     let gateway = Arc::new(gateway);
@@ -89,6 +91,22 @@ pub(crate) fn run(args: ServeArgs) -> anyhow::Result<()> {
     runtime.shutdown_timeout(STOP_TIME);
     gateway.flush();
     outcome
+}
+
+/// The help of a flag that sets a key of the configuration.
+fn help_of(path: &str) -> String {
+    let key = Config::keys().into_iter().find(|key| key.path == path);
+    key.map(|key| key.help()).unwrap_or_default()
+}
+
+/// The process's environment for a reload. It names no variables, for they were checked at the start and cannot be
+/// changed since: one that was an upstream's key until now must not become an unknown one.
+struct Checked;
+
+impl Env for Checked {
+    fn value(&self, name: &str) -> Option<OsString> {
+        ProcessEnv.value(name)
+    }
 }
 
 /// The result of loading the current configuration.

@@ -87,7 +87,7 @@ pub(super) fn run(args: UsageArgs) -> anyhow::Result<()> {
 
 /// One process alone can hold the file: where a service does, it is asked.
 fn at_rest_or_running(config: &Config, params: &UsageParams) -> anyhow::Result<UsageReport> {
-    match usage_at_rest(&config.proxy, &config::data_dir(&ProcessEnv), params) {
+    match usage_at_rest(&config.proxy, &config::data_dir(&ProcessEnv)?, params) {
         Err(UsageError::Store(StoreError::InUse(_))) => ask(&format!("http://{}", config.listen), params),
         other => Ok(other?),
     }

@@ -1,37 +1,13 @@
 //! Finds the layers and puts them over each other: file, then environment, then flags.
 
-use std::fmt::Display;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 use std::{fs, io};
 
-use clap::ValueEnum;
+use toml::{Table, Value};
 
-use super::raw::{
-    RawClassifier, RawCompress, RawConfig, RawEmbedder, RawKeys, RawLimits, RawLocal, RawProxy, RawRetrieve,
-    RawScorer, RawShadow,
-};
-use super::{Config, ConfigError};
-use crate::compress::Method;
-use crate::compress::fold::Rule;
-
-/// A source of environment variables, so that tests need not touch the process's own.
-pub trait Env {
-    /// The value of `key`, if it is set.
-    fn get(&self, key: &str) -> Option<String>;
-}
-
-/// The environment of this process.
-#[derive(Debug, Clone, Copy)]
-pub struct ProcessEnv;
-
-impl Env for ProcessEnv {
-    fn get(&self, key: &str) -> Option<String> {
-        // What is not Unicode shows as U+FFFD and then fails with the variable's name where it is parsed.
-        std::env::var_os(key).map(|value| value.to_string_lossy().into_owned())
-    }
-}
+use super::variables::refuse_unknown;
+use super::{Config, ConfigError, Env, Key};
 
 /// The command-line flags that set configuration.
 #[derive(Debug, Clone, Default)]
@@ -71,31 +47,87 @@ pub struct Loaded {
 /// Loads the configuration: the file, then the `WHITTLE_*` variables, then the flags, later ones winning.
 ///
 /// # Errors
-/// See [`ConfigError`]: a file that cannot be read, a misspelt key, a value that is out of its range.
+/// See [`ConfigError`]: a file that cannot be read, a misspelt key or variable, a value that is out of its range.
 pub fn load(flags: &Flags, env: &dyn Env, places: &Places) -> Result<Loaded, ConfigError> {
-    let (file, from_file) = match &flags.file {
+    let (file, mut table) = match &flags.file {
         Some(path) => (Some(path.clone()), parse(path, &read(path)?)?),
         None => from_places(places)?,
     };
-    let from_flags = RawConfig { listen: flags.listen, ..RawConfig::default() };
-    let config = Config::try_from(from_flags.over(from_env(env)?).over(from_file))?;
-    Ok(Loaded { config, file })
+    for key in Config::keys() {
+        if let Some(value) = variable(env, &key)? {
+            set(&mut table, key.path, value);
+        }
+    }
+    if let Some(listen) = flags.listen {
+        set(&mut table, "listen", listen.to_string().into());
+    }
+    let config = assembled(table).map_err(|source| ConfigError::Parse {
+        path: file.clone().unwrap_or_default(),
+        source: Box::new(source),
+    })?;
+    refuse_unknown(env, &config)?;
+    Ok(Loaded { config: config.checked()?, file })
+}
+
+/// Refuses unknown variables, as [`load()`] does, for what needs nothing of the configuration and works where its file is
+/// invalid.
+///
+/// # Errors
+/// [`ConfigError::UnknownVariable`].
+pub fn check_variables(env: &dyn Env, places: &Places) -> Result<(), ConfigError> {
+    let config = from_places(places).ok().and_then(|(_, table)| assembled(table).ok());
+    refuse_unknown(env, &config.unwrap_or_default())
+}
+
+/// The configuration that the layers say together. The default of `scorer.precision` goes by the device.
+fn assembled(table: Table) -> Result<Config, toml::de::Error> {
+    let is_precise = table.get("scorer").is_some_and(|scorer| scorer.get("precision").is_some());
+    let mut config: Config = table.try_into()?;
+    if !is_precise {
+        config.scorer.precision = config.scorer.device.default_precision();
+    }
+    Ok(config)
+}
+
+/// Puts a value at its path, over what is there.
+fn set(table: &mut Table, path: &str, value: Value) {
+    match path.split_once('.') {
+        None => drop(table.insert(path.to_owned(), value)),
+        Some((section, rest)) => {
+            let section = table.entry(section).or_insert_with(|| Value::Table(Table::new()));
+            if let Value::Table(section) = section {
+                set(section, rest, value);
+            }
+        }
+    }
+}
+
+/// The value of a key's variable. An empty one counts as unset: that is how container tools leave one out.
+fn variable(env: &dyn Env, key: &Key) -> Result<Option<Value>, ConfigError> {
+    let name = key.variable();
+    let Some(value) = env.get(&name).filter(|value| !value.is_empty()) else {
+        return Ok(None);
+    };
+    match key.read(value.trim()) {
+        Ok(read) => Ok(Some(read)),
+        Err(reason) => Err(ConfigError::Variable { name, value, reason }),
+    }
 }
 
 /// The first file that exists.
-fn from_places(places: &Places) -> Result<(Option<PathBuf>, RawConfig), ConfigError> {
+fn from_places(places: &Places) -> Result<(Option<PathBuf>, Table), ConfigError> {
     let platform = places.platform.as_ref().map(|folder| folder.join("whittle").join("config.toml"));
     for path in [Some(places.working.join("whittle.toml")), platform].into_iter().flatten() {
         match read(&path) {
             Ok(text) => {
-                let raw = parse(&path, &text)?;
-                return Ok((Some(path), raw));
+                let table = parse(&path, &text)?;
+                return Ok((Some(path), table));
             }
             Err(ConfigError::Read { source, .. }) if is_absent(&source) => {}
             Err(error) => return Err(error),
         }
     }
-    Ok((None, RawConfig::default()))
+    Ok((None, Table::new()))
 }
 
 /// A home folder of `/dev/null`, as some services have, answers that it is no folder.
@@ -107,137 +139,8 @@ fn read(path: &Path) -> Result<String, ConfigError> {
     fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })
 }
 
-fn parse(path: &Path, text: &str) -> Result<RawConfig, ConfigError> {
-    toml::from_str(text)
-        .map_err(|source| ConfigError::Parse { path: path.to_owned(), source: Box::new(source) })
-}
-
-fn from_env(env: &dyn Env) -> Result<RawConfig, ConfigError> {
-    Ok(RawConfig {
-        listen: variable(env, "WHITTLE_LISTEN")?,
-        allow_remote: variable(env, "WHITTLE_ALLOW_REMOTE")?,
-        scorer: RawScorer {
-            model: variable(env, "WHITTLE_SCORER_MODEL")?,
-            device: variable(env, "WHITTLE_SCORER_DEVICE")?,
-            precision: variable(env, "WHITTLE_SCORER_PRECISION")?,
-            threads: variable(env, "WHITTLE_SCORER_THREADS")?,
-            cache_bytes: variable(env, "WHITTLE_SCORER_CACHE_BYTES")?,
-            kv_cache_bytes: variable(env, "WHITTLE_SCORER_KV_CACHE_BYTES")?,
-            disk_cache: variable(env, "WHITTLE_SCORER_DISK_CACHE")?,
-            disk_cache_bytes: variable(env, "WHITTLE_SCORER_DISK_CACHE_BYTES")?,
-        },
-        embedder: RawEmbedder {
-            model: variable(env, "WHITTLE_EMBEDDER_MODEL")?,
-            threads: variable(env, "WHITTLE_EMBEDDER_THREADS")?,
-            cache_bytes: variable(env, "WHITTLE_EMBEDDER_CACHE_BYTES")?,
-        },
-        classifier: RawClassifier {
-            model: variable(env, "WHITTLE_CLASSIFIER_MODEL")?,
-            device: variable(env, "WHITTLE_CLASSIFIER_DEVICE")?,
-        },
-        local: RawLocal { enabled: variable(env, "WHITTLE_LOCAL_ENABLED")? },
-        limits: RawLimits {
-            body_bytes: variable(env, "WHITTLE_LIMITS_BODY_BYTES")?,
-            snapshot_bytes: variable(env, "WHITTLE_LIMITS_SNAPSHOT_BYTES")?,
-            documents: variable(env, "WHITTLE_LIMITS_DOCUMENTS")?,
-            tokens: variable(env, "WHITTLE_LIMITS_TOKENS")?,
-            deadline_ms: variable(env, "WHITTLE_LIMITS_DEADLINE_MS")?,
-            concurrency: variable(env, "WHITTLE_LIMITS_CONCURRENCY")?,
-            queue: variable(env, "WHITTLE_LIMITS_QUEUE")?,
-        },
-        keys: RawKeys { required: variable(env, "WHITTLE_KEYS_REQUIRED")? },
-        proxy: RawProxy {
-            deadline_ms: variable(env, "WHITTLE_PROXY_DEADLINE_MS")?,
-            body_memory_bytes: variable(env, "WHITTLE_PROXY_BODY_MEMORY_BYTES")?,
-            memory_bytes: variable(env, "WHITTLE_PROXY_MEMORY_BYTES")?,
-            memory_days: variable(env, "WHITTLE_PROXY_MEMORY_DAYS")?,
-            ledger_days: variable(env, "WHITTLE_PROXY_LEDGER_DAYS")?,
-            compute_price: variable(env, "WHITTLE_PROXY_COMPUTE_PRICE")?,
-            holdout: variable(env, "WHITTLE_PROXY_HOLDOUT")?,
-            compress: RawCompress {
-                enabled: variable(env, "WHITTLE_PROXY_COMPRESS_ENABLED")?,
-                method: variable::<MethodName>(env, "WHITTLE_PROXY_COMPRESS_METHOD")?.map(|name| name.0),
-                rate: variable(env, "WHITTLE_PROXY_COMPRESS_RATE")?,
-                min_tokens: variable(env, "WHITTLE_PROXY_COMPRESS_MIN_TOKENS")?,
-                tool_results: variable(env, "WHITTLE_PROXY_COMPRESS_TOOL_RESULTS")?,
-                fold_without: variable::<RuleNames>(env, "WHITTLE_PROXY_COMPRESS_FOLD_WITHOUT")?
-                    .unwrap_or_default()
-                    .0,
-                fold_min_tokens: variable(env, "WHITTLE_PROXY_COMPRESS_FOLD_MIN_TOKENS")?,
-                deadline_ms: variable(env, "WHITTLE_PROXY_COMPRESS_DEADLINE_MS")?,
-            },
-            shadow: RawShadow {
-                share: variable(env, "WHITTLE_PROXY_SHADOW_SHARE")?,
-                usd_per_day: variable(env, "WHITTLE_PROXY_SHADOW_USD_PER_DAY")?,
-            },
-            retrieve: RawRetrieve {
-                collections: variable::<Names>(env, "WHITTLE_PROXY_RETRIEVE_COLLECTIONS")?
-                    .unwrap_or_default()
-                    .0,
-                banks: variable::<Names>(env, "WHITTLE_PROXY_RETRIEVE_BANKS")?.unwrap_or_default().0,
-                examples: variable(env, "WHITTLE_PROXY_RETRIEVE_EXAMPLES")?,
-                always: variable(env, "WHITTLE_PROXY_RETRIEVE_ALWAYS")?,
-                tokens: variable(env, "WHITTLE_PROXY_RETRIEVE_TOKENS")?,
-                top_k: variable(env, "WHITTLE_PROXY_RETRIEVE_TOP_K")?,
-                deadline_ms: variable(env, "WHITTLE_PROXY_RETRIEVE_DEADLINE_MS")?,
-            },
-        },
-        upstreams: Vec::new(),
-    })
-}
-
-/// Names with commas between them.
-#[derive(Default)]
-struct Names(Vec<String>);
-
-impl FromStr for Names {
-    type Err = std::convert::Infallible;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let names = text.split(',').map(|name| name.trim().to_owned());
-        Ok(Self(names.filter(|name| !name.is_empty()).collect()))
-    }
-}
-
-/// A method by the name that the command line has for it.
-struct MethodName(Method);
-
-impl FromStr for MethodName {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        Method::from_str(text, false).map(Self)
-    }
-}
-
-/// Rules of folding, with commas between their names.
-#[derive(Default)]
-struct RuleNames(Vec<Rule>);
-
-impl FromStr for RuleNames {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let rule = |name: &str| {
-            let found = Rule::ALL.into_iter().find(|rule| rule.name() == name.trim());
-            found.ok_or_else(|| {
-                format!("no rule is called `{name}`: use {}", Rule::ALL.map(Rule::name).join(", "))
-            })
-        };
-        text.split(',').filter(|name| !name.trim().is_empty()).map(rule).collect::<Result<_, _>>().map(Self)
-    }
-}
-
-/// An empty variable counts as unset: that is how container tools leave one out.
-fn variable<T>(env: &dyn Env, name: &'static str) -> Result<Option<T>, ConfigError>
-where
-    T: FromStr<Err: Display>,
-{
-    let Some(value) = env.get(name).filter(|value| !value.is_empty()) else {
-        return Ok(None);
-    };
-    match value.trim().parse() {
-        Ok(parsed) => Ok(Some(parsed)),
-        Err(error) => Err(ConfigError::Variable { name, value, reason: T::Err::to_string(&error) }),
-    }
+/// Reads a file that is valid by itself, so that what is wrong is said with its place in the file.
+fn parse(path: &Path, text: &str) -> Result<Table, ConfigError> {
+    let checked = toml::from_str::<Config>(text).and_then(|_| toml::from_str(text));
+    checked.map_err(|source| ConfigError::Parse { path: path.to_owned(), source: Box::new(source) })
 }

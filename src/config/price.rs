@@ -20,6 +20,14 @@ pub struct Price {
     pub cache_write: Option<f64>,
 }
 
+impl Price {
+    /// Returns whether all prices are numbers of dollars.
+    pub(super) fn is_sound(&self) -> bool {
+        let all = [Some(self.input), Some(self.output), self.cache_read, self.cache_write];
+        all.iter().flatten().all(|price| price.is_finite() && *price >= 0.0)
+    }
+}
+
 /// A name in which each `*` stands for any characters.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]

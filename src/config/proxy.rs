@@ -3,113 +3,106 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Deserializer, Serialize};
 use url::Url;
 
 use super::price::{Pattern, Price};
-use super::raw::{RawCompress, RawProxy, RawRetrieve, RawShadow, RawUpstream};
+use super::section::{Key, Section, dollars, ensure, section, share, within};
 use super::tool_results::ToolResults;
-use super::{ConfigError, within};
+use super::{ConfigError, DAY_MS};
 use crate::compress::Method;
 use crate::compress::fold::{Rule, Rules};
 use crate::wire::Dialect;
 
-const DAY_MS: u64 = 24 * 60 * 60 * 1000;
-
-/// The configuration of the proxy.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct ProxyConfig {
-    /// Milliseconds that an upstream has until its answer begins, retries and fallback included, 1 to a day.
-    pub deadline_ms: u64,
-    /// Bytes of bodies that are held at once, at least 1 MiB; more are turned away.
-    pub body_memory_bytes: usize,
-    /// Bytes in memory that hold what became of texts; more are on disk.
-    pub memory_bytes: u64,
-    /// Days that what became of a text is remembered on disk after it was last used, 1 to 3,650.
-    pub memory_days: u64,
-    /// Days that the ledger keeps what requests took, 1 to 3,650.
-    pub ledger_days: u64,
-    /// Dollars that an hour of this machine's work on texts costs, from 0: it is taken off what compression saves.
-    pub compute_price: f64,
-    /// Share of conversations that go on as they came, to compare the others with, 0 to 1; 0 turns it off.
-    pub holdout: f64,
-    /// The policy of compression.
-    pub compress: CompressPolicy,
-    /// The policy of shadow requests, which also answer from the original to see what compression changes.
-    pub shadow: ShadowPolicy,
-    /// The policy of retrieval for users' questions.
-    pub retrieve: RetrievePolicy,
-}
-
-/// The policy of retrieval: what is searched for users' questions and put before them. A request may name some of the
-/// collections by the header `x-whittle-collections` and some of the banks by `x-whittle-banks`, or both by the member
-/// `whittle`; a name that is not listed here is refused.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct RetrievePolicy {
-    /// Collections that may be searched.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub collections: Vec<String>,
-    /// Banks that solved examples may be taken from.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub banks: Vec<String>,
-    /// Most examples of all banks together, 1 to 100.
-    pub examples: usize,
-    /// Whether all collections are searched for each request that names none.
-    pub always: bool,
-    /// Most tokens of what is put in, at least 100.
-    pub tokens: usize,
-    /// Most chunks of a collection, 1 to 1,000.
-    pub top_k: usize,
-    /// Milliseconds after which the request goes on without, 1 to a day.
-    pub deadline_ms: u64,
-}
-
-impl Default for RetrievePolicy {
-    fn default() -> Self {
-        Self {
-            collections: Vec::new(),
-            banks: Vec::new(),
-            examples: 5,
-            always: false,
-            tokens: 1000,
-            top_k: 5,
-            deadline_ms: 2000,
-        }
+section! {
+    /// The configuration of the proxy.
+    ProxyConfig at "proxy." {
+        /// Milliseconds that an upstream has until its answer begins, retries and fallback included, 1 to a day.
+        deadline_ms: u64 = 600_000, within(1..=DAY_MS);
+        /// Bytes of bodies that are held at once, at least 1 MiB; more are turned away.
+        body_memory_bytes: usize = 256 << 20, within(1 << 20..=1 << 42);
+        /// Bytes in memory that hold what became of texts; more are on disk.
+        memory_bytes: u64 = 32 << 20;
+        /// Days that what became of a text is remembered on disk after it was last used, 1 to 3,650.
+        memory_days: u64 = 30, within(1..=3650);
+        /// Days that the ledger keeps what requests took, 1 to 3,650.
+        ledger_days: u64 = 90, within(1..=3650);
+        /// Dollars that an hour of this machine's work on texts costs, from 0: it is taken off what compression saves.
+        compute_price: f64 = 0.0, dollars();
+        /// Share of conversations that go on as they came, to compare the others with, 0 to 1; 0 turns it off.
+        holdout: f64 = 0.0, share("every twentieth conversation for 0.05");
+    }
+    sections {
+        /// The policy of compression.
+        compress: CompressPolicy;
+        /// The policy of shadow requests, which also answer from the original to see what compression changes.
+        shadow: ShadowPolicy;
+        /// The policy of retrieval for users' questions.
+        retrieve: RetrievePolicy;
     }
 }
 
-/// The policy of shadow requests: the compressed requests that are also sent uncompressed, once they are answered, to
-/// compare the answers. It takes upstreams with a key of their own and a price, or the model in this process: nobody
-/// else's key pays for it.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
-pub struct ShadowPolicy {
-    /// Share of the compressed requests, 0 to 1; 0 turns it off.
-    pub share: f64,
-    /// Dollars that it may cost a day (UTC), from 0.
-    pub usd_per_day: f64,
+section! {
+    /// The policy of retrieval: what is searched for users' questions and put before them. A request may name some of the
+    /// collections by the header `x-whittle-collections` and some of the banks by `x-whittle-banks`, or both by the member
+    /// `whittle`; a name that is not listed here is refused.
+    #[derive(Eq)]
+    RetrievePolicy at "proxy.retrieve." {
+        /// Collections that may be searched.
+        collections: Vec<String> = Vec::new();
+        /// Banks that solved examples may be taken from.
+        banks: Vec<String> = Vec::new();
+        /// Most examples of all banks together, 1 to 100.
+        examples: usize = 5, within(1..=100);
+        /// Whether all collections are searched for each request that names none.
+        always: bool = false;
+        /// Most tokens of what is put in, at least 100.
+        tokens: usize = 1000, within(100..=usize::MAX);
+        /// Most chunks of a collection, 1 to 1,000.
+        top_k: usize = 5, within(1..=1000);
+        /// Milliseconds after which the request goes on without, 1 to a day.
+        deadline_ms: u64 = 2000, within(1..=DAY_MS);
+    }
 }
 
-/// The policy of compression. A request may ask for something else by its headers.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct CompressPolicy {
-    /// Whether anything is compressed.
-    pub enabled: bool,
-    /// Compression method; by default the engine's own choice.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub method: Option<Method>,
-    /// Share of a text's tokens to keep, above 0 and at most 1.
-    pub rate: f64,
-    /// Tokens below which a text is left alone, at least 1. A text of fewer than twice as many bytes is not counted.
-    pub min_tokens: usize,
-    /// What is done to the results of tools.
-    pub tool_results: ToolResults,
-    /// Rules that results of tools are not folded by.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub fold_without: Vec<Rule>,
-    /// Tokens below which the result of a tool is not folded, at least 1.
-    pub fold_min_tokens: usize,
-    /// Milliseconds after which the original is forwarded, 1 to a day.
-    pub deadline_ms: u64,
+section! {
+    /// The policy of shadow requests: the compressed requests that are also sent uncompressed, once they are answered, to
+    /// compare the answers. It takes upstreams with a key of their own and a price, or the model in this process: nobody
+    /// else's key pays for it.
+    #[derive(Copy)]
+    ShadowPolicy at "proxy.shadow." {
+        /// Share of the compressed requests, 0 to 1; 0 turns it off.
+        share: f64 = 0.0, share("every hundredth request for 0.01");
+        /// Dollars that it may cost a day (UTC), from 0.
+        usd_per_day: f64 = 0.0, dollars();
+    }
+}
+
+section! {
+    /// The policy of compression. A request may ask for something else by its headers.
+    CompressPolicy at "proxy.compress." {
+        /// Whether anything is compressed.
+        enabled: bool = true;
+        /// Compression method; by default the engine's own choice.
+        method: Option<Method> = None;
+        /// Share of a text's tokens to keep, above 0 and at most 1.
+        rate: f64 = 0.5, |key, rate: &f64| {
+            let wanted = || "above 0 and at most 1 (0.25 keeps a quarter)".into();
+            ensure(*rate > 0.0 && *rate <= 1.0, key, rate, wanted)
+        };
+        /// Tokens below which a text is left alone, at least 1. A text of fewer than twice as many bytes is not counted.
+        min_tokens: usize = 1000, within(1..=usize::MAX);
+        /// Says what is done to the results of tools: `fold` (by rules, without a model), `compress` (as users' texts are)
+        /// or `keep`.
+        tool_results: ToolResults = ToolResults::Fold;
+        /// Rules that results of tools are not folded by: `repeats`, `runs`, `search`, `progress`, `json`, `terminal`,
+        /// `passed`, `blobs`.
+        fold_without: Vec<Rule> = Vec::new();
+        /// Tokens below which the result of a tool is not folded, at least 1.
+        fold_min_tokens: usize = 100, within(1..=usize::MAX);
+        /// Milliseconds after which the original is forwarded, 1 to a day.
+        deadline_ms: u64 = 2000, within(1..=DAY_MS);
+    }
 }
 
 impl CompressPolicy {
@@ -121,37 +114,59 @@ impl CompressPolicy {
 }
 
 /// An API behind the proxy.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct UpstreamConfig {
     /// Letters, digits, `-` and `_`.
     pub name: String,
     /// The dialect of its API.
     pub dialect: Dialect,
     /// The base URL that an official client of that dialect would be given, without a slash at its end.
+    #[serde(deserialize_with = "without_slash")]
     pub base_url: String,
     /// Environment variable with the key; without it the client's own key is passed on.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub api_key_env: Option<String>,
     /// Models that it has. The first upstream with a matching one is taken.
+    #[serde(default = "any_model")]
     pub models: Vec<Pattern>,
     /// Other names of models, and what the upstream calls them.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub aliases: BTreeMap<String, String>,
     /// The upstream that is asked when this one fails. Where it does not succeed either, this one's answer or error is
     /// the client's.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fallback: Option<String>,
     /// Milliseconds to connect, 1 to a day.
+    #[serde(default = "number::<5_000, _>")]
     pub connect_ms: u64,
     /// Milliseconds until an answer begins, 1 to a day.
+    #[serde(default = "number::<300_000, _>")]
     pub first_byte_ms: u64,
     /// Milliseconds between two pieces of an answer, 1 to a day.
+    #[serde(default = "number::<120_000, _>")]
     pub idle_ms: u64,
     /// Further attempts after a failed one, 0 to 10. With 0, a request that may have been processed is never sent twice.
+    #[serde(default = "number::<2, _>")]
     pub retries: u32,
     /// The prices of its models. The first match counts.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub prices: Vec<Price>,
+}
+
+/// A default.
+fn number<const N: u32, T: From<u32>>() -> T {
+    N.into()
+}
+
+fn any_model() -> Vec<Pattern> {
+    vec![Pattern::new("*")]
+}
+
+/// Reads a base URL; what is wrong with it is said when it is checked.
+fn without_slash<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
+    let text = String::deserialize(from)?;
+    Ok(base_url(&text).unwrap_or(text))
 }
 
 impl UpstreamConfig {
@@ -182,209 +197,68 @@ impl ProxyConfig {
     }
 }
 
-impl Default for ProxyConfig {
-    fn default() -> Self {
-        Self {
-            deadline_ms: 600_000,
-            body_memory_bytes: 256 << 20,
-            memory_bytes: 32 << 20,
-            memory_days: 30,
-            ledger_days: 90,
-            compute_price: 0.0,
-            holdout: 0.0,
-            compress: CompressPolicy::default(),
-            shadow: ShadowPolicy::default(),
-            retrieve: RetrievePolicy::default(),
+/// Checked each alone and then together.
+impl Section for Vec<UpstreamConfig> {
+    fn keys(_: &mut Vec<Key>) {}
+
+    fn check(&self) -> Result<(), ConfigError> {
+        for (i, upstream) in self.iter().enumerate() {
+            let together = || upstream.check_beside(&self[..i], self);
+            upstream
+                .check()
+                .and_then(|()| together())
+                .map_err(|reason| ConfigError::Upstream { name: upstream.name.clone(), reason })?;
         }
+        Ok(())
     }
 }
 
-impl Default for CompressPolicy {
-    fn default() -> Self {
-        Self {
-            enabled: true,
-            method: None,
-            rate: 0.5,
-            min_tokens: 1000,
-            tool_results: ToolResults::Fold,
-            fold_without: Vec::new(),
-            fold_min_tokens: 100,
-            deadline_ms: 2000,
+impl UpstreamConfig {
+    /// What is wrong with it, and what would be right.
+    fn check(&self) -> Result<(), String> {
+        let name_is_plain =
+            self.name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
+        if self.name.is_empty() || self.name.len() > 64 || !name_is_plain {
+            return Err("`name` must have 1 to 64 letters, digits, `-` or `_`".into());
         }
-    }
-}
-
-impl TryFrom<RawProxy> for ProxyConfig {
-    type Error = ConfigError;
-
-    fn try_from(raw: RawProxy) -> Result<Self, ConfigError> {
-        let default = Self::default();
-        let body_memory = raw.body_memory_bytes.unwrap_or(default.body_memory_bytes);
-        let memory_days = raw.memory_days.unwrap_or(default.memory_days);
-        let ledger_days = raw.ledger_days.unwrap_or(default.ledger_days);
-        Ok(Self {
-            deadline_ms: within(
-                "proxy.deadline_ms",
-                raw.deadline_ms.unwrap_or(default.deadline_ms),
-                1..=DAY_MS,
-            )?,
-            body_memory_bytes: within("proxy.body_memory_bytes", body_memory, 1 << 20..=1 << 42)?,
-            memory_bytes: raw.memory_bytes.unwrap_or(default.memory_bytes),
-            memory_days: within("proxy.memory_days", memory_days, 1..=3650)?,
-            ledger_days: within("proxy.ledger_days", ledger_days, 1..=3650)?,
-            compute_price: compute_price(raw.compute_price.unwrap_or(default.compute_price))?,
-            holdout: holdout(raw.holdout.unwrap_or(default.holdout))?,
-            compress: raw.compress.try_into()?,
-            shadow: raw.shadow.try_into()?,
-            retrieve: raw.retrieve.try_into()?,
-        })
-    }
-}
-
-fn compute_price(price: f64) -> Result<f64, ConfigError> {
-    if price.is_finite() && price >= 0.0 {
-        return Ok(price);
-    }
-    let wanted = "dollars an hour, from 0".into();
-    Err(ConfigError::Invalid { key: "proxy.compute_price", value: price.to_string(), wanted })
-}
-
-fn holdout(share: f64) -> Result<f64, ConfigError> {
-    if (0.0..=1.0).contains(&share) {
-        return Ok(share);
-    }
-    let wanted = "0 to 1 (0.05 is every twentieth conversation)".into();
-    Err(ConfigError::Invalid { key: "proxy.holdout", value: share.to_string(), wanted })
-}
-
-impl TryFrom<RawCompress> for CompressPolicy {
-    type Error = ConfigError;
-
-    fn try_from(raw: RawCompress) -> Result<Self, ConfigError> {
-        let default = Self::default();
-        let rate = raw.rate.unwrap_or(default.rate);
-        if !(rate > 0.0 && rate <= 1.0) {
-            let (value, wanted) = (rate.to_string(), "above 0 and at most 1 (0.25 keeps a quarter)".into());
-            return Err(ConfigError::Invalid { key: "proxy.compress.rate", value, wanted });
+        base_url(&self.base_url)?;
+        let mut names = self.models.iter().map(Pattern::as_str);
+        let mut aliases = self.aliases.iter().flat_map(|(alias, model)| [alias, model]);
+        if names.any(str::is_empty) || aliases.any(String::is_empty) {
+            return Err("the name of a model is empty: write `*` for any model".into());
         }
-        let min_tokens = raw.min_tokens.unwrap_or(default.min_tokens);
-        let deadline_ms = raw.deadline_ms.unwrap_or(default.deadline_ms);
-        Ok(Self {
-            enabled: raw.enabled.unwrap_or(default.enabled),
-            method: raw.method,
-            rate,
-            min_tokens: within("proxy.compress.min_tokens", min_tokens, 1..=usize::MAX)?,
-            tool_results: raw.tool_results.unwrap_or(default.tool_results),
-            fold_without: raw.fold_without,
-            fold_min_tokens: within(
-                "proxy.compress.fold_min_tokens",
-                raw.fold_min_tokens.unwrap_or(default.fold_min_tokens),
-                1..=usize::MAX,
-            )?,
-            deadline_ms: within("proxy.compress.deadline_ms", deadline_ms, 1..=DAY_MS)?,
-        })
-    }
-}
-
-impl TryFrom<RawRetrieve> for RetrievePolicy {
-    type Error = ConfigError;
-
-    fn try_from(raw: RawRetrieve) -> Result<Self, ConfigError> {
-        let default = Self::default();
-        let (tokens, top_k) = (raw.tokens.unwrap_or(default.tokens), raw.top_k.unwrap_or(default.top_k));
-        let deadline_ms = raw.deadline_ms.unwrap_or(default.deadline_ms);
-        Ok(Self {
-            collections: raw.collections,
-            banks: raw.banks,
-            examples: within("proxy.retrieve.examples", raw.examples.unwrap_or(default.examples), 1..=100)?,
-            always: raw.always.unwrap_or(default.always),
-            tokens: within("proxy.retrieve.tokens", tokens, 100..=usize::MAX)?,
-            top_k: within("proxy.retrieve.top_k", top_k, 1..=1000)?,
-            deadline_ms: within("proxy.retrieve.deadline_ms", deadline_ms, 1..=DAY_MS)?,
-        })
-    }
-}
-
-impl TryFrom<RawShadow> for ShadowPolicy {
-    type Error = ConfigError;
-
-    fn try_from(raw: RawShadow) -> Result<Self, ConfigError> {
-        let (share, usd_per_day) = (raw.share.unwrap_or_default(), raw.usd_per_day.unwrap_or_default());
-        let wrong = |key, value: f64, wanted: &str| {
-            Err(ConfigError::Invalid { key, value: value.to_string(), wanted: wanted.into() })
-        };
-        if !(0.0..=1.0).contains(&share) {
-            return wrong("proxy.shadow.share", share, "0 to 1 (0.01 is every hundredth request)");
+        if self.api_key_env.as_ref().is_some_and(|name| name.is_empty() || name.contains(['=', '\0'])) {
+            return Err("`api_key_env` must be the name of an environment variable".into());
         }
-        if !(usd_per_day.is_finite() && usd_per_day >= 0.0) {
-            return wrong("proxy.shadow.usd_per_day", usd_per_day, "dollars, from 0");
+        if !self.prices.iter().all(Price::is_sound) {
+            return Err("`prices` must be dollars per million tokens, from 0".into());
         }
-        Ok(Self { share, usd_per_day })
+        let times = [
+            ("connect_ms", self.connect_ms),
+            ("first_byte_ms", self.first_byte_ms),
+            ("idle_ms", self.idle_ms),
+        ];
+        let checked = times.iter().try_for_each(|&(key, ref time)| within(1..=DAY_MS)(key, time));
+        checked.and_then(|()| within(0..=10)("retries", &self.retries)).map_err(|error| error.to_string())
     }
-}
 
-/// Checks all upstreams, each alone and then together.
-pub(super) fn upstreams(raw: Vec<RawUpstream>) -> Result<Vec<UpstreamConfig>, ConfigError> {
-    let upstreams = raw.into_iter().map(upstream).collect::<Result<Vec<_>, _>>()?;
-    for (i, upstream) in upstreams.iter().enumerate() {
-        let wrong = |reason| Err(ConfigError::Upstream { name: upstream.name.clone(), reason });
-        if upstreams[..i].iter().any(|other| other.name == upstream.name) {
-            return wrong("another upstream has this name already: give it one of its own".into());
+    /// What is wrong with it beside the upstreams `before` it and `all` of them.
+    fn check_beside(&self, before: &[Self], all: &[Self]) -> Result<(), String> {
+        if before.iter().any(|other| other.name == self.name) {
+            return Err("another upstream has this name already: give it one of its own".into());
         }
-        let Some(fallback) = &upstream.fallback else { continue };
-        match upstreams.iter().find(|other| other.name == *fallback) {
-            Some(other) if other.name == upstream.name => {
-                return wrong("`fallback` must name another upstream than itself".into());
+        let Some(fallback) = &self.fallback else { return Ok(()) };
+        match all.iter().find(|other| other.name == *fallback) {
+            Some(other) if other.name == self.name => {
+                Err("`fallback` must name another upstream than itself".into())
             }
-            Some(other) if other.dialect != upstream.dialect => {
-                return wrong(format!("`fallback` must speak the same dialect, and `{fallback}` does not"));
+            Some(other) if other.dialect != self.dialect => {
+                Err(format!("`fallback` must speak the same dialect, and `{fallback}` does not"))
             }
-            Some(_) => {}
-            None => return wrong(format!("`fallback` is `{fallback}`, but no upstream has that name")),
+            Some(_) => Ok(()),
+            None => Err(format!("`fallback` is `{fallback}`, but no upstream has that name")),
         }
     }
-    Ok(upstreams)
-}
-
-fn upstream(raw: RawUpstream) -> Result<UpstreamConfig, ConfigError> {
-    let wrong = |reason: String| ConfigError::Upstream { name: raw.name.clone(), reason };
-    let name_is_plain = raw.name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
-    if raw.name.is_empty() || raw.name.len() > 64 || !name_is_plain {
-        return Err(wrong("`name` must have 1 to 64 letters, digits, `-` or `_`".into()));
-    }
-    let base_url = base_url(&raw.base_url).map_err(&wrong)?;
-    let patterns = raw.models.unwrap_or_else(|| vec!["*".into()]);
-    if patterns.iter().chain(raw.aliases.keys()).chain(raw.aliases.values()).any(String::is_empty) {
-        return Err(wrong("the name of a model is empty: write `*` for any model".into()));
-    }
-    if raw.api_key_env.as_ref().is_some_and(|name| name.is_empty() || name.contains(['=', '\0'])) {
-        return Err(wrong("`api_key_env` must be the name of an environment variable".into()));
-    }
-    let sound = |price: &f64| price.is_finite() && *price >= 0.0;
-    for price in &raw.prices {
-        let all = [Some(price.input), Some(price.output), price.cache_read, price.cache_write];
-        if !all.iter().flatten().all(sound) {
-            return Err(wrong("`prices` must be dollars per million tokens, from 0".into()));
-        }
-    }
-    let milliseconds = |key, value: Option<u64>, default| {
-        within(key, value.unwrap_or(default), 1..=DAY_MS).map_err(|error| wrong(error.to_string()))
-    };
-    let retries = within("retries", raw.retries.unwrap_or(2), 0..=10).map_err(|e| wrong(e.to_string()))?;
-    Ok(UpstreamConfig {
-        connect_ms: milliseconds("connect_ms", raw.connect_ms, 5_000)?,
-        first_byte_ms: milliseconds("first_byte_ms", raw.first_byte_ms, 300_000)?,
-        idle_ms: milliseconds("idle_ms", raw.idle_ms, 120_000)?,
-        retries,
-        base_url,
-        dialect: raw.dialect,
-        api_key_env: raw.api_key_env,
-        models: patterns.into_iter().map(Pattern::new).collect(),
-        aliases: raw.aliases,
-        fallback: raw.fallback,
-        prices: raw.prices,
-        name: raw.name,
-    })
 }
 
 /// `text` as a base URL without a slash at its end.

@@ -1,4 +1,5 @@
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
+use std::ffi::OsString;
 use std::path::Path;
 
 use super::*;
@@ -6,8 +7,12 @@ use super::*;
 struct FakeEnv(HashMap<&'static str, &'static str>);
 
 impl Env for FakeEnv {
-    fn get(&self, key: &str) -> Option<String> {
-        self.0.get(key).map(ToString::to_string)
+    fn value(&self, name: &str) -> Option<OsString> {
+        self.0.get(name).map(OsString::from)
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.0.keys().map(ToString::to_string).collect()
     }
 }
 
@@ -183,6 +188,151 @@ fn every_variable_reaches_its_key() {
         upstreams: Vec::new(),
     };
     assert_eq!(load_text("", &env).unwrap(), expected);
+}
+
+/// Texts of variables, of which each key has to take one that is not its default.
+const SAMPLES: [&str; 12] = [
+    "7",
+    "1048577",
+    "0.25",
+    "true",
+    "false",
+    "[::1]:99",
+    "some-model",
+    "metal",
+    "f32",
+    "llmlingua",
+    "compress",
+    "runs, json",
+];
+
+/// The value at a path of what is shown.
+fn shown(config: &Config, path: &str) -> Option<toml::Value> {
+    let mut value = toml::Value::Table(toml::from_str(&toml::to_string_pretty(config).unwrap()).unwrap());
+    for part in path.split('.') {
+        value = value.as_table_mut()?.remove(part)?;
+    }
+    Some(value)
+}
+
+#[test]
+fn each_key_means_the_same_in_file_environment_and_what_is_shown() {
+    for key in Config::keys() {
+        let default = Config::default();
+        assert_eq!(shown(&default, key.path), key.default(), "{}", key.path);
+        let mut changed = 0;
+        for sample in SAMPLES {
+            let Ok(value) = key.read(sample) else { continue };
+            let variable = FakeEnv(HashMap::from([(&*key.variable().leak(), sample)]));
+            let Ok(config) = load_text("", &variable) else { continue };
+            assert_eq!(shown(&config, key.path), Some(value.clone()), "{} = {sample}", key.path);
+            assert_eq!(
+                load_text(&format!("{} = {value}", key.path), &env([])).unwrap(),
+                config,
+                "{}",
+                key.path
+            );
+            let shown = toml::to_string_pretty(&config).unwrap();
+            assert_eq!(load_text(&shown, &env([])).unwrap(), config, "{shown}");
+            changed += usize::from(config != default);
+        }
+        assert!(changed > 0, "no sample changes {}: add one that does", key.path);
+        assert!(key.meaning().ends_with('.') && !key.meaning().contains(['|', '\n']), "{}", key.path);
+    }
+}
+
+#[test]
+fn keys_are_all_that_is_shown() {
+    fn paths(table: &toml::Table, prefix: &str, found: &mut BTreeSet<String>) {
+        for (key, value) in table {
+            match value {
+                toml::Value::Table(inner) => paths(inner, &format!("{prefix}{key}."), found),
+                _ => drop(found.insert(format!("{prefix}{key}"))),
+            }
+        }
+    }
+    let mut config = Config::default();
+    (config.scorer.threads, config.embedder.threads) = (Some(1), Some(1));
+    config.proxy.compress.method = Some(crate::compress::Method::Auto);
+    let mut shown = BTreeSet::new();
+    paths(&toml::Table::try_from(&config).unwrap(), "", &mut shown);
+    assert_eq!(Config::keys().iter().map(|key| key.path.to_owned()).collect::<BTreeSet<_>>(), shown);
+}
+
+#[test]
+fn the_rules_of_folding_are_all_in_the_documentation_of_their_key() {
+    let keys = Config::keys();
+    let meaning = keys.iter().find(|key| key.path == "proxy.compress.fold_without").unwrap().meaning();
+    for rule in crate::compress::fold::Rule::ALL {
+        assert!(meaning.contains(&format!("`{}`", rule.name())), "{meaning}");
+    }
+}
+
+#[test]
+fn unknown_variables_fail_by_name_and_those_of_others_do_not() {
+    let error = error_of("", &env([("WHITTLE_LIMIT_QUEUE", "8")]));
+    assert!(
+        error.contains("WHITTLE_LIMIT_QUEUE is unknown (did you mean WHITTLE_LIMITS_QUEUE?): correct"),
+        "{error}"
+    );
+    assert!(error.contains("unset it") && error.contains("`whittle config keys`"), "{error}");
+    let error = error_of("", &env([("WHITTLE_NO_SUCH_THING", "8")]));
+    assert!(error.contains("WHITTLE_NO_SUCH_THING is unknown: correct"), "{error}");
+    load_text("", &env([("WHITTLE_LIMIT_QUEUE", "")])).unwrap();
+    load_text("", &FakeEnv(OTHER_VARIABLES.map(|(name, _)| (name, "x")).into())).unwrap();
+    let known = env([
+        ("WHITTLE_MY_KEY", "k"),
+        ("WHITTLE_SERVICE_HOST", "10.0.0.1"),
+        ("WHITTLE_PORT", "tcp://10.0.0.1:8787"),
+        ("WHITTLE_PORT_8787_TCP", "tcp://10.0.0.1:8787"),
+        ("WHITTLER", "1"),
+    ]);
+    load_text(&format!("{UPSTREAM}api_key_env = 'WHITTLE_MY_KEY'"), &known).unwrap();
+    assert!(error_of(UPSTREAM, &known).contains("WHITTLE_MY_KEY"));
+    assert!(error_of("", &env([("WHITTLE_PORT", "80")])).contains("WHITTLE_PORT is unknown"));
+}
+
+#[test]
+fn variables_are_checked_where_the_file_is_invalid_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let places = Places { working: folder.path().to_owned(), platform: None };
+    let file = folder.path().join("whittle.toml");
+    let variables = env([("WHITTLE_MY_KEY", "k")]);
+    std::fs::write(&file, format!("{UPSTREAM}api_key_env = 'WHITTLE_MY_KEY'")).unwrap();
+    check_variables(&variables, &places).unwrap();
+    std::fs::write(&file, "nonsense").unwrap();
+    assert!(check_variables(&variables, &places).unwrap_err().to_string().contains("WHITTLE_MY_KEY"));
+    check_variables(&env([("WHITTLE_OFFLINE", "1")]), &places).unwrap();
+}
+
+/// Variables that the sources name in quotes, tests of the configuration apart.
+fn read_by_the_code() -> BTreeSet<String> {
+    fn collect(folder: &Path, quoted: &regex::Regex, found: &mut BTreeSet<String>) {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                collect(&path, quoted, found);
+            } else if path.extension().is_some_and(|end| end == "rs") && !path.ends_with("config/tests.rs") {
+                let text = std::fs::read_to_string(&path).unwrap();
+                let code = text.split("\n#[cfg(test)]\nmod tests {").next().unwrap();
+                found.extend(quoted.captures_iter(code).map(|found| found[1].to_owned()));
+            }
+        }
+    }
+    let mut found = BTreeSet::new();
+    let quoted = regex::Regex::new(r#""(WHITTLE_[A-Z_]+)""#).unwrap();
+    collect(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &quoted, &mut found);
+    found
+}
+
+#[test]
+fn every_variable_that_the_code_reads_is_known() {
+    let read = read_by_the_code();
+    assert!(read.contains("WHITTLE_OFFLINE") && read.contains("WHITTLE_LOG"), "{read:?}");
+    for name in read {
+        let variables = FakeEnv(HashMap::from([(&*name.leak(), "tcp://x")]));
+        check_variables(&variables, &places(Path::new("no/such/folder"))).unwrap();
+    }
 }
 
 #[test]

@@ -7,7 +7,7 @@ use super::collections::DataFolder;
 use super::model_source::unavailable;
 use super::models::{ConfiguredModels, GivenModels, Models};
 use super::{Engine, EngineError};
-use crate::config::{self, Config, Limits, ProcessEnv};
+use crate::config::{self, Config, Env, Limits};
 use crate::model::store::{ModelStore, Progress};
 use crate::model::{Embedder, TokenClassifier, TokenGenerator, TokenScorer};
 use crate::text::Protector;
@@ -74,13 +74,19 @@ impl EngineBuilder {
         Self { limits: config.limits, configured: Some((config.clone(), store, progress)), ..self }
     }
 
-    /// Uses the models of `config` from the cache of models, and the data folder, that the environment names.
+    /// Uses the models of `config` from the cache of models, and the data folder, that `env` names.
     ///
     /// # Errors
-    /// The model manifest or the cache's place cannot be used.
-    pub fn environment(self, config: &Config, progress: Box<dyn Progress>) -> Result<Self, EngineError> {
-        let store = ModelStore::from_environment().map_err(|error| unavailable(&error))?;
-        Ok(self.configured(config, store, progress).data_dir(config::data_dir(&ProcessEnv)))
+    /// The model manifest or the cache's place cannot be used, or there is no folder for data.
+    pub fn environment(
+        self,
+        config: &Config,
+        env: &dyn Env,
+        progress: Box<dyn Progress>,
+    ) -> Result<Self, EngineError> {
+        let store = ModelStore::from_environment(env).map_err(|error| unavailable(&error))?;
+        let data = config::data_dir(env).map_err(|error| EngineError::no_data_folder(error.to_string()))?;
+        Ok(self.configured(config, store, progress).data_dir(data))
     }
 
     /// Lets requests name tokenizer files of this machine: for callers who may read its files anyway. A service must
@@ -114,13 +120,13 @@ impl Engine {
         EngineBuilder::default()
     }
 
-    /// Returns the engine of `config` with the folders that the environment names. Models load on first need; `progress`
-    /// is told of downloads.
+    /// Returns the engine of `config` with the folders that `env` names. Models load on first need; `progress` is told
+    /// of downloads.
     ///
     /// # Errors
     /// As [`EngineBuilder::environment`].
-    pub fn new(config: &Config, progress: Box<dyn Progress>) -> Result<Self, EngineError> {
-        Ok(Self::builder().environment(config, progress)?.build())
+    pub fn new(config: &Config, env: &dyn Env, progress: Box<dyn Progress>) -> Result<Self, EngineError> {
+        Ok(Self::builder().environment(config, env, progress)?.build())
     }
 }
 

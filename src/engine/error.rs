@@ -68,6 +68,11 @@ impl EngineError {
         Self { kind: ErrorKind::Invalid, code, param: Some(param), message: message.into() }
     }
 
+    /// A request for what lasts, or an engine that should keep it, without a folder for it.
+    pub(super) fn no_data_folder(message: impl Into<String>) -> Self {
+        Self { kind: ErrorKind::Unavailable, code: "no_data_folder", param: None, message: message.into() }
+    }
+
     /// A request beyond the limit of its documents.
     pub(super) fn too_many_documents(param: &'static str, message: String) -> Self {
         Self { kind: ErrorKind::TooLarge, code: "too_many_documents", param: Some(param), message }

@@ -44,10 +44,11 @@ use crate::text::{Protector, TokenCounter};
 /// Compression with the real models, which are fetched on first need:
 ///
 /// ```
+/// use whittle::environment::ProcessEnv;
 /// use whittle::model::{Cancel, store::Silent};
 /// use whittle::{CompressRequest, Config, Engine};
 ///
-/// let engine = Engine::new(&Config::default(), Box::new(Silent))?;
+/// let engine = Engine::new(&Config::default(), &ProcessEnv, Box::new(Silent))?;
 /// let request = CompressRequest {
 ///     context: Some("The harbour closes in May. Lunch was good. Nobody objected.".into()),
 ///     question: Some("When does the harbour close?".into()),
@@ -63,12 +64,13 @@ use crate::text::{Protector, TokenCounter};
 ///
 /// ```
 /// use whittle::engine::collections::api::{CreateRequest, SearchRequest, SourceDocument, UpsertRequest};
+/// use whittle::environment::ProcessEnv;
 /// use whittle::model::{Cancel, store::Silent};
 /// use whittle::{Config, Engine};
 ///
 /// let folder = tempfile::tempdir()?;
 /// let engine = Engine::builder()
-///     .environment(&Config::default(), Box::new(Silent))?
+///     .environment(&Config::default(), &ProcessEnv, Box::new(Silent))?
 ///     .data_dir(folder.path())
 ///     .build();
 /// let collections = engine.collections();

@@ -59,7 +59,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 ///
 /// let flags = Flags { file: Some(file), ..Flags::default() };
 /// let config = load(&flags, &ProcessEnv, &Places::default())?.config;
-/// let engine = Engine::builder().environment(&config, Box::new(Silent))?.data_dir(folder.path()).build();
+/// let builder = Engine::builder().environment(&config, &ProcessEnv, Box::new(Silent))?;
+/// let engine = builder.data_dir(folder.path()).build();
 /// let engine = Arc::new(engine);
 /// let parts = Parts { compressor: engine.clone(), generator: engine.clone(), retriever: engine.clone() };
 /// let gateway = Arc::new(Gateway::new(&config, &ProcessEnv, parts, folder.path())?);

@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod compress;
 #[cfg(test)]
+mod config;
+#[cfg(test)]
 mod eval;
 #[cfg(test)]
 mod examples;

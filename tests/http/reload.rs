@@ -1,6 +1,6 @@
 //! What a running service takes over of a changed configuration, and what it does not.
 
-use crate::support::{Whittle, run, serve};
+use crate::support::{SERVE, Whittle, run, serve};
 use crate::upstream::Upstream;
 
 const CHAT: &str = "/v1/chat/completions";
@@ -25,6 +25,16 @@ fn upstreams_and_keys_are_taken_over_if_the_whole_of_it_is_valid() {
     service.reload(&no_key, "WHITTLE_TEST_NOT_SET");
     assert_eq!(service.post(CHAT, BODY).status, 401);
     service.reload(&second.config(), "reloaded [");
+    assert_eq!(service.post(CHAT, BODY).status, 200);
+}
+
+#[test]
+fn an_upstreams_variable_may_go_out_of_the_configuration() {
+    let upstream = Upstream::start();
+    let keyed = format!("{}api_key_env = 'WHITTLE_UPSTREAM'\n", upstream.config());
+    let service = run(Whittle::new(SERVE, &keyed).env("WHITTLE_UPSTREAM", "sk-1"));
+    // The process still has the variable, which no configuration names now.
+    service.reload(&upstream.config(), "reloaded [");
     assert_eq!(service.post(CHAT, BODY).status, 200);
 }
 

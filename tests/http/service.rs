@@ -83,9 +83,11 @@ fn a_signal_ends_it_in_order_and_the_log_has_no_text() {
     let service = serve("");
     service.post("/v1/compress", r#"{"context": "private words", "rate": "private words"}"#);
     service.get("/no/such?private=words");
+    let data = service.folder().join("data").display().to_string();
     service.terminate();
     let (status, log) = service.end();
     assert_eq!(status.code(), Some(0), "{log}");
+    assert!(log.lines().any(|line| line.contains("keeping data") && line.contains(&data)), "{log}");
     assert_eq!(log.matches("whittle listening on http://127.0.0.1:").count(), 1, "{log}");
     let lines: Vec<_> = log.lines().filter(|line| line.contains("status=")).collect();
     assert_eq!(lines.len(), 2, "{log}");

@@ -1,6 +1,7 @@
 //! Token ids and embeddings against PyTorch in f32.
 
 use serde::Deserialize;
+use whittle::environment::ProcessEnv;
 use whittle::model::local::{EmbedderOptions, EncoderFiles, LocalEmbedder, LongText};
 use whittle::model::store::{ModelStore, Silent};
 use whittle::model::{Cancel, Embedder};
@@ -16,7 +17,7 @@ struct Golden {
 }
 
 fn load(long: LongText) -> LocalEmbedder {
-    let store = ModelStore::from_environment().unwrap();
+    let store = ModelStore::from_environment(&ProcessEnv).unwrap();
     let files = store.ensure("all-minilm-l6-v2", &Silent).unwrap();
     let options = EmbedderOptions { long, ..EmbedderOptions::default() };
     LocalEmbedder::load("all-minilm-l6-v2", EncoderFiles::of(&files).unwrap(), &options).unwrap()
@@ -80,7 +81,7 @@ struct Multilingual {
 /// The other engine rounds activations to 8 bits, this one does not.
 #[test]
 fn a_packed_multilingual_model_equals_another_engine() {
-    let store = ModelStore::from_environment().unwrap();
+    let store = ModelStore::from_environment(&ProcessEnv).unwrap();
     let files = store.ensure("multilingual-e5-small", &Silent).unwrap();
     let path = files.single("bin").unwrap();
     let embedder =

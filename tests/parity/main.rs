@@ -18,6 +18,7 @@ mod scorer;
 use std::path::PathBuf;
 use std::sync::LazyLock;
 
+use whittle::environment::ProcessEnv;
 use whittle::model::Precision;
 use whittle::model::local::{LocalScorer, ScorerOptions};
 use whittle::model::store::{ModelStore, Silent};
@@ -31,7 +32,7 @@ fn load(precision: Precision, window: usize) -> LocalScorer {
 }
 
 fn load_with(options: &ScorerOptions) -> LocalScorer {
-    let store = ModelStore::from_environment().unwrap();
+    let store = ModelStore::from_environment(&ProcessEnv).unwrap();
     let files = store.ensure("smollm2-135m-instruct", &Silent).unwrap();
     LocalScorer::load("smollm2-135m-instruct", files.single("gguf").unwrap(), options).unwrap()
 }

@@ -12,9 +12,10 @@ const LONGEST: usize = 600;
 
 /// What each top-level module may use of the others. `model` stands for its traits and types alone: who may
 /// also use the models themselves is said in [`PARTS`].
-const MAY_USE: [(&str, &[&str]); 22] = [
+const MAY_USE: [(&str, &[&str]); 23] = [
     ("text", &[]),
     ("docs", &[]),
+    ("environment", &[]),
     ("kernels", &[]),
     ("random", &[]),
     ("journal", &[]),
@@ -22,8 +23,8 @@ const MAY_USE: [(&str, &[&str]); 22] = [
     ("admission", &["model"]),
     ("storage", &["telemetry"]),
     ("wire", &["model", "text"]),
-    ("config", &["compress", "model", "wire"]),
-    ("model", &["kernels", "random", "storage", "telemetry", "text"]),
+    ("config", &["compress", "environment", "model", "wire"]),
+    ("model", &["environment", "kernels", "random", "storage", "telemetry", "text"]),
     ("compress", &["model", "text"]),
     ("index", &["kernels", "storage", "text"]),
     ("retrieve", &["index"]),

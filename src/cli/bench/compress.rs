@@ -118,7 +118,7 @@ struct Prompts {
 
 impl Prompts {
     fn new(size: usize) -> anyhow::Result<Self> {
-        let questions = Files::new(None).questions(&dataset::by_name(TEXTS)?)?;
+        let questions = Files::new(None, &ProcessEnv).questions(&dataset::by_name(TEXTS)?)?;
         // The questions share their documents.
         let mut documents: BTreeMap<String, DocumentInput> = BTreeMap::new();
         for source in questions.into_iter().flat_map(|question| question.documents) {

@@ -8,8 +8,9 @@ use clap::{Args, Subcommand};
 
 use super::DataArgs;
 use crate::cli::progress::DownloadBar;
+use crate::config::ProcessEnv;
 use crate::eval::dataset::{DataFile, Files, Manifest, Place, built_in, by_name};
-use crate::model::store::{ModelFile, fetch_file};
+use crate::model::store::{ModelFile, Sources, fetch_file};
 
 /// List datasets, download them, show where their files are
 #[derive(Debug, Args)]
@@ -44,9 +45,9 @@ enum Command {
 pub(super) fn run(args: DatasetsArgs) -> anyhow::Result<()> {
     let mut out = anstream::AutoStream::auto(std::io::stdout().lock());
     match args.command {
-        Command::List { data } => list(&Files::new(data.data), &mut out),
-        Command::Pull { name, data } => pull(&Files::new(data.data), &by_name(&name)?, &mut out),
-        Command::Path { name, data } => path(&Files::new(data.data), &by_name(&name)?, &mut out),
+        Command::List { data } => list(&Files::new(data.data, &ProcessEnv), &mut out),
+        Command::Pull { name, data } => pull(&Files::new(data.data, &ProcessEnv), &by_name(&name)?, &mut out),
+        Command::Path { name, data } => path(&Files::new(data.data, &ProcessEnv), &by_name(&name)?, &mut out),
     }
 }
 
@@ -79,7 +80,7 @@ fn path(files: &Files, manifest: &Manifest, out: &mut impl Write) -> anyhow::Res
 }
 
 fn pull(files: &Files, manifest: &Manifest, out: &mut impl Write) -> anyhow::Result<()> {
-    let cache = Files::cache().context("no folder for datasets: set WHITTLE_CACHE")?;
+    let cache = Files::cache(&ProcessEnv).context("no folder for datasets: set WHITTLE_CACHE")?;
     let mut failures = Vec::new();
     for file in &manifest.files {
         let here = match (files.find(&file.path), &file.url) {
@@ -108,5 +109,5 @@ fn fetch(url: &str, file: &DataFile, cache: &Path) -> anyhow::Result<()> {
     std::fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
     let name = place.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let wanted = ModelFile { name, sha256: file.sha256.clone(), size: file.size };
-    Ok(fetch_file(url, &wanted, folder, &DownloadBar::default())?)
+    Ok(fetch_file(&Sources::from_environment(&ProcessEnv), url, &wanted, folder, &DownloadBar::default())?)
 }

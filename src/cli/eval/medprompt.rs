@@ -77,14 +77,14 @@ pub(super) struct MedpromptArgs {
 
 pub(super) fn run(args: &MedpromptArgs) -> anyhow::Result<()> {
     ensure!(args.rate > 0.0 && args.rate <= 1.0, "--rate must be above 0 and at most 1");
-    let files = Files::new(args.data.data.clone());
+    let files = Files::new(args.data.data.clone(), &ProcessEnv);
     let task = Task::load(&args.task, args.bank.as_deref(), &files)?;
     let task = task.drawn(args.bank_size, args.limit, args.seed);
     ensure!(!task.questions.is_empty(), "the task `{}` has no question to ask", task.name);
     let flags = Flags { file: args.config.clone(), ..Flags::default() };
     let config = load(&flags, &ProcessEnv, &Places::usual())?.config;
     let models = models(&config)?;
-    let engine = Engine::new(&config, Box::new(DownloadBar::default()))?;
+    let engine = Engine::new(&config, &ProcessEnv, Box::new(DownloadBar::default()))?;
     let identity = blake3::hash(models.join("\n").as_bytes()).to_hex()[..16].to_owned();
     let setting = Setting {
         task: task.name.clone(),

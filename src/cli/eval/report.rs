@@ -6,6 +6,7 @@ use anyhow::Context;
 use clap::Args;
 
 use super::DataArgs;
+use crate::config::ProcessEnv;
 use crate::eval::compare::{Finished, read_summary};
 use crate::eval::dataset::{self, Files};
 use crate::eval::report::{self, Texts};
@@ -30,7 +31,7 @@ pub(super) fn run(args: ReportArgs) -> anyhow::Result<()> {
     }
     let finished = Finished::read(&args.folder)?;
     let manifest = dataset::by_name(&finished.setting.dataset)?;
-    let questions = Files::new(args.data.data).questions(&manifest)?;
+    let questions = Files::new(args.data.data, &ProcessEnv).questions(&manifest)?;
     write(&args.folder, &summary, Some(Texts { rows: &finished.rows, questions: &questions }))
 }
 

@@ -81,7 +81,7 @@ pub(super) fn run(args: &RunArgs) -> anyhow::Result<()> {
         price: args.price,
     };
     let mut plan = Plan::new(&suite, manifest, &overrides)?;
-    let questions = Files::new(args.data.data.clone()).questions(&plan.manifest)?;
+    let questions = Files::new(args.data.data.clone(), &ProcessEnv).questions(&plan.manifest)?;
     let flags = Flags { file: args.config.clone(), ..Flags::default() };
     let mut config = load(&flags, &ProcessEnv, &Places::usual())?.config;
     if args.no_score_cache {
@@ -98,7 +98,7 @@ pub(super) fn run(args: &RunArgs) -> anyhow::Result<()> {
         mode: args.mode,
     };
     let models = models(&config)?;
-    let engine = Engine::new(&config, Box::new(DownloadBar::default()))?;
+    let engine = Engine::new(&config, &ProcessEnv, Box::new(DownloadBar::default()))?;
     let name = &plan.suite;
     let folder = args.out.clone().unwrap_or_else(|| PathBuf::from("eval/results").join(name));
     let model = blake3::hash(models.join("\n").as_bytes()).to_hex()[..16].to_owned();
@@ -136,7 +136,7 @@ pub(super) fn price(text: &str) -> Result<TokenPrice, String> {
 
 /// Scorer and embedder with the hashes of their files.
 pub(super) fn models(config: &Config) -> anyhow::Result<Vec<String>> {
-    let store = ModelStore::from_environment()?;
+    let store = ModelStore::from_environment(&ProcessEnv)?;
     let named = |name: &str| -> anyhow::Result<String> {
         let hashes = store.manifest().model(name)?.files.iter().map(|file| &*file.sha256).collect::<Vec<_>>();
         Ok(format!("{name} {}", hashes.join(" ")))

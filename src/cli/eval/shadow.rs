@@ -61,7 +61,7 @@ struct Agreement {
 }
 
 pub(super) fn run(args: &ShadowArgs) -> anyhow::Result<()> {
-    let path = config::data_dir(&ProcessEnv).join(SHADOW_FILE);
+    let path = config::data_dir(&ProcessEnv)?.join(SHADOW_FILE);
     let comparisons: Vec<Comparison> = journal::read(&path)
         .context("there are no shadow requests yet: `whittle eval shadow --help` says how to turn them on")?;
     let since = args.since.map(|day| day.to_zoned(TimeZone::UTC)).transpose()?;

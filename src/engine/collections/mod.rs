@@ -51,8 +51,7 @@ impl DataFolder {
     pub(super) fn root(&self) -> Result<&Path, EngineError> {
         self.root.as_deref().ok_or_else(|| {
             let message = "this engine has no folder for what lasts: name one to its builder (`data_dir`)";
-            let (kind, code) = (ErrorKind::Unavailable, "no_data_folder");
-            EngineError { kind, code, param: None, message: message.into() }
+            EngineError::no_data_folder(message)
         })
     }
 

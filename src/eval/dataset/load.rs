@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 use super::manifest::{Documents, Manifest, Rows};
 use super::template::{Row, fill};
 use super::{DataFile, Question, Source};
+use crate::config::Env;
 
 /// Files of the embedded set.
 const EMBEDDED: [(&str, &str); 2] = [
@@ -37,17 +38,18 @@ pub enum Place {
 }
 
 impl Files {
-    /// Looks in `data` first, where it is given, then in the cache.
+    /// Looks in `data` first, where it is given, then in the cache that `env` names.
     #[must_use]
-    pub fn new(data: Option<PathBuf>) -> Self {
-        Self { folders: data.into_iter().chain(Self::cache()).collect() }
+    pub fn new(data: Option<PathBuf>, env: &dyn Env) -> Self {
+        Self { folders: data.into_iter().chain(Self::cache(env)).collect() }
     }
 
     /// Returns the folder of fetched datasets: `datasets` in `WHITTLE_CACHE`, else in the platform's cache folder.
     #[must_use]
-    pub fn cache() -> Option<PathBuf> {
-        let set = std::env::var_os("WHITTLE_CACHE").filter(|value| !value.is_empty()).map(PathBuf::from);
-        set.or_else(|| Some(dirs::cache_dir()?.join("whittle"))).map(|cache| cache.join("datasets"))
+    pub fn cache(env: &dyn Env) -> Option<PathBuf> {
+        env.path("WHITTLE_CACHE")
+            .or_else(|| Some(dirs::cache_dir()?.join("whittle")))
+            .map(|cache| cache.join("datasets"))
     }
 
     /// Returns the location of a file.

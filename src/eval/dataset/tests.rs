@@ -3,10 +3,11 @@
 use std::collections::HashSet;
 
 use super::*;
+use crate::config::ProcessEnv;
 use crate::text::contains;
 
 fn embedded() -> Vec<Question> {
-    Files::new(None).questions(&by_name("embedded").unwrap()).unwrap()
+    Files::new(None, &ProcessEnv).questions(&by_name("embedded").unwrap()).unwrap()
 }
 
 #[test]
@@ -43,7 +44,7 @@ fn every_built_in_manifest_is_complete() {
 #[test]
 fn a_file_that_is_another_or_is_not_there_is_named() {
     let folder = tempfile::tempdir().unwrap();
-    let files = Files::new(Some(folder.path().to_owned()));
+    let files = Files::new(Some(folder.path().to_owned()), &ProcessEnv);
     std::fs::create_dir(folder.path().join("nq")).unwrap();
     std::fs::write(folder.path().join("nq/questions-dev.jsonl"), "{}\n").unwrap();
     let said = format!("{:#}", files.questions(&by_name("nq").unwrap()).unwrap_err());
@@ -65,7 +66,7 @@ fn rows_of_ones_own_are_read_and_their_mistakes_named() {
     let name = path.to_str().unwrap();
     let read = |text: &str| {
         std::fs::write(&path, text).unwrap();
-        Files::new(None).questions(&by_name(name).unwrap())
+        Files::new(None, &ProcessEnv).questions(&by_name(name).unwrap())
     };
     let questions = read(
         r#"{"id":7,"question":"who?","answers":["a","b"],"instruction":"Read.","documents":[{"text":"t"},{"id":"x","title":"T","text":"u"}]}"#,
@@ -106,7 +107,7 @@ fn answers_are_taken_from_behind_their_mark_and_examples_from_files() {
     };
     write("t/one.json", r#"{"examples":[{"q":"2+2","a":"it is #### 4 #### 5"}]}"#);
     write("p/one.txt", "canary\n-----\nDo so.\n\nQ: 1+1\nA: 2\n");
-    let files = Files::new(Some(folder.path().to_owned()));
+    let files = Files::new(Some(folder.path().to_owned()), &ProcessEnv);
     let manifest: Manifest = toml::from_str(
         "name='x'\ntitle=''\nlicence=''\nsource=''\nsplit=''\nanswer='number'\n[rows]\nfiles=['t/one.json']\n\
          list='examples'\nid='{@file}/{@row}'\nquestion='{q}'\nanswers='a'\nafter='####'\n\

@@ -165,6 +165,7 @@ fn choice(line: &str, letter: char) -> Choice {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::ProcessEnv;
 
     #[test]
     fn options_of_both_forms_are_read() {
@@ -186,7 +187,7 @@ mod tests {
             format!("{{\"question\":\"q{i}\",\"options\":{{\"A\":\"x\",\"B\":\"y\"}},\"answer\":\"B\"}}\n")
         };
         std::fs::write(&file, (0..5).map(line).collect::<String>()).unwrap();
-        let load = || Task::load(&file.to_string_lossy(), None, &Files::new(None));
+        let load = || Task::load(&file.to_string_lossy(), None, &Files::new(None, &ProcessEnv));
         let task = load().unwrap();
         assert_eq!((task.bank.len(), task.questions.len(), &*task.questions[0].id), (3, 2, "1"));
         assert_eq!(task.drawn(2, 1, 1).bank.len(), 2);
@@ -198,6 +199,9 @@ mod tests {
             std::fs::write(&file, line(0) + wrong).unwrap();
             assert!(format!("{:#}", load().unwrap_err()).contains(said), "{wrong}");
         }
-        assert!(format!("{:#}", Task::load("chess", None, &Files::new(None)).unwrap_err()).contains("medqa"));
+        assert!(
+            format!("{:#}", Task::load("chess", None, &Files::new(None, &ProcessEnv)).unwrap_err())
+                .contains("medqa")
+        );
     }
 }

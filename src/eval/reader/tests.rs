@@ -1,18 +1,19 @@
 //! A scripted API on loopback stands for an upstream.
 
+use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 use std::sync::mpsc::{Receiver, channel};
 
 use super::*;
-use crate::config::{Flags, Places, load};
+use crate::config::{Flags, Places, ProcessEnv, load};
 use crate::model::store::Silent;
 
 /// No variable is set.
 struct Empty;
 
 impl Env for Empty {
-    fn get(&self, _: &str) -> Option<String> {
+    fn value(&self, _: &str) -> Option<OsString> {
         None
     }
 }
@@ -75,7 +76,7 @@ fn an_answer_is_asked_for_once_whatever_happens_to_the_process() {
         r#"{"choices":[{"message":{"content":"So."}}],"usage":{"prompt_tokens":11,"completion_tokens":2}}"#;
     let (url, requests) = upstream(vec![(500, "no".into()), (200, answer.into())]);
     let config = config("openai", &url);
-    let engine = Engine::new(&config, Box::new(Silent)).unwrap();
+    let engine = Engine::new(&config, &ProcessEnv, Box::new(Silent)).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let open = || ChatModel::open("fast", &engine, (&config, &Empty), (folder.path(), "")).unwrap();
     let model = open();
@@ -101,7 +102,7 @@ fn anthropics_dialect_has_its_own_form() {
     let answer = r#"{"content":[{"type":"text","text":"So."}],"usage":{"input_tokens":3,"output_tokens":1}}"#;
     let (url, requests) = upstream(vec![(200, answer.into()), (200, "{}".into())]);
     let config = config("anthropic", &url);
-    let engine = Engine::new(&config, Box::new(Silent)).unwrap();
+    let engine = Engine::new(&config, &ProcessEnv, Box::new(Silent)).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let model = ChatModel::open("m", &engine, (&config, &Empty), (folder.path(), "")).unwrap();
     assert_eq!(model.answer(&asked()).unwrap().text, "So.");
@@ -119,7 +120,7 @@ fn anthropics_dialect_has_its_own_form() {
 #[test]
 fn a_model_that_is_nowhere_is_named() {
     let config = config("openai", "http://127.0.0.1:9");
-    let engine = Engine::new(&config, Box::new(Silent)).unwrap();
+    let engine = Engine::new(&config, &ProcessEnv, Box::new(Silent)).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let said = |name| {
         let opened = ChatModel::open(name, &engine, (&config, &Empty), (folder.path(), ""));

@@ -433,7 +433,10 @@ mod tests {
     #[test]
     fn a_pass_makes_no_buffer_that_grows_with_more_than_the_length() {
         const TOKENS: usize = 1024;
-        let files = ModelStore::from_environment().unwrap().ensure("smollm2-135m-instruct", &Silent).unwrap();
+        let files = ModelStore::from_environment(&crate::environment::ProcessEnv)
+            .unwrap()
+            .ensure("smollm2-135m-instruct", &Silent)
+            .unwrap();
         let ids: Vec<u32> = (0..TOKENS as u32).map(|i| 100 + i * 37 % 4000).collect();
         let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
         for precision in [Precision::F32, Precision::Int8] {

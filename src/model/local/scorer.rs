@@ -54,11 +54,12 @@ impl Default for ScorerOptions {
 /// The file comes from the cache, or is fetched on first need:
 ///
 /// ```
+/// use whittle::environment::ProcessEnv;
 /// use whittle::model::local::{LocalScorer, ScorerOptions};
 /// use whittle::model::store::{ModelStore, Silent};
 /// use whittle::model::{Cancel, ScoreJob, TokenScorer};
 ///
-/// let files = ModelStore::from_environment()?.ensure("smollm2-135m-instruct", &Silent)?;
+/// let files = ModelStore::from_environment(&ProcessEnv)?.ensure("smollm2-135m-instruct", &Silent)?;
 /// let file = files.single("gguf").ok_or("the model has no GGUF file")?;
 /// let scorer = LocalScorer::load("smollm2", file, &ScorerOptions::default())?;
 /// let ids = scorer.encode("The sky is blue").iter().map(|token| token.id).collect();

@@ -298,7 +298,10 @@ mod tests {
     /// The tiny model of `gguf::tests` is compared with the definition; this one is the real one.
     #[test]
     fn the_default_model_scores_as_on_the_processor() {
-        let files = ModelStore::from_environment().unwrap().ensure("smollm2-135m-instruct", &Silent).unwrap();
+        let files = ModelStore::from_environment(&crate::environment::ProcessEnv)
+            .unwrap()
+            .ensure("smollm2-135m-instruct", &Silent)
+            .unwrap();
         let path = files.single("gguf").unwrap();
         let own = load(path, crate::model::Device::Cpu, Precision::F32).unwrap();
         let tensors = load_tensors(path, &Device::Cpu).unwrap();

@@ -10,6 +10,7 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 
 use super::{Model, ModelFile, Progress, Source, StoreError, hex};
+use crate::environment::Env;
 use crate::telemetry::chain;
 
 /// Ending of files that are still being written.
@@ -33,10 +34,10 @@ pub struct Sources {
 }
 
 impl Sources {
-    /// Reads the settings from the environment: `WHITTLE_HUB`, `WHITTLE_PYTHON`, `WHITTLE_OFFLINE`.
+    /// Reads the settings from `env`: `WHITTLE_HUB`, `WHITTLE_PYTHON`, `WHITTLE_OFFLINE`.
     #[must_use]
-    pub fn from_environment() -> Self {
-        let set = |key: &str| std::env::var_os(key).filter(|value| !value.is_empty());
+    pub fn from_environment(env: &dyn Env) -> Self {
+        let set = |name: &str| env.value(name).filter(|value| !value.is_empty());
         Self {
             hub: set("WHITTLE_HUB")
                 .map_or_else(|| "https://huggingface.co".into(), |hub| hub.to_string_lossy().into_owned()),
@@ -159,12 +160,12 @@ fn client(patience: Duration) -> reqwest::Result<reqwest::blocking::Client> {
 /// # Errors
 /// Fetching is switched off, nobody answers, the disk refuses or another file comes.
 pub fn fetch_file(
+    sources: &Sources,
     url: &str,
     file: &ModelFile,
     folder: &Path,
     progress: &dyn Progress,
 ) -> Result<(), StoreError> {
-    let sources = Sources::from_environment();
     if sources.offline {
         return Err(source_failed(&format!("{url} is not fetched, for WHITTLE_OFFLINE is set")));
     }

@@ -19,6 +19,8 @@ pub use fetch::{Silent, Sources, fetch_file};
 pub use manifest::{Manifest, Model, ModelFile, Role, Source};
 use sha2::{Digest, Sha256};
 
+use crate::environment::Env;
+
 /// Told of long downloads.
 pub trait Progress: Send + Sync {
     /// A download of `total` bytes begins; 0 where the size is not known.
@@ -187,17 +189,16 @@ pub struct ModelStore {
 }
 
 impl ModelStore {
-    /// The store that the environment describes: `WHITTLE_CACHE` (else the platform's cache folder),
-    /// `WHITTLE_MODELS`, `WHITTLE_OFFLINE`, `WHITTLE_HUB`.
+    /// The store that `env` describes: `WHITTLE_CACHE` (else the platform's cache folder), `WHITTLE_MODELS`, and what
+    /// [`Sources::from_environment`] reads.
     ///
     /// # Errors
     /// The manifest is invalid, or there is no folder for a cache.
-    pub fn from_environment() -> Result<Self, StoreError> {
-        let set = |key: &str| std::env::var_os(key).filter(|value| !value.is_empty());
-        let cache = set("WHITTLE_CACHE").map(PathBuf::from);
-        let cache = cache.or_else(|| dirs::cache_dir().map(|folder| folder.join("whittle")));
-        let manifest = Manifest::load(set("WHITTLE_MODELS").map(PathBuf::from).as_deref())?;
-        Ok(Self::new(&cache.ok_or(StoreError::NoCacheFolder)?, manifest, Sources::from_environment()))
+    pub fn from_environment(env: &dyn Env) -> Result<Self, StoreError> {
+        let cache =
+            env.path("WHITTLE_CACHE").or_else(|| dirs::cache_dir().map(|folder| folder.join("whittle")));
+        let manifest = Manifest::load(env.path("WHITTLE_MODELS").as_deref())?;
+        Ok(Self::new(&cache.ok_or(StoreError::NoCacheFolder)?, manifest, Sources::from_environment(env)))
     }
 
     /// A store in the folder `cache`, which is made on first need.

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::fetch::{Extract, extract, install};
 use super::*;
+use crate::environment::ProcessEnv;
 
 const CONTENT: &[u8] = b"the weights of a model";
 
@@ -199,7 +200,7 @@ fn files_without_a_known_hash_are_imported_and_then_held_to_theirs() {
     let cache = tempfile::tempdir().unwrap();
     let open = || {
         let text = "[[model]]\nname = \"c\"\nrole = \"token-classifier\"\narchitecture = \"bert\"\nlicence = \"MIT\"\ndescription = \"\"\nunverified = [\"w.bin\"]";
-        let sources = Sources { offline: true, ..Sources::from_environment() };
+        let sources = Sources { offline: true, ..Sources::from_environment(&ProcessEnv) };
         ModelStore::new(cache.path(), toml::from_str(text).unwrap(), sources)
     };
     let store = open();

@@ -14,6 +14,7 @@ mod retrieval;
 mod shadow;
 mod upstream;
 
+use std::ffi::OsString;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use local::Parrot;
@@ -113,8 +114,8 @@ fn halved(text: &str) -> (String, Vec<[usize; 2]>) {
 struct Keys;
 
 impl Env for Keys {
-    fn get(&self, key: &str) -> Option<String> {
-        (key == "TEST_KEY").then(|| "sk-of-the-upstream".into())
+    fn value(&self, name: &str) -> Option<OsString> {
+        (name == "TEST_KEY").then(|| "sk-of-the-upstream".into())
     }
 }
 
