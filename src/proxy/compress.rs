@@ -48,6 +48,11 @@ pub enum Fallback {
     Refused,
     /// The text was forwarded uncompressed in an earlier turn, for one of the other reasons.
     Remembered,
+    /// The text belongs to an earlier turn up to a cache breakpoint, and nothing is known of it: it may have been
+    /// forwarded as it is.
+    Breakpoint,
+    /// All texts have fewer tokens than the least number.
+    Small,
 }
 
 impl Fallback {
@@ -62,6 +67,8 @@ impl Fallback {
             Self::Failed => "failed",
             Self::Refused => "refused",
             Self::Remembered => "remembered",
+            Self::Breakpoint => "breakpoint",
+            Self::Small => "small",
         }
     }
 }
@@ -195,7 +202,7 @@ fn compressed(
     let Passage { text, question, .. } = passage;
     let before = counter.count(&text);
     if before < settings.min_tokens {
-        return Ok(Outcome::Whole);
+        return Ok(Outcome::Small);
     }
     // Without a question there is nothing to rank by it.
     let method = settings.method.filter(|method| question.is_some() || *method != Method::LongLlmLingua);

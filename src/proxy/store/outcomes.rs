@@ -22,7 +22,7 @@ pub(super) fn encode(outcome: &Outcome, seconds: u64) -> Option<Vec<u8>> {
         Outcome::Pinned => vec![PINNED],
         Outcome::Kept { .. } => vec![KEPT],
         Outcome::Inserted { .. } => vec![INSERTED],
-        Outcome::Whole | Outcome::Replaced { .. } | Outcome::Folded { .. } => return None,
+        Outcome::Whole | Outcome::Small | Outcome::Replaced { .. } | Outcome::Folded { .. } => return None,
     };
     value.extend_from_slice(&seconds.to_le_bytes());
     if let Outcome::Kept { ranges, tokens } = outcome {
