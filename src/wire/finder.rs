@@ -119,13 +119,17 @@ pub(super) fn find<'a>(message: Value<'a>, each: &mut dyn FnMut(Piece<'a>)) -> R
             finder.content(content, By::Tool, "");
         }
         ("message", Some("system" | "developer"), content) => {
-            content.into_iter().for_each(|content| finder.content(content, By::Role, ""));
+            if let Some(content) = content {
+                finder.content(content, By::Role, "");
+            }
         }
         ("message", _, content) => finder.answer(message, content)?,
         ("function_call_output" | "custom_tool_call_output", ..) => {
             let [id, output] = message.fields(["call_id", "output"])?;
             finder.call = id;
-            output.into_iter().for_each(|output| finder.content(output, By::Tool, "output"));
+            if let Some(output) = output {
+                finder.content(output, By::Tool, "output");
+            }
         }
         (kind, ..) => finder.made_by_model(message, kind)?,
     }
@@ -189,7 +193,9 @@ impl<'a> Finder<'a, '_> {
                 let [id, name, input, output] = item.fields(["id", "name", "arguments", "output"])?;
                 (self.each)(Piece::Call { id, name, input });
                 self.call = id;
-                output.into_iter().for_each(|output| self.content(output, By::Tool, "output"));
+                if let Some(output) = output {
+                    self.content(output, By::Tool, "output");
+                }
             }
             "file_search_call" => {
                 let [id, name, queries, results] = item.fields(["id", "type", "queries", "results"])?;

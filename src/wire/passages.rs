@@ -106,7 +106,7 @@ pub(super) fn collect(endpoint: Endpoint, conversation: Value, least: usize, all
         Endpoint::Responses if conversation.is_string() => collector.user(conversation),
         Endpoint::Responses | Endpoint::Chat | Endpoint::Messages | Endpoint::CountTokens => {
             for message in conversation.elements() {
-                find(message, &mut |piece| collector.read(message, piece)).unwrap_or_default();
+                find(message, &mut |piece| collector.read(message, &piece)).unwrap_or_default();
             }
         }
     }
@@ -142,8 +142,8 @@ struct Collector<'a> {
 
 impl<'a> Collector<'a> {
     /// Takes what `message` has.
-    fn read(&mut self, message: Value<'a>, piece: Piece<'a>) {
-        match piece {
+    fn read(&mut self, message: Value<'a>, piece: &Piece<'a>) {
+        match *piece {
             // The user's run has ended, and what follows is a new turn.
             Piece::Answer => {
                 self.end_run();

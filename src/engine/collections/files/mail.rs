@@ -1,8 +1,6 @@
 //! EML: who wrote what to whom and when, and the text. Attachments are named and not read.
 
-use std::fmt::Write;
-
-use mail_parser::{Addr, Address, Message, MessageParser, MessagePart, MimeHeaders, PartType};
+use mail_parser::{Addr, Address, DateTime, Message, MessageParser, MessagePart, MimeHeaders, PartType};
 
 use super::{Parsed, html, plain};
 
@@ -14,14 +12,14 @@ pub(super) fn parsed(bytes: &[u8]) -> Result<Parsed, String> {
     let mut text = String::new();
     let mut line = |name: &str, value: String| {
         if !value.is_empty() {
-            // Writing to a string cannot fail.
-            write!(text, "{name}: {}  \n", plain(&one_line(&value))).unwrap_or_default();
+            // Two spaces end a line of Markdown.
+            text += &[name, ": ", &plain(&one_line(&value)), "  \n"].concat();
         }
     };
     line("From", message.from().map_or_else(String::new, people));
     line("To", message.to().map_or_else(String::new, people));
     line("Cc", message.cc().map_or_else(String::new, people));
-    line("Date", message.date().map_or_else(String::new, |date| date.to_rfc3339()));
+    line("Date", message.date().map_or_else(String::new, DateTime::to_rfc3339));
     line("Subject", message.subject().unwrap_or_default().to_owned());
     line("Attachments", attachments(&message));
     text.push('\n');

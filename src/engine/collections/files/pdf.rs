@@ -53,9 +53,9 @@ fn rejoined(page: &str) -> String {
     for (number, next) in page.lines().map(str::trim).enumerate() {
         let Some((kept, taken)) = joint(page, &current, next) else {
             if number > 0 {
-                text += &(current + "\n");
+                text += &(std::mem::take(&mut current) + "\n");
             }
-            current = next.to_owned();
+            next.clone_into(&mut current);
             continue;
         };
         current.truncate(kept);

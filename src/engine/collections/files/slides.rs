@@ -38,13 +38,13 @@ pub(super) fn parsed(bytes: &[u8]) -> Result<Parsed, String> {
         }
         let title = one_line(&slide.title);
         let colon = if title.is_empty() { "" } else { ": " };
-        text += &format!("# Slide {number}{colon}{title}\n\n{}", slide.text);
+        text += &[&*format!("# Slide {number}{colon}{title}\n\n"), &slide.text].concat();
         let beside = relations(&mut archive, path)?;
         if let Some((_, path)) = beside.values().find(|(kind, _)| kind.ends_with("/notesSlide")) {
             let mut notes = Shapes::default();
             each_event(&mut archive, path, |event| notes.read(event))?;
             if !notes.text.trim().is_empty() {
-                text += &format!("Notes:\n\n{}", notes.text);
+                text += &["Notes:\n\n", &notes.text].concat();
             }
         }
     }

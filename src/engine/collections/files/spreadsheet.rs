@@ -113,7 +113,7 @@ fn time_of(time: &ExcelDateTime) -> String {
 fn write(name: &str, cells: &Cells, spans: Vec<Dimensions>, text: &mut String) {
     let columns = || cells.values().flat_map(BTreeMap::keys).copied();
     let (Some(first), Some(last)) = (columns().min(), columns().max()) else { return };
-    *text += &format!("# {}\n\n", one_line(name));
+    *text += &["# ", &one_line(name), "\n\n"].concat();
     if cells.len().saturating_mul((last - first + 1) as usize) > MOST_CELLS {
         // Too wide to be a table: what stands in a row is told one after the other.
         for row in cells.values() {
@@ -244,8 +244,8 @@ mod tests {
             text("B6", "Larch")
                 + "<c r=\"C6\"><v>0.30000000000000004</v></c><c r=\"D6\" s=\"2\"><v>1.5</v></c>",
         ];
-        let rows: String =
-            rows.iter().zip([1, 3, 4, 5, 6]).map(|(row, r)| format!("<row r=\"{r}\">{row}</row>")).collect();
+        let row = |(row, number): (&String, u32)| format!("<row r=\"{number}\">{row}</row>");
+        let rows = rows.iter().zip([1, 3, 4, 5, 6]).map(row).collect::<Vec<_>>().concat();
         let merged = "<mergeCells><mergeCell ref=\"B3:B4\"/><mergeCell ref=\"C3:D3\"/></mergeCells>";
         let read = xlsx(&workbook(&format!("<sheetData>{rows}</sheetData>{merged}"))).unwrap();
         assert_eq!(
@@ -257,14 +257,9 @@ mod tests {
 
     #[test]
     fn cells_far_apart_stay_small() {
-        let rows: String = (1..2000)
-            .map(|row| {
-                format!(
-                    "<row r=\"{row}\">{}</row>",
-                    text(&format!("A{row}"), "x") + &text(&format!("XFD{row}"), "y")
-                )
-            })
-            .collect();
+        let ends = |row| text(&format!("A{row}"), "x") + &text(&format!("XFD{row}"), "y");
+        let rows =
+            (1..2000).map(|row| format!("<row r=\"{row}\">{}</row>", ends(row))).collect::<Vec<_>>().concat();
         let read = xlsx(&workbook(&format!("<sheetData>{rows}</sheetData>"))).unwrap();
         assert!(read.text.starts_with("# Trees\n\nx, y\nx, y\n") && read.text.len() < 20_000);
     }
