@@ -46,7 +46,7 @@ fn tables_mail_and_code_are_found_by_what_they_say() {
     let docs = folder.join("docs");
     fs::create_dir(&docs).unwrap();
     let trees: String = ["Alder", "Birch", "Larch"]
-        .map(|tree| (0..60).map(|i| format!("{tree} {i},{}\n", i + 20)).collect::<String>())
+        .map(|tree| (0..60).map(|i| format!("{tree} {i},{}\n", i + 20)).collect::<Vec<_>>().concat())
         .concat();
     fs::write(docs.join("trees.csv"), format!("Tree,Age in years\n{trees}")).unwrap();
     let cells =
