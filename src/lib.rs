@@ -29,7 +29,7 @@
 //! | [`http`] | the only place that knows axum: routes, limits, errors, response headers | admission, config, docs, engine, keys, model, proxy, telemetry, upstream, wire |
 //! | [`eval`] | datasets, runs, metrics: compression ratio against accuracy | compress, config, engine, journal, model, random, text, upstream, wire |
 //! | [`admission`] | how much blocking work runs and waits at once in the whole process | model (types) |
-//! | [`engine`] | use cases: checks a request, assembles parts, describes the result | compress, config, index, model, random, retrieve, telemetry, text |
+//! | [`engine`] | use cases: checks a request, assembles parts, describes the result | compress, config, index, model, random, retrieve, telemetry, text, wire |
 //! | [`retrieve`] | search by words, by vectors or both; filters | index |
 //! | [`index`] | collections on disk: the store, which is the truth, and two indexes that are caches of it | kernels, storage, text |
 //! | [`compress`] | the methods: prompts in, kept byte ranges out; pure, synchronous | model (traits), text |

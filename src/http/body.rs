@@ -14,7 +14,7 @@ use serde_json::error::Category;
 use tokio::time::timeout;
 
 use super::error::ApiError;
-use crate::engine::collections::files::{FileKind, Format};
+use crate::engine::collections::files::FileKind;
 use crate::engine::shortened;
 
 /// The number of bytes of a rejected body that are still read: closing a connection with unread bytes resets it, and
@@ -81,7 +81,7 @@ pub(super) fn form(headers: &HeaderMap, taken: &[Form]) -> Result<Form, ApiError
     // Text in another encoding may well be valid UTF-8 too, and would then be stored as something else.
     let charset =
         parts.filter_map(|part| part.split_once('=')).find(|(key, _)| key.eq_ignore_ascii_case("charset"));
-    let is_text = matches!(form, Form::Document(FileKind::Text(_) | FileKind::Foreign(Format::Html)));
+    let is_text = matches!(form, Form::Document(kind) if kind.is_utf8());
     if let Some((_, charset)) = charset.filter(|(_, charset)| is_text && !is_utf8(charset)) {
         let charset = shortened(charset);
         let message =

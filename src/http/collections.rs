@@ -197,17 +197,26 @@ pub(super) struct FileQuery {
     metadata: Option<String>,
     /// Whether to score the chunks, like `score` in the JSON of `POST /v1/collections/{name}/documents`.
     score: bool,
+    /// Whether navigation, notices about cookies and footers of an HTML page are kept.
+    whole: bool,
 }
 
 /// Stores a file as a document, in the place of the one with its id, if there is one.
 ///
-/// The body is the file as it is: UTF-8 text, Markdown or HTML, or a PDF or DOCX. HTML, PDF and DOCX are made Markdown,
-/// with their headings and a heading for each page of a PDF, by a process of its own; one file takes it a minute and
-/// 1 GB of memory at most. Once this answers the document survives a crash.
+/// The body is the file as it is: text, Markdown, code, HTML, CSV or TSV in UTF-8, or a PDF, DOCX, XLSX, ODS, PPTX, EPUB
+/// or EML. All but text, Markdown and code are made Markdown, with their headings and tables and a heading for each page,
+/// sheet or slide, by a process of its own; one file takes it a minute and 1 GB of memory at most. Once this answers the
+/// document survives a crash.
 #[utoipa::path(put, path = "/v1/collections/{name}/documents/{id}", tag = "retrieval",
     request_body(content(
-        (String = "text/plain"), (String = "text/markdown"), (String = "text/html"), (Vec<u8> = "application/pdf"),
-        (Vec<u8> = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"),
+        (String = "text/plain"), (String = "text/markdown"), (String = "text/x-source"), (String = "text/html"),
+        (Vec<u8> = "application/pdf"),
+        (Vec<u8> = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"), (String = "text/csv"),
+        (String = "text/tab-separated-values"),
+        (Vec<u8> = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"),
+        (Vec<u8> = "application/vnd.oasis.opendocument.spreadsheet"),
+        (Vec<u8> = "application/vnd.openxmlformats-officedocument.presentationml.presentation"),
+        (Vec<u8> = "application/epub+zip"), (Vec<u8> = "message/rfc822"),
     )),
     params(
         ("name" = String, Path, description = "Name of the collection."),
@@ -218,7 +227,7 @@ pub(super) struct FileQuery {
 pub(super) async fn put_file(
     State(state): State<Arc<AppState>>,
     PathOf((name, id)): PathOf<(String, String)>,
-    QueryOf(FileQuery { title, metadata, score }): QueryOf<FileQuery>,
+    QueryOf(FileQuery { title, metadata, score, whole }): QueryOf<FileQuery>,
     request: Request,
 ) -> Result<Response, ApiError> {
     let forms = FileKind::ALL.map(Form::Document);
@@ -237,7 +246,7 @@ pub(super) async fn put_file(
             invalid("invalid_query", &format!("`metadata` must be a JSON object: {reason}"))
                 .with_param("metadata")
         })?;
-        let file = SourceFile { id, kind, bytes: &body, title, metadata, score };
+        let file = SourceFile { id, kind, whole, bytes: &body, title, metadata, score };
         body::render(&engine.collections().put_file(&name, file, cancel)?)
     })
     .await

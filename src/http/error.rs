@@ -173,6 +173,9 @@ impl From<ProxyError> for ApiError {
             ProxyError::Body(WireError::Duplicate(key)) => {
                 (StatusCode::BAD_REQUEST, "duplicate_key", Some(*key))
             }
+            ProxyError::Body(WireError::Gemini) => {
+                (StatusCode::BAD_REQUEST, "unsupported_dialect", Some("contents"))
+            }
             ProxyError::Body(WireError::NoModel) => (StatusCode::BAD_REQUEST, "missing_model", Some("model")),
             ProxyError::Encoding(_) => {
                 (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_content_encoding", Some("content-encoding"))

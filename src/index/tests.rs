@@ -326,6 +326,43 @@ fn a_damaged_lexical_index_is_made_anew() {
     survives_damage("lexical", |file| !file.file_name().unwrap().to_string_lossy().starts_with('.'));
 }
 
+/// Damages files of an index in 200 ways, one file each time: the collection opens and holds what was stored.
+fn survives_200_damages(index: &str) {
+    let folder = filled();
+    let open = || DataDir::open(folder.path()).unwrap().get(&name("c")).unwrap();
+    let wanted = [("a", "red apples\ngreen pears\n"), ("b", "blue plums\nred grapes\n")];
+    let wanted = wanted.map(|(id, text)| (id.to_owned(), text.to_owned())).into();
+    open().optimise().unwrap();
+    let place = folder.path().join("collections/c").join(index);
+    let mut rebuilt = 0;
+    for number in 0..200 {
+        let all = files(&place);
+        let file = &all[number as usize % all.len()];
+        let mut bytes = fs::read(file).unwrap();
+        if bytes.is_empty() {
+            continue;
+        }
+        crate::storage::damage(&mut bytes, number);
+        replace(file, bytes);
+        let collection = open();
+        holds(&collection, &wanted);
+        assert_eq!(by_words(&collection, "apples"), ["a#0"], "{number} {file:?}");
+        rebuilt += usize::from(!collection.reports().is_empty());
+        collection.optimise().unwrap();
+    }
+    assert!(rebuilt > 50, "{rebuilt}");
+}
+
+#[test]
+fn a_dense_index_survives_200_damages() {
+    survives_200_damages("dense");
+}
+
+#[test]
+fn a_lexical_index_survives_200_damages() {
+    survives_200_damages("lexical");
+}
+
 /// Puts another file in the place of one: that which was there may still be mapped by a thread that is about to end.
 fn replace(path: &Path, bytes: impl AsRef<[u8]>) {
     fs::remove_file(path).ok();

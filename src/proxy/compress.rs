@@ -50,6 +50,11 @@ pub enum Fallback {
     Remembered,
     /// The conversation is held out, to compare others with it.
     Holdout,
+    /// The text belongs to an earlier turn up to a cache breakpoint, and nothing is known of it: it may have been
+    /// forwarded as it is.
+    Breakpoint,
+    /// All texts have fewer tokens than the least number.
+    Small,
 }
 
 impl Fallback {
@@ -65,6 +70,8 @@ impl Fallback {
             Self::Refused => "refused",
             Self::Remembered => "remembered",
             Self::Holdout => "holdout",
+            Self::Breakpoint => "breakpoint",
+            Self::Small => "small",
         }
     }
 }
@@ -198,7 +205,7 @@ fn compressed(
     let Passage { text, question, .. } = passage;
     let before = counter.count(&text);
     if before < settings.min_tokens {
-        return Ok(Outcome::Whole);
+        return Ok(Outcome::Small);
     }
     // Without a question there is nothing to rank by it.
     let method = settings.method.filter(|method| question.is_some() || *method != Method::LongLlmLingua);

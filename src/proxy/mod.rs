@@ -517,9 +517,13 @@ impl Gateway {
         report.tokens.after += folds.tokens.after;
         if folds.tokens.before > 0 {
             report.status = Status::Compressed;
+            report.fallback = report.fallback.filter(|fallback| *fallback != Fallback::Small);
         } else if folds.pinned && report.status == Status::Unchanged {
             report.status = Status::Original;
-            report.fallback = report.fallback.or(Some(Fallback::Remembered));
+            report.fallback = report
+                .fallback
+                .filter(|fallback| *fallback != Fallback::Small)
+                .or(Some(Fallback::Remembered));
         }
         let spared = folds.spared.iter();
         report.folded =
@@ -540,7 +544,8 @@ impl Gateway {
             (0..keys.len()).filter(unknown).partition(|i| prepared.passages[*i].frozen);
         // Nothing is known of what stands before a breakpoint, so it is sent as it is, now and later.
         for i in frozen {
-            outcomes[i] = Some(Ok(self.memory.settle(keys[i], Outcome::Pinned)));
+            let pinned = self.memory.settle(keys[i], Outcome::Pinned);
+            outcomes[i] = Some(Err((pinned, Fallback::Breakpoint)));
         }
         if !fresh.is_empty() {
             let passages = fresh.iter().map(|i| prepared.passages[*i].clone()).collect();
@@ -554,7 +559,7 @@ impl Gateway {
                 outcomes[i] = Some(settled);
             }
         }
-        Plan::new(keys, outcomes)
+        Plan::new(keys, outcomes, prepared.small)
     }
 }
 

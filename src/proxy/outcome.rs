@@ -51,8 +51,10 @@ const fn stored_name(method: Method) -> &'static str {
 /// A decision on a text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Outcome {
-    /// The text is small, or does not get smaller: it is always sent as it is.
+    /// The text does not get smaller: it is always sent as it is.
     Whole,
+    /// The text has fewer tokens than the least number: it is always sent as it is.
+    Small,
     /// The text was sent as it is because compression failed. For a while it stays so.
     Pinned,
     /// The text was compressed to these parts.
@@ -190,7 +192,7 @@ impl Outcome {
     pub(super) fn weight(&self) -> u32 {
         const BASE: usize = 120;
         let size = match self {
-            Self::Whole | Self::Pinned | Self::Folded { .. } => 0,
+            Self::Whole | Self::Small | Self::Pinned | Self::Folded { .. } => 0,
             Self::Kept { ranges, .. } => std::mem::size_of_val(&**ranges),
             Self::Replaced { text, .. } => text.len(),
             Self::Inserted { text, citations } => text.len() + citations.len(),

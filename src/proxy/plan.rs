@@ -22,7 +22,8 @@ pub(super) struct Plan {
 pub(super) type Settled = Result<Arc<Outcome>, (Arc<Outcome>, Fallback)>;
 
 impl Plan {
-    pub(super) fn new(keys: &[Key], outcomes: Vec<Option<Settled>>) -> (Self, Report) {
+    /// The plan for passages with these `keys`; `small` says whether there are texts that are too short for one.
+    pub(super) fn new(keys: &[Key], outcomes: Vec<Option<Settled>>, mut small: bool) -> (Self, Report) {
         let mut report = Report::default();
         let mut plan = Vec::with_capacity(keys.len());
         for (key, settled) in keys.iter().zip(outcomes) {
@@ -40,12 +41,16 @@ impl Plan {
                     // The reason of now says more than that there was one before.
                     report.fallback = fallback.or(report.fallback).or(Some(Fallback::Remembered));
                 }
+                Outcome::Small => small = true,
                 Outcome::Whole | Outcome::Folded { .. } | Outcome::Inserted { .. } => {}
             }
             plan.push((*key, outcome));
         }
-        if report.fallback.is_some() && report.status == Status::Unchanged {
-            report.status = Status::Original;
+        if report.status == Status::Unchanged {
+            match report.fallback {
+                Some(_) => report.status = Status::Original,
+                None => report.fallback = small.then_some(Fallback::Small),
+            }
         }
         (Self { passages: plan, ..Self::default() }, report)
     }

@@ -28,6 +28,8 @@ pub(super) struct Prepared {
     pub(super) settings: Settings,
     /// Texts that may be compressed.
     pub(super) passages: Vec<Passage>,
+    /// Whether there are texts besides that are too short to be counted.
+    pub(super) small: bool,
     /// The questions of the conversation.
     pub(super) asked: Vec<Asked>,
     /// All texts that folding looks at.
@@ -90,8 +92,9 @@ impl Prepared {
         }
         // Where nothing is done to the texts, they need not be read.
         let read = !settings.bypass || settings.retrieves();
-        let Texts { mut passages, asked, mut shown } =
+        let Texts { mut passages, asked, mut shown, small, small_results } =
             if read { request.texts(settings.least_bytes()) } else { Texts::default() };
+        let small = small || small_results && settings.tool_results == ToolResults::Compress;
         let conversation = Conversation::of(&request, &secret);
         let arm =
             conversation.filter(|_| !settings.bypass).map_or(Arm::None, |it| it.arm(live.config.holdout));
@@ -113,6 +116,7 @@ impl Prepared {
             arm,
             asked,
             passages,
+            small,
             shown: shown.into(),
             settings,
             route,
@@ -204,7 +208,11 @@ impl Prepared {
             match &**outcome {
                 Outcome::Kept { ranges, .. } => edits.push(passage.keep(text, ranges)),
                 Outcome::Replaced { text, .. } => edits.push(passage.replace(text)),
-                Outcome::Whole | Outcome::Pinned | Outcome::Folded { .. } | Outcome::Inserted { .. } => {}
+                Outcome::Whole
+                | Outcome::Small
+                | Outcome::Pinned
+                | Outcome::Folded { .. }
+                | Outcome::Inserted { .. } => {}
             }
         }
         edits.extend_from_slice(&plan.folds.edits);

@@ -57,6 +57,8 @@ pub enum Layout {
     /// Markdown: a heading begins a chunk, lines of code and rows of tables stay whole, and what a chunk has of a table
     /// comes with the table's header.
     Markdown,
+    /// Code: lines stay whole,.
+    Code,
 }
 
 /// A piece of a text.
@@ -153,6 +155,7 @@ impl Header {
 fn sections(text: &str, layout: Layout) -> Vec<Section> {
     match layout {
         Layout::Plain => vec![Section { headings: Vec::new(), blocks: vec![(0..text.len(), Block::Prose)] }],
+        Layout::Code => vec![Section { headings: Vec::new(), blocks: vec![(0..text.len(), Block::Code)] }],
         Layout::Markdown => markdown_sections(text),
     }
 }

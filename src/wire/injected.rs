@@ -59,7 +59,8 @@ static OPENING: LazyLock<Regex> = LazyLock::new(|| {
 });
 
 /// `text` without what its client put in.
-pub(super) fn own_words(text: &str) -> Cow<'_, str> {
+#[must_use]
+pub fn own_words(text: &str) -> Cow<'_, str> {
     if memchr::memchr(b'<', text.as_bytes()).is_none() {
         return Cow::Borrowed(text);
     }

@@ -6,6 +6,7 @@
 //! Nothing here does I/O. A body is never rebuilt from parsed values: [`Request::read`] finds places in it, and
 //! [`splice`] replaces those alone.
 
+mod finder;
 mod injected;
 mod json;
 pub mod local;
@@ -21,6 +22,8 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
+pub use finder::{MessageError, MessageText, message_texts};
+pub use injected::own_words;
 pub use passages::{Asked, Passage, Texts};
 pub use request::{Request, WireError};
 pub use shown::{Shown, Speaker, ToolCall};

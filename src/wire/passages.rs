@@ -8,8 +8,9 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::finder::{By, Found, Piece, find};
 use super::injected::own_words;
-use super::json::{Duplicate, Value, inside_quotes};
+use super::json::{Value, inside_quotes};
 use super::shown::{Listing, Shown, Speaker};
 use super::split::{Split, split};
 use super::{Edit, Endpoint};
@@ -79,6 +80,10 @@ pub struct Texts {
     pub asked: Vec<Asked>,
     /// All texts that folding looks at, in order.
     pub shown: Vec<Shown>,
+    /// Whether there are texts of users, besides questions, that are too short for a passage.
+    pub small: bool,
+    /// The same of tools' results.
+    pub small_results: bool,
 }
 
 /// The passages of a conversation that have at least `least` bytes each, and what it asks.
@@ -91,16 +96,19 @@ pub(super) fn collect(endpoint: Endpoint, conversation: Value, least: usize, all
         passages,
         asked,
         listing: Listing::default(),
-        found: Vec::new(),
         turn: 0,
+        small: false,
+        small_results: false,
     };
     match endpoint {
         Endpoint::Embeddings => {}
         Endpoint::Completions => collector.user(conversation),
         Endpoint::Responses if conversation.is_string() => collector.user(conversation),
-        Endpoint::Responses => collector.all(conversation, Collector::item),
-        Endpoint::Chat => collector.all(conversation, Collector::chat),
-        Endpoint::Messages | Endpoint::CountTokens => collector.all(conversation, Collector::message),
+        Endpoint::Responses | Endpoint::Chat | Endpoint::Messages | Endpoint::CountTokens => {
+            for message in conversation.elements() {
+                find(message, &mut |piece| collector.read(message, &piece)).unwrap_or_default();
+            }
+        }
     }
     let before = collector.asked.len();
     collector.end_run();
@@ -116,7 +124,8 @@ pub(super) fn collect(endpoint: Endpoint, conversation: Value, least: usize, all
     for shown in &mut collector.listing.shown {
         shown.is_new = shown.place.start >= collector.turn;
     }
-    Texts { passages: collector.passages, asked: collector.asked, shown: collector.listing.shown }
+    let Collector { passages, asked, listing, small, small_results, .. } = collector;
+    Texts { passages, asked, shown: listing.shown, small, small_results }
 }
 
 struct Collector<'a> {
@@ -128,135 +137,31 @@ struct Collector<'a> {
     passages: Vec<Passage>,
     asked: Vec<Asked>,
     listing: Listing,
-    /// Results of the message that is read.
-    found: Vec<Value<'a>>,
     /// Where the model's last message ends.
     turn: usize,
+    small: bool,
+    small_results: bool,
 }
 
-/// Reads one message. One that has a key twice is left alone, for nobody knows which of the two counts.
-type Read<'a> = fn(&mut Collector<'a>, Value<'a>) -> Result<(), Duplicate>;
-
 impl<'a> Collector<'a> {
-    fn all(&mut self, messages: Value<'a>, read: Read<'a>) {
-        for message in messages.elements() {
-            read(self, message).unwrap_or_default();
-        }
-    }
-
-    /// A message of chat completions.
-    fn chat(&mut self, message: Value<'a>) -> Result<(), Duplicate> {
-        let [role, content, id, calls] = message.fields(["role", "content", "tool_call_id", "tool_calls"])?;
-        let role = role.and_then(Value::string);
-        if role.as_deref() == Some("assistant") || content.is_none() {
-            self.answered(message);
-            for call in calls.iter().flat_map(|calls| calls.elements()) {
-                let [id, function] = call.fields(["id", "function"])?;
-                let Some(function) = function else { continue };
-                let [name, arguments] = function.fields(["name", "arguments"])?;
-                self.listing.call(id, name, arguments);
+    /// Takes what `message` has.
+    fn read(&mut self, message: Value<'a>, piece: &Piece<'a>) {
+        match *piece {
+            // The user's run has ended, and what follows is a new turn.
+            Piece::Answer => {
+                self.end_run();
+                self.turn = message.range().end;
             }
-            return Ok(());
-        }
-        let Some(content) = content else { return Ok(()) };
-        match role.as_deref() {
-            Some("user") => self.texts(content, &["text"], Self::user),
-            Some("tool" | "function") => self.results(id, content, &["text"]),
-            _ => {}
-        }
-        Ok(())
-    }
-
-    /// An item of a response's input.
-    fn item(&mut self, item: Value<'a>) -> Result<(), Duplicate> {
-        let [kind, role, content, output, id] =
-            item.fields(["type", "role", "content", "output", "call_id"])?;
-        let kind = kind.and_then(Value::string);
-        let role = role.and_then(Value::string);
-        match (kind.as_deref().unwrap_or("message"), role.as_deref(), content, output) {
-            ("message", Some("user"), Some(content), _) => self.texts(content, &["input_text"], Self::user),
-            ("message", Some("system" | "developer"), ..) => {}
-            ("function_call_output" | "custom_tool_call_output", _, _, Some(output)) => {
-                self.results(id, output, &["input_text"]);
-            }
-            ("function_call" | "custom_tool_call" | "mcp_call", ..) => {
-                self.answered(item);
-                let [name, arguments, input] = item.fields(["name", "arguments", "input"])?;
-                self.listing.call(id, name, arguments.or(input));
-            }
-            _ => self.answered(item),
-        }
-        Ok(())
-    }
-
-    /// A message of Anthropic's.
-    fn message(&mut self, message: Value<'a>) -> Result<(), Duplicate> {
-        let [role, content] = message.fields(["role", "content"])?;
-        match (role.and_then(Value::string).as_deref(), content) {
-            (Some("user"), Some(content)) if content.is_string() => self.user(content),
-            (Some("user"), Some(content)) => self.all(content, Self::block),
-            (Some("system"), _) => {}
-            (_, content) => {
-                self.answered(message);
-                for block in content.iter().flat_map(|content| content.elements()) {
-                    let [kind, id, name, input] = block.fields(["type", "id", "name", "input"])?;
-                    if kind.and_then(Value::string).as_deref() == Some("tool_use") {
-                        self.listing.call(id, name, input);
-                    }
+            Piece::Call { id, name, input } => self.listing.call(id, name, input),
+            Piece::Text(Found { by, value, call, .. }) => match by {
+                By::Role => {}
+                By::User => self.user(value),
+                By::Document => self.document(value),
+                By::Tool => {
+                    self.listing.result(call, value);
+                    self.tool(value);
                 }
-            }
-        }
-        Ok(())
-    }
-
-    /// A block of a user's message of Anthropic's.
-    fn block(&mut self, block: Value<'a>) -> Result<(), Duplicate> {
-        let [kind, text, content, source, citations, id] =
-            block.fields(["type", "text", "content", "source", "citations", "tool_use_id"])?;
-        match (kind.and_then(Value::string).as_deref(), text, content, source) {
-            (Some("text"), Some(text), ..) => self.user(text),
-            (Some("tool_result"), _, Some(content), _) => self.results(id, content, &["text"]),
-            (Some("search_result"), _, Some(content), _) if citations.is_none() => {
-                self.texts(content, &["text"], Self::document);
-            }
-            // Citations count the characters of the document: it must stay as it is.
-            (Some("document"), .., Some(source)) if citations.is_none() => {
-                let [kind, data] = source.fields(["type", "data"])?;
-                if let (Some("text"), Some(data)) = (kind.and_then(Value::string).as_deref(), data) {
-                    self.document(data);
-                }
-            }
-            _ => {}
-        }
-        Ok(())
-    }
-
-    /// The texts of a content: the one that it is, or those of its parts of the `kinds` named.
-    fn texts(&mut self, content: Value<'a>, kinds: &[&str], take: fn(&mut Self, Value<'a>)) {
-        if content.is_string() {
-            return take(self, content);
-        }
-        for part in content.elements() {
-            let Ok([Some(kind), Some(text)]) = part.fields(["type", "text"]) else { continue };
-            if kind.string().is_some_and(|kind| kinds.contains(&&*kind)) {
-                take(self, text);
-            }
-        }
-    }
-
-    /// The model spoke: the user's run has ended, and what follows is a new turn.
-    fn answered(&mut self, message: Value<'a>) {
-        self.end_run();
-        self.turn = message.range().end;
-    }
-
-    /// The results of the call `id`.
-    fn results(&mut self, id: Option<Value<'a>>, content: Value<'a>, kinds: &[&str]) {
-        let before = self.found.len();
-        self.texts(content, kinds, |collector, text| collector.found.push(text));
-        for text in self.found.split_off(before) {
-            self.listing.result(id, text);
-            self.tool(text);
+            },
         }
     }
 
@@ -286,6 +191,8 @@ impl<'a> Collector<'a> {
 
     fn pasted(&mut self, text: Value<'a>, question: Option<Arc<str>>, from_tool: bool) {
         if !self.large(text) {
+            let small = if from_tool { &mut self.small_results } else { &mut self.small };
+            *small = true;
             return;
         }
         if let (Some((place, _)), Some(text)) = (text.inside(), text.string()) {
@@ -320,6 +227,8 @@ impl<'a> Collector<'a> {
         let mut guessed = None;
         for value in std::mem::take(&mut self.run) {
             if !self.large(value) {
+                let asks = placed.as_ref().is_some_and(|(_, place)| value.range().contains(place));
+                self.small |= value.is_string() && !asks;
                 continue;
             }
             let (Some((inside, spelling)), Some(text)) = (value.inside(), value.string()) else { continue };
@@ -341,6 +250,8 @@ impl<'a> Collector<'a> {
                     from_tool: false,
                     place: inside.start + start..inside.start + end,
                 });
+            } else {
+                self.small = true;
             }
         }
         self.asked.extend(placed.or(placed_guess).map(|(question, place)| Asked {

@@ -38,6 +38,12 @@ pub enum WireError {
     /// The body repeats a key that decides its destination.
     #[error("the body has the key `{0}` twice: name it once")]
     Duplicate(&'static str),
+    /// The body is Gemini's.
+    #[error(
+        "the body has `contents`, as Gemini's API has it, which is not supported: send OpenAI's Chat (`messages`), \
+         Completions (`prompt`) or Responses (`input`), or Anthropic's Messages (`messages`)"
+    )]
+    Gemini,
     /// The body names no model.
     #[error("the body names no model: give `model` as a string")]
     NoModel,
@@ -54,9 +60,12 @@ impl<'a> Request<'a> {
         if !top.is_object() {
             return Err(WireError::Json("it is another kind of value".into()));
         }
-        let [model, options, cache, messages, input, prompt, suffix] = top
-            .fields(["model", OPTIONS, "cache_control", "messages", "input", "prompt", "suffix"])
+        let [model, options, cache, messages, input, prompt, suffix, contents] = top
+            .fields(["model", OPTIONS, "cache_control", "messages", "input", "prompt", "suffix", "contents"])
             .map_err(|Duplicate(key)| WireError::Duplicate(key))?;
+        if contents.is_some() && messages.or(input).or(prompt).is_none() {
+            return Err(WireError::Gemini);
+        }
         let model = model.ok_or(WireError::NoModel)?;
         Ok(Self {
             model: model.string().ok_or(WireError::NoModel)?,

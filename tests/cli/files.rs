@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use crate::index::index;
-use crate::made::{bomb, docx, looping, page, pdf};
+use crate::made::{bomb, docx, looping, page, pdf, workbook};
 
 fn write_good(folder: &Path) {
     let html = "<title>Harbour</title><h1>Bridge</h1><p>The bridge bears 7.5 t.<script>x</script>";
@@ -40,15 +40,59 @@ fn files_of_other_formats_are_found_by_heading_and_page() {
 }
 
 #[test]
+fn tables_mail_and_code_are_found_by_what_they_say() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let docs = folder.join("docs");
+    fs::create_dir(&docs).unwrap();
+    let trees: String = ["Alder", "Birch", "Larch"]
+        .map(|tree| (0..60).map(|i| format!("{tree} {i},{}\n", i + 20)).collect::<Vec<_>>().concat())
+        .concat();
+    fs::write(docs.join("trees.csv"), format!("Tree,Age in years\n{trees}")).unwrap();
+    let cells =
+        "<row r=\"1\"><c r=\"A1\" t=\"inlineStr\"><is><t>Lorry</t></is></c><c r=\"B1\"><v>9</v></c></row>";
+    fs::write(docs.join("fees.xlsx"), workbook(cells.as_bytes())).unwrap();
+    let mail = "From: Ann <ann@example.org>\r\nSubject: Pump\r\n\r\nThe pump in the cellar grinds.\r\n";
+    fs::write(docs.join("pump.eml"), mail).unwrap();
+    fs::write(docs.join("harbour.py"), "def toll(lorry):\n    return 9 if lorry.heavy else 4\n").unwrap();
+    fs::write(docs.join("page.html"), "<nav>Imprint</nav><main><p>The mill was sold.</main>").unwrap();
+    let done = index(folder, &["ingest", "town", "docs"]);
+    assert!(done.text().is_empty() && done.stderr.contains("5 documents added"), "{}", done.stderr);
+    let exported = index(folder, &["export", "town"]);
+    let exported = exported.text();
+    let text = |name: &str| {
+        let documents = exported.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        documents.into_iter().find(|document| document["id"] == format!("docs/{name}")).unwrap()
+    };
+    assert_eq!(text("fees.xlsx")["text"], "# Fees\n\n| Lorry | 9 |\n|---|---|\n\n");
+    assert_eq!((&text("harbour.py")["layout"], &text("pump.eml")["title"]), (&json!("code"), &json!("Pump")));
+    assert!(!text("page.html")["text"].as_str().unwrap().contains("Imprint"));
+    let found = index(
+        folder,
+        &["search", "town", "Larch 59", "--top-k", "1", "--mode", "lexical", "--format", "json"],
+    )
+    .json();
+    let best = &found["results"][0];
+    assert!(best["document_id"] == "docs/trees.csv" && best.to_string().contains("Age in years"), "{best}");
+    let whole = index(folder, &["ingest", "town", "docs", "--whole"]);
+    assert!(whole.stderr.contains("1 updated, 4 unchanged"), "{}", whole.stderr);
+}
+
+#[test]
 fn hostile_and_broken_files_are_named_and_the_others_stored() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     let docs = folder.join("docs");
     fs::create_dir(&docs).unwrap();
     write_good(&docs);
-    let bad: [(&str, Vec<u8>, &str); 7] = [
+    let bad: [(&str, Vec<u8>, &str); 12] = [
         ("bomb.docx", bomb(), "unpacks to 128 MB or more"),
+        ("bomb.xlsx", workbook(&vec![b' '; 150 << 20]), "unpacks to 128 MB or more"),
+        ("book.epub", bomb(), "no META-INF/container.xml"),
         ("empty.pdf", Vec::new(), "it is empty"),
+        ("fake.csv", docx(b"<w:p/>"), "it is an archive"),
+        ("fake.eml", b"hello".to_vec(), "it is no e-mail"),
+        ("fake.pptx", b"hello".to_vec(), "not a PPTX file or is damaged"),
         ("fake.pdf", b"hello".to_vec(), "it is no PDF"),
         ("latin.html", b"<p>caf\xe9".to_vec(), "it is not UTF-8"),
         ("loop.pdf", looping(), "its reader broke down"),

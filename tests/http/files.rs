@@ -8,11 +8,12 @@ use pdf_extract::{Document, Stream, dictionary};
 use serde_json::{Value, json};
 
 use crate::collections::{post, put};
-use crate::made::{bomb, docx, looping, page, pdf};
+use crate::made::{bomb, docx, looping, page, pdf, workbook};
 use crate::support::{Answer, Running, SERVE, Whittle, run, serve};
 
 const HTML: &str = "text/html";
 const PDF: &str = "application/pdf";
+const XLSX: &str = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet";
 const DOCX: &str = "application/vnd.openxmlformats-officedocument.wordprocessingml.document";
 
 /// Puts a file into the collection `c`, by its id and query.
@@ -95,8 +96,9 @@ fn what_cannot_be_read_is_refused_and_the_service_lives() {
     let service = serve("[limits]\nconcurrency = 1");
     put(&service, "/v1/collections/c", &json!({}));
     let old = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1".to_vec();
-    let bad: [(&str, Vec<u8>, &str); 9] = [
+    let bad: [(&str, Vec<u8>, &str); 10] = [
         (DOCX, bomb(), "unpacks to 128 MB or more"),
+        (XLSX, workbook(&vec![b' '; 150 << 20]), "unpacks to 128 MB or more"),
         (PDF, looping(), "its reader broke down"),
         (PDF, b"hello".to_vec(), "it is no PDF"),
         (PDF, pdf(&["0 0 10 10 re f"]), "text recognition"),

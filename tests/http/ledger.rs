@@ -64,3 +64,35 @@ fn without_a_ledger_the_command_says_so() {
     let message = String::from_utf8(output.stderr).unwrap();
     assert!(!output.status.success() && message.contains("there is no ledger"), "{message}");
 }
+
+/// Damage of other kinds, 200 of them, is done to the same file beside the code that opens it.
+#[test]
+fn a_damaged_ledger_is_set_aside_and_the_service_serves() {
+    let upstream = Upstream::start();
+    let mut service = serve(&upstream.config());
+    let damages: [fn(&mut Vec<u8>); 3] = [
+        |bytes| bytes.truncate(bytes.len() / 3),
+        |bytes| bytes[..512].iter_mut().for_each(|byte| *byte ^= 0x5a),
+        |bytes| bytes[4096..].iter_mut().for_each(|byte| *byte ^= 0x10),
+    ];
+    let body = r#"{"model":"m","messages":[{"role":"user","content":"Who won?"}]}"#;
+    for damage in damages {
+        assert_eq!(service.post(CHAT, body).status, 200);
+        let folder = Arc::clone(&service.folder);
+        service.terminate_and_end();
+        let path = folder.path().join("data/proxy.redb");
+        let mut bytes = std::fs::read(&path).unwrap();
+        damage(&mut bytes);
+        std::fs::write(&path, bytes).unwrap();
+        service = serve_again(folder);
+        assert_eq!(service.post(CHAT, body).status, 200);
+        let usage = service.get("/v1/usage");
+        assert_eq!((usage.status, &usage.body["total"]["requests"]), (200, &1.into()), "{}", usage.body);
+    }
+    let names =
+        std::fs::read_dir(service.folder().join("data")).unwrap().map(|entry| entry.unwrap().file_name());
+    assert_eq!(names.filter(|name| name.to_string_lossy().contains(".damaged-")).count(), 3);
+    service.terminate();
+    let (status, log) = service.end();
+    assert!(status.success() && log.contains("set aside"), "{log}");
+}

@@ -6,10 +6,46 @@ use pdf_extract::{Document, Object, Stream, dictionary};
 
 /// A DOCX of which `body` is what its document begins with.
 pub(crate) fn docx(body: &[u8]) -> Vec<u8> {
+    archive(&[("word/document.xml", body)])
+}
+
+/// An archive with these parts.
+pub(crate) fn archive(parts: &[(&str, &[u8])]) -> Vec<u8> {
     let mut archive = zip::ZipWriter::new(Cursor::new(Vec::new()));
-    archive.start_file("word/document.xml", zip::write::SimpleFileOptions::default()).unwrap();
-    archive.write_all(body).unwrap();
+    for (name, bytes) in parts {
+        archive.start_file(*name, zip::write::SimpleFileOptions::default()).unwrap();
+        archive.write_all(bytes).unwrap();
+    }
     archive.finish().unwrap().into_inner()
+}
+
+/// A workbook with one sheet, `Fees`, of the rows of XML given.
+pub(crate) fn workbook(rows: &[u8]) -> Vec<u8> {
+    let office = "http://schemas.openxmlformats.org/officeDocument/2006/relationships";
+    let main = "http://schemas.openxmlformats.org/spreadsheetml/2006/main";
+    let book = format!(
+        "<workbook xmlns=\"{main}\" xmlns:r=\"{office}\"><sheets><sheet name=\"Fees\" sheetId=\"1\" r:id=\"r1\"/></sheets>\
+         </workbook>"
+    );
+    let relations = format!(
+        "<Relationships xmlns=\"http://schemas.openxmlformats.org/package/2006/relationships\"><Relationship Id=\"r1\" \
+         Type=\"{office}/worksheet\" Target=\"worksheets/sheet1.xml\"/></Relationships>"
+    );
+    let root = relations
+        .replace("worksheets/sheet1.xml", "xl/workbook.xml")
+        .replace("/worksheet\"", "/officeDocument\"");
+    let head = format!("<worksheet xmlns=\"{main}\"><sheetData>");
+    let sheet = [head.as_bytes(), rows, b"</sheetData></worksheet>"];
+    archive(&[
+        (
+            "[Content_Types].xml",
+            b"<Types xmlns=\"http://schemas.openxmlformats.org/package/2006/content-types\"/>",
+        ),
+        ("_rels/.rels", root.as_bytes()),
+        ("xl/workbook.xml", book.as_bytes()),
+        ("xl/_rels/workbook.xml.rels", relations.as_bytes()),
+        ("xl/worksheets/sheet1.xml", &sheet.concat()),
+    ])
 }
 
 /// A PDF with a page for each of `contents`; `/X Do` in one draws what draws itself.

@@ -28,7 +28,7 @@ const MAY_USE: [(&str, &[&str]); 23] = [
     ("compress", &["model", "text"]),
     ("index", &["kernels", "storage", "text"]),
     ("retrieve", &["index"]),
-    ("engine", &["compress", "config", "index", "model", "random", "retrieve", "telemetry", "text"]),
+    ("engine", &["compress", "config", "index", "model", "random", "retrieve", "telemetry", "text", "wire"]),
     ("eval", &["compress", "config", "engine", "journal", "model", "random", "text", "upstream", "wire"]),
     ("keys", &["config"]),
     ("upstream", &["config", "keys", "telemetry", "wire"]),
@@ -81,7 +81,7 @@ const MAY_USE: [(&str, &[&str]); 23] = [
 const PARTS: [(&str, &[&str]); 2] = [("local", &["engine"]), ("store", &["engine", "cli"])];
 
 /// Crates that only the places named may use.
-const CRATES: [(&str, &[&str]); 14] = [
+const CRATES: [(&str, &[&str]); 17] = [
     ("candle_core", &["model/local/"]),
     ("candle_nn", &["model/local/"]),
     ("candle_transformers", &["model/local/"]),
@@ -94,7 +94,10 @@ const CRATES: [(&str, &[&str]); 14] = [
     ("hnsw_rs", &["index/hnsw.rs"]),
     ("htmd", &["engine/collections/files/html.rs"]),
     ("pdf_extract", &["engine/collections/files/pdf.rs"]),
-    ("quick_xml", &["engine/collections/files/docx"]),
+    ("quick_xml", &["engine/collections/files/"]),
+    ("calamine", &["engine/collections/files/spreadsheet.rs"]),
+    ("mail_parser", &["engine/collections/files/mail.rs"]),
+    ("csv", &["engine/collections/files/delimited.rs"]),
     ("minijinja", &["engine/prompt", "model/local/chat_template.rs"]),
 ];
 

@@ -21,13 +21,15 @@ Examples:
   whittle index ingest nq passages.jsonl --score
 
 A JSONL file (.jsonl, .ndjson) has one document per line: {\"id\": ..., \"title\": ..., \"text\": ..., \"metadata\": {...},
-\"layout\": \"plain\"|\"markdown\"}, of which only `text` is required. A JSON file (.json) is one such document, a
+\"layout\": \"plain\"|\"markdown\"|\"code\"}, of which only `text` is required. A JSON file (.json) is one such document, a
 list of them, or an object with the list `documents`. Ids must be unique.
 
-Text (.txt), Markdown (.md), HTML (.html, .htm, .xhtml), PDF (.pdf) and Word (.docx) files are one document each, with
-their path as id. HTML, PDF and Word files are converted to Markdown with their titles and headings, and a heading for
-each page of a PDF, in a separate process with at most 60 seconds and 1 GB of memory per file. All such files in a
-folder are read, except hidden ones.
+Text (.txt), Markdown (.md), code (.rs, .py, .js, .yaml and others), HTML (.html, .htm, .xhtml), PDF (.pdf), Word (.docx),
+CSV and TSV (.csv, .tsv, .tab), spreadsheets (.xlsx, .xlsm, .ods), slides (.pptx), books (.epub) and e-mails (.eml) are one
+document each, with their path as id. All but text, Markdown and code are converted to Markdown with their titles,
+headings and tables, and a heading for each page, sheet or slide, in a separate process with at most 60 seconds and 1 GB
+of memory per file. Of an HTML page navigation, notices about cookies and footers are left out; --whole keeps them. All
+such files in a folder are read, except hidden ones.
 
 Documents that are stored already are skipped: after an interruption run the same command again. --score also scores
 stored documents that have no scores yet.")]
@@ -40,6 +42,9 @@ pub(super) struct IngestArgs {
     /// Also score the chunks, those of unchanged documents included, so that `llmlingua` needs no model for them later
     #[arg(long)]
     score: bool,
+    /// Keep navigation, notices about cookies and footers of HTML pages
+    #[arg(long)]
+    whole: bool,
     /// Treatment of a line or file that is not a document, or whose id occurred before
     #[arg(long, value_enum, default_value_t)]
     on_bad: OnBad,
@@ -48,7 +53,7 @@ pub(super) struct IngestArgs {
 pub(super) fn run(args: &IngestArgs) -> anyhow::Result<()> {
     let (sources, passed_over) = sources::sources(&args.paths)?;
     if args.on_bad == OnBad::Refuse {
-        check(&sources)?;
+        check(&sources, args.whole)?;
     }
     let engine = engine()?;
     ensure(&engine, &args.collection)?;
@@ -57,7 +62,7 @@ pub(super) fn run(args: &IngestArgs) -> anyhow::Result<()> {
     let mut import = Import::new(&engine, &args.collection, args.score, &never);
     let (mut ids, mut bad) = (Ids::default(), 0);
     for source in &sources {
-        for item in sources::items(source)? {
+        for item in sources::items(source, args.whole)? {
             let item = item?;
             let bytes = item.bytes;
             match admitted(item, &mut ids) {
@@ -86,10 +91,10 @@ fn admitted(item: Item<'_>, ids: &mut Ids) -> Result<SourceDocument, String> {
 }
 
 /// The first thing in the way, before anything is stored.
-fn check(sources: &[Source]) -> anyhow::Result<()> {
+fn check(sources: &[Source], whole: bool) -> anyhow::Result<()> {
     let mut ids = Ids::default();
     for source in sources {
-        for item in sources::items(source)? {
+        for item in sources::items(source, whole)? {
             admitted(item?, &mut ids).map_err(|bad| refused(&bad, "--on-bad skip"))?;
         }
     }

@@ -88,10 +88,13 @@ struct CreateArgs {
     overlap: usize,
 }
 
-/// Read an HTML, PDF or DOCX file from standard input and print its title and text as JSON: how each is read apart
+/// Read a file of another format from standard input and print its title and text as JSON: how each is read apart
 #[derive(Debug, Args)]
 struct ParseArgs {
     format: files::Format,
+    /// Keep navigation, notices about cookies and footers of HTML pages
+    #[arg(long)]
+    whole: bool,
 }
 
 /// Find the chunks that match a query best
@@ -127,7 +130,7 @@ pub(super) fn run(args: IndexArgs) -> anyhow::Result<()> {
         Command::List => list(),
         Command::Delete(NameArgs { collection }) => Ok(engine()?.collections().delete(&collection)?),
         Command::Ingest(args) => ingest::run(&args),
-        Command::Parse(ParseArgs { format }) => Ok(files::child(format)?),
+        Command::Parse(ParseArgs { format, whole }) => Ok(files::child(format, whole)?),
         Command::Search(args) => search(*args),
         Command::Stats(args) => stats(&args),
         Command::Export(NameArgs { collection }) => export(&collection),

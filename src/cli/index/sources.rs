@@ -146,8 +146,9 @@ impl fmt::Display for Place<'_> {
 /// The documents of a file.
 type Items<'a> = Box<dyn Iterator<Item = anyhow::Result<Item<'a>>> + 'a>;
 
-/// The documents of a file. The iterator fails where the file cannot be read on.
-pub(super) fn items(source: &Source) -> anyhow::Result<Items<'_>> {
+/// The documents of a file; an HTML page is read with navigation and the like where `whole` says so. The iterator fails
+/// where the file cannot be read on.
+pub(super) fn items(source: &Source, whole: bool) -> anyhow::Result<Items<'_>> {
     let path = &*source.path;
     let cannot = move || format!("cannot read {}", path.display());
     let read = || fs::read(path).with_context(cannot);
@@ -176,7 +177,7 @@ pub(super) fn items(source: &Source) -> anyhow::Result<Items<'_>> {
         }
         Kind::Whole(kind) => {
             let bytes = read()?;
-            one(whole(path, kind, &bytes), bytes.len())
+            one(document(path, kind, whole, &bytes), bytes.len())
         }
     })
 }
@@ -202,8 +203,9 @@ fn elements(bytes: &[u8]) -> Result<Vec<(Part, Box<RawValue>)>, String> {
 }
 
 /// The document that a file is: called by its path.
-fn whole(path: &Path, kind: FileKind, bytes: &[u8]) -> Result<SourceDocument, String> {
-    let document = files::document(kind, bytes, &Cancel::never()).map_err(|error| error.to_string())?;
+fn document(path: &Path, kind: FileKind, whole: bool, bytes: &[u8]) -> Result<SourceDocument, String> {
+    let document =
+        files::document(kind, whole, bytes, &Cancel::never()).map_err(|error| error.to_string())?;
     let id = path.to_string_lossy().replace('\\', "/");
     let metadata = [("path".to_owned(), Value::from(id.as_str()))].into_iter().collect();
     Ok(SourceDocument { id: Some(id), metadata, ..document })
@@ -246,7 +248,7 @@ mod tests {
         assert_eq!((passed_over, total_bytes(&found)), (1, 6));
         let (again, _) = sources(&[root.join("a"), root.join("a/z.md")]).unwrap();
         assert_eq!(again.len(), 4, "what is named twice is read once");
-        assert_eq!(found[4].kind, Kind::Whole(FileKind::Text(Layout::Plain)));
+        assert_eq!(found[4].kind, Kind::Whole(FileKind::Text(Layout::Code)));
         assert!(sources(&[root.join("none")]).unwrap_err().to_string().contains("cannot read"));
     }
 
@@ -266,7 +268,7 @@ mod tests {
         let lines = b"{\"id\": \"1\", \"text\": \"a\"}\n\n{\"text\": \n{\"text\": \" \"}\r\n{\"txt\": 1}\n{\"text\": \"\xff\"}\n{\"text\": \"b\"}";
         write(folder.path(), &[("d.jsonl", lines)]);
         let (found, _) = sources(&[folder.path().join("d.jsonl")]).unwrap();
-        let items: Vec<Item> = items(&found[0]).unwrap().map(Result::unwrap).collect();
+        let items: Vec<Item> = items(&found[0], false).unwrap().map(Result::unwrap).collect();
         let (texts, bad) = told(items);
         assert_eq!(texts, ["a", "b"]);
         for (message, wanted) in bad.iter().zip([
@@ -312,7 +314,7 @@ mod tests {
         ] {
             write(folder.path(), &[("d.json", json)]);
             let (found, _) = sources(&[folder.path().join("d.json")]).unwrap();
-            let (read, bad) = told(items(&found[0]).unwrap().map(Result::unwrap).collect());
+            let (read, bad) = told(items(&found[0], false).unwrap().map(Result::unwrap).collect());
             let shown = String::from_utf8_lossy(json);
             assert_eq!(read, texts, "{shown}");
             assert!(bad.len() == usize::from(wanted.is_some()), "{shown}: {bad:?}");
@@ -328,7 +330,7 @@ mod tests {
         write(folder.path(), &[("a.md", b"# A"), ("b.txt", b" \n"), ("c.txt", b"\xff")]);
         let (found, _) = sources(&[folder.path().to_owned()]).unwrap();
         let mut documents = found.iter().map(|source| {
-            let Item { place, document, .. } = items(source).unwrap().next().unwrap().unwrap();
+            let Item { place, document, .. } = items(source, false).unwrap().next().unwrap().unwrap();
             document.map_err(|reason| format!("{place}: {reason}"))
         });
         let first = documents.next().unwrap().unwrap();

@@ -116,6 +116,8 @@ pub struct SourceFile<'a> {
     pub id: String,
     /// The format of the file.
     pub kind: FileKind,
+    /// Whether navigation, notices about cookies and footers of an HTML page are kept.
+    pub whole: bool,
     /// All of it.
     pub bytes: &'a [u8],
     /// The title; by default the file's own.

@@ -1,5 +1,5 @@
-//! The texts of chat messages, in the forms of `OpenAI`'s and Anthropic's APIs. Whatever is not a text of a role that is
-//! to be compressed - ids, tool calls, images, unknown members - stays as it is spelt.
+//! The texts of chat messages, in the forms of `OpenAI`'s and Anthropic's APIs, which the proxy's finder finds. Whatever
+//! is not a text of a role that is to be compressed - ids, tool calls, images, unknown members - stays as it is spelt.
 
 use std::ops::Range;
 
@@ -7,7 +7,8 @@ use serde_json::value::RawValue;
 
 use crate::compress::{Document, Section, Share};
 use crate::engine::EngineError;
-use crate::text::{JsonKind, JsonToken, json_tokens, spelling_of};
+use crate::text::spelling_of;
+use crate::wire::{MessageText, message_texts, own_words};
 
 /// Roles whose texts are compressed where the request does not say which.
 pub(super) const ROLES: [&str; 3] = ["user", "assistant", "tool"];
@@ -19,8 +20,8 @@ const QUESTION_BYTES: usize = 2000;
 pub(in crate::engine) struct Messages {
     raw: Vec<Box<RawValue>>,
     texts: Vec<Text>,
-    /// Text that is the question, so that it is no document.
-    question: Option<usize>,
+    /// The place of the text that asks, so that it is no document, and its question.
+    question: Option<(usize, String)>,
 }
 
 /// A text of a message.
@@ -35,47 +36,43 @@ struct Text {
 }
 
 impl Messages {
-    /// Finds the texts. Those of `roles` may be compressed; unless the request has a question, the last text of the
-    /// last user is one where it is short.
+    /// Finds the texts. Those of `roles` may be compressed; unless the request has a question, the last words of the
+    /// last user are one where they are short. What a client has put into a user's turn is nobody's question.
     pub(super) fn read(
         messages: Vec<Box<RawValue>>,
         roles: &[String],
         has_question: bool,
     ) -> Result<Self, EngineError> {
         let mut texts = Vec::new();
-        let mut last_user = None;
+        let mut question = None;
         for (number, message) in messages.iter().enumerate() {
-            let refused = || {
-                let message = format!("the message {number} is not an object with `role` and `content`");
-                EngineError::invalid("invalid_messages", "messages", message)
-            };
-            let found = Found::of(message.get()).ok_or_else(refused)?;
-            let compress = !found.twice && roles.contains(&found.role);
-            for (place, inside) in found.texts {
-                let says: String = serde_json::from_str(&message.get()[inside.start - 1..=inside.end])
-                    .map_err(|_| refused())?;
-                let id = place.map_or_else(
-                    || format!("messages[{number}]"),
-                    |part| format!("messages[{number}].content[{part}]"),
-                );
-                if found.role == "user" {
-                    last_user = Some(texts.len());
+            let found = message_texts(message.get()).map_err(|error| {
+                EngineError::invalid("invalid_messages", "messages", format!("the message {number} {error}"))
+            })?;
+            for MessageText { role, may_ask, text, place, path } in found {
+                let own = own_words(&text).trim().to_owned();
+                if may_ask && !own.is_empty() {
+                    question = Some((texts.len(), own));
                 }
-                texts.push(Text { message: number, inside, says, id, compress });
+                let dot = if path.is_empty() { "" } else { "." };
+                let id = format!("messages[{number}]{dot}{path}");
+                let compress = roles.contains(&role);
+                texts.push(Text { message: number, inside: place, says: text, id, compress });
             }
         }
-        let short = |&text: &usize| texts[text].says.len() <= QUESTION_BYTES;
-        let question = last_user.filter(|_| !has_question).filter(short);
+        let question =
+            question.filter(|_| !has_question).filter(|(_, question)| question.len() <= QUESTION_BYTES);
         Ok(Self { raw: messages, texts, question })
     }
 
     /// The question that is asked last.
     pub(super) fn question(&self) -> Option<&str> {
-        self.question.map(|text| &*self.texts[text].says)
+        self.question.as_ref().map(|(_, question)| &**question)
     }
 
     fn documents_of(&self) -> impl Iterator<Item = &Text> {
-        self.texts.iter().enumerate().filter(|(i, _)| Some(*i) != self.question).map(|(_, text)| text)
+        let question = self.question.as_ref().map(|(place, _)| *place);
+        self.texts.iter().enumerate().filter(move |(i, _)| Some(*i) != question).map(|(_, text)| text)
     }
 
     /// The texts as documents of a prompt, with those that are kept whole.
@@ -132,91 +129,6 @@ fn spelling_with(inside: &str, kept: &[Range<usize>], marks: &[(usize, String)])
 fn between(kept: &[Range<usize>], bounds: Range<usize>) -> Vec<Range<usize>> {
     let cut = kept.iter().map(|range| range.start.max(bounds.start)..range.end.min(bounds.end));
     cut.filter(|range| !range.is_empty()).collect()
-}
-
-/// The texts that are found in one message.
-#[derive(Debug, Default)]
-struct Found {
-    role: String,
-    /// A key is there twice, so that nobody knows which of the two counts.
-    twice: bool,
-    /// Insides of strings, with the number of the part of the content that each is in.
-    texts: Vec<(Option<usize>, Range<usize>)>,
-}
-
-impl Found {
-    /// Reads one message. None for what is no object with a role.
-    fn of(message: &str) -> Option<Self> {
-        let tokens = json_tokens(message).ok()?;
-        (tokens.first()?.kind == JsonKind::ObjectStart).then_some(())?;
-        let says = |token: &JsonToken| serde_json::from_str::<String>(&message[token.range.clone()]).ok();
-        let (mut found, mut roles, mut contents) = (Self::default(), 0, 0);
-        for (key, value) in members(&tokens) {
-            match (says(key)?.as_str(), value) {
-                ("role", [role]) if role.kind == JsonKind::String => {
-                    roles += 1;
-                    found.role = says(role)?;
-                }
-                ("content", [text]) if text.kind == JsonKind::String => {
-                    contents += 1;
-                    found.texts.push((None, text.range.start + 1..text.range.end - 1));
-                }
-                ("content", parts)
-                    if parts.first().is_some_and(|first| first.kind == JsonKind::ArrayStart) =>
-                {
-                    contents += 1;
-                    let parts = elements(parts).into_iter().enumerate();
-                    found.texts.extend(parts.filter_map(|(i, part)| Some((Some(i), text_of(part, &says)?))));
-                }
-                _ => {}
-            }
-        }
-        found.twice = roles > 1 || contents > 1;
-        (roles > 0).then_some(found)
-    }
-}
-
-/// The text of a part of a content, if it is one of a text.
-fn text_of(part: &[JsonToken], says: &dyn Fn(&JsonToken) -> Option<String>) -> Option<Range<usize>> {
-    let (mut kind, mut texts) = (None, Vec::new());
-    for (key, value) in members(part) {
-        let [value] = value else { continue };
-        match says(key)?.as_str() {
-            "type" => kind = says(value),
-            "text" if value.kind == JsonKind::String => {
-                texts.push(value.range.start + 1..value.range.end - 1);
-            }
-            _ => {}
-        }
-    }
-    let is_text = matches!(kind.as_deref(), Some("text" | "input_text" | "output_text"));
-    (is_text && texts.len() == 1).then(|| texts.remove(0))
-}
-
-/// The members of the object that `tokens` are: each key with the tokens of its value.
-fn members(tokens: &[JsonToken]) -> Vec<(&JsonToken, &[JsonToken])> {
-    let is_object = tokens.first().is_some_and(|token| token.kind == JsonKind::ObjectStart);
-    let parts = if is_object { elements(tokens) } else { Vec::new() };
-    parts
-        .into_iter()
-        .filter_map(|part| part.split_first())
-        .map(|(key, rest)| (key, rest.get(1..).unwrap_or_default()))
-        .collect()
-}
-
-/// Splits the content between the brackets of `tokens` at the commas of that level.
-fn elements(tokens: &[JsonToken]) -> Vec<&[JsonToken]> {
-    let inside = tokens.get(1..tokens.len().saturating_sub(1)).unwrap_or_default();
-    let mut depth = 0_usize;
-    let is_comma = |token: &JsonToken| {
-        match token.kind {
-            JsonKind::ObjectStart | JsonKind::ArrayStart => depth += 1,
-            JsonKind::ObjectEnd | JsonKind::ArrayEnd => depth -= 1,
-            _ => {}
-        }
-        depth == 0 && token.kind == JsonKind::Comma
-    };
-    inside.split(is_comma).filter(|part| !part.is_empty()).collect()
 }
 
 #[cfg(test)]
@@ -277,12 +189,50 @@ mod tests {
     #[test]
     fn what_is_unclear_is_left_alone_and_what_is_no_message_refused() {
         let twice = read(r#"[{"role": "user", "content": "a b", "content": "c d"}]"#, &ROLES, true);
-        assert_eq!(twice.documents().1.len(), 2);
+        assert!(twice.documents().0.is_empty());
         let part = r#"[{"role": "user", "content": [{"type": "text", "text": "a", "text": "b"}, 7, "x", {"text": "c"}]}]"#;
         assert!(read(part, &ROLES, true).documents().0.is_empty());
         for bad in ["[1]", "[{}]", r#"[{"content": "a"}]"#, r#"[[{"role": "user"}]]"#, r#"[{"role": 7}]"#] {
             let messages = serde_json::from_str(bad).unwrap();
             assert_eq!(Messages::read(messages, &[], false).unwrap_err().code, "invalid_messages", "{bad}");
         }
+    }
+
+    #[test]
+    fn results_of_tools_are_a_tools_in_each_form() {
+        let long = "The storm of 12 February is not covered.";
+        let result = format!(r#"{{"type": "tool_result", "tool_use_id": "t", "content": "{long}"}}"#);
+        for (message, id) in [
+            (format!(r#"{{"role": "tool", "content": "{long}"}}"#), "messages[1]"),
+            (format!(r#"{{"role": "function", "name": "f", "content": "{long}"}}"#), "messages[1]"),
+            (format!(r#"{{"role": "user", "content": [{result}]}}"#), "messages[1].content[0].content"),
+            (format!(r#"{{"type": "function_call_output", "output": "{long}"}}"#), "messages[1].output"),
+        ] {
+            let json = format!(r#"[{{"role": "user", "content": "Is it covered?"}}, {message}]"#);
+            let messages = read(&json, &["tool"], false);
+            assert_eq!(messages.question(), Some("Is it covered?"), "{message}");
+            let (documents, whole) = messages.documents();
+            assert_eq!((&*documents[0].id, &*documents[0].text), (id, long));
+            assert!(documents.len() == 1 && whole.is_empty(), "{message}");
+            let kept: Vec<Range<usize>> = std::iter::once(0..9).collect();
+            let less = messages.with([(&kept[..], &[][..])].into_iter());
+            assert_eq!(less[1].get(), message.replace(long, "The storm"));
+        }
+    }
+
+    #[test]
+    fn what_a_client_puts_in_is_no_question() {
+        let json = r#"[{"role": "user", "content": "Who won?"},
+            {"role": "user", "content": "<system-reminder>Use tabs.</system-reminder>"}]"#;
+        assert_eq!(read(json, &ROLES, false).question(), Some("Who won?"));
+        let within = json.replace("</system-reminder>", "</system-reminder> Who lost?");
+        assert_eq!(read(&within, &ROLES, false).question(), Some("Who lost?"));
+    }
+
+    #[test]
+    fn geminis_form_is_refused_with_what_is_supported() {
+        let messages = serde_json::from_str(r#"[{"role": "user", "parts": [{"text": "a"}]}]"#).unwrap();
+        let error = Messages::read(messages, &[], false).unwrap_err();
+        assert!(error.message.contains("Gemini") && error.message.contains("Responses"), "{}", error.message);
     }
 }

@@ -30,6 +30,54 @@ async fn a_prompt_is_compressed_and_its_tokens_are_in_the_headers() {
 }
 
 #[tokio::test]
+async fn results_of_tools_become_smaller_in_each_form_of_messages() {
+    let text = "The red house stands by the old sea wall. ".repeat(20);
+    let user = json!({"role": "user", "content": "Where is the house?"});
+    let item = json!({"type": "message", "role": "user", "content": [{"type": "input_text", "text": "Where is it?"}]});
+    for (messages, place) in [
+        (
+            json!([user, {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t", "content": text}]}]),
+            "/1/content/0/content",
+        ),
+        (
+            json!([user, {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t", "content": [{"type": "text", "text": text}]}]}]),
+            "/1/content/0/content/0/text",
+        ),
+        (
+            json!([user, {"role": "user", "content": [{"type": "document", "source": {"type": "text", "data": text}}]}]),
+            "/1/content/0/source/data",
+        ),
+        (json!([item, {"type": "function_call_output", "call_id": "c", "output": text}]), "/1/output"),
+        (json!([item, {"type": "mcp_call", "id": "c", "output": text}]), "/1/output"),
+        (
+            json!([item, {"type": "file_search_call", "id": "c", "results": [{"text": text}]}]),
+            "/1/results/0/text",
+        ),
+        (json!([user, {"role": "function", "name": "f", "content": text}]), "/1/content"),
+    ] {
+        let body = json!({"messages": messages, "rate": 0.5});
+        let mut answer = call(state(&engine()), compress(body.to_string())).await;
+        assert_eq!(answer.status, 200, "{place}: {answer:?}");
+        let left = answer.body["messages"].pointer_mut(place).unwrap();
+        assert!(left.as_str().unwrap().len() < text.len() * 2 / 3, "{place}: {left}");
+        *left = text.clone().into();
+        assert_eq!(answer.body["messages"], messages, "nothing else changes");
+    }
+    let gemini = [
+        (json!({"contents": [{"parts": [{"text": text}]}], "rate": 0.5}), "unsupported_dialect", "contents"),
+        (
+            json!({"messages": [{"role": "user", "parts": [{"text": text}]}], "rate": 0.5}),
+            "invalid_messages",
+            "messages",
+        ),
+    ];
+    for (body, code, param) in gemini {
+        let answer = call(state(&engine()), compress(body.to_string())).await;
+        assert!(answer.error(400, code, Some(param)).contains("Responses"));
+    }
+}
+
+#[tokio::test]
 async fn a_text_is_scored() {
     for (body, nll) in [
         (r#"{"text": "bb a", "prefix": "a "}"#, json!([3.0, 1.0])),
@@ -188,6 +236,9 @@ async fn more_documents_than_the_limit_are_rejected() {
 #[tokio::test]
 async fn unknown_paths_and_wrong_methods_have_the_envelope() {
     call(state(&engine()), get("/v1/nothing")).await.error(404, "unknown_path", None);
+    let gemini = post("/v1beta/models/gemini-2.5-pro:generateContent", "{}");
+    let message = call(state(&engine()), gemini).await.error(404, "unsupported_dialect", None);
+    assert!(message.contains("Anthropic's Messages"), "{message}");
     let answer = call(state(&engine()), get("/v1/compress")).await;
     answer.error(405, "method_not_allowed", None);
     assert_eq!(answer.headers["allow"], "POST");

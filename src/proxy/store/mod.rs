@@ -399,6 +399,43 @@ mod tests {
     }
 
     #[test]
+    fn a_file_that_is_damaged_in_200_ways_is_served_from_or_set_aside() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("proxy.redb");
+        let now = seconds_now() * 1000;
+        let store = Store::open(&file, RETENTION).unwrap();
+        (0..100).for_each(|number| store.put_outcome(Key([number; 32]), &kept()));
+        (0..200).for_each(|_| store.put_entry(entry(now, "m")));
+        drop(store);
+        let whole = std::fs::read(&file).unwrap();
+        let mut renewed = 0;
+        for number in 0..200 {
+            let mut bytes = whole.clone();
+            crate::storage::damage(&mut bytes, number);
+            std::fs::write(&file, bytes).unwrap();
+            let store = Store::open(&file, RETENTION).unwrap();
+            let known: Vec<Outcome> = (0..100)
+                .filter_map(|key| store.outcome(&Key([key; 32])))
+                .map(|(outcome, _)| outcome)
+                .collect();
+            assert!(
+                known.iter().all(|outcome| *outcome == kept()),
+                "{number}: what is known is what was put"
+            );
+            renewed += usize::from(known.is_empty());
+            let before = models(&store).len();
+            store.put_outcome(Key([200; 32]), &kept());
+            store.put_entry(entry(now, "m"));
+            store.flush();
+            assert_eq!(store.outcome(&Key([200; 32])).map(|(outcome, _)| outcome), Some(kept()), "{number}");
+            assert_eq!(models(&store).len(), before + 1, "{number}");
+        }
+        let names = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name());
+        let aside = names.filter(|name| name.to_string_lossy().contains(".damaged-")).count();
+        assert!(aside > 100 && renewed >= aside, "{aside} of {renewed}");
+    }
+
+    #[test]
     fn a_shorter_time_takes_effect_at_once() {
         let folder = tempfile::tempdir().unwrap();
         let long = Retention { outcomes: 30 * DAY, entries: 30 * DAY };

@@ -24,7 +24,7 @@ pub(super) fn encode(outcome: &Outcome, seconds: u64) -> Option<Vec<u8>> {
         Outcome::Kept { .. } => vec![KEPT],
         Outcome::Inserted { .. } => vec![INSERTED],
         Outcome::Folded { .. } => vec![FOLDED],
-        Outcome::Whole | Outcome::Replaced { .. } => return None,
+        Outcome::Whole | Outcome::Small | Outcome::Replaced { .. } => return None,
     };
     value.extend_from_slice(&seconds.to_le_bytes());
     if let Outcome::Kept { ranges, tokens } = outcome {

@@ -4,19 +4,16 @@
 mod body;
 mod numbering;
 
-use std::io::{BufRead, BufReader, Cursor, Read};
+use std::io::Cursor;
 
-use quick_xml::Reader;
-use quick_xml::escape::resolve_predefined_entity;
-use quick_xml::events::{BytesRef, BytesStart, Event};
+use quick_xml::events::Event;
 use zip::ZipArchive;
 
 use super::Parsed;
+use super::archive::{self, attribute, each_event, resolved};
 use body::{Body, Styles};
 use numbering::Lists;
 
-/// Bytes that one part of the archive may unpack to.
-const UNPACKED: u64 = 128 << 20;
 /// Deepest heading that Markdown knows.
 const DEEPEST: usize = 6;
 
@@ -26,8 +23,7 @@ pub(super) fn parsed(bytes: &[u8]) -> Result<Parsed, String> {
             "it has a password or is of an old version of Word: save it as .docx without a password".into()
         );
     }
-    let mut archive = ZipArchive::new(Cursor::new(bytes))
-        .map_err(|error| format!("it is not a DOCX file or is damaged ({error}): save it again"))?;
+    let mut archive = archive::open(bytes, "a DOCX")?;
     let styles = styles(&mut archive)?;
     let mut lists = Lists::default();
     each_event(&mut archive, "word/numbering.xml", |event| lists.read(event))?;
@@ -62,58 +58,12 @@ fn styles(archive: &mut ZipArchive<Cursor<&[u8]>>) -> Result<Styles, String> {
     Ok(styles)
 }
 
-/// Calls `each` with the events of a part; false where there is no such part.
-fn each_event(
-    archive: &mut ZipArchive<Cursor<&[u8]>>,
-    name: &str,
-    mut each: impl FnMut(&Event<'_>),
-) -> Result<bool, String> {
-    let Some(index) = archive.index_for_name(name) else { return Ok(false) };
-    let damaged =
-        |error: &dyn std::fmt::Display| format!("`{name}` in it is damaged ({error}): save it again");
-    let part = archive.by_index(index).map_err(|error| damaged(&error))?;
-    let mut reader = Reader::from_reader(BufReader::new(part.take(UNPACKED)));
-    let mut buffer = Vec::new();
-    loop {
-        let event = reader.read_event_into(&mut buffer);
-        if let Ok(Event::Eof) | Err(_) = event {
-            let error = event.err();
-            drop(buffer);
-            let mut rest = reader.into_inner();
-            let bomb = rest.get_ref().limit() == 0 && rest.fill_buf().is_ok_and(<[u8]>::is_empty);
-            return match error {
-                _ if bomb => Err(format!(
-                    "`{name}` in it unpacks to {} MB or more: it is hostile, or to be split",
-                    UNPACKED >> 20
-                )),
-                Some(error) => Err(damaged(&error)),
-                None => Ok(true),
-            };
-        }
-        event.iter().for_each(&mut each);
-        buffer.clear();
-    }
-}
-
-fn attribute(tag: &BytesStart<'_>, name: &str) -> Option<String> {
-    let mut attributes = tag.attributes().filter_map(Result::ok);
-    let attribute = attributes.find(|attribute| attribute.key.local_name().as_ref() == name)?;
-    Some(attribute.value.into_owned())
-}
-
 /// Level of the heading that a style is for. The names are the same in every language, unlike the ids.
 fn level(style: &str) -> Option<usize> {
     let style = style.to_ascii_lowercase();
     match style.strip_prefix("heading ") {
         Some(level) => level.trim().parse().ok().map(|level: usize| level.clamp(1, DEEPEST)),
         None => (style == "title").then_some(1),
-    }
-}
-
-fn resolved(reference: &BytesRef<'_>) -> String {
-    match reference.resolve_char_ref() {
-        Ok(Some(character)) => character.to_string(),
-        _ => resolve_predefined_entity(reference).unwrap_or_default().to_owned(),
     }
 }
 
@@ -138,17 +88,12 @@ impl Title {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
-
     use super::*;
+    use crate::engine::collections::files::archive::UNPACKED;
+    use crate::engine::collections::files::archive::tests::archive;
 
     fn docx(parts: &[(&str, &str)]) -> Vec<u8> {
-        let mut archive = zip::ZipWriter::new(Cursor::new(Vec::new()));
-        for (name, text) in parts {
-            archive.start_file(*name, zip::write::SimpleFileOptions::default()).unwrap();
-            archive.write_all(text.as_bytes()).unwrap();
-        }
-        archive.finish().unwrap().into_inner()
+        archive(parts)
     }
 
     const STYLES: &str = "<w:styles><w:style w:styleId=\"berschrift1\"><w:name w:val=\"heading 1\"/></w:style>\

@@ -1,10 +1,16 @@
 //! Files as documents: the text and title of one.
 
+mod archive;
+mod delimited;
 mod docx;
+mod epub;
 mod html;
 pub(super) mod kind;
+mod mail;
 mod pdf;
 mod process;
+mod slides;
+mod spreadsheet;
 mod table;
 
 use std::time::Instant;
@@ -56,13 +62,19 @@ struct Parsed {
 
 /// The document that a file is, without id and metadata.
 ///
-/// Of HTML, PDF and DOCX a child process of this very program makes Markdown: it must be `whittle`, not another program
-/// with this library in it. The child takes a minute and 1 GB of memory at most (the latter on Linux), and is ended when
-/// `cancel` says so.
+/// Of all but text, Markdown and code a child process of this very program makes Markdown: it must be `whittle`, not
+/// another program with this library in it. The child takes a minute and 1 GB of memory at most (the latter on Linux),
+/// and is ended when `cancel` says so. Of an HTML page navigation, notices about cookies and footers are left out, unless
+/// `whole` says that they stay.
 ///
 /// # Errors
 /// See [`FileError`].
-pub fn document(kind: FileKind, bytes: &[u8], cancel: &Cancel) -> Result<SourceDocument, FileError> {
+pub fn document(
+    kind: FileKind,
+    whole: bool,
+    bytes: &[u8],
+    cancel: &Cancel,
+) -> Result<SourceDocument, FileError> {
     if bytes.trim_ascii().is_empty() {
         return Err(FileError::Unreadable("it is empty or holds only white space".into()));
     }
@@ -71,7 +83,7 @@ pub fn document(kind: FileKind, bytes: &[u8], cancel: &Cancel) -> Result<SourceD
             let text = utf8(bytes).map_err(FileError::Unreadable)?.to_owned();
             (Parsed { title: None, text }, layout)
         }
-        FileKind::Foreign(format) => (process::parsed(format, bytes, cancel)?, Layout::Markdown),
+        FileKind::Foreign(format) => (process::parsed(format, whole, bytes, cancel)?, Layout::Markdown),
     };
     if text.trim().is_empty() {
         return Err(FileError::Unreadable("it holds no text".into()));
@@ -115,7 +127,7 @@ impl Collections<'_> {
         file: SourceFile<'_>,
         cancel: &Cancel,
     ) -> Result<UpsertResponse, EngineError> {
-        let SourceFile { id, kind, bytes, title, metadata, score } = file;
+        let SourceFile { id, kind, whole, bytes, title, metadata, score } = file;
         // What is known at once is told before a process starts.
         self.engine.collections.get(name)?;
         if !(1..=ID_BYTES).contains(&id.len()) {
@@ -123,7 +135,7 @@ impl Collections<'_> {
             return Err(EngineError::invalid("invalid_id", "id", message));
         }
         let start = Instant::now();
-        let read = document(kind, bytes, cancel)?;
+        let read = document(kind, whole, bytes, cancel)?;
         let parse = milliseconds_since(start);
         let document = SourceDocument {
             id: Some(id),
@@ -148,15 +160,17 @@ mod tests {
         for kind in FileKind::ALL {
             assert_eq!(FileKind::of_media_type(kind.media_type()), Some(kind));
         }
-        let named = ["txt", "markdown", "htm", "pdf", "docx"].map(|end| FileKind::of_extension(end).unwrap());
-        assert_eq!(named, FileKind::ALL);
+        let ends = [
+            "txt", "markdown", "rs", "htm", "pdf", "docx", "csv", "tab", "xlsm", "ods", "pptx", "epub", "eml",
+        ];
+        assert_eq!(ends.map(|end| FileKind::of_extension(end).unwrap()), FileKind::ALL);
         assert_eq!((FileKind::of_extension("doc"), FileKind::of_media_type("image/png")), (None, None));
     }
 
     #[test]
     fn text_is_a_document_as_it_stands() {
         let never = Cancel::never();
-        let read = document(FileKind::Text(Layout::Markdown), b" # A\r\n", &never).unwrap();
+        let read = document(FileKind::Text(Layout::Markdown), false, b" # A\r\n", &never).unwrap();
         assert_eq!((read.text.as_str(), read.layout, read.title), (" # A\r\n", Layout::Markdown, None));
         for (bytes, wanted) in [
             (&b""[..], "it is empty"),
@@ -164,7 +178,7 @@ mod tests {
             ("\u{2003}".as_bytes(), "no text"),
             (b"caf\xe9", "invalid byte at offset 3"),
         ] {
-            let error = document(FileKind::Text(Layout::Plain), bytes, &never).unwrap_err();
+            let error = document(FileKind::Text(Layout::Plain), false, bytes, &never).unwrap_err();
             assert!(error.to_string().contains(wanted), "{error}");
             let error = EngineError::from(error);
             assert_eq!((error.kind, error.code), (ErrorKind::Infeasible, "unreadable_file"));

@@ -31,7 +31,7 @@ pub(super) fn parsed(bytes: &[u8]) -> Result<Parsed, String> {
             .map_err(|error| damaged(&format!("page {number}: {error}")))?;
         found |= !page.trim().is_empty();
         write!(text, "# Page {number}\n\n").map_err(|error| damaged(&error))?;
-        text.extend(page.lines().map(|line| plain(line) + "\n"));
+        text.extend(rejoined(&page).lines().map(|line| plain(line) + "\n"));
         text.push('\n');
     }
     if !found && document.trailer.has(b"Encrypt") {
@@ -43,6 +43,47 @@ pub(super) fn parsed(bytes: &[u8]) -> Result<Parsed, String> {
         );
     }
     Ok(Parsed { title: title(&document), text })
+}
+
+/// A page whose words that are cut by a hyphen at the end of a line are whole. Where the page has the word with its
+/// hyphen elsewhere, that stays.
+fn rejoined(page: &str) -> String {
+    let mut text = String::with_capacity(page.len());
+    let mut current = String::new();
+    for (number, next) in page.lines().map(str::trim).enumerate() {
+        let Some((kept, taken)) = joint(page, &current, next) else {
+            if number > 0 {
+                text += &(std::mem::take(&mut current) + "\n");
+            }
+            next.clone_into(&mut current);
+            continue;
+        };
+        current.truncate(kept);
+        current += &next[..taken];
+        let rest = next[taken..].trim_start();
+        // A word may be cut more than once.
+        if !rest.is_empty() {
+            text += &(std::mem::take(&mut current) + "\n");
+            rest.clone_into(&mut current);
+        }
+    }
+    text + &current + "\n"
+}
+
+/// The bytes of a line that stay before the rest of its last word, and those of the rest at the beginning of `next`.
+fn joint(page: &str, line: &str, next: &str) -> Option<(usize, usize)> {
+    let rest = next.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default();
+    let taken = next.find(char::is_whitespace).unwrap_or(next.len());
+    if !rest.starts_with(char::is_lowercase) {
+        return None;
+    }
+    if let Some(start) = line.strip_suffix('\u{ad}') {
+        return Some((start.len(), taken));
+    }
+    let start = line.strip_suffix(['-', '\u{2010}']).filter(|start| start.ends_with(char::is_lowercase))?;
+    let word = start.rsplit(|c: char| !c.is_alphanumeric()).next().unwrap_or_default();
+    let compound = page.contains(&format!("{word}-{rest}"));
+    Some((if compound { line.len() } else { start.len() }, taken))
 }
 
 fn locked() -> String {
@@ -105,6 +146,21 @@ mod tests {
         let pages: Vec<String> =
             text.split("# Page ").map(|p| p.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
         assert_eq!(pages, ["", "1 The bridge was opened in 1987.", "2 \\# no heading"]);
+    }
+
+    #[test]
+    fn words_that_the_end_of_a_line_cuts_are_whole_again() {
+        for (page, wanted) in [
+            ("The inspec-\ntion of the\nbridge", "The inspection\nof the\nbridge\n"),
+            ("an inspec\u{ad}\n  tion, now", "an inspection,\nnow\n"),
+            ("a well-known and a well-\nknown man", "a well-known and a well-known\nman\n"),
+            ("pages 3-\n5 and A-\nb", "pages 3-\n5 and A-\nb\n"),
+            ("end-\n\nof it -\nthe", "end-\n\nof it -\nthe\n"),
+            ("inspec-\nTion of the inspec-\n", "inspec-\nTion of the inspec-\n"),
+            ("\u{fc}ber-\npr\u{fc}-\nfen\n\nEnd", "\u{fc}berpr\u{fc}fen\n\nEnd\n"),
+        ] {
+            assert_eq!(rejoined(page), wanted, "{page}");
+        }
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! HTML, PDF and DOCX to Markdown, in a process of its own: such files may come from anyone, and their parsers were not
+//! Files of other formats to Markdown, in a process of its own: such files may come from anyone, and their parsers were not
 //! written against an enemy. What makes one loop, swell or crash costs that file alone.
 
 use std::fmt::Display;
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
 
-use super::{FileError, Format, Parsed, docx, html, pdf};
+use super::{FileError, Format, Parsed, delimited, docx, epub, html, mail, pdf, slides, spreadsheet};
 use crate::model::Cancel;
 
 /// The time limit for one file.
@@ -23,18 +23,26 @@ const ANSWER: u64 = 256 << 20;
 /// Bytes of what it says on standard error that are read.
 const COMPLAINT: u64 = 64 << 10;
 
-/// Runs the child process: reads a file from standard input, and prints its title and text, or the error, as JSON.
+/// Runs the child process: reads a file from standard input, and prints its title and text, or the error, as JSON. Of an
+/// HTML page it reads all where `whole` says so.
 ///
 /// # Errors
 /// It cannot limit itself, read or print.
-pub fn child(format: Format) -> io::Result<()> {
+pub fn child(format: Format, whole: bool) -> io::Result<()> {
     limit()?;
     let mut bytes = Vec::new();
     io::stdin().read_to_end(&mut bytes)?;
     let parsed = match format {
-        Format::Html => html::parsed(&bytes),
+        Format::Html => html::parsed(&bytes, whole),
         Format::Pdf => pdf::parsed(&bytes),
         Format::Docx => docx::parsed(&bytes),
+        Format::Csv => delimited::parsed(&bytes, None),
+        Format::Tsv => delimited::parsed(&bytes, Some(b'\t')),
+        Format::Xlsx => spreadsheet::xlsx(&bytes),
+        Format::Ods => spreadsheet::ods(&bytes),
+        Format::Pptx => slides::parsed(&bytes),
+        Format::Epub => epub::parsed(&bytes),
+        Format::Eml => mail::parsed(&bytes),
     };
     Ok(serde_json::to_writer(io::stdout().lock(), &parsed)?)
 }
@@ -71,11 +79,20 @@ fn itself() -> io::Result<Command> {
     std::env::current_exe().map(Command::new)
 }
 
-/// Parses `bytes` in a child process.
-pub(super) fn parsed(format: Format, bytes: &[u8], cancel: &Cancel) -> Result<Parsed, FileError> {
+/// Parses `bytes` in a child process; of an HTML page all where `whole` says so.
+pub(super) fn parsed(
+    format: Format,
+    whole: bool,
+    bytes: &[u8],
+    cancel: &Cancel,
+) -> Result<Parsed, FileError> {
     let mut command = itself().map_err(|error| failed(&error))?;
     let name = format.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default();
-    answer(command.args(["index", "parse", &name]), bytes, TIME, cancel)
+    command.args(["index", "parse", &name]);
+    if whole {
+        command.arg("--whole");
+    }
+    answer(&mut command, bytes, TIME, cancel)
 }
 
 fn failed(error: &dyn Display) -> FileError {

@@ -69,7 +69,7 @@ async fn what_must_not_change_does_not() {
         let body = body.to_string();
         let (seen, status) = proxy.forwarded(path, &body).await;
         assert_eq!(seen.text(), body, "{path}");
-        assert!(status == "unchanged" || status == "original; reason=remembered", "{path}: {status}");
+        assert!(status == "unchanged" || status == "original; reason=breakpoint", "{path}: {status}");
     }
     assert_eq!(proxy.calls(), 0);
 }
@@ -109,6 +109,26 @@ async fn every_place_of_long_texts_is_found() {
             serde_json::json!({"messages": [{"role": "user", "content": "LONG"}]}),
             None,
         ),
+        (
+            "/v1/responses",
+            serde_json::json!({"input": [{"role": "user", "content": "Do it."}, {"type": "custom_tool_call", "call_id": "c", "name": "n", "input": "x"}, {"type": "custom_tool_call_output", "call_id": "c", "output": [{"type": "input_text", "text": "LONG"}]}]}),
+            Some("Do it."),
+        ),
+        (
+            "/v1/responses",
+            serde_json::json!({"input": [{"role": "user", "content": "Ask it."}, {"type": "mcp_call", "id": "c", "name": "n", "arguments": "{}", "output": "LONG"}]}),
+            Some("Ask it."),
+        ),
+        (
+            "/v1/responses",
+            serde_json::json!({"input": [{"role": "user", "content": "Seek it."}, {"type": "file_search_call", "id": "c", "queries": ["q"], "results": [{"file_id": "f", "text": "LONG"}]}]}),
+            Some("Seek it."),
+        ),
+        (
+            "/v1/chat/completions",
+            serde_json::json!({"messages": [{"role": "user", "content": "Call it."}, {"role": "assistant", "function_call": {"name": "f", "arguments": "{}"}}, {"role": "function", "name": "f", "content": "LONG"}]}),
+            Some("Call it."),
+        ),
         ("/v1/completions", serde_json::json!({"prompt": "LONG"}), None),
     ];
     for (number, (path, mut body, question)) in cases.into_iter().enumerate() {
@@ -119,6 +139,41 @@ async fn every_place_of_long_texts_is_found() {
         assert_eq!(seen.text(), body.to_string().replace("LONG", &halved(&long).0), "{path}");
         assert_eq!(proxy.compressor.questions.lock().unwrap().pop().unwrap().as_deref(), question, "{path}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn short_texts_are_told_from_none() {
+    let proxy = Proxy::start().await;
+    let question = serde_json::json!({"role": "user", "content": "Who won?"});
+    let call = serde_json::json!({"role": "assistant", "tool_calls": []});
+    for (messages, expected) in [
+        (vec![question.clone()], "unchanged"),
+        (
+            vec![serde_json::json!({"role": "user", "content": words(20)}), question.clone()],
+            "unchanged; reason=small",
+        ),
+        (
+            vec![question, call, serde_json::json!({"role": "tool", "content": words(20)})],
+            "unchanged; reason=small",
+        ),
+    ] {
+        let body = chat(&messages.into());
+        for _ in 0..2 {
+            let (seen, status) = proxy.forwarded("/v1/chat/completions", &body).await;
+            assert_eq!((seen.text(), status.as_str()), (&*body, expected));
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bodies_of_gemini_are_refused() {
+    let proxy = Proxy::start().await;
+    let body = serde_json::json!({"model": "m", "contents": [{"role": "user", "parts": [{"text": "a"}]}]});
+    let response = proxy.post("/v1/chat/completions", body.to_string()).send().await.unwrap();
+    assert_eq!(response.status(), 400);
+    let error = body_of(response).await["error"].clone();
+    assert_eq!((&error["code"], &error["param"]), (&"unsupported_dialect".into(), &"contents".into()));
+    assert!(error["message"].as_str().unwrap().contains("Responses"), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -133,12 +188,13 @@ async fn what_an_earlier_turn_has_up_to_a_cache_breakpoint_stays() {
     // The last turn is new, although a breakpoint stands behind a part of it.
     let expected = |body: &str| body.replace(&after, &halved(&after).0).replace(&marked, &halved(&marked).0);
     assert_eq!(seen.text(), expected(&body));
-    assert_eq!((status.as_str(), proxy.calls()), ("compressed; reason=remembered", 2));
+    assert_eq!((status.as_str(), proxy.calls()), ("compressed; reason=breakpoint", 2));
     // Once the breakpoint is gone the texts before it stay as the provider knows them.
     let without = body.replace(r#""cache_control":{"type":"ephemeral"},"#, "");
     assert_ne!(without, body);
-    let (seen, _) = proxy.forwarded("/v1/messages", &without).await;
+    let (seen, status) = proxy.forwarded("/v1/messages", &without).await;
     assert_eq!((seen.text(), proxy.calls()), (&*expected(&without), 2));
+    assert_eq!(status, "compressed; reason=remembered");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

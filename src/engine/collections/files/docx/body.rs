@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use quick_xml::events::{BytesStart, Event};
 
 use super::numbering::{ListPlace, Lists};
-use super::{attribute, resolved};
+use crate::engine::collections::files::archive::{attribute, resolved};
 use crate::engine::collections::files::plain;
 use crate::engine::collections::files::table::Table;
 

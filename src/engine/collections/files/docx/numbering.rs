@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use quick_xml::events::{BytesStart, Event};
 
-use super::attribute;
+use crate::engine::collections::files::archive::attribute;
 
 /// Deepest level of a list.
 const DEEPEST: usize = 8;

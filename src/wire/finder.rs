@@ -1,0 +1,369 @@
+//! The one finder of texts in a message: Chat's messages and those with a legacy `function` role, items of Responses, and
+//! Anthropic's messages with their blocks. No two of these forms have a key or type in common that means another thing,
+//! so that a message needs no name of its dialect.
+
+use std::ops::Range;
+
+use super::json::{Duplicate, Value};
+
+/// Types of a part that is text.
+const TEXTS: [&str; 3] = ["text", "input_text", "output_text"];
+
+/// What a message has that is of concern, in order.
+#[derive(Debug)]
+pub(super) enum Piece<'a> {
+    /// The model speaks: what follows is a new turn.
+    Answer,
+    /// The model calls a tool.
+    Call {
+        /// What the result names.
+        id: Option<Value<'a>>,
+        name: Option<Value<'a>>,
+        input: Option<Value<'a>>,
+    },
+    /// Somebody says a text.
+    Text(Found<'a>),
+}
+
+/// A text of a message.
+#[derive(Debug)]
+pub(super) struct Found<'a> {
+    pub(super) by: By,
+    pub(super) value: Value<'a>,
+    /// The id of the call that it answers.
+    pub(super) call: Option<Value<'a>>,
+    /// Its path in the message, empty for a content that is a string.
+    path: String,
+}
+
+/// Whose a text is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum By {
+    /// The one whose role the message has, who is neither the user nor a tool.
+    Role,
+    User,
+    Tool,
+    /// A document that a user shows.
+    Document,
+}
+
+/// A text of one message, for whoever compresses messages without a request around them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MessageText {
+    /// The role of the message, and `tool` for each result of a tool.
+    pub role: String,
+    /// Whether a user says it, and does not show it as a document, so that it may ask something.
+    pub may_ask: bool,
+    /// The text, decoded.
+    pub text: String,
+    /// The range of its spelling in the message, inside the quotes.
+    pub place: Range<usize>,
+    /// The path of the text in the message, empty for a content that is a string.
+    pub path: String,
+}
+
+/// A reason why a message is none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum MessageError {
+    /// It is in another form.
+    #[error(
+        "is not an object with `role` and `content`, as OpenAI's Chat and Anthropic's Messages have it, or an item with \
+         a `type`, as OpenAI's Responses have it"
+    )]
+    Unknown,
+    /// It is Gemini's.
+    #[error(
+        "has `parts`, as Gemini's API has them, which is not supported: give messages with `role` and `content`, as \
+         OpenAI's Chat and Anthropic's Messages have them, or items of OpenAI's Responses"
+    )]
+    Gemini,
+}
+
+/// The texts of the message that `json` is. One that has a key twice has none, for nobody knows which of the two counts.
+///
+/// # Errors
+/// It is no message of a form that is known.
+pub fn message_texts(json: &str) -> Result<Vec<MessageText>, MessageError> {
+    let message = Value::document(json).map_err(|_| MessageError::Unknown)?;
+    let named = |name: &str| {
+        message.members().find(|member| member.key.string().is_some_and(|key| key == name)).map(|m| m.value)
+    };
+    if named("parts").is_some() && named("content").is_none() {
+        return Err(MessageError::Gemini);
+    }
+    let is_text = |value: Option<Value>| value.is_some_and(Value::is_string);
+    if !is_text(named("role")) && !is_text(named("type")) {
+        return Err(MessageError::Unknown);
+    }
+    let role = named("role").and_then(Value::string).unwrap_or_default();
+    let mut texts = Vec::new();
+    let found = find(message, &mut |piece| {
+        let Piece::Text(Found { by, value, path, .. }) = piece else { return };
+        let (Some((place, _)), Some(text)) = (value.inside(), value.string()) else { return };
+        let role = if by == By::Tool { "tool" } else { &*role }.to_owned();
+        texts.push(MessageText { role, may_ask: by == By::User, text: text.into_owned(), place, path });
+    });
+    Ok(if found.is_ok() { texts } else { Vec::new() })
+}
+
+/// Hands on what `message` has. One that has a key twice is left alone, for nobody knows which of the two counts.
+pub(super) fn find<'a>(message: Value<'a>, each: &mut dyn FnMut(Piece<'a>)) -> Result<(), Duplicate> {
+    let [kind, role, content] = message.fields(["type", "role", "content"])?;
+    let (kind, role) = (kind.and_then(Value::string), role.and_then(Value::string));
+    let mut finder = Finder { each, call: None };
+    match (kind.as_deref().unwrap_or("message"), role.as_deref(), content) {
+        ("message", Some("user"), Some(content)) => finder.content(content, By::User, ""),
+        ("message", Some("tool" | "function"), Some(content)) => {
+            let [id, name] = message.fields(["tool_call_id", "name"])?;
+            finder.call = id.or(name);
+            finder.content(content, By::Tool, "");
+        }
+        ("message", Some("system" | "developer"), content) => {
+            if let Some(content) = content {
+                finder.content(content, By::Role, "");
+            }
+        }
+        ("message", _, content) => finder.answer(message, content)?,
+        ("function_call_output" | "custom_tool_call_output", ..) => {
+            let [id, output] = message.fields(["call_id", "output"])?;
+            finder.call = id;
+            if let Some(output) = output {
+                finder.content(output, By::Tool, "output");
+            }
+        }
+        (kind, ..) => finder.made_by_model(message, kind)?,
+    }
+    Ok(())
+}
+
+/// Walks one message.
+struct Finder<'a, 'e> {
+    each: &'e mut dyn FnMut(Piece<'a>),
+    /// The call that is answered.
+    call: Option<Value<'a>>,
+}
+
+impl<'a> Finder<'a, '_> {
+    fn text(&mut self, by: By, value: Value<'a>, path: String) {
+        if value.is_string() {
+            (self.each)(Piece::Text(Found { by, value, call: self.call, path }));
+        }
+    }
+
+    /// What the model says, and the calls beside it.
+    fn answer(&mut self, message: Value<'a>, content: Option<Value<'a>>) -> Result<(), Duplicate> {
+        (self.each)(Piece::Answer);
+        let [calls, legacy] = message.fields(["tool_calls", "function_call"])?;
+        for call in calls.iter().flat_map(|calls| calls.elements()) {
+            let [id, function] = call.fields(["id", "function"])?;
+            let Some(function) = function else { continue };
+            let [name, input] = function.fields(["name", "arguments"])?;
+            (self.each)(Piece::Call { id, name, input });
+        }
+        if let Some(function) = legacy {
+            let [name, input] = function.fields(["name", "arguments"])?;
+            (self.each)(Piece::Call { id: name, name, input });
+        }
+        let Some(content) = content else { return Ok(()) };
+        if content.is_string() {
+            self.text(By::Role, content, String::new());
+        }
+        for (number, part) in content.elements().enumerate() {
+            let [kind, text, id, name, input] = part.fields(["type", "text", "id", "name", "input"])?;
+            match (kind.and_then(Value::string).as_deref(), text) {
+                (Some("tool_use"), _) => (self.each)(Piece::Call { id, name, input }),
+                (Some(kind), Some(text)) if TEXTS.contains(&kind) => {
+                    self.text(By::Role, text, format!("content[{number}]"));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// An item of Responses that the model, or the provider for it, has made: a call, at times with its result.
+    fn made_by_model(&mut self, item: Value<'a>, kind: &str) -> Result<(), Duplicate> {
+        (self.each)(Piece::Answer);
+        match kind {
+            "function_call" | "custom_tool_call" => {
+                let [id, name, arguments, input] = item.fields(["call_id", "name", "arguments", "input"])?;
+                (self.each)(Piece::Call { id, name, input: arguments.or(input) });
+            }
+            "mcp_call" => {
+                let [id, name, input, output] = item.fields(["id", "name", "arguments", "output"])?;
+                (self.each)(Piece::Call { id, name, input });
+                self.call = id;
+                if let Some(output) = output {
+                    self.content(output, By::Tool, "output");
+                }
+            }
+            "file_search_call" => {
+                let [id, name, queries, results] = item.fields(["id", "type", "queries", "results"])?;
+                (self.each)(Piece::Call { id, name, input: queries });
+                self.call = id;
+                for (number, result) in results.iter().flat_map(|results| results.elements()).enumerate() {
+                    let Ok([Some(text)]) = result.fields(["text"]) else { continue };
+                    self.text(By::Tool, text, format!("results[{number}]"));
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// A content: the text that it is, or its parts. It stands at `path`; an empty one is the message's own.
+    fn content(&mut self, content: Value<'a>, by: By, path: &str) {
+        if content.is_string() {
+            return self.text(by, content, path.to_owned());
+        }
+        let path = if path.is_empty() { "content" } else { path };
+        for (number, part) in content.elements().enumerate() {
+            // What has a key twice is left alone, and the others are read.
+            self.part(part, by, &format!("{path}[{number}]")).unwrap_or_default();
+        }
+    }
+
+    fn part(&mut self, part: Value<'a>, by: By, path: &str) -> Result<(), Duplicate> {
+        let [kind, text, content, source, citations, id] =
+            part.fields(["type", "text", "content", "source", "citations", "tool_use_id"])?;
+        let shown = if by == By::User { By::Document } else { by };
+        match (kind.and_then(Value::string).as_deref(), text, content, source) {
+            (Some(kind), Some(text), ..) if TEXTS.contains(&kind) => self.text(by, text, path.to_owned()),
+            (Some("tool_result"), _, Some(content), _) if by == By::User => {
+                self.call = id;
+                self.content(content, By::Tool, &format!("{path}.content"));
+                self.call = None;
+            }
+            // Citations count the characters of the text: it must stay as it is.
+            (Some("search_result"), _, Some(content), _) if citations.is_none() => {
+                self.content(content, shown, &format!("{path}.content"));
+            }
+            (Some("document"), .., Some(source)) if citations.is_none() => {
+                let [kind, data, content] = source.fields(["type", "data", "content"])?;
+                match (kind.and_then(Value::string).as_deref(), data, content) {
+                    (Some("text"), Some(data), _) => self.text(shown, data, format!("{path}.source")),
+                    (Some("content"), _, Some(content)) => {
+                        self.content(content, shown, &format!("{path}.source.content"));
+                    }
+                    _ => {}
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The texts of a message as `role path: text`, and the calls and answers.
+    fn found(message: &str) -> Vec<String> {
+        let mut all = Vec::new();
+        let value = Value::document(message).unwrap();
+        find(value, &mut |piece| {
+            let says = |value: Option<Value>| value.and_then(Value::string).unwrap_or_default().into_owned();
+            all.push(match piece {
+                Piece::Answer => "answer".to_owned(),
+                Piece::Call { id, name, input } => {
+                    format!("call {} {} {}", says(id), says(name), input.map_or("", Value::raw))
+                }
+                Piece::Text(Found { by, value, call, path }) => {
+                    format!("{by:?} {path} {}: {}", says(call), says(Some(value)))
+                }
+            });
+        })
+        .unwrap();
+        all
+    }
+
+    #[test]
+    fn texts_are_found_in_each_dialect() {
+        let cases: [(&str, &[&str]); 17] = [
+            (r#"{"role": "user", "content": "a"}"#, &["User  : a"]),
+            (
+                r#"{"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "image", "text": "x"}]}"#,
+                &["User content[0] : a"],
+            ),
+            (r#"{"role": "system", "content": "a"}"#, &["Role  : a"]),
+            (
+                r#"{"role": "tool", "tool_call_id": "c", "content": [{"type": "text", "text": "a"}]}"#,
+                &["Tool content[0] c: a"],
+            ),
+            (r#"{"role": "function", "name": "f", "content": "a"}"#, &["Tool  f: a"]),
+            (
+                r#"{"role": "assistant", "content": null, "function_call": {"name": "f", "arguments": "{}"}}"#,
+                &["answer", r#"call f f "{}""#],
+            ),
+            (
+                r#"{"role": "assistant", "content": "a", "tool_calls": [{"id": "c", "function": {"name": "f", "arguments": "{}"}}]}"#,
+                &["answer", r#"call c f "{}""#, "Role  : a"],
+            ),
+            (
+                r#"{"role": "assistant", "content": [{"type": "text", "text": "a"}, {"type": "tool_use", "id": "c", "name": "f", "input": {}}]}"#,
+                &["answer", "Role content[0] : a", "call c f {}"],
+            ),
+            (
+                r#"{"role": "user", "content": [{"type": "tool_result", "tool_use_id": "c", "content": "a"}, {"type": "text", "text": "b"}]}"#,
+                &["Tool content[0].content c: a", "User content[1] : b"],
+            ),
+            (
+                r#"{"role": "user", "content": [{"type": "tool_result", "tool_use_id": "c", "content": [{"type": "search_result", "content": [{"type": "text", "text": "a"}]}, {"type": "text", "text": "b"}]}]}"#,
+                &["Tool content[0].content[0].content[0] c: a", "Tool content[0].content[1] c: b"],
+            ),
+            (
+                r#"{"role": "user", "content": [{"type": "document", "source": {"type": "text", "data": "a"}}, {"type": "document", "source": {"type": "content", "content": "b"}}]}"#,
+                &["Document content[0].source : a", "Document content[1].source.content : b"],
+            ),
+            (
+                r#"{"role": "user", "content": [{"type": "search_result", "content": [{"type": "text", "text": "a"}]}, {"type": "search_result", "citations": {}, "content": [{"type": "text", "text": "b"}]}]}"#,
+                &["Document content[0].content[0] : a"],
+            ),
+            (
+                r#"{"type": "message", "role": "user", "content": [{"type": "input_text", "text": "a"}]}"#,
+                &["User content[0] : a"],
+            ),
+            (r#"{"type": "function_call_output", "call_id": "c", "output": "a"}"#, &["Tool output c: a"]),
+            (
+                r#"{"type": "custom_tool_call_output", "call_id": "c", "output": [{"type": "input_text", "text": "a"}]}"#,
+                &["Tool output[0] c: a"],
+            ),
+            (
+                r#"{"type": "mcp_call", "id": "c", "name": "f", "arguments": "{}", "output": "a"}"#,
+                &["answer", r#"call c f "{}""#, "Tool output c: a"],
+            ),
+            (
+                r#"{"type": "file_search_call", "id": "c", "queries": ["q"], "results": [{"text": "a"}, {"file_id": "x"}, {"text": "b"}]}"#,
+                &[
+                    "answer",
+                    r#"call c file_search_call ["q"]"#,
+                    "Tool results[0] c: a",
+                    "Tool results[2] c: b",
+                ],
+            ),
+        ];
+        for (message, wanted) in cases {
+            assert_eq!(found(message), wanted, "{message}");
+        }
+    }
+
+    #[test]
+    fn messages_of_other_forms_are_refused() {
+        let gemini = r#"{"role": "user", "parts": [{"text": "a"}]}"#;
+        assert_eq!(message_texts(gemini), Err(MessageError::Gemini));
+        for other in ["[]", "7", "{}", r#"{"role": 7}"#, r#"{"content": "a"}"#, "{"] {
+            assert_eq!(message_texts(other), Err(MessageError::Unknown), "{other}");
+        }
+        assert_eq!(message_texts(r#"{"type": "reasoning", "summary": []}"#), Ok(Vec::new()));
+    }
+
+    #[test]
+    fn what_is_twice_there_is_left_alone() {
+        assert_eq!(message_texts(r#"{"role": "user", "content": "a", "content": "b"}"#), Ok(Vec::new()));
+        let part = r#"{"role": "user", "content": [{"type": "text", "text": "a", "text": "b"}, {"type": "text", "text": "caf\u00e9"}]}"#;
+        let texts = message_texts(part).unwrap();
+        assert_eq!((texts.len(), &*texts[0].text, &*texts[0].path), (1, "café", "content[1]"));
+        assert_eq!(&part[texts[0].place.clone()], "caf\\u00e9");
+    }
+}
