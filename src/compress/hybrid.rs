@@ -82,8 +82,8 @@ fn order(words: &Words, sentences: &[Sentence], room: usize) -> Vec<Place> {
         let heading = if open[sentence.document] { 0 } else { words.heading_tokens(sentence.document) };
         let (needed, needed_tokens) = if is_whole { words.needed(start, &paid) } else { Default::default() };
         let cost = heading + cost + needed_tokens;
-        // What has no fragments goes whole as long as there is room.
-        let limit = if is_whole { room } else { whole };
+        // A row costs little next to a sentence, and there are no fragments of it.
+        let limit = if words.is_row(start) { room } else { whole };
         if taken + cost <= limit || first.is_empty() && cost <= room {
             taken += cost;
             paid.extend(needed);

@@ -69,6 +69,11 @@ impl Structure {
         !self.segments[self.of[unit]].kind.goes_by_words()
     }
 
+    /// Returns whether a unit is a row of a table.
+    pub(super) fn is_row(&self, unit: usize) -> bool {
+        self.segments[self.of[unit]].kind == SegmentKind::Row
+    }
+
     /// Returns whether a unit is a part of a table's header, which is kept with rows alone.
     pub(super) fn is_header(&self, unit: usize) -> bool {
         self.segments[self.of[unit]].kind == SegmentKind::Header

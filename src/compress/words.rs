@@ -237,6 +237,11 @@ impl<'a> Words<'a> {
         self.structure[document].is_whole(unit)
     }
 
+    /// Returns whether a unit is a row of a table.
+    pub(super) fn is_row(&self, (document, unit): Place) -> bool {
+        self.structure[document].is_row(unit)
+    }
+
     /// Returns whether a unit is a part of a table's header.
     pub(super) fn is_header(&self, (document, unit): Place) -> bool {
         self.structure[document].is_header(unit)
