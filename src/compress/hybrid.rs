@@ -33,6 +33,8 @@
 //! rate, and reranking by the scorer's likelihood of the question 0.8 points of the gold document's recall at 1.
 //! `eval/baselines` has the reader's view.
 
+use std::collections::HashSet;
+
 use super::fragments::{Asked, runs};
 use super::relevance::{Relevance, Sentence, relevance};
 use super::words::{self, Place, Plan, Words};
@@ -69,12 +71,22 @@ fn order(words: &Words, sentences: &[Sentence], room: usize) -> Vec<Place> {
     let (mut first, mut second, mut last) = (Vec::new(), Vec::new(), Vec::new());
     let mut open = vec![false; words.prompt.documents.len()];
     let mut taken = 0;
+    let mut paid = HashSet::new();
     for (sentence, cost) in sentences.iter().zip(&costs) {
         let places = words.within(sentence.document, &sentence.range);
+        let Some(&start) = places.first() else { continue };
+        if words.is_header(start) {
+            continue;
+        }
+        let is_whole = words.is_whole(start);
         let heading = if open[sentence.document] { 0 } else { words.heading_tokens(sentence.document) };
-        let cost = heading + cost;
-        if first.is_empty() || taken + cost <= whole {
+        let (needed, needed_tokens) = if is_whole { words.needed(start, &paid) } else { Default::default() };
+        let cost = heading + cost + needed_tokens;
+        // A row costs little next to a sentence, and there are no fragments of it.
+        let limit = if words.is_row(start) { room } else { whole };
+        if taken + cost <= limit || first.is_empty() && cost <= room {
             taken += cost;
+            paid.extend(needed);
             open[sentence.document] = true;
             for (i, place) in places.into_iter().enumerate() {
                 // Articles are what a reader misses least.
@@ -84,7 +96,7 @@ fn order(words: &Words, sentences: &[Sentence], room: usize) -> Vec<Place> {
                         || i == 0 && words.word(place) == "A");
                 if spared { last.push(place) } else { first.push(place) }
             }
-        } else if places.first().is_some_and(|&place| words.is_whole(place)) {
+        } else if is_whole {
             second.push((sentence.score, places));
         } else {
             let texts: Vec<&str> = places.iter().map(|&place| words.word(place)).collect();

@@ -30,6 +30,8 @@
 
 mod lexical;
 mod links;
+mod records;
+mod statistics;
 
 use std::cmp::Ordering;
 use std::ops::Range;
@@ -37,6 +39,8 @@ use std::ops::Range;
 use self::lexical::QuestionTerms;
 pub(super) use self::lexical::is_function_word;
 use self::links::linked;
+use self::statistics::{deviation, standardised};
+use super::assemble::render_document;
 use super::select::ranked;
 use super::{CompressError, Document, Prompt, Tools};
 use crate::model::{Cancel, Embedder};
@@ -56,8 +60,6 @@ const OWN_WORTH: f64 = 0.1;
 const EXCEPTION_WORTH: f64 = 0.8;
 /// Bytes of each part of a unit's context that are read with it.
 const CONTEXT: usize = 120;
-/// The smallest deviation of cosines that counts: where all are alike, words still tell units apart.
-const LEAST_DEVIATION: f64 = 0.02;
 
 /// The weights of cosines and words in a fusion.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -151,44 +153,86 @@ pub(super) fn relevance(prompt: &Prompt, tools: &Tools) -> Result<Relevance, Com
 }
 
 fn weighed(prompt: &Prompt, embedder: &dyn Embedder, cancel: &Cancel) -> Result<Relevance, CompressError> {
-    let (mut parts, mut alone): (Vec<Sentence>, Vec<String>) = Default::default();
-    let mut apart: Vec<f64> = Vec::new();
-    for (document, source) in prompt.documents.iter().enumerate() {
-        for segment in segments(&source.text) {
-            alone.push(in_context(source, &segment));
-            apart.push(worth_apart(&segment));
-            parts.push(Sentence { document, range: segment.range, score: 0.0 });
-        }
-    }
-    let wholes =
-        prompt.documents.iter().map(|document| super::assemble::render_document(document, &document.text));
-    let texts: Vec<String> = std::iter::once(prompt.question.clone()).chain(wholes).chain(alone).collect();
-    let vectors = embedder.embed(&texts.iter().map(String::as_str).collect::<Vec<_>>(), cancel)?;
-    let cosine = |i: usize| vectors[0].iter().zip(&vectors[i]).map(|(a, b)| f64::from(a * b)).sum::<f64>();
-    let n = prompt.documents.len();
+    let Candidates { mut parts, texts, worth: apart, records } = Candidates::of(prompt);
+    let cosines = Cosines::of(prompt, &texts, embedder, cancel)?;
     let terms = QuestionTerms::of(&prompt.question);
     let fusion = Fusion::of(prompt);
-    let fused = |range: Range<usize>, fusion: Fusion| {
-        let words = terms.bm25(&texts[range.clone()]);
-        fusion.fuse(&range.map(cosine).collect::<Vec<_>>(), &words)
-    };
     // Who asks for what is not so means the units that differ, not those that say the same words.
     let (own_worth, own_fusion) =
         if negates(&prompt.question) { (EXCEPTION_WORTH, Fusion::EXCEPTION) } else { (OWN_WORTH, fusion) };
-    let own = beside_neighbours(&parts, &fused(1 + n..texts.len(), own_fusion));
-    let mut best = vec![-1.0_f64; n];
+    let own = beside_neighbours(&parts, &own_fusion.fuse(&cosines.units, &terms.bm25(&texts)));
+    let mut best = vec![-1.0_f64; prompt.documents.len()];
     for (part, own) in parts.iter_mut().zip(own) {
         best[part.document] = best[part.document].max(own);
         part.score = own;
     }
-    let worth: Vec<f64> =
-        fused(1..1 + n, fusion).iter().zip(best).map(|(own, best)| own + BEST_UNIT * best).collect();
+    let documents = fusion.fuse(&cosines.documents, &terms.bm25(&wholes(prompt)));
+    let worth: Vec<f64> = documents.iter().zip(best).map(|(own, best)| own + BEST_UNIT * best).collect();
     share_documents(prompt, &mut parts, &worth);
+    records::share(&prompt.documents, &terms, &mut parts, &records);
     for (part, apart) in parts.iter_mut().zip(apart) {
         part.score += own_worth * apart;
     }
     parts.sort_by(Sentence::better_first);
     Ok(Relevance { ranking: ranked(worth), sentences: parts })
+}
+
+/// The documents as they are rendered.
+fn wholes(prompt: &Prompt) -> Vec<String> {
+    prompt.documents.iter().map(|document| render_document(document, &document.text)).collect()
+}
+
+/// The units of all documents, in their order, each with what it is weighed by.
+#[derive(Default)]
+struct Candidates {
+    parts: Vec<Sentence>,
+    /// Each unit in its context.
+    texts: Vec<String>,
+    /// The logarithm of each unit's worth apart from the question.
+    worth: Vec<f64>,
+    /// The number of the unit that opens each unit's record.
+    records: Vec<Option<usize>>,
+}
+
+impl Candidates {
+    fn of(prompt: &Prompt) -> Self {
+        let mut candidates = Self::default();
+        for (document, source) in prompt.documents.iter().enumerate() {
+            let (first, segments) = (candidates.parts.len(), segments(&source.text));
+            let records = records::records_of(&segments).into_iter();
+            candidates.records.extend(records.map(|record| record.map(|record| first + record)));
+            for segment in segments {
+                candidates.texts.push(in_context(source, &segment));
+                candidates.worth.push(worth_apart(&segment));
+                candidates.parts.push(Sentence { document, range: segment.range, score: 0.0 });
+            }
+        }
+        candidates
+    }
+}
+
+/// The cosines of vectors and the question's.
+struct Cosines {
+    documents: Vec<f64>,
+    units: Vec<f64>,
+}
+
+impl Cosines {
+    fn of(
+        prompt: &Prompt,
+        units: &[String],
+        embedder: &dyn Embedder,
+        cancel: &Cancel,
+    ) -> Result<Self, CompressError> {
+        let wholes = wholes(prompt);
+        let texts: Vec<&str> = wholes.iter().chain(units).map(String::as_str).collect();
+        let question = embedder.embed_query(&prompt.question, cancel)?;
+        let cosine =
+            |vector: &Vec<f32>| question.iter().zip(vector).map(|(a, b)| f64::from(a * b)).sum::<f64>();
+        let mut documents: Vec<f64> = embedder.embed(&texts, cancel)?.iter().map(cosine).collect();
+        let units = documents.split_off(wholes.len());
+        Ok(Self { documents, units })
+    }
 }
 
 /// Returns the logarithm of what a segment is worth apart from the question; a blob comes after everything else.
@@ -234,32 +278,10 @@ fn share_documents(prompt: &Prompt, parts: &mut [Sentence], worth: &[f64]) {
     }
 }
 
-/// The standard deviation of `values`, at least [`LEAST_DEVIATION`].
-fn deviation(values: &[f64]) -> f64 {
-    let n = values.len().max(1) as f64;
-    let mean = values.iter().sum::<f64>() / n;
-    (values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / n).sqrt().max(LEAST_DEVIATION)
-}
-
-/// `values` in standard deviations from their mean; 0 where all are alike.
-fn standardised(values: &[f64]) -> Vec<f64> {
-    let n = values.len().max(1) as f64;
-    let mean = values.iter().sum::<f64>() / n;
-    let deviation = (values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / n).sqrt();
-    values.iter().map(|v| if deviation > 0.0 { (v - mean) / deviation } else { 0.0 }).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::compress::Document;
-
-    #[test]
-    fn standardised_values_have_mean_zero() {
-        let values = standardised(&[1.0, 2.0, 3.0]);
-        assert!((values[2] - 1.5_f64.sqrt()).abs() < 1e-12 && values[1].abs() < 1e-12);
-        assert_eq!(standardised(&[5.0, 5.0]), [0.0, 0.0]);
-    }
 
     #[test]
     fn the_script_decides_what_words_count() {

@@ -69,6 +69,26 @@ impl Structure {
         !self.segments[self.of[unit]].kind.goes_by_words()
     }
 
+    /// Returns whether a unit is a row of a table.
+    pub(super) fn is_row(&self, unit: usize) -> bool {
+        self.segments[self.of[unit]].kind == SegmentKind::Row
+    }
+
+    /// Returns whether a unit is a part of a table's header, which is kept with rows alone.
+    pub(super) fn is_header(&self, unit: usize) -> bool {
+        self.segments[self.of[unit]].kind == SegmentKind::Header
+    }
+
+    /// Returns the rulers and other parts of headers that the kept rows can be read without, but look better with.
+    pub(super) fn trimmings(&self, kept: &[bool]) -> Vec<usize> {
+        let all_kept = |&need: &usize| self.members[need].clone().all(|unit| kept[unit]);
+        let wanted = |&unit: &usize| {
+            let needs = &self.segments[self.of[unit]].needs;
+            !kept[unit] && self.is_header(unit) && !needs.is_empty() && needs.iter().all(all_kept)
+        };
+        (0..kept.len()).filter(wanted).collect()
+    }
+
     /// Returns the worth of a unit apart from any question.
     pub(super) fn worth(&self, unit: usize) -> f32 {
         self.segments[self.of[unit]].worth

@@ -1,17 +1,20 @@
 //! The selection of words that several methods share: splitting a prompt into words, and fitting the best of them to a
 //! budget. A method says in which order words are worth keeping.
 
-use std::collections::{BTreeMap, HashSet};
+mod describe;
+
+use std::collections::HashSet;
 use std::ops::Range;
 
+use self::describe::reason;
 use super::assemble::{Remains, heading, remains, render, render_document, render_original, slices};
 use super::demands::{ContextBudget, touching};
 use super::relevance::Sentence;
 use super::select::largest_prefix;
 use super::structure::Structure;
-use super::{CompressError, Compressed, KeptDocument, KeptWord, Prompt, Stages, Target, Tools};
+use super::{CompressError, Compressed, KeptDocument, Prompt, Stages, Target, Tools};
 use crate::model::Token;
-use crate::text::{Grain, Mark, MarkStyle, Noun, Unit, fine_segments, segments};
+use crate::text::{Grain, MarkStyle, Unit, fine_segments, segments};
 
 /// The part of the budget that may stay unused: no smaller words are searched for once so little is left.
 const CLOSE: usize = 200;
@@ -83,18 +86,6 @@ pub(super) fn compress_by(
         requested_tokens: budget,
         stages,
     })
-}
-
-/// Says how much was kept, and how much was left out as a whole.
-fn reason(used: usize, documents: &[KeptDocument]) -> String {
-    let kept = format!("kept the most informative words of {used} of {} documents", documents.len());
-    let mut counts: BTreeMap<Noun, usize> = BTreeMap::new();
-    for (&noun, count) in documents.iter().flat_map(|document| &document.left_out) {
-        *counts.entry(noun).or_default() += count;
-    }
-    let left_out: Vec<String> =
-        counts.iter().map(|(&noun, &count)| Mark::new(count, noun).to_string()).collect();
-    if left_out.is_empty() { kept } else { format!("{kept}; {}", left_out.join(", ")) }
 }
 
 /// The prompt as it is, when it fits already.
@@ -246,6 +237,16 @@ impl<'a> Words<'a> {
         self.structure[document].is_whole(unit)
     }
 
+    /// Returns whether a unit is a row of a table.
+    pub(super) fn is_row(&self, (document, unit): Place) -> bool {
+        self.structure[document].is_row(unit)
+    }
+
+    /// Returns whether a unit is a part of a table's header.
+    pub(super) fn is_header(&self, (document, unit): Place) -> bool {
+        self.structure[document].is_header(unit)
+    }
+
     /// The prompt that keeps these words, and those that every selection keeps.
     fn assemble(&self, places: &[Place]) -> Selection {
         let mut kept = self.required.clone();
@@ -353,11 +354,13 @@ impl<'a> Words<'a> {
         self.tools.counter.count(&render_document(source, self.word(place)))
     }
 
-    /// Every word; what is only white space is none.
+    /// Every word that may be chosen by itself; what is only white space is none.
     fn all(&self, documents: impl Iterator<Item = usize>) -> impl Iterator<Item = Place> {
         let places =
             documents.flat_map(|document| (0..self.units[document].len()).map(move |unit| (document, unit)));
-        places.filter(|&(document, unit)| !self.units[document][unit].core.is_empty())
+        places.filter(|&(document, unit)| {
+            !self.units[document][unit].core.is_empty() && !self.structure[document].is_header(unit)
+        })
     }
 
     /// The least that can be kept: what is required, and something of the documents.
@@ -439,6 +442,19 @@ impl<'a> Words<'a> {
     /// Tokens of a sentence by itself.
     pub(super) fn sentence_tokens(&self, sentence: &Sentence) -> usize {
         self.tools.counter.count(&self.prompt.documents[sentence.document].text[sentence.range.clone()])
+    }
+
+    /// The words that a word needs and that are not `paid` for, with their tokens.
+    pub(super) fn needed(&self, (document, unit): Place, paid: &HashSet<Place>) -> (Vec<Place>, usize) {
+        let mut needed = Vec::new();
+        let mut taken = self.required[document].clone();
+        self.structure[document].close(unit, &mut taken, |other| {
+            if other != unit && !paid.contains(&(document, other)) {
+                needed.push((document, other));
+            }
+        });
+        let tokens = needed.iter().map(|&place| self.tools.counter.count(self.word(place))).sum();
+        (needed, tokens)
     }
 
     /// Tokens of what stands before a document's text, and of the join before it.
@@ -535,66 +551,18 @@ impl<'a> Words<'a> {
             };
             order.extend(rest.into_iter().skip(1).filter(fits));
         }
-        Ok(best)
+        let trimmed = self.with_trimmings(&best);
+        Ok(if trimmed.tokens <= budget { trimmed } else { best })
     }
 
-    /// Checks that no protected span is cut and nothing that is required is missing.
-    fn verify(&self, kept: &Selection) -> Result<(), CompressError> {
-        for (document, (spans, remains)) in self.spans.iter().zip(&kept.remains).enumerate() {
-            let is_cut =
-                |span: &&Range<usize>| !self.is_divided(document, span) && cuts(&remains.ranges, span);
-            if let Some(span) = spans.iter().find(is_cut) {
-                let id = &self.prompt.documents[document].id;
-                return Err(CompressError::Broken(format!(
-                    "the protected span at bytes {} to {} of document `{id}` was cut",
-                    span.start, span.end
-                )));
-            }
+    /// A selection with the rulers of its tables.
+    fn with_trimmings(&self, selection: &Selection) -> Selection {
+        let mut places: Vec<Place> = Vec::new();
+        for (document, kept) in selection.kept.iter().enumerate() {
+            let own =
+                (0..kept.len()).filter(|&unit| kept[unit]).chain(self.structure[document].trimmings(kept));
+            places.extend(own.map(|unit| (document, unit)));
         }
-        let mut pairs = self.required.iter().flatten().zip(kept.kept.iter().flatten());
-        if pairs.any(|(required, kept)| *required && !kept) {
-            return Err(CompressError::Broken("a word that must be kept is missing".into()));
-        }
-        Ok(())
+        self.assemble(&places)
     }
-
-    /// Returns whether units divide `span`: a clause over several lines is held together by their needs alone.
-    fn is_divided(&self, document: usize, span: &Range<usize>) -> bool {
-        let units = &self.units[document];
-        units.iter().find(|unit| unit.range.end > span.start).is_some_and(|unit| unit.range.end < span.end)
-    }
-
-    fn describe(&self, ranking: &[(usize, f64)], scores: &[Vec<f32>], kept: &Selection) -> Vec<KeptDocument> {
-        let mut places = vec![None; self.prompt.documents.len()];
-        for (rank, &(document, score)) in ranking.iter().enumerate() {
-            places[document] = Some((rank, score));
-        }
-        let describe = |(i, document): (usize, &super::Document)| {
-            let score = |unit: usize| scores.get(i).and_then(|scores| scores.get(unit)).copied();
-            let word = |(unit, word): (usize, &Unit)| KeptWord {
-                range: word.core.clone(),
-                kept: kept.kept[i][unit],
-                score: score(unit),
-            };
-            KeptDocument {
-                id: document.id.clone(),
-                text: kept.remains[i].text(&document.text),
-                kept: kept.remains[i].ranges.clone(),
-                marks: kept.remains[i].marks.clone(),
-                left_out: self.structure[i].left_out(&document.text, &self.units[i], &kept.kept[i]),
-                rank: places[i].map(|(rank, _)| rank),
-                score: places[i].map(|(_, score)| score),
-                words: self.units[i].iter().enumerate().map(word).collect(),
-            }
-        };
-        self.prompt.documents.iter().enumerate().map(describe).collect()
-    }
-}
-
-/// Returns whether the ranges, sorted and disjoint, hold a part of `span` but not all of it.
-fn cuts(ranges: &[Range<usize>], span: &Range<usize>) -> bool {
-    let first = ranges.partition_point(|range| range.end <= span.start);
-    ranges
-        .get(first)
-        .is_some_and(|range| range.start < span.end && !(range.start <= span.start && span.end <= range.end))
 }

@@ -332,6 +332,10 @@ impl<E: Embedder + ?Sized> Embedder for Arc<E> {
     fn embed(&self, texts: &[&str], cancel: &Cancel) -> Result<Vec<Vec<f32>>, ScoreError> {
         (**self).embed(texts, cancel)
     }
+
+    fn embed_query(&self, query: &str, cancel: &Cancel) -> Result<Vec<f32>, ScoreError> {
+        (**self).embed_query(query, cancel)
+    }
 }
 
 /// A model that tells which tokens of a text to keep.

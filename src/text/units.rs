@@ -8,6 +8,8 @@ use icu_segmenter::options::WordBreakInvariantOptions;
 use icu_segmenter::{WordSegmenter, WordSegmenterBorrowed};
 use unicode_segmentation::UnicodeSegmentation;
 
+use super::script::is_unspaced;
+
 /// Longer words are cut at grapheme boundaries, so that one word cannot take a whole budget.
 const LONGEST_WORD: usize = 256;
 
@@ -91,12 +93,12 @@ fn inside_unspaced_words(text: &str) -> BTreeSet<usize> {
     let mut inside = BTreeSet::new();
     let mut chars = text.char_indices().peekable();
     while let Some((start, first)) = chars.next() {
-        if !unspaced(first) {
+        if !is_unspaced(first) {
             continue;
         }
         let mut end = start + first.len_utf8();
         let mut places = vec![];
-        while let Some((at, next)) = chars.next_if(|&(_, next)| unspaced(next)) {
+        while let Some((at, next)) = chars.next_if(|&(_, next)| is_unspaced(next)) {
             places.push(at);
             end = at + next.len_utf8();
         }
@@ -118,14 +120,8 @@ fn push(units: &mut Vec<Unit>, text: &str, start: usize, core: Range<usize>) {
 /// spaces do not count.
 #[must_use]
 pub fn fuses(before: &str, after: &str) -> bool {
-    let joins = |c: char| (c.is_alphanumeric() || c == '_') && !unspaced(c);
+    let joins = |c: char| (c.is_alphanumeric() || c == '_') && !is_unspaced(c);
     before.chars().next_back().is_some_and(joins) && after.chars().next().is_some_and(joins)
-}
-
-/// Thai, Lao, Myanmar, Khmer, kana, Han.
-fn unspaced(c: char) -> bool {
-    matches!(c, '\u{e00}'..='\u{eff}' | '\u{1000}'..='\u{109f}' | '\u{1780}'..='\u{17ff}' | '\u{3040}'..='\u{30ff}'
-        | '\u{3400}'..='\u{9fff}' | '\u{f900}'..='\u{faff}' | '\u{20000}'..='\u{3ffff}')
 }
 
 #[cfg(test)]

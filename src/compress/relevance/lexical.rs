@@ -12,6 +12,8 @@ use regex::Regex;
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
 
+use crate::text::{is_accent, is_searched_by_pairs};
+
 /// The saturation of a repeated term (k1 of BM25).
 const K1: f64 = 1.2;
 /// The normalisation by a text's length (b of BM25), 0 to 1.
@@ -86,7 +88,7 @@ impl QuestionTerms {
 fn each_term(text: &str, mut take: impl FnMut(&str, f64)) {
     for run in RUNS.find_iter(text) {
         let run = plain(run.as_str());
-        if run.chars().any(is_unspaced) {
+        if run.chars().any(is_searched_by_pairs) {
             pairs(&run, &mut take);
             continue;
         }
@@ -160,20 +162,13 @@ fn plain(text: &str) -> String {
     if text.is_ascii() {
         return text.to_owned();
     }
-    let accent = |c: &char| matches!(c, '\u{300}'..='\u{36f}' | '\u{610}'..='\u{61a}' | '\u{64b}'..='\u{65f}' | '\u{591}'..='\u{5c7}');
-    text.nfkd().filter(|c| !accent(c)).nfc().collect()
+    text.nfkd().filter(|&c| !is_accent(c)).nfc().collect()
 }
 
 /// Returns an English word without a plural's or a verb's usual ending.
 fn stem(word: &str) -> &str {
     let stem = ["ing", "ed", "es", "s"].iter().find_map(|ending| word.strip_suffix(ending));
     stem.filter(|stem| stem.chars().count() > 2).unwrap_or(word)
-}
-
-/// Returns whether `c` is of a script that puts no spaces between words: Thai, Lao, Burmese, Khmer, kana, Han.
-fn is_unspaced(c: char) -> bool {
-    matches!(c, '\u{e00}'..='\u{eff}' | '\u{1000}'..='\u{109f}' | '\u{1780}'..='\u{17ff}' | '\u{3040}'..='\u{30ff}'
-        | '\u{3400}'..='\u{9fff}' | '\u{f900}'..='\u{faff}' | '\u{20000}'..='\u{3ffff}')
 }
 
 /// Returns whether `word`, in lower case, is an English word that says little by itself. In other languages every word

@@ -6,6 +6,8 @@ use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
 use unicode_segmentation::UnicodeSegmentation;
 
+use crate::text::{is_accent, is_searched_by_pairs};
+
 /// Cuts a text into words, in the same way on each side but for the single characters of scripts without spaces.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum WordTokenizer {
@@ -55,9 +57,10 @@ impl WordTokenizer {
         for run in folded.split(|c: char| !(c.is_alphanumeric() || is_combining_mark(c))) {
             let mut rest = run;
             while let Some(first) = rest.chars().next() {
-                let unspaced = is_unspaced(first);
-                let end =
-                    rest.find(|c| is_unspaced(c) != unspaced && !is_combining_mark(c)).unwrap_or(rest.len());
+                let unspaced = is_searched_by_pairs(first);
+                let end = rest
+                    .find(|c| is_searched_by_pairs(c) != unspaced && !is_combining_mark(c))
+                    .unwrap_or(rest.len());
                 let (part, behind) = rest.split_at(end);
                 if unspaced {
                     self.pairs(part, &mut words);
@@ -84,25 +87,6 @@ impl WordTokenizer {
 fn folded(text: &str) -> String {
     let plain: String = text.nfkd().filter(|&c| !is_accent(c)).nfc().collect();
     plain.to_lowercase()
-}
-
-/// Marks that many writers leave out: accents of Latin, Greek and Cyrillic, vowel points of Hebrew and Arabic, and the
-/// stroke that lengthens Arabic words.
-fn is_accent(c: char) -> bool {
-    matches!(c, '\u{300}'..='\u{36F}' | '\u{591}'..='\u{5C7}' | '\u{610}'..='\u{61A}' | '\u{640}' | '\u{64B}'..='\u{65F}' | '\u{670}')
-}
-
-/// Is the character of a script that sets no spaces between words, or, as Korean, spaces between words with their
-/// particles?
-fn is_unspaced(c: char) -> bool {
-    matches!(c,
-        '\u{E00}'..='\u{EFF}' // Thai, Lao
-        | '\u{1000}'..='\u{109F}' | '\u{A9E0}'..='\u{A9FF}' | '\u{AA60}'..='\u{AA7F}' // Burmese
-        | '\u{1780}'..='\u{17FF}' // Khmer
-        | '\u{1100}'..='\u{11FF}' | '\u{3130}'..='\u{318F}' | '\u{A960}'..='\u{A97F}' | '\u{AC00}'..='\u{D7FF}' // Hangul
-        | '\u{3005}'..='\u{3007}' | '\u{3040}'..='\u{312F}' | '\u{31A0}'..='\u{31FF}' // kana, Bopomofo
-        | '\u{3400}'..='\u{4DBF}' | '\u{4E00}'..='\u{9FFF}' | '\u{F900}'..='\u{FAFF}' | '\u{20000}'..='\u{3FFFF}' // Han
-    )
 }
 
 #[cfg(test)]

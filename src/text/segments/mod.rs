@@ -58,6 +58,8 @@ pub enum SegmentKind {
     Line,
     /// A row of a table.
     Row,
+    /// A row that names a table's columns, or the ruler below it. It comes with the rows that need it, never by itself.
+    Header,
     /// A record of JSON: an element of an array, or a member of an object.
     Record,
     /// The end of a tag, a fence or a bracket: it goes with its opening.
@@ -77,7 +79,7 @@ impl SegmentKind {
     #[must_use]
     pub const fn noun(self) -> Option<Noun> {
         match self {
-            Self::Sentence | Self::Heading | Self::Said | Self::Tag => None,
+            Self::Sentence | Self::Heading | Self::Said | Self::Tag | Self::Header => None,
             Self::Speaker | Self::Turn => Some(Noun::Turns),
             Self::Line => Some(Noun::Lines),
             Self::Row => Some(Noun::Rows),

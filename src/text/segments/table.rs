@@ -130,10 +130,15 @@ pub(super) fn table(lines: &[Line], builder: &mut Builder, around: &Around) {
     let first = builder.segments.len();
     let (mut section, mut numbers) = (None, Vec::new());
     for (i, line) in lines.iter().enumerate() {
-        let number = builder.push(line.range.clone(), SegmentKind::Row, around);
+        let heads = i < header && header < lines.len();
+        let kind = if heads { SegmentKind::Header } else { SegmentKind::Row };
+        let number = builder.push(line.range.clone(), kind, around);
         numbers.push(number);
         if i < header {
-            if i > 0 {
+            if is_ruler(line.text) {
+                // Rows can be read without it.
+                builder.need(number, first);
+            } else {
                 builder.tie(number, first);
             }
             continue;
