@@ -4,7 +4,7 @@ use clap::{Args, ValueEnum};
 
 use crate::compress::{RankBy, Reorder};
 use crate::engine::api::CompressOptions;
-use crate::text::{Grain, Protection};
+use crate::text::{Granularity, Protection};
 
 /// Flags that control what is kept.
 #[derive(Debug, Args)]
@@ -36,7 +36,7 @@ pub(super) struct OptionArgs {
     min_document_tokens: usize,
     /// Smallest unit that is kept or dropped [default: token, a word; for `selective-context`: phrase]
     #[arg(long, value_enum)]
-    unit: Option<Grain>,
+    unit: Option<Granularity>,
     /// Put no marks such as `[12 lines left out]` in place of lines, rows, code and turns that are left out
     #[arg(long)]
     no_marks: bool,

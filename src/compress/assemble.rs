@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::structure::Structure;
 use super::{Document, Prompt};
-use crate::text::{MarkStyle, Unit, fuses};
+use crate::text::{MarkStyle, Unit, would_merge};
 
 /// The separator of instruction, documents and question.
 pub(crate) const JOIN: &str = "\n\n";
@@ -141,7 +141,7 @@ fn after_gap(text: &str, dropped: &[Unit], unit: &Unit) -> (Range<usize>, Range<
     {
         return (line_break, unit.core.start..unit.range.end);
     }
-    if own_space.is_empty() && fuses(&text[..start], &text[unit.core.start..unit.range.end]) {
+    if own_space.is_empty() && would_merge(&text[..start], &text[unit.core.start..unit.range.end]) {
         let mark = |unit: &&Unit| text[unit.core.clone()].chars().all(|c| c.is_ascii_punctuation());
         let mark = || dropped.iter().rfind(mark).map(|unit| unit.core.clone());
         let separator = last_space(text, dropped, char::is_whitespace).or_else(mark);

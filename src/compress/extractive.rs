@@ -3,17 +3,17 @@
 //! sentence; a document's title stays with whatever is kept of it.
 
 use super::relevance::{Relevance, relevance};
-use super::words::{self, Plan, Words};
+use super::words::{self, Plan, WordSelector};
 use super::{CompressError, Compressed, Prompt, Stages, Target, Tools};
-use crate::text::Grain;
+use crate::text::Granularity;
 
 pub(super) fn compress(prompt: &Prompt, target: Target, tools: &Tools) -> Result<Compressed, CompressError> {
-    words::compress_by(Grain::Sentence, prompt, target, tools, plan)
+    words::compress_by(Granularity::Sentence, prompt, target, tools, plan)
 }
 
-fn plan(words: &Words, room: usize, stages: &mut Stages) -> Result<Plan, CompressError> {
+fn plan(words: &WordSelector, room: usize, stages: &mut Stages) -> Result<Plan, CompressError> {
     let Relevance { ranking, sentences } = stages.time("embed", || relevance(words.prompt, words.tools))?;
-    let scores = words.spread(&sentences);
+    let scores = words.broadcast(&sentences);
     let order = words.best_first(0..scores.len(), room, &scores);
     Ok(Plan { order, ranking, scores })
 }

@@ -12,12 +12,12 @@ const BRIDGE: usize = 2;
 
 /// The kinds of words that answer a question, as far as English question words tell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Asked {
+pub(super) struct AnswerType {
     names: bool,
     numbers: bool,
 }
 
-impl Asked {
+impl AnswerType {
     /// Returns the kinds of words that `question` asks for.
     pub(super) fn by(question: &str) -> Self {
         let question = question.to_lowercase();
@@ -108,10 +108,12 @@ mod tests {
 
     #[test]
     fn the_question_word_tells_what_is_wanted() {
-        let (who, when) = (Asked::by("Who opened it?"), Asked::by("when was it"));
+        let (who, when) = (AnswerType::by("Who opened it?"), AnswerType::by("when was it"));
         assert!(who.wants("King") && !who.wants("1852") && !who.wants("opened"));
         assert!(when.wants("1852") && when.wants("third") && !when.wants("King"));
-        assert!(Asked::by("how MANY were there").wants("Two") && !Asked::by("how do I sail").wants("2"));
-        assert_eq!(Asked::by(""), Asked { names: false, numbers: false });
+        assert!(
+            AnswerType::by("how MANY were there").wants("Two") && !AnswerType::by("how do I sail").wants("2")
+        );
+        assert_eq!(AnswerType::by(""), AnswerType { names: false, numbers: false });
     }
 }

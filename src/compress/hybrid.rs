@@ -35,9 +35,9 @@
 
 use std::collections::HashSet;
 
-use super::fragments::{Asked, runs};
+use super::fragments::{AnswerType, runs};
 use super::relevance::{Relevance, Sentence, relevance};
-use super::words::{self, Place, Plan, Words};
+use super::words::{self, Plan, WordIndex, WordSelector};
 use super::{CompressError, Compressed, Prompt, Stages, Target, Tools};
 
 /// Tokens of a longer document count as so many: room for several passages of one document is room enough.
@@ -55,19 +55,19 @@ pub(super) fn compress(prompt: &Prompt, target: Target, tools: &Tools) -> Result
     words::compress(prompt, target, tools, plan)
 }
 
-fn plan(words: &Words, room: usize, stages: &mut Stages) -> Result<Plan, CompressError> {
+fn plan(words: &WordSelector, room: usize, stages: &mut Stages) -> Result<Plan, CompressError> {
     let Relevance { ranking, sentences } = stages.time("embed", || relevance(words.prompt, words.tools))?;
-    let scores = words.spread(&sentences);
+    let scores = words.broadcast(&sentences);
     let order = stages.time("select", || order(words, &sentences, room));
     Ok(Plan { order, ranking, scores })
 }
 
 /// Words of whole sentences, then runs of words with a meaning, then the rest.
-fn order(words: &Words, sentences: &[Sentence], room: usize) -> Vec<Place> {
+fn order(words: &WordSelector, sentences: &[Sentence], room: usize) -> Vec<WordIndex> {
     let costs: Vec<usize> = sentences.iter().map(|sentence| words.sentence_tokens(sentence)).collect();
     let share = whole_share(words, sentences, &costs, room);
     let whole = (room as f64 * share) as usize;
-    let asked = Asked::by(&words.prompt.question);
+    let asked = AnswerType::by(&words.prompt.question);
     let (mut first, mut second, mut last) = (Vec::new(), Vec::new(), Vec::new());
     let mut open = vec![false; words.prompt.documents.len()];
     let mut taken = 0;
@@ -116,7 +116,7 @@ fn order(words: &Words, sentences: &[Sentence], room: usize) -> Vec<Place> {
 }
 
 /// Returns the share of the budget for whole sentences, 0 to 1.
-fn whole_share(words: &Words, sentences: &[Sentence], costs: &[usize], room: usize) -> f64 {
+fn whole_share(words: &WordSelector, sentences: &[Sentence], costs: &[usize], room: usize) -> f64 {
     let Some(first) = sentences.first() else { return 1.0 };
     let best = first.document;
     if words.within(best, &first.range).first().is_some_and(|&place| words.is_whole(place)) {

@@ -10,7 +10,7 @@
 //! - fits the joined prompt to the budget as the target model counts, instead of overshooting it.
 
 use super::select::ranked;
-use super::words::{self, Plan, Words, mean};
+use super::words::{self, Plan, WordSelector, mean};
 use super::{CompressError, Compressed, ContextBudget, Prompt, Stages, Target, Tools};
 use crate::model::{ScoreJob, Token, TokenScorer};
 
@@ -23,7 +23,11 @@ pub(super) fn compress(prompt: &Prompt, target: Target, tools: &Tools) -> Result
 }
 
 /// The tokens of each document.
-pub(super) fn tokenize(scorer: &dyn TokenScorer, words: &Words, stages: &mut Stages) -> Vec<Vec<Token>> {
+pub(super) fn tokenize(
+    scorer: &dyn TokenScorer,
+    words: &WordSelector,
+    stages: &mut Stages,
+) -> Vec<Vec<Token>> {
     let texts = words.prompt.documents.iter().map(|document| document.text.as_str());
     stages.time("tokenize", || texts.map(|text| scorer.encode(text)).collect())
 }
@@ -33,7 +37,7 @@ pub(super) fn ids(tokens: &[Token]) -> Vec<u32> {
     tokens.iter().map(|token| token.id).collect()
 }
 
-fn plan(words: &Words, room: usize, stages: &mut Stages) -> Result<Plan, CompressError> {
+fn plan(words: &WordSelector, room: usize, stages: &mut Stages) -> Result<Plan, CompressError> {
     let scorer = words.tools.scorer()?;
     let tokens = tokenize(scorer, words, stages);
     let jobs: Vec<ScoreJob> =
@@ -42,12 +46,12 @@ fn plan(words: &Words, room: usize, stages: &mut Stages) -> Result<Plan, Compres
     let ranking = ranked(nll.iter().map(|nll| mean(nll.iter().copied())));
     let (order, scores) = stages.time("select", || {
         let usual = ContextBudget::Multiply(GRANULARITY);
-        let documents = words.let_through(&ranking, |document| tokens[document].len(), room, usual);
+        let documents = words.coarse_filter(&ranking, |document| tokens[document].len(), room, usual);
         let scores: Vec<Vec<f32>> = tokens
             .iter()
             .zip(&nll)
             .enumerate()
-            .map(|(i, (tokens, nll))| words.lift(i, tokens, nll))
+            .map(|(i, (tokens, nll))| words.pool_to_words(i, tokens, nll))
             .collect();
         let order = words.best_first(documents.into_iter(), room, &scores);
         (order, scores)

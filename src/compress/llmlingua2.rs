@@ -12,7 +12,7 @@
 //! - keeps instruction and question.
 
 use super::select::ranked;
-use super::words::{self, Plan, Words, mean};
+use super::words::{self, Plan, WordSelector, mean};
 use super::{CompressError, Compressed, Prompt, Stages, Target, Tools};
 use crate::model::{ScoreError, Token, TokenClassifier};
 
@@ -20,14 +20,14 @@ pub(super) fn compress(prompt: &Prompt, target: Target, tools: &Tools) -> Result
     words::compress(prompt, target, tools, plan)
 }
 
-fn plan(words: &Words, room: usize, stages: &mut Stages) -> Result<Plan, CompressError> {
+fn plan(words: &WordSelector, room: usize, stages: &mut Stages) -> Result<Plan, CompressError> {
     let classifier = words.tools.classifier()?;
     let (mut scores, mut worth) = (Vec::new(), Vec::new());
     for (document, source) in words.prompt.documents.iter().enumerate() {
         let tokens = stages.time("tokenize", || classifier.encode(&source.text, words.tools.cancel))?;
         let keep = stages.time("score", || probabilities(&tokens, classifier, words))?;
         worth.push(mean(keep.iter().copied()));
-        scores.push(words.lift(document, &tokens, &keep));
+        scores.push(words.pool_to_words(document, &tokens, &keep));
     }
     let order = words.best_first(0..scores.len(), room, &scores);
     Ok(Plan { order, ranking: ranked(worth), scores })
@@ -37,7 +37,7 @@ fn plan(words: &Words, room: usize, stages: &mut Stages) -> Result<Plan, Compres
 fn probabilities(
     tokens: &[Token],
     classifier: &dyn TokenClassifier,
-    words: &Words,
+    words: &WordSelector,
 ) -> Result<Vec<f32>, ScoreError> {
     let ids = super::llmlingua::ids(tokens);
     let mut keep = vec![0.0; ids.len()];
@@ -67,7 +67,7 @@ fn chunks(len: usize, window: usize) -> Vec<std::ops::Range<usize>> {
 mod tests {
     use super::*;
     use crate::compress::tests::{ByteCounter, FakeScorer, PROTECTOR, document};
-    use crate::compress::{Demands, Method, Mode, compress};
+    use crate::compress::{Constraints, Method, Mode, compress};
     use crate::model::Cancel;
 
     /// Every four bytes are a token; the likelihood tells its place in its window.
@@ -127,7 +127,7 @@ mod tests {
         let prompt = document(&text, "");
         let cancel = Cancel::never();
         let tools = tools(&cancel);
-        let words = Words::of(&prompt, &tools);
+        let words = WordSelector::of(&prompt, &tools);
         let tokens = Fake.encode(&text, &cancel).unwrap();
         let keep = probabilities(&tokens, &Fake, &words).unwrap();
         assert_eq!(keep.len(), 43);
@@ -140,7 +140,8 @@ mod tests {
         let mut prompt =
             document("The wage. If not, again. Final words; a name, 12.5% and v3.11.7 too.\n\nNext", "Who?");
         prompt.instruction = "Read this.".into();
-        prompt.demands = Demands { numbers: true, words: vec!["name".into()], ..Demands::default() };
+        prompt.constraints =
+            Constraints { numbers: true, words: vec!["name".into()], ..Constraints::default() };
         let cancel = Cancel::never();
         for target in [Target::Tokens(60), Target::Rate(0.8), Target::Rate(0.99)] {
             let got = compress(&prompt, target, Method::LlmLingua2, Mode::Exact, &tools(&cancel)).unwrap();

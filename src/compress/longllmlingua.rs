@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use super::assemble::render_document;
 use super::llmlingua::{ids, tokenize};
-use super::words::{self, Place, Plan, Words, mean};
+use super::words::{self, Plan, WordIndex, WordSelector, mean};
 use super::{CompressError, Compressed, ContextBudget, Document, Prompt, RankBy, Stages, Target, Tools};
 use crate::model::{Cancel, ScoreError, ScoreJob, Token, TokenScorer};
 
@@ -45,10 +45,10 @@ pub fn rank_by_likelihood(
     Ok(by_question(scorer, &tokens, &prompt.question, Vec::new(), cancel)?.ranking)
 }
 
-fn plan(words: &Words, room: usize, stages: &mut Stages) -> Result<Plan, CompressError> {
+fn plan(words: &WordSelector, room: usize, stages: &mut Stages) -> Result<Plan, CompressError> {
     let tokens = tokenize(words.tools.scorer()?, words, stages);
     let Ranked { mut own, mut conditioned, ranking } = stages.time("score", || rank(words, &tokens))?;
-    let chosen = words.let_through(&ranking, |document| tokens[document].len(), room, CONTEXT_BUDGET);
+    let chosen = words.coarse_filter(&ranking, |document| tokens[document].len(), room, CONTEXT_BUDGET);
     stages.time("score", || -> Result<(), CompressError> {
         if own.is_empty() {
             own = of_chosen(words, &tokens, &chosen, "")?;
@@ -65,7 +65,7 @@ fn plan(words: &Words, room: usize, stages: &mut Stages) -> Result<Plan, Compres
             // After the question every token has a score, by itself the first has none.
             let skipped = conditioned.len() - own.len();
             let gains = own.iter().zip(&conditioned[skipped..]).map(|(own, after)| own - after);
-            scores[document] = words.lift(document, &tokens[document], &gains.collect::<Vec<_>>());
+            scores[document] = words.pool_to_words(document, &tokens[document], &gains.collect::<Vec<_>>());
         }
         (order(words, &chosen, &scores, room), scores)
     });
@@ -81,10 +81,10 @@ struct Ranked {
     ranking: Vec<(usize, f64)>,
 }
 
-fn rank(words: &Words, tokens: &[Vec<Token>]) -> Result<Ranked, CompressError> {
+fn rank(words: &WordSelector, tokens: &[Vec<Token>]) -> Result<Ranked, CompressError> {
     let scorer = words.tools.scorer()?;
     let all: Vec<usize> = (0..tokens.len()).collect();
-    match words.prompt.demands.rank_by.unwrap_or_default() {
+    match words.prompt.constraints.rank_by.unwrap_or_default() {
         RankBy::After => {
             let own = tokens.iter().map(|tokens| ScoreJob { prefix: [].into(), ids: ids(tokens) }).collect();
             Ok(by_question(scorer, tokens, &words.prompt.question, own, words.tools.cancel)?)
@@ -136,7 +136,7 @@ fn lowest_first(nll: &[Vec<f32>]) -> Vec<(usize, f64)> {
 
 /// Likelihoods of the chosen documents after a text, by document; nothing of the others.
 fn of_chosen(
-    words: &Words,
+    words: &WordSelector,
     tokens: &[Vec<Token>],
     chosen: &[usize],
     before: &str,
@@ -154,10 +154,10 @@ fn of_chosen(
 
 /// Words of all chosen documents by their place in their own document's order, shifted by the document's
 /// rank: at any depth the best document keeps [`DYNAMIC_RATIO`] more than the average.
-fn order(words: &Words, chosen: &[usize], scores: &[Vec<f32>], room: usize) -> Vec<Place> {
-    let ratio = words.prompt.demands.dynamic_ratio.unwrap_or(DYNAMIC_RATIO);
+fn order(words: &WordSelector, chosen: &[usize], scores: &[Vec<f32>], room: usize) -> Vec<WordIndex> {
+    let ratio = words.prompt.constraints.dynamic_ratio.unwrap_or(DYNAMIC_RATIO);
     let last = chosen.len().saturating_sub(1).max(1) as f64;
-    let mut keyed: Vec<(f64, Place)> = Vec::new();
+    let mut keyed: Vec<(f64, WordIndex)> = Vec::new();
     for (rank, &document) in chosen.iter().enumerate() {
         let bonus = if chosen.len() < 2 { 0.0 } else { ratio * (1.0 - 2.0 * rank as f64 / last) };
         let scores = &scores[document];

@@ -5,7 +5,7 @@
 
 mod assemble;
 mod auto;
-mod demands;
+mod constraints;
 mod error;
 mod extractive;
 pub mod fold;
@@ -32,7 +32,7 @@ use std::time::Instant;
 use serde::{Deserialize, Serialize};
 
 pub use auto::Choice;
-pub use demands::{ContextBudget, ContextBudgetError, Demands, RankBy, Reorder, Section, Share};
+pub use constraints::{Constraints, ContextBudget, ContextBudgetError, RankBy, Reorder, Section, Share};
 pub use error::CompressError;
 pub use longllmlingua::rank_by_likelihood;
 pub use relevance::rank;
@@ -61,7 +61,7 @@ pub struct Prompt {
     /// Kept whole, last. May be empty.
     pub question: String,
     /// The constraints on which parts of the documents are kept, and in which order.
-    pub demands: Demands,
+    pub constraints: Constraints,
 }
 
 /// The target size of the whole prompt, counted in the target tokenizer, joins included.
@@ -340,11 +340,11 @@ fn run(
             Err(CompressError::Unsupported(message.into()))
         }
         (Mode::Reference, Method::Auto | Method::LlmLingua) => {
-            let settings = reference::Settings::default().with(&prompt.demands)?;
+            let settings = reference::Settings::default().with(&prompt.constraints)?;
             reference::compress(prompt, target, &settings, tools)
         }
         (Mode::Reference, Method::LongLlmLingua) => {
-            let settings = reference::Settings::question_aware().with(&prompt.demands)?;
+            let settings = reference::Settings::question_aware().with(&prompt.constraints)?;
             reference::compress(prompt, target, &settings, tools)
         }
     }

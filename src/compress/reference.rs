@@ -9,8 +9,8 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use super::assemble::{JOIN, heading, render, render_document, render_original};
-pub use super::demands::{ContextBudget, Reorder};
-use super::{CompressError, Compressed, Demands, KeptDocument, Prompt, Stages, Target, Tools};
+pub use super::constraints::{ContextBudget, Reorder};
+use super::{CompressError, Compressed, Constraints, KeptDocument, Prompt, Stages, Target, Tools};
 use crate::model::{ScoreSession, Token, TokenScorer};
 
 /// Appended to a question that documents are ranked by.
@@ -65,22 +65,22 @@ impl Settings {
     ///
     /// # Errors
     /// The reference has no such thing, or has it broken.
-    pub(super) fn with(mut self, demands: &Demands) -> Result<Self, CompressError> {
-        let known = Demands {
-            reorder: demands.reorder,
-            context_budget: demands.context_budget,
-            dynamic_ratio: demands.dynamic_ratio,
-            ..Demands::default()
+    pub(super) fn with(mut self, constraints: &Constraints) -> Result<Self, CompressError> {
+        let known = Constraints {
+            reorder: constraints.reorder,
+            context_budget: constraints.context_budget,
+            dynamic_ratio: constraints.dynamic_ratio,
+            ..Constraints::default()
         };
-        if *demands != known {
+        if *constraints != known {
             let message = "of the options, reference mode knows `reorder`, `context_budget` and `dynamic_ratio` alone; use exact mode";
             return Err(CompressError::Unsupported(message.into()));
         }
-        if demands.reorder != Reorder::Original {
-            self.reorder = demands.reorder;
+        if constraints.reorder != Reorder::Original {
+            self.reorder = constraints.reorder;
         }
-        self.context_budget = demands.context_budget.unwrap_or(self.context_budget);
-        self.dynamic_ratio = demands.dynamic_ratio.unwrap_or(self.dynamic_ratio);
+        self.context_budget = constraints.context_budget.unwrap_or(self.context_budget);
+        self.dynamic_ratio = constraints.dynamic_ratio.unwrap_or(self.dynamic_ratio);
         Ok(self)
     }
 }

@@ -3,24 +3,24 @@
 //! Every sentence is scored by itself, so that what a text repeats stays as surprising as it was. A part, a
 //! word, a phrase or a sentence, is worth the mean information of its tokens; the worst parts of all documents
 //! go, as many as the budget asks for, where the first implementation drops a fixed percentile of each text.
-//! Phrases are told by a rule of thumb ([`Grain::Phrase`]) instead of a parser's noun chunks.
+//! Phrases are told by a rule of thumb ([`Granularity::Phrase`]) instead of a parser's noun chunks.
 
 use std::ops::Range;
 
 use super::select::ranked;
-use super::words::{self, Plan, Words, mean};
+use super::words::{self, Plan, WordSelector, mean};
 use super::{CompressError, Compressed, Prompt, Stages, Target, Tools};
 use crate::model::{ScoreJob, Token, TokenScorer};
-use crate::text::{Grain, sentences};
+use crate::text::{Granularity, sentences};
 
 /// Stands before each sentence, so that its first token has a likelihood, too.
 const START: &str = "\n";
 
 pub(super) fn compress(prompt: &Prompt, target: Target, tools: &Tools) -> Result<Compressed, CompressError> {
-    words::compress_by(Grain::Phrase, prompt, target, tools, plan)
+    words::compress_by(Granularity::Phrase, prompt, target, tools, plan)
 }
 
-fn plan(words: &Words, room: usize, stages: &mut Stages) -> Result<Plan, CompressError> {
+fn plan(words: &WordSelector, room: usize, stages: &mut Stages) -> Result<Plan, CompressError> {
     let scorer = words.tools.scorer()?;
     let start: std::sync::Arc<[u32]> = super::llmlingua::ids(&scorer.encode(START)).into();
     let texts: Vec<&str> = words.prompt.documents.iter().map(|document| document.text.as_str()).collect();
@@ -40,7 +40,7 @@ fn plan(words: &Words, room: usize, stages: &mut Stages) -> Result<Plan, Compres
     for (document, parts) in parts.into_iter().enumerate() {
         let own: Vec<f32> = nll.by_ref().take(parts.len()).flatten().collect();
         worth.push(mean(own.iter().copied()));
-        scores.push(words.lift(document, &parts.concat(), &own));
+        scores.push(words.pool_to_words(document, &parts.concat(), &own));
     }
     let order = words.best_first(0..scores.len(), room, &scores);
     Ok(Plan { order, ranking: ranked(worth), scores })

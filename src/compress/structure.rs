@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use unicode_segmentation::UnicodeSegmentation;
 
-use crate::text::{Grain, Mark, Noun, Segment, SegmentKind, Unit, grouped, units};
+use crate::text::{Granularity, Mark, Noun, Segment, SegmentKind, Unit, coarsened, units};
 
 /// Longer lines, rows and turns are cut: one that is longer than any budget would be all or nothing.
 const LONGEST_WHOLE: usize = 2000;
@@ -29,7 +29,7 @@ impl Structure {
         text: &str,
         mut segments: Vec<Segment>,
         spans: &mut Vec<Range<usize>>,
-        grain: Grain,
+        granularity: Granularity,
     ) -> (Self, Vec<Unit>) {
         tie(&mut segments, spans);
         let mut cut: Vec<Unit> = Vec::new();
@@ -41,9 +41,9 @@ impl Structure {
                 + segments[at + 1..].iter().take_while(|next| by_words && next.kind.goes_by_words()).count();
             let range = segments[at].range.start..segments[end - 1].range.end;
             if by_words {
-                cut.extend(cores(text, &range, spans, grain));
+                cut.extend(cores(text, &range, spans, granularity));
             } else if is_too_long(&segments[at]) {
-                cut.extend(cores(text, &range, spans, Grain::Line));
+                cut.extend(cores(text, &range, spans, Granularity::Line));
             } else {
                 cut.push(Unit { core: trimmed(text, range.clone()), range });
             }
@@ -245,7 +245,7 @@ fn tie(segments: &mut [Segment], spans: &mut Vec<Range<usize>>) {
 }
 
 /// The parts of `grain` in `text[range]`, with the places that they have in `text`.
-fn cores(text: &str, range: &Range<usize>, spans: &[Range<usize>], grain: Grain) -> Vec<Unit> {
+fn cores(text: &str, range: &Range<usize>, spans: &[Range<usize>], granularity: Granularity) -> Vec<Unit> {
     let first = spans.partition_point(|span| span.end <= range.start);
     let inside = spans[first..].iter().take_while(|span| span.start < range.end);
     let inside: Vec<Range<usize>> = inside
@@ -253,7 +253,7 @@ fn cores(text: &str, range: &Range<usize>, spans: &[Range<usize>], grain: Grain)
         .collect();
     let own = &text[range.clone()];
     let moved = |own: Range<usize>| own.start + range.start..own.end + range.start;
-    let parts = grouped(own, units(own, &inside), grain).into_iter();
+    let parts = coarsened(own, units(own, &inside), granularity).into_iter();
     parts.map(|unit| Unit { range: moved(unit.range), core: moved(unit.core) }).collect()
 }
 

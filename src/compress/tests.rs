@@ -1,7 +1,7 @@
 //! The promises of exact mode on random prompts, with a scorer that needs no weights.
 
 mod auto;
-mod demands;
+mod constraints;
 mod structure;
 
 use std::ops::Range;

@@ -8,13 +8,13 @@ use std::ops::Range;
 
 use self::describe::reason;
 use super::assemble::{Remains, heading, remains, render, render_document, render_original, slices};
-use super::demands::{ContextBudget, touching};
+use super::constraints::{ContextBudget, touching};
 use super::relevance::Sentence;
 use super::select::largest_prefix;
 use super::structure::Structure;
 use super::{CompressError, Compressed, KeptDocument, Prompt, Stages, Target, Tools};
 use crate::model::Token;
-use crate::text::{Grain, MarkStyle, Unit, fine_segments, segments};
+use crate::text::{Granularity, MarkStyle, Unit, fine_segments, segments};
 
 /// The part of the budget that may stay unused: no smaller words are searched for once so little is left.
 const CLOSE: usize = 200;
@@ -28,12 +28,12 @@ const CHEAP: usize = 64;
 const COUNTED: usize = 4;
 
 /// Number of a document and of a word in it.
-pub(super) type Place = (usize, usize);
+pub(super) type WordIndex = (usize, usize);
 
 /// The decisions of a method.
 pub(super) struct Plan {
     /// Words, the best first. Those that are missing are kept only where the caller demands it.
-    pub(super) order: Vec<Place>,
+    pub(super) order: Vec<WordIndex>,
     /// Documents with what they were ranked by, the best first.
     pub(super) ranking: Vec<(usize, f64)>,
     /// The scores of words, by document; empty for a document that was not scored.
@@ -45,31 +45,31 @@ pub(super) fn compress(
     prompt: &Prompt,
     target: Target,
     tools: &Tools,
-    plan: impl FnOnce(&Words, usize, &mut Stages) -> Result<Plan, CompressError>,
+    plan: impl FnOnce(&WordSelector, usize, &mut Stages) -> Result<Plan, CompressError>,
 ) -> Result<Compressed, CompressError> {
-    compress_by(Grain::Token, prompt, target, tools, plan)
+    compress_by(Granularity::Token, prompt, target, tools, plan)
 }
 
 /// Compresses by units of the requested granularity, or of `usual` where none is requested.
 pub(super) fn compress_by(
-    usual: Grain,
+    usual: Granularity,
     prompt: &Prompt,
     target: Target,
     tools: &Tools,
-    plan: impl FnOnce(&Words, usize, &mut Stages) -> Result<Plan, CompressError>,
+    plan: impl FnOnce(&WordSelector, usize, &mut Stages) -> Result<Plan, CompressError>,
 ) -> Result<Compressed, CompressError> {
     let mut stages = Stages::default();
     let original_tokens = stages.time("count", || tools.counter.count(&render_original(prompt)));
     let budget = target.tokens(original_tokens);
-    if original_tokens <= budget && !prompt.demands.shrinks() {
+    if original_tokens <= budget && !prompt.constraints.shrinks() {
         return Ok(unchanged(prompt, original_tokens, budget, stages));
     }
-    let mut words = stages.time("split", || Words::fitting(prompt, tools, usual, budget))?;
+    let mut words = stages.time("split", || WordSelector::fitting(prompt, tools, usual, budget))?;
     let room = budget - words.assemble(&[]).tokens.min(budget);
     let Plan { order, ranking, scores } = plan(&words, room, &mut stages)?;
     let kept = stages.time("select", || {
         words.arrange(&ranking);
-        let order = words.meet(order);
+        let order = words.apply_minimums(order);
         words.close_required();
         let smallest = words.smallest().within(budget)?;
         words.select(order, budget, smallest)
@@ -127,7 +127,7 @@ pub(super) fn mean(values: impl Iterator<Item = f32>) -> f64 {
 }
 
 /// A prompt cut into words, from which selections are put together.
-pub(super) struct Words<'a> {
+pub(super) struct WordSelector<'a> {
     pub(super) prompt: &'a Prompt,
     pub(super) tools: &'a Tools<'a>,
     /// The units of each document.
@@ -162,11 +162,11 @@ impl Selection {
     }
 }
 
-impl<'a> Words<'a> {
+impl<'a> WordSelector<'a> {
     /// A prompt in words.
     #[cfg(test)]
     pub(super) fn of(prompt: &'a Prompt, tools: &'a Tools) -> Self {
-        Self::new(prompt, tools, Grain::Token, false)
+        Self::new(prompt, tools, Granularity::Token, false)
     }
 
     /// A prompt in words, of which something fits into `budget`: where no record of JSON does, in members, and where
@@ -174,7 +174,7 @@ impl<'a> Words<'a> {
     fn fitting(
         prompt: &'a Prompt,
         tools: &'a Tools,
-        usual: Grain,
+        usual: Granularity,
         budget: usize,
     ) -> Result<Self, CompressError> {
         let mut words = Self::new(prompt, tools, usual, false);
@@ -190,19 +190,19 @@ impl<'a> Words<'a> {
         words.smallest().within(budget).map(|_| words)
     }
 
-    fn new(prompt: &'a Prompt, tools: &'a Tools, usual: Grain, fine: bool) -> Self {
-        let grain = prompt.demands.grain.unwrap_or(usual);
+    fn new(prompt: &'a Prompt, tools: &'a Tools, usual: Granularity, fine: bool) -> Self {
+        let granularity = prompt.constraints.granularity.unwrap_or(usual);
         let texts = || prompt.documents.iter().map(|document| document.text.as_str());
         let mut spans: Vec<_> = texts().map(|text| tools.protector.spans(text)).collect();
         let cut = texts().zip(&mut spans).map(|(text, spans)| {
             let segments = if fine { fine_segments(text) } else { segments(text) };
-            Structure::of(text, segments, spans, grain)
+            Structure::of(text, segments, spans, granularity)
         });
         let (structure, units): (Vec<_>, Vec<_>) = cut.unzip();
         let forced = texts().zip(&units).enumerate();
-        let required = forced.map(|(i, (text, units))| prompt.demands.forced(i, text, units)).collect();
+        let required = forced.map(|(i, (text, units))| prompt.constraints.forced(i, text, units)).collect();
         let around = [prompt.instruction.as_str(), prompt.question.as_str()];
-        let style = (!prompt.demands.unmarked).then(|| MarkStyle::beside(texts().chain(around)));
+        let style = (!prompt.constraints.unmarked).then(|| MarkStyle::beside(texts().chain(around)));
         let sequence = (0..prompt.documents.len()).collect();
         let mut words = Self { prompt, tools, units, structure, spans, style, required, sequence };
         words.close_required();
@@ -221,9 +221,9 @@ impl<'a> Words<'a> {
 
     /// Returns, for each word, the words that are kept with it where those before it are kept: itself and those that
     /// it needs.
-    fn atoms(&self, order: &[Place]) -> Vec<Vec<Place>> {
+    fn atoms(&self, order: &[WordIndex]) -> Vec<Vec<WordIndex>> {
         let mut taken = self.required.clone();
-        let atom = |&(document, unit): &Place| {
+        let atom = |&(document, unit): &WordIndex| {
             let mut atom = Vec::new();
             self.structure[document]
                 .close(unit, &mut taken[document], |needed| atom.push((document, needed)));
@@ -233,22 +233,22 @@ impl<'a> Words<'a> {
     }
 
     /// Returns whether a unit is not a word of prose.
-    pub(super) fn is_whole(&self, (document, unit): Place) -> bool {
+    pub(super) fn is_whole(&self, (document, unit): WordIndex) -> bool {
         self.structure[document].is_whole(unit)
     }
 
     /// Returns whether a unit is a row of a table.
-    pub(super) fn is_row(&self, (document, unit): Place) -> bool {
+    pub(super) fn is_row(&self, (document, unit): WordIndex) -> bool {
         self.structure[document].is_row(unit)
     }
 
     /// Returns whether a unit is a part of a table's header.
-    pub(super) fn is_header(&self, (document, unit): Place) -> bool {
+    pub(super) fn is_header(&self, (document, unit): WordIndex) -> bool {
         self.structure[document].is_header(unit)
     }
 
     /// The prompt that keeps these words, and those that every selection keeps.
-    fn assemble(&self, places: &[Place]) -> Selection {
+    fn assemble(&self, places: &[WordIndex]) -> Selection {
         let mut kept = self.required.clone();
         for &(document, unit) in places {
             kept[document][unit] = true;
@@ -282,20 +282,20 @@ impl<'a> Words<'a> {
             ranked[document] = true;
         }
         sequence.extend((0..ranked.len()).filter(|&document| !ranked[document]));
-        self.sequence = self.prompt.demands.reorder.apply(sequence);
+        self.sequence = self.prompt.constraints.reorder.apply(sequence);
     }
 
     /// Requires what is demanded by worth: the best words of sections with a rate, of documents with a minimum
     /// and of those of which something must stay. Gives the words that are left to choose from.
-    fn meet(&mut self, order: Vec<Place>) -> Vec<Place> {
-        let demands = &self.prompt.demands;
+    fn apply_minimums(&mut self, order: Vec<WordIndex>) -> Vec<WordIndex> {
+        let constraints = &self.prompt.constraints;
         let mut own = vec![Vec::new(); self.units.len()];
         for &(document, unit) in &order {
             own[document].push(unit);
         }
         let mut closed: Vec<Vec<bool>> = self.required.clone();
         for (document, own) in own.iter_mut().enumerate() {
-            for (range, rate) in demands.rated(document) {
+            for (range, rate) in constraints.rated(document) {
                 let members = touching(&self.units[document], range);
                 let section = &self.prompt.documents[document].text[range.clone()];
                 let most = (self.tools.counter.count(section) as f64 * rate) as usize;
@@ -305,8 +305,8 @@ impl<'a> Words<'a> {
             }
             own.retain(|&unit| !closed[document][unit]);
             let all = 0..self.units[document].len();
-            let mut least = demands.document_tokens;
-            if demands.documents.contains(&document) {
+            let mut least = constraints.document_tokens;
+            if constraints.documents.contains(&document) {
                 least = least.max(1);
             }
             if least > 0 {
@@ -319,7 +319,7 @@ impl<'a> Words<'a> {
                 }
             }
         }
-        let left = |&(document, unit): &Place| !closed[document][unit] && !self.required[document][unit];
+        let left = |&(document, unit): &WordIndex| !closed[document][unit] && !self.required[document][unit];
         order.into_iter().filter(left).collect()
     }
 
@@ -349,13 +349,13 @@ impl<'a> Words<'a> {
     }
 
     /// Tokens of a word by itself with its document's title, but for joins.
-    fn cost(&self, place: Place) -> usize {
+    fn cost(&self, place: WordIndex) -> usize {
         let source = &self.prompt.documents[place.0];
         self.tools.counter.count(&render_document(source, self.word(place)))
     }
 
     /// Every word that may be chosen by itself; what is only white space is none.
-    fn all(&self, documents: impl Iterator<Item = usize>) -> impl Iterator<Item = Place> {
+    fn all(&self, documents: impl Iterator<Item = usize>) -> impl Iterator<Item = WordIndex> {
         let places =
             documents.flat_map(|document| (0..self.units[document].len()).map(move |unit| (document, unit)));
         places.filter(|&(document, unit)| {
@@ -366,8 +366,8 @@ impl<'a> Words<'a> {
     /// The least that can be kept: what is required, and something of the documents.
     fn smallest(&self) -> Selection {
         let empty = |&document: &usize| !self.required[document].contains(&true);
-        let mut least: Vec<Place> = Vec::new();
-        for document in self.prompt.demands.documents.iter().copied().filter(empty) {
+        let mut least: Vec<WordIndex> = Vec::new();
+        for document in self.prompt.constraints.documents.iter().copied().filter(empty) {
             least.extend(self.cheapest(std::iter::once(document)));
         }
         if least.is_empty() && (0..self.units.len()).all(|document| empty(&document)) {
@@ -377,18 +377,19 @@ impl<'a> Words<'a> {
     }
 
     /// The words that take least: one, and what it needs.
-    fn cheapest(&self, documents: impl Iterator<Item = usize>) -> Vec<Place> {
-        let bytes = |&(document, unit): &Place| {
+    fn cheapest(&self, documents: impl Iterator<Item = usize>) -> Vec<WordIndex> {
+        let bytes = |&(document, unit): &WordIndex| {
             heading(&self.prompt.documents[document]).len() + self.units[document][unit].core.len()
         };
         // Words of few bytes take few tokens: only those need to be counted. Some of them need others.
-        let mut places: Vec<Place> = self.all(documents).collect();
+        let mut places: Vec<WordIndex> = self.all(documents).collect();
         places.sort_by_cached_key(bytes);
-        let free = |&(document, unit): &Place| self.structure[document].is_free(unit);
+        let free = |&(document, unit): &WordIndex| self.structure[document].is_free(unit);
         let alone = places.iter().copied().filter(free).take(CHEAP).collect::<Vec<_>>();
         places.truncate(CHEAP);
         places.extend(alone);
-        let mut atoms: Vec<Vec<Place>> = places.into_iter().flat_map(|place| self.atoms(&[place])).collect();
+        let mut atoms: Vec<Vec<WordIndex>> =
+            places.into_iter().flat_map(|place| self.atoms(&[place])).collect();
         atoms.sort_by_cached_key(|atom| atom.iter().map(|&place| self.cost(place)).sum::<usize>());
         atoms.truncate(COUNTED);
         atoms.into_iter().min_by_key(|atom| self.assemble(atom).tokens).unwrap_or_default()
@@ -396,18 +397,18 @@ impl<'a> Words<'a> {
 
     /// The documents that words are chosen from: the best, until they hold as many tokens as are let through,
     /// `usual` where the caller does not say how many, and those of which something is demanded.
-    pub(super) fn let_through(
+    pub(super) fn coarse_filter(
         &self,
         ranking: &[(usize, f64)],
         lengths: impl Fn(usize) -> usize,
         room: usize,
         usual: ContextBudget,
     ) -> Vec<usize> {
-        let demands = &self.prompt.demands;
-        let enough = demands.context_budget.unwrap_or(usual).of(room as f64);
+        let constraints = &self.prompt.constraints;
+        let enough = constraints.context_budget.unwrap_or(usual).of(room as f64);
         let mut taken = 0;
         let open = |&document: &usize| {
-            let open = taken == 0 || (taken as f64) < enough || demands.wants(document);
+            let open = taken == 0 || (taken as f64) < enough || constraints.wants(document);
             if open {
                 taken += lengths(document);
             }
@@ -417,16 +418,16 @@ impl<'a> Words<'a> {
     }
 
     /// Words of `documents`, in their order, that fit into `room`.
-    pub(super) fn candidates(&self, documents: impl Iterator<Item = usize>, room: usize) -> Vec<Place> {
+    pub(super) fn candidates(&self, documents: impl Iterator<Item = usize>, room: usize) -> Vec<WordIndex> {
         // A token has at least one byte, so that short words need not be counted.
-        let fits = |&(document, unit): &Place| {
+        let fits = |&(document, unit): &WordIndex| {
             self.units[document][unit].core.len() <= room || self.cost((document, unit)) <= room
         };
         self.all(documents).filter(fits).collect()
     }
 
     /// The words whose first byte lies in `range` of a document's text, in their order.
-    pub(super) fn within(&self, document: usize, range: &Range<usize>) -> Vec<Place> {
+    pub(super) fn within(&self, document: usize, range: &Range<usize>) -> Vec<WordIndex> {
         let units = &self.units[document];
         let first = units.partition_point(|unit| unit.core.start < range.start);
         let inside = units[first..].iter().take_while(|unit| unit.core.start < range.end);
@@ -435,7 +436,7 @@ impl<'a> Words<'a> {
     }
 
     /// A word without the white space before it.
-    pub(super) fn word(&self, (document, unit): Place) -> &'a str {
+    pub(super) fn word(&self, (document, unit): WordIndex) -> &'a str {
         &self.prompt.documents[document].text[self.units[document][unit].core.clone()]
     }
 
@@ -445,7 +446,11 @@ impl<'a> Words<'a> {
     }
 
     /// The words that a word needs and that are not `paid` for, with their tokens.
-    pub(super) fn needed(&self, (document, unit): Place, paid: &HashSet<Place>) -> (Vec<Place>, usize) {
+    pub(super) fn needed(
+        &self,
+        (document, unit): WordIndex,
+        paid: &HashSet<WordIndex>,
+    ) -> (Vec<WordIndex>, usize) {
         let mut needed = Vec::new();
         let mut taken = self.required[document].clone();
         self.structure[document].close(unit, &mut taken, |other| {
@@ -463,7 +468,7 @@ impl<'a> Words<'a> {
     }
 
     /// The worth of sentences as that of their words.
-    pub(super) fn spread(&self, sentences: &[Sentence]) -> Vec<Vec<f32>> {
+    pub(super) fn broadcast(&self, sentences: &[Sentence]) -> Vec<Vec<f32>> {
         let mut scores: Vec<Vec<f32>> = self.units.iter().map(|units| vec![0.0; units.len()]).collect();
         for sentence in sentences {
             for (document, unit) in self.within(sentence.document, &sentence.range) {
@@ -479,9 +484,9 @@ impl<'a> Words<'a> {
         documents: impl Iterator<Item = usize>,
         room: usize,
         scores: &[Vec<f32>],
-    ) -> Vec<Place> {
+    ) -> Vec<WordIndex> {
         let mut order = self.candidates(documents, room);
-        let score = |&(document, unit): &Place| scores[document][unit];
+        let score = |&(document, unit): &WordIndex| scores[document][unit];
         order.sort_by(|a, b| score(b).total_cmp(&score(a)).then(a.cmp(b)));
         order
     }
@@ -490,7 +495,7 @@ impl<'a> Words<'a> {
     /// number, for its digits carry together what other words say in one or two tokens. A segment that goes as a whole
     /// is pooled like a word, and counts as much as it is worth. `scores` are those of the last tokens; the others,
     /// which nothing predicts, count as much as the mean of all.
-    pub(super) fn lift(&self, document: usize, tokens: &[Token], scores: &[f32]) -> Vec<f32> {
+    pub(super) fn pool_to_words(&self, document: usize, tokens: &[Token], scores: &[f32]) -> Vec<f32> {
         let mean_score = mean(scores.iter().copied()) as f32;
         let unscored = tokens.len() - scores.len().min(tokens.len());
         let score_of = |token: usize| token.checked_sub(unscored).map_or(mean_score, |i| scores[i]);
@@ -517,7 +522,7 @@ impl<'a> Words<'a> {
     /// Selects as many words as fit, the first in `order` before all others; `smallest` where none of them fits.
     fn select(
         &self,
-        mut order: Vec<Place>,
+        mut order: Vec<WordIndex>,
         budget: usize,
         smallest: Selection,
     ) -> Result<Selection, CompressError> {
@@ -544,7 +549,7 @@ impl<'a> Words<'a> {
             // Behind the one that does not fit only what is small enough still counts.
             let room = budget.saturating_sub(best.tokens);
             let rest = order.split_off(n);
-            let fits = |place: &Place| {
+            let fits = |place: &WordIndex| {
                 let bytes = self.word(*place).len();
                 bytes <= room
                     || bytes / BYTES_PER_TOKEN <= room && self.tools.counter.count(self.word(*place)) <= room
@@ -557,7 +562,7 @@ impl<'a> Words<'a> {
 
     /// A selection with the rulers of its tables.
     fn with_trimmings(&self, selection: &Selection) -> Selection {
-        let mut places: Vec<Place> = Vec::new();
+        let mut places: Vec<WordIndex> = Vec::new();
         for (document, kept) in selection.kept.iter().enumerate() {
             let own =
                 (0..kept.len()).filter(|&unit| kept[unit]).chain(self.structure[document].trimmings(kept));

@@ -136,7 +136,7 @@ mod tests {
     use crate::engine::api::{CompressRequest, ScoreRequest};
     use crate::engine::collections::api::{CreateRequest, SearchRequest, SourceDocument, UpsertRequest};
     use crate::engine::{ErrorKind, fakes};
-    use crate::model::{Cancel, Generation, Prompt, Sampling, Told};
+    use crate::model::{Cancel, Generation, GenerationEvent, Prompt, Sampling};
 
     #[test]
     fn what_an_engine_lacks_is_named() {
@@ -182,10 +182,10 @@ mod tests {
         assert_eq!(found.results[0].document_id, "the");
 
         let (prompt, sampling) = (Prompt::Text("so it goes".into()), Sampling::default());
-        let request = Generation { prompt, most: Some(2), sampling, stop: Vec::new() };
+        let request = Generation { prompt, max_tokens: Some(2), sampling, stop: Vec::new() };
         let mut text = String::new();
-        let mut told = |told: Told<'_>| {
-            if let Told::Text(part) = told {
+        let mut told = |told: GenerationEvent<'_>| {
+            if let GenerationEvent::Text(part) = told {
                 text += part;
             }
         };

@@ -7,11 +7,11 @@ use std::time::Instant;
 use super::api::{
     CompressRequest, CompressResponse, DocumentOutput, Return, Timing, Usage, Warning, WordOutput,
 };
-use super::structure::Input;
+use super::input::Input;
 use super::{Engine, EngineError, ErrorKind, milliseconds_since};
 use crate::compress::{
-    self, Choice, CompressError, Compressed, Demands, Document, KeptDocument, KeptWord, Method, Mode, Prompt,
-    Target, Tools,
+    self, Choice, CompressError, Compressed, Constraints, Document, KeptDocument, KeptWord, Method, Mode,
+    Prompt, Target, Tools,
 };
 use crate::model::{Cancel, Embedder, ScoreError, TokenScorer};
 use crate::text::{Noun, TokenCounter};
@@ -28,8 +28,8 @@ pub(super) fn run(
     let (method, mode) = (request.method.unwrap_or_default(), request.mode.unwrap_or_default());
     let counter = engine.models.counter(request.tokenizer.as_deref(), request.model.as_deref())?;
     let mut prompt = prompt(request.instruction, documents, request.question.or(question))?;
-    let demands = request.options.demands(&prompt.documents)?;
-    prompt.demands = Demands { sections, verbatim: form.is_verbatim(), ..demands };
+    let constraints = request.options.constraints(&prompt.documents)?;
+    prompt.constraints = Constraints { sections, verbatim: form.is_verbatim(), ..constraints };
     let own_protector = request.options.protector()?;
     check_size(&prompt, counter.as_ref(), engine.limits.tokens)?;
     let protector = own_protector.as_ref().unwrap_or(&engine.protector);

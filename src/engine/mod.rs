@@ -11,13 +11,13 @@ pub mod examples;
 #[cfg(test)]
 pub(crate) mod fakes;
 mod generate;
+mod input;
 mod model_source;
 mod models;
 mod options;
 pub mod prompt;
 mod recover;
 mod score;
-mod structure;
 mod tokenizer_files;
 
 use std::sync::Arc;
@@ -36,7 +36,7 @@ use models::Models;
 use prompt::Prompts;
 
 use crate::config::Limits;
-use crate::model::{Cancel, Generation, Prompt, Told, Written};
+use crate::model::{Cancel, Completion, Generation, GenerationEvent, Prompt};
 use crate::text::{Protector, TokenCounter};
 
 /// Everything that a running whittle consists of. Calls block: run them off the async threads.
@@ -172,9 +172,9 @@ impl Engine {
     pub fn generate(
         &self,
         request: &Generation,
-        told: &mut dyn FnMut(Told<'_>),
+        told: &mut dyn FnMut(GenerationEvent<'_>),
         cancel: &Cancel,
-    ) -> Result<Written, EngineError> {
+    ) -> Result<Completion, EngineError> {
         generate::run(self, request, told, cancel)
     }
 

@@ -6,8 +6,8 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::EngineError;
-use crate::compress::{ContextBudget, ContextBudgetError, Demands, Document, RankBy, Reorder};
-use crate::text::{Grain, Protection, Protector};
+use crate::compress::{Constraints, ContextBudget, ContextBudgetError, Document, RankBy, Reorder};
+use crate::text::{Granularity, Protection, Protector};
 
 /// Most patterns of a request.
 const MOST_PATTERNS: usize = 32;
@@ -44,7 +44,7 @@ pub struct CompressOptions {
     pub min_document_tokens: usize,
     /// The smallest part that is kept or dropped: `token` (a word, by default), `phrase` (by default where the
     /// method is `selective-context`), `sentence` or `line`.
-    pub unit: Option<Grain>,
+    pub unit: Option<Granularity>,
     /// Do marks such as `[12 lines left out]` stand for lines, rows, code and turns that were left out? By default they
     /// do; in JSON there are none, so that it stays JSON.
     pub marks: Option<bool>,
@@ -63,8 +63,8 @@ pub struct CompressOptions {
 
 impl CompressOptions {
     /// Returns the constraints that these options put on a result from `documents`.
-    pub(super) fn demands(&self, documents: &[Document]) -> Result<Demands, EngineError> {
-        Ok(Demands {
+    pub(super) fn constraints(&self, documents: &[Document]) -> Result<Constraints, EngineError> {
+        Ok(Constraints {
             documents: self.forced_documents(documents)?,
             words: self.forced_words()?,
             numbers: self.force_numbers,
@@ -74,7 +74,7 @@ impl CompressOptions {
             sections: Vec::new(),
             verbatim: false,
             unmarked: self.marks == Some(false),
-            grain: self.unit,
+            granularity: self.unit,
             reorder: self.reorder,
             context_budget: self.context_budget()?,
             dynamic_ratio: self.dynamic_ratio()?,
@@ -186,13 +186,13 @@ mod tests {
             "force_documents": ["b", "b"], "force_words": [" ACME "], "reorder": "two_stage",
             "context_budget": "*1.5", "dynamic_ratio": 0.2, "keep_first_sentences": 1
         }));
-        let demands = options.demands(&[document("a"), document("b")]).unwrap();
-        assert_eq!(demands.documents, [1].into());
-        assert_eq!(demands.words, ["ACME"]);
-        assert_eq!(demands.reorder, Reorder::TwoStage);
-        assert_eq!(demands.context_budget, Some(ContextBudget::Multiply(1.5)));
-        assert_eq!((demands.first_sentences, demands.dynamic_ratio), (1, Some(0.2)));
-        assert_eq!(CompressOptions::default().demands(&[]).unwrap(), Demands::default());
+        let constraints = options.constraints(&[document("a"), document("b")]).unwrap();
+        assert_eq!(constraints.documents, [1].into());
+        assert_eq!(constraints.words, ["ACME"]);
+        assert_eq!(constraints.reorder, Reorder::TwoStage);
+        assert_eq!(constraints.context_budget, Some(ContextBudget::Multiply(1.5)));
+        assert_eq!((constraints.first_sentences, constraints.dynamic_ratio), (1, Some(0.2)));
+        assert_eq!(CompressOptions::default().constraints(&[]).unwrap(), Constraints::default());
         assert!(CompressOptions::default().protector().unwrap().is_none());
     }
 
@@ -200,7 +200,7 @@ mod tests {
     fn defect_08_forced_ids_that_do_not_exist_are_refused() {
         for id in ["c", "-1", "99999999999999999999", ""] {
             let options = options(serde_json::json!({"force_documents": ["a", id]}));
-            let error = options.demands(&[document("a"), document("0")]).unwrap_err();
+            let error = options.constraints(&[document("a"), document("0")]).unwrap_err();
             assert_eq!((error.code, error.param), ("unknown_document", Some("options.force_documents")));
         }
     }
@@ -225,7 +225,7 @@ mod tests {
             (serde_json::json!({"protect_patterns": many}), "invalid_protect_patterns"),
         ] {
             let options = options(json.clone());
-            let result = options.demands(&[]).map(|_| ()).and_then(|()| options.protector().map(|_| ()));
+            let result = options.constraints(&[]).map(|_| ()).and_then(|()| options.protector().map(|_| ()));
             assert_eq!(result.unwrap_err().code, code, "{json}");
         }
         assert!(serde_json::from_value::<CompressOptions>(serde_json::json!({"forced": []})).is_err());

@@ -23,7 +23,8 @@ use super::relay::{Counted, Relay};
 use super::state::AppState;
 use crate::keys::{Caller, Denied};
 use crate::proxy::{
-    Gateway, Incoming, Outgoing, Passing, ProxyError, Report, Retrieval, Status, UsageParams, UsageReport,
+    Gateway, Passthrough, ProxyError, ProxyRequest, ProxyResponse, Report, Retrieval, Status, UsageParams,
+    UsageReport,
 };
 use crate::telemetry::Stage;
 use crate::upstream;
@@ -91,14 +92,14 @@ async fn pass(
     request: Request,
     (upstream, path): (String, &str),
     id: &RequestId,
-) -> Result<Outgoing, ApiError> {
+) -> Result<ProxyResponse, ApiError> {
     let (head, body) = request.into_parts();
     let path = format!("{path}{}", query_of(head.uri.query()));
     // An empty body must not be announced as one that arrives in pieces.
     let body = if body.is_end_stream() { upstream::Body::from("") } else { upstream::streamed(body) };
     let (method, headers) = (head.method, head.headers);
     let caller = head.extensions.get().cloned();
-    Ok(gateway.pass(Passing { id: id.text(), caller, upstream, method, path, headers, body }).await?)
+    Ok(gateway.pass(Passthrough { id: id.text(), caller, upstream, method, path, headers, body }).await?)
 }
 
 async fn answer(
@@ -113,7 +114,8 @@ async fn answer(
     let (body, room) = received(state, &head.headers, body).await?;
     let query = query_of(head.uri.query());
     let caller = head.extensions.get().cloned();
-    let incoming = Incoming { id: id.text(), caller, endpoint, upstream, query, headers: head.headers, body };
+    let incoming =
+        ProxyRequest { id: id.text(), caller, endpoint, upstream, query, headers: head.headers, body };
     let outgoing = gateway.answer(incoming).await?;
     drop(room);
     Ok(respond(outgoing, endpoint.dialect()))
@@ -158,8 +160,8 @@ pub(super) fn dialect_of(headers: &HeaderMap) -> Dialect {
 }
 
 /// The upstream's answer as the client gets it.
-fn respond(outgoing: Outgoing, dialect: Dialect) -> Response {
-    let Outgoing { answer, idle, bill, report } = outgoing;
+fn respond(outgoing: ProxyResponse, dialect: Dialect) -> Response {
+    let ProxyResponse { answer, idle, record, report } = outgoing;
     let mut headers = upstream::for_client(&answer.headers);
     let readable = !headers.contains_key(CONTENT_ENCODING);
     let is_stream =
@@ -176,10 +178,10 @@ fn respond(outgoing: Outgoing, dialect: Dialect) -> Response {
         headers.get(CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(b"application/json"));
     let reader = (readable && (is_stream || is_json)).then(|| {
         let reader = UsageReader::new(is_stream);
-        if bill.wants_text() { reader.with_text() } else { reader }
+        if record.wants_text() { reader.with_text() } else { reader }
     });
     let mut response =
-        Relay::new(answer.body, idle, events, Some(Counted::new(reader, bill))).into_body().into_response();
+        Relay::new(answer.body, idle, events, Some(Counted::new(reader, record))).into_body().into_response();
     *response.status_mut() = answer.status;
     *response.headers_mut() = headers;
     response

@@ -15,7 +15,7 @@ use tokio::time::{Instant, Sleep};
 use tracing::Span;
 
 use super::error::anthropic_envelope;
-use crate::proxy::Bill;
+use crate::proxy::UsageRecord;
 use crate::telemetry::Stage;
 use crate::wire::{Dialect, Reading, UsageReader};
 
@@ -48,13 +48,13 @@ pub(super) struct Counted {
     reader: Option<UsageReader>,
     /// Whether the answer broke off or stalled.
     broken: bool,
-    bill: Bill,
+    record: UsageRecord,
 }
 
 impl Counted {
     /// Creates a relay that reads the usage by `reader` and books it on `bill`.
-    pub(super) fn new(reader: Option<UsageReader>, bill: Bill) -> Self {
-        Self { reader, broken: false, bill }
+    pub(super) fn new(reader: Option<UsageReader>, record: UsageRecord) -> Self {
+        Self { reader, broken: false, record }
     }
 }
 
@@ -63,7 +63,7 @@ impl Drop for Counted {
         let reading = self.reader.take().map(UsageReader::finish);
         if reading.is_some() || self.broken {
             let reading = reading.unwrap_or_default();
-            self.bill.read(Reading { failed: reading.failed || self.broken, ..reading });
+            self.record.read(Reading { failed: reading.failed || self.broken, ..reading });
         }
     }
 }

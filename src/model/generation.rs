@@ -27,7 +27,7 @@ impl Role {
 
 /// A message of a conversation.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Turn {
+pub struct Message {
     /// The author of the message.
     pub role: Role,
     /// The text of the message. The spelling of a control token is text here.
@@ -38,7 +38,7 @@ pub struct Turn {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Prompt {
     /// A conversation, put into the form of the model's chat template.
-    Chat(Vec<Turn>),
+    Chat(Vec<Message>),
     /// A text that is continued as it stands.
     Text(String),
 }
@@ -69,7 +69,7 @@ pub struct Generation {
     pub prompt: Prompt,
     /// Most tokens of the answer, at least 1; by default as many as fit the model's context, and at most
     /// [`Generation::USUAL_MOST`].
-    pub most: Option<usize>,
+    pub max_tokens: Option<usize>,
     /// The sampling parameters.
     pub sampling: Sampling,
     /// Texts that end the answer and are not part of it; none is empty.
@@ -83,7 +83,7 @@ impl Generation {
 
 /// An event that is reported while an answer is generated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Told<'a> {
+pub enum GenerationEvent<'a> {
     /// Tokens of the prompt: the request can be met, and the answer begins.
     Prompt(usize),
     /// The next part of the answer, not empty.
@@ -92,7 +92,7 @@ pub enum Told<'a> {
 
 /// The reason why an answer ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Finish {
+pub enum FinishReason {
     /// The model ended it.
     End,
     /// The model wrote this text, one of those that end an answer.
@@ -103,13 +103,13 @@ pub enum Finish {
 
 /// An answer that is over.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Written {
+pub struct Completion {
     /// Tokens of the prompt.
     pub input: usize,
     /// Tokens of the answer, the one that ended it not counted.
     pub output: usize,
     /// The reason why the answer ended.
-    pub finish: Finish,
+    pub finish: FinishReason,
 }
 
 /// Tokens that a model is to continue.

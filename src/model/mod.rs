@@ -17,7 +17,8 @@ use serde::{Deserialize, Serialize};
 
 use cached::CacheStatistics;
 pub use generation::{
-    ChatError, Continuation, Finish, Generation, Prompt, Role, Sampling, TokenGenerator, Told, Turn, Written,
+    ChatError, Completion, Continuation, FinishReason, Generation, GenerationEvent, Message, Prompt, Role,
+    Sampling, TokenGenerator,
 };
 
 /// A token of a text: its vocabulary id and the bytes of the text that it stands for.

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-use super::outcome::{Outcome, Tokens};
-use super::pace::{Kind, Paces};
+use super::decision::{Decision, Tokens};
+use super::latency_model::{Kind, Paces};
 use super::settings::Settings;
 use crate::admission::{JobError, LazyTicket, QueueFull};
 use crate::compress::Method;
@@ -14,7 +14,7 @@ use crate::engine::api::{CompressRequest, CompressResponse, DocumentInput, Docum
 use crate::engine::{Engine, EngineError, ErrorKind};
 use crate::model::Cancel;
 use crate::text::{self, TokenCounter};
-use crate::wire::Passage;
+use crate::wire::TextSpan;
 
 /// The interface to the compressor: the engine, or a fake in tests. The call blocks.
 pub trait Compressor: Send + Sync + 'static {
@@ -101,7 +101,7 @@ impl From<QueueFull> for Fallback {
 
 /// The compression work of one request.
 pub(super) struct Work {
-    pub(super) passages: Vec<Passage>,
+    pub(super) passages: Vec<TextSpan>,
     pub(super) model: String,
     pub(super) settings: Settings,
 }
@@ -121,7 +121,7 @@ impl Pool {
         &self,
         work: Work,
         ticket: &LazyTicket<'_>,
-    ) -> Vec<Result<Outcome, Fallback>> {
+    ) -> Vec<Result<Decision, Fallback>> {
         let count = work.passages.len();
         self.requests.fetch_add(1, Ordering::Relaxed);
         // Also where the client leaves meanwhile.
@@ -133,7 +133,7 @@ impl Pool {
         &self,
         work: Work,
         ticket: &LazyTicket<'_>,
-    ) -> Result<Vec<Result<Outcome, Fallback>>, Fallback> {
+    ) -> Result<Vec<Result<Decision, Fallback>>, Fallback> {
         let deadline = tokio::time::Instant::now() + work.settings.deadline;
         let (compressor, paces) = (Arc::clone(&self.compressor), Arc::clone(&self.paces));
         let job = move |cancel: &Cancel| {
@@ -172,9 +172,9 @@ impl Within<'_> {
         if self.paces.predict(kind, tokens, start).is_some_and(|time| time > left) {
             return Err(Fallback::Declined);
         }
-        let outcome = work();
+        let decision = work();
         let (now, took) = (Instant::now(), (tokens, start.elapsed()));
-        match &outcome {
+        match &decision {
             Ok(_) => self.paces.measured(kind, took, now),
             // A client that leaves tells nothing of the pace; at the deadline this one is as good as gone.
             Err(error) if error.kind == ErrorKind::Deadline || now >= self.deadline => {
@@ -182,12 +182,12 @@ impl Within<'_> {
             }
             Err(_) => {}
         }
-        Ok(outcome)
+        Ok(decision)
     }
 }
 
 impl Work {
-    fn run(self, compressor: &dyn Compressor, within: &Within) -> Vec<Result<Outcome, Fallback>> {
+    fn run(self, compressor: &dyn Compressor, within: &Within) -> Vec<Result<Decision, Fallback>> {
         let counter = text::for_model(&self.model);
         let Self { passages, model, settings } = self;
         let one = |passage| compressed(passage, &model, &settings, (compressor, counter.as_ref(), within));
@@ -196,16 +196,16 @@ impl Work {
 }
 
 fn compressed(
-    passage: Passage,
+    passage: TextSpan,
     model: &str,
     settings: &Settings,
     (compressor, counter, within): (&dyn Compressor, &dyn TokenCounter, &Within),
-) -> Result<Outcome, Fallback> {
+) -> Result<Decision, Fallback> {
     within.cancel.check().map_err(|_| Fallback::Deadline)?;
-    let Passage { text, question, .. } = passage;
+    let TextSpan { text, question, .. } = passage;
     let before = counter.count(&text);
     if before < settings.min_tokens {
-        return Ok(Outcome::Small);
+        return Ok(Decision::Small);
     }
     // Without a question there is nothing to rank by it.
     let method = settings.method.filter(|method| question.is_some() || *method != Method::LongLlmLingua);
@@ -222,13 +222,13 @@ fn compressed(
     match within.time((kind, before), || compressor.compress(request, within.cancel))? {
         Ok(mut response) => {
             let document = response.documents.pop().ok_or(Fallback::Failed)?;
-            Ok(outcome(document, &text, before, counter))
+            Ok(decision(document, &text, before, counter))
         }
         Err(error) => match error.kind {
             ErrorKind::Deadline | ErrorKind::Cancelled => Err(Fallback::Deadline),
             ErrorKind::Unavailable => Err(Fallback::Unavailable),
             // What is too large or cannot be made smaller will be so the next time too.
-            ErrorKind::Infeasible | ErrorKind::TooLarge => Ok(Outcome::Whole),
+            ErrorKind::Infeasible | ErrorKind::TooLarge => Ok(Decision::Unchanged),
             ErrorKind::Invalid | ErrorKind::NotFound | ErrorKind::Conflict | ErrorKind::Internal => {
                 tracing::warn!(code = error.code, "a text could not be compressed");
                 Err(Fallback::Failed)
@@ -245,18 +245,18 @@ fn target(before: usize, rate: f64, question: Option<&str>, counter: &dyn TokenC
 }
 
 /// Checks a compressed text, which must be smaller and made of its own parts, and returns its outcome.
-fn outcome(document: DocumentOutput, text: &str, before: usize, counter: &dyn TokenCounter) -> Outcome {
+fn decision(document: DocumentOutput, text: &str, before: usize, counter: &dyn TokenCounter) -> Decision {
     let tokens = Tokens { before, after: counter.count(&document.text) };
     if tokens.after >= before || document.text.trim().is_empty() {
-        return Outcome::Whole;
+        return Decision::Unchanged;
     }
     let kept = document.kept.unwrap_or_default();
     let ranges: Box<[Range<usize>]> = kept.iter().map(|&[start, end]| start..end).collect();
     let ascending = ranges.windows(2).all(|pair| pair[0].end <= pair[1].start);
     let parts = ranges.iter().map(|range| text.get(range.clone())).collect::<Option<String>>();
     if ascending && parts.is_some_and(|parts| parts == document.text) {
-        Outcome::Kept { ranges, tokens }
+        Decision::Subset { ranges, tokens }
     } else {
-        Outcome::Replaced { text: document.text.into(), tokens }
+        Decision::Replaced { text: document.text.into(), tokens }
     }
 }

@@ -9,8 +9,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use super::conversation::Conversation;
-use super::memory::Memory;
-use super::outcome::{Key, Outcome, ResultKind, Tokens};
+use super::decision::{Decision, Key, ResultKind, Tokens};
+use super::decisions::Decisions;
 use super::settings::Settings;
 use crate::compress::fold::{Folded, Folder, Origin, Rule};
 use crate::text;
@@ -52,7 +52,7 @@ pub(super) fn folds(
     shown: &[Shown],
     (model, conversation): (&str, Option<Conversation>),
     settings: &Settings,
-    memory: &Memory,
+    decisions: &Decisions,
 ) -> Folds {
     let mut folds = Folds::default();
     let (rules, mut folder) = (settings.fold, Folder::default());
@@ -78,19 +78,21 @@ pub(super) fn folds(
         let times = times.entry(key).or_insert(0_u64);
         let key = key.again(*times);
         *times += 1;
-        let outcome = memory.get_blocking(&key).unwrap_or_else(|| {
+        let decision = decisions.get_blocking(&key).unwrap_or_else(|| {
             if !shown.is_new {
-                return memory.settle(key, Outcome::Whole);
+                return decisions.settle(key, Decision::Unchanged);
             }
             let counter = counter.get_or_insert_with(|| text::for_model(model));
             let tokens = Tokens { before: counter.count(&shown.text), after: counter.count(folded.text()) };
             let smaller = tokens.after < tokens.before && tokens.before >= settings.fold_min_tokens;
             let kind = || ResultKind::of(&shown.text, origin);
-            memory
-                .settle(key, if smaller { Outcome::Folded { tokens, kind: kind() } } else { Outcome::Whole })
+            decisions.settle(
+                key,
+                if smaller { Decision::Folded { tokens, kind: kind() } } else { Decision::Unchanged },
+            )
         });
-        folds.pinned |= *outcome == Outcome::Pinned;
-        let Outcome::Folded { tokens, kind } = *outcome else {
+        folds.pinned |= *decision == Decision::Declined;
+        let Decision::Folded { tokens, kind } = *decision else {
             folder.see(&place, &shown.text);
             continue;
         };

@@ -16,7 +16,7 @@ use super::ProxyError;
 use crate::admission::{Admission, JobError};
 use crate::config::{Config, Pattern, Price};
 use crate::engine::{Engine, EngineError, ErrorKind};
-use crate::model::{Cancel, CancelOnDrop, Generation, Prompt, Stopped, Told, Written};
+use crate::model::{Cancel, CancelOnDrop, Completion, Generation, GenerationEvent, Prompt, Stopped};
 use crate::upstream::{Answer, Body, HeaderMap, HeaderValue, StatusCode, streamed};
 use crate::wire::Endpoint;
 use crate::wire::local::{Answering, Ask, counted};
@@ -33,9 +33,9 @@ pub trait Generator: Send + Sync + 'static {
     fn generate(
         &self,
         request: &Generation,
-        told: &mut dyn FnMut(Told<'_>),
+        told: &mut dyn FnMut(GenerationEvent<'_>),
         cancel: &Cancel,
-    ) -> Result<Written, EngineError>;
+    ) -> Result<Completion, EngineError>;
 
     /// Tokens of a prompt.
     ///
@@ -48,9 +48,9 @@ impl Generator for Engine {
     fn generate(
         &self,
         request: &Generation,
-        told: &mut dyn FnMut(Told<'_>),
+        told: &mut dyn FnMut(GenerationEvent<'_>),
         cancel: &Cancel,
-    ) -> Result<Written, EngineError> {
+    ) -> Result<Completion, EngineError> {
         Self::generate(self, request, told, cancel)
     }
 
@@ -157,7 +157,7 @@ async fn beginning(
     begun: oneshot::Receiver<Result<(), EngineError>>,
 ) -> Result<(), ProxyError> {
     match timeout_at(deadline, begun).await {
-        Ok(Ok(outcome)) => Ok(outcome?),
+        Ok(Ok(decision)) => Ok(decision?),
         Ok(Err(_)) => Err(JobError::Panicked.into()),
         Err(_) => Err(JobError::Deadline.into()),
     }
@@ -187,9 +187,9 @@ impl Work {
 
     fn whole(self, cancel: &Cancel) -> Result<String, EngineError> {
         let mut text = String::new();
-        let mut told = |told: Told<'_>| match told {
-            Told::Prompt(_) => {}
-            Told::Text(part) => text += part,
+        let mut told = |told: GenerationEvent<'_>| match told {
+            GenerationEvent::Prompt(_) => {}
+            GenerationEvent::Text(part) => text += part,
         };
         let written = self.generator.generate(&self.ask.generation, &mut told, cancel)?;
         Ok(self.answering.whole(&text, &written))
@@ -210,14 +210,14 @@ impl Work {
                 events.send(Event::Bytes(event.into())).ok();
             }
         };
-        let mut told = |told: Told<'_>| match told {
-            Told::Prompt(tokens) => {
+        let mut told = |told: GenerationEvent<'_>| match told {
+            GenerationEvent::Prompt(tokens) => {
                 if let Some(begin) = begin.take() {
                     begin.send(Ok(())).ok();
                 }
                 send(answering.begin(tokens));
             }
-            Told::Text(part) => send(answering.part(part)),
+            GenerationEvent::Text(part) => send(answering.part(part)),
         };
         match self.generator.generate(&self.ask.generation, &mut told, cancel) {
             Ok(written) => {

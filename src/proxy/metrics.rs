@@ -127,8 +127,8 @@ impl Metrics {
             Retrieval::Found { .. } => Some("found"),
             Retrieval::Failed(_) => Some("failed"),
         };
-        if let Some(outcome) = retrieval {
-            self.retrievals.get_or_create(&[("outcome", outcome)]).inc();
+        if let Some(decision) = retrieval {
+            self.retrievals.get_or_create(&[("outcome", decision)]).inc();
         }
         if report.time > Duration::ZERO {
             self.seconds.observe(report.time.as_secs_f64());

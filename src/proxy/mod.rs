@@ -5,16 +5,16 @@
 
 mod compress;
 mod conversation;
+mod decision;
+mod decisions;
 mod decode;
 mod error;
 mod fold;
+mod latency_model;
 mod ledger;
 mod local;
-mod memory;
 mod metrics;
 mod models;
-mod outcome;
-mod pace;
 mod plan;
 mod prepare;
 mod replay;
@@ -43,24 +43,24 @@ use crate::wire::{Dialect, Endpoint, Speaker};
 pub use compress::{Compressor, Fallback};
 use compress::{Pool, Work};
 use conversation::Arm;
+use decision::Decision;
+pub use decision::{Retrieval, Tokens};
+use decisions::Decisions;
 pub use error::ProxyError;
 pub use ledger::{
-    ArmFigures, ArmMeans, Bill, FoldingLine, Group, HoldoutReport, Mean, Numbers, RequestLine, UsageParams,
-    UsageReport,
+    ArmFigures, ArmMeans, FoldingLine, Group, HoldoutReport, Mean, Numbers, RequestLine, UsageParams,
+    UsageRecord, UsageReport,
 };
-use ledger::{Ledger, Opening};
+use ledger::{Ledger, UsageRecordBuilder};
 pub use local::Generator;
 use local::Local;
-use memory::Memory;
 use metrics::{Depths, Metrics};
-use outcome::Outcome;
-pub use outcome::{Retrieval, Tokens};
 use plan::Plan;
 use prepare::Prepared;
 pub use replay::{Figures, Kept, LogError, ReplayError, ReplayReport, RuleFigures, replay};
 pub use retrieve::Retriever;
 use retrieve::Search;
-use route::{Place, Route, Routes};
+use route::{Route, Routes, Target};
 use shadow::Shadow;
 pub use shadow::{Comparison, SHADOW_FILE};
 pub use store::StoreError;
@@ -80,7 +80,7 @@ pub struct Gateway {
     /// Bounds the work of all routes together.
     admission: Admission,
     pool: Pool,
-    memory: Memory,
+    decisions: Decisions,
     ledger: Ledger,
     /// The file of the memory and the ledger, where anything can be asked.
     store: Option<Arc<Store>>,
@@ -112,7 +112,7 @@ struct Live {
 
 /// A request as it came.
 #[derive(Debug, Clone)]
-pub struct Incoming {
+pub struct ProxyRequest {
     /// The id of the request.
     pub id: String,
     /// The caller, where keys are needed.
@@ -131,7 +131,7 @@ pub struct Incoming {
 
 /// A request whose path and body are none of the proxy's concern.
 #[derive(Debug)]
-pub struct Passing {
+pub struct Passthrough {
     /// The id of the request.
     pub id: String,
     /// The caller, where keys are needed.
@@ -150,13 +150,13 @@ pub struct Passing {
 
 /// The upstream's response, with a report of what was done on the way there.
 #[derive(Debug)]
-pub struct Outgoing {
+pub struct ProxyResponse {
     /// The upstream's answer.
     pub answer: Answer,
     /// Longest time between two pieces of its body.
     pub idle: Duration,
     /// The bill of the request, to which the usage in the body is added.
-    pub bill: Bill,
+    pub record: UsageRecord,
     /// The report of what was done.
     pub report: Report,
 }
@@ -296,7 +296,7 @@ impl Gateway {
             local,
             admission,
             pool: Pool::new(compressor),
-            memory: Memory::new(config.proxy.memory_bytes, store.clone()),
+            decisions: Decisions::new(config.proxy.memory_bytes, store.clone()),
             ledger: Ledger::new(store.clone(), metrics.provider()),
             store,
             readers: Admission::new(READERS, queue),
@@ -341,37 +341,37 @@ impl Gateway {
     ///
     /// # Errors
     /// See [`ProxyError`].
-    pub async fn answer(&self, incoming: Incoming) -> Result<Outgoing, ProxyError> {
+    pub async fn answer(&self, incoming: ProxyRequest) -> Result<ProxyResponse, ProxyError> {
         let live = self.live();
         let deadline = Instant::now() + live.config.deadline();
         let prepared = prepare::prepare(incoming, &live, (self.body_bytes, self.secret)).await?;
         let opening = prepared.opening(live.config.compute_price);
-        let mut bill = self.ledger.open(opening.inspect_err(|denied| self.denied(denied))?);
+        let mut record = self.ledger.open(opening.inspect_err(|denied| self.denied(denied))?);
         let (plan, report) = self.work(&prepared, &live.config.retrieve).await;
-        bill.sent(&report);
+        record.sent(&report);
         let sent = live.send(&prepared, &plan, deadline).await;
-        let (route, answer) = sent.inspect_err(|error| bill.failed(error))?;
+        let (route, answer) = sent.inspect_err(|error| record.failed(error))?;
         let changed = report.status == Status::Compressed || plan.inserts.any();
         if answer.status != StatusCode::BAD_REQUEST || !changed {
             // What documents add is no matter of compression.
             if answer.status.is_success() && !plan.inserts.any() {
-                self.shadow.watch(&live, prepared, (&route, &report), &mut bill);
+                self.shadow.watch(&live, prepared, (&route, &report), &mut record);
             }
-            return Ok(self.outgoing(&route, answer, (report, bill)));
+            return Ok(self.outgoing(&route, answer, (report, record)));
         }
         // The upstream may have refused what was made of the request: it gets to see the request itself, once.
         tracing::warn!(upstream = route.name(), "a compressed request was refused: sending the original");
-        plan.keys().for_each(|key| self.memory.pin(key));
+        plan.keys().for_each(|key| self.decisions.pin(key));
         let (status, fallback) = (Status::Original, Some(Fallback::Refused));
         let retrieval = match report.retrieval {
             Retrieval::Found { .. } => Retrieval::Failed("refused"),
             other => other,
         };
         let report = Report { status, fallback, time: report.time, retrieval, ..Report::default() };
-        bill.sent(&report);
+        record.sent(&report);
         let sent = live.send(&prepared, &Plan::default(), deadline).await;
-        let (route, answer) = sent.inspect_err(|error| bill.failed(error))?;
-        Ok(self.outgoing(&route, answer, (report, bill)))
+        let (route, answer) = sent.inspect_err(|error| record.failed(error))?;
+        Ok(self.outgoing(&route, answer, (report, record)))
     }
 
     /// Compresses the texts of a request and searches for what is put before its questions, both at once: neither needs
@@ -388,8 +388,8 @@ impl Gateway {
             }
             (plan, Report { time: start.elapsed(), ..report })
         };
-        let (retriever, memory) = (&self.retriever, &self.memory);
-        let search = Search { retriever, memory, policy, ticket: &ticket };
+        let (retriever, decisions) = (&self.retriever, &self.decisions);
+        let search = Search { retriever, decisions, policy, ticket: &ticket };
         let ((mut plan, mut report), inserts) = tokio::join!(compression, search.inserts(prepared));
         report.retrieval = inserts.result.clone();
         report.citations.clone_from(&inserts.citations);
@@ -397,10 +397,15 @@ impl Gateway {
         (plan, report)
     }
 
-    fn outgoing(&self, route: &Route, answer: Answer, (report, mut bill): (Report, Bill)) -> Outgoing {
+    fn outgoing(
+        &self,
+        route: &Route,
+        answer: Answer,
+        (report, mut record): (Report, UsageRecord),
+    ) -> ProxyResponse {
         self.metrics.count(route.name(), answer.status.as_u16(), &report);
-        bill.answered(route, answer.status);
-        Outgoing { answer, idle: route.idle(), bill, report }
+        record.answered(route, answer.status);
+        ProxyResponse { answer, idle: route.idle(), record, report }
     }
 
     /// Returns the usage of the requests in the ledger.
@@ -446,19 +451,24 @@ impl Gateway {
     ///
     /// # Errors
     /// See [`ProxyError`].
-    pub async fn pass(&self, passing: Passing) -> Result<Outgoing, ProxyError> {
+    pub async fn pass(&self, passing: Passthrough) -> Result<ProxyResponse, ProxyError> {
         let live = self.live();
         let upstream = live.routes.named(&passing.upstream)?;
-        let Passing { id, caller, upstream: name, method, path, headers, body } = passing;
+        let Passthrough { id, caller, upstream: name, method, path, headers, body } = passing;
         let leave = caller.as_ref().map_or(Ok(()), Caller::pass);
         leave.inspect_err(|denied| self.denied(denied))?;
         let key = caller.map(|caller| caller.id().to_owned());
-        let mut bill = self.ledger.open(Opening { request: id, key, upstream: name, ..Opening::default() });
+        let mut record = self.ledger.open(UsageRecordBuilder {
+            request: id,
+            key,
+            upstream: name,
+            ..UsageRecordBuilder::default()
+        });
         let headers = upstream::for_upstream(&headers, false);
         let deadline = Instant::now() + live.config.deadline();
         let sent = upstream.stream((method, &path), headers, body, deadline).await;
-        let answer = sent.map_err(ProxyError::from).inspect_err(|error| bill.failed(error))?;
-        Ok(self.outgoing(&Route::on(upstream, ""), answer, (Report::default(), bill)))
+        let answer = sent.map_err(ProxyError::from).inspect_err(|error| record.failed(error))?;
+        Ok(self.outgoing(&Route::on(upstream, ""), answer, (Report::default(), record)))
     }
 
     /// The list of models that a client of `dialect` gets, as JSON: those that the key of `caller` may call, where keys
@@ -508,8 +518,8 @@ impl Gateway {
             return;
         }
         let (model, settings) = (prepared.route.model.clone(), prepared.settings.clone());
-        let (memory, conversation) = (self.memory.clone(), prepared.conversation);
-        let fold = move || fold::folds(&shown, (&model, conversation), &settings, &memory);
+        let (decisions, conversation) = (self.decisions.clone(), prepared.conversation);
+        let fold = move || fold::folds(&shown, (&model, conversation), &settings, &decisions);
         let task = tokio::task::spawn_blocking(fold);
         // Where it panicked, which the hook has logged, results go on as they came.
         let folds = task.await.unwrap_or_default();
@@ -537,24 +547,24 @@ impl Gateway {
             return (Plan::default(), Report { status: Status::Bypassed, ..Report::default() });
         }
         let keys = &prepared.keys;
-        let known = self.memory.get_all(keys).await;
+        let known = self.decisions.get_all(keys).await;
         let mut outcomes: Vec<_> = known.into_iter().map(|known| known.map(Ok)).collect();
         let unknown = |i: &usize| outcomes[*i].is_none();
         let (frozen, fresh): (Vec<_>, Vec<_>) =
             (0..keys.len()).filter(unknown).partition(|i| prepared.passages[*i].frozen);
         // Nothing is known of what stands before a breakpoint, so it is sent as it is, now and later.
         for i in frozen {
-            let pinned = self.memory.settle(keys[i], Outcome::Pinned);
+            let pinned = self.decisions.settle(keys[i], Decision::Declined);
             outcomes[i] = Some(Err((pinned, Fallback::Breakpoint)));
         }
         if !fresh.is_empty() {
             let passages = fresh.iter().map(|i| prepared.passages[*i].clone()).collect();
             let (model, settings) = (prepared.route.model.clone(), prepared.settings.clone());
             let done = self.pool.compress(Work { passages, model, settings }, ticket).await;
-            for (i, outcome) in fresh.into_iter().zip(done) {
-                let settled = match outcome {
-                    Ok(outcome) => Ok(self.memory.settle(keys[i], outcome)),
-                    Err(fallback) => Err((self.memory.settle(keys[i], Outcome::Pinned), fallback)),
+            for (i, decision) in fresh.into_iter().zip(done) {
+                let settled = match decision {
+                    Ok(decision) => Ok(self.decisions.settle(keys[i], decision)),
+                    Err(fallback) => Err((self.decisions.settle(keys[i], Decision::Declined), fallback)),
                 };
                 outcomes[i] = Some(settled);
             }
@@ -579,19 +589,19 @@ impl Live {
     ) -> Result<(Route, Answer), ProxyError> {
         let route = prepared.route.clone();
         let upstream = match &route.place {
-            Place::Upstream(upstream) => upstream,
-            Place::Here(local) => {
+            Target::Upstream(upstream) => upstream,
+            Target::Local(local) => {
                 let answer = local.answer(prepared.ask(plan)?, deadline).await?;
                 return Ok((route, answer));
             }
         };
-        let outcome = upstream.send(&prepared.call(&route, plan), deadline).await;
-        let failed = match &outcome {
+        let decision = upstream.send(&prepared.call(&route, plan), deadline).await;
+        let failed = match &decision {
             Ok(answer) => answer.status.is_server_error() || answer.status == StatusCode::TOO_MANY_REQUESTS,
             Err(_) => true,
         };
         let fallback = self.routes.fallback(upstream).filter(|_| failed && Instant::now() < deadline);
-        let Some(fallback) = fallback else { return Ok((route, outcome?)) };
+        let Some(fallback) = fallback else { return Ok((route, decision?)) };
         tracing::warn!(upstream = route.name(), fallback = fallback.config().name, "falling back");
         let second = Route::on(fallback, &route.model);
         let call = prepared.call(&second, plan);
@@ -601,11 +611,11 @@ impl Live {
             Ok(answer) => {
                 let (name, status) = (second.name(), answer.status.as_u16());
                 tracing::warn!(upstream = name, status, "the fallback failed, too");
-                Ok((route, outcome?))
+                Ok((route, decision?))
             }
             Err(error) => {
                 tracing::warn!(upstream = second.name(), %error, "the fallback failed, too");
-                Ok((route, outcome?))
+                Ok((route, decision?))
             }
         }
     }
@@ -620,7 +630,7 @@ mod tests {
     use crate::engine::api::{CompressRequest, CompressResponse};
     use crate::engine::prompt::api::{PromptRequest, PromptResponse};
     use crate::model::Cancel;
-    use crate::model::{Generation, Prompt, Told, Written};
+    use crate::model::{Completion, Generation, GenerationEvent, Prompt};
 
     /// A fake that neither compresses nor answers.
     struct Nobody;
@@ -641,9 +651,9 @@ mod tests {
         fn generate(
             &self,
             _: &Generation,
-            _: &mut dyn FnMut(Told<'_>),
+            _: &mut dyn FnMut(GenerationEvent<'_>),
             _: &Cancel,
-        ) -> Result<Written, EngineError> {
+        ) -> Result<Completion, EngineError> {
             Err(EngineError::internal("nobody"))
         }
 

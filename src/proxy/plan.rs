@@ -3,15 +3,15 @@
 use std::sync::Arc;
 
 use super::compress::Fallback;
+use super::decision::{Decision, Key};
 use super::fold::Folds;
-use super::outcome::{Key, Outcome};
 use super::retrieve::Inserts;
 use super::{Report, Status};
 
 /// The changes to a request's passages. The default leaves all as they are.
 #[derive(Debug, Default)]
 pub(super) struct Plan {
-    pub(super) passages: Vec<(Key, Arc<Outcome>)>,
+    pub(super) passages: Vec<(Key, Arc<Decision>)>,
     /// What becomes of tools' results.
     pub(super) folds: Folds,
     /// The texts that are put before questions.
@@ -19,7 +19,7 @@ pub(super) struct Plan {
 }
 
 /// The decision on a text, with the reason where it was sent as it came.
-pub(super) type Settled = Result<Arc<Outcome>, (Arc<Outcome>, Fallback)>;
+pub(super) type Settled = Result<Arc<Decision>, (Arc<Decision>, Fallback)>;
 
 impl Plan {
     /// The plan for passages with these `keys`; `small` says whether there are texts that are too short for one.
@@ -27,24 +27,24 @@ impl Plan {
         let mut report = Report::default();
         let mut plan = Vec::with_capacity(keys.len());
         for (key, settled) in keys.iter().zip(outcomes) {
-            let (outcome, fallback) = match settled.unwrap_or_else(|| Ok(Arc::new(Outcome::Whole))) {
-                Ok(outcome) => (outcome, None),
-                Err((outcome, fallback)) => (outcome, Some(fallback)),
+            let (decision, fallback) = match settled.unwrap_or_else(|| Ok(Arc::new(Decision::Unchanged))) {
+                Ok(decision) => (decision, None),
+                Err((decision, fallback)) => (decision, Some(fallback)),
             };
-            match &*outcome {
-                Outcome::Kept { tokens, .. } | Outcome::Replaced { tokens, .. } => {
+            match &*decision {
+                Decision::Subset { tokens, .. } | Decision::Replaced { tokens, .. } => {
                     report.tokens.before += tokens.before;
                     report.tokens.after += tokens.after;
                     report.status = Status::Compressed;
                 }
-                Outcome::Pinned => {
+                Decision::Declined => {
                     // The reason of now says more than that there was one before.
                     report.fallback = fallback.or(report.fallback).or(Some(Fallback::Remembered));
                 }
-                Outcome::Small => small = true,
-                Outcome::Whole | Outcome::Folded { .. } | Outcome::Inserted { .. } => {}
+                Decision::Small => small = true,
+                Decision::Unchanged | Decision::Folded { .. } | Decision::Inserted { .. } => {}
             }
-            plan.push((*key, outcome));
+            plan.push((*key, decision));
         }
         if report.status == Status::Unchanged {
             match report.fallback {

@@ -6,18 +6,18 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::conversation::{Arm, Conversation};
+use super::decision::{Decision, Key};
 use super::decode::decoded;
-use super::ledger::{Opening, TOKEN_BYTES, cost};
-use super::outcome::{Key, Outcome};
-use super::route::{Place, Route};
+use super::ledger::{TOKEN_BYTES, UsageRecordBuilder, cost};
+use super::route::{Route, Target};
 use super::settings::Settings;
 use super::store::Secret;
-use super::{Incoming, Live, Plan, ProxyError};
+use super::{Live, Plan, ProxyError, ProxyRequest};
 use crate::config::ToolResults;
 use crate::keys::{Caller, Denied, RequestCost};
 use crate::upstream::{self, Call, HeaderMap, Method};
 use crate::wire::local::{Ask, AskError};
-use crate::wire::{self, Asked, Edit, Endpoint, Passage, Request, Shown, Texts, Usage};
+use crate::wire::{self, Asked, Edit, Endpoint, Request, Shown, TextSpan, Texts, Usage};
 
 /// Bodies up to this size are read on the async threads: handing them over would take longer.
 const INLINE_BYTES: usize = 64 << 10;
@@ -27,7 +27,7 @@ pub(super) struct Prepared {
     pub(super) route: Route,
     pub(super) settings: Settings,
     /// Texts that may be compressed.
-    pub(super) passages: Vec<Passage>,
+    pub(super) passages: Vec<TextSpan>,
     /// Whether there are texts besides that are too short to be counted.
     pub(super) small: bool,
     /// The questions of the conversation.
@@ -58,7 +58,7 @@ pub(super) struct Prepared {
 
 /// Reads and checks a request.
 pub(super) async fn prepare(
-    incoming: Incoming,
+    incoming: ProxyRequest,
     live: &Arc<Live>,
     (limit, secret): (usize, Secret),
 ) -> Result<Prepared, ProxyError> {
@@ -72,8 +72,12 @@ pub(super) async fn prepare(
 }
 
 impl Prepared {
-    fn new(incoming: Incoming, live: &Live, (limit, secret): (usize, Secret)) -> Result<Self, ProxyError> {
-        let Incoming { id, caller, endpoint, upstream, query, headers, body: original } = incoming;
+    fn new(
+        incoming: ProxyRequest,
+        live: &Live,
+        (limit, secret): (usize, Secret),
+    ) -> Result<Self, ProxyError> {
+        let ProxyRequest { id, caller, endpoint, upstream, query, headers, body: original } = incoming;
         let decoded = match headers.get("content-encoding").map(|value| value.to_str()) {
             None => None,
             Some(Ok(encoding)) => decoded(encoding, &original, limit)?,
@@ -86,7 +90,7 @@ impl Prepared {
             Some(name) => Route::on(live.routes.named(name)?, &request.model),
             None => live.routes.find(endpoint.dialect(), &request.model)?,
         };
-        if matches!(route.place, Place::Here(_)) {
+        if matches!(route.place, Target::Local(_)) {
             // What it cannot do is said before any work is done.
             Ask::read(endpoint, std::str::from_utf8(body).unwrap_or_default())?;
         }
@@ -142,7 +146,7 @@ impl Prepared {
 
     /// Returns the opening of the request's bill, where an hour of this machine costs `hourly` dollars. What it is
     /// thought to take is set aside for its key.
-    pub(super) fn opening(&self, hourly: f64) -> Result<Opening, Denied> {
+    pub(super) fn opening(&self, hourly: f64) -> Result<UsageRecordBuilder, Denied> {
         let price = self.route.price(&self.route.model);
         let bytes = self.decoded.as_ref().unwrap_or(&self.original).len() as u64;
         let charged = self.endpoint != Endpoint::CountTokens;
@@ -153,7 +157,7 @@ impl Prepared {
             tokens,
             cost: price.map(|price| cost(price, &input)),
         };
-        Ok(Opening {
+        Ok(UsageRecordBuilder {
             request: self.id.clone(),
             key: self.caller.as_ref().map(|caller| caller.id().to_owned()),
             hold: self.caller.as_ref().map(|caller| caller.reserve(&cost)).transpose()?,
@@ -204,15 +208,15 @@ impl Prepared {
         }
         // Before what is made of a text that begins in the same place.
         edits.extend(plan.inserts.edits());
-        for (passage, (_, outcome)) in self.passages.iter().zip(&plan.passages) {
-            match &**outcome {
-                Outcome::Kept { ranges, .. } => edits.push(passage.keep(text, ranges)),
-                Outcome::Replaced { text, .. } => edits.push(passage.replace(text)),
-                Outcome::Whole
-                | Outcome::Small
-                | Outcome::Pinned
-                | Outcome::Folded { .. }
-                | Outcome::Inserted { .. } => {}
+        for (passage, (_, decision)) in self.passages.iter().zip(&plan.passages) {
+            match &**decision {
+                Decision::Subset { ranges, .. } => edits.push(passage.keep(text, ranges)),
+                Decision::Replaced { text, .. } => edits.push(passage.replace(text)),
+                Decision::Unchanged
+                | Decision::Small
+                | Decision::Declined
+                | Decision::Folded { .. }
+                | Decision::Inserted { .. } => {}
             }
         }
         edits.extend_from_slice(&plan.folds.edits);

@@ -12,8 +12,8 @@ use std::time::Duration;
 use serde::Serialize;
 use tokio::time::Instant;
 
-use super::memory::Memory;
-use super::outcome::{Key, Outcome, Retrieval};
+use super::decision::{Decision, Key, Retrieval};
+use super::decisions::Decisions;
 use super::prepare::Prepared;
 use crate::admission::{JobError, LazyTicket};
 use crate::config::RetrievePolicy;
@@ -47,7 +47,7 @@ impl Retriever for Engine {
 #[derive(Debug, Default)]
 pub(super) struct Inserts {
     /// Places in the body, and what is put there.
-    texts: Vec<(usize, Arc<Outcome>)>,
+    texts: Vec<(usize, Arc<Decision>)>,
     pub(super) result: Retrieval,
     /// The citations behind the numbers before the last question, as ASCII JSON.
     pub(super) citations: Option<Arc<str>>,
@@ -70,8 +70,8 @@ impl Inserts {
 
     /// Places in the body with the texts that are put there.
     fn present(&self) -> impl Iterator<Item = (usize, &str)> {
-        self.texts.iter().filter_map(|(place, outcome)| match &**outcome {
-            Outcome::Inserted { text, .. } if !text.is_empty() => Some((*place, &**text)),
+        self.texts.iter().filter_map(|(place, decision)| match &**decision {
+            Decision::Inserted { text, .. } if !text.is_empty() => Some((*place, &**text)),
             _ => None,
         })
     }
@@ -85,7 +85,7 @@ impl Inserts {
 /// Searches for what is put before questions.
 pub(super) struct Search<'a> {
     pub(super) retriever: &'a Arc<dyn Retriever>,
-    pub(super) memory: &'a Memory,
+    pub(super) decisions: &'a Decisions,
     pub(super) policy: &'a RetrievePolicy,
     /// The place of the request among all that are worked on.
     pub(super) ticket: &'a LazyTicket<'a>,
@@ -102,7 +102,7 @@ impl Search<'_> {
         let (new, earlier): (Vec<_>, Vec<_>) =
             questions.into_iter().partition(|(asked, _)| asked.last && !asked.frozen);
         let keys: Vec<Key> = earlier.iter().map(|(_, key)| *key).collect();
-        let known = self.memory.get_all(&keys).await;
+        let known = self.decisions.get_all(&keys).await;
         let known = earlier.iter().zip(known).filter_map(|((asked, _), known)| Some((asked.place, known?)));
         inserts.texts.extend(known);
         for (asked, key) in new {
@@ -120,15 +120,15 @@ impl Search<'_> {
                 let citations: Box<str> = cited(&response).into();
                 let text =
                     response.prompt.filter(|_| documents + examples > 0).unwrap_or_default().into_boxed_str();
-                let outcome = Outcome::Inserted { text, citations: citations.clone() };
-                inserts.texts.push((asked.place, self.memory.replace(key, outcome)));
+                let decision = Decision::Inserted { text, citations: citations.clone() };
+                inserts.texts.push((asked.place, self.decisions.replace(key, decision)));
                 inserts.result = Retrieval::Found { documents, examples };
                 inserts.citations = (documents > 0).then(|| Arc::from(citations));
             }
             Err(reason) => {
                 // It goes on without, and stays so.
                 let (text, citations) = (Box::default(), Box::default());
-                self.memory.replace(key, Outcome::Inserted { text, citations });
+                self.decisions.replace(key, Decision::Inserted { text, citations });
                 inserts.result = Retrieval::Failed(reason);
             }
         }

@@ -20,16 +20,16 @@ pub(super) struct Routes {
 /// The route of a request.
 #[derive(Debug, Clone)]
 pub(super) struct Route {
-    pub(super) place: Place,
+    pub(super) place: Target,
     /// The target's own name of the model.
     pub(super) model: String,
 }
 
 /// The target that answers.
 #[derive(Debug, Clone)]
-pub(super) enum Place {
+pub(super) enum Target {
     Upstream(Arc<Upstream>),
-    Here(Arc<Local>),
+    Local(Arc<Local>),
 }
 
 impl Routes {
@@ -72,7 +72,7 @@ impl Routes {
     pub(super) fn find(&self, dialect: Dialect, model: &str) -> Result<Route, ProxyError> {
         if let Some(local) = self.local.as_ref().filter(|_| model.starts_with(LOCAL)) {
             if model == local.model() {
-                return Ok(Route { place: Place::Here(Arc::clone(local)), model: model.to_owned() });
+                return Ok(Route { place: Target::Local(Arc::clone(local)), model: model.to_owned() });
             }
             let model = model.chars().take(100).collect();
             return Err(ProxyError::UnknownLocal { model, known: local.model().to_owned() });
@@ -100,30 +100,30 @@ impl Route {
     /// Returns the route to `upstream`, whatever models it has.
     pub(super) fn on(upstream: &Arc<Upstream>, model: &str) -> Self {
         let model = upstream.config().own_name(model).to_owned();
-        Self { place: Place::Upstream(Arc::clone(upstream)), model }
+        Self { place: Target::Upstream(Arc::clone(upstream)), model }
     }
 
     /// Name of who answers, in the ledger and the metrics.
     pub(super) fn name(&self) -> &str {
         match &self.place {
-            Place::Upstream(upstream) => &upstream.config().name,
-            Place::Here(_) => "local",
+            Target::Upstream(upstream) => &upstream.config().name,
+            Target::Local(_) => "local",
         }
     }
 
     /// Returns the price of a model there, where the configuration has one; in this process it is nothing.
     pub(super) fn price(&self, model: &str) -> Option<&Price> {
         match &self.place {
-            Place::Upstream(upstream) => upstream.config().price(model),
-            Place::Here(local) => Some(local.price()),
+            Target::Upstream(upstream) => upstream.config().price(model),
+            Target::Local(local) => Some(local.price()),
         }
     }
 
     /// Longest time between two pieces of an answer.
     pub(super) fn idle(&self) -> Duration {
         match &self.place {
-            Place::Upstream(upstream) => upstream.idle(),
-            Place::Here(_) => Local::IDLE,
+            Target::Upstream(upstream) => upstream.idle(),
+            Target::Local(_) => Local::IDLE,
         }
     }
 }

@@ -10,10 +10,10 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::{Instant, timeout_at};
 
-use super::ledger::{Bill, DAY_MS, cost};
-use super::outcome::Tokens;
+use super::decision::Tokens;
+use super::ledger::{DAY_MS, UsageRecord, cost};
 use super::prepare::Prepared;
-use super::route::{Place, Route};
+use super::route::{Route, Target};
 use super::{Live, Plan, Report, Status};
 use crate::config::Price;
 use crate::journal::Journal;
@@ -93,12 +93,12 @@ impl Shadow {
         live: &Arc<Live>,
         prepared: Prepared,
         (route, report): (&Route, &Report),
-        bill: &mut Bill,
+        record: &mut UsageRecord,
     ) {
         let Some(permit) = self.permit(live, &prepared, (route, report)) else { return };
         let (live, shadow) = (Arc::clone(live), Arc::clone(self));
         let (witness, told) = oneshot::channel();
-        bill.let_witness(witness);
+        record.let_witness(witness);
         tokio::spawn(async move {
             if !shadow.may_spend(&permit).await {
                 return;
@@ -225,8 +225,8 @@ impl Route {
     /// Returns whether a request of our own costs no client anything.
     fn pays_itself(&self) -> bool {
         match &self.place {
-            Place::Upstream(upstream) => upstream.has_key(),
-            Place::Here(_) => true,
+            Target::Upstream(upstream) => upstream.has_key(),
+            Target::Local(_) => true,
         }
     }
 }

@@ -119,7 +119,7 @@ fn push(units: &mut Vec<Unit>, text: &str, start: usize, core: Range<usize>) {
 /// Would `after`, put directly behind `before`, run two words together? Scripts that do not separate words by
 /// spaces do not count.
 #[must_use]
-pub fn fuses(before: &str, after: &str) -> bool {
+pub fn would_merge(before: &str, after: &str) -> bool {
     let joins = |c: char| (c.is_alphanumeric() || c == '_') && !is_unspaced(c);
     before.chars().next_back().is_some_and(joins) && after.chars().next().is_some_and(joins)
 }
@@ -162,8 +162,13 @@ mod tests {
 
     #[test]
     fn words_run_together_only_where_spaces_separate_them() {
-        assert!(fuses("wage", "If") && fuses("a", "1") && fuses("é", "x"));
-        assert!(!fuses("wage.", "If") && !fuses("wage ", "If") && !fuses("預", "算") && !fuses("", "x"));
+        assert!(would_merge("wage", "If") && would_merge("a", "1") && would_merge("é", "x"));
+        assert!(
+            !would_merge("wage.", "If")
+                && !would_merge("wage ", "If")
+                && !would_merge("預", "算")
+                && !would_merge("", "x")
+        );
     }
 
     #[test]

@@ -6,6 +6,7 @@
 //! Nothing here does I/O. A body is never rebuilt from parsed values: [`Request::read`] finds places in it, and
 //! [`splice`] replaces those alone.
 
+mod answer_text;
 mod finder;
 mod injected;
 mod json;
@@ -13,7 +14,6 @@ pub mod local;
 mod opening;
 mod passages;
 mod request;
-mod said;
 mod shown;
 mod split;
 mod usage;
@@ -24,7 +24,7 @@ use serde::{Deserialize, Serialize};
 
 pub use finder::{MessageError, MessageText, message_texts};
 pub use injected::own_words;
-pub use passages::{Asked, Passage, Texts};
+pub use passages::{Asked, TextSpan, Texts};
 pub use request::{Request, WireError};
 pub use shown::{Shown, Speaker, ToolCall};
 pub use usage::{MOST_TEXT, Reading, ReportedUsage, Usage, UsageReader};

@@ -14,14 +14,14 @@ use super::json::{Value, inside_quotes};
 use super::shown::{Listing, Shown, Speaker};
 use super::split::{Split, split};
 use super::{Edit, Endpoint};
-use crate::text::{spelling_of, spelt_at};
+use crate::text::{escaped, escaped_offsets};
 
 /// Longest question, in bytes, that is handed on. Of a longer one the end counts.
 const QUESTION_BYTES: usize = 4000;
 
 /// A text of a body that may be compressed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Passage {
+pub struct TextSpan {
     /// The decoded text.
     pub text: String,
     /// The question about it.
@@ -35,12 +35,12 @@ pub struct Passage {
     place: Range<usize>,
 }
 
-impl Passage {
+impl TextSpan {
     /// The edit that leaves those parts of the text in `body` that `kept` names by byte offsets, in order.
     #[must_use]
     pub fn keep(&self, body: &str, kept: &[Range<usize>]) -> Edit {
         let spelling = body.get(self.place.clone()).unwrap_or_default();
-        Edit { range: self.place.clone(), with: spelling_of(spelling, kept) }
+        Edit { range: self.place.clone(), with: escaped(spelling, kept) }
     }
 
     /// The edit that puts another text in its place.
@@ -75,7 +75,7 @@ pub struct Asked {
 #[derive(Debug, Default)]
 pub struct Texts {
     /// The texts that may be compressed, in order.
-    pub passages: Vec<Passage>,
+    pub passages: Vec<TextSpan>,
     /// The users' questions, in order.
     pub asked: Vec<Asked>,
     /// All texts that folding looks at, in order.
@@ -134,7 +134,7 @@ struct Collector<'a> {
     run: Vec<Value<'a>>,
     /// The question of the last run that had one.
     question: Option<Arc<str>>,
-    passages: Vec<Passage>,
+    passages: Vec<TextSpan>,
     asked: Vec<Asked>,
     listing: Listing,
     /// Where the model's last message ends.
@@ -196,7 +196,7 @@ impl<'a> Collector<'a> {
             return;
         }
         if let (Some((place, _)), Some(text)) = (text.inside(), text.string()) {
-            self.passages.push(Passage {
+            self.passages.push(TextSpan {
                 text: text.into_owned(),
                 question,
                 frozen: false,
@@ -241,9 +241,9 @@ impl<'a> Collector<'a> {
                 placed_guess = Some((Arc::clone(&own), inside.start));
                 guessed = Some(own);
             }
-            let [start, end] = spelt_at(spelling, [pasted.start, pasted.end]);
+            let [start, end] = escaped_offsets(spelling, [pasted.start, pasted.end]);
             if pasted.len() >= self.least {
-                self.passages.push(Passage {
+                self.passages.push(TextSpan {
                     text: text[pasted].to_owned(),
                     question: run_question.clone().or_else(|| guessed.clone()),
                     frozen: false,

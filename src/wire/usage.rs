@@ -160,7 +160,7 @@ impl UsageReader {
         if let Some(text) = &mut self.text
             && text.len() <= MOST_TEXT
         {
-            super::said::append(text, json, self.events);
+            super::answer_text::append(text, json, self.events);
         }
         if self.events && json.trim_ascii() == b"[DONE]" {
             self.end();

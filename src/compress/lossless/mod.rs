@@ -105,11 +105,11 @@ pub fn same_data(a: &str, b: &str) -> bool {
 }
 
 pub(super) fn compress(prompt: &Prompt, target: Target, tools: &Tools) -> Result<Compressed, CompressError> {
-    if prompt.demands.reorder != Reorder::Original || prompt.demands.shrinks() {
+    if prompt.constraints.reorder != Reorder::Original || prompt.constraints.shrinks() {
         let message = "`lossless` drops nothing and ranks nothing: leave out `reorder` and rates of sections, or use another method";
         return Err(CompressError::Unsupported(message.into()));
     }
-    if prompt.demands.verbatim {
+    if prompt.constraints.verbatim {
         let message = "`lossless` puts marks and columns in, which this form of input has no place for: use another method";
         return Err(CompressError::Unsupported(message.into()));
     }

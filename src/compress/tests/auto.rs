@@ -1,7 +1,9 @@
 //! Tests of the choice that `auto` makes by the shape of documents.
 
 use super::{ByteCounter, FakeScorer, PROTECTOR};
-use crate::compress::{Choice, Compressed, Demands, Document, Method, Mode, Prompt, Target, Tools, compress};
+use crate::compress::{
+    Choice, Compressed, Constraints, Document, Method, Mode, Prompt, Target, Tools, compress,
+};
 use crate::model::Cancel;
 use crate::text::{MarkStyle, TokenCounter};
 
@@ -71,7 +73,7 @@ fn what_folds_to_the_budget_is_folded() {
     assert!(folded.reason.starts_with("`auto` chose `lossless`"), "{}", folded.reason);
     // Where nothing may be put in, or where all fits, nothing is folded.
     let mut verbatim = prompt(&[&json]);
-    verbatim.demands = Demands { verbatim: true, ..Demands::default() };
+    verbatim.constraints = Constraints { verbatim: true, ..Constraints::default() };
     assert!(!auto(&verbatim, 0.6).reason.contains("lossless"));
     assert_eq!(auto(&prompt(&[&json]), 1.0).prompt, json);
 }

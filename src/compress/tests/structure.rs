@@ -3,7 +3,7 @@
 
 use super::{FakeEmbedder, FakeScorer, PROTECTOR, document, is_subsequence};
 use crate::compress::{
-    CompressError, Compressed, Demands, Document, Method, Mode, Prompt, Target, Tools, compress,
+    CompressError, Compressed, Constraints, Document, Method, Mode, Prompt, Target, Tools, compress,
 };
 use crate::model::Cancel;
 use crate::text::{MarkStyle, Noun, for_name, segments};
@@ -179,7 +179,10 @@ fn settings_keep_their_parents_and_gaps_are_marked() {
 #[test]
 fn marks_can_be_turned_off() {
     let env: String = rows(25, |i| format!("SETTING_{i}=value-{i}\n"));
-    let prompt = Prompt { demands: Demands { unmarked: true, ..Demands::default() }, ..document(&env, "") };
+    let prompt = Prompt {
+        constraints: Constraints { unmarked: true, ..Constraints::default() },
+        ..document(&env, "")
+    };
     let compressed = run(&prompt, 0.5, Method::LlmLingua).unwrap();
     assert!(!compressed.prompt.contains("left out") && compressed.documents[0].marks.is_empty());
     assert!(compressed.documents[0].left_out[&Noun::Lines] > 5);

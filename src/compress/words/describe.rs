@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use super::{Selection, Words};
+use super::{Selection, WordSelector};
 use crate::compress::{CompressError, Document, KeptDocument, KeptWord};
 use crate::text::{Mark, Noun, Unit};
 
@@ -19,7 +19,7 @@ pub(super) fn reason(used: usize, documents: &[KeptDocument]) -> String {
     if left_out.is_empty() { kept } else { format!("{kept}; {}", left_out.join(", ")) }
 }
 
-impl Words<'_> {
+impl WordSelector<'_> {
     /// Checks that no protected span is cut and nothing that is required is missing.
     pub(super) fn verify(&self, kept: &Selection) -> Result<(), CompressError> {
         for (document, (spans, remains)) in self.spans.iter().zip(&kept.remains).enumerate() {

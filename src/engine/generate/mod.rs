@@ -4,7 +4,8 @@ mod text;
 
 use super::{Engine, EngineError, ErrorKind};
 use crate::model::{
-    Cancel, ChatError, Continuation, Finish, Generation, Prompt, TokenGenerator, Told, Written,
+    Cancel, ChatError, Completion, Continuation, FinishReason, Generation, GenerationEvent, Prompt,
+    TokenGenerator,
 };
 use text::Text;
 
@@ -12,18 +13,18 @@ use text::Text;
 pub(super) fn run(
     engine: &Engine,
     request: &Generation,
-    told: &mut dyn FnMut(Told<'_>),
+    told: &mut dyn FnMut(GenerationEvent<'_>),
     cancel: &Cancel,
-) -> Result<Written, EngineError> {
+) -> Result<Completion, EngineError> {
     let model = engine.models.generator()?;
     let prompt = tokens(&*model, &request.prompt)?;
     cancel.check()?;
     let continuation = Continuation {
         prompt: &prompt,
-        max_tokens: most(prompt.len(), request.most, model.context())?,
+        max_tokens: most(prompt.len(), request.max_tokens, model.context())?,
         sampling: request.sampling,
     };
-    told(Told::Prompt(prompt.len()));
+    told(GenerationEvent::Prompt(prompt.len()));
     let mut text = Text::new(&request.stop);
     let mut output = 0;
     let ended = {
@@ -31,22 +32,22 @@ pub(super) fn run(
             output += 1;
             let ready = text.push(bytes);
             if !ready.is_empty() {
-                told(Told::Text(&ready));
+                told(GenerationEvent::Text(&ready));
             }
             text.stopped().is_none()
         };
         model.generate(&continuation, &mut each, cancel)?
     };
     let finish = match text.stopped() {
-        Some(stop) => Finish::Stop(stop.to_owned()),
-        None if ended => Finish::End,
-        None => Finish::Length,
+        Some(stop) => FinishReason::Stop(stop.to_owned()),
+        None if ended => FinishReason::End,
+        None => FinishReason::Length,
     };
     let rest = text.finish();
     if !rest.is_empty() {
-        told(Told::Text(&rest));
+        told(GenerationEvent::Text(&rest));
     }
-    Ok(Written { input: prompt.len(), output, finish })
+    Ok(Completion { input: prompt.len(), output, finish })
 }
 
 /// Tokens of a prompt.

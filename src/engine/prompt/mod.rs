@@ -2,15 +2,15 @@
 //! a budget, with citations.
 
 pub mod api;
+mod few_shot;
 mod passages;
-mod shown;
 mod template;
 
 use std::time::Instant;
 
 use api::{Citation, Ledger, Message, PromptFormat, PromptRequest, PromptResponse, TokensByPart};
+use few_shot::Frame;
 use passages::{Found, Source};
-use shown::Frame;
 use template::{Passage, Rendered, Template, Variables};
 
 use super::api::{CompressRequest, CompressResponse, DocumentInput, Return, Warning};

@@ -7,7 +7,7 @@ use crate::engine::api::{CompressRequest, DocumentInput};
 use crate::engine::examples::Example;
 use crate::engine::{Engine, EngineError, ErrorKind};
 use crate::eval::reader::Ask;
-use crate::model::{Cancel, Role, Turn};
+use crate::model::{Cancel, Message, Role};
 
 /// Most tokens of an answer at once, and of one with its thought.
 const MOST: (usize, usize) = (12, 256);
@@ -17,12 +17,12 @@ const WITH_THOUGHT: &str =
 
 /// `question` after `shots`.
 pub(super) fn ask(shots: &[Example], question: &Example, reasons: bool) -> Ask {
-    let turn = |role, text| Turn { role, text };
+    let turn = |role, text| Message { role, text };
     let shown = shots.iter().flat_map(|shot| {
         [turn(Role::User, asked(shot, reasons)), turn(Role::Assistant, answered(shot, reasons))]
     });
     let turns = shown.chain([turn(Role::User, asked(question, reasons))]).collect();
-    Ask { turns, most: if reasons { MOST.1 } else { MOST.0 } }
+    Ask { turns, max_tokens: if reasons { MOST.1 } else { MOST.0 } }
 }
 
 fn asked(question: &Example, reasons: bool) -> String {
@@ -89,7 +89,7 @@ mod tests {
         assert_eq!(reasoned.turns[0].text, format!("One?\n[A] no\n[B] yes\n{WITH_THOUGHT}"));
         assert_eq!(reasoned.turns[1].text, "It is.\nAnswer: [B]");
         let at_once = ask(&[shot], &question, false);
-        assert_eq!((&*at_once.turns[1].text, at_once.most), ("Answer: [B]", MOST.0));
+        assert_eq!((&*at_once.turns[1].text, at_once.max_tokens), ("Answer: [B]", MOST.0));
         assert!(at_once.turns[2].text.starts_with("Two?") && at_once.turns[2].role == Role::User);
     }
 }

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::{Config, Env};
 use crate::engine::{Engine, EngineError};
 use crate::journal::Journal;
-use crate::model::{Cancel, Generation, Prompt, Role, Sampling, Told, Turn};
+use crate::model::{Cancel, Generation, GenerationEvent, Message, Prompt, Role, Sampling};
 use remote::Remote;
 
 /// The prefix of names of the model in this process.
@@ -27,9 +27,9 @@ const LOCAL: &str = "local/";
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ask {
     /// The conversation; the last turn is the user's.
-    pub turns: Vec<Turn>,
+    pub turns: Vec<Message>,
     /// Most tokens of the answer, at least 1.
-    pub most: usize,
+    pub max_tokens: usize,
 }
 
 /// A reply of a reader.
@@ -136,13 +136,13 @@ impl<'a> ChatModel<'a> {
 fn here(engine: &Engine, ask: &Ask) -> anyhow::Result<Reply> {
     let request = Generation {
         prompt: Prompt::Chat(ask.turns.clone()),
-        most: Some(ask.most),
+        max_tokens: Some(ask.max_tokens),
         sampling: Sampling::default(),
         stop: Vec::new(),
     };
     let mut text = String::new();
-    let mut told = |part: Told<'_>| {
-        if let Told::Text(part) = part {
+    let mut told = |part: GenerationEvent<'_>| {
+        if let GenerationEvent::Text(part) = part {
             text.push_str(part);
         }
     };
@@ -154,8 +154,8 @@ fn here(engine: &Engine, ask: &Ask) -> anyhow::Result<Reply> {
 impl Ask {
     /// One question of a user.
     #[must_use]
-    pub fn once(text: String, most: usize) -> Self {
-        Self { turns: vec![Turn { role: Role::User, text }], most }
+    pub fn once(text: String, max_tokens: usize) -> Self {
+        Self { turns: vec![Message { role: Role::User, text }], max_tokens }
     }
 }
 
@@ -190,8 +190,8 @@ impl Answers {
             hasher.update(&(bytes.len() as u64).to_le_bytes()).update(bytes);
         };
         part(self.identity.as_bytes());
-        part(&(ask.most as u64).to_le_bytes());
-        for Turn { role, text } in &ask.turns {
+        part(&(ask.max_tokens as u64).to_le_bytes());
+        for Message { role, text } in &ask.turns {
             part(role.name().as_bytes());
             part(text.as_bytes());
         }

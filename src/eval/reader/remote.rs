@@ -92,13 +92,13 @@ impl Remote {
 
 fn openai(model: &str, ask: &Ask) -> Value {
     let turns = ask.turns.iter().map(|turn| json!({"role": turn.role.name(), "content": turn.text}));
-    json!({"model": model, "temperature": 0, "max_tokens": ask.most, "messages": turns.collect::<Vec<_>>()})
+    json!({"model": model, "temperature": 0, "max_tokens": ask.max_tokens, "messages": turns.collect::<Vec<_>>()})
 }
 
 fn anthropic(model: &str, ask: &Ask) -> Value {
     let (system, turns): (Vec<_>, Vec<_>) = ask.turns.iter().partition(|turn| turn.role == Role::System);
     let turns = turns.iter().map(|turn| json!({"role": turn.role.name(), "content": turn.text}));
-    let mut body = json!({"model": model, "temperature": 0, "max_tokens": ask.most, "messages": turns.collect::<Vec<_>>()});
+    let mut body = json!({"model": model, "temperature": 0, "max_tokens": ask.max_tokens, "messages": turns.collect::<Vec<_>>()});
     if !system.is_empty() {
         let texts: Vec<&str> = system.iter().map(|turn| turn.text.as_str()).collect();
         body["system"] = texts.join("\n\n").into();

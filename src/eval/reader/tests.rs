@@ -66,8 +66,8 @@ fn config(dialect: &str, url: &str) -> Config {
 }
 
 fn asked() -> Ask {
-    let turn = |role, text: &str| Turn { role, text: text.into() };
-    Ask { turns: vec![turn(Role::System, "Be brief."), turn(Role::User, "Why?")], most: 9 }
+    let turn = |role, text: &str| Message { role, text: text.into() };
+    Ask { turns: vec![turn(Role::System, "Be brief."), turn(Role::User, "Why?")], max_tokens: 9 }
 }
 
 #[test]
@@ -112,7 +112,7 @@ fn anthropics_dialect_has_its_own_form() {
         request.contains(r#""system":"Be brief.""#) && !request.contains(r#""role":"system""#),
         "{request}"
     );
-    let other = Ask { most: 10, ..asked() };
+    let other = Ask { max_tokens: 10, ..asked() };
     let said = format!("{:#}", model.answer(&other).unwrap_err());
     assert!(said.contains("something else"), "{said}");
 }
@@ -137,7 +137,7 @@ fn what_is_asked_and_of_whom_tells_answers_apart() {
     let mut other = asked();
     other.turns[1].text.push(' ');
     assert_ne!(answers.key(&asked()), answers.key(&other));
-    assert_ne!(answers.key(&asked()), answers.key(&Ask { most: 8, ..asked() }));
+    assert_ne!(answers.key(&asked()), answers.key(&Ask { max_tokens: 8, ..asked() }));
     let mut moved = asked();
     moved.turns[0].text = "Be brief".into();
     moved.turns[1].text = ".Why?".into();

@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::gguf::{GgufError, GgufFile};
 use super::tokenizer::GgufTokenizer;
-use crate::model::{ChatError, Turn};
+use crate::model::{ChatError, Message};
 
 /// The delimiters around a message's number in a placeholder: two private-use characters that no template needs.
 const OPEN: char = '\u{E000}';
@@ -36,14 +36,14 @@ pub(crate) struct ChatTemplate {
 /// The variables that a template may read.
 #[derive(Serialize)]
 struct Variables<'a> {
-    messages: Vec<Message>,
+    messages: Vec<TemplateMessage>,
     add_generation_prompt: bool,
     bos_token: &'a str,
     eos_token: &'a str,
 }
 
 #[derive(Serialize)]
-struct Message {
+struct TemplateMessage {
     role: &'static str,
     content: String,
 }
@@ -101,7 +101,7 @@ impl ChatTemplate {
     /// See [`ChatError`].
     pub(crate) fn conversation(
         &self,
-        turns: &[Turn],
+        turns: &[Message],
         tokenizer: &GgufTokenizer,
     ) -> Result<Vec<u32>, ChatError> {
         let rendered = self.rendered(turns)?;
@@ -126,9 +126,9 @@ impl ChatTemplate {
         Ok(written.finish())
     }
 
-    fn rendered(&self, turns: &[Turn]) -> Result<String, ChatError> {
+    fn rendered(&self, turns: &[Message]) -> Result<String, ChatError> {
         let environment = self.template.as_ref().map_err(Clone::clone)?;
-        let message = |(i, turn): (usize, &Turn)| Message {
+        let message = |(i, turn): (usize, &Message)| TemplateMessage {
             role: turn.role.name(),
             content: format!("{OPEN}{i}{CLOSE}"),
         };
@@ -237,12 +237,12 @@ mod tests {
         }
     }
 
-    fn turn(role: Role, text: &str) -> Turn {
-        Turn { role, text: text.into() }
+    fn turn(role: Role, text: &str) -> Message {
+        Message { role, text: text.into() }
     }
 
     /// The tokens with each control token in brackets, so that a text which spells one shows.
-    fn shown(template: &str, turns: &[Turn]) -> Result<String, ChatError> {
+    fn shown(template: &str, turns: &[Message]) -> Result<String, ChatError> {
         let tokenizer = tokenizer();
         let ids = chat(template).conversation(turns, &tokenizer)?;
         let show = |id| match id {

@@ -1,28 +1,28 @@
 //! The ledger: one entry for each request that went to an upstream, with what it took and what compression saved.
 //!
-//! An entry is made while its request runs ([`Bill`]), and stored when the answer is over, its client leaves, or it
+//! An entry is made while its request runs ([`UsageRecord`]), and stored when the answer is over, its client leaves, or it
 //! fails. It holds numbers and names: no word of a prompt.
 
-mod bill;
 pub(super) mod entry;
 mod folding;
 mod holdout;
 mod money;
 mod usage;
+mod usage_record;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::metrics::ProviderMetrics;
 use super::store::{Place, Store, StoreError};
-pub use bill::Bill;
-pub(super) use bill::{Opening, TOKEN_BYTES};
 use entry::Entry;
 pub use folding::FoldingLine;
 pub use holdout::{ArmFigures, ArmMeans, HoldoutReport, Mean};
 pub(super) use money::cost;
 pub(super) use usage::{DAY_MS, report};
 pub use usage::{Group, Numbers, RequestLine, UsageParams, UsageReport};
+pub use usage_record::UsageRecord;
+pub(super) use usage_record::{TOKEN_BYTES, UsageRecordBuilder};
 
 /// The ledger that requests are booked in.
 #[derive(Clone)]
@@ -37,8 +37,8 @@ impl Ledger {
         Self { store, provider }
     }
 
-    pub(super) fn open(&self, opening: Opening) -> Bill {
-        Bill::new(self.clone(), opening)
+    pub(super) fn open(&self, opening: UsageRecordBuilder) -> UsageRecord {
+        UsageRecord::new(self.clone(), opening)
     }
 
     /// Returns the spending of keys on this day in UTC, and on the next one, which a clock that was put back has seen

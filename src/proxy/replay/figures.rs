@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::quotes::{Kind, Quote, holds};
-use crate::proxy::outcome::Tokens;
+use crate::proxy::decision::Tokens;
 
 /// The part of something that is still there.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]

@@ -14,9 +14,9 @@ use serde_json::{Value, json};
 
 use super::ProxyError;
 use super::conversation::Conversation;
+use super::decision::Tokens;
+use super::decisions::Decisions;
 use super::fold::folds;
-use super::memory::Memory;
-use super::outcome::Tokens;
 use super::settings::Settings;
 use crate::compress::fold::{Rule, Rules};
 use crate::config::ProxyConfig;
@@ -138,14 +138,14 @@ impl Player<'_> {
 
     /// Sends a conversation turn by turn.
     fn play(&self, recorded: &Recorded, prepared: &Prepared, tally: &mut Tally) {
-        let memory = Memory::new(MEMORY_BYTES, None);
+        let decisions = Decisions::new(MEMORY_BYTES, None);
         let (mut previous, mut sent_results, mut tokens) = (String::new(), Vec::new(), Tokens::default());
         for turn in turns(&recorded.messages) {
             let body = self.body(recorded, turn);
             let Ok(request) = Request::read(Endpoint::Messages, body.as_bytes()) else { continue };
             let shown = request.texts(self.settings.least_bytes()).shown;
             let conversation = Conversation::of(&request, &[0; 32]);
-            let done = folds(&shown, (self.model, conversation), &self.settings, &memory);
+            let done = folds(&shown, (self.model, conversation), &self.settings, &decisions);
             let sent = wire::splice(&body, done.edits);
             // What comes next stands in place of the brackets at the end.
             let prefix = previous.strip_suffix("]}").unwrap_or_default();
@@ -164,8 +164,8 @@ impl Player<'_> {
         for prepared in conversations {
             let mut shown = prepared.shown.clone();
             shown.iter_mut().for_each(|shown| shown.is_new = true);
-            let memory = Memory::new(MEMORY_BYTES, None);
-            let done = folds(&shown, (self.model, None), &settings, &memory);
+            let decisions = Decisions::new(MEMORY_BYTES, None);
+            let done = folds(&shown, (self.model, None), &settings, &decisions);
             let sent = results(&self.shown(&wire::splice(&prepared.body, done.edits)));
             let mut visible = 0;
             for turn in turns(prepared.messages) {

@@ -16,8 +16,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use redb::{Database, ReadableDatabase};
 
+use super::decision::{Decision, Key};
 use super::ledger::entry::Entry;
-use super::outcome::{Key, Outcome};
 use crate::storage::{DatabaseFile, StorageError};
 use crate::telemetry::chain;
 pub(super) use entries::Place;
@@ -71,7 +71,7 @@ pub(super) struct Store {
 
 /// A message to the writer.
 enum Message {
-    Outcome(Key, Vec<u8>),
+    Decision(Key, Vec<u8>),
     Entry(Box<Entry>),
     /// Keep what comes and what is there so long.
     Retain(Retention),
@@ -123,7 +123,7 @@ impl Store {
     }
 
     /// Returns the stored decision on a text, with its time in seconds since the epoch.
-    pub(super) fn outcome(&self, key: &Key) -> Option<(Outcome, u64)> {
+    pub(super) fn decision(&self, key: &Key) -> Option<(Decision, u64)> {
         let read = || -> Result<Option<Vec<u8>>, redb::Error> {
             let table = self.database.begin_read()?.open_table(outcomes::TABLE)?;
             Ok(table.get(&key.0)?.map(|value| value.value().to_vec()))
@@ -138,14 +138,14 @@ impl Store {
     }
 
     /// Stores an outcome of now, soon. Whoever asks meanwhile asks the memory first.
-    pub(super) fn put_outcome(&self, key: Key, outcome: &Outcome) {
-        self.put_outcome_of(key, outcome, seconds_now());
+    pub(super) fn put_decision(&self, key: Key, decision: &Decision) {
+        self.put_decision_of(key, decision, seconds_now());
     }
 
     /// Stores an outcome of `seconds` since the epoch.
-    pub(super) fn put_outcome_of(&self, key: Key, outcome: &Outcome, seconds: u64) {
-        let Some(value) = outcomes::encode(outcome, seconds) else { return };
-        if let Err(TrySendError::Full(_)) = self.records.try_send(Message::Outcome(key, value)) {
+    pub(super) fn put_decision_of(&self, key: Key, decision: &Decision, seconds: u64) {
+        let Some(value) = outcomes::encode(decision, seconds) else { return };
+        if let Err(TrySendError::Full(_)) = self.records.try_send(Message::Decision(key, value)) {
             tracing::debug!("what became of a text is not stored: the disk is too slow");
         }
     }
@@ -323,7 +323,7 @@ impl Batch {
 
     fn take(&mut self, message: Message) {
         match message {
-            Message::Outcome(key, value) => self.outcomes.push((key, value)),
+            Message::Decision(key, value) => self.outcomes.push((key, value)),
             Message::Entry(entry) => self.entries.push(*entry),
             Message::Retain(retention) => self.retention = Some(retention),
             Message::Flush(done) => self.waiting.push(done),
@@ -335,13 +335,13 @@ impl Batch {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::proxy::outcome::Tokens;
+    use crate::proxy::decision::Tokens;
 
     const DAY: Duration = Duration::from_hours(24);
     const RETENTION: Retention = Retention { outcomes: DAY, entries: DAY };
 
-    fn kept() -> Outcome {
-        Outcome::Kept { ranges: [0..4, 9..12].into(), tokens: Tokens { before: 9, after: 3 } }
+    fn kept() -> Decision {
+        Decision::Subset { ranges: [0..4, 9..12].into(), tokens: Tokens { before: 9, after: 3 } }
     }
 
     fn entry(milliseconds: u64, model: &str) -> Entry {
@@ -364,20 +364,20 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("deep/proxy.redb");
         let store = Store::open(&file, RETENTION).unwrap();
-        for (number, outcome) in [(1, kept()), (2, Outcome::Pinned), (3, Outcome::Whole)] {
-            store.put_outcome(Key([number; 32]), &outcome);
+        for (number, decision) in [(1, kept()), (2, Decision::Declined), (3, Decision::Unchanged)] {
+            store.put_decision(Key([number; 32]), &decision);
         }
         let error = Store::open(&file, RETENTION).err().unwrap();
         assert!(matches!(error, StoreError::InUse(_)) && error.to_string().contains("WHITTLE_DATA_DIR"));
         drop(store);
         let store = Store::open(&file, RETENTION).unwrap();
-        assert_eq!(store.outcome(&Key([1; 32])).unwrap().0, kept());
-        assert_eq!(store.outcome(&Key([2; 32])).unwrap().0, Outcome::Pinned);
-        assert_eq!(store.outcome(&Key([3; 32])), None);
-        store.put_outcome_of(Key([1; 32]), &kept(), seconds_now() - 2 * DAY.as_secs());
+        assert_eq!(store.decision(&Key([1; 32])).unwrap().0, kept());
+        assert_eq!(store.decision(&Key([2; 32])).unwrap().0, Decision::Declined);
+        assert_eq!(store.decision(&Key([3; 32])), None);
+        store.put_decision_of(Key([1; 32]), &kept(), seconds_now() - 2 * DAY.as_secs());
         drop(store);
         let store = Store::open(&file, RETENTION).unwrap();
-        assert_eq!((store.outcome(&Key([1; 32])), store.outcome(&Key([2; 32])).is_some()), (None, true));
+        assert_eq!((store.decision(&Key([1; 32])), store.decision(&Key([2; 32])).is_some()), (None, true));
     }
 
     #[test]
@@ -404,7 +404,7 @@ mod tests {
         let file = folder.path().join("proxy.redb");
         let now = seconds_now() * 1000;
         let store = Store::open(&file, RETENTION).unwrap();
-        (0..100).for_each(|number| store.put_outcome(Key([number; 32]), &kept()));
+        (0..100).for_each(|number| store.put_decision(Key([number; 32]), &kept()));
         (0..200).for_each(|_| store.put_entry(entry(now, "m")));
         drop(store);
         let whole = std::fs::read(&file).unwrap();
@@ -414,20 +414,24 @@ mod tests {
             crate::storage::damage(&mut bytes, number);
             std::fs::write(&file, bytes).unwrap();
             let store = Store::open(&file, RETENTION).unwrap();
-            let known: Vec<Outcome> = (0..100)
-                .filter_map(|key| store.outcome(&Key([key; 32])))
-                .map(|(outcome, _)| outcome)
+            let known: Vec<Decision> = (0..100)
+                .filter_map(|key| store.decision(&Key([key; 32])))
+                .map(|(decision, _)| decision)
                 .collect();
             assert!(
-                known.iter().all(|outcome| *outcome == kept()),
+                known.iter().all(|decision| *decision == kept()),
                 "{number}: what is known is what was put"
             );
             renewed += usize::from(known.is_empty());
             let before = models(&store).len();
-            store.put_outcome(Key([200; 32]), &kept());
+            store.put_decision(Key([200; 32]), &kept());
             store.put_entry(entry(now, "m"));
             store.flush();
-            assert_eq!(store.outcome(&Key([200; 32])).map(|(outcome, _)| outcome), Some(kept()), "{number}");
+            assert_eq!(
+                store.decision(&Key([200; 32])).map(|(decision, _)| decision),
+                Some(kept()),
+                "{number}"
+            );
             assert_eq!(models(&store).len(), before + 1, "{number}");
         }
         let names = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name());
@@ -444,15 +448,15 @@ mod tests {
         for (days, name) in [(10, "old"), (2, "newer")] {
             let seconds = now - days * DAY.as_secs();
             store.put_entry(entry(seconds * 1000, name));
-            store.put_outcome_of(Key([days as u8; 32]), &kept(), seconds);
+            store.put_decision_of(Key([days as u8; 32]), &kept(), seconds);
         }
         store.retain(long);
         store.flush();
-        assert_eq!((models(&store).len(), store.outcome(&Key([10; 32])).is_some()), (2, true));
+        assert_eq!((models(&store).len(), store.decision(&Key([10; 32])).is_some()), (2, true));
         store.retain(Retention { outcomes: 5 * DAY, entries: 5 * DAY });
         store.flush();
         assert_eq!(models(&store), ["newer"]);
-        assert_eq!((store.outcome(&Key([10; 32])), store.outcome(&Key([2; 32])).is_some()), (None, true));
+        assert_eq!((store.decision(&Key([10; 32])), store.decision(&Key([2; 32])).is_some()), (None, true));
     }
 
     #[test]
@@ -470,11 +474,11 @@ mod tests {
             key[..8].copy_from_slice(&number.to_le_bytes());
             Key(key)
         };
-        (0..=BATCH).for_each(|number| store.put_outcome(key(number), &kept()));
+        (0..=BATCH).for_each(|number| store.put_decision(key(number), &kept()));
         assert!(store.lost() >= surplus as u64 && store.waiting() + store.lost() as usize == all);
         drop(other);
         store.flush();
         assert_eq!((models(&store).len() + store.lost() as usize, store.waiting()), (all, 0));
-        assert!((0..=BATCH).any(|number| store.outcome(&key(number)).is_none()));
+        assert!((0..=BATCH).any(|number| store.decision(&key(number)).is_none()));
     }
 }

@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use redb::TableDefinition;
 
-use crate::proxy::outcome::{Outcome, ResultKind, Tokens};
+use crate::proxy::decision::{Decision, ResultKind, Tokens};
 
 pub(super) const TABLE: TableDefinition<&[u8; 32], &[u8]> = TableDefinition::new("outcomes.1");
 
@@ -18,27 +18,27 @@ const INSERTED: u8 = 3;
 const FOLDED: u8 = 4;
 
 /// Kind, time, and of kept parts the tokens and the ranges, of folded results the tokens and the kind, all little-endian. None of what is not stored.
-pub(super) fn encode(outcome: &Outcome, seconds: u64) -> Option<Vec<u8>> {
-    let mut value = match outcome {
-        Outcome::Pinned => vec![PINNED],
-        Outcome::Kept { .. } => vec![KEPT],
-        Outcome::Inserted { .. } => vec![INSERTED],
-        Outcome::Folded { .. } => vec![FOLDED],
-        Outcome::Whole | Outcome::Small | Outcome::Replaced { .. } => return None,
+pub(super) fn encode(decision: &Decision, seconds: u64) -> Option<Vec<u8>> {
+    let mut value = match decision {
+        Decision::Declined => vec![PINNED],
+        Decision::Subset { .. } => vec![KEPT],
+        Decision::Inserted { .. } => vec![INSERTED],
+        Decision::Folded { .. } => vec![FOLDED],
+        Decision::Unchanged | Decision::Small | Decision::Replaced { .. } => return None,
     };
     value.extend_from_slice(&seconds.to_le_bytes());
-    if let Outcome::Kept { ranges, tokens } = outcome {
+    if let Decision::Subset { ranges, tokens } = decision {
         let ends = ranges.iter().flat_map(|range| [range.start, range.end]);
         for number in [tokens.before, tokens.after].into_iter().chain(ends) {
             value.extend_from_slice(&u32::try_from(number).ok()?.to_le_bytes());
         }
     }
-    if let Outcome::Folded { tokens, kind } = outcome {
+    if let Decision::Folded { tokens, kind } = decision {
         for number in [tokens.before, tokens.after, *kind as usize, 0] {
             value.extend_from_slice(&u32::try_from(number).ok()?.to_le_bytes());
         }
     }
-    if let Outcome::Inserted { text, citations } = outcome {
+    if let Decision::Inserted { text, citations } = decision {
         value.extend_from_slice(&u32::try_from(text.len()).ok()?.to_le_bytes());
         value.extend_from_slice(text.as_bytes());
         value.extend_from_slice(citations.as_bytes());
@@ -47,7 +47,7 @@ pub(super) fn encode(outcome: &Outcome, seconds: u64) -> Option<Vec<u8>> {
 }
 
 /// Decodes the output of [`encode`]. None of anything else.
-pub(super) fn decode(value: &[u8]) -> Option<(Outcome, u64)> {
+pub(super) fn decode(value: &[u8]) -> Option<(Decision, u64)> {
     let (&kind, rest) = value.split_first()?;
     let (seconds, rest) = rest.split_first_chunk::<8>()?;
     if kind == INSERTED {
@@ -58,26 +58,26 @@ pub(super) fn decode(value: &[u8]) -> Option<(Outcome, u64)> {
     }
     let numbers: Vec<usize> =
         rest.as_chunks::<4>().0.iter().map(|n| u32::from_le_bytes(*n) as usize).collect();
-    let outcome = match (kind, &numbers[..]) {
-        (PINNED, []) => Outcome::Pinned,
+    let decision = match (kind, &numbers[..]) {
+        (PINNED, []) => Decision::Declined,
         (KEPT, [before, after, ends @ ..]) => {
             let ranges: Box<[Range<usize>]> = ends.as_chunks::<2>().0.iter().map(|[a, b]| *a..*b).collect();
-            Outcome::Kept { ranges, tokens: Tokens { before: *before, after: *after } }
+            Decision::Subset { ranges, tokens: Tokens { before: *before, after: *after } }
         }
-        (FOLDED, [before, after, kind, 0]) => Outcome::Folded {
+        (FOLDED, [before, after, kind, 0]) => Decision::Folded {
             tokens: Tokens { before: *before, after: *after },
             kind: ResultKind::at(*kind)?,
         },
         _ => return None,
     };
-    Some((outcome, u64::from_le_bytes(*seconds)))
+    Some((decision, u64::from_le_bytes(*seconds)))
 }
 
-fn inserted(value: &[u8]) -> Option<Outcome> {
+fn inserted(value: &[u8]) -> Option<Decision> {
     let (length, rest) = value.split_first_chunk::<4>()?;
     let (text, citations) = rest.split_at_checked(u32::from_le_bytes(*length) as usize)?;
     let read = |bytes: &[u8]| Some(std::str::from_utf8(bytes).ok()?.into());
-    Some(Outcome::Inserted { text: read(text)?, citations: read(citations)? })
+    Some(Decision::Inserted { text: read(text)?, citations: read(citations)? })
 }
 
 #[cfg(test)]
@@ -86,11 +86,11 @@ mod tests {
 
     #[test]
     fn what_was_not_written_here_is_not_read() {
-        let kept = Outcome::Kept { ranges: [0..4, 9..12].into(), tokens: Tokens { before: 9, after: 3 } };
+        let kept = Decision::Subset { ranges: [0..4, 9..12].into(), tokens: Tokens { before: 9, after: 3 } };
         let value = encode(&kept, 7).unwrap();
         assert_eq!(decode(&value), Some((kept, 7)));
         for kind in (0..).map_while(ResultKind::at) {
-            let folded = Outcome::Folded { tokens: Tokens { before: 9, after: 3 }, kind };
+            let folded = Decision::Folded { tokens: Tokens { before: 9, after: 3 }, kind };
             assert_eq!(decode(&encode(&folded, 8).unwrap()), Some((folded, 8)));
         }
         for bad in [&value[..value.len() - 4], &value[..9], &[], &[9; 9][..], &[1; 12]] {

@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use serde_json::{Map, Value};
 
 use super::AskError;
-use crate::model::{Generation, Prompt, Role, Sampling, Turn};
+use crate::model::{Generation, Message, Prompt, Role, Sampling};
 
 /// Most texts that may end an answer.
 const MOST_STOPS: usize = 16;
@@ -139,11 +139,11 @@ impl Body {
     pub(super) fn generation(
         &self,
         prompt: Prompt,
-        most: Option<usize>,
+        max_tokens: Option<usize>,
         stop: Option<&'static str>,
     ) -> Result<Generation, AskError> {
         let stop = stop.map(|param| self.stop(param)).transpose()?.unwrap_or_default();
-        Ok(Generation { prompt, most, sampling: self.sampling()?, stop })
+        Ok(Generation { prompt, max_tokens, sampling: self.sampling()?, stop })
     }
 }
 
@@ -160,8 +160,8 @@ pub(super) fn refuse_format(param: &'static str, format: Option<&Value>) -> Resu
 pub(super) fn conversation(
     param: &'static str,
     list: Option<&Value>,
-    turn: impl Fn(&Value) -> Result<Turn, AskError>,
-) -> Result<Vec<Turn>, AskError> {
+    turn: impl Fn(&Value) -> Result<Message, AskError>,
+) -> Result<Vec<Message>, AskError> {
     let list = list.and_then(Value::as_array).filter(|list| !list.is_empty());
     list.ok_or_else(|| invalid(param, "a list of at least one message"))?.iter().map(turn).collect()
 }

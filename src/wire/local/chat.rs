@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::body::{Body, content, conversation, refuse_format, role, unsupported};
 use super::{Answering, Ask, AskError, Form, data};
-use crate::model::{Finish, Prompt, Turn, Written};
+use crate::model::{Completion, FinishReason, Message, Prompt};
 
 const REFUSED: [(&str, &str); 9] = [
     ("functions", "functions"),
@@ -32,24 +32,24 @@ pub(super) fn read(body: &Body) -> Result<Ask, AskError> {
     })
 }
 
-fn turn(message: &Value) -> Result<Turn, AskError> {
+fn turn(message: &Value) -> Result<Message, AskError> {
     let role = role("messages", message)?;
     if message["tool_calls"].as_array().is_some_and(|calls| !calls.is_empty()) {
         return Err(unsupported("messages", "calls of tools"));
     }
-    Ok(Turn { role, text: content("messages", &message["content"], &["text"])? })
+    Ok(Message { role, text: content("messages", &message["content"], &["text"])? })
 }
 
-pub(super) fn reason(finish: &Finish) -> &'static str {
-    if *finish == Finish::Length { "length" } else { "stop" }
+pub(super) fn reason(finish: &FinishReason) -> &'static str {
+    if *finish == FinishReason::Length { "length" } else { "stop" }
 }
 
-pub(super) fn usage(written: &Written) -> Value {
-    let Written { input, output, .. } = *written;
+pub(super) fn usage(written: &Completion) -> Value {
+    let Completion { input, output, .. } = *written;
     json!({"prompt_tokens": input, "completion_tokens": output, "total_tokens": input + output})
 }
 
-pub(super) fn whole(to: &Answering, text: &str, written: &Written) -> Value {
+pub(super) fn whole(to: &Answering, text: &str, written: &Completion) -> Value {
     let message = json!({"role": "assistant", "content": text, "refusal": null});
     let choice =
         json!({"index": 0, "message": message, "logprobs": null, "finish_reason": reason(&written.finish)});
@@ -82,7 +82,7 @@ pub(super) fn part(to: &Answering, text: &str) -> String {
     data(&chunk(to, &choice(&json!({"content": text}), None)))
 }
 
-pub(super) fn end(to: &Answering, written: &Written) -> String {
+pub(super) fn end(to: &Answering, written: &Completion) -> String {
     let mut events = data(&chunk(to, &choice(&json!({}), Some(reason(&written.finish)))));
     if to.form == (Form::Chat { include_usage: true }) {
         let mut last = chunk(to, &json!([]));

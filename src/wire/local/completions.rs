@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::body::{Body, unsupported};
 use super::chat::{reason, usage};
 use super::{Answering, Ask, AskError, Form, data};
-use crate::model::{Prompt, Written};
+use crate::model::{Completion, Prompt};
 
 const REFUSED: [(&str, &str); 6] = [
     ("suffix", "a text behind the answer"),
@@ -49,7 +49,7 @@ fn completion(to: &Answering, text: &str, reason: Option<&str>) -> Value {
     })
 }
 
-pub(super) fn whole(to: &Answering, text: &str, written: &Written) -> Value {
+pub(super) fn whole(to: &Answering, text: &str, written: &Completion) -> Value {
     let mut whole = completion(to, text, Some(reason(&written.finish)));
     whole["usage"] = usage(written);
     whole
@@ -66,7 +66,7 @@ pub(super) fn part(to: &Answering, text: &str) -> String {
     event(to, completion(to, text, None))
 }
 
-pub(super) fn end(to: &Answering, written: &Written) -> String {
+pub(super) fn end(to: &Answering, written: &Completion) -> String {
     let mut events = event(to, completion(to, "", Some(reason(&written.finish))));
     if to.form == (Form::Completions { include_usage: true }) {
         let mut last = completion(to, "", None);

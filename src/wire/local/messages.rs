@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::body::{Body, content, conversation, refuse_format, role, unsupported};
 use super::{Answering, Ask, AskError, Form, named};
-use crate::model::{Finish, Generation, Prompt, Role, Turn, Written};
+use crate::model::{Completion, FinishReason, Generation, Message, Prompt, Role};
 
 const REFUSED: [(&str, &str); 3] =
     [("mcp_servers", "MCP servers"), ("container", "containers"), ("output_config", "a configured output")];
@@ -23,7 +23,7 @@ pub(super) fn read(body: &Body) -> Result<Ask, AskError> {
 
 pub(super) fn read_to_count(body: &Body) -> Result<Ask, AskError> {
     let (prompt, sampling) = (prompt(body)?, crate::model::Sampling::default());
-    let generation = Generation { prompt, most: None, sampling, stop: Vec::new() };
+    let generation = Generation { prompt, max_tokens: None, sampling, stop: Vec::new() };
     Ok(Ask { generation, stream: false, form: Form::Messages })
 }
 
@@ -36,7 +36,7 @@ fn prompt(body: &Body) -> Result<Prompt, AskError> {
         return Err(unsupported("thinking", "thinking"));
     }
     let system = body.get("system").map(|system| content("system", system, &["text"])).transpose()?;
-    let system = system.filter(|text| !text.is_empty()).map(|text| Turn { role: Role::System, text });
+    let system = system.filter(|text| !text.is_empty()).map(|text| Message { role: Role::System, text });
     let turns = conversation("messages", body.get("messages"), turn)?;
     if turns.last().is_some_and(|turn| turn.role == Role::Assistant) {
         return Err(unsupported(
@@ -47,21 +47,21 @@ fn prompt(body: &Body) -> Result<Prompt, AskError> {
     Ok(Prompt::Chat(system.into_iter().chain(turns).collect()))
 }
 
-fn turn(message: &Value) -> Result<Turn, AskError> {
+fn turn(message: &Value) -> Result<Message, AskError> {
     let (role, text) = (role("messages", message)?, content("messages", &message["content"], &["text"])?);
-    Ok(Turn { role, text })
+    Ok(Message { role, text })
 }
 
 /// Returns the stop reason, and the stop text that ended the answer.
-fn reason(finish: &Finish) -> (&'static str, Option<&str>) {
+fn reason(finish: &FinishReason) -> (&'static str, Option<&str>) {
     match finish {
-        Finish::End => ("end_turn", None),
-        Finish::Stop(text) => ("stop_sequence", Some(text)),
-        Finish::Length => ("max_tokens", None),
+        FinishReason::End => ("end_turn", None),
+        FinishReason::Stop(text) => ("stop_sequence", Some(text)),
+        FinishReason::Length => ("max_tokens", None),
     }
 }
 
-fn message(to: &Answering, content: &Value, finish: Option<&Finish>, tokens: [usize; 2]) -> Value {
+fn message(to: &Answering, content: &Value, finish: Option<&FinishReason>, tokens: [usize; 2]) -> Value {
     let (reason, sequence) = finish.map(reason).unzip();
     json!({
         "id": format!("msg_{}", to.id), "type": "message", "role": "assistant", "model": to.model,
@@ -71,7 +71,7 @@ fn message(to: &Answering, content: &Value, finish: Option<&Finish>, tokens: [us
     })
 }
 
-pub(super) fn whole(to: &Answering, text: &str, written: &Written) -> Value {
+pub(super) fn whole(to: &Answering, text: &str, written: &Completion) -> Value {
     let content = json!([{"type": "text", "text": text}]);
     message(to, &content, Some(&written.finish), [written.input, written.output])
 }
@@ -88,7 +88,7 @@ pub(super) fn part(text: &str) -> String {
     named(&json!({"type": "content_block_delta", "index": 0, "delta": delta}))
 }
 
-pub(super) fn end(written: &Written) -> String {
+pub(super) fn end(written: &Completion) -> String {
     let (reason, sequence) = reason(&written.finish);
     let delta = json!({"stop_reason": reason, "stop_sequence": sequence});
     named(&json!({"type": "content_block_stop", "index": 0}))

@@ -14,7 +14,7 @@ mod tests;
 use serde_json::Value;
 
 use super::Endpoint;
-use crate::model::{Generation, Written};
+use crate::model::{Completion, Generation};
 use body::Body;
 use responses::Settings;
 
@@ -106,7 +106,7 @@ pub struct Answering {
 impl Answering {
     /// The whole answer as JSON.
     #[must_use]
-    pub fn whole(&self, text: &str, written: &Written) -> String {
+    pub fn whole(&self, text: &str, written: &Completion) -> String {
         let value = match &self.form {
             Form::Chat { .. } => chat::whole(self, text, written),
             Form::Completions { .. } => completions::whole(self, text, written),
@@ -137,7 +137,7 @@ impl Answering {
     }
 
     /// The events behind the text.
-    pub fn end(&mut self, written: &Written) -> String {
+    pub fn end(&mut self, written: &Completion) -> String {
         match self.form.clone() {
             Form::Chat { .. } => chat::end(self, written),
             Form::Completions { .. } => completions::end(self, written),

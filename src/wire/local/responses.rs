@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::body::{Body, content, conversation, refuse_format, role, unsupported};
 use super::{Answering, Ask, AskError, Form, named};
-use crate::model::{Finish, Prompt, Role, Sampling, Turn, Written};
+use crate::model::{Completion, FinishReason, Message, Prompt, Role, Sampling};
 
 const REFUSED: [(&str, &str); 6] = [
     ("previous_response_id", "answers that are kept"),
@@ -21,7 +21,7 @@ const PARTS: [&str; 2] = ["input_text", "output_text"];
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Settings {
     instructions: Option<String>,
-    most: Option<usize>,
+    max_tokens: Option<usize>,
     sampling: Sampling,
 }
 
@@ -35,21 +35,22 @@ pub(super) fn read(body: &Body) -> Result<Ask, AskError> {
         Some(_) => return Err(AskError::Invalid { param: "instructions", wanted: "a text".into() }),
     };
     let system = instructions.clone().filter(|text| !text.is_empty());
-    let system = system.map(|text| Turn { role: Role::System, text });
+    let system = system.map(|text| Message { role: Role::System, text });
     let turns = match body.get("input") {
-        Some(Value::String(text)) => vec![Turn { role: Role::User, text: text.clone() }],
+        Some(Value::String(text)) => vec![Message { role: Role::User, text: text.clone() }],
         list => conversation("input", list, turn)?,
     };
     let prompt = Prompt::Chat(system.into_iter().chain(turns).collect());
     let generation = body.generation(prompt, body.count("max_output_tokens")?, None)?;
-    let settings = Settings { instructions, most: generation.most, sampling: generation.sampling };
+    let settings =
+        Settings { instructions, max_tokens: generation.max_tokens, sampling: generation.sampling };
     Ok(Ask { generation, stream: body.flag("stream")?, form: Form::Responses(Box::new(settings)) })
 }
 
-fn turn(item: &Value) -> Result<Turn, AskError> {
+fn turn(item: &Value) -> Result<Message, AskError> {
     match item["type"].as_str() {
         None | Some("message") => {
-            Ok(Turn { role: role("input", item)?, text: content("input", &item["content"], &PARTS)? })
+            Ok(Message { role: role("input", item)?, text: content("input", &item["content"], &PARTS)? })
         }
         Some(kind) => {
             let kind: String = kind.chars().take(40).collect();
@@ -68,8 +69,8 @@ fn item(to: &Answering, status: &str, content: &[Value]) -> Value {
 }
 
 /// Returns the status of a finished answer.
-fn status(written: &Written) -> &'static str {
-    if written.finish == Finish::Length { "incomplete" } else { "completed" }
+fn status(written: &Completion) -> &'static str {
+    if written.finish == FinishReason::Length { "incomplete" } else { "completed" }
 }
 
 /// The answer as far as it is written, without `output` and `usage`.
@@ -78,7 +79,7 @@ fn response(to: &Answering, settings: &Settings, status: &str) -> Value {
     json!({
         "id": format!("resp_{}", to.id), "object": "response", "created_at": to.created, "status": status,
         "error": null, "incomplete_details": details, "instructions": settings.instructions,
-        "max_output_tokens": settings.most, "model": to.model, "output": [], "parallel_tool_calls": true,
+        "max_output_tokens": settings.max_tokens, "model": to.model, "output": [], "parallel_tool_calls": true,
         "previous_response_id": null, "reasoning": {"effort": null, "summary": null}, "store": false,
         "temperature": settings.sampling.temperature, "text": {"format": {"type": "text"}},
         "tool_choice": "none", "tools": [], "top_p": settings.sampling.top_p, "truncation": "disabled",
@@ -86,8 +87,8 @@ fn response(to: &Answering, settings: &Settings, status: &str) -> Value {
     })
 }
 
-pub(super) fn whole(to: &Answering, settings: &Settings, text: &str, written: &Written) -> Value {
-    let Written { input, output, .. } = *written;
+pub(super) fn whole(to: &Answering, settings: &Settings, text: &str, written: &Completion) -> Value {
+    let Completion { input, output, .. } = *written;
     let status = status(written);
     let mut response = response(to, settings, status);
     response["output"] = json!([item(to, status, &[output_text(text)])]);
@@ -130,7 +131,7 @@ pub(super) fn part(to: &mut Answering, text: &str) -> String {
     text_event(to, "response.output_text.delta", json!({"delta": text, "logprobs": []}))
 }
 
-pub(super) fn end(to: &mut Answering, settings: &Settings, written: &Written) -> String {
+pub(super) fn end(to: &mut Answering, settings: &Settings, written: &Completion) -> String {
     let text = std::mem::take(&mut to.text);
     let (part, status) = (output_text(&text), status(written));
     let item = item(to, status, std::slice::from_ref(&part));

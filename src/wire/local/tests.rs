@@ -1,7 +1,7 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::model::{Finish, Prompt, Role, Turn};
+use crate::model::{FinishReason, Message, Prompt, Role};
 
 fn read(endpoint: Endpoint, body: &Value) -> Result<Ask, AskError> {
     Ask::read(endpoint, &body.to_string())
@@ -10,13 +10,13 @@ fn read(endpoint: Endpoint, body: &Value) -> Result<Ask, AskError> {
 /// Returns the messages with their roles.
 fn turns(ask: &Ask) -> Vec<(Role, &str)> {
     match &ask.generation.prompt {
-        Prompt::Chat(turns) => turns.iter().map(|Turn { role, text }| (*role, text.as_str())).collect(),
+        Prompt::Chat(turns) => turns.iter().map(|Message { role, text }| (*role, text.as_str())).collect(),
         Prompt::Text(text) => panic!("{text}"),
     }
 }
 
-fn written(finish: Finish) -> Written {
-    Written { input: 5, output: 2, finish }
+fn written(finish: FinishReason) -> Completion {
+    Completion { input: 5, output: 2, finish }
 }
 
 fn answering(endpoint: Endpoint, body: &Value) -> Answering {
@@ -24,7 +24,7 @@ fn answering(endpoint: Endpoint, body: &Value) -> Answering {
 }
 
 /// Names and data of all events of an answer in two parts; `[DONE]` is a text.
-fn events(endpoint: Endpoint, body: &Value, finish: Finish) -> Vec<(String, Value)> {
+fn events(endpoint: Endpoint, body: &Value, finish: FinishReason) -> Vec<(String, Value)> {
     let mut answering = answering(endpoint, body);
     let stream =
         [answering.begin(5), answering.part("He"), answering.part("y"), answering.end(&written(finish))];
@@ -58,19 +58,19 @@ fn what_each_dialect_asks_for_is_read() {
     let expected =
         [(Role::System, "Be brief"), (Role::User, "a\nb"), (Role::Assistant, "c"), (Role::User, "d")];
     assert_eq!(turns(&ask), expected);
-    let Generation { most, sampling, stop, .. } = &ask.generation;
+    let Generation { max_tokens: most, sampling, stop, .. } = &ask.generation;
     assert_eq!((*most, &stop[..], ask.stream), (Some(9), &["x".to_owned()][..], true));
     assert_eq!((sampling.temperature, sampling.top_p, sampling.seed), (0.5, 0.25, u64::MAX));
 
     let completion = json!({"prompt": ["Once"], "stop": ["a", "b"], "top_p": 0});
     let ask = read(Endpoint::Completions, &completion).unwrap();
     assert_eq!(ask.generation.prompt, Prompt::Text("Once".into()));
-    assert_eq!((ask.generation.most, ask.generation.sampling.top_k), (Some(16), Some(1)));
+    assert_eq!((ask.generation.max_tokens, ask.generation.sampling.top_k), (Some(16), Some(1)));
 
     let response = json!({"input": "Hi", "instructions": "Be brief", "max_output_tokens": 3, "stop": "x"});
     let ask = read(Endpoint::Responses, &response).unwrap();
     assert_eq!(turns(&ask), [(Role::System, "Be brief"), (Role::User, "Hi")]);
-    assert_eq!((ask.generation.most, ask.generation.stop.len()), (Some(3), 0));
+    assert_eq!((ask.generation.max_tokens, ask.generation.stop.len()), (Some(3), 0));
     let items = json!({"input": [{"role": "user", "content": "a"},
         {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "b"}]},
         {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "c"}]}]});
@@ -197,23 +197,27 @@ fn whole_answers_have_each_dialects_form() {
         serde_json::from_str::<Value>(&whole).unwrap()
     };
     assert_eq!(
-        whole(Endpoint::Chat, json!({"messages": say()}), Finish::End),
+        whole(Endpoint::Chat, json!({"messages": say()}), FinishReason::End),
         json!({"id": "chatcmpl-1", "object": "chat.completion", "created": 7, "model": "local/m", "usage": usage,
             "choices": [{"index": 0, "message": message, "logprobs": null, "finish_reason": "stop"}]})
     );
     assert_eq!(
-        whole(Endpoint::Completions, json!({"prompt": "Hi"}), Finish::Length),
+        whole(Endpoint::Completions, json!({"prompt": "Hi"}), FinishReason::Length),
         json!({"id": "cmpl-1", "object": "text_completion", "created": 7, "model": "local/m", "usage": usage,
             "choices": [{"index": 0, "text": "Hey", "logprobs": null, "finish_reason": "length"}]})
     );
     assert_eq!(
-        whole(Endpoint::Messages, json!({"messages": say(), "max_tokens": 9}), Finish::Stop("END".into())),
+        whole(
+            Endpoint::Messages,
+            json!({"messages": say(), "max_tokens": 9}),
+            FinishReason::Stop("END".into())
+        ),
         json!({"id": "msg_1", "type": "message", "role": "assistant", "model": "local/m",
             "content": [{"type": "text", "text": "Hey"}], "stop_reason": "stop_sequence", "stop_sequence": "END",
             "usage": {"input_tokens": 5, "output_tokens": 2, "cache_creation_input_tokens": 0,
                 "cache_read_input_tokens": 0}})
     );
-    let response = whole(Endpoint::Responses, json!({"input": "Hi"}), Finish::End);
+    let response = whole(Endpoint::Responses, json!({"input": "Hi"}), FinishReason::End);
     assert_eq!((&response["status"], &response["incomplete_details"]), (&"completed".into(), &Value::Null));
     let text = json!({"type": "output_text", "text": "Hey", "annotations": [], "logprobs": []});
     let item = json!({"type": "message", "id": "msg_1", "status": "completed", "role": "assistant", "content": [text]});
@@ -222,7 +226,8 @@ fn whole_answers_have_each_dialects_form() {
         (&response["usage"]["input_tokens"], &response["usage"]["total_tokens"]),
         (&5.into(), &7.into())
     );
-    let cut = whole(Endpoint::Responses, json!({"input": "Hi", "max_output_tokens": 2}), Finish::Length);
+    let cut =
+        whole(Endpoint::Responses, json!({"input": "Hi", "max_output_tokens": 2}), FinishReason::Length);
     assert_eq!(cut["incomplete_details"], json!({"reason": "max_output_tokens"}));
     assert_eq!((&cut["status"], &cut["max_output_tokens"]), (&"incomplete".into(), &2.into()));
     assert_eq!(counted(3), r#"{"input_tokens":3}"#);
@@ -243,7 +248,7 @@ fn a_chats_events_are_openais() {
     ];
     let mut expected: Vec<_> =
         chunks.iter().cloned().chain(["[DONE]".into()]).map(|c| (String::new(), c)).collect();
-    assert_eq!(events(Endpoint::Chat, &json!({"messages": say()}), Finish::Length), expected);
+    assert_eq!(events(Endpoint::Chat, &json!({"messages": say()}), FinishReason::Length), expected);
     // With its usage, which all but the last leave open.
     let last = json!({"prompt_tokens": 5, "completion_tokens": 2, "total_tokens": 7});
     expected.insert(4, (String::new(), chunk(json!([]))));
@@ -251,13 +256,13 @@ fn a_chats_events_are_openais() {
         chunk["usage"] = if i == 4 { last.clone() } else { Value::Null };
     }
     let body = json!({"messages": say(), "stream_options": {"include_usage": true}});
-    assert_eq!(events(Endpoint::Chat, &body, Finish::Length), expected);
+    assert_eq!(events(Endpoint::Chat, &body, FinishReason::Length), expected);
 }
 
 #[test]
 fn a_completions_events_are_openais() {
     let body = json!({"prompt": "Hi", "stream_options": {"include_usage": true}});
-    let events = events(Endpoint::Completions, &body, Finish::End);
+    let events = events(Endpoint::Completions, &body, FinishReason::End);
     let choice = |text: &str, reason: Value| json!([{"index": 0, "text": text, "logprobs": null, "finish_reason": reason}]);
     let expected = [
         (choice("He", Value::Null), Value::Null),
@@ -291,12 +296,12 @@ fn a_messages_events_are_anthropics() {
     let expected: Vec<_> =
         expected.into_iter().map(|e| (e["type"].as_str().unwrap().to_owned(), e)).collect();
     let body = json!({"messages": say(), "max_tokens": 9});
-    assert_eq!(events(Endpoint::Messages, &body, Finish::End), expected);
+    assert_eq!(events(Endpoint::Messages, &body, FinishReason::End), expected);
 }
 
 #[test]
 fn a_responses_events_are_openais() {
-    let events = events(Endpoint::Responses, &json!({"input": "Hi"}), Finish::End);
+    let events = events(Endpoint::Responses, &json!({"input": "Hi"}), FinishReason::End);
     let names: Vec<&str> = events.iter().map(|(name, _)| name.as_str()).collect();
     let expected = [
         "created",
@@ -328,8 +333,9 @@ fn a_responses_events_are_openais() {
     );
     assert_eq!((&of(6)["text"], &of(7)["part"]["text"]), (&"Hey".into(), &"Hey".into()));
     assert_eq!(of(8)["item"], of(9)["response"]["output"][0]);
-    let whole = answering(Endpoint::Responses, &json!({"input": "Hi"})).whole("Hey", &written(Finish::End));
+    let whole =
+        answering(Endpoint::Responses, &json!({"input": "Hi"})).whole("Hey", &written(FinishReason::End));
     assert_eq!(of(9)["response"], serde_json::from_str::<Value>(&whole).unwrap());
-    let cut = super::tests::events(Endpoint::Responses, &json!({"input": "Hi"}), Finish::Length);
+    let cut = super::tests::events(Endpoint::Responses, &json!({"input": "Hi"}), FinishReason::Length);
     assert_eq!(cut.last().unwrap().0, "response.incomplete");
 }

@@ -1,7 +1,7 @@
 //! The model in this process, behind the routes: a fake that repeats what it is told.
 
 use super::*;
-use crate::model::{Finish, Generation, Prompt, Told, Written};
+use crate::model::{Completion, FinishReason, Generation, GenerationEvent, Prompt};
 use crate::proxy::Generator;
 
 const MODEL: &str = "local/smollm2-135m-instruct";
@@ -15,17 +15,17 @@ impl Generator for Parrot {
     fn generate(
         &self,
         request: &Generation,
-        told: &mut dyn FnMut(Told<'_>),
+        told: &mut dyn FnMut(GenerationEvent<'_>),
         cancel: &Cancel,
-    ) -> Result<Written, EngineError> {
+    ) -> Result<Completion, EngineError> {
         let text = last(&request.prompt);
         if text == "refuse" {
             return Err(EngineError::invalid("context_length_exceeded", "messages", "too long"));
         }
         let input = self.count(&request.prompt)?;
-        told(Told::Prompt(input));
+        told(GenerationEvent::Prompt(input));
         let mut output = 0;
-        for word in text.split_inclusive(' ').take(request.most.unwrap_or(usize::MAX)) {
+        for word in text.split_inclusive(' ').take(request.max_tokens.unwrap_or(usize::MAX)) {
             match word {
                 "break" => return Err(EngineError::internal("no reason")),
                 "panic" => panic!("a fake's"),
@@ -33,12 +33,13 @@ impl Generator for Parrot {
                     block_until(|| false, cancel)
                         .inspect_err(|_| LEFT.lock().unwrap().push(text.to_owned()))?;
                 }
-                word => told(Told::Text(word)),
+                word => told(GenerationEvent::Text(word)),
             }
             output += 1;
         }
-        let finish = if request.most == Some(output) { Finish::Length } else { Finish::End };
-        Ok(Written { input, output, finish })
+        let finish =
+            if request.max_tokens == Some(output) { FinishReason::Length } else { FinishReason::End };
+        Ok(Completion { input, output, finish })
     }
 
     fn count(&self, prompt: &Prompt) -> Result<usize, EngineError> {

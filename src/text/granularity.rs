@@ -9,7 +9,7 @@ use super::{Unit, sentences};
     Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum, utoipa::ToSchema,
 )]
 #[serde(rename_all = "lowercase")]
-pub enum Grain {
+pub enum Granularity {
     /// A word, a mark of punctuation or a protected span; a model's tokens are never cut out of a word.
     #[default]
     Token,
@@ -43,10 +43,10 @@ const OPENERS: &[&str] = &[
 
 /// Puts `units` of `text` together to parts of this grain; their ranges together are still the whole text.
 #[must_use]
-pub fn grouped(text: &str, units: Vec<Unit>, grain: Grain) -> Vec<Unit> {
-    match grain {
-        Grain::Token => units,
-        Grain::Phrase => {
+pub fn coarsened(text: &str, units: Vec<Unit>, granularity: Granularity) -> Vec<Unit> {
+    match granularity {
+        Granularity::Token => units,
+        Granularity::Phrase => {
             let mut words = 0;
             merged(units, |last, unit| {
                 let apart = starts_phrase(text, last, unit) || words == LONGEST_PHRASE;
@@ -54,7 +54,7 @@ pub fn grouped(text: &str, units: Vec<Unit>, grain: Grain) -> Vec<Unit> {
                 apart
             })
         }
-        Grain::Line => {
+        Granularity::Line => {
             let mut start = 0;
             merged(units, |last, unit| {
                 let breaks = text[last.core.end..unit.core.start].contains('\n');
@@ -65,7 +65,7 @@ pub fn grouped(text: &str, units: Vec<Unit>, grain: Grain) -> Vec<Unit> {
                 apart
             })
         }
-        Grain::Sentence => {
+        Granularity::Sentence => {
             let sentences = sentences(text);
             let number = |at: usize| sentences.partition_point(|range| range.end <= at);
             // A protected span may reach from one sentence into another.
@@ -111,9 +111,9 @@ mod tests {
     use super::*;
     use crate::text::{Protector, units};
 
-    fn cores(text: &str, grain: Grain) -> Vec<&str> {
+    fn cores(text: &str, granularity: Granularity) -> Vec<&str> {
         let units = units(text, &Protector::default().spans(text));
-        grouped(text, units, grain).into_iter().map(|unit| &text[unit.core]).collect()
+        coarsened(text, units, granularity).into_iter().map(|unit| &text[unit.core]).collect()
     }
 
     #[test]
@@ -127,18 +127,18 @@ mod tests {
             "for the coming year.",
             "Nobody came.",
         ];
-        assert_eq!(cores(text, Grain::Phrase), want);
-        assert_eq!(cores(&"예산 ".repeat(10), Grain::Phrase).len(), 2);
+        assert_eq!(cores(text, Granularity::Phrase), want);
+        assert_eq!(cores(&"예산 ".repeat(10), Granularity::Phrase).len(), 2);
     }
 
     #[test]
     fn lines_hold_their_units_and_long_ones_are_cut() {
         let text = "let a = 1;\n    call(a, \"b c\");\n\n}\n";
-        let lines = grouped(text, units(text, &[]), Grain::Line);
+        let lines = coarsened(text, units(text, &[]), Granularity::Line);
         let lines: Vec<&str> = lines.iter().map(|unit| &text[unit.core.clone()]).collect();
         assert_eq!(lines, ["let a = 1;", "call(a, \"b c\");", "}", ""][..lines.len()]);
         let long = "word ".repeat(300);
-        let pieces = grouped(&long, units(&long, &[]), Grain::Line);
+        let pieces = coarsened(&long, units(&long, &[]), Granularity::Line);
         assert!(pieces.len() >= 4 && pieces.iter().all(|piece| piece.core.len() <= LONGEST_LINE));
     }
 
@@ -146,18 +146,21 @@ mod tests {
     fn sentences_hold_their_units() {
         let text = "He said \"Go. Now.\" and left. It was over!  \n\nThe end";
         let want = ["He said \"Go. Now.\" and left.", "It was over!", "The end"];
-        assert_eq!(cores(text, Grain::Sentence), want);
-        assert_eq!(cores(text, Grain::Token).len(), units(text, &Protector::default().spans(text)).len());
-        assert!(cores("", Grain::Sentence).is_empty() && cores(" \n", Grain::Phrase).len() == 1);
+        assert_eq!(cores(text, Granularity::Sentence), want);
+        assert_eq!(
+            cores(text, Granularity::Token).len(),
+            units(text, &Protector::default().spans(text)).len()
+        );
+        assert!(cores("", Granularity::Sentence).is_empty() && cores(" \n", Granularity::Phrase).len() == 1);
     }
 
     proptest! {
         #[test]
         fn groups_partition_the_text(text in "[a-cA-C of.,\"\r\n\t1預算]{0,80}|\\PC{0,60}") {
-            for grain in [Grain::Phrase, Grain::Sentence, Grain::Line] {
+            for granularity in [Granularity::Phrase, Granularity::Sentence, Granularity::Line] {
                 let mut end = 0;
                 let fine = units(&text, &Protector::default().spans(&text));
-                for group in grouped(&text, fine.clone(), grain) {
+                for group in coarsened(&text, fine.clone(), granularity) {
                     prop_assert_eq!(group.range.start, end);
                     prop_assert!(fine.iter().any(|unit| unit.range.end == group.range.end));
                     end = group.range.end;

@@ -26,7 +26,7 @@ fn escape(text: &str) -> (usize, usize) {
 
 /// Turns offsets of what a string says, which must ascend, into those of its spelling.
 #[must_use]
-pub fn spelt_at<const N: usize>(inside: &str, said: [usize; N]) -> [usize; N] {
+pub fn escaped_offsets<const N: usize>(inside: &str, said: [usize; N]) -> [usize; N] {
     if !inside.contains('\\') {
         return said;
     }
@@ -44,7 +44,7 @@ pub fn spelt_at<const N: usize>(inside: &str, said: [usize; N]) -> [usize; N] {
 /// Maps `kept`, ranges of the decoded string, to ranges of its encoded form. Both are sorted and apart from each
 /// other.
 #[must_use]
-pub fn spelt_ranges(inside: &str, kept: &[Range<usize>]) -> Vec<Range<usize>> {
+pub fn escaped_ranges(inside: &str, kept: &[Range<usize>]) -> Vec<Range<usize>> {
     if !inside.contains('\\') {
         return kept.to_vec();
     }
@@ -65,8 +65,8 @@ pub fn spelt_ranges(inside: &str, kept: &[Range<usize>]) -> Vec<Range<usize>> {
 
 /// The spelling of those parts of a string that `kept` names by offsets of what the string says.
 #[must_use]
-pub fn spelling_of(inside: &str, kept: &[Range<usize>]) -> String {
-    spelt_ranges(inside, kept).into_iter().filter_map(|range| inside.get(range)).collect()
+pub fn escaped(inside: &str, kept: &[Range<usize>]) -> String {
+    escaped_ranges(inside, kept).into_iter().filter_map(|range| inside.get(range)).collect()
 }
 
 #[cfg(test)]
@@ -85,7 +85,7 @@ mod tests {
             let (mut inside, mut said, mut kept, mut expected) = (String::new(), 0, Vec::new(), String::new());
             for (text, keep, how) in &parts {
                 let spelt = spell(text, *how);
-                prop_assert_eq!(spelt_at(&format!("{inside}{spelt}"), [said]), [inside.len()]);
+                prop_assert_eq!(escaped_offsets(&format!("{inside}{spelt}"), [said]), [inside.len()]);
                 if *keep {
                     kept.push(said..said + text.len());
                     expected += &spelt;
@@ -93,7 +93,7 @@ mod tests {
                 inside += &spelt;
                 said += text.len();
             }
-            prop_assert_eq!(spelling_of(&inside, &kept), expected);
+            prop_assert_eq!(escaped(&inside, &kept), expected);
         }
     }
 }

@@ -23,10 +23,10 @@ pub(super) struct Kind {
 
 /// Seconds that a token took in this process, by kind: exponentially weighted means.
 #[derive(Debug, Default)]
-pub(super) struct Paces(Mutex<HashMap<Kind, Pace>>);
+pub(super) struct Paces(Mutex<HashMap<Kind, LatencyModel>>);
 
 #[derive(Debug, Clone, Copy)]
-struct Pace {
+struct LatencyModel {
     /// Seconds a token.
     seconds: f64,
     /// The time of the last measurement.
@@ -36,8 +36,8 @@ struct Pace {
 impl Paces {
     /// Time that `tokens` are likely to take; none where nothing was measured lately.
     pub(super) fn predict(&self, kind: Kind, tokens: usize, now: Instant) -> Option<Duration> {
-        let pace = self.lately(kind, now)?;
-        Duration::try_from_secs_f64(pace * tokens as f64).ok()
+        let latency_model = self.lately(kind, now)?;
+        Duration::try_from_secs_f64(latency_model * tokens as f64).ok()
     }
 
     /// Notes that `tokens` took so long.
@@ -57,12 +57,13 @@ impl Paces {
 
     fn lately(&self, kind: Kind, now: Instant) -> Option<f64> {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let pace = known.get(&kind).filter(|pace| now.saturating_duration_since(pace.at) < HOLDS);
-        pace.map(|pace| pace.seconds)
+        let latency_model =
+            known.get(&kind).filter(|latency_model| now.saturating_duration_since(latency_model.at) < HOLDS);
+        latency_model.map(|latency_model| latency_model.seconds)
     }
 
     fn note(&self, kind: Kind, seconds: f64, at: Instant) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(kind, Pace { seconds, at });
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(kind, LatencyModel { seconds, at });
     }
 }
 

@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 use crate::compress::{Document, Section, Share};
 use crate::engine::EngineError;
-use crate::text::spelling_of;
+use crate::text::escaped;
 use crate::wire::{MessageText, message_texts, own_words};
 
 /// Roles whose texts are compressed where the request does not say which.
@@ -118,11 +118,11 @@ impl Messages {
 fn spelling_with(inside: &str, kept: &[Range<usize>], marks: &[(usize, String)]) -> String {
     let (mut spelling, mut from) = (String::new(), 0);
     for (place, mark) in marks {
-        spelling += &spelling_of(inside, &between(kept, from..*place));
+        spelling += &escaped(inside, &between(kept, from..*place));
         spelling += mark;
         from = *place;
     }
-    spelling + &spelling_of(inside, &between(kept, from..usize::MAX))
+    spelling + &escaped(inside, &between(kept, from..usize::MAX))
 }
 
 /// The parts of `kept` that lie within `bounds`.

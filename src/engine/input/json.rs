@@ -9,7 +9,7 @@ use crate::compress::{
     CompressError, Compressed, Document, KeptDocument, Prompt, Section, Share, Stages, Target,
 };
 use crate::engine::api::KeyRule;
-use crate::text::{JsonError, JsonKind, JsonToken, TokenCounter, json_tokens, spelt_ranges};
+use crate::text::{JsonError, JsonKind, JsonToken, TokenCounter, escaped_ranges, json_tokens};
 
 /// The rule of members that no other rule names.
 const OTHERS: &str = "*";
@@ -94,7 +94,7 @@ impl Strings {
         let mut dropped: Vec<Range<usize>> = Vec::new();
         for (place, kept) in self.places.iter().zip(strings) {
             let mut at = place.inside.start;
-            for range in spelt_ranges(&self.text[place.inside.clone()], kept) {
+            for range in escaped_ranges(&self.text[place.inside.clone()], kept) {
                 dropped.push(at..place.inside.start + range.start);
                 at = place.inside.start + range.end;
             }
@@ -137,7 +137,7 @@ impl Strings {
         let beside = prompt_tokens(prompt, counter);
         let nothing = vec![Vec::new(); self.places.len()];
         let frame = rendered(&self.kept(&nothing)).0.saturating_sub(beside);
-        let whole = prompt.demands.sections.is_empty() && original_tokens <= budget;
+        let whole = prompt.constraints.sections.is_empty() && original_tokens <= budget;
         // Where all fits as it is, so do the strings without the marks between them.
         let mut room = if whole { usize::MAX } else { budget.saturating_sub(frame) };
         let infeasible = |needed: usize| CompressError::Infeasible { budget, needed: needed.max(budget + 1) };

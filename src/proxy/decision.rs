@@ -7,7 +7,7 @@ use super::settings::Settings;
 use crate::compress::Method;
 use crate::compress::fold::Origin;
 use crate::text;
-use crate::wire::Passage;
+use crate::wire::TextSpan;
 
 /// The result of the search for documents.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -50,15 +50,15 @@ const fn stored_name(method: Method) -> &'static str {
 
 /// A decision on a text.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Outcome {
+pub(super) enum Decision {
     /// The text does not get smaller: it is always sent as it is.
-    Whole,
+    Unchanged,
     /// The text has fewer tokens than the least number: it is always sent as it is.
     Small,
     /// The text was sent as it is because compression failed. For a while it stays so.
-    Pinned,
+    Declined,
     /// The text was compressed to these parts.
-    Kept { ranges: Box<[Range<usize>]>, tokens: Tokens },
+    Subset { ranges: Box<[Range<usize>]>, tokens: Tokens },
     /// Something else went on in its place.
     Replaced { text: Box<str>, tokens: Tokens },
     /// The text is a tool's result of this kind, and went on folded.
@@ -130,7 +130,7 @@ impl ResultKind {
 }
 
 impl Key {
-    pub(super) fn new(passage: &Passage, model: &str, settings: &Settings) -> Self {
+    pub(super) fn new(passage: &TextSpan, model: &str, settings: &Settings) -> Self {
         Self::of_text((&passage.text, passage.question.as_deref()), model, settings)
     }
 
@@ -187,13 +187,13 @@ impl Key {
     }
 }
 
-impl Outcome {
+impl Decision {
     /// Bytes that it takes in memory, about.
     pub(super) fn weight(&self) -> u32 {
         const BASE: usize = 120;
         let size = match self {
-            Self::Whole | Self::Small | Self::Pinned | Self::Folded { .. } => 0,
-            Self::Kept { ranges, .. } => std::mem::size_of_val(&**ranges),
+            Self::Unchanged | Self::Small | Self::Declined | Self::Folded { .. } => 0,
+            Self::Subset { ranges, .. } => std::mem::size_of_val(&**ranges),
             Self::Replaced { text, .. } => text.len(),
             Self::Inserted { text, citations } => text.len() + citations.len(),
         };

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use moka::sync::Cache;
 
-use super::outcome::{Key, Outcome};
+use super::decision::{Decision, Key};
 use super::store::{Store, seconds_now};
 
 /// The time from its last use that a text stays uncompressed that was sent so only because time or room was short:
@@ -20,19 +20,19 @@ const RENEWAL: u64 = 600;
 
 /// Remembers outcomes: in memory within a limit of bytes, and in a file, where there is one. Clones share both.
 #[derive(Clone)]
-pub(super) struct Memory {
-    lasting: Cache<Key, Arc<Outcome>>,
+pub(super) struct Decisions {
+    lasting: Cache<Key, Arc<Decision>>,
     /// Each with the seconds since the epoch at which it was last stored.
     pins: Cache<Key, u64>,
     store: Option<Arc<Store>>,
 }
 
-impl Memory {
+impl Decisions {
     pub(super) fn new(bytes: u64, store: Option<Arc<Store>>) -> Self {
         Self {
             lasting: Cache::builder()
                 .max_capacity(bytes)
-                .weigher(|_, outcome: &Arc<Outcome>| outcome.weight())
+                .weigher(|_, decision: &Arc<Decision>| decision.weight())
                 .build(),
             // A pin is small: a tenth of the room holds a great many.
             pins: Cache::builder().max_capacity(bytes / 10 / 100).time_to_idle(PIN_TIME).build(),
@@ -41,87 +41,87 @@ impl Memory {
     }
 
     /// Returns what is remembered of each of `keys`. What is not in memory is read from the file, off the async threads.
-    pub(super) async fn get_all(&self, keys: &[Key]) -> Vec<Option<Arc<Outcome>>> {
+    pub(super) async fn get_all(&self, keys: &[Key]) -> Vec<Option<Arc<Decision>>> {
         let mut known: Vec<_> = keys.iter().map(|key| self.get(key)).collect();
         let unknown: Vec<usize> = (0..keys.len()).filter(|&i| known[i].is_none()).collect();
         if unknown.is_empty() || self.store.is_none() {
             return known;
         }
-        let (memory, wanted) = (self.clone(), unknown.iter().map(|&i| keys[i]).collect::<Vec<_>>());
-        let read = move || wanted.iter().map(|key| memory.recall(key)).collect::<Vec<_>>();
+        let (decisions, wanted) = (self.clone(), unknown.iter().map(|&i| keys[i]).collect::<Vec<_>>());
+        let read = move || wanted.iter().map(|key| decisions.recall(key)).collect::<Vec<_>>();
         // Where reading panics, which the hook has logged, nothing is known.
         let recalled = tokio::task::spawn_blocking(read).await.unwrap_or_default();
-        for (i, outcome) in unknown.into_iter().zip(recalled) {
-            known[i] = outcome;
+        for (i, decision) in unknown.into_iter().zip(recalled) {
+            known[i] = decision;
         }
         known
     }
 
     /// Returns what is remembered of a text. This reads the disk where nothing is in memory.
-    pub(super) fn get_blocking(&self, key: &Key) -> Option<Arc<Outcome>> {
+    pub(super) fn get_blocking(&self, key: &Key) -> Option<Arc<Decision>> {
         self.get(key).or_else(|| self.recall(key))
     }
 
     /// Returns what is in memory of a text.
-    fn get(&self, key: &Key) -> Option<Arc<Outcome>> {
+    fn get(&self, key: &Key) -> Option<Arc<Decision>> {
         // What was pinned stays so, whatever was found out about it for another conversation since.
         match self.pins.get(key) {
             Some(stored) => {
                 if seconds_now().abs_diff(stored) > RENEWAL {
                     self.pin(*key);
                 }
-                Some(Arc::new(Outcome::Pinned))
+                Some(Arc::new(Decision::Declined))
             }
             None => self.lasting.get(key),
         }
     }
 
     /// Returns what the file knows of a text. This reads the disk.
-    fn recall(&self, key: &Key) -> Option<Arc<Outcome>> {
-        let (outcome, stored) = self.store.as_ref()?.outcome(key)?;
-        if outcome != Outcome::Pinned {
-            return Some(self.lasting.entry(*key).or_insert_with(|| Arc::new(outcome)).into_value());
+    fn recall(&self, key: &Key) -> Option<Arc<Decision>> {
+        let (decision, stored) = self.store.as_ref()?.decision(key)?;
+        if decision != Decision::Declined {
+            return Some(self.lasting.entry(*key).or_insert_with(|| Arc::new(decision)).into_value());
         }
         // Nor is it fresh where the clock was far ahead when it was stored.
         let fresh = seconds_now().abs_diff(stored) < PIN_TIME.as_secs();
         fresh.then(|| {
             self.pins.insert(*key, stored);
-            Arc::new(Outcome::Pinned)
+            Arc::new(Decision::Declined)
         })
     }
 
-    /// Remembers what became of a text that [`Memory::get_all`] did not know, unless another request was first meanwhile.
+    /// Remembers what became of a text that [`Decisions::get_all`] did not know, unless another request was first meanwhile.
     /// Gives what holds.
-    pub(super) fn settle(&self, key: Key, outcome: Outcome) -> Arc<Outcome> {
+    pub(super) fn settle(&self, key: Key, decision: Decision) -> Arc<Decision> {
         if let Some(earlier) = self.get(&key) {
             return earlier;
         }
-        if outcome == Outcome::Pinned {
+        if decision == Decision::Declined {
             self.pin(key);
-            return Arc::new(outcome);
+            return Arc::new(decision);
         }
-        let settled = self.lasting.entry(key).or_insert_with(|| Arc::new(outcome)).into_value();
+        let settled = self.lasting.entry(key).or_insert_with(|| Arc::new(decision)).into_value();
         if let Some(store) = &self.store {
-            store.put_outcome(key, &settled);
+            store.put_decision(key, &settled);
         }
         settled
     }
 
     /// Remembers what was put before a question, in the place of what was put there before.
-    pub(super) fn replace(&self, key: Key, outcome: Outcome) -> Arc<Outcome> {
-        let outcome = Arc::new(outcome);
-        self.lasting.insert(key, Arc::clone(&outcome));
+    pub(super) fn replace(&self, key: Key, decision: Decision) -> Arc<Decision> {
+        let decision = Arc::new(decision);
+        self.lasting.insert(key, Arc::clone(&decision));
         if let Some(store) = &self.store {
-            store.put_outcome(key, &outcome);
+            store.put_decision(key, &decision);
         }
-        outcome
+        decision
     }
 
     /// Makes a text go on as it is from now on, whatever was remembered.
     pub(super) fn pin(&self, key: Key) {
         self.pins.insert(key, seconds_now());
         if let Some(store) = &self.store {
-            store.put_outcome(key, &Outcome::Pinned);
+            store.put_decision(key, &Decision::Declined);
         }
     }
 }
@@ -130,27 +130,27 @@ impl Memory {
 mod tests {
     use super::*;
     use crate::compress::Method;
-    use crate::proxy::outcome::Tokens;
+    use crate::proxy::decision::Tokens;
     use crate::proxy::settings::Settings;
     use crate::proxy::store::Retention;
 
-    fn kept(after: usize) -> Outcome {
-        Outcome::Kept { ranges: [0..1, 2..after].into(), tokens: Tokens { before: 10, after } }
+    fn kept(after: usize) -> Decision {
+        Decision::Subset { ranges: [0..1, 2..after].into(), tokens: Tokens { before: 10, after } }
     }
 
     #[test]
     fn the_first_outcome_holds_until_it_is_pinned() {
-        let memory = Memory::new(1 << 20, None);
+        let decisions = Decisions::new(1 << 20, None);
         let key = Key([1; 32]);
-        assert_eq!(memory.get(&key), None);
-        assert_eq!(*memory.settle(key, kept(3)), kept(3));
-        assert_eq!(*memory.settle(key, kept(4)), kept(3));
-        assert_eq!(*memory.settle(key, Outcome::Pinned), kept(3));
-        memory.pin(key);
-        assert_eq!(*memory.settle(key, kept(3)), Outcome::Pinned);
+        assert_eq!(decisions.get(&key), None);
+        assert_eq!(*decisions.settle(key, kept(3)), kept(3));
+        assert_eq!(*decisions.settle(key, kept(4)), kept(3));
+        assert_eq!(*decisions.settle(key, Decision::Declined), kept(3));
+        decisions.pin(key);
+        assert_eq!(*decisions.settle(key, kept(3)), Decision::Declined);
         let other = Key([2; 32]);
-        assert_eq!(*memory.settle(other, Outcome::Pinned), Outcome::Pinned);
-        assert_eq!(*memory.settle(other, kept(3)), Outcome::Pinned);
+        assert_eq!(*decisions.settle(other, Decision::Declined), Decision::Declined);
+        assert_eq!(*decisions.settle(other, kept(3)), Decision::Declined);
     }
 
     #[tokio::test]
@@ -165,10 +165,10 @@ mod tests {
             [(1, now, true), (2, now + 60, true), (3, now + DAY, false), (4, now - DAY, false)]
         {
             let key = Key([number; 32]);
-            store.put_outcome_of(key, &Outcome::Pinned, at);
+            store.put_decision_of(key, &Decision::Declined, at);
             store.flush();
-            let memory = Memory::new(1 << 20, Some(Arc::clone(&store)));
-            assert_eq!(memory.get_all(&[key]).await[0].is_some(), held, "{number}");
+            let decisions = Decisions::new(1 << 20, Some(Arc::clone(&store)));
+            assert_eq!(decisions.get_all(&[key]).await[0].is_some(), held, "{number}");
         }
     }
 
@@ -196,7 +196,7 @@ mod tests {
         std::fs::write(&file, bytes).unwrap();
         let ever = Duration::from_hours(24 * 36_500);
         let store = Arc::new(Store::open(&file, Retention { outcomes: ever, entries: ever }).unwrap());
-        let memory = Memory::new(1 << 20, Some(store));
+        let decisions = Decisions::new(1 << 20, Some(store));
         let (text, question) = (fixture_text(), Some("When does the harbour office open?"));
         for method in [
             None,
@@ -208,8 +208,8 @@ mod tests {
             Some(Method::SelectiveContext),
         ] {
             let settings = Settings { method, rate: 0.5, min_tokens: 50, ..Settings::default() };
-            let found = memory.get_all(&[Key::of_text((&text, question), "m", &settings)]).await;
-            let Some(Outcome::Kept { ranges, tokens }) = found[0].as_deref() else {
+            let found = decisions.get_all(&[Key::of_text((&text, question), "m", &settings)]).await;
+            let Some(Decision::Subset { ranges, tokens }) = found[0].as_deref() else {
                 panic!("{method:?}: {found:?}")
             };
             assert!(ranges.iter().all(|range| text.get(range.clone()).is_some()), "{method:?}");
@@ -219,14 +219,14 @@ mod tests {
 
     #[test]
     fn memory_stays_within_its_limit() {
-        let memory = Memory::new(100_000, None);
+        let decisions = Decisions::new(100_000, None);
         for number in 0..1000_u16 {
             let mut key = [0; 32];
             key[..2].copy_from_slice(&number.to_le_bytes());
             let text = "x".repeat(1000).into();
-            memory.settle(Key(key), Outcome::Replaced { text, tokens: Tokens::default() });
+            decisions.settle(Key(key), Decision::Replaced { text, tokens: Tokens::default() });
         }
-        memory.lasting.run_pending_tasks();
-        assert!(memory.lasting.weighted_size() <= 100_000);
+        decisions.lasting.run_pending_tasks();
+        assert!(decisions.lasting.weighted_size() <= 100_000);
     }
 }

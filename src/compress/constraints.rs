@@ -6,11 +6,11 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::text::{Grain, Unit, fuses, sentences};
+use crate::text::{Granularity, Unit, sentences, would_merge};
 
 /// The constraints on a result: what must be kept, and how documents are chosen and ordered.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Demands {
+pub struct Constraints {
     /// Numbers of documents of which something is kept whatever their rank.
     pub documents: BTreeSet<usize>,
     /// Words and phrases that are kept wherever they stand as whole words.
@@ -30,7 +30,7 @@ pub struct Demands {
     /// No marks stand for what was left out.
     pub unmarked: bool,
     /// The smallest part that is kept or dropped; by default the method's own.
-    pub grain: Option<Grain>,
+    pub granularity: Option<Granularity>,
     /// Order of the documents in the result.
     pub reorder: Reorder,
     /// The budget of the coarse filter; by default the method's own.
@@ -158,7 +158,7 @@ impl FromStr for ContextBudget {
     }
 }
 
-impl Demands {
+impl Constraints {
     /// Returns whether the document must be scored whatever its rank.
     pub(super) fn wants(&self, document: usize) -> bool {
         self.document_tokens > 0
@@ -206,7 +206,7 @@ impl Demands {
     fn words(&self, text: &str) -> impl Iterator<Item = Range<usize>> {
         let whole = |range: &Range<usize>| {
             let word = &text[range.clone()];
-            !fuses(&text[..range.start], word) && !fuses(word, &text[range.end..])
+            !would_merge(&text[..range.start], word) && !would_merge(word, &text[range.end..])
         };
         self.words
             .iter()
@@ -295,9 +295,9 @@ mod tests {
         assert_eq!(Reorder::TwoStage.apply(vec![]), [] as [usize; 0]);
     }
 
-    fn forced_words<'t>(demands: &Demands, text: &'t str) -> Vec<&'t str> {
+    fn forced_words<'t>(constraints: &Constraints, text: &'t str) -> Vec<&'t str> {
         let units = units(text, &Protector::default().spans(text));
-        let forced = demands.forced(0, text, &units);
+        let forced = constraints.forced(0, text, &units);
         let kept = units.iter().zip(forced).filter(|(_, forced)| *forced);
         kept.map(|(unit, _)| &text[unit.core.clone()]).collect()
     }
@@ -305,20 +305,20 @@ mod tests {
     #[test]
     fn defect_17_forced_words_match_whole_words_alone() {
         let text = "The bill of ten million shillings is still ill. ILL, v3.11.7 ill";
-        let demands = Demands { words: vec!["ill".into()], ..Demands::default() };
-        let chinese = Demands { words: vec!["算".into()], ..Demands::default() };
+        let constraints = Constraints { words: vec!["ill".into()], ..Constraints::default() };
+        let chinese = Constraints { words: vec!["算".into()], ..Constraints::default() };
         assert_eq!(
             chinese.words("預算委").collect::<Vec<_>>(),
             [Range { start: 3, end: 6 }],
             "no spaces there"
         );
-        let found: Vec<usize> = demands.words(text).map(|range| range.start).collect();
+        let found: Vec<usize> = constraints.words(text).map(|range| range.start).collect();
         assert_eq!(found, [43, text.len() - 3]);
-        assert_eq!(forced_words(&demands, text), ["ill", "ill"]);
+        assert_eq!(forced_words(&constraints, text), ["ill", "ill"]);
         // Numbers are kept with all that they are a part of.
-        let demands = Demands { numbers: true, ..Demands::default() };
+        let constraints = Constraints { numbers: true, ..Constraints::default() };
         let text = "use v3.11.7 of abc123def by ٣ or more";
-        assert_eq!(forced_words(&demands, text), ["v3.11.7", "abc123def", "٣"]);
+        assert_eq!(forced_words(&constraints, text), ["v3.11.7", "abc123def", "٣"]);
     }
 
     #[test]

@@ -26,7 +26,7 @@ const STREAM_FAILED: u16 = 502;
 
 /// The data of a request that are known before it is sent.
 #[derive(Debug, Default)]
-pub(in crate::proxy) struct Opening {
+pub(in crate::proxy) struct UsageRecordBuilder {
     pub(in crate::proxy) request: String,
     pub(in crate::proxy) key: Option<String>,
     /// The reservation on the key's limits.
@@ -48,7 +48,7 @@ pub(in crate::proxy) struct Opening {
 }
 
 /// A request's entry while the request runs. It is booked when this is dropped, whatever became of the request.
-pub struct Bill {
+pub struct UsageRecord {
     ledger: Ledger,
     entry: Entry,
     bytes: u64,
@@ -68,14 +68,14 @@ fn trial(arm: Arm, conversation: Option<Conversation>) -> Option<Trial> {
     Some(Trial { conversation, held_out: arm == Arm::HeldOut })
 }
 
-impl std::fmt::Debug for Bill {
+impl std::fmt::Debug for UsageRecord {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Bill").field("entry", &self.entry).finish_non_exhaustive()
+        f.debug_struct("UsageRecord").field("entry", &self.entry).finish_non_exhaustive()
     }
 }
 
-impl Bill {
-    pub(super) fn new(ledger: Ledger, opening: Opening) -> Self {
+impl UsageRecord {
+    pub(super) fn new(ledger: Ledger, opening: UsageRecordBuilder) -> Self {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let entry = Entry {
             milliseconds: since.as_millis() as u64,
@@ -87,7 +87,7 @@ impl Bill {
             more: More { trial: trial(opening.arm, opening.conversation), ..More::default() },
             ..Entry::default()
         };
-        let Opening { hold, price, bytes, charged, hourly, .. } = opening;
+        let UsageRecordBuilder { hold, price, bytes, charged, hourly, .. } = opening;
         Self { ledger, entry, bytes, charged, hourly, hold, sent: false, price, reading: None, witness: None }
     }
 
@@ -171,7 +171,7 @@ impl Bill {
     }
 }
 
-impl Drop for Bill {
+impl Drop for UsageRecord {
     fn drop(&mut self) {
         self.settle();
         if let Some(hold) = self.hold.take() {
