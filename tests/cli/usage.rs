@@ -108,7 +108,8 @@ fn more_tokens_than_the_limit_are_refused_at_once() {
 #[test]
 fn a_log_of_an_agent_is_played_offline() {
     let folder = tempfile::tempdir().unwrap();
-    let file: String = (0..60).map(|n| format!("let value_{n} = compute(input[{n}]);\n")).collect();
+    let lines: Vec<String> = (0..60).map(|n| format!("let value_{n} = compute(input[{n}]);\n")).collect();
+    let file = lines.concat();
     let line = |line: serde_json::Value| line.to_string() + "\n";
     let call = |id: &str| {
         line(serde_json::json!({"type": "response_item", "payload": {"type": "function_call", "call_id": id,

@@ -174,7 +174,7 @@ mod tests {
                 let entry = Entry {
                     status: if n == 7 && turn == 0 { 500 } else { 200 },
                     usage: Usage { input, ..Usage::default() },
-                    cost: (n != 9).then_some(input as i64 * 1000),
+                    cost: (n != 9).then_some(input.cast_signed() * 1000),
                     more: More { trial: Some(Trial { conversation: n, held_out }), ..More::default() },
                     ..Entry::default()
                 };

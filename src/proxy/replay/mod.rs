@@ -163,7 +163,9 @@ impl Player<'_> {
         let mut tally = Tally::default();
         for prepared in conversations {
             let mut shown = prepared.shown.clone();
-            shown.iter_mut().for_each(|shown| shown.is_new = true);
+            for shown in &mut shown {
+                shown.is_new = true;
+            }
             let decisions = Decisions::new(MEMORY_BYTES, None);
             let done = folds(&shown, (self.model, None), &settings, &decisions);
             let sent = results(&self.shown(&wire::splice(&prepared.body, done.edits)));

@@ -90,7 +90,9 @@ impl Finder<'_> {
                 Block::Text(text) => texts.push(text.clone()),
                 Block::Call { input, .. } => {
                     calls = true;
-                    edited(input).iter().for_each(|block| self.edit(message, block));
+                    for block in &edited(input) {
+                        self.edit(message, block);
+                    }
                     leaves(input, &mut written);
                 }
                 Block::Result { .. } => {}

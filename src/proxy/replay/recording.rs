@@ -100,7 +100,9 @@ impl Reader {
     fn line(&mut self, line: &Value) {
         if let Some(messages) = line.get("messages").and_then(Value::as_array) {
             let mut conversation = Recorded { system: text_of(&line["system"]), ..Recorded::default() };
-            messages.iter().for_each(|message| conversation.message(message));
+            for message in messages {
+                conversation.message(message);
+            }
             self.conversations.push(conversation);
         } else if line["message"].is_object() {
             let side = line["isSidechain"].as_bool().unwrap_or_default();
@@ -154,12 +156,11 @@ impl Recorded {
     fn item(&mut self, item: &Value) {
         let text = |name: &str| text_of(&item[name]);
         match item["type"].as_str().unwrap_or_default() {
-            "message" => match item["role"].as_str() {
-                Some(role @ ("user" | "assistant")) => {
+            "message" => {
+                if let Some(role @ ("user" | "assistant")) = item["role"].as_str() {
                     self.add(role == "assistant", Block::Text(text("content")));
                 }
-                _ => {}
-            },
+            }
             "function_call" | "custom_tool_call" => {
                 let written = if item["input"].is_string() { text("input") } else { text("arguments") };
                 let input = serde_json::from_str(&written).ok().filter(Value::is_object);

@@ -1,7 +1,5 @@
 //! Results of tools, and histories, that clients get wrong or edit.
 
-#![expect(clippy::format_collect, reason = "tests build their texts line by line")]
-
 use serde_json::json;
 
 use super::folding::{DEFAULT, file};
@@ -37,21 +35,21 @@ fn result(id: &str, content: impl Into<Value>) -> Value {
     json!({"type": "tool_result", "tool_use_id": id, "content": content.into()})
 }
 
-fn answer(results: Vec<Value>) -> Value {
+fn answer(results: &[Value]) -> Value {
     json!({"role": "user", "content": results})
 }
 
 /// A conversation of one call and its result, after a first reading of the file.
 fn second(content: impl Into<Value>) -> Vec<Vec<Value>> {
-    let first = vec![user("Find the fault."), calls(&["a"]), answer(vec![result("a", file())])];
-    vec![first.clone(), [first, vec![calls(&["b"]), answer(vec![result("b", content)])]].concat()]
+    let first = vec![user("Find the fault."), calls(&["a"]), answer(&[result("a", file())])];
+    vec![first.clone(), [first, vec![calls(&["b"]), answer(&[result("b", content)])]].concat()]
 }
 
 fn cases() -> Vec<Case> {
     let case = |name, turns, last| Case { name, turns, last };
     let history = || second(file()).remove(1);
     let more =
-        |messages: Vec<Value>| [messages, vec![calls(&["c"]), answer(vec![result("c", file())])]].concat();
+        |messages: Vec<Value>| [messages, vec![calls(&["c"]), answer(&[result("c", file())])]].concat();
     let edited = |edit: &dyn Fn(&mut Vec<Value>)| {
         let mut messages = history();
         edit(&mut messages);
@@ -64,10 +62,10 @@ fn cases() -> Vec<Case> {
     let parallel = vec![vec![
         user("Find."),
         calls(&["a", "b", "c"]),
-        answer(vec![result("a", file()), result("b", "small"), result("c", file())]),
+        answer(&[result("a", file()), result("b", "small"), result("c", file())]),
     ]];
     let disordered =
-        vec![vec![user("Find."), calls(&["a", "b"]), answer(vec![result("b", file()), result("a", file())])]];
+        vec![vec![user("Find."), calls(&["a", "b"]), answer(&[result("b", file()), result("a", file())])]];
     let mut duplicate = second(file());
     for turn in &mut duplicate {
         *turn =
@@ -96,7 +94,7 @@ fn cases() -> Vec<Case> {
         case("an id twice", duplicate, Last::Mark),
         case(
             "no call of that id",
-            vec![vec![user("Find."), answer(vec![result("x", file()), result("y", file())])]],
+            vec![vec![user("Find."), answer(&[result("x", file()), result("y", file())])]],
             Last::Mark,
         ),
         case("a message is deleted", edited(&|messages| drop(messages.drain(1..3))), Last::Mark),
@@ -183,7 +181,7 @@ async fn conversations_that_interleave_keep_their_prefixes() {
             let mut messages = vec![user(first)];
             for turn in 0..turns {
                 let id = format!("id{turn}");
-                messages.extend([calls(&[&id]), answer(vec![result(&id, file())])]);
+                messages.extend([calls(&[&id]), answer(&[result(&id, file())])]);
             }
             let messages = Value::from(messages);
             let sent = format!(r#"{{"model":"m","max_tokens":9,"messages":{messages}}}"#);
