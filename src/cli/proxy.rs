@@ -19,7 +19,9 @@ Examples:
 
 Each conversation is sent turn by turn, as its agent sent it, by the code that folds requests of the service.
 The figures say what is saved of tools' results, and whether what the agent quotes later, lines of edits,
-identifiers, paths and numbers, can still be seen. Nothing is sent anywhere and nothing is stored.")]
+identifiers, paths and numbers, can still be seen. Nothing is sent anywhere and nothing is stored.
+
+`whittle serve` starts the proxy; `whittle help proxy` shows its guide.")]
 pub(super) struct ProxyArgs {
     #[command(subcommand)]
     command: Command,

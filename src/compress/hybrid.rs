@@ -32,6 +32,14 @@
 //! In a simulation outside of this crate, dropping all function words of whole sentences lost about 9 points at each
 //! rate, and reranking by the scorer's likelihood of the question 0.8 points of the gold document's recall at 1.
 //! `eval/baselines` has the reader's view.
+//!
+//! # Tables
+//! A row goes with the names of its columns, never without; the ruler below them goes where there is room. At small
+//! budgets that binds: of 51 reports with a table (`data/domains`, `tatqa_mixed`), question, column names and evidence
+//! rows alone fit into 0.10 of the tokens for 61%, and for 41% with the ruler. Tried, and left out: rows weighed
+//! against sentences by the mean and deviation of their kind (83 to 70% of evidence whole at 0.25 of 30 tables); units
+//! lowered by the share of the room that they take (contracts 81 to 69% at 0.05); all lines, not rows alone, whole as
+//! long as there is room (e-mail 95 to 88% at 0.05).
 
 use std::collections::HashSet;
 

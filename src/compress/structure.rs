@@ -79,14 +79,21 @@ impl Structure {
         self.segments[self.of[unit]].kind == SegmentKind::Header
     }
 
-    /// Returns the rulers and other parts of headers that the kept rows can be read without, but look better with.
-    pub(super) fn trimmings(&self, kept: &[bool]) -> Vec<usize> {
-        let all_kept = |&need: &usize| self.members[need].clone().all(|unit| kept[unit]);
-        let wanted = |&unit: &usize| {
-            let needs = &self.segments[self.of[unit]].needs;
-            !kept[unit] && self.is_header(unit) && !needs.is_empty() && needs.iter().all(all_kept)
-        };
-        (0..kept.len()).filter(wanted).collect()
+    /// Returns whether a unit is the ruler of a table, which the rows can be read without.
+    pub(super) fn is_ruler(&self, unit: usize) -> bool {
+        let own = self.of[unit];
+        let needs = &self.segments[own].needs;
+        let is_needed = |need: &usize| self.segments[*need].needs.contains(&own);
+        self.is_header(unit) && !needs.is_empty() && !needs.iter().any(is_needed)
+    }
+
+    /// Adds the rulers of the headers that are kept.
+    pub(super) fn keep_rulers(&self, kept: &mut [bool]) {
+        for unit in (0..kept.len()).filter(|&unit| self.is_ruler(unit)) {
+            let mut needed =
+                self.segments[self.of[unit]].needs.iter().flat_map(|&need| self.members[need].clone());
+            kept[unit] |= needed.all(|unit| kept[unit]);
+        }
     }
 
     /// Returns the worth of a unit apart from any question.

@@ -27,6 +27,9 @@ const BYTES_PER_TOKEN: usize = 12;
 const CHEAP: usize = 64;
 const COUNTED: usize = 4;
 
+/// A ruler that takes more than one of so many equal parts of the budget is kept only where there is room.
+const RULER_SHARE: usize = 10;
+
 /// Number of a document and of a word in it.
 pub(super) type WordIndex = (usize, usize);
 
@@ -138,6 +141,8 @@ pub(super) struct WordSelector<'a> {
     spans: Vec<Vec<Range<usize>>>,
     /// The style of marks; `None` where no marks are written.
     style: Option<MarkStyle>,
+    /// Whether tables have their rulers whatever it takes.
+    rulers: bool,
     /// Whether each word of each document is in every selection.
     required: Vec<Vec<bool>>,
     /// Documents in the order of the result.
@@ -178,11 +183,12 @@ impl<'a> WordSelector<'a> {
         budget: usize,
     ) -> Result<Self, CompressError> {
         let mut words = Self::new(prompt, tools, usual, false);
+        words.rulers = words.longest_ruler() * RULER_SHARE <= budget;
         let Err(error) = words.smallest().within(budget) else { return Ok(words) };
         if !words.structure.iter().any(Structure::has_whole) {
             return Err(error);
         }
-        words = Self::new(prompt, tools, usual, true);
+        words = Self { rulers: words.rulers, ..Self::new(prompt, tools, usual, true) };
         if words.smallest().within(budget).is_ok() {
             return Ok(words);
         }
@@ -204,7 +210,8 @@ impl<'a> WordSelector<'a> {
         let around = [prompt.instruction.as_str(), prompt.question.as_str()];
         let style = (!prompt.constraints.unmarked).then(|| MarkStyle::beside(texts().chain(around)));
         let sequence = (0..prompt.documents.len()).collect();
-        let mut words = Self { prompt, tools, units, structure, spans, style, required, sequence };
+        let rulers = true;
+        let mut words = Self { prompt, tools, units, structure, spans, style, rulers, required, sequence };
         words.close_required();
         words
     }
@@ -252,6 +259,14 @@ impl<'a> WordSelector<'a> {
         let mut kept = self.required.clone();
         for &(document, unit) in places {
             kept[document][unit] = true;
+        }
+        self.of_kept(kept, self.rulers)
+    }
+
+    /// The prompt of the words that are `kept`, with all rulers of their tables or without.
+    fn of_kept(&self, mut kept: Vec<Vec<bool>>, rulers: bool) -> Selection {
+        for (structure, kept) in self.structure.iter().zip(&mut kept).filter(|_| rulers) {
+            structure.keep_rulers(kept);
         }
         if self.style.is_some() {
             for (i, kept) in kept.iter_mut().enumerate() {
@@ -556,18 +571,16 @@ impl<'a> WordSelector<'a> {
             };
             order.extend(rest.into_iter().skip(1).filter(fits));
         }
-        let trimmed = self.with_trimmings(&best);
-        Ok(if trimmed.tokens <= budget { trimmed } else { best })
+        let ruled = self.of_kept(best.kept.clone(), true);
+        Ok(if ruled.tokens <= budget { ruled } else { best })
     }
 
-    /// A selection with the rulers of its tables.
-    fn with_trimmings(&self, selection: &Selection) -> Selection {
-        let mut places: Vec<WordIndex> = Vec::new();
-        for (document, kept) in selection.kept.iter().enumerate() {
-            let own =
-                (0..kept.len()).filter(|&unit| kept[unit]).chain(self.structure[document].trimmings(kept));
-            places.extend(own.map(|unit| (document, unit)));
-        }
-        self.assemble(&places)
+    /// Tokens of the longest ruler of a table.
+    fn longest_ruler(&self) -> usize {
+        let rulers = self.structure.iter().enumerate().flat_map(|(document, structure)| {
+            let units = 0..self.units[document].len();
+            units.filter(|&unit| structure.is_ruler(unit)).map(move |unit| (document, unit))
+        });
+        rulers.map(|ruler| self.tools.counter.count(self.word(ruler))).max().unwrap_or_default()
     }
 }

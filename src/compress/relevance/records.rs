@@ -94,7 +94,7 @@ mod tests {
 
     #[test]
     fn the_parts_of_the_record_that_is_named_rise() {
-        let text = r#"[{"id": "A1", "legs": [7]}, {"id": "B2", "legs": [8]}, {"id": "C3", "legs": [9]}]"#;
+        let text = r#"[{"id": "K1", "legs": [7]}, {"id": "B2", "legs": [8]}, {"id": "C3", "legs": [9]}]"#;
         let document = Document { id: "d".into(), title: None, text: text.into() };
         let segments = fine_segments(text);
         let records = records_of(&segments);

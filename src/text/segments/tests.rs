@@ -27,7 +27,9 @@ fn rows_need_their_header() {
     assert_eq!(cut(csv)[1], (SegmentKind::Row, "1,ash,7.5"));
     assert_eq!(kept_with(csv, "elm"), ["plot,tree,height_m"]);
     let bars = "Harvest of the year:\n| Field | Crop |\n|---|---|\n| north | rye |\n| south | oats |\nAll of it was sold.";
-    assert_eq!(kept_with(bars, "oats"), ["| Field | Crop |", "|---|---|"]);
+    assert_eq!(kept_with(bars, "oats"), ["| Field | Crop |"]);
+    // A table can be read without the ruler, but a ruler alone says nothing.
+    assert_eq!(kept_with(bars, "---"), ["| Field | Crop |"]);
     assert_eq!(cut(bars)[0], (SegmentKind::Sentence, "Harvest of the year:"));
     assert_eq!(cut(bars).last(), Some(&(SegmentKind::Sentence, "All of it was sold.")));
     let spaced = "NAME      READY   AGE\nweb-0     1/1     4d\nweb-1     0/1     2h\ndb-0      1/1     9d\n";
