@@ -9,6 +9,7 @@ mod decision;
 mod decisions;
 mod decode;
 mod error;
+mod exchange;
 mod fold;
 mod latency_model;
 mod ledger;
@@ -29,7 +30,6 @@ use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use bytes::Bytes;
 use tokio::time::Instant;
 use tracing::Instrument;
 
@@ -38,8 +38,8 @@ use crate::compress::fold::Rule;
 use crate::config::{Config, Env, Limits, ProxyConfig, RetrievePolicy};
 use crate::keys::{Caller, Denied};
 use crate::telemetry::Stage;
-use crate::upstream::{self, Answer, Body, HeaderMap, Method, StatusCode};
-use crate::wire::{Dialect, Endpoint, Speaker};
+use crate::upstream::{self, Answer, HeaderMap, StatusCode};
+use crate::wire::{Dialect, Speaker};
 pub use compress::{Compressor, Fallback};
 use compress::{Pool, Work};
 use conversation::Arm;
@@ -47,6 +47,7 @@ use decision::Decision;
 pub use decision::{Retrieval, Tokens};
 use decisions::Decisions;
 pub use error::ProxyError;
+pub use exchange::{Passthrough, ProxyRequest, ProxyResponse};
 pub use ledger::{
     ArmFigures, ArmMeans, FoldingLine, Group, HoldoutReport, Mean, Numbers, RequestLine, UsageParams,
     UsageRecord, UsageReport,
@@ -108,57 +109,6 @@ pub struct Parts {
 struct Live {
     routes: Routes,
     config: ProxyConfig,
-}
-
-/// A request as it came.
-#[derive(Debug, Clone)]
-pub struct ProxyRequest {
-    /// The id of the request.
-    pub id: String,
-    /// The caller, where keys are needed.
-    pub caller: Option<Caller>,
-    /// The endpoint that it is sent to.
-    pub endpoint: Endpoint,
-    /// The upstream that its path names, if any.
-    pub upstream: Option<String>,
-    /// The query string with the question mark.
-    pub query: String,
-    /// The headers.
-    pub headers: HeaderMap,
-    /// The body.
-    pub body: Bytes,
-}
-
-/// A request whose path and body are none of the proxy's concern.
-#[derive(Debug)]
-pub struct Passthrough {
-    /// The id of the request.
-    pub id: String,
-    /// The caller, where keys are needed.
-    pub caller: Option<Caller>,
-    /// The upstream that its path names.
-    pub upstream: String,
-    /// The method.
-    pub method: Method,
-    /// The path below the upstream, with the query.
-    pub path: String,
-    /// The headers.
-    pub headers: HeaderMap,
-    /// The body.
-    pub body: Body,
-}
-
-/// The upstream's response, with a report of what was done on the way there.
-#[derive(Debug)]
-pub struct ProxyResponse {
-    /// The upstream's answer.
-    pub answer: Answer,
-    /// Longest time between two pieces of its body.
-    pub idle: Duration,
-    /// The bill of the request, to which the usage in the body is added.
-    pub record: UsageRecord,
-    /// The report of what was done.
-    pub report: Report,
 }
 
 /// A report of what was done to a request.
