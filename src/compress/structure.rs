@@ -123,8 +123,13 @@ impl Structure {
         }
         add(unit);
         let mut open: Vec<usize> = self.segments[self.of[unit]].needs.clone();
+        let mut without_units: Vec<usize> = Vec::new();
         while let Some(segment) = open.pop() {
-            let mut fresh = false;
+            // A segment whose text lies in a unit of the one before has no unit of its own, but needs others as well.
+            let mut fresh = self.members[segment].is_empty() && !without_units.contains(&segment);
+            if fresh {
+                without_units.push(segment);
+            }
             for member in self.members[segment].clone() {
                 if !std::mem::replace(&mut taken[member], true) {
                     add(member);

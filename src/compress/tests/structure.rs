@@ -89,10 +89,23 @@ fn rows_stay_under_their_header() {
         ("NAME       STATE   AGE", spaced),
     ] {
         let text = format!("{header}\n{rows}");
+        // The ruler below the names of the columns goes where the budget is small.
+        let names = header.lines().next().unwrap();
         for compressed in results(&text) {
-            assert!(compressed.documents[0].text.starts_with(header), "{:?}", compressed.documents[0].text);
+            assert!(compressed.documents[0].text.starts_with(names), "{:?}", compressed.documents[0].text);
         }
         whole_lines(&text, &[]);
+    }
+}
+
+#[test]
+fn a_table_has_its_ruler_where_that_takes_little_of_the_budget() {
+    let rows: String = rows(16, |i| format!("| pond {i} | {} | {} |\n", i * 3 % 11, i * 7 % 13));
+    let text = format!("| name | depth | fish |\n|---|---|---|\n{rows}");
+    for (method, question) in [(Method::Hybrid, "Which pond is deepest?"), (Method::LlmLingua, "")] {
+        let got = run(&document(&text, question), 0.8, method).unwrap();
+        let left = &got.documents[0].text;
+        assert!(left.starts_with("| name | depth | fish |\n|---|---|---|\n"), "{left}");
     }
 }
 
@@ -378,5 +391,18 @@ fn several_documents_of_several_kinds_are_compressed_together() {
         let Ok(compressed) = run(&prompt, rate, Method::LlmLingua) else { continue };
         let json = &compressed.documents[2].text;
         assert!(json.is_empty() || serde_json::from_str::<serde_json::Value>(json).is_ok(), "{json}");
+    }
+}
+
+#[test]
+fn a_span_over_sentences_and_lines_is_kept_or_dropped_as_one() {
+    let text = "https://example.org/a?b=c v2.0.0-rc.1\nthe12.5% the the the  not the the the the\n \u{301} ";
+    assert_eq!(PROTECTOR.spans(text), [0..79]);
+    for rate in RATES {
+        for method in [Method::LlmLingua, Method::SelectiveContext] {
+            let Ok(got) = run(&document(text, ""), rate, method) else { continue };
+            let left = &got.documents[0].text;
+            assert_eq!(left.contains("https"), left.contains("not the the"), "{left}");
+        }
     }
 }
