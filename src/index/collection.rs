@@ -457,14 +457,18 @@ fn followed(
     Ok(lexical)
 }
 
-/// Brings a lexical index to the store's epoch, whatever it holds.
+/// Brings a lexical index to the store's epoch. One that counts other chunks than the store has at its epoch is an error:
+/// its list of segments, which has no checksum, is damaged, and what it says of them cannot be relied on.
 fn catch_up(lexical: &Lexical, collection: &str, view: &View) -> Result<(), IndexError> {
-    // A damaged epoch may look right; a damaged count as well is out of the question.
-    if lexical.epoch() == view.epoch()? && lexical.len() == view.counts()?.1 {
+    if lexical.epoch() != view.epoch()? {
+        let (missing, surplus) = differences(&view.numbers()?, &lexical.numbers()?);
+        index_words(lexical, collection, view, &missing, surplus)?;
+    }
+    let (counted, wanted) = (lexical.len(), view.counts()?.1);
+    if counted == wanted {
         return Ok(());
     }
-    let (missing, surplus) = differences(&view.numbers()?, &lexical.numbers()?);
-    index_words(lexical, collection, view, &missing, surplus)
+    Err(IndexError::Lexical(format!("the lexical index counts {counted} chunks, the store {wanted}")))
 }
 
 /// Adds and removes chunks; the index is then at the epoch of `view`.

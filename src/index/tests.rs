@@ -345,6 +345,7 @@ fn survives_200_damages(index: &str) {
         crate::storage::damage(&mut bytes, number);
         replace(file, bytes);
         let collection = open();
+        println!("{number} {} {:?}", file.display(), collection.reports());
         holds(&collection, &wanted);
         assert_eq!(by_words(&collection, "apples"), ["a#0"], "{number} {file:?}");
         rebuilt += usize::from(!collection.reports().is_empty());
