@@ -338,18 +338,25 @@ fn survives_200_damages(index: &str) {
     for number in 0..200 {
         let all = files(&place);
         let file = &all[number as usize % all.len()];
-        let mut bytes = fs::read(file).unwrap();
-        if bytes.is_empty() {
+        let whole = fs::read(file).unwrap();
+        if whole.is_empty() {
             continue;
         }
+        let mut bytes = whole.clone();
         crate::storage::damage(&mut bytes, number);
         replace(file, bytes);
         let collection = open();
-        println!("{number} {} {:?}", file.display(), collection.reports());
         holds(&collection, &wanted);
         assert_eq!(by_words(&collection, "apples"), ["a#0"], "{number} {file:?}");
-        rebuilt += usize::from(!collection.reports().is_empty());
-        collection.optimise().unwrap();
+        if collection.reports().is_empty() {
+            // A damage that does no harm by itself, such as a name less in the list of files whose checksums are looked
+            // at, would hide the next one.
+            drop(collection);
+            replace(file, whole);
+        } else {
+            rebuilt += 1;
+            collection.optimise().unwrap();
+        }
     }
     assert!(rebuilt > 50, "{rebuilt}");
 }
