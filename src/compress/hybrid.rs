@@ -41,8 +41,6 @@
 //! lowered by the share of the room that they take (contracts 81 to 69% at 0.05); all lines, not rows alone, whole as
 //! long as there is room (e-mail 95 to 88% at 0.05).
 
-use std::collections::HashSet;
-
 use super::fragments::{AnswerType, runs};
 use super::relevance::{Relevance, Sentence, relevance};
 use super::words::{self, Plan, WordIndex, WordSelector};
@@ -79,7 +77,7 @@ fn order(words: &WordSelector, sentences: &[Sentence], room: usize) -> Vec<WordI
     let (mut first, mut second, mut last) = (Vec::new(), Vec::new(), Vec::new());
     let mut open = vec![false; words.prompt.documents.len()];
     let mut taken = 0;
-    let mut paid = HashSet::new();
+    let mut paid = words.required();
     for (sentence, cost) in sentences.iter().zip(&costs) {
         let places = words.within(sentence.document, &sentence.range);
         let Some(&start) = places.first() else { continue };
@@ -88,13 +86,13 @@ fn order(words: &WordSelector, sentences: &[Sentence], room: usize) -> Vec<WordI
         }
         let is_whole = words.is_whole(start);
         let heading = if open[sentence.document] { 0 } else { words.heading_tokens(sentence.document) };
-        let (needed, needed_tokens) = if is_whole { words.needed(start, &paid) } else { Default::default() };
+        let (needed, needed_tokens) =
+            if is_whole { words.needed(start, &mut paid) } else { Default::default() };
         let cost = heading + cost + needed_tokens;
         // A row costs little next to a sentence, and there are no fragments of it.
         let limit = if words.is_row(start) { room } else { whole };
         if taken + cost <= limit || first.is_empty() && cost <= room {
             taken += cost;
-            paid.extend(needed);
             open[sentence.document] = true;
             for (i, place) in places.into_iter().enumerate() {
                 // Articles are what a reader misses least.
@@ -105,6 +103,9 @@ fn order(words: &WordSelector, sentences: &[Sentence], room: usize) -> Vec<WordI
                 if spared { last.push(place) } else { first.push(place) }
             }
         } else if is_whole {
+            for (document, unit) in needed {
+                paid[document][unit] = false;
+            }
             second.push((sentence.score, places));
         } else {
             let texts: Vec<&str> = places.iter().map(|&place| words.word(place)).collect();

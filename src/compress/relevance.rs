@@ -154,7 +154,9 @@ pub(super) fn relevance(prompt: &Prompt, tools: &Tools) -> Result<Relevance, Com
 
 fn weighed(prompt: &Prompt, embedder: &dyn Embedder, cancel: &Cancel) -> Result<Relevance, CompressError> {
     let Candidates { mut parts, texts, worth: apart, records } = Candidates::of(prompt);
-    let cosines = Cosines::of(prompt, &texts, embedder, cancel)?;
+    let wholes: Vec<String> =
+        prompt.documents.iter().map(|document| render_document(document, &document.text)).collect();
+    let cosines = Cosines::of(&prompt.question, (&wholes, &texts), embedder, cancel)?;
     let terms = QuestionTerms::of(&prompt.question);
     let fusion = Fusion::of(prompt);
     // Who asks for what is not so means the units that differ, not those that say the same words.
@@ -166,7 +168,7 @@ fn weighed(prompt: &Prompt, embedder: &dyn Embedder, cancel: &Cancel) -> Result<
         best[part.document] = best[part.document].max(own);
         part.score = own;
     }
-    let documents = fusion.fuse(&cosines.documents, &terms.bm25(&wholes(prompt)));
+    let documents = fusion.fuse(&cosines.documents, &terms.bm25(&wholes));
     let worth: Vec<f64> = documents.iter().zip(best).map(|(own, best)| own + BEST_UNIT * best).collect();
     share_documents(prompt, &mut parts, &worth);
     records::share(&prompt.documents, &terms, &mut parts, &records);
@@ -175,11 +177,6 @@ fn weighed(prompt: &Prompt, embedder: &dyn Embedder, cancel: &Cancel) -> Result<
     }
     parts.sort_by(Sentence::better_first);
     Ok(Relevance { ranking: ranked(worth), sentences: parts })
-}
-
-/// The documents as they are rendered.
-fn wholes(prompt: &Prompt) -> Vec<String> {
-    prompt.documents.iter().map(|document| render_document(document, &document.text)).collect()
 }
 
 /// The units of all documents, in their order, each with what it is weighed by.
@@ -219,19 +216,18 @@ struct Cosines {
 
 impl Cosines {
     fn of(
-        prompt: &Prompt,
-        units: &[String],
+        question: &str,
+        (documents, units): (&[String], &[String]),
         embedder: &dyn Embedder,
         cancel: &Cancel,
     ) -> Result<Self, CompressError> {
-        let wholes = wholes(prompt);
-        let texts: Vec<&str> = wholes.iter().chain(units).map(String::as_str).collect();
-        let question = embedder.embed_query(&prompt.question, cancel)?;
+        let texts: Vec<&str> = documents.iter().chain(units).map(String::as_str).collect();
+        let question = embedder.embed_query(question, cancel)?;
         let cosine =
             |vector: &Vec<f32>| question.iter().zip(vector).map(|(a, b)| f64::from(a * b)).sum::<f64>();
-        let mut documents: Vec<f64> = embedder.embed(&texts, cancel)?.iter().map(cosine).collect();
-        let units = documents.split_off(wholes.len());
-        Ok(Self { documents, units })
+        let mut cosines: Vec<f64> = embedder.embed(&texts, cancel)?.iter().map(cosine).collect();
+        let units = cosines.split_off(documents.len());
+        Ok(Self { documents: cosines, units })
     }
 }
 

@@ -460,19 +460,25 @@ impl<'a> WordSelector<'a> {
         self.tools.counter.count(&self.prompt.documents[sentence.document].text[sentence.range.clone()])
     }
 
-    /// The words that a word needs and that are not `paid` for, with their tokens.
+    /// Whether each word of each document is in every selection, to mark further words in.
+    pub(super) fn required(&self) -> Vec<Vec<bool>> {
+        self.required.clone()
+    }
+
+    /// Marks the words that a word needs as `paid` for; returns those that were not, with their tokens.
     pub(super) fn needed(
         &self,
         (document, unit): WordIndex,
-        paid: &HashSet<WordIndex>,
+        paid: &mut [Vec<bool>],
     ) -> (Vec<WordIndex>, usize) {
-        let mut needed = Vec::new();
-        let mut taken = self.required[document].clone();
-        self.structure[document].close(unit, &mut taken, |other| {
-            if other != unit && !paid.contains(&(document, other)) {
+        let paid = &mut paid[document];
+        let (own, mut needed) = (paid[unit], Vec::new());
+        self.structure[document].close(unit, paid, |other| {
+            if other != unit {
                 needed.push((document, other));
             }
         });
+        paid[unit] = own;
         let tokens = needed.iter().map(|&place| self.tools.counter.count(self.word(place))).sum();
         (needed, tokens)
     }
@@ -570,6 +576,9 @@ impl<'a> WordSelector<'a> {
                     || bytes / BYTES_PER_TOKEN <= room && self.tools.counter.count(self.word(*place)) <= room
             };
             order.extend(rest.into_iter().skip(1).filter(fits));
+        }
+        if self.rulers {
+            return Ok(best);
         }
         let ruled = self.of_kept(best.kept.clone(), true);
         Ok(if ruled.tokens <= budget { ruled } else { best })

@@ -214,7 +214,7 @@ impl Section for Vec<UpstreamConfig> {
 }
 
 impl UpstreamConfig {
-    /// What is wrong with it, and what would be right.
+    /// The fault of the value, and what would be right.
     fn check(&self) -> Result<(), String> {
         let name_is_plain =
             self.name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
