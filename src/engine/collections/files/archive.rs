@@ -1,5 +1,6 @@
 //! Archives of XML, which many formats are: their parts, none of which may be of any size.
 
+use std::borrow::Cow;
 use std::io::{BufRead, BufReader, Cursor, Read};
 
 use quick_xml::Reader;
@@ -85,8 +86,18 @@ pub(super) fn attribute(tag: &BytesStart<'_>, name: &str) -> Option<String> {
     Some(attribute.value.into_owned())
 }
 
+/// Returns the text that an event stands for: characters as they are, in CDATA, or by a reference.
+pub(super) fn text_of<'a>(event: &'a Event<'a>) -> Option<Cow<'a, str>> {
+    match event {
+        Event::Text(text) => Some(text.xml10_content()),
+        Event::CData(text) => Some(text.xml10_content()),
+        Event::GeneralRef(reference) => Some(resolved(reference).into()),
+        _ => None,
+    }
+}
+
 /// The text of a reference to a character.
-pub(super) fn resolved(reference: &BytesRef<'_>) -> String {
+fn resolved(reference: &BytesRef<'_>) -> String {
     match reference.resolve_char_ref() {
         Ok(Some(character)) => character.to_string(),
         _ => resolve_predefined_entity(reference).unwrap_or_default().to_owned(),

@@ -10,7 +10,7 @@ use quick_xml::events::Event;
 use zip::ZipArchive;
 
 use super::Parsed;
-use super::archive::{self, attribute, each_event, resolved};
+use super::archive::{self, attribute, each_event, text_of};
 use body::{Body, Styles};
 use numbering::Lists;
 
@@ -79,8 +79,7 @@ impl Title {
         match event {
             Event::Start(tag) => self.inside = tag.local_name().as_ref() == "title",
             Event::End(_) => self.inside = false,
-            Event::Text(text) if self.inside => self.text += &text.xml10_content(),
-            Event::GeneralRef(reference) if self.inside => self.text += &resolved(reference),
+            _ if self.inside => self.text.extend(text_of(event)),
             _ => {}
         }
     }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use quick_xml::events::Event;
 use url::Url;
 
-use super::archive::{self, attribute, each_event, part, resolved};
+use super::archive::{self, attribute, each_event, part, text_of};
 use super::{Parsed, html};
 
 /// Where the package says which file describes the book.
@@ -94,8 +94,7 @@ impl Book {
                 _ => {}
             },
             Event::End(_) => self.in_title = false,
-            Event::Text(text) if self.in_title => self.title += &text.xml10_content(),
-            Event::GeneralRef(reference) if self.in_title => self.title += &resolved(reference),
+            _ if self.in_title => self.title.extend(text_of(event)),
             _ => {}
         }
     }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use quick_xml::events::{BytesStart, Event};
 
-use super::archive::{self, Archive, attribute, each_event, resolved};
+use super::archive::{self, Archive, attribute, each_event, text_of};
 use super::table::Table;
 use super::{Parsed, plain};
 
@@ -118,9 +118,7 @@ impl Shapes {
                 self.end(tag.local_name().as_ref());
             }
             Event::End(tag) => self.end(tag.local_name().as_ref()),
-            Event::Text(text) if self.in_text => self.paragraph += &text.xml10_content(),
-            Event::CData(text) if self.in_text => self.paragraph += &text.xml10_content(),
-            Event::GeneralRef(reference) if self.in_text => self.paragraph += &resolved(reference),
+            _ if self.in_text => self.paragraph.extend(text_of(event)),
             _ => {}
         }
     }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use quick_xml::events::{BytesStart, Event};
 
 use super::numbering::{ListPlace, Lists};
-use crate::engine::collections::files::archive::{attribute, resolved};
+use crate::engine::collections::files::archive::{attribute, text_of};
 use crate::engine::collections::files::plain;
 use crate::engine::collections::files::table::Table;
 
@@ -64,9 +64,7 @@ impl Body {
                 self.end(tag.local_name().as_ref());
             }
             Event::End(tag) => self.end(tag.local_name().as_ref()),
-            Event::Text(text) if self.is_shown() => self.paragraph += &text.xml10_content(),
-            Event::CData(text) if self.is_shown() => self.paragraph += &text.xml10_content(),
-            Event::GeneralRef(reference) if self.is_shown() => self.paragraph += &resolved(reference),
+            _ if self.is_shown() => self.paragraph.extend(text_of(event)),
             _ => {}
         }
     }
