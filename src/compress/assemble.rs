@@ -76,12 +76,17 @@ pub(super) fn remains(
         let marked = style
             .filter(|_| !gap.is_empty())
             .and_then(|style| put_mark(text, units, structure, style, gap.clone(), &mut remains));
-        if marked.is_some() {
+        if let Some(mark) = marked {
             // White space at the end of the last line that was left out went with it.
             let space = &text[unit.range.start..unit.core.start];
             let line = space.trim_start_matches([' ', '\t']);
             let from =
                 if line.starts_with(['\n', '\r']) { unit.core.start - line.len() } else { unit.range.start };
+            if !space.contains('\n')
+                && let Some(line_break) = last_space(text, &units[mark + 1..i], |c| c == '\n')
+            {
+                remains.push(line_break);
+            }
             remains.push(from..core.end);
         } else if i == 0 || previous.is_some_and(|before| before + 1 == i) {
             remains.push(unit.range.start..core.end);
@@ -100,7 +105,8 @@ pub(super) fn remains(
     remains
 }
 
-/// Puts the mark of a gap behind what remains so far, and the line break and indentation before it.
+/// Puts the mark of a gap behind what remains so far, and the line break and indentation before it. Returns the unit in
+/// whose place it stands.
 fn put_mark(
     text: &str,
     units: &[Unit],
@@ -108,7 +114,7 @@ fn put_mark(
     style: MarkStyle,
     gap: Range<usize>,
     remains: &mut Remains,
-) -> Option<()> {
+) -> Option<usize> {
     let (place, mark) = structure.mark(text, units, gap)?;
     let unit = &units[place];
     let space = &text[unit.range.start..unit.core.start];
@@ -116,7 +122,7 @@ fn put_mark(
         + space.rfind('\n').map_or(0, |at| if space[..at].ends_with('\r') { at - 1 } else { at });
     remains.push(from..unit.core.start);
     remains.marks.push((unit.core.start, style.write(&mark)));
-    Some(())
+    Some(place)
 }
 
 /// The end of a unit, without its comma where what comes `next` closes the object or array.

@@ -1,11 +1,12 @@
 //! The structure of a document: words of prose, and whole segments of everything else with the segments that they
 //! need.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use unicode_segmentation::UnicodeSegmentation;
 
+use super::constraints::touching;
 use crate::text::{Granularity, Mark, Noun, Segment, SegmentKind, Unit, coarsened, units};
 
 /// Longer lines, rows and turns are cut: one that is longer than any budget would be all or nothing.
@@ -16,9 +17,9 @@ const SMALLER_THAN_A_MARK: usize = 20;
 /// The units of one document, and the segments that they are parts of.
 pub(super) struct Structure {
     segments: Vec<Segment>,
-    /// The number of each unit's segment.
-    of: Vec<usize>,
-    /// The units of each segment.
+    /// The segments of each unit: one, but for a unit of prose that reaches over several sentences.
+    of: Vec<Range<usize>>,
+    /// The units of each segment. A unit of prose that reaches over several sentences is one of each.
     members: Vec<Range<usize>>,
 }
 
@@ -50,38 +51,33 @@ impl Structure {
             at = end;
         }
         let cut = close_up(text, cut);
-        let of: Vec<usize> = cut
-            .iter()
-            .map(|unit| segments.partition_point(|segment| segment.range.end <= unit.core.start))
-            .collect();
-        let of: Vec<usize> =
-            of.into_iter().map(|segment| segment.min(segments.len().saturating_sub(1))).collect();
-        let members = (0..segments.len())
-            .map(|segment| {
-                of.partition_point(|&own| own < segment)..of.partition_point(|&own| own <= segment)
-            })
-            .collect();
+        let of = cut.iter().map(|unit| parts_of(&segments, &unit.core)).collect();
+        let members = segments.iter().map(|segment| touching(&cut, &segment.range)).collect();
         (Self { segments, of, members }, cut)
+    }
+
+    fn segment(&self, unit: usize) -> &Segment {
+        &self.segments[self.of[unit].start]
     }
 
     /// Returns whether a unit is a whole segment of its own, or a piece of one that is not prose.
     pub(super) fn is_whole(&self, unit: usize) -> bool {
-        !self.segments[self.of[unit]].kind.goes_by_words()
+        !self.segment(unit).kind.goes_by_words()
     }
 
     /// Returns whether a unit is a row of a table.
     pub(super) fn is_row(&self, unit: usize) -> bool {
-        self.segments[self.of[unit]].kind == SegmentKind::Row
+        self.segment(unit).kind == SegmentKind::Row
     }
 
     /// Returns whether a unit is a part of a table's header, which is kept with rows alone.
     pub(super) fn is_header(&self, unit: usize) -> bool {
-        self.segments[self.of[unit]].kind == SegmentKind::Header
+        self.segment(unit).kind == SegmentKind::Header
     }
 
     /// Returns whether a unit is the ruler of a table, which the rows can be read without.
     pub(super) fn is_ruler(&self, unit: usize) -> bool {
-        let own = self.of[unit];
+        let own = self.of[unit].start;
         let needs = &self.segments[own].needs;
         let is_needed = |need: &usize| self.segments[*need].needs.contains(&own);
         self.is_header(unit) && !needs.is_empty() && !needs.iter().any(is_needed)
@@ -90,15 +86,14 @@ impl Structure {
     /// Adds the rulers of the headers that are kept.
     pub(super) fn keep_rulers(&self, kept: &mut [bool]) {
         for unit in (0..kept.len()).filter(|&unit| self.is_ruler(unit)) {
-            let mut needed =
-                self.segments[self.of[unit]].needs.iter().flat_map(|&need| self.members[need].clone());
+            let mut needed = self.segment(unit).needs.iter().flat_map(|&need| self.members[need].clone());
             kept[unit] |= needed.all(|unit| kept[unit]);
         }
     }
 
     /// Returns the worth of a unit apart from any question.
     pub(super) fn worth(&self, unit: usize) -> f32 {
-        self.segments[self.of[unit]].worth
+        self.segment(unit).worth
     }
 
     /// Returns whether any part of the document is kept or dropped as a whole.
@@ -108,12 +103,12 @@ impl Structure {
 
     /// Returns whether a unit closes an object or array of JSON.
     pub(super) fn closes(&self, unit: usize, core: &str) -> bool {
-        self.segments[self.of[unit]].kind == SegmentKind::Tag && core.starts_with([']', '}'])
+        self.segment(unit).kind == SegmentKind::Tag && core.starts_with([']', '}'])
     }
 
     /// Returns whether a unit needs no other.
     pub(super) fn is_free(&self, unit: usize) -> bool {
-        self.segments[self.of[unit]].needs.is_empty()
+        self.segments[self.of[unit].clone()].iter().all(|own| own.needs.is_empty())
     }
 
     /// Adds `unit` and the units that it needs, as far as they are not `taken`, to `closure`, and takes them.
@@ -122,22 +117,16 @@ impl Structure {
             return;
         }
         add(unit);
-        let mut open: Vec<usize> = self.segments[self.of[unit]].needs.clone();
-        let mut without_units: Vec<usize> = Vec::new();
+        let mut open: Vec<usize> = self.of[unit].clone().collect();
+        let mut seen: BTreeSet<usize> = self.of[unit].clone().collect();
         while let Some(segment) = open.pop() {
-            // A segment whose text lies in a unit of the one before has no unit of its own, but needs others as well.
-            let mut fresh = self.members[segment].is_empty() && !without_units.contains(&segment);
-            if fresh {
-                without_units.push(segment);
-            }
-            for member in self.members[segment].clone() {
-                if !std::mem::replace(&mut taken[member], true) {
-                    add(member);
-                    fresh = true;
-                }
-            }
-            if fresh {
-                open.extend(&self.segments[segment].needs);
+            for &need in &self.segments[segment].needs {
+                let fresh = |member: &usize| !std::mem::replace(&mut taken[*member], true);
+                let fresh: Vec<usize> = self.members[need].clone().filter(fresh).collect();
+                fresh.iter().copied().for_each(&mut add);
+                // A segment of white space has no unit, but may stand between two that need each other.
+                let parts = fresh.iter().flat_map(|&member| self.of[member].clone()).chain([need]);
+                open.extend(parts.filter(|&part| seen.insert(part)));
             }
         }
     }
@@ -156,14 +145,13 @@ impl Structure {
 
     fn keep_small_gap(&self, (text, units): (&str, &[Unit]), kept: &mut [bool], gap: Range<usize>) {
         let bytes: usize = units[gap.clone()].iter().map(|unit| unit.core.len()).sum();
-        let segment = |unit: usize| &self.segments[self.of[unit]];
-        let marked = |unit: usize| segment(unit).kind.noun().is_some_and(|noun| noun != Noun::Records);
+        let marked = |unit: usize| self.segment(unit).kind.noun().is_some_and(|noun| noun != Noun::Records);
         let blank = |unit: &Unit| text[unit.core.clone()].bytes().all(|byte| byte.is_ascii_digit());
         if bytes > SMALLER_THAN_A_MARK || units[gap.clone()].iter().any(blank) || !gap.clone().all(marked) {
             return;
         }
         let there = |need: &usize| self.members[*need].clone().all(|unit| kept[unit] || gap.contains(&unit));
-        if gap.clone().all(|unit| segment(unit).needs.iter().all(there)) {
+        if gap.clone().all(|unit| self.segment(unit).needs.iter().all(there)) {
             kept[gap].fill(true);
         }
     }
@@ -174,7 +162,7 @@ impl Structure {
         let mut counts: BTreeMap<Noun, usize> = BTreeMap::new();
         let (mut lines, mut place, mut at) = (0, None, gap.start);
         while at < gap.end {
-            let own = self.of[at];
+            let own = self.of[at].start;
             let members = &self.members[own];
             let end = members.end.min(gap.end);
             let range = units[at].core.start..units[end - 1].core.end;
@@ -223,6 +211,14 @@ impl Structure {
         counts.retain(|_, count| *count > 0);
         counts
     }
+}
+
+/// The segments that a unit lies in, at least one.
+fn parts_of(segments: &[Segment], core: &Range<usize>) -> Range<usize> {
+    let first = segments.partition_point(|segment| segment.range.end <= core.start);
+    let first = first.min(segments.len().saturating_sub(1));
+    let count = segments[first..].partition_point(|segment| segment.range.start < core.end);
+    first..first + count.max(1)
 }
 
 fn is_too_long(segment: &Segment) -> bool {

@@ -122,13 +122,16 @@ impl MarkStyle {
     #[must_use]
     pub fn find(self, text: &str) -> Vec<(Range<usize>, Mark)> {
         let own = |captures: &regex::Captures| {
-            let brackets = captures[1].len() == self.brackets && captures[5].len() == self.brackets;
+            let (before, behind) = (captures[1].len(), captures[5].len());
             let (count, noun) = (captures[2].parse().ok()?, Noun::of(&captures[3])?);
             let detail = captures.get(4).map(|detail| detail.as_str().to_owned());
-            brackets.then(|| (captures.get(0).map(|whole| whole.range()), Mark { count, noun, detail }))
+            let whole = captures.get(0)?.range();
+            // A bracket of the text may touch the mark on one side.
+            let range = whole.start + before.checked_sub(self.brackets)?
+                ..whole.end - behind.checked_sub(self.brackets)?;
+            (before.min(behind) == self.brackets).then_some((range, Mark { count, noun, detail }))
         };
-        let found = MARK.captures_iter(text).filter_map(|captures| own(&captures));
-        found.filter_map(|(range, mark)| Some((range?, mark))).collect()
+        MARK.captures_iter(text).filter_map(|captures| own(&captures)).collect()
     }
 
     /// `text` without the marks of this style.
@@ -180,8 +183,11 @@ mod tests {
             let style = MarkStyle::beside([&*text]);
             prop_assert!(style.find(&text).is_empty());
             let marked = format!("{text}\n{}\n{text}", style.write(&mark));
-            prop_assert_eq!(style.find(&marked).into_iter().map(|(_, found)| found).collect::<Vec<_>>(), vec![mark]);
+            let found: Vec<Mark> = style.find(&marked).into_iter().map(|(_, found)| found).collect();
+            prop_assert_eq!(found, vec![mark.clone()]);
             prop_assert_eq!(style.remove(&marked), format!("{text}\n\n{text}"));
+            let touched = format!("[{}\n{}]", style.write(&mark), style.write(&mark));
+            prop_assert_eq!(style.remove(&touched), "[\n]");
         }
     }
 }

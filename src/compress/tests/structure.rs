@@ -1,12 +1,12 @@
 //! Tests that the result of each kind of text is coherent: whole lines under their heads, rows under their header,
 //! turns with their speaker, JSON that parses, negations with what they negate.
 
-use super::{FakeEmbedder, FakeScorer, PROTECTOR, document, is_subsequence};
+use super::{FakeEmbedder, FakeScorer, PROTECTOR, check_document, document, is_subsequence};
 use crate::compress::{
     CompressError, Compressed, Constraints, Document, Method, Mode, Prompt, Target, Tools, compress,
 };
 use crate::model::Cancel;
-use crate::text::{MarkStyle, Noun, for_name, segments};
+use crate::text::{Granularity, MarkStyle, Noun, for_name, segments};
 
 const RATES: [f64; 5] = [0.8, 0.6, 0.4, 0.25, 0.12];
 
@@ -403,6 +403,23 @@ fn a_span_over_sentences_and_lines_is_kept_or_dropped_as_one() {
             let Ok(got) = run(&document(text, ""), rate, method) else { continue };
             let left = &got.documents[0].text;
             assert_eq!(left.contains("https"), left.contains("not the the"), "{left}");
+        }
+    }
+}
+
+#[test]
+fn a_phrase_over_two_sentences_has_what_either_needs() {
+    // The negation reaches from the second sentence into the first row of a table.
+    let text = ".\u{301}預算 the the the <|endoftext|> no\none  \u{301}  Ünïcode\n\"so be it\" the the the  the the \
+                a_b the\nਓ A𐶏𒐀  approved the the the the ";
+    let prompt = Prompt {
+        constraints: Constraints { granularity: Some(Granularity::Phrase), ..Constraints::default() },
+        ..document(text, "")
+    };
+    for rate in [0.3, 0.5, 0.63, 0.8] {
+        match run(&prompt, rate, Method::SelectiveContext) {
+            Ok(got) => check_document(text, &got.documents[0]).unwrap(),
+            Err(error) => assert!(matches!(error, CompressError::Infeasible { .. }), "{error}"),
         }
     }
 }
