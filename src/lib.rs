@@ -5,7 +5,8 @@
 //! | term | meaning |
 //! |---|---|
 //! | token | an entry of a model's vocabulary; prompts are counted in the tokens of their target model |
-//! | unit | a word, phrase, line or sentence that is kept or dropped as a whole |
+//! | segment | a part of a text with a kind of its own: a sentence, a heading, a row, a line of code, a turn, a record |
+//! | unit | a word, phrase, line or sentence that is kept or dropped as a whole; a part of a segment, or all of it |
 //! | document | a text of a request or collection, with an id and perhaps a title and metadata |
 //! | budget | the tokens that the whole compressed prompt may have; a rate is the same as a share of the original |
 //! | surprise | the negative log-likelihood (NLL) of a token given the text before it, in nats |
@@ -26,12 +27,12 @@
 //! | module | what it is | may use |
 //! |---|---|---|
 //! | [`cli`] | the command line | compress, config, docs, engine, eval, http, journal, keys, model, proxy, retrieve, telemetry, text, upstream, wire |
-//! | [`http`] | the only place that knows axum: routes, limits, errors, response headers | admission, config, docs, engine, keys, model, proxy, telemetry, upstream, wire |
+//! | [`http`] | the only place that knows axum: routes, limits, errors, response headers; `http::proxy` writes those of proxied answers, `http::relay` streams their bodies | admission, config, docs, engine, keys, model, proxy, telemetry, upstream, wire |
 //! | [`eval`] | datasets, runs, metrics: compression ratio against accuracy | compress, config, engine, journal, model, random, text, upstream, wire |
 //! | [`admission`] | how much blocking work runs and waits at once in the whole process | model (types) |
-//! | [`engine`] | use cases: checks a request, assembles parts, describes the result | compress, config, index, model, random, retrieve, telemetry, text, wire |
+//! | [`engine`] | use cases: checks a request, assembles parts, describes the result; reads files into documents (`collections::files`) | compress, config, index, model, random, retrieve, telemetry, text, wire |
 //! | [`retrieve`] | search by words, by vectors or both; filters | index |
-//! | [`index`] | collections on disk: the store, which is the truth, and two indexes that are caches of it | kernels, storage, text |
+//! | [`index`] | collections on disk: the store, which is the truth, and two indexes that are caches of it: words for BM25 (`lexical`) and vectors (`hnsw`) | kernels, storage, text |
 //! | [`compress`] | the methods: prompts in, kept byte ranges out; pure, synchronous | model (traits), text |
 //! | [`model`] | traits of models, score cache, model files; `model::local` runs models on the CPU, to score and to write | environment, kernels, random, storage, telemetry, text |
 //! | [`wire`] | bodies of OpenAI's and Anthropic's APIs: which texts may be replaced, and how; answers of the model here | model (types), text |
@@ -39,7 +40,7 @@
 //! | [`keys`] | virtual keys: the file that holds them, what each may take | config |
 //! | [`upstream`] | the only place that sends requests: connections, time limits, retries | config, keys, telemetry, wire |
 //! | [`config`] | file, environment, flags; strict | compress, environment, model, wire |
-//! | [`text`] | token counters of target models, sentences, chunks, protected spans | nothing |
+//! | [`text`] | token counters of target models, sentences, chunks, protected spans; `segments` cuts every kind of text into parts, and says which need which (rows their header, settings their section) | nothing |
 //! | [`storage`] | the only opener of redb files: checked after an unclean stop, set aside where damaged and renewable | telemetry |
 //! | `kernels` | row-wise arithmetic for every instruction set that the processor may have | nothing |
 //! | `telemetry` | logs, traces (OpenTelemetry) and process metrics; the proxy's own metrics are in [`proxy`] | nothing |
@@ -47,7 +48,6 @@
 //! | [`docs`] | the guides, which `whittle help` and the service show | nothing |
 //! | [`environment`] | environment variables as an input of those who may read them | nothing |
 //! | [`random`] | random numbers that are the same in each run; means with intervals | nothing |
-//! | `telemetry` | logs, traces and the names of metrics | nothing |
 //! | `main` | the binary: arguments in, exit code out | cli |
 //!
 //! # Features
@@ -59,8 +59,9 @@
 //! |---|---|
 //! | `retrieval` | [`engine`], [`index`], [`retrieve`], [`config`], [`wire`] |
 //! | `eval` | [`eval`], and `retrieval` |
-//! | `server` | [`http`], [`proxy`], [`keys`], and `retrieval` |
+//! | `server` | [`admission`], [`http`], [`proxy`], and `retrieval` |
 //! | `cli` | [`cli`] and the binary, and all others |
+//! | `upstream` | [`upstream`], [`keys`] and [`journal`]; comes with `eval` and `server`, and is not named by itself |
 //!
 //! # Invariants
 //!

@@ -33,7 +33,8 @@ enum ConfigCommand {
     Check(FileArgs),
     /// Print the configuration in effect, defaults included, as a file
     Show(FileArgs),
-    /// Print each key with its variable, default and meaning, and the other variables, as tables in Markdown
+    /// Print each key with its variable, default and meaning, the keys of upstreams and the other variables, as tables
+    /// in Markdown
     Keys,
 }
 
@@ -75,11 +76,17 @@ fn tables() -> String {
         let default = key.default().map_or_else(String::new, |value| format!(" `{value}`"));
         format!("| `{}` | `{}` |{default} | {} |\n", key.path, key.variable(), key.meaning())
     });
+    let of_lists = Config::list_keys().into_iter().map(|(key, default)| {
+        let default = default.map_or_else(String::new, |value| format!(" `{value}`"));
+        format!("| `{}` |{default} | {} |\n", key.name, key.meaning())
+    });
     let others = OTHER_VARIABLES.iter().map(|(name, meaning)| format!("| `{name}` | {meaning} |\n"));
-    let [keys, others]: [Vec<String>; 2] = [keys.collect(), others.collect()];
+    let [keys, of_lists, others]: [Vec<String>; 3] = [keys.collect(), of_lists.collect(), others.collect()];
     format!(
-        "| key | variable | default | meaning |\n|---|---|---|---|\n{}\n| other variable | meaning |\n|---|---|\n{}",
+        "| key | variable | default | meaning |\n|---|---|---|---|\n{}\n| key in a list | default | meaning |\n\
+         |---|---|---|\n{}\n| other variable | meaning |\n|---|---|\n{}",
         keys.concat(),
+        of_lists.concat(),
         others.concat()
     )
 }
@@ -99,6 +106,12 @@ mod tests {
             text.contains("| `scorer.threads` | `WHITTLE_SCORER_THREADS` | | Threads that compute"),
             "{text}"
         );
+        assert!(
+            text.contains("| `upstreams.retries` | `2` | Further attempts after a failed one, 0 to 10."),
+            "{text}"
+        );
+        assert!(text.contains("| `upstreams.base_url` | | The base URL"), "{text}");
+        assert!(text.contains("| `upstreams.prices.input` | | Dollars per million"), "{text}");
         assert!(text.contains("| `WHITTLE_CACHE` | folder of models"), "{text}");
     }
 

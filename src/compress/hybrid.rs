@@ -41,7 +41,7 @@
 //! lowered by the share of the room that they take (contracts 81 to 69% at 0.05); all lines, not rows alone, whole as
 //! long as there is room (e-mail 95 to 88% at 0.05).
 
-use super::fragments::{AnswerType, runs};
+use super::answer_spans::{AnswerType, runs};
 use super::relevance::{Relevance, Sentence, relevance};
 use super::words::{self, Plan, WordIndex, WordSelector};
 use super::{CompressError, Compressed, Prompt, Stages, Target, Tools};

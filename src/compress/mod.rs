@@ -3,13 +3,13 @@
 //! Nothing here does I/O or awaits. A method asks a [`TokenScorer`] and a
 //! [`TokenCounter`], both given to it, so every method can be tested with fakes.
 
+mod answer_spans;
 mod assemble;
 mod auto;
 mod constraints;
 mod error;
 mod extractive;
 pub mod fold;
-mod fragments;
 mod hybrid;
 mod llmlingua;
 mod llmlingua2;
@@ -19,7 +19,7 @@ pub mod recover;
 pub mod reference;
 mod relevance;
 mod select;
-mod selective;
+mod selective_context;
 mod structure;
 #[cfg(test)]
 mod tests;
@@ -326,7 +326,7 @@ fn run(
         (Mode::Exact, Method::Auto | Method::LlmLingua) => llmlingua::compress(prompt, target, tools),
         (Mode::Exact, Method::LongLlmLingua) => longllmlingua::compress(prompt, target, tools),
         (Mode::Exact, Method::LlmLingua2) => llmlingua2::compress(prompt, target, tools),
-        (Mode::Exact, Method::SelectiveContext) => selective::compress(prompt, target, tools),
+        (Mode::Exact, Method::SelectiveContext) => selective_context::compress(prompt, target, tools),
         (Mode::Exact, Method::Lossless) => lossless::compress(prompt, target, tools),
         (
             Mode::Reference,

@@ -28,7 +28,7 @@
 //! cost other sets up to 9 points at 0.05; titles alone cost nothing. Reranking by the scorer's likelihood of the
 //! question did not help either.
 
-mod lexical;
+mod bm25;
 mod links;
 mod records;
 mod statistics;
@@ -36,8 +36,8 @@ mod statistics;
 use std::cmp::Ordering;
 use std::ops::Range;
 
-use self::lexical::QuestionTerms;
-pub(super) use self::lexical::is_function_word;
+use self::bm25::QuestionTerms;
+pub(super) use self::bm25::is_function_word;
 use self::links::linked;
 use self::statistics::{deviation, standardised};
 use super::assemble::render_document;

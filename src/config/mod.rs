@@ -23,7 +23,7 @@ pub use data::data_dir;
 pub use load::{Flags, Loaded, Places, check_variables, load};
 pub use price::{Pattern, Price};
 pub use proxy::{CompressPolicy, ProxyConfig, RetrievePolicy, ShadowPolicy, UpstreamConfig};
-pub use section::Key;
+pub use section::{Key, ListKey};
 use section::{Section, ensure, model, section, threads, within};
 pub use tool_results::ToolResults;
 pub use variables::OTHER_VARIABLES;
@@ -243,12 +243,23 @@ pub enum ConfigError {
 }
 
 impl Config {
-    /// All keys but those of `[[upstreams]]`, in the order of the file.
+    /// All keys but those of lists, in the order of the file; for those see [`Config::list_keys`].
     #[must_use]
     pub fn keys() -> Vec<Key> {
         let mut keys = Vec::new();
         <Self as Section>::keys(&mut keys);
         keys
+    }
+
+    /// The keys of the tables in lists, `[[upstreams]]` and `[[upstreams.prices]]`, each with its default.
+    #[must_use]
+    pub fn list_keys() -> Vec<(ListKey, Option<toml::Value>)> {
+        let defaults = toml::Value::try_from(UpstreamConfig::example()).ok();
+        let default = |key: &ListKey| {
+            let name = key.name.strip_prefix("upstreams.")?;
+            defaults.as_ref()?.get(name).filter(|_| !UpstreamConfig::REQUIRED.contains(&name)).cloned()
+        };
+        UpstreamConfig::KEYS.iter().chain(Price::KEYS).map(|key| (*key, default(key))).collect()
     }
 
     /// Checks that each value is within its bounds, and that they go together.

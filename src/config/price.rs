@@ -2,22 +2,24 @@
 
 use serde::{Deserialize, Serialize};
 
-/// The price of models, in dollars per million tokens.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Price {
-    /// The models.
-    pub model: Pattern,
-    /// Input.
-    pub input: f64,
-    /// Output.
-    pub output: f64,
-    /// Input that was in the provider's cache; by default as other input.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub cache_read: Option<f64>,
-    /// Input that went into the provider's cache; by default as other input.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub cache_write: Option<f64>,
+use super::section::list_entry;
+
+list_entry! {
+    /// The price of models, in dollars per million tokens.
+    Price at "upstreams.prices." {
+        /// The names of the models, in which each `*` stands for any characters.
+        model: Pattern,
+        /// Dollars per million tokens of input.
+        input: f64,
+        /// Dollars per million tokens of output.
+        output: f64,
+        /// The same of input that was in the provider's cache; by default as other input.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        cache_read: Option<f64>,
+        /// The same of input that went into the provider's cache; by default as other input.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        cache_write: Option<f64>,
+    }
 }
 
 impl Price {

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer};
 use url::Url;
 
 use super::price::{Pattern, Price};
-use super::section::{Key, Section, dollars, ensure, section, share, within};
+use super::section::{Key, Section, dollars, ensure, list_entry, section, share, within};
 use super::tool_results::ToolResults;
 use super::{ConfigError, DAY_MS};
 use crate::compress::Method;
@@ -113,45 +113,45 @@ impl CompressPolicy {
     }
 }
 
-/// An API behind the proxy.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct UpstreamConfig {
-    /// Letters, digits, `-` and `_`.
-    pub name: String,
-    /// The dialect of its API.
-    pub dialect: Dialect,
-    /// The base URL that an official client of that dialect would be given, without a slash at its end.
-    #[serde(deserialize_with = "without_slash")]
-    pub base_url: String,
-    /// Environment variable with the key; without it the client's own key is passed on.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub api_key_env: Option<String>,
-    /// Models that it has. The first upstream with a matching one is taken.
-    #[serde(default = "any_model")]
-    pub models: Vec<Pattern>,
-    /// Other names of models, and what the upstream calls them.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub aliases: BTreeMap<String, String>,
-    /// The upstream that is asked when this one fails. Where it does not succeed either, this one's answer or error is
-    /// the client's.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub fallback: Option<String>,
-    /// Milliseconds to connect, 1 to a day.
-    #[serde(default = "number::<5_000, _>")]
-    pub connect_ms: u64,
-    /// Milliseconds until an answer begins, 1 to a day.
-    #[serde(default = "number::<300_000, _>")]
-    pub first_byte_ms: u64,
-    /// Milliseconds between two pieces of an answer, 1 to a day.
-    #[serde(default = "number::<120_000, _>")]
-    pub idle_ms: u64,
-    /// Further attempts after a failed one, 0 to 10. With 0, a request that may have been processed is never sent twice.
-    #[serde(default = "number::<2, _>")]
-    pub retries: u32,
-    /// The prices of its models. The first match counts.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub prices: Vec<Price>,
+list_entry! {
+    /// An API behind the proxy.
+    UpstreamConfig at "upstreams." {
+        /// Letters, digits, `-` and `_`.
+        name: String,
+        /// The dialect of its API.
+        dialect: Dialect,
+        /// The base URL that an official client of that dialect would be given, without a slash at its end.
+        #[serde(deserialize_with = "without_slash")]
+        base_url: String,
+        /// Environment variable with the key; without it the client's own key is passed on.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        api_key_env: Option<String>,
+        /// Models that it has. The first upstream with a matching one is taken.
+        #[serde(default = "any_model")]
+        models: Vec<Pattern>,
+        /// Other names of models, and what the upstream calls them.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        aliases: BTreeMap<String, String>,
+        /// The upstream that is asked when this one fails. Where it does not succeed either, this one's answer or error is
+        /// the client's.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        fallback: Option<String>,
+        /// Milliseconds to connect, 1 to a day.
+        #[serde(default = "number::<5_000, _>")]
+        connect_ms: u64,
+        /// Milliseconds until an answer begins, 1 to a day.
+        #[serde(default = "number::<300_000, _>")]
+        first_byte_ms: u64,
+        /// Milliseconds between two pieces of an answer, 1 to a day.
+        #[serde(default = "number::<120_000, _>")]
+        idle_ms: u64,
+        /// Further attempts after a failed one, 0 to 10. With 0, a request that may have been processed is never sent twice.
+        #[serde(default = "number::<2, _>")]
+        retries: u32,
+        /// The prices of its models. The first match counts.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        prices: Vec<Price>,
+    }
 }
 
 /// A default.
@@ -170,6 +170,15 @@ fn without_slash<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error>
 }
 
 impl UpstreamConfig {
+    /// The keys that every upstream has to have.
+    pub(super) const REQUIRED: [&str; 3] = ["name", "dialect", "base_url"];
+
+    /// An upstream with all defaults.
+    pub(super) fn example() -> Self {
+        let text = "name = \"example\"\ndialect = \"openai\"\nbase_url = \"http://127.0.0.1\"";
+        toml::from_str(text).expect("a test reads it")
+    }
+
     /// Returns whether the upstream has a model, by an alias or a pattern.
     #[must_use]
     pub fn has(&self, model: &str) -> bool {

@@ -145,6 +145,51 @@ macro_rules! section {
 }
 pub(super) use section;
 
+/// A key of the tables in a list, such as `[[upstreams]]`. It has no environment variable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ListKey {
+    /// The name in a table of the list, such as `base_url`.
+    pub name: &'static str,
+    /// The lines of its documentation.
+    pub(super) doc: &'static str,
+}
+
+impl ListKey {
+    /// Returns what it means, in one line of Markdown.
+    #[must_use]
+    pub fn meaning(&self) -> &'static str {
+        self.doc.trim()
+    }
+}
+
+/// Defines the struct of a table in a list, and `KEYS`: its keys with their documentation.
+macro_rules! list_entry {
+    (
+        $(#[$meta:meta])*
+        $name:ident at $prefix:literal {
+            $( $(#[doc = $doc:literal])+ $(#[serde $serde:tt])* $key:ident: $type:ty, )*
+        }
+    ) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+        #[serde(deny_unknown_fields)]
+        pub struct $name {
+            $( $(#[doc = $doc])+ $(#[serde $serde])* pub $key: $type, )*
+        }
+
+        impl $name {
+            /// Its keys, in the order of the file.
+            pub const KEYS: &[crate::config::section::ListKey] = &[
+                $( crate::config::section::ListKey {
+                    name: concat!($prefix, stringify!($key)),
+                    doc: concat!($($doc),+),
+                }, )*
+            ];
+        }
+    };
+}
+pub(super) use list_entry;
+
 /// A type whose values an environment variable can hold.
 pub(super) trait Variable: Serialize + Sized {
     /// Reads the text of a variable.

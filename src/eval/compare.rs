@@ -181,9 +181,9 @@ mod tests {
     use super::*;
     use crate::compress::Mode;
     use crate::eval::dataset::AnswerKind;
+    use crate::eval::grading::judge;
     use crate::eval::metrics::Recall;
     use crate::eval::reader::Reply;
-    use crate::eval::reading::judge;
     use crate::eval::run::{Measured, Outcome, Reader};
 
     /// 60 questions, of which the first `lost` are lost.

@@ -9,11 +9,11 @@
 pub mod compare;
 pub mod dataset;
 pub mod folder;
+pub mod grading;
 pub mod medprompt;
 pub mod metrics;
 mod parallel;
 pub mod reader;
-pub mod reading;
 pub mod report;
 pub mod run;
 pub use crate::random::statistics;

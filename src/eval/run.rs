@@ -13,9 +13,9 @@ use serde::{Deserialize, Serialize};
 
 use super::dataset::{AnswerKind, Manifest, Question};
 use super::folder;
+use super::grading::Reading;
 use super::metrics::Recall;
 use super::reader::{ChatModel, TokenPrice};
-use super::reading::Reading;
 use super::suite::{self, Suite};
 use crate::compress::{Method, Mode};
 use crate::engine::{Engine, EngineError};

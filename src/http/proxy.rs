@@ -23,8 +23,8 @@ use super::relay::{Counted, Relay};
 use super::state::AppState;
 use crate::keys::{Caller, Denied};
 use crate::proxy::{
-    Gateway, Passthrough, ProxyError, ProxyRequest, ProxyResponse, Report, Retrieval, Status, UsageParams,
-    UsageReport,
+    Gateway, Passthrough, ProxyError, ProxyRequest, ProxyResponse, RequestReport, Retrieval, Status,
+    UsageParams, UsageReport,
 };
 use crate::telemetry::Stage;
 use crate::upstream;
@@ -188,7 +188,7 @@ fn respond(outgoing: ProxyResponse, dialect: Dialect) -> Response {
 }
 
 /// Says in headers what was done.
-fn describe(headers: &mut HeaderMap, report: &Report) {
+fn describe(headers: &mut HeaderMap, report: &RequestReport) {
     let status = match report.fallback {
         Some(fallback) => format!("{}; reason={}", report.status.name(), fallback.name()),
         None => report.status.name().to_owned(),
@@ -201,7 +201,7 @@ fn describe(headers: &mut HeaderMap, report: &Report) {
 }
 
 /// Says which documents stand before the question, if any were to be found.
-fn describe_retrieval(headers: &mut HeaderMap, report: &Report) {
+fn describe_retrieval(headers: &mut HeaderMap, report: &RequestReport) {
     let found = match &report.retrieval {
         Retrieval::None => return,
         Retrieval::Found { documents, examples } => {

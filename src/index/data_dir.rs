@@ -6,7 +6,7 @@ use std::io::{self, Read, Seek};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::generation::sync;
+use super::dense_file::sync;
 use super::snapshot::Snapshot;
 use super::{Collection, IndexError, Name, Settings};
 

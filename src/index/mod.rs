@@ -6,8 +6,8 @@
 
 mod collection;
 mod data_dir;
+mod dense_file;
 mod error;
-mod generation;
 mod hnsw;
 mod lexical;
 mod name;

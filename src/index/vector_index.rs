@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use super::generation::Generation;
+use super::dense_file::Generation;
 use super::vectors::Vectors;
 use super::{Allowed, IndexError};
 

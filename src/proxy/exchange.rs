@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::Report;
+use super::RequestReport;
 use super::ledger::UsageRecord;
 use crate::keys::Caller;
 use crate::upstream::{Answer, Body, HeaderMap, Method};
@@ -58,5 +58,5 @@ pub struct ProxyResponse {
     /// The usage record of the request, to which the usage in the body is added.
     pub record: UsageRecord,
     /// The report of what was done.
-    pub report: Report,
+    pub report: RequestReport,
 }

@@ -14,7 +14,7 @@ use super::decisions::Decisions;
 use super::settings::Settings;
 use crate::compress::fold::{Folded, Folder, Origin, Rule};
 use crate::text;
-use crate::wire::{Edit, Shown, Speaker, ToolCall};
+use crate::wire::{ConversationText, Edit, Speaker, ToolCall};
 
 /// Fewest bytes of a result that is looked at, for each token of the least number.
 const LEAST_TOKEN_BYTES: usize = 2;
@@ -49,7 +49,7 @@ impl Folds {
 
 /// Folds the results among `shown`. This reads the disk, and takes milliseconds where results are long.
 pub(super) fn folds(
-    shown: &[Shown],
+    shown: &[ConversationText],
     (model, conversation): (&str, Option<Conversation>),
     settings: &Settings,
     decisions: &Decisions,

@@ -8,7 +8,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
-use super::{Report, Retrieval, Status};
+use super::{RequestReport, Retrieval, Status};
 use crate::telemetry::names;
 use crate::wire::Usage;
 
@@ -110,7 +110,7 @@ impl Metrics {
     }
 
     /// Counts an answer and what was done to its request.
-    pub(super) fn count(&self, upstream: &str, status: u16, report: &Report) {
+    pub(super) fn count(&self, upstream: &str, status: u16, report: &RequestReport) {
         let labels = [("upstream", upstream.to_owned()), ("status", status.to_string())];
         self.answers.get_or_create(&labels).inc();
         self.texts.get_or_create(&[("outcome", report.status.name())]).inc();

@@ -113,7 +113,7 @@ struct Live {
 
 /// A report of what was done to a request.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Report {
+pub struct RequestReport {
     /// The status of its texts.
     pub status: Status,
     /// Tokens of the texts that were compressed, before and after.
@@ -317,7 +317,8 @@ impl Gateway {
             Retrieval::Found { .. } => Retrieval::Failed("refused"),
             other => other,
         };
-        let report = Report { status, fallback, time: report.time, retrieval, ..Report::default() };
+        let report =
+            RequestReport { status, fallback, time: report.time, retrieval, ..RequestReport::default() };
         record.sent(&report);
         let sent = live.send(&prepared, &Plan::default(), deadline).await;
         let (route, answer) = sent.inspect_err(|error| record.failed(error))?;
@@ -326,7 +327,7 @@ impl Gateway {
 
     /// Compresses the texts of a request and searches for what is put before its questions, both at once: neither needs
     /// the other.
-    async fn work(&self, prepared: &Prepared, policy: &RetrievePolicy) -> (Plan, Report) {
+    async fn work(&self, prepared: &Prepared, policy: &RetrievePolicy) -> (Plan, RequestReport) {
         let ticket = self.admission.lazy();
         let compression = async {
             let start = Instant::now();
@@ -336,7 +337,7 @@ impl Gateway {
             if prepared.arm == Arm::HeldOut {
                 (report.status, report.fallback) = (Status::Original, Some(Fallback::Holdout));
             }
-            (plan, Report { time: start.elapsed(), ..report })
+            (plan, RequestReport { time: start.elapsed(), ..report })
         };
         let (retriever, decisions) = (&self.retriever, &self.decisions);
         let search = Search { retriever, decisions, policy, ticket: &ticket };
@@ -351,7 +352,7 @@ impl Gateway {
         &self,
         route: &Route,
         answer: Answer,
-        (report, mut record): (Report, UsageRecord),
+        (report, mut record): (RequestReport, UsageRecord),
     ) -> ProxyResponse {
         self.metrics.count(route.name(), answer.status.as_u16(), &report);
         record.answered(route, answer.status);
@@ -418,7 +419,7 @@ impl Gateway {
         let deadline = Instant::now() + live.config.deadline();
         let sent = upstream.stream((method, &path), headers, body, deadline).await;
         let answer = sent.map_err(ProxyError::from).inspect_err(|error| record.failed(error))?;
-        Ok(self.outgoing(&Route::on(upstream, ""), answer, (Report::default(), record)))
+        Ok(self.outgoing(&Route::on(upstream, ""), answer, (RequestReport::default(), record)))
     }
 
     /// The list of models that a client of `dialect` gets, as JSON: those that the key of `caller` may call, where keys
@@ -462,7 +463,7 @@ impl Gateway {
     }
 
     /// Decides what becomes of tools' results. This takes no model, so it needs no turn.
-    async fn fold(&self, prepared: &Prepared, plan: &mut Plan, report: &mut Report) {
+    async fn fold(&self, prepared: &Prepared, plan: &mut Plan, report: &mut RequestReport) {
         let shown = Arc::clone(&prepared.shown);
         if !shown.iter().any(|shown| matches!(shown.by, Speaker::Tool(_))) {
             return;
@@ -492,9 +493,9 @@ impl Gateway {
     }
 
     /// Decides what becomes of each passage.
-    async fn plan(&self, prepared: &Prepared, ticket: &LazyTicket<'_>) -> (Plan, Report) {
+    async fn plan(&self, prepared: &Prepared, ticket: &LazyTicket<'_>) -> (Plan, RequestReport) {
         if prepared.settings.bypass {
-            return (Plan::default(), Report { status: Status::Bypassed, ..Report::default() });
+            return (Plan::default(), RequestReport { status: Status::Bypassed, ..RequestReport::default() });
         }
         let keys = &prepared.keys;
         let known = self.decisions.get_all(keys).await;
@@ -547,7 +548,7 @@ impl Live {
         };
         let decision = upstream.send(&prepared.call(&route, plan), deadline).await;
         let failed = match &decision {
-            Ok(answer) => answer.status.is_server_error() || answer.status == StatusCode::TOO_MANY_REQUESTS,
+            Ok(answer) => answer.is_temporary_failure(),
             Err(_) => true,
         };
         let fallback = self.routes.fallback(upstream).filter(|_| failed && Instant::now() < deadline);

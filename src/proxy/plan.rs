@@ -6,7 +6,7 @@ use super::compress::Fallback;
 use super::decision::{Decision, Key};
 use super::fold::Folds;
 use super::retrieve::Inserts;
-use super::{Report, Status};
+use super::{RequestReport, Status};
 
 /// The changes to a request's passages. The default leaves all as they are.
 #[derive(Debug, Default)]
@@ -23,8 +23,12 @@ pub(super) type Settled = Result<Arc<Decision>, (Arc<Decision>, Fallback)>;
 
 impl Plan {
     /// The plan for passages with these `keys`; `small` says whether there are texts that are too short for one.
-    pub(super) fn new(keys: &[Key], outcomes: Vec<Option<Settled>>, mut small: bool) -> (Self, Report) {
-        let mut report = Report::default();
+    pub(super) fn new(
+        keys: &[Key],
+        outcomes: Vec<Option<Settled>>,
+        mut small: bool,
+    ) -> (Self, RequestReport) {
+        let mut report = RequestReport::default();
         let mut plan = Vec::with_capacity(keys.len());
         for (key, settled) in keys.iter().zip(outcomes) {
             let (decision, fallback) = match settled.unwrap_or_else(|| Ok(Arc::new(Decision::Unchanged))) {

@@ -17,7 +17,7 @@ use crate::config::ToolResults;
 use crate::keys::{Caller, Denied, RequestCost};
 use crate::upstream::{self, Call, HeaderMap, Method};
 use crate::wire::local::{Ask, AskError};
-use crate::wire::{self, Asked, Edit, Endpoint, Request, Shown, TextSpan, Texts, Usage};
+use crate::wire::{self, ConversationText, Edit, Endpoint, Question, Request, TextSpan, Texts, Usage};
 
 /// Bodies up to this size are read on the async threads: handing them over would take longer.
 const INLINE_BYTES: usize = 64 << 10;
@@ -31,9 +31,9 @@ pub(super) struct Prepared {
     /// Whether there are texts besides that are too short to be counted.
     pub(super) small: bool,
     /// The questions of the conversation.
-    pub(super) asked: Vec<Asked>,
+    pub(super) asked: Vec<Question>,
     /// All texts that folding looks at.
-    pub(super) shown: Arc<[Shown]>,
+    pub(super) shown: Arc<[ConversationText]>,
     /// The keys of the passages in the store of decisions.
     pub(super) keys: Vec<Key>,
     /// The conversation that it belongs to, where that can be told.

@@ -20,7 +20,7 @@ use crate::config::RetrievePolicy;
 use crate::engine::prompt::api::{PromptRequest, PromptResponse};
 use crate::engine::{Engine, EngineError};
 use crate::model::Cancel;
-use crate::wire::{Asked, Edit};
+use crate::wire::{Edit, Question};
 
 /// Template of what is put before a question.
 const TEMPLATE: &str = "context";
@@ -65,7 +65,7 @@ struct Cited<'a> {
 impl Inserts {
     /// The edits that put everything in its place.
     pub(super) fn edits(&self) -> impl Iterator<Item = Edit> {
-        self.present().map(|(place, text)| Asked::insert(place, &format!("{text}\n\n")))
+        self.present().map(|(place, text)| Question::insert(place, &format!("{text}\n\n")))
     }
 
     /// Places in the body with the texts that are put there.
@@ -112,7 +112,7 @@ impl Search<'_> {
     }
 
     /// Looks up what is put before a question, and remembers it.
-    async fn look_up(&self, prepared: &Prepared, (asked, key): (&Asked, Key), inserts: &mut Inserts) {
+    async fn look_up(&self, prepared: &Prepared, (asked, key): (&Question, Key), inserts: &mut Inserts) {
         match self.find(self.request(prepared, asked)).await {
             Ok(response) => {
                 let documents = response.citations.len();
@@ -134,7 +134,7 @@ impl Search<'_> {
         }
     }
 
-    fn request(&self, prepared: &Prepared, asked: &Asked) -> PromptRequest {
+    fn request(&self, prepared: &Prepared, asked: &Question) -> PromptRequest {
         let (settings, policy) = (&prepared.settings, self.policy);
         PromptRequest {
             question: asked.question.to_string(),
@@ -167,11 +167,11 @@ impl Search<'_> {
 }
 
 /// Returns the questions of a request with their names in the memory.
-fn keys(prepared: &Prepared) -> Vec<(&Asked, Key)> {
+fn keys(prepared: &Prepared) -> Vec<(&Question, Key)> {
     let settings = &prepared.settings;
     // The same question stands for another one in another conversation.
     let mut questions = blake3::Hasher::new();
-    let key = |asked: &'_ Asked| {
+    let key = |asked: &'_ Question| {
         let question = asked.question.as_bytes();
         questions.update(&(question.len() as u64).to_le_bytes()).update(question);
         let names = [&*settings.collections, &*settings.banks];

@@ -14,7 +14,7 @@ use super::decision::Tokens;
 use super::ledger::{DAY_MS, UsageRecord, cost};
 use super::prepare::Prepared;
 use super::route::{Route, Target};
-use super::{Live, Plan, Report, Status};
+use super::{Live, Plan, RequestReport, Status};
 use crate::config::Price;
 use crate::journal::Journal;
 use crate::text::{exact_match, f1};
@@ -92,7 +92,7 @@ impl Shadow {
         self: &Arc<Self>,
         live: &Arc<Live>,
         prepared: Prepared,
-        (route, report): (&Route, &Report),
+        (route, report): (&Route, &RequestReport),
         record: &mut UsageRecord,
     ) {
         let Some(permit) = self.permit(live, &prepared, (route, report)) else { return };
@@ -119,7 +119,12 @@ impl Shadow {
         spent.is_some_and(|spent| spent.saturating_add(permit.likely) <= permit.limit)
     }
 
-    fn permit(&self, live: &Live, prepared: &Prepared, (route, report): (&Route, &Report)) -> Option<Permit> {
+    fn permit(
+        &self,
+        live: &Live,
+        prepared: &Prepared,
+        (route, report): (&Route, &RequestReport),
+    ) -> Option<Permit> {
         let policy = live.config.shadow;
         let drawn = policy.share > 0.0 && report.status == Status::Compressed && chance() < policy.share;
         if !drawn || !route.pays_itself() {

@@ -1,4 +1,5 @@
-//! The classification of texts by their shape: a guess that costs one pass over the lines.
+//! The classification of a whole text by its shape: a guess that costs one pass over the lines. The kinds of its
+//! parts are told in `segments`.
 
 use std::sync::LazyLock;
 

@@ -2,13 +2,13 @@
 
 mod answers;
 mod chunks;
-mod clauses;
 mod counter;
 mod granularity;
 mod json;
 mod json_escape;
 mod kind;
 mod marks;
+mod negation;
 mod patterns;
 mod protect;
 mod script;
@@ -18,7 +18,6 @@ mod units;
 
 pub use answers::{contains, exact_match, f1, normalise};
 pub use chunks::{Chunk, ChunkSettings, Layout, chunks};
-pub use clauses::negates;
 pub(crate) use counter::read_control_tokens_as_text;
 pub use counter::{TokenCounter, TokenizerError, decode_cl100k, for_model, for_name, from_tokenizer_json};
 pub use granularity::{Granularity, coarsened};
@@ -26,6 +25,7 @@ pub use json::{JsonError, JsonKind, JsonToken, json_tokens};
 pub use json_escape::{escaped, escaped_offsets, escaped_ranges};
 pub use kind::Kind;
 pub use marks::{Mark, MarkStyle, Noun};
+pub use negation::negates;
 pub use patterns::Protection;
 pub use protect::{ProtectError, Protector};
 pub use script::{is_accent, is_searched_by_pairs, is_unspaced};

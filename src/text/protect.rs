@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use regex::{Regex, RegexBuilder};
 
-use super::clauses::negated_clauses;
+use super::negation::negated_clauses;
 use super::patterns::{Protection, patterns};
 
 /// Longer spans are not protected: a unit of a page would make every budget all or nothing.

@@ -56,6 +56,14 @@ pub struct Answer {
     pub attempts: u32,
 }
 
+impl Answer {
+    /// Returns whether another upstream may do better: what it says of retries is about this one alone.
+    #[must_use]
+    pub fn is_temporary_failure(&self) -> bool {
+        retry::is_temporary(self.status)
+    }
+}
+
 /// An error of a request without a response.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum UpstreamError {

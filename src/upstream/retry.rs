@@ -12,11 +12,15 @@ const LONGEST_BACKOFF: Duration = Duration::from_secs(8);
 /// Longest wait that an upstream can ask for. Past it the client hears of it instead, and decides for itself.
 const LONGEST_WAIT: Duration = Duration::from_secs(20);
 
+/// Returns whether a status tells of a fault that another attempt, or another upstream, may not have.
+pub(super) fn is_temporary(status: StatusCode) -> bool {
+    matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS) || status.is_server_error()
+}
+
 /// Returns whether a response indicates that a further attempt may succeed.
 pub(super) fn may_succeed_later(status: StatusCode, headers: &HeaderMap) -> bool {
     let told = headers.get("x-should-retry").is_some_and(|value| value == "false");
-    let temporary = matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS);
-    (temporary || status.is_server_error()) && !told
+    is_temporary(status) && !told
 }
 
 /// The wait before attempt `attempt`, from 1: what the last answer asked for, else one that doubles, with jitter, so

@@ -7,6 +7,7 @@
 //! [`splice`] replaces those alone.
 
 mod answer_text;
+mod conversation_texts;
 mod finder;
 mod injected;
 mod json;
@@ -14,7 +15,6 @@ pub mod local;
 mod opening;
 mod passages;
 mod request;
-mod shown;
 mod split;
 mod usage;
 
@@ -22,11 +22,11 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
+pub use conversation_texts::{ConversationText, Speaker, ToolCall};
 pub use finder::{MessageError, MessageText, message_texts};
 pub use injected::own_words;
-pub use passages::{Asked, TextSpan, Texts};
+pub use passages::{Question, TextSpan, Texts};
 pub use request::{Request, WireError};
-pub use shown::{Shown, Speaker, ToolCall};
 pub use usage::{MOST_TEXT, Reading, ReportedUsage, Usage, UsageReader};
 
 /// The API dialect of a body or an answer.

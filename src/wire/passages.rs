@@ -8,10 +8,10 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::conversation_texts::{ConversationText, Listing, Speaker};
 use super::finder::{By, Found, Piece, find};
 use super::injected::own_words;
 use super::json::{Value, inside_quotes};
-use super::shown::{Listing, Shown, Speaker};
 use super::split::{Split, split};
 use super::{Edit, Endpoint};
 use crate::text::{escaped, escaped_offsets};
@@ -50,7 +50,7 @@ impl TextSpan {
     }
 }
 
-impl Asked {
+impl Question {
     /// The edit that puts `text` before what is asked, in the text that asks it, which begins at `place`.
     #[must_use]
     pub fn insert(place: usize, text: &str) -> Edit {
@@ -60,7 +60,7 @@ impl Asked {
 
 /// A question of a user.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Asked {
+pub struct Question {
     /// The text of the question.
     pub question: Arc<str>,
     /// The position in the body, inside the quotes, where the question's text begins.
@@ -77,9 +77,9 @@ pub struct Texts {
     /// The texts that may be compressed, in order.
     pub passages: Vec<TextSpan>,
     /// The users' questions, in order.
-    pub asked: Vec<Asked>,
+    pub asked: Vec<Question>,
     /// All texts that folding looks at, in order.
-    pub shown: Vec<Shown>,
+    pub shown: Vec<ConversationText>,
     /// Whether there are texts of users, besides questions, that are too short for a passage.
     pub small: bool,
     /// The same of tools' results.
@@ -135,7 +135,7 @@ struct Collector<'a> {
     /// The question of the last run that had one.
     question: Option<Arc<str>>,
     passages: Vec<TextSpan>,
-    asked: Vec<Asked>,
+    asked: Vec<Question>,
     listing: Listing,
     /// Where the model's last message ends.
     turn: usize,
@@ -254,7 +254,7 @@ impl<'a> Collector<'a> {
                 self.small = true;
             }
         }
-        self.asked.extend(placed.or(placed_guess).map(|(question, place)| Asked {
+        self.asked.extend(placed.or(placed_guess).map(|(question, place)| Question {
             question,
             place,
             frozen: false,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use super::Sentence;
-use super::lexical::QuestionTerms;
+use super::bm25::QuestionTerms;
 use super::statistics::{deviation, standardised};
 use crate::compress::Document;
 use crate::text::{Segment, SegmentKind};

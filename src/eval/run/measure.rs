@@ -9,10 +9,10 @@ use crate::compress::{Method, Mode};
 use crate::engine::api::{CompressRequest, CompressResponse, DocumentInput, ScoreRequest};
 use crate::engine::{EngineError, ErrorKind};
 use crate::eval::dataset::{AnswerKind, Question, Source};
+use crate::eval::grading::{self, Reading};
 use crate::eval::metrics::{Facts, capitals, digits};
 use crate::eval::parallel;
 use crate::eval::reader::ChatModel;
-use crate::eval::reading::{self, Reading};
 use crate::model::Cancel;
 use crate::text::{TokenCounter, contains};
 
@@ -154,8 +154,8 @@ impl<'a> Measure<'a> {
     }
 
     fn reading(&self, model: &ChatModel<'_>, question: &Question, context: &str) -> anyhow::Result<Reading> {
-        let reply = model.answer(&reading::ask(self.kind, context, &question.asked))?;
-        Ok(reading::judge(self.kind, reply, &question.answers))
+        let reply = model.answer(&grading::ask(self.kind, context, &question.asked))?;
+        Ok(grading::judge(self.kind, reply, &question.answers))
     }
 }
 

@@ -1,14 +1,20 @@
-//! Writing, token by token, on the model that scores.
+//! Generation, token by token, on the model that scores.
 
-use rayon::ThreadPool;
+use std::sync::Arc;
+use std::sync::mpsc::{Sender, channel};
 
 use super::causal::{CausalModel, KvCache, Sequence};
+use super::chat_template::ChatTemplate;
 use super::sample::Sampler;
 use super::scorer::LocalScorer;
+use super::worker::{Turns, panicked};
 use crate::model::{Cancel, ChatError, Continuation, Prompt, ScoreError, TokenGenerator};
 
-/// Tokens of a prompt that are run at a time: other callers get their turn between them.
+/// Tokens of a prompt that are run in one turn: other callers get theirs between them.
 const PREFILL_TOKENS: usize = 512;
+/// Tokens of an answer that are written in one turn. They take about as long as a batch of scoring does, so that the
+/// two share the machine evenly.
+const STEPS: usize = 16;
 
 impl TokenGenerator for LocalScorer {
     fn context(&self) -> usize {
@@ -22,7 +28,7 @@ impl TokenGenerator for LocalScorer {
         }
     }
 
-    /// Each token takes its turn on the model's threads, between what is scored and what others write.
+    /// The answer is written on the model's thread, in turns with what is scored and what others write.
     fn generate(
         &self,
         continuation: &Continuation<'_>,
@@ -37,38 +43,119 @@ impl TokenGenerator for LocalScorer {
         if prompt.len() + max_tokens > context {
             return Err(ScoreError::Model(format!("its context of {context} tokens is too short")));
         }
-        let mut cache = prefill(&*self.llama, &self.pool, (known, PREFILL_TOKENS), cancel)?;
-        let mut sampler = Sampler::new(sampling);
-        let (mut id, mut logits) = (last, Vec::new());
-        for _ in 0..max_tokens {
-            cancel.check()?;
-            self.pool.install(|| self.llama.step(id, &mut cache, &mut logits))?;
-            id = sampler.pick(&logits)?;
-            if self.chat_template.ends_generation(id) {
-                return Ok(true);
-            }
-            if !each(self.tokenizer.bytes(id)) {
-                break;
+        let (events, answer) = channel();
+        let prefill = Prefill::new(known.to_vec(), PREFILL_TOKENS, &*self.llama);
+        let sampler = Sampler::new(sampling);
+        self.worker.take_turns(Generating {
+            prefill,
+            id: last,
+            left: max_tokens,
+            sampler,
+            logits: Vec::new(),
+            template: Arc::clone(&self.chat_template),
+            events,
+            cancel: cancel.clone(),
+        })?;
+        loop {
+            match answer.recv().map_err(|_| panicked())?? {
+                // Without a receiver the worker stops writing.
+                Event::Token(id) if !each(self.tokenizer.bytes(id)) => return Ok(false),
+                Event::Token(_) => {}
+                Event::Over { ended } => return Ok(ended),
             }
         }
-        Ok(false)
     }
 }
 
-/// Returns keys and values of `ids`, of which `at_once` are run at a time.
-pub(super) fn prefill(
-    llama: &dyn CausalModel,
-    pool: &ThreadPool,
-    (ids, at_once): (&[u32], usize),
-    cancel: &Cancel,
-) -> Result<KvCache, ScoreError> {
-    let mut cache = KvCache::new(llama.config());
-    for ids in ids.chunks(at_once) {
-        let past = (cache.len() > 0).then_some(&cache);
+/// What the writer of an answer is told.
+enum Event {
+    Token(u32),
+    /// Nothing follows; `ended` where the model itself ended the answer.
+    Over {
+        ended: bool,
+    },
+}
+
+/// An answer that is being written.
+struct Generating {
+    prefill: Prefill,
+    /// The token to run next.
+    id: u32,
+    /// Tokens that may yet be written.
+    left: usize,
+    sampler: Sampler,
+    logits: Vec<f32>,
+    template: Arc<ChatTemplate>,
+    events: Sender<Result<Event, ScoreError>>,
+    cancel: Cancel,
+}
+
+impl Generating {
+    /// Writes some tokens; returns whether the answer goes on.
+    fn steps(&mut self, model: &dyn CausalModel) -> Result<bool, ScoreError> {
+        for _ in 0..STEPS {
+            self.cancel.check()?;
+            if self.left == 0 {
+                self.tell(Event::Over { ended: false });
+                return Ok(false);
+            }
+            model.step(self.id, &mut self.prefill.cache, &mut self.logits)?;
+            self.id = self.sampler.pick(&self.logits)?;
+            self.left -= 1;
+            let ended = self.template.ends_generation(self.id);
+            let heard = self.tell(if ended { Event::Over { ended } } else { Event::Token(self.id) });
+            if ended || !heard {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Returns whether somebody still listens.
+    fn tell(&self, event: Event) -> bool {
+        self.events.send(Ok(event)).is_ok()
+    }
+}
+
+impl Turns for Generating {
+    fn advance(&mut self, model: &dyn CausalModel) -> bool {
+        let goes_on = match self.prefill.advance(model, &self.cancel) {
+            Ok(true) => Ok(true),
+            Ok(false) => self.steps(model),
+            Err(error) => Err(error),
+        };
+        goes_on.unwrap_or_else(|error| {
+            // The caller may be gone; then nobody reads it.
+            self.events.send(Err(error)).ok();
+            false
+        })
+    }
+}
+
+/// Keys and values of a prompt, some tokens of it at a time.
+pub(super) struct Prefill {
+    ids: Vec<u32>,
+    at_once: usize,
+    pub(super) cache: KvCache,
+}
+
+impl Prefill {
+    pub(super) fn new(ids: Vec<u32>, at_once: usize, model: &dyn CausalModel) -> Self {
+        Self { ids, at_once, cache: KvCache::new(model.config()) }
+    }
+
+    /// Runs the next tokens; returns whether there were any.
+    pub(super) fn advance(&mut self, model: &dyn CausalModel, cancel: &Cancel) -> Result<bool, ScoreError> {
+        let done = self.cache.len();
+        let ids = &self.ids[done..self.ids.len().min(done + self.at_once)];
+        if ids.is_empty() {
+            return Ok(false);
+        }
+        let past = (done > 0).then_some(&self.cache);
         // No likelihood is wanted.
         let sequence = Sequence { ids, past, scored_from: ids.len(), kept: ids.len() };
-        let part = pool.install(|| llama.forward_one(sequence, cancel))?.kept;
-        cache.append(&part);
+        let part = model.forward_one(sequence, cancel)?.kept;
+        self.cache.append(&part);
+        Ok(true)
     }
-    Ok(cache)
 }

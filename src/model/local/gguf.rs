@@ -6,7 +6,7 @@
 //! by the size of the file, and a fault is an error that names the key or tensor.
 
 mod error;
-mod scan;
+mod header;
 #[cfg(test)]
 mod tests;
 
@@ -21,7 +21,7 @@ use candle_core::quantized::ggml_file::qtensor_from_ggml;
 use candle_core::quantized::gguf_file::{Content, TensorInfo, Value};
 
 pub use error::GgufError;
-use scan::{Header, scan};
+use header::{Header, scan};
 
 /// Bytes that are read at once while the header is walked and parsed.
 const BUFFER: usize = 1 << 20;

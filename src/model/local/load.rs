@@ -12,7 +12,7 @@ use super::gguf::{GgufError, GgufFile};
 use super::int8::{COLUMNS, GROUP};
 use super::linear::Backend;
 use super::llama::Llama;
-use super::tensors::TensorLlama;
+use super::llama_candle::TensorLlama;
 use super::tokenizer::GgufTokenizer;
 use crate::model::{Device, Precision};
 

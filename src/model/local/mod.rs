@@ -14,13 +14,13 @@ pub(crate) mod gguf;
 mod int8;
 mod linear;
 mod llama;
+mod llama_candle;
 mod load;
 mod prefix_cache;
 mod roofline;
 mod sample;
 mod schedule;
 mod scorer;
-mod tensors;
 mod tokenizer;
 mod worker;
 

@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::mpsc::{Sender, channel};
 use std::time::Duration;
 
 use rayon::ThreadPool;
@@ -15,7 +16,7 @@ use super::prefix_cache::{KvFormat, PrefixCache};
 use super::roofline::operations_per_second;
 use super::schedule::Schedule;
 use super::tokenizer::GgufTokenizer;
-use super::worker::{Run, Worker};
+use super::worker::{Run, Turns, Worker, panicked};
 use crate::kernels::Isa;
 use crate::model::cached::CacheStatistics;
 use crate::model::{Cancel, Device, Precision, ScoreError, ScoreJob, ScoreSession, Token, TokenScorer};
@@ -70,10 +71,10 @@ impl Default for ScorerOptions {
 pub struct LocalScorer {
     name: String,
     pub(super) tokenizer: Arc<GgufTokenizer>,
-    pub(super) chat_template: ChatTemplate,
+    pub(super) chat_template: Arc<ChatTemplate>,
     pub(super) llama: Arc<dyn CausalModel>,
-    pub(super) pool: Arc<ThreadPool>,
-    worker: Worker,
+    pool: Arc<ThreadPool>,
+    pub(super) worker: Worker,
     texts: Arc<PrefixCache>,
     device: Device,
     window: usize,
@@ -108,11 +109,10 @@ impl LocalScorer {
         let worker = Worker::start(llama.clone(), pool.clone(), texts.clone())
             .map_err(|e| LoadError::Threads(e.to_string()))?;
         let window = options.window.clamp(16, llama.config().context);
-        let tokenizer = Arc::new(tokenizer);
         Ok(Self {
             name: name.to_owned(),
-            tokenizer,
-            chat_template,
+            tokenizer: Arc::new(tokenizer),
+            chat_template: Arc::new(chat_template),
             llama,
             pool,
             worker,
@@ -151,11 +151,6 @@ impl LocalScorer {
     #[must_use]
     pub fn tokenizer(&self) -> &Arc<GgufTokenizer> {
         &self.tokenizer
-    }
-
-    /// Runs one sequence on the caller's turn.
-    pub(super) fn pass(&self, sequence: Sequence, cancel: &Cancel) -> Result<ForwardOutput, ScoreError> {
-        self.pool.install(|| self.llama.forward_one(sequence, cancel))
     }
 }
 
@@ -215,7 +210,7 @@ impl TokenScorer for LocalScorer {
     }
 }
 
-/// A sequence fed step by step on the caller's turn.
+/// A sequence that is fed step by step.
 struct Session<'a> {
     scorer: &'a LocalScorer,
     cache: KvCache,
@@ -230,17 +225,43 @@ impl ScoreSession for Session<'_> {
         if ids.is_empty() {
             return Ok(Vec::new());
         }
-        if self.cache.len() + ids.len() > self.scorer.llama.config().context {
+        let config = self.scorer.llama.config();
+        if self.cache.len() + ids.len() > config.context {
             return Err(ScoreError::Model("the sequence is longer than the model's context".into()));
         }
-        let past = (self.cache.len() > 0).then_some(&self.cache);
-        let ForwardOutput { nll, kept } =
-            self.scorer.pass(Sequence { ids, past, scored_from: 0, kept: ids.len() }, cancel)?;
-        self.cache.append(&kept);
-        Ok(nll)
+        let (reply, answer) = channel();
+        let cache = std::mem::replace(&mut self.cache, KvCache::new(config));
+        let step = SessionStep { ids: ids.to_vec(), cache, cancel: cancel.clone(), reply };
+        self.scorer.worker.take_turns(step)?;
+        let (cache, scores) = answer.recv().map_err(|_| panicked())?;
+        self.cache = cache;
+        scores
     }
 
     fn forget(&mut self, range: Range<usize>) {
         self.cache.forget(range);
+    }
+}
+
+/// The next tokens of a session, which are run in one turn.
+struct SessionStep {
+    ids: Vec<u32>,
+    cache: KvCache,
+    cancel: Cancel,
+    reply: Sender<(KvCache, Result<Vec<f32>, ScoreError>)>,
+}
+
+impl Turns for SessionStep {
+    fn advance(&mut self, model: &dyn CausalModel) -> bool {
+        let mut cache = std::mem::replace(&mut self.cache, KvCache::new(model.config()));
+        let past = (cache.len() > 0).then_some(&cache);
+        let sequence = Sequence { ids: &self.ids, past, scored_from: 0, kept: self.ids.len() };
+        let scores = model.forward_one(sequence, &self.cancel).map(|ForwardOutput { nll, kept }| {
+            cache.append(&kept);
+            nll
+        });
+        // The caller may be gone; then nobody reads it.
+        self.reply.send((cache, scores)).ok();
+        false
     }
 }

@@ -3,7 +3,8 @@
 //! Callers hand over all their runs at once and wait. Each batch takes runs from the waiting calls in
 //! turn until [`BATCH_TOKENS`] are together, so a short call does not wait for the end of a long one, and
 //! short documents of several calls share a pass. A text that is longer than the window is run part by part,
-//! each token once. Calls whose caller left are dropped between batches.
+//! each token once. Calls whose caller left are dropped between batches. Sequences that grow step by step, answers and
+//! sessions, advance by one turn each between two batches ([`Turns`]).
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -157,9 +158,22 @@ pub(crate) struct Call {
     reply: Sender<Result<Vec<Vec<f32>>, ScoreError>>,
 }
 
+/// Work that a caller's own sequence needs, in turns.
+pub(crate) trait Turns: Send {
+    /// Does the next turn, which should take about as long as a batch or less; returns whether there are more. What
+    /// the caller waits for is sent to it over a channel, whose end tells the caller of a panic.
+    fn advance(&mut self, model: &dyn CausalModel) -> bool;
+}
+
+/// What the model's thread is asked to do.
+enum Work {
+    Score(Call),
+    Turns(Box<dyn Turns>),
+}
+
 /// A handle to the model's thread.
 pub(crate) struct Worker {
-    calls: Sender<Call>,
+    queue: Sender<Work>,
 }
 
 impl Worker {
@@ -169,50 +183,88 @@ impl Worker {
         pool: Arc<ThreadPool>,
         prefixes: Arc<PrefixCache>,
     ) -> std::io::Result<Self> {
-        let (calls, queue) = channel();
+        let (queue, work) = channel();
         let engine = Engine { llama, prefixes };
         std::thread::Builder::new()
             .name("whittle-model".into())
-            .spawn(move || serve(&engine, &pool, &queue))?;
-        Ok(Self { calls })
+            .spawn(move || serve(&engine, &pool, &work))?;
+        Ok(Self { queue })
     }
 
     /// Scores the wanted tokens of each run, in the order of `runs`; without a prefix, a first token has no
     /// score.
     pub(crate) fn score(&self, runs: Vec<Run>, cancel: &Cancel) -> Result<Vec<Vec<f32>>, ScoreError> {
-        let gone = || ScoreError::Model("its thread has ended".into());
         let (reply, answer) = channel();
         let results = vec![Vec::new(); runs.len()];
         let runs = runs.into_iter().enumerate().collect();
-        self.calls.send(Call { runs, results, cancel: cancel.clone(), reply }).map_err(|_| gone())?;
+        self.send(Work::Score(Call { runs, results, cancel: cancel.clone(), reply }))?;
         answer.recv().map_err(|_| gone())?
+    }
+
+    /// Has a caller's turns done, each between two batches.
+    pub(crate) fn take_turns(&self, turns: impl Turns + 'static) -> Result<(), ScoreError> {
+        self.send(Work::Turns(Box::new(turns)))
+    }
+
+    fn send(&self, work: Work) -> Result<(), ScoreError> {
+        self.queue.send(work).map_err(|_| gone())
     }
 }
 
-fn serve(engine: &Engine, pool: &ThreadPool, queue: &Receiver<Call>) {
-    let mut calls: VecDeque<Call> = VecDeque::new();
+fn gone() -> ScoreError {
+    ScoreError::Model("its thread has ended".into())
+}
+
+fn serve(engine: &Engine, pool: &ThreadPool, queue: &Receiver<Work>) {
+    let mut waiting = Waiting::default();
     loop {
-        if calls.is_empty() {
+        if waiting.is_empty() {
             match queue.recv() {
-                Ok(call) => calls.push_back(call),
+                Ok(work) => waiting.push(work),
                 Err(_) => return,
             }
         }
         loop {
             match queue.try_recv() {
-                Ok(call) => calls.push_back(call),
-                Err(TryRecvError::Disconnected) if calls.is_empty() => return,
+                Ok(work) => waiting.push(work),
+                Err(TryRecvError::Disconnected) if waiting.is_empty() => return,
                 Err(TryRecvError::Empty | TryRecvError::Disconnected) => break,
             }
         }
-        drop_stopped(&mut calls);
-        let batch = take_batch(&mut calls);
-        let stop = batch_cancel(&calls, &batch);
+        let Waiting { calls, turns } = &mut waiting;
+        drop_stopped(calls);
+        let batch = take_batch(calls);
+        let stop = batch_cancel(calls, &batch);
         let outcome = catch_unwind(AssertUnwindSafe(|| pool.install(|| engine.run(&batch, &stop))));
         match outcome {
-            Ok(outcome) => settle(&mut calls, batch, outcome),
-            Err(_) => fail(&mut calls, &batch, &panicked()),
+            Ok(outcome) => settle(calls, batch, outcome),
+            Err(_) => fail(calls, &batch, &panicked()),
         }
+        // What panicked is dropped, and its channel with it.
+        turns.retain_mut(|turns| {
+            let advance = || pool.install(|| turns.advance(&*engine.llama));
+            catch_unwind(AssertUnwindSafe(advance)).unwrap_or(false)
+        });
+    }
+}
+
+/// The work that is not done yet.
+#[derive(Default)]
+struct Waiting {
+    calls: VecDeque<Call>,
+    turns: Vec<Box<dyn Turns>>,
+}
+
+impl Waiting {
+    fn push(&mut self, work: Work) {
+        match work {
+            Work::Score(call) => self.calls.push_back(call),
+            Work::Turns(turns) => self.turns.push(turns),
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.calls.is_empty() && self.turns.is_empty()
     }
 }
 
@@ -366,7 +418,7 @@ fn settle(calls: &mut VecDeque<Call>, batch: Vec<Item>, outcome: Result<Vec<Done
     }
 }
 
-fn panicked() -> ScoreError {
+pub(super) fn panicked() -> ScoreError {
     ScoreError::Model("a computation panicked; this is a defect".into())
 }
 
@@ -392,118 +444,4 @@ fn checked(scores: Vec<Vec<f32>>) -> Result<Vec<Vec<f32>>, ScoreError> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::model::local::attention::Heads;
-
-    type Answer = Receiver<Result<Vec<Vec<f32>>, ScoreError>>;
-
-    /// A call of runs of so many tokens.
-    fn call(lengths: &[usize], cancel: &Cancel) -> (Call, Answer) {
-        let run = |&length: &usize| Run::whole(None, vec![0; length], 0);
-        let (reply, answer) = channel();
-        let runs = lengths.iter().map(run).enumerate().collect();
-        let results = vec![Vec::new(); lengths.len()];
-        (Call { runs, results, cancel: cancel.clone(), reply }, answer)
-    }
-
-    /// Serves one batch; each run's score is its length.
-    fn serve_batch(calls: &mut VecDeque<Call>) -> usize {
-        let batch = take_batch(calls);
-        let lengths: Vec<usize> = batch.iter().map(|item| item.run.part().len()).collect();
-        let done = batch.iter().map(|Item { run, .. }| {
-            let Range { start, end } = run.part();
-            let next = (end < run.ids.len()).then(|| Progress { done: end, ..Progress::default() });
-            Done { scores: vec![(end - start) as f32], next }
-        });
-        let done = done.collect();
-        settle(calls, batch, Ok(done));
-        lengths.iter().sum()
-    }
-
-    #[test]
-    fn short_documents_of_several_calls_share_a_batch_up_to_its_budget() {
-        let (mut calls, mut answers) = (VecDeque::new(), Vec::new());
-        for lengths in [&[300, 300, 300][..], &[200], &[100, 100]] {
-            let (call, answer) = call(lengths, &Cancel::never());
-            calls.push_back(call);
-            answers.push(answer);
-        }
-        assert_eq!(serve_batch(&mut calls), 300 + 200 + 100 + 300 + 100);
-        assert_eq!(answers[1].try_recv().unwrap().unwrap(), [[200.0]]);
-        assert_eq!(answers[2].try_recv().unwrap().unwrap(), [[100.0], [100.0]]);
-        assert!(answers[0].try_recv().is_err(), "not complete yet");
-        serve_batch(&mut calls);
-        assert_eq!(answers[0].try_recv().unwrap().unwrap(), [[300.0], [300.0], [300.0]]);
-    }
-
-    #[test]
-    fn a_call_of_long_runs_is_served_beside_callers_that_keep_coming() {
-        let (mut calls, mut answers) = (VecDeque::new(), Vec::new());
-        let mut come = |calls: &mut VecDeque<Call>, lengths: &[usize]| {
-            let (call, answer) = call(lengths, &Cancel::never());
-            calls.push_back(call);
-            answers.push(answer);
-        };
-        // Enough short ones to fill a batch are always there before the long one is looked at.
-        (0..8).for_each(|_| come(&mut calls, &[150]));
-        come(&mut calls, &[2048, 2048]);
-        let (mut batches, mut long) = (0, 0);
-        while long < 2 && batches < 40 {
-            if serve_batch(&mut calls) >= 2048 {
-                long += 1;
-            }
-            batches += 1;
-            (calls.len()..10).for_each(|_| come(&mut calls, &[150]));
-        }
-        assert!(long == 2, "{long} of 2 after {batches} batches");
-    }
-
-    #[test]
-    fn a_long_run_goes_on_part_by_part_and_others_come_between() {
-        let (mut long, answer) = call(&[2500], &Cancel::never());
-        long.runs[0].1.stride = 1000;
-        let (short, other) = call(&[20, 30], &Cancel::never());
-        let mut calls = VecDeque::from([long, short]);
-        assert_eq!(serve_batch(&mut calls), 1000 + 20);
-        // The other call is the first now.
-        assert_eq!(serve_batch(&mut calls), 30);
-        assert_eq!(other.try_recv().unwrap().unwrap(), [[20.0], [30.0]]);
-        assert_eq!((serve_batch(&mut calls), serve_batch(&mut calls)), (1000, 500));
-        assert_eq!(answer.try_recv().unwrap().unwrap(), [[1000.0, 1000.0, 500.0]]);
-    }
-
-    #[test]
-    fn what_was_kept_before_a_run_counts_by_half() {
-        let heads = Heads { queries: 1, keys: 1, width: 64 };
-        let kept = Arc::new(CachedKv::F32(KvCache::from_layers(Vec::new(), heads)));
-        let prefix = Arc::new(Prefix::new(&[0; 1000], Some(kept)));
-        let (mut one, _answer) = call(&[20, 20, 20], &Cancel::never());
-        one.runs.iter_mut().for_each(|(_, run)| run.prefix = Some(Arc::clone(&prefix)));
-        let mut calls = VecDeque::from([one]);
-        assert_eq!(serve_batch(&mut calls), 20);
-        let fresh = Arc::new(Prefix::new(&[0; 1000], None));
-        calls[0].runs.iter_mut().for_each(|(_, run)| run.prefix = Some(Arc::clone(&fresh)));
-        assert_eq!(serve_batch(&mut calls), 20 + 20);
-    }
-
-    #[test]
-    fn what_was_left_is_dropped_and_said_so() {
-        let cancel = Cancel::never().within(std::time::Duration::ZERO);
-        let ((left, answer), (kept, _)) = (call(&[10], &cancel), call(&[10], &Cancel::never()));
-        let mut calls = VecDeque::from([left, kept]);
-        drop_stopped(&mut calls);
-        assert_eq!(calls.len(), 1);
-        assert!(matches!(answer.try_recv().unwrap(), Err(ScoreError::Stopped(_))));
-    }
-
-    #[test]
-    fn calls_of_a_batch_that_panicked_fail_and_the_others_go_on() {
-        let ((big, answer), (other, _)) = (call(&[1024], &Cancel::never()), call(&[1024], &Cancel::never()));
-        let mut calls = VecDeque::from([big, other]);
-        let batch = take_batch(&mut calls);
-        fail(&mut calls, &batch, &panicked());
-        assert!(matches!(answer.try_recv().unwrap(), Err(ScoreError::Model(_))));
-        assert_eq!((calls.len(), serve_batch(&mut calls)), (1, 1024));
-    }
-}
+mod tests;

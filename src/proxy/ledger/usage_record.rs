@@ -11,7 +11,7 @@ use crate::config::Price;
 use crate::keys::Reservation;
 use crate::proxy::conversation::{Arm, Conversation};
 use crate::proxy::route::Route;
-use crate::proxy::{ProxyError, Report, Spared};
+use crate::proxy::{ProxyError, RequestReport, Spared};
 use crate::upstream::StatusCode;
 use crate::wire::{Reading, ReportedUsage, Usage};
 
@@ -92,7 +92,7 @@ impl UsageRecord {
     }
 
     /// Notes that the request is sent now, and what was done to its texts.
-    pub(in crate::proxy) fn sent(&mut self, report: &Report) {
+    pub(in crate::proxy) fn sent(&mut self, report: &RequestReport) {
         self.sent = true;
         self.entry.texts = (report.tokens.before as u64, report.tokens.after as u64);
         self.entry.compressor = report.time.as_micros() as u64;

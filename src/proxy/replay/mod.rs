@@ -22,7 +22,7 @@ use crate::compress::fold::{Rule, Rules};
 use crate::config::ProxyConfig;
 use crate::text::{self, TokenCounter};
 use crate::upstream::HeaderMap;
-use crate::wire::{self, Endpoint, Request, Shown, Speaker};
+use crate::wire::{self, ConversationText, Endpoint, Request, Speaker};
 pub use figures::{Figures, Kept};
 use figures::{Seen, Tally};
 use quotes::{Quote, quotes};
@@ -103,7 +103,7 @@ struct Prepared<'c> {
     messages: &'c [Message],
     quotes: Vec<Quote>,
     /// The texts of the whole conversation.
-    shown: Vec<Shown>,
+    shown: Vec<ConversationText>,
     body: String,
     /// The results, with their tokens.
     results: Vec<(String, usize)>,
@@ -181,7 +181,7 @@ impl Player<'_> {
         tally.figures()
     }
 
-    fn shown(&self, body: &str) -> Vec<Shown> {
+    fn shown(&self, body: &str) -> Vec<ConversationText> {
         let request = Request::read(Endpoint::Messages, body.as_bytes());
         request.map(|request| request.texts(self.settings.least_bytes()).shown).unwrap_or_default()
     }
@@ -202,7 +202,7 @@ fn turns(messages: &[Message]) -> impl Iterator<Item = usize> {
     messages.iter().enumerate().filter(|(_, message)| message.by_model).map(|(at, _)| at)
 }
 
-fn results(shown: &[Shown]) -> Vec<String> {
+fn results(shown: &[ConversationText]) -> Vec<String> {
     let results = shown.iter().filter(|shown| matches!(shown.by, Speaker::Tool(_)));
     results.map(|shown| shown.text.clone()).collect()
 }

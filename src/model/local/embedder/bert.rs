@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 
 use rayon::prelude::*;
 
-use super::quantized::QuantizedRows;
+use super::q4_0::QuantizedRows;
 use crate::model::local::attention::{Attention, AttentionMask, AttentionScratch, Heads, PackedKeyValues};
 use crate::model::local::linear::{Accumulate, Backend, FloatMatrix};
 use crate::model::{Cancel, Precision, Stopped};

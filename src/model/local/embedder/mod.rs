@@ -3,7 +3,7 @@
 mod bert;
 mod load;
 mod packed;
-mod quantized;
+mod q4_0;
 #[cfg(test)]
 mod tests;
 mod tokenizer;

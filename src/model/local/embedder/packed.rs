@@ -13,7 +13,7 @@ use candle_core::quantized::ggml_file::qtensor_from_ggml;
 use candle_core::{Device, Tensor};
 
 use super::bert::BertConfig;
-use super::quantized::{BLOCK, BLOCK_BYTES, QuantizedRows};
+use super::q4_0::{BLOCK, BLOCK_BYTES, QuantizedRows};
 use super::unigram::UnigramTokenizer;
 use crate::model::local::attention::Heads;
 

@@ -9,7 +9,7 @@ use tempfile::NamedTempFile;
 
 use super::super::causal::{CausalModel, Sequence};
 use super::super::error::LoadError;
-use super::super::generate::prefill;
+use super::super::generate::Prefill;
 use super::super::linear::Backend;
 use super::super::load::{Loaded, load, load_for, load_tensors};
 use super::super::tokenizer::GgufTokenizer;
@@ -96,12 +96,16 @@ fn a_step_gives_what_the_whole_pass_gives() {
     for ((llama, tokenizer), tolerance) in in_every_way(&file) {
         let ids: Vec<u32> = tokenizer.encode("cab! abab 12 ½").iter().map(|token| token.id).collect();
         let expected = reference::nll(&file, &ids);
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
         // The first of them together or two at a time, the others one by one.
         let (known, rest) = ids.split_at(5);
         for at_once in [5, 2] {
-            let mut cache = prefill(&*llama, &pool, (known, at_once), &Cancel::never()).unwrap();
-            assert_eq!(cache.len(), known.len());
+            let mut prefill = Prefill::new(known.to_vec(), at_once, &*llama);
+            let mut turns = 0;
+            while prefill.advance(&*llama, &Cancel::never()).unwrap() {
+                turns += 1;
+            }
+            let mut cache = prefill.cache;
+            assert_eq!((turns, cache.len()), (known.len().div_ceil(at_once), known.len()));
             let mut logits = Vec::new();
             for (pair, expected) in rest.windows(2).zip(&expected[known.len()..]) {
                 llama.step(pair[0], &mut cache, &mut logits).unwrap();

@@ -9,7 +9,7 @@ use super::json::{Value, inside_quotes};
 
 /// A text of a conversation.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Shown {
+pub struct ConversationText {
     /// Whose it is.
     pub by: Speaker,
     /// The text.
@@ -40,7 +40,7 @@ pub struct ToolCall {
     pub arguments: Vec<(String, String)>,
 }
 
-impl Shown {
+impl ConversationText {
     /// The edit that puts another text in its place.
     #[must_use]
     pub fn replace(&self, text: &str) -> Edit {
@@ -51,14 +51,14 @@ impl Shown {
 /// Collects the texts of one conversation.
 #[derive(Debug, Default)]
 pub(super) struct Listing {
-    pub(super) shown: Vec<Shown>,
+    pub(super) shown: Vec<ConversationText>,
     calls: HashMap<String, Arc<ToolCall>>,
 }
 
 impl Listing {
     pub(super) fn say(&mut self, by: Speaker, value: Value) {
         if let (Some((place, _)), Some(text)) = (value.inside(), value.string()) {
-            self.shown.push(Shown { by, text: text.into_owned(), is_new: false, place });
+            self.shown.push(ConversationText { by, text: text.into_owned(), is_new: false, place });
         }
     }
 
@@ -83,7 +83,7 @@ impl Listing {
         let call = Arc::new(ToolCall { name: text(name), arguments });
         for (_, argument) in call.arguments.iter().filter(|(_, text)| text.contains('\n')) {
             let (by, text) = (Speaker::Call(Arc::clone(&call)), argument.clone());
-            self.shown.push(Shown { by, text, is_new: false, place: 0..0 });
+            self.shown.push(ConversationText { by, text, is_new: false, place: 0..0 });
         }
         self.calls.insert(text(id), call);
     }
