@@ -8,6 +8,7 @@
 
 pub mod compare;
 pub mod dataset;
+pub mod evidence;
 pub mod folder;
 pub mod medprompt;
 pub mod metrics;
@@ -16,6 +17,7 @@ pub mod reader;
 pub mod reading;
 pub mod report;
 pub mod run;
+pub mod sets;
 pub use crate::random::statistics;
 pub mod suite;
 pub mod summary;
