@@ -232,6 +232,8 @@ mod tests {
                 evidence: None,
                 nll: Some(nll + (i % 7) as f64),
                 reading: None,
+                text_nll: None,
+                broken: None,
                 numbers: recall,
                 names: recall,
                 digits: recall,

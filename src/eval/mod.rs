@@ -13,6 +13,7 @@ pub mod folder;
 pub mod medprompt;
 pub mod metrics;
 mod parallel;
+pub mod readability;
 pub mod reader;
 pub mod reading;
 pub mod report;

@@ -15,6 +15,7 @@ use super::dataset::{AnswerKind, Manifest, Question, scorer};
 use super::evidence::Evidence;
 use super::folder;
 use super::metrics::Recall;
+use super::readability::Broken;
 use super::reader::{ChatModel, TokenPrice};
 use super::reading::Reading;
 use super::suite::{self, Suite};
@@ -163,6 +164,13 @@ pub struct Measured {
     /// nothing reads.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nll: Option<f64>,
+    /// Mean negative log-likelihood, in nats a token, of the text that is left, each document by itself. None where the
+    /// scorer does not read, or nothing is left.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text_nll: Option<f64>,
+    /// Units of the documents that are broken. None where nothing was compressed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub broken: Option<Broken>,
     /// The reply of a model. None where no model is asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reading: Option<Reading>,

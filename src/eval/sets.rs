@@ -120,6 +120,8 @@ mod tests {
             evidence: Some(evidence),
             nll: None,
             reading: None,
+            text_nll: None,
+            broken: None,
             numbers: recall,
             names: recall,
             digits: recall,

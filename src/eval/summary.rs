@@ -71,6 +71,12 @@ pub struct Figures {
     pub nll: Option<Estimate>,
     /// The difference to the whole context's, question by question: below 0 is better than the whole context.
     pub nll_against_whole: Option<Estimate>,
+    /// Nats a token of the text that is left, for the scorer; that of the whole context is the original's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text_nll: Option<Estimate>,
+    /// Share of the units of which something is left that are broken: see [`Broken`](super::readability::Broken).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub broken: Option<Estimate>,
     /// Share of the answers of a model that are right.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accuracy: Option<Estimate>,
@@ -174,6 +180,8 @@ fn figures(group: &[&Row], whole: &HashMap<&str, &Measured>, plan: &Plan) -> Fig
         retention: of(&|m| m.retained.map(|retained| f64::from(u8::from(retained)))),
         nll: of(&|m| m.nll),
         nll_against_whole: against_whole(&|m| m.nll),
+        text_nll: of(&|m| m.text_nll),
+        broken: of(&|m| m.broken?.share()),
         accuracy: of(&correct),
         accuracy_against_whole: against_whole(&correct),
         exact_match: of(&|m| m.reading.as_ref().map(|reading| f64::from(u8::from(reading.exact)))),

@@ -241,7 +241,7 @@ struct Column {
 }
 
 /// The columns that are printed for each method and rate; those without a figure are left out.
-const COLUMNS: [Column; 15] = [
+const COLUMNS: [Column; 17] = [
     Column { title: "achieved", width: 9, cell: |f| of(f.achieved_rate, |rate| format!("{:.3}", rate.mean)) },
     Column { title: "n", width: 5, cell: |f| f.measured.to_string() },
     Column {
@@ -257,6 +257,8 @@ const COLUMNS: [Column; 15] = [
     Column { title: "retention", width: 22, cell: |f| percent(f.retention) },
     Column { title: "NLL", width: 21, cell: |f| plain(f.nll) },
     Column { title: "NLL against whole", width: 23, cell: |f| plain(f.nll_against_whole) },
+    Column { title: "NLL of the text", width: 21, cell: |f| plain(f.text_nll) },
+    Column { title: "broken", width: 18, cell: |f| percent(f.broken) },
     Column { title: "numbers", width: 8, cell: |f| share(f.numbers) },
     Column { title: "digits", width: 8, cell: |f| share(f.digits) },
     Column { title: "capitals", width: 8, cell: |f| share(f.capitals) },

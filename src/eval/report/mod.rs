@@ -227,7 +227,7 @@ fn sorted(mut points: Vec<(f64, Estimate)>) -> Vec<(f64, Estimate)> {
 type Cell = fn(&Figures) -> String;
 
 /// All columns; those without a figure are left out.
-const COLUMNS: [(&str, Cell); 16] = [
+const COLUMNS: [(&str, Cell); 18] = [
     ("achieved", |f| f.achieved_rate.map_or_else(String::new, |rate| format!("{:.3}", rate.mean))),
     ("tokens", |f| {
         let tokens = f.original_tokens.zip(f.compressed_tokens);
@@ -243,6 +243,8 @@ const COLUMNS: [(&str, Cell); 16] = [
     ("retention, %", |f| with_interval(f.retention, 100.0, 1)),
     ("NLL", |f| with_interval(f.nll, 1.0, 3)),
     ("NLL against whole", |f| with_interval(f.nll_against_whole, 1.0, 3)),
+    ("NLL of the text", |f| with_interval(f.text_nll, 1.0, 3)),
+    ("broken units, %", |f| with_interval(f.broken, 100.0, 1)),
     ("numbers, %", |f| with_interval(f.numbers, 100.0, 1)),
     ("names, %", |f| with_interval(f.names, 100.0, 1)),
     ("digits, %", |f| with_interval(f.digits, 100.0, 1)),

@@ -12,6 +12,7 @@ use crate::eval::dataset::{AnswerKind, Question, Source};
 use crate::eval::evidence::{Evidence, Left};
 use crate::eval::metrics::{Facts, capitals, digits};
 use crate::eval::parallel;
+use crate::eval::readability::Broken;
 use crate::eval::reader::ChatModel;
 use crate::eval::reading::{self, Reading};
 use crate::model::Cancel;
@@ -141,6 +142,10 @@ impl<'a> Measure<'a> {
     ) -> anyhow::Result<Measured> {
         let left: Vec<Left> = response.documents.iter().map(left).collect();
         let measured = self.measured(question, context, &left)?;
+        let mut broken = Broken::default();
+        for (source, left) in question.documents.iter().zip(&left) {
+            broken.count(&source.text, left.kept);
+        }
         let wrong = measured.reading.as_ref().is_some_and(|reading| !reading.correct);
         let lacks = measured.evidence.is_some_and(|evidence| evidence.lacks());
         let lost = measured.retained == Some(false) || lacks || wrong;
@@ -151,6 +156,7 @@ impl<'a> Measure<'a> {
             requested_tokens: response.usage.requested_tokens,
             milliseconds: response.timing_ms.total,
             kept: lost.then(kept).flatten(),
+            broken: Some(broken),
             ..measured
         })
     }
@@ -170,6 +176,8 @@ impl<'a> Measure<'a> {
             retained: retained.filter(|_| self.kind == AnswerKind::Extract),
             evidence,
             nll: (self.likelihood && answered).then(|| self.nll(question, context)).transpose()?,
+            text_nll: if self.likelihood { self.text_nll(left)? } else { None },
+            broken: None,
             reading: chat.map(|model| self.reading(model, question, context)).transpose()?,
             numbers: self.facts.numbers(&before, context),
             names: self.facts.names(&before, context),
@@ -188,6 +196,20 @@ impl<'a> Measure<'a> {
         let request = ScoreRequest { text: format!(" {answer}"), prefix: Some(joined(context, &asked)) };
         let scored = self.means.engine.score_whole(&request, &Cancel::never())?;
         scored.mean_nll.ok_or_else(|| EngineError::internal("an answer has no tokens to score"))
+    }
+
+    /// Mean negative log-likelihood, in nats a token, of documents as they were left, each by itself, so that those of
+    /// the original are scored once.
+    fn text_nll(&self, left: &[Left<'_>]) -> Result<Option<f64>, EngineError> {
+        let (mut sum, mut count) = (0.0, 0_usize);
+        for text in left.iter().map(|left| left.text.trim()).filter(|text| !text.is_empty()) {
+            let request = ScoreRequest { text: text.to_owned(), prefix: None };
+            for nll in self.means.engine.score(&request, &Cancel::never())?.nll.into_iter().flatten() {
+                sum += f64::from(nll);
+                count += 1;
+            }
+        }
+        Ok((count > 0).then(|| sum / count as f64))
     }
 
     fn reading(&self, model: &ChatModel<'_>, question: &Question, context: &str) -> anyhow::Result<Reading> {
