@@ -5,9 +5,10 @@ use std::path::Path;
 
 use anyhow::{Context, bail};
 
-use super::run::{ROWS, Row, Setting};
+use super::evidence::Evidence;
+use super::run::{ROWS, Row, Setting, groups};
 use super::statistics::Estimate;
-use super::summary::{Summary, correct, groups};
+use super::summary::{Summary, correct};
 use crate::journal;
 
 /// A run that was made: its folder's files, read.
@@ -45,7 +46,7 @@ impl Finished {
     /// Methods with their rates, in the order in which they first appear.
     #[must_use]
     pub fn arms(&self) -> Vec<(String, f64)> {
-        groups(&self.rows).iter().map(|group| (group[0].method.clone(), group[0].rate)).collect()
+        groups(self.rows.iter()).iter().map(|group| (group[0].method.clone(), group[0].rate)).collect()
     }
 }
 
@@ -72,15 +73,21 @@ pub struct Difference {
     pub nll: Option<Estimate>,
     /// Share of a model's answers that are right; what was refused is not.
     pub accuracy: Option<Estimate>,
+    /// Share of the questions all of whose operands are left, of those that need some.
+    pub all_answers: Option<Estimate>,
+    /// Share of the evidence's characters that is left.
+    pub span: Option<Estimate>,
+    /// Share of the questions all of whose evidence is left, of those that have some.
+    pub whole: Option<Estimate>,
 }
 
 impl Difference {
     fn between(methods: [String; 2], rate: f64, pairs: &[(&Row, &Row)], seed: u64) -> Self {
         // What was refused counts as lost where the other one was measured.
         let shares = |value: &dyn Fn(&Row) -> Option<f64>| {
-            let known = pairs.iter().any(|(a, b)| value(a).or(value(b)).is_some());
+            let known = pairs.iter().filter(|(a, b)| value(a).or(value(b)).is_some());
             let share = |row| value(row).unwrap_or(0.0);
-            let differences = pairs.iter().filter(|_| known).map(|(a, b)| share(b) - share(a));
+            let differences = known.map(|(a, b)| share(b) - share(a));
             Estimate::of(&differences.collect::<Vec<_>>(), seed)
         };
         let nll: Vec<f64> =
@@ -88,14 +95,28 @@ impl Difference {
         Self {
             methods,
             rate,
-            retention: shares(&|row| Some(f64::from(u8::from(row.measured()?.retained?)))),
+            retention: shares(&|row| Some(share_of(row.measured()?.retained?))),
             nll: Estimate::of(&nll, seed),
             accuracy: shares(&|row| correct(row.measured()?)),
+            all_answers: shares(&|row| Some(share_of(evidence(row)?.all_answers?))),
+            span: shares(&|row| evidence(row)?.span),
+            whole: shares(&|row| Some(share_of(evidence(row)?.whole?))),
         }
     }
 
     fn is_empty(&self) -> bool {
-        self.retention.or(self.nll).or(self.accuracy).is_none()
+        self.nll.is_none() && self.shares().iter().all(|(_, share)| share.is_none())
+    }
+
+    /// The differences of shares, higher is better, with their names.
+    fn shares(&self) -> [(&'static str, Option<Estimate>); 5] {
+        [
+            ("retention", self.retention),
+            ("accuracy", self.accuracy),
+            ("operands", self.all_answers),
+            ("evidence", self.span),
+            ("whole evidence", self.whole),
+        ]
     }
 
     /// Returns, in words, the figures that got worse beyond their interval.
@@ -103,7 +124,7 @@ impl Difference {
     pub fn worse(&self) -> Vec<String> {
         let mut worse = Vec::new();
         let at = format!("{} at rate {}", self.methods[1], self.rate);
-        for (what, difference) in [("retention", self.retention), ("accuracy", self.accuracy)] {
+        for (what, difference) in self.shares() {
             if let Some(Estimate { mean, low, high, n }) = difference.filter(|estimate| estimate.high < 0.0) {
                 let [mean, low, high] = [mean, low, high].map(|share| 100.0 * share);
                 worse.push(format!("{at}: {what} by {mean:.1} points [{low:.1}, {high:.1}], n = {n}"));
@@ -114,6 +135,14 @@ impl Difference {
         }
         worse
     }
+}
+
+fn evidence(row: &Row) -> Option<Evidence> {
+    row.measured()?.evidence
+}
+
+fn share_of(whether: bool) -> f64 {
+    f64::from(u8::from(whether))
 }
 
 /// Differences of `second` to `first`, method by method and rate by rate.
@@ -180,7 +209,7 @@ fn differences(
 mod tests {
     use super::*;
     use crate::compress::Mode;
-    use crate::eval::dataset::AnswerKind;
+    use crate::eval::dataset::{AnswerKind, scorer};
     use crate::eval::grading::judge;
     use crate::eval::metrics::Recall;
     use crate::eval::reader::Reply;
@@ -191,6 +220,7 @@ mod tests {
         let recall = Recall { kept: 1, of: 1 };
         let row = |i: usize| Row {
             question: format!("q{i}"),
+            set: None,
             method: default.into(),
             rate: 0.25,
             model: "m".into(),
@@ -199,8 +229,11 @@ mod tests {
                 compressed_tokens: 25,
                 requested_tokens: 25,
                 retained: Some(i >= lost),
+                evidence: None,
                 nll: Some(nll + (i % 7) as f64),
                 reading: None,
+                text_nll: None,
+                broken: None,
                 numbers: recall,
                 names: recall,
                 digits: recall,
@@ -218,6 +251,7 @@ mod tests {
             score_cache: true,
             reader: Reader::Likelihood,
             mode: Mode::Exact,
+            tokenizer: scorer(),
         };
         Finished { setting, rows: (0..60).map(row).collect() }
     }
@@ -258,6 +292,27 @@ mod tests {
         assert!(worse(&with_readings(5), &with_readings(5)).is_empty());
         let said = worse(&with_readings(5), &with_readings(25));
         assert!(said.len() == 1 && said[0].contains("accuracy by -33.3 points"), "{said:?}");
+    }
+
+    #[test]
+    fn lost_evidence_is_a_regression_too() {
+        let baseline = finished("a", 0, 3.0);
+        let with = |lost: usize| {
+            let mut run = baseline.clone();
+            for (i, row) in run.rows.iter_mut().enumerate() {
+                let Outcome::Measured(measured) = &mut row.outcome else { continue };
+                // Every third question is one of operands.
+                let all_answers = (i % 3 == 0).then_some(i >= lost);
+                measured.evidence =
+                    Some(Evidence { all_answers, whole: Some(i >= lost), ..Evidence::default() });
+            }
+            run
+        };
+        assert!(worse(&with(3), &with(3)).is_empty());
+        let said = worse(&with(0), &with(20));
+        assert_eq!(said.len(), 2, "{said:?}");
+        assert!(said[0].contains("operands by -35.0 points") && said[0].contains("n = 20"), "{said:?}");
+        assert!(said[1].contains("whole evidence by -33.3 points") && said[1].contains("n = 60"), "{said:?}");
     }
 
     #[test]

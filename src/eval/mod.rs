@@ -8,14 +8,17 @@
 
 pub mod compare;
 pub mod dataset;
+pub mod evidence;
 pub mod folder;
 pub mod grading;
 pub mod medprompt;
 pub mod metrics;
 mod parallel;
+pub mod readability;
 pub mod reader;
 pub mod report;
 pub mod run;
+pub mod sets;
 pub use crate::random::statistics;
 pub mod suite;
 pub mod summary;

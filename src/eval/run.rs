@@ -5,16 +5,18 @@
 
 mod measure;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use anyhow::bail;
 use serde::{Deserialize, Serialize};
 
-use super::dataset::{AnswerKind, Manifest, Question};
+use super::dataset::{AnswerKind, Manifest, Question, scorer};
+use super::evidence::Evidence;
 use super::folder;
 use super::grading::Reading;
 use super::metrics::Recall;
+use super::readability::Broken;
 use super::reader::{ChatModel, TokenPrice};
 use super::suite::{self, Suite};
 use crate::compress::{Method, Mode};
@@ -73,6 +75,13 @@ pub struct Setting {
     /// The mode of compression.
     #[serde(default)]
     pub mode: Mode,
+    /// The tokenizer that budgets are counted with.
+    #[serde(default = "scorer", skip_serializing_if = "is_scorer")]
+    pub tokenizer: String,
+}
+
+fn is_scorer(tokenizer: &String) -> bool {
+    *tokenizer == scorer()
 }
 
 /// The reader of the prompts, in its written form: `likelihood`, `none` or the name of a model.
@@ -113,6 +122,9 @@ impl From<Reader> for String {
 pub struct Row {
     /// Id of the question.
     pub question: String,
+    /// The set of the question, where the dataset consists of sets.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub set: Option<String>,
     /// Name of a method or one of [`LEVELS`].
     pub method: String,
     /// Share of the tokens asked for: 1 for [`WHOLE`], 0 for the other [`LEVELS`], which are asked for none.
@@ -133,7 +145,7 @@ pub enum Outcome {
     Refused(String),
 }
 
-/// Figures of one compressed prompt. Tokens are the scorer's, of the whole prompt, joins included.
+/// Figures of one compressed prompt. Tokens are those of [`Setting::tokenizer`], of the whole prompt, joins included.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Measured {
     /// Tokens of the prompt as it was.
@@ -142,12 +154,23 @@ pub struct Measured {
     pub compressed_tokens: usize,
     /// Most tokens allowed.
     pub requested_tokens: usize,
-    /// Does the context still hold an answer? None where no document is to hold it.
+    /// Does the context still hold an answer? None where no document is to hold it. Where the dataset consists of sets,
+    /// that of `evidence`.
     pub retained: Option<bool>,
+    /// How much of what the question needs is left, where the dataset consists of sets.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<Evidence>,
     /// Mean negative log-likelihood, in nats a token, of the first answer after context and question. None where
     /// nothing reads.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nll: Option<f64>,
+    /// Mean negative log-likelihood, in nats a token, of the text that is left, each document by itself. None where the
+    /// scorer does not read, or nothing is left.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text_nll: Option<f64>,
+    /// Units of the documents that are broken. None where nothing was compressed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub broken: Option<Broken>,
     /// The reply of a model. None where no model is asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reading: Option<Reading>,
@@ -166,7 +189,7 @@ pub struct Measured {
     pub altered_numbers: usize,
     /// Milliseconds of the compressor; 0 where nothing was compressed.
     pub milliseconds: f64,
-    /// The retained byte ranges of each document, where an answer was lost or a model's is wrong.
+    /// The retained byte ranges of each document, where an answer or evidence was lost or a model's answer is wrong.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kept: Option<Vec<Vec<[usize; 2]>>>,
 }
@@ -239,7 +262,9 @@ impl Plan {
             .methods
             .iter()
             .flat_map(|&method| self.rates.iter().map(move |&rate| Arm::Compressed(method, rate)));
-        let best_two = (self.manifest.answer == AnswerKind::Extract).then_some(Arm::BestTwo);
+        let ranked = self.manifest.answer == AnswerKind::Extract && !self.manifest.has_sets();
+        // In sets a question often has a single document, which holds evidence or not.
+        let best_two = ranked.then_some(Arm::BestTwo);
         [Arm::Whole, Arm::ClosedBook].into_iter().chain(best_two).chain(compressed).collect()
     }
 }
@@ -315,11 +340,26 @@ pub fn run(
         for (&i, outcome) in batch.iter().zip(measure.outcomes(&asked)?) {
             let (question, arm) = cells[i];
             let (method, rate) = arm.key();
+            let set = question.needs.as_ref().map(|needs| needs.set.clone());
             let (question, model) = (question.id.clone(), means.model.to_owned());
-            let row = journal.append(&Row { question, method, rate, model, outcome })?;
+            let row = journal.append(&Row { question, set, method, rate, model, outcome })?;
             watch.row(&row);
             rows[i] = Some(row);
         }
     }
     Ok(rows.into_iter().flatten().collect())
+}
+
+/// Rows of the same method and rate, in the order in which they first appear.
+pub(super) fn groups<'a>(rows: impl Iterator<Item = &'a Row>) -> Vec<Vec<&'a Row>> {
+    let mut places: HashMap<(&str, u64), usize> = HashMap::new();
+    let mut groups: Vec<Vec<&Row>> = Vec::new();
+    for row in rows {
+        let place = *places.entry((&*row.method, row.rate.to_bits())).or_insert(groups.len());
+        if place == groups.len() {
+            groups.push(Vec::new());
+        }
+        groups[place].push(row);
+    }
+    groups
 }

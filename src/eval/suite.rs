@@ -6,17 +6,23 @@ use anyhow::Context;
 use clap::ValueEnum;
 use serde::Deserialize;
 
+use super::dataset::Files;
 use crate::compress::Method;
 use crate::engine::EngineError;
 
 /// Suites of this build.
-const BUILT_IN: [&str; 5] = [
+const BUILT_IN: [&str; 7] = [
     include_str!("../../eval/suites/smoke.toml"),
+    include_str!("../../eval/suites/kinds.toml"),
+    include_str!("../../eval/suites/domains.toml"),
     include_str!("../../eval/suites/nq.toml"),
     include_str!("../../eval/suites/gsm8k.toml"),
     include_str!("../../eval/suites/bbh.toml"),
     include_str!("../../eval/suites/medqa.toml"),
 ];
+
+/// The suite whose sets are suites, too.
+const DOMAINS: &str = "domains";
 
 /// A suite, which is run together: `eval/suites/NAME.toml`.
 #[derive(Debug, Clone, Deserialize)]
@@ -32,14 +38,17 @@ pub struct Suite {
     pub rates: Vec<f64>,
     /// Most questions, drawn by the seed; all where none is given.
     pub limit: Option<usize>,
+    /// The reader of the prompts where none is named on the command line; by default the scorer's likelihood.
+    pub reader: Option<String>,
 }
 
 impl Suite {
-    /// A suite of this build, or that of a `.toml` file, or the plainest one over rows in a `.jsonl` file.
+    /// A suite of this build, or that of a `.toml` file, or the plainest one over rows in a `.jsonl` file or over one of
+    /// the sets among `files`.
     ///
     /// # Errors
     /// No suite has the name, or its file is not one.
-    pub fn by_name(name: &str) -> anyhow::Result<Self> {
+    pub fn by_name(name: &str, files: &Files) -> anyhow::Result<Self> {
         let extension = Path::new(name).extension().unwrap_or_default();
         if extension == "jsonl" {
             let stem = Path::new(name).file_stem().unwrap_or_default().to_string_lossy().into_owned();
@@ -50,6 +59,7 @@ impl Suite {
                 methods: vec!["default".into()],
                 rates,
                 limit: None,
+                reader: None,
             });
         }
         if extension == "toml" {
@@ -60,12 +70,17 @@ impl Suite {
         let all: Result<Vec<Self>, _> = BUILT_IN.iter().map(|text| toml::from_str(text)).collect();
         let all = all.context("a built-in suite")?;
         let known = all.iter().map(|suite| suite.name.as_str()).collect::<Vec<_>>().join(", ");
-        let unknown = || {
-            let message =
-                format!("unknown suite `{name}`: there are {known}, or give a .toml suite or .jsonl rows");
-            EngineError::invalid("unknown_suite", "suite", message).into()
-        };
-        all.into_iter().find(|suite| suite.name == name).ok_or_else(unknown)
+        if let Some(suite) = all.iter().find(|suite| suite.name == name) {
+            return Ok(suite.clone());
+        }
+        if let Some(domains) = all.iter().find(|suite| suite.name == DOMAINS && files.has_set(name)) {
+            return Ok(Self { name: name.to_owned(), dataset: name.to_owned(), ..domains.clone() });
+        }
+        let message = format!(
+            "unknown suite `{name}`: there are {known}, or give a .toml suite, .jsonl rows or a set of `{DOMAINS}` in the \
+             folder of --data"
+        );
+        Err(EngineError::invalid("unknown_suite", "suite", message).into())
     }
 
     /// The methods that the suite names.
@@ -101,17 +116,19 @@ pub fn name_of(method: Method) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::ProcessEnv;
     use crate::eval::dataset;
 
     #[test]
     fn every_built_in_suite_names_methods_and_data_that_exist() {
-        for name in ["smoke", "nq", "gsm8k", "bbh", "medqa"] {
-            let suite = Suite::by_name(name).unwrap();
+        let files = Files::new(None, &ProcessEnv);
+        for name in ["smoke", "kinds", "domains", "nq", "gsm8k", "bbh", "medqa"] {
+            let suite = Suite::by_name(name, &files).unwrap();
             assert!(!suite.chosen().unwrap().is_empty());
             assert!(dataset::by_name(&suite.dataset).is_ok());
             assert!(suite.rates.iter().all(|&rate| rate > 0.0 && rate <= 1.0));
         }
-        assert!(Suite::by_name("nothing").unwrap_err().to_string().contains("smoke, nq"));
+        assert!(Suite::by_name("nothing", &files).unwrap_err().to_string().contains("smoke, "));
     }
 
     #[test]

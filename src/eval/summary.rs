@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use serde::{Deserialize, Serialize};
 
 use super::reader::TokenPrice;
-use super::run::{LEVELS, Measured, Outcome, Plan, Row, Setting, WHOLE};
+use super::run::{LEVELS, Measured, Outcome, Plan, Row, Setting, WHOLE, groups};
+use super::sets::{self, SetFigures};
 use super::statistics::Estimate;
 
 /// `summary.json`. All but `timing` and `made_by` is the same for the same data, models, code and seed.
@@ -24,6 +25,9 @@ pub struct Summary {
     pub price: Option<TokenPrice>,
     /// The figures, one for each method and rate.
     pub figures: Vec<Figures>,
+    /// The figures of each set, where the dataset consists of sets.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sets: Vec<SetFigures>,
     /// Milliseconds of the compressor, by the same names; empty where scores were remembered between results.
     pub timing: Vec<Times>,
     /// The software and machine of the run.
@@ -67,6 +71,12 @@ pub struct Figures {
     pub nll: Option<Estimate>,
     /// The difference to the whole context's, question by question: below 0 is better than the whole context.
     pub nll_against_whole: Option<Estimate>,
+    /// Nats a token of the text that is left, for the scorer; that of the whole context is the original's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text_nll: Option<Estimate>,
+    /// Share of the units of which something is left that are broken: see [`Broken`](super::readability::Broken).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub broken: Option<Estimate>,
     /// Share of the answers of a model that are right.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accuracy: Option<Estimate>,
@@ -132,7 +142,7 @@ pub fn summarise(plan: &Plan, setting: &Setting, rows: &[Row], made_by: MadeBy) 
         .filter(|row| row.method == WHOLE)
         .filter_map(|row| Some((&*row.question, row.measured()?)))
         .collect();
-    let groups = groups(rows);
+    let groups = groups(rows.iter());
     // Remembered scores make all but the first rate of a method look free.
     let timed = groups.iter().filter(|_| !setting.score_cache);
     let timing = timed.filter_map(|group| times(group, plan.seed)).collect();
@@ -143,23 +153,10 @@ pub fn summarise(plan: &Plan, setting: &Setting, rows: &[Row], made_by: MadeBy) 
         setting: setting.clone(),
         price: plan.price,
         figures: groups.iter().map(|group| figures(group, &whole, plan)).collect(),
+        sets: sets::figures(rows, plan.seed),
         timing,
         made_by,
     }
-}
-
-/// Rows of the same method and rate, in the order in which they first appear.
-pub(super) fn groups(rows: &[Row]) -> Vec<Vec<&Row>> {
-    let mut places: HashMap<(&str, u64), usize> = HashMap::new();
-    let mut groups: Vec<Vec<&Row>> = Vec::new();
-    for row in rows {
-        let place = *places.entry((&*row.method, row.rate.to_bits())).or_insert(groups.len());
-        if place == groups.len() {
-            groups.push(Vec::new());
-        }
-        groups[place].push(row);
-    }
-    groups
 }
 
 fn figures(group: &[&Row], whole: &HashMap<&str, &Measured>, plan: &Plan) -> Figures {
@@ -183,6 +180,8 @@ fn figures(group: &[&Row], whole: &HashMap<&str, &Measured>, plan: &Plan) -> Fig
         retention: of(&|m| m.retained.map(|retained| f64::from(u8::from(retained)))),
         nll: of(&|m| m.nll),
         nll_against_whole: against_whole(&|m| m.nll),
+        text_nll: of(&|m| m.text_nll),
+        broken: of(&|m| m.broken?.share()),
         accuracy: of(&correct),
         accuracy_against_whole: against_whole(&correct),
         exact_match: of(&|m| m.reading.as_ref().map(|reading| f64::from(u8::from(reading.exact)))),

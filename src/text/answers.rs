@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use regex::Regex;
+use unicode_normalization::UnicodeNormalization;
 
 /// The normalisation of SQuAD's evaluation: lower case, no ASCII punctuation, no articles, single spaces.
 ///
@@ -57,6 +58,43 @@ pub fn contains(text: &str, right: &[String]) -> bool {
     right.iter().map(|right| normalise(right)).any(|right| !right.is_empty() && text.contains(&right))
 }
 
+/// The normalisation of SQuAD's evaluation for texts in `language`, a two-letter code: compatibility forms are one,
+/// punctuation of every script is gone, articles go in English alone, and where words have no spaces between them
+/// (`zh`, `ja`, `th`) all white space goes.
+#[must_use]
+pub fn normalise_in(text: &str, language: &str) -> String {
+    let lower = text.nfkc().collect::<String>().to_lowercase();
+    let bare = PUNCTUATION.replace_all(&lower, "");
+    match language {
+        "zh" | "ja" | "th" => bare.split_whitespace().collect(),
+        "en" => ARTICLES.replace_all(&bare, " ").split_whitespace().collect::<Vec<_>>().join(" "),
+        _ => bare.split_whitespace().collect::<Vec<_>>().join(" "),
+    }
+}
+
+/// Punctuation of every script, and what of ASCII Unicode calls symbols.
+static PUNCTUATION: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r"[\p{P}$+<=>^`|~]").expect("a test compiles it"));
+
+/// Does `text` hold one of the right answers, both normalised as texts in `language`? An answer that normalises to
+/// nothing is in no text.
+#[must_use]
+pub fn contains_in(text: &str, right: &[String], language: &str) -> bool {
+    let text = normalise_in(text, language);
+    let mut right = right.iter().map(|right| normalise_in(right, language));
+    right.any(|right| !right.is_empty() && text.contains(&right))
+}
+
+/// Does `text` hold each of `numbers` as it is written, and not as a part of a longer number? `37` is not in `1,37`
+/// nor in `371`.
+#[must_use]
+pub fn contains_numbers(text: &str, numbers: &[String]) -> bool {
+    numbers.iter().all(|number| {
+        let alone = format!(r"(?:^|[^\d,.]){}(?:$|\D)", regex::escape(number));
+        Regex::new(&alone).is_ok_and(|alone| alone.is_match(text))
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -84,6 +122,39 @@ mod tests {
         ];
         for (text, want) in cases {
             assert_eq!(normalise(text), want, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn languages_have_their_own_normalisation() {
+        for (text, language, want) in [
+            ("The ｆｕｌｌ width, a test!", "en", "full width test"),
+            ("Das  Café – ein Test", "de", "das café ein test"),
+            ("a b", "de", "a b"),
+            ("1962 年，质体基因。", "zh", "1962年质体基因"),
+            ("¿Qué? «a» $5+", "es", "qué a 5"),
+            ("x² ~ y", "ru", "x2 y"),
+        ] {
+            assert_eq!(normalise_in(text, language), want, "{text:?}");
+        }
+        assert!(contains_in("发现于1962年。", &right(&["x", "1962 年"]), "zh"));
+        assert!(!contains_in("anything", &right(&["the", "。"]), "en"));
+    }
+
+    #[test]
+    fn numbers_are_not_found_inside_longer_ones() {
+        let text = "| $37,390 | 543 |\n(12.5)";
+        for (numbers, want) in [
+            (&["37,390", "543"][..], true),
+            (&["12.5"], true),
+            (&["390"], false),
+            (&["54"], false),
+            (&["5"], false),
+            (&["543", "544"], false),
+            (&["$37,390"], true),
+            (&[], true),
+        ] {
+            assert_eq!(contains_numbers(text, &right(numbers)), want, "{numbers:?}");
         }
     }
 

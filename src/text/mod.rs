@@ -16,7 +16,7 @@ mod segments;
 mod sentences;
 mod units;
 
-pub use answers::{contains, exact_match, f1, normalise};
+pub use answers::{contains, contains_in, contains_numbers, exact_match, f1, normalise, normalise_in};
 pub use chunks::{Chunk, ChunkSettings, Layout, chunks};
 pub(crate) use counter::read_control_tokens_as_text;
 pub use counter::{TokenCounter, TokenizerError, decode_cl100k, for_model, for_name, from_tokenizer_json};

@@ -70,6 +70,44 @@ fn the_gate_passes_on_a_baseline_and_fails_on_a_planted_regression() {
 }
 
 #[test]
+fn sets_have_figures_of_their_own_and_no_reader_by_default() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    fs::create_dir(folder.join("domains")).unwrap();
+    let write = |name: &str, text: &str| fs::write(folder.join("domains").join(name), text).unwrap();
+    let text =
+        "09:14 INFO door opened by Ines\\n09:15 WARN lamp 3 is out\\n09:16 INFO door closed\\n".repeat(9);
+    let last = "09:59 ERROR pump 7 stopped at 41.5 bar";
+    write("pumps.documents.jsonl", &format!("{{\"id\":\"d\",\"text\":\"{text}{last}\"}}\n"));
+    let question = |id: &str, needs: &str| {
+        format!(
+            "{{\"id\":\"{id}\",\"question\":\"At how many bar did pump 7 stop?\",\"documents\":[\"d\"],{needs}}}\n"
+        )
+    };
+    let spans = format!("\"answers\":[\"41.5\"],\"gold_spans\":[{{\"doc\":0,\"text\":\"{last}\"}}]");
+    let operands = "\"answers\":[],\"all_answers\":[\"7\",\"41.5\"]";
+    write("pumps.questions.jsonl", &(question("1", &spans) + &question("2", operands)));
+    let out = folder.join("out");
+    let run = |suite: &str| {
+        let (data, out) = (folder.to_str().unwrap(), out.to_str().unwrap());
+        whittle(&["eval", "run", suite, "--rates", "0.3", "--data", data, "--out", out], "")
+    };
+    assert!(run("pumps").text().contains("by set"));
+    let figures = summary(&out);
+    assert_eq!(figures["setting"]["reader"], "none");
+    let set = &figures["sets"][0];
+    assert_eq!((&set["set"], &set["questions"]), (&"pumps".into(), &2.into()));
+    for measure in ["answer", "all_answers", "span", "whole"] {
+        assert_eq!((&set[measure]["mean"], &set[measure]["n"]), (&1.0.into(), &1.into()), "{set}");
+    }
+    let rows = fs::read_to_string(out.join("rows.jsonl")).unwrap();
+    assert!(rows.contains("\"set\":\"pumps\"") && rows.contains("\"all_answers\":true"), "{rows}");
+    assert!(fs::read_to_string(out.join("report.html")).unwrap().contains("By set"));
+    // The same questions as one set of all are another run.
+    assert!(run("domains").failure(1).contains("choose another --out"));
+}
+
+#[test]
 fn wrong_usage_is_said_to_be_so() {
     for (arguments, said) in [
         (&["eval", "run", "nothing"][..], "unknown suite `nothing`"),

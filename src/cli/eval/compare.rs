@@ -75,7 +75,7 @@ fn rerun(
         limit: Some(questions),
         seed,
         out: Some(folder.to_owned()),
-        reader: baseline.setting.reader.clone(),
+        reader: Some(baseline.setting.reader.clone()),
         concurrency: 8,
         price: None,
         config: None,
@@ -111,8 +111,11 @@ fn table(differences: &[Difference]) -> anyhow::Result<()> {
 type Column = (&'static str, fn(&Difference) -> Option<Estimate>, fn(Option<Estimate>) -> String);
 
 /// The columns that can differ; those without a figure are left out.
-const COLUMNS: [Column; 3] = [
+const COLUMNS: [Column; 6] = [
     ("retention", |difference| difference.retention, percent),
     ("right", |difference| difference.accuracy, percent),
     ("NLL", |difference| difference.nll, plain),
+    ("operands", |difference| difference.all_answers, percent),
+    ("evidence", |difference| difference.span, percent),
+    ("whole evidence", |difference| difference.whole, percent),
 ];

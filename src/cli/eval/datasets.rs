@@ -9,7 +9,7 @@ use clap::{Args, Subcommand};
 use super::DataArgs;
 use crate::cli::progress::DownloadBar;
 use crate::config::ProcessEnv;
-use crate::eval::dataset::{DataFile, Files, Manifest, Place, built_in, by_name};
+use crate::eval::dataset::{DataFile, Files, Manifest, Place, built_in};
 use crate::model::store::{ModelFile, Sources, fetch_file};
 
 /// List datasets, download them, show where their files are
@@ -46,17 +46,24 @@ pub(super) fn run(args: DatasetsArgs) -> anyhow::Result<()> {
     let mut out = anstream::AutoStream::auto(std::io::stdout().lock());
     match args.command {
         Command::List { data } => list(&Files::new(data.data, &ProcessEnv), &mut out),
-        Command::Pull { name, data } => pull(&Files::new(data.data, &ProcessEnv), &by_name(&name)?, &mut out),
-        Command::Path { name, data } => path(&Files::new(data.data, &ProcessEnv), &by_name(&name)?, &mut out),
+        Command::Pull { name, data } => {
+            let files = Files::new(data.data, &ProcessEnv);
+            pull(&files, &files.dataset(&name)?, &mut out)
+        }
+        Command::Path { name, data } => {
+            let files = Files::new(data.data, &ProcessEnv);
+            path(&files, &files.dataset(&name)?, &mut out)
+        }
     }
 }
 
 fn list(files: &Files, out: &mut impl Write) -> anyhow::Result<()> {
     for manifest in built_in()? {
         let missing = manifest.files.iter().filter(|file| files.find(&file.path) == Place::Missing).count();
-        let state = match missing {
-            0 => "here".to_owned(),
-            _ => format!("{missing} of {} files are missing", manifest.files.len()),
+        let state = match (&manifest.sets, missing) {
+            (Some(folder), _) => format!("{} sets are here", files.count_sets(folder)),
+            (None, 0) => "here".to_owned(),
+            (None, _) => format!("{missing} of {} files are missing", manifest.files.len()),
         };
         let Manifest { name, title, licence, split, .. } = &manifest;
         writeln!(out, "{name:9} {title} ({split}); {licence}: {state}")?;

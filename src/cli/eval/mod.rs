@@ -5,6 +5,7 @@ mod datasets;
 mod medprompt;
 mod report;
 mod run;
+mod sets;
 mod shadow;
 
 use std::path::PathBuf;
@@ -17,6 +18,8 @@ use clap::{Args, Subcommand};
 Examples:
   whittle eval run smoke
   whittle eval run nq --methods default,longllmlingua --rates 0.25,0.1 --limit 50 --data ./data
+  whittle eval run kinds                               # twelve kinds of text in six languages
+  whittle eval run domains --data ./data               # every set in ./data/domains; or name one of them
   whittle eval run my-rows.jsonl --rates 0.3
   whittle eval run gsm8k --methods default --rates 0.5 --limit 20 --reader local/smollm2-135m-instruct
   whittle eval run nq --reader gpt-4o-mini --concurrency 16    # a model of an upstream in whittle.toml

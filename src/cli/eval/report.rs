@@ -8,7 +8,7 @@ use clap::Args;
 use super::DataArgs;
 use crate::config::ProcessEnv;
 use crate::eval::compare::{Finished, read_summary};
-use crate::eval::dataset::{self, Files};
+use crate::eval::dataset::Files;
 use crate::eval::report::{self, Texts};
 use crate::eval::summary::Summary;
 
@@ -30,8 +30,8 @@ pub(super) fn run(args: ReportArgs) -> anyhow::Result<()> {
         return write(&args.folder, &summary, None);
     }
     let finished = Finished::read(&args.folder)?;
-    let manifest = dataset::by_name(&finished.setting.dataset)?;
-    let questions = Files::new(args.data.data, &ProcessEnv).questions(&manifest)?;
+    let files = Files::new(args.data.data, &ProcessEnv);
+    let questions = files.questions(&files.dataset(&finished.setting.dataset)?)?;
     write(&args.folder, &summary, Some(Texts { rows: &finished.rows, questions: &questions }))
 }
 

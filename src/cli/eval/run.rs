@@ -14,7 +14,7 @@ use crate::cli::progress::DownloadBar;
 use crate::compress::{Method, Mode};
 use crate::config::{Config, Flags, Places, ProcessEnv, load};
 use crate::engine::Engine;
-use crate::eval::dataset::{self, Files};
+use crate::eval::dataset::Files;
 use crate::eval::folder;
 use crate::eval::reader::{ChatModel, TokenPrice};
 use crate::eval::report::Texts;
@@ -29,7 +29,8 @@ use crate::model::store::ModelStore;
 /// Results are written to rows.jsonl and summary.json in a folder. A run that was stopped continues where it was.
 #[derive(Debug, Args)]
 pub(super) struct RunArgs {
-    /// `smoke`, `nq`, `gsm8k`, `bbh`, `medqa`, a .toml suite or .jsonl rows of your own
+    /// `smoke`, `kinds`, `domains` or one of its sets, `nq`, `gsm8k`, `bbh`, `medqa`, a .toml suite or .jsonl rows of your
+    /// own
     pub(super) suite: String,
     /// Methods, comma-separated; `default` is the default method
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
@@ -48,9 +49,9 @@ pub(super) struct RunArgs {
     pub(super) out: Option<PathBuf>,
     /// Reader of the prompts: `likelihood` (the scorer's likelihood of the right answer), `none`, or a model that
     /// answers at temperature 0: local/smollm2-135m-instruct, or a model of an upstream in the configuration
+    /// [default: the suite's, else likelihood]
     #[arg(long, value_name = "READER", value_parser = |name: &str| Ok::<_, Infallible>(Reader::from(name.to_owned())))]
-    #[arg(default_value = "likelihood")]
-    pub(super) reader: Reader,
+    pub(super) reader: Option<Reader>,
     /// Number of concurrent requests to an upstream
     #[arg(long, value_name = "N", default_value_t = 8)]
     pub(super) concurrency: usize,
@@ -71,8 +72,10 @@ pub(super) struct RunArgs {
 }
 
 pub(super) fn run(args: &RunArgs) -> anyhow::Result<()> {
-    let suite = Suite::by_name(&args.suite)?;
-    let manifest = dataset::by_name(&suite.dataset)?;
+    let files = Files::new(args.data.data.clone(), &ProcessEnv);
+    let suite = Suite::by_name(&args.suite, &files)?;
+    let manifest = files.dataset(&suite.dataset)?;
+    let reader = args.reader.clone().or_else(|| suite.reader.clone().map(Reader::from)).unwrap_or_default();
     let overrides = Overrides {
         methods: args.methods.clone(),
         rates: args.rates.clone(),
@@ -81,7 +84,7 @@ pub(super) fn run(args: &RunArgs) -> anyhow::Result<()> {
         price: args.price,
     };
     let mut plan = Plan::new(&suite, manifest, &overrides)?;
-    let questions = Files::new(args.data.data.clone(), &ProcessEnv).questions(&plan.manifest)?;
+    let questions = files.questions(&plan.manifest)?;
     let flags = Flags { file: args.config.clone(), ..Flags::default() };
     let mut config = load(&flags, &ProcessEnv, &Places::usual())?.config;
     if args.no_score_cache {
@@ -94,15 +97,16 @@ pub(super) fn run(args: &RunArgs) -> anyhow::Result<()> {
         answer: plan.manifest.answer,
         default_method: name_of(Method::default()),
         score_cache: !args.no_score_cache,
-        reader: args.reader.clone(),
+        reader: reader.clone(),
         mode: args.mode,
+        tokenizer: plan.manifest.tokenizer.clone(),
     };
     let models = models(&config)?;
     let engine = Engine::new(&config, &ProcessEnv, Box::new(DownloadBar::default()))?;
     let name = &plan.suite;
     let folder = args.out.clone().unwrap_or_else(|| PathBuf::from("eval/results").join(name));
     let model = blake3::hash(models.join("\n").as_bytes()).to_hex()[..16].to_owned();
-    let chat = match &args.reader {
+    let chat = match &reader {
         Reader::Model(name) => {
             folder::agree(&folder, &setting)?;
             Some(ChatModel::open(name, &engine, (&config, &ProcessEnv), (&folder, &model))?)
@@ -120,7 +124,9 @@ pub(super) fn run(args: &RunArgs) -> anyhow::Result<()> {
     std::fs::write(&path, serde_json::to_string_pretty(&summary)? + "\n")
         .with_context(|| format!("cannot write {}", path.display()))?;
     super::report::write(&folder, &summary, Some(Texts { rows: &rows, questions: &questions }))?;
-    table(&summary, &mut anstream::AutoStream::auto(std::io::stdout().lock()))?;
+    let mut out = anstream::AutoStream::auto(std::io::stdout().lock());
+    table(&summary, &mut out)?;
+    super::sets::table(&summary.sets, &mut out)?;
     anstream::eprintln!("{} rows in {}", rows.len(), folder.display());
     Ok(())
 }
@@ -235,7 +241,7 @@ struct Column {
 }
 
 /// The columns that are printed for each method and rate; those without a figure are left out.
-const COLUMNS: [Column; 15] = [
+const COLUMNS: [Column; 17] = [
     Column { title: "achieved", width: 9, cell: |f| of(f.achieved_rate, |rate| format!("{:.3}", rate.mean)) },
     Column { title: "n", width: 5, cell: |f| f.measured.to_string() },
     Column {
@@ -251,6 +257,8 @@ const COLUMNS: [Column; 15] = [
     Column { title: "retention", width: 22, cell: |f| percent(f.retention) },
     Column { title: "NLL", width: 21, cell: |f| plain(f.nll) },
     Column { title: "NLL against whole", width: 23, cell: |f| plain(f.nll_against_whole) },
+    Column { title: "NLL of the text", width: 21, cell: |f| plain(f.text_nll) },
+    Column { title: "broken", width: 18, cell: |f| percent(f.broken) },
     Column { title: "numbers", width: 8, cell: |f| share(f.numbers) },
     Column { title: "digits", width: 8, cell: |f| share(f.digits) },
     Column { title: "capitals", width: 8, cell: |f| share(f.capitals) },

@@ -5,25 +5,28 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
+use serde::Deserialize;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::manifest::{Documents, Manifest, Rows};
 use super::template::{Row, fill};
-use super::{DataFile, Question, Source};
+use super::{DataFile, Needs, Question, Source, Span};
 use crate::config::Env;
 
-/// Files of the embedded set.
-const EMBEDDED: [(&str, &str); 2] = [
+/// Files of the embedded sets.
+const EMBEDDED: [(&str, &str); 4] = [
     ("embedded/documents.jsonl", include_str!("../../../eval/datasets/embedded/documents.jsonl")),
     ("embedded/questions.jsonl", include_str!("../../../eval/datasets/embedded/questions.jsonl")),
+    ("embedded/kinds.documents.jsonl", include_str!("../../../eval/datasets/embedded/kinds.documents.jsonl")),
+    ("embedded/kinds.questions.jsonl", include_str!("../../../eval/datasets/embedded/kinds.questions.jsonl")),
 ];
 
 /// The folders where a dataset's files are searched.
 #[derive(Debug, Clone)]
 pub struct Files {
     /// Looked at in order.
-    folders: Vec<PathBuf>,
+    pub(super) folders: Vec<PathBuf>,
 }
 
 /// The location of a file.
@@ -109,7 +112,7 @@ impl Files {
 
 /// Compares a file with what the manifest says of it.
 fn check(file: &DataFile, bytes: &[u8]) -> anyhow::Result<()> {
-    let hash = format!("{:x}", HexOf(&Sha256::digest(bytes)));
+    let hash = hash_of(bytes);
     if hash == file.sha256 {
         return Ok(());
     }
@@ -118,6 +121,11 @@ fn check(file: &DataFile, bytes: &[u8]) -> anyhow::Result<()> {
         file.path,
         file.sha256
     )
+}
+
+/// The sha256 of a file, in hexadecimal digits.
+pub(super) fn hash_of(bytes: &[u8]) -> String {
+    format!("{:x}", HexOf(&Sha256::digest(bytes)))
 }
 
 struct HexOf<'a>(&'a [u8]);
@@ -129,7 +137,8 @@ impl std::fmt::LowerHex for HexOf<'_> {
 }
 
 fn stem(path: &str) -> String {
-    Path::new(path).file_stem().unwrap_or_default().to_string_lossy().into_owned()
+    let name = Path::new(path).file_name().unwrap_or_default().to_string_lossy();
+    name.split('.').next().unwrap_or_default().to_owned()
 }
 
 /// Reads rows; files of documents are read once.
@@ -137,8 +146,8 @@ struct Reader<'a> {
     files: &'a Files,
     manifest: &'a Manifest,
     rows: HashMap<String, Vec<Row>>,
-    /// Rows of the file of documents that questions list by id.
-    by_id: HashMap<String, Row>,
+    /// Rows of each file of documents that questions list by id.
+    by_id: HashMap<String, HashMap<String, Row>>,
 }
 
 impl Reader<'_> {
@@ -166,13 +175,16 @@ impl Reader<'_> {
         let Rows { id, instruction, question, asked, answers, after, .. } = &self.manifest.rows;
         let question = fill(question, row)?;
         let given = row.get("instruction").and_then(Value::as_str).filter(|_| instruction.is_empty());
+        let needs = self.manifest.rows.set.as_ref().map(|set| needs(set, row)).transpose()?;
+        let open = needs.as_ref().is_some_and(|needs| !needs.operands.is_empty() || !needs.spans.is_empty());
         Ok(Question {
             id: fill(id, row)?,
             instruction: given.map_or_else(|| fill(instruction, row), |given| Ok(given.to_owned()))?,
             documents: self.documents(row)?,
             asked: asked.as_ref().map_or_else(|| Ok(question.clone()), |asked| fill(asked, row))?,
             question,
-            answers: read_answers(row, answers, after.as_deref())?,
+            answers: read_answers(row, answers, after.as_deref(), open)?,
+            needs,
         })
     }
 
@@ -180,14 +192,20 @@ impl Reader<'_> {
         match &self.manifest.documents {
             Documents::Ids { column, file, id, title, text } => {
                 let wanted: Vec<String> = column_of(row, column)?;
-                if self.by_id.is_empty() {
-                    let rows = self.rows_of(file)?.iter().map(|row| Ok((fill(id, row)?, row.clone())));
-                    self.by_id = rows.collect::<anyhow::Result<_>>()?;
+                let file = fill(file, row)?;
+                if !self.by_id.contains_key(&file) {
+                    let rows = self.rows_of(&file)?.iter().map(|row| Ok((fill(id, row)?, row.clone())));
+                    let rows = rows.collect::<anyhow::Result<_>>()?;
+                    self.by_id.insert(file.clone(), rows);
                 }
+                let by_id = &self.by_id[&file];
                 let listed = wanted.into_iter().enumerate().map(|(i, id)| {
-                    let found = self.by_id.get(&id).with_context(|| format!("{file} has no row `{id}`"))?;
+                    let found = by_id.get(&id).with_context(|| format!("{file} has no row `{id}`"))?;
                     let mut row: Row = found.clone();
                     row.insert("@place".into(), (i + 1).into());
+                    if row.get("title").is_none_or(Value::is_null) {
+                        row.insert("title".into(), "".into());
+                    }
                     Ok(Source { title: fill(title, &row)?, text: fill(text, &row)?, id })
                 });
                 listed.collect()
@@ -242,10 +260,29 @@ fn column_of<T: serde::de::DeserializeOwned>(row: &Row, column: &str) -> anyhow:
     serde_json::from_value(value.clone()).with_context(|| format!("column `{column}`"))
 }
 
-/// One answer or a list of them; of each what stands behind the last `after`.
-fn read_answers(row: &Row, column: &str, after: Option<&str>) -> anyhow::Result<Vec<String>> {
+/// The columns of a row that say what its question needs besides an answer.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct NeedsRow {
+    lang: Option<String>,
+    all_answers: Vec<String>,
+    gold_spans: Vec<Span>,
+    any_span: bool,
+}
+
+fn needs(set: &str, row: &Row) -> anyhow::Result<Needs> {
+    let NeedsRow { lang, all_answers: operands, gold_spans: spans, any_span } =
+        NeedsRow::deserialize(Value::Object(row.clone())).context("what the question needs")?;
+    let language = lang.unwrap_or_else(|| "en".into());
+    Ok(Needs { set: fill(set, row)?, language, operands, spans, any_span })
+}
+
+/// One answer or a list of them; of each what stands behind the last `after`. There may be none where the question is
+/// `open`, that is, needs something else.
+fn read_answers(row: &Row, column: &str, after: Option<&str>, open: bool) -> anyhow::Result<Vec<String>> {
     let answers: Vec<String> = match row.get(column) {
         Some(Value::Array(_)) => column_of(row, column)?,
+        None if open => Vec::new(),
         _ => vec![fill(&format!("{{{column}}}"), row)?],
     };
     let answers: Vec<String> = answers
@@ -254,7 +291,7 @@ fn read_answers(row: &Row, column: &str, after: Option<&str>) -> anyhow::Result<
         .map(|answer| answer.trim().to_owned())
         .filter(|answer| !answer.is_empty())
         .collect();
-    if answers.is_empty() {
+    if answers.is_empty() && !open {
         bail!("column `{column}` holds no answer");
     }
     Ok(answers)

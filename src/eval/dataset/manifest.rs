@@ -21,13 +21,34 @@ pub struct Manifest {
     pub split: String,
     /// The comparison of answers.
     pub answer: AnswerKind,
+    /// The tokenizer that budgets are counted with: the scorer's own, or that of a model that prompts are sent to.
+    #[serde(default = "scorer")]
+    pub tokenizer: String,
+    /// The folder of a dataset that consists of sets: it has those whose files are there, `SET.questions.jsonl` and
+    /// `SET.documents.jsonl`. The files are not known before they are found.
+    #[serde(default)]
+    pub sets: Option<String>,
     /// All files.
-    #[serde(rename = "file")]
+    #[serde(rename = "file", default)]
     pub files: Vec<DataFile>,
     /// The mapping from a row to a question.
     pub(super) rows: Rows,
     /// The source of its documents.
     pub(super) documents: Documents,
+}
+
+impl Manifest {
+    /// Returns whether its questions belong to sets, and say what they need.
+    #[must_use]
+    pub fn has_sets(&self) -> bool {
+        self.rows.set.is_some()
+    }
+}
+
+/// The name of the scorer's tokenizer.
+#[must_use]
+pub fn scorer() -> String {
+    "scorer".into()
 }
 
 /// The comparison of answers.
@@ -58,13 +79,14 @@ pub struct DataFile {
     pub url: Option<String>,
 }
 
-/// The mapping from a row to a question. All but `files`, `list` and `after` are templates: see
+/// The mapping from a row to a question. All but `files`, `list`, `answers` and `after` are templates: see
 /// [`fill`](super::template::fill). Besides the row's own columns there are `{@row}`, its number from 0, and
-/// `{@file}`, its file's name without folder and extension.
+/// `{@file}`, its file's name without folder and up to the first dot.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Rows {
     /// Paths of JSONL files, or of JSON files where `list` is given.
+    #[serde(default)]
     pub(super) files: Vec<String>,
     /// Member of a JSON file that holds the rows.
     pub(super) list: Option<String>,
@@ -78,13 +100,16 @@ pub(super) struct Rows {
     pub(super) answers: String,
     /// The answer stands behind the last one of these.
     pub(super) after: Option<String>,
+    /// The set that a question belongs to. Then the columns `lang` (`en` where it is missing), `all_answers`,
+    /// `gold_spans` and `any_span` say what it needs, and it may have no answer of its own.
+    pub(super) set: Option<String>,
 }
 
 /// The source of a question's documents.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(tag = "from", rename_all = "kebab-case", deny_unknown_fields)]
 pub(super) enum Documents {
-    /// A column lists the ids of rows of a JSONL file. `{@place}` is the place in the list, from 1.
+    /// A column lists the ids of rows of a JSONL file, whose path is a template. `{@place}` is the place in the list, from 1.
     Ids {
         column: String,
         file: String,
@@ -102,8 +127,10 @@ pub(super) enum Documents {
 }
 
 /// Manifests of this build.
-const BUILT_IN: [&str; 5] = [
+const BUILT_IN: [&str; 7] = [
     include_str!("../../../eval/datasets/embedded.toml"),
+    include_str!("../../../eval/datasets/kinds.toml"),
+    include_str!("../../../eval/datasets/domains.toml"),
     include_str!("../../../eval/datasets/nq.toml"),
     include_str!("../../../eval/datasets/gsm8k.toml"),
     include_str!("../../../eval/datasets/bbh.toml"),
@@ -120,6 +147,8 @@ pub(super) fn own(path: &str) -> Manifest {
         source: path.to_owned(),
         split: "all".into(),
         answer: AnswerKind::Extract,
+        tokenizer: scorer(),
+        sets: None,
         files: Vec::new(),
         rows: Rows {
             files: vec![path.to_owned()],
@@ -130,6 +159,7 @@ pub(super) fn own(path: &str) -> Manifest {
             asked: None,
             answers: "answers".into(),
             after: None,
+            set: None,
         },
         documents: Documents::Inline,
     }

@@ -5,12 +5,13 @@
 
 mod load;
 mod manifest;
+mod sets;
 mod template;
 #[cfg(test)]
 mod tests;
 
 pub use load::{Files, Place};
-pub use manifest::{AnswerKind, DataFile, Manifest, built_in, by_name};
+pub use manifest::{AnswerKind, DataFile, Manifest, built_in, by_name, scorer};
 
 /// A document that a question is asked about.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,8 +24,32 @@ pub struct Source {
     pub text: String,
 }
 
+/// A passage that a question needs.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
+pub struct Span {
+    /// The place of its document in the question's list.
+    pub doc: usize,
+    /// The passage as it stands in the document.
+    pub text: String,
+}
+
+/// What a question of a set needs besides one of its answers.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Needs {
+    /// The set that the question belongs to.
+    pub set: String,
+    /// Two-letter code of the language of question and answers.
+    pub language: String,
+    /// The operands of a calculation, all of which are needed.
+    pub operands: Vec<String>,
+    /// The evidence.
+    pub spans: Vec<Span>,
+    /// One of the spans is enough.
+    pub any_span: bool,
+}
+
 /// A question with its answers and the documents to find them in.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Question {
     /// Unique in the dataset.
     pub id: String,
@@ -36,6 +61,8 @@ pub struct Question {
     pub question: String,
     /// The question for a reader, after the documents.
     pub asked: String,
-    /// Any of them is right; never empty.
+    /// Any of them is right. Empty only where the question needs operands or spans.
     pub answers: Vec<String>,
+    /// What else it needs, where the dataset consists of sets.
+    pub needs: Option<Needs>,
 }

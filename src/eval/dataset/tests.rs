@@ -1,10 +1,10 @@
 //! Datasets: the embedded one for real, others in small.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use super::*;
 use crate::config::ProcessEnv;
-use crate::text::contains;
+use crate::text::{contains, contains_numbers, for_name};
 
 fn embedded() -> Vec<Question> {
     Files::new(None, &ProcessEnv).questions(&by_name("embedded").unwrap()).unwrap()
@@ -28,6 +28,75 @@ fn each_embedded_question_is_answered_by_one_of_its_documents() {
 }
 
 #[test]
+fn every_kind_of_text_is_asked_about_in_its_own_words() {
+    let questions = Files::new(None, &ProcessEnv).questions(&by_name("kinds").unwrap()).unwrap();
+    let counter = for_name("o200k_base").unwrap();
+    // Kind and language of each text, by its id.
+    let (mut texts, mut asked) = (HashMap::new(), HashMap::<_, usize>::new());
+    for question in &questions {
+        let needs = question.needs.as_ref().unwrap();
+        let place = needs.spans[0].doc;
+        let source = &question.documents[place];
+        assert_eq!(question.documents.len(), 3, "{}", question.id);
+        for span in &needs.spans {
+            assert!(span.doc == place && source.text.contains(&span.text), "{}: {}", question.id, span.text);
+        }
+        let answers = || question.answers.iter().chain(&needs.operands);
+        assert!(answers().count() > 0, "{}", question.id);
+        assert!(contains_numbers(&source.text, &needs.operands), "{}", question.id);
+        for answer in answers() {
+            assert!(source.text.contains(answer.as_str()), "{}: {answer}", question.id);
+            let in_evidence = needs.spans.iter().any(|span| span.text.contains(answer.as_str()));
+            assert!(in_evidence, "{}: {answer}", question.id);
+        }
+        assert!((250..=700).contains(&counter.count(&source.text)), "{}", source.id);
+        texts.insert(&*source.id, (&*needs.set, &*needs.language));
+        *asked.entry(&*source.id).or_default() += 1;
+    }
+    let kinds: HashSet<_> = texts.values().map(|(kind, _)| *kind).collect();
+    let languages: HashSet<_> = texts.values().map(|(_, language)| *language).collect();
+    assert_eq!((texts.len(), questions.len(), kinds.len(), languages.len()), (24, 120, 12, 6));
+    assert!(asked.values().all(|&count| count == 5), "{asked:?}");
+    for language in languages.iter().filter(|language| **language != "en") {
+        assert_eq!(texts.values().filter(|(_, other)| other == language).count(), 2, "{language}");
+    }
+}
+
+#[test]
+fn sets_are_those_whose_files_are_in_the_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let write =
+        |path: &str, text: &str| std::fs::write(folder.path().join("domains").join(path), text).unwrap();
+    std::fs::create_dir(folder.path().join("domains")).unwrap();
+    let files = Files::new(Some(folder.path().to_owned()), &ProcessEnv);
+    let said = files.dataset("domains").unwrap_err().to_string();
+    assert!(said.contains("--data") && !files.has_set("a"), "{said}");
+    let rows = r#"{"id":"1","question":"q?","answers":[],"all_answers":["3"],"documents":["d"]}
+{"id":"2","question":"q?","answers":["x"],"lang":"zh","gold_spans":[{"doc":0,"text":"x"}],"any_span":true,"documents":["d"]}"#;
+    write("b.questions.jsonl", rows);
+    write("b.documents.jsonl", r#"{"id":"d","title":null,"text":"3 x"}"#);
+    write("a.questions.jsonl", r#"{"id":"1","question":"q?","answers":["y"],"documents":["d"]}"#);
+    write("a.documents.jsonl", r#"{"id":"d","title":"T","text":"y"}"#);
+    write("alone.questions.jsonl", rows);
+    let all = files.dataset("domains").unwrap();
+    assert_eq!(all.files.iter().filter(|file| file.sha256.len() == 64).count(), 4);
+    let questions = files.questions(&all).unwrap();
+    let ids: Vec<_> = questions.iter().map(|question| &*question.id).collect();
+    assert_eq!(ids, ["a/1", "b/1", "b/2"]);
+    // Documents of the same id are those of their own set.
+    assert_eq!((&*questions[0].documents[0].title, &*questions[1].documents[0].title), ("T", ""));
+    let needs = |i: usize| questions[i].needs.clone().unwrap();
+    assert_eq!((&*needs(0).language, needs(1).operands, &*needs(1).set), ("en", vec!["3".to_owned()], "b"));
+    assert_eq!((&*needs(2).language, needs(2).any_span, &*needs(2).spans[0].text), ("zh", true, "x"));
+    let one = files.dataset("b").unwrap();
+    assert_eq!((&*one.name, files.questions(&one).unwrap().len()), ("b", 2));
+    assert!(files.has_set("b") && !files.has_set("alone") && files.count_sets("domains") == 2);
+    write("b.questions.jsonl", r#"{"id":"1","question":"q?","answers":[],"documents":["d"]}"#);
+    let said = format!("{:#}", files.questions(&files.dataset("b").unwrap()).unwrap_err());
+    assert!(said.contains("holds no answer"), "{said}");
+}
+
+#[test]
 fn every_built_in_manifest_is_complete() {
     for manifest in built_in().unwrap() {
         assert_eq!(by_name(&manifest.name).unwrap().files, manifest.files);
@@ -38,7 +107,7 @@ fn every_built_in_manifest_is_complete() {
             assert!(manifest.files.iter().any(|file| file.path == *path), "{path}");
         }
     }
-    assert!(by_name("nothing").unwrap_err().to_string().contains("embedded, nq"));
+    assert!(by_name("nothing").unwrap_err().to_string().contains("embedded, kinds"));
 }
 
 #[test]
@@ -83,6 +152,7 @@ fn rows_of_ones_own_are_read_and_their_mistakes_named() {
             question: "who?".into(),
             asked: "who?".into(),
             answers: vec!["a".into(), "b".into()],
+            needs: None,
         }]
     );
     for (text, said) in [

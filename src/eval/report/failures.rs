@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt::Write;
 
 use super::escaped;
-use crate::eval::dataset::{AnswerKind, Question};
+use crate::eval::dataset::{AnswerKind, Question, Source};
 use crate::eval::run::{Measured, Row, WHOLE};
 use crate::eval::summary::correct;
 use crate::text::contains;
@@ -35,7 +35,9 @@ pub(super) fn section(rows: &[Row], questions: &[Question], kind: AnswerKind) ->
             || format!("{loss:+.2} nats a token"),
             |reading| format!("the model said \u{201c}{}\u{201d}", escaped(&shortened(&reading.text))),
         );
-        let answers = question.answers.join("; ");
+        let needed = question.needs.iter().flat_map(|needs| &needs.operands);
+        let answers: Vec<_> = question.answers.iter().chain(needed).map(String::as_str).collect();
+        let answers = answers.join("; ");
         // Writing to a string cannot fail.
         writeln!(
             out,
@@ -47,7 +49,7 @@ pub(super) fn section(rows: &[Row], questions: &[Question], kind: AnswerKind) ->
         )
         .ok();
         for (source, kept) in question.documents.iter().zip(measured.kept.iter().flatten()) {
-            if kind != AnswerKind::Extract || contains(&source.text, &question.answers) {
+            if kind != AnswerKind::Extract || is_needed(source, question) {
                 writeln!(out, "<h4>{}</h4><p>{}</p>", escaped(&source.title), marked(&source.text, kept))
                     .ok();
             }
@@ -55,6 +57,13 @@ pub(super) fn section(rows: &[Row], questions: &[Question], kind: AnswerKind) ->
         out += "</article>\n";
     }
     out + "</section>\n"
+}
+
+/// Returns whether a document holds an answer or evidence.
+fn is_needed(source: &Source, question: &Question) -> bool {
+    let spans = question.needs.iter().flat_map(|needs| &needs.spans);
+    contains(&source.text, &question.answers)
+        || spans.into_iter().any(|span| source.text.contains(&span.text))
 }
 
 /// The end of a long answer, where its result stands.

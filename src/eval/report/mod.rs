@@ -7,8 +7,9 @@ use std::fmt::Write;
 
 use chart::{COLOURS, Chart, Level, Series, standalone};
 
-use super::dataset::Question;
+use super::dataset::{Question, scorer};
 use super::run::{LEVELS, Reader, Row};
+use super::sets::{MEASURES, Measure, SetFigures};
 use super::statistics::Estimate;
 use super::summary::{Figures, Summary};
 
@@ -49,6 +50,7 @@ pub fn html(summary: &Summary, texts: Option<Texts>) -> anyhow::Result<String> {
                  paid for its model. <code>--no-score-cache</code> times first requests.</p>\n";
     }
     page += &table(summary);
+    page += &sets(&summary.sets);
     if let Some(Texts { rows, questions }) = texts {
         page += &failures::section(rows, questions, summary.setting.answer);
     }
@@ -86,10 +88,14 @@ fn introduction(summary: &Summary) -> String {
             escaped(name)
         ),
     };
+    let tokens = match &*setting.tokenizer {
+        tokenizer if *tokenizer == scorer() => "the scorer's".to_owned(),
+        other => format!("those of {}", escaped(other)),
+    };
     format!(
         "<p>{questions} questions of <b>{}</b>, drawn with seed {seed}. Each documents-and-question prompt is \
          compressed to a share of its tokens. <b>Retention</b>: the compressed context still holds an answer.{read} \
-         Bars are 95% bootstrap intervals over questions. Tokens are the scorer's.</p>\
+         Bars are 95% bootstrap intervals over questions. Tokens are {tokens}.</p>\
          <p class=\"made\">{}; revision {}; {}</p>\n",
         escaped(&setting.dataset),
         escaped(&made_by.machine),
@@ -221,7 +227,7 @@ fn sorted(mut points: Vec<(f64, Estimate)>) -> Vec<(f64, Estimate)> {
 type Cell = fn(&Figures) -> String;
 
 /// All columns; those without a figure are left out.
-const COLUMNS: [(&str, Cell); 16] = [
+const COLUMNS: [(&str, Cell); 18] = [
     ("achieved", |f| f.achieved_rate.map_or_else(String::new, |rate| format!("{:.3}", rate.mean))),
     ("tokens", |f| {
         let tokens = f.original_tokens.zip(f.compressed_tokens);
@@ -237,6 +243,8 @@ const COLUMNS: [(&str, Cell); 16] = [
     ("retention, %", |f| with_interval(f.retention, 100.0, 1)),
     ("NLL", |f| with_interval(f.nll, 1.0, 3)),
     ("NLL against whole", |f| with_interval(f.nll_against_whole, 1.0, 3)),
+    ("NLL of the text", |f| with_interval(f.text_nll, 1.0, 3)),
+    ("broken units, %", |f| with_interval(f.broken, 100.0, 1)),
     ("numbers, %", |f| with_interval(f.numbers, 100.0, 1)),
     ("names, %", |f| with_interval(f.names, 100.0, 1)),
     ("digits, %", |f| with_interval(f.digits, 100.0, 1)),
@@ -257,6 +265,32 @@ fn table(summary: &Summary) -> String {
         let (method, cells) = (escaped(&figures.method), cells.join("<td>"));
         // Writing to a string cannot fail.
         writeln!(out, "<tr><td>{method}<td>{}<td>{cells}</tr>", figures.rate).ok();
+    }
+    out + "</tbody></table></div></section>\n"
+}
+
+/// The figures of each set, where there are sets.
+fn sets(sets: &[SetFigures]) -> String {
+    if sets.is_empty() {
+        return String::new();
+    }
+    let columns: Vec<&Measure> =
+        MEASURES.iter().filter(|(_, _, value)| sets.iter().any(|set| value(set).is_some())).collect();
+    let heads: Vec<_> = columns.iter().map(|(name, ..)| format!("{}, %", name.replace('_', " "))).collect();
+    let mut out = format!(
+        "<section><h2>By set</h2><p><b>answer</b>: one of the answers is left; <b>all answers</b>: every operand of a \
+         calculation is; <b>span</b>: share of the evidence's characters that were kept; <b>whole</b>: the evidence was \
+         kept whole. What was refused counts as lost.</p><div class=\"wide\"><table><thead><tr><th>set<th>method\
+         <th>rate<th>n<th>refused<th>{}</tr></thead><tbody>\n",
+        heads.join("<th>")
+    );
+    for figures in sets {
+        let SetFigures { set, method, rate, questions, refused, .. } = figures;
+        let cells: Vec<_> =
+            columns.iter().map(|(_, _, value)| with_interval(value(figures), 100.0, 1)).collect();
+        let (set, method, cells) = (escaped(set), escaped(method), cells.join("<td>"));
+        // Writing to a string cannot fail.
+        writeln!(out, "<tr><td>{set}<td>{method}<td>{rate}<td>{questions}<td>{refused}<td>{cells}</tr>").ok();
     }
     out + "</tbody></table></div></section>\n"
 }

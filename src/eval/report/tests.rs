@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::compress::Mode;
-use crate::eval::dataset::{AnswerKind, Source};
+use crate::eval::dataset::{AnswerKind, Source, scorer};
 use crate::eval::grading::judge;
 use crate::eval::metrics::Recall;
 use crate::eval::reader::Reply;
@@ -33,6 +33,8 @@ fn figures(method: &str, rate: f64) -> Figures {
         digits: None,
         capitals: None,
         altered_numbers: None,
+        text_nll: None,
+        broken: None,
         accuracy: None,
         accuracy_against_whole: None,
         exact_match: None,
@@ -50,6 +52,7 @@ fn summary(figures: Vec<Figures>) -> Summary {
         score_cache: true,
         reader: Reader::Likelihood,
         mode: Mode::Exact,
+        tokenizer: scorer(),
     };
     let made_by = MadeBy {
         version: "1".into(),
@@ -63,7 +66,17 @@ fn summary(figures: Vec<Figures>) -> Summary {
         milliseconds: Some(Estimate { mean: 5.0, low: 4.0, high: 6.0, n: 2 }),
         end_to_end: None,
     }];
-    Summary { suite: "s".into(), seed: 1, questions: 2, setting, price: None, figures, timing, made_by }
+    Summary {
+        suite: "s".into(),
+        seed: 1,
+        questions: 2,
+        setting,
+        price: None,
+        figures,
+        sets: Vec::new(),
+        timing,
+        made_by,
+    }
 }
 
 fn row(method: &str, kept: Option<Vec<Vec<[usize; 2]>>>) -> Row {
@@ -73,8 +86,11 @@ fn row(method: &str, kept: Option<Vec<Vec<[usize; 2]>>>) -> Row {
         compressed_tokens: 5,
         requested_tokens: 5,
         retained: Some(kept.is_none()),
+        evidence: None,
         nll: Some(if kept.is_none() { 1.0 } else { 4.0 }),
         reading: None,
+        text_nll: None,
+        broken: None,
         numbers: recall,
         names: recall,
         digits: recall,
@@ -85,6 +101,7 @@ fn row(method: &str, kept: Option<Vec<Vec<[usize; 2]>>>) -> Row {
     };
     Row {
         question: "q".into(),
+        set: None,
         method: method.into(),
         rate: 0.5,
         model: "m".into(),
@@ -107,6 +124,7 @@ fn the_page_stands_alone_and_shows_what_was_lost() {
         question: "who".into(),
         asked: "who?".into(),
         answers: vec!["Ada".into()],
+        needs: None,
     };
     let rows = [row("whole", None), row("m", Some(vec![vec![[0, 2]]]))];
     let page = html(&summary, Some(Texts { rows: &rows, questions: &[question] })).unwrap();
@@ -140,6 +158,7 @@ fn what_a_model_answered_is_shown() {
         question: "how many".into(),
         asked: "how many?".into(),
         answers: vec!["8".into()],
+        needs: None,
     };
     let page = html(&summary, Some(Texts { rows: &[wrong], questions: &[question] })).unwrap();
     assert!(page.contains("Accuracy against ratio") && page.contains("Cost against accuracy"));
@@ -147,6 +166,29 @@ fn what_a_model_answered_is_shown() {
     assert!(page.contains("<ins>It</ins><del> was.</del>"));
     let names: Vec<_> = images(&summary).unwrap().into_iter().map(|(name, _)| name).collect();
     assert_eq!(names, ["accuracy.svg", "retention.svg", "nll.svg", "cost.svg"]);
+}
+
+#[test]
+fn sets_have_a_table_of_their_own() {
+    let mut summary = summary(vec![figures("whole", 1.0), figures("m", 0.5)]);
+    assert!(!html(&summary, None).unwrap().contains("By set"));
+    summary.setting.tokenizer = "o200k_base".into();
+    summary.sets = vec![SetFigures {
+        set: "<logs>".into(),
+        method: "m".into(),
+        rate: 0.5,
+        questions: 7,
+        refused: 2,
+        over: 0,
+        answer: Some(Estimate { mean: 0.5, low: 0.25, high: 0.75, n: 7 }),
+        all_answers: None,
+        span: None,
+        whole: None,
+    }];
+    let page = html(&summary, None).unwrap();
+    assert!(page.contains("By set") && page.contains("those of o200k_base"), "{page}");
+    assert!(page.contains("<td>&lt;logs&gt;<td>m<td>0.5<td>7<td>2<td>50.0 <small>[25.0, 75.0]"), "{page}");
+    assert!(!page.contains("<th>whole, %"), "{page}");
 }
 
 #[test]

@@ -6,34 +6,40 @@ use anyhow::Context;
 
 use super::{Arm, Means, Measured, Outcome, Reader, Setting};
 use crate::compress::{Method, Mode};
-use crate::engine::api::{CompressRequest, CompressResponse, DocumentInput, ScoreRequest};
+use crate::engine::api::{CompressRequest, CompressResponse, DocumentInput, DocumentOutput, ScoreRequest};
 use crate::engine::{EngineError, ErrorKind};
 use crate::eval::dataset::{AnswerKind, Question, Source};
+use crate::eval::evidence::{Evidence, Left};
 use crate::eval::grading::{self, Reading};
 use crate::eval::metrics::{Facts, capitals, digits};
 use crate::eval::parallel;
+use crate::eval::readability::Broken;
 use crate::eval::reader::ChatModel;
 use crate::model::Cancel;
 use crate::text::{TokenCounter, contains};
 
-/// Counts in the tokens of the model that reads.
-const TOKENIZER: &str = "scorer";
+/// The kept ranges of a document that is whole.
+const ALL: &[[usize; 2]] = &[[0, usize::MAX]];
+/// A document of which nothing is left.
+const NOTHING: Left<'_> = Left { text: "", kept: &[] };
 
 pub(super) struct Measure<'a> {
     means: Means<'a>,
     kind: AnswerKind,
     likelihood: bool,
     mode: Mode,
+    tokenizer: &'a str,
     counter: Arc<dyn TokenCounter>,
     facts: Facts,
 }
 
 impl<'a> Measure<'a> {
-    pub(super) fn new(means: Means<'a>, setting: &Setting) -> Result<Self, EngineError> {
-        let counter = means.engine.counter(TOKENIZER)?;
+    pub(super) fn new(means: Means<'a>, setting: &'a Setting) -> Result<Self, EngineError> {
+        let tokenizer = &*setting.tokenizer;
+        let counter = means.engine.counter(tokenizer)?;
         let Setting { answer: kind, mode, .. } = *setting;
         let likelihood = setting.reader == Reader::Likelihood;
-        Ok(Self { means, kind, likelihood, mode, counter, facts: Facts::default() })
+        Ok(Self { means, kind, likelihood, mode, tokenizer, counter, facts: Facts::default() })
     }
 
     /// Returns the outcome of each cell, compressed one after another and read concurrently.
@@ -61,7 +67,7 @@ impl<'a> Measure<'a> {
             Arm::BestTwo => uncompressed(self.best(question, 2, cancel)?),
             Arm::Compressed(method, rate) => {
                 let (method, rate, mode) = (Some(*method), Some(*rate), Some(self.mode));
-                let request = CompressRequest { rate, method, mode, ..request(question) };
+                let request = CompressRequest { rate, method, mode, ..self.request(question) };
                 match self.means.engine.compress(request, cancel) {
                     Ok(response) => {
                         Ok(Prepared::Context(context(question, &response.prompt), Some(Box::new(response))))
@@ -70,6 +76,23 @@ impl<'a> Measure<'a> {
                     Err(error) => Err(error.into()),
                 }
             }
+        }
+    }
+
+    fn request(&self, question: &Question) -> CompressRequest {
+        let some = |text: &String| (!text.is_empty()).then(|| text.clone());
+        let documents = question.documents.iter().map(|source| DocumentInput {
+            id: Some(source.id.clone()),
+            title: some(&source.title),
+            text: source.text.clone(),
+            ..DocumentInput::default()
+        });
+        CompressRequest {
+            documents: Some(documents.collect()),
+            instruction: some(&question.instruction),
+            question: some(&question.question),
+            tokenizer: Some(self.tokenizer.to_owned()),
+            ..CompressRequest::default()
         }
     }
 
@@ -84,7 +107,8 @@ impl<'a> Measure<'a> {
 
     /// The uncompressed context of the `n` documents that are nearest to the question.
     fn best(&self, question: &Question, n: usize, cancel: &Cancel) -> Result<String, EngineError> {
-        let wide = CompressRequest { method: Some(Method::Extractive), rate: Some(0.9), ..request(question) };
+        let wide =
+            CompressRequest { method: Some(Method::Extractive), rate: Some(0.9), ..self.request(question) };
         let ranks = self.means.engine.compress(wide, cancel)?.documents;
         let near = |i: usize| ranks.get(i).and_then(|document| document.rank).is_some_and(|rank| rank < n);
         let mut reduced = question.clone();
@@ -96,11 +120,17 @@ impl<'a> Measure<'a> {
     fn uncompressed(&self, question: &Question, context: &str) -> anyhow::Result<Measured> {
         let tokens = |context: &str| self.counter.count(&joined(context, &question.question));
         let compressed_tokens = tokens(context);
+        let stands = |source: &'_ Source| context.contains(&source.text);
+        let left: Vec<Left> = question
+            .documents
+            .iter()
+            .map(|source| if stands(source) { Left { text: &source.text, kept: ALL } } else { NOTHING })
+            .collect();
         Ok(Measured {
             original_tokens: tokens(&whole(question)),
             compressed_tokens,
             requested_tokens: compressed_tokens,
-            ..self.measured(question, context)?
+            ..self.measured(question, context, &left)?
         })
     }
 
@@ -110,9 +140,15 @@ impl<'a> Measure<'a> {
         context: &str,
         response: &CompressResponse,
     ) -> anyhow::Result<Measured> {
-        let measured = self.measured(question, context)?;
+        let left: Vec<Left> = response.documents.iter().map(left).collect();
+        let measured = self.measured(question, context, &left)?;
+        let mut broken = Broken::default();
+        for (source, left) in question.documents.iter().zip(&left) {
+            broken.count(&source.text, left.kept);
+        }
         let wrong = measured.reading.as_ref().is_some_and(|reading| !reading.correct);
-        let lost = measured.retained == Some(false) || wrong;
+        let lacks = measured.evidence.is_some_and(|evidence| evidence.lacks());
+        let lost = measured.retained == Some(false) || lacks || wrong;
         let kept = || response.documents.iter().map(|document| document.kept.clone()).collect();
         Ok(Measured {
             original_tokens: response.usage.original_tokens,
@@ -120,20 +156,29 @@ impl<'a> Measure<'a> {
             requested_tokens: response.usage.requested_tokens,
             milliseconds: response.timing_ms.total,
             kept: lost.then(kept).flatten(),
+            broken: Some(broken),
             ..measured
         })
     }
 
-    /// Measures what depends on the context alone.
-    fn measured(&self, question: &Question, context: &str) -> anyhow::Result<Measured> {
+    /// Measures what depends on the context, and on what is left of its documents, alone.
+    fn measured(&self, question: &Question, context: &str, left: &[Left<'_>]) -> anyhow::Result<Measured> {
         let before = whole(question);
+        let evidence = Evidence::of(question, left);
+        let retained = || contains(context, &question.answers);
+        let retained = evidence.map_or_else(|| Some(retained()), |evidence| evidence.answer);
+        let answered = !question.answers.is_empty();
+        let chat = self.means.chat.filter(|_| answered);
         Ok(Measured {
             original_tokens: 0,
             compressed_tokens: 0,
             requested_tokens: 0,
-            retained: (self.kind == AnswerKind::Extract).then(|| contains(context, &question.answers)),
-            nll: self.likelihood.then(|| self.nll(question, context)).transpose()?,
-            reading: self.means.chat.map(|model| self.reading(model, question, context)).transpose()?,
+            retained: retained.filter(|_| self.kind == AnswerKind::Extract),
+            evidence,
+            nll: (self.likelihood && answered).then(|| self.nll(question, context)).transpose()?,
+            text_nll: if self.likelihood { self.text_nll(left)? } else { None },
+            broken: None,
+            reading: chat.map(|model| self.reading(model, question, context)).transpose()?,
             numbers: self.facts.numbers(&before, context),
             names: self.facts.names(&before, context),
             digits: digits(&before, context),
@@ -153,6 +198,20 @@ impl<'a> Measure<'a> {
         scored.mean_nll.ok_or_else(|| EngineError::internal("an answer has no tokens to score"))
     }
 
+    /// Mean negative log-likelihood, in nats a token, of documents as they were left, each by itself, so that those of
+    /// the original are scored once.
+    fn text_nll(&self, left: &[Left<'_>]) -> Result<Option<f64>, EngineError> {
+        let (mut sum, mut count) = (0.0, 0_usize);
+        for text in left.iter().map(|left| left.text.trim()).filter(|text| !text.is_empty()) {
+            let request = ScoreRequest { text: text.to_owned(), prefix: None };
+            for nll in self.means.engine.score(&request, &Cancel::never())?.nll.into_iter().flatten() {
+                sum += f64::from(nll);
+                count += 1;
+            }
+        }
+        Ok((count > 0).then(|| sum / count as f64))
+    }
+
     fn reading(&self, model: &ChatModel<'_>, question: &Question, context: &str) -> anyhow::Result<Reading> {
         let reply = model.answer(&grading::ask(self.kind, context, &question.asked))?;
         Ok(grading::judge(self.kind, reply, &question.answers))
@@ -167,21 +226,8 @@ enum Prepared {
     Refused(&'static str),
 }
 
-fn request(question: &Question) -> CompressRequest {
-    let some = |text: &String| (!text.is_empty()).then(|| text.clone());
-    let documents = question.documents.iter().map(|source| DocumentInput {
-        id: Some(source.id.clone()),
-        title: some(&source.title),
-        text: source.text.clone(),
-        ..DocumentInput::default()
-    });
-    CompressRequest {
-        documents: Some(documents.collect()),
-        instruction: some(&question.instruction),
-        question: some(&question.question),
-        tokenizer: Some(TOKENIZER.into()),
-        ..CompressRequest::default()
-    }
+fn left(output: &DocumentOutput) -> Left<'_> {
+    Left { text: &output.text, kept: output.kept.as_deref().unwrap_or_default() }
 }
 
 /// Two parts with a blank line between them, if there are two.
@@ -225,6 +271,7 @@ mod tests {
             question: "who".into(),
             asked: "who?".into(),
             answers: vec!["x".into()],
+            needs: None,
         }
     }
 
