@@ -100,23 +100,24 @@ fn parsed(range: &str, length: usize) -> Option<Asked> {
     if !unit.trim().eq_ignore_ascii_case("bytes") {
         return None;
     }
-    let range = match (number(first)?, number(last)?) {
-        (None, None) => return None,
-        (None, Some(count)) => length.saturating_sub(count)..length,
-        (Some(first), None) => first..length,
-        (Some(first), Some(last)) if first > last => return None,
-        (Some(first), Some(last)) => first..length.min(last.saturating_add(1)),
+    let range = match (first.trim(), last.trim()) {
+        ("", count) => length.saturating_sub(number(count)?)..length,
+        (first, "") => number(first)?..length,
+        (first, last) => {
+            let (first, last) = (number(first)?, number(last)?);
+            if first > last {
+                return None;
+            }
+            first..length.min(last.saturating_add(1))
+        }
     };
     Some(if range.is_empty() { Asked::Outside } else { Asked::Part(range) })
 }
 
-/// A number of bytes, at most the largest that there is; nothing for an empty text. None for anything else.
-fn number(text: &str) -> Option<Option<usize>> {
-    let text = text.trim();
-    if !text.bytes().all(|byte| byte.is_ascii_digit()) {
-        return None;
-    }
-    Some((!text.is_empty()).then(|| text.parse().unwrap_or(usize::MAX)))
+/// A number of bytes, at most the largest that there is. None where `text` is not digits alone.
+fn number(text: &str) -> Option<usize> {
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    digits.then(|| text.parse().unwrap_or(usize::MAX))
 }
 
 #[cfg(test)]

@@ -112,8 +112,6 @@ impl Metrics {
         );
         Self {
             registry,
-            originals,
-            originals_lost,
             answers,
             texts,
             fallbacks,
@@ -122,6 +120,8 @@ impl Metrics {
             seconds,
             depths,
             lost,
+            originals,
+            originals_lost,
             denied,
             retrievals,
         }

@@ -207,19 +207,21 @@ impl Drop for Originals {
 /// Removes all originals from the folder `data`, those in files that were set aside too, and the secret that was made for
 /// them there, without which no copy of them can be read.
 pub(super) fn remove(data: &Path, policy: &RecallPolicy) {
-    let keep = policy.key_file.as_ref().map(PathBuf::from);
+    // The same file may be written in two ways.
+    let same = |path: &Path| std::fs::canonicalize(path).ok();
+    let keep = policy.key_file.as_ref().and_then(|file| same(Path::new(file)));
     let entries = std::fs::read_dir(data).into_iter().flatten().flatten();
     for entry in entries {
         let name = entry.file_name();
         let ours = name.to_str().is_some_and(|name| name.starts_with(FILE) || name == KEY_FILE);
         let path = entry.path();
-        if !ours || keep.as_ref() == Some(&path) {
+        if !ours || (keep.is_some() && keep == same(&path)) {
             continue;
         }
         match std::fs::remove_file(&path) {
             Ok(()) => tracing::info!(path = %path.display(), "recall is off: removed"),
             Err(error) => {
-                tracing::error!(path = %path.display(), %error, "recall is off, but this cannot be removed")
+                tracing::error!(path = %path.display(), %error, "recall is off, but this cannot be removed");
             }
         }
     }
@@ -293,11 +295,15 @@ impl Writer {
             Ok((bytes, gone)) => {
                 self.shared.kept_bytes.store(bytes, Ordering::Relaxed);
                 // What is sent again is to be stored again.
-                gone.iter().for_each(|place| self.shared.recent.invalidate(place));
+                for place in &gone {
+                    self.shared.recent.invalidate(place);
+                }
             }
             Err(error) => {
                 tracing::warn!(error = chain(&error), "cannot write originals");
-                batch.texts.iter().for_each(|(place, _)| self.shared.recent.invalidate(place));
+                for (place, _) in &batch.texts {
+                    self.shared.recent.invalidate(place);
+                }
                 self.shared.lose(batch.texts.len());
             }
         }

@@ -93,17 +93,14 @@ impl Writing {
     ) -> Result<(), redb::Error> {
         let (mut sent, mut order) = (self.transaction.open_table(SENT)?, self.transaction.open_table(ORDER)?);
         let known = sent.get(place)?.map(|known| known.value());
-        let bytes = match known {
-            Some((before, bytes)) => {
-                order.remove((before, place))?;
-                bytes
-            }
-            None => {
-                let Some(sealed) = seal() else { return Ok(()) };
-                self.transaction.open_table(VALUES)?.insert(place, &*sealed)?;
-                self.bytes += sealed.len() as u64;
-                sealed.len() as u64
-            }
+        let bytes = if let Some((before, bytes)) = known {
+            order.remove((before, place))?;
+            bytes
+        } else {
+            let Some(sealed) = seal() else { return Ok(()) };
+            self.transaction.open_table(VALUES)?.insert(place, &*sealed)?;
+            self.bytes += sealed.len() as u64;
+            sealed.len() as u64
         };
         sent.insert(place, (now, bytes))?;
         order.insert((now, place), ())?;

@@ -162,7 +162,10 @@ fn recall_that_is_off_leaves_nothing_but_a_key_that_was_named() {
     std::fs::write(folder.path().join("originals.redb.damaged-1"), "x").unwrap();
     std::fs::write(folder.path().join("other"), "x").unwrap();
     assert!(names().contains(&"originals.redb".to_owned()));
-    let named = RecallPolicy { key_file: Some(folder.path().join(KEY_FILE).display().to_string()), ..POLICY };
+    let named = RecallPolicy {
+        key_file: Some(folder.path().join(".").join(KEY_FILE).display().to_string()),
+        ..POLICY
+    };
     remove(folder.path(), &named);
     assert_eq!(names(), ["originals.key", "other"]);
     remove(folder.path(), &POLICY);
