@@ -68,7 +68,7 @@
 //! - In [`compress::Mode::Exact`], a result without its marks is a sub-sequence of the prompt as it was sent and holds at most
 //!   the tokens asked for; the same input gives the same bytes.
 //! - `compress` and `text` do no I/O and await nothing. Model work runs on the model's own threads.
-//! - Prompts never reach a log, nor a request's words the file system.
+//! - Prompts never reach a log, nor a request's words the file system, unless recall is on, which encrypts them.
 //! - What a collection acknowledged survives a crash; an index that is damaged is made anew from the store.
 //! - `unsafe` stands in `kernels`, and in `model::local`'s 8-bit products and measured peak, alone.
 

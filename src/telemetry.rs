@@ -106,6 +106,10 @@ pub(crate) mod names {
     pub(crate) const DENIED: &str = "whittle_denied_requests";
     /// Entries of the ledger that could not be stored.
     pub(crate) const LOST: &str = "whittle_ledger_lost";
+    /// Bytes of originals of results, by state.
+    pub(crate) const ORIGINALS: &str = "whittle_originals_bytes";
+    /// Originals of results that could not be kept.
+    pub(crate) const ORIGINALS_LOST: &str = "whittle_originals_lost";
     /// Texts that were looked up in a cache, by cache and outcome.
     pub(crate) const CACHE_LOOKUPS: &str = "whittle_cache_lookups";
     /// The gauge of the size of each cache.

@@ -22,7 +22,7 @@ use crate::model::{Device, Precision};
 pub use data::data_dir;
 pub use load::{Flags, Loaded, Places, check_variables, load};
 pub use price::{Pattern, Price};
-pub use proxy::{CompressPolicy, ProxyConfig, RetrievePolicy, ShadowPolicy, UpstreamConfig};
+pub use proxy::{CompressPolicy, ProxyConfig, RecallPolicy, RetrievePolicy, ShadowPolicy, UpstreamConfig};
 pub use section::{Key, ListKey};
 use section::{Section, ensure, model, section, threads, within};
 pub use tool_results::ToolResults;

@@ -39,6 +39,30 @@ section! {
         shadow: ShadowPolicy;
         /// The policy of retrieval for users' questions.
         retrieve: RetrievePolicy;
+        /// The policy of recall: whether what folding leaves out of tools' results can be had again.
+        recall: RecallPolicy;
+    }
+}
+
+section! {
+    /// The policy of recall: the originals of tools' results that go on with marks are kept, encrypted, and each mark names
+    /// the id by which `GET /v1/originals/{id}` returns the original to the key that sent it. Where it is off, nothing of a
+    /// prompt is stored, and what was stored before is removed.
+    #[derive(Eq)]
+    RecallPolicy at "proxy.recall." {
+        /// Whether originals of folded results are kept, encrypted, in `originals.redb` of the data folder; marks then name
+        /// them.
+        enabled: bool = false;
+        /// Hours that an original is kept after it was last sent, 1 to 8,760.
+        hours: u64 = 24, within(1..=8760);
+        /// Bytes of originals that are kept, about, 1 MiB to 1 TiB; the oldest go first.
+        bytes: u64 = 1 << 30, within(1 << 20..=1 << 40);
+        /// File with the secret that originals are encrypted with, which is made where there is none; by default
+        /// `originals.key` of the data folder.
+        key_file: Option<String> = None, |key, file: &Option<String>| {
+            let wanted = || "the name of a file, or left out".into();
+            ensure(file.as_ref().is_none_or(|file| !file.trim().is_empty()), key, &"empty", wanted)
+        };
     }
 }
 

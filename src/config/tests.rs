@@ -129,6 +129,10 @@ fn every_variable_reaches_its_key() {
         ("WHITTLE_PROXY_RETRIEVE_TOKENS", "107"),
         ("WHITTLE_PROXY_RETRIEVE_TOP_K", "8"),
         ("WHITTLE_PROXY_RETRIEVE_DEADLINE_MS", "18"),
+        ("WHITTLE_PROXY_RECALL_ENABLED", "true"),
+        ("WHITTLE_PROXY_RECALL_HOURS", "19"),
+        ("WHITTLE_PROXY_RECALL_BYTES", "2000000"),
+        ("WHITTLE_PROXY_RECALL_KEY_FILE", "/run/recall.key"),
     ]);
     let expected = Config {
         listen: "[::1]:99".parse().unwrap(),
@@ -183,6 +187,12 @@ fn every_variable_reaches_its_key() {
                 tokens: 107,
                 top_k: 8,
                 deadline_ms: 18,
+            },
+            recall: RecallPolicy {
+                enabled: true,
+                hours: 19,
+                bytes: 2_000_000,
+                key_file: Some("/run/recall.key".into()),
             },
         },
         upstreams: Vec::new(),
@@ -254,6 +264,7 @@ fn keys_are_all_that_is_shown() {
     let mut config = Config::default();
     (config.scorer.threads, config.embedder.threads) = (Some(1), Some(1));
     config.proxy.compress.method = Some(crate::compress::Method::Auto);
+    config.proxy.recall.key_file = Some("key".into());
     let mut shown = BTreeSet::new();
     paths(&toml::Table::try_from(&config).unwrap(), "", &mut shown);
     assert_eq!(Config::keys().iter().map(|key| key.path.to_owned()).collect::<BTreeSet<_>>(), shown);
@@ -484,6 +495,9 @@ fn wrong_upstreams_fail_by_name_with_a_remedy() {
         (UPSTREAM.replace("'a'", "'a b'"), "1 to 64 letters"),
         (UPSTREAM.replace("openai", "gemini"), "unknown variant `gemini`"),
         ("[proxy.compress]\nrate = 1.5".into(), "`proxy.compress.rate` is 1.5"),
+        ("[proxy.recall]\nhours = 0".into(), "`proxy.recall.hours` is 0"),
+        ("[proxy.recall]\nbytes = 9".into(), "`proxy.recall.bytes` is 9"),
+        ("[proxy.recall]\nkey_file = ' '".into(), "`proxy.recall.key_file` is empty"),
         ("[proxy.compress]\nrate = nan".into(), "`proxy.compress.rate`"),
         ("[proxy]\ncompute_price = -1.0".into(), "`proxy.compute_price` is -1"),
         ("[proxy]\nledger_days = 0".into(), "`proxy.ledger_days` is 0"),

@@ -7,7 +7,7 @@ use super::{Config, ConfigError, Env, Key};
 pub const OTHER_VARIABLES: [(&str, &str); 10] = [
     ("WHITTLE_CACHE", "folder of models and fetched datasets, else `whittle` in the platform's cache folder"),
     ("WHITTLE_DATA", "folder of datasets for `whittle eval`"),
-    ("WHITTLE_DATA_DIR", "data folder: collections, banks, keys, ledger, decisions and scores"),
+    ("WHITTLE_DATA_DIR", "data folder: collections, banks, keys, ledger, decisions, originals and scores"),
     ("WHITTLE_HUB", "origin of the model hub, such as a mirror"),
     ("WHITTLE_KEY", "key that `whittle usage` calls a running service with"),
     ("WHITTLE_LOG", "log filter, such as `debug` or `whittle=debug,hyper=warn`"),

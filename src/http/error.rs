@@ -183,6 +183,8 @@ impl From<ProxyError> for ApiError {
             ProxyError::Undecodable { .. } => (StatusCode::BAD_REQUEST, "invalid_encoding", None),
             ProxyError::TooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", None),
             ProxyError::Option { param, .. } => (StatusCode::BAD_REQUEST, "invalid_option", Some(*param)),
+            ProxyError::RecallOff => (StatusCode::NOT_FOUND, "recall_off", None),
+            ProxyError::NoOriginal => (StatusCode::NOT_FOUND, "original_not_found", Some("id")),
             ProxyError::NoUpstreams => (StatusCode::NOT_FOUND, "no_upstreams", None),
             ProxyError::UnknownModel(_) | ProxyError::UnknownLocal { .. } => {
                 (StatusCode::NOT_FOUND, "model_not_found", Some("model"))

@@ -20,6 +20,7 @@ mod job;
 mod metrics;
 mod middleware;
 mod operations;
+mod originals;
 mod prompt;
 mod proxy;
 mod relay;

@@ -146,7 +146,7 @@ pub(super) async fn body_of(state: &AppState, headers: &HeaderMap, body: Body) -
     received(state, headers, body).await.map(|(body, _)| body)
 }
 
-fn gateway(state: &AppState) -> Result<&Gateway, ApiError> {
+pub(super) fn gateway(state: &AppState) -> Result<&Gateway, ApiError> {
     state.gateway.as_deref().ok_or_else(|| ProxyError::NoUpstreams.into())
 }
 

@@ -13,7 +13,7 @@ use super::error::ApiError;
 use super::state::AppState;
 use super::{
     auth, collections, compress, dialects, docs, embeddings, examples, metrics, middleware, operations,
-    prompt, proxy, transfer,
+    originals, prompt, proxy, transfer,
 };
 
 /// All routes, with everything around them.
@@ -31,6 +31,7 @@ pub(super) fn router(state: Arc<AppState>) -> Router {
         .merge(metrics::routes())
         .merge(dialects::routes())
         .merge(proxy::routes())
+        .merge(originals::routes())
         .route_layer(from_fn_with_state(Arc::clone(&state), auth::check));
     let routes = Router::new()
         .route("/healthz", get(operations::healthz))

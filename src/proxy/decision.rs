@@ -61,8 +61,8 @@ pub(super) enum Decision {
     Subset { ranges: Box<[Range<usize>]>, tokens: Tokens },
     /// Something else went on in its place.
     Replaced { text: Box<str>, tokens: Tokens },
-    /// The text is a tool's result of this kind, and went on folded.
-    Folded { tokens: Tokens, kind: ResultKind },
+    /// The text is a tool's result of this kind, and went on folded, with the id of its original in the marks or not.
+    Folded { tokens: Tokens, kind: ResultKind, recall: bool },
     /// The text is a question that this was put before, with these citations.
     Inserted { text: Box<str>, citations: Box<str> },
 }

@@ -80,6 +80,15 @@ pub enum ProxyError {
     /// The key may not have it.
     #[error(transparent)]
     Denied(#[from] Denied),
+    /// Originals are not kept.
+    #[error("originals of tools' results are not kept: `proxy.recall.enabled` in the configuration is off")]
+    RecallOff,
+    /// The caller has no original of that name.
+    #[error(
+        "no original of this key has that id, or it has expired: the marks in results of tools name ids, and \
+         `proxy.recall.hours` says how long they hold"
+    )]
+    NoOriginal,
     /// The upstream did not answer.
     #[error(transparent)]
     Upstream(#[from] UpstreamError),

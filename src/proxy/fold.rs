@@ -11,9 +11,10 @@ use std::sync::Arc;
 use super::conversation::Conversation;
 use super::decision::{Decision, Key, ResultKind, Tokens};
 use super::decisions::Decisions;
+use super::recall::{Recall, named as with_id};
 use super::settings::Settings;
 use crate::compress::fold::{Folded, Folder, Origin, Rule};
-use crate::text;
+use crate::text::{self, TokenCounter};
 use crate::wire::{ConversationText, Edit, Speaker, ToolCall};
 
 /// Fewest bytes of a result that is looked at, for each token of the least number.
@@ -48,18 +49,21 @@ impl Folds {
 }
 
 /// Folds the results among `shown`. This reads the disk, and takes milliseconds where results are long.
+///
+/// Where recall is on, the marks of what is new name its original, and go on doing so when recall is off. What a result
+/// folds to and refers to is the same in either case.
 pub(super) fn folds(
     shown: &[ConversationText],
     (model, conversation): (&str, Option<Conversation>),
     settings: &Settings,
-    decisions: &Decisions,
+    (decisions, recall): (&Decisions, &Recall),
 ) -> Folds {
     let mut folds = Folds::default();
     let (rules, mut folder) = (settings.fold, Folder::default());
     if rules.is_empty() {
         return folds;
     }
-    let (mut counter, mut times) = (None, HashMap::new());
+    let (mut deciding, mut times) = (Deciding { model, settings, recall, counter: None }, HashMap::new());
     for shown in shown {
         let place = place(&shown.by);
         let Speaker::Tool(call) = &shown.by else {
@@ -79,29 +83,53 @@ pub(super) fn folds(
         let key = key.again(*times);
         *times += 1;
         let decision = decisions.get_blocking(&key).unwrap_or_else(|| {
-            if !shown.is_new {
-                return decisions.settle(key, Decision::Unchanged);
-            }
-            let counter = counter.get_or_insert_with(|| text::for_model(model));
-            let tokens = Tokens { before: counter.count(&shown.text), after: counter.count(folded.text()) };
-            let smaller = tokens.after < tokens.before && tokens.before >= settings.fold_min_tokens;
-            let kind = || ResultKind::of(&shown.text, origin);
-            decisions.settle(
-                key,
-                if smaller { Decision::Folded { tokens, kind: kind() } } else { Decision::Unchanged },
-            )
+            let new = shown.is_new.then(|| deciding.decide(&shown.text, folded.text(), origin));
+            decisions.settle(key, new.unwrap_or(Decision::Unchanged))
         });
         folds.pinned |= *decision == Decision::Declined;
-        let Decision::Folded { tokens, kind } = *decision else {
+        let Decision::Folded { tokens, kind, recall: is_named } = *decision else {
             folder.see(&place, &shown.text);
             continue;
         };
         folds.count(tokens, kind, &folded);
         folds.keys.push(key);
-        folds.edits.push(shown.replace(folded.text()));
+        let id = is_named.then(|| recall.id(&shown.text));
+        // What is kept of it lives as long again as it is sent.
+        if let Some(id) = &id {
+            recall.keep(id, &shown.text);
+        }
+        let named = id.and_then(|id| with_id(folded.text(), &id));
+        folds.edits.push(shown.replace(named.as_deref().unwrap_or(folded.text())));
         folder.see_folded(&place, &folded);
     }
     folds
+}
+
+/// Decides what becomes of results that are sent for the first time.
+struct Deciding<'a> {
+    model: &'a str,
+    settings: &'a Settings,
+    recall: &'a Recall,
+    counter: Option<Arc<dyn TokenCounter>>,
+}
+
+impl Deciding<'_> {
+    /// The decision on a result. One whose marks would name an original that cannot be kept goes on whole.
+    fn decide(&mut self, text: &str, folded: &str, origin: Origin) -> Decision {
+        let id = self.recall.is_on().then(|| self.recall.id(text));
+        let named = id.as_ref().and_then(|id| with_id(folded, id));
+        let counter = self.counter.get_or_insert_with(|| text::for_model(self.model));
+        let sent = named.as_deref().unwrap_or(folded);
+        let tokens = Tokens { before: counter.count(text), after: counter.count(sent) };
+        if tokens.after >= tokens.before || tokens.before < self.settings.fold_min_tokens {
+            return Decision::Unchanged;
+        }
+        let id = id.filter(|_| named.is_some());
+        if id.as_ref().is_some_and(|id| !self.recall.keep(id, text)) {
+            return Decision::Unchanged;
+        }
+        Decision::Folded { tokens, kind: ResultKind::of(text, origin), recall: id.is_some() }
+    }
 }
 
 /// Parts of `total` in the proportions of `bytes`, which add up to it.

@@ -8,6 +8,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
+use super::originals::Sizes;
 use super::{RequestReport, Retrieval, Status};
 use crate::telemetry::names;
 use crate::wire::Usage;
@@ -30,6 +31,8 @@ pub(super) struct Metrics {
     seconds: Histogram,
     depths: Family<Label, Gauge>,
     lost: Counter,
+    originals: Family<Label, Gauge>,
+    originals_lost: Counter,
     denied: Family<Label, Counter>,
     retrievals: Family<Label, Counter>,
 }
@@ -43,6 +46,8 @@ pub(super) struct Depths {
     pub(super) ledger: usize,
     /// Entries that never will be.
     pub(super) lost: u64,
+    /// The originals of tools' results.
+    pub(super) originals: Sizes,
 }
 
 /// The counters of how providers' answers end.
@@ -94,6 +99,17 @@ impl Metrics {
         );
         registry.register(names::DEPTHS, "Requests and entries that wait", Family::clone(&depths));
         registry.register(names::LOST, "Entries of the ledger that could not be stored", lost.clone());
+        let (originals, originals_lost) = (Family::default(), Counter::default());
+        registry.register(
+            names::ORIGINALS,
+            "Bytes of originals of results, kept and waiting to be",
+            Family::clone(&originals),
+        );
+        registry.register(
+            names::ORIGINALS_LOST,
+            "Originals of results that could not be kept",
+            originals_lost.clone(),
+        );
         Self {
             registry,
             answers,
@@ -104,6 +120,8 @@ impl Metrics {
             seconds,
             depths,
             lost,
+            originals,
+            originals_lost,
             denied,
             retrievals,
         }
@@ -154,6 +172,11 @@ impl Metrics {
         depth("ledger", depths.ledger);
         let lost = depths.lost.saturating_sub(self.lost.get());
         self.lost.inc_by(lost);
+        let Sizes { kept, waiting, lost } = depths.originals;
+        for (state, bytes) in [("kept", kept), ("waiting", waiting as u64)] {
+            self.originals.get_or_create(&[("state", state)]).set(i64::try_from(bytes).unwrap_or(i64::MAX));
+        }
+        self.originals_lost.inc_by(lost.saturating_sub(self.originals_lost.get()));
         let mut text = String::new();
         // Writing to a string cannot fail.
         prometheus_client::encoding::text::encode_registry(&mut text, &self.registry).unwrap_or_default();

@@ -16,8 +16,10 @@ mod ledger;
 mod local;
 mod metrics;
 mod models;
+mod originals;
 mod plan;
 mod prepare;
+mod recall;
 mod replay;
 mod retrieve;
 mod route;
@@ -26,7 +28,7 @@ mod shadow;
 mod store;
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -56,6 +58,7 @@ use ledger::{Ledger, UsageRecordBuilder};
 pub use local::Generator;
 use local::Local;
 use metrics::{Depths, Metrics};
+use originals::Originals;
 use plan::Plan;
 use prepare::Prepared;
 pub use replay::{Figures, Kept, LogError, ReplayError, ReplayReport, RuleFigures, replay};
@@ -93,6 +96,7 @@ pub struct Gateway {
     body_bytes: usize,
     /// The secret by which conversations are named.
     secret: Secret,
+    data: PathBuf,
 }
 
 /// The replaceable parts of the proxy, so that tests can use fakes.
@@ -109,6 +113,8 @@ pub struct Parts {
 struct Live {
     routes: Routes,
     config: ProxyConfig,
+    /// The originals of tools' results, where they are kept.
+    originals: Option<Arc<Originals>>,
 }
 
 /// A report of what was done to a request.
@@ -236,8 +242,12 @@ impl Gateway {
         let admission = Admission::new(concurrency, queue);
         let local = || Arc::new(Local::new(config, generator, admission.clone()));
         let local = config.local.enabled.then(local);
-        let live = RwLock::new(Arc::new(Live::new(config, env, local.clone())?));
+        let mut live = Live::new(config, env, local.clone())?;
         let store = open_store(config, data)?;
+        if store.is_some() {
+            live.originals = recall::originals(&config.proxy, data, None)?;
+        }
+        let live = RwLock::new(Arc::new(live));
         let (store, metrics) = (store.map(Arc::new), Metrics::new());
         // Without a ledger no conversation is compared with others.
         let secret = store.as_ref().map(|store| store.secret()).unwrap_or_default();
@@ -255,6 +265,7 @@ impl Gateway {
             retriever,
             body_bytes: config.limits.body_bytes,
             secret,
+            data: data.to_owned(),
         })
     }
 
@@ -263,11 +274,12 @@ impl Gateway {
     /// # Errors
     /// As [`Gateway::new`]; then the old ones stay.
     pub fn reload(&self, config: &Config, env: &dyn Env) -> Result<(), String> {
-        let live = Arc::new(Live::new(config, env, self.local.clone())?);
+        let mut live = Live::new(config, env, self.local.clone())?;
         if let Some(store) = &self.store {
+            live.originals = recall::originals(&config.proxy, &self.data, self.live().originals.as_ref())?;
             store.retain(retention(&config.proxy));
         }
-        *self.live.write().unwrap_or_else(PoisonError::into_inner) = live;
+        *self.live.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(live);
         Ok(())
     }
 
@@ -386,6 +398,9 @@ impl Gateway {
         if let Some(store) = &self.store {
             store.flush();
         }
+        if let Some(originals) = &self.live().originals {
+            originals.flush();
+        }
     }
 
     /// All metrics in the text form of `OpenMetrics`, without the mark of the end.
@@ -395,6 +410,7 @@ impl Gateway {
             compression: self.pool.requests(),
             ledger: self.store.as_ref().map_or(0, |store| store.waiting()),
             lost: self.store.as_ref().map_or(0, |store| store.lost()),
+            originals: self.live().originals.as_ref().map(|originals| originals.sizes()).unwrap_or_default(),
         })
     }
 
@@ -470,7 +486,8 @@ impl Gateway {
         }
         let (model, settings) = (prepared.route.model.clone(), prepared.settings.clone());
         let (decisions, conversation) = (self.decisions.clone(), prepared.conversation);
-        let fold = move || fold::folds(&shown, (&model, conversation), &settings, &decisions);
+        let recall = prepared.recall.clone();
+        let fold = move || fold::folds(&shown, (&model, conversation), &settings, (&decisions, &recall));
         let task = tokio::task::spawn_blocking(fold);
         // Where it panicked, which the hook has logged, results go on as they came.
         let folds = task.await.unwrap_or_default();
@@ -526,7 +543,8 @@ impl Gateway {
 
 impl Live {
     fn new(config: &Config, env: &dyn Env, local: Option<Arc<Local>>) -> Result<Self, String> {
-        Ok(Self { routes: Routes::new(&config.upstreams, env, local)?, config: config.proxy.clone() })
+        let routes = Routes::new(&config.upstreams, env, local)?;
+        Ok(Self { routes, config: config.proxy.clone(), originals: None })
     }
 
     /// Sends a request to who is to answer, and to an upstream's fallback where that one fails. Where the fallback does

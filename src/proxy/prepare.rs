@@ -9,6 +9,7 @@ use super::conversation::{Arm, Conversation};
 use super::decision::{Decision, Key};
 use super::decode::decoded;
 use super::ledger::{TOKEN_BYTES, UsageRecordBuilder, cost};
+use super::recall::Recall;
 use super::route::{Route, Target};
 use super::settings::Settings;
 use super::store::Secret;
@@ -40,6 +41,8 @@ pub(super) struct Prepared {
     pub(super) conversation: Option<Conversation>,
     /// The treatment of its conversation.
     pub(super) arm: Arm,
+    /// Names and keeps the originals of its tools' results.
+    pub(super) recall: Recall,
     id: String,
     caller: Option<Caller>,
     endpoint: Endpoint,
@@ -112,6 +115,7 @@ impl Prepared {
         }
         let keys = passages.iter().map(|passage| Key::new(passage, &route.model, &settings)).collect();
         Ok(Self {
+            recall: Recall::new(&secret, live.originals.as_ref(), caller.as_ref()),
             id,
             caller,
             endpoint,

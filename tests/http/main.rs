@@ -25,6 +25,8 @@ mod local;
 #[cfg(test)]
 #[path = "../shared/made.rs"]
 mod made;
+#[cfg(test)]
+mod originals;
 #[cfg(feature = "otel")]
 #[cfg(test)]
 mod otel;

@@ -81,7 +81,7 @@ const MAY_USE: [(&str, &[&str]); 23] = [
 const PARTS: [(&str, &[&str]); 2] = [("local", &["engine"]), ("store", &["engine", "cli"])];
 
 /// Crates that only the places named may use.
-const CRATES: [(&str, &[&str]); 17] = [
+const CRATES: [(&str, &[&str]); 18] = [
     ("candle_core", &["model/local/"]),
     ("candle_nn", &["model/local/"]),
     ("candle_transformers", &["model/local/"]),
@@ -89,7 +89,18 @@ const CRATES: [(&str, &[&str]); 17] = [
     ("rten_tensor", &["model/local/"]),
     ("axum", &["http/"]),
     ("reqwest", &["model/store/", "upstream/"]),
-    ("redb", &["storage/", "proxy/store/", "index/store.rs", "index/error.rs", "model/cached/file.rs"]),
+    (
+        "redb",
+        &[
+            "storage/",
+            "proxy/originals/",
+            "proxy/store/",
+            "index/store.rs",
+            "index/error.rs",
+            "model/cached/file.rs",
+        ],
+    ),
+    ("ring::aead", &["proxy/originals/cipher.rs"]),
     ("tantivy", &["index/lexical"]),
     ("hnsw_rs", &["index/hnsw.rs"]),
     ("htmd", &["engine/collections/files/html.rs"]),

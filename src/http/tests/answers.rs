@@ -171,6 +171,7 @@ async fn the_description_is_whole_and_true() {
         "post /v1/messages",
         "post /v1/messages/count_tokens",
         "get /v1/models",
+        "get /v1/originals/{id}",
         "post /v1/prompt",
         "post /v1/recover",
         "post /v1/rerank",

@@ -17,6 +17,7 @@ use super::conversation::Conversation;
 use super::decision::Tokens;
 use super::decisions::Decisions;
 use super::fold::folds;
+use super::recall::Recall;
 use super::settings::Settings;
 use crate::compress::fold::{Rule, Rules};
 use crate::config::ProxyConfig;
@@ -89,13 +90,15 @@ pub fn replay(
     // Whoever tries folding may not have switched it on yet.
     let fold = config.compress.fold_rules();
     let settings = Settings { fold, ..Settings::new(config, &HeaderMap::new(), None)? };
-    Ok(Player { counter: text::for_model(model), model, settings }.report(&conversations))
+    let recall = Recall::only_names(config.recall.enabled);
+    Ok(Player { counter: text::for_model(model), model, settings, recall }.report(&conversations))
 }
 
 struct Player<'a> {
     counter: Arc<dyn TokenCounter>,
     model: &'a str,
     settings: Settings,
+    recall: Recall,
 }
 
 /// A conversation with what does not depend on the rules.
@@ -145,7 +148,7 @@ impl Player<'_> {
             let Ok(request) = Request::read(Endpoint::Messages, body.as_bytes()) else { continue };
             let shown = request.texts(self.settings.least_bytes()).shown;
             let conversation = Conversation::of(&request, &[0; 32]);
-            let done = folds(&shown, (self.model, conversation), &self.settings, &decisions);
+            let done = folds(&shown, (self.model, conversation), &self.settings, (&decisions, &self.recall));
             let sent = wire::splice(&body, done.edits);
             // What comes next stands in place of the brackets at the end.
             let prefix = previous.strip_suffix("]}").unwrap_or_default();
@@ -167,7 +170,7 @@ impl Player<'_> {
                 shown.is_new = true;
             }
             let decisions = Decisions::new(MEMORY_BYTES, None);
-            let done = folds(&shown, (self.model, None), &settings, &decisions);
+            let done = folds(&shown, (self.model, None), &settings, (&decisions, &self.recall));
             let sent = results(&self.shown(&wire::splice(&prepared.body, done.edits)));
             let mut visible = 0;
             for turn in turns(prepared.messages) {

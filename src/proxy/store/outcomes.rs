@@ -17,7 +17,8 @@ const KEPT: u8 = 2;
 const INSERTED: u8 = 3;
 const FOLDED: u8 = 4;
 
-/// Kind, time, and of kept parts the tokens and the ranges, of folded results the tokens and the kind, all little-endian. None of what is not stored.
+/// Kind, time, and of kept parts the tokens and the ranges, of folded results the tokens, the kind and whether the marks name
+/// the original, all little-endian. None of what is not stored.
 pub(super) fn encode(decision: &Decision, seconds: u64) -> Option<Vec<u8>> {
     let mut value = match decision {
         Decision::Declined => vec![PINNED],
@@ -33,8 +34,8 @@ pub(super) fn encode(decision: &Decision, seconds: u64) -> Option<Vec<u8>> {
             value.extend_from_slice(&u32::try_from(number).ok()?.to_le_bytes());
         }
     }
-    if let Decision::Folded { tokens, kind } = decision {
-        for number in [tokens.before, tokens.after, *kind as usize, 0] {
+    if let Decision::Folded { tokens, kind, recall } = decision {
+        for number in [tokens.before, tokens.after, *kind as usize, usize::from(*recall)] {
             value.extend_from_slice(&u32::try_from(number).ok()?.to_le_bytes());
         }
     }
@@ -64,9 +65,10 @@ pub(super) fn decode(value: &[u8]) -> Option<(Decision, u64)> {
             let ranges: Box<[Range<usize>]> = ends.as_chunks::<2>().0.iter().map(|[a, b]| *a..*b).collect();
             Decision::Subset { ranges, tokens: Tokens { before: *before, after: *after } }
         }
-        (FOLDED, [before, after, kind, 0]) => Decision::Folded {
+        (FOLDED, [before, after, kind, recall @ (0 | 1)]) => Decision::Folded {
             tokens: Tokens { before: *before, after: *after },
             kind: ResultKind::at(*kind)?,
+            recall: *recall == 1,
         },
         _ => return None,
     };
@@ -90,8 +92,10 @@ mod tests {
         let value = encode(&kept, 7).unwrap();
         assert_eq!(decode(&value), Some((kept, 7)));
         for kind in (0..).map_while(ResultKind::at) {
-            let folded = Decision::Folded { tokens: Tokens { before: 9, after: 3 }, kind };
-            assert_eq!(decode(&encode(&folded, 8).unwrap()), Some((folded, 8)));
+            for recall in [false, true] {
+                let folded = Decision::Folded { tokens: Tokens { before: 9, after: 3 }, kind, recall };
+                assert_eq!(decode(&encode(&folded, 8).unwrap()), Some((folded, 8)));
+            }
         }
         for bad in [&value[..value.len() - 4], &value[..9], &[], &[9; 9][..], &[1; 12]] {
             assert_eq!(decode(bad), None, "{bad:?}");

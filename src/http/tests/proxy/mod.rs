@@ -10,6 +10,7 @@ mod holdout;
 mod ledger;
 mod local;
 mod passing;
+mod recall;
 mod retrieval;
 mod shadow;
 mod upstream;

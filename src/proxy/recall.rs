@@ -1,0 +1,160 @@
+//! Recall: the marks of folded results name the originals, and those who sent them can have them again.
+//!
+//! The id of an original is a keyed hash of its text, by a secret of the data folder: the same text has the same id in
+//! every turn, so that a conversation that grows keeps its prefix, and nobody can guess one. An original is stored for
+//! the key of its sender, and no other key can have it.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use super::originals::{self, Originals};
+use super::store::Secret;
+use super::{Gateway, Live, ProxyError};
+use crate::config::ProxyConfig;
+use crate::keys::Caller;
+use crate::text::{Mark, MarkStyle};
+
+/// Bytes of an id, which is written as twice as many hexadecimal digits.
+const ID_BYTES: usize = 8;
+
+/// Names originals, and keeps them where that is switched on.
+#[derive(Clone, Default)]
+pub(super) struct Recall {
+    /// The key of the hash that ids are made by.
+    ids: Secret,
+    keeping: Keeping,
+}
+
+/// What becomes of originals.
+#[derive(Clone, Default)]
+enum Keeping {
+    /// They are neither named nor kept.
+    #[default]
+    Off,
+    /// They are named as if they were kept.
+    Named,
+    /// They are kept for their owner: the id of a key, or nothing where nobody needs one.
+    Kept { originals: Arc<Originals>, owner: String },
+}
+
+impl Recall {
+    /// Recall for the requests of `caller`, on where there are `originals`.
+    pub(super) fn new(secret: &Secret, originals: Option<&Arc<Originals>>, caller: Option<&Caller>) -> Self {
+        let keeping = originals.map_or(Keeping::Off, |originals| Keeping::Kept {
+            originals: Arc::clone(originals),
+            owner: owner(caller),
+        });
+        Self { ids: blake3::derive_key("whittle originals 1: ids", secret), keeping }
+    }
+
+    /// Recall that names originals and keeps none, to see what naming them takes.
+    pub(super) fn only_names(on: bool) -> Self {
+        Self { keeping: if on { Keeping::Named } else { Keeping::Off }, ..Self::default() }
+    }
+
+    /// Whether originals of new results are named and kept.
+    pub(super) const fn is_on(&self) -> bool {
+        !matches!(self.keeping, Keeping::Off)
+    }
+
+    /// The id of a text.
+    pub(super) fn id(&self, text: &str) -> String {
+        let hash = blake3::keyed_hash(&self.ids, text.as_bytes());
+        hash.to_hex()[..2 * ID_BYTES].to_owned()
+    }
+
+    /// Has the original kept for its owner. False where it will not be.
+    pub(super) fn keep(&self, id: &str, text: &str) -> bool {
+        match &self.keeping {
+            Keeping::Off => false,
+            Keeping::Named => true,
+            Keeping::Kept { originals, owner } => originals.keep(owner, id, text),
+        }
+    }
+}
+
+/// `folded` with `id` in each of its marks. None where it has no marks. The text that it was made from must have none.
+pub(super) fn named(folded: &str, id: &str) -> Option<String> {
+    let style = MarkStyle::default();
+    let marks = style.find(folded);
+    if marks.is_empty() {
+        return None;
+    }
+    let (mut text, mut at) = (String::with_capacity(folded.len() + marks.len() * 32), 0);
+    for (range, mark) in marks {
+        let detail = match &mark.detail {
+            Some(detail) => format!("{detail}; recall {id}"),
+            None => format!("recall {id}"),
+        };
+        text += &folded[at..range.start];
+        text += &style.write(&Mark { detail: Some(detail), ..mark });
+        at = range.end;
+    }
+    Some(text + &folded[at..])
+}
+
+/// The originals that `config` asks for, in the folder `data`: those that are open already, where they serve. Where
+/// recall is off, what was kept before is removed.
+pub(super) fn originals(
+    config: &ProxyConfig,
+    data: &Path,
+    open: Option<&Arc<Originals>>,
+) -> Result<Option<Arc<Originals>>, String> {
+    if !config.recall.enabled {
+        originals::remove(data, &config.recall);
+        return Ok(None);
+    }
+    if let Some(originals) = open.filter(|originals| originals.serves(data, &config.recall)) {
+        originals.limit(&config.recall);
+        return Ok(Some(Arc::clone(originals)));
+    }
+    Originals::open(data, &config.recall).map(|originals| Some(Arc::new(originals)))
+}
+
+/// The name under which originals of a caller are kept.
+fn owner(caller: Option<&Caller>) -> String {
+    caller.map(|caller| caller.id().to_owned()).unwrap_or_default()
+}
+
+impl Gateway {
+    /// Returns the original that `caller` sent and a mark named by `id`.
+    ///
+    /// # Errors
+    /// Recall is off, the caller has no such original, or it cannot be read.
+    pub async fn original(&self, caller: Option<&Caller>, id: String) -> Result<String, ProxyError> {
+        let live: Arc<Live> = self.live();
+        let originals = live.originals.clone().ok_or(ProxyError::RecallOff)?;
+        let (owner, deadline) = (owner(caller), Instant::now() + live.config.deadline());
+        let read = move |_: &_| originals.get(&owner, &id);
+        let found = self.readers.enter()?.run(deadline, read).await?.map_err(ProxyError::Internal)?;
+        found.ok_or(ProxyError::NoOriginal)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_mark_names_the_original_and_stays_a_mark() {
+        let id = Recall::only_names(true).id("the original");
+        assert!(id.len() == 16 && id.bytes().all(|byte| byte.is_ascii_hexdigit()), "{id}");
+        let folded = "a\n[2 lines left out: progress]\nb [300 bytes left out] c\n";
+        let text = named(folded, &id).unwrap();
+        let expected =
+            format!("a\n[2 lines left out: progress; recall {id}]\nb [300 bytes left out: recall {id}] c\n");
+        assert_eq!(text, expected);
+        assert_eq!(MarkStyle::default().remove(&text), MarkStyle::default().remove(folded));
+        assert_eq!(named("no mark", &id), None);
+    }
+
+    #[test]
+    fn ids_follow_from_the_text_and_the_secret() {
+        let recall = |secret: u8| Recall::new(&[secret; 32], None, None);
+        assert_eq!(recall(1).id("a"), recall(1).id("a"));
+        assert_ne!(recall(1).id("a"), recall(1).id("b"));
+        assert_ne!(recall(1).id("a"), recall(2).id("a"));
+    }
+}
