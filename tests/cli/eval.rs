@@ -47,6 +47,9 @@ fn the_gate_passes_on_a_baseline_and_fails_on_a_planted_regression() {
         whittle(&["eval", "gate", baseline.to_str().unwrap(), candidate.to_str().unwrap()], "")
     };
     gate(&baseline).text();
+    let kinds = baseline.with_file_name("kinds");
+    let kinds = kinds.to_str().unwrap();
+    assert!(whittle(&["eval", "gate", kinds, kinds], "").text().contains("whole evidence"));
     fs::copy(baseline.join("run.json"), planted.path().join("run.json")).unwrap();
     let default = serde_json::from_slice::<Value>(&fs::read(baseline.join("run.json")).unwrap()).unwrap()
         ["default_method"]

@@ -7,7 +7,8 @@ use anyhow::bail;
 use clap::Args;
 
 use super::DataArgs;
-use super::run::{RunArgs, percent, plain};
+use super::cells::{percent, plain};
+use super::run::RunArgs;
 use crate::eval::compare::{Difference, Finished, compare, gate, read_summary};
 use crate::eval::statistics::Estimate;
 

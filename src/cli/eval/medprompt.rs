@@ -8,7 +8,8 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::DataArgs;
-use super::run::{made_by, models, percent, price};
+use super::cells::percent;
+use super::run::{made_by, models, price};
 use crate::cli::progress::DownloadBar;
 use crate::config::{Flags, Places, ProcessEnv, load};
 use crate::engine::Engine;

@@ -1,5 +1,6 @@
 //! `whittle eval`.
 
+mod cells;
 mod compare;
 mod datasets;
 mod medprompt;

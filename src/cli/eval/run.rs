@@ -10,6 +10,7 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::DataArgs;
+use super::cells::{of, percent, plain, share};
 use crate::cli::progress::DownloadBar;
 use crate::compress::{Method, Mode};
 use crate::config::{Config, Flags, Places, ProcessEnv, load};
@@ -19,7 +20,6 @@ use crate::eval::folder;
 use crate::eval::reader::{ChatModel, TokenPrice};
 use crate::eval::report::Texts;
 use crate::eval::run::{self as runs, Means, Overrides, Plan, Reader, Row, Setting, Watch};
-use crate::eval::statistics::Estimate;
 use crate::eval::suite::{Suite, name_of};
 use crate::eval::summary::{Figures, MadeBy, Summary, summarise};
 use crate::model::store::ModelStore;
@@ -289,23 +289,4 @@ fn table(summary: &Summary, out: &mut impl Write) -> anyhow::Result<()> {
         row(out, &figures.method, &figures.rate.to_string(), &|column| (column.cell)(figures))?;
     }
     Ok(())
-}
-
-fn of(estimate: Option<Estimate>, shown: fn(Estimate) -> String) -> String {
-    estimate.map_or_else(String::new, shown)
-}
-
-fn share(estimate: Option<Estimate>) -> String {
-    of(estimate, |share| format!("{:.1}%", 100.0 * share.mean))
-}
-
-pub(super) fn percent(estimate: Option<Estimate>) -> String {
-    estimate.map_or_else(String::new, |Estimate { mean, low, high, .. }| {
-        format!("{:.1}% [{:.1}, {:.1}]", 100.0 * mean, 100.0 * low, 100.0 * high)
-    })
-}
-
-pub(super) fn plain(estimate: Option<Estimate>) -> String {
-    let shown = |Estimate { mean, low, high, .. }| format!("{mean:.3} [{low:.3}, {high:.3}]");
-    estimate.map_or_else(String::new, shown)
 }

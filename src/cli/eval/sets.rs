@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use super::run::percent;
+use super::cells::percent;
 use crate::eval::sets::{MEASURES, Measure, SetFigures};
 
 /// Prints a line for each set, method and rate; nothing where there are no sets. Columns without a figure are left out.

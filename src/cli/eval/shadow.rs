@@ -9,7 +9,7 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use serde::Serialize;
 
-use super::run::percent;
+use super::cells::percent;
 use crate::cli::output::Format;
 use crate::config::{self, ProcessEnv};
 use crate::eval::statistics::Estimate;
