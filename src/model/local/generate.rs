@@ -146,7 +146,8 @@ impl Prefill {
 
     /// Runs the next tokens; returns whether there were any.
     pub(super) fn advance(&mut self, model: &dyn CausalModel, cancel: &Cancel) -> Result<bool, ScoreError> {
-        let done = self.cache.len();
+        // Once all of it is there, the answer grows behind it.
+        let done = self.cache.len().min(self.ids.len());
         let ids = &self.ids[done..self.ids.len().min(done + self.at_once)];
         if ids.is_empty() {
             return Ok(false);

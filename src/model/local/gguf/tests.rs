@@ -104,16 +104,16 @@ fn a_step_gives_what_the_whole_pass_gives() {
             while prefill.advance(&*llama, &Cancel::never()).unwrap() {
                 turns += 1;
             }
-            let mut cache = prefill.cache;
-            assert_eq!((turns, cache.len()), (known.len().div_ceil(at_once), known.len()));
+            assert_eq!((turns, prefill.cache.len()), (known.len().div_ceil(at_once), known.len()));
             let mut logits = Vec::new();
             for (pair, expected) in rest.windows(2).zip(&expected[known.len()..]) {
-                llama.step(pair[0], &mut cache, &mut logits).unwrap();
+                llama.step(pair[0], &mut prefill.cache, &mut logits).unwrap();
                 let sum: f64 = logits.iter().map(|&logit| f64::from(logit).exp()).sum();
                 let score = sum.ln() - f64::from(logits[pair[1] as usize]);
                 assert!((score - expected).abs() < tolerance, "{tolerance} {at_once}: {score} {expected}");
             }
-            assert_eq!((cache.len(), logits.len()), (ids.len() - 1, VOCABULARY));
+            assert_eq!((prefill.cache.len(), logits.len()), (ids.len() - 1, VOCABULARY));
+            assert!(!prefill.advance(&*llama, &Cancel::never()).unwrap(), "nothing of the prompt is left");
         }
     }
 }
