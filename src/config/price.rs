@@ -13,10 +13,10 @@ list_entry! {
         input: f64,
         /// Dollars per million tokens of output.
         output: f64,
-        /// The same of input that was in the provider's cache; by default as other input.
+        /// Dollars per million tokens of input that was in the provider's cache; by default as other input.
         #[serde(skip_serializing_if = "Option::is_none")]
         cache_read: Option<f64>,
-        /// The same of input that went into the provider's cache; by default as other input.
+        /// Dollars per million tokens of input that went into the provider's cache; by default as other input.
         #[serde(skip_serializing_if = "Option::is_none")]
         cache_write: Option<f64>,
     }
@@ -42,7 +42,7 @@ impl Pattern {
         Self(text.into())
     }
 
-    /// As it is written.
+    /// Returns the pattern as it is written.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0

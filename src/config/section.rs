@@ -178,7 +178,7 @@ macro_rules! list_entry {
         }
 
         impl $name {
-            /// Its keys, in the order of the file.
+            /// The keys of such a table, in the order of the file.
             pub const KEYS: &[crate::config::section::ListKey] = &[
                 $( crate::config::section::ListKey {
                     name: concat!($prefix, stringify!($key)),

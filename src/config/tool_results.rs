@@ -6,12 +6,12 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ToolResults {
-    /// They are folded by rules, without a model; marks say what was left out.
+    /// Results are folded by rules, without a model; marks say what was left out.
     #[default]
     Fold,
-    /// They are compressed as users' texts are.
+    /// Results are compressed as users' texts are.
     Compress,
-    /// They go on as they came.
+    /// Results go on as they came.
     Keep,
 }
 

@@ -2,7 +2,7 @@
 
 use super::{Cancel, ScoreError};
 
-/// Who says something.
+/// The author of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
     /// Whoever runs the conversation.
@@ -119,7 +119,7 @@ pub struct Continuation<'a> {
     pub prompt: &'a [u32],
     /// The most tokens of the answer.
     pub max_tokens: usize,
-    /// How they are chosen.
+    /// The parameters by which they are sampled.
     pub sampling: Sampling,
 }
 

@@ -22,7 +22,7 @@ const LEAST_TOKEN_BYTES: usize = 2;
 /// Longest argument, in characters, by which a call is named in a mark.
 const ARGUMENT: usize = 60;
 
-/// What became of the results of one request.
+/// The outcome for the results of one request.
 #[derive(Debug, Default)]
 pub(super) struct Folds {
     pub(super) edits: Vec<Edit>,

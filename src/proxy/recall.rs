@@ -27,7 +27,7 @@ pub(super) struct Recall {
     keeping: Keeping,
 }
 
-/// What becomes of originals.
+/// The treatment of originals.
 #[derive(Clone, Default)]
 enum Keeping {
     /// They are neither named nor kept.

@@ -10,7 +10,7 @@ pub enum LoadError {
     /// The file itself.
     #[error(transparent)]
     Gguf(#[from] GgufError),
-    /// Its tokenizer.
+    /// The tokenizer of the model.
     #[error(transparent)]
     Tokenizer(#[from] TokenizerError),
     /// The model's sizes contradict each other or exceed what this build runs.

@@ -67,7 +67,7 @@ impl TokenGenerator for LocalScorer {
     }
 }
 
-/// What the writer of an answer is told.
+/// A message to the caller that waits for an answer.
 enum Event {
     Token(u32),
     /// Nothing follows; `ended` where the model itself ended the answer.

@@ -165,7 +165,7 @@ pub(crate) trait Turns: Send {
     fn advance(&mut self, model: &dyn CausalModel) -> bool;
 }
 
-/// What the model's thread is asked to do.
+/// A request to the model's thread.
 enum Work {
     Score(Call),
     Turns(Box<dyn Turns>),

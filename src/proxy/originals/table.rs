@@ -13,7 +13,7 @@ const ORDER: TableDefinition<(u64, &Place), ()> = TableDefinition::new("order.1"
 /// The value by which the secret is known that all of them are encrypted with.
 const CHECK: TableDefinition<u8, &[u8; 32]> = TableDefinition::new("check.1");
 
-/// How much is kept, and for how long.
+/// The bounds on the originals that are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Limits {
     /// Seconds after it was last sent.

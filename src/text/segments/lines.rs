@@ -16,7 +16,7 @@ pub(super) struct Line<'t> {
     pub(super) label: usize,
     /// Columns of white space between the label and the content.
     pub(super) indent: usize,
-    /// Whether a blank line follows.
+    /// Set if a blank line follows.
     pub(super) gap: bool,
 }
 

@@ -25,7 +25,7 @@ const MAP: usize = 16;
 pub(in crate::text) struct Fineness {
     /// Bytes of a value that is kept or dropped whole.
     pub(in crate::text) whole: usize,
-    /// Whether records keep all their short members.
+    /// Set if records keep all their short members.
     pub(in crate::text) records: bool,
 }
 

@@ -163,7 +163,7 @@ fn replacements(reader: &mut Reader<'_>) -> Result<HashMap<char, Box<str>>, Stri
     Ok(replacements)
 }
 
-/// Where a tensor lies in the file.
+/// The place of a tensor in the file.
 struct Entry {
     range: Range<usize>,
     quantized: bool,
