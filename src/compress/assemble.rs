@@ -82,9 +82,7 @@ pub(super) fn remains(
             let line = space.trim_start_matches([' ', '\t']);
             let from =
                 if line.starts_with(['\n', '\r']) { unit.core.start - line.len() } else { unit.range.start };
-            if !space.contains('\n')
-                && let Some(line_break) = last_space(text, &units[mark + 1..i], |c| c == '\n')
-            {
+            if let Some(line_break) = dropped_break(text, &units[mark + 1..i], unit) {
                 remains.push(line_break);
             }
             remains.push(from..core.end);
@@ -142,9 +140,7 @@ fn after_gap(text: &str, dropped: &[Unit], unit: &Unit) -> (Range<usize>, Range<
     let start = dropped.first().map_or(unit.range.start, |first| first.range.start);
     let own_space = &text[unit.range.start..unit.core.start];
     // Separators are looked for between words alone: a protected span is dropped with all that is in it.
-    if !own_space.contains('\n')
-        && let Some(line_break) = last_space(text, dropped, |c| c == '\n')
-    {
+    if let Some(line_break) = dropped_break(text, dropped, unit) {
         return (line_break, unit.core.start..unit.range.end);
     }
     if own_space.is_empty() && would_merge(&text[..start], &text[unit.core.start..unit.range.end]) {
@@ -154,6 +150,12 @@ fn after_gap(text: &str, dropped: &[Unit], unit: &Unit) -> (Range<usize>, Range<
         return (separator.unwrap_or(start..unit.range.start), unit.range.clone());
     }
     (start..start, unit.range.clone())
+}
+
+/// Returns the last line break among the units that were dropped before `unit`, where that has none of its own.
+fn dropped_break(text: &str, dropped: &[Unit], unit: &Unit) -> Option<Range<usize>> {
+    let own = &text[unit.range.start..unit.core.start];
+    if own.contains('\n') { None } else { last_space(text, dropped, |c| c == '\n') }
 }
 
 /// The last `wanted` character of the white space before the units. A carriage return and its line feed are one.

@@ -460,7 +460,7 @@ impl<'a> WordSelector<'a> {
         self.tools.counter.count(&self.prompt.documents[sentence.document].text[sentence.range.clone()])
     }
 
-    /// Whether each word of each document is in every selection, to mark further words in.
+    /// Returns, for each word of each document, whether every selection has it; further words may be marked in the result.
     pub(super) fn required(&self) -> Vec<Vec<bool>> {
         self.required.clone()
     }

@@ -50,7 +50,7 @@ section! {
     /// prompt is stored, and what was stored before is removed.
     #[derive(Eq)]
     RecallPolicy at "proxy.recall." {
-        /// Whether originals of folded results are kept, encrypted, in `originals.redb` of the data folder; marks then name
+        /// Says whether originals of folded results are kept, encrypted, in `originals.redb` of the data folder; marks then name
         /// them.
         enabled: bool = false;
         /// Hours that an original is kept after it was last sent, 1 to 8,760.

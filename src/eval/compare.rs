@@ -229,18 +229,13 @@ mod tests {
                 compressed_tokens: 25,
                 requested_tokens: 25,
                 retained: Some(i >= lost),
-                evidence: None,
                 nll: Some(nll + (i % 7) as f64),
-                reading: None,
-                text_nll: None,
-                broken: None,
                 numbers: recall,
                 names: recall,
                 digits: recall,
                 capitals: recall,
-                altered_numbers: 0,
                 milliseconds: 1.0,
-                kept: None,
+                ..Measured::default()
             })),
         };
         let setting = Setting {

@@ -1,4 +1,4 @@
-//! What a question needs, and how much of it compressed documents hold.
+//! The share of the evidence that a question needs which compressed documents still hold.
 
 use serde::{Deserialize, Serialize};
 
@@ -17,7 +17,7 @@ pub struct Left<'a> {
     pub kept: &'a [[usize; 2]],
 }
 
-/// How much of what a question needs is left. Each is none where the question does not need such.
+/// The parts of what a question needs that are left. Each is none where the question does not need such.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Evidence {
     /// One of the answers is left, normalised as its language wants.

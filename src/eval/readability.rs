@@ -1,4 +1,4 @@
-//! How well the kept text reads: the units of the original that are broken.
+//! The readability of kept text: the units of the original that are broken.
 
 use serde::{Deserialize, Serialize};
 use unicode_segmentation::UnicodeSegmentation;

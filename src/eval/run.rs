@@ -146,7 +146,7 @@ pub enum Outcome {
 }
 
 /// Figures of one compressed prompt. Tokens are those of [`Setting::tokenizer`], of the whole prompt, joins included.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Measured {
     /// Tokens of the prompt as it was.
     pub original_tokens: usize,
@@ -157,7 +157,7 @@ pub struct Measured {
     /// Does the context still hold an answer? None where no document is to hold it. Where the dataset consists of sets,
     /// that of `evidence`.
     pub retained: Option<bool>,
-    /// How much of what the question needs is left, where the dataset consists of sets.
+    /// The parts of what the question needs that are left, where the dataset consists of sets.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub evidence: Option<Evidence>,
     /// Mean negative log-likelihood, in nats a token, of the first answer after context and question. None where

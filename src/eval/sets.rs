@@ -107,28 +107,16 @@ fn by_method(set: &str, rows: &[&Row], needed: &HashMap<&str, Evidence>, seed: u
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::eval::metrics::Recall;
     use crate::eval::run::{Measured, Outcome};
 
     fn row(question: &str, set: &str, method: &str, outcome: Result<Evidence, &str>) -> Row {
-        let recall = Recall::default();
         let measured = |evidence| Measured {
             original_tokens: 100,
             compressed_tokens: 30,
             requested_tokens: 25,
-            retained: None,
             evidence: Some(evidence),
-            nll: None,
-            reading: None,
-            text_nll: None,
-            broken: None,
-            numbers: recall,
-            names: recall,
-            digits: recall,
-            capitals: recall,
-            altered_numbers: 0,
             milliseconds: 1.0,
-            kept: None,
+            ..Measured::default()
         };
         let outcome = outcome.map_or_else(
             |code| Outcome::Refused(code.to_owned()),

@@ -3,6 +3,7 @@
 //! What is not compressed goes on byte for byte. Whatever goes wrong with compression, the request goes on as it
 //! came. A text that was sent once is sent the same way again, so that the provider's cache keeps its prefix.
 
+mod batch;
 mod compress;
 mod conversation;
 mod decision;

@@ -14,13 +14,12 @@ pub(super) fn share(estimate: Option<Estimate>) -> String {
 
 /// A share in per cent, with its interval.
 pub(super) fn percent(estimate: Option<Estimate>) -> String {
-    estimate.map_or_else(String::new, |Estimate { mean, low, high, .. }| {
+    of(estimate, |Estimate { mean, low, high, .. }| {
         format!("{:.1}% [{:.1}, {:.1}]", 100.0 * mean, 100.0 * low, 100.0 * high)
     })
 }
 
 /// A figure with its interval.
 pub(super) fn plain(estimate: Option<Estimate>) -> String {
-    let shown = |Estimate { mean, low, high, .. }| format!("{mean:.3} [{low:.3}, {high:.3}]");
-    estimate.map_or_else(String::new, shown)
+    of(estimate, |Estimate { mean, low, high, .. }| format!("{mean:.3} [{low:.3}, {high:.3}]"))
 }

@@ -33,7 +33,7 @@ pub struct Span {
     pub text: String,
 }
 
-/// What a question of a set needs besides one of its answers.
+/// The evidence and operands that a question of a set needs besides one of its answers.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Needs {
     /// The set that the question belongs to.
@@ -63,6 +63,6 @@ pub struct Question {
     pub asked: String,
     /// Any of them is right. Empty only where the question needs operands or spans.
     pub answers: Vec<String>,
-    /// What else it needs, where the dataset consists of sets.
+    /// The evidence and operands that it needs, where the dataset consists of sets.
     pub needs: Option<Needs>,
 }

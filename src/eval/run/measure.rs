@@ -170,22 +170,17 @@ impl<'a> Measure<'a> {
         let answered = !question.answers.is_empty();
         let chat = self.means.chat.filter(|_| answered);
         Ok(Measured {
-            original_tokens: 0,
-            compressed_tokens: 0,
-            requested_tokens: 0,
             retained: retained.filter(|_| self.kind == AnswerKind::Extract),
             evidence,
             nll: (self.likelihood && answered).then(|| self.nll(question, context)).transpose()?,
             text_nll: if self.likelihood { self.text_nll(left)? } else { None },
-            broken: None,
             reading: chat.map(|model| self.reading(model, question, context)).transpose()?,
             numbers: self.facts.numbers(&before, context),
             names: self.facts.names(&before, context),
             digits: digits(&before, context),
             capitals: capitals(&before, context),
             altered_numbers: self.facts.altered_numbers(&before, context),
-            milliseconds: 0.0,
-            kept: None,
+            ..Measured::default()
         })
     }
 

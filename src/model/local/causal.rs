@@ -30,6 +30,19 @@ pub(crate) struct LlamaConfig {
 }
 
 impl LlamaConfig {
+    /// The sizes of a model for tests that run none.
+    #[cfg(test)]
+    pub(crate) const TINY: Self = Self {
+        layers: 1,
+        width: 64,
+        hidden: 64,
+        heads: Heads { queries: 1, keys: 1, width: 64 },
+        vocabulary: 64,
+        context: 64,
+        rope_base: 1e4,
+        norm_eps: 1e-5,
+    };
+
     /// Operations (a multiplication and an addition are two) of the products with weights for one row, the head
     /// included.
     pub(crate) fn operations_per_token(&self) -> f64 {

@@ -190,12 +190,8 @@ mod tests {
     const CONFIG: LlamaConfig = LlamaConfig {
         layers: 2,
         width: 256,
-        hidden: 64,
         heads: Heads { queries: 2, keys: 2, width: 128 },
-        vocabulary: 32,
-        context: 16,
-        rope_base: 1e4,
-        norm_eps: 1e-5,
+        ..LlamaConfig::TINY
     };
 
     fn cache(positions: usize, seed: u32) -> KvCache {

@@ -145,7 +145,6 @@ fn fuse(jobs: &[ScoreJob], window: usize) -> (HashMap<usize, usize>, Vec<bool>) 
 mod tests {
     use super::*;
     use crate::model::Precision;
-    use crate::model::local::attention::Heads;
     use crate::model::local::causal::{KvCache, LlamaConfig};
     use crate::model::local::prefix_cache::KvFormat;
 
@@ -153,16 +152,7 @@ mod tests {
         ScoreJob { prefix: prefix.into(), ids: ids.to_vec() }
     }
 
-    const CONFIG: LlamaConfig = LlamaConfig {
-        layers: 1,
-        width: 64,
-        hidden: 64,
-        heads: Heads { queries: 1, keys: 1, width: 64 },
-        vocabulary: 64,
-        context: 64,
-        rope_base: 1e4,
-        norm_eps: 1e-5,
-    };
+    const CONFIG: LlamaConfig = LlamaConfig::TINY;
 
     fn texts(bytes: u64) -> PrefixCache {
         PrefixCache::new(KvFormat::new(&CONFIG, Precision::Int8), bytes)

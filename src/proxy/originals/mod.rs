@@ -10,13 +10,14 @@ mod table;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use moka::sync::Cache;
 
+use super::batch;
 use super::store::seconds_now;
 use crate::config::RecallPolicy;
 use crate::storage::DatabaseFile;
@@ -30,8 +31,6 @@ const FILE: &str = "originals.redb";
 const KEY_FILE: &str = "originals.key";
 /// Bytes of the file that are held in memory.
 const CACHE_BYTES: usize = 4 << 20;
-/// Time that texts wait for others to be written with them.
-const LINGER: Duration = Duration::from_millis(100);
 /// Most bytes of one commit, about.
 const BATCH_BYTES: usize = 16 << 20;
 /// Most messages that wait for the writer.
@@ -270,12 +269,8 @@ impl Writer {
     fn run(self, received: &Receiver<Message>) {
         let mut next_sweep = Instant::now() + SWEEP;
         loop {
-            let mut batch = Batch::default();
-            match received.recv_timeout(next_sweep.saturating_duration_since(Instant::now())) {
-                Ok(first) => batch.fill(first, received),
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return,
-            }
+            let longest = next_sweep.saturating_duration_since(Instant::now());
+            let Some(mut batch) = batch::next::<Batch>(received, longest) else { return };
             if Instant::now() >= next_sweep {
                 next_sweep = Instant::now() + SWEEP;
                 batch.sweep = true;
@@ -322,17 +317,11 @@ impl Writer {
     }
 }
 
-impl Batch {
-    /// Takes what comes within a moment, as long as nobody waits.
-    fn fill(&mut self, first: Message, received: &Receiver<Message>) {
-        let end = Instant::now() + LINGER;
-        self.take(first);
-        while self.waiting.is_empty() && !self.last && self.bytes < BATCH_BYTES {
-            match received.recv_timeout(end.saturating_duration_since(Instant::now())) {
-                Ok(message) => self.take(message),
-                Err(_) => return,
-            }
-        }
+impl batch::Batch for Batch {
+    type Message = Message;
+
+    fn is_due(&self) -> bool {
+        !self.waiting.is_empty() || self.last || self.bytes >= BATCH_BYTES
     }
 
     fn take(&mut self, message: Message) {

@@ -10,12 +10,13 @@ mod secret;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, TrySendError, channel, sync_channel};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, TrySendError, channel, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use redb::{Database, ReadableDatabase};
 
+use super::batch;
 use super::decision::{Decision, Key};
 use super::ledger::entry::Entry;
 use crate::storage::{DatabaseFile, StorageError};
@@ -25,8 +26,6 @@ pub(super) use secret::Secret;
 
 /// Bytes of the file that are held in memory.
 const CACHE_BYTES: usize = 4 << 20;
-/// Time that records wait for others to be written with them.
-const LINGER: Duration = Duration::from_millis(100);
 /// Most records of one commit.
 const BATCH: usize = 10_000;
 /// The most records that wait for the writer. Entries of the ledger on top are counted and lost; what became of a text
@@ -260,13 +259,7 @@ struct Batch {
 impl Writer {
     fn run(mut self, received: &Receiver<Message>) {
         let mut sweep = Instant::now() + SWEEP;
-        loop {
-            let mut batch = Batch::default();
-            match received.recv_timeout(SWEEP) {
-                Ok(first) => batch.fill(first, received),
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return,
-            }
+        while let Some(batch) = batch::next::<Batch>(received, SWEEP) {
             self.write(&batch);
             if let Some(retention) = batch.retention.filter(|retention| *retention != self.retention) {
                 self.retention = retention;
@@ -308,17 +301,11 @@ impl Writer {
     }
 }
 
-impl Batch {
-    /// Takes what comes within a moment, as long as nobody waits.
-    fn fill(&mut self, first: Message, received: &Receiver<Message>) {
-        let end = Instant::now() + LINGER;
-        self.take(first);
-        while self.waiting.is_empty() && !self.last && self.outcomes.len() + self.entries.len() < BATCH {
-            match received.recv_timeout(end.saturating_duration_since(Instant::now())) {
-                Ok(message) => self.take(message),
-                Err(_) => return,
-            }
-        }
+impl batch::Batch for Batch {
+    type Message = Message;
+
+    fn is_due(&self) -> bool {
+        !self.waiting.is_empty() || self.last || self.outcomes.len() + self.entries.len() >= BATCH
     }
 
     fn take(&mut self, message: Message) {

@@ -114,16 +114,7 @@ fn calls_of_a_batch_that_panicked_fail_and_the_others_go_on() {
     assert_eq!((calls.len(), serve_batch(&mut calls)), (1, 1024));
 }
 
-const CONFIG: LlamaConfig = LlamaConfig {
-    layers: 1,
-    width: 64,
-    hidden: 64,
-    heads: Heads { queries: 1, keys: 1, width: 64 },
-    vocabulary: 64,
-    context: 4096,
-    rope_base: 1e4,
-    norm_eps: 1e-5,
-};
+const CONFIG: LlamaConfig = LlamaConfig { context: 4096, ..LlamaConfig::TINY };
 
 /// A model that writes down what it is asked for, and waits with its first pass until it is let go.
 struct Diary {
