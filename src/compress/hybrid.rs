@@ -91,7 +91,8 @@ fn order(words: &WordSelector, sentences: &[Sentence], room: usize) -> Vec<WordI
         let cost = heading + cost + needed_tokens;
         // A row costs little next to a sentence, and there are no fragments of it.
         let limit = if words.is_row(start) { room } else { whole };
-        if taken + cost <= limit || first.is_empty() && cost <= room {
+        // Of the best sentence the beginning is better than nothing: a paragraph in Thai is one sentence. A row is not cut.
+        if taken + cost <= limit || first.is_empty() && (!is_whole || cost <= room) {
             taken += cost;
             open[sentence.document] = true;
             for (i, place) in places.into_iter().enumerate() {

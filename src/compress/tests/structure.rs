@@ -423,3 +423,24 @@ fn a_phrase_over_two_sentences_has_what_either_needs() {
         }
     }
 }
+
+#[test]
+fn of_the_best_sentence_the_beginning_is_kept_where_it_is_too_long() {
+    // Paragraphs in Thai, each of which is one sentence; there is room for the first of them alone.
+    let about = "สะพานท่าเรือเปิดในวันที่ 3 พฤษภาคม หลังจากก่อสร้างสี่ปี";
+    let rest = "และชาวบ้านเดินข้ามไปตลาดทุกเช้าเพื่อซื้อปลาและผักสดจากเรือเล็ก";
+    let other = "ห้องสมุดปิดตอนเย็นและเด็กนักเรียนอ่านหนังสืออยู่ใต้ต้นไม้ใหญ่ริมถนน";
+    let documents = [other.to_owned(), format!("{about}{}", rest.repeat(4)), other.repeat(3)];
+    let documents = documents.into_iter().enumerate();
+    let prompt = Prompt {
+        documents: documents.map(|(i, text)| Document { id: i.to_string(), title: None, text }).collect(),
+        question: "สะพานท่าเรือเปิดเมื่อไร".into(),
+        ..Prompt::default()
+    };
+    for rate in [0.2, 0.25, 0.3, 0.35] {
+        let got = run(&prompt, rate, Method::Hybrid).unwrap();
+        // A shorter paragraph that has nothing to do with the question does not take its place.
+        assert!(got.documents[1].text.starts_with(about), "{:?}", got.prompt);
+        assert!(got.documents[0].text.is_empty(), "{:?}", got.prompt);
+    }
+}
