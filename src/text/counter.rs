@@ -1,5 +1,7 @@
 //! Counting tokens as a target model would.
 
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -12,10 +14,48 @@ pub trait TokenCounter: Send + Sync {
     /// Tokens of `text`, read as plain text: the spelling of a control token is counted as text.
     fn count(&self, text: &str) -> usize;
 
+    /// Tokens of `text`, like [`TokenCounter::count`]. Lines that were counted with the same `lines` before may be taken
+    /// from them, so that texts with lines in common cost little more than one of them.
+    fn count_with(&self, text: &str, _lines: &mut LineCounts) -> usize {
+        self.count(text)
+    }
+
     /// Returns whether the count is an estimate, because the target's tokenizer is not public.
     fn approximate(&self) -> bool {
         false
     }
+}
+
+/// Tokens of lines that one counter has counted.
+#[derive(Debug, Default)]
+pub struct LineCounts {
+    hashes: RandomState,
+    tokens: HashMap<u64, usize>,
+}
+
+impl LineCounts {
+    /// The sum over the lines of `text`, each counted by `count` where it is new.
+    ///
+    /// Encodings of OpenAI's split a text by a pattern first, and nothing that it matches goes on behind a line break,
+    /// but for white space and slashes. So lines that begin with neither have tokens of their own.
+    fn sum(&mut self, text: &str, count: impl Fn(&str) -> usize) -> usize {
+        let mut tokens = 0;
+        let mut rest = text;
+        while !rest.is_empty() {
+            let (line, behind) = rest.split_at(line_end(rest));
+            let hash = self.hashes.hash_one(line);
+            tokens += *self.tokens.entry(hash).or_insert_with(|| count(line));
+            rest = behind;
+        }
+        tokens
+    }
+}
+
+/// The end of the first line of `text` that is followed by one whose tokens are its own, or of the text.
+fn line_end(text: &str) -> usize {
+    let begins_anew = |behind: &str| behind.chars().next().is_some_and(|c| !c.is_whitespace() && c != '/');
+    let breaks = memchr::memchr_iter(b'\n', text.as_bytes()).map(|at| at + 1);
+    breaks.into_iter().find(|&end| begins_anew(&text[end..])).unwrap_or(text.len())
 }
 
 /// An error of loading a tokenizer.
@@ -96,6 +136,10 @@ impl TokenCounter for OpenAi {
     fn count(&self, text: &str) -> usize {
         self.tokenizer.count(text)
     }
+
+    fn count_with(&self, text: &str, lines: &mut LineCounts) -> usize {
+        lines.sum(text, |line| self.tokenizer.count(line))
+    }
 }
 
 /// `o200k_base` plus a fifth: a cautious estimate for tokenizers that are not public, meant to overstate
@@ -108,13 +152,20 @@ impl TokenCounter for Approximation {
     }
 
     fn count(&self, text: &str) -> usize {
-        let tokens = self.0.count(text);
-        tokens + tokens.div_ceil(5)
+        with_margin(self.0.count(text))
+    }
+
+    fn count_with(&self, text: &str, lines: &mut LineCounts) -> usize {
+        with_margin(lines.sum(text, |line| self.0.count(line)))
     }
 
     fn approximate(&self) -> bool {
         true
     }
+}
+
+const fn with_margin(tokens: usize) -> usize {
+    tokens + tokens.div_ceil(5)
 }
 
 /// A Hugging Face `tokenizer.json`.
@@ -246,7 +297,35 @@ mod tests {
         assert!(seconds < 30, "{seconds} s");
     }
 
+    #[test]
+    fn lines_in_common_are_counted_once() {
+        let asked = std::cell::Cell::new(0);
+        let count = |line: &str| {
+            asked.set(asked.get() + 1);
+            line.len()
+        };
+        let mut lines = LineCounts::default();
+        assert_eq!(lines.sum("one\ntwo\n\n  in\n/three\none\n", count), 25);
+        assert_eq!(
+            asked.get(),
+            2,
+            "what begins with white space or a slash is counted with the line before it"
+        );
+        assert_eq!((lines.sum("one\nfour", count), asked.get()), (8, 3));
+    }
+
     proptest! {
+        #[test]
+        fn lines_add_up_to_the_text(parts in prop::collection::vec("[a-z]{0,3}|[ \t]{1,2}|\n|\r\n|[/.;)'é日0-9]|\\PC", 0..40)) {
+            let text = parts.concat();
+            for name in ["o200k_base", "cl100k_base", "approximate"] {
+                let (counter, mut lines) = (for_name(name).unwrap(), LineCounts::default());
+                for _ in 0..2 {
+                    prop_assert_eq!(counter.count_with(&text, &mut lines), counter.count(&text), "{} {:?}", name, text);
+                }
+            }
+        }
+
         #[test]
         fn any_text_is_counted(text in any::<String>()) {
             for name in ["o200k_base", "cl100k_base", "approximate"] {

@@ -19,7 +19,9 @@ mod units;
 pub use answers::{contains, contains_in, contains_numbers, exact_match, f1, normalise, normalise_in};
 pub use chunks::{Chunk, ChunkSettings, Layout, chunks};
 pub(crate) use counter::read_control_tokens_as_text;
-pub use counter::{TokenCounter, TokenizerError, decode_cl100k, for_model, for_name, from_tokenizer_json};
+pub use counter::{
+    LineCounts, TokenCounter, TokenizerError, decode_cl100k, for_model, for_name, from_tokenizer_json,
+};
 pub use granularity::{Granularity, coarsened};
 pub use json::{JsonError, JsonKind, JsonToken, json_tokens};
 pub use json_escape::{escaped, escaped_offsets, escaped_ranges};
