@@ -14,7 +14,7 @@ use crate::compress::{
     Prompt, Target, Tools,
 };
 use crate::model::{Cancel, Embedder, ScoreError, TokenScorer};
-use crate::text::{Noun, TokenCounter};
+use crate::text::{CachedCounter, Noun, TokenCounter};
 
 pub(super) fn run(
     engine: &Engine,
@@ -27,20 +27,14 @@ pub(super) fn run(
     let Input { documents, metadata, sections, question, form } = input;
     let (method, mode) = (request.method.unwrap_or_default(), request.mode.unwrap_or_default());
     let counter = engine.models.counter(request.tokenizer.as_deref(), request.model.as_deref())?;
+    let counter = CachedCounter::new(counter);
     let mut prompt = prompt(request.instruction, documents, request.question.or(question))?;
     let constraints = request.options.constraints(&prompt.documents)?;
     prompt.constraints = Constraints { sections, verbatim: form.is_verbatim(), ..constraints };
     let own_protector = request.options.protector()?;
-    check_size(&prompt, counter.as_ref(), engine.limits.tokens)?;
+    check_size(&prompt, &counter, engine.limits.tokens)?;
     let protector = own_protector.as_ref().unwrap_or(&engine.protector);
-    let bare = Tools {
-        scorer: None,
-        embedder: None,
-        classifier: None,
-        counter: counter.as_ref(),
-        protector,
-        cancel,
-    };
+    let bare = Tools { scorer: None, embedder: None, classifier: None, counter: &counter, protector, cancel };
     let choice = Choice::of(&prompt, target, (method, mode), &bare)?;
     let chosen = choice.method;
     let scorer = chosen.scores().then(|| engine.models.scorer()).transpose()?;
@@ -52,17 +46,17 @@ pub(super) fn run(
         classifier: classifier.as_deref(),
         ..bare
     };
-    let compressed = form.compress(&prompt, target, counter.as_ref(), |prompt, target| {
+    let compressed = form.compress(&prompt, target, &counter, |prompt, target| {
         compress::compress_as(prompt, target, &choice, mode, &tools)
     })?;
     let returns = request.returns.unwrap_or_else(|| vec![Return::Ranges]);
     let messages = form.messages(&compressed);
     let records = records_left_out(&compressed);
-    let mut response = describe(compressed, metadata, &returns, counter.as_ref());
+    let mut response = describe(compressed, metadata, &returns, &counter);
     form.as_sent(&mut response);
     (response.method, response.messages) = (chosen, messages);
     response.warnings.extend(records);
-    response.warnings.extend(warnings(mode, counter.as_ref()));
+    response.warnings.extend(warnings(mode, &counter));
     response.timing_ms.total = milliseconds_since(start);
     Ok(response)
 }

@@ -14,7 +14,7 @@ use super::decisions::Decisions;
 use super::recall::{Recall, named as with_id};
 use super::settings::Settings;
 use crate::compress::fold::{Folded, Folder, Origin, Rule};
-use crate::text::{self, LineCounts, TokenCounter};
+use crate::text::{self, CachedCounter, TokenCounter};
 use crate::wire::{ConversationText, Edit, Speaker, ToolCall};
 
 /// Fewest bytes of a result that is looked at, for each token of the least number.
@@ -63,8 +63,7 @@ pub(super) fn folds(
     if rules.is_empty() {
         return folds;
     }
-    let (mut deciding, mut times) =
-        (Deciding { model, settings, recall, counter: None, lines: LineCounts::default() }, HashMap::new());
+    let (mut deciding, mut times) = (Deciding { model, settings, recall, counter: None }, HashMap::new());
     for shown in shown {
         let place = place(&shown.by);
         let Speaker::Tool(call) = &shown.by else {
@@ -111,9 +110,8 @@ struct Deciding<'a> {
     model: &'a str,
     settings: &'a Settings,
     recall: &'a Recall,
-    counter: Option<Arc<dyn TokenCounter>>,
-    /// What is folded has most lines in common with the result, and results with each other.
-    lines: LineCounts,
+    /// What is folded has most words in common with the result, and results with each other.
+    counter: Option<CachedCounter>,
 }
 
 impl Deciding<'_> {
@@ -121,10 +119,9 @@ impl Deciding<'_> {
     fn decide(&mut self, text: &str, folded: &str, origin: Origin) -> Decision {
         let id = self.recall.is_on().then(|| self.recall.id(text));
         let named = id.as_ref().and_then(|id| with_id(folded, id));
-        let counter = self.counter.get_or_insert_with(|| text::for_model(self.model));
+        let counter = self.counter.get_or_insert_with(|| CachedCounter::new(text::for_model(self.model)));
         let sent = named.as_deref().unwrap_or(folded);
-        let mut count = |text| counter.count_with(text, &mut self.lines);
-        let tokens = Tokens { before: count(text), after: count(sent) };
+        let tokens = Tokens { before: counter.count(text), after: counter.count(sent) };
         if tokens.after >= tokens.before || tokens.before < self.settings.fold_min_tokens {
             return Decision::Unchanged;
         }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
+use parking_lot::Mutex;
 use serde_json::Value;
 
 /// Counts the tokens of a text as a target model would.
@@ -14,9 +15,9 @@ pub trait TokenCounter: Send + Sync {
     /// Tokens of `text`, read as plain text: the spelling of a control token is counted as text.
     fn count(&self, text: &str) -> usize;
 
-    /// Tokens of `text`, like [`TokenCounter::count`]. Lines that were counted with the same `lines` before may be taken
-    /// from them, so that texts with lines in common cost little more than one of them.
-    fn count_with(&self, text: &str, _lines: &mut LineCounts) -> usize {
+    /// Tokens of `text`, like [`TokenCounter::count`]. Pieces that were counted with the same `known` before may be taken
+    /// from it; see [`CachedCounter`].
+    fn count_with(&self, text: &str, _known: &mut PieceCounts) -> usize {
         self.count(text)
     }
 
@@ -26,36 +27,70 @@ pub trait TokenCounter: Send + Sync {
     }
 }
 
-/// Tokens of lines that one counter has counted.
+/// A counter that counts again only what it has not counted before, for texts that have most words in common, such as a
+/// prompt and what may be kept of it. It grows with what it counts, and is meant for one request.
+pub struct CachedCounter {
+    counter: Arc<dyn TokenCounter>,
+    known: Mutex<PieceCounts>,
+}
+
+impl CachedCounter {
+    /// A counter that asks `counter`, and has asked nothing yet.
+    #[must_use]
+    pub fn new(counter: Arc<dyn TokenCounter>) -> Self {
+        Self { counter, known: Mutex::default() }
+    }
+}
+
+impl TokenCounter for CachedCounter {
+    fn name(&self) -> &str {
+        self.counter.name()
+    }
+
+    fn count(&self, text: &str) -> usize {
+        self.counter.count_with(text, &mut self.known.lock())
+    }
+
+    fn approximate(&self) -> bool {
+        self.counter.approximate()
+    }
+}
+
+/// Tokens of pieces of text that one counter has counted.
 #[derive(Debug, Default)]
-pub struct LineCounts {
+pub struct PieceCounts {
     hashes: RandomState,
     tokens: HashMap<u64, usize>,
 }
 
-impl LineCounts {
-    /// The sum over the lines of `text`, each counted by `count` where it is new.
-    ///
-    /// Encodings of OpenAI's split a text by a pattern first, and nothing that it matches goes on behind a line break,
-    /// but for white space and slashes. So lines that begin with neither have tokens of their own.
+impl PieceCounts {
+    /// The sum over the pieces of `text`, each counted by `count` where it is new.
     fn sum(&mut self, text: &str, count: impl Fn(&str) -> usize) -> usize {
         let mut tokens = 0;
         let mut rest = text;
         while !rest.is_empty() {
-            let (line, behind) = rest.split_at(line_end(rest));
-            let hash = self.hashes.hash_one(line);
-            tokens += *self.tokens.entry(hash).or_insert_with(|| count(line));
+            let (piece, behind) = rest.split_at(piece_end(rest));
+            let hash = self.hashes.hash_one(piece);
+            tokens += *self.tokens.entry(hash).or_insert_with(|| count(piece));
             rest = behind;
         }
         tokens
     }
 }
 
-/// The end of the first line of `text` that is followed by one whose tokens are its own, or of the text.
-fn line_end(text: &str) -> usize {
-    let begins_anew = |behind: &str| behind.chars().next().is_some_and(|c| !c.is_whitespace() && c != '/');
-    let breaks = memchr::memchr_iter(b'\n', text.as_bytes()).map(|at| at + 1);
-    breaks.into_iter().find(|&end| begins_anew(&text[end..])).unwrap_or(text.len())
+/// The end of the first piece of `text` whose tokens are its own, whatever stands beside it: a word, or a line and what
+/// belongs to its break.
+///
+/// Encodings of OpenAI's split a text by a pattern first. Nothing that it matches goes on from a letter to a space, nor
+/// from a line break to anything but white space and slashes.
+fn piece_end(text: &str) -> usize {
+    let bytes = text.as_bytes();
+    let ends = |at: usize| match bytes[at] {
+        b' ' => at > 0 && bytes[at - 1].is_ascii_alphabetic(),
+        _ => text[at + 1..].chars().next().is_some_and(|c| !c.is_whitespace() && c != '/'),
+    };
+    let end = memchr::memchr2_iter(b' ', b'\n', bytes).find(|&at| ends(at));
+    end.map_or(text.len(), |at| at + usize::from(bytes[at] == b'\n'))
 }
 
 /// An error of loading a tokenizer.
@@ -137,8 +172,8 @@ impl TokenCounter for OpenAi {
         self.tokenizer.count(text)
     }
 
-    fn count_with(&self, text: &str, lines: &mut LineCounts) -> usize {
-        lines.sum(text, |line| self.tokenizer.count(line))
+    fn count_with(&self, text: &str, known: &mut PieceCounts) -> usize {
+        known.sum(text, |piece| self.tokenizer.count(piece))
     }
 }
 
@@ -155,8 +190,8 @@ impl TokenCounter for Approximation {
         with_margin(self.0.count(text))
     }
 
-    fn count_with(&self, text: &str, lines: &mut LineCounts) -> usize {
-        with_margin(lines.sum(text, |line| self.0.count(line)))
+    fn count_with(&self, text: &str, known: &mut PieceCounts) -> usize {
+        with_margin(known.sum(text, |piece| self.0.count(piece)))
     }
 
     fn approximate(&self) -> bool {
@@ -298,30 +333,30 @@ mod tests {
     }
 
     #[test]
-    fn lines_in_common_are_counted_once() {
-        let asked = std::cell::Cell::new(0);
-        let count = |line: &str| {
-            asked.set(asked.get() + 1);
-            line.len()
+    fn pieces_in_common_are_counted_once() {
+        let asked = std::cell::RefCell::new(Vec::new());
+        let count = |piece: &str| {
+            asked.borrow_mut().push(piece.to_owned());
+            piece.len()
         };
-        let mut lines = LineCounts::default();
-        assert_eq!(lines.sum("one\ntwo\n\n  in\n/three\none\n", count), 25);
-        assert_eq!(
-            asked.get(),
-            2,
-            "what begins with white space or a slash is counted with the line before it"
-        );
-        assert_eq!((lines.sum("one\nfour", count), asked.get()), (8, 3));
+        let mut known = PieceCounts::default();
+        assert_eq!(known.sum("one two,  3\n\n  in\n/x\none two\n", count), 29);
+        assert_eq!(asked.take(), ["one", " two,  3\n\n  in\n/x\n", " two\n"]);
+        assert_eq!(known.sum("one four", count), 8);
+        assert_eq!(asked.take(), [" four"]);
     }
 
     proptest! {
         #[test]
-        fn lines_add_up_to_the_text(parts in prop::collection::vec("[a-z]{0,3}|[ \t]{1,2}|\n|\r\n|[/.;)'é日0-9]|\\PC", 0..40)) {
+        fn pieces_add_up_to_the_text(
+            parts in prop::collection::vec("[a-zA-Z]{0,3}|[ \t]{1,2}|\n|\r\n|[/.;)'é日0-9\u{301}\u{a0}]|'s|\\PC", 0..40),
+        ) {
             let text = parts.concat();
             for name in ["o200k_base", "cl100k_base", "approximate"] {
-                let (counter, mut lines) = (for_name(name).unwrap(), LineCounts::default());
+                let counter = for_name(name).unwrap();
+                let cached = CachedCounter::new(Arc::clone(&counter));
                 for _ in 0..2 {
-                    prop_assert_eq!(counter.count_with(&text, &mut lines), counter.count(&text), "{} {:?}", name, text);
+                    prop_assert_eq!(cached.count(&text), counter.count(&text), "{} {:?}", name, text);
                 }
             }
         }

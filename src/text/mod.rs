@@ -20,7 +20,8 @@ pub use answers::{contains, contains_in, contains_numbers, exact_match, f1, norm
 pub use chunks::{Chunk, ChunkSettings, Layout, chunks};
 pub(crate) use counter::read_control_tokens_as_text;
 pub use counter::{
-    LineCounts, TokenCounter, TokenizerError, decode_cl100k, for_model, for_name, from_tokenizer_json,
+    CachedCounter, PieceCounts, TokenCounter, TokenizerError, decode_cl100k, for_model, for_name,
+    from_tokenizer_json,
 };
 pub use granularity::{Granularity, coarsened};
 pub use json::{JsonError, JsonKind, JsonToken, json_tokens};
