@@ -11,6 +11,7 @@ import sys
 import whittle
 
 import core
+import dropin
 import edges
 from tally import Tally
 
@@ -33,6 +34,9 @@ def main():
         tally.run("collections", core.collections, client)
         tally.run("banks", core.banks, client)
         tally.run("asynchronous", core.asynchronous, client)
+        tally.run("llmlingua's README", dropin.readme, client)
+        tally.run("llmlingua's arguments", dropin.arguments, client)
+        tally.run("llmlingua's signatures", dropin.signatures)
         tally.run("errors", edges.errors, client)
         tally.run("connections", edges.connections, client)
     tally.run("busy", edges.busy, binary)
