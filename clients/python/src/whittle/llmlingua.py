@@ -332,13 +332,13 @@ class PromptCompressor:
         for name, (default, reason) in _TUNING.items():
             value = arguments.get(name, default)
             if (list(value) if isinstance(value, tuple) else value) != default:
-                self._warn(name, reason)
+                self._warn(name, reason, 4)
 
-    def _warn(self, name: str, reason: str) -> None:
+    def _warn(self, name: str, reason: str, level: int = 3) -> None:
         if name not in self._warned:
             self._warned.add(name)
             warnings.warn(f"{name} changes nothing: {reason}" if name in _TUNING else f"{name}: {reason}", DifferenceWarning,
-                          stacklevel=4)
+                          stacklevel=level)
 
 
 def _defaults() -> dict[str, Any]:
