@@ -15,6 +15,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "python"))
 
+import readme
 import whittle
 from core import ASK, BRIDGE, UNICODE
 from tally import Tally
@@ -264,6 +265,7 @@ def main():
         tally = Tally(client.base_url)
         for area in (langchain, langchain_agent, llama_index, haystack, dspy, litellm):
             tally.run(area.__name__, area, client)
+        tally.run("README", readme.examples, client, os.path.abspath(sys.argv[1]), True)
     print(tally)
     print(", ".join(f"{name} {importlib.metadata.version(name)}" for name in FRAMEWORKS))
     sys.exit(1 if tally.wrong else 0)

@@ -13,6 +13,7 @@ import whittle
 import core
 import dropin
 import edges
+import readme
 from tally import Tally
 
 PACKAGE = pathlib.Path(__file__).resolve().parents[3] / "clients/python"
@@ -37,6 +38,7 @@ def main():
         tally.run("llmlingua's README", dropin.readme, client)
         tally.run("llmlingua's arguments", dropin.arguments, client)
         tally.run("llmlingua's signatures", dropin.signatures)
+        tally.run("README", readme.examples, client, binary, False)
         tally.run("errors", edges.errors, client)
         tally.run("connections", edges.connections, client)
     tally.run("busy", edges.busy, binary)
