@@ -1,9 +1,13 @@
 """The calls of `Client` and `AsyncClient`, each compared with the HTTP API's answer."""
 
 import asyncio
+import datetime
+import email.utils
 import inspect
 import subprocess
 import sys
+
+import httpx
 
 import whittle
 from whittle import models
@@ -166,6 +170,24 @@ def asynchronous(tally, client):
                                  own.example_banks.delete("later"))
 
     asyncio.run(calls())
+
+
+def waits(tally):
+    """`Retry-After`, in seconds and as a date, and the pauses between attempts."""
+    later = email.utils.format_datetime(datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(hours=1), usegmt=True)
+    read = lambda value: whittle.errors.retry_after(httpx.Response(429, headers={"retry-after": value}))
+    tally.holds("seconds", (read("7"), read("0.5"), read("-1"), read("0")) == (7, 0.5, 0, 0))
+    tally.holds("a date", 3500 < read(later) <= 3600 and read("Thu, 01 Jan 1970 00:00:00 GMT") == 0)
+    tally.holds("nonsense", [read(value) for value in ("", "soon", "nan", "inf")] == [None] * 4)
+    error = lambda status, **headers: whittle.errors.status_error(httpx.Response(status, headers=headers))
+    own = whittle.Retries(3, first_seconds=1, longest_seconds=3)
+    asked = [own.pause(0, error(429, **{"retry-after": value})) for value in ("0", "3", "4")]
+    tally.holds("what the service asks for is heeded up to the longest", asked == [0, 3, None])
+    pauses = [own.pause(attempt, error(503)) for attempt in range(4)]
+    tally.holds(f"pauses grow and end: {pauses}", pauses[3] is None
+                and all(longest / 2 <= pause <= longest for pause, longest in zip(pauses, (1, 2, 3))))
+    tally.holds("other errors are not tried again", [own.pause(0, error(status)) for status in (400, 401, 404, 413, 500)] == [None] * 5)
+    tally.raises("fewer than no retries", ValueError, lambda: whittle.Retries(-1))
 
 
 def package(tally):

@@ -31,6 +31,7 @@ def main():
         tally = Tally(client.base_url)
         tally.run("models", in_step, client.base_url)
         tally.run("package", core.package)
+        tally.run("waits", core.waits)
         tally.run("texts", core.texts, client)
         tally.run("collections", core.collections, client)
         tally.run("banks", core.banks, client)

@@ -4,7 +4,7 @@
 import assert from "node:assert/strict";
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -267,13 +267,35 @@ test("the middleware of the AI SDK", async () => {
         equals(bodies.at(-1).messages.find((message) => message.role === "tool").content, expected);
         const chat = [{ role: "user", content: LOG }, { role: "assistant", content: "Read." }, { role: "user", content: ASK }];
         const { textStream } = streamText({ model: wrapped(client, { compress: { rate: 0.3 } }), messages: chat });
-        assert.equal((await Array.fromAsync?.(textStream) ?? await all(textStream)).join(""), "Done.");
+        assert.equal((await all(textStream)).join(""), "Done.");
         equals(contents(), [expected, "Read.", ASK]);
         const errors = [];
         const down = new Whittle({ baseUrl: "http://127.0.0.1:9", retries: 0 });
         await generateText({ model: wrapped(down, { onError: (error) => errors.push(error) }), messages: chat });
         assert.deepEqual(contents(), [LOG, "Read.", ASK]);
         assert.ok(errors.length === 1 && errors[0] instanceof ConnectionError);
+    } finally {
+        upstream.stop();
+    }
+});
+
+test("the examples of the README", async () => {
+    const upstream = await listen((request, response) => request.resume().on("end", () => {
+        const message = { role: "assistant", content: "Hello!" };
+        response.writeHead(200, { "content-type": "application/json" });
+        response.end(JSON.stringify({ id: "chatcmpl-1", object: "chat.completion", created: 1, model: "gpt-4o-mini",
+            choices: [{ index: 0, message, finish_reason: "stop" }], usage: { prompt_tokens: 1, completion_tokens: 1, total_tokens: 2 } }));
+    }));
+    const blocks = [...readFileSync(process.env.README, "utf8").matchAll(/^```js\n(.*?)^```$/gms)].map((match) => match[1]);
+    assert.equal(blocks.length, 2);
+    try {
+        for (const [place, block] of blocks.entries()) {
+            const file = join(import.meta.dirname, `readme-${place}.mjs`);
+            const own = block.replace("http://127.0.0.1:8787", service.base)
+                .replace("createOpenAI()", `createOpenAI({ baseURL: "${upstream.base}/v1", apiKey: "none" })`);
+            writeFileSync(file, `${own}\nexport const result = ${place === 0 ? "answer.prompt" : "text"};\n`);
+            assert.match((await import(file)).result, place === 0 ? /3 May 1987/ : /^Hello!$/);
+        }
     } finally {
         upstream.stop();
     }
