@@ -9,8 +9,15 @@ import importlib.metadata
 import json
 import os
 import pathlib
+import secrets
+import socket
+import subprocess
 import sys
+import tempfile
 import threading
+import time
+import urllib.error
+import urllib.request
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "python"))
@@ -23,6 +30,7 @@ from tally import Tally
 TEXTS = [BRIDGE, UNICODE, "The harbour has a new crane, which lifts forty tonnes. Nobody knows what it cost."]
 LOG = "".join(f"12:{n // 60:02}:{n % 60:02} request {n} of the harbour office took {n * 7 % 90} ms and was answered.\n" for n in range(120))
 SEARCH = {"mode": "hybrid", "filter": {"field": "year", "gte": 1900}}
+MASTER_KEY = "sk-" + secrets.token_hex(32)
 FRAMEWORKS = ("langchain-core", "langchain", "llama-index-core", "haystack-ai", "dspy", "litellm")
 
 
@@ -259,11 +267,59 @@ def litellm(tally, client):
     tally.holds("the messages of the caller stay", messages[0]["content"] == LOG)
 
 
+def litellm_proxy(tally, client):
+    """LiteLLM's proxy as a program, which finds the callback by its name in the configuration."""
+    with tempfile.TemporaryDirectory() as folder, socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+        probe.close()
+        pathlib.Path(folder, "shorten.py").write_text(
+            f"import whittle\nfrom whittle.litellm import WhittleHandler\n"
+            f"handler = WhittleHandler(whittle.Client({client.base_url!r}), rate=0.3)\n")
+        pathlib.Path(folder, "config.yaml").write_text(
+            f"model_list:\n  - model_name: m\n    litellm_params:\n      model: openai/gpt-4o\n      api_base: {upstream()}\n"
+            f"      api_key: none\ngeneral_settings:\n  master_key: {MASTER_KEY}\nlitellm_settings:\n  callbacks: shorten.handler\n")
+        program = [str(pathlib.Path(sys.executable).with_name("litellm")), "--config", "config.yaml", "--host", "127.0.0.1",
+                   "--port", str(port), "--telemetry", "False"]
+        with open(pathlib.Path(folder, "log"), "w+") as log:
+            process = subprocess.Popen(program, cwd=folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            try:
+                answer = chat(f"http://127.0.0.1:{port}", process)
+                sent = [message["content"] for message in Upstream.bodies[-1]["messages"]]
+                tally.equals("what the model reads", sent, [shortened(tally, LOG, ASK, 0.3), "Read.", ASK])
+                tally.holds("the answer comes back", answer["choices"][0]["message"]["content"] == "Done.")
+            except Exception:
+                log.seek(0)
+                tally.fail(log.read()[-3000:])
+                raise
+            finally:
+                process.terminate()
+                process.wait(60)
+
+
+def chat(base, process):
+    """Asks a proxy as soon as it listens."""
+    messages = [{"role": "user", "content": LOG}, {"role": "assistant", "content": "Read."}, {"role": "user", "content": ASK}]
+    body = json.dumps({"model": "m", "messages": messages}).encode()
+    request = urllib.request.Request(base + "/v1/chat/completions", body, {
+        "content-type": "application/json", "authorization": f"Bearer {MASTER_KEY}"})
+    for _ in range(1200):
+        try:
+            return json.load(urllib.request.urlopen(request, timeout=60))
+        except urllib.error.HTTPError:
+            raise
+        except OSError:
+            if process.poll() is not None:
+                raise
+            time.sleep(0.1)
+    raise TimeoutError("the proxy does not listen")
+
+
 def main():
     with whittle.serve(binary=os.path.abspath(sys.argv[1])) as client:
         fill(client)
         tally = Tally(client.base_url)
-        for area in (langchain, langchain_agent, llama_index, haystack, dspy, litellm):
+        for area in (langchain, langchain_agent, llama_index, haystack, dspy, litellm, litellm_proxy):
             tally.run(area.__name__, area, client)
         tally.run("README", readme.examples, client, os.path.abspath(sys.argv[1]), True)
     print(tally)

@@ -19,7 +19,7 @@ SHOT = ("Question: Ann bought {n} crates, each with 24 bottles of juice inside, 
         "Let's think step by step\nAnn bought {n} crates with {n} * 24 bottles in total.\n"
         "She sold half of them for $1 each, which makes {n} * 12 dollars.\nThe other half makes {n} * 3 packs, for $3 each.\n"
         "From this she took away what the crates had cost her, {n} * 9 dollars.\nThe answer is {n} * 12.\n")
-PROMPT = "\n\n".join(SHOT.format(n=n) for n in range(4, 16))
+PROMPT = "\n\n".join(SHOT.format(n=n) for n in range(4, 12))
 MEETING = """<llmlingua, compress=False>Speaker 2:</llmlingua><llmlingua, rate=0.4> Thank you. Can we take the reports now? I believe those are items 7, nine, 12 and 30, if I am not mistaken.</llmlingua><llmlingua, compress=False>
 Speaker 0:</llmlingua><llmlingua, rate=0.4> Item 7 is a report from the harbour office with a recommendation to increase the budget for repairs by $400 this year. Item 9 is a report from Councillor Reyes, who recommends to spend $12,000 on the support of the summer market. Item 12 is a letter of the library about a donation of $250 to its friends.</llmlingua><llmlingua, compress=False>
 Speaker 2:</llmlingua><llmlingua, rate=0.6> We have a motion and a second by Councillor Okafor, and we would like to hear whether there are any comments from the public.</llmlingua>"""
@@ -56,7 +56,7 @@ def readme(tally, client):
     served(tally, "quick start", result, {**base, "documents": documents(PROMPT), "target_tokens": 200})
     tally.holds("the budget is hard", result["compressed_tokens"] <= 200)
 
-    prompt_list = [SHOT.format(n=n) for n in range(4, 12)]
+    prompt_list = [SHOT.format(n=n) for n in range(4, 9)]
     question = "How much profit did she make with 7 crates?"
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")

@@ -86,7 +86,7 @@ def connections(tally, client):
         tally.raises("service down", whittle.APIConnectionError, lambda: alone.compress(BRIDGE, rate=0.5))
         tally.raises("service down", whittle.APIConnectionError, lambda: list(alone.collections.export("a")))
     impatient = client.with_options(timeout=0.02)
-    tally.raises("slow service", whittle.APITimeoutError, lambda: impatient.compress("some words, " * 20_000, rate=0.5))
+    tally.raises("slow service", whittle.APITimeoutError, lambda: impatient.compress("some words, " * 4_000, rate=0.5))
     closed = whittle.Client(client.base_url)
     closed.close()
     tally.raises("closed", whittle.APIConnectionError, lambda: closed.models())
@@ -130,7 +130,7 @@ def late_start(tally, client):
 def in_the_middle(tally, client):
     """What is going on when a client is closed, a stream is left, or a task is cancelled."""
     client.collections.create("middle")
-    client.collections.upsert("middle", [{"id": f"{n}", "text": f"{n} {BRIDGE * 20}"} for n in range(200)])
+    client.collections.upsert("middle", [{"id": f"{n}", "text": f"{n} {BRIDGE * 3}"} for n in range(200)])
     own = whittle.Client(client.base_url)
     stream = own.collections.export("middle")
     tally.holds("the first document", next(stream).id is not None)
@@ -147,7 +147,7 @@ def in_the_middle(tally, client):
 
     async def cancelled():
         async with whittle.AsyncClient(client.base_url) as own:
-            task = asyncio.ensure_future(own.compress("some words, " * 20_000, rate=0.5))
+            task = asyncio.ensure_future(own.compress("some words, " * 4_000, rate=0.5))
             await asyncio.sleep(0.05)
             task.cancel()
             done = await asyncio.gather(task, return_exceptions=True)
@@ -155,7 +155,7 @@ def in_the_middle(tally, client):
             async for document in own.collections.export("middle"):
                 break
             tally.holds("the client goes on", (await own.ready()) is not None)
-            task = asyncio.ensure_future(own.compress("some words, " * 20_000, rate=0.5))
+            task = asyncio.ensure_future(own.compress("some words, " * 4_000, rate=0.5))
             await asyncio.sleep(0.05)
         done = await asyncio.gather(task, return_exceptions=True)
         tally.holds(f"closing ends a call with an error: {done[0]!r}", isinstance(done[0], whittle.APIConnectionError))
@@ -167,7 +167,7 @@ def in_the_middle(tally, client):
 def busy(tally, binary):
     """A service that can do one thing at a time refuses with `Retry-After`, and the retries get through."""
     with whittle.serve(binary=binary, environment={"WHITTLE_LIMITS_CONCURRENCY": "1", "WHITTLE_LIMITS_QUEUE": "0"}) as client:
-        text = "".join(f"Sentence {n} is about {n * 7} things. " for n in range(900))
+        text = "".join(f"Sentence {n} is about {n * 7} things. " for n in range(250))
         outcomes = []
 
         def work(own):

@@ -3,6 +3,7 @@
 import collections
 import json
 import sys
+import time
 import traceback
 import urllib.error
 import urllib.parse
@@ -89,12 +90,13 @@ class Tally:
 
     def run(self, area, test, *arguments):
         """Runs the test of an area."""
-        self.area = area
+        self.area, began = area, time.monotonic()
         try:
             test(self, *arguments)
         except Exception:
             self.fail(traceback.format_exc())
-        print(f"{area}: {self.calls[area]} calls compared, {self.equal[area]} equal, {self.checks[area]} other checks",
+        print(f"{area}: {self.calls[area]} calls compared, {self.equal[area]} equal, {self.checks[area]} other checks, "
+              f"{time.monotonic() - began:.1f} s",
               file=sys.stderr, flush=True)
 
     def __str__(self):
