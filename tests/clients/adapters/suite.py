@@ -111,7 +111,8 @@ def langchain(tally, client):
     retriever = WhittleRetriever(client=client, collection="town", top_k=2, search=SEARCH)
     triples = lambda documents: [(d.id, d.page_content, d.metadata["relevance_score"]) for d in documents]
     tally.equals("retriever", triples(retriever.invoke(ASK)), found(tally, 2, **SEARCH))
-    tally.equals("asynchronous retriever", triples(asyncio.run(retriever.ainvoke(ASK))), found(tally, 2, **SEARCH))
+    for _ in range(2):
+        tally.equals("asynchronous retriever", triples(asyncio.run(retriever.ainvoke(ASK))), found(tally, 2, **SEARCH))
     tally.equals("batch", [triples(each) for each in retriever.batch([ASK, ASK])], [found(tally, 2, **SEARCH)] * 2)
     chain = retriever | RunnableLambda(lambda documents: WhittleCompressor(client=client).compress_documents(documents, ASK))
     tally.holds("a chain", len(chain.invoke(ASK)) > 0)
@@ -175,7 +176,8 @@ def llama_index(tally, client):
     retriever = WhittleRetriever("town", client, top_k=2, search=SEARCH)
     triples = lambda nodes: [(node.node.node_id, node.node.get_content(), node.score) for node in nodes]
     tally.equals("retriever", triples(retriever.retrieve(ASK)), found(tally, 2, **SEARCH))
-    tally.equals("asynchronous retriever", triples(asyncio.run(retriever.aretrieve(ASK))), found(tally, 2, **SEARCH))
+    for _ in range(2):
+        tally.equals("asynchronous retriever", triples(asyncio.run(retriever.aretrieve(ASK))), found(tally, 2, **SEARCH))
     engine = RetrieverQueryEngine(retriever, get_response_synthesizer(llm=MockLLM()), node_postprocessors=[WhittlePostprocessor(client)])
     answer = engine.query(ASK)
     tally.holds("a query engine", 0 < sum(len(node.node.get_content()) for node in answer.source_nodes) < len("".join(TEXTS)))
@@ -192,8 +194,9 @@ def haystack(tally, client):
                          ({"rate": 0.7, "options": {"keep_first_sentences": 1}}, {"rate": 0.7, "options": {"keep_first_sentences": 1}})):
         own = WhittleCompressor(base_url=client.base_url, **given)
         tally.equals(f"compressor {given}", pairs(own.run(documents, ASK)["documents"]), compressed(tally, **asked))
-        tally.equals(f"asynchronous compressor {given}", pairs(asyncio.run(own.run_async(documents, ASK))["documents"]),
-                     compressed(tally, **asked))
+        for _ in range(2):
+            tally.equals(f"asynchronous compressor {given}", pairs(asyncio.run(own.run_async(documents, ASK))["documents"]),
+                         compressed(tally, **asked))
     tally.holds("the documents stay", [document.content for document in documents] == TEXTS)
     triples = lambda documents: [(document.id, document.content, document.score) for document in documents]
     retriever = WhittleRetriever("town", 2, SEARCH, base_url=client.base_url)
@@ -260,10 +263,12 @@ def litellm(tally, client):
         tally.equals("the proxy's hook", [m["content"] for m in hooked["messages"]], [expected, "Read.", ASK])
         other = await handler.async_pre_call_hook(None, None, {"input": LOG}, "embedding")
         tally.holds("other calls stay", other == {"input": LOG})
-        await handler.texts.async_client.close()
 
-    Upstream.bodies.clear()
-    asyncio.run(calls())
+    for _ in range(2):
+        # Other results in the second loop, so that the service is called in each.
+        handler.texts._results.clear()
+        Upstream.bodies.clear()
+        asyncio.run(calls())
     tally.holds("the messages of the caller stay", messages[0]["content"] == LOG)
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import collections
 import logging
 import threading
+import weakref
 from collections.abc import Sequence
 from typing import Any
 
@@ -22,7 +24,8 @@ class TextCompressor:
 
     Args:
         client: The client for programs that wait; by default one of the default address.
-        async_client: The client for `async` programs; by default one of the same address.
+        async_client: The client for `async` programs; by default one of the same address for
+            each event loop.
         min_characters: Shorter texts are left alone.
         remembered: The number of texts whose result is kept.
         compress: Arguments of `Client.compress`; by default `rate=0.5`.
@@ -31,6 +34,7 @@ class TextCompressor:
     def __init__(self, client: Client | None = None, async_client: AsyncClient | None = None, *,
                  min_characters: int = 4000, remembered: int = 1000, **compress: Any) -> None:
         self.client, self.async_client = client or Client(), async_client
+        self._beside = Beside(self.client)
         self.min_characters, self.remembered = min_characters, remembered
         self.arguments = compress if "rate" in compress or "target_tokens" in compress else {"rate": 0.5, **compress}
         self._results: collections.OrderedDict[str, str] = collections.OrderedDict()
@@ -52,7 +56,8 @@ class TextCompressor:
         if known is not None:
             return known
         try:
-            response = await self._asynchronous().compress(**self._request(text, question))
+            client = self.async_client or self._beside.get()
+            response = await client.compress(**self._request(text, question))
             return self._remember(text, response.documents[0].text)
         except WhittleError as error:
             return _unchanged(text, error)
@@ -61,11 +66,6 @@ class TextCompressor:
         # A text as a document, so that the question counts for the choice and stands in the prompt alone.
         asked = {"question": question} if question and question.strip() else {}
         return {"documents": [{"text": text}], **asked, **self.arguments}
-
-    def _asynchronous(self) -> AsyncClient:
-        if self.async_client is None:
-            self.async_client = beside(self.client)
-        return self.async_client
 
     def _known(self, text: str) -> str | None:
         if len(text) < self.min_characters:
@@ -91,11 +91,25 @@ def _unchanged(text: str, error: WhittleError) -> str:
     return text
 
 
-def beside(client: Client) -> AsyncClient:
-    """Returns a client for `async` programs with the settings of another."""
-    other = AsyncClient(client.base_url, timeout=client.timeout, retries=client.retries)
-    other.headers = dict(client.headers)
-    return other
+class Beside:
+    """Clients for `async` programs with the settings of another client.
+
+    There is one for each event loop: connections belong to the loop that they were opened on, and programs that call
+    `asyncio.run` several times have several.
+    """
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._clients: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncClient] = weakref.WeakKeyDictionary()
+
+    def get(self) -> AsyncClient:
+        """Returns the client of the running loop."""
+        loop = asyncio.get_running_loop()
+        if loop not in self._clients:
+            other = AsyncClient(self._client.base_url, timeout=self._client.timeout, retries=self._client.retries)
+            other.headers = dict(self._client.headers)
+            self._clients[loop] = other
+        return self._clients[loop]
 
 
 def last_question(messages: Sequence[dict[str, Any]]) -> str | None:

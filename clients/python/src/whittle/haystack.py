@@ -9,8 +9,8 @@ from haystack import Document, component, default_from_dict, default_to_dict
 from haystack.utils import Secret, deserialize_secrets_inplace
 
 from . import models
-from ._texts import beside
-from .client import DEFAULT_URL, AsyncClient, Client
+from ._texts import Beside
+from .client import DEFAULT_URL, Client
 
 
 class _Component:
@@ -19,11 +19,7 @@ class _Component:
     def __init__(self, base_url: str, api_key: Secret | None, settings: dict[str, Any]) -> None:
         self.base_url, self.api_key, self._settings = base_url, api_key, settings
         self.client = Client(base_url, api_key=api_key.resolve_value() if api_key else None)
-        self._async: AsyncClient | None = None
-
-    def _asynchronous(self) -> AsyncClient:
-        self._async = self._async or beside(self.client)
-        return self._async
+        self._beside = Beside(self.client)
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the component as a dictionary, for the file of a pipeline."""
@@ -70,7 +66,7 @@ class WhittleCompressor(_Component):
         request = self._request(documents, query)
         if request is None:
             return {"documents": []}
-        return {"documents": _compressed(documents, await self._asynchronous().compress(**request))}
+        return {"documents": _compressed(documents, await self._beside.get().compress(**request))}
 
     def _request(self, documents: list[Document], query: str) -> dict[str, Any] | None:
         if not any((document.content or "").strip() for document in documents):
@@ -113,7 +109,7 @@ class WhittleRetriever(_Component):
     @component.output_types(documents=list[Document])
     async def run_async(self, query: str, top_k: int | None = None) -> dict[str, Any]:
         """Returns what `run` returns, in an `AsyncPipeline`."""
-        own = self._asynchronous().collections
+        own = self._beside.get().collections
         return {"documents": _found(await own.search(self.collection, query, top_k=top_k or self.top_k, **self.search))}
 
 

@@ -12,8 +12,8 @@ from langchain_core.retrievers import BaseRetriever
 from pydantic import ConfigDict, Field, PrivateAttr
 
 from . import models
-from ._texts import beside
-from .client import AsyncClient, Client
+from ._texts import Beside
+from .client import Client
 
 
 class WhittleCompressor(BaseDocumentCompressor):
@@ -34,7 +34,11 @@ class WhittleCompressor(BaseDocumentCompressor):
     """The method."""
     options: models.CompressOptions | None = None
     """What must be kept, and how."""
-    _async: AsyncClient | None = PrivateAttr(None)
+    _beside: Beside = PrivateAttr()
+
+    def model_post_init(self, context: Any, /) -> None:
+        """Prepares the client for `async` programs."""
+        self._beside = Beside(self.client)
 
     def compress_documents(self, documents: Sequence[Document], query: str, callbacks: Callbacks | None = None) -> list[Document]:
         if not any(document.page_content.strip() for document in documents):
@@ -45,8 +49,7 @@ class WhittleCompressor(BaseDocumentCompressor):
                                   callbacks: Callbacks | None = None) -> list[Document]:
         if not any(document.page_content.strip() for document in documents):
             return []
-        self._async = self._async or beside(self.client)
-        return _compressed(documents, await self._async.compress(**self._request(documents, query)))
+        return _compressed(documents, await self._beside.get().compress(**self._request(documents, query)))
 
     def _request(self, documents: Sequence[Document], query: str) -> dict[str, Any]:
         request: dict[str, Any] = {"documents": [{"text": document.page_content} for document in documents]}
@@ -75,14 +78,17 @@ class WhittleRetriever(BaseRetriever):
     """The most chunks."""
     search: dict[str, Any] = Field(default_factory=dict)
     """Other members of `models.SearchRequest`, such as `filter`."""
-    _async: AsyncClient | None = PrivateAttr(None)
+    _beside: Beside = PrivateAttr()
+
+    def model_post_init(self, context: Any, /) -> None:
+        """Prepares the client for `async` programs."""
+        self._beside = Beside(self.client)
 
     def _get_relevant_documents(self, query: str, *, run_manager: CallbackManagerForRetrieverRun) -> list[Document]:
         return _found(self.client.collections.search(self.collection, query, top_k=self.top_k, **self.search))
 
     async def _aget_relevant_documents(self, query: str, *, run_manager: AsyncCallbackManagerForRetrieverRun) -> list[Document]:
-        self._async = self._async or beside(self.client)
-        return _found(await self._async.collections.search(self.collection, query, top_k=self.top_k, **self.search))
+        return _found(await self._beside.get().collections.search(self.collection, query, top_k=self.top_k, **self.search))
 
 
 def _found(response: models.SearchResponse) -> list[Document]:

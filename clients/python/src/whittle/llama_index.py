@@ -10,8 +10,8 @@ from llama_index.core.postprocessor.types import BaseNodePostprocessor
 from llama_index.core.schema import MetadataMode, NodeWithScore, QueryBundle, TextNode
 
 from . import models
-from ._texts import beside
-from .client import AsyncClient, Client
+from ._texts import Beside
+from .client import Client
 
 
 class WhittlePostprocessor(BaseNodePostprocessor):
@@ -25,11 +25,12 @@ class WhittlePostprocessor(BaseNodePostprocessor):
     method: models.Method | None = Field(default=None, description="The method.")
     compress_options: dict[str, Any] | None = Field(default=None, description="What must be kept, and how.")
     _client: Client = PrivateAttr()
-    _async: AsyncClient | None = PrivateAttr(None)
+    _beside: Beside = PrivateAttr()
 
     def __init__(self, client: Client | None = None, **settings: Any) -> None:
         super().__init__(**settings)
         self._client = client or Client()
+        self._beside = Beside(self._client)
 
     @classmethod
     def class_name(cls) -> str:
@@ -42,8 +43,7 @@ class WhittlePostprocessor(BaseNodePostprocessor):
     async def _apostprocess_nodes(self, nodes: list[NodeWithScore],
                                   query_bundle: QueryBundle | None = None) -> list[NodeWithScore]:
         request = self._request(nodes, query_bundle)
-        self._async = self._async or beside(self._client)
-        return [] if request is None else _compressed(nodes, await self._async.compress(**request))
+        return [] if request is None else _compressed(nodes, await self._beside.get().compress(**request))
 
     def _request(self, nodes: list[NodeWithScore], query: QueryBundle | None) -> dict[str, Any] | None:
         texts = [node.node.get_content(metadata_mode=MetadataMode.NONE) for node in nodes]
@@ -82,14 +82,13 @@ class WhittleRetriever(BaseRetriever):
                  search: dict[str, Any] | None = None, **settings: Any) -> None:
         super().__init__(**settings)
         self._collection, self._client, self._top_k, self._search = collection, client or Client(), top_k, search or {}
-        self._async: AsyncClient | None = None
+        self._beside = Beside(self._client)
 
     def _retrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
         return _found(self._client.collections.search(self._collection, query_bundle.query_str, top_k=self._top_k, **self._search))
 
     async def _aretrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
-        self._async = self._async or beside(self._client)
-        return _found(await self._async.collections.search(
+        return _found(await self._beside.get().collections.search(
             self._collection, query_bundle.query_str, top_k=self._top_k, **self._search))
 
 
