@@ -304,12 +304,18 @@ impl Models {
         }
     }
 
-    /// Failed where any model's last load failed, else ready where any is; never blocks.
+    /// Failed where a model's last load failed, else ready where any is; never blocks. The token classifier has to be
+    /// imported before it can be used, so a request for one that is not there says nothing about the others.
     pub(super) fn readiness(&self) -> Readiness {
-        let (scorer, generator) = (self.scorer.readiness(), self.generator.readiness());
-        let all = [scorer, generator, self.embedder.readiness(), self.classifier.readiness()];
-        let first = |readiness| all.contains(&readiness).then_some(readiness);
-        first(Readiness::Failed).or(first(Readiness::Ready)).unwrap_or(Readiness::Idle)
+        let needed = [self.scorer.readiness(), self.generator.readiness(), self.embedder.readiness()];
+        let is_ready = |readiness: &Readiness| *readiness == Readiness::Ready;
+        if needed.contains(&Readiness::Failed) {
+            Readiness::Failed
+        } else if needed.iter().chain([&self.classifier.readiness()]).any(is_ready) {
+            Readiness::Ready
+        } else {
+            Readiness::Idle
+        }
     }
 
     /// The counter that a request names, or the one of the model that the prompt is for.

@@ -95,6 +95,7 @@ pub(super) async fn remove(
 /// The query parameters of an import of documents in JSONL.
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(default, deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct ImportQuery {
     /// The treatment of a line that is no document; for JSONL alone. `refuse`, the default, stores nothing; `skip`
     /// stores the rest and names the line in `bad`.
@@ -142,6 +143,7 @@ pub(super) async fn upsert(
 /// The query parameters of a page of documents.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(default, deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct PageQuery {
     /// `next` of the page before; 0 for the first.
     pub(super) from: u64,
@@ -190,6 +192,7 @@ pub(super) async fn document(
 /// The query parameters of storing a file.
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(default, deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct FileQuery {
     /// Searched for as the text is; by default the title that the file itself has.
     title: Option<String>,

@@ -114,6 +114,12 @@ async fn health_and_readiness() {
         assert_eq!((answer.status.as_u16(), &answer.body["status"]), (200, &json!(status)));
     }
     call(state(&failed), get("/readyz")).await.error(503, "model_unavailable", None);
+    // A caller that asks for a classifier where none was imported takes nothing from the others.
+    let engine = engine();
+    let asked = json!({"context": "One. Two. Three.", "rate": 0.5, "method": "llmlingua2"});
+    let answer = call(state(&engine), post("/v1/compress", asked.to_string())).await;
+    assert!(answer.status.is_server_error(), "{}", answer.body);
+    assert_eq!(call(state(&engine), get("/readyz")).await.status, 200);
 }
 
 #[tokio::test]
@@ -180,6 +186,15 @@ async fn the_description_is_whole_and_true() {
         "get /v1/usage",
     ];
     assert_eq!(routes, expected);
+    for (path, methods) in api["paths"].as_object().unwrap() {
+        for operation in methods.as_object().unwrap().values() {
+            for parameter in operation["parameters"].as_array().into_iter().flatten() {
+                let name = parameter["name"].as_str().unwrap();
+                let in_path = path.contains(&format!("{{{name}}}"));
+                assert_eq!(parameter["in"] == "path", in_path, "{name} of {path}: {parameter}");
+            }
+        }
+    }
     for route in &routes {
         let (method, path) = route.split_once(' ').unwrap();
         let method = method.to_uppercase();
