@@ -192,6 +192,7 @@ fn every_variable_reaches_its_key() {
                 enabled: true,
                 hours: 19,
                 bytes: 2_000_000,
+                tool: true,
                 key_file: Some("/run/recall.key".into()),
             },
         },

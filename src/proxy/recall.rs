@@ -59,6 +59,14 @@ impl Recall {
         !matches!(self.keeping, Keeping::Off)
     }
 
+    /// Returns the originals that are kept and whose the request's are, where they are kept.
+    pub(super) fn kept(&self) -> Option<(&Arc<Originals>, &str)> {
+        match &self.keeping {
+            Keeping::Kept { originals, owner } => Some((originals, owner)),
+            Keeping::Off | Keeping::Named => None,
+        }
+    }
+
     /// The id of a text.
     pub(super) fn id(&self, text: &str) -> String {
         let hash = blake3::keyed_hash(&self.ids, text.as_bytes());

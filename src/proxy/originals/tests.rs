@@ -2,7 +2,8 @@
 
 use super::*;
 
-const POLICY: RecallPolicy = RecallPolicy { enabled: true, hours: 1, bytes: 1 << 20, key_file: None };
+const POLICY: RecallPolicy =
+    RecallPolicy { enabled: true, hours: 1, bytes: 1 << 20, tool: false, key_file: None };
 
 /// A text of `bytes` bytes that is unlike those of other numbers.
 fn text(number: usize, bytes: usize) -> String {
