@@ -132,6 +132,7 @@ fn every_variable_reaches_its_key() {
         ("WHITTLE_PROXY_RECALL_ENABLED", "true"),
         ("WHITTLE_PROXY_RECALL_HOURS", "19"),
         ("WHITTLE_PROXY_RECALL_BYTES", "2000000"),
+        ("WHITTLE_PROXY_RECALL_TOOL", "true"),
         ("WHITTLE_PROXY_RECALL_KEY_FILE", "/run/recall.key"),
     ]);
     let expected = Config {
@@ -498,6 +499,7 @@ fn wrong_upstreams_fail_by_name_with_a_remedy() {
         ("[proxy.compress]\nrate = 1.5".into(), "`proxy.compress.rate` is 1.5"),
         ("[proxy.recall]\nhours = 0".into(), "`proxy.recall.hours` is 0"),
         ("[proxy.recall]\nbytes = 9".into(), "`proxy.recall.bytes` is 9"),
+        ("[proxy.recall]\ntool = true".into(), "`proxy.recall.tool` is true"),
         ("[proxy.recall]\nkey_file = ' '".into(), "`proxy.recall.key_file` is empty"),
         ("[proxy.compress]\nrate = nan".into(), "`proxy.compress.rate`"),
         ("[proxy]\ncompute_price = -1.0".into(), "`proxy.compute_price` is -1"),
