@@ -210,6 +210,18 @@ impl Prepared {
         Ok((self.endpoint, Ask::read(self.endpoint, &body)?))
     }
 
+    /// The edit of a tool's result that a model cut, with the id of its original.
+    fn cut(&self, passage: &TextSpan, decision: &Decision) -> Option<Edit> {
+        let cut = match decision {
+            Decision::Subset { ranges, .. } => {
+                ranges.iter().filter_map(|range| passage.text.get(range.clone())).collect()
+            }
+            Decision::Replaced { text, .. } => text.to_string(),
+            _ => return None,
+        };
+        self.recall.of_cut(&passage.text, &cut).map(|text| passage.replace(&text))
+    }
+
     /// The body as it can be read.
     fn text(&self) -> &str {
         let readable = self.decoded.as_ref().unwrap_or(&self.original);
@@ -227,6 +239,10 @@ impl Prepared {
         // Before what is made of a text that begins in the same place.
         edits.extend(plan.inserts.edits());
         for (passage, (_, decision)) in self.passages.iter().zip(&plan.passages) {
+            if passage.from_tool && self.recall.is_on() {
+                edits.extend(self.cut(passage, decision));
+                continue;
+            }
             match &**decision {
                 Decision::Subset { ranges, .. } => edits.push(passage.keep(text, ranges)),
                 Decision::Replaced { text, .. } => edits.push(passage.replace(text)),
