@@ -225,6 +225,44 @@ mod tests {
     }
 
     #[test]
+    fn a_conversation_of_3000_turns_keeps_its_prefix_also_with_another_model() {
+        use crate::wire::{Endpoint, Request};
+        let body = |turns: usize| {
+            let mut messages = vec![serde_json::json!({"role": "user", "content": "Build it."})];
+            for turn in 0..turns {
+                let (id, kind) = (format!("t{turn}"), turn % 5);
+                let lines = (0..30).map(|n| format!("   Compiling crate-{kind}-{n} v0.{n}.{}\n", turn % 40));
+                let output = lines.collect::<Vec<_>>().concat() + "    Finished\n";
+                messages.push(serde_json::json!({"role": "assistant", "content": [
+                    {"type": "tool_use", "id": id, "name": "bash", "input": {"command": "cargo build"}}]}));
+                messages.push(serde_json::json!({"role": "user", "content": [
+                    {"type": "tool_result", "tool_use_id": id, "content": output}]}));
+            }
+            serde_json::json!({"model": "m", "messages": messages}).to_string()
+        };
+        let shown = |body: &str, new: bool| {
+            let mut shown =
+                Request::read(Endpoint::Messages, body.as_bytes()).unwrap().texts(usize::MAX).shown;
+            // As if each had been sent in the turn that had it first.
+            shown.iter_mut().for_each(|shown| shown.is_new = new);
+            shown
+        };
+        let settings =
+            Settings { fold: crate::compress::fold::Rules::ALL, fold_min_tokens: 100, ..Settings::default() };
+        let (decisions, recall) = (Decisions::new(32 << 20, None), Recall::only_names(true));
+        let of = |body: &str, model: &str, new: bool| {
+            folds(&shown(body, new), (model, None), &settings, (&decisions, &recall)).edits
+        };
+        let (half, all) = (body(1500), body(3000));
+        let (first, second) = (of(&half, "gpt-4o", true), of(&all, "gpt-4o", true));
+        assert!(first.len() > 1400, "{}", first.len());
+        assert_eq!(first[..], second[..first.len()]);
+        // What is no longer new is sent as it was, whatever the model.
+        assert_eq!(of(&all, "claude-sonnet-4-5", false), second);
+        assert!(second.iter().all(|edit| edit.with.contains("recall ")));
+    }
+
+    #[test]
     fn what_may_be_a_file_is_one() {
         for (name, key, argument, expected) in [
             ("Read", "file_path", "/a.rs", Origin::File),

@@ -14,6 +14,7 @@ use prometheus_client::metrics::counter::Counter;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
+use tracing::Instrument;
 
 use super::decision::Key;
 use super::ledger::UsageRecord;
@@ -116,7 +117,7 @@ impl Rounds {
                 let (sender, receiver) = channel(PIECES);
                 let body = std::mem::replace(&mut first.body, "".into());
                 let answer = Answer { body, headers: first.headers.clone(), ..first };
-                let task = tokio::spawn(self.stream(answer, splicer, sender));
+                let task = tokio::spawn(self.stream(answer, splicer, sender).in_current_span());
                 first.body = streamed(Pieces { receiver, ended: false, task });
             }
             (Kind::Json, _) => first = self.whole(first).await?,

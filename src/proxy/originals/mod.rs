@@ -142,7 +142,12 @@ impl Originals {
         }
         let waiting = self.shared.waiting_bytes.fetch_add(text.len(), Ordering::Relaxed) + text.len();
         let fits = waiting <= WAITING_BYTES && text.len() as u64 <= self.shared.limits().bytes / 2;
-        if fits && self.messages.try_send(Message::Put(place, self.shared.cipher.owner(owner), text.into())).is_ok() {
+        if fits
+            && self
+                .messages
+                .try_send(Message::Put(place, self.shared.cipher.owner(owner), text.into()))
+                .is_ok()
+        {
             self.shared.recent.insert(place, ());
             return true;
         }
