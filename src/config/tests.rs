@@ -232,14 +232,16 @@ fn each_key_means_the_same_in_file_environment_and_what_is_shown() {
     for key in Config::keys() {
         let default = Config::default();
         assert_eq!(shown(&default, key.path), key.default(), "{}", key.path);
+        // A key that takes another one beside it.
+        let beside = if key.path == "proxy.recall.tool" { "proxy.recall.enabled = true\n" } else { "" };
         let mut changed = 0;
         for sample in SAMPLES {
             let Ok(value) = key.read(sample) else { continue };
             let variable = FakeEnv(HashMap::from([(&*key.variable().leak(), sample)]));
-            let Ok(config) = load_text("", &variable) else { continue };
+            let Ok(config) = load_text(beside, &variable) else { continue };
             assert_eq!(shown(&config, key.path), Some(value.clone()), "{} = {sample}", key.path);
             assert_eq!(
-                load_text(&format!("{} = {value}", key.path), &env([])).unwrap(),
+                load_text(&format!("{beside}{} = {value}", key.path), &env([])).unwrap(),
                 config,
                 "{}",
                 key.path

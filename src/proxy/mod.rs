@@ -44,7 +44,7 @@ use crate::config::{Config, Env, Limits, ProxyConfig, RetrievePolicy};
 use crate::keys::{Caller, Denied};
 use crate::telemetry::Stage;
 use crate::upstream::{self, Answer, Call, HeaderMap, StatusCode};
-use crate::wire::{Dialect, Speaker};
+use crate::wire::Dialect;
 pub use compress::{Compressor, Fallback};
 use compress::{Pool, Work};
 use conversation::Arm;
@@ -489,37 +489,6 @@ impl Gateway {
     /// There is no such upstream.
     pub fn dialect_of(&self, name: &str) -> Result<Dialect, ProxyError> {
         Ok(self.live().routes.named(name)?.config().dialect)
-    }
-
-    /// Decides what becomes of tools' results. This takes no model, so it needs no turn.
-    async fn fold(&self, prepared: &Prepared, plan: &mut Plan, report: &mut RequestReport) {
-        let shown = Arc::clone(&prepared.shown);
-        if !shown.iter().any(|shown| matches!(shown.by, Speaker::Tool(_))) {
-            return;
-        }
-        let (model, settings) = (prepared.route.model.clone(), prepared.settings.clone());
-        let (decisions, conversation) = (self.decisions.clone(), prepared.conversation);
-        let recall = prepared.recall.clone();
-        let fold = move || fold::folds(&shown, (&model, conversation), &settings, (&decisions, &recall));
-        let task = tokio::task::spawn_blocking(fold);
-        // Where it panicked, which the hook has logged, results go on as they came.
-        let folds = task.await.unwrap_or_default();
-        report.tokens.before += folds.tokens.before;
-        report.tokens.after += folds.tokens.after;
-        if folds.tokens.before > 0 {
-            report.status = Status::Compressed;
-            report.fallback = report.fallback.filter(|fallback| *fallback != Fallback::Small);
-        } else if folds.pinned && report.status == Status::Unchanged {
-            report.status = Status::Original;
-            report.fallback = report
-                .fallback
-                .filter(|fallback| *fallback != Fallback::Small)
-                .or(Some(Fallback::Remembered));
-        }
-        let spared = folds.spared.iter();
-        report.folded =
-            spared.map(|(&(rule, kind), &tokens)| Spared { rule, kind: kind.name(), tokens }).collect();
-        plan.folds = folds;
     }
 
     /// Decides what becomes of each passage.

@@ -26,9 +26,9 @@ const LATE_TIME: Duration = Duration::from_hours(1);
 pub(super) struct Tool {
     /// The name of the decision on it.
     pub(super) key: Key,
-    /// Its definition, and the calls that the client was not shown.
+    /// The edits that add its definition, and the calls that the client was not shown.
     pub(super) edits: Vec<Edit>,
-    /// Whether the conversation begins with this request.
+    /// True where the conversation begins with this request.
     begins: bool,
 }
 

@@ -31,7 +31,7 @@ pub(super) struct Stream {
 /// A call of this round.
 struct Streamed {
     index: Value,
-    /// Its index at the client's.
+    /// The index at the client's.
     shown: Option<u64>,
     call: Call,
 }
@@ -142,7 +142,7 @@ impl Stream {
     }
 }
 
-/// Whether a chunk says nothing.
+/// Tells whether a chunk says nothing.
 fn is_empty(chunk: &Value) -> bool {
     let says = |value: &Value| !value.is_null() && value != "" && *value != json!([]);
     let empty = |choice: &Value| {

@@ -14,7 +14,7 @@ pub(super) struct Stream {
     next: u64,
     blocks: Vec<Block>,
     seen: Seen,
-    /// Whether something of this round did not go to the client.
+    /// True where something of this round did not go to the client.
     hidden: bool,
     usage: Value,
     /// The usage of the rounds before.
@@ -26,7 +26,7 @@ pub(super) struct Stream {
 /// A block of this round.
 struct Block {
     index: Value,
-    /// Its index at the client's.
+    /// The index at the client's.
     shown: Option<u64>,
     value: Value,
     input: String,

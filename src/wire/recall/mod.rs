@@ -208,7 +208,7 @@ fn data_of(event: &[u8]) -> Vec<u8> {
 /// The calls of a round in a stream: which of them the client sees.
 #[derive(Debug, Default)]
 struct Seen {
-    /// Whether the proxy's tool was called before any other.
+    /// True where the proxy's tool was called before any other.
     first: bool,
     /// The id of the last call that went to the client.
     shown: Option<String>,

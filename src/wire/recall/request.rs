@@ -19,7 +19,7 @@ const DESCRIPTION: &str = "Returns the original text of a tool result from which
 pub struct Injection {
     /// The edit.
     pub edit: Edit,
-    /// Whether the model has said nothing yet, so that the conversation begins with this request.
+    /// True where the model has said nothing yet, so that the conversation begins with this request.
     pub begins: bool,
 }
 
@@ -28,7 +28,7 @@ pub struct Injection {
 pub struct Late {
     /// The call.
     pub call: Call,
-    /// Its result.
+    /// The result.
     pub result: String,
 }
 
@@ -86,7 +86,7 @@ pub fn injection(request: &Request) -> Option<Injection> {
     Some(Injection { edit: Edit { range: place..place, with }, begins })
 }
 
-/// Whether a tool of the client's has the name. One that cannot be read might.
+/// Tells whether a tool of the client's has the name. One that cannot be read might.
 fn is_ours(tool: Value) -> bool {
     let Ok([name, function]) = tool.fields(["name", "function"]) else { return true };
     let inner = function.map(|function| function.fields(["name"]));

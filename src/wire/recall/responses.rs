@@ -21,7 +21,7 @@ pub(super) struct Stream {
     /// The items that the client has, of all rounds.
     output: Vec<Value>,
     seen: Seen,
-    /// Whether anything did not go to the client.
+    /// True where anything did not go to the client.
     hidden: bool,
     head: Value,
     usage: Value,
@@ -32,7 +32,7 @@ pub(super) struct Stream {
 /// An item of this round.
 struct Item {
     index: Value,
-    /// Its index at the client's.
+    /// The index at the client's.
     shown: Option<u64>,
     value: Value,
 }
@@ -48,7 +48,7 @@ pub(super) fn call_of(item: &Value) -> Option<Call> {
     Some(Call { id, name, arguments: text_of(arguments), custom })
 }
 
-/// Whether an item is a call that only the client can answer.
+/// Tells whether an item is a call that only the client can answer.
 pub(super) fn is_foreign(item: &Value) -> bool {
     item["type"].as_str().is_some_and(|kind| FOREIGN.contains(&kind))
 }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::wire::{Request, splice};
 
-/// What the client gets of `rounds`, each a list of events, and the turns.
+/// Gives what the client gets of `rounds`, each a list of events, and the turns.
 fn through(endpoint: Endpoint, rounds: &[Vec<String>]) -> (String, Vec<Turn>) {
     let (mut splicer, mut came, mut turns) = (Splicer::new(endpoint).unwrap(), String::new(), Vec::new());
     for events in rounds {

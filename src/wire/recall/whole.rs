@@ -82,7 +82,7 @@ impl Whole {
         }
     }
 
-    /// Whether the model has ended its turn with its calls, and all of them can be answered here.
+    /// Tells whether the model has ended its turn with its calls, and all of them can be answered here.
     fn is_complete(&self, answer: &Value) -> bool {
         match self.endpoint {
             Endpoint::Chat => {
