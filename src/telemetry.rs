@@ -106,6 +106,8 @@ pub(crate) mod names {
     pub(crate) const DENIED: &str = "whittle_denied_requests";
     /// Entries of the ledger that could not be stored.
     pub(crate) const LOST: &str = "whittle_ledger_lost";
+    /// Calls of the tool that recalls originals.
+    pub(crate) const RECALLS: &str = "whittle_recalls";
     /// Bytes of originals of results, by state.
     pub(crate) const ORIGINALS: &str = "whittle_originals_bytes";
     /// Originals of results that could not be kept.

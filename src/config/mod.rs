@@ -267,6 +267,9 @@ impl Config {
         self.check()?;
         self.scorer.check_device()?;
         self.check_listening(self.listen)?;
+        let recall = &self.proxy.recall;
+        let wanted = || "false, unless `proxy.recall.enabled` is true".into();
+        ensure(!recall.tool || recall.enabled, "proxy.recall.tool", &recall.tool, wanted)?;
         Ok(self)
     }
 

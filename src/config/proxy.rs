@@ -55,8 +55,11 @@ section! {
         enabled: bool = false;
         /// Hours that an original is kept after it was last sent, 1 to 8,760.
         hours: u64 = 24, within(1..=8760);
-        /// Bytes of originals that are kept, about, 1 MiB to 1 TiB; the oldest go first.
+        /// Bytes of originals that are kept, about, 1 MiB to 1 TiB; the oldest of the key that holds most go first.
         bytes: u64 = 1 << 30, within(1 << 20..=1 << 40);
+        /// Says whether the proxy adds a tool, `whittle_recall`, to the requests of new conversations that have tools, and
+        /// answers its calls itself; takes `enabled`.
+        tool: bool = false;
         /// File with the secret that originals are encrypted with, which is made where there is none; by default
         /// `originals.key` of the data folder.
         key_file: Option<String> = None, |key, file: &Option<String>| {

@@ -132,6 +132,7 @@ fn every_variable_reaches_its_key() {
         ("WHITTLE_PROXY_RECALL_ENABLED", "true"),
         ("WHITTLE_PROXY_RECALL_HOURS", "19"),
         ("WHITTLE_PROXY_RECALL_BYTES", "2000000"),
+        ("WHITTLE_PROXY_RECALL_TOOL", "true"),
         ("WHITTLE_PROXY_RECALL_KEY_FILE", "/run/recall.key"),
     ]);
     let expected = Config {
@@ -192,6 +193,7 @@ fn every_variable_reaches_its_key() {
                 enabled: true,
                 hours: 19,
                 bytes: 2_000_000,
+                tool: true,
                 key_file: Some("/run/recall.key".into()),
             },
         },
@@ -230,14 +232,16 @@ fn each_key_means_the_same_in_file_environment_and_what_is_shown() {
     for key in Config::keys() {
         let default = Config::default();
         assert_eq!(shown(&default, key.path), key.default(), "{}", key.path);
+        // A key that takes another one beside it.
+        let beside = if key.path == "proxy.recall.tool" { "proxy.recall.enabled = true\n" } else { "" };
         let mut changed = 0;
         for sample in SAMPLES {
             let Ok(value) = key.read(sample) else { continue };
             let variable = FakeEnv(HashMap::from([(&*key.variable().leak(), sample)]));
-            let Ok(config) = load_text("", &variable) else { continue };
+            let Ok(config) = load_text(beside, &variable) else { continue };
             assert_eq!(shown(&config, key.path), Some(value.clone()), "{} = {sample}", key.path);
             assert_eq!(
-                load_text(&format!("{} = {value}", key.path), &env([])).unwrap(),
+                load_text(&format!("{beside}{} = {value}", key.path), &env([])).unwrap(),
                 config,
                 "{}",
                 key.path
@@ -497,6 +501,7 @@ fn wrong_upstreams_fail_by_name_with_a_remedy() {
         ("[proxy.compress]\nrate = 1.5".into(), "`proxy.compress.rate` is 1.5"),
         ("[proxy.recall]\nhours = 0".into(), "`proxy.recall.hours` is 0"),
         ("[proxy.recall]\nbytes = 9".into(), "`proxy.recall.bytes` is 9"),
+        ("[proxy.recall]\ntool = true".into(), "`proxy.recall.tool` is true"),
         ("[proxy.recall]\nkey_file = ' '".into(), "`proxy.recall.key_file` is empty"),
         ("[proxy.compress]\nrate = nan".into(), "`proxy.compress.rate`"),
         ("[proxy]\ncompute_price = -1.0".into(), "`proxy.compute_price` is -1"),

@@ -206,6 +206,7 @@ impl From<ProxyError> for ApiError {
             ProxyError::Upstream(UpstreamError::Late { .. }) => {
                 (StatusCode::GATEWAY_TIMEOUT, "upstream_timeout", None)
             }
+            ProxyError::Broken(_) => (StatusCode::BAD_GATEWAY, "upstream_broken", None),
             ProxyError::Internal(message) => return Self::internal(message),
         };
         Self { param: param.map(Into::into), ..Self::new(status, code, error.to_string()) }

@@ -65,6 +65,8 @@ pub(super) enum Decision {
     Folded { tokens: Tokens, kind: ResultKind, recall: bool },
     /// The text is a question that this was put before, with these citations.
     Inserted { text: Box<str>, citations: Box<str> },
+    /// The conversation has the tool that recalls originals.
+    Tool,
 }
 
 /// Tokens before and after.
@@ -159,6 +161,16 @@ impl Key {
         Self(*hasher.finalize().as_bytes())
     }
 
+    /// Names the question whether a conversation of `owner` has the tool that recalls originals.
+    pub(super) fn of_tool(conversation: Conversation, owner: &str) -> Self {
+        let mut hasher = blake3::Hasher::new();
+        for part in [b"tool.1", conversation.bytes(), owner.as_bytes()] {
+            hasher.update(&(part.len() as u64).to_le_bytes());
+            hasher.update(part);
+        }
+        Self(*hasher.finalize().as_bytes())
+    }
+
     /// Names the same again, where it stands in a request so many times before.
     pub(super) fn again(self, times: u64) -> Self {
         if times == 0 {
@@ -192,7 +204,7 @@ impl Decision {
     pub(super) fn weight(&self) -> u32 {
         const BASE: usize = 120;
         let size = match self {
-            Self::Unchanged | Self::Small | Self::Declined | Self::Folded { .. } => 0,
+            Self::Unchanged | Self::Small | Self::Declined | Self::Folded { .. } | Self::Tool => 0,
             Self::Subset { ranges, .. } => std::mem::size_of_val(&**ranges),
             Self::Replaced { text, .. } => text.len(),
             Self::Inserted { text, citations } => text.len() + citations.len(),

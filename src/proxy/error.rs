@@ -92,6 +92,9 @@ pub enum ProxyError {
     /// The upstream did not answer.
     #[error(transparent)]
     Upstream(#[from] UpstreamError),
+    /// The upstream's answer broke off before its end.
+    #[error("the upstream's answer broke off: {0}")]
+    Broken(String),
     /// A fault on this side.
     #[error("{0}")]
     Internal(String),

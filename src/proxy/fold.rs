@@ -13,6 +13,7 @@ use super::decision::{Decision, Key, ResultKind, Tokens};
 use super::decisions::Decisions;
 use super::recall::{Recall, named as with_id};
 use super::settings::Settings;
+use super::{Fallback, Gateway, Plan, Prepared, RequestReport, Spared, Status};
 use crate::compress::fold::{Folded, Folder, Origin, Rule};
 use crate::text::{self, CachedCounter, TokenCounter};
 use crate::wire::{ConversationText, Edit, Speaker, ToolCall};
@@ -103,6 +104,39 @@ pub(super) fn folds(
         folder.see_folded(&place, &folded);
     }
     folds
+}
+
+impl Gateway {
+    /// Decides what becomes of tools' results. This takes no model, so it needs no turn.
+    pub(super) async fn fold(&self, prepared: &Prepared, plan: &mut Plan, report: &mut RequestReport) {
+        let shown = Arc::clone(&prepared.shown);
+        if !shown.iter().any(|shown| matches!(shown.by, Speaker::Tool(_))) {
+            return;
+        }
+        let (model, settings) = (prepared.route.model.clone(), prepared.settings.clone());
+        let (decisions, conversation) = (self.decisions.clone(), prepared.conversation);
+        let recall = prepared.recall.clone();
+        let fold = move || folds(&shown, (&model, conversation), &settings, (&decisions, &recall));
+        let task = tokio::task::spawn_blocking(fold);
+        // Where it panicked, which the hook has logged, results go on as they came.
+        let folds = task.await.unwrap_or_default();
+        report.tokens.before += folds.tokens.before;
+        report.tokens.after += folds.tokens.after;
+        if folds.tokens.before > 0 {
+            report.status = Status::Compressed;
+            report.fallback = report.fallback.filter(|fallback| *fallback != Fallback::Small);
+        } else if folds.pinned && report.status == Status::Unchanged {
+            report.status = Status::Original;
+            report.fallback = report
+                .fallback
+                .filter(|fallback| *fallback != Fallback::Small)
+                .or(Some(Fallback::Remembered));
+        }
+        let spared = folds.spared.iter();
+        report.folded =
+            spared.map(|(&(rule, kind), &tokens)| Spared { rule, kind: kind.name(), tokens }).collect();
+        plan.folds = folds;
+    }
 }
 
 /// Decides what becomes of results that are sent for the first time.
@@ -223,6 +257,44 @@ mod tests {
 
     fn call(name: &str, key: &str, argument: &str) -> ToolCall {
         ToolCall { name: name.into(), arguments: vec![(key.into(), argument.into())] }
+    }
+
+    #[test]
+    fn a_conversation_of_3000_turns_keeps_its_prefix_also_with_another_model() {
+        use crate::wire::{Endpoint, Request};
+        let body = |turns: usize| {
+            let mut messages = vec![serde_json::json!({"role": "user", "content": "Build it."})];
+            for turn in 0..turns {
+                let (id, kind) = (format!("t{turn}"), turn % 5);
+                let lines = (0..30).map(|n| format!("   Compiling crate-{kind}-{n} v0.{n}.{}\n", turn % 40));
+                let output = lines.collect::<Vec<_>>().concat() + "    Finished\n";
+                messages.push(serde_json::json!({"role": "assistant", "content": [
+                    {"type": "tool_use", "id": id, "name": "bash", "input": {"command": "cargo build"}}]}));
+                messages.push(serde_json::json!({"role": "user", "content": [
+                    {"type": "tool_result", "tool_use_id": id, "content": output}]}));
+            }
+            serde_json::json!({"model": "m", "messages": messages}).to_string()
+        };
+        let shown = |body: &str, new: bool| {
+            let mut shown =
+                Request::read(Endpoint::Messages, body.as_bytes()).unwrap().texts(usize::MAX).shown;
+            // As if each had been sent in the turn that had it first.
+            shown.iter_mut().for_each(|shown| shown.is_new = new);
+            shown
+        };
+        let settings =
+            Settings { fold: crate::compress::fold::Rules::ALL, fold_min_tokens: 100, ..Settings::default() };
+        let (decisions, recall) = (Decisions::new(32 << 20, None), Recall::only_names(true));
+        let of = |body: &str, model: &str, new: bool| {
+            folds(&shown(body, new), (model, None), &settings, (&decisions, &recall)).edits
+        };
+        let (half, all) = (body(1500), body(3000));
+        let (first, second) = (of(&half, "gpt-4o", true), of(&all, "gpt-4o", true));
+        assert!(first.len() > 1400, "{}", first.len());
+        assert_eq!(first[..], second[..first.len()]);
+        // What is no longer new is sent as it was, whatever the model.
+        assert_eq!(of(&all, "claude-sonnet-4-5", false), second);
+        assert!(second.iter().all(|edit| edit.with.contains("recall ")));
     }
 
     #[test]

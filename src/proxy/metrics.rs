@@ -35,6 +35,7 @@ pub(super) struct Metrics {
     originals_lost: Counter,
     denied: Family<Label, Counter>,
     retrievals: Family<Label, Counter>,
+    recalls: Counter,
 }
 
 /// The depth of each queue, and the number of requests dropped so far.
@@ -110,6 +111,12 @@ impl Metrics {
             "Originals of results that could not be kept",
             originals_lost.clone(),
         );
+        let recalls = Counter::default();
+        registry.register(
+            names::RECALLS,
+            "Calls of the tool that recalls originals, answered by the proxy",
+            recalls.clone(),
+        );
         Self {
             registry,
             answers,
@@ -124,6 +131,7 @@ impl Metrics {
             originals_lost,
             denied,
             retrievals,
+            recalls,
         }
     }
 
@@ -156,6 +164,11 @@ impl Metrics {
     /// Counts a request that was turned away for its key.
     pub(super) fn deny(&self, reason: &'static str) {
         self.denied.get_or_create(&[("reason", reason)]).inc();
+    }
+
+    /// Returns the counter of calls of the tool that recalls originals.
+    pub(super) fn recalls(&self) -> Counter {
+        self.recalls.clone()
     }
 
     pub(super) fn provider(&self) -> ProviderMetrics {

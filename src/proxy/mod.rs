@@ -21,8 +21,10 @@ mod originals;
 mod plan;
 mod prepare;
 mod recall;
+mod recall_tool;
 mod replay;
 mod retrieve;
+mod rounds;
 mod route;
 mod settings;
 mod shadow;
@@ -41,8 +43,8 @@ use crate::compress::fold::Rule;
 use crate::config::{Config, Env, Limits, ProxyConfig, RetrievePolicy};
 use crate::keys::{Caller, Denied};
 use crate::telemetry::Stage;
-use crate::upstream::{self, Answer, HeaderMap, StatusCode};
-use crate::wire::{Dialect, Speaker};
+use crate::upstream::{self, Answer, Call, HeaderMap, StatusCode};
+use crate::wire::Dialect;
 pub use compress::{Compressor, Fallback};
 use compress::{Pool, Work};
 use conversation::Arm;
@@ -62,6 +64,7 @@ use metrics::{Depths, Metrics};
 use originals::Originals;
 use plan::Plan;
 use prepare::Prepared;
+use recall_tool::LateCalls;
 pub use replay::{Figures, Kept, LogError, ReplayError, ReplayReport, RuleFigures, replay};
 pub use retrieve::Retriever;
 use retrieve::Search;
@@ -116,6 +119,8 @@ struct Live {
     config: ProxyConfig,
     /// The originals of tools' results, where they are kept.
     originals: Option<Arc<Originals>>,
+    /// The calls of the tool that recalls them which wait for the next request of their conversation.
+    late: LateCalls,
 }
 
 /// A report of what was done to a request.
@@ -276,6 +281,7 @@ impl Gateway {
     /// As [`Gateway::new`]; then the old ones stay.
     pub fn reload(&self, config: &Config, env: &dyn Env) -> Result<(), String> {
         let mut live = Live::new(config, env, self.local.clone())?;
+        live.late = self.live().late.clone();
         if let Some(store) = &self.store {
             live.originals = recall::originals(&config.proxy, &self.data, self.live().originals.as_ref())?;
             store.retain(retention(&config.proxy));
@@ -314,13 +320,18 @@ impl Gateway {
         record.sent(&report);
         let sent = live.send(&prepared, &plan, deadline).await;
         let (route, answer) = sent.inspect_err(|error| record.failed(error))?;
-        let changed = report.status == Status::Compressed || plan.inserts.any();
+        let changed = report.status == Status::Compressed || plan.inserts.any() || plan.tool.is_some();
         if answer.status != StatusCode::BAD_REQUEST || !changed {
+            let rounds = self.rounds(&live, (&prepared, &plan, &route), &mut record);
+            let rounds = rounds.filter(|_| answer.status.is_success());
             // What documents add is no matter of compression.
             if answer.status.is_success() && !plan.inserts.any() {
                 self.shadow.watch(&live, prepared, (&route, &report), &mut record);
             }
-            return Ok(self.outgoing(&route, answer, (report, record)));
+            let Some(rounds) = rounds else { return Ok(self.outgoing(&route, answer, (report, record))) };
+            let idle = rounds.longest_wait();
+            let answer = rounds.answer(answer).await.inspect_err(|error| record.failed(error))?;
+            return Ok(ProxyResponse { idle, ..self.outgoing(&route, answer, (report, record)) });
         }
         // The upstream may have refused what was made of the request: it gets to see the request itself, once.
         tracing::warn!(upstream = route.name(), "a compressed request was refused: sending the original");
@@ -347,6 +358,7 @@ impl Gateway {
             let (mut plan, mut report) =
                 self.plan(prepared, &ticket).instrument(Stage::Compress.span()).await;
             self.fold(prepared, &mut plan, &mut report).await;
+            plan.tool = recall_tool::decide(prepared.tool.as_ref(), &self.decisions).await;
             if prepared.arm == Arm::HeldOut {
                 (report.status, report.fallback) = (Status::Original, Some(Fallback::Holdout));
             }
@@ -479,37 +491,6 @@ impl Gateway {
         Ok(self.live().routes.named(name)?.config().dialect)
     }
 
-    /// Decides what becomes of tools' results. This takes no model, so it needs no turn.
-    async fn fold(&self, prepared: &Prepared, plan: &mut Plan, report: &mut RequestReport) {
-        let shown = Arc::clone(&prepared.shown);
-        if !shown.iter().any(|shown| matches!(shown.by, Speaker::Tool(_))) {
-            return;
-        }
-        let (model, settings) = (prepared.route.model.clone(), prepared.settings.clone());
-        let (decisions, conversation) = (self.decisions.clone(), prepared.conversation);
-        let recall = prepared.recall.clone();
-        let fold = move || fold::folds(&shown, (&model, conversation), &settings, (&decisions, &recall));
-        let task = tokio::task::spawn_blocking(fold);
-        // Where it panicked, which the hook has logged, results go on as they came.
-        let folds = task.await.unwrap_or_default();
-        report.tokens.before += folds.tokens.before;
-        report.tokens.after += folds.tokens.after;
-        if folds.tokens.before > 0 {
-            report.status = Status::Compressed;
-            report.fallback = report.fallback.filter(|fallback| *fallback != Fallback::Small);
-        } else if folds.pinned && report.status == Status::Unchanged {
-            report.status = Status::Original;
-            report.fallback = report
-                .fallback
-                .filter(|fallback| *fallback != Fallback::Small)
-                .or(Some(Fallback::Remembered));
-        }
-        let spared = folds.spared.iter();
-        report.folded =
-            spared.map(|(&(rule, kind), &tokens)| Spared { rule, kind: kind.name(), tokens }).collect();
-        plan.folds = folds;
-    }
-
     /// Decides what becomes of each passage.
     async fn plan(&self, prepared: &Prepared, ticket: &LazyTicket<'_>) -> (Plan, RequestReport) {
         if prepared.settings.bypass {
@@ -545,7 +526,18 @@ impl Gateway {
 impl Live {
     fn new(config: &Config, env: &dyn Env, local: Option<Arc<Local>>) -> Result<Self, String> {
         let routes = Routes::new(&config.upstreams, env, local)?;
-        Ok(Self { routes, config: config.proxy.clone(), originals: None })
+        Ok(Self { routes, config: config.proxy.clone(), originals: None, late: LateCalls::default() })
+    }
+
+    /// The call to `route`, without the client's key where that was meant for another host.
+    fn call(prepared: &Prepared, plan: &Plan, route: &Route) -> Call {
+        let call = prepared.call(route, plan);
+        match (&prepared.route.place, &route.place) {
+            (Target::Upstream(first), Target::Upstream(second)) if !second.shares_origin(first) => {
+                call.without_keys()
+            }
+            _ => call,
+        }
     }
 
     /// Sends a request to who is to answer, and to an upstream's fallback where that one fails. Where the fallback does
@@ -574,8 +566,7 @@ impl Live {
         let Some(fallback) = fallback else { return Ok((route, decision?)) };
         tracing::warn!(upstream = route.name(), fallback = fallback.config().name, "falling back");
         let second = Route::on(fallback, &route.model);
-        let call = prepared.call(&second, plan);
-        let call = if fallback.shares_origin(upstream) { call } else { call.without_keys() };
+        let call = Self::call(prepared, plan, &second);
         match fallback.send(&call, deadline).await {
             Ok(answer) if answer.status.is_success() => Ok((second, answer)),
             Ok(answer) => {

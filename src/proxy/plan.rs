@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::compress::Fallback;
 use super::decision::{Decision, Key};
 use super::fold::Folds;
+use super::recall_tool::Tool;
 use super::retrieve::Inserts;
 use super::{RequestReport, Status};
 
@@ -16,6 +17,8 @@ pub(super) struct Plan {
     pub(super) folds: Folds,
     /// The texts that are put before questions.
     pub(super) inserts: Inserts,
+    /// The tool that recalls originals, where the conversation has it.
+    pub(super) tool: Option<Tool>,
 }
 
 /// The decision on a text, with the reason where it was sent as it came.
@@ -46,7 +49,10 @@ impl Plan {
                     report.fallback = fallback.or(report.fallback).or(Some(Fallback::Remembered));
                 }
                 Decision::Small => small = true,
-                Decision::Unchanged | Decision::Folded { .. } | Decision::Inserted { .. } => {}
+                Decision::Unchanged
+                | Decision::Folded { .. }
+                | Decision::Inserted { .. }
+                | Decision::Tool => {}
             }
             plan.push((*key, decision));
         }
@@ -60,6 +66,10 @@ impl Plan {
     }
 
     pub(super) fn keys(&self) -> impl Iterator<Item = Key> {
-        self.passages.iter().map(|(key, _)| *key).chain(self.folds.keys.iter().copied())
+        self.passages
+            .iter()
+            .map(|(key, _)| *key)
+            .chain(self.folds.keys.iter().copied())
+            .chain(self.tool.iter().map(|tool| tool.key))
     }
 }

@@ -10,6 +10,7 @@ use super::decision::{Decision, Key};
 use super::decode::decoded;
 use super::ledger::{TOKEN_BYTES, UsageRecordBuilder, cost};
 use super::recall::Recall;
+use super::recall_tool::Tool;
 use super::route::{Route, Target};
 use super::settings::Settings;
 use super::store::Secret;
@@ -43,6 +44,8 @@ pub(super) struct Prepared {
     pub(super) arm: Arm,
     /// Names and keeps the originals of its tools' results.
     pub(super) recall: Recall,
+    /// The tool that recalls them, where the request may have it.
+    pub(super) tool: Option<Tool>,
     id: String,
     caller: Option<Caller>,
     endpoint: Endpoint,
@@ -113,9 +116,15 @@ impl Prepared {
             ToolResults::Compress => shown.clear(),
             ToolResults::Fold | ToolResults::Keep => passages.retain(|passage| !passage.from_tool),
         }
+        let recall = Recall::new(&secret, live.originals.as_ref(), caller.as_ref());
+        let named =
+            conversation.filter(|_| live.config.recall.tool && !settings.bypass && arm != Arm::HeldOut);
+        let named = named.filter(|_| matches!(route.place, Target::Upstream(_)));
+        let tool = named.and_then(|named| Tool::of(&request, (&recall, named), &live.late));
         let keys = passages.iter().map(|passage| Key::new(passage, &route.model, &settings)).collect();
         Ok(Self {
-            recall: Recall::new(&secret, live.originals.as_ref(), caller.as_ref()),
+            recall,
+            tool,
             id,
             caller,
             endpoint,
@@ -141,6 +150,11 @@ impl Prepared {
     /// Returns the request's id.
     pub(super) fn id(&self) -> &str {
         &self.id
+    }
+
+    /// Returns the endpoint that it was sent to.
+    pub(super) const fn endpoint(&self) -> Endpoint {
+        self.endpoint
     }
 
     /// About as many tokens as it has.
@@ -196,6 +210,18 @@ impl Prepared {
         Ok((self.endpoint, Ask::read(self.endpoint, &body)?))
     }
 
+    /// The edit of a tool's result that a model cut, with the id of its original.
+    fn cut(&self, passage: &TextSpan, decision: &Decision) -> Option<Edit> {
+        let cut = match decision {
+            Decision::Subset { ranges, .. } => {
+                ranges.iter().filter_map(|range| passage.text.get(range.clone())).collect()
+            }
+            Decision::Replaced { text, .. } => text.to_string(),
+            _ => return None,
+        };
+        self.recall.of_cut(&passage.text, &cut).map(|text| passage.replace(&text))
+    }
+
     /// The body as it can be read.
     fn text(&self) -> &str {
         let readable = self.decoded.as_ref().unwrap_or(&self.original);
@@ -213,6 +239,10 @@ impl Prepared {
         // Before what is made of a text that begins in the same place.
         edits.extend(plan.inserts.edits());
         for (passage, (_, decision)) in self.passages.iter().zip(&plan.passages) {
+            if passage.from_tool && self.recall.is_on() {
+                edits.extend(self.cut(passage, decision));
+                continue;
+            }
             match &**decision {
                 Decision::Subset { ranges, .. } => edits.push(passage.keep(text, ranges)),
                 Decision::Replaced { text, .. } => edits.push(passage.replace(text)),
@@ -220,9 +250,11 @@ impl Prepared {
                 | Decision::Small
                 | Decision::Declined
                 | Decision::Folded { .. }
-                | Decision::Inserted { .. } => {}
+                | Decision::Inserted { .. }
+                | Decision::Tool => {}
             }
         }
+        edits.extend(plan.tool.iter().flat_map(|tool| tool.edits.iter().cloned()));
         edits.extend_from_slice(&plan.folds.edits);
         edits
     }

@@ -14,7 +14,7 @@ use super::store::Secret;
 use super::{Gateway, Live, ProxyError};
 use crate::config::ProxyConfig;
 use crate::keys::Caller;
-use crate::text::{Mark, MarkStyle};
+use crate::text::{Mark, MarkStyle, Noun};
 
 /// Bytes of an id, which is written as twice as many hexadecimal digits.
 const ID_BYTES: usize = 8;
@@ -59,6 +59,14 @@ impl Recall {
         !matches!(self.keeping, Keeping::Off)
     }
 
+    /// Returns the originals that are kept and whose the request's are, where they are kept.
+    pub(super) fn kept(&self) -> Option<(&Arc<Originals>, &str)> {
+        match &self.keeping {
+            Keeping::Kept { originals, owner } => Some((originals, owner)),
+            Keeping::Off | Keeping::Named => None,
+        }
+    }
+
     /// The id of a text.
     pub(super) fn id(&self, text: &str) -> String {
         let hash = blake3::keyed_hash(&self.ids, text.as_bytes());
@@ -72,6 +80,27 @@ impl Recall {
             Keeping::Named => true,
             Keeping::Kept { originals, owner } => originals.keep(owner, id, text),
         }
+    }
+}
+
+impl Recall {
+    /// The text that goes on in the place of a tool's result that a model cut to `cut`: with the id of its original, which is
+    /// kept, where recall is on. None where the result goes on whole, for its original cannot be kept.
+    pub(super) fn of_cut(&self, text: &str, cut: &str) -> Option<String> {
+        // Nobody could tell whose a mark is.
+        if !self.is_on() || !MarkStyle::default().find(text).is_empty() {
+            return Some(cut.to_owned());
+        }
+        let id = self.id(text);
+        let at_end = || {
+            let (count, detail) = (text.len().saturating_sub(cut.len()).max(1), Some(format!("recall {id}")));
+            format!("{cut}\n{}", MarkStyle::default().write(&Mark { count, noun: Noun::Bytes, detail }))
+        };
+        let named = named(cut, &id).unwrap_or_else(at_end);
+        if named.len() >= text.len() {
+            return Some(cut.to_owned());
+        }
+        self.keep(&id, text).then_some(named)
     }
 }
 
@@ -148,6 +177,19 @@ mod tests {
         assert_eq!(text, expected);
         assert_eq!(MarkStyle::default().remove(&text), MarkStyle::default().remove(folded));
         assert_eq!(named("no mark", &id), None);
+    }
+
+    #[test]
+    fn a_result_that_was_cut_names_its_original_in_its_marks_or_behind_them() {
+        let recall = Recall::only_names(true);
+        let text = "word ".repeat(100);
+        let id = recall.id(&text);
+        let cut = |cut: &str| recall.of_cut(&text, cut).unwrap();
+        assert_eq!(cut("word word"), format!("word word\n[491 bytes left out: recall {id}]"));
+        assert_eq!(cut("word\n[9 lines left out]\n"), format!("word\n[9 lines left out: recall {id}]\n"));
+        assert_eq!(cut(&text[..480]), text[..480], "nothing grows");
+        assert_eq!(recall.of_cut("[2 lines left out] and more words than before", "and").unwrap(), "and");
+        assert_eq!(Recall::only_names(false).of_cut(&text, "word").unwrap(), "word");
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! Bodies of `OpenAI`'s and Anthropic's APIs: which of their texts may be compressed, and how to put others in their
 //! place so that every other byte stays as it was.
 //!
-//! Requests that a model in this process answers, and its answers, are read and written in [`local`].
+//! Requests that a model in this process answers, and its answers, are read and written in [`local`]; the tool that
+//! the proxy adds and its calls in [`recall`].
 //!
 //! Nothing here does I/O. A body is never rebuilt from parsed values: [`Request::read`] finds places in it, and
 //! [`splice`] replaces those alone.
@@ -14,6 +15,7 @@ mod json;
 pub mod local;
 mod opening;
 mod passages;
+pub mod recall;
 mod request;
 mod split;
 mod usage;

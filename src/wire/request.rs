@@ -18,10 +18,11 @@ pub struct Request<'a> {
     pub model: Cow<'a, str>,
     /// The `whittle` member, as JSON.
     pub options: Option<&'a str>,
-    endpoint: Endpoint,
+    pub(super) endpoint: Endpoint,
     model_place: Range<usize>,
     options_place: Option<Range<usize>>,
-    conversation: Option<Value<'a>>,
+    pub(super) conversation: Option<Value<'a>>,
+    pub(super) top: Value<'a>,
     /// Whether a cache breakpoint follows the whole conversation.
     frozen: bool,
 }
@@ -71,6 +72,7 @@ impl<'a> Request<'a> {
             model: model.string().ok_or(WireError::NoModel)?,
             options: options.map(Value::raw),
             endpoint,
+            top,
             model_place: model.range(),
             options_place: options.and_then(|_| removal(body, top)),
             conversation: match endpoint {

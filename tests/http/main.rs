@@ -33,7 +33,13 @@ mod otel;
 #[cfg(test)]
 mod prompt;
 #[cfg(test)]
+mod recall_tool;
+#[cfg(test)]
 mod reload;
+#[cfg(test)]
+mod rounds;
+#[cfg(test)]
+mod scripted;
 #[cfg(test)]
 mod search;
 #[cfg(test)]

@@ -34,6 +34,9 @@ pub(super) struct Index {
     /// The last line at which a hash begins, and for each line the one before it with the same hash.
     windows: HashMap<u64, u32>,
     earlier: Vec<u32>,
+    /// Lines that were compared, by which tests measure the work.
+    #[cfg(test)]
+    pub(super) compared: std::cell::Cell<usize>,
 }
 
 /// A line that stands in the request.
@@ -131,7 +134,10 @@ impl Index {
                 && known.hash == body.hash
                 && self.text_of(**known) == body.text
         };
-        known.zip(bodies).take_while(same).count()
+        let common = known.zip(bodies).take_while(same).count();
+        #[cfg(test)]
+        self.compared.set(self.compared.get() + common + 1);
+        common
     }
 
     /// The longest run of lines that begins with `bodies`, with its place: the last one of equally long ones.
@@ -167,6 +173,8 @@ impl Index {
                 at += 1;
             }
         }
+        #[cfg(test)]
+        self.compared.set(self.compared.get() + own.compared.get());
         matches
     }
 

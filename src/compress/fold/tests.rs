@@ -140,3 +140,32 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn the_work_on_3000_results_grows_as_their_lines_do() {
+    // A file that is read again and again, changed in one place, and the output of a build.
+    let result = |turn: usize| -> String {
+        let line = |n: usize| match n {
+            30 => format!("let changed_{turn} = {turn};\n"),
+            n => format!("let value_{n} = compute(input[{n}]);\n"),
+        };
+        let build = |n: usize| format!("   Compiling crate-{n} v0.{n}.{turn}\n");
+        if turn % 2 == 0 { (0..60).map(line).collect() } else { (0..60).map(build).collect() }
+    };
+    let compared = |results: usize| {
+        let mut folder = Folder::default();
+        for turn in 0..results {
+            let text = result(turn);
+            let origin = if turn % 2 == 0 { Origin::File } else { Origin::Output };
+            match folder.folded(&text, origin, Rules::ALL) {
+                Some(folded) => folder.see_folded("a result", &folded),
+                None => folder.see("a result", &text),
+            }
+        }
+        folder.index.compared.get()
+    };
+    let (half, all) = (compared(1500), compared(3000));
+    assert!(half > 1500 * 10, "{half}");
+    assert!(all <= half * 21 / 10, "{half} {all}");
+    assert!(all <= 3000 * 60 * 9, "{all}");
+}

@@ -1,5 +1,7 @@
 //! A request's entry while the request runs.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::oneshot::Sender;
@@ -52,6 +54,8 @@ pub struct UsageRecord {
     ledger: Ledger,
     entry: Entry,
     bytes: u64,
+    /// Bytes of the bodies of further rounds.
+    more_bytes: Arc<AtomicU64>,
     charged: bool,
     hourly: f64,
     hold: Option<Reservation>,
@@ -88,7 +92,25 @@ impl UsageRecord {
             ..Entry::default()
         };
         let UsageRecordBuilder { hold, price, bytes, charged, hourly, .. } = opening;
-        Self { ledger, entry, bytes, charged, hourly, hold, sent: false, price, reading: None, witness: None }
+        let more_bytes = Arc::default();
+        Self {
+            ledger,
+            entry,
+            bytes,
+            more_bytes,
+            charged,
+            hourly,
+            hold,
+            sent: false,
+            price,
+            reading: None,
+            witness: None,
+        }
+    }
+
+    /// Returns the count of the bytes of further rounds, each of which is a request to the upstream.
+    pub(in crate::proxy) fn more_bytes(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.more_bytes)
     }
 
     /// Notes that the request is sent now, and what was done to its texts.
@@ -145,13 +167,14 @@ impl UsageRecord {
         let paid = (200..300).contains(&entry.status) || (self.sent && entry.status == CLIENT_LEFT);
         let spared = entry.texts.0.saturating_sub(entry.texts.1);
         let Reading { usage, output, failed, .. } = self.reading.take().unwrap_or_default();
-        let input = (self.bytes / TOKEN_BYTES).saturating_sub(spared);
+        let more = self.more_bytes.load(Ordering::Relaxed) / TOKEN_BYTES;
+        let input = (self.bytes / TOKEN_BYTES).saturating_sub(spared).saturating_add(more);
         entry.estimated = paid && self.charged && !matches!(usage, ReportedUsage::Final(_));
         entry.usage = match usage {
             ReportedUsage::Final(usage) => usage,
             // The output was a placeholder, or was counted before the client left: what came through is known better.
             ReportedUsage::Partial(usage) if entry.estimated => {
-                let input = if usage.input == 0 { input } else { usage.input };
+                let input = if usage.input == 0 { input } else { usage.input.saturating_add(more) };
                 Usage { input, output: usage.output.max(output), ..usage }
             }
             ReportedUsage::Missing if entry.estimated => Usage { input, output, ..Usage::default() },

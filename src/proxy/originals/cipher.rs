@@ -12,6 +12,9 @@ pub(super) type Secret = [u8; 32];
 /// The name of an original in the file.
 pub(super) type Place = [u8; 32];
 
+/// A name of an owner that tells nothing of them.
+pub(super) type Owner = u64;
+
 /// The keys that follow from a secret.
 pub(super) struct Cipher {
     places: [u8; 32],
@@ -42,6 +45,12 @@ impl Cipher {
             hasher.update(part.as_bytes());
         }
         *hasher.finalize().as_bytes()
+    }
+
+    /// The owner's name in the file.
+    pub(super) fn owner(&self, owner: &str) -> Owner {
+        let hash = self.place(owner, "");
+        hash.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes))
     }
 
     /// Encrypts a text: a nonce, then the text, then the tag. None where the system gives no random bits.

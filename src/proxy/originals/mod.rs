@@ -11,7 +11,7 @@ mod table;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -22,8 +22,8 @@ use super::store::seconds_now;
 use crate::config::RecallPolicy;
 use crate::storage::DatabaseFile;
 use crate::telemetry::chain;
-use cipher::{Cipher, Place};
-use table::{Limits, Writing};
+use cipher::{Cipher, Owner, Place};
+use table::{Kept, Limits, Writing};
 
 /// The name of the file with the originals, in the data folder.
 const FILE: &str = "originals.redb";
@@ -62,14 +62,13 @@ struct Shared {
     /// The places of texts that were handed over lately.
     recent: Cache<Place, ()>,
     waiting_bytes: AtomicUsize,
-    /// Bytes of all that is kept.
-    kept_bytes: AtomicU64,
+    kept: Mutex<Kept>,
     lost: AtomicU64,
 }
 
 /// A message to the writer.
 enum Message {
-    Put(Place, Box<str>),
+    Put(Place, Owner, Box<str>),
     /// Forget what is too old or too much.
     Sweep,
     /// Write what has come before, and say so.
@@ -102,13 +101,13 @@ impl Originals {
         let opened = DatabaseFile::open_or_renew(&path, CACHE_BYTES, prepare);
         let database = Arc::new(opened.map_err(|error| chain(&error))?.file);
         let unusable = |reason: String| format!("cannot use {}: {reason}", path.display());
-        let kept = table::bytes(&database).map_err(|error| unusable(chain(&error)))?;
+        let kept = table::kept(&database).map_err(|error| unusable(chain(&error)))?;
         let shared = Arc::new(Shared {
             cipher,
             limits: Mutex::new(limits(policy)),
             recent: Cache::builder().max_capacity(RECENT).time_to_live(RENEWAL).build(),
             waiting_bytes: AtomicUsize::new(0),
-            kept_bytes: AtomicU64::new(kept),
+            kept: Mutex::new(kept),
             lost: AtomicU64::new(0),
         });
         let (messages, received) = sync_channel(WAITING);
@@ -143,7 +142,12 @@ impl Originals {
         }
         let waiting = self.shared.waiting_bytes.fetch_add(text.len(), Ordering::Relaxed) + text.len();
         let fits = waiting <= WAITING_BYTES && text.len() as u64 <= self.shared.limits().bytes / 2;
-        if fits && self.messages.try_send(Message::Put(place, text.into())).is_ok() {
+        if fits
+            && self
+                .messages
+                .try_send(Message::Put(place, self.shared.cipher.owner(owner), text.into()))
+                .is_ok()
+        {
             self.shared.recent.insert(place, ());
             return true;
         }
@@ -181,7 +185,7 @@ impl Originals {
 
     pub(super) fn sizes(&self) -> Sizes {
         Sizes {
-            kept: self.shared.kept_bytes.load(Ordering::Relaxed),
+            kept: self.shared.kept().bytes,
             waiting: self.shared.waiting_bytes.load(Ordering::Relaxed),
             lost: self.shared.lost.load(Ordering::Relaxed),
         }
@@ -239,6 +243,10 @@ impl Shared {
         *self.limits.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn lose(&self, count: usize) {
         if self.lost.fetch_add(count as u64, Ordering::Relaxed) == 0 {
             tracing::error!("originals of results are not kept: the disk is too slow, or fails");
@@ -255,7 +263,7 @@ struct Writer {
 /// A batch that is written at once.
 #[derive(Default)]
 struct Batch {
-    texts: Vec<(Place, Box<str>)>,
+    texts: Vec<(Place, Owner, Box<str>)>,
     bytes: usize,
     /// Whether something may have become too old or too much.
     sweep: bool,
@@ -287,8 +295,8 @@ impl Writer {
 
     fn write(&self, batch: &Batch) {
         match self.written(batch) {
-            Ok((bytes, gone)) => {
-                self.shared.kept_bytes.store(bytes, Ordering::Relaxed);
+            Ok((kept, gone)) => {
+                *self.shared.kept() = kept;
                 // What is sent again is to be stored again.
                 for place in &gone {
                     self.shared.recent.invalidate(place);
@@ -296,7 +304,7 @@ impl Writer {
             }
             Err(error) => {
                 tracing::warn!(error = chain(&error), "cannot write originals");
-                for (place, _) in &batch.texts {
+                for (place, ..) in &batch.texts {
                     self.shared.recent.invalidate(place);
                 }
                 self.shared.lose(batch.texts.len());
@@ -305,12 +313,12 @@ impl Writer {
         self.shared.waiting_bytes.fetch_sub(batch.bytes, Ordering::Relaxed);
     }
 
-    /// Gives the bytes that are kept now, and the places of what was forgotten.
-    fn written(&self, batch: &Batch) -> Result<(u64, Vec<Place>), redb::Error> {
-        let (now, kept) = (seconds_now(), self.shared.kept_bytes.load(Ordering::Relaxed));
+    /// Gives what is kept now, and the places of what was forgotten.
+    fn written(&self, batch: &Batch) -> Result<(Kept, Vec<Place>), redb::Error> {
+        let (now, kept) = (seconds_now(), self.shared.kept().clone());
         let mut writing = Writing::begin(&self.database, kept)?;
-        for (place, text) in &batch.texts {
-            writing.put(place, now, || self.shared.cipher.seal(place, text))?;
+        for (place, owner, text) in &batch.texts {
+            writing.put((place, *owner), now, || self.shared.cipher.seal(place, text))?;
         }
         let gone = writing.forget(self.shared.limits(), now)?;
         Ok((writing.commit()?, gone))
@@ -326,9 +334,9 @@ impl batch::Batch for Batch {
 
     fn take(&mut self, message: Message) {
         match message {
-            Message::Put(place, text) => {
+            Message::Put(place, owner, text) => {
                 self.bytes += text.len();
-                self.texts.push((place, text));
+                self.texts.push((place, owner, text));
             }
             Message::Sweep => self.sweep = true,
             Message::Flush(done) => self.waiting.push(done),

@@ -2,7 +2,8 @@
 
 use super::*;
 
-const POLICY: RecallPolicy = RecallPolicy { enabled: true, hours: 1, bytes: 1 << 20, key_file: None };
+const POLICY: RecallPolicy =
+    RecallPolicy { enabled: true, hours: 1, bytes: 1 << 20, tool: false, key_file: None };
 
 /// A text of `bytes` bytes that is unlike those of other numbers.
 fn text(number: usize, bytes: usize) -> String {
@@ -20,10 +21,10 @@ fn text(number: usize, bytes: usize) -> String {
 /// Keeps a text as if it had been sent at `now`.
 fn keep_at(originals: &Originals, id: &str, text: &str, now: u64) {
     let place = originals.shared.cipher.place("a", id);
-    let kept = originals.sizes().kept;
+    let (kept, owner) = (originals.shared.kept().clone(), originals.shared.cipher.owner("a"));
     let mut writing = Writing::begin(&originals.database, kept).unwrap();
-    writing.put(&place, now, || originals.shared.cipher.seal(&place, text)).unwrap();
-    originals.shared.kept_bytes.store(writing.commit().unwrap(), Ordering::Relaxed);
+    writing.put((&place, owner), now, || originals.shared.cipher.seal(&place, text)).unwrap();
+    *originals.shared.kept() = writing.commit().unwrap();
 }
 
 #[test]
@@ -90,6 +91,38 @@ fn the_oldest_go_first_where_there_is_too_much() {
     let originals = Originals::open(folder.path(), &POLICY).unwrap();
     originals.flush();
     assert_eq!(originals.sizes().kept, 2 * (100_000 + 12 + 16));
+}
+
+#[test]
+fn one_key_cannot_push_out_what_another_has() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut originals = Originals::open(folder.path(), &POLICY).unwrap();
+    for number in 0..3 {
+        assert!(originals.keep("few", &number.to_string(), &text(number, 100_000)));
+    }
+    let held = |originals: &Originals, owner: &str| -> Vec<usize> {
+        let is_held = |number: &usize| originals.get(owner, &number.to_string()).unwrap().is_some();
+        (0..60).filter(is_held).collect()
+    };
+    for number in 10..40 {
+        assert!(originals.keep("many", &number.to_string(), &text(number, 100_000)));
+        originals.flush();
+        if number == 25 {
+            // What each has is known again after a restart.
+            drop(originals);
+            originals = Originals::open(folder.path(), &POLICY).unwrap();
+        }
+    }
+    assert_eq!(held(&originals, "few"), [0, 1, 2]);
+    assert_eq!(held(&originals, "many").len(), 7);
+    assert!(originals.sizes().kept <= POLICY.bytes, "{:?}", originals.sizes());
+    // Where the other one has most, its oldest go.
+    for number in 40..50 {
+        assert!(originals.keep("few", &number.to_string(), &text(number, 100_000)));
+        originals.flush();
+    }
+    let (few, many) = (held(&originals, "few").len(), held(&originals, "many").len());
+    assert!(few.abs_diff(many) <= 1 && few + many == 10, "{few} {many}");
 }
 
 #[test]

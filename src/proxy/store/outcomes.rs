@@ -16,6 +16,7 @@ const PINNED: u8 = 1;
 const KEPT: u8 = 2;
 const INSERTED: u8 = 3;
 const FOLDED: u8 = 4;
+const TOOL: u8 = 5;
 
 /// Kind, time, and of kept parts the tokens and the ranges, of folded results the tokens, the kind and whether the marks name
 /// the original, all little-endian. None of what is not stored.
@@ -25,6 +26,7 @@ pub(super) fn encode(decision: &Decision, seconds: u64) -> Option<Vec<u8>> {
         Decision::Subset { .. } => vec![KEPT],
         Decision::Inserted { .. } => vec![INSERTED],
         Decision::Folded { .. } => vec![FOLDED],
+        Decision::Tool => vec![TOOL],
         Decision::Unchanged | Decision::Small | Decision::Replaced { .. } => return None,
     };
     value.extend_from_slice(&seconds.to_le_bytes());
@@ -61,6 +63,7 @@ pub(super) fn decode(value: &[u8]) -> Option<(Decision, u64)> {
         rest.as_chunks::<4>().0.iter().map(|n| u32::from_le_bytes(*n) as usize).collect();
     let decision = match (kind, &numbers[..]) {
         (PINNED, []) => Decision::Declined,
+        (TOOL, []) => Decision::Tool,
         (KEPT, [before, after, ends @ ..]) => {
             let ranges: Box<[Range<usize>]> = ends.as_chunks::<2>().0.iter().map(|[a, b]| *a..*b).collect();
             Decision::Subset { ranges, tokens: Tokens { before: *before, after: *after } }
@@ -97,6 +100,7 @@ mod tests {
                 assert_eq!(decode(&encode(&folded, 8).unwrap()), Some((folded, 8)));
             }
         }
+        assert_eq!(decode(&encode(&Decision::Tool, 9).unwrap()), Some((Decision::Tool, 9)));
         for bad in [&value[..value.len() - 4], &value[..9], &[], &[9; 9][..], &[1; 12]] {
             assert_eq!(decode(bad), None, "{bad:?}");
         }

@@ -148,12 +148,12 @@ impl Answering {
 }
 
 /// An event without a name.
-fn data(value: &Value) -> String {
+pub(super) fn data(value: &Value) -> String {
     format!("data: {value}\n\n")
 }
 
 /// An event with its type as its name.
-fn named(value: &Value) -> String {
+pub(super) fn named(value: &Value) -> String {
     let name = value["type"].as_str().unwrap_or_default();
     format!("event: {name}\ndata: {value}\n\n")
 }

@@ -158,3 +158,29 @@ async fn a_file_that_cannot_be_used_keeps_the_service_from_starting() {
     let error = Gateway::new(&config, &Keys, parts, data.path()).err().unwrap();
     assert!(error.contains("originals.key"), "{error}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_result_that_a_model_cut_names_its_original_in_every_turn() {
+    let mut proxy = Proxy::with(&format!("{ON}{BOTH}")).await;
+    let words = |turn: usize| -> String { (0..400).map(|n| format!("word{n} of{turn} ")).collect() };
+    let mut body = runs(2);
+    body["messages"][2]["content"][0]["content"] = words(0).into();
+    body["messages"][4]["content"][0]["content"] = words(1).into();
+    let mut first = body.clone();
+    first["messages"].as_array_mut().unwrap().truncate(3);
+    let mut earlier = None;
+    for body in [first.to_string(), body.to_string(), body.to_string()] {
+        let (seen, status) = proxy.forwarded("/v1/messages", &body).await;
+        assert_eq!(status, "compressed");
+        let results = results(&seen);
+        for (turn, result) in results.iter().enumerate() {
+            let (cut, mark) = result.rsplit_once('\n').unwrap();
+            assert_eq!(cut, halved(&words(turn)).0);
+            let path = format!("/v1/originals/{}", id(mark).unwrap());
+            let original = proxy.request(reqwest::Method::GET, &path).send().await.unwrap();
+            assert_eq!(original.text().await.unwrap(), words(turn), "{mark}");
+        }
+        assert_eq!(*earlier.get_or_insert(results[0].clone()), results[0]);
+        proxy = proxy.restarted_as(&format!("{ON}{BOTH}")).await;
+    }
+}
