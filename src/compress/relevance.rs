@@ -29,6 +29,7 @@
 //! question did not help either.
 
 mod bm25;
+mod cascade;
 mod links;
 mod records;
 mod statistics;
@@ -38,6 +39,7 @@ use std::ops::Range;
 
 use self::bm25::QuestionTerms;
 pub(super) use self::bm25::is_function_word;
+use self::cascade::{Cosines, Reader, Units, most_read};
 use self::links::linked;
 use self::statistics::{deviation, standardised};
 use super::assemble::render_document;
@@ -136,47 +138,114 @@ pub fn rank(
 ) -> Result<Vec<(usize, f64)>, CompressError> {
     // A cosine is at most 1, and so is that of the best sentence.
     let scaled = |(i, worth): (usize, f64)| (i, (worth / (1.0 + BEST_UNIT)).clamp(0.0, 1.0));
-    Ok(weighed(prompt, embedder, cancel)?.ranking.into_iter().map(scaled).collect())
+    Ok(weighed(prompt, embedder, cancel, None)?.ranking.into_iter().map(scaled).collect())
 }
 
-/// Weighs the documents of a prompt against its question.
+/// Weighs the documents of a prompt against its question. How much of them the embedder reads follows from the tokens
+/// that there is `room` for.
 ///
 /// # Errors
 /// There is no embedder or no question, or the embedder failed or was stopped.
-pub(super) fn relevance(prompt: &Prompt, tools: &Tools) -> Result<Relevance, CompressError> {
+pub(super) fn relevance(prompt: &Prompt, room: usize, tools: &Tools) -> Result<Relevance, CompressError> {
     if prompt.question.trim().is_empty() {
         return Err(CompressError::Unsupported(
             "this method goes by the question: give one, or use `llmlingua`".into(),
         ));
     }
-    weighed(prompt, tools.embedder()?, tools.cancel)
+    weighed(prompt, tools.embedder()?, tools.cancel, Some(most_read(room)))
 }
 
-fn weighed(prompt: &Prompt, embedder: &dyn Embedder, cancel: &Cancel) -> Result<Relevance, CompressError> {
-    let Candidates { mut parts, texts, worth: apart, records } = Candidates::of(prompt);
-    let wholes: Vec<String> =
-        prompt.documents.iter().map(|document| render_document(document, &document.text)).collect();
-    let cosines = Cosines::of(&prompt.question, (&wholes, &texts), embedder, cancel)?;
-    let terms = QuestionTerms::of(&prompt.question);
-    let fusion = Fusion::of(prompt);
-    // Who asks for what is not so means the units that differ, not those that say the same words.
-    let (own_worth, own_fusion) =
-        if negates(&prompt.question) { (EXCEPTION_WORTH, Fusion::EXCEPTION) } else { (OWN_WORTH, fusion) };
-    let own = beside_neighbours(&parts, &own_fusion.fuse(&cosines.units, &terms.bm25(&texts)));
-    let mut best = vec![-1.0_f64; prompt.documents.len()];
-    for (part, own) in parts.iter_mut().zip(own) {
-        best[part.document] = best[part.document].max(own);
-        part.score = own;
+/// Weighs all documents and units. The embedder reads at most `most` tokens of them, where that is given.
+fn weighed(
+    prompt: &Prompt,
+    embedder: &dyn Embedder,
+    cancel: &Cancel,
+    most: Option<usize>,
+) -> Result<Relevance, CompressError> {
+    let weighing = Weighing::of(prompt);
+    let reader = Reader { question: &prompt.question, embedder, cancel };
+    let (wholes, texts) = (wholes(prompt), &weighing.candidates.texts);
+    let read_all = match most {
+        Some(most) => reader.fits(&wholes, texts, most)?,
+        None => true,
+    };
+    let cosines = match most.filter(|_| !read_all) {
+        Some(most) => {
+            let documents: Vec<usize> = weighing.candidates.parts.iter().map(|part| part.document).collect();
+            let units = Units { texts, documents: &documents, count: wholes.len() };
+            let glanced = reader.glance(&units)?;
+            let (_, scores) = weighing.weigh(&glanced);
+            reader.read_best(&units, (&glanced, &scores), most)?
+        }
+        None => reader.read(&wholes, texts)?,
+    };
+    let (worth, scores) = weighing.weigh(&cosines);
+    let mut sentences = weighing.candidates.parts;
+    for (part, score) in sentences.iter_mut().zip(scores) {
+        part.score = score;
     }
-    let documents = fusion.fuse(&cosines.documents, &terms.bm25(&wholes));
-    let worth: Vec<f64> = documents.iter().zip(best).map(|(own, best)| own + BEST_UNIT * best).collect();
-    share_documents(prompt, &mut parts, &worth);
-    records::share(&prompt.documents, &terms, &mut parts, &records);
-    for (part, apart) in parts.iter_mut().zip(apart) {
-        part.score += own_worth * apart;
+    sentences.sort_by(Sentence::better_first);
+    Ok(Relevance { ranking: ranked(worth), sentences })
+}
+
+/// The documents as the prompt shows them.
+fn wholes(prompt: &Prompt) -> Vec<String> {
+    prompt.documents.iter().map(|document| render_document(document, &document.text)).collect()
+}
+
+/// A prompt's units with all that weighs them but cosines.
+struct Weighing<'a> {
+    prompt: &'a Prompt,
+    candidates: Candidates,
+    terms: QuestionTerms,
+    /// BM25 of each unit.
+    words: Vec<f64>,
+    /// BM25 of each document.
+    document_words: Vec<f64>,
+    fusion: Fusion,
+    /// The fusion for units, and the weight of their own worth.
+    own: (Fusion, f64),
+}
+
+impl<'a> Weighing<'a> {
+    fn of(prompt: &'a Prompt) -> Self {
+        let candidates = Candidates::of(prompt);
+        let terms = QuestionTerms::of(&prompt.question);
+        let fusion = Fusion::of(prompt);
+        // Who asks for what is not so means the units that differ, not those that say the same words.
+        let own = if negates(&prompt.question) {
+            (Fusion::EXCEPTION, EXCEPTION_WORTH)
+        } else {
+            (fusion, OWN_WORTH)
+        };
+        let words = terms.bm25(&candidates.texts);
+        // A document by itself is not compared with others.
+        let document_words = if prompt.documents.len() > 1 {
+            terms.bm25(&wholes(prompt))
+        } else {
+            vec![0.0; prompt.documents.len()]
+        };
+        Self { prompt, candidates, terms, words, document_words, fusion, own }
     }
-    parts.sort_by(Sentence::better_first);
-    Ok(Relevance { ranking: ranked(worth), sentences: parts })
+
+    /// Returns the worth of each document and the score of each unit.
+    fn weigh(&self, cosines: &Cosines) -> (Vec<f64>, Vec<f64>) {
+        let Candidates { parts, worth: apart, records, .. } = &self.candidates;
+        let (own_fusion, own_worth) = self.own;
+        let mut parts = parts.clone();
+        let own = beside_neighbours(&parts, &own_fusion.fuse(&cosines.units, &self.words));
+        let mut best = vec![-1.0_f64; self.prompt.documents.len()];
+        for (part, own) in parts.iter_mut().zip(own) {
+            best[part.document] = best[part.document].max(own);
+            part.score = own;
+        }
+        let documents = self.fusion.fuse(&cosines.documents, &self.document_words);
+        let worth: Vec<f64> = documents.iter().zip(best).map(|(own, best)| own + BEST_UNIT * best).collect();
+        share_documents(self.prompt, &mut parts, &worth);
+        records::share(&self.prompt.documents, &self.terms, &mut parts, records);
+        let scores = parts.iter().zip(apart).map(|(part, apart)| part.score + own_worth * apart).collect();
+        (worth, scores)
+    }
 }
 
 /// The units of all documents, in their order, each with what it is weighed by.
@@ -205,29 +274,6 @@ impl Candidates {
             }
         }
         candidates
-    }
-}
-
-/// The cosines of vectors and the question's.
-struct Cosines {
-    documents: Vec<f64>,
-    units: Vec<f64>,
-}
-
-impl Cosines {
-    fn of(
-        question: &str,
-        (documents, units): (&[String], &[String]),
-        embedder: &dyn Embedder,
-        cancel: &Cancel,
-    ) -> Result<Self, CompressError> {
-        let texts: Vec<&str> = documents.iter().chain(units).map(String::as_str).collect();
-        let question = embedder.embed_query(question, cancel)?;
-        let cosine =
-            |vector: &Vec<f32>| question.iter().zip(vector).map(|(a, b)| f64::from(a * b)).sum::<f64>();
-        let mut cosines: Vec<f64> = embedder.embed(&texts, cancel)?.iter().map(cosine).collect();
-        let units = cosines.split_off(documents.len());
-        Ok(Self { documents: cosines, units })
     }
 }
 
@@ -276,8 +322,13 @@ fn share_documents(prompt: &Prompt, parts: &mut [Sentence], worth: &[f64]) {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering as AtomicOrdering};
+
+    use proptest::prelude::*;
+
     use super::*;
     use crate::compress::Document;
+    use crate::model::ScoreError;
 
     #[test]
     fn the_script_decides_what_words_count() {
@@ -296,5 +347,77 @@ mod tests {
         let beside = beside_neighbours(&[part(0), part(0), part(1)], &[1.0, 0.0, 0.5]);
         let want = [1.0 / 1.3, 0.3 / 1.3, 0.5];
         assert!(beside.iter().zip(want).all(|(a, b)| (a - b).abs() < 1e-12), "{beside:?}");
+    }
+
+    /// Embeds a text as whether it speaks of pumps, and counts the words that it was given.
+    #[derive(Default)]
+    struct Pumps(AtomicUsize);
+
+    impl Embedder for Pumps {
+        fn name(&self) -> &'static str {
+            "pumps"
+        }
+
+        fn dimensions(&self) -> usize {
+            2
+        }
+
+        fn count(&self, text: &str, _: &Cancel) -> Result<usize, ScoreError> {
+            Ok(text.split_whitespace().count())
+        }
+
+        fn embed(&self, texts: &[&str], _: &Cancel) -> Result<Vec<Vec<f32>>, ScoreError> {
+            let words: usize = texts.iter().map(|text| text.split_whitespace().count()).sum();
+            self.0.fetch_add(words, AtomicOrdering::SeqCst);
+            let vector = |text: &&str| if text.contains("pump") { vec![0.8, 0.6] } else { vec![0.6, 0.8] };
+            Ok(texts.iter().map(vector).collect())
+        }
+    }
+
+    fn prompt(texts: &[String], question: &str) -> Prompt {
+        let document =
+            |(i, text): (usize, &String)| Document { id: i.to_string(), title: None, text: text.clone() };
+        let documents = texts.iter().enumerate().map(document).collect();
+        Prompt { documents, question: question.into(), ..Prompt::default() }
+    }
+
+    /// A text of `count` sentences of six words, one of which answers.
+    fn report(count: usize, answer: usize) -> String {
+        let sentence = |i| match i {
+            i if i == answer => "The cellar pump failed on Tuesday. ".to_owned(),
+            i => format!("Nothing happened in room number {i}. "),
+        };
+        (0..count).map(sentence).collect()
+    }
+
+    #[test]
+    fn no_more_is_read_than_is_allowed_and_what_answers_is_found_deep_inside() {
+        let (question, cancel) = ("When did the cellar pump fail?", Cancel::never());
+        for texts in [vec![report(3000, 2100)], vec![report(900, 901), report(1200, 700), report(900, 901)]] {
+            let prompt = prompt(&texts, question);
+            let embedder = Pumps::default();
+            let found = weighed(&prompt, &embedder, &cancel, Some(600)).unwrap();
+            let read = embedder.0.load(AtomicOrdering::SeqCst);
+            assert!(read > 400 && read <= 600 + 6, "{read} words");
+            let best = &found.sentences[0];
+            let text = &prompt.documents[best.document].text[best.range.clone()];
+            assert_eq!(text.trim(), "The cellar pump failed on Tuesday.");
+            assert_eq!(found.sentences.len(), 3000);
+            let again = weighed(&prompt, &embedder, &cancel, Some(600)).unwrap();
+            assert_eq!((found.ranking, found.sentences), (again.ranking, again.sentences));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_may_be_read_whole_is_weighed_as_without_a_limit(
+            texts in prop::collection::vec("([a-c]{1,4} ){0,6}(pump|[.] [A-C])?", 1..6),
+        ) {
+            let prompt = prompt(&texts, "Which pump is a b?");
+            let (embedder, cancel) = (Pumps::default(), Cancel::never());
+            let whole = weighed(&prompt, &embedder, &cancel, None).unwrap();
+            let bounded = weighed(&prompt, &embedder, &cancel, Some(most_read(0))).unwrap();
+            prop_assert_eq!((whole.ranking, whole.sentences), (bounded.ranking, bounded.sentences));
+        }
     }
 }

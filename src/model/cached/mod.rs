@@ -226,6 +226,11 @@ impl<E: Embedder> Embedder for CachedEmbedder<E> {
         });
         Ok(found?.pop().unwrap_or_default())
     }
+
+    /// Not remembered: it depends on all texts.
+    fn glance(&self, query: &str, texts: &[&str], cancel: &Cancel) -> Result<Option<Vec<f64>>, ScoreError> {
+        self.embedder.glance(query, texts, cancel)
+    }
 }
 
 /// Hash of all that a result depends on.

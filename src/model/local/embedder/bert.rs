@@ -68,7 +68,7 @@ pub(crate) enum TokenRows {
 
 impl TokenRows {
     /// Appends the row of a word to `out`.
-    fn append(&self, id: u32, width: usize, out: &mut Vec<f32>) {
+    pub(super) fn append(&self, id: u32, width: usize, out: &mut Vec<f32>) {
         match self {
             Self::Floats(rows) => out.extend_from_slice(&rows[id as usize * width..][..width]),
             Self::Quantized(rows) => rows.append(id as usize, out),

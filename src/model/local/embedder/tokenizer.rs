@@ -80,7 +80,7 @@ impl EmbedderTokenizer {
     }
 
     /// Ids of `text`, without those that open and close a window; after `most`, the rest is left out.
-    fn ids(&self, text: &str, most: usize, cancel: &Cancel) -> Result<Vec<u32>, ScoreError> {
+    pub(super) fn ids(&self, text: &str, most: usize, cancel: &Cancel) -> Result<Vec<u32>, ScoreError> {
         let mut ids = Vec::new();
         for (_, piece) in pieces(text, SEPARATORS) {
             cancel.check()?;
