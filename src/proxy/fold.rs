@@ -279,7 +279,9 @@ mod tests {
             let mut shown =
                 Request::read(Endpoint::Messages, body.as_bytes()).unwrap().texts(usize::MAX).shown;
             // As if each had been sent in the turn that had it first.
-            shown.iter_mut().for_each(|shown| shown.is_new = new);
+            for shown in &mut shown {
+                shown.is_new = new;
+            }
             shown
         };
         let settings =

@@ -134,9 +134,10 @@ impl Rounds {
             let body = std::mem::replace(&mut answer.body, "".into());
             let body = self.read(body).await?;
             // What an upstream says instead of an answer is the client's.
-            let answered = match answer.status.is_success() {
-                true => whole.round(&body, self.done > ROUNDS),
-                false => Answered::AsItCame,
+            let answered = if answer.status.is_success() {
+                whole.round(&body, self.done > ROUNDS)
+            } else {
+                Answered::AsItCame
             };
             match answered {
                 Answered::AsItCame => answer.body = body.into(),
@@ -215,9 +216,10 @@ impl Rounds {
     async fn next(&mut self, turn: &Turn) -> Result<Answer, ProxyError> {
         let mut results = Vec::with_capacity(turn.calls.len());
         for call in &turn.calls {
-            results.push(match call.recalls() {
-                true => (self.recall(&call.arguments).await, false),
-                false => (NOT_RUN.to_owned(), true),
+            results.push(if call.recalls() {
+                (self.recall(&call.arguments).await, false)
+            } else {
+                (NOT_RUN.to_owned(), true)
             });
         }
         self.done += 1;
@@ -278,7 +280,8 @@ enum Kind {
 }
 
 fn kind(answer: &Answer) -> Kind {
-    let kind = answer.headers.get("content-type").map(|kind| kind.as_bytes()).unwrap_or_default();
+    let kind = answer.headers.get("content-type");
+    let kind = kind.map(crate::upstream::HeaderValue::as_bytes).unwrap_or_default();
     match kind {
         kind if kind.starts_with(b"text/event-stream") => Kind::Events,
         kind if kind.starts_with(b"application/json") => Kind::Json,

@@ -12,7 +12,8 @@ const PATHS: [&str; 3] = [CHAT, MESSAGES, RESPONSES];
 
 /// The output of a build, of which all but the first line and the last is folded.
 fn output() -> String {
-    let lines: String = (0..60).map(|n| format!("   Compiling crate-{n} v0.{n}.1\n")).collect();
+    let line = |n: usize| format!("   Compiling crate-{n} v0.{n}.1\n");
+    let lines: String = (0..60).map(line).collect();
     format!("{lines}    Finished in 3 s\n")
 }
 
@@ -294,9 +295,9 @@ fn only_conversations_that_began_with_the_tool_have_it_also_after_a_restart() {
             // The answer waits until what came before it is on disk.
             service.get("/v1/usage");
             if restart == 0 {
-                service.kill()
+                service.kill();
             } else {
-                service.terminate_and_end()
+                service.terminate_and_end();
             }
             service = serve_again(folder);
         }

@@ -112,7 +112,9 @@ fn serve(mut stream: &TcpStream, script: &Mutex<VecDeque<Reply>>, requests: &Mut
     } else {
         ("application/json", vec![whole(&path, &reply, number).to_string()])
     };
-    events.iter_mut().for_each(|event| *event = event.replace("ID", &id));
+    for event in &mut events {
+        *event = event.replace("ID", &id);
+    }
     let status = reply.status;
     let length: usize = events.iter().map(String::len).sum();
     if reply.breaks {
@@ -188,7 +190,7 @@ fn whole(path: &str, reply: &Reply, number: usize) -> Value {
         }
         RESPONSES => {
             let output: Vec<Value> = parts.map(|(place, part)| item(part, place, number)).collect();
-            response(number, "completed", output.into())
+            response(number, "completed", &output.into())
         }
         _ => {
             let content: Vec<Value> = parts.map(|(place, part)| block(part, place, number, true)).collect();
@@ -201,7 +203,7 @@ fn whole(path: &str, reply: &Reply, number: usize) -> Value {
     }
 }
 
-fn response(number: usize, status: &str, output: Value) -> Value {
+fn response(number: usize, status: &str, output: &Value) -> Value {
     let usage = json!({"input_tokens": 100, "input_tokens_details": {"cached_tokens": 40}, "output_tokens": 10,
         "output_tokens_details": {"reasoning_tokens": 0}, "total_tokens": 110});
     let usage = if status == "completed" { usage } else { Value::Null };
@@ -235,113 +237,119 @@ fn block(part: &Part, place: usize, number: usize, filled: bool) -> Value {
     }
 }
 
+/// The events of a stream.
 fn streamed(path: &str, reply: &Reply, number: usize, body: &Value) -> Vec<String> {
-    let named = |event: Value| format!("event: {}\ndata: {event}\n\n", event["type"].as_str().unwrap());
-    let mut events = Vec::new();
     match path {
-        CHAT => {
-            let chunk = |choices: Value| {
-                json!({"id": format!("c{number}"), "object": "chat.completion.chunk", "created": number,
-                    "model": "m1", "choices": choices})
-            };
-            let data = |value: Value| format!("data: {value}\n\n");
-            let delta =
-                |delta: Value| data(chunk(json!([{"index": 0, "delta": delta, "finish_reason": null}])));
-            events.push(delta(json!({"role": "assistant", "content": ""})));
-            let mut index = 0;
-            for (place, part) in reply.parts.iter().enumerate() {
-                let Some((id, name, arguments)) = call(part, place, number) else {
-                    let Part::Text(text) = part else { continue };
-                    let (one, other) = text.split_at(text.len() / 2);
-                    events.extend([one, other].map(|text| delta(json!({"content": text}))));
-                    continue;
-                };
-                events.push(delta(json!({"tool_calls": [{"index": index, "id": id, "type": "function",
-                    "function": {"name": name, "arguments": ""}}]})));
-                let (one, other) = arguments.split_at(arguments.len() / 2);
-                events.extend([one, other].map(|arguments| {
-                    delta(json!({"tool_calls": [{"index": index, "function": {"arguments": arguments}}]}))
-                }));
-                index += 1;
-            }
-            let reason = reply.reason.unwrap_or(if calls(reply) { "tool_calls" } else { "stop" });
-            events.push(data(chunk(json!([{"index": 0, "delta": {}, "finish_reason": reason}]))));
-            if body["stream_options"]["include_usage"] == true {
-                let mut last = chunk(json!([]));
-                last["usage"] = whole(path, reply, number)["usage"].clone();
-                events.push(data(last));
-            }
-            events.push("data: [DONE]\n\n".into());
-        }
-        RESPONSES => {
-            let mut sequence = 0;
-            let mut event = |kind: &str, mut event: Value| {
-                event["type"] = kind.into();
-                event["sequence_number"] = sequence.into();
-                sequence += 1;
-                named(event)
-            };
-            let begun = response(number, "in_progress", json!([]));
-            events.push(event("response.created", json!({"response": begun})));
-            events.push(event("response.in_progress", json!({"response": begun})));
-            for (place, part) in reply.parts.iter().enumerate() {
-                let whole = item(part, place, number);
-                let mut empty = whole.clone();
-                for key in ["content", "arguments"] {
-                    if empty.get(key).is_some() {
-                        empty[key] = if key == "content" { json!([]) } else { "".into() };
-                    }
-                }
-                events
-                    .push(event("response.output_item.added", json!({"output_index": place, "item": empty})));
-                let (kind, text) = match (part, call(part, place, number)) {
-                    (Part::Text(text), _) => ("response.output_text.delta", *text),
-                    (_, call) => ("response.function_call_arguments.delta", call.unwrap().2),
-                };
-                let (one, other) = text.split_at(text.len() / 2);
-                for delta in [one, other] {
-                    events.push(event(
-                        kind,
-                        json!({"output_index": place, "item_id": whole["id"],
-                        "content_index": 0, "delta": delta}),
-                    ));
-                }
-                events
-                    .push(event("response.output_item.done", json!({"output_index": place, "item": whole})));
-            }
-            let whole = self::whole(path, reply, number);
-            events.push(event("response.completed", json!({"response": whole})));
-        }
-        _ => {
-            let whole = whole(path, reply, number);
-            let mut begun = whole.clone();
-            (begun["content"], begun["stop_reason"]) = (json!([]), Value::Null);
-            begun["usage"]["output_tokens"] = 1.into();
-            events.push(named(json!({"type": "message_start", "message": begun})));
-            events.push(named(json!({"type": "ping"})));
-            for (place, part) in reply.parts.iter().enumerate() {
-                let block = block(part, place, number, false);
-                events.push(named(
-                    json!({"type": "content_block_start", "index": place, "content_block": block}),
-                ));
-                let (kind, key, text) = match (part, call(part, place, number)) {
-                    (Part::Text(text), _) => ("text_delta", "text", *text),
-                    (_, call) => ("input_json_delta", "partial_json", call.unwrap().2),
-                };
-                let (one, other) = text.split_at(text.len() / 2);
-                for text in [one, other] {
-                    let delta = json!({"type": kind, key: text});
-                    events
-                        .push(named(json!({"type": "content_block_delta", "index": place, "delta": delta})));
-                }
-                events.push(named(json!({"type": "content_block_stop", "index": place})));
-            }
-            let delta = json!({"stop_reason": whole["stop_reason"], "stop_sequence": null});
-            events.push(named(
-                json!({"type": "message_delta", "delta": delta, "usage": {"output_tokens": 10}}),
-            ));
-            events.push(named(json!({"type": "message_stop"})));
-        }
+        CHAT => chat_stream(reply, number, body),
+        RESPONSES => responses_stream(reply, number),
+        _ => messages_stream(path, reply, number),
     }
+}
+
+fn named(event: &Value) -> String {
+    format!("event: {}\ndata: {event}\n\n", event["type"].as_str().unwrap())
+}
+
+fn chat_stream(reply: &Reply, number: usize, body: &Value) -> Vec<String> {
+    let (path, mut events) = (CHAT, Vec::new());
+    let chunk = |choices: Value| {
+        json!({"id": format!("c{number}"), "object": "chat.completion.chunk", "created": number,
+                    "model": "m1", "choices": choices})
+    };
+    let data = |value: Value| format!("data: {value}\n\n");
+    let delta = |delta: Value| data(chunk(json!([{"index": 0, "delta": delta, "finish_reason": null}])));
+    events.push(delta(json!({"role": "assistant", "content": ""})));
+    let mut index = 0;
+    for (place, part) in reply.parts.iter().enumerate() {
+        let Some((id, name, arguments)) = call(part, place, number) else {
+            let Part::Text(text) = part else { continue };
+            let (one, other) = text.split_at(text.len() / 2);
+            events.extend([one, other].map(|text| delta(json!({"content": text}))));
+            continue;
+        };
+        events.push(delta(json!({"tool_calls": [{"index": index, "id": id, "type": "function",
+                    "function": {"name": name, "arguments": ""}}]})));
+        let (one, other) = arguments.split_at(arguments.len() / 2);
+        events.extend([one, other].map(|arguments| {
+            delta(json!({"tool_calls": [{"index": index, "function": {"arguments": arguments}}]}))
+        }));
+        index += 1;
+    }
+    let reason = reply.reason.unwrap_or(if calls(reply) { "tool_calls" } else { "stop" });
+    events.push(data(chunk(json!([{"index": 0, "delta": {}, "finish_reason": reason}]))));
+    if body["stream_options"]["include_usage"] == true {
+        let mut last = chunk(json!([]));
+        last["usage"] = whole(path, reply, number)["usage"].clone();
+        events.push(data(last));
+    }
+    events.push("data: [DONE]\n\n".into());
+    events
+}
+
+fn responses_stream(reply: &Reply, number: usize) -> Vec<String> {
+    let (path, mut events) = (RESPONSES, Vec::new());
+    let mut sequence = 0;
+    let mut event = |kind: &str, mut event: Value| {
+        event["type"] = kind.into();
+        event["sequence_number"] = sequence.into();
+        sequence += 1;
+        named(&event)
+    };
+    let begun = response(number, "in_progress", &json!([]));
+    events.push(event("response.created", json!({"response": begun})));
+    events.push(event("response.in_progress", json!({"response": begun})));
+    for (place, part) in reply.parts.iter().enumerate() {
+        let whole = item(part, place, number);
+        let mut empty = whole.clone();
+        for key in ["content", "arguments"] {
+            if empty.get(key).is_some() {
+                empty[key] = if key == "content" { json!([]) } else { "".into() };
+            }
+        }
+        events.push(event("response.output_item.added", json!({"output_index": place, "item": empty})));
+        let (kind, text) = match (part, call(part, place, number)) {
+            (Part::Text(text), _) => ("response.output_text.delta", *text),
+            (_, call) => ("response.function_call_arguments.delta", call.unwrap().2),
+        };
+        let (one, other) = text.split_at(text.len() / 2);
+        for delta in [one, other] {
+            events.push(event(
+                kind,
+                json!({"output_index": place, "item_id": whole["id"],
+                        "content_index": 0, "delta": delta}),
+            ));
+        }
+        events.push(event("response.output_item.done", json!({"output_index": place, "item": whole})));
+    }
+    let whole = self::whole(path, reply, number);
+    events.push(event("response.completed", json!({"response": whole})));
+    events
+}
+
+fn messages_stream(path: &str, reply: &Reply, number: usize) -> Vec<String> {
+    let mut events = Vec::new();
+    let whole = whole(path, reply, number);
+    let mut begun = whole.clone();
+    (begun["content"], begun["stop_reason"]) = (json!([]), Value::Null);
+    begun["usage"]["output_tokens"] = 1.into();
+    events.push(named(&json!({"type": "message_start", "message": begun})));
+    events.push(named(&json!({"type": "ping"})));
+    for (place, part) in reply.parts.iter().enumerate() {
+        let block = block(part, place, number, false);
+        events.push(named(&json!({"type": "content_block_start", "index": place, "content_block": block})));
+        let (kind, key, text) = match (part, call(part, place, number)) {
+            (Part::Text(text), _) => ("text_delta", "text", *text),
+            (_, call) => ("input_json_delta", "partial_json", call.unwrap().2),
+        };
+        let (one, other) = text.split_at(text.len() / 2);
+        for text in [one, other] {
+            let delta = json!({"type": kind, key: text});
+            events.push(named(&json!({"type": "content_block_delta", "index": place, "delta": delta})));
+        }
+        events.push(named(&json!({"type": "content_block_stop", "index": place})));
+    }
+    let delta = json!({"stop_reason": whole["stop_reason"], "stop_sequence": null});
+    events.push(named(&json!({"type": "message_delta", "delta": delta, "usage": {"output_tokens": 10}})));
+    events.push(named(&json!({"type": "message_stop"})));
     events
 }

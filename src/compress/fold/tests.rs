@@ -150,13 +150,13 @@ fn the_work_on_3000_results_grows_as_their_lines_do() {
             n => format!("let value_{n} = compute(input[{n}]);\n"),
         };
         let build = |n: usize| format!("   Compiling crate-{n} v0.{n}.{turn}\n");
-        if turn % 2 == 0 { (0..60).map(line).collect() } else { (0..60).map(build).collect() }
+        if turn.is_multiple_of(2) { (0..60).map(line).collect() } else { (0..60).map(build).collect() }
     };
     let compared = |results: usize| {
         let mut folder = Folder::default();
         for turn in 0..results {
             let text = result(turn);
-            let origin = if turn % 2 == 0 { Origin::File } else { Origin::Output };
+            let origin = if turn.is_multiple_of(2) { Origin::File } else { Origin::Output };
             match folder.folded(&text, origin, Rules::ALL) {
                 Some(folded) => folder.see_folded("a result", &folded),
                 None => folder.see("a result", &text),

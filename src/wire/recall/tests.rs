@@ -80,7 +80,7 @@ fn an_answer_that_is_cut_off_is_not_continued() {
         chunk(json!({}), "length".into()),
         "data: [DONE]\n\n".to_owned(),
     ];
-    let (came, turns) = through(Endpoint::Chat, &[events.clone()]);
+    let (came, turns) = through(Endpoint::Chat, std::slice::from_ref(&events));
     assert!(turns.is_empty());
     assert_eq!(came, [&*events[0], &events[2], &events[3]].concat());
 }
@@ -114,6 +114,6 @@ fn events_without_the_tool_pass_byte_for_byte() {
         ),
     ] {
         let events: Vec<String> = events.into_iter().map(str::to_owned).collect();
-        assert_eq!(through(endpoint, &[events.clone()]), (events.concat(), Vec::new()));
+        assert_eq!(through(endpoint, std::slice::from_ref(&events)), (events.concat(), Vec::new()));
     }
 }

@@ -162,7 +162,8 @@ async fn a_file_that_cannot_be_used_keeps_the_service_from_starting() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_result_that_a_model_cut_names_its_original_in_every_turn() {
     let mut proxy = Proxy::with(&format!("{ON}{BOTH}")).await;
-    let words = |turn: usize| -> String { (0..400).map(|n| format!("word{n} of{turn} ")).collect() };
+    let word = |turn: usize| move |n: usize| format!("word{n} of{turn} ");
+    let words = |turn: usize| -> String { (0..400).map(word(turn)).collect() };
     let mut body = runs(2);
     body["messages"][2]["content"][0]["content"] = words(0).into();
     body["messages"][4]["content"][0]["content"] = words(1).into();
