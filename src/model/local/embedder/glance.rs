@@ -20,7 +20,9 @@ pub(super) fn cosines(question: &[u32], texts: &[Vec<u32>], bert: &Bert) -> Vec<
             sum.iter_mut().zip(&row).for_each(|(sum, value)| *sum += weight * value);
             total += weight;
         }
-        sum.iter_mut().for_each(|value| *value /= total.max(f32::MIN_POSITIVE));
+        for value in &mut sum {
+            *value /= total.max(f32::MIN_POSITIVE);
+        }
         sum
     };
     let means: Vec<Vec<f32>> = texts.par_iter().map(|ids| mean(ids)).collect();
