@@ -42,6 +42,9 @@ impl Stream {
         let Some(pieces) = delta.get_mut("tool_calls").and_then(Value::as_array_mut) else { return false };
         let mut changed = false;
         pieces.retain_mut(|piece| {
+            if !piece.is_object() {
+                return true;
+            }
             let (shown, same) = self.take_call(piece, last);
             changed |= shown.is_none() || !same;
             if let Some(shown) = shown.filter(|_| !same) {

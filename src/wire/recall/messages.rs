@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Call, Form, LateTurn, Round, Seen, Shown, Turn, add, append, renew, text_of};
+use super::{Call, Form, LateTurn, Round, Seen, Shown, Turn, add, append, object_of, renew, text_of};
 use crate::wire::local::named;
 
 /// The rounds of a message.
@@ -98,7 +98,7 @@ impl Stream {
     }
 
     fn start(&mut self, event: Value, last: bool) -> Shown {
-        let value = event["content_block"].clone();
+        let value = object_of(&event["content_block"]);
         let is_call = value["type"] == "tool_use";
         let shows = !is_call || self.seen.call(&text_of(&value["name"]), &text_of(&value["id"]), last);
         let shown = shows.then_some(self.next);

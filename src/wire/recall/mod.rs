@@ -267,6 +267,11 @@ fn renew(known: &mut Value, newer: &Value) {
     }
 }
 
+/// The value where it is an object, as it is to be; an empty one in place of anything else.
+fn object_of(value: &Value) -> Value {
+    if value.is_object() { value.clone() } else { Value::Object(serde_json::Map::new()) }
+}
+
 fn text_of(value: &Value) -> String {
     value.as_str().unwrap_or_default().to_owned()
 }

@@ -100,6 +100,9 @@ impl Stream {
     }
 
     fn finish(&mut self, mut event: Value) -> Shown {
+        if !event["response"].is_object() {
+            return self.emit(event, false);
+        }
         self.follows = event["type"] == "response.completed" && self.seen.first;
         let complete = self.items.iter().filter(|_| event["type"] == "response.completed");
         self.late = self.seen.late(complete.filter_map(|item| call_of(&item.value)));

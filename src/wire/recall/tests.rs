@@ -1,5 +1,6 @@
 //! Rounds of each dialect, as a client sees them.
 
+use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
@@ -115,5 +116,97 @@ fn events_without_the_tool_pass_byte_for_byte() {
     ] {
         let events: Vec<String> = events.into_iter().map(str::to_owned).collect();
         assert_eq!(through(endpoint, std::slice::from_ref(&events)), (events.concat(), Vec::new()));
+    }
+}
+
+/// Values of any type, with the names and words of answers among them.
+fn values() -> impl Strategy<Value = Value> {
+    let word = prop::sample::select(vec![
+        TOOL,
+        "a",
+        "tool_use",
+        "tool_calls",
+        "stop",
+        "text",
+        "completed",
+        "function_call",
+        "apply_patch_call",
+        "{}",
+    ]);
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        (0..3_u8).prop_map(Value::from),
+        word.prop_map(Value::from)
+    ];
+    let key = prop::sample::select(vec![
+        "type",
+        "index",
+        "delta",
+        "content_block",
+        "id",
+        "name",
+        "input",
+        "text",
+        "stop_reason",
+        "usage",
+        "message",
+        "choices",
+        "tool_calls",
+        "function",
+        "arguments",
+        "finish_reason",
+        "content",
+        "response",
+        "item",
+        "output",
+        "output_index",
+        "call_id",
+        "status",
+        "citation",
+        "sequence_number",
+        "partial_json",
+    ]);
+    leaf.prop_recursive(5, 48, 6, move |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..3).prop_map(Value::from),
+            prop::collection::hash_map(key.clone(), inner, 0..6).prop_map(|members| Value::Object(
+                members.into_iter().map(|(k, v)| (k.to_owned(), v)).collect()
+            )),
+        ]
+    })
+}
+
+proptest! {
+    #[test]
+    fn whatever_an_upstream_answers_is_taken(
+        values in prop::collection::vec((values(), 0..12_usize), 0..12), rounds in 1..3_usize,
+    ) {
+        const TYPES: [&str; 12] = [
+            "message_start", "content_block_start", "content_block_delta", "content_block_stop", "message_delta",
+            "message_stop", "response.created", "response.output_item.added", "response.output_item.done",
+            "response.completed", "response.failed", "response.output_text.delta",
+        ];
+        for endpoint in [Endpoint::Messages, Endpoint::Chat, Endpoint::Responses] {
+            let (mut splicer, mut whole) = (Splicer::new(endpoint).unwrap(), Whole::new(endpoint));
+            for round in 0..rounds {
+                for (value, kind) in &values {
+                    let mut event = value.clone();
+                    if let Some(members) = event.as_object_mut() {
+                        members.insert("type".into(), TYPES[*kind].into());
+                    }
+                    splicer.feed(format!("data: {event}\n\n").as_bytes()).unwrap();
+                    splicer.late();
+                    whole.round(value.to_string().as_bytes(), false);
+                    let answers = json!({
+                        "content": [{"type": "tool_use", "name": TOOL}], "stop_reason": "tool_use", "status": "completed",
+                        "choices": [{"message": {"tool_calls": [{"function": {"name": TOOL}}]}}],
+                        "output": [{"type": "function_call", "name": TOOL}], "usage": value,
+                    });
+                    whole.round(answers.to_string().as_bytes(), round > 0);
+                }
+                splicer.end(round + 1 == rounds);
+            }
+        }
     }
 }

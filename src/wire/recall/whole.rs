@@ -40,6 +40,10 @@ impl Whole {
     /// Takes the answer of a round. In the `last` one no call of the tool is answered.
     pub fn round(&mut self, body: &[u8], last: bool) -> Answered {
         let Ok(mut answer) = serde_json::from_slice::<Value>(body) else { return Answered::AsItCame };
+        // What is no answer of the dialect is the client's as it is.
+        if !self.is_answer(&answer) {
+            return Answered::AsItCame;
+        }
         let calls = self.calls(&answer);
         let recalls = calls.iter().any(Call::recalls);
         if !recalls && self.first.is_none() {
@@ -54,6 +58,14 @@ impl Whole {
         }
         self.merge(&mut answer, calls.iter().any(|call| !call.recalls()));
         Answered::Instead(answer.to_string())
+    }
+
+    fn is_answer(&self, answer: &Value) -> bool {
+        match self.endpoint {
+            Endpoint::Chat => answer["choices"][0]["message"].is_object(),
+            Endpoint::Responses => answer["output"].is_array(),
+            _ => answer["content"].is_array(),
+        }
     }
 
     fn calls(&self, answer: &Value) -> Vec<Call> {
