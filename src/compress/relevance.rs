@@ -162,9 +162,10 @@ fn weighed(
     cancel: &Cancel,
     most: Option<usize>,
 ) -> Result<Relevance, CompressError> {
-    let weighing = Weighing::of(prompt);
+    let wholes = wholes(prompt);
+    let weighing = Weighing::of(prompt, &wholes);
     let reader = Reader { question: &prompt.question, embedder, cancel };
-    let (wholes, texts) = (wholes(prompt), &weighing.candidates.texts);
+    let texts = &weighing.candidates.texts;
     let read_all = match most {
         Some(most) => reader.fits(&wholes, texts, most)?,
         None => true,
@@ -208,7 +209,8 @@ struct Weighing<'a> {
 }
 
 impl<'a> Weighing<'a> {
-    fn of(prompt: &'a Prompt) -> Self {
+    /// Reads a prompt, whose documents are `wholes` as the prompt shows them.
+    fn of(prompt: &'a Prompt, wholes: &[String]) -> Self {
         let candidates = Candidates::of(prompt);
         let terms = QuestionTerms::of(&prompt.question);
         let fusion = Fusion::of(prompt);
@@ -220,11 +222,8 @@ impl<'a> Weighing<'a> {
         };
         let words = terms.bm25(&candidates.texts);
         // A document by itself is not compared with others.
-        let document_words = if prompt.documents.len() > 1 {
-            terms.bm25(&wholes(prompt))
-        } else {
-            vec![0.0; prompt.documents.len()]
-        };
+        let document_words =
+            if prompt.documents.len() > 1 { terms.bm25(wholes) } else { vec![0.0; prompt.documents.len()] };
         Self { prompt, candidates, terms, words, document_words, fusion, own }
     }
 

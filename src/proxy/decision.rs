@@ -131,19 +131,25 @@ impl ResultKind {
     }
 }
 
+/// A hasher of `parts`, each with its length, so that no two sets of parts read the same.
+fn hasher_of<'p>(parts: impl IntoIterator<Item = &'p [u8]>) -> blake3::Hasher {
+    let mut hasher = blake3::Hasher::new();
+    for part in parts {
+        hasher.update(&(part.len() as u64).to_le_bytes());
+        hasher.update(part);
+    }
+    hasher
+}
+
 impl Key {
     pub(super) fn new(passage: &TextSpan, model: &str, settings: &Settings) -> Self {
         Self::of_text((&passage.text, passage.question.as_deref()), model, settings)
     }
 
     pub(super) fn of_text((text, question): (&str, Option<&str>), model: &str, settings: &Settings) -> Self {
-        let mut hasher = blake3::Hasher::new();
         let method = settings.method.map_or("", stored_name);
-        // Each part with its length, so that no two sets of parts read the same.
-        for part in [VERSION, method, model, question.unwrap_or_default(), text] {
-            hasher.update(&(part.len() as u64).to_le_bytes());
-            hasher.update(part.as_bytes());
-        }
+        let parts = [VERSION, method, model, question.unwrap_or_default(), text];
+        let mut hasher = hasher_of(parts.map(str::as_bytes));
         hasher.update(&settings.rate.to_le_bytes());
         hasher.update(&(settings.min_tokens as u64).to_le_bytes());
         Self(*hasher.finalize().as_bytes())
@@ -152,22 +158,14 @@ impl Key {
     /// Names a result of a conversation with its folded form, which follows from the texts that it refers to and from the
     /// rules. What was decided holds for another model, too.
     pub(super) fn of_fold(text: &str, folded: &str, conversation: Option<Conversation>) -> Self {
-        let mut hasher = blake3::Hasher::new();
         let conversation = conversation.as_ref().map(Conversation::bytes).unwrap_or_default();
-        for part in [b"fold.2", conversation, text.as_bytes(), folded.as_bytes()] {
-            hasher.update(&(part.len() as u64).to_le_bytes());
-            hasher.update(part);
-        }
+        let hasher = hasher_of([b"fold.2", conversation, text.as_bytes(), folded.as_bytes()]);
         Self(*hasher.finalize().as_bytes())
     }
 
     /// Names the question whether a conversation of `owner` has the tool that recalls originals.
     pub(super) fn of_tool(conversation: Conversation, owner: &str) -> Self {
-        let mut hasher = blake3::Hasher::new();
-        for part in [b"tool.1", conversation.bytes(), owner.as_bytes()] {
-            hasher.update(&(part.len() as u64).to_le_bytes());
-            hasher.update(part);
-        }
+        let hasher = hasher_of([b"tool.1", conversation.bytes(), owner.as_bytes()]);
         Self(*hasher.finalize().as_bytes())
     }
 
@@ -188,14 +186,10 @@ impl Key {
         model: &str,
         [collections, banks]: [&[String]; 2],
     ) -> Self {
-        let mut hasher = blake3::Hasher::new();
         let (question, kind) = (questions.to_hex(), format!("questions.2 {}", collections.len()));
         let names = collections.iter().chain(banks).map(String::as_str);
-        for part in [kind.as_str(), question.as_str(), model].into_iter().chain(names) {
-            hasher.update(&(part.len() as u64).to_le_bytes());
-            hasher.update(part.as_bytes());
-        }
-        Self(*hasher.finalize().as_bytes())
+        let parts = [kind.as_str(), question.as_str(), model].into_iter().chain(names);
+        Self(*hasher_of(parts.map(str::as_bytes)).finalize().as_bytes())
     }
 }
 

@@ -144,7 +144,8 @@ struct Deciding<'a> {
     model: &'a str,
     settings: &'a Settings,
     recall: &'a Recall,
-    /// What is folded has most words in common with the result, and results with each other.
+    /// The counter of the model, which counts once the words that results have in common with each other and with what they
+    /// fold to.
     counter: Option<CachedCounter>,
 }
 

@@ -81,9 +81,7 @@ impl Recall {
             Keeping::Kept { originals, owner } => originals.keep(owner, id, text),
         }
     }
-}
 
-impl Recall {
     /// The text that goes on in the place of a tool's result that a model cut to `cut`: with the id of its original, which is
     /// kept, where recall is on. None where the result goes on whole, for its original cannot be kept.
     pub(super) fn of_cut(&self, text: &str, cut: &str) -> Option<String> {

@@ -32,7 +32,7 @@ use crate::model::{Cancel, Embedder};
 const FOR_EACH: usize = 4;
 /// The fewest tokens that a prompt must have, its documents and their units added up, before anything is left unread.
 const FLOOR: usize = 16_000;
-/// What is taken off each guess: what was read comes first.
+/// The amount taken off each guess, so that what was read comes first.
 const MARGIN: f64 = 0.2;
 /// Units that are passed over because they are too long for what may still be read.
 const PASSED_OVER: usize = 8;
@@ -52,7 +52,7 @@ pub(super) struct Cosines {
 pub(super) struct Units<'a> {
     pub(super) texts: &'a [String],
     pub(super) documents: &'a [usize],
-    /// How many documents there are; some may have no unit.
+    /// The number of documents, some of which may have no unit.
     pub(super) count: usize,
 }
 

@@ -1,4 +1,4 @@
-//! What texts are about by the meanings of their words alone: the rows of the vocabulary, without the model above them.
+//! Cosines of texts by the meanings of their words alone: the rows of the vocabulary, without the model above them.
 
 use std::collections::HashMap;
 
@@ -44,7 +44,7 @@ fn cosine(a: &[f32], b: &[f32]) -> f64 {
     if lengths > 0.0 { dot(a, b) / lengths } else { 0.0 }
 }
 
-/// How rare words are.
+/// The rarity of words among texts.
 struct Rarity {
     holders: HashMap<u32, u32>,
     texts: f32,
