@@ -1,28 +1,28 @@
 //! The model in this process, as one more that can answer, and only while its client waits.
 
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use bytes::Bytes;
-use hyper::body::{Body as HttpBody, Frame};
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 use uuid::Uuid;
 
 use super::ProxyError;
+use super::pieces::{Piece, Pieces};
 use crate::admission::{Admission, JobError};
 use crate::config::{Config, Pattern, Price};
 use crate::engine::{Engine, EngineError, ErrorKind};
-use crate::model::{Cancel, CancelOnDrop, Completion, Generation, GenerationEvent, Prompt, Stopped};
+use crate::model::{Cancel, Completion, Generation, GenerationEvent, Prompt, Stopped};
 use crate::upstream::{Answer, Body, HeaderMap, HeaderValue, StatusCode, streamed};
 use crate::wire::Endpoint;
 use crate::wire::local::{Answering, Ask, counted};
 
 /// The prefix of names of models in this process.
 pub(super) const LOCAL: &str = "local/";
+
+/// The error of a stream in which the model fails.
+const BROKEN: &str = "the model in this process failed while it generated the answer";
 
 /// The interface to the model in this process: the engine, or a fake in tests. The calls block.
 pub trait Generator: Send + Sync + 'static {
@@ -133,11 +133,12 @@ impl Local {
         let cancel = Cancel::never();
         // Dropped with this future or, later, with the body: whenever nobody waits any more.
         let guard = cancel.on_drop();
+        // There is no bound, so that a slow reader keeps no turn: an answer is at most as long as the model's context.
         let (sender, receiver) = unbounded_channel();
         let (begin, begun) = oneshot::channel();
         permit.spawn(move || work.stream(&sender, begin, &cancel));
         beginning(deadline, begun).await?;
-        let body = streamed(Events { receiver, ended: false, _guard: guard });
+        let body = streamed(Pieces::new(receiver, BROKEN, guard));
         Ok(answer("text/event-stream; charset=utf-8", body))
     }
 }
@@ -198,7 +199,7 @@ impl Work {
     /// Sends events as they come; `begin` hears whether there will be any.
     fn stream(
         mut self,
-        events: &UnboundedSender<Event>,
+        events: &UnboundedSender<Piece>,
         begin: oneshot::Sender<Result<(), EngineError>>,
         cancel: &Cancel,
     ) {
@@ -207,7 +208,7 @@ impl Work {
         // Nobody may be there any more: then the cancellation ends the work.
         let send = |event: String| {
             if !event.is_empty() {
-                events.send(Event::Bytes(event.into())).ok();
+                events.send(Piece::Bytes(event.into())).ok();
             }
         };
         let mut told = |told: GenerationEvent<'_>| match told {
@@ -222,7 +223,7 @@ impl Work {
         match self.generator.generate(&self.ask.generation, &mut told, cancel) {
             Ok(written) => {
                 send(self.answering.end(&written));
-                events.send(Event::End).ok();
+                events.send(Piece::End).ok();
             }
             Err(error) => match begin {
                 Some(begin) => _ = begin.send(Err(error)),
@@ -233,45 +234,5 @@ impl Work {
                 None => tracing::warn!(code = error.code, "an answer broke off"),
             },
         }
-    }
-}
-
-/// An event from the generating thread to the response body. There is no bound, so that a slow reader keeps no turn:
-/// an answer is at most as long as the model's context.
-enum Event {
-    Bytes(Bytes),
-    End,
-}
-
-/// A stream's body. Whoever drops it ends the work.
-struct Events {
-    receiver: UnboundedReceiver<Event>,
-    ended: bool,
-    _guard: CancelOnDrop,
-}
-
-/// The model failed after its answer had begun.
-#[derive(Debug, thiserror::Error)]
-#[error("the model in this process failed while it generated the answer")]
-struct Broken;
-
-impl HttpBody for Events {
-    type Data = Bytes;
-    type Error = Broken;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
-        if self.ended {
-            return Poll::Ready(None);
-        }
-        let event = ready!(self.receiver.poll_recv(context));
-        self.ended = !matches!(event, Some(Event::Bytes(_)));
-        Poll::Ready(match event {
-            Some(Event::Bytes(bytes)) => Some(Ok(Frame::data(bytes))),
-            Some(Event::End) => None,
-            None => Some(Err(Broken)),
-        })
     }
 }

@@ -18,6 +18,7 @@ mod local;
 mod metrics;
 mod models;
 mod originals;
+mod pieces;
 mod plan;
 mod prepare;
 mod recall;

@@ -1,24 +1,22 @@
 //! The rounds of an answer: as long as the model calls the tool that recalls originals, its calls are answered here and
 //! the upstream is asked again; the client gets all rounds as one answer.
 
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::BodyExt;
-use hyper::body::{Body as HttpBody, Frame};
+use hyper::body::Frame;
 use prometheus_client::metrics::counter::Counter;
-use tokio::sync::mpsc::{Receiver, Sender, channel};
-use tokio::task::JoinHandle;
+use tokio::sync::mpsc::{Sender, channel};
 use tokio::time::{Instant, timeout};
 use tracing::Instrument;
 
 use super::decision::Key;
 use super::ledger::UsageRecord;
 use super::originals::Originals;
+use super::pieces::{AbortOnDrop, Piece, Pieces};
 use super::recall_tool::{Arguments, LateCalls, lines};
 use super::route::{Route, Target};
 use super::{Gateway, Live, Plan, Prepared, ProxyError};
@@ -118,7 +116,8 @@ impl Rounds {
                 let body = std::mem::replace(&mut first.body, "".into());
                 let answer = Answer { body, headers: first.headers.clone(), ..first };
                 let task = tokio::spawn(self.stream(answer, splicer, sender).in_current_span());
-                first.body = streamed(Pieces { receiver, ended: false, task });
+                first.body =
+                    streamed(Pieces::new(receiver, "a round of the answer failed", AbortOnDrop(task)));
             }
             (Kind::Json, _) => first = self.whole(first).await?,
             (Kind::Events | Kind::Other, _) => return Ok(first),
@@ -289,52 +288,7 @@ fn kind(answer: &Answer) -> Kind {
     }
 }
 
-/// A piece of a stream on its way to the client.
-enum Piece {
-    Bytes(Bytes),
-    End,
-}
-
 /// Hands a piece on. False where nobody waits for it any more.
 async fn send(sender: &Sender<Piece>, bytes: Vec<u8>) -> bool {
     bytes.is_empty() || sender.send(Piece::Bytes(bytes.into())).await.is_ok()
-}
-
-/// A stream of all rounds. Whoever drops it ends the work.
-struct Pieces {
-    receiver: Receiver<Piece>,
-    ended: bool,
-    task: JoinHandle<()>,
-}
-
-impl Drop for Pieces {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
-/// A round failed after the answer had begun.
-#[derive(Debug, thiserror::Error)]
-#[error("a round of the answer failed")]
-struct RoundFailed;
-
-impl HttpBody for Pieces {
-    type Data = Bytes;
-    type Error = RoundFailed;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, RoundFailed>>> {
-        if self.ended {
-            return Poll::Ready(None);
-        }
-        let piece = ready!(self.receiver.poll_recv(context));
-        self.ended = !matches!(piece, Some(Piece::Bytes(_)));
-        Poll::Ready(match piece {
-            Some(Piece::Bytes(bytes)) => Some(Ok(Frame::data(bytes))),
-            Some(Piece::End) => None,
-            None => Some(Err(RoundFailed)),
-        })
-    }
 }
