@@ -164,7 +164,7 @@ fn weighed(
 ) -> Result<Relevance, CompressError> {
     let wholes = wholes(prompt);
     let weighing = Weighing::of(prompt, &wholes);
-    let reader = Reader { question: &prompt.question, embedder, cancel };
+    let reader = Reader::new(&prompt.question, embedder, cancel);
     let texts = &weighing.candidates.texts;
     let read_all = match most {
         Some(most) => reader.fits(&wholes, texts, most)?,

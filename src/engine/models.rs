@@ -1,5 +1,6 @@
 //! Models, loaded on first need and shared from then on.
 
+use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -14,7 +15,7 @@ use crate::model::local::{
 };
 use crate::model::store::{ModelFiles, ModelStore, Progress};
 use crate::model::{self, Device, Precision, TokenClassifier, TokenGenerator, TokenScorer};
-use crate::text::{self, TokenCounter};
+use crate::text::{self, PieceCounts, TokenCounter};
 
 /// The scorer of the engine.
 pub(super) type Scorer = CachedScorer<Arc<dyn TokenScorer>>;
@@ -416,6 +417,14 @@ impl TokenCounter for ScorerCounter {
 
     fn count(&self, text: &str) -> usize {
         self.0.encode(text).len()
+    }
+
+    fn count_with(&self, text: &str, known: &mut PieceCounts) -> usize {
+        if !self.0.splits_at_spaces() {
+            return self.count(text);
+        }
+        let counted = known.sum_of_words(text, |word| Ok::<_, Infallible>(self.count(word)));
+        counted.unwrap_or_else(|never| match never {})
     }
 }
 

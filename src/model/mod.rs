@@ -152,6 +152,12 @@ pub trait TokenScorer: Send + Sync {
     /// Tokenises `text` as plain text: the spelling of a control token is text too.
     fn encode(&self, text: &str) -> Vec<Token>;
 
+    /// Whether no token goes on from a letter of ASCII to a space behind it, so that the tokens of a text are those of
+    /// its words one by one.
+    fn splits_at_spaces(&self) -> bool {
+        false
+    }
+
     /// Text of `ids`; bytes that are not UTF-8 become U+FFFD.
     fn decode(&self, ids: &[u32]) -> String;
 
@@ -201,6 +207,10 @@ macro_rules! scorer_behind {
 
             fn encode(&self, text: &str) -> Vec<Token> {
                 (**self).encode(text)
+            }
+
+            fn splits_at_spaces(&self) -> bool {
+                (**self).splits_at_spaces()
             }
 
             fn decode(&self, ids: &[u32]) -> String {

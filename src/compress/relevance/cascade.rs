@@ -25,8 +25,11 @@
 //! | 8,000 | words alone | 0 | 73.5 | 28.8 |
 //! | 8,000 | words alone | 0.1 | 79.6 | 30.3 |
 
+use std::cell::RefCell;
+
 use crate::compress::CompressError;
-use crate::model::{Cancel, Embedder};
+use crate::model::{Cancel, Embedder, ScoreError};
+use crate::text::PieceCounts;
 
 /// The tokens that are read for each token that there is room for.
 const FOR_EACH: usize = 4;
@@ -58,12 +61,24 @@ pub(super) struct Units<'a> {
 
 /// Compares texts with a question.
 pub(super) struct Reader<'a> {
-    pub(super) question: &'a str,
-    pub(super) embedder: &'a dyn Embedder,
-    pub(super) cancel: &'a Cancel,
+    question: &'a str,
+    embedder: &'a dyn Embedder,
+    cancel: &'a Cancel,
+    /// The embedder's tokens of words.
+    words: RefCell<PieceCounts>,
 }
 
-impl Reader<'_> {
+impl<'a> Reader<'a> {
+    pub(super) fn new(question: &'a str, embedder: &'a dyn Embedder, cancel: &'a Cancel) -> Self {
+        Self { question, embedder, cancel, words: RefCell::default() }
+    }
+
+    /// Tokens of a text, as the sum over its words: most words come often, and an embedder's own count takes longer than
+    /// all else that is done with a text whose vector is remembered.
+    fn tokens(&self, text: &str) -> Result<usize, ScoreError> {
+        self.words.borrow_mut().sum_of_words(text, |word| self.embedder.count(word, self.cancel))
+    }
+
     /// Returns whether all texts together have at most `most` tokens.
     pub(super) fn fits(
         &self,
@@ -73,7 +88,7 @@ impl Reader<'_> {
     ) -> Result<bool, CompressError> {
         let mut left = most;
         for text in texts.iter().chain(others) {
-            let tokens = self.embedder.count(text, self.cancel)?;
+            let tokens = self.tokens(text)?;
             if tokens > left {
                 return Ok(false);
             }
@@ -123,7 +138,7 @@ impl Reader<'_> {
         order.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]).then(a.cmp(&b)));
         let (mut best, mut left, mut passed) = (Vec::new(), most, 0);
         for unit in order {
-            let tokens = self.embedder.count(&units.texts[unit], self.cancel)?;
+            let tokens = self.tokens(&units.texts[unit])?;
             if tokens <= left {
                 left -= tokens;
                 best.push(unit);

@@ -128,6 +128,10 @@ impl<S: TokenScorer> TokenScorer for CachedScorer<S> {
         self.scorer.encode(text)
     }
 
+    fn splits_at_spaces(&self) -> bool {
+        self.scorer.splits_at_spaces()
+    }
+
     fn decode(&self, ids: &[u32]) -> String {
         self.scorer.decode(ids)
     }

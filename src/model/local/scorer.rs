@@ -163,6 +163,10 @@ impl TokenScorer for LocalScorer {
         self.tokenizer.encode(text)
     }
 
+    fn splits_at_spaces(&self) -> bool {
+        self.tokenizer.splits_at_spaces()
+    }
+
     fn decode(&self, ids: &[u32]) -> String {
         self.tokenizer.decode(ids)
     }

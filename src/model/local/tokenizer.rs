@@ -97,6 +97,12 @@ impl GgufTokenizer {
             .collect()
     }
 
+    /// Whether no token goes on from a letter to a space behind it: each pattern that is known cuts there, before merges.
+    #[must_use]
+    pub fn splits_at_spaces(&self) -> bool {
+        true
+    }
+
     /// Words in the vocabulary.
     #[must_use]
     pub fn vocabulary(&self) -> usize {
@@ -154,7 +160,10 @@ fn stand_ins_to_bytes(token: &str) -> Box<[u8]> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::text::PieceCounts;
 
     #[test]
     fn stand_ins_cover_every_byte_once() {
@@ -210,5 +219,26 @@ mod tests {
             GgufTokenizer::new(&tokens, &["aa b".into()], "gpt-2"),
             Err(TokenizerError::Vocabulary(_))
         ));
+    }
+
+    proptest! {
+        #[test]
+        fn words_add_up_to_the_text(
+            parts in prop::collection::vec("[ab]{0,3}|[ \t]{1,2}|\n|[/.'é日0-9\u{301}\u{a0}]|'s|\\PC", 0..40),
+        ) {
+            let text = parts.concat();
+            let bytes = (0..0x180).filter_map(char::from_u32).filter(|&c| stand_in_to_byte(c).is_some());
+            // Merges would join a letter and the space behind it.
+            let joined = ["aĠ", "bĠ", "Ġa", "ab", "ĠĠ", "aĠa"].map(String::from);
+            let tokens: Vec<String> = bytes.map(String::from).chain(joined).collect();
+            let merges = ["a Ġ", "b Ġ", "Ġ a", "a b", "Ġ Ġ", "aĠ a"].map(String::from);
+            for pre in ["gpt-2", "smollm"] {
+                let tokenizer = GgufTokenizer::new(&tokens, &merges, pre).unwrap();
+                prop_assert!(tokenizer.splits_at_spaces());
+                let count = |word: &str| Ok::<_, ()>(tokenizer.encode(word).len());
+                let counted = PieceCounts::default().sum_of_words(&text, count);
+                prop_assert_eq!(counted, Ok(tokenizer.encode(&text).len()));
+            }
+        }
     }
 }
