@@ -5,7 +5,6 @@ mod chunks;
 mod counter;
 mod granularity;
 mod json;
-mod json_escape;
 mod kind;
 mod marks;
 mod negation;
@@ -24,8 +23,8 @@ pub use counter::{
     from_tokenizer_json,
 };
 pub use granularity::{Granularity, coarsened};
-pub use json::{JsonError, JsonKind, JsonToken, json_tokens};
-pub use json_escape::{escaped, escaped_offsets, escaped_ranges};
+pub(crate) use json::{DuplicateKey, JsonMember, JsonValue, inside_quotes};
+pub use json::{JsonError, JsonKind, JsonToken, escaped, escaped_offsets, escaped_ranges, json_tokens};
 pub use kind::Kind;
 pub use marks::{Mark, MarkStyle, Noun};
 pub use negation::negates;

@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::Edit;
-use super::json::{Value, inside_quotes};
+use crate::text::{JsonValue, inside_quotes};
 
 /// A text of a conversation.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,21 +56,22 @@ pub(super) struct Listing {
 }
 
 impl Listing {
-    pub(super) fn say(&mut self, by: Speaker, value: Value) {
+    pub(super) fn say(&mut self, by: Speaker, value: JsonValue) {
         if let (Some((place, _)), Some(text)) = (value.inside(), value.string()) {
             self.shown.push(ConversationText { by, text: text.into_owned(), is_new: false, place });
         }
     }
 
     /// A tool's result, in answer to the call `id`. The last call of an id counts.
-    pub(super) fn result(&mut self, id: Option<Value>, value: Value) {
-        let call = id.and_then(Value::string).and_then(|id| self.calls.get(&*id).cloned());
+    pub(super) fn result(&mut self, id: Option<JsonValue>, value: JsonValue) {
+        let call = id.and_then(JsonValue::string).and_then(|id| self.calls.get(&*id).cloned());
         self.say(Speaker::Tool(call), value);
     }
 
     /// A call of the model's. Its arguments are JSON, or a string that holds JSON or free text.
-    pub(super) fn call(&mut self, id: Option<Value>, name: Option<Value>, input: Option<Value>) {
-        let text = |value: Option<Value>| value.and_then(Value::string).unwrap_or_default().into_owned();
+    pub(super) fn call(&mut self, id: Option<JsonValue>, name: Option<JsonValue>, input: Option<JsonValue>) {
+        let text =
+            |value: Option<JsonValue>| value.and_then(JsonValue::string).unwrap_or_default().into_owned();
         let parsed = |raw: &str| serde_json::from_str::<serde_json::Value>(raw).ok();
         let input = input.and_then(|input| match input.string() {
             Some(inside) => parsed(&inside).or(Some(serde_json::Value::String(inside.into_owned()))),

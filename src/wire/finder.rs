@@ -4,7 +4,7 @@
 
 use std::ops::Range;
 
-use super::json::{Duplicate, Value};
+use crate::text::{DuplicateKey, JsonValue};
 
 /// Types of a part that is text.
 const TEXTS: [&str; 3] = ["text", "input_text", "output_text"];
@@ -17,9 +17,9 @@ pub(super) enum Piece<'a> {
     /// The model calls a tool.
     Call {
         /// What the result names.
-        id: Option<Value<'a>>,
-        name: Option<Value<'a>>,
-        input: Option<Value<'a>>,
+        id: Option<JsonValue<'a>>,
+        name: Option<JsonValue<'a>>,
+        input: Option<JsonValue<'a>>,
     },
     /// Somebody says a text.
     Text(Found<'a>),
@@ -29,9 +29,9 @@ pub(super) enum Piece<'a> {
 #[derive(Debug)]
 pub(super) struct Found<'a> {
     pub(super) by: By,
-    pub(super) value: Value<'a>,
+    pub(super) value: JsonValue<'a>,
     /// The id of the call that it answers.
-    pub(super) call: Option<Value<'a>>,
+    pub(super) call: Option<JsonValue<'a>>,
     /// Its path in the message, empty for a content that is a string.
     path: String,
 }
@@ -84,18 +84,18 @@ pub enum MessageError {
 /// # Errors
 /// It is no message of a form that is known.
 pub fn message_texts(json: &str) -> Result<Vec<MessageText>, MessageError> {
-    let message = Value::document(json).map_err(|_| MessageError::Unknown)?;
+    let message = JsonValue::document(json).map_err(|_| MessageError::Unknown)?;
     let named = |name: &str| {
         message.members().find(|member| member.key.string().is_some_and(|key| key == name)).map(|m| m.value)
     };
     if named("parts").is_some() && named("content").is_none() {
         return Err(MessageError::Gemini);
     }
-    let is_text = |value: Option<Value>| value.is_some_and(Value::is_string);
+    let is_text = |value: Option<JsonValue>| value.is_some_and(JsonValue::is_string);
     if !is_text(named("role")) && !is_text(named("type")) {
         return Err(MessageError::Unknown);
     }
-    let role = named("role").and_then(Value::string).unwrap_or_default();
+    let role = named("role").and_then(JsonValue::string).unwrap_or_default();
     let mut texts = Vec::new();
     let found = find(message, &mut |piece| {
         let Piece::Text(Found { by, value, path, .. }) = piece else { return };
@@ -107,9 +107,9 @@ pub fn message_texts(json: &str) -> Result<Vec<MessageText>, MessageError> {
 }
 
 /// Hands on what `message` has. One that has a key twice is left alone, for nobody knows which of the two counts.
-pub(super) fn find<'a>(message: Value<'a>, each: &mut dyn FnMut(Piece<'a>)) -> Result<(), Duplicate> {
+pub(super) fn find<'a>(message: JsonValue<'a>, each: &mut dyn FnMut(Piece<'a>)) -> Result<(), DuplicateKey> {
     let [kind, role, content] = message.fields(["type", "role", "content"])?;
-    let (kind, role) = (kind.and_then(Value::string), role.and_then(Value::string));
+    let (kind, role) = (kind.and_then(JsonValue::string), role.and_then(JsonValue::string));
     let mut finder = Finder { each, call: None };
     match (kind.as_deref().unwrap_or("message"), role.as_deref(), content) {
         ("message", Some("user"), Some(content)) => finder.content(content, By::User, ""),
@@ -140,18 +140,18 @@ pub(super) fn find<'a>(message: Value<'a>, each: &mut dyn FnMut(Piece<'a>)) -> R
 struct Finder<'a, 'e> {
     each: &'e mut dyn FnMut(Piece<'a>),
     /// The call that is answered.
-    call: Option<Value<'a>>,
+    call: Option<JsonValue<'a>>,
 }
 
 impl<'a> Finder<'a, '_> {
-    fn text(&mut self, by: By, value: Value<'a>, path: String) {
+    fn text(&mut self, by: By, value: JsonValue<'a>, path: String) {
         if value.is_string() {
             (self.each)(Piece::Text(Found { by, value, call: self.call, path }));
         }
     }
 
     /// What the model says, and the calls beside it.
-    fn answer(&mut self, message: Value<'a>, content: Option<Value<'a>>) -> Result<(), Duplicate> {
+    fn answer(&mut self, message: JsonValue<'a>, content: Option<JsonValue<'a>>) -> Result<(), DuplicateKey> {
         (self.each)(Piece::Answer);
         let [calls, legacy] = message.fields(["tool_calls", "function_call"])?;
         for call in calls.iter().flat_map(|calls| calls.elements()) {
@@ -170,7 +170,7 @@ impl<'a> Finder<'a, '_> {
         }
         for (number, part) in content.elements().enumerate() {
             let [kind, text, id, name, input] = part.fields(["type", "text", "id", "name", "input"])?;
-            match (kind.and_then(Value::string).as_deref(), text) {
+            match (kind.and_then(JsonValue::string).as_deref(), text) {
                 (Some("tool_use"), _) => (self.each)(Piece::Call { id, name, input }),
                 (Some(kind), Some(text)) if TEXTS.contains(&kind) => {
                     self.text(By::Role, text, format!("content[{number}]"));
@@ -182,7 +182,7 @@ impl<'a> Finder<'a, '_> {
     }
 
     /// An item of Responses that the model, or the provider for it, has made: a call, at times with its result.
-    fn made_by_model(&mut self, item: Value<'a>, kind: &str) -> Result<(), Duplicate> {
+    fn made_by_model(&mut self, item: JsonValue<'a>, kind: &str) -> Result<(), DuplicateKey> {
         (self.each)(Piece::Answer);
         match kind {
             "function_call" | "custom_tool_call" => {
@@ -212,7 +212,7 @@ impl<'a> Finder<'a, '_> {
     }
 
     /// A content: the text that it is, or its parts. It stands at `path`; an empty one is the message's own.
-    fn content(&mut self, content: Value<'a>, by: By, path: &str) {
+    fn content(&mut self, content: JsonValue<'a>, by: By, path: &str) {
         if content.is_string() {
             return self.text(by, content, path.to_owned());
         }
@@ -223,11 +223,11 @@ impl<'a> Finder<'a, '_> {
         }
     }
 
-    fn part(&mut self, part: Value<'a>, by: By, path: &str) -> Result<(), Duplicate> {
+    fn part(&mut self, part: JsonValue<'a>, by: By, path: &str) -> Result<(), DuplicateKey> {
         let [kind, text, content, source, citations, id] =
             part.fields(["type", "text", "content", "source", "citations", "tool_use_id"])?;
         let shown = if by == By::User { By::Document } else { by };
-        match (kind.and_then(Value::string).as_deref(), text, content, source) {
+        match (kind.and_then(JsonValue::string).as_deref(), text, content, source) {
             (Some(kind), Some(text), ..) if TEXTS.contains(&kind) => self.text(by, text, path.to_owned()),
             (Some("tool_result"), _, Some(content), _) if by == By::User => {
                 self.call = id;
@@ -240,7 +240,7 @@ impl<'a> Finder<'a, '_> {
             }
             (Some("document"), .., Some(source)) if citations.is_none() => {
                 let [kind, data, content] = source.fields(["type", "data", "content"])?;
-                match (kind.and_then(Value::string).as_deref(), data, content) {
+                match (kind.and_then(JsonValue::string).as_deref(), data, content) {
                     (Some("text"), Some(data), _) => self.text(shown, data, format!("{path}.source")),
                     (Some("content"), _, Some(content)) => {
                         self.content(content, shown, &format!("{path}.source.content"));
@@ -261,13 +261,14 @@ mod tests {
     /// The texts of a message as `role path: text`, and the calls and answers.
     fn found(message: &str) -> Vec<String> {
         let mut all = Vec::new();
-        let value = Value::document(message).unwrap();
+        let value = JsonValue::document(message).unwrap();
         find(value, &mut |piece| {
-            let says = |value: Option<Value>| value.and_then(Value::string).unwrap_or_default().into_owned();
+            let says =
+                |value: Option<JsonValue>| value.and_then(JsonValue::string).unwrap_or_default().into_owned();
             all.push(match piece {
                 Piece::Answer => "answer".to_owned(),
                 Piece::Call { id, name, input } => {
-                    format!("call {} {} {}", says(id), says(name), input.map_or("", Value::raw))
+                    format!("call {} {} {}", says(id), says(name), input.map_or("", JsonValue::raw))
                 }
                 Piece::Text(Found { by, value, call, path }) => {
                     format!("{by:?} {path} {}: {}", says(call), says(Some(value)))

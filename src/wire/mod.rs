@@ -11,7 +11,6 @@ mod answer_text;
 mod conversation_texts;
 mod finder;
 mod injected;
-mod json;
 pub mod local;
 mod opening;
 mod passages;

@@ -1,12 +1,12 @@
 //! The opening of a conversation: the texts of its first message of a user, by which it is known again.
 
-use super::json::Value;
+use crate::text::JsonValue;
 
 /// Takes the texts of the first message of a user, each with its length, and says whether there are any. Everything else
 /// about the message, such as cache breakpoints, may change from turn to turn.
-pub(super) fn opening(conversation: Value, mut take: impl FnMut(&str)) -> bool {
+pub(super) fn opening(conversation: JsonValue, mut take: impl FnMut(&str)) -> bool {
     let mut found = false;
-    let mut each = |text: Value| {
+    let mut each = |text: JsonValue| {
         if let Some(text) = text.string() {
             found = true;
             take(&text);
@@ -18,7 +18,7 @@ pub(super) fn opening(conversation: Value, mut take: impl FnMut(&str)) -> bool {
     }
     for message in conversation.elements() {
         let Ok([role, content]) = message.fields(["role", "content"]) else { continue };
-        let Some(content) = content.filter(|_| role.and_then(Value::string).as_deref() == Some("user"))
+        let Some(content) = content.filter(|_| role.and_then(JsonValue::string).as_deref() == Some("user"))
         else {
             continue;
         };

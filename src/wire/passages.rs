@@ -11,9 +11,9 @@ use std::sync::Arc;
 use super::conversation_texts::{ConversationText, Listing, Speaker};
 use super::finder::{By, Found, Piece, find};
 use super::injected::own_words;
-use super::json::{Value, inside_quotes};
 use super::split::{Split, split};
 use super::{Edit, Endpoint};
+use crate::text::{JsonValue, inside_quotes};
 use crate::text::{escaped, escaped_offsets};
 
 /// Longest question, in bytes, that is handed on. Of a longer one the end counts.
@@ -87,7 +87,7 @@ pub struct Texts {
 }
 
 /// The passages of a conversation that have at least `least` bytes each, and what it asks.
-pub(super) fn collect(endpoint: Endpoint, conversation: Value, least: usize, all_marked: bool) -> Texts {
+pub(super) fn collect(endpoint: Endpoint, conversation: JsonValue, least: usize, all_marked: bool) -> Texts {
     let (passages, asked) = (Vec::new(), Vec::new());
     let mut collector = Collector {
         least,
@@ -131,7 +131,7 @@ pub(super) fn collect(endpoint: Endpoint, conversation: Value, least: usize, all
 struct Collector<'a> {
     least: usize,
     /// Texts of the user since the model last spoke.
-    run: Vec<Value<'a>>,
+    run: Vec<JsonValue<'a>>,
     /// The question of the last run that had one.
     question: Option<Arc<str>>,
     passages: Vec<TextSpan>,
@@ -145,7 +145,7 @@ struct Collector<'a> {
 
 impl<'a> Collector<'a> {
     /// Takes what `message` has.
-    fn read(&mut self, message: Value<'a>, piece: &Piece<'a>) {
+    fn read(&mut self, message: JsonValue<'a>, piece: &Piece<'a>) {
         match *piece {
             // The user's run has ended, and what follows is a new turn.
             Piece::Answer => {
@@ -165,11 +165,11 @@ impl<'a> Collector<'a> {
         }
     }
 
-    fn large(&self, text: Value) -> bool {
+    fn large(&self, text: JsonValue) -> bool {
         text.is_string() && text.range().len() >= self.least.saturating_add(2)
     }
 
-    fn user(&mut self, text: Value<'a>) {
+    fn user(&mut self, text: JsonValue<'a>) {
         // A large text may be compressed, so that nothing can refer to it.
         if !self.large(text) {
             self.listing.say(Speaker::User, text);
@@ -178,18 +178,18 @@ impl<'a> Collector<'a> {
     }
 
     /// A tool's result: nobody's own words, so all of it may be compressed.
-    fn tool(&mut self, text: Value<'a>) {
+    fn tool(&mut self, text: JsonValue<'a>) {
         self.pasted(text, self.question.clone(), true);
     }
 
     /// A document, for which the end of its run would bring the question. Its own place in the order does not
     /// matter, so the question is that of the texts around it only where they come before it.
-    fn document(&mut self, text: Value<'a>) {
+    fn document(&mut self, text: JsonValue<'a>) {
         let question = self.run_question().or_else(|| self.question.clone());
         self.pasted(text, question, false);
     }
 
-    fn pasted(&mut self, text: Value<'a>, question: Option<Arc<str>>, from_tool: bool) {
+    fn pasted(&mut self, text: JsonValue<'a>, question: Option<Arc<str>>, from_tool: bool) {
         if !self.large(text) {
             let small = if from_tool { &mut self.small_results } else { &mut self.small };
             *small = true;
@@ -272,11 +272,11 @@ fn question(text: &str) -> Option<Arc<str>> {
 }
 
 /// The end of the last part of `conversation` that marks a cache breakpoint, or 0.
-fn last_breakpoint(conversation: Value) -> usize {
+fn last_breakpoint(conversation: JsonValue) -> usize {
     // Inside a string the quotes would be escaped, so this is a key, if only of a tool's argument: then too much is
     // left alone, which does no harm.
     const KEY: &[u8] = b"\"cache_control\"";
-    let marks = |value: &Value| {
+    let marks = |value: &JsonValue| {
         let raw = value.raw().as_bytes();
         memchr::memmem::find_iter(raw, KEY).any(|at| {
             let rest = raw.get(at + KEY.len()..).unwrap_or_default().trim_ascii_start();

@@ -3,10 +3,10 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use super::json::{Duplicate, Member, Value};
 use super::opening::opening;
 use super::passages::{self, Texts};
 use super::{Edit, Endpoint};
+use crate::text::{DuplicateKey, JsonMember, JsonValue};
 
 /// Member of a body that speaks to whittle and goes no further.
 const OPTIONS: &str = "whittle";
@@ -21,8 +21,8 @@ pub struct Request<'a> {
     pub(super) endpoint: Endpoint,
     model_place: Range<usize>,
     options_place: Option<Range<usize>>,
-    pub(super) conversation: Option<Value<'a>>,
-    pub(super) top: Value<'a>,
+    pub(super) conversation: Option<JsonValue<'a>>,
+    pub(super) top: JsonValue<'a>,
     /// Whether a cache breakpoint follows the whole conversation.
     frozen: bool,
 }
@@ -57,20 +57,20 @@ impl<'a> Request<'a> {
     /// See [`WireError`].
     pub fn read(endpoint: Endpoint, body: &'a [u8]) -> Result<Self, WireError> {
         let body = std::str::from_utf8(body).map_err(|error| WireError::Encoding(error.valid_up_to()))?;
-        let top = Value::document(body).map_err(|error| WireError::Json(error.to_string()))?;
+        let top = JsonValue::document(body).map_err(|error| WireError::Json(error.to_string()))?;
         if !top.is_object() {
             return Err(WireError::Json("it is another kind of value".into()));
         }
         let [model, options, cache, messages, input, prompt, suffix, contents] = top
             .fields(["model", OPTIONS, "cache_control", "messages", "input", "prompt", "suffix", "contents"])
-            .map_err(|Duplicate(key)| WireError::Duplicate(key))?;
+            .map_err(|DuplicateKey(key)| WireError::Duplicate(key))?;
         if contents.is_some() && messages.or(input).or(prompt).is_none() {
             return Err(WireError::Gemini);
         }
         let model = model.ok_or(WireError::NoModel)?;
         Ok(Self {
             model: model.string().ok_or(WireError::NoModel)?,
-            options: options.map(Value::raw),
+            options: options.map(JsonValue::raw),
             endpoint,
             top,
             model_place: model.range(),
@@ -83,7 +83,7 @@ impl<'a> Request<'a> {
                 Endpoint::Embeddings => None,
             },
             // At the top it asks for a breakpoint behind all that is sent.
-            frozen: cache.is_some_and(Value::is_object),
+            frozen: cache.is_some_and(JsonValue::is_object),
         })
     }
 
@@ -113,10 +113,10 @@ impl<'a> Request<'a> {
 }
 
 /// The member of `top` that speaks to whittle, with the comma that sets it off.
-fn removal(body: &str, top: Value) -> Option<Range<usize>> {
-    let is_ours = |member: &Member| member.key.string().is_some_and(|key| key == OPTIONS);
+fn removal(body: &str, top: JsonValue) -> Option<Range<usize>> {
+    let is_ours = |member: &JsonMember| member.key.string().is_some_and(|key| key == OPTIONS);
     let place = top.members().position(|member| is_ours(&member))?;
-    let start_of = |member: Member| member.key.range().start;
+    let start_of = |member: JsonMember| member.key.range().start;
     let member = top.members().nth(place)?;
     let previous = place.checked_sub(1).and_then(|place| top.members().nth(place));
     let next = top.members().nth(place + 1);

@@ -3,8 +3,8 @@
 use serde_json::{Value as Json, json};
 
 use super::{Call, TOOL, Turn};
+use crate::text::{DuplicateKey, JsonValue};
 use crate::wire::finder::{Piece, find};
-use crate::wire::json::Value;
 use crate::wire::{Edit, Endpoint, Request};
 
 /// The words that tell the model when to call the tool. They stand in conversations that go on: any change of them breaks
@@ -64,8 +64,8 @@ pub fn injection(request: &Request) -> Option<Injection> {
         .top
         .fields(["tools", "n", "store", "previous_response_id", "conversation", "background"])
         .ok()?;
-    let says = |value: Option<Value>, raw: &str| value.is_some_and(|value| value.raw() == raw);
-    let unset = |value: Option<Value>| value.is_none() || says(value, "null");
+    let says = |value: Option<JsonValue>, raw: &str| value.is_some_and(|value| value.raw() == raw);
+    let unset = |value: Option<JsonValue>| value.is_none() || says(value, "null");
     let fits = match request.endpoint {
         Endpoint::Messages | Endpoint::CountTokens => true,
         Endpoint::Chat => unset(n) || says(n, "1"),
@@ -87,7 +87,7 @@ pub fn injection(request: &Request) -> Option<Injection> {
 }
 
 /// Tells whether a tool of the client's has the name. One that cannot be read might.
-fn is_ours(tool: Value) -> bool {
+fn is_ours(tool: JsonValue) -> bool {
     let Ok([name, function]) = tool.fields(["name", "function"]) else { return true };
     let inner = function.map(|function| function.fields(["name"]));
     let inner = match inner {
@@ -189,10 +189,10 @@ struct Places {
 }
 
 impl Places {
-    fn read(&mut self, message: Value) -> Result<(), crate::wire::json::Duplicate> {
+    fn read(&mut self, message: JsonValue) -> Result<(), DuplicateKey> {
         if self.endpoint == Endpoint::Responses {
             let [kind, id] = message.fields(["type", "call_id"])?;
-            let output = kind.and_then(Value::string).is_some_and(|kind| kind.ends_with("_output"));
+            let output = kind.and_then(JsonValue::string).is_some_and(|kind| kind.ends_with("_output"));
             self.note(output, id, message);
             return Ok(());
         }
@@ -204,7 +204,7 @@ impl Places {
         }
         for block in content.iter().flat_map(|content| content.elements()) {
             let [kind, id, answers] = block.fields(["type", "id", "tool_use_id"])?;
-            match kind.and_then(Value::string).as_deref() {
+            match kind.and_then(JsonValue::string).as_deref() {
                 Some("tool_use") => self.note(false, id, block),
                 Some("tool_result") => self.note(true, answers, block),
                 _ => {}
@@ -214,8 +214,8 @@ impl Places {
     }
 
     /// Notes the first place of an id.
-    fn note(&mut self, is_result: bool, id: Option<Value>, value: Value) {
-        let Some(id) = id.and_then(Value::string) else { return };
+    fn note(&mut self, is_result: bool, id: Option<JsonValue>, value: JsonValue) {
+        let Some(id) = id.and_then(JsonValue::string) else { return };
         let places = if is_result { &mut self.results } else { &mut self.calls };
         if !places.iter().any(|(known, _)| *known == id) {
             places.push((id.into_owned(), value.range().end));

@@ -8,9 +8,11 @@ use std::ops::Range;
 
 use serde::de::IgnoredAny;
 
+use super::{skip_space, string_end};
+
 /// A value inside a text that is valid JSON.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Value<'a> {
+pub(crate) struct JsonValue<'a> {
     text: &'a str,
     start: usize,
     end: usize,
@@ -18,23 +20,23 @@ pub(super) struct Value<'a> {
 
 /// A member of an object.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Member<'a> {
-    pub(super) key: Value<'a>,
-    pub(super) value: Value<'a>,
+pub(crate) struct JsonMember<'a> {
+    pub(crate) key: JsonValue<'a>,
+    pub(crate) value: JsonValue<'a>,
 }
 
 /// A key that an object has twice, so that two readers may take different values for it.
 #[derive(Debug)]
-pub(super) struct Duplicate(pub(super) &'static str);
+pub(crate) struct DuplicateKey(pub(crate) &'static str);
 
-impl<'a> Value<'a> {
+impl<'a> JsonValue<'a> {
     /// The one value that `text` is.
     ///
     /// # Errors
     /// The text is not JSON.
-    pub(super) fn document(text: &'a str) -> Result<Self, serde_json::Error> {
+    pub(crate) fn document(text: &'a str) -> Result<Self, serde_json::Error> {
         serde_json::from_str::<IgnoredAny>(text)?;
-        Ok(Self::at(text, skip_space(text, 0)))
+        Ok(Self::at(text, skip_space(text.as_bytes(), 0)))
     }
 
     fn at(text: &'a str, start: usize) -> Self {
@@ -42,12 +44,12 @@ impl<'a> Value<'a> {
     }
 
     /// Returns the position in the text.
-    pub(super) fn range(self) -> Range<usize> {
+    pub(crate) fn range(self) -> Range<usize> {
         self.start..self.end
     }
 
     /// Returns the encoded form.
-    pub(super) fn raw(self) -> &'a str {
+    pub(crate) fn raw(self) -> &'a str {
         self.text.get(self.range()).unwrap_or_default()
     }
 
@@ -55,22 +57,22 @@ impl<'a> Value<'a> {
         self.text.as_bytes().get(self.start).copied().unwrap_or_default()
     }
 
-    pub(super) fn is_string(self) -> bool {
+    pub(crate) fn is_string(self) -> bool {
         self.first() == b'"'
     }
 
-    pub(super) fn is_object(self) -> bool {
+    pub(crate) fn is_object(self) -> bool {
         self.first() == b'{'
     }
 
     /// A string's spelling without its quotes, and where that stands.
-    pub(super) fn inside(self) -> Option<(Range<usize>, &'a str)> {
+    pub(crate) fn inside(self) -> Option<(Range<usize>, &'a str)> {
         let inside = self.start + 1..self.end.checked_sub(1)?;
         Some((inside.clone(), self.text.get(inside)?)).filter(|_| self.is_string())
     }
 
     /// Returns the decoded value of a string. None for other values, and for strings with a half of a surrogate pair.
-    pub(super) fn string(self) -> Option<Cow<'a, str>> {
+    pub(crate) fn string(self) -> Option<Cow<'a, str>> {
         let (_, inside) = self.inside()?;
         if memchr::memchr(b'\\', inside.as_bytes()).is_none() {
             return Some(Cow::Borrowed(inside));
@@ -83,19 +85,19 @@ impl<'a> Value<'a> {
     }
 
     /// Members of an object, in order. None for other values.
-    pub(super) fn members(self) -> impl Iterator<Item = Member<'a>> {
+    pub(crate) fn members(self) -> impl Iterator<Item = JsonMember<'a>> {
         let mut at = self.is_object().then_some(self.start + 1);
         std::iter::from_fn(move || {
             let key = self.next_at(at?)?;
-            let colon = skip_space(self.text, key.end);
-            let value = Self::at(self.text, skip_space(self.text, colon + 1));
+            let colon = skip_space(self.text.as_bytes(), key.end);
+            let value = Self::at(self.text, skip_space(self.text.as_bytes(), colon + 1));
             at = Some(value.end);
-            Some(Member { key, value })
+            Some(JsonMember { key, value })
         })
     }
 
     /// Elements of an array, in order. None for other values.
-    pub(super) fn elements(self) -> impl Iterator<Item = Value<'a>> {
+    pub(crate) fn elements(self) -> impl Iterator<Item = JsonValue<'a>> {
         let mut at = (self.first() == b'[').then_some(self.start + 1);
         std::iter::from_fn(move || {
             let value = self.next_at(at?)?;
@@ -106,9 +108,9 @@ impl<'a> Value<'a> {
 
     /// The next key or element behind `at`, past a comma; none at the closing bracket.
     fn next_at(self, at: usize) -> Option<Self> {
-        let mut at = skip_space(self.text, at);
+        let mut at = skip_space(self.text.as_bytes(), at);
         if self.text.as_bytes().get(at) == Some(&b',') {
-            at = skip_space(self.text, at + 1);
+            at = skip_space(self.text.as_bytes(), at + 1);
         }
         (at + 1 < self.end).then(|| Self::at(self.text, at))
     }
@@ -117,37 +119,19 @@ impl<'a> Value<'a> {
     ///
     /// # Errors
     /// The object has one of them twice.
-    pub(super) fn fields<const N: usize>(
+    pub(crate) fn fields<const N: usize>(
         self,
         names: [&'static str; N],
-    ) -> Result<[Option<Value<'a>>; N], Duplicate> {
+    ) -> Result<[Option<JsonValue<'a>>; N], DuplicateKey> {
         let mut found = [None; N];
         for member in self.members() {
             let Some(place) = names.iter().position(|name| member.key.says(name)) else { continue };
             if found[place].replace(member.value).is_some() {
-                return Err(Duplicate(names[place]));
+                return Err(DuplicateKey(names[place]));
             }
         }
         Ok(found)
     }
-}
-
-fn skip_space(text: &str, at: usize) -> usize {
-    let rest = text.as_bytes().get(at..).unwrap_or_default();
-    at + rest.iter().take_while(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r')).count()
-}
-
-/// The end of the string that begins at `at`.
-fn string_end(bytes: &[u8], at: usize) -> usize {
-    let mut at = at + 1;
-    while let Some(found) = bytes.get(at..).and_then(|rest| memchr::memchr2(b'"', b'\\', rest)) {
-        at += found;
-        if bytes[at] == b'"' {
-            return at + 1;
-        }
-        at += 2;
-    }
-    bytes.len()
 }
 
 /// The end of the value that begins at `at`.
@@ -156,7 +140,7 @@ fn value_end(bytes: &[u8], at: usize) -> usize {
     while let Some(byte) = bytes.get(at) {
         match byte {
             b'"' => {
-                at = string_end(bytes, at);
+                at = string_end(bytes, at).unwrap_or(bytes.len());
                 if depth == 0 {
                     return at;
                 }
@@ -174,7 +158,7 @@ fn value_end(bytes: &[u8], at: usize) -> usize {
 }
 
 /// Returns `text` as a JSON string spells it between its quotes.
-pub(super) fn inside_quotes(text: &str) -> String {
+pub(crate) fn inside_quotes(text: &str) -> String {
     let quoted = serde_json::Value::from(text).to_string();
     quoted.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or_default().to_owned()
 }
@@ -185,8 +169,8 @@ mod tests {
 
     use super::*;
 
-    fn document(text: &str) -> Value<'_> {
-        Value::document(text).unwrap()
+    fn document(text: &str) -> JsonValue<'_> {
+        JsonValue::document(text).unwrap()
     }
 
     #[test]
@@ -198,7 +182,7 @@ mod tests {
         let expected = [("a", "[ 1.50 , \"x\\\"]\" ,{ } ]"), ("b", "{\"c\":null}"), ("", "-0")];
         assert_eq!(members, expected.map(|(key, value)| (key.to_owned(), value)));
         let array = top.members().next().unwrap().value;
-        let elements: Vec<_> = array.elements().map(Value::raw).collect();
+        let elements: Vec<_> = array.elements().map(JsonValue::raw).collect();
         assert_eq!(elements, ["1.50", "\"x\\\"]\"", "{ }"]);
         for empty in ["{}", "[ ]", "[]", "{\n}", "\"{}\"", "17"] {
             let value = document(empty);
@@ -209,7 +193,7 @@ mod tests {
     #[test]
     fn keys_are_compared_by_what_they_say() {
         let [model, other] = document(r#"{"mod\u0065l": 1, "x": 2}"#).fields(["model", "other"]).unwrap();
-        assert_eq!((model.map(Value::raw), other.map(Value::raw)), (Some("1"), None));
+        assert_eq!((model.map(JsonValue::raw), other.map(JsonValue::raw)), (Some("1"), None));
         let twice = document(r#"{"model": 1, "mod\u0065l": 2}"#).fields(["model"]);
         assert_eq!(twice.unwrap_err().0, "model");
     }

@@ -1,6 +1,8 @@
-//! JSON as byte ranges of its text: nothing is decoded, so that nothing can change.
+//! The tokens of a JSON text as byte ranges of it.
 
 use std::ops::Range;
+
+use super::{skip_space, string_end};
 
 /// The kind of a JSON token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,10 +77,10 @@ pub fn json_tokens(text: &str) -> Result<Vec<JsonToken>, JsonError> {
     // For each open bracket, is it an object's?
     let mut open: Vec<bool> = Vec::new();
     let (mut at, mut next) = (0, Next::Value);
-    while let Some(&byte) = bytes.get(at) {
-        if matches!(byte, b' ' | b'\t' | b'\n' | b'\r') {
-            at += 1;
-            continue;
+    loop {
+        at = skip_space(bytes, at);
+        if at == bytes.len() {
+            break;
         }
         let (kind, end) = token(text, at, next)?;
         next = match kind {
@@ -116,8 +118,8 @@ fn token(text: &str, at: usize, next: Next) -> Result<(JsonKind, usize), JsonErr
         b']' if matches!(next, Next::ValueOrEnd | Next::CommaOrEnd) => Ok((JsonKind::ArrayEnd, at + 1)),
         b',' if next == Next::CommaOrEnd => Ok((JsonKind::Comma, at + 1)),
         b':' if next == Next::Colon => Ok((JsonKind::Colon, at + 1)),
-        b'"' if value => Ok((JsonKind::String, string_end(text, at)?)),
-        b'"' if key => Ok((JsonKind::Key, string_end(text, at)?)),
+        b'"' if value => Ok((JsonKind::String, checked_string_end(text, at)?)),
+        b'"' if key => Ok((JsonKind::Key, checked_string_end(text, at)?)),
         _ if value => {
             let rest = &text[at..];
             let word = ["true", "false", "null"].into_iter().find(|word| rest.starts_with(word));
@@ -128,18 +130,20 @@ fn token(text: &str, at: usize, next: Next) -> Result<(JsonKind, usize), JsonErr
     }
 }
 
-/// Returns the end of the string that begins at `start`.
-fn string_end(text: &str, start: usize) -> Result<usize, JsonError> {
+/// Returns the end of the string that begins at `start`, which holds no control character and no unknown escape.
+fn checked_string_end(text: &str, start: usize) -> Result<usize, JsonError> {
     let bytes = text.as_bytes();
+    let end = string_end(bytes, start);
+    let inside = &bytes[..end.map_or(bytes.len(), |end| end - 1)];
     let mut at = start + 1;
-    loop {
-        match bytes.get(at) {
-            Some(b'"') => return Ok(at + 1),
-            Some(b'\\') => at += escape_length(&bytes[at..]).ok_or(JsonError(at))?,
-            Some(0x20..) => at += 1,
+    while let Some(&byte) = inside.get(at) {
+        at += match byte {
+            b'\\' => escape_length(&inside[at..]).ok_or(JsonError(at))?,
+            0x20.. => 1,
             _ => return Err(JsonError(at)),
-        }
+        };
     }
+    end.ok_or(JsonError(bytes.len()))
 }
 
 /// Bytes of the escape that `bytes` begin with.
