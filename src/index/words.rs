@@ -3,13 +3,13 @@
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
-/// How the words of a collection are searched for.
+/// The settings for searching the words of a collection.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct WordSettings {
     /// Language whose endings are taken off words, so that one form finds the others.
     pub language: WordLanguage,
-    /// Whether a word with accents is another one than that without.
+    /// True if a word with accents is another one than that without.
     pub accents: bool,
 }
 

@@ -1122,9 +1122,9 @@ export interface WordOutput {
     range: number[];
 }
 
-/** How the words of a collection are searched for. */
+/** The settings for searching the words of a collection. */
 export interface WordSettings {
-    /** Whether a word with accents is another one than that without. */
+    /** True if a word with accents is another one than that without. */
     accents?: boolean;
     /** Language whose endings are taken off words, so that one form finds the others. */
     language?: WordLanguage;

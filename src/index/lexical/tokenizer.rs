@@ -24,7 +24,7 @@ pub(super) enum Side {
     Query,
 }
 
-/// Whether accents are left out.
+/// The treatment of accents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Accents {
     Kept,

@@ -260,10 +260,10 @@ WordLanguage = Literal["none", "arabic", "danish", "dutch", "english", "finnish"
 
 
 class WordSettings(ResponseModel):
-    """How the words of a collection are searched for."""
+    """The settings for searching the words of a collection."""
 
     accents: bool = False
-    """Whether a word with accents is another one than that without."""
+    """True if a word with accents is another one than that without."""
     language: WordLanguage = "english"
     """Language whose endings are taken off words, so that one form finds the others."""
 
@@ -272,7 +272,7 @@ class WordSettingsParams(TypedDict, total=False):
     """The members of `WordSettings`, as arguments."""
 
     accents: bool
-    """Whether a word with accents is another one than that without."""
+    """True if a word with accents is another one than that without."""
     language: WordLanguage
     """Language whose endings are taken off words, so that one form finds the others."""
 

@@ -15,7 +15,7 @@ pub(super) const UNPACKED: u64 = 128 << 20;
 /// An archive in memory.
 pub(super) type Archive<'a> = ZipArchive<Cursor<&'a [u8]>>;
 
-/// What a part of an archive names besides itself: types and paths by ids.
+/// The parts that one of an archive names: types and paths by ids.
 pub(super) type Relations = HashMap<String, (String, String)>;
 
 /// The archive that a file is; `format` names what it should be, such as `a DOCX`.

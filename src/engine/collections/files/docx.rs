@@ -16,7 +16,7 @@ use beside::Beside;
 use body::{Body, Styles};
 use numbering::Lists;
 
-/// Where the text of a document is.
+/// The path of the part with a document's text.
 const DOCUMENT: &str = "word/document.xml";
 
 /// Deepest heading that Markdown knows.

@@ -33,13 +33,13 @@ pub(super) fn parsed(bytes: &[u8]) -> Result<Parsed, String> {
     Err("it ends within its text: it is damaged; save it again".into())
 }
 
-/// Where the text of a group goes.
+/// The place that the text of a group goes to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Target {
     Flow,
     Mark,
     Title,
-    /// What is told of the document, in groups of their own.
+    /// Facts about the document, in groups of their own.
     Info,
     /// The name of a style.
     Style,
@@ -47,7 +47,7 @@ enum Target {
     Nowhere,
 }
 
-/// What holds within a group, and is as before behind it.
+/// The settings within a group; behind it they are as before.
 #[derive(Debug, Clone, Copy)]
 struct Group {
     target: Target,
@@ -81,7 +81,7 @@ struct Reader {
     half: Option<u16>,
     /// Substitutes that are still to be passed over.
     passed_over: usize,
-    /// Whether the next word names a destination that programs may pass over.
+    /// Says whether the next word names a destination that programs may pass over.
     is_optional: bool,
     fonts: HashMap<i32, &'static Encoding>,
     /// The font of the table of fonts, or the style, that is being read.
@@ -308,7 +308,7 @@ impl Reader {
         }
     }
 
-    /// Whether a word says where the text of its group goes; one that is not known, and may be passed over, is.
+    /// Returns whether a word says where the text of its group goes; one that is not known, and may be passed over, is.
     fn destination(&mut self, word: &str, is_optional: bool) -> bool {
         let target = match word {
             "footnote" => return self.began(Ending::Note),
@@ -338,7 +338,7 @@ impl Reader {
         true
     }
 
-    /// Whether a word stands for characters, or says how they are written.
+    /// Returns whether a word stands for characters, or says how they are written.
     fn character(&mut self, word: &str, number: Option<i32>) -> bool {
         let is_on = number != Some(0);
         let character = match word {

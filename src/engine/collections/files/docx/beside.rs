@@ -18,7 +18,7 @@ pub(super) struct Beside {
 }
 
 impl Beside {
-    /// What the part at `document` names.
+    /// Returns the parts that the one at `document` names.
     pub(super) fn of(archive: &mut Archive<'_>, document: &str) -> Result<Self, String> {
         let mut related: Vec<_> = relations(archive, document)?.into_values().collect();
         related.sort();
@@ -59,7 +59,7 @@ impl Beside {
         Ok(notes)
     }
 
-    /// What stands above and below the pages, each text once, under a heading of its own.
+    /// Returns the texts above and below the pages, each once, under a heading of its own.
     pub(super) fn margins(&self, archive: &mut Archive<'_>, styles: &Rc<Styles>) -> Result<String, String> {
         let mut told: Vec<String> = Vec::new();
         for (name, paths) in [("Header", &self.headers), ("Footer", &self.footers)] {
@@ -86,7 +86,7 @@ fn is_note(name: &str) -> bool {
     matches!(name, "footnote" | "endnote")
 }
 
-/// Whether a note is one. Others are lines between the text and its notes.
+/// Returns whether a note is one. Others are lines between the text and its notes.
 fn is_shown(note: &BytesStart<'_>) -> bool {
     attribute(note, "type").is_none_or(|kind| kind == "normal")
 }

@@ -10,7 +10,7 @@ use super::attribute;
 use crate::engine::collections::files::plain;
 use crate::engine::collections::files::table::Table;
 
-/// What stands around the number of a table in the text of the cell that it is in, until its place is known.
+/// The characters around the number of a table in the text of the cell that it is in, until its place is known.
 const MARKS: [char; 2] = ['\u{e000}', '\u{e001}'];
 /// Rows that a cell can span, as browsers have it.
 const MOST_ROWS: usize = 65_534;
@@ -51,7 +51,7 @@ struct State {
 struct Open {
     caption: String,
     rows: Vec<Vec<Cell>>,
-    /// Whether it says that it is no table of data.
+    /// Says whether it says that it is no table of data.
     presents: bool,
     has_header: bool,
 }
@@ -103,7 +103,7 @@ impl Tables {
 }
 
 impl Open {
-    /// Whether it lays out a page: what is in its cells is text, perhaps with tables of its own.
+    /// Returns whether it lays out a page: what is in its cells is text, perhaps with tables of its own.
     fn is_layout(&self) -> bool {
         self.presents || (!self.has_header && self.rows.iter().all(|row| row.len() <= 1))
     }

@@ -125,7 +125,7 @@ fn without_paragraphs(rows: &[Row], gutter: &Strip) -> Range<usize> {
     start..end
 }
 
-/// What `row` leaves free of `strips`, as far as it is wide enough to part columns.
+/// Returns the parts that `row` leaves free of `strips`, as far as it is wide enough to part columns.
 fn without(strips: Vec<Strip>, row: &Row) -> Vec<Strip> {
     let mut free = strips;
     for word in &row.words {
@@ -146,7 +146,7 @@ fn without(strips: Vec<Strip>, row: &Row) -> Vec<Strip> {
     free
 }
 
-/// Those of `free` with words of enough rows on both sides.
+/// Returns the strips of `free` with words of enough rows on both sides.
 fn gutters(rows: &[Row], free: &[Strip]) -> Vec<Strip> {
     let beside = |is_there: &dyn Fn(&Word) -> bool| {
         rows.iter().filter(|row| row.words.iter().any(is_there)).count() >= FEWEST_ROWS
@@ -201,7 +201,7 @@ fn write_columns(rows: &[Row], gutters: &[Strip], text: &mut String) {
     *text += &["\n", &table.markdown(), "\n"].concat();
 }
 
-/// Whether a text is what stands before an item of a list.
+/// Returns whether a text is what stands before an item of a list.
 fn is_list_mark(text: &str) -> bool {
     let is_short = text.chars().count() <= 5;
     let is_counted =
@@ -209,7 +209,7 @@ fn is_list_mark(text: &str) -> bool {
     is_short && (is_counted || !text.contains(char::is_alphanumeric) || text == "o")
 }
 
-/// Whether each column is one of text: its lines have many words, and most of them are as long as the others.
+/// Returns whether each column is one of text: its lines have many words, and most of them are as long as the others.
 fn is_text(cells: &[Vec<Vec<&Word>>]) -> bool {
     let columns = cells.first().map_or(0, Vec::len);
     columns <= MOST_TEXT_COLUMNS

@@ -11,7 +11,7 @@ pub(super) struct Word {
     pub(super) text: String,
     pub(super) left: f64,
     pub(super) right: f64,
-    /// How far below the page's origin the line is on which it stands.
+    /// The distance of its line from the page's origin, downwards.
     pub(super) line: f64,
     /// Height of its letters.
     pub(super) size: f64,
@@ -21,9 +21,9 @@ pub(super) struct Word {
 #[derive(Debug, Default)]
 pub(super) struct Words {
     words: Vec<Word>,
-    /// Whether the next character begins a word.
+    /// Says whether the next character begins a word.
     begins: bool,
-    /// Whether a character stands where its place says nothing of the order: turned, or in a script from the right.
+    /// Says whether a character stands where its place says nothing of the order: turned, or in a script from the right.
     is_odd: bool,
 }
 

@@ -11,9 +11,9 @@ const DEEPEST: usize = 6;
 pub(super) struct ParagraphProps {
     /// Level of the heading that it is, from 1.
     pub(super) heading: Option<usize>,
-    /// How many tables it is inside of.
+    /// The number of tables that it is inside of.
     pub(super) depth: usize,
-    /// How deep it stands in a list.
+    /// The level of the list that it stands in, from 0.
     pub(super) level: usize,
 }
 

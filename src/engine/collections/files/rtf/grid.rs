@@ -6,14 +6,14 @@ use crate::engine::collections::files::table::Table;
 /// Places that differ by less, in twentieths of a point, are one.
 const NEAR: i32 = 40;
 
-/// How a cell belongs to its neighbours.
+/// The place of a cell, and what binds it to its neighbours.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct CellShape {
-    /// Where it ends.
+    /// The distance of its right end from the margin.
     right: i32,
-    /// Whether it goes on with the cell above.
+    /// Says whether it goes on with the cell above.
     continues_above: bool,
-    /// Whether it goes on with the cell before.
+    /// Says whether it goes on with the cell before.
     continues_before: bool,
 }
 
@@ -106,7 +106,7 @@ impl Grid {
     }
 }
 
-/// Where the columns of a grid end, ascending.
+/// Returns the places at which the columns of a grid end, ascending.
 fn places(rows: &[Vec<(String, CellShape)>]) -> Vec<i32> {
     let mut places: Vec<i32> = rows.iter().flatten().map(|(_, shape)| shape.right).collect();
     places.sort_unstable();
