@@ -16,6 +16,7 @@ mod examples;
 mod extract;
 mod failures;
 mod file;
+mod framing;
 mod job;
 mod metrics;
 mod middleware;

@@ -12,8 +12,8 @@ use tower_http::catch_panic::CatchPanicLayer;
 use super::error::ApiError;
 use super::state::AppState;
 use super::{
-    auth, collections, compress, dialects, docs, embeddings, examples, metrics, middleware, operations,
-    originals, prompt, proxy, transfer,
+    auth, collections, compress, dialects, docs, embeddings, examples, framing, metrics, middleware,
+    operations, originals, prompt, proxy, transfer,
 };
 
 /// All routes, with everything around them.
@@ -45,9 +45,10 @@ pub(super) fn router(state: Arc<AppState>) -> Router {
     wrapped(routes)
 }
 
-/// `routes` with request ids, one log line a request, and panics caught. The last layer is the outermost.
+/// `routes` with request ids, one log line a request, panics caught, and ambiguous requests refused. The last layer is the outermost.
 pub(super) fn wrapped(routes: Router) -> Router {
     routes
+        .layer(axum::middleware::from_fn(framing::check))
         .layer(CatchPanicLayer::custom(middleware::panicked))
         .layer(axum::middleware::from_fn(middleware::observe))
 }

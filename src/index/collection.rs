@@ -131,7 +131,7 @@ impl Collection {
             tracing::warn!(collection = name.as_str(), "{what}");
             reports.push(what);
         };
-        let lexical = followed(&folder.join(LEXICAL), &settings.id, &view, &mut report)?;
+        let lexical = followed(&folder.join(LEXICAL), &settings, &view, &mut report)?;
         let numbers = view.numbers()?;
         let vector = |number| {
             let vector = view.vector(number)?.filter(|vector| vector.len() == settings.dimensions);
@@ -444,16 +444,16 @@ impl Collection {
 /// Opens the lexical index and brings it up to date; one that cannot be is made anew.
 fn followed(
     folder: &Path,
-    collection: &str,
+    Settings { id, words, .. }: &Settings,
     view: &View,
     report: &mut dyn FnMut(String),
 ) -> Result<Lexical, IndexError> {
-    let lexical = Lexical::open(folder, collection, report)?;
-    let Err(error) = catch_up(&lexical, collection, view) else { return Ok(lexical) };
+    let lexical = Lexical::open(folder, id, *words, report)?;
+    let Err(error) = catch_up(&lexical, id, view) else { return Ok(lexical) };
     report(format!("{error}; it is rebuilt from the store"));
     drop(lexical);
-    let lexical = Lexical::anew(folder)?;
-    catch_up(&lexical, collection, view)?;
+    let lexical = Lexical::anew(folder, *words)?;
+    catch_up(&lexical, id, view)?;
     Ok(lexical)
 }
 

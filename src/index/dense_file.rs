@@ -1,6 +1,7 @@
 //! A dense index on disk: written once under a temporary name, synchronised, renamed; never changed.
 
 use std::fs::{self, File};
+use std::io::{self, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -19,6 +20,10 @@ const NUMBERS: &str = "numbers";
 /// Rows that the links do not lead to.
 const LOST: &str = "lost";
 const VECTORS: &str = "vectors";
+/// Bytes that are read and written at once; whole values of each kind.
+const BUFFER: usize = 1 << 20;
+/// Most bytes that memory is set aside for because a manifest says so.
+const MOST_RESERVED: u64 = 1 << 30;
 /// The prefix of a generation's folder until it is complete.
 const UNFINISHED: &str = "unfinished-";
 const FINISHED: &str = "generation-";
@@ -51,6 +56,73 @@ struct FileEntry {
     blake3: String,
 }
 
+impl FileEntry {
+    /// Writes a file, piece by piece: what it holds may be as large as all vectors are.
+    fn write<const N: usize>(
+        folder: &Path,
+        name: &str,
+        values: impl Iterator<Item = [u8; N]>,
+    ) -> Result<Self, IndexError> {
+        let path = folder.join(name);
+        let written = File::create(&path).and_then(|file| {
+            let mut file = BufWriter::with_capacity(BUFFER, file);
+            for value in values {
+                file.write_all(&value)?;
+            }
+            file.flush()
+        });
+        written.map_err(IndexError::io("write", &path))?;
+        Self::of(folder, name)
+    }
+
+    /// The entry of a file, which is on disk once this returns.
+    fn of(folder: &Path, name: &str) -> Result<Self, IndexError> {
+        let path = folder.join(name);
+        sync(&path)?;
+        let mut hasher = blake3::Hasher::new();
+        let hashed = File::open(&path).and_then(|file| hasher.update_reader(file).map(|_| ()));
+        hashed.map_err(IndexError::io("read", &path))?;
+        Ok(Self {
+            name: name.to_owned(),
+            bytes: hasher.count(),
+            blake3: hasher.finalize().to_hex().to_string(),
+        })
+    }
+
+    /// Calls `each` with all values of the file, of which no bit is lost or changed where this succeeds.
+    fn read<const N: usize>(&self, folder: &Path, each: impl FnMut([u8; N])) -> Result<(), IndexError> {
+        let path = folder.join(&self.name);
+        let read = File::open(&path).and_then(|file| each_value(file, each));
+        let (bytes, hash) = read.map_err(IndexError::io("read", &path))?;
+        if bytes != self.bytes || hash.to_hex().as_str() != self.blake3 || !bytes.is_multiple_of(N as u64) {
+            return Err(unusable(folder, format!("`{}` is damaged", self.name)));
+        }
+        Ok(())
+    }
+}
+
+/// Calls `each` with all whole values of a file; gives its length and its hash.
+fn each_value<const N: usize>(
+    mut file: File,
+    mut each: impl FnMut([u8; N]),
+) -> io::Result<(u64, blake3::Hash)> {
+    let (mut hasher, mut piece) = (blake3::Hasher::new(), vec![0; BUFFER]);
+    loop {
+        let mut filled = 0;
+        while filled < piece.len() {
+            match file.read(&mut piece[filled..])? {
+                0 => break,
+                read => filled += read,
+            }
+        }
+        hasher.update(&piece[..filled]);
+        piece[..filled].as_chunks::<N>().0.iter().copied().for_each(&mut each);
+        if filled < piece.len() {
+            return Ok((hasher.count(), hasher.finalize()));
+        }
+    }
+}
+
 impl Generation {
     /// Links `vectors`, the chunks `numbers`, in memory; none once `stop` says so.
     pub(super) fn build(numbers: Vec<u64>, vectors: Vectors, stop: &AtomicBool) -> Option<Self> {
@@ -65,20 +137,16 @@ impl Generation {
         let unfinished = parent.join(format!("{UNFINISHED}{name}"));
         fs::create_dir_all(&unfinished).map_err(IndexError::io("create", &unfinished))?;
         self.graph.save(&unfinished).map_err(|reason| unusable(&unfinished, reason))?;
-        let numbers: Vec<u8> = self.numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
-        let lost: Vec<u8> = self.lost.iter().flat_map(|row| row.to_le_bytes()).collect();
-        for (name, bytes) in [(NUMBERS, numbers), (LOST, lost), (VECTORS, self.vectors.bytes())] {
-            let path = unfinished.join(name);
-            fs::write(&path, bytes).map_err(IndexError::io("write", &path))?;
-        }
         let mut files = Vec::new();
-        for name in FILES.into_iter().chain([NUMBERS, LOST, VECTORS]) {
-            let path = unfinished.join(name);
-            sync(&path)?;
-            let bytes = fs::read(&path).map_err(IndexError::io("read", &path))?;
-            let blake3 = blake3::hash(&bytes).to_hex().to_string();
-            files.push(FileEntry { name: name.to_owned(), bytes: bytes.len() as u64, blake3 });
+        for name in FILES {
+            files.push(FileEntry::of(&unfinished, name)?);
         }
+        let numbers = self.numbers.iter().map(|number| number.to_le_bytes());
+        files.push(FileEntry::write(&unfinished, NUMBERS, numbers)?);
+        let lost = self.lost.iter().map(|row| row.to_le_bytes());
+        files.push(FileEntry::write(&unfinished, LOST, lost)?);
+        let values = self.vectors.values().iter().map(|value| value.to_le_bytes());
+        files.push(FileEntry::write(&unfinished, VECTORS, values)?);
         let rows = self.vectors.len();
         let manifest =
             Manifest { format: FORMAT, collection: collection.to_owned(), dimensions: width, rows, files };
@@ -132,29 +200,22 @@ impl Generation {
         {
             return Err(wrong("it is of another collection or format"));
         }
-        let mut contents = FILES.into_iter().chain([NUMBERS, LOST, VECTORS]).map(|name| {
+        let entry = |name: &str| {
             let entry = manifest.files.iter().find(|file| file.name == name);
-            let entry = entry.ok_or_else(|| wrong("its manifest lacks a file"))?;
-            let path = folder.join(name);
-            let bytes = fs::read(&path).map_err(IndexError::io("read", &path))?;
-            if bytes.len() as u64 != entry.bytes || blake3::hash(&bytes).to_hex().as_str() != entry.blake3 {
-                return Err(wrong(&format!("`{name}` is damaged")));
-            }
-            Ok(bytes)
-        });
-        let mut next = || contents.next().ok_or_else(|| wrong("its manifest lacks a file"))?;
-        // The links are read by their own crate, now that they are known to be what was written.
-        let (_, _, numbers, lost, vectors) = (next()?, next()?, next()?, next()?, next()?);
-        let numbers: Vec<u64> = numbers
-            .chunks_exact(8)
-            .map(|eight| eight.iter().rev().fold(0, |number, &byte| (number << 8) | u64::from(byte)))
-            .collect();
-        let lost: Vec<u32> = lost
-            .chunks_exact(4)
-            .map(|four| u32::from_le_bytes([four[0], four[1], four[2], four[3]]))
-            .collect();
+            entry.ok_or_else(|| wrong("its manifest lacks a file"))
+        };
+        // The links are read by their own crate, once they are known to be what was written.
+        for name in FILES {
+            entry(name)?.read(folder, |_: [u8; 1]| {})?;
+        }
+        let mut numbers = Vec::new();
+        entry(NUMBERS)?.read(folder, |bytes| numbers.push(u64::from_le_bytes(bytes)))?;
+        let mut lost = Vec::new();
+        entry(LOST)?.read(folder, |bytes| lost.push(u32::from_le_bytes(bytes)))?;
+        let mut values = Vec::with_capacity(entry(VECTORS)?.bytes.min(MOST_RESERVED) as usize / 4);
+        entry(VECTORS)?.read(folder, |bytes| values.push(f32::from_le_bytes(bytes)))?;
         let vectors =
-            Vectors::from_bytes(width, &vectors).ok_or_else(|| wrong("its vectors are truncated"))?;
+            Vectors::from_values(width, values).ok_or_else(|| wrong("its vectors are truncated"))?;
         if vectors.len() != manifest.rows || numbers.len() != manifest.rows {
             return Err(wrong("its files do not fit together"));
         }

@@ -1,5 +1,6 @@
 //! Search by words (BM25). The only place that knows tantivy.
 
+mod analyser;
 mod tokenizer;
 
 use std::collections::BTreeSet;
@@ -14,24 +15,16 @@ use tantivy::directory::MmapDirectory;
 use tantivy::indexer::{LogMergePolicy, NoMergePolicy};
 use tantivy::query::{BooleanQuery, BoostQuery, Occur, Query, TermQuery};
 use tantivy::schema::{FAST, Field, INDEXED, IndexRecordOption, Schema, TextFieldIndexing, TextOptions};
-use tantivy::tokenizer::{
-    AsciiFoldingFilter, Language, RemoveLongFilter, Stemmer, StopWordFilter, TextAnalyzer, TokenFilter,
-    Tokenizer,
-};
+use tantivy::tokenizer::TextAnalyzer;
 use tantivy::{Index, IndexReader, IndexWriter, ReloadPolicy, TantivyDocument, TantivyError, Term};
 
 use super::vector_index::Scored;
+use super::words::WordSettings;
 use super::{Allowed, IndexError};
-use tokenizer::WordTokenizer;
+use analyser::{Analyser, words_of};
 
 /// Bytes that a writer collects before it writes a segment.
 const WRITER_BYTES: usize = 32 << 20;
-/// Different words of a query that are looked up; a longer query is cut.
-const QUERY_WORDS: usize = 256;
-/// Longest word that is indexed, in bytes.
-const WORD_BYTES: usize = 80;
-/// Name of the analyser. Another one needs another name, or indexes made by this one would be searched by that.
-const ANALYSER: &str = "whittle-2";
 const NUMBER: &str = "number";
 /// The crate's list of what is in an index, written last.
 const META: &str = "meta.json";
@@ -55,6 +48,7 @@ pub(super) struct Lexical {
     reader: IndexReader,
     writer: Mutex<Option<IndexWriter>>,
     fields: Fields,
+    words: WordSettings,
     epoch: AtomicU64,
 }
 
@@ -76,39 +70,41 @@ impl Lexical {
     pub(super) fn open(
         folder: &Path,
         collection: &str,
+        words: WordSettings,
         report: &mut dyn FnMut(String),
     ) -> Result<Self, IndexError> {
-        match Self::open_existing(folder) {
+        match Self::open_existing(folder, words) {
             // One that was copied from elsewhere with its epoch is not this collection's.
             Ok(lexical) if lexical.payload().is_none_or(|(owner, _)| owner == collection) => Ok(lexical),
             Ok(lexical) => {
                 drop(lexical);
-                Self::anew(folder)
+                Self::anew(folder, words)
             }
             Err(reason) => {
                 // Without this file it was never whole: the process ended while it was made.
                 if folder.join(META).exists() {
                     report(format!("{reason}; it is rebuilt from the store"));
                 }
-                Self::anew(folder)
+                Self::anew(folder, words)
             }
         }
     }
 
     /// An empty index in place of whatever is in `folder`.
-    pub(super) fn anew(folder: &Path) -> Result<Self, IndexError> {
+    pub(super) fn anew(folder: &Path, words: WordSettings) -> Result<Self, IndexError> {
         if folder.exists() {
             fs::remove_dir_all(folder).map_err(IndexError::io("remove", folder))?;
         }
         fs::create_dir_all(folder).map_err(IndexError::io("create", folder))?;
         let directory =
             MmapDirectory::open(folder).map_err(|error| IndexError::Lexical(error.to_string()))?;
-        Self::new(Index::create(directory, schema(ANALYSER), tantivy::IndexSettings::default())?)
+        let schema = schema(&analyser::name(words));
+        Self::new(Index::create(directory, schema, tantivy::IndexSettings::default())?, words)
     }
 
-    fn open_existing(folder: &Path) -> Result<Self, IndexError> {
+    fn open_existing(folder: &Path, words: WordSettings) -> Result<Self, IndexError> {
         let index = Index::open_in_dir(folder)?;
-        if index.schema() != schema(ANALYSER) {
+        if index.schema() != schema(&analyser::name(words)) {
             return Err(IndexError::Lexical(format!("{} has another schema", folder.display())));
         }
         let damaged = index.validate_checksum()?;
@@ -118,19 +114,21 @@ impl Lexical {
             let message = format!("{} in {}: damaged", files.join(", "), folder.display());
             return Err(IndexError::Lexical(message));
         }
-        Self::new(index)
+        Self::new(index, words)
     }
 
-    fn new(index: Index) -> Result<Self, IndexError> {
+    fn new(index: Index, words: WordSettings) -> Result<Self, IndexError> {
         let schema = index.schema();
         let fields = Fields {
             number: schema.get_field(NUMBER)?,
             title: schema.get_field("title")?,
             text: schema.get_field("text")?,
         };
-        index.tokenizers().register(ANALYSER, analyser(WordTokenizer::Text));
+        let analyser = TextAnalyzer::from(Analyser::of_texts(words));
+        index.tokenizers().register(&analyser::name(words), analyser);
         let reader = index.reader_builder().reload_policy(ReloadPolicy::Manual).try_into()?;
-        let lexical = Self { index, reader, writer: Mutex::new(None), fields, epoch: AtomicU64::new(0) };
+        let writer = Mutex::new(None);
+        let lexical = Self { index, reader, writer, fields, words, epoch: AtomicU64::new(0) };
         lexical.epoch.store(lexical.payload().map_or(0, |(_, epoch)| epoch), Ordering::Release);
         Ok(lexical)
     }
@@ -228,7 +226,7 @@ impl Lexical {
         k: usize,
         allowed: Option<&Allowed>,
     ) -> Result<Vec<Scored>, IndexError> {
-        let words = words_of(query);
+        let words = words_of(self.words, query);
         let searcher = self.reader.searcher();
         let limit = k.min(searcher.num_docs() as usize);
         if words.is_empty() || limit == 0 {
@@ -281,23 +279,6 @@ fn close(slot: &mut Option<IndexWriter>) {
     }
 }
 
-/// The different words of `query` as they are indexed, without function words unless there are no others: these are in
-/// nearly every chunk, so that they tell little and take most of a search's time. On 1,500 questions recall is the same
-/// with and without them.
-fn words_of(query: &str) -> BTreeSet<String> {
-    let telling = words_by(stopping_analyser(), query);
-    if telling.is_empty() { words_by(analyser(WordTokenizer::Query), query) } else { telling }
-}
-
-fn words_by(mut analyser: TextAnalyzer, query: &str) -> BTreeSet<String> {
-    let mut stream = analyser.token_stream(query);
-    let mut words = BTreeSet::new();
-    while words.len() < QUERY_WORDS && stream.advance() {
-        words.insert(stream.token().text.clone());
-    }
-    words
-}
-
 fn schema(analyser: &str) -> Schema {
     let words =
         TextFieldIndexing::default().set_tokenizer(analyser).set_index_option(IndexRecordOption::WithFreqs);
@@ -316,21 +297,6 @@ fn filtered<C: Collector + Send + Sync>(
     FilterCollector::new(NUMBER.to_owned(), allowed, collector)
 }
 
-fn analyser(tokenizer: WordTokenizer) -> TextAnalyzer {
-    TextAnalyzer::builder(words(tokenizer)).filter(Stemmer::new(Language::English)).build()
-}
-
-/// [`analyser`] of queries that leaves out function words.
-fn stopping_analyser() -> TextAnalyzer {
-    let stop = StopWordFilter::new(Language::English).expect("English has a list");
-    let words = words(WordTokenizer::Query);
-    TextAnalyzer::builder(words).filter(stop).filter(Stemmer::new(Language::English)).build()
-}
-
-fn words(tokenizer: WordTokenizer) -> impl Tokenizer {
-    AsciiFoldingFilter.transform(RemoveLongFilter::limit(WORD_BYTES).transform(tokenizer))
-}
-
 /// Chunks that are in one of two ascending lists alone: those that an index lacks, and those that it has too many.
 pub(super) fn differences(wanted: &[u64], has: &BTreeSet<u64>) -> (Vec<u64>, Vec<u64>) {
     let wanted: BTreeSet<u64> = wanted.iter().copied().collect();
@@ -347,29 +313,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn function_words_count_where_there_are_no_others() {
-        let words = |query| words_of(query).into_iter().collect::<Vec<_>>();
-        assert_eq!(words("Where is the Bridge, and the bridges?"), ["bridg", "where"]);
-        assert_eq!(words("to be, or not to be"), ["be", "not", "or", "to"]);
-        assert!(words("?!").is_empty());
-    }
-
-    #[test]
     fn an_index_of_another_analyser_is_made_anew_and_that_is_said() {
         let folder = tempfile::tempdir().unwrap();
         let old = schema("whittle-en-1");
         Index::create_in_dir(folder.path(), old).unwrap();
         let mut reports = Vec::new();
-        let lexical = Lexical::open(folder.path(), "c", &mut |report| reports.push(report)).unwrap();
+        let english = WordSettings::default();
+        let mut report = |report| reports.push(report);
+        let lexical = Lexical::open(folder.path(), "c", english, &mut report).unwrap();
         assert!(reports[0].contains("another schema") && reports[0].contains("rebuilt"), "{reports:?}");
         assert_eq!((lexical.len(), lexical.epoch()), (0, 0));
-        Lexical::open(folder.path(), "c", &mut |report| panic!("{report}")).unwrap();
+        Lexical::open(folder.path(), "c", english, &mut |report| panic!("{report}")).unwrap();
     }
 
     #[test]
     fn every_script_is_found() {
         let folder = tempfile::tempdir().unwrap();
-        let lexical = Lexical::anew(&folder.path().join("lexical")).unwrap();
+        let lexical = Lexical::anew(&folder.path().join("lexical"), WordSettings::default()).unwrap();
         let texts = [
             "食堂在二楼，每天早上七点开门。",
             "図書館は駅の前にあります。",

@@ -18,6 +18,7 @@ mod store;
 mod tests;
 mod vector_index;
 mod vectors;
+mod words;
 
 pub use collection::{Change, Collection, Page, Statistics};
 pub use data_dir::DataDir;
@@ -28,3 +29,4 @@ pub use record::{
     StoredDocument,
 };
 pub use vector_index::Scored;
+pub use words::{WordLanguage, WordSettings};

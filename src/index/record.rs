@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::IndexError;
+use super::words::WordSettings;
 use crate::text::{ChunkSettings, Layout};
 
 /// Longest id of a document, in bytes.
@@ -29,6 +30,9 @@ pub struct Settings {
     pub dimensions: usize,
     /// The settings for chunking documents.
     pub chunks: ChunkSettings,
+    /// The settings for searching words; collections of earlier versions have those that were the only ones then.
+    #[serde(default)]
+    pub words: WordSettings,
 }
 
 impl Settings {
@@ -44,7 +48,14 @@ impl Settings {
         }
         chunks.check().map_err(IndexError::Settings)?;
         let id = uuid::Uuid::now_v7().to_string();
-        Ok(Self { id, embedder: embedder.to_owned(), identity: None, dimensions, chunks })
+        let words = WordSettings::default();
+        Ok(Self { id, embedder: embedder.to_owned(), identity: None, dimensions, chunks, words })
+    }
+
+    /// Returns the settings with words that are searched for by `words`.
+    #[must_use]
+    pub fn with_words(self, words: WordSettings) -> Self {
+        Self { words, ..self }
     }
 
     /// Returns the settings with `identity` as the fingerprint of the model's files.
@@ -58,8 +69,8 @@ impl Settings {
     pub fn same_as(&self, other: &Self) -> bool {
         let known = self.identity.as_ref().zip(other.identity.as_ref());
         known.is_none_or(|(identity, other)| identity == other)
-            && (&self.embedder, self.dimensions, self.chunks)
-                == (&other.embedder, other.dimensions, other.chunks)
+            && (&self.embedder, self.dimensions, self.chunks, self.words)
+                == (&other.embedder, other.dimensions, other.chunks, other.words)
     }
 
     /// Checks the ranges and returns the settings for another collection.

@@ -242,7 +242,9 @@ impl State {
         if self.tombstones.is_empty() && self.pending.is_empty() {
             return None;
         }
-        let (mut numbers, mut vectors) = (Vec::new(), Vectors::new(width));
+        let linked = self.generation.as_ref().map_or(0, |generation| generation.numbers.len());
+        let rows = linked.saturating_sub(self.tombstones.len()) + self.pending.len();
+        let (mut numbers, mut vectors) = (Vec::with_capacity(rows), Vectors::with_capacity(width, rows));
         if let Some(generation) = &self.generation {
             for (&number, vector) in generation.numbers.iter().zip(generation.vectors.rows()) {
                 if !self.tombstones.contains(&number) {

@@ -16,16 +16,19 @@ impl Vectors {
         Self { width, values: Vec::new(), isa: Isa::detect() }
     }
 
-    /// Reads the output of [`Vectors::bytes`]; returns `None` where `bytes` are no whole number of vectors.
-    pub(super) fn from_bytes(width: usize, bytes: &[u8]) -> Option<Self> {
-        if !bytes.len().is_multiple_of(4 * width) {
-            return None;
-        }
-        Some(Self { values: values(bytes), ..Self::new(width) })
+    /// Creates an empty list with room for `rows` vectors.
+    pub(super) fn with_capacity(width: usize, rows: usize) -> Self {
+        Self { values: Vec::with_capacity(width.saturating_mul(rows)), ..Self::new(width) }
     }
 
-    pub(super) fn bytes(&self) -> Vec<u8> {
-        self.values.iter().flat_map(|value| value.to_le_bytes()).collect()
+    /// Vectors of all their values; none where these are no whole number of vectors.
+    pub(super) fn from_values(width: usize, values: Vec<f32>) -> Option<Self> {
+        values.len().is_multiple_of(width).then(|| Self { values, ..Self::new(width) })
+    }
+
+    /// The values of all vectors, one behind the other.
+    pub(super) fn values(&self) -> &[f32] {
+        &self.values
     }
 
     pub(super) fn push(&mut self, vector: &[f32]) {
@@ -116,14 +119,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bytes_give_the_same_vectors() {
+    fn values_give_the_same_vectors() {
         let mut vectors = Vectors::new(3);
         vectors.push(&[1.0, -2.5, f32::MIN_POSITIVE]);
         vectors.push(&[0.0, 0.5, 7.0]);
-        let again = Vectors::from_bytes(3, &vectors.bytes()).unwrap();
+        let again = Vectors::from_values(3, vectors.values().to_vec()).unwrap();
         assert_eq!((again.len(), again.row(1)), (2, vectors.row(1)));
         assert_eq!(again.dots(&[0.0, 2.0, 1.0]).collect::<Vec<_>>(), [-5.0, 8.0]);
-        assert!(Vectors::from_bytes(3, &[0; 13]).is_none());
+        assert!(Vectors::from_values(3, vec![0.0; 4]).is_none());
     }
 
     #[test]

@@ -144,6 +144,8 @@ export interface CollectionInfo {
     mended: string[];
     /** The name. */
     name: string;
+    /** The settings for searching words. */
+    words: WordSettings;
 }
 
 /** Answer of `GET /v1/collections`. */
@@ -266,6 +268,8 @@ export interface CompressResponse {
 export interface CreateRequest {
     /** The settings for chunking documents. It cannot be changed later. */
     chunking?: ChunkSettings;
+    /** The settings for searching words. It cannot be changed later. */
+    words?: WordSettings;
 }
 
 /** Body of `POST /v1/collections/{name}/delete`. */
@@ -1107,10 +1111,21 @@ export interface Weights {
     lexical?: number;
 }
 
+/** A language whose endings can be taken off words. */
+export type WordLanguage = "none" | "arabic" | "danish" | "dutch" | "english" | "finnish" | "french" | "german" | "greek" | "hungarian" | "italian" | "norwegian" | "portuguese" | "romanian" | "russian" | "spanish" | "swedish" | "tamil" | "turkish";
+
 /** The decision on one word. */
 export interface WordOutput {
     /** Whether the word is in the result. */
     kept: boolean;
     /** Byte range of the text as it was sent, without the white space before the word. */
     range: number[];
+}
+
+/** The settings for searching the words of a collection. */
+export interface WordSettings {
+    /** True if a word with accents is another one than that without. */
+    accents?: boolean;
+    /** Language whose endings are taken off words, so that one form finds the others. */
+    language?: WordLanguage;
 }

@@ -25,7 +25,8 @@ A JSONL file (.jsonl, .ndjson) has one document per line: {\"id\": ..., \"title\
 list of them, or an object with the list `documents`. Ids must be unique.
 
 Text (.txt), Markdown (.md), code (.rs, .py, .js, .yaml and others), HTML (.html, .htm, .xhtml), PDF (.pdf), Word (.docx),
-CSV and TSV (.csv, .tsv, .tab), spreadsheets (.xlsx, .xlsm, .ods), slides (.pptx), books (.epub) and e-mails (.eml) are one
+rich text (.rtf), CSV and TSV (.csv, .tsv, .tab), spreadsheets (.xlsx, .xlsm, .ods), slides (.pptx), books (.epub) and
+e-mails (.eml) are one
 document each, with their path as id. All but text, Markdown and code are converted to Markdown with their titles,
 headings and tables, and a heading for each page, sheet or slide, in a separate process with at most 60 seconds and 1 GB
 of memory per file. Of an HTML page navigation, notices about cookies and footers are left out; --whole keeps them. All

@@ -8,12 +8,14 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 
 use super::output::Format;
 use super::searching::SearchOptions;
 use super::{engine, progress};
-use crate::engine::collections::api::{CollectionInfo, CreateRequest, SearchResponse, Unreadable};
+use crate::engine::collections::api::{
+    CollectionInfo, CreateRequest, SearchResponse, Unreadable, WordLanguage, WordSettings,
+};
 use crate::engine::collections::files;
 use crate::model::Cancel;
 use crate::text::ChunkSettings;
@@ -86,6 +88,12 @@ struct CreateArgs {
     /// Maximum number of tokens that a chunk repeats from the previous one
     #[arg(long, value_name = "N", default_value_t = ChunkSettings::default().overlap)]
     overlap: usize,
+    /// Language whose endings are taken off words in searches, so that one form finds the others
+    #[arg(long, value_enum, default_value_t)]
+    language: WordLanguage,
+    /// Tell words with accents from those without
+    #[arg(long)]
+    accents: bool,
 }
 
 /// Read a file of another format from standard input and print its title and text as JSON: how each is read apart
@@ -141,7 +149,9 @@ pub(super) fn run(args: IndexArgs) -> anyhow::Result<()> {
 
 fn create(args: &CreateArgs) -> anyhow::Result<()> {
     let chunking = ChunkSettings { tokens: args.chunk_tokens, overlap: args.overlap };
-    let (info, new) = engine()?.collections().create(&args.collection, CreateRequest { chunking })?;
+    let words = WordSettings { language: args.language, accents: args.accents };
+    let request = CreateRequest { chunking, words };
+    let (info, new) = engine()?.collections().create(&args.collection, request)?;
     if !new {
         anstream::eprintln!("the collection `{}` exists already with these settings", info.name);
     }
@@ -172,10 +182,14 @@ fn stats(args: &StatsArgs) -> anyhow::Result<()> {
 }
 
 fn write_stats(out: &mut impl Write, info: &CollectionInfo) -> std::io::Result<()> {
-    let CollectionInfo { documents, chunks, bytes, embedder, dimensions, chunking, index, .. } = info;
+    let CollectionInfo { documents, chunks, bytes, embedder, dimensions, chunking, words, index, .. } = info;
     writeln!(out, "{documents} documents, {chunks} chunks, {bytes} bytes")?;
     writeln!(out, "vectors of {dimensions} values by {embedder}")?;
     writeln!(out, "chunks of at most {} tokens, overlap {}", chunking.tokens, chunking.overlap)?;
+    let language = words.language.to_possible_value();
+    let language = language.as_ref().map_or("none", |language| language.get_name());
+    let accents = if words.accents { ", accents count" } else { "" };
+    writeln!(out, "endings of words: {language}{accents}")?;
     let (lexical, linked, dead, fresh) = (index.lexical, index.linked, index.dead, index.fresh);
     writeln!(out, "by words: {lexical}; by vectors: {linked} linked, {dead} of them gone, {fresh} compared")
 }

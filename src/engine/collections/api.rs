@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 use super::files::kind::FileKind;
 use crate::engine::api::{Timing, Warning};
 use crate::index::Metadata;
+pub use crate::index::{WordLanguage, WordSettings};
 use crate::retrieve::{Filter, SearchMode, Weights};
 use crate::text::{ChunkSettings, Layout};
 
@@ -17,6 +18,8 @@ use crate::text::{ChunkSettings, Layout};
 pub struct CreateRequest {
     /// The settings for chunking documents. It cannot be changed later.
     pub chunking: ChunkSettings,
+    /// The settings for searching words. It cannot be changed later.
+    pub words: WordSettings,
 }
 
 /// A collection.
@@ -30,6 +33,8 @@ pub struct CollectionInfo {
     pub dimensions: usize,
     /// The settings for chunking documents.
     pub chunking: ChunkSettings,
+    /// The settings for searching words.
+    pub words: WordSettings,
     /// Documents in it.
     pub documents: u64,
     /// Chunks of them.

@@ -103,7 +103,8 @@ impl Collections<'_> {
         let name = parsed(name)?;
         let embedder = self.engine.models.embedder()?;
         let settings = Settings::new(embedder.name(), embedder.dimensions(), request.chunking)?
-            .with_identity(embedder.identity());
+            .with_identity(embedder.identity())
+            .with_words(request.words);
         let data = self.engine.collections.data()?;
         match data.create(&name, &settings) {
             Ok(collection) => Ok((info(&collection)?, true)),
@@ -259,6 +260,7 @@ fn info(collection: &Collection) -> Result<CollectionInfo, EngineError> {
         embedder: settings.embedder.clone(),
         dimensions: settings.dimensions,
         chunking: settings.chunks,
+        words: settings.words,
         documents: statistics.documents,
         chunks: statistics.chunks,
         epoch: statistics.epoch,

@@ -3,6 +3,7 @@
 mod answers;
 mod connections;
 mod examples;
+mod framing;
 mod proxy;
 mod requests;
 mod retrieval;

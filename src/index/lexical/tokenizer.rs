@@ -10,11 +10,25 @@ use crate::text::{is_accent, is_searched_by_pairs};
 
 /// Cuts a text into words, in the same way on each side but for the single characters of scripts without spaces.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum WordTokenizer {
+pub(super) struct WordTokenizer {
+    pub(super) side: Side,
+    pub(super) accents: Accents,
+}
+
+/// Who asks for words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Side {
     /// The mode for texts: pairs of characters, and each character, so that a query of one finds it.
     Text,
     /// The mode for queries: pairs of characters, and a character that stands alone.
     Query,
+}
+
+/// The treatment of accents.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Accents {
+    Kept,
+    Folded,
 }
 
 /// The words of a text.
@@ -23,12 +37,18 @@ pub(super) struct Words {
     token: Token,
 }
 
+impl Words {
+    pub(super) fn new(words: Vec<String>) -> Self {
+        let token = Token { position: usize::MAX, ..Token::default() };
+        Self { words: words.into_iter(), token }
+    }
+}
+
 impl Tokenizer for WordTokenizer {
     type TokenStream<'a> = Words;
 
     fn token_stream<'a>(&'a mut self, text: &'a str) -> Words {
-        let token = Token { position: usize::MAX, ..Token::default() };
-        Words { words: self.words(text).into_iter(), token }
+        Words::new(self.words(text))
     }
 }
 
@@ -52,7 +72,7 @@ impl TokenStream for Words {
 
 impl WordTokenizer {
     fn words(self, text: &str) -> Vec<String> {
-        let folded = folded(text);
+        let folded = folded(text, self.accents);
         let mut words = Vec::new();
         for run in folded.split(|c: char| !(c.is_alphanumeric() || is_combining_mark(c))) {
             let mut rest = run;
@@ -77,16 +97,22 @@ impl WordTokenizer {
     fn pairs(self, run: &str, words: &mut Vec<String>) {
         let characters: Vec<&str> = run.graphemes(true).collect();
         words.extend(characters.windows(2).map(<[&str]>::concat));
-        if self == Self::Text || characters.len() == 1 {
+        if self.side == Side::Text || characters.len() == 1 {
             words.extend(characters.iter().map(|&character| character.to_owned()));
         }
     }
 }
 
-/// The text in lower case, without differences of width, ligatures and accents.
-fn folded(text: &str) -> String {
-    let plain: String = text.nfkd().filter(|&c| !is_accent(c)).nfc().collect();
+/// The text in lower case, without differences of width and ligatures, and of accents where they do not count.
+fn folded(text: &str, accents: Accents) -> String {
+    let counts = |&c: &char| accents == Accents::Kept || !is_accent(c);
+    let plain: String = text.nfkd().filter(counts).nfc().collect();
     plain.to_lowercase()
+}
+
+/// A word, in lower case, without accents.
+pub(super) fn without_accents(word: &str) -> String {
+    word.nfkd().filter(|&c| !is_accent(c)).nfc().collect()
 }
 
 #[cfg(test)]
@@ -95,8 +121,12 @@ mod tests {
 
     use super::*;
 
+    fn of_text(text: &str) -> Vec<String> {
+        WordTokenizer { side: Side::Text, accents: Accents::Folded }.words(text)
+    }
+
     fn query(text: &str) -> Vec<String> {
-        WordTokenizer::Query.words(text)
+        WordTokenizer { side: Side::Query, accents: Accents::Folded }.words(text)
     }
 
     #[test]
@@ -107,6 +137,8 @@ mod tests {
         );
         assert_eq!(query("ＡＢＣ Ёлка ΆΛΦΑ"), ["abc", "елка", "αλφα"]);
         assert_eq!(query("كِتَاب विश्व"), ["كتاب", "विश्व"]);
+        let kept = WordTokenizer { side: Side::Query, accents: Accents::Kept };
+        assert_eq!(kept.words("ＣＡＦÉ Cafe\u{301} m²"), ["café", "café", "m2"]);
     }
 
     #[test]
@@ -116,13 +148,13 @@ mod tests {
         assert_eq!(query("ﾎﾞｰﾄ"), ["ボー", "ート"]);
         assert_eq!(query("식당은"), ["식당", "당은"]);
         assert_eq!(query("ที่จอด"), ["ที่จ", "จอ", "อด"]);
-        assert_eq!(WordTokenizer::Text.words("食堂"), ["食堂", "食", "堂"]);
+        assert_eq!(of_text("食堂"), ["食堂", "食", "堂"]);
     }
 
     proptest! {
         #[test]
         fn what_a_query_of_a_part_asks_for_is_in_the_text(text in "[a-z食堂在哪ก-ฮ가나 ]{0,30}") {
-            let indexed = WordTokenizer::Text.words(&text);
+            let indexed = of_text(&text);
             for word in query(&text) {
                 prop_assert!(indexed.contains(&word), "{word}");
             }

@@ -255,6 +255,28 @@ class IndexInfo(ResponseModel):
     """Chunks that the dense index has links for."""
 
 
+WordLanguage = Literal["none", "arabic", "danish", "dutch", "english", "finnish", "french", "german", "greek", "hungarian", "italian", "norwegian", "portuguese", "romanian", "russian", "spanish", "swedish", "tamil", "turkish"]
+"""A language whose endings can be taken off words."""
+
+
+class WordSettings(ResponseModel):
+    """The settings for searching the words of a collection."""
+
+    accents: bool = False
+    """True if a word with accents is another one than that without."""
+    language: WordLanguage = "english"
+    """Language whose endings are taken off words, so that one form finds the others."""
+
+
+class WordSettingsParams(TypedDict, total=False):
+    """The members of `WordSettings`, as arguments."""
+
+    accents: bool
+    """True if a word with accents is another one than that without."""
+    language: WordLanguage
+    """Language whose endings are taken off words, so that one form finds the others."""
+
+
 class CollectionInfo(ResponseModel):
     """A collection."""
 
@@ -278,6 +300,8 @@ class CollectionInfo(ResponseModel):
     """The descriptions of damage that was found and repaired on opening."""
     name: str
     """The name."""
+    words: WordSettings
+    """The settings for searching words."""
 
 
 class CollectionList(ResponseModel):
@@ -677,6 +701,8 @@ class CreateRequest(RequestModel):
 
     chunking: ChunkSettings | None = None
     """The settings for chunking documents. It cannot be changed later."""
+    words: WordSettings | None = None
+    """The settings for searching words. It cannot be changed later."""
 
 
 class CreateRequestParams(TypedDict, total=False):
@@ -684,6 +710,8 @@ class CreateRequestParams(TypedDict, total=False):
 
     chunking: ChunkSettings | ChunkSettingsParams
     """The settings for chunking documents. It cannot be changed later."""
+    words: WordSettings | WordSettingsParams
+    """The settings for searching words. It cannot be changed later."""
 
 
 class DeleteRequest(RequestModel):

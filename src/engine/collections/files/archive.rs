@@ -1,6 +1,7 @@
 //! Archives of XML, which many formats are: their parts, none of which may be of any size.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Cursor, Read};
 
 use quick_xml::Reader;
@@ -13,6 +14,9 @@ pub(super) const UNPACKED: u64 = 128 << 20;
 
 /// An archive in memory.
 pub(super) type Archive<'a> = ZipArchive<Cursor<&'a [u8]>>;
+
+/// The parts that one of an archive names: types and paths by ids.
+pub(super) type Relations = HashMap<String, (String, String)>;
 
 /// The archive that a file is; `format` names what it should be, such as `a DOCX`.
 pub(super) fn open<'a>(bytes: &'a [u8], format: &str) -> Result<Archive<'a>, String> {
@@ -102,6 +106,36 @@ fn resolved(reference: &BytesRef<'_>) -> String {
         Ok(Some(character)) => character.to_string(),
         _ => resolve_predefined_entity(reference).unwrap_or_default().to_owned(),
     }
+}
+
+/// The relations of the part at `path`: types and paths by ids.
+pub(super) fn relations(archive: &mut Archive<'_>, path: &str) -> Result<Relations, String> {
+    let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
+    let mut found = Relations::new();
+    each_event(archive, &format!("{folder}/_rels/{name}.rels"), |event| {
+        let (Event::Start(tag) | Event::Empty(tag)) = event else { return };
+        let named = |name| attribute(tag, name);
+        if let (Some(id), Some(kind), Some(target)) = (named("Id"), named("Type"), named("Target")) {
+            found.insert(id, (kind, joined(folder, &target)));
+        }
+    })?;
+    Ok(found)
+}
+
+/// The path of `target` as seen from `folder`.
+fn joined(folder: &str, target: &str) -> String {
+    let mut parts: Vec<&str> = match target.strip_prefix('/') {
+        Some(_) => Vec::new(),
+        None => folder.split('/').collect(),
+    };
+    for part in target.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => drop(parts.pop()),
+            other => parts.push(other),
+        }
+    }
+    parts.join("/")
 }
 
 #[cfg(test)]

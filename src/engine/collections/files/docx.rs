@@ -1,18 +1,23 @@
-//! DOCX: paragraphs, headings by their styles, lists with their marks, and tables as grids. Notes and comments are not
-//! read.
+//! DOCX: paragraphs, headings by their styles, lists with their marks, tables as grids, notes behind what they belong to,
+//! and what stands above and below each page, told apart from the text. Comments are not read.
 
+mod beside;
 mod body;
+mod notes;
 mod numbering;
 
-use std::io::Cursor;
+use std::rc::Rc;
 
 use quick_xml::events::Event;
-use zip::ZipArchive;
 
 use super::Parsed;
-use super::archive::{self, attribute, each_event, text_of};
+use super::archive::{self, Archive, attribute, each_event, text_of};
+use beside::Beside;
 use body::{Body, Styles};
 use numbering::Lists;
+
+/// The path of the part with a document's text.
+const DOCUMENT: &str = "word/document.xml";
 
 /// Deepest heading that Markdown knows.
 const DEEPEST: usize = 6;
@@ -24,23 +29,24 @@ pub(super) fn parsed(bytes: &[u8]) -> Result<Parsed, String> {
         );
     }
     let mut archive = archive::open(bytes, "a DOCX")?;
-    let styles = styles(&mut archive)?;
+    let styles = Rc::new(styles(&mut archive)?);
     let mut lists = Lists::default();
     each_event(&mut archive, "word/numbering.xml", |event| lists.read(event))?;
     let mut title = Title::default();
     each_event(&mut archive, "docProps/core.xml", |event| title.read(event))?;
-    let mut body = Body::new(styles, lists);
-    if !each_event(&mut archive, "word/document.xml", |event| body.read(event))? {
-        return Err(
-            "it is not a DOCX file: it has no word/document.xml; give it the right name or type".into()
-        );
+    let beside = Beside::of(&mut archive, DOCUMENT)?;
+    let notes = beside.notes(&mut archive, &styles)?;
+    let mut body = Body::new(Rc::clone(&styles), lists, notes);
+    if !each_event(&mut archive, DOCUMENT, |event| body.read(event))? {
+        return Err(format!("it is not a DOCX file: it has no {DOCUMENT}; give it the right name or type"));
     }
+    let text = body.text + &beside.margins(&mut archive, &styles)?;
     let title = Some(title.text.trim().to_owned()).filter(|title| !title.is_empty());
-    Ok(Parsed { title, text: body.text })
+    Ok(Parsed { title, text })
 }
 
 /// Returns the properties of each paragraph style.
-fn styles(archive: &mut ZipArchive<Cursor<&[u8]>>) -> Result<Styles, String> {
+fn styles(archive: &mut Archive<'_>) -> Result<Styles, String> {
     let mut styles = Styles::new();
     let mut id = String::new();
     each_event(archive, "word/styles.xml", |event| {
@@ -204,6 +210,77 @@ mod tests {
         .concat();
         let items = ["3. one", "  a. two", "  b. three", "4. four", "- five", "six", "seven", "eight"];
         assert_eq!(text_of(&body), items.map(|item| format!("{item}\n\n")).concat());
+    }
+
+    /// A document with two notes at its foot, one at its end, and two headers that say the same.
+    fn with_notes(body: &str) -> Vec<u8> {
+        let note = |name: &str, id: &str, text: &str| format!("<w:{name} w:id=\"{id}\">{text}</w:{name}>");
+        let foot = note("footnote", "2", &(paragraph("", "Of a ship.") + &paragraph("", "Not of a car.")))
+            + &note("footnote", "3", &paragraph("", "Until May."))
+            + "<w:footnote w:type=\"separator\" w:id=\"0\"><w:p><w:r><w:t>---</w:t></w:r></w:p></w:footnote>";
+        let header = format!("<w:hdr>{}</w:hdr>", paragraph("", "Harbour office"));
+        let relation = |id: usize, (kind, target): (&str, &str)| {
+            format!("<Relationship Id=\"r{id}\" Type=\"http://x/{kind}\" Target=\"{target}\"/>")
+        };
+        let related = [
+            ("footnotes", "footnotes.xml"),
+            ("endnotes", "/word/endnotes.xml"),
+            ("header", "header1.xml"),
+            ("header", "header2.xml"),
+            ("footer", "footer1.xml"),
+            ("footer", "gone.xml"),
+            ("image", "media/a.png"),
+        ];
+        let related: String = related.into_iter().enumerate().map(|(id, of)| relation(id, of)).collect();
+        docx(&[
+            (DOCUMENT, &format!("<w:document><w:body>{body}</w:body></w:document>")),
+            ("word/_rels/document.xml.rels", &format!("<Relationships>{related}</Relationships>")),
+            ("word/footnotes.xml", &format!("<w:footnotes>{foot}</w:footnotes>")),
+            (
+                "word/endnotes.xml",
+                &format!("<w:endnotes>{}</w:endnotes>", note("endnote", "2", &paragraph("", "In 1987."))),
+            ),
+            ("word/header1.xml", &header),
+            ("word/header2.xml", &header),
+            ("word/footer1.xml", &format!("<w:ftr>{}</w:ftr>", paragraph("", "Confidential"))),
+        ])
+    }
+
+    fn citing(text: &str, reference: &str) -> String {
+        format!("<w:p><w:r><w:t>{text}</w:t></w:r><w:r>{reference}</w:r></w:p>")
+    }
+
+    #[test]
+    fn notes_stand_behind_what_they_belong_to_and_margins_apart() {
+        let table =
+            cell("", &citing("Low", "<w:footnoteReference w:id=\"3\"/>")) + &cell("", &paragraph("", "9"));
+        let body = [
+            citing("The length", "<w:footnoteReference w:id=\"2\"/>"),
+            format!("<w:tbl><w:tr>{table}</w:tr></w:tbl>"),
+            citing("The bridge", "<w:endnoteReference w:id=\"2\"/>"),
+            citing("Again", "<w:footnoteReference w:id=\"2\"/><w:footnoteReference w:id=\"9\"/>"),
+        ];
+        assert_eq!(
+            parsed(&with_notes(&body.concat())).unwrap().text,
+            "The length[^1]\n\n[^1]: Of a ship. Not of a car.\n\n| Low[^2] | 9 |\n|---|---|\n\n[^2]: Until May.\n\n\
+             The bridge[^3]\n\n[^3]: In 1987.\n\nAgain[^1]\n\n# Headers and footers\n\nHeader:\n\nHarbour office\n\n\
+             Footer:\n\nConfidential\n\n"
+        );
+    }
+
+    #[test]
+    fn a_note_that_is_cited_often_stands_once() {
+        let body = citing("a", "<w:footnoteReference w:id=\"2\"/>").repeat(1000);
+        let text = parsed(&with_notes(&body)).unwrap().text;
+        assert_eq!(text.matches("Of a ship").count(), 1);
+        assert_eq!(text.matches("a[^1]").count(), 1000);
+    }
+
+    #[test]
+    fn tables_nested_deeply_are_read() {
+        let deep = "<w:tbl><w:tr><w:tc>".repeat(50_000) + "<w:p><w:r><w:t>x</w:t></w:r></w:p>";
+        let deep = deep + &"</w:tc></w:tr></w:tbl>".repeat(50_000);
+        assert!(text_of(&deep).len() < 1000);
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! HTML, as it is shown: without scripts, styles, pictures and addresses of links, and without what is around a page's
 //! text on every page of a site.
 
+mod tables;
+
 use std::borrow::Cow;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
@@ -96,7 +98,7 @@ fn converted(html: &str, whole: bool) -> Result<Parsed, String> {
         }
         handlers.fallback(element)
     };
-    let converter = HtmlToMarkdown::builder()
+    let converter = tables::add(HtmlToMarkdown::builder())
         .skip_tags(SKIPPED.to_vec())
         .add_handler(vec!["title"], keep_title)
         .add_handler(vec!["a"], text_alone)
@@ -108,14 +110,17 @@ fn converted(html: &str, whole: bool) -> Result<Parsed, String> {
     Ok(Parsed { title, text })
 }
 
+/// Returns the value of an attribute, in lower case.
+fn attribute(element: &Element, name: &str) -> Option<String> {
+    let mut attributes = element.attrs.iter();
+    attributes
+        .find(|attribute| &*attribute.name.local == name)
+        .map(|attribute| attribute.value.to_lowercase())
+}
+
 /// Whether an element stands around the text of its page. A footer or a side note of an article belongs to it.
 fn is_frame(element: &Element, in_article: bool) -> bool {
-    let attribute = |name: &str| {
-        let mut attributes = element.attrs.iter();
-        attributes
-            .find(|attribute| &*attribute.name.local == name)
-            .map(|attribute| attribute.value.to_lowercase())
-    };
+    let attribute = |name: &str| attribute(element, name);
     let named = |name: &str| {
         let value = attribute(name).unwrap_or_default().replace('_', "-");
         COOKIE_NOTICES.iter().any(|notice| value.contains(notice))

@@ -30,6 +30,8 @@ pub enum Format {
     Xlsx,
     /// Spreadsheets of `OpenDocument`.
     Ods,
+    /// Rich text, which most word processors write.
+    Rtf,
     /// `PowerPoint`'s, since 2007.
     Pptx,
     /// Books.
@@ -101,7 +103,7 @@ const CODE: [&str; 57] = [
 
 impl FileKind {
     /// All of them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Text(Layout::Plain),
         Self::Text(Layout::Markdown),
         Self::Text(Layout::Code),
@@ -112,6 +114,7 @@ impl FileKind {
         Self::Foreign(Format::Tsv),
         Self::Foreign(Format::Xlsx),
         Self::Foreign(Format::Ods),
+        Self::Foreign(Format::Rtf),
         Self::Foreign(Format::Pptx),
         Self::Foreign(Format::Epub),
         Self::Foreign(Format::Eml),
@@ -130,6 +133,7 @@ impl FileKind {
             "tsv" | "tab" => Some(Self::Foreign(Format::Tsv)),
             "xlsx" | "xlsm" => Some(Self::Foreign(Format::Xlsx)),
             "ods" => Some(Self::Foreign(Format::Ods)),
+            "rtf" => Some(Self::Foreign(Format::Rtf)),
             "pptx" => Some(Self::Foreign(Format::Pptx)),
             "epub" => Some(Self::Foreign(Format::Epub)),
             "eml" => Some(Self::Foreign(Format::Eml)),
@@ -141,6 +145,8 @@ impl FileKind {
     /// By its media type in lower case, without parameters.
     #[must_use]
     pub fn of_media_type(media_type: &str) -> Option<Self> {
+        // Both names of rich text are in use.
+        let media_type = if media_type == "text/rtf" { "application/rtf" } else { media_type };
         Self::ALL.into_iter().find(|kind| kind.media_type() == media_type)
     }
 
@@ -162,6 +168,7 @@ impl FileKind {
                 "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
             }
             Self::Foreign(Format::Ods) => "application/vnd.oasis.opendocument.spreadsheet",
+            Self::Foreign(Format::Rtf) => "application/rtf",
             Self::Foreign(Format::Pptx) => {
                 "application/vnd.openxmlformats-officedocument.presentationml.presentation"
             }
@@ -184,6 +191,7 @@ impl FileKind {
             Self::Foreign(Format::Tsv) => "TSV",
             Self::Foreign(Format::Xlsx) => "XLSX",
             Self::Foreign(Format::Ods) => "ODS",
+            Self::Foreign(Format::Rtf) => "RTF",
             Self::Foreign(Format::Pptx) => "PPTX",
             Self::Foreign(Format::Epub) => "EPUB",
             Self::Foreign(Format::Eml) => "EML",

@@ -9,6 +9,7 @@ pub(super) mod kind;
 mod mail;
 mod pdf;
 mod process;
+mod rtf;
 mod slides;
 mod spreadsheet;
 mod table;
@@ -161,7 +162,8 @@ mod tests {
             assert_eq!(FileKind::of_media_type(kind.media_type()), Some(kind));
         }
         let ends = [
-            "txt", "markdown", "rs", "htm", "pdf", "docx", "csv", "tab", "xlsm", "ods", "pptx", "epub", "eml",
+            "txt", "markdown", "rs", "htm", "pdf", "docx", "csv", "tab", "xlsm", "ods", "rtf", "pptx",
+            "epub", "eml",
         ];
         assert_eq!(ends.map(|end| FileKind::of_extension(end).unwrap()), FileKind::ALL);
         assert_eq!((FileKind::of_extension("doc"), FileKind::of_media_type("image/png")), (None, None));

@@ -1,10 +1,14 @@
-//! PDF: the text of each page under a heading with its number.
+//! PDF: the text of each page under a heading with its number; columns one after the other, and tables row by row.
+
+mod layout;
+mod words;
 
 use std::fmt::Write;
 
-use pdf_extract::{Document, Object, PlainTextOutput, decode_text_string, output_doc_page};
+use pdf_extract::{Document, Object, OutputError, PlainTextOutput, decode_text_string, output_doc_page};
 
 use super::{Parsed, plain};
+use words::Words;
 
 /// The number of leading bytes that must contain the signature.
 const HEAD: usize = 1024;
@@ -26,9 +30,7 @@ pub(super) fn parsed(bytes: &[u8]) -> Result<Parsed, String> {
     let mut text = String::new();
     let mut found = false;
     for &number in document.get_pages().keys() {
-        let mut page = String::new();
-        output_doc_page(&document, &mut PlainTextOutput::new(&mut page), number)
-            .map_err(|error| damaged(&format!("page {number}: {error}")))?;
+        let page = page(&document, number).map_err(|error| damaged(&format!("page {number}: {error}")))?;
         found |= !page.trim().is_empty();
         write!(text, "# Page {number}\n\n").map_err(|error| damaged(&error))?;
         text.extend(rejoined(&page).lines().map(|line| plain(line) + "\n"));
@@ -43,6 +45,18 @@ pub(super) fn parsed(bytes: &[u8]) -> Result<Parsed, String> {
         );
     }
     Ok(Parsed { title: title(&document), text })
+}
+
+/// The text of a page in the order in which it is read; where its places do not tell that, as it was drawn.
+fn page(document: &Document, number: u32) -> Result<String, OutputError> {
+    let mut words = Words::default();
+    output_doc_page(document, &mut words, number)?;
+    if let Some(words) = words.placed() {
+        return Ok(layout::text(words));
+    }
+    let mut page = String::new();
+    output_doc_page(document, &mut PlainTextOutput::new(&mut page), number)?;
+    Ok(page)
 }
 
 /// A page whose words that are cut by a hyphen at the end of a line are whole. Where the page has the word with its
@@ -161,6 +175,95 @@ mod tests {
         ] {
             assert_eq!(rejoined(page), wanted, "{page}");
         }
+    }
+
+    /// Draws each text with its left end and its height on the page.
+    fn drawn(texts: &[(u32, u32, &str)]) -> String {
+        let draw = |(x, y, text): &(u32, u32, &str)| format!("BT /F1 10 Tf {x} {y} Td ({text}) Tj ET\n");
+        texts.iter().map(draw).collect()
+    }
+
+    fn page_of(texts: &[(u32, u32, &str)]) -> String {
+        parsed(&pdf(&[&drawn(texts)])).unwrap().text.trim_start_matches("# Page 1").trim().to_owned()
+    }
+
+    #[test]
+    fn columns_are_read_one_after_the_other() {
+        let page = [
+            (50, 700, "A title that stands above both of the columns and is wider than one of them"),
+            (50, 660, "The bridge at Harbour Street was opened on the"),
+            (310, 654, "tion found that it bears a load of seven tonnes"),
+            (50, 648, "third of May after four years of work, and it is"),
+            (310, 642, "and a half, so that lorries must take the ferry"),
+            (50, 636, "closed in the winter. In the year after an inspec-"),
+            (310, 630, "which leaves at noon."),
+            (50, 580, "A last line."),
+        ];
+        let text = page_of(&page);
+        let lines: Vec<&str> = text.lines().filter(|line| !line.is_empty()).collect();
+        assert_eq!(
+            lines,
+            [
+                "A title that stands above both of the columns and is wider than one of them",
+                "The bridge at Harbour Street was opened on the",
+                "third of May after four years of work, and it is",
+                "closed in the winter. In the year after an inspection",
+                "found that it bears a load of seven tonnes",
+                "and a half, so that lorries must take the ferry",
+                "which leaves at noon.",
+                "A last line."
+            ]
+        );
+    }
+
+    #[test]
+    fn tables_are_rows() {
+        let page = [
+            (50, 700, "Fees of the harbour, which hold from the first of May on, for all ships:"),
+            (300, 672, "day"),
+            (50, 672, "Berth"),
+            (400, 672, "week"),
+            (50, 660, "North quay"),
+            (300, 660, "5"),
+            (400, 660, "30"),
+            (50, 648, "South quay"),
+            (400, 648, "36"),
+            (50, 636, "Mole"),
+            (300, 636, "7"),
+            (400, 636, "40"),
+            (50, 600, "They are paid at the office, before the ship leaves, in cash or by card."),
+        ];
+        assert_eq!(
+            page_of(&page),
+            "Fees of the harbour, which hold from the first of May on, for all ships:\n\n| Berth | day | week |\n|---|---|---|\n\
+             | North quay | 5 | 30 |\n| South quay |  | 36 |\n| Mole | 7 | 40 |\n\n\
+             They are paid at the office, before the ship leaves, in cash or by card."
+        );
+    }
+
+    #[test]
+    fn lists_are_no_tables_and_turned_text_is_read_as_it_is_drawn() {
+        let list = [
+            (50, 700, "1."),
+            (80, 700, "Close the valve."),
+            (50, 688, "2."),
+            (80, 688, "Wait."),
+            (50, 676, "3."),
+            (80, 676, "Open it."),
+        ];
+        assert_eq!(page_of(&list), "1. Close the valve.\n2. Wait.\n3. Open it.");
+        let turned = "BT /F1 10 Tf 0 1 -1 0 300 300 Tm (Up) Tj ET BT /F1 10 Tf 50 700 Td (Text) Tj ET";
+        let text = parsed(&pdf(&[turned])).unwrap().text;
+        assert!(text.contains("Up") && text.contains("Text"), "{text}");
+    }
+
+    #[test]
+    fn hostile_pages_end_in_time() {
+        let word = |place: u32| format!("1 0 0 1 {} {} Tm (x) Tj ", place % 31 * 13, place % 149 * 2);
+        let many = format!("BT /F1 1 Tf {}ET", (0..4600).map(word).collect::<String>());
+        assert!(parsed(&pdf(&[&many])).unwrap().text.len() < 1 << 20);
+        let odd = "BT /F1 99999999999999999999 Tf 99999999999999999999 9 Td (a) Tj 0 0 0 0 0 0 Tm (b) Tj ET";
+        parsed(&pdf(&[odd, "BT /F1 0 Tf (c) Tj ET"])).unwrap();
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
 
-use super::{FileError, Format, Parsed, delimited, docx, epub, html, mail, pdf, slides, spreadsheet};
+use super::{FileError, Format, Parsed, delimited, docx, epub, html, mail, pdf, rtf, slides, spreadsheet};
 use crate::model::Cancel;
 
 /// The time limit for one file.
@@ -40,6 +40,7 @@ pub fn child(format: Format, whole: bool) -> io::Result<()> {
         Format::Tsv => delimited::parsed(&bytes, Some(b'\t')),
         Format::Xlsx => spreadsheet::xlsx(&bytes),
         Format::Ods => spreadsheet::ods(&bytes),
+        Format::Rtf => rtf::parsed(&bytes),
         Format::Pptx => slides::parsed(&bytes),
         Format::Epub => epub::parsed(&bytes),
         Format::Eml => mail::parsed(&bytes),

@@ -1,10 +1,8 @@
 //! PPTX: each slide under a heading with its number and title, with its tables and the speaker's notes.
 
-use std::collections::HashMap;
-
 use quick_xml::events::{BytesStart, Event};
 
-use super::archive::{self, Archive, attribute, each_event, text_of};
+use super::archive::{self, attribute, each_event, relations, text_of};
 use super::table::Table;
 use super::{Parsed, plain};
 
@@ -56,36 +54,6 @@ fn relation(tag: &BytesStart<'_>) -> Option<String> {
     let mut attributes = tag.attributes().filter_map(Result::ok);
     let attribute = attributes.find(|attribute| attribute.key.as_ref() == "r:id")?;
     Some(attribute.value.into_owned())
-}
-
-/// The relations of the part at `path`: types and paths by ids.
-fn relations(archive: &mut Archive<'_>, path: &str) -> Result<HashMap<String, (String, String)>, String> {
-    let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
-    let mut found = HashMap::new();
-    each_event(archive, &format!("{folder}/_rels/{name}.rels"), |event| {
-        let (Event::Start(tag) | Event::Empty(tag)) = event else { return };
-        let named = |name| attribute(tag, name);
-        if let (Some(id), Some(kind), Some(target)) = (named("Id"), named("Type"), named("Target")) {
-            found.insert(id, (kind, joined(folder, &target)));
-        }
-    })?;
-    Ok(found)
-}
-
-/// The path of `target` as seen from `folder`.
-fn joined(folder: &str, target: &str) -> String {
-    let mut parts: Vec<&str> = match target.strip_prefix('/') {
-        Some(_) => Vec::new(),
-        None => folder.split('/').collect(),
-    };
-    for part in target.split('/') {
-        match part {
-            "" | "." => {}
-            ".." => drop(parts.pop()),
-            other => parts.push(other),
-        }
-    }
-    parts.join("/")
 }
 
 fn one_line(text: &str) -> String {

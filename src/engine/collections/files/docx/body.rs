@@ -1,9 +1,11 @@
 //! A document's text: paragraphs, headings by their styles, lists with their marks, and tables as grids.
 
 use std::collections::HashMap;
+use std::rc::Rc;
 
 use quick_xml::events::{BytesStart, Event};
 
+use super::notes::Notes;
 use super::numbering::{ListPlace, Lists};
 use crate::engine::collections::files::archive::{attribute, text_of};
 use crate::engine::collections::files::plain;
@@ -24,8 +26,9 @@ pub(super) type Styles = HashMap<String, ParagraphStyle>;
 /// The document's text so far.
 #[derive(Default)]
 pub(super) struct Body {
-    styles: Styles,
+    styles: Rc<Styles>,
     lists: Lists,
+    notes: Notes,
     pub(super) text: String,
     paragraph: String,
     /// The style in the paragraph's properties.
@@ -52,8 +55,8 @@ struct OpenTable {
 }
 
 impl Body {
-    pub(super) fn new(styles: Styles, lists: Lists) -> Self {
-        Self { styles, lists, ..Self::default() }
+    pub(super) fn new(styles: Rc<Styles>, lists: Lists, notes: Notes) -> Self {
+        Self { styles, lists, notes, ..Self::default() }
     }
 
     pub(super) fn read(&mut self, event: &Event<'_>) {
@@ -82,6 +85,7 @@ impl Body {
             "tab" if !self.in_properties => self.paragraph.push('\t'),
             "br" | "cr" => self.paragraph.push('\n'),
             "noBreakHyphen" => self.paragraph.push('-'),
+            "footnoteReference" | "endnoteReference" => self.paragraph.extend(self.notes.cite(tag)),
             "pPr" => self.in_properties = true,
             "pStyle" => {
                 let style = attribute(tag, "val").and_then(|style| self.styles.get(&style));
@@ -134,6 +138,7 @@ impl Body {
             for inner in std::mem::take(&mut self.inner) {
                 self.text += &(inner + "\n");
             }
+            self.text += &self.notes.cited();
             return;
         };
         // It stands behind the outer table, under what its row is about.
@@ -166,6 +171,10 @@ impl Body {
                 let lines: Vec<String> = paragraph.lines().map(plain).collect();
                 self.text += &(mark.unwrap_or_default() + &lines.join("\n") + "\n\n");
             }
+        }
+        // A note stands behind what it belongs to, so that both are in one chunk.
+        if self.tables.is_empty() {
+            self.text += &self.notes.cited();
         }
     }
 }
