@@ -26,9 +26,10 @@
 //!
 //! | module | what it is | may use |
 //! |---|---|---|
-//! | [`cli`] | the command line | compress, config, docs, engine, eval, http, journal, keys, model, proxy, retrieve, telemetry, text, upstream, wire |
-//! | [`http`] | the only place that knows axum: routes, limits, errors, response headers; `http::proxy` writes those of proxied answers, `http::relay` streams their bodies | admission, config, docs, engine, keys, model, proxy, telemetry, upstream, wire |
+//! | [`cli`] | the command line | admission, compress, config, docs, engine, eval, http, journal, keys, mcp, model, proxy, retrieve, telemetry, text, upstream, wire |
+//! | [`http`] | the only place that knows axum: routes, limits, errors, response headers; `http::proxy` writes those of proxied answers, `http::relay` streams their bodies | admission, config, docs, engine, keys, mcp, model, proxy, telemetry, upstream, wire |
 //! | [`eval`] | datasets, runs, metrics: compression ratio against accuracy | compress, config, engine, journal, model, random, text, upstream, wire |
+//! | [`mcp`] | a server of the Model Context Protocol: the engine's use cases as tools, resources and prompts of an agent; the only place that knows rmcp | admission, compress, config, engine, keys, model, proxy, retrieve, text |
 //! | [`admission`] | how much blocking work runs and waits at once in the whole process | model (types) |
 //! | [`engine`] | use cases: checks a request, assembles parts, describes the result; reads files into documents (`collections::files`) | compress, config, index, model, random, retrieve, telemetry, text, wire |
 //! | [`retrieve`] | search by words, by vectors or both; filters | index |
@@ -59,7 +60,7 @@
 //! |---|---|
 //! | `retrieval` | [`engine`], [`index`], [`retrieve`], [`config`], [`wire`] |
 //! | `eval` | [`eval`], and `retrieval` |
-//! | `server` | [`admission`], [`http`], [`proxy`], and `retrieval` |
+//! | `server` | [`admission`], [`http`], [`mcp`], [`proxy`], and `retrieval` |
 //! | `cli` | [`cli`] and the binary, and all others |
 //! | `upstream` | [`upstream`], [`keys`] and [`journal`]; comes with `eval` and `server`, and is not named by itself |
 //!
@@ -95,6 +96,8 @@ pub mod journal;
 mod kernels;
 #[cfg(feature = "upstream")]
 pub mod keys;
+#[cfg(feature = "server")]
+pub mod mcp;
 pub mod model;
 #[cfg(feature = "server")]
 pub mod proxy;

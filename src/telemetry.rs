@@ -35,8 +35,16 @@ pub(crate) enum Stage {
 /// # Errors
 /// A variable that cannot be understood, or logging that was started before.
 pub(crate) fn init() -> anyhow::Result<Traces> {
+    init_at("info")
+}
+
+/// Starts logging as [`init`] does, at `level` where `WHITTLE_LOG` says nothing.
+///
+/// # Errors
+/// See [`init`].
+pub(crate) fn init_at(level: &str) -> anyhow::Result<Traces> {
     let set = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
-    let directives = set("WHITTLE_LOG").unwrap_or_else(|| "info".into());
+    let directives = set("WHITTLE_LOG").unwrap_or_else(|| level.into());
     let filter = EnvFilter::try_new(&directives).map_err(|error| {
         anyhow::anyhow!("the environment variable WHITTLE_LOG is `{directives}`: {error}")
     })?;

@@ -9,6 +9,7 @@ mod help;
 mod index;
 mod input;
 mod keys;
+mod mcp;
 mod models;
 mod options;
 mod output;
@@ -16,6 +17,7 @@ mod progress;
 mod prompt;
 mod proxy;
 mod recover;
+mod run;
 mod score;
 mod searching;
 mod serve;
@@ -47,6 +49,8 @@ enum Command {
     Recover(recover::RecoverArgs),
     Score(score::ScoreArgs),
     Serve(serve::ServeArgs),
+    Mcp(mcp::McpArgs),
+    Run(run::RunArgs),
     Keys(keys::KeysArgs),
     Usage(usage::UsageArgs),
     Proxy(proxy::ProxyArgs),
@@ -78,6 +82,9 @@ pub fn main() -> ExitCode {
         Command::Recover(args) => recover::run(&args),
         Command::Score(args) => score::run(args),
         Command::Serve(args) => serve::run(args),
+        Command::Mcp(args) => mcp::run(args),
+        // Its status is that of the command which it runs.
+        Command::Run(args) => return run::run(args).unwrap_or_else(|error| finish(Err(error))),
         Command::Keys(args) => keys::run(args),
         Command::Usage(args) => usage::run(args),
         Command::Proxy(args) => proxy::run(args),

@@ -24,7 +24,7 @@ pub use load::{Flags, Loaded, Places, check_variables, load};
 pub use price::{Pattern, Price};
 pub use proxy::{CompressPolicy, ProxyConfig, RecallPolicy, RetrievePolicy, ShadowPolicy, UpstreamConfig};
 pub use section::{Key, ListKey};
-use section::{Section, ensure, model, section, threads, within};
+use section::{Section, ensure, host_names, model, section, threads, within};
 pub use tool_results::ToolResults;
 pub use variables::OTHER_VARIABLES;
 
@@ -38,6 +38,10 @@ section! {
         listen: SocketAddr = SocketAddr::from((Ipv4Addr::LOCALHOST, 8787));
         /// Whether `listen` may be reachable from other machines.
         allow_remote: bool = false;
+        /// Host names that the service is also reached under, such as that of a proxy in front of it; `localhost` and
+        /// loopback addresses are always allowed. A request for another host, or from a page of one, gets 403, unless keys
+        /// are needed and other machines can reach `listen`: then any host may be called.
+        hosts: Vec<String> = Vec::new(), host_names();
     }
     sections {
         /// The model that scores tokens.
@@ -52,6 +56,8 @@ section! {
         limits: Limits;
         /// The configuration of access by keys.
         keys: KeysConfig;
+        /// The configuration of the MCP server.
+        mcp: McpConfig;
         /// The configuration of the proxy.
         proxy: ProxyConfig;
         /// The APIs behind the proxy, each with another name.
@@ -147,6 +153,18 @@ section! {
     KeysConfig at "keys." {
         /// Whether a key is required even where none exists yet. Without it, keys are required from the first one on.
         required: bool = false;
+    }
+}
+
+section! {
+    /// The configuration of the MCP server.
+    #[derive(Eq)]
+    McpConfig at "mcp." {
+        /// Folders whose files the tool `read_file_compressed` may read, and those below; none by default.
+        roots: Vec<String> = Vec::new(), |key, roots: &Vec<String>| {
+            let wanted = || "names of folders".into();
+            ensure(roots.iter().all(|root| !root.trim().is_empty()), key, &"empty", wanted)
+        };
     }
 }
 

@@ -206,6 +206,15 @@ impl UpstreamConfig {
         toml::from_str(text).expect("a test reads it")
     }
 
+    /// Returns an upstream with all defaults but these.
+    ///
+    /// # Errors
+    /// The address cannot be one of an upstream; says why.
+    pub fn at(name: &str, dialect: Dialect, address: &str) -> Result<Self, String> {
+        let base_url = base_url(address)?;
+        Ok(Self { name: name.to_owned(), dialect, base_url, ..Self::example() })
+    }
+
     /// Returns whether the upstream has a model, by an alias or a pattern.
     #[must_use]
     pub fn has(&self, model: &str) -> bool {

@@ -259,6 +259,21 @@ pub(super) fn share(example: &'static str) -> impl Fn(&'static str, &f64) -> Res
     move |key, value| ensure((0.0..=1.0).contains(value), key, value, || format!("0 to 1: {example}"))
 }
 
+/// Checks names of hosts.
+pub(super) fn host_names() -> impl Fn(&'static str, &Vec<String>) -> Result<(), ConfigError> {
+    |key, hosts| {
+        let wanted =
+            || "names or addresses alone, without scheme, port and path, such as `whittle.example`".into();
+        let is_name = |host: &&String| {
+            url::Host::parse(host).is_ok_and(|parsed| parsed.to_string() == host.to_lowercase())
+        };
+        match hosts.iter().find(|host| !is_name(host)) {
+            Some(host) => ensure(false, key, host, wanted),
+            None => Ok(()),
+        }
+    }
+}
+
 /// Checks the name of a model.
 pub(super) fn model() -> impl Fn(&'static str, &String) -> Result<(), ConfigError> {
     |key, value| {

@@ -83,6 +83,7 @@ fn every_variable_reaches_its_key() {
     let env = env([
         ("WHITTLE_LISTEN", "[::1]:99"),
         ("WHITTLE_ALLOW_REMOTE", "true"),
+        ("WHITTLE_HOSTS", "whittle.example, 192.0.2.1"),
         ("WHITTLE_SCORER_MODEL", "m"),
         ("WHITTLE_SCORER_DEVICE", "metal"),
         ("WHITTLE_SCORER_PRECISION", "f32"),
@@ -134,10 +135,12 @@ fn every_variable_reaches_its_key() {
         ("WHITTLE_PROXY_RECALL_BYTES", "2000000"),
         ("WHITTLE_PROXY_RECALL_TOOL", "true"),
         ("WHITTLE_PROXY_RECALL_KEY_FILE", "/run/recall.key"),
+        ("WHITTLE_MCP_ROOTS", "/srv/a, b"),
     ]);
     let expected = Config {
         listen: "[::1]:99".parse().unwrap(),
         allow_remote: true,
+        hosts: vec!["whittle.example".into(), "192.0.2.1".into()],
         scorer: ScorerConfig {
             model: "m".into(),
             device: Device::Metal,
@@ -161,6 +164,7 @@ fn every_variable_reaches_its_key() {
             queue: 9,
         },
         keys: KeysConfig { required: true },
+        mcp: McpConfig { roots: vec!["/srv/a".into(), "b".into()] },
         proxy: ProxyConfig {
             deadline_ms: 10,
             body_memory_bytes: 1_100_000,
@@ -402,6 +406,9 @@ fn wrong_values_fail_by_name() {
         ("scorer = { device = 'cuda', precision = 'int8' }", "`f32` on cuda, or left out"),
         ("limits.queue = -1", "invalid value"),
         ("listen = 'localhost'", "invalid socket address"),
+        ("hosts = ['a.example', 'https://b.example']", "`hosts` is https://b.example"),
+        ("hosts = ['b.example:8787']", "`hosts` is b.example:8787"),
+        ("hosts = ['']", "without scheme, port and path"),
         ("listen = ", "TOML parse error"),
     ] {
         let error = error_of(text, &env([]));

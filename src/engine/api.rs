@@ -250,6 +250,29 @@ pub struct Warning {
     pub message: String,
 }
 
+/// A text whose tokens are counted.
+#[derive(Debug, Clone, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CountRequest {
+    /// The text.
+    pub text: String,
+    /// Model whose tokens are counted; names its tokenizer where `tokenizer` is not given.
+    pub model: Option<String>,
+    /// Tokenizer to count with, by default `o200k_base`.
+    pub tokenizer: Option<String>,
+}
+
+/// The number of tokens of a text.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct CountResponse {
+    /// The number of tokens.
+    pub tokens: usize,
+    /// The tokenizer that counted.
+    pub tokenizer: String,
+    /// The count is an estimate: the model's own tokenizer is not public.
+    pub approximate: bool,
+}
+
 /// Body of `POST /v1/score`.
 #[derive(Debug, Clone, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

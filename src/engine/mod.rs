@@ -29,7 +29,10 @@ pub use error::{EngineError, ErrorKind, shortened};
 pub(crate) use model_source::MODEL_LOADING;
 pub use models::{Caches, Readiness};
 
-use api::{CompressRequest, CompressResponse, RecoverRequest, RecoverResponse, ScoreRequest, ScoreResponse};
+use api::{
+    CompressRequest, CompressResponse, CountRequest, CountResponse, RecoverRequest, RecoverResponse,
+    ScoreRequest, ScoreResponse,
+};
 use collections::{Collections, DataFolder};
 use examples::ExampleBanks;
 use models::Models;
@@ -192,6 +195,19 @@ impl Engine {
     /// There is no such tokenizer, or its model cannot be had.
     pub fn counter(&self, tokenizer: &str) -> Result<Arc<dyn TokenCounter>, EngineError> {
         self.models.counter(Some(tokenizer), None)
+    }
+
+    /// Counts the tokens of a text.
+    ///
+    /// # Errors
+    /// There is no such tokenizer, or its model cannot be had.
+    pub fn count_tokens(&self, request: &CountRequest) -> Result<CountResponse, EngineError> {
+        let counter = self.models.counter(request.tokenizer.as_deref(), request.model.as_deref())?;
+        Ok(CountResponse {
+            tokens: counter.count(&request.text),
+            tokenizer: counter.name().to_owned(),
+            approximate: counter.approximate(),
+        })
     }
 
     /// Measures how fast the scorer is. Nothing is remembered between runs; `done` is told after each.

@@ -8,7 +8,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use super::body;
-use super::error::DialectError;
+use super::error::{ApiError, DialectError};
 use super::middleware::RequestId;
 use super::proxy::dialect_of;
 use super::state::AppState;
@@ -37,12 +37,17 @@ async fn turned_away(state: &AppState, request: Request, denied: Denied) -> Resp
     if let Some(gateway) = &state.gateway {
         gateway.denied(&denied);
     }
+    refused(request, denied.into()).await
+}
+
+/// The answer to a request that is not let in, in the dialect of its route.
+pub(super) async fn refused(request: Request, error: ApiError) -> Response {
     let (head, body) = request.into_parts();
     body::discard(&head.headers, body).await;
     let request_id = head.extensions.get::<RequestId>().map(RequestId::text).unwrap_or_default();
     let for_anthropic = head.uri.path().starts_with(Endpoint::Messages.path());
     let dialect = if for_anthropic { Dialect::Anthropic } else { dialect_of(&head.headers) };
-    DialectError { error: denied.into(), dialect, request_id }.into_response()
+    DialectError { error, dialect, request_id }.into_response()
 }
 
 /// Only an administrator, or anybody where nobody needs a key.

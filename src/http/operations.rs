@@ -11,8 +11,8 @@ use utoipa::{OpenApi, ToSchema};
 use super::error::{ApiError, ErrorEnvelope};
 use super::state::AppState;
 use super::{
-    body, collections, compress, dialects, docs, embeddings, examples, metrics, originals, prompt, proxy,
-    transfer,
+    body, collections, compress, dialects, docs, embeddings, examples, mcp, metrics, originals, prompt,
+    proxy, transfer,
 };
 use crate::engine::Readiness;
 use crate::engine::collections::api::OnBad;
@@ -30,7 +30,7 @@ use crate::engine::collections::api::OnBad;
         examples::list_examples, examples::example, examples::delete_example, examples::select_examples,
         embeddings::embed, embeddings::rerank, prompt::prompt,
         dialects::chat, dialects::responses, dialects::completions, dialects::messages, dialects::count_tokens,
-        proxy::models, proxy::usage, proxy::below, originals::original,
+        proxy::models, proxy::usage, proxy::below, originals::original, mcp::mcp,
         docs::list, docs::guide, metrics::metrics, healthz, readyz, openapi
     ),
     components(schemas(OnBad)),

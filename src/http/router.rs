@@ -12,8 +12,8 @@ use tower_http::catch_panic::CatchPanicLayer;
 use super::error::ApiError;
 use super::state::AppState;
 use super::{
-    auth, collections, compress, dialects, docs, embeddings, examples, framing, metrics, middleware,
-    operations, originals, prompt, proxy, transfer,
+    auth, collections, compress, dialects, docs, embeddings, examples, framing, mcp, metrics, middleware,
+    operations, origin, originals, prompt, proxy, transfer,
 };
 
 /// All routes, with everything around them.
@@ -32,6 +32,7 @@ pub(super) fn router(state: Arc<AppState>) -> Router {
         .merge(dialects::routes())
         .merge(proxy::routes())
         .merge(originals::routes())
+        .merge(mcp::routes())
         .route_layer(from_fn_with_state(Arc::clone(&state), auth::check));
     let routes = Router::new()
         .route("/healthz", get(operations::healthz))
@@ -41,6 +42,7 @@ pub(super) fn router(state: Arc<AppState>) -> Router {
         .merge(guarded)
         .fallback(unknown_path)
         .method_not_allowed_fallback(wrong_method)
+        .layer(from_fn_with_state(Arc::clone(&state), origin::check))
         .with_state(state);
     wrapped(routes)
 }

@@ -3,10 +3,11 @@
 //! This is `axum::serve` with two things more: a time limit for headers, without which a client can hold a connection
 //! for ever by sending nothing, and a drain that the caller can bound.
 
-use std::io;
+use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
+use std::{fmt, io};
 
 use axum::Router;
 use hyper::server::conn::http1;
@@ -15,6 +16,7 @@ use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 
+use super::hosts::Hosts;
 use super::router::router;
 use super::state::AppState;
 use crate::config::Limits;
@@ -76,9 +78,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Debug)]
 pub struct Server {
-    router: Router,
+    state: AppState,
     header_time: Duration,
 }
 
@@ -111,8 +112,14 @@ impl Server {
         Self::with_state(AppState::new(engine, limits).with_gateway(gateway).with_keys(keys))
     }
 
+    /// Starts a service with a proxy in it that anybody who reaches it may call.
+    #[must_use]
+    pub fn without_keys(engine: Arc<Engine>, limits: Limits, gateway: Arc<Gateway>) -> Self {
+        Self::with_state(AppState::new(engine, limits).with_gateway(gateway))
+    }
+
     pub(super) fn with_state(state: AppState) -> Self {
-        Self { router: router(Arc::new(state)), header_time: HEADER_TIME }
+        Self { state, header_time: HEADER_TIME }
     }
 
     #[cfg(test)]
@@ -120,21 +127,55 @@ impl Server {
         Self { header_time, ..self }
     }
 
+    /// Names hosts that the service is also reached under, besides those of this machine, as `hosts` of the configuration
+    /// does.
+    #[must_use]
+    pub fn with_hosts(mut self, hosts: Vec<String>) -> Self {
+        self.state.hosts = Hosts::default().listed(hosts);
+        self
+    }
+
+    /// Lets a tool of the MCP server read files below `folders`, as `mcp.roots` of the configuration does.
+    #[must_use]
+    pub fn with_roots(mut self, folders: impl IntoIterator<Item = PathBuf>) -> Self {
+        self.state.mcp = self.state.mcp.with_roots(folders);
+        self
+    }
+
     /// Accepts connections until `stop` is ready. The listener is closed when this returns.
     pub async fn run(self, listener: TcpListener, stop: impl Future<Output = ()>) -> Draining {
+        let Self { mut state, header_time } = self;
+        if let Ok(address) = listener.local_addr() {
+            state.hosts = state.hosts.listening_on(address.ip());
+        }
+        let connections = Connections { router: router(Arc::new(state)), header_time };
         let open = GracefulShutdown::new();
         let mut stop = pin!(stop);
         loop {
             tokio::select! {
                 () = &mut stop => return Draining(open),
                 accepted = listener.accept() => match accepted {
-                    Ok((stream, _)) => self.connect(stream, &open),
+                    Ok((stream, _)) => connections.connect(stream, &open),
                     Err(error) => pause(&error).await,
                 },
             }
         }
     }
+}
 
+impl fmt::Debug for Server {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Server").field("header_time", &self.header_time).finish_non_exhaustive()
+    }
+}
+
+/// What each connection is served by.
+struct Connections {
+    router: Router,
+    header_time: Duration,
+}
+
+impl Connections {
     /// Serves one connection on a task of its own.
     fn connect(&self, stream: TcpStream, open: &GracefulShutdown) {
         if let Err(error) = stream.set_nodelay(true) {

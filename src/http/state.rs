@@ -6,10 +6,12 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::error::ApiError;
+use super::hosts::Hosts;
 use crate::admission::Admission;
 use crate::config::Limits;
 use crate::engine::Engine;
 use crate::keys::Keyring;
+use crate::mcp::McpServer;
 use crate::proxy::Gateway;
 
 /// Time that a client has to send a body.
@@ -27,6 +29,10 @@ pub(super) struct AppState {
     pub(super) gateway: Option<Arc<Gateway>>,
     /// The keys that admit callers; anybody may call where this is missing.
     pub(super) keys: Option<Arc<Keyring>>,
+    /// The MCP server.
+    pub(super) mcp: McpServer,
+    /// The hosts that requests may name.
+    pub(super) hosts: Hosts,
     /// Bytes of bodies that wait to be passed on.
     bodies: Arc<Semaphore>,
     /// Bounds the work of all routes together, the proxy's included.
@@ -35,21 +41,28 @@ pub(super) struct AppState {
 
 impl AppState {
     pub(super) fn new(engine: Arc<Engine>, limits: Limits) -> Self {
+        let admission = Admission::new(limits.concurrency, limits.queue);
+        let mcp = McpServer::new(Arc::clone(&engine), limits, admission.clone());
         Self {
             engine,
             limits,
             body_time: BODY_TIME,
             gateway: None,
             keys: None,
+            hosts: Hosts::default(),
             bodies: Arc::new(Semaphore::new(0)),
-            admission: Admission::new(limits.concurrency, limits.queue),
+            mcp,
+            admission,
         }
     }
 
     pub(super) fn with_gateway(self, gateway: Arc<Gateway>) -> Self {
         let bodies = gateway.body_memory_bytes() / BODY_UNIT;
         let admission = gateway.admission().clone();
-        Self { gateway: Some(gateway), bodies: Arc::new(Semaphore::new(bodies)), admission, ..self }
+        let originals = Arc::clone(&gateway);
+        let mcp =
+            self.mcp.with_admission(admission.clone()).with_originals(move || Ok(Arc::clone(&originals)));
+        Self { gateway: Some(gateway), bodies: Arc::new(Semaphore::new(bodies)), mcp, admission, ..self }
     }
 
     pub(super) fn with_keys(self, keys: Arc<Keyring>) -> Self {

@@ -64,6 +64,17 @@ impl Keyring {
         self.required.store(required, Ordering::Relaxed);
     }
 
+    /// Returns whether nobody may call without a key.
+    #[must_use]
+    pub fn are_needed(&self) -> bool {
+        self.refresh();
+        self.are_needed_by(&self.known.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn are_needed_by(&self, known: &Known) -> bool {
+        self.required.load(Ordering::Relaxed) || known.broken || !known.keys.is_empty()
+    }
+
     /// Lets a request with `secret` in. None where nobody needs a key.
     ///
     /// # Errors
@@ -71,7 +82,7 @@ impl Keyring {
     pub fn admit(&self, secret: Option<&str>) -> Result<Option<Caller>, Denied> {
         self.refresh();
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
-        if !self.required.load(Ordering::Relaxed) && !known.broken && known.keys.is_empty() {
+        if !self.are_needed_by(&known) {
             return Ok(None);
         }
         // A table of hashes tells by its times no more than how hashes begin, from which no secret follows.

@@ -58,6 +58,20 @@ pub enum Fallback {
 }
 
 impl Fallback {
+    /// All of them.
+    pub(super) const ALL: [Self; 10] = [
+        Self::Deadline,
+        Self::Declined,
+        Self::Overloaded,
+        Self::Unavailable,
+        Self::Failed,
+        Self::Refused,
+        Self::Remembered,
+        Self::Holdout,
+        Self::Breakpoint,
+        Self::Small,
+    ];
+
     /// Returns the name in headers and metrics.
     #[must_use]
     pub fn name(self) -> &'static str {

@@ -9,7 +9,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
 use super::originals::Sizes;
-use super::{RequestReport, Retrieval, Status};
+use super::{Fallback, RequestReport, Retrieval, Status};
 use crate::telemetry::names;
 use crate::wire::Usage;
 
@@ -36,6 +36,15 @@ pub(super) struct Metrics {
     denied: Family<Label, Counter>,
     retrievals: Family<Label, Counter>,
     recalls: Counter,
+}
+
+/// How many requests had which outcome.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Outcomes {
+    /// The number of requests by the name of their status.
+    pub statuses: Vec<(&'static str, u64)>,
+    /// The number of requests that kept a text, by the name of the reason.
+    pub reasons: Vec<(&'static str, u64)>,
 }
 
 /// The depth of each queue, and the number of requests dropped so far.
@@ -159,6 +168,17 @@ impl Metrics {
         if report.time > Duration::ZERO {
             self.seconds.observe(report.time.as_secs_f64());
         }
+    }
+
+    /// Returns the number of requests by status, and by the reason why a text was kept.
+    pub(super) fn outcomes(&self) -> Outcomes {
+        let count = |family: &Family<Label, Counter>, label: &'static str, name: &'static str| {
+            family.get(&[(label, name)]).map(|counter| (name, counter.get()))
+        };
+        let statuses = Status::ALL.iter().filter_map(|status| count(&self.texts, "outcome", status.name()));
+        let reasons =
+            Fallback::ALL.iter().filter_map(|reason| count(&self.fallbacks, "reason", reason.name()));
+        Outcomes { statuses: statuses.collect(), reasons: reasons.collect() }
     }
 
     /// Counts a request that was turned away for its key.

@@ -61,6 +61,7 @@ pub use ledger::{
 use ledger::{Ledger, UsageRecordBuilder};
 pub use local::Generator;
 use local::Local;
+pub use metrics::Outcomes;
 use metrics::{Depths, Metrics};
 use originals::Originals;
 use plan::Plan;
@@ -221,6 +222,9 @@ pub enum Status {
 }
 
 impl Status {
+    /// All of them.
+    const ALL: [Self; 4] = [Self::Compressed, Self::Unchanged, Self::Bypassed, Self::Original];
+
     /// Returns the name in headers and metrics.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -426,6 +430,13 @@ impl Gateway {
             lost: self.store.as_ref().map_or(0, |store| store.lost()),
             originals: self.live().originals.as_ref().map(|originals| originals.sizes()).unwrap_or_default(),
         })
+    }
+
+    /// Returns how many requests had each status, and how many kept a text for each reason, since the service began.
+    /// Those that none had are left out.
+    #[must_use]
+    pub fn outcomes(&self) -> Outcomes {
+        self.metrics.outcomes()
     }
 
     /// Passes a request on whose body is none of the proxy's concern.

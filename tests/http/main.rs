@@ -26,6 +26,10 @@ mod local;
 #[path = "../shared/made.rs"]
 mod made;
 #[cfg(test)]
+mod mcp;
+#[cfg(test)]
+mod origin;
+#[cfg(test)]
 mod originals;
 #[cfg(feature = "otel")]
 #[cfg(test)]
@@ -38,6 +42,8 @@ mod recall_tool;
 mod reload;
 #[cfg(test)]
 mod rounds;
+#[cfg(test)]
+mod run;
 #[cfg(test)]
 mod scripted;
 #[cfg(test)]

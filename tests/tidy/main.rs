@@ -12,7 +12,7 @@ const LONGEST: usize = 600;
 
 /// What each top-level module may use of the others. `model` stands for its traits and types alone: who may
 /// also use the models themselves is said in [`PARTS`].
-const MAY_USE: [(&str, &[&str]); 23] = [
+const MAY_USE: [(&str, &[&str]); 24] = [
     ("text", &[]),
     ("docs", &[]),
     ("environment", &[]),
@@ -50,13 +50,27 @@ const MAY_USE: [(&str, &[&str]); 23] = [
             "wire",
         ],
     ),
+    ("mcp", &["admission", "compress", "config", "engine", "keys", "model", "proxy", "retrieve", "text"]),
     (
         "http",
-        &["admission", "config", "docs", "engine", "keys", "model", "proxy", "telemetry", "upstream", "wire"],
+        &[
+            "admission",
+            "config",
+            "docs",
+            "engine",
+            "keys",
+            "mcp",
+            "model",
+            "proxy",
+            "telemetry",
+            "upstream",
+            "wire",
+        ],
     ),
     (
         "cli",
         &[
+            "admission",
             "compress",
             "config",
             "docs",
@@ -65,6 +79,7 @@ const MAY_USE: [(&str, &[&str]); 23] = [
             "http",
             "journal",
             "keys",
+            "mcp",
             "model",
             "proxy",
             "retrieve",
@@ -81,13 +96,14 @@ const MAY_USE: [(&str, &[&str]); 23] = [
 const PARTS: [(&str, &[&str]); 2] = [("local", &["engine"]), ("store", &["engine", "cli"])];
 
 /// Crates that only the places named may use.
-const CRATES: [(&str, &[&str]); 18] = [
+const CRATES: [(&str, &[&str]); 19] = [
     ("candle_core", &["model/local/"]),
     ("candle_nn", &["model/local/"]),
     ("candle_transformers", &["model/local/"]),
     ("rten_gemm", &["model/local/"]),
     ("rten_tensor", &["model/local/"]),
     ("axum", &["http/"]),
+    ("rmcp", &["mcp/"]),
     ("reqwest", &["model/store/", "upstream/"]),
     (
         "redb",

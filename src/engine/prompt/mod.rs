@@ -43,6 +43,14 @@ impl<'a> Prompts<'a> {
 }
 
 impl Prompts<'_> {
+    /// Returns the name and the description of each template that is compiled in.
+    ///
+    /// # Errors
+    /// Only by a defect of this crate.
+    pub fn templates(&self) -> Result<Vec<(String, String)>, EngineError> {
+        template::built_in()
+    }
+
     /// Finds what collections hold about a question, compresses it to a budget and renders a prompt with citations.
     ///
     /// # Errors

@@ -20,6 +20,18 @@ const MANIFEST: &str = include_str!("../../../prompts/manifest.toml");
 #[derive(Deserialize)]
 struct Entry {
     version: u32,
+    description: String,
+}
+
+/// Reads the manifest of the templates that are compiled in.
+fn manifest() -> Result<BTreeMap<String, Entry>, EngineError> {
+    toml::from_str(MANIFEST)
+        .map_err(|error| EngineError::internal(format!("the manifest of templates is broken: {error}")))
+}
+
+/// Returns the name and the description of each template that is compiled in.
+pub(super) fn built_in() -> Result<Vec<(String, String)>, EngineError> {
+    Ok(manifest()?.into_iter().map(|(name, entry)| (name, entry.description)).collect())
 }
 
 /// A template that is compiled in.
@@ -45,9 +57,7 @@ const BUILT_IN: [BuiltIn; 2] = [
 impl BuiltIn {
     /// Returns the template's version in the manifest.
     fn version(&self) -> Result<u32, EngineError> {
-        let manifest: BTreeMap<String, Entry> = toml::from_str(MANIFEST).map_err(|error| {
-            EngineError::internal(format!("the manifest of templates is broken: {error}"))
-        })?;
+        let manifest = manifest()?;
         let entry = manifest.get(self.name);
         let none = || EngineError::internal(format!("the manifest has no template `{}`", self.name));
         Ok(entry.ok_or_else(none)?.version)

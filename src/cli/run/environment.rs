@@ -1,0 +1,116 @@
+//! The variables by which a command finds the proxy, and by which the proxy finds its upstreams.
+
+use std::net::SocketAddr;
+
+use super::set;
+use crate::config::{Env, UpstreamConfig};
+use crate::wire::Dialect;
+
+/// Variables with the address of Anthropic's API.
+const ANTHROPIC: [&str; 2] = ["ANTHROPIC_BASE_URL", "ANTHROPIC_API_BASE"];
+/// Variables with the address of OpenAI's API, `/v1` included.
+const OPENAI: [&str; 3] = ["OPENAI_BASE_URL", "OPENAI_API_BASE", "AIDER_OPENAI_API_BASE"];
+/// Variables of proxies, behind which an address of this machine must not be looked for.
+const PROXIES: [&str; 6] =
+    ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
+const NO_PROXY: [&str; 2] = ["NO_PROXY", "no_proxy"];
+
+/// Adds an upstream for each dialect that has none: where the environment says that its API is, else its public address.
+pub(super) fn complete(upstreams: &mut Vec<UpstreamConfig>, env: &dyn Env) -> anyhow::Result<()> {
+    for (dialect, name, variables, public) in [
+        (Dialect::Anthropic, "anthropic", &ANTHROPIC[..], "https://api.anthropic.com"),
+        (Dialect::OpenAi, "openai", &OPENAI[..], "https://api.openai.com/v1"),
+    ] {
+        if upstreams.iter().any(|upstream| upstream.dialect == dialect) {
+            continue;
+        }
+        let given = variables.iter().find_map(|variable| Some((variable, set(env, variable)?)));
+        let address = given.as_ref().map_or(public, |(_, address)| address);
+        let upstream = UpstreamConfig::at(&unused(name, upstreams), dialect, address).map_err(|reason| {
+            let variable = given.as_ref().map_or("", |(variable, _)| variable);
+            anyhow::anyhow!("the environment variable {variable} is `{address}`: {reason}")
+        })?;
+        upstreams.push(upstream);
+    }
+    Ok(())
+}
+
+/// A name that no upstream has yet.
+fn unused(name: &str, upstreams: &[UpstreamConfig]) -> String {
+    let mut name = name.to_owned();
+    while upstreams.iter().any(|upstream| upstream.name == name) {
+        name.push('-');
+    }
+    name
+}
+
+/// Returns the variables that the command gets beside those of this process.
+pub(super) fn of(address: SocketAddr, env: &dyn Env) -> Vec<(&'static str, String)> {
+    let base = format!("http://{address}");
+    let mut variables: Vec<(&str, String)> = ANTHROPIC.iter().map(|name| (*name, base.clone())).collect();
+    variables.extend(OPENAI.iter().map(|name| (*name, format!("{base}/v1"))));
+    if PROXIES.iter().any(|name| set(env, name).is_some()) {
+        let known = NO_PROXY.iter().find_map(|name| set(env, name));
+        let host = address.ip().to_string();
+        let hosts = known.map_or_else(|| host.clone(), |known| format!("{known},{host}"));
+        variables.extend(NO_PROXY.iter().map(|name| (*name, hosts.clone())));
+    }
+    variables
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+    use std::ffi::OsString;
+
+    use super::*;
+
+    struct Given(HashMap<&'static str, &'static str>);
+
+    impl Env for Given {
+        fn value(&self, name: &str) -> Option<OsString> {
+            self.0.get(name).map(OsString::from)
+        }
+    }
+
+    fn completed(
+        upstreams: Vec<UpstreamConfig>,
+        env: &[(&'static str, &'static str)],
+    ) -> Vec<(String, String)> {
+        let mut upstreams = upstreams;
+        complete(&mut upstreams, &Given(env.iter().copied().collect())).unwrap();
+        upstreams.into_iter().map(|upstream| (upstream.name, upstream.base_url)).collect()
+    }
+
+    #[test]
+    fn what_the_configuration_lacks_is_taken_from_the_environment_and_else_public() {
+        let pair = |name: &str, address: &str| (name.to_owned(), address.to_owned());
+        assert_eq!(
+            completed(Vec::new(), &[]),
+            [pair("anthropic", "https://api.anthropic.com"), pair("openai", "https://api.openai.com/v1")]
+        );
+        let own = UpstreamConfig::at("openai", Dialect::Anthropic, "http://127.0.0.1:1").unwrap();
+        assert_eq!(
+            completed(vec![own], &[("OPENAI_API_BASE", "http://127.0.0.1:2/v1/"), ("OPENAI_BASE_URL", " ")]),
+            [pair("openai", "http://127.0.0.1:1"), pair("openai-", "http://127.0.0.1:2/v1")]
+        );
+        let wrong = Given([("ANTHROPIC_BASE_URL", "localhost")].into());
+        let error = complete(&mut Vec::new(), &wrong).unwrap_err().to_string();
+        assert!(error.contains("ANTHROPIC_BASE_URL"), "{error}");
+    }
+
+    #[test]
+    fn a_command_behind_a_proxy_still_finds_this_machine() {
+        let address = "127.0.0.1:7".parse().unwrap();
+        let of = |env: &[(&'static str, &'static str)]| -> HashMap<_, _> {
+            of(address, &Given(env.iter().copied().collect())).into_iter().collect()
+        };
+        let plain = of(&[]);
+        assert_eq!(plain["ANTHROPIC_BASE_URL"], "http://127.0.0.1:7");
+        assert_eq!(plain["OPENAI_API_BASE"], "http://127.0.0.1:7/v1");
+        assert!(!plain.contains_key("NO_PROXY"));
+        let proxied = of(&[("https_proxy", "http://p"), ("no_proxy", "x.example")]);
+        assert_eq!(proxied["NO_PROXY"], "x.example,127.0.0.1");
+        assert_eq!(proxied["no_proxy"], proxied["NO_PROXY"]);
+    }
+}
