@@ -85,6 +85,7 @@ pub(crate) fn run(args: ServeArgs) -> anyhow::Result<()> {
     let gateway = Arc::new(gateway);
     let keys = Arc::new(Keyring::open(&data, config.keys.required, gateway.spent_today()?)?);
     let server = Server::with_gateway(engine, config.limits, Arc::clone(&gateway), Arc::clone(&keys));
+    let server = server.with_page(config.page);
     let live = Live { listen: config.listen, gateway: Arc::clone(&gateway), keys, load };
     let outcome = runtime.block_on(serve(server, live));
     // Ends connections that are still open, which cancels their work, but waits for no thread that does not heed it.

@@ -52,6 +52,8 @@ section! {
         limits: Limits;
         /// The configuration of access by keys.
         keys: KeysConfig;
+        /// The configuration of the page for people.
+        page: PageConfig;
         /// The configuration of the proxy.
         proxy: ProxyConfig;
         /// The APIs behind the proxy, each with another name.
@@ -147,6 +149,15 @@ section! {
     KeysConfig at "keys." {
         /// Whether a key is required even where none exists yet. Without it, keys are required from the first one on.
         required: bool = false;
+    }
+}
+
+section! {
+    /// The configuration of the page for people.
+    #[derive(Copy, Eq)]
+    PageConfig at "page." {
+        /// Whether the service shows its page at `/`.
+        enabled: bool = true;
     }
 }
 

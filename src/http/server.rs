@@ -3,6 +3,7 @@
 //! This is `axum::serve` with two things more: a time limit for headers, without which a client can hold a connection
 //! for ever by sending nothing, and a drain that the caller can bound.
 
+use std::fmt;
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
@@ -17,7 +18,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::router::router;
 use super::state::AppState;
-use crate::config::Limits;
+use crate::config::{Limits, PageConfig};
 use crate::engine::Engine;
 use crate::keys::Keyring;
 use crate::proxy::Gateway;
@@ -76,10 +77,15 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Debug)]
 pub struct Server {
-    router: Router,
+    state: AppState,
     header_time: Duration,
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server").field("header_time", &self.header_time).finish_non_exhaustive()
+    }
 }
 
 /// Connections that are still open after a server stopped.
@@ -112,7 +118,13 @@ impl Server {
     }
 
     pub(super) fn with_state(state: AppState) -> Self {
-        Self { router: router(Arc::new(state)), header_time: HEADER_TIME }
+        Self { state, header_time: HEADER_TIME }
+    }
+
+    /// Serves the page for people at `/`, too, where `page` says so.
+    #[must_use]
+    pub fn with_page(self, page: PageConfig) -> Self {
+        Self { state: AppState { page: page.enabled, ..self.state }, ..self }
     }
 
     #[cfg(test)]
@@ -122,36 +134,38 @@ impl Server {
 
     /// Accepts connections until `stop` is ready. The listener is closed when this returns.
     pub async fn run(self, listener: TcpListener, stop: impl Future<Output = ()>) -> Draining {
+        let Self { state, header_time } = self;
+        let router = router(Arc::new(state));
         let open = GracefulShutdown::new();
         let mut stop = pin!(stop);
         loop {
             tokio::select! {
                 () = &mut stop => return Draining(open),
                 accepted = listener.accept() => match accepted {
-                    Ok((stream, _)) => self.connect(stream, &open),
+                    Ok((stream, _)) => connect(stream, (&router, header_time), &open),
                     Err(error) => pause(&error).await,
                 },
             }
         }
     }
+}
 
-    /// Serves one connection on a task of its own.
-    fn connect(&self, stream: TcpStream, open: &GracefulShutdown) {
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "cannot turn off the delay of small packets");
-        }
-        let connection = http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(self.header_time)
-            .serve_connection(TokioIo::new(stream), TowerToHyperService::new(self.router.clone()));
-        let connection = open.watch(connection);
-        tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                // The client's doing: it left, was too slow or does not speak HTTP.
-                tracing::debug!(%error, "connection ended");
-            }
-        });
+/// Serves one connection on a task of its own.
+fn connect(stream: TcpStream, (router, header_time): (&Router, Duration), open: &GracefulShutdown) {
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "cannot turn off the delay of small packets");
     }
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(header_time)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router.clone()));
+    let connection = open.watch(connection);
+    tokio::spawn(async move {
+        if let Err(error) = connection.await {
+            // The client's doing: it left, was too slow or does not speak HTTP.
+            tracing::debug!(%error, "connection ended");
+        }
+    });
 }
 
 /// A connection that its client gave up while it waited is nothing; anything else must not become a busy loop.

@@ -31,6 +31,8 @@ pub(super) struct AppState {
     bodies: Arc<Semaphore>,
     /// Bounds the work of all routes together, the proxy's included.
     pub(super) admission: Admission,
+    /// Whether the page is served.
+    pub(super) page: bool,
 }
 
 impl AppState {
@@ -43,6 +45,7 @@ impl AppState {
             keys: None,
             bodies: Arc::new(Semaphore::new(0)),
             admission: Admission::new(limits.concurrency, limits.queue),
+            page: false,
         }
     }
 

@@ -31,6 +31,8 @@ mod originals;
 #[cfg(test)]
 mod otel;
 #[cfg(test)]
+mod page;
+#[cfg(test)]
 mod prompt;
 #[cfg(test)]
 mod recall_tool;
