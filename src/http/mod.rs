@@ -17,6 +17,7 @@ mod extract;
 mod failures;
 mod file;
 mod job;
+mod keys;
 mod metrics;
 mod middleware;
 mod operations;

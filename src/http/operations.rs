@@ -11,8 +11,8 @@ use utoipa::{OpenApi, ToSchema};
 use super::error::{ApiError, ErrorEnvelope};
 use super::state::AppState;
 use super::{
-    body, collections, compress, dialects, docs, embeddings, examples, metrics, originals, page, prompt,
-    proxy, reading, transfer,
+    body, collections, compress, dialects, docs, embeddings, examples, keys, metrics, originals, page,
+    prompt, proxy, reading, transfer,
 };
 use crate::engine::Readiness;
 use crate::engine::collections::api::OnBad;
@@ -31,7 +31,7 @@ use crate::engine::collections::api::OnBad;
         embeddings::embed, embeddings::rerank, prompt::prompt,
         dialects::chat, dialects::responses, dialects::completions, dialects::messages, dialects::count_tokens,
         proxy::models, proxy::usage, proxy::below, originals::original,
-        page::index, page::file, docs::list, docs::guide, metrics::metrics, healthz, readyz, openapi
+        keys::list, keys::create, keys::revoke, page::index, page::file, docs::list, docs::guide, metrics::metrics, healthz, readyz, openapi
     ),
     components(schemas(OnBad)),
     tags(

@@ -12,7 +12,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use super::error::ApiError;
 use super::state::AppState;
 use super::{
-    auth, collections, compress, dialects, docs, embeddings, examples, metrics, middleware, operations,
+    auth, collections, compress, dialects, docs, embeddings, examples, keys, metrics, middleware, operations,
     originals, page, prompt, proxy, reading, transfer,
 };
 
@@ -29,6 +29,7 @@ pub(super) fn router(state: Arc<AppState>) -> Router {
         .merge(collections::routes())
         .merge(transfer::routes())
         .merge(examples::routes())
+        .merge(keys::routes())
         .merge(metrics::routes())
         .merge(dialects::routes())
         .merge(proxy::routes())
