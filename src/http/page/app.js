@@ -6,6 +6,9 @@ import { playground } from "./playground.js";
 
 /** The views besides the playground; each is fetched when it is first shown. */
 const VIEWS = {
+    dashboard: () => import("./dashboard.js"),
+    collections: () => import("./collections.js"),
+    keys: () => import("./keys.js"),
 };
 
 const started = {};
@@ -96,4 +99,5 @@ $("#key").addEventListener("click", async () => {
 addEventListener("hashchange", show);
 addEventListener("unhandledrejection", (event) => { if (event.reason?.name === "AbortError") event.preventDefault(); });
 showKey();
-show();
+// What is in the file is painted before anything is asked for.
+requestAnimationFrame(() => setTimeout(show));

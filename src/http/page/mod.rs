@@ -47,6 +47,10 @@ static FILES: LazyLock<Vec<File>> = LazyLock::new(|| {
         "playground.js",
         "snippets.js",
         "examples.js",
+        "chart.js",
+        "dashboard.js",
+        "collections.js",
+        "keys.js",
     ];
     files.into_iter().map(|(name, text)| File { name, text, tag: tag(text) }).collect()
 });

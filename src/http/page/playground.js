@@ -74,6 +74,13 @@ class Playground {
     #listen() {
         const typed = debounced(() => this.changed(), 250);
         $("#text").addEventListener("input", () => { $("#example").value = "own"; this.#cancel(); typed(); });
+        // Before the browser lays out what nobody could compress.
+        $("#text").addEventListener("paste", (event) => {
+            const size = event.clipboardData?.getData("text").length ?? 0;
+            if (size <= MOST_BYTES) return;
+            event.preventDefault();
+            this.#state(`The text has ${bytes(size)}; at most ${bytes(MOST_BYTES)} can be compressed at once. Take a part of it.`, true);
+        });
         $("#question").addEventListener("input", () => { this.#cancel(); typed(); });
         $("#rate").addEventListener("input", () => { this.#budget(); this.changed(true); });
         $("#tokens").addEventListener("input", typed);
@@ -246,7 +253,7 @@ class Playground {
 
     #failed(place, error) {
         if (place === 0) clearTimeout(this.slow);
-        const hint = error.code === "budget_infeasible" ? " Move the slider to the right, or shorten the question." : "";
+        const hint = error.code === "budget_infeasible" ? ". Keep more, or shorten the question." : "";
         if (place === 1) {
             $("#other-name").textContent = error.message;
             this.runs[1].clear();
