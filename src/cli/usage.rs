@@ -42,7 +42,7 @@ pub(super) struct UsageArgs {
     /// Count only this model
     #[arg(long, value_name = "NAME")]
     model: Option<String>,
-    /// `day`, `model`, `key`, a comma-separated list of these, or `request`
+    /// `day`, `model`, `key`, `upstream`, `reason`, a comma-separated list of these, or `request`
     #[arg(long, value_name = "NAMES", default_value = "day")]
     group_by: String,
     /// Compare held-out conversations (`proxy.holdout`) with the others
@@ -142,7 +142,10 @@ fn write_text(out: &mut impl Write, report: &UsageReport) -> std::io::Result<()>
             Some("") => Some("-".to_owned()),
             name => name.map(str::to_owned),
         };
-        let names: Vec<_> = [&group.day, &group.model, &group.key].into_iter().filter_map(named).collect();
+        let names: Vec<_> = [&group.day, &group.model, &group.key, &group.upstream, &group.reason]
+            .into_iter()
+            .filter_map(named)
+            .collect();
         rows.push(row(names.join(" "), &group.numbers));
     }
     rows.extend(report.total.as_ref().map(|total| row("total".into(), total)));

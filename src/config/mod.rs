@@ -58,6 +58,8 @@ section! {
         keys: KeysConfig;
         /// The configuration of the MCP server.
         mcp: McpConfig;
+        /// The configuration of the page for people.
+        page: PageConfig;
         /// The configuration of the proxy.
         proxy: ProxyConfig;
         /// The APIs behind the proxy, each with another name.
@@ -165,6 +167,15 @@ section! {
             let wanted = || "names of folders".into();
             ensure(roots.iter().all(|root| !root.trim().is_empty()), key, &"empty", wanted)
         };
+    }
+}
+
+section! {
+    /// The configuration of the page for people.
+    #[derive(Copy, Eq)]
+    PageConfig at "page." {
+        /// Whether the service shows its page at `/`.
+        enabled: bool = true;
     }
 }
 

@@ -11,8 +11,8 @@ use utoipa::{OpenApi, ToSchema};
 use super::error::{ApiError, ErrorEnvelope};
 use super::state::AppState;
 use super::{
-    body, collections, compress, dialects, docs, embeddings, examples, mcp, metrics, originals, prompt,
-    proxy, transfer,
+    body, collections, compress, dialects, docs, embeddings, examples, keys, mcp, metrics, originals, page,
+    prompt, proxy, reading, transfer,
 };
 use crate::engine::Readiness;
 use crate::engine::collections::api::OnBad;
@@ -21,7 +21,7 @@ use crate::engine::collections::api::OnBad;
 #[openapi(
     info(title = "Whittle"),
     paths(
-        compress::compress, compress::recover, compress::score,
+        compress::compress, compress::recover, compress::score, reading::extract,
         collections::list, collections::create, collections::describe, collections::remove,
         collections::upsert, collections::documents, collections::document, collections::delete_document,
         collections::put_file, collections::delete_documents, collections::search,
@@ -31,7 +31,7 @@ use crate::engine::collections::api::OnBad;
         embeddings::embed, embeddings::rerank, prompt::prompt,
         dialects::chat, dialects::responses, dialects::completions, dialects::messages, dialects::count_tokens,
         proxy::models, proxy::usage, proxy::below, originals::original, mcp::mcp,
-        docs::list, docs::guide, metrics::metrics, healthz, readyz, openapi
+        keys::list, keys::create, keys::revoke, page::index, page::file, docs::list, docs::guide, metrics::metrics, healthz, readyz, openapi
     ),
     components(schemas(OnBad)),
     tags(

@@ -6,14 +6,14 @@ use axum::Router;
 use axum::extract::Request;
 use axum::http::{StatusCode, Uri};
 use axum::middleware::from_fn_with_state;
-use axum::routing::{get, post};
+use axum::routing::{get, post, put};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use super::error::ApiError;
 use super::state::AppState;
 use super::{
-    auth, collections, compress, dialects, docs, embeddings, examples, framing, mcp, metrics, middleware,
-    operations, origin, originals, prompt, proxy, transfer,
+    auth, collections, compress, dialects, docs, embeddings, examples, framing, keys, mcp, metrics,
+    middleware, operations, origin, originals, page, prompt, proxy, reading, transfer,
 };
 
 /// All routes, with everything around them.
@@ -23,11 +23,13 @@ pub(super) fn router(state: Arc<AppState>) -> Router {
         .route("/v1/recover", post(compress::recover))
         .route("/v1/score", post(compress::score))
         .route("/v1/embeddings", post(embeddings::here_or_upstream))
+        .route("/v1/extract", put(reading::extract))
         .route("/v1/prompt", post(prompt::prompt))
         .route("/v1/rerank", post(embeddings::rerank))
         .merge(collections::routes())
         .merge(transfer::routes())
         .merge(examples::routes())
+        .merge(keys::routes())
         .merge(metrics::routes())
         .merge(dialects::routes())
         .merge(proxy::routes())
@@ -39,6 +41,7 @@ pub(super) fn router(state: Arc<AppState>) -> Router {
         .route("/readyz", get(operations::readyz))
         .route("/openapi.json", get(operations::openapi))
         .merge(docs::routes())
+        .merge(if state.page { page::routes() } else { Router::new() })
         .merge(guarded)
         .fallback(unknown_path)
         .method_not_allowed_fallback(wrong_method)

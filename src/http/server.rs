@@ -19,7 +19,7 @@ use tokio::net::{TcpListener, TcpStream};
 use super::hosts::Hosts;
 use super::router::router;
 use super::state::AppState;
-use crate::config::Limits;
+use crate::config::{Limits, PageConfig};
 use crate::engine::Engine;
 use crate::keys::Keyring;
 use crate::proxy::Gateway;
@@ -83,6 +83,12 @@ pub struct Server {
     header_time: Duration,
 }
 
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server").field("header_time", &self.header_time).finish_non_exhaustive()
+    }
+}
+
 /// Connections that are still open after a server stopped.
 #[derive(Debug)]
 pub struct Draining(GracefulShutdown);
@@ -120,6 +126,13 @@ impl Server {
 
     pub(super) fn with_state(state: AppState) -> Self {
         Self { state, header_time: HEADER_TIME }
+    }
+
+    /// Serves the page for people at `/`, too, where `page` says so.
+    #[must_use]
+    pub fn with_page(mut self, page: PageConfig) -> Self {
+        self.state.page = page.enabled;
+        self
     }
 
     #[cfg(test)]
@@ -160,12 +173,6 @@ impl Server {
                 },
             }
         }
-    }
-}
-
-impl fmt::Debug for Server {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Server").field("header_time", &self.header_time).finish_non_exhaustive()
     }
 }
 

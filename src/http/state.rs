@@ -37,6 +37,8 @@ pub(super) struct AppState {
     bodies: Arc<Semaphore>,
     /// Bounds the work of all routes together, the proxy's included.
     pub(super) admission: Admission,
+    /// Whether the page is served.
+    pub(super) page: bool,
 }
 
 impl AppState {
@@ -53,6 +55,7 @@ impl AppState {
             bodies: Arc::new(Semaphore::new(0)),
             mcp,
             admission,
+            page: false,
         }
     }
 

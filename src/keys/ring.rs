@@ -59,6 +59,12 @@ impl Keyring {
         Ok(Self { data: data.to_owned(), required, spent, known: RwLock::new(known) })
     }
 
+    /// Returns the folder with the file of the keys.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.data
+    }
+
     /// Sets whether a key is required even where none exists.
     pub fn require(&self, required: bool) {
         self.required.store(required, Ordering::Relaxed);

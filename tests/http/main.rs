@@ -35,6 +35,8 @@ mod originals;
 #[cfg(test)]
 mod otel;
 #[cfg(test)]
+mod page;
+#[cfg(test)]
 mod prompt;
 #[cfg(test)]
 mod recall_tool;

@@ -449,6 +449,14 @@ export interface ExamplePage {
     next?: number | null;
 }
 
+/** Answer of `PUT /v1/extract`. */
+export interface ExtractResponse {
+    /** The text: that of the file as it is, or Markdown. */
+    text: string;
+    /** The title that the file itself has. */
+    title?: string | null;
+}
+
 /** The savings of one rule on results of one kind. */
 export interface FoldingLine {
     /** Kind of the results: `prose`, `code`, `json`, `log`, `diff`, `table`, `chat`, or `search` for hits of a search. */

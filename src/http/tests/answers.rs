@@ -137,11 +137,13 @@ async fn the_description_is_whole_and_true() {
         .map(|(method, path)| format!("{method} {path}"))
         .collect();
     let expected = [
+        "get /",
         "get /docs",
         "get /docs/{topic}",
         "get /healthz",
         "get /metrics",
         "get /openapi.json",
+        "get /page/{file}",
         "get /readyz",
         "delete /upstreams/{upstream}/{path}",
         "get /upstreams/{upstream}/{path}",
@@ -174,6 +176,10 @@ async fn the_description_is_whole_and_true() {
         "delete /v1/example-banks/{name}/examples/{id}",
         "get /v1/example-banks/{name}/examples/{id}",
         "post /v1/example-banks/{name}/select",
+        "put /v1/extract",
+        "get /v1/keys",
+        "post /v1/keys",
+        "delete /v1/keys/{id}",
         "post /v1/messages",
         "post /v1/messages/count_tokens",
         "get /v1/models",
@@ -200,7 +206,8 @@ async fn the_description_is_whole_and_true() {
         let method = method.to_uppercase();
         let path = path.replace("{name}", "a").replace("{id}", "b").replace("{upstream}", "c");
         let request = Request::builder().method(&*method).uri(path).body(Body::empty()).unwrap();
-        let response = router(Arc::new(state(&engine()))).oneshot(request).await.unwrap();
+        let response =
+            router(Arc::new(AppState { page: true, ..state(&engine()) })).oneshot(request).await.unwrap();
         let (status, body) = (response.status(), response.into_body().collect().await.unwrap().to_bytes());
         let there = status != 405 && !String::from_utf8_lossy(&body).contains("unknown_path");
         assert!(there, "{route} is described but not there");

@@ -34,6 +34,9 @@ pub(in crate::proxy) struct Entry {
     /// The part that later versions added.
     #[serde(skip)]
     pub(in crate::proxy) more: More,
+    /// The name of the reason why texts went on as they came, if there is one. A name outlives the reason that has it.
+    #[serde(skip)]
+    pub(in crate::proxy) reason: Option<String>,
 }
 
 /// The part that is stored behind an [`Entry`]: files of the first versions do not have it, and those versions do not

@@ -18,6 +18,8 @@ pub(in crate::proxy) const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 const DAYS: u64 = 30;
 /// Most groups of an answer.
 const MOST_GROUPS: usize = 10_000;
+/// What requests are grouped by.
+const AXES: [&str; 5] = ["day", "model", "key", "upstream", "reason"];
 /// Requests of one page: by default, and at most.
 const PAGE: (usize, usize) = (100, 1000);
 
@@ -38,7 +40,8 @@ pub struct UsageParams {
     /// The only model that counts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
-    /// `day`, `model`, `key`, or several with commas between them; `request` lists the requests. By default `day`.
+    /// `day`, `model`, `key`, `upstream`, `reason`, or several with commas between them; `request` lists the requests. By
+    /// default `day`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub group_by: Option<String>,
     /// Requests of a page, 1 to 1,000; by default 100.
@@ -93,6 +96,12 @@ pub struct Group {
     /// Id of the key; empty where requests came without one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
+    /// The upstream.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upstream: Option<String>,
+    /// The reason why texts went on as they came, as `x-whittle-status` has it; empty where there was none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
     /// The sums.
     #[serde(flatten)]
     pub numbers: Numbers,
@@ -144,6 +153,9 @@ pub struct RequestLine {
     pub upstream: String,
     /// Status of the answer; 499 where the client left before there was one.
     pub status: u16,
+    /// The reason why texts went on as they came, as `x-whittle-status` has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
     /// The figures of the request.
     #[serde(flatten)]
     pub numbers: Numbers,
@@ -159,8 +171,29 @@ struct Query {
 }
 
 enum Shape {
-    Groups { day: bool, model: bool, key: bool },
-    Requests { limit: usize },
+    /// Which of [`AXES`] count.
+    Groups([bool; AXES.len()]),
+    Requests {
+        limit: usize,
+    },
+}
+
+/// The features that the requests of a group have in common, in the order that groups have.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
+struct Common {
+    /// Days since the epoch.
+    day: Option<u64>,
+    model: Option<String>,
+    key: Option<String>,
+    upstream: Option<String>,
+    reason: Option<String>,
+}
+
+impl Common {
+    fn group(self, numbers: Numbers) -> Group {
+        let Self { day, model, key, upstream, reason } = self;
+        Group { day: day.map(|day| date(day * DAY_MS)), model, key, upstream, reason, numbers }
+    }
 }
 
 /// Sums while they are made: whole numbers, so that the order does not matter.
@@ -240,7 +273,7 @@ pub(in crate::proxy) fn report(store: &Store, params: &UsageParams) -> Result<Us
         report.holdout = Some(trials.report());
     }
     match query.shape {
-        Shape::Groups { .. } => {
+        Shape::Groups(_) => {
             let mut folding = Folding::default();
             let (groups, total) = query.groups(store, &mut folding)?;
             (report.groups, report.total) = (Some(groups), Some(total));
@@ -293,20 +326,19 @@ impl Query {
             let reason = format!("there are more than {MOST_GROUPS} groups: ask for less time, or one key");
             return Err(wrong("group_by", reason));
         }
-        let group = |((day, model, key), sums): ((Option<u64>, _, _), Sums)| {
-            let day = day.map(|day| date(day * DAY_MS));
-            Group { day, model, key, numbers: sums.numbers() }
-        };
-        Ok((groups.into_iter().map(group).collect(), total.numbers()))
+        let groups = groups.into_iter().map(|(common, sums)| common.group(sums.numbers()));
+        Ok((groups.collect(), total.numbers()))
     }
 
-    fn group_of(&self, entry: &Entry) -> (Option<u64>, Option<String>, Option<String>) {
-        let Shape::Groups { day, model, key } = self.shape else { return (None, None, None) };
-        (
-            day.then_some(entry.milliseconds / DAY_MS),
-            model.then(|| entry.model.clone()),
-            key.then(|| entry.key.clone().unwrap_or_default()),
-        )
+    fn group_of(&self, entry: &Entry) -> Common {
+        let Shape::Groups([day, model, key, upstream, reason]) = self.shape else { return Common::default() };
+        Common {
+            day: day.then_some(entry.milliseconds / DAY_MS),
+            model: model.then(|| entry.model.clone()),
+            key: key.then(|| entry.key.clone().unwrap_or_default()),
+            upstream: upstream.then(|| entry.upstream.clone()),
+            reason: reason.then(|| entry.reason.clone().unwrap_or_default()),
+        }
     }
 
     /// A page of requests, and where the next one begins.
@@ -340,16 +372,16 @@ impl Shape {
     fn new(params: &UsageParams) -> Result<Self, ProxyError> {
         let names: Vec<&str> =
             params.group_by.as_deref().unwrap_or("day").split(',').map(str::trim).collect();
-        if let Some(other) = names.iter().find(|name| !["day", "model", "key", "request"].contains(name)) {
+        if let Some(other) = names.iter().find(|name| **name != "request" && !AXES.contains(name)) {
             let other: String = other.chars().take(40).collect();
-            return Err(wrong("group_by", format!("`{other}` is none of `day`, `model`, `key`, `request`")));
+            let reason = format!("`{other}` is none of `{}`, `request`", AXES.join("`, `"));
+            return Err(wrong("group_by", reason));
         }
         if !names.contains(&"request") {
             if params.limit.is_some() {
                 return Err(wrong("limit", "only lists of requests (`group_by=request`) have pages"));
             }
-            let [day, model, key] = ["day", "model", "key"].map(|name| names.contains(&name));
-            return Ok(Self::Groups { day, model, key });
+            return Ok(Self::Groups(AXES.map(|name| names.contains(&name))));
         }
         if names.len() > 1 {
             return Err(wrong("group_by", "`request` stands alone: it lists requests one by one"));
@@ -372,6 +404,7 @@ fn line(entry: Entry) -> RequestLine {
         model: entry.model,
         upstream: entry.upstream,
         status: entry.status,
+        reason: entry.reason,
     }
 }
 

@@ -69,13 +69,18 @@ pub(super) fn forget(transaction: &WriteTransaction, oldest: u64) -> Result<(), 
 
 /// The entry as it always was, and behind it what was added since: either reader understands what the other wrote.
 fn encode(entry: &Entry) -> Result<Vec<u8>, postcard::Error> {
-    postcard::to_extend(&entry.more, postcard::to_allocvec(entry)?)
+    let more = postcard::to_extend(&entry.more, postcard::to_allocvec(entry)?)?;
+    postcard::to_extend(&entry.reason, more)
 }
 
 fn decode(bytes: &[u8]) -> Result<Entry, postcard::Error> {
     let (mut entry, rest) = postcard::take_from_bytes::<Entry>(bytes)?;
     if !rest.is_empty() {
-        entry.more = postcard::from_bytes(rest)?;
+        let (more, rest) = postcard::take_from_bytes(rest)?;
+        entry.more = more;
+        if !rest.is_empty() {
+            entry.reason = postcard::from_bytes(rest)?;
+        }
     }
     Ok(entry)
 }
@@ -131,11 +136,15 @@ mod tests {
         let old = postcard::to_allocvec(&first()).unwrap();
         let mut entry = decode(&old).unwrap();
         assert_eq!((entry.texts, entry.usage.cache_write, entry.cost), ((900, 300), 8, Some(-10)));
-        assert_eq!(entry.more, More::default());
+        assert_eq!((&entry.more, &entry.reason), (&More::default(), &None));
+        entry.reason = Some("small".into());
         entry.more.folded = vec![Part { rule: "repeats".into(), kind: "code".into(), tokens: 600 }];
         let new = encode(&entry).unwrap();
         assert_eq!(decode(&new).unwrap(), entry);
         assert_eq!(postcard::from_bytes::<First>(&new).unwrap(), first());
         assert!(decode(&new[..new.len() - 2]).is_err());
+        // Entries without a reason, as the second versions wrote them.
+        let second = postcard::to_extend(&entry.more, postcard::to_allocvec(&entry).unwrap()).unwrap();
+        assert_eq!(decode(&second).unwrap(), Entry { reason: None, ..entry });
     }
 }

@@ -881,6 +881,15 @@ class ExamplePage(ResponseModel):
     """The `from` of the next page; none at the end."""
 
 
+class ExtractResponse(ResponseModel):
+    """Answer of `PUT /v1/extract`."""
+
+    text: str
+    """The text: that of the file as it is, or Markdown."""
+    title: str | None = None
+    """The title that the file itself has."""
+
+
 class FoldingLine(ResponseModel):
     """The savings of one rule on results of one kind."""
 

@@ -1,0 +1,186 @@
+// The dashboard: what the ledger says about requests that went through the proxy.
+
+import { call } from "./api.js";
+import { bars } from "./chart.js";
+import { count, dollars, h, milliseconds, percent, put, table } from "./dom.js";
+
+/** Milliseconds between two looks at the ledger while the view is shown. */
+const PAUSE = 5000;
+const PAGE = 1000;
+/** Most pages of single requests that are looked at for latencies and the list. */
+const PAGES = 10;
+const SHOWN = 100;
+
+const PERIODS = { 1: "today", 2: "since yesterday", 7: "the last 7 days", 30: "the last 30 days", 90: "the last 90 days" };
+const AXES = { day: "Day", model: "Model", key: "Key", upstream: "Upstream", reason: "Reason" };
+
+/** The reasons why texts went on as they came, in words. */
+const REASONS = {
+    "": "nothing stood against it", deadline: "compression took too long", declined: "it would have taken too long", overloaded: "too many requests at once",
+    unavailable: "the model could not be had", failed: "compression failed", refused: "the upstream refused the smaller request",
+    remembered: "sent as it came in an earlier turn", holdout: "held out, to compare others with it", breakpoint: "before a cache breakpoint", small: "all texts are small",
+};
+export const reasonText = (name) => (name in REASONS ? `${name ? `${name}: ` : ""}${REASONS[name]}` : name);
+
+export function view(place) {
+    return new Dashboard(place);
+}
+
+class Dashboard {
+    constructor(place) {
+        const option = ([value, name]) => h("option", { value, selected: value === "30" }, name);
+        const changed = () => this.load();
+        this.period = h("select", { id: "period", change: changed }, Object.entries(PERIODS).map(option));
+        this.axis = h("select", { id: "axis", change: changed }, Object.entries(AXES).map(([value, name]) => h("option", { value }, name.toLowerCase())));
+        this.only = h("select", { id: "only", change: () => this.#list() }, h("option", { value: "" }, "all requests"),
+            h("option", { value: "reason" }, "texts sent as they came, with a reason"), h("option", { value: "errors" }, "errors"), h("option", { value: "loss" }, "a loss"));
+        this.state = h("p", { role: "status", class: "muted", id: "dashboard-state" });
+        [this.figures, this.charts, this.groups, this.reasons, this.folding, this.requests, this.health] = Array.from({ length: 7 }, () => h("div"));
+        this.figures = h("dl", { class: "figures" });
+        put(place, h("h1", {}, "Dashboard"),
+            h("div", { class: "panel row" }, h("label", { for: "period" }, "Period"), this.period, h("label", { for: "axis" }, "Group by"), this.axis, this.state),
+            h("div", { class: "panel" }, h("h2", {}, "In all"), this.figures, h("p", { class: "muted" },
+                "Net: what the tokens left out would have cost, less the work on them. Days are UTC, and begin at midnight.")),
+            h("div", { class: "panel" }, this.charts, this.groups),
+            h("div", { class: "grid panel" }, this.reasons, this.folding, this.health),
+            h("div", { class: "panel" }, h("div", { class: "row spread" }, h("h2", {}, "Recent requests"), h("span", { class: "row" }, h("label", { for: "only" }, "Show"), this.only)), this.requests));
+        this.lines = [];
+    }
+
+    enter() {
+        this.load();
+        clearInterval(this.timer);
+        this.timer = setInterval(() => document.hidden || this.load(true), PAUSE);
+    }
+
+    leave() {
+        clearInterval(this.timer);
+        this.controller?.abort();
+    }
+
+    back() {
+        this.load();
+    }
+
+    /** Days are those of UTC, as the ledger has them: the first one begins at midnight. */
+    get since() {
+        const day = 24 * 3600 * 1000;
+        return new Date((Math.floor(Date.now() / day) - Number(this.period.value) + 1) * day).toISOString().slice(0, 10);
+    }
+
+    async load(quiet = false) {
+        if (quiet && this.controller) return;
+        this.controller?.abort();
+        const controller = (this.controller = new AbortController());
+        const options = { signal: controller.signal, quiet };
+        try {
+            const query = (by, more = {}) => `/v1/usage?${new URLSearchParams({ since: this.since, group_by: by, ...more })}`;
+            const byDay = await call(query("day"), options);
+            const groups = this.axis.value === "day" ? byDay : await call(query(this.axis.value), options);
+            const reasons = await call(query("reason"), options);
+            await this.#read(options);
+            if (this.controller !== controller) return;
+            this.#show(byDay, groups, reasons);
+            this.#list();
+            this.state.classList.remove("bad");
+            this.state.textContent = `As of ${new Date().toLocaleTimeString()}; looks again every ${PAUSE / 1000} s.`;
+            await this.#health(options);
+        } catch (error) {
+            if (error.name === "AbortError") return;
+            this.state.classList.add("bad");
+            this.state.textContent = error.message;
+        } finally {
+            if (this.controller === controller) this.controller = null;
+        }
+    }
+
+    /** Reads single requests: all of the period at first, and later only those that are new. */
+    async #read(options) {
+        if (this.linesOf !== this.since) Object.assign(this, { linesOf: this.since, lines: [], from: null });
+        const most = PAGE * PAGES;
+        for (let page = 0; page < PAGES; page++) {
+            const query = new URLSearchParams({ since: this.from ?? this.since, group_by: "request", limit: PAGE });
+            const { requests, next } = await call(`/v1/usage?${query}`, options);
+            const known = new Set(this.lines.slice(-PAGE).map((line) => line.request_id + line.time));
+            const fresh = requests.filter((line) => !known.has(line.request_id + line.time));
+            this.lines.push(...fresh);
+            if (this.lines.length > most) this.lines.splice(0, this.lines.length - most);
+            // Again from the time of the last one, since more may have come within its millisecond.
+            if (requests.length) this.from = requests[requests.length - 1].time;
+            if (!next || fresh.length === 0) return;
+        }
+        this.more = true;
+    }
+
+    #show(byDay, { groups, folding }, reasons) {
+        const { total } = byDay;
+        const loss = (value) => (value < 0 ? h("span", { class: "bad" }, dollars(value)) : dollars(value));
+        const times = this.lines.filter((line) => line.compressor_ms > 0).map((line) => line.compressor_ms).sort((a, b) => a - b);
+        const quantile = (share) => (times.length ? milliseconds(times[Math.min(times.length - 1, Math.floor(share * times.length))]) : "\u2013");
+        const figures = [
+            ["Requests", count(total.requests), total.errors ? `${count(total.errors)} errors` : "no errors"],
+            ["Text tokens before", count(total.text_tokens_before)],
+            ["Text tokens after", count(total.text_tokens_after), total.text_tokens_before ? `${percent(1 - total.text_tokens_after / total.text_tokens_before)} left out` : ""],
+            ["Cost", dollars(total.cost_usd), total.unpriced ? `${count(total.unpriced)} without a price` : ""],
+            ["Net saving", loss(total.saving_usd)],
+            ["Cache reads, writes", `${count(total.cache_read_tokens)}, ${count(total.cache_write_tokens)}`, "tokens, by the providers"],
+            ["Latency added, p50", quantile(0.5), `p99 ${quantile(0.99)}`],
+        ];
+        put(this.figures, figures.map(([name, value, more]) => h("div", {}, h("dt", {}, name), h("dd", {}, value, more && h("small", {}, more)))));
+        const days = byDay.groups.map((group) => ({ label: group.day.slice(5), ...group }));
+        put(this.charts, h("div", { class: "grid" },
+            h("div", {}, h("h2", {}, "Tokens of texts"), bars("Tokens of texts before and after, by day", [["before", "two"], ["after", "one"]],
+                days.map((day) => ({ label: day.label, values: [day.text_tokens_before, day.text_tokens_after] })), count)),
+            h("div", {}, h("h2", {}, "Net saving"), bars("Net saving, by day", [["saved", "one"]], days.map((day) => ({ label: day.label, values: [day.saving_usd] })), dollars))));
+        const axis = this.axis.value;
+        const named = (group) => (axis === "reason" ? reasonText(group[axis]) : group[axis] || "\u2013");
+        put(this.groups, table(`By ${AXES[axis].toLowerCase()}`, [
+            [AXES[axis], named], ["Requests", (it) => count(it.requests), true], ["Errors", (it) => count(it.errors), true],
+            ["Text tokens before", (it) => count(it.text_tokens_before), true], ["After", (it) => count(it.text_tokens_after), true],
+            ["Input", (it) => count(it.input_tokens), true], ["Output", (it) => count(it.output_tokens), true],
+            ["Cache reads", (it) => count(it.cache_read_tokens), true], ["Cache writes", (it) => count(it.cache_write_tokens), true],
+            ["Work", (it) => milliseconds(it.compressor_ms), true], ["Cost", (it) => dollars(it.cost_usd), true], ["Net saving", (it) => loss(it.saving_usd), true],
+        ], groups, "No request in this period. Point a client at this service: the guide on the proxy says how."));
+        put(this.reasons, h("h2", {}, "Why texts went on as they came"), table("Reasons", [
+            ["Reason", (it) => reasonText(it.reason)], ["Requests", (it) => count(it.requests), true],
+        ], reasons.groups.filter((it) => it.reason !== ""), "No text of this period was held back by a reason."));
+        put(this.folding, h("h2", {}, "Folding of tools' results"), table("By rule and kind", [
+            ["Rule", (it) => it.rule], ["Kind", (it) => it.kind], ["Requests", (it) => count(it.requests), true],
+            ["Tokens left out", (it) => count(it.saved_tokens), true], ["Net saving", (it) => loss(it.saving_usd), true],
+        ], folding ?? [], "Nothing was folded."));
+    }
+
+    #list() {
+        const keep = { "": () => true, reason: (it) => it.reason, errors: (it) => it.errors > 0, loss: (it) => it.saving_usd < 0 }[this.only.value];
+        const found = this.lines.filter(keep);
+        const rows = found.slice(-SHOWN).reverse();
+        const note = found.length > SHOWN ? `The last ${SHOWN} of ${count(found.length)}` : `${count(found.length)} requests`;
+        put(this.requests, table(note, [
+            ["Time (UTC)", (it) => it.time.replace("T", " ").slice(0, 19)], ["Model", (it) => it.model || "\u2013"], ["Upstream", (it) => it.upstream],
+            ["Key", (it) => it.key ?? "\u2013"], ["Status", (it) => (it.errors ? h("span", { class: "bad" }, String(it.status)) : String(it.status)), true],
+            ["Text tokens", (it) => `${count(it.text_tokens_before)} \u2192 ${count(it.text_tokens_after)}`, true], ["Input", (it) => count(it.input_tokens), true],
+            ["Work", (it) => milliseconds(it.compressor_ms), true], ["Net saving", (it) => (it.saving_usd < 0 ? h("span", { class: "bad" }, dollars(it.saving_usd)) : dollars(it.saving_usd)), true],
+            ["As it came, because", (it) => (it.reason ? reasonText(it.reason) : "")], ["Id", (it) => h("code", {}, it.request_id)],
+        ], rows, "No such request in this period."));
+    }
+
+    /** Figures of the process since it began, for administrators. */
+    async #health(options) {
+        const ready = await call("/readyz", options).then((it) => it.status, (error) => error.message);
+        const rows = [["Models", ready]];
+        const text = await call("/metrics", { ...options, quiet: true }).catch(() => null);
+        if (text === null) rows.push(["Metrics", "for an administrator's key"]);
+        else rows.push(...health(text));
+        put(this.health, h("h2", {}, "Health, since the service began"), table("Models, queues, caches", [["What", ([name]) => name], ["State", ([, value]) => value, true]], rows));
+    }
+}
+
+/** The lines of the metrics that say how the service is. */
+function health(text) {
+    const wanted = /^whittle_(upstream|answers|queue|depth|waiting|cache|ledger_lost|originals|stream|denied|retrieval|shadow)/;
+    return text.split("\n").filter((line) => wanted.test(line) && !/_(bucket|created)\b/.test(line)).slice(0, 40).map((line) => {
+        const at = line.lastIndexOf(" ");
+        const name = line.slice(8, at).replace(/[{}"]/g, " ").replaceAll("_", " ").replaceAll("=", " ").trim();
+        return [name, count(Number(line.slice(at + 1)))];
+    });
+}

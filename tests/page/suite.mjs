@@ -1,0 +1,342 @@
+// The page in a real browser, before the real service with real models and a scripted upstream. Each check prints a line.
+
+import assert from "node:assert/strict";
+import fs from "node:fs";
+import path from "node:path";
+
+import { chromium } from "playwright-core";
+
+import { Service, config, upstream } from "./service.mjs";
+
+const [binary, folder, mode] = process.argv.slice(2);
+const short = mode === "--short";
+const pictures = path.join(folder, "pictures");
+fs.mkdirSync(pictures, { recursive: true });
+const axe = fs.readFileSync(path.join(folder, "node_modules/axe-core/axe.min.js"), "utf8");
+
+const model = await upstream();
+const service = await new Service(binary, config(model.port)).start();
+const browser = await chromium.launch({
+    executablePath: "/usr/bin/chromium",
+    args: ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync"],
+});
+let failures = 0;
+const foreign = [];
+
+/** A page at `hash` in a context of its own; what it asks of other origins and every error of its scripts is a fault. */
+async function open(hash = "", options = {}) {
+    const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, ...options });
+    await context.grantPermissions(["clipboard-read", "clipboard-write"], { origin: service.url });
+    const page = await context.newPage();
+    page.faults = [];
+    page.on("request", (request) => {
+        if (!request.url().startsWith(service.url) && !request.url().startsWith("data:")) foreign.push(request.url());
+    });
+    page.on("pageerror", (error) => page.faults.push(error.message));
+    page.on("console", (message) => { if (/Content Security Policy|Trusted/i.test(message.text())) page.faults.push(message.text()); });
+    await page.goto(`${service.url}/${hash}`);
+    return page;
+}
+
+const settled = (page) => page.waitForFunction(() => / to .* tokens/.test(document.querySelector("#state").textContent), null, { timeout: 60000 });
+
+async function check(name, work, long = false) {
+    if (long && short) return;
+    const began = performance.now();
+    try {
+        const note = await work();
+        console.log(`ok   ${name}${note ? `: ${note}` : ""} (${Math.round(performance.now() - began)} ms)`);
+    } catch (error) {
+        failures++;
+        console.log(`FAIL ${name}: ${error.stack ?? error}`);
+    }
+    for (const context of browser.contexts()) {
+        for (const page of context.pages()) {
+            if (page.faults?.length) {
+                failures++;
+                console.log(`FAIL ${name}: scripts failed: ${page.faults.join("; ")}`);
+            }
+        }
+        await context.close();
+    }
+}
+
+/** Compresses `text` in the page. */
+async function write(page, text, question = "") {
+    await page.fill("#text", text);
+    await page.fill("#question", question);
+    await page.waitForTimeout(300);
+    await settled(page);
+}
+
+/** The text in the page, and the part that is marked as kept. */
+const shown = (page) => page.evaluate(() => {
+    const blocks = [...document.querySelectorAll("#shown .block")];
+    const kept = blocks.flatMap((block) => [...block.querySelectorAll(".kept")].map((part) => part.textContent));
+    return { all: blocks.map((block) => block.textContent).join(""), kept: kept.join("") };
+});
+
+/** Milliseconds from a move of the slider to the painted answer. */
+function move(page, value) {
+    return page.evaluate((to) => new Promise((resolve) => {
+        const state = document.querySelector("#state");
+        const slider = document.querySelector("#rate");
+        const began = performance.now();
+        let emptied = false;
+        const watch = new MutationObserver(() => {
+            if (!/ to .* tokens/.test(state.textContent)) { emptied = true; return; }
+            if (!emptied) return;
+            watch.disconnect();
+            requestAnimationFrame(() => setTimeout(() => resolve(performance.now() - began)));
+        });
+        watch.observe(state, { childList: true, characterData: true, subtree: true });
+        slider.value = String(to);
+        slider.dispatchEvent(new Event("input", { bubbles: true }));
+    }), value);
+}
+
+async function slider(page, tokens, most) {
+    const sentences = fs.readFileSync("eval/texts/incident.md", "utf8").split(/(?<=\.)\s+/);
+    let text = "";
+    for (let n = 0; text.length < tokens * 4.4; n++) text += `${sentences[n % sentences.length]} (${n}) `;
+    await page.fill("#question", "Which setting caused the outage?");
+    await page.fill("#text", text);
+    await page.waitForTimeout(300);
+    await settled(page);
+    await move(page, 55);
+    const times = [];
+    for (const value of [30, 45, 25, 60, 35, 50, 20]) times.push(await move(page, value));
+    times.sort((a, b) => a - b);
+    const median = times[3];
+    assert.ok(median < most, `a move takes ${Math.round(median)} ms (all: ${times.map(Math.round)})`);
+    const count = await page.textContent("#figures dd");
+    return `${Math.round(median)} ms at ${count} tokens, slowest of seven ${Math.round(times[6])} ms`;
+}
+
+async function violations(page) {
+    await page.evaluate(axe);
+    const found = await page.evaluate(() => window.axe.run());
+    return found.violations.map(({ id, nodes }) => `${id}: ${nodes.slice(0, 3).map((node) => node.html.slice(0, 120)).join(" | ")}`);
+}
+
+async function picture() {
+    const page = await open("#playground?rate=40&example=report", { viewport: { width: 1280, height: 800 } });
+    await settled(page);
+    await page.waitForTimeout(300);
+    await page.screenshot({ path: path.join(pictures, "playground.png") });
+}
+
+const KINDS = ["report", "prose", "code", "log", "json", "chat", "table", "html"];
+const VIEWS = ["playground", "dashboard", "collections", "keys"];
+
+async function playground() {
+    await check("each kind of text is compressed and shown in place", async () => {
+        const page = await open();
+        await settled(page);
+        const notes = [];
+        for (const kind of KINDS) {
+            await page.selectOption("#example", kind);
+            await settled(page);
+            await page.waitForTimeout(100);
+            await settled(page);
+            const { all, kept } = await shown(page);
+            const text = await page.inputValue("#text");
+            if (kind !== "chat") assert.equal(all, text, kind);
+            assert.ok(kept.length > 0 && kept.length <= all.length, kind);
+            notes.push(`${kind} ${(await page.textContent("#state")).split(",")[0]}`);
+        }
+        return notes.join("; ");
+    });
+    await check("views, reasons, copies and the link", async () => {
+        const page = await open("#playground?rate=30&example=prose&view=two&beside=extractive&method=llmlingua");
+        await settled(page);
+        await page.waitForFunction(() => document.querySelector("#other-name").textContent.startsWith("extractive"));
+        assert.equal(await page.inputValue("#rate"), "30");
+        await page.check("[name=view][value=original]", { force: true });
+        await page.hover("#shown .kept");
+        await page.waitForFunction(() => /^Kept: .*(score|scored)/.test(document.querySelector("#why").textContent));
+        await page.click("#copy-result");
+        const result = await page.evaluate(() => navigator.clipboard.readText());
+        assert.ok(result.includes("lighthouse"), result);
+        await page.click("#copy-curl");
+        assert.ok((await page.evaluate(() => navigator.clipboard.readText())).startsWith(`curl -s ${service.url}/v1/compress`));
+        await page.click("#copy-link");
+        const link = await page.evaluate(() => navigator.clipboard.readText());
+        assert.ok(link.includes("rate=30") && !link.includes("lighthouse"), link);
+        return link.slice(service.url.length);
+    });
+    await check("a move of the slider at 3,000 tokens", async () => slider(await open(), 3000, short ? 1500 : 150));
+    await check("a move of the slider at 20,000 tokens", async () => slider(await open(), 20000, 500), true);
+    await check("the first paint", async () => {
+        const times = [];
+        for (let n = 0; n < 5; n++) {
+            const page = await open();
+            await settled(page);
+            times.push(await page.evaluate(() => performance.getEntriesByName("first-contentful-paint")[0].startTime));
+            await page.context().close();
+        }
+        times.sort((a, b) => a - b);
+        assert.ok(times[0] < (short ? 2000 : 200), `${times.map(Math.round)}`);
+        return `${Math.round(times[2])} ms, quickest ${Math.round(times[0])} ms`;
+    });
+    await check("it is used by keyboard alone", keyboard);
+}
+
+async function keyboard() {
+    const page = await open();
+    await settled(page);
+    const focused = () => page.evaluate(() => document.activeElement.id || document.activeElement.name || document.activeElement.textContent.trim());
+    const seen = [];
+    for (let n = 0; n < 60; n++) {
+        await page.keyboard.press("Tab");
+        const name = await focused();
+        if (name === "copy-link") break;
+        seen.push(name);
+        const visible = await page.evaluate(() => {
+            const element = document.activeElement;
+            const style = getComputedStyle(element.type === "radio" && element.closest(".tabs") ? element.nextElementSibling : element);
+            return style.outlineStyle !== "none" && parseFloat(style.outlineWidth) >= 1;
+        });
+        assert.ok(visible, `the focus on ${name} is not visible`);
+        if (name === "rate") {
+            const before = await page.inputValue("#rate");
+            await page.keyboard.press("ArrowRight");
+            assert.notEqual(await page.inputValue("#rate"), before);
+            await settled(page);
+        }
+        if (name === "shown") {
+            await page.keyboard.press("ArrowRight");
+            await page.keyboard.press("ArrowRight");
+            await page.waitForFunction(() => /^(Kept|Left out)/.test(document.querySelector("#why").textContent));
+        }
+    }
+    for (const id of ["example", "choose", "text", "question", "rate", "method", "target", "price", "shown", "copy-result"]) {
+        assert.ok(seen.includes(id), `${id} is not reached: ${seen}`);
+    }
+    return `${seen.length} stops`;
+}
+
+async function badInput() {
+    await check("one character, other scripts, and a budget that is too small", async () => {
+        const page = await open();
+        await settled(page);
+        await write(page, "x");
+        assert.equal((await shown(page)).all, "x");
+        for (const text of ["\u0627\u0641\u062A\u062A\u062D \u0627\u0644\u062C\u0633\u0631 \u0641\u064A \u0639\u0627\u0645 1987. \u0644\u0627 \u062A\u0645\u0631 \u0627\u0644\u0634\u0627\u062D\u0646\u0627\u062A.", "\u9019\u5EA7\u6A4B\u65BC1987\u5E74\u958B\u653E\u3002\u91CD\u578B\u5361\u8ECA\u4E0D\u5F97\u901A\u884C\u3002\u{1F309}", "a\u{1F600}b\u0301 c\u{1F468}\u200D\u{1F469}\u200D\u{1F467} d. ".repeat(20)]) {
+            await write(page, text);
+            assert.equal((await shown(page)).all, text);
+        }
+        await page.fill("#text", "The bridge was opened on 3 May 1987.");
+        await page.fill("#question", "A question that is kept whole, and so needs more tokens than there are?");
+        await page.check("[name=budget][value=tokens]");
+        await page.fill("#tokens", "2");
+        await page.waitForFunction(() => document.querySelector("#state").classList.contains("bad"));
+        const said = await page.textContent("#state");
+        assert.match(said, /tokens/);
+        return said;
+    });
+    await check("markup in a text and in a file's name stays text", async () => {
+        const page = await open("", { viewport: { width: 1280, height: 900 } });
+        await settled(page);
+        const text = "<img src=x onerror=\"window.hit=1\"><script>window.hit=1</script> </textarea> <b>The bridge</b> was opened in 1987. ".repeat(4);
+        await page.setInputFiles("#file", { name: "\"><img src=x onerror=window.hit=1>.txt", mimeType: "text/plain", buffer: Buffer.from(text) });
+        await page.waitForFunction((text) => document.querySelector("#text").value === text, text);
+        await settled(page);
+        assert.equal((await shown(page)).all, text);
+        assert.equal(await page.evaluate(() => window.hit), undefined);
+        assert.equal(await page.evaluate(() => document.querySelectorAll("#shown img, #shown script, #shown b").length), 0);
+    });
+    await check("a binary file and a paste of 20 MB are refused with the reason", async () => {
+        const page = await open();
+        await settled(page);
+        await page.setInputFiles("#file", { name: "a.bin", mimeType: "application/octet-stream", buffer: Buffer.from([0xff, 0xfe, 0, 1, 0x80, 0x81]) });
+        await page.waitForFunction(() => /UTF-8/.test(document.querySelector("#state").textContent));
+        const began = Date.now();
+        await page.evaluate(() => {
+            const clipboardData = new DataTransfer();
+            clipboardData.setData("text", "word ".repeat(4 << 20));
+            const paste = new ClipboardEvent("paste", { clipboardData, bubbles: true, cancelable: true });
+            if (document.querySelector("#text").dispatchEvent(paste)) throw new Error("the paste was not stopped");
+        });
+        await page.waitForFunction(() => /at most 15/.test(document.querySelector("#state").textContent), null, { timeout: 30000 });
+        return `${Date.now() - began} ms`;
+    });
+    await check("a stopped service is said to be away, and found again", async () => {
+        const page = await open();
+        await settled(page);
+        await service.stop();
+        await page.focus("#rate");
+        await page.keyboard.press("ArrowRight");
+        await page.waitForFunction(() => document.querySelector("#reach").textContent !== "");
+        assert.match(await page.textContent("#state"), /cannot be reached/);
+        assert.ok((await page.inputValue("#text")).length > 100, "the text stays");
+        await service.start();
+        await page.waitForFunction(() => document.querySelector("#reach").textContent === "", null, { timeout: 10000 });
+        await settled(page);
+    });
+    await check("two tabs, back and forward", async () => {
+        const page = await open("#playground?rate=20&example=log");
+        await settled(page);
+        const other = await page.context().newPage();
+        await other.goto(`${service.url}/#playground?rate=70&example=prose`);
+        await settled(other);
+        assert.equal(await page.inputValue("#rate"), "20");
+        await page.goto(`${service.url}/#playground?rate=60&example=json`);
+        await settled(page);
+        await page.goBack();
+        await page.waitForFunction(() => document.querySelector("#rate").value === "20");
+        assert.equal(await page.inputValue("#example"), "log");
+        await page.goForward();
+        await page.waitForFunction(() => document.querySelector("#rate").value === "60");
+    });
+    await check("an answer to earlier settings is never shown", async () => {
+        const page = await open();
+        await settled(page);
+        let held = 0;
+        await page.route("**/v1/compress", async (route) => {
+            const slow = held++ === 0;
+            if (slow) await new Promise((resolve) => setTimeout(resolve, 1500));
+            await route.continue().catch(() => {});
+        });
+        await page.selectOption("#method", "lossless");
+        await page.selectOption("#method", "llmlingua");
+        await page.waitForFunction(() => document.querySelector("#details p")?.textContent.includes("llmlingua"));
+        await page.waitForTimeout(1700);
+        assert.match(await page.textContent("#details p"), /llmlingua/);
+    });
+}
+
+async function pages() {
+    for (const scheme of ["light", "dark"]) {
+        for (const width of [390, 768, 1280, 1600]) {
+            await check(`${scheme} at ${width} pixels, without violations`, async () => {
+                const page = await open("", { viewport: { width, height: 900 }, colorScheme: scheme, bypassCSP: true, reducedMotion: "reduce" });
+                await settled(page);
+                for (const view of VIEWS) {
+                    await page.goto(`${service.url}/#${view}`);
+                    await page.waitForTimeout(view === "playground" ? 100 : 800);
+                    assert.deepEqual(await violations(page), [], view);
+                    const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+                    assert.ok(wide <= 0, `${view} is ${wide} pixels too wide`);
+                    await page.screenshot({ path: path.join(pictures, `${view}-${width}-${scheme}.png`) });
+                }
+            }, width === 768 || width === 1600);
+        }
+    }
+}
+
+try {
+    if (mode === "--picture") await picture();
+    else {
+        await playground();
+        await badInput();
+        await pages();
+        await check("no request leaves the origin", () => assert.deepEqual(foreign, []));
+    }
+} finally {
+    await browser.close();
+    await service.end();
+    model.close();
+}
+console.log(failures ? `${failures} checks failed` : "all checks hold");
+process.exitCode = failures ? 1 : 0;
