@@ -5,7 +5,7 @@ Usage: suite.py PATH_OF_WHITTLE PATH_OF_CLIENT_MJS [--short]
 """
 
 import asyncio
-import contextlib
+import io
 import json
 import os
 import pathlib
@@ -14,7 +14,6 @@ import sys
 import tempfile
 import threading
 import urllib.error
-import urllib.parse
 import urllib.request
 
 import httpx2
@@ -286,8 +285,7 @@ def main():
         length = int(handler.headers["content-length"])
         body = handler.rfile.read(length)
         posts.append(json.loads(body))
-        handler.rfile = contextlib.nullcontext()
-        handler.rfile = __import__("io").BytesIO(body)
+        handler.rfile = io.BytesIO(body)
         remembered(handler)
 
     upstream.Handler.do_POST = remember
