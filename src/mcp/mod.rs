@@ -111,11 +111,12 @@ impl Failure {
     fn protocol(&self) -> ErrorData {
         let message = self.message();
         match self {
-            Self::Unknown(_) | Self::Arguments(_) => ErrorData::invalid_params(message, None),
             Self::Engine(EngineError { kind: ErrorKind::NotFound, .. }) => {
                 ErrorData::resource_not_found(message, None)
             }
-            Self::Engine(EngineError { kind: ErrorKind::Invalid, .. }) => {
+            Self::Unknown(_)
+            | Self::Arguments(_)
+            | Self::Engine(EngineError { kind: ErrorKind::Invalid, .. }) => {
                 ErrorData::invalid_params(message, None)
             }
             _ => ErrorData::internal_error(message, None),

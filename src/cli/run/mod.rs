@@ -32,13 +32,12 @@ const GRACE: Duration = Duration::from_secs(2);
 /// Run a command, such as an agent, behind a proxy of its own
 ///
 /// The proxy listens on a free port of this machine for as long as the command runs, with the configuration of
-/// `whittle serve`. The command finds it by ANTHROPIC_BASE_URL, OPENAI_BASE_URL and their like. At the end, standard
+/// `whittle serve`. The command finds it by `ANTHROPIC_BASE_URL`, `OPENAI_BASE_URL` and their like. At the end, standard
 /// error says what was saved. The exit status is the command's.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   whittle run -- claude
-  whittle run -- codex
   whittle run -- aider --model sonnet
   whittle run -- python agent.py
 
