@@ -92,9 +92,8 @@ impl Failure {
     /// Returns the text for the client. What went wrong on this side is for the log alone.
     fn message(&self) -> String {
         let internal = match self {
-            Self::Engine(error) => error.kind == ErrorKind::Internal,
+            Self::Engine(error) | Self::Proxy(ProxyError::Engine(error)) => error.kind == ErrorKind::Internal,
             Self::Proxy(ProxyError::Internal(_)) => true,
-            Self::Proxy(ProxyError::Engine(error)) => error.kind == ErrorKind::Internal,
             _ => false,
         };
         if internal {
