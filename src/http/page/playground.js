@@ -189,6 +189,7 @@ class Playground {
 
     /** Settings have changed. Where only the slider has `moved`, an answer that is due soon is shown first. */
     changed(moved = false) {
+        clearTimeout(this.again);
         this.#remember();
         const size = $("#text").value.length;
         $("#size").textContent = size ? `${count(size)} characters` : "";
@@ -253,6 +254,13 @@ class Playground {
 
     #failed(place, error) {
         if (place === 0) clearTimeout(this.slow);
+        // A model that is being loaded, or too many requests: the service says when to ask again.
+        if (error.status === 503 && error.seconds) {
+            this.#state(`${error.message} (the page asks again by itself)`);
+            clearTimeout(this.again);
+            this.again = setTimeout(() => this.changed(), 1000 * Math.min(error.seconds, 5));
+            return;
+        }
         const hint = error.code === "budget_infeasible" ? ". Keep more, or shorten the question." : "";
         if (place === 1) {
             $("#other-name").textContent = error.message;
