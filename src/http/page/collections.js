@@ -43,7 +43,7 @@ class Collections {
             const { banks } = await call("/v1/example-banks");
             put(this.banks, table("Banks of solved examples", [["Name", (it) => it.name], ["Examples", (it) => count(it.examples), true], ["Embedder", (it) => it.embedder], ["Size", (it) => bytes(it.bytes), true],
                 ["Action", (it) => h("button", { type: "button", class: "danger", "aria-label": `Delete the bank ${it.name}`, click: () => this.#remove("example-banks", it.name, `${count(it.examples)} examples`) }, "Delete")]],
-            banks, "No bank of examples. `whittle examples add` makes one."));
+            banks, "No bank of examples: `POST /v1/example-banks/{name}/examples` makes one."));
             if (this.open && collections.some((it) => it.name === this.open)) this.#open(this.open);
         } catch (error) {
             this.#say(error.message, true);

@@ -7,8 +7,8 @@ import { curl, python, toml } from "./snippets.js";
 import { Drawing, Source, joined } from "./text.js";
 
 const METHODS = {
-    auto: "auto: chosen by the text", hybrid: "hybrid: sentences, then words", extractive: "extractive: whole sentences",
-    llmlingua: "llmlingua", longllmlingua: "longllmlingua", llmlingua2: "llmlingua2", "selective-context": "selective-context", lossless: "lossless: only folds",
+    auto: "auto", hybrid: "hybrid", extractive: "extractive",
+    llmlingua: "llmlingua", longllmlingua: "longllmlingua", llmlingua2: "llmlingua2", "selective-context": "selective-context", lossless: "lossless",
 };
 /** Methods that choose by the question, and cannot do without one. */
 const NEED_QUESTION = ["hybrid", "extractive", "longllmlingua"];
@@ -297,7 +297,7 @@ class Playground {
             ["Tokens after", `${about}${count(after)}`, `of at most ${count(usage.requested_tokens)}`],
             ["Kept", percent(usage.rate)],
             ["A request costs", dollars(after * price), `instead of ${dollars(before * price)}`],
-            ["1,000 requests save", dollars(1000 * (before - after) * price)],
+            ["Saved per 1,000", dollars(1000 * (before - after) * price)],
             ["Time", milliseconds(times.total)],
         ];
         put($("#figures"), figures.map(([name, value, more]) => h("div", {}, h("dt", {}, name), h("dd", {}, value, more && h("small", {}, more)))));
