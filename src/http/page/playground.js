@@ -288,7 +288,7 @@ class Playground {
     #figures() {
         const { answer } = this.runs[0];
         if (!answer) return;
-        const { usage, timing_ms: times } = answer;
+        const { usage } = answer;
         const price = Math.max(0, Number($("#price").value) || 0) / 1e6;
         const [before, after] = [usage.original_tokens, usage.compressed_tokens];
         const about = usage.approximate ? "about " : "";
@@ -298,7 +298,6 @@ class Playground {
             ["Kept", percent(usage.rate)],
             ["A request costs", dollars(after * price), `instead of ${dollars(before * price)}`],
             ["Saved per 1,000", dollars(1000 * (before - after) * price)],
-            ["Time", milliseconds(times.total)],
         ];
         put($("#figures"), figures.map(([name, value, more]) => h("div", {}, h("dt", {}, name), h("dd", {}, value, more && h("small", {}, more)))));
     }
