@@ -20,7 +20,7 @@ use super::state::AppState;
 use super::{auth, body, job};
 use crate::config::Pattern;
 use crate::keys::file::{self, KeysError};
-use crate::keys::{Key, KeyPolicy};
+use crate::keys::{Caller, Key, KeyPolicy};
 
 /// The routes of keys.
 pub(super) fn routes() -> Router<Arc<AppState>> {
@@ -136,7 +136,7 @@ pub(super) async fn list(
     caller: Sender,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let folder = folder(&state, &caller)?;
+    let folder = folder(&state, caller.as_deref())?;
     job::run(&state, request, move |_, _, _| {
         let keys = file::read(&folder)?.into_iter().map(KeyInfo::from).collect();
         body::render(&KeyList { keys })
@@ -154,7 +154,7 @@ pub(super) async fn create(
     caller: Sender,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let folder = folder(&state, &caller)?;
+    let folder = folder(&state, caller.as_deref())?;
     job::run(&state, request, move |_, sent, _| {
         let mut wanted: KeyRequest = body::parse(&sent)?;
         let name = std::mem::take(&mut wanted.name);
@@ -175,13 +175,13 @@ pub(super) async fn revoke(
     caller: Sender,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let folder = folder(&state, &caller)?;
+    let folder = folder(&state, caller.as_deref())?;
     job::run(&state, request, move |_, _, _| body::render(&KeyInfo::from(file::revoke(&folder, &id)?))).await
 }
 
 /// The folder of the keys, for who may change them.
-fn folder(state: &AppState, caller: &Sender) -> Result<PathBuf, ApiError> {
-    auth::admins_only(caller.as_deref())?;
+fn folder(state: &AppState, caller: Option<&Caller>) -> Result<PathBuf, ApiError> {
+    auth::admins_only(caller)?;
     let keys = state.keys.as_ref().ok_or_else(|| {
         ApiError::new(StatusCode::NOT_FOUND, "no_keys", "this service has no keys: `whittle serve` has")
     })?;

@@ -200,3 +200,42 @@ fn a_key_is_shown_the_models_that_it_may_call() {
         assert_eq!(ids, expected, "{name}");
     }
 }
+
+#[test]
+fn administrators_make_list_and_revoke_keys_over_http() {
+    let service = serve("");
+    let made = service.post("/v1/keys", r#"{"name": "first", "admin": true}"#);
+    assert_eq!(made.status, 201, "{}", made.body);
+    assert_eq!(made.headers["cache-control"], "no-store");
+    let secret = made.body["secret"].as_str().unwrap();
+    let admin = ("x-whittle-key", secret);
+    // From the first key on nobody calls without one.
+    assert_eq!(service.post("/v1/keys", r#"{"name": "second"}"#).status, 401);
+    let second = service.post_with("/v1/keys", r#"{"name": "second", "usd_per_day": 2.5}"#, &[admin]);
+    assert_eq!(second.status, 201, "{}", second.body);
+    let other = ("x-whittle-key", second.body["secret"].as_str().unwrap());
+    let refused = service.get_with("/v1/keys", other);
+    assert_eq!((refused.status, &refused.body["error"]["code"]), (403, &"admin_only".into()));
+    let list = service.get_with("/v1/keys", admin);
+    let names: Vec<_> = list.body["keys"].as_array().unwrap().iter().map(|key| key["name"].clone()).collect();
+    assert_eq!(names, ["first", "second"]);
+    assert!(!list.body.to_string().contains("hash") && !list.body.to_string().contains("whittle-"));
+    for (body, code) in [
+        (r#"{"name": "second"}"#, "invalid_key"),
+        (r#"{"name": "third", "usd_per_day": 0}"#, "invalid_key"),
+        (r#"{"name": "third", "usd_a_day": 1}"#, "unknown_field"),
+    ] {
+        let answer = service.post_with("/v1/keys", body, &[admin]);
+        assert_eq!((answer.status, &answer.body["error"]["code"]), (400, &code.into()), "{}", answer.body);
+    }
+    let revoke = |id: &str| {
+        let path = format!("/v1/keys/{id}");
+        let secret = secret.to_owned();
+        service
+            .send(move |client, base| client.delete(format!("{base}{path}")).header("x-whittle-key", secret))
+    };
+    let revoked = revoke(second.body["key"]["id"].as_str().unwrap());
+    assert!(revoked.status == 200 && revoked.body["revoked"].is_string(), "{}", revoked.body);
+    assert_eq!(revoke("second").body["error"]["code"], "unknown_key");
+    assert_eq!(service.get_with("/v1/collections", other).status, 401);
+}

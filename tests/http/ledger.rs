@@ -32,6 +32,13 @@ fn the_command_line_reads_the_ledger_of_a_running_service_and_of_one_that_ended(
     let text = service.whittle(&["usage", "--group-by", "model"]).output();
     let text = String::from_utf8(text.stdout).unwrap();
     assert!(text.lines().any(|line| line.starts_with("m1 ") && line.contains(" 0.000330 ")), "{text}");
+    let whys = usage(service.whittle(&[&json[..], &["--group-by", "upstream,reason"]].concat()));
+    let groups = whys["groups"].as_array().unwrap();
+    assert!(
+        groups.iter().all(|group| group["upstream"].is_string() && group["reason"].is_string()),
+        "{whys}"
+    );
+    assert_eq!(groups.iter().map(|group| group["requests"].as_u64().unwrap()).sum::<u64>(), 4);
     let wrong = service.whittle(&["usage", "--group-by", "colour"]).output();
     assert!(!wrong.status.success() && String::from_utf8_lossy(&wrong.stderr).contains("`colour`"));
 

@@ -38,7 +38,7 @@ async function open(hash = "", options = {}) {
     return page;
 }
 
-const settled = (page) => page.waitForFunction(() => / to .* tokens/.test(document.querySelector("#state").textContent), null, { timeout: 60000 });
+const settled = (page) => page.waitForFunction(() => / to .* tokens/.test(document.querySelector("#state").textContent), null, { timeout: 120000 });
 
 async function check(name, work, long = false) {
     if (long && short) return;
@@ -120,10 +120,20 @@ async function violations(page) {
 }
 
 async function picture() {
-    const page = await open("#playground?rate=40&example=report", { viewport: { width: 1280, height: 800 } });
+    const page = await open("#playground?rate=40&example=report", { viewport: { width: 1280, height: 780 } });
     await settled(page);
-    await page.waitForTimeout(300);
-    await page.screenshot({ path: path.join(pictures, "playground.png") });
+    // Once more, for the time of a text that is known.
+    for (const key of ["ArrowLeft", "ArrowRight"]) {
+        await page.press("#rate", key);
+        await page.waitForTimeout(1500);
+        await settled(page);
+    }
+    await page.evaluate(() => document.activeElement.blur());
+    const file = "src/docs/page.png";
+    await page.screenshot({ path: file });
+    const { size } = fs.statSync(file);
+    assert.ok(size <= 200_000, `the picture has ${size} bytes`);
+    console.log(`${file}: ${size} bytes`);
 }
 
 const KINDS = ["report", "prose", "code", "log", "json", "chat", "table", "html"];
@@ -306,6 +316,88 @@ async function badInput() {
     });
 }
 
+async function ledger() {
+    await check("the dashboard has the figures of 200 proxied requests", async () => {
+        const text = fs.readFileSync("eval/texts/incident.md", "utf8");
+        const ask = (n) => ({ model: n % 3 ? "m1" : "m2", messages: [{ role: "user", content: n % 20 === 7 ? "fail, please" : n % 4 ? `${n} Who won?` : `${text.slice(0, 1500 + n)}\n\nWho noticed it?` }] });
+        const waiting = Array.from({ length: 200 }, (_, n) => n);
+        const worker = async () => { for (let n = waiting.pop(); n !== undefined; n = waiting.pop()) await service.json("/v1/chat/completions", ask(n)); };
+        await Promise.all([worker(), worker(), worker(), worker()]);
+        const { total } = await service.json("/v1/usage");
+        assert.equal(total.requests, 200);
+        const page = await open("#dashboard");
+        await page.waitForFunction(() => document.querySelector("#view-dashboard dd")?.textContent.startsWith("200"));
+        const figures = await page.$$eval("#view-dashboard dl.figures > div", (all) => Object.fromEntries(all.map((it) => [it.querySelector("dt").textContent, it.querySelector("dd").firstChild.textContent])));
+        const number = (name) => Number(figures[name].replaceAll(",", "").replace("\u2212", "-").replace("$", ""));
+        assert.equal(number("Text tokens before"), total.text_tokens_before);
+        assert.equal(number("Text tokens after"), total.text_tokens_after);
+        assert.ok(Math.abs(number("Cost") - total.cost_usd) < 0.01 * total.cost_usd, figures.Cost);
+        const saving = await page.$eval("#view-dashboard dl.figures", (it) => it.textContent);
+        assert.match(saving, new RegExp(`${total.errors} errors`));
+        await page.selectOption("#axis", "model");
+        await page.waitForFunction(() => /By model/.test(document.querySelector("#view-dashboard").textContent));
+        const rows = await page.$$eval("#view-dashboard table", (all) => [...all.find((it) => it.caption.textContent === "By model").tBodies[0].rows].map((row) => [...row.cells].map((cell) => cell.textContent)));
+        const groups = (await service.json("/v1/usage?group_by=model")).groups;
+        assert.deepEqual(rows.map((row) => [row[0], Number(row[1]), Number(row[2])]), groups.map((it) => [it.model, it.requests, it.errors]));
+        await page.screenshot({ path: path.join(pictures, "dashboard-200.png"), fullPage: true });
+        await page.selectOption("#only", "errors");
+        assert.ok((await page.textContent("#view-dashboard")).includes(`${total.errors} requests`));
+        return `${total.text_tokens_before} to ${total.text_tokens_after} tokens, ${figures["Net saving"]}`;
+    });
+    await check("a collection is made, filled, searched and deleted", async () => {
+        const page = await open("#collections");
+        await page.fill("#collection-name", "notes");
+        await page.press("#collection-name", "Enter");
+        await page.waitForSelector("#upload");
+        const name = "<img src=x onerror=window.hit=1>.md";
+        await page.setInputFiles("#upload", { name, mimeType: "text/markdown", buffer: Buffer.from("# <b>Bridges</b>\n\nThe bridge <script>window.hit=1</script> was opened in 1987.\n") });
+        await page.waitForFunction(() => /stored in \d+ chunks/.test(document.querySelector("#collection").textContent), null, { timeout: 60000 });
+        for (const mode of ["lexical", "dense", "hybrid"]) {
+            await page.selectOption("#mode", mode);
+            await page.fill("#query", "When was the bridge opened?");
+            await page.press("#query", "Enter");
+            await page.waitForFunction(() => document.querySelectorAll("#collection .hit mark").length > 0, null, { timeout: 60000 });
+        }
+        await page.fill("#prompt-question", "When was the bridge opened?");
+        await page.press("#prompt-question", "Enter");
+        await page.waitForFunction(() => /tokens went to/.test(document.querySelector("#collection").textContent), null, { timeout: 60000 });
+        assert.equal(await page.evaluate(() => window.hit), undefined);
+        assert.equal(await page.evaluate(() => document.querySelectorAll("#collection img, #collection script").length), 0);
+        await page.screenshot({ path: path.join(pictures, "collection.png"), fullPage: true });
+        await page.click("#collection > .row > .danger");
+        await page.click("dialog .danger");
+        await page.waitForFunction(() => document.querySelector("#collection").hidden);
+    });
+}
+
+/** Keys come last: from the first one on, nobody calls without. */
+async function keys() {
+    await check("a key is made, asked for, kept in the tab alone, and refused once it is revoked", async () => {
+        const page = await open("#keys");
+        await page.fill("#key-name", "admin");
+        await page.check("#key-admin");
+        await page.click("#view-keys button.primary");
+        const secret = await page.textContent(".secret");
+        assert.match(secret, /^whittle-/);
+        const use = async (value) => {
+            await page.waitForSelector("#key-dialog[open]");
+            await page.fill("#key-value", value);
+            await page.press("#key-value", "Enter");
+        };
+        // The list asks for the key at once.
+        await use(secret);
+        await page.waitForFunction(() => /administrator/.test(document.querySelector("#view-keys").textContent));
+        assert.ok(!page.url().includes(secret));
+        assert.equal(await page.evaluate(() => localStorage.length + document.cookie.length), 0);
+        await service.command("keys", "create", "other", "--admin");
+        await service.command("keys", "revoke", "admin");
+        await page.goto(`${service.url}/#dashboard`);
+        await page.waitForSelector("#key-dialog[open]");
+        assert.match(await page.textContent("#key-reason"), /refused/);
+        await page.keyboard.press("Escape");
+    }, true);
+}
+
 async function pages() {
     for (const scheme of ["light", "dark"]) {
         for (const width of [390, 768, 1280, 1600]) {
@@ -330,7 +422,9 @@ try {
     else {
         await playground();
         await badInput();
+        await ledger();
         await pages();
+        await keys();
         await check("no request leaves the origin", () => assert.deepEqual(foreign, []));
     }
 } finally {

@@ -482,6 +482,10 @@ export interface Group extends Numbers {
     key?: string | null;
     /** The model; empty where requests passed unread. */
     model?: string | null;
+    /** The reason why texts went on as they came, as `x-whittle-status` has it; empty where there was none. */
+    reason?: string | null;
+    /** The upstream. */
+    upstream?: string | null;
 }
 
 /** State of the service. */
@@ -522,6 +526,58 @@ export interface JsonInput {
     keys?: Record<string, KeyRule>;
     /** The JSON. */
     text: string;
+}
+
+/** Answer of `POST /v1/keys`. */
+export interface KeyCreated {
+    /** The key. */
+    key: KeyInfo;
+    /** The secret that callers send, which is stored nowhere and told this once. */
+    secret: string;
+}
+
+/** A key, all but its secret. */
+export interface KeyInfo {
+    /** Whether the key may read metrics and the usage of other keys, and change keys. */
+    admin: boolean;
+    /** The time of its creation. */
+    created: string;
+    /** The id, which names the key in the ledger. */
+    id: string;
+    /** Models that it may call, in whose names `*` stands for any characters; all where there is none. */
+    models: string[];
+    /** The name that its owner gave it. */
+    name: string;
+    /** Requests a minute, at least 1. */
+    requests_per_minute?: number | null;
+    /** The time of its revocation, if any. */
+    revoked?: string | null;
+    /** Tokens a minute, input and output together, at least 1. */
+    tokens_per_minute?: number | null;
+    /** Dollars a day in UTC, above 0. */
+    usd_per_day?: number | null;
+}
+
+/** All keys. */
+export interface KeyList {
+    /** The keys in the order in which they were made, revoked ones included. */
+    keys: KeyInfo[];
+}
+
+/** Body of `POST /v1/keys`. */
+export interface KeyRequest {
+    /** Whether the key may read metrics and the usage of other keys, and change keys. */
+    admin?: boolean;
+    /** Models that it may call, in whose names `*` stands for any characters; all where there is none. */
+    models?: string[];
+    /** The name, 1 to 64 characters. */
+    name: string;
+    /** Requests a minute, at least 1. */
+    requests_per_minute?: number | null;
+    /** Tokens a minute, input and output together, at least 1. */
+    tokens_per_minute?: number | null;
+    /** Dollars a day in UTC, above 0. */
+    usd_per_day?: number | null;
 }
 
 /** A rule for the strings under a key. */
@@ -722,6 +778,8 @@ export interface RequestLine extends Numbers {
     key?: string | null;
     /** The model; empty where it passed unread. */
     model: string;
+    /** The reason why texts went on as they came, as `x-whittle-status` has it. */
+    reason?: string | null;
     /** The id of the request. */
     request_id: string;
     /** Status of the answer; 499 where the client left before there was one. */

@@ -81,7 +81,9 @@ async function read(response) {
 async function failed(response) {
     try {
         const { error } = await response.json();
-        return new Failure(response.status, error.code ?? error.type, error.message, error.param);
+        const failure = new Failure(response.status, error.code ?? error.type, error.message, error.param);
+        failure.seconds = Number(response.headers.get("retry-after")) || null;
+        return failure;
     } catch {
         return new Failure(response.status, "unreadable", `The service answered with status ${response.status}.`);
     }

@@ -30,12 +30,14 @@ async function show() {
     const changed = current !== null && current !== view;
     current = view;
     document.title = `${$(`nav a[data-view="${view}"]`).textContent} \u2013 Whittle`;
-    if (view !== "playground" && !$(`#${view}`)) $("#main").append(h("section", { id: view }));
-    for (const section of $$("main > section")) section.hidden = section.id !== view;
+    // No id is the address of a view, or the browser would scroll to it.
+    const id = `view-${view}`;
+    if (!$(`#${id}`)) $("#main").append(h("section", { id }));
+    for (const section of $$("main > section")) section.hidden = section.id !== id;
     try {
-        started[view] ??= view === "playground" ? playground() : (await VIEWS[view]()).view($(`#${view}`));
+        started[view] ??= view === "playground" ? playground() : (await VIEWS[view]()).view($(`#${id}`));
     } catch {
-        $(`#${view}`).replaceChildren(h("p", { class: "bad", role: "alert" }, "This part of the page could not be loaded. Is the service running? Load the page again."));
+        $(`#${id}`).replaceChildren(h("p", { class: "bad", role: "alert" }, "This part of the page could not be loaded. Is the service running? Load the page again."));
         return;
     }
     if (current !== view) return;

@@ -42,8 +42,8 @@ class Collections {
             this.#cards();
             const { banks } = await call("/v1/example-banks");
             put(this.banks, table("Banks of solved examples", [["Name", (it) => it.name], ["Examples", (it) => count(it.examples), true], ["Embedder", (it) => it.embedder], ["Size", (it) => bytes(it.bytes), true],
-                ["", (it) => h("button", { type: "button", class: "danger", "aria-label": `Delete the bank ${it.name}`, click: () => this.#remove("example-banks", it.name, `${count(it.examples)} examples`) }, "Delete")]],
-            banks, "No bank of examples. `whittle examples add` makes one."));
+                ["Action", (it) => h("button", { type: "button", class: "danger", "aria-label": `Delete the bank ${it.name}`, click: () => this.#remove("example-banks", it.name, `${count(it.examples)} examples`) }, "Delete")]],
+            banks, "No bank of examples: `POST /v1/example-banks/{name}/examples` makes one."));
             if (this.open && collections.some((it) => it.name === this.open)) this.#open(this.open);
         } catch (error) {
             this.#say(error.message, true);
@@ -123,7 +123,7 @@ class Collections {
             this.info.textContent = `${count(info.documents)} documents in ${count(info.chunks)} chunks, ${bytes(info.bytes)}; vectors by ${info.embedder}.`;
             put(this.documents, table("Documents", [
                 ["Id", (it) => h("button", { type: "button", click: () => this.#show(it) }, it.id)], ["Title", (it) => it.title ?? ""], ["Characters", (it) => count(it.text.length), true],
-                ["", (it) => h("button", { type: "button", class: "danger", "aria-label": `Delete ${it.id}`, click: () => this.#drop(it.id) }, "Delete")],
+                ["Action", (it) => h("button", { type: "button", class: "danger", "aria-label": `Delete ${it.id}`, click: () => this.#drop(it.id) }, "Delete")],
             ], page.documents, "It is empty."), h("p", { class: "row" }, from > 0 && h("button", { type: "button", click: () => this.#documents(0) }, "First page"),
                 page.next !== null && page.next !== undefined && h("button", { type: "button", click: () => this.#documents(page.next) }, "Next page")));
         } catch (error) {

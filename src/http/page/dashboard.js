@@ -128,7 +128,7 @@ class Dashboard {
         ];
         put(this.figures, figures.map(([name, value, more]) => h("div", {}, h("dt", {}, name), h("dd", {}, value, more && h("small", {}, more)))));
         const days = byDay.groups.map((group) => ({ label: group.day.slice(5), ...group }));
-        put(this.charts, h("div", { class: "grid" },
+        put(this.charts, days.length > 0 && h("div", { class: "grid" },
             h("div", {}, h("h2", {}, "Tokens of texts"), bars("Tokens of texts before and after, by day", [["before", "two"], ["after", "one"]],
                 days.map((day) => ({ label: day.label, values: [day.text_tokens_before, day.text_tokens_after] })), count)),
             h("div", {}, h("h2", {}, "Net saving"), bars("Net saving, by day", [["saved", "one"]], days.map((day) => ({ label: day.label, values: [day.saving_usd] })), dollars))));

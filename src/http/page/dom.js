@@ -44,7 +44,7 @@ export function milliseconds(value) {
 /** Dollars with a true minus sign, and enough digits for small sums. */
 export function dollars(value) {
     const size = Math.abs(value);
-    const digits = size === 0 || size >= 1 ? 2 : size >= 0.01 ? 4 : 6;
+    const digits = size === 0 || size >= 1 ? 2 : Math.min(7, 1 - Math.floor(Math.log10(size)) + 1);
     return `${value < 0 ? "\u2212" : ""}$${size.toFixed(digits)}`;
 }
 

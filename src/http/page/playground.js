@@ -7,8 +7,8 @@ import { curl, python, toml } from "./snippets.js";
 import { Drawing, Source, joined } from "./text.js";
 
 const METHODS = {
-    auto: "auto: chosen by the text", hybrid: "hybrid: sentences, then words", extractive: "extractive: whole sentences",
-    llmlingua: "llmlingua", longllmlingua: "longllmlingua", llmlingua2: "llmlingua2", "selective-context": "selective-context", lossless: "lossless: only folds",
+    auto: "auto", hybrid: "hybrid", extractive: "extractive",
+    llmlingua: "llmlingua", longllmlingua: "longllmlingua", llmlingua2: "llmlingua2", "selective-context": "selective-context", lossless: "lossless",
 };
 /** Methods that choose by the question, and cannot do without one. */
 const NEED_QUESTION = ["hybrid", "extractive", "longllmlingua"];
@@ -189,6 +189,7 @@ class Playground {
 
     /** Settings have changed. Where only the slider has `moved`, an answer that is due soon is shown first. */
     changed(moved = false) {
+        clearTimeout(this.again);
         this.#remember();
         const size = $("#text").value.length;
         $("#size").textContent = size ? `${count(size)} characters` : "";
@@ -253,6 +254,13 @@ class Playground {
 
     #failed(place, error) {
         if (place === 0) clearTimeout(this.slow);
+        // A model that is being loaded, or too many requests: the service says when to ask again.
+        if (error.status === 503 && error.seconds) {
+            this.#state(`${error.message} (the page asks again by itself)`);
+            clearTimeout(this.again);
+            this.again = setTimeout(() => this.changed(), 1000 * Math.min(error.seconds, 5));
+            return;
+        }
         const hint = error.code === "budget_infeasible" ? ". Keep more, or shorten the question." : "";
         if (place === 1) {
             $("#other-name").textContent = error.message;
@@ -280,7 +288,7 @@ class Playground {
     #figures() {
         const { answer } = this.runs[0];
         if (!answer) return;
-        const { usage, timing_ms: times } = answer;
+        const { usage } = answer;
         const price = Math.max(0, Number($("#price").value) || 0) / 1e6;
         const [before, after] = [usage.original_tokens, usage.compressed_tokens];
         const about = usage.approximate ? "about " : "";
@@ -289,8 +297,7 @@ class Playground {
             ["Tokens after", `${about}${count(after)}`, `of at most ${count(usage.requested_tokens)}`],
             ["Kept", percent(usage.rate)],
             ["A request costs", dollars(after * price), `instead of ${dollars(before * price)}`],
-            ["1,000 requests save", dollars(1000 * (before - after) * price)],
-            ["Time", milliseconds(times.total)],
+            ["Saved per 1,000", dollars(1000 * (before - after) * price)],
         ];
         put($("#figures"), figures.map(([name, value, more]) => h("div", {}, h("dt", {}, name), h("dd", {}, value, more && h("small", {}, more)))));
     }

@@ -945,6 +945,10 @@ class Group(Numbers):
     """Id of the key; empty where requests came without one."""
     model: str | None = None
     """The model; empty where requests passed unread."""
+    reason: str | None = None
+    """The reason why texts went on as they came, as `x-whittle-status` has it; empty where there was none."""
+    upstream: str | None = None
+    """The upstream."""
 
 
 class Health(ResponseModel):
@@ -965,6 +969,79 @@ class HoldoutReport(ResponseModel):
     """The means of changed conversations less those of held-out ones, with their 95% intervals by resampling."""
     held_out: ArmFigures
     """Conversations that went on as they came."""
+
+
+class KeyInfo(ResponseModel):
+    """A key, all but its secret."""
+
+    admin: bool
+    """Whether the key may read metrics and the usage of other keys, and change keys."""
+    created: str
+    """The time of its creation."""
+    id: str
+    """The id, which names the key in the ledger."""
+    models: list[str]
+    """Models that it may call, in whose names `*` stands for any characters; all where there is none."""
+    name: str
+    """The name that its owner gave it."""
+    requests_per_minute: int | None = None
+    """Requests a minute, at least 1."""
+    revoked: str | None = None
+    """The time of its revocation, if any."""
+    tokens_per_minute: int | None = None
+    """Tokens a minute, input and output together, at least 1."""
+    usd_per_day: float | None = None
+    """Dollars a day in UTC, above 0."""
+
+
+class KeyCreated(ResponseModel):
+    """Answer of `POST /v1/keys`."""
+
+    key: KeyInfo
+    """The key."""
+    secret: str
+    """The secret that callers send, which is stored nowhere and told this once."""
+
+
+class KeyList(ResponseModel):
+    """All keys."""
+
+    keys: list[KeyInfo]
+    """The keys in the order in which they were made, revoked ones included."""
+
+
+class KeyRequest(RequestModel):
+    """Body of `POST /v1/keys`."""
+
+    name: str
+    """The name, 1 to 64 characters."""
+    admin: bool | None = None
+    """Whether the key may read metrics and the usage of other keys, and change keys."""
+    models: list[str] = Field(default_factory=list)
+    """Models that it may call, in whose names `*` stands for any characters; all where there is none."""
+    requests_per_minute: int | None = None
+    """Requests a minute, at least 1."""
+    tokens_per_minute: int | None = None
+    """Tokens a minute, input and output together, at least 1."""
+    usd_per_day: float | None = None
+    """Dollars a day in UTC, above 0."""
+
+
+class KeyRequestParams(TypedDict, total=False):
+    """The members of `KeyRequest`, as arguments."""
+
+    admin: bool
+    """Whether the key may read metrics and the usage of other keys, and change keys."""
+    models: Sequence[str]
+    """Models that it may call, in whose names `*` stands for any characters; all where there is none."""
+    name: Required[str]
+    """The name, 1 to 64 characters."""
+    requests_per_minute: int | None
+    """Requests a minute, at least 1."""
+    tokens_per_minute: int | None
+    """Tokens a minute, input and output together, at least 1."""
+    usd_per_day: float | None
+    """Dollars a day in UTC, above 0."""
 
 
 class TemplateInfo(ResponseModel):
@@ -1353,6 +1430,8 @@ class RequestLine(Numbers):
     """The upstream."""
     key: str | None = None
     """Id of the key that it came with."""
+    reason: str | None = None
+    """The reason why texts went on as they came, as `x-whittle-status` has it."""
 
 
 class RerankText(ResponseModel):
