@@ -124,7 +124,7 @@ impl Server {
     /// Serves the page for people at `/`, too, where `page` says so.
     #[must_use]
     pub fn with_page(self, page: PageConfig) -> Self {
-        Self { state: AppState { page: page.enabled, ..self.state }, ..self }
+        Self { state: self.state.with_page(page.enabled), ..self }
     }
 
     #[cfg(test)]

@@ -59,6 +59,10 @@ impl AppState {
         Self { keys: Some(keys), ..self }
     }
 
+    pub(super) fn with_page(self, page: bool) -> Self {
+        Self { page, ..self }
+    }
+
     /// Room for a body of `bytes`, or none where too many are held already.
     pub(super) fn room(&self, bytes: usize) -> Result<OwnedSemaphorePermit, ApiError> {
         let units = u32::try_from(bytes.div_ceil(BODY_UNIT)).unwrap_or(u32::MAX);
