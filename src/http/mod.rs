@@ -20,6 +20,7 @@ mod framing;
 mod hosts;
 mod job;
 mod keys;
+#[cfg(feature = "mcp")]
 mod mcp;
 mod metrics;
 mod middleware;

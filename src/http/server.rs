@@ -3,6 +3,7 @@
 //! This is `axum::serve` with two things more: a time limit for headers, without which a client can hold a connection
 //! for ever by sending nothing, and a drain that the caller can bound.
 
+#[cfg(feature = "mcp")]
 use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
@@ -130,9 +131,8 @@ impl Server {
 
     /// Serves the page for people at `/`, too, where `page` says so.
     #[must_use]
-    pub fn with_page(mut self, page: PageConfig) -> Self {
-        self.state.page = page.enabled;
-        self
+    pub fn with_page(self, page: PageConfig) -> Self {
+        Self { state: self.state.with_page(page.enabled), ..self }
     }
 
     #[cfg(test)]
@@ -149,6 +149,7 @@ impl Server {
     }
 
     /// Lets a tool of the MCP server read files below `folders`, as `mcp.roots` of the configuration does.
+    #[cfg(feature = "mcp")]
     #[must_use]
     pub fn with_roots(mut self, folders: impl IntoIterator<Item = PathBuf>) -> Self {
         self.state.mcp = self.state.mcp.with_roots(folders);

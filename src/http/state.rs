@@ -11,6 +11,7 @@ use crate::admission::Admission;
 use crate::config::Limits;
 use crate::engine::Engine;
 use crate::keys::Keyring;
+#[cfg(feature = "mcp")]
 use crate::mcp::McpServer;
 use crate::proxy::Gateway;
 
@@ -30,6 +31,7 @@ pub(super) struct AppState {
     /// The keys that admit callers; anybody may call where this is missing.
     pub(super) keys: Option<Arc<Keyring>>,
     /// The MCP server.
+    #[cfg(feature = "mcp")]
     pub(super) mcp: McpServer,
     /// The hosts that requests may name.
     pub(super) hosts: Hosts,
@@ -44,6 +46,7 @@ pub(super) struct AppState {
 impl AppState {
     pub(super) fn new(engine: Arc<Engine>, limits: Limits) -> Self {
         let admission = Admission::new(limits.concurrency, limits.queue);
+        #[cfg(feature = "mcp")]
         let mcp = McpServer::new(Arc::clone(&engine), limits, admission.clone());
         Self {
             engine,
@@ -53,6 +56,7 @@ impl AppState {
             keys: None,
             hosts: Hosts::default(),
             bodies: Arc::new(Semaphore::new(0)),
+            #[cfg(feature = "mcp")]
             mcp,
             admission,
             page: false,
@@ -62,14 +66,27 @@ impl AppState {
     pub(super) fn with_gateway(self, gateway: Arc<Gateway>) -> Self {
         let bodies = gateway.body_memory_bytes() / BODY_UNIT;
         let admission = gateway.admission().clone();
-        let originals = Arc::clone(&gateway);
-        let mcp =
-            self.mcp.with_admission(admission.clone()).with_originals(move || Ok(Arc::clone(&originals)));
-        Self { gateway: Some(gateway), bodies: Arc::new(Semaphore::new(bodies)), mcp, admission, ..self }
+        #[cfg(feature = "mcp")]
+        let mcp = {
+            let originals = Arc::clone(&gateway);
+            self.mcp.with_admission(admission.clone()).with_originals(move || Ok(Arc::clone(&originals)))
+        };
+        Self {
+            gateway: Some(gateway),
+            bodies: Arc::new(Semaphore::new(bodies)),
+            #[cfg(feature = "mcp")]
+            mcp,
+            admission,
+            ..self
+        }
     }
 
     pub(super) fn with_keys(self, keys: Arc<Keyring>) -> Self {
         Self { keys: Some(keys), ..self }
+    }
+
+    pub(super) fn with_page(self, page: bool) -> Self {
+        Self { page, ..self }
     }
 
     /// Room for a body of `bytes`, or none where too many are held already.

@@ -26,6 +26,7 @@ mod local;
 #[path = "../shared/made.rs"]
 mod made;
 #[cfg(test)]
+#[cfg(feature = "mcp")]
 mod mcp;
 #[cfg(test)]
 mod origin;

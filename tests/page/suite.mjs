@@ -20,6 +20,8 @@ const browser = await chromium.launch({
     executablePath: "/usr/bin/chromium",
     args: ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync"],
 });
+/** The checks that run: all, or those whose names match `PAGE_ONLY`. */
+const only = new RegExp(process.env.PAGE_ONLY ?? "");
 let failures = 0;
 const foreign = [];
 
@@ -41,7 +43,7 @@ async function open(hash = "", options = {}) {
 const settled = (page) => page.waitForFunction(() => / to .* tokens/.test(document.querySelector("#state").textContent), null, { timeout: 120000 });
 
 async function check(name, work, long = false) {
-    if (long && short) return;
+    if ((long && short) || !only.test(name)) return;
     const began = performance.now();
     try {
         const note = await work();

@@ -45,7 +45,7 @@ Upstreams are those of the configuration. For a dialect without one, it is the a
 or OPENAI_BASE_URL had before, else https://api.anthropic.com or https://api.openai.com/v1. The command's own
 keys are passed on. Other programs of this machine can reach the proxy, too, while the command runs.
 
-The tools of `whittle mcp` are at /mcp of the same address. More: `whittle help agents`.")]
+More: `whittle help agents`.")]
 pub(super) struct RunArgs {
     /// Configuration file [default: as for `whittle serve`]
     #[arg(long, value_name = "FILE")]
@@ -99,8 +99,9 @@ fn behind_a_proxy(
     };
     let gateway = Gateway::new(config, &ProcessEnv, parts, data).map_err(anyhow::Error::msg)?;
     let gateway = Arc::new(gateway);
-    let server = Server::without_keys(engine, config.limits, Arc::clone(&gateway))
-        .with_roots(config.mcp.roots.iter().map(PathBuf::from));
+    let server = Server::without_keys(engine, config.limits, Arc::clone(&gateway));
+    #[cfg(feature = "mcp")]
+    let server = server.with_roots(config.mcp.roots.iter().map(PathBuf::from));
     let status = runtime.block_on(async {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.context("cannot listen on a free port")?;
         let address = listener.local_addr().context("cannot read the port that was chosen")?;

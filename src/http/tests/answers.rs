@@ -206,9 +206,7 @@ async fn the_description_is_whole_and_true() {
         let method = method.to_uppercase();
         let path = path.replace("{name}", "a").replace("{id}", "b").replace("{upstream}", "c");
         let request = Request::builder().method(&*method).uri(path).body(Body::empty()).unwrap();
-        let mut state = state(&engine());
-        state.page = true;
-        let response = router(Arc::new(state)).oneshot(request).await.unwrap();
+        let response = router(Arc::new(state(&engine()).with_page(true))).oneshot(request).await.unwrap();
         let (status, body) = (response.status(), response.into_body().collect().await.unwrap().to_bytes());
         let there = status != 405 && !String::from_utf8_lossy(&body).contains("unknown_path");
         assert!(there, "{route} is described but not there");
