@@ -217,11 +217,11 @@ impl Reader {
         match ending {
             Ending::Note => {
                 self.notes += 1;
-                let number = self.notes;
+                let mark = format!("[^{}]", self.notes);
                 let flow = self.flow();
-                flow.paragraph += &format!("[^{number}]");
+                flow.paragraph += &mark;
                 let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
-                flow.notes += &format!("[^{number}]: {words}\n\n");
+                flow.notes += &[mark.as_str(), ": ", &words, "\n\n"].concat();
             }
             Ending::Header | Ending::Footer => {
                 let name = if ending == Ending::Header { "Header" } else { "Footer" };
@@ -386,7 +386,10 @@ impl Reader {
                 self.fonts.extend(encoding::of_charset(number).map(|encoding| (named, encoding)));
                 return;
             }
-            "f" if in_fonts => return self.named = number,
+            "f" if in_fonts => {
+                self.named = number;
+                return;
+            }
             "f" => self.fonts.get(&number).copied().unwrap_or(self.encoding),
             _ => self.encoding,
         };

@@ -46,20 +46,34 @@ pub(super) fn ods(bytes: &[u8]) -> Result<Parsed, String> {
     archive::check(bytes, "an ODS")?;
     let told = |error: OdsError| match error {
         OdsError::Password => locked(),
+        OdsError::CellLimitExceeded { .. } => repeated(),
         other => damaged("ODS", &other),
     };
     let mut book: Ods<_> = Ods::new(Cursor::new(bytes)).map_err(told)?;
     let mut text = String::new();
     for name in book.sheet_names() {
         let range: Range<Data> = book.worksheet_range(&name).map_err(told)?;
+        // A row or cell that is repeated takes a few bytes of the file, whatever the number.
+        if range.width().saturating_mul(range.height()) > MOST_CELLS {
+            return Err(repeated());
+        }
         let (row, column) = range.start().unwrap_or_default();
         let mut cells = Cells::new();
         for (below, beside, value) in range.used_cells() {
             put(&mut cells, (row + below as u32, column + beside as u32), value);
         }
         write(&name, &cells, Vec::new(), &mut text);
+        if text.len() as u64 > archive::UNPACKED {
+            return Err(repeated());
+        }
     }
     Ok(Parsed { title: None, text })
+}
+
+fn repeated() -> String {
+    format!(
+        "a sheet in it has more than {MOST_CELLS} cells, or a text too long: it is hostile, or to be split"
+    )
 }
 
 fn locked() -> String {
@@ -264,33 +278,56 @@ mod tests {
         assert!(read.text.starts_with("# Trees\n\nx, y\nx, y\n") && read.text.len() < 20_000);
     }
 
-    #[test]
-    fn sheets_of_open_documents_are_read() {
+    /// A spreadsheet with a sheet called `Trees` of these rows.
+    fn open_document(rows: &str) -> Vec<u8> {
         let spaces = "xmlns:office=\"urn:oasis:names:tc:opendocument:xmlns:office:1.0\" \
             xmlns:table=\"urn:oasis:names:tc:opendocument:xmlns:table:1.0\" \
             xmlns:text=\"urn:oasis:names:tc:opendocument:xmlns:text:1.0\"";
-        let cell = |text: &str| {
-            format!(
-                "<table:table-cell office:value-type=\"string\"><text:p>{text}</text:p></table:table-cell>"
-            )
-        };
-        let row = |cells: &str| format!("<table:table-row>{cells}</table:table-row>");
-        let number = "<table:table-cell office:value-type=\"float\" office:value=\"50\"><text:p>50</text:p></table:table-cell>";
         let content = format!(
-            "<office:document-content {spaces}><office:body><office:spreadsheet><table:table table:name=\"Trees\">{}{}\
-             </table:table></office:spreadsheet></office:body></office:document-content>",
-            row(&(cell("Tree") + &cell("Age"))),
-            row(&(cell("Alder") + number))
+            "<office:document-content {spaces}><office:body><office:spreadsheet><table:table table:name=\"Trees\">{rows}\
+             </table:table></office:spreadsheet></office:body></office:document-content>"
         );
-        let file = packed(&[
+        packed(&[
             ("mimetype", "application/vnd.oasis.opendocument.spreadsheet"),
             (
                 "META-INF/manifest.xml",
                 "<manifest:manifest xmlns:manifest=\"urn:oasis:names:tc:opendocument:xmlns:manifest:1.0\"/>",
             ),
             ("content.xml", &content),
-        ]);
-        assert_eq!(ods(&file).unwrap().text, "# Trees\n\n| Tree | Age |\n|---|---|\n| Alder | 50 |\n\n");
+        ])
+    }
+
+    fn open_cell(repeated: usize, text: &str) -> String {
+        format!(
+            "<table:table-cell office:value-type=\"string\" table:number-columns-repeated=\"{repeated}\"><text:p>{text}\
+             </text:p></table:table-cell>"
+        )
+    }
+
+    fn open_row(repeated: usize, cells: &str) -> String {
+        format!("<table:table-row table:number-rows-repeated=\"{repeated}\">{cells}</table:table-row>")
+    }
+
+    #[test]
+    fn sheets_of_open_documents_are_read() {
+        let number = "<table:table-cell office:value-type=\"float\" office:value=\"50\"><text:p>50</text:p></table:table-cell>";
+        let rows = open_row(1, &(open_cell(1, "Tree") + &open_cell(1, "Age")))
+            + &open_row(1, &(open_cell(1, "Alder") + number));
+        let wanted = "# Trees\n\n| Tree | Age |\n|---|---|\n| Alder | 50 |\n";
+        assert_eq!(ods(&open_document(&rows)).unwrap().text, format!("{wanted}\n"));
+        // Sheets end with rows and cells without text, as many as there can be.
+        let none = "<table:table-cell table:number-columns-repeated=\"16384\"/>";
+        let twice = open_row(2, &open_cell(2, "Larch"));
+        let read = ods(&open_document(&(rows + &twice + &open_row(1_048_000, none)))).unwrap();
+        assert_eq!(read.text, format!("{wanted}| Larch | Larch |\n| Larch | Larch |\n\n"));
+    }
+
+    #[test]
+    fn rows_and_cells_repeated_without_end_are_refused() {
+        for (rows, columns) in [(1_048_576, 16_384), (usize::MAX, usize::MAX), (400, 16_384)] {
+            let error = ods(&open_document(&open_row(rows, &open_cell(columns, "x")))).unwrap_err();
+            assert!(error.contains("it is hostile, or to be split"), "{error}");
+        }
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::engine::collections::files::archive::attribute;
 #[derive(Default)]
 pub(super) struct Notes {
     /// By kind, such as `footnote`, and id.
-    notes: HashMap<(String, String), Note>,
+    known: HashMap<(String, String), Note>,
     last: usize,
     /// Notes that were cited and not told yet.
     cited: String,
@@ -27,7 +27,7 @@ impl Notes {
     pub(super) fn add(&mut self, kind: &str, id: String, text: &str) {
         let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
         if !text.is_empty() {
-            self.notes.insert((kind.to_owned(), id), Note { text, number: None });
+            self.known.insert((kind.to_owned(), id), Note { text, number: None });
         }
     }
 
@@ -35,10 +35,10 @@ impl Notes {
     pub(super) fn cite(&mut self, tag: &BytesStart<'_>) -> Option<String> {
         let name = tag.local_name();
         let kind = name.as_ref().trim_end_matches("Reference").to_owned();
-        let note = self.notes.get_mut(&(kind, attribute(tag, "id")?))?;
+        let note = self.known.get_mut(&(kind, attribute(tag, "id")?))?;
         let number = note.number.unwrap_or_else(|| {
             self.last += 1;
-            self.cited += &format!("[^{}]: {}\n\n", self.last, note.text);
+            self.cited += &["[^", &self.last.to_string(), "]: ", &note.text, "\n\n"].concat();
             self.last
         });
         note.number = Some(number);

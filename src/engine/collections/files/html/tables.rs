@@ -97,7 +97,7 @@ impl Tables {
 
     fn caption(&self, handlers: &dyn Handlers, element: &Element) -> Option<HandlerResult> {
         let caption = handlers.walk_children(element.node).content;
-        self.state().open.last_mut()?.caption = caption.trim().to_owned();
+        caption.trim().clone_into(&mut self.state().open.last_mut()?.caption);
         None
     }
 }

@@ -196,7 +196,9 @@ fn write_columns(rows: &[Row], gutters: &[Strip], text: &mut String) {
     let mut table = Table::default();
     for row in &cells {
         table.begin_row();
-        row.iter().for_each(|cell| table.push(&joined(cell), 1, 1));
+        for cell in row {
+            table.push(&joined(cell), 1, 1);
+        }
     }
     *text += &["\n", &table.markdown(), "\n"].concat();
 }

@@ -20,7 +20,7 @@ pub(super) struct Word {
 /// The words of a page, as they are drawn.
 #[derive(Debug, Default)]
 pub(super) struct Words {
-    words: Vec<Word>,
+    drawn: Vec<Word>,
     /// Says whether the next character begins a word.
     begins: bool,
     /// Says whether a character stands where its place says nothing of the order: turned, or in a script from the right.
@@ -30,7 +30,7 @@ pub(super) struct Words {
 impl Words {
     /// All words; none where their places do not tell their order.
     pub(super) fn placed(self) -> Option<Vec<Word>> {
-        (!self.is_odd && self.words.len() <= MOST).then_some(self.words)
+        (!self.is_odd && self.drawn.len() <= MOST).then_some(self.drawn)
     }
 
     fn character(&mut self, place: &Transform, width: f64, size: f64, text: &str) {
@@ -48,11 +48,11 @@ impl Words {
             let gap = left - word.right;
             (line - word.line).abs() < 0.2 * height && gap < 0.1 * height && gap > -0.5 * height
         };
-        if let Some(word) = self.words.last_mut().filter(|_| !self.begins).filter(goes_on) {
+        if let Some(word) = self.drawn.last_mut().filter(|_| !self.begins).filter(goes_on) {
             word.text += text;
             word.right = right.max(word.right);
-        } else if self.words.len() <= MOST {
-            self.words.push(Word { text: text.to_owned(), left, right, line, size: height });
+        } else if self.drawn.len() <= MOST {
+            self.drawn.push(Word { text: text.to_owned(), left, right, line, size: height });
         }
         self.begins = false;
     }

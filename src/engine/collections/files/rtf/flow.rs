@@ -56,12 +56,11 @@ impl Flow {
         while self.tables.len() > depth
             && let Some(closed) = self.tables.pop()
         {
-            match self.tables.last_mut() {
-                Some(outer) => outer.take(closed),
-                None => {
-                    self.text.extend(closed.markdown().map(|table| table + "\n"));
-                    self.text += &std::mem::take(&mut self.notes);
-                }
+            if let Some(outer) = self.tables.last_mut() {
+                outer.take(closed);
+            } else {
+                self.text.extend(closed.markdown().map(|table| table + "\n"));
+                self.text += &std::mem::take(&mut self.notes);
             }
         }
     }
@@ -84,14 +83,11 @@ impl Flow {
             return;
         }
         self.close_tables(0);
-        match self.props.heading {
-            Some(level) => {
-                self.text += &["#".repeat(level.clamp(1, DEEPEST)).as_str(), " ", &words(), "\n\n"].concat();
-            }
-            None => {
-                let lines: Vec<String> = paragraph.lines().map(plain).collect();
-                self.text += &(mark + &lines.join("\n") + "\n\n");
-            }
+        if let Some(level) = self.props.heading {
+            self.text += &["#".repeat(level.clamp(1, DEEPEST)).as_str(), " ", &words(), "\n\n"].concat();
+        } else {
+            let lines: Vec<String> = paragraph.lines().map(plain).collect();
+            self.text += &(mark + &lines.join("\n") + "\n\n");
         }
         self.text += &std::mem::take(&mut self.notes);
     }

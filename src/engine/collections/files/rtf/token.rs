@@ -68,7 +68,8 @@ impl<'a> Tokens<'a> {
         // A space ends the word and is a part of it.
         self.rest = self.rest.strip_prefix(b" ").unwrap_or(self.rest);
         if name == "bin" {
-            let length = number.filter(|_| !is_negative).unwrap_or(0).min(self.rest.len() as i32) as usize;
+            let length = number.filter(|_| !is_negative).unwrap_or(0) as usize;
+            let length = length.min(self.rest.len());
             self.rest = &self.rest[length..];
         }
         Token::Word(name, number.map(|number| if is_negative { -number } else { number }))
@@ -93,12 +94,12 @@ impl<'a> Iterator for Tokens<'a> {
 
 #[cfg(test)]
 mod tests {
+    use super::Token::{Byte, Close, Open, Symbol, Word};
     use super::*;
 
     #[test]
     fn pieces_are_told_apart() {
         let tokens = |text: &'static str| Tokens::new(text.as_bytes()).collect::<Vec<_>>();
-        use Token::{Byte, Close, Open, Symbol, Word};
         assert_eq!(
             tokens("{\\rtf1\\u-10 ?\\b0 a\r\n\\'e9\\~\\{}"),
             [
