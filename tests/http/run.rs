@@ -43,7 +43,8 @@ fn the_status_and_the_streams_are_the_commands() {
 #[test]
 fn the_command_finds_the_proxy_and_the_proxy_what_the_command_would_have_found() {
     let upstream = Upstream::start();
-    let log: String = (0..60).map(|number| format!("test module::case_{number} ... ok\n")).collect();
+    let log =
+        (0..60).map(|number| format!("test module::case_{number} ... ok\n")).collect::<Vec<_>>().concat();
     let call = json!({"name": "bash", "arguments": "{\"command\": \"cargo test\"}"});
     let body = json!({"model": "m1", "messages": [
         {"role": "user", "content": "Run the tests."},

@@ -5,6 +5,8 @@ use super::plain_cell;
 
 /// Most columns; what stands behind them is left out.
 const MOST_COLUMNS: usize = 1000;
+/// Most columns that one cell spans: a file of a few bytes may claim any number in each of its cells.
+const MOST_SPANNED: usize = 64;
 /// Longest text, in bytes, that is repeated in the columns and rows that its cell spans.
 const MOST_REPEATED: usize = 400;
 
@@ -27,7 +29,7 @@ impl Table {
     pub(super) fn push(&mut self, text: &str, columns: usize, rows: usize) {
         self.fill_spanned();
         let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
-        for place in 0..columns.clamp(1, MOST_COLUMNS) {
+        for place in 0..columns.clamp(1, MOST_SPANNED) {
             let shown = place == 0 || text.len() <= MOST_REPEATED;
             self.put(if shown { text.clone() } else { String::new() }, rows.max(1) - 1);
         }
@@ -36,7 +38,7 @@ impl Table {
     /// A cell over so many columns in which the one above goes on.
     pub(super) fn push_continued(&mut self, columns: usize) {
         self.fill_spanned();
-        for _ in 0..columns.clamp(1, MOST_COLUMNS) {
+        for _ in 0..columns.clamp(1, MOST_SPANNED) {
             let text = self.above();
             self.put(text, 0);
         }

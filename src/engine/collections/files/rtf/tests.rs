@@ -27,7 +27,8 @@ fn headings_lists_and_characters_are_kept() {
 #[test]
 fn tables_are_grids() {
     let row = |shapes: &str, cells: &[&str]| {
-        let cells: String = cells.iter().map(|cell| format!("\\pard\\intbl {cell}\\cell")).collect();
+        let cells =
+            cells.iter().map(|cell| format!("\\pard\\intbl {cell}\\cell")).collect::<Vec<_>>().concat();
         format!("\\trowd{shapes}{cells}\\row ")
     };
     let table = [
@@ -84,7 +85,7 @@ fn what_is_damaged_or_hostile_is_told() {
     let odd = "\\cell\\row\\nestcell\\nestrow\\trowd\\cellx-2147483648\\cellx2147483647 a\\cell b\\cell c\\cell\\row\
         \\itap2147483647 x\\nestcell\\uc-1\\u99999999 \\bin2147483647";
     assert!(parsed(format!("{{\\rtf1{odd}").as_bytes()).is_err());
-    let wide: String = (0..5000).map(|place| format!("\\cellx{}", place * 100)).collect();
+    let wide = (0..5000).map(|place| format!("\\cellx{}", place * 100)).collect::<Vec<_>>().concat();
     assert!(text(&format!("\\trowd{wide}{}\\row", "a\\cell".repeat(5000))).len() < 100_000);
 }
 
