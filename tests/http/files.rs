@@ -178,7 +178,7 @@ fn a_file_is_read_no_longer_than_its_caller_waits() {
 
     let mut stream = TcpStream::connect(&service.address).unwrap();
     let head = format!(
-        "PUT /v1/collections/c/documents/x HTTP/1.1\r\nhost: x\r\ncontent-type: {PDF}\r\ncontent-length: {}\r\n\r\n",
+        "PUT /v1/collections/c/documents/x HTTP/1.1\r\nhost: localhost\r\ncontent-type: {PDF}\r\ncontent-length: {}\r\n\r\n",
         endless.len()
     );
     stream.write_all(&[head.as_bytes(), &endless].concat()).unwrap();

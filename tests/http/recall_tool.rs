@@ -408,7 +408,7 @@ fn text_flows_before_its_round_ends_and_a_client_that_leaves_ends_the_work() {
         let body = request(path, "Build it.", true, true).to_string();
         let mut stream = std::net::TcpStream::connect(&service.address).unwrap();
         let head = format!(
-            "POST {path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+            "POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
             body.len()
         );
         stream.write_all(head.as_bytes()).unwrap();

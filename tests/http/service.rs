@@ -104,7 +104,7 @@ fn begin(address: &str, body: &str) -> TcpStream {
     stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
     let length = body.len() + 1;
     let head = format!(
-        "POST /v1/compress HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n\
+        "POST /v1/compress HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n\
          expect: 100-continue\r\ncontent-length: {length}\r\n\r\n"
     );
     stream.write_all(head.as_bytes()).unwrap();

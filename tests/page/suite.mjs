@@ -131,7 +131,7 @@ async function picture() {
         await settled(page);
     }
     await page.evaluate(() => document.activeElement.blur());
-    const file = "src/docs/page.png";
+    const file = "tests/page/playground.png";
     await page.screenshot({ path: file });
     const { size } = fs.statSync(file);
     assert.ok(size <= 200_000, `the picture has ${size} bytes`);

@@ -110,7 +110,7 @@ async fn the_deadline_passes_in_the_queue_too() {
 }
 
 const REQUEST: &[u8] =
-    b"POST /v1/rerank HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 34\r\n\r\n\
+    b"POST /v1/rerank HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 34\r\n\r\n\
     {\"query\": \"q\", \"documents\": [\"a\"]}";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -132,7 +132,7 @@ async fn stopping_finishes_what_is_running_and_takes_nothing_new() {
     let working = tokio::spawn(running.embed(&client, "a").send());
     next(&mut held.begun).await;
     let mut idle = TcpStream::connect(running.address).await.unwrap();
-    idle.write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    idle.write_all(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
     assert_ne!(idle.read(&mut [0; 4096]).await.unwrap(), 0);
 
     running.stop.send(()).unwrap();

@@ -9,7 +9,7 @@ use super::*;
 /// Longer than anything here takes; a test that waits this long has failed.
 const PATIENCE: Duration = Duration::from_secs(8);
 /// A request that must not be answered where it is hidden in another one.
-const HIDDEN: &str = "GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n";
+const HIDDEN: &str = "GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n";
 
 /// All that the service answers to `sent` until it closes the connection, which it must do by itself.
 async fn answers_until_closed(running: &Running, sent: &str) -> String {

@@ -314,9 +314,9 @@ async fn raw(proxy: &Proxy, request: &str) -> String {
 async fn no_header_or_request_is_slipped_in() {
     let proxy = Proxy::with(&quick("retries = 0")).await;
     proxy.upstream.will([json(200, "{}")]);
-    let start = "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: application/json\r\n";
+    let start = "POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-type: application/json\r\n";
     let whole = format!("content-length: {}\r\n\r\n{BODY}", BODY.len());
-    let slipped = "0\r\n\r\nGET /upstreams/open/evil HTTP/1.1\r\nhost: x\r\n\r\n";
+    let slipped = "0\r\n\r\nGET /upstreams/open/evil HTTP/1.1\r\nhost: localhost\r\n\r\n";
     for request in [
         format!("{start}x-a: b\revil: 1\r\n{whole}"),
         format!("{start}x-a: b\r\n evil: 1\r\n{whole}"),
@@ -352,7 +352,7 @@ async fn a_body_that_dawdles_is_given_up_and_its_room_is_free_again() {
         state_of(&config(&text, &proxy.upstream), &proxy.compressor, &proxy.data.path().join("other"));
     state.body_time = Duration::from_millis(50);
     proxy.running = super::super::start(Server::with_state(state)).await;
-    let start = "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nconnection: close\r\n";
+    let start = "POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n";
     let begun = format!("{start}content-length: 1048576\r\n\r\n{{\"mod");
     // The first one takes all the room there is for bodies, as long as it is waited for.
     for _ in 0..3 {

@@ -136,7 +136,7 @@ async fn other_paths_of_an_upstream_pass_unread() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_path_leads_to_another_place() {
     let proxy = Proxy::start().await;
-    let raw = |target: &str| format!("GET {target} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+    let raw = |target: &str| format!("GET {target} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
     for (target, status) in [
         ("/upstreams/open/../../admin", 400),
         ("/upstreams/open/%2e%2e/admin", 400),
