@@ -72,6 +72,8 @@
 //! - Prompts never reach a log, nor a request's words the file system, unless recall is on, which encrypts them.
 //! - What a collection acknowledged survives a crash; an index that is damaged is made anew from the store.
 //! - `unsafe` stands in `kernels`, and in `model::local`'s 8-bit products and measured peak, alone.
+//!
+//! [`mcp`]: crate
 
 #[cfg(feature = "server")]
 pub mod admission;
