@@ -5,6 +5,8 @@
 //! runs off the async threads and holds its permit until it has ended, also when its caller has given up before: the
 //! machine is busy until then.
 
+mod memory;
+
 use std::sync::{Arc, OnceLock};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -12,6 +14,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 
 use crate::model::Cancel;
+pub use memory::{BodyMemory, BodyRoom, MemoryFull};
 
 /// Bounds the blocking work of a process. Clones share the bound.
 #[derive(Debug, Clone)]
@@ -48,14 +51,20 @@ impl Admission {
 
     /// Takes a place for one request, which is held until the ticket and all jobs that were run on it are gone.
     ///
-    /// A place is taken before a request's body is read, so that bodies in memory are bounded too; a permit only
-    /// once its work can begin, so that slow clients keep nobody from working.
+    /// A place is taken once a request's body is here, a permit once its work can begin, so that slow clients keep
+    /// nobody from working. The bodies have a bound of their own, [`BodyMemory`].
     ///
     /// # Errors
     /// [`QueueFull`], at once, where as many requests as may run and wait are there already.
     pub fn enter(&self) -> Result<Ticket, QueueFull> {
         let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| QueueFull)?;
         Ok(Ticket { place: Arc::new(place), permits: Arc::clone(&self.permits) })
+    }
+
+    /// Returns whether a request would be refused now, so that it can be told before its body is read.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.places.available_permits() == 0
     }
 
     /// Returns a ticket for one request that is not taken before it is needed.

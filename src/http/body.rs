@@ -14,6 +14,7 @@ use serde_json::error::Category;
 use tokio::time::timeout;
 
 use super::error::ApiError;
+use crate::admission::{BodyMemory, BodyRoom, MemoryFull};
 use crate::engine::collections::files::FileKind;
 use crate::engine::shortened;
 
@@ -97,40 +98,69 @@ fn is_utf8(charset: &str) -> bool {
     ["utf-8", "utf8", "us-ascii"].iter().any(|name| charset.eq_ignore_ascii_case(name))
 }
 
-/// Reads a body of at most `limit` bytes within `time`.
+/// The bounds within which a body is read.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Bounds<'a> {
+    /// The most bytes of this body.
+    pub(super) bytes: usize,
+    /// The time that its client has to send it.
+    pub(super) time: Duration,
+    /// The memory that it shares with the bodies of other requests.
+    pub(super) memory: &'a BodyMemory,
+}
+
+/// Reads a body within `bounds`. Gives it with the room that it takes, which holds only what has arrived: a client that
+/// says how much it will send, and then does not, keeps nobody out.
 pub(super) async fn read(
     headers: &HeaderMap,
     mut body: Body,
-    limit: usize,
-    time: Duration,
-) -> Result<Bytes, ApiError> {
-    let declared_too_large = body.size_hint().lower() > limit as u64;
-    let too_large = declared_too_large
-        || match timeout(time, collect(&mut body, limit)).await {
-            Ok(Ok(Some(bytes))) => return Ok(bytes),
-            Ok(Ok(None)) => true,
-            Ok(Err(error)) => return Err(ApiError::broken_body(&error)),
-            Err(_) => false,
-        };
-    if too_large {
-        discard(headers, body).await;
-        return Err(ApiError::too_large(limit as u64, "limits.body_bytes"));
-    }
-    Err(ApiError::slow_body(time))
+    bounds: Bounds<'_>,
+) -> Result<(Bytes, BodyRoom), ApiError> {
+    let limit = bounds.bytes;
+    let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
+    // One that could not be held now is refused before it is sent.
+    let refused = if !bounds.memory.fits(announced.min(limit)) {
+        Unread::Full(MemoryFull)
+    } else if announced > limit {
+        Unread::TooLarge
+    } else {
+        match timeout(bounds.time, collect(&mut body, limit, bounds.memory.room())).await {
+            Ok(Ok(read)) => return Ok(read),
+            Ok(Err(refused)) => refused,
+            Err(_) => return Err(ApiError::slow_body(bounds.time)),
+        }
+    };
+    let error = match refused {
+        Unread::Broken(error) => return Err(ApiError::broken_body(&error)),
+        Unread::TooLarge => ApiError::too_large(limit as u64, "limits.body_bytes"),
+        Unread::Full(full) => full.into(),
+    };
+    discard(headers, body).await;
+    Err(error)
 }
 
-/// The whole body, or none where it is longer than `limit`.
-async fn collect(body: &mut Body, limit: usize) -> Result<Option<Bytes>, axum::Error> {
+/// Why a body was not read to its end.
+enum Unread {
+    Broken(axum::Error),
+    TooLarge,
+    Full(MemoryFull),
+}
+
+/// The whole body, if it is no longer than `limit`, and its room.
+async fn collect(body: &mut Body, limit: usize, mut room: BodyRoom) -> Result<(Bytes, BodyRoom), Unread> {
     let mut collected = Vec::new();
     while let Some(frame) = body.frame().await {
-        if let Ok(data) = frame?.into_data() {
+        if let Ok(data) = frame.map_err(Unread::Broken)?.into_data() {
             if data.len() > limit - collected.len() {
-                return Ok(None);
+                return Err(Unread::TooLarge);
             }
+            room.reserve(&mut collected, data.len(), limit).map_err(Unread::Full)?;
             collected.extend_from_slice(&data);
         }
     }
-    Ok(Some(collected.into()))
+    collected.shrink_to_fit();
+    room.shrink(collected.len());
+    Ok((collected.into(), room))
 }
 
 /// Reads what is left of a body that is turned away, within reason.

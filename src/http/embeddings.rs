@@ -10,9 +10,10 @@ use serde::Deserialize;
 
 use super::error::{ApiError, DialectError};
 use super::failures::Failures;
+use super::job;
 use super::middleware::RequestId;
+use super::proxy::Received;
 use super::state::AppState;
-use super::{job, proxy};
 use crate::engine::embed::{EmbeddingsRequest, EmbeddingsResponse, RerankRequest, RerankResponse};
 use crate::wire::Endpoint;
 
@@ -30,14 +31,15 @@ pub(super) async fn here_or_upstream(
     let Some(gateway) = state.gateway.clone().filter(|gateway| gateway.has_upstreams()) else {
         return embed(&state, request).await.map_err(failed);
     };
-    let (head, body) = request.into_parts();
-    let body = proxy::body_of(&state, &head.headers, body).await.map_err(failed)?;
-    let model = model_of(&body).await;
-    let request = Request::from_parts(head, body.into());
+    let received = Received::new(&state, request).await.map_err(failed)?;
+    let model = model_of(&received.body).await;
     if model.is_some_and(|model| gateway.embeds_as(&model)) {
-        return embed(&state, request).await.map_err(failed);
+        let Received { head, body, room } = received;
+        // The route takes room for it anew.
+        drop(room);
+        return embed(&state, Request::from_parts(head, body.into())).await.map_err(failed);
     }
-    proxy::forward(State(state), id, request, Endpoint::Embeddings).await
+    received.forward(&gateway, Endpoint::Embeddings, None, &id).await.map_err(failed)
 }
 
 /// The model that a body names; none of one that is no JSON, which is for whoever gets it to refuse.

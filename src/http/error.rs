@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::admission::{JobError, QueueFull};
+use crate::admission::{JobError, MemoryFull, QueueFull};
 use crate::engine::{EngineError, ErrorKind, MODEL_LOADING};
 use crate::keys::Denied;
 use crate::model::Stopped;
@@ -105,6 +105,12 @@ impl From<QueueFull> for ApiError {
     }
 }
 
+impl From<MemoryFull> for ApiError {
+    fn from(_: MemoryFull) -> Self {
+        Self::overloaded()
+    }
+}
+
 impl From<JobError> for ApiError {
     fn from(error: JobError) -> Self {
         match error {
@@ -196,7 +202,7 @@ impl From<ProxyError> for ApiError {
                 (StatusCode::BAD_REQUEST, "unsupported_parameter", Some(*param))
             }
             ProxyError::Engine(error) => return error.clone().into(),
-            ProxyError::Overloaded(_) => return Self::overloaded(),
+            ProxyError::Overloaded(_) | ProxyError::MemoryFull(_) => return Self::overloaded(),
             ProxyError::OtherDialect { .. } => (StatusCode::BAD_REQUEST, "other_dialect", Some("model")),
             ProxyError::UnknownUpstream(_) => (StatusCode::NOT_FOUND, "upstream_not_found", None),
             ProxyError::Upstream(UpstreamError::Path(_)) => (StatusCode::BAD_REQUEST, "invalid_path", None),

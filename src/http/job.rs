@@ -13,7 +13,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, timeout_at};
 
-use super::body::{self, Form};
+use super::body::{self, Bounds, Form};
 use super::error::ApiError;
 use super::file;
 use super::state::AppState;
@@ -43,10 +43,16 @@ pub(super) async fn run_on<W>(
 where
     W: FnOnce(&Engine, Bytes, &Cancel) -> Result<Response, ApiError> + Send + 'static,
 {
-    let (admitted, headers, body) = admit(taken, state, request).await?;
-    let time = state.body_time.min(admitted.allowed);
-    let body = body::read(&headers, body, state.limits.body_bytes, time).await?;
-    blocking(state, admitted, |engine, cancel| work(engine, body, cancel)).await
+    let (times, headers, body) = admit(taken, state, request).await?;
+    let bounds = Bounds { time: state.body_time.min(times.allowed), ..state.bounds() };
+    let (body, room) = body::read(&headers, body, bounds).await?;
+    // Only now, so that slow clients take nobody's place.
+    let ticket = state.admission.enter()?;
+    blocking(state, (ticket, times.deadline), |engine, cancel| {
+        let _room = room;
+        work(engine, body, cancel)
+    })
+    .await
 }
 
 /// Runs `work` on the request's body, a file, which may be larger than others. It is kept in what `room` gives, if that
@@ -60,9 +66,11 @@ pub(super) async fn run_on_file<W>(
 where
     W: FnOnce(&Engine, File, &Cancel) -> Result<Response, ApiError> + Send + 'static,
 {
-    let (admitted, headers, mut body) = admit(&[Form::File], state, request).await?;
+    let (times, headers, mut body) = admit(&[Form::File], state, request).await?;
     let limit = state.limits.snapshot_bytes;
+    let upload = state.uploads.enter();
     let received = async {
+        let upload = upload?;
         let engine = Arc::clone(&state.engine);
         let file = tokio::task::spawn_blocking(move || room(&engine)).await;
         let file = file.map_err(|error| ApiError::internal(&error))??;
@@ -71,10 +79,19 @@ where
         } else {
             file::receive(&mut body, file, limit, state.body_time).await?
         };
-        file.ok_or_else(|| ApiError::too_large(limit, "limits.snapshot_bytes"))
+        let file = file.ok_or_else(|| ApiError::too_large(limit, "limits.snapshot_bytes"))?;
+        Ok((file, upload))
     };
-    match timeout_at(admitted.deadline, received).await.unwrap_or_else(|_| Err(ApiError::deadline())) {
-        Ok(file) => blocking(state, admitted, |engine, cancel| work(engine, file, cancel)).await,
+    match timeout_at(times.deadline, received).await.unwrap_or_else(|_| Err(ApiError::deadline())) {
+        Ok((file, upload)) => {
+            let ticket = state.admission.enter()?;
+            blocking(state, (ticket, times.deadline), |engine, cancel| {
+                // The file is on the disk until it has been worked on.
+                let _upload = upload;
+                work(engine, file, cancel)
+            })
+            .await
+        }
         Err(error) => {
             body::discard(&headers, body).await;
             Err(error)
@@ -83,11 +100,14 @@ where
 }
 
 /// Runs `work` off the async threads once there is a permit for it.
-async fn blocking<W>(state: &AppState, admitted: Admitted, work: W) -> Result<Response, ApiError>
+async fn blocking<W>(
+    state: &AppState,
+    (ticket, deadline): (Ticket, Instant),
+    work: W,
+) -> Result<Response, ApiError>
 where
     W: FnOnce(&Engine, &Cancel) -> Result<Response, ApiError> + Send + 'static,
 {
-    let Admitted { ticket, deadline, .. } = admitted;
     let engine = Arc::clone(&state.engine);
     ticket.run(deadline, move |cancel| work(&engine, cancel)).await?
 }
@@ -111,9 +131,8 @@ where
     .await
 }
 
-/// A request that is let in.
-struct Admitted {
-    ticket: Ticket,
+/// The time that a request has.
+struct Times {
     allowed: Duration,
     deadline: Instant,
 }
@@ -123,7 +142,7 @@ async fn admit(
     taken: &[Form],
     state: &AppState,
     request: Request,
-) -> Result<(Admitted, HeaderMap, Body), ApiError> {
+) -> Result<(Times, HeaderMap, Body), ApiError> {
     let start = Instant::now();
     let (head, body) = request.into_parts();
     let admitted = || {
@@ -131,10 +150,14 @@ async fn admit(
             body::form(&head.headers, taken)?;
         }
         let allowed = allowed_time(&head.headers, &state.limits)?;
-        Ok(Admitted { ticket: state.admission.enter()?, allowed, deadline: start + allowed })
+        // Whoever would be refused then need not send its body.
+        if state.admission.is_full() {
+            return Err(ApiError::overloaded());
+        }
+        Ok(Times { allowed, deadline: start + allowed })
     };
     match admitted() {
-        Ok(admitted) => Ok((admitted, head.headers, body)),
+        Ok(times) => Ok((times, head.headers, body)),
         Err(error) => {
             body::discard(&head.headers, body).await;
             Err(error)

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
 use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
 use axum::{Extension, Router};
 use hyper::body::Body as _;
-use tokio::sync::OwnedSemaphorePermit;
 use tracing::Instrument;
 
 use super::body;
@@ -21,6 +21,7 @@ use super::failures::NotSent;
 use super::middleware::RequestId;
 use super::relay::{Counted, Relay};
 use super::state::AppState;
+use crate::admission::BodyRoom;
 use crate::keys::{Caller, Denied};
 use crate::proxy::{
     Gateway, Passthrough, ProxyError, ProxyRequest, ProxyResponse, RequestReport, Retrieval, Status,
@@ -110,40 +111,39 @@ async fn answer(
     id: &RequestId,
 ) -> Result<Response, ApiError> {
     let gateway = gateway(state)?;
-    let (head, body) = request.into_parts();
-    let (body, room) = received(state, &head.headers, body).await?;
-    let query = query_of(head.uri.query());
-    let caller = head.extensions.get().cloned();
-    let incoming =
-        ProxyRequest { id: id.text(), caller, endpoint, upstream, query, headers: head.headers, body };
-    let outgoing = gateway.answer(incoming).await?;
-    drop(room);
-    Ok(respond(outgoing, endpoint.dialect()))
+    let received = Received::new(state, request).await?;
+    received.forward(gateway, endpoint, upstream, id).await
 }
 
-/// A request's body, as it came, and the room in memory that it takes.
-async fn received(
-    state: &AppState,
-    headers: &HeaderMap,
-    body: Body,
-) -> Result<(Bytes, OwnedSemaphorePermit), ApiError> {
-    let limit = state.limits.body_bytes;
-    // What does not say how long it is may be as long as it can.
-    let size = body.size_hint().upper().and_then(|size| usize::try_from(size).ok()).unwrap_or(limit);
-    let room = match state.room(size.min(limit)) {
-        Ok(room) => room,
-        Err(error) => {
-            body::discard(headers, body).await;
-            return Err(error);
-        }
-    };
-    let body = body::read(headers, body, limit, state.body_time);
-    Ok((body.instrument(Stage::Receive.span()).await?, room))
+/// A request whose body is here, as it came, with the room in memory that it takes.
+pub(super) struct Received {
+    pub(super) head: Parts,
+    pub(super) body: Bytes,
+    pub(super) room: BodyRoom,
 }
 
-/// A request's body that is looked into before it is known who answers. Whoever does takes room for it anew.
-pub(super) async fn body_of(state: &AppState, headers: &HeaderMap, body: Body) -> Result<Bytes, ApiError> {
-    received(state, headers, body).await.map(|(body, _)| body)
+impl Received {
+    pub(super) async fn new(state: &AppState, request: Request) -> Result<Self, ApiError> {
+        let (head, body) = request.into_parts();
+        let read = body::read(&head.headers, body, state.bounds());
+        let (body, room) = read.instrument(Stage::Receive.span()).await?;
+        Ok(Self { head, body, room })
+    }
+
+    /// Forwards the request to the upstream of that name, or to that of its model.
+    pub(super) async fn forward(
+        self,
+        gateway: &Gateway,
+        endpoint: Endpoint,
+        upstream: Option<String>,
+        id: &RequestId,
+    ) -> Result<Response, ApiError> {
+        let Self { head, body, room } = self;
+        let query = query_of(head.uri.query());
+        let (id, caller, headers) = (id.text(), head.extensions.get().cloned(), head.headers);
+        let incoming = ProxyRequest { id, caller, endpoint, upstream, query, headers, body, room };
+        Ok(respond(gateway.answer(incoming).await?, endpoint.dialect()))
+    }
 }
 
 pub(super) fn gateway(state: &AppState) -> Result<&Gateway, ApiError> {

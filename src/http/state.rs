@@ -3,12 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-
-use super::error::ApiError;
+use super::body::Bounds;
 use super::hosts::Hosts;
-use crate::admission::Admission;
-use crate::config::Limits;
+use crate::admission::{Admission, BodyMemory};
+use crate::config::{Limits, ProxyConfig};
 use crate::engine::Engine;
 use crate::keys::Keyring;
 #[cfg(feature = "mcp")]
@@ -18,8 +16,8 @@ use crate::proxy::Gateway;
 /// Time that a client has to send a body.
 const BODY_TIME: Duration = Duration::from_secs(30);
 
-/// Bytes that room for bodies is counted in.
-const BODY_UNIT: usize = 1024;
+/// The number of files that are received at once. Each takes room on the disk, and its client may be slow.
+const UPLOADS: usize = 8;
 
 /// The state that all handlers share.
 pub(super) struct AppState {
@@ -35,8 +33,10 @@ pub(super) struct AppState {
     pub(super) mcp: McpServer,
     /// The hosts that requests may name.
     pub(super) hosts: Hosts,
-    /// Bytes of bodies that wait to be passed on.
-    bodies: Arc<Semaphore>,
+    /// The memory for the bodies of all requests.
+    memory: BodyMemory,
+    /// Bounds the files that are received at once, apart from other work: a slow client keeps nobody else waiting.
+    pub(super) uploads: Admission,
     /// Bounds the work of all routes together, the proxy's included.
     pub(super) admission: Admission,
     /// Whether the page is served.
@@ -55,7 +55,8 @@ impl AppState {
             gateway: None,
             keys: None,
             hosts: Hosts::default(),
-            bodies: Arc::new(Semaphore::new(0)),
+            memory: BodyMemory::new(ProxyConfig::default().body_memory_bytes.max(limits.body_bytes)),
+            uploads: Admission::new(UPLOADS, 0),
             #[cfg(feature = "mcp")]
             mcp,
             admission,
@@ -64,7 +65,7 @@ impl AppState {
     }
 
     pub(super) fn with_gateway(self, gateway: Arc<Gateway>) -> Self {
-        let bodies = gateway.body_memory_bytes() / BODY_UNIT;
+        let memory = BodyMemory::new(gateway.body_memory_bytes());
         let admission = gateway.admission().clone();
         #[cfg(feature = "mcp")]
         let mcp = {
@@ -73,7 +74,7 @@ impl AppState {
         };
         Self {
             gateway: Some(gateway),
-            bodies: Arc::new(Semaphore::new(bodies)),
+            memory,
             #[cfg(feature = "mcp")]
             mcp,
             admission,
@@ -89,9 +90,8 @@ impl AppState {
         Self { page, ..self }
     }
 
-    /// Room for a body of `bytes`, or none where too many are held already.
-    pub(super) fn room(&self, bytes: usize) -> Result<OwnedSemaphorePermit, ApiError> {
-        let units = u32::try_from(bytes.div_ceil(BODY_UNIT)).unwrap_or(u32::MAX);
-        Arc::clone(&self.bodies).try_acquire_many_owned(units).map_err(|_| ApiError::overloaded())
+    /// Returns the bounds of a body that is held in memory.
+    pub(super) fn bounds(&self) -> Bounds<'_> {
+        Bounds { bytes: self.limits.body_bytes, time: self.body_time, memory: &self.memory }
     }
 }

@@ -1,6 +1,6 @@
 //! The reasons why the proxy itself rejects a request. What an upstream answers is no error here.
 
-use crate::admission::QueueFull;
+use crate::admission::{MemoryFull, QueueFull};
 use crate::engine::EngineError;
 use crate::keys::Denied;
 use crate::upstream::UpstreamError;
@@ -66,6 +66,9 @@ pub enum ProxyError {
     /// Too many requests wait for the work of this process.
     #[error(transparent)]
     Overloaded(#[from] QueueFull),
+    /// The bodies of other requests leave no room for what this one decodes to.
+    #[error(transparent)]
+    MemoryFull(#[from] MemoryFull),
     /// The model's upstream speaks another dialect.
     #[error("the upstream of the model `{model}` speaks another dialect: call {routes}")]
     OtherDialect {
@@ -106,7 +109,7 @@ impl ProxyError {
         match self {
             Self::Ask(_) => 400,
             Self::Engine(error) => error.kind.status(),
-            Self::Overloaded(_) => 503,
+            Self::Overloaded(_) | Self::MemoryFull(_) => 503,
             Self::Upstream(UpstreamError::Late { .. }) => 504,
             _ => 502,
         }

@@ -6,12 +6,13 @@ use bytes::Bytes;
 
 use super::RequestReport;
 use super::ledger::UsageRecord;
+use crate::admission::BodyRoom;
 use crate::keys::Caller;
 use crate::upstream::{Answer, Body, HeaderMap, Method};
 use crate::wire::Endpoint;
 
 /// A request as it came.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct ProxyRequest {
     /// The id of the request.
     pub id: String,
@@ -27,6 +28,8 @@ pub struct ProxyRequest {
     pub headers: HeaderMap,
     /// The body.
     pub body: Bytes,
+    /// The room in memory that the body takes. It grows where the body is compressed, and is given back with the answer.
+    pub room: BodyRoom,
 }
 
 /// A request whose path and body are none of the proxy's concern.

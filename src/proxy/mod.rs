@@ -65,7 +65,7 @@ pub use metrics::Outcomes;
 use metrics::{Depths, Metrics};
 use originals::Originals;
 use plan::Plan;
-use prepare::Prepared;
+use prepare::{Intake, Prepared};
 use recall_tool::LateCalls;
 pub use replay::{Figures, Kept, LogError, ReplayError, ReplayReport, RuleFigures, replay};
 pub use retrieve::Retriever;
@@ -74,7 +74,7 @@ use route::{Route, Routes, Target};
 use shadow::Shadow;
 pub use shadow::{Comparison, SHADOW_FILE};
 pub use store::StoreError;
-use store::{Retention, Secret, Store};
+use store::{Retention, Store};
 
 /// The file below the data folder that holds the ledger, and remembers what became of texts.
 const FILE: &str = "proxy.redb";
@@ -99,9 +99,7 @@ pub struct Gateway {
     metrics: Metrics,
     shadow: Arc<Shadow>,
     retriever: Arc<dyn Retriever>,
-    body_bytes: usize,
-    /// The secret by which conversations are named.
-    secret: Secret,
+    intake: Intake,
     data: PathBuf,
 }
 
@@ -274,8 +272,7 @@ impl Gateway {
             metrics,
             shadow: Arc::new(Shadow::new(data.join(SHADOW_FILE))),
             retriever,
-            body_bytes: config.limits.body_bytes,
-            secret,
+            intake: Intake::new(config.limits.body_bytes, secret),
             data: data.to_owned(),
         })
     }
@@ -318,7 +315,7 @@ impl Gateway {
     pub async fn answer(&self, incoming: ProxyRequest) -> Result<ProxyResponse, ProxyError> {
         let live = self.live();
         let deadline = Instant::now() + live.config.deadline();
-        let prepared = prepare::prepare(incoming, &live, (self.body_bytes, self.secret)).await?;
+        let prepared = prepare::prepare(incoming, &live, &self.intake).await?;
         let opening = prepared.opening(live.config.compute_price);
         let mut record = self.ledger.open(opening.inspect_err(|denied| self.denied(denied))?);
         let (plan, report) = self.work(&prepared, &live.config.retrieve).await;

@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use tokio::sync::Semaphore;
 
 use super::conversation::{Arm, Conversation};
 use super::decision::{Decision, Key};
@@ -15,6 +16,7 @@ use super::route::{Route, Target};
 use super::settings::Settings;
 use super::store::Secret;
 use super::{Live, Plan, ProxyError, ProxyRequest};
+use crate::admission::BodyRoom;
 use crate::config::ToolResults;
 use crate::keys::{Caller, Denied, RequestCost};
 use crate::upstream::{self, Call, HeaderMap, Method};
@@ -23,6 +25,40 @@ use crate::wire::{self, ConversationText, Edit, Endpoint, Question, Request, Tex
 
 /// Bodies up to this size are read on the async threads: handing them over would take longer.
 const INLINE_BYTES: usize = 64 << 10;
+
+/// The number of bodies that are decoded at once: a decoder holds a window of up to 16 MiB beside the body's own room.
+const DECODERS: usize = 4;
+
+/// What the reading of requests needs, whatever the configuration says.
+pub(super) struct Intake {
+    /// The most bytes of a body, also when it is decoded.
+    limit: usize,
+    secret: Secret,
+    decoders: Semaphore,
+}
+
+impl Intake {
+    pub(super) const fn new(limit: usize, secret: Secret) -> Self {
+        Self { limit, secret, decoders: Semaphore::const_new(DECODERS) }
+    }
+
+    /// Undoes the encoding of a body that has one.
+    async fn decode(&self, incoming: ProxyRequest) -> Result<(ProxyRequest, Option<Bytes>), ProxyError> {
+        let encoding = match incoming.headers.get("content-encoding").map(|value| value.to_str()) {
+            None => return Ok((incoming, None)),
+            Some(Ok(encoding)) => encoding.to_owned(),
+            Some(Err(_)) => return Err(ProxyError::Encoding("?".into())),
+        };
+        // Only a closed semaphore refuses, and nothing closes this one.
+        let _decoder = self.decoders.acquire().await.ok();
+        let (mut incoming, limit) = (incoming, self.limit);
+        let task = tokio::task::spawn_blocking(move || {
+            let decoded = decoded(&encoding, &incoming.body, limit, &mut incoming.room)?;
+            Ok((incoming, decoded))
+        });
+        task.await.map_err(|_| ProxyError::Internal("decoding a request's body panicked".into()))?
+    }
+}
 
 /// A request, read and checked.
 pub(super) struct Prepared {
@@ -53,6 +89,8 @@ pub(super) struct Prepared {
     original: Bytes,
     /// The body without its encoding, where it has one.
     decoded: Option<Bytes>,
+    /// The room in memory that both take.
+    _room: BodyRoom,
     /// Headers to be sent on, those of the body included.
     headers: HeaderMap,
     path: String,
@@ -66,29 +104,26 @@ pub(super) struct Prepared {
 pub(super) async fn prepare(
     incoming: ProxyRequest,
     live: &Arc<Live>,
-    (limit, secret): (usize, Secret),
+    intake: &Intake,
 ) -> Result<Prepared, ProxyError> {
-    let encoded = incoming.headers.contains_key("content-encoding");
-    if incoming.body.len() <= INLINE_BYTES && !encoded {
-        return Prepared::new(incoming, live, (limit, secret));
+    let (incoming, decoded) = intake.decode(incoming).await?;
+    let secret = intake.secret;
+    if decoded.as_ref().unwrap_or(&incoming.body).len() <= INLINE_BYTES {
+        return Prepared::new(incoming, decoded, live, secret);
     }
     let live = Arc::clone(live);
-    let task = tokio::task::spawn_blocking(move || Prepared::new(incoming, &live, (limit, secret)));
+    let task = tokio::task::spawn_blocking(move || Prepared::new(incoming, decoded, &live, secret));
     task.await.map_err(|_| ProxyError::Internal("reading a request's body panicked".into()))?
 }
 
 impl Prepared {
     fn new(
         incoming: ProxyRequest,
+        decoded: Option<Bytes>,
         live: &Live,
-        (limit, secret): (usize, Secret),
+        secret: Secret,
     ) -> Result<Self, ProxyError> {
-        let ProxyRequest { id, caller, endpoint, upstream, query, headers, body: original } = incoming;
-        let decoded = match headers.get("content-encoding").map(|value| value.to_str()) {
-            None => None,
-            Some(Ok(encoding)) => decoded(encoding, &original, limit)?,
-            Some(Err(_)) => return Err(ProxyError::Encoding("?".into())),
-        };
+        let ProxyRequest { id, caller, endpoint, upstream, query, headers, body: original, room } = incoming;
         let body = decoded.as_ref().unwrap_or(&original);
         let request = Request::read(endpoint, body)?;
         let settings = Settings::new(&live.config, &headers, request.options)?;
@@ -144,6 +179,7 @@ impl Prepared {
             without_options: request.without_options(),
             decoded,
             original,
+            _room: room,
         })
     }
 

@@ -186,3 +186,28 @@ async fn a_client_that_sends_far_too_much_still_reads_why_it_is_turned_away() {
         assert_eq!(response.status(), if content_type == "text/plain" { 415 } else { 413 });
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bodies_that_trickle_take_nobodys_place() {
+    let limits = Limits { concurrency: 1, queue: 1, ..Limits::default() };
+    let running = start(Server::new(engine(), limits)).await;
+    let head = "POST /v1/rerank HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n\
+        content-length: 16000000\r\n\r\n{";
+    let mut slow = Vec::new();
+    for path in ["/v1/rerank", "/v1/collections/c/snapshot"] {
+        for _ in 0..40 {
+            let mut stream = TcpStream::connect(running.address).await.unwrap();
+            let head = match path {
+                "/v1/rerank" => head.to_owned(),
+                _ => head
+                    .replace("POST /v1/rerank", &format!("PUT {path}"))
+                    .replace("application/json", "application/octet-stream"),
+            };
+            stream.write_all(head.as_bytes()).await.unwrap();
+            slow.push(stream);
+        }
+    }
+    // Until all of them are being read.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(running.embed(&client(), "a").send().await.unwrap().status(), 200);
+}

@@ -354,11 +354,40 @@ async fn a_body_that_dawdles_is_given_up_and_its_room_is_free_again() {
     proxy.running = super::super::start(Server::with_state(state)).await;
     let start = "POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n";
     let begun = format!("{start}content-length: 1048576\r\n\r\n{{\"mod");
-    // The first one takes all the room there is for bodies, as long as it is waited for.
+    // Each takes the room of what it has sent, as long as it is waited for.
     for _ in 0..3 {
         let answer = raw(&proxy, &begun).await;
         assert!(answer.starts_with("HTTP/1.1 408 ") && answer.contains("body_timeout"), "{answer}");
     }
     assert!(proxy.upstream.seen().is_empty());
     proxy.forwarded("/v1/chat/completions", BODY).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bodies_count_by_what_they_decode_to_and_small_ones_pass_where_there_is_room_for_one() {
+    let text = format!("limits.body_bytes = 1_048_576\nproxy.body_memory_bytes = 1_048_576\n{}", quick(""));
+    let proxy = Proxy::with(&text).await;
+    let gzip = |text: &str| {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+        std::io::Write::write_all(&mut encoder, text.as_bytes()).unwrap();
+        encoder.finish().unwrap()
+    };
+    let send =
+        |body: Vec<u8>| proxy.post("/v1/chat/completions", body).header("content-encoding", "gzip").send();
+    // Its upstream lets the first one wait, and with it the room of a body of 800 kB.
+    let large = format!("{{\"model\":\"m\"{}}}", " ".repeat(800_000));
+    proxy.upstream.will([json(200, "{}")]);
+    assert_eq!(send(gzip(&large)).await.unwrap().status(), 200);
+    proxy.upstream.only();
+    proxy.upstream.will([vec![Step::Hang]]);
+    let waiting = tokio::spawn(send(gzip(&large)));
+    while proxy.upstream.seen().is_empty() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let refused = send(gzip(&large)).await.unwrap();
+    assert_eq!((refused.status().as_u16(), &refused.headers()["retry-after"]), (503, &"1".parse().unwrap()));
+    assert_eq!(body_of(refused).await["error"]["code"], "overloaded");
+    proxy.upstream.will([json(200, "{}")]);
+    assert_eq!(send(gzip(BODY)).await.unwrap().status(), 200);
+    waiting.abort();
 }
