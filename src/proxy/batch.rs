@@ -16,6 +16,9 @@ pub(super) trait Batch: Default {
 
     /// Returns whether it is to be written now: it is full, or somebody waits for it.
     fn is_due(&self) -> bool;
+
+    /// Returns whether it takes no more.
+    fn is_full(&self) -> bool;
 }
 
 /// Waits for the next batch, which is empty where nothing comes for `longest`. None where all senders are gone.
@@ -33,6 +36,12 @@ pub(super) fn next<B: Batch>(received: &Receiver<B::Message>, longest: Duration)
             Err(_) => break,
         }
     }
+    // What is there already, and whoever waits for it, shares the commit.
+    while !batch.is_full()
+        && let Ok(message) = received.try_recv()
+    {
+        batch.take(message);
+    }
     Some(batch)
 }
 
@@ -42,7 +51,7 @@ mod tests {
 
     use super::*;
 
-    /// Due with three numbers.
+    /// Due with a zero, full with three numbers.
     #[derive(Default)]
     struct Numbers(Vec<u32>);
 
@@ -54,6 +63,10 @@ mod tests {
         }
 
         fn is_due(&self) -> bool {
+            self.0.contains(&0) || self.is_full()
+        }
+
+        fn is_full(&self) -> bool {
             self.0.len() == 3
         }
     }
@@ -63,9 +76,11 @@ mod tests {
         let (sender, received) = channel();
         let take = || next::<Numbers>(&received, Duration::ZERO).map(|batch| batch.0);
         assert_eq!(take(), Some(vec![]));
-        (0..5).for_each(|number| sender.send(number).unwrap());
-        assert_eq!(take(), Some(vec![0, 1, 2]));
-        assert_eq!(take(), Some(vec![3, 4]));
+        (1..6).for_each(|number| sender.send(number).unwrap());
+        assert_eq!(take(), Some(vec![1, 2, 3]));
+        assert_eq!(take(), Some(vec![4, 5]));
+        [0, 7].iter().for_each(|&number| sender.send(number).unwrap());
+        assert_eq!(take(), Some(vec![0, 7]), "what is due takes along what is there");
         sender.send(5).unwrap();
         drop(sender);
         assert_eq!(take(), Some(vec![5]));

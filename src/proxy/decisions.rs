@@ -4,9 +4,11 @@
 //! of the text, which every later request brings along: no word of a prompt is stored.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use moka::sync::Cache;
+use tokio::time::timeout;
 
 use super::decision::{Decision, Key};
 use super::store::{Store, seconds_now};
@@ -18,6 +20,9 @@ const PIN_TIME: Duration = Duration::from_hours(1);
 /// Time after which a pin that is in use is stored anew, so that the file knows of its use.
 const RENEWAL: u64 = 600;
 
+/// The longest time that a request waits until its decisions are on disk. A disk that needs longer is not worth it.
+const DISK_TIME: Duration = Duration::from_secs(1);
+
 /// Remembers outcomes: in memory within a limit of bytes, and in a file, where there is one. Clones share both.
 #[derive(Clone)]
 pub(super) struct Decisions {
@@ -25,6 +30,8 @@ pub(super) struct Decisions {
     /// Each with the seconds since the epoch at which it was last stored.
     pins: Cache<Key, u64>,
     store: Option<Arc<Store>>,
+    /// Whether a decision that a request has asked for or made was not on disk then.
+    unwritten: Arc<AtomicBool>,
 }
 
 impl Decisions {
@@ -37,6 +44,30 @@ impl Decisions {
             // A pin is small: a tenth of the room holds a great many.
             pins: Cache::builder().max_capacity(bytes / 10 / 100).time_to_idle(PIN_TIME).build(),
             store,
+            unwritten: Arc::default(),
+        }
+    }
+
+    /// Returns the same decisions for one request, which can wait until its own are on disk.
+    pub(super) fn of_request(&self) -> Self {
+        Self { unwritten: Arc::default(), ..self.clone() }
+    }
+
+    /// Waits until the decisions that this request has asked for and made are on disk: once an upstream has seen what
+    /// came of them, they must not change, not even by a crash. One that all were on disk for does not wait.
+    pub(super) async fn written(&self) {
+        let Some(store) = self.store.as_ref().filter(|_| self.unwritten.load(Ordering::Relaxed)) else {
+            return;
+        };
+        if timeout(DISK_TIME, store.written()).await.is_err() {
+            tracing::warn!("a request does not wait any longer for its decisions: the disk is too slow");
+        }
+    }
+
+    /// Notes that a request depends on the decision on this text.
+    fn note(&self, key: &Key) {
+        if self.store.as_ref().is_some_and(|store| store.is_pending(key)) {
+            self.unwritten.store(true, Ordering::Relaxed);
         }
     }
 
@@ -64,6 +95,7 @@ impl Decisions {
 
     /// Returns what is in memory of a text.
     fn get(&self, key: &Key) -> Option<Arc<Decision>> {
+        self.note(key);
         // What was pinned stays so, whatever was found out about it for another conversation since.
         match self.pins.get(key) {
             Some(stored) => {
@@ -101,9 +133,7 @@ impl Decisions {
             return Arc::new(decision);
         }
         let settled = self.lasting.entry(key).or_insert_with(|| Arc::new(decision)).into_value();
-        if let Some(store) = &self.store {
-            store.put_decision(key, &settled);
-        }
+        self.store(key, &settled);
         settled
     }
 
@@ -111,17 +141,20 @@ impl Decisions {
     pub(super) fn replace(&self, key: Key, decision: Decision) -> Arc<Decision> {
         let decision = Arc::new(decision);
         self.lasting.insert(key, Arc::clone(&decision));
-        if let Some(store) = &self.store {
-            store.put_decision(key, &decision);
-        }
+        self.store(key, &decision);
         decision
     }
 
     /// Makes a text go on as it is from now on, whatever was remembered.
     pub(super) fn pin(&self, key: Key) {
         self.pins.insert(key, seconds_now());
+        self.store(key, &Decision::Declined);
+    }
+
+    fn store(&self, key: Key, decision: &Decision) {
         if let Some(store) = &self.store {
-            store.put_decision(key, &Decision::Declined);
+            store.put_decision(key, decision);
+            self.note(&key);
         }
     }
 }

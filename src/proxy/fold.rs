@@ -13,7 +13,7 @@ use super::decision::{Decision, Key, ResultKind, Tokens};
 use super::decisions::Decisions;
 use super::recall::{Recall, named as with_id};
 use super::settings::Settings;
-use super::{Fallback, Gateway, Plan, Prepared, RequestReport, Spared, Status};
+use super::{Fallback, Plan, Prepared, RequestReport, Spared, Status};
 use crate::compress::fold::{Folded, Folder, Origin, Rule};
 use crate::text::{self, CachedCounter, TokenCounter};
 use crate::wire::{ConversationText, Edit, Speaker, ToolCall};
@@ -106,37 +106,37 @@ pub(super) fn folds(
     folds
 }
 
-impl Gateway {
-    /// Decides what becomes of tools' results. This takes no model, so it needs no turn.
-    pub(super) async fn fold(&self, prepared: &Prepared, plan: &mut Plan, report: &mut RequestReport) {
-        let shown = Arc::clone(&prepared.shown);
-        if !shown.iter().any(|shown| matches!(shown.by, Speaker::Tool(_))) {
-            return;
-        }
-        let (model, settings) = (prepared.route.model.clone(), prepared.settings.clone());
-        let (decisions, conversation) = (self.decisions.clone(), prepared.conversation);
-        let recall = prepared.recall.clone();
-        let fold = move || folds(&shown, (&model, conversation), &settings, (&decisions, &recall));
-        let task = tokio::task::spawn_blocking(fold);
-        // Where it panicked, which the hook has logged, results go on as they came.
-        let folds = task.await.unwrap_or_default();
-        report.tokens.before += folds.tokens.before;
-        report.tokens.after += folds.tokens.after;
-        if folds.tokens.before > 0 {
-            report.status = Status::Compressed;
-            report.fallback = report.fallback.filter(|fallback| *fallback != Fallback::Small);
-        } else if folds.pinned && report.status == Status::Unchanged {
-            report.status = Status::Original;
-            report.fallback = report
-                .fallback
-                .filter(|fallback| *fallback != Fallback::Small)
-                .or(Some(Fallback::Remembered));
-        }
-        let spared = folds.spared.iter();
-        report.folded =
-            spared.map(|(&(rule, kind), &tokens)| Spared { rule, kind: kind.name(), tokens }).collect();
-        plan.folds = folds;
+/// Decides what becomes of tools' results. This takes no model, so it needs no turn.
+pub(super) async fn fold(
+    prepared: &Prepared,
+    decisions: &Decisions,
+    (plan, report): (&mut Plan, &mut RequestReport),
+) {
+    let shown = Arc::clone(&prepared.shown);
+    if !shown.iter().any(|shown| matches!(shown.by, Speaker::Tool(_))) {
+        return;
     }
+    let (model, settings) = (prepared.route.model.clone(), prepared.settings.clone());
+    let (decisions, conversation) = (decisions.clone(), prepared.conversation);
+    let recall = prepared.recall.clone();
+    let fold = move || folds(&shown, (&model, conversation), &settings, (&decisions, &recall));
+    let task = tokio::task::spawn_blocking(fold);
+    // Where it panicked, which the hook has logged, results go on as they came.
+    let folds = task.await.unwrap_or_default();
+    report.tokens.before += folds.tokens.before;
+    report.tokens.after += folds.tokens.after;
+    if folds.tokens.before > 0 {
+        report.status = Status::Compressed;
+        report.fallback = report.fallback.filter(|fallback| *fallback != Fallback::Small);
+    } else if folds.pinned && report.status == Status::Unchanged {
+        report.status = Status::Original;
+        report.fallback =
+            report.fallback.filter(|fallback| *fallback != Fallback::Small).or(Some(Fallback::Remembered));
+    }
+    let spared = folds.spared.iter();
+    report.folded =
+        spared.map(|(&(rule, kind), &tokens)| Spared { rule, kind: kind.name(), tokens }).collect();
+    plan.folds = folds;
 }
 
 /// Decides what becomes of results that are sent for the first time.

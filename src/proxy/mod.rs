@@ -337,7 +337,9 @@ impl Gateway {
         }
         // The upstream may have refused what was made of the request: it gets to see the request itself, once.
         tracing::warn!(upstream = route.name(), "a compressed request was refused: sending the original");
-        plan.keys().for_each(|key| self.decisions.pin(key));
+        let decisions = self.decisions.of_request();
+        plan.keys().for_each(|key| decisions.pin(key));
+        decisions.written().await;
         let (status, fallback) = (Status::Original, Some(Fallback::Refused));
         let retrieval = match report.retrieval {
             Retrieval::Found { .. } => Retrieval::Failed("refused"),
@@ -352,26 +354,27 @@ impl Gateway {
     }
 
     /// Compresses the texts of a request and searches for what is put before its questions, both at once: neither needs
-    /// the other.
+    /// the other. What was decided is on disk then, before any upstream sees it.
     async fn work(&self, prepared: &Prepared, policy: &RetrievePolicy) -> (Plan, RequestReport) {
         let ticket = self.admission.lazy();
+        let decisions = &self.decisions.of_request();
         let compression = async {
             let start = Instant::now();
             let (mut plan, mut report) =
-                self.plan(prepared, &ticket).instrument(Stage::Compress.span()).await;
-            self.fold(prepared, &mut plan, &mut report).await;
-            plan.tool = recall_tool::decide(prepared.tool.as_ref(), &self.decisions).await;
+                self.plan(prepared, (decisions, &ticket)).instrument(Stage::Compress.span()).await;
+            fold::fold(prepared, decisions, (&mut plan, &mut report)).await;
+            plan.tool = recall_tool::decide(prepared.tool.as_ref(), decisions).await;
             if prepared.arm == Arm::HeldOut {
                 (report.status, report.fallback) = (Status::Original, Some(Fallback::Holdout));
             }
             (plan, RequestReport { time: start.elapsed(), ..report })
         };
-        let (retriever, decisions) = (&self.retriever, &self.decisions);
-        let search = Search { retriever, decisions, policy, ticket: &ticket };
+        let search = Search { retriever: &self.retriever, decisions, policy, ticket: &ticket };
         let ((mut plan, mut report), inserts) = tokio::join!(compression, search.inserts(prepared));
         report.retrieval = inserts.result.clone();
         report.citations.clone_from(&inserts.citations);
         plan.inserts = inserts;
+        decisions.written().await;
         (plan, report)
     }
 
@@ -501,19 +504,23 @@ impl Gateway {
     }
 
     /// Decides what becomes of each passage.
-    async fn plan(&self, prepared: &Prepared, ticket: &LazyTicket<'_>) -> (Plan, RequestReport) {
+    async fn plan(
+        &self,
+        prepared: &Prepared,
+        (decisions, ticket): (&Decisions, &LazyTicket<'_>),
+    ) -> (Plan, RequestReport) {
         if prepared.settings.bypass {
             return (Plan::default(), RequestReport { status: Status::Bypassed, ..RequestReport::default() });
         }
         let keys = &prepared.keys;
-        let known = self.decisions.get_all(keys).await;
+        let known = decisions.get_all(keys).await;
         let mut outcomes: Vec<_> = known.into_iter().map(|known| known.map(Ok)).collect();
         let unknown = |i: &usize| outcomes[*i].is_none();
         let (frozen, fresh): (Vec<_>, Vec<_>) =
             (0..keys.len()).filter(unknown).partition(|i| prepared.passages[*i].frozen);
         // Nothing is known of what stands before a breakpoint, so it is sent as it is, now and later.
         for i in frozen {
-            let pinned = self.decisions.settle(keys[i], Decision::Declined);
+            let pinned = decisions.settle(keys[i], Decision::Declined);
             outcomes[i] = Some(Err((pinned, Fallback::Breakpoint)));
         }
         if !fresh.is_empty() {
@@ -522,8 +529,8 @@ impl Gateway {
             let done = self.pool.compress(Work { passages, model, settings }, ticket).await;
             for (i, decision) in fresh.into_iter().zip(done) {
                 let settled = match decision {
-                    Ok(decision) => Ok(self.decisions.settle(keys[i], decision)),
-                    Err(fallback) => Err((self.decisions.settle(keys[i], Decision::Declined), fallback)),
+                    Ok(decision) => Ok(decisions.settle(keys[i], decision)),
+                    Err(fallback) => Err((decisions.settle(keys[i], Decision::Declined), fallback)),
                 };
                 outcomes[i] = Some(settled);
             }

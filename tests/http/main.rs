@@ -19,6 +19,8 @@ mod files;
 #[cfg(test)]
 mod keys;
 #[cfg(test)]
+mod kills;
+#[cfg(test)]
 mod ledger;
 #[cfg(test)]
 mod local;

@@ -329,7 +329,11 @@ impl batch::Batch for Batch {
     type Message = Message;
 
     fn is_due(&self) -> bool {
-        !self.waiting.is_empty() || self.last || self.bytes >= BATCH_BYTES
+        !self.waiting.is_empty() || self.is_full()
+    }
+
+    fn is_full(&self) -> bool {
+        self.last || self.bytes >= BATCH_BYTES
     }
 
     fn take(&mut self, message: Message) {

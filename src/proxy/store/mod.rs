@@ -1,20 +1,24 @@
 //! The proxy's data on disk: decisions on texts, so that they stay the same after a restart, and the ledger.
 //!
 //! One file, which one process holds, and one thread that writes to it. What is to be stored waits in memory for a
-//! moment, so that no request waits for the disk and one commit serves many.
+//! moment, so that one commit serves many. Nobody waits for entries of the ledger. A request with new decisions waits for
+//! the commit before it is forwarded ([`Store::written`]), which takes the ones of all that wait by then: an upstream
+//! must not see what a crash can undo. The commit reaches the disk itself, as redb has no other that outlives the process.
 
 mod entries;
 mod outcomes;
+mod pending;
 mod secret;
 
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, Sender, SyncSender, TrySendError, channel, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, channel, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use redb::{Database, ReadableDatabase};
+use tokio::sync::oneshot;
 
 use super::batch;
 use super::decision::{Decision, Key};
@@ -22,6 +26,7 @@ use super::ledger::entry::Entry;
 use crate::storage::{DatabaseFile, StorageError};
 use crate::telemetry::chain;
 pub(super) use entries::Place;
+use pending::Pending;
 pub(super) use secret::Secret;
 
 /// Bytes of the file that are held in memory.
@@ -63,10 +68,14 @@ pub enum StoreError {
 pub(super) struct Store {
     database: Arc<DatabaseFile>,
     records: SyncSender<Message>,
+    pending: Arc<Pending>,
     ledger: Arc<LedgerQueue>,
     writer: Option<JoinHandle<()>>,
     secret: Secret,
 }
+
+/// Called once a batch is written.
+type Done = Box<dyn FnOnce() + Send>;
 
 /// A message to the writer.
 enum Message {
@@ -75,7 +84,7 @@ enum Message {
     /// Keep what comes and what is there so long.
     Retain(Retention),
     /// Write what has come before, and say so.
-    Flush(Sender<()>),
+    Flush(Done),
     /// The store is gone.
     End,
 }
@@ -108,12 +117,18 @@ impl Store {
         let secret = secret::read_or_begin(&database).map_err(|error| unusable(chain(&error)))?;
         let (records, received) = sync_channel(WAITING);
         let ledger = Arc::<LedgerQueue>::default();
-        let writer = Writer { database: Arc::clone(&database), ledger: Arc::clone(&ledger), retention };
+        let pending = Arc::<Pending>::default();
+        let writer = Writer {
+            database: Arc::clone(&database),
+            pending: Arc::clone(&pending),
+            ledger: Arc::clone(&ledger),
+            retention,
+        };
         let writer = std::thread::Builder::new()
             .name("whittle-store".into())
             .spawn(move || writer.run(&received))
             .map_err(|error| unusable(chain(&error)))?;
-        Ok(Self { database, records, ledger, writer: Some(writer), secret })
+        Ok(Self { database, records, pending, ledger, writer: Some(writer), secret })
     }
 
     /// The secret by which conversations are named.
@@ -144,8 +159,12 @@ impl Store {
     /// Stores an outcome of `seconds` since the epoch.
     pub(super) fn put_decision_of(&self, key: Key, decision: &Decision, seconds: u64) {
         let Some(value) = outcomes::encode(decision, seconds) else { return };
-        if let Err(TrySendError::Full(_)) = self.records.try_send(Message::Decision(key, value)) {
-            tracing::debug!("what became of a text is not stored: the disk is too slow");
+        self.pending.add(key);
+        if let Err(error) = self.records.try_send(Message::Decision(key, value)) {
+            self.pending.remove(&key);
+            if matches!(error, TrySendError::Full(_)) {
+                tracing::debug!("what became of a text is not stored: the disk is too slow");
+            }
         }
     }
 
@@ -188,10 +207,26 @@ impl Store {
         self.ledger.lost.load(Ordering::Relaxed)
     }
 
+    /// Returns whether the decision on a text is on its way to the disk.
+    pub(super) fn is_pending(&self, key: &Key) -> bool {
+        self.pending.contains(key)
+    }
+
+    /// Waits until all that was to be stored is on disk, or cannot be written. Where too much waits already, it returns at
+    /// once.
+    pub(super) async fn written(&self) {
+        let (done, wait) = oneshot::channel();
+        let done = Message::Flush(Box::new(move || done.send(()).unwrap_or_default()));
+        if self.records.try_send(done).is_ok() {
+            // As below.
+            wait.await.unwrap_or_default();
+        }
+    }
+
     /// Waits until all that was to be stored is on disk. This blocks.
     pub(super) fn flush(&self) {
         let (done, wait) = channel();
-        self.tell(Message::Flush(done));
+        self.tell(Message::Flush(Box::new(move || done.send(()).unwrap_or_default())));
         // The writer is gone only after a panic, which is logged; then there is nothing to wait for.
         wait.recv().unwrap_or_default();
     }
@@ -239,6 +274,7 @@ fn forget_old(database: &Database, retention: Retention) -> Result<(), redb::Err
 /// The thread that writes.
 struct Writer {
     database: Arc<DatabaseFile>,
+    pending: Arc<Pending>,
     ledger: Arc<LedgerQueue>,
     retention: Retention,
 }
@@ -251,7 +287,7 @@ struct Batch {
     /// The new retention times, where they have changed.
     retention: Option<Retention>,
     /// The callers that wait until the batch is written.
-    waiting: Vec<Sender<()>>,
+    waiting: Vec<Done>,
     /// Whether it is the last batch.
     last: bool,
 }
@@ -271,8 +307,9 @@ impl Writer {
                     tracing::warn!(%error, "cannot forget what is too old");
                 }
             }
-            batch.waiting.iter().for_each(|done| done.send(()).unwrap_or_default());
-            if batch.last {
+            let last = batch.last;
+            batch.waiting.into_iter().for_each(|done| done());
+            if last {
                 return;
             }
         }
@@ -297,6 +334,8 @@ impl Writer {
             tracing::warn!(%error, "cannot write to the proxy's file");
             self.ledger.lose(batch.entries.len());
         }
+        // What could not be written waits no more either: the requests go on.
+        batch.outcomes.iter().for_each(|(key, _)| self.pending.remove(key));
         self.ledger.waiting.fetch_sub(batch.entries.len(), Ordering::Relaxed);
     }
 }
@@ -305,7 +344,11 @@ impl batch::Batch for Batch {
     type Message = Message;
 
     fn is_due(&self) -> bool {
-        !self.waiting.is_empty() || self.last || self.outcomes.len() + self.entries.len() >= BATCH
+        !self.waiting.is_empty() || self.is_full()
+    }
+
+    fn is_full(&self) -> bool {
+        self.last || self.outcomes.len() + self.entries.len() >= BATCH
     }
 
     fn take(&mut self, message: Message) {
