@@ -54,7 +54,8 @@ export class Service {
         this.address = await new Promise((resolve, reject) => {
             this.child.stderr.on("data", (piece) => {
                 this.log += piece;
-                const found = /whittle listening on http:\/\/(\S+)/.exec(this.log);
+                // A line comes in pieces: it is read once it has ended.
+                const found = /whittle listening on http:\/\/(\S+)\n/.exec(this.log);
                 if (found) resolve(found[1]);
             });
             this.child.on("exit", (code) => reject(new Error(`the service ended with ${code}: ${this.log}`)));

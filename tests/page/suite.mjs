@@ -20,6 +20,8 @@ const browser = await chromium.launch({
     executablePath: "/usr/bin/chromium",
     args: ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync"],
 });
+/** How many times slower than usual the machine is now, by which the limits on times are multiplied. */
+const slow = Number(process.env.PAGE_SLOW ?? 1);
 /** The checks that run: all, or those whose names match `PAGE_ONLY`. */
 const only = new RegExp(process.env.PAGE_ONLY ?? "");
 let failures = 0;
@@ -78,18 +80,23 @@ const shown = (page) => page.evaluate(() => {
     return { all: blocks.map((block) => block.textContent).join(""), kept: kept.join("") };
 });
 
-/** Milliseconds from a move of the slider to the painted answer. */
+/** Milliseconds from a move of the slider to the painted answer, in all and of them waiting for the service. */
 function move(page, value) {
     return page.evaluate((to) => new Promise((resolve) => {
         const state = document.querySelector("#state");
         const slider = document.querySelector("#rate");
+        performance.clearResourceTimings();
         const began = performance.now();
         let emptied = false;
+        const done = () => {
+            const asked = performance.getEntriesByType("resource").findLast(({ name }) => name.endsWith("/v1/compress"));
+            resolve({ all: performance.now() - began, service: asked.responseStart - asked.requestStart });
+        };
         const watch = new MutationObserver(() => {
             if (!/ to .* tokens/.test(state.textContent)) { emptied = true; return; }
             if (!emptied) return;
             watch.disconnect();
-            requestAnimationFrame(() => setTimeout(() => resolve(performance.now() - began)));
+            requestAnimationFrame(() => setTimeout(done));
         });
         watch.observe(state, { childList: true, characterData: true, subtree: true });
         slider.value = String(to);
@@ -97,7 +104,8 @@ function move(page, value) {
     }), value);
 }
 
-async function slider(page, tokens, most) {
+/** Moves the slider: the median is held to `most`, and to `own` without what the service takes. */
+async function slider(page, tokens, most, own) {
     const sentences = fs.readFileSync("eval/texts/incident.md", "utf8").split(/(?<=\.)\s+/);
     let text = "";
     for (let n = 0; text.length < tokens * 4.4; n++) text += `${sentences[n % sentences.length]} (${n}) `;
@@ -108,11 +116,12 @@ async function slider(page, tokens, most) {
     await move(page, 55);
     const times = [];
     for (const value of [30, 45, 25, 60, 35, 50, 20]) times.push(await move(page, value));
-    times.sort((a, b) => a - b);
-    const median = times[3];
-    assert.ok(median < most, `a move takes ${Math.round(median)} ms (all: ${times.map(Math.round)})`);
-    const count = await page.textContent("#figures dd");
-    return `${Math.round(median)} ms at ${count} tokens, slowest of seven ${Math.round(times[6])} ms`;
+    times.sort((a, b) => a.all - b.all);
+    const rest = times.map(({ all, service }) => all - service).sort((a, b) => a - b)[3];
+    const { all, service } = times[3];
+    const note = `${Math.round(all)} ms, of which the service takes ${Math.round(service)} ms, slowest of seven ${Math.round(times[6].all)} ms; without the service ${Math.round(rest)} ms`;
+    assert.ok(rest < own * slow && all < most * slow, note);
+    return `${note}, at ${await page.textContent("#figures dd")} tokens`;
 }
 
 async function violations(page) {
@@ -155,7 +164,7 @@ async function playground() {
             const text = await page.inputValue("#text");
             if (kind !== "chat") assert.equal(all, text, kind);
             assert.ok(kept.length > 0 && kept.length <= all.length, kind);
-            notes.push(`${kind} ${(await page.textContent("#state")).split(",")[0]}`);
+            notes.push(`${kind} ${(await page.textContent("#state")).split(" tokens")[0]}`);
         }
         return notes.join("; ");
     });
@@ -177,8 +186,8 @@ async function playground() {
         assert.ok(link.includes("rate=30") && !link.includes("lighthouse"), link);
         return link.slice(service.url.length);
     });
-    await check("a move of the slider at 3,000 tokens", async () => slider(await open(), 3000, short ? 1500 : 150));
-    await check("a move of the slider at 20,000 tokens", async () => slider(await open(), 20000, 500), true);
+    await check("a move of the slider at 3,000 tokens", async () => slider(await open(), 3000, short ? 1500 : 150, short ? 500 : 100));
+    await check("a move of the slider at 20,000 tokens", async () => slider(await open(), 20000, 500, 150), true);
     await check("the first paint", async () => {
         const times = [];
         for (let n = 0; n < 5; n++) {
@@ -188,7 +197,7 @@ async function playground() {
             await page.context().close();
         }
         times.sort((a, b) => a - b);
-        assert.ok(times[0] < (short ? 2000 : 200), `${times.map(Math.round)}`);
+        assert.ok(times[0] < ((short ? 2000 : 200) * slow), `${times.map(Math.round)}`);
         return `${Math.round(times[2])} ms, quickest ${Math.round(times[0])} ms`;
     });
     await check("it is used by keyboard alone", keyboard);

@@ -101,5 +101,4 @@ $("#key").addEventListener("click", async () => {
 addEventListener("hashchange", show);
 addEventListener("unhandledrejection", (event) => { if (event.reason?.name === "AbortError") event.preventDefault(); });
 showKey();
-// What is in the file is painted before anything is asked for.
-requestAnimationFrame(() => setTimeout(show));
+show();

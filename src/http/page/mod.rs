@@ -40,6 +40,7 @@ static FILES: LazyLock<Vec<File>> = LazyLock::new(|| {
         "index.html",
         "style.css",
         "icon.svg",
+        "start.js",
         "app.js",
         "dom.js",
         "api.js",
