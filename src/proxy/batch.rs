@@ -79,7 +79,9 @@ mod tests {
         (1..6).for_each(|number| sender.send(number).unwrap());
         assert_eq!(take(), Some(vec![1, 2, 3]));
         assert_eq!(take(), Some(vec![4, 5]));
-        [0, 7].iter().for_each(|&number| sender.send(number).unwrap());
+        for number in [0, 7] {
+            sender.send(number).unwrap();
+        }
         assert_eq!(take(), Some(vec![0, 7]), "what is due takes along what is there");
         sender.send(5).unwrap();
         drop(sender);
