@@ -35,15 +35,15 @@ struct Keys<'a> {
     family: Family,
 }
 
-/// Multipliers that weights take on when they are read, so that the pass knows nothing of them.
+/// Multipliers that weights take on when they are read, so that the pass knows nothing of them; none is one.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Multipliers {
     /// Of queries, beside one over the square root of a head's width.
-    pub(super) query: f32,
+    pub(super) query: Option<f32>,
     /// Of what attention and feed-forward give.
-    pub(super) residual: f32,
+    pub(super) residual: Option<f32>,
     /// Of logits.
-    pub(super) logit: f32,
+    pub(super) logit: Option<f32>,
 }
 
 /// Reads the sizes of a model of `family` whose tokenizer has `vocabulary` tokens.
@@ -88,9 +88,9 @@ pub(super) fn multipliers(file: &GgufFile, config: &LlamaConfig) -> Result<Multi
     let keys = Keys { file, family: config.family };
     let root = (config.heads.width as f32).sqrt();
     Ok(Multipliers {
-        query: keys.factor("attention.scale")?.map_or(1.0, |scale| scale * root),
-        residual: keys.factor("residual_scale")?.unwrap_or(1.0),
-        logit: keys.factor("logit_scale")?.map_or(1.0, f32::recip),
+        query: keys.factor("attention.scale")?.map(|scale| scale * root),
+        residual: keys.factor("residual_scale")?,
+        logit: keys.factor("logit_scale")?.map(f32::recip),
     })
 }
 

@@ -125,10 +125,10 @@ impl TensorLlama {
         Ok(Self {
             norm: Tensor::from_slice(&words.norm, words.norm.len(), device)?,
             rope: Rope::upload(&config, Turn::Whole, device)?,
-            window_rope: match (0..config.layers).any(|layer| config.turn(layer) == Turn::Window) {
-                true => Some(Rope::upload(&config, Turn::Window, device)?),
-                false => None,
-            },
+            window_rope: (0..config.layers)
+                .any(|layer| config.turn(layer) == Turn::Window)
+                .then(|| Rope::upload(&config, Turn::Window, device))
+                .transpose()?,
             hidden: table(&hidden, QUERY_BLOCK)?,
             device: device.clone(),
             config,

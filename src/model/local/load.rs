@@ -14,7 +14,7 @@ use super::int8::{COLUMNS, GROUP};
 use super::linear::Backend;
 use super::llama::Llama;
 use super::llama_candle::TensorLlama;
-use super::tokenizer::GgufTokenizer;
+use super::tokenizer::{GgufTokenizer, PieceVocabulary, TokenizerError};
 use crate::model::{Device, Precision};
 
 /// A model and how texts become its tokens.
@@ -60,7 +60,7 @@ fn read(
     let mut file = GgufFile::open(path)?;
     let family = Family::of(&file)?;
     let tokens = file.strings("tokenizer.ggml.tokens")?;
-    let tokenizer = GgufTokenizer::read(&file, &tokens)?;
+    let tokenizer = tokenizer(&file, &tokens)?;
     let chat_template = ChatTemplate::new(&file, &tokens)?;
     let mut config = configuration(&file, family, tokenizer.vocabulary())?;
     config.rotary.factors = rope_factors(&mut file, config.heads.width / 2)?;
@@ -71,6 +71,26 @@ fn read(
     let llama = make(config, words, &mut layers)?;
     check_all_read(&file)?;
     Ok(Loaded { llama, tokenizer, chat_template })
+}
+
+/// Reads the tokenizer of a file whose vocabulary is `tokens`.
+fn tokenizer(file: &GgufFile, tokens: &[String]) -> Result<GgufTokenizer, LoadError> {
+    const KIND: &str = "tokenizer.ggml.model";
+    const PREFIX: &str = "tokenizer.ggml.add_space_prefix";
+    match if file.has(KIND) { file.str(KIND)? } else { "gpt2" } {
+        "gpt2" => {
+            let merges = file.strings("tokenizer.ggml.merges")?;
+            Ok(GgufTokenizer::new(tokens, &merges, file.str("tokenizer.ggml.pre")?)?)
+        }
+        "llama" => {
+            let scores = file.f32s("tokenizer.ggml.scores")?;
+            let kinds = file.u32s("tokenizer.ggml.token_type")?;
+            let prefix = if file.has(PREFIX) { file.flag(PREFIX)? } else { true };
+            let vocabulary = PieceVocabulary { tokens, scores: &scores, kinds: &kinds, prefix };
+            Ok(GgufTokenizer::of_pieces(&vocabulary)?)
+        }
+        other => Err(TokenizerError::UnsupportedKind(other.to_owned()).into()),
+    }
 }
 
 /// The divisors of the rotary frequencies, where the file has them.
@@ -220,9 +240,9 @@ impl Reader<'_> {
     }
 }
 
-/// Multiplies weights; by one, nothing is done.
-fn scale(weights: &mut [f32], factor: f32) {
-    if factor != 1.0 {
+/// Multiplies weights, where there is a factor.
+fn scale(weights: &mut [f32], factor: Option<f32>) {
+    if let Some(factor) = factor {
         weights.iter_mut().for_each(|weight| *weight *= factor);
     }
 }

@@ -15,9 +15,9 @@ use tokenizers::pre_tokenizers::sequence::Sequence;
 use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
 use tokenizers::{OffsetReferential, OffsetType, PreTokenizedString, PreTokenizer, SplitDelimiterBehavior};
 
-use super::gguf::GgufFile;
 use crate::model::Token;
-use pieces::{Pieces, Vocabulary, bytes_of};
+pub(crate) use pieces::PieceVocabulary;
+use pieces::{Pieces, bytes_of};
 
 /// An error of building a tokenizer from a file's metadata.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -61,30 +61,14 @@ impl std::fmt::Debug for GgufTokenizer {
 }
 
 impl GgufTokenizer {
-    /// Builds the tokenizer of a file whose vocabulary is `tokens`.
+    /// Builds a tokenizer of scored pieces, as `SentencePiece` makes them.
     ///
     /// # Errors
-    /// The file lacks a key, or what it says is not known here or contradicts itself.
-    pub(crate) fn read(file: &GgufFile, tokens: &[String]) -> Result<Self, super::LoadError> {
-        const KIND: &str = "tokenizer.ggml.model";
-        match if file.has(KIND) { file.str(KIND)? } else { "gpt2" } {
-            "gpt2" => {
-                let merges = file.strings("tokenizer.ggml.merges")?;
-                Ok(Self::new(tokens, &merges, file.str("tokenizer.ggml.pre")?)?)
-            }
-            "llama" => Self::read_pieces(file, tokens),
-            other => Err(TokenizerError::UnsupportedKind(other.to_owned()).into()),
-        }
-    }
-
-    fn read_pieces(file: &GgufFile, tokens: &[String]) -> Result<Self, super::LoadError> {
-        const PREFIX: &str = "tokenizer.ggml.add_space_prefix";
-        let scores = file.f32s("tokenizer.ggml.scores")?;
-        let kinds = file.u32s("tokenizer.ggml.token_type")?;
-        let prefix = if file.has(PREFIX) { file.flag(PREFIX)? } else { true };
-        let pieces = Pieces::new(&Vocabulary { tokens, scores: &scores, kinds: &kinds, prefix })?;
-        let bytes = tokens.iter().zip(&kinds).map(|(token, &kind)| bytes_of(token, kind)).collect();
-        Ok(Self { algorithm: Algorithm::Pieces(pieces), bytes })
+    /// The vocabulary contradicts itself, or a byte has no token.
+    pub(crate) fn of_pieces(vocabulary: &PieceVocabulary) -> Result<Self, TokenizerError> {
+        let algorithm = Algorithm::Pieces(Pieces::new(vocabulary)?);
+        let tokens = vocabulary.tokens.iter().zip(vocabulary.kinds);
+        Ok(Self { algorithm, bytes: tokens.map(|(token, &kind)| bytes_of(token, kind)).collect() })
     }
 
     /// Builds a tokenizer from `tokenizer.ggml.tokens`, `.merges` and `.pre`.

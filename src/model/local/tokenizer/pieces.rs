@@ -30,12 +30,13 @@ pub(super) struct Pieces {
     prefix: bool,
 }
 
-/// The metadata that [`Pieces`] is made of.
-pub(super) struct Vocabulary<'a> {
-    pub(super) tokens: &'a [String],
-    pub(super) scores: &'a [f32],
-    pub(super) kinds: &'a [u32],
-    pub(super) prefix: bool,
+/// The metadata that [`Pieces`] are made of: lists of the same length.
+pub(crate) struct PieceVocabulary<'a> {
+    pub(crate) tokens: &'a [String],
+    pub(crate) scores: &'a [f32],
+    pub(crate) kinds: &'a [u32],
+    /// Whether a text begins with a space that it has not.
+    pub(crate) prefix: bool,
 }
 
 impl Pieces {
@@ -43,8 +44,8 @@ impl Pieces {
     ///
     /// # Errors
     /// Lists are of different lengths, a score is no number, or a byte has no token.
-    pub(super) fn new(vocabulary: &Vocabulary) -> Result<Self, TokenizerError> {
-        let Vocabulary { tokens, scores, kinds, prefix } = *vocabulary;
+    pub(super) fn new(vocabulary: &PieceVocabulary) -> Result<Self, TokenizerError> {
+        let PieceVocabulary { tokens, scores, kinds, prefix } = *vocabulary;
         if scores.len() != tokens.len() || kinds.len() != tokens.len() {
             return Err(unusable(format!(
                 "it has {} tokens, {} scores and {} types; fetch the file again",
@@ -251,7 +252,7 @@ mod tests {
             scores.push(score);
             kinds.push(kind);
         }
-        Pieces::new(&Vocabulary { tokens: &tokens, scores: &scores, kinds: &kinds, prefix })
+        Pieces::new(&PieceVocabulary { tokens: &tokens, scores: &scores, kinds: &kinds, prefix })
     }
 
     #[test]
@@ -270,7 +271,7 @@ mod tests {
         let says = |found: Result<Pieces, TokenizerError>| found.err().unwrap().to_string();
         assert!(says(pieces(&[("a", f32::NAN)], &[], false)).contains("no number"));
         let one = |tokens: &[String], kinds: &[u32]| {
-            says(Pieces::new(&Vocabulary { tokens, scores: &[0.0], kinds, prefix: false }))
+            says(Pieces::new(&PieceVocabulary { tokens, scores: &[0.0], kinds, prefix: false }))
         };
         assert!(one(&["a".into()], &[kind::NORMAL]).contains("byte 0x00 has no token"));
         assert!(one(&["a".into()], &[kind::BYTE]).contains("not the name of a byte"));
