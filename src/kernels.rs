@@ -142,6 +142,15 @@ dispatched! {
     silu_mul(gate: &[f32], up: &[f32], out: &mut [f32]), silu_mul_body
 }
 dispatched! {
+    /// `out = gelu(gate) * up`, by the approximation `gelu(x) = x / (1 + exp(-2 y))` with
+    /// `y = sqrt(2 / pi) * (x + 0.044715 x³)` (arXiv 1606.08415, section 2).
+    gelu_mul(gate: &[f32], up: &[f32], out: &mut [f32]), gelu_mul_body
+}
+dispatched! {
+    /// `row = cap * tanh(row / cap)`.
+    soft_cap(row: &mut [f32], cap: f32), soft_cap_body
+}
+dispatched! {
     /// Rotates each pair (`row[i]`, `row[i + row.len() / 2]`) by the angle whose cosine and sine are given.
     rotate(row: &mut [f32], cos: &[f32], sin: &[f32]), rotate_body
 }
@@ -279,6 +288,23 @@ fn gelu(x: f32) -> f32 {
 fn silu_mul_body(gate: &[f32], up: &[f32], out: &mut [f32]) {
     for ((out, &gate), up) in out.iter_mut().zip(gate).zip(up) {
         *out = gate / (1.0 + exp(-gate)) * up;
+    }
+}
+
+#[inline(always)]
+fn gelu_mul_body(gate: &[f32], up: &[f32], out: &mut [f32]) {
+    /// Twice the square root of 2 / pi.
+    const SLOPE: f32 = 1.595_769_1;
+    for ((out, &gate), up) in out.iter_mut().zip(gate).zip(up) {
+        let y = SLOPE * (gate + 0.044_715 * gate * gate * gate);
+        *out = gate / (1.0 + exp(-y)) * up;
+    }
+}
+
+#[inline(always)]
+fn soft_cap_body(row: &mut [f32], cap: f32) {
+    for value in row {
+        *value = cap - 2.0 * cap / (exp(2.0 * *value / cap) + 1.0);
     }
 }
 

@@ -12,6 +12,7 @@
 
 mod classifier;
 mod embedder;
+mod families;
 mod llmlingua;
 mod scorer;
 

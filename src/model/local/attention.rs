@@ -36,6 +36,10 @@ const QUERY_BLOCK: usize = 64;
 /// Positions that are packed together.
 const PACKED_BLOCK: usize = 256;
 
+/// The score of a position that lies before the window: finite, since a row may see nothing else of a block, and so low
+/// that its weight becomes zero with the first score of a position in sight.
+const HIDDEN: f32 = -1e30;
+
 /// Sizes of the attention heads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Heads {
@@ -181,6 +185,8 @@ pub(crate) struct Attention {
     pub(crate) heads: Heads,
     /// The mask over the sequence's own rows.
     pub(crate) mask: AttentionMask,
+    /// The bound of a query's product with a key, where there is one: `cap * tanh(product / cap)`.
+    pub(crate) cap: Option<f32>,
 }
 
 /// The mask over a sequence's own rows.
@@ -188,6 +194,8 @@ pub(crate) struct Attention {
 pub(crate) enum AttentionMask {
     /// Itself and the rows before it: a language model.
     Causal,
+    /// Itself and the rows before it, so many in all.
+    Window(usize),
     /// Every row: an encoder.
     Full,
 }
@@ -210,7 +218,9 @@ impl Attention {
             let block = start..start + out.len() / width;
             start = block.end;
             let (visible, end) = match self.mask {
-                AttentionMask::Causal => (Visible::UpTo(keys.past + block.start), keys.past + block.end),
+                AttentionMask::Causal | AttentionMask::Window(_) => {
+                    (Visible::UpTo(keys.past + block.start), keys.past + block.end)
+                }
                 AttentionMask::Full => (Visible::First(length), length),
             };
             for head in 0..self.heads.keys {
@@ -295,7 +305,15 @@ impl Attention {
         let rows = stacked / self.heads.group();
         let outputs = s.outputs.chunks_mut(self.heads.width).zip(&mut s.states);
         for (i, (scores, (output, state))) in s.scores.chunks_mut(columns).zip(outputs).enumerate() {
-            let seen = span.visible.of(i % rows).saturating_sub(span.start).min(span.used);
+            let end = span.visible.of(i % rows);
+            let seen = end.saturating_sub(span.start).min(span.used);
+            if let Some(cap) = self.cap {
+                self.backend.isa.soft_cap(&mut scores[..seen], cap);
+            }
+            if let AttentionMask::Window(window) = self.mask {
+                let hidden = end.saturating_sub(window).saturating_sub(span.start).min(seen);
+                scores[..hidden].fill(HIDDEN);
+            }
             let correction = step(&mut s.quantised_weights, i, scores, seen, state);
             if span.start > 0 && correction < 1.0 {
                 self.backend.isa.scale(output, correction);

@@ -1,10 +1,12 @@
 //! A causal language model of the Llama family, whatever computes it: its sizes, what it is asked, what it gives.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use rayon::prelude::*;
 
 use super::attention::Heads;
+use super::family::{Family, Windows};
 use crate::kernels::Isa;
 use crate::model::{Cancel, ScoreError};
 
@@ -23,10 +25,57 @@ pub(crate) struct LlamaConfig {
     pub(crate) vocabulary: usize,
     /// Most positions the model was trained for.
     pub(crate) context: usize,
-    /// Base of the rotary frequencies.
-    pub(crate) rope_base: f32,
+    /// The rotation of queries and keys by their position.
+    pub(crate) rotary: Rotary,
     /// Added to the mean square in norms.
     pub(crate) norm_eps: f32,
+    /// The row of the table of families.
+    pub(crate) family: Family,
+    /// The positions that the layers of [`Family::windows`] see, their own included; none where they see all.
+    pub(crate) window: Option<usize>,
+    /// The bound of a query's product with a key: `cap * tanh(product / cap)`.
+    pub(crate) attention_cap: Option<f32>,
+    /// The bound of logits, in the same way.
+    pub(crate) logit_cap: Option<f32>,
+    /// The factor of embeddings.
+    pub(crate) embedding_scale: Option<f32>,
+}
+
+/// The rotation of queries and keys by their position (arXiv 2104.09864).
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Rotary {
+    /// Base of the frequencies.
+    pub(crate) base: f32,
+    /// The divisor of all frequencies: stretches the context.
+    pub(crate) stretch: f32,
+    /// A divisor for each frequency, where the file has them.
+    pub(crate) factors: Option<Arc<[f32]>>,
+}
+
+impl Rotary {
+    /// Cosines, then sines, of some positions: rows of half a head's width.
+    fn turns(&self, half: usize, positions: Range<usize>) -> (Vec<f32>, Vec<f32>) {
+        let frequencies: Vec<f64> = (0..half)
+            .map(|i| {
+                let factor =
+                    self.factors.as_ref().and_then(|factors| factors.get(i)).map_or(1.0, |&f| f64::from(f));
+                f64::from(self.base).powf(i as f64 / half as f64) * factor * f64::from(self.stretch)
+            })
+            .collect();
+        let angles = positions.flat_map(|position| frequencies.iter().map(move |by| position as f64 / by));
+        angles.map(|angle| (angle.cos() as f32, angle.sin() as f32)).unzip()
+    }
+}
+
+/// The rotation of a layer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Turn {
+    /// None: positions are told apart by the mask alone.
+    Nothing,
+    /// By [`LlamaConfig::rotary`].
+    Whole,
+    /// By the frequencies of the layers that see a window.
+    Window,
 }
 
 impl LlamaConfig {
@@ -39,8 +88,13 @@ impl LlamaConfig {
         heads: Heads { queries: 1, keys: 1, width: 64 },
         vocabulary: 64,
         context: 64,
-        rope_base: 1e4,
+        rotary: Rotary { base: 1e4, stretch: 1.0, factors: None },
         norm_eps: 1e-5,
+        family: Family::LLAMA,
+        window: None,
+        attention_cap: None,
+        logit_cap: None,
+        embedding_scale: None,
     };
 
     /// Operations (a multiplication and an addition are two) of the products with weights for one row, the head
@@ -51,29 +105,64 @@ impl LlamaConfig {
         2.0 * (self.layers * layer + self.width * self.vocabulary) as f64
     }
 
-    /// Cosines, then sines, of some positions: rows of half a head's width.
-    pub(crate) fn rotations(&self, positions: Range<usize>) -> (Vec<f32>, Vec<f32>) {
+    /// Cosines, then sines, of some positions: rows of half a head's width; nothing where nothing is rotated.
+    pub(crate) fn rotations(&self, turn: Turn, positions: Range<usize>) -> (Vec<f32>, Vec<f32>) {
         let half = self.heads.width / 2;
-        let angles = positions.flat_map(|position| {
-            (0..half).map(move |i| {
-                let exponent = i as f64 / half as f64;
-                position as f64 / f64::from(self.rope_base).powf(exponent)
-            })
-        });
-        angles.map(|angle| (angle.cos() as f32, angle.sin() as f32)).unzip()
+        match (turn, self.window_base()) {
+            (Turn::Nothing, _) => (Vec::new(), Vec::new()),
+            (Turn::Window, Some(base)) => Rotary { base, stretch: 1.0, factors: None }.turns(half, positions),
+            _ => self.rotary.turns(half, positions),
+        }
+    }
+
+    /// The base of the frequencies of layers that see a window, where it is one of their own.
+    fn window_base(&self) -> Option<f32> {
+        match self.family.windows {
+            Windows::AllBut { rope_base, .. } => rope_base.map(|base| base as f32),
+            Windows::All => None,
+        }
+    }
+
+    /// The rotation of a layer.
+    pub(crate) fn turn(&self, layer: usize) -> Turn {
+        match self.family.unrotated_every {
+            Some(every) if (layer + 1).is_multiple_of(every) => Turn::Nothing,
+            _ if self.window_base().is_some() && self.layer_window(layer).is_some() => Turn::Window,
+            _ => Turn::Whole,
+        }
+    }
+
+    /// The positions that a layer sees, its own included; none where it sees all.
+    pub(crate) fn layer_window(&self, layer: usize) -> Option<usize> {
+        match self.family.windows {
+            Windows::AllBut { every, .. } if (layer + 1).is_multiple_of(every) => None,
+            _ => self.window,
+        }
     }
 }
 
 /// The weights of one layer in floats, as they are read: rows of as many values as the product has inputs.
+///
+/// What a family lacks is empty.
 pub(crate) struct LayerWeights {
     pub(crate) attention_norm: Vec<f32>,
     /// Queries, keys and values in one product.
     pub(crate) qkv: Vec<f32>,
+    /// What is added to queries, keys and values.
+    pub(crate) qkv_bias: Vec<f32>,
+    /// The norm of queries: of each head, or of all together where it is as wide as they are.
+    pub(crate) query_norm: Vec<f32>,
+    /// The norm of keys, likewise.
+    pub(crate) key_norm: Vec<f32>,
     pub(crate) attention_out: Vec<f32>,
+    /// The norm of what attention gives.
+    pub(crate) attention_out_norm: Vec<f32>,
     pub(crate) feed_forward_norm: Vec<f32>,
     /// Gate, then up, in one product.
     pub(crate) gate_up: Vec<f32>,
     pub(crate) down: Vec<f32>,
+    /// The norm of what the feed-forward network gives.
+    pub(crate) down_norm: Vec<f32>,
 }
 
 /// The weights outside of the layers in floats.
@@ -198,10 +287,13 @@ impl KvCache {
         if by == 0 {
             return;
         }
-        let (cos, sin) = config.rotations(by..by + 1);
-        let sin: Vec<f32> = sin.iter().map(|sin| -sin).collect();
         let (isa, Heads { keys, width, .. }) = (Isa::detect(), config.heads);
-        self.layers.par_iter_mut().for_each(|layer| {
+        self.layers.par_iter_mut().enumerate().for_each(|(i, layer)| {
+            let (cos, sin) = config.rotations(config.turn(i), by..by + 1);
+            if cos.is_empty() {
+                return;
+            }
+            let sin: Vec<f32> = sin.iter().map(|sin| -sin).collect();
             for row in layer.chunks_exact_mut(2 * keys * width) {
                 row[..keys * width].chunks_exact_mut(width).for_each(|key| isa.rotate(key, &cos, &sin));
             }

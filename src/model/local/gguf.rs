@@ -107,6 +107,23 @@ impl GgufFile {
         }
     }
 
+    /// A list of numbers of type `f32`.
+    ///
+    /// # Errors
+    /// The key is missing or of another type.
+    pub(crate) fn f32s(&self, key: &str) -> Result<Vec<f32>, GgufError> {
+        let value = self.value(key)?;
+        let number = |value: &Value| match value {
+            Value::F32(number) => Some(*number),
+            _ => None,
+        };
+        let numbers = match value {
+            Value::Array(values) => values.iter().map(number).collect(),
+            _ => None,
+        };
+        numbers.ok_or_else(|| wrong_type(key, "an array of 32-bit floats", value))
+    }
+
     /// A text.
     ///
     /// # Errors

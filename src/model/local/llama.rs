@@ -1,11 +1,12 @@
-//! The forward pass of the Llama family, for scoring: every position's negative log-likelihood.
+//! The forward pass of decoders, for scoring: every position's negative log-likelihood.
 //!
 //! Several sequences go through together as one ragged batch of rows. Rows are cut into blocks, and a block
 //! goes through a whole layer on one thread while its activations stay in that core's cache; threads meet
 //! once a layer, when all keys and values of the next layer are there. Of the output head only one number
 //! a row leaves the block: logits exist for [`HEAD_COLUMNS`] words at a time.
 //!
-//! Architecture: RMSNorm, grouped-query attention with rotary positions (arXiv 2104.09864), `SwiGLU`.
+//! Architecture: RMSNorm, grouped-query attention with rotary positions (arXiv 2104.09864), `SwiGLU`. What other
+//! families do beyond that (see [`Family`](super::family::Family)) is done where there are weights for it.
 
 mod step;
 
@@ -16,8 +17,9 @@ use rayon::prelude::*;
 
 use super::attention::{Attention, AttentionMask, AttentionScratch, Heads, PackedKeyValues};
 use super::causal::{
-    CausalModel, EmbeddingWeights, ForwardOutput, KvCache, LayerWeights, LlamaConfig, Sequence,
+    CausalModel, EmbeddingWeights, ForwardOutput, KvCache, LayerWeights, LlamaConfig, Sequence, Turn,
 };
+use super::family::Activation;
 use super::int8::QuantRows;
 use super::linear::{Accumulate, Backend, Inputs, Linear};
 use crate::kernels::Softmax;
@@ -28,16 +30,21 @@ const ROW_BLOCK: usize = 128;
 /// Words of the vocabulary whose logits exist at once, for each row of a block.
 const HEAD_COLUMNS: usize = 1024;
 
-/// The weights of one layer, in the order of their use.
+/// The weights of one layer, in the order of their use. Biases and norms that the model has not are empty.
 struct Layer {
     attention_norm: Vec<f32>,
     /// Queries, keys and values in one product.
     qkv: Linear,
+    qkv_bias: Vec<f32>,
+    query_norm: Vec<f32>,
+    key_norm: Vec<f32>,
     attention_out: Linear,
+    attention_out_norm: Vec<f32>,
     feed_forward_norm: Vec<f32>,
     /// Gate, then up, in one product.
     gate_up: Linear,
     down: Linear,
+    down_norm: Vec<f32>,
 }
 
 /// A model ready to run.
@@ -49,6 +56,8 @@ pub(crate) struct Llama {
     /// The output head, in pieces of [`HEAD_COLUMNS`] words.
     lm_head: Vec<Linear>,
     rope: Rope,
+    /// The rotations of layers that see a window, where they are others.
+    window_rope: Option<Rope>,
     backend: Backend,
     scratch: Mutex<Vec<Scratch>>,
 }
@@ -92,8 +101,8 @@ struct Rope {
 }
 
 impl Rope {
-    fn new(config: &LlamaConfig) -> Self {
-        let (cos, sin) = config.rotations(0..config.context);
+    fn new(config: &LlamaConfig, turn: Turn) -> Self {
+        let (cos, sin) = config.rotations(turn, 0..config.context);
         Self { cos, sin, half: config.heads.width / 2 }
     }
 
@@ -110,6 +119,9 @@ struct Scratch {
     attended: Vec<f32>,
     gate_up: Vec<f32>,
     logits: Vec<f32>,
+    /// What a part gives before it is normed.
+    given: Vec<f32>,
+    normed: Vec<f32>,
     attention: AttentionScratch,
 }
 
@@ -220,6 +232,11 @@ impl Llama {
         let pack = |rows: &[f32], inputs| Linear::pack(precision, backend, rows, inputs);
         let layer = |rows: LayerWeights| Layer {
             qkv: pack(&rows.qkv, width),
+            qkv_bias: rows.qkv_bias,
+            query_norm: rows.query_norm,
+            key_norm: rows.key_norm,
+            attention_out_norm: rows.attention_out_norm,
+            down_norm: rows.down_norm,
             attention_out: pack(&rows.attention_out, config.heads.queries * config.heads.width),
             gate_up: pack(&rows.gate_up, width),
             down: pack(&rows.down, config.hidden),
@@ -232,7 +249,10 @@ impl Llama {
             lm_head: lm_head.chunks(HEAD_COLUMNS * width).map(|rows| pack(rows, width)).collect(),
             embeddings: Embeddings::new(precision, backend, words.embeddings, width),
             norm: words.norm,
-            rope: Rope::new(&config),
+            rope: Rope::new(&config, Turn::Whole),
+            window_rope: (0..config.layers)
+                .any(|layer| config.turn(layer) == Turn::Window)
+                .then(|| Rope::new(&config, Turn::Window)),
             scratch: Mutex::default(),
             backend,
             config,
@@ -253,7 +273,14 @@ impl Llama {
         for &id in layout.sequences.iter().flat_map(|sequence| sequence.ids) {
             self.embeddings.append(id, self.config.width, &mut x);
         }
+        self.scale_embeddings(&mut x);
         x
+    }
+
+    fn scale_embeddings(&self, x: &mut [f32]) {
+        if let Some(factor) = self.config.embedding_scale {
+            self.backend.isa.scale(x, factor);
+        }
     }
 
     /// Runs `work` on every block of rows of `x` and `y` in parallel.
@@ -282,12 +309,69 @@ impl Llama {
         result
     }
 
-    /// Has `inputs` hold the rows of `x`, normed, as `into` takes them.
+    /// Has `inputs` hold the rows of `x`, normed where there are weights for it, as `into` takes them.
     fn norm(&self, x: &[f32], weight: &[f32], into: &Linear, inputs: &mut Inputs) {
         let width = self.config.width;
         into.take(self.backend, x.len() / width, inputs, |i, out| {
-            self.backend.isa.rms_norm(&x[i * width..][..width], weight, self.config.norm_eps, out);
+            let x = &x[i * width..][..width];
+            if weight.is_empty() {
+                out.copy_from_slice(x);
+            } else {
+                self.backend.isa.rms_norm(x, weight, self.config.norm_eps, out);
+            }
         });
+    }
+
+    /// Adds what `product` gives to the rows of `x`, normed where there are weights for it.
+    fn add_given(
+        &self,
+        norm: &[f32],
+        x: &mut [f32],
+        (given, normed): (&mut Vec<f32>, &mut Vec<f32>),
+        product: impl FnOnce(&mut [f32], Accumulate),
+    ) {
+        if norm.is_empty() {
+            return product(x, Accumulate::Add);
+        }
+        given.resize(x.len(), 0.0);
+        normed.resize(norm.len(), 0.0);
+        product(given, Accumulate::Overwrite);
+        for (x, given) in x.chunks_exact_mut(norm.len()).zip(given.chunks_exact(norm.len())) {
+            self.backend.isa.rms_norm(given, norm, self.config.norm_eps, normed);
+            self.backend.isa.add(x, normed);
+        }
+    }
+
+    /// Adds the biases to a row of queries, keys and values, norms and rotates them, where there is something for it.
+    fn finish_row(&self, layer: usize, position: usize, qkv: &mut [f32], normed: &mut Vec<f32>) {
+        let (isa, Heads { queries, keys, width }) = (self.backend.isa, self.config.heads);
+        let weights = &self.layers[layer];
+        if !weights.qkv_bias.is_empty() {
+            isa.add(qkv, &weights.qkv_bias);
+        }
+        let (own, shared) = qkv[..(queries + keys) * width].split_at_mut(queries * width);
+        for (rows, norm) in [(own, &weights.query_norm), (shared, &weights.key_norm)] {
+            for row in rows.chunks_exact_mut(norm.len().max(1)).take_while(|_| !norm.is_empty()) {
+                normed.resize(norm.len(), 0.0);
+                isa.rms_norm(row, norm, self.config.norm_eps, normed);
+                row.copy_from_slice(normed);
+            }
+        }
+        if let Some(rope) = self.rope(layer) {
+            let (cos, sin) = rope.at(position);
+            for head in qkv[..(queries + keys) * width].chunks_mut(width) {
+                isa.rotate(head, cos, sin);
+            }
+        }
+    }
+
+    /// The rotations of a layer, where it has any.
+    fn rope(&self, layer: usize) -> Option<&Rope> {
+        match self.config.turn(layer) {
+            Turn::Nothing => None,
+            Turn::Whole => Some(&self.rope),
+            Turn::Window => self.window_rope.as_ref(),
+        }
     }
 
     fn project_qkv(&self, block: &Block, x: &[f32], qkv: &mut [f32], scratch: &mut Scratch) {
@@ -295,15 +379,11 @@ impl Llama {
         let weights = &self.layers[layer];
         self.norm(x, &weights.attention_norm, &weights.qkv, &mut scratch.inputs);
         weights.qkv.apply(self.backend, &scratch.inputs, qkv, Accumulate::Overwrite);
-        let Heads { queries, keys, width } = self.config.heads;
         let mut out = qkv.chunks_mut(self.config.heads.row());
         for (i, piece) in layout.pieces(rows.clone()) {
             let past = layout.sequences[i].offset();
             for (row, qkv) in piece.zip(&mut out) {
-                let (cos, sin) = self.rope.at(past + row);
-                for head in qkv[..(queries + keys) * width].chunks_mut(width) {
-                    self.backend.isa.rotate(head, cos, sin);
-                }
+                self.finish_row(layer, past + row, qkv, &mut scratch.normed);
             }
         }
     }
@@ -331,7 +411,8 @@ impl Llama {
         let heads = self.config.heads;
         let out_row = heads.queries * heads.width;
         scratch.attended.resize(rows.len() * out_row, 0.0);
-        let attention = Attention { backend: self.backend, heads, mask: AttentionMask::Causal };
+        let mask = self.config.layer_window(layer).map_or(AttentionMask::Causal, AttentionMask::Window);
+        let attention = Attention { backend: self.backend, heads, mask, cap: self.config.attention_cap };
         let mut at = 0;
         for (i, piece) in layout.pieces(rows.clone()) {
             let own = layout.own(i, qkv);
@@ -339,30 +420,39 @@ impl Llama {
             at += out.len();
             attention.run(own, piece, &packed[i], out, &mut scratch.attention);
         }
-        let (weights, attended) = (&self.layers[layer].attention_out, &scratch.attended);
-        weights.take(self.backend, rows.len(), &mut scratch.inputs, |i, row| {
+        let Layer { attention_out: weights, attention_out_norm, .. } = &self.layers[layer];
+        let Scratch { attended, inputs, given, normed, .. } = scratch;
+        weights.take(self.backend, rows.len(), inputs, |i, row| {
             row.copy_from_slice(&attended[i * out_row..][..out_row]);
         });
-        weights.apply(self.backend, &scratch.inputs, x, Accumulate::Add);
+        self.add_given(attention_out_norm, x, (given, normed), |out, accumulate| {
+            weights.apply(self.backend, inputs, out, accumulate);
+        });
     }
 
     /// `x += (silu(gate) * up) * W`.
     fn feed_forward(&self, layer: usize, x: &mut [f32], scratch: &mut Scratch) {
-        let Layer { feed_forward_norm, gate_up, down, .. } = &self.layers[layer];
+        let Layer { feed_forward_norm, gate_up, down, down_norm, .. } = &self.layers[layer];
         let (rows, hidden) = (x.len() / self.config.width, self.config.hidden);
         self.norm(x, feed_forward_norm, gate_up, &mut scratch.inputs);
         scratch.gate_up.resize(rows * 2 * hidden, 0.0);
         gate_up.apply(self.backend, &scratch.inputs, &mut scratch.gate_up, Accumulate::Overwrite);
         self.activate(down, rows, &scratch.gate_up, &mut scratch.inputs);
-        down.apply(self.backend, &scratch.inputs, x, Accumulate::Add);
+        let Scratch { inputs, given, normed, .. } = scratch;
+        self.add_given(down_norm, x, (given, normed), |out, accumulate| {
+            down.apply(self.backend, inputs, out, accumulate);
+        });
     }
 
-    /// Has `inputs` hold `silu(gate) * up` of each row, as `into` takes it.
+    /// Has `inputs` hold `silu(gate) * up`, or that of another activation, of each row, as `into` takes it.
     fn activate(&self, into: &Linear, rows: usize, gate_up: &[f32], inputs: &mut Inputs) {
         let hidden = self.config.hidden;
         into.take(self.backend, rows, inputs, |i, out| {
             let (gate, up) = gate_up[i * 2 * hidden..][..2 * hidden].split_at(hidden);
-            self.backend.isa.silu_mul(gate, up, out);
+            match self.config.family.activation {
+                Activation::Silu => self.backend.isa.silu_mul(gate, up, out),
+                Activation::Gelu => self.backend.isa.gelu_mul(gate, up, out),
+            }
         });
     }
 
@@ -394,6 +484,12 @@ impl Llama {
             .collect()
     }
 
+    fn cap_logits(&self, logits: &mut [f32]) {
+        if let Some(cap) = self.config.logit_cap {
+            self.backend.isa.soft_cap(logits, cap);
+        }
+    }
+
     fn head_block(&self, targets: &[(usize, u32)], x: &[f32], scratch: &mut Scratch) -> Vec<f32> {
         let width = self.config.width;
         // Once for all pieces of the head.
@@ -409,6 +505,7 @@ impl Llama {
             let first = columns * HEAD_COLUMNS;
             scratch.logits.resize(targets.len() * head.outputs(), 0.0);
             head.apply(self.backend, &scratch.inputs, &mut scratch.logits, Accumulate::Overwrite);
+            self.cap_logits(&mut scratch.logits);
             for (i, logits) in scratch.logits.chunks(head.outputs()).enumerate() {
                 self.backend.isa.log_sum_exp_step(logits, &mut states[i]);
                 if let Some(&logit) = (targets[i].1 as usize).checked_sub(first).and_then(|at| logits.get(at))

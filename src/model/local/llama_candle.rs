@@ -10,9 +10,10 @@ use candle_nn::rotary_emb::rope_thd;
 
 use super::attention::Heads;
 use super::causal::{
-    CausalModel, EmbeddingWeights, ForwardOutput, KvCache, LayerWeights, LlamaConfig, Sequence,
+    CausalModel, EmbeddingWeights, ForwardOutput, KvCache, LayerWeights, LlamaConfig, Sequence, Turn,
 };
 use super::error::LoadError;
+use super::family::Activation;
 use crate::model::{Cancel, ScoreError};
 
 /// Queries of a sequence whose products with all keys exist at once.
@@ -28,21 +29,53 @@ pub(crate) struct TensorLlama {
     layers: Vec<Layer>,
     norm: Tensor,
     lm_head: Tensor,
-    /// The cosines of every position, in rows of half a head's width.
-    cos: Tensor,
-    sin: Tensor,
+    /// The rotations of every position.
+    rope: Rope,
+    /// Those of layers that see a window, where they are others.
+    window_rope: Option<Rope>,
     /// The causal mask of a block: minus infinity for positions that a query must not see.
     hidden: Tensor,
 }
 
-/// Weights of a layer, one row an output.
+/// Weights of a layer, one row an output. Biases and norms that the model has not are none.
 struct Layer {
-    attention_norm: Tensor,
+    attention_norm: Option<Tensor>,
     qkv: Tensor,
+    qkv_bias: Option<Tensor>,
+    query_norm: Option<Tensor>,
+    key_norm: Option<Tensor>,
     attention_out: Tensor,
-    feed_forward_norm: Tensor,
+    attention_out_norm: Option<Tensor>,
+    feed_forward_norm: Option<Tensor>,
     gate_up: Tensor,
     down: Tensor,
+    down_norm: Option<Tensor>,
+}
+
+/// Cosines and sines of positions, in rows of half a head's width.
+struct Rope {
+    cos: Tensor,
+    sin: Tensor,
+}
+
+impl Rope {
+    fn upload(config: &LlamaConfig, turn: Turn, device: &Device) -> Result<Self> {
+        let half = config.heads.width / 2;
+        let (cos, sin) = config.rotations(turn, 0..config.context);
+        let table = |rows: Vec<f32>| Tensor::from_vec(rows, (config.context, half), device);
+        Ok(Self { cos: table(cos)?, sin: table(sin)? })
+    }
+
+    /// Those of some positions.
+    fn at(&self, positions: &Tensor) -> Result<Self> {
+        Ok(Self { cos: self.cos.index_select(positions, 0)?, sin: self.sin.index_select(positions, 0)? })
+    }
+}
+
+/// The rotations of a batch's rows, by the kind of layer.
+struct Turns {
+    whole: Rope,
+    window: Option<Rope>,
 }
 
 /// Keys and values of a sequence and of what came before it: key heads x positions x head width.
@@ -87,14 +120,15 @@ impl TensorLlama {
             Some(rows) => table(rows, config.width)?,
             None => embeddings.clone(),
         };
-        let (cos, sin) = config.rotations(0..config.context);
-        let half = config.heads.width / 2;
         let hidden = |i: usize| if i % QUERY_BLOCK > i / QUERY_BLOCK { f32::NEG_INFINITY } else { 0.0 };
         let hidden: Vec<f32> = (0..QUERY_BLOCK * QUERY_BLOCK).map(hidden).collect();
         Ok(Self {
             norm: Tensor::from_slice(&words.norm, words.norm.len(), device)?,
-            cos: table(&cos, half)?,
-            sin: table(&sin, half)?,
+            rope: Rope::upload(&config, Turn::Whole, device)?,
+            window_rope: (0..config.layers)
+                .any(|layer| config.turn(layer) == Turn::Window)
+                .then(|| Rope::upload(&config, Turn::Window, device))
+                .transpose()?,
             hidden: table(&hidden, QUERY_BLOCK)?,
             device: device.clone(),
             config,
@@ -113,12 +147,23 @@ impl TensorLlama {
         let ids: Vec<u32> = sequences.iter().flat_map(|sequence| sequence.ids).copied().collect();
         let positions = sequences.iter().flat_map(|s| (s.offset()..).take(s.ids.len())).map(|i| i as u32);
         let positions = Tensor::from_iter(positions, &self.device)?;
-        let rotation = (self.cos.index_select(&positions, 0)?, self.sin.index_select(&positions, 0)?);
+        let turns = Turns {
+            whole: self.rope.at(&positions)?,
+            window: self.window_rope.as_ref().map(|rope| rope.at(&positions)).transpose()?,
+        };
         let mut kept = vec![KvCache::new(&self.config); sequences.len()];
         let mut x = self.embeddings.index_select(&Tensor::new(ids, &self.device)?, 0)?;
+        if let Some(factor) = self.config.embedding_scale {
+            x = (x * f64::from(factor))?;
+        }
         for (layer, weights) in self.layers.iter().enumerate() {
             cancel.check()?;
-            let rows = self.project(weights, &x, &rotation)?;
+            let rotation = match self.config.turn(layer) {
+                Turn::Nothing => None,
+                Turn::Whole => Some(&turns.whole),
+                Turn::Window => turns.window.as_ref(),
+            };
+            let rows = self.project(weights, &x, rotation)?;
             let mut attended = Vec::with_capacity(sequences.len());
             let mut start = 0;
             for (sequence, kept) in sequences.iter().zip(&mut kept) {
@@ -127,20 +172,37 @@ impl TensorLlama {
                 self.keep(layer, &own, sequence.kept, kept)?;
                 attended.push(self.attend(layer, &own, sequence)?);
             }
-            x = (x + Tensor::cat(&attended, 0)?.matmul(&weights.attention_out.t()?)?)?;
-            x = (&x + self.feed_forward(weights, &x)?)?;
+            let given = Tensor::cat(&attended, 0)?.matmul(&weights.attention_out.t()?)?;
+            x = (x + self.norm(&given, weights.attention_out_norm.as_ref())?)?;
+            let given = self.feed_forward(weights, &x)?;
+            x = (x + self.norm(&given, weights.down_norm.as_ref())?)?;
         }
         Ok((rms_norm(&x, &self.norm, self.config.norm_eps)?, kept))
     }
 
+    /// Norms rows where there are weights for it, in pieces as wide as these.
+    fn norm(&self, x: &Tensor, weight: Option<&Tensor>) -> Result<Tensor> {
+        let Some(weight) = weight else { return Ok(x.clone()) };
+        let pieces = x.contiguous()?.reshape(((), weight.elem_count()))?;
+        rms_norm(&pieces, weight, self.config.norm_eps)?.reshape(x.shape())
+    }
+
     /// Rows of rotated queries, rotated keys, and values.
-    fn project(&self, weights: &Layer, x: &Tensor, (cos, sin): &(Tensor, Tensor)) -> Result<Tensor> {
+    fn project(&self, weights: &Layer, x: &Tensor, rotation: Option<&Rope>) -> Result<Tensor> {
         let Heads { queries, keys, width } = self.config.heads;
-        let normed = rms_norm(x, &weights.attention_norm, self.config.norm_eps)?;
-        let qkv = normed.matmul(&weights.qkv.t()?)?;
+        let normed = self.norm(x, weights.attention_norm.as_ref())?;
+        let mut qkv = normed.matmul(&weights.qkv.t()?)?;
+        if let Some(bias) = &weights.qkv_bias {
+            qkv = qkv.broadcast_add(bias)?;
+        }
         let rows = qkv.dim(0)?;
-        let turned = qkv.narrow(1, 0, (queries + keys) * width)?.reshape((1, rows, queries + keys, width))?;
-        let turned = rope_thd(&turned, cos, sin)?.reshape((rows, (queries + keys) * width))?;
+        let own = self.norm(&qkv.narrow(1, 0, queries * width)?, weights.query_norm.as_ref())?;
+        let shared = self.norm(&qkv.narrow(1, queries * width, keys * width)?, weights.key_norm.as_ref())?;
+        let mut turned = Tensor::cat(&[own, shared], 1)?;
+        if let Some(Rope { cos, sin }) = rotation {
+            turned = rope_thd(&turned.reshape((1, rows, queries + keys, width))?, cos, sin)?;
+        }
+        let turned = turned.reshape((rows, (queries + keys) * width))?;
         Tensor::cat(&[turned, qkv.narrow(1, (queries + keys) * width, keys * width)?], 1)
     }
 
@@ -166,7 +228,8 @@ impl TensorLlama {
         let (length, offset) = (sequence.ids.len(), sequence.offset());
         let blocks = (0..length).step_by(QUERY_BLOCK).map(|start| {
             let rows = QUERY_BLOCK.min(length - start);
-            self.attend_block(&queries.narrow(0, start, rows)?, &all, offset + start)
+            let window = self.config.layer_window(layer);
+            self.attend_block(&queries.narrow(0, start, rows)?, &all, (offset + start, window))
         });
         Tensor::cat(&blocks.collect::<Result<Vec<_>>>()?, 0)
     }
@@ -188,28 +251,51 @@ impl TensorLlama {
         Ok(KeysValues { keys: heads(0)?, values: heads(keys * width)? })
     }
 
-    /// Attends from a block of rows, the first of which has `before` positions before it.
-    fn attend_block(&self, queries: &Tensor, all: &KeysValues, before: usize) -> Result<Tensor> {
+    /// Attends from a block of rows, the first of which has `before` positions before it, to as many as `window` holds.
+    fn attend_block(
+        &self,
+        queries: &Tensor,
+        all: &KeysValues,
+        (before, window): (usize, Option<usize>),
+    ) -> Result<Tensor> {
         let Heads { queries: heads, keys, width } = self.config.heads;
         let (rows, group) = (queries.dim(0)?, heads / keys);
         let stacked = queries.reshape((rows, heads, width))?.transpose(0, 1)?.contiguous()?;
         let stacked = stacked.reshape((keys, group * rows, width))?;
         let seen = before + rows;
         let scores = stacked.matmul(&all.keys.narrow(1, 0, seen)?.t()?)?.reshape((heads, rows, seen))?;
-        let hidden = self.hidden.narrow(0, 0, rows)?.narrow(1, 0, rows)?;
-        let hidden = hidden.pad_with_zeros(1, before, 0)?;
+        let scores = soft_cap(scores, self.config.attention_cap)?;
+        let hidden = match window.filter(|&window| window < seen) {
+            Some(window) => self.window_mask((before, rows), window)?,
+            None => self.hidden.narrow(0, 0, rows)?.narrow(1, 0, rows)?.pad_with_zeros(1, before, 0)?,
+        };
         let weights =
             softmax_last_dim(&scores.broadcast_add(&hidden)?)?.reshape((keys, group * rows, seen))?;
         let outputs = weights.matmul(&all.values.narrow(1, 0, seen)?.contiguous()?)?;
         outputs.reshape((heads, rows, width))?.transpose(0, 1)?.reshape((rows, heads * width))
     }
 
-    /// `(silu(gate) * up) * W`.
+    /// The mask of rows, the first of which has `before` positions before it, that see a window.
+    fn window_mask(&self, (before, rows): (usize, usize), window: usize) -> Result<Tensor> {
+        let seen = before + rows;
+        let mask = (0..rows * seen).map(|i| {
+            let (row, key) = (before + i / seen, i % seen);
+            if key <= row && row - key < window { 0.0 } else { f32::NEG_INFINITY }
+        });
+        Tensor::from_iter(mask, &self.device)?.reshape((rows, seen))
+    }
+
+    /// `(silu(gate) * up) * W`, or that of another activation.
     fn feed_forward(&self, weights: &Layer, x: &Tensor) -> Result<Tensor> {
-        let normed = rms_norm(x, &weights.feed_forward_norm, self.config.norm_eps)?;
+        let normed = self.norm(x, weights.feed_forward_norm.as_ref())?;
         let gate_up = normed.matmul(&weights.gate_up.t()?)?;
         let hidden = self.config.hidden;
-        let activated = (silu(&gate_up.narrow(1, 0, hidden)?)? * gate_up.narrow(1, hidden, hidden)?)?;
+        let gate = gate_up.narrow(1, 0, hidden)?;
+        let gate = match self.config.family.activation {
+            Activation::Silu => silu(&gate)?,
+            Activation::Gelu => gate.gelu()?,
+        };
+        let activated = (gate * gate_up.narrow(1, hidden, hidden)?)?;
         activated.matmul(&weights.down.t()?)
     }
 
@@ -229,6 +315,7 @@ impl TensorLlama {
         for (rows, targets) in rows.chunks(HEAD_ROWS).zip(targets.chunks(HEAD_ROWS)) {
             let logits =
                 normed.index_select(&Tensor::new(rows, &self.device)?, 0)?.matmul(&self.lm_head.t()?)?;
+            let logits = soft_cap(logits, self.config.logit_cap)?;
             let own = logits.gather(&Tensor::new(targets, &self.device)?.unsqueeze(1)?, 1)?.squeeze(1)?;
             nll.extend((logits.log_sum_exp(D::Minus1)? - own)?.to_vec1::<f32>()?);
         }
@@ -236,13 +323,27 @@ impl TensorLlama {
     }
 }
 
+/// `cap * tanh(values / cap)`, where there is a cap.
+fn soft_cap(values: Tensor, cap: Option<f32>) -> Result<Tensor> {
+    match cap.map(f64::from) {
+        Some(cap) => (values / cap)?.tanh()? * cap,
+        None => Ok(values),
+    }
+}
+
 impl Layer {
     fn upload(config: &LlamaConfig, rows: &LayerWeights, device: &Device) -> Result<Self> {
         let table = |rows: &[f32], inputs| Tensor::from_slice(rows, (rows.len() / inputs, inputs), device);
-        let row = |row: &[f32]| Tensor::from_slice(row, row.len(), device);
+        let row =
+            |row: &[f32]| (!row.is_empty()).then(|| Tensor::from_slice(row, row.len(), device)).transpose();
         Ok(Self {
             attention_norm: row(&rows.attention_norm)?,
             qkv: table(&rows.qkv, config.width)?,
+            qkv_bias: row(&rows.qkv_bias)?,
+            query_norm: row(&rows.query_norm)?,
+            key_norm: row(&rows.key_norm)?,
+            attention_out_norm: row(&rows.attention_out_norm)?,
+            down_norm: row(&rows.down_norm)?,
             attention_out: table(&rows.attention_out, config.heads.queries * config.heads.width)?,
             feed_forward_norm: row(&rows.feed_forward_norm)?,
             gate_up: table(&rows.gate_up, config.width)?,
@@ -280,7 +381,8 @@ impl CausalModel for TensorLlama {
         let past = (cache.len() > 0).then_some(&*cache);
         let sequence = Sequence { ids: &[id], past, scored_from: 1, kept: 1 };
         let (normed, kept) = self.run(&[sequence], &Cancel::never())?;
-        *logits = normed.matmul(&self.lm_head.t()?)?.squeeze(0)?.to_vec1()?;
+        let capped = soft_cap(normed.matmul(&self.lm_head.t()?)?, self.config.logit_cap)?;
+        *logits = capped.squeeze(0)?.to_vec1()?;
         if let [kept] = &kept[..] {
             cache.append(kept);
         }

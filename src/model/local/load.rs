@@ -1,19 +1,20 @@
-//! Loading of a model of the Llama family from a GGUF file.
+//! Loading of a decoder from a GGUF file.
 
 use std::path::Path;
 use std::sync::Arc;
 
 use super::causal::{CausalModel, EmbeddingWeights, LayerWeights, LlamaConfig};
 use super::chat_template::ChatTemplate;
-use super::configuration::configuration;
+use super::configuration::{Multipliers, configuration, multipliers};
 use super::device;
 use super::error::LoadError;
+use super::family::{Family, Norms, Pairs};
 use super::gguf::{GgufError, GgufFile};
 use super::int8::{COLUMNS, GROUP};
 use super::linear::Backend;
 use super::llama::Llama;
 use super::llama_candle::TensorLlama;
-use super::tokenizer::GgufTokenizer;
+use super::tokenizer::{GgufTokenizer, PieceVocabulary, TokenizerError};
 use crate::model::{Device, Precision};
 
 /// A model and how texts become its tokens.
@@ -57,13 +58,14 @@ fn read(
     make: impl FnOnce(LlamaConfig, EmbeddingWeights, Layers<'_>) -> Result<Arc<dyn CausalModel>, LoadError>,
 ) -> Result<Loaded, LoadError> {
     let mut file = GgufFile::open(path)?;
-    file.architecture(&["llama"])?;
+    let family = Family::of(&file)?;
     let tokens = file.strings("tokenizer.ggml.tokens")?;
-    let merges = file.strings("tokenizer.ggml.merges")?;
-    let tokenizer = GgufTokenizer::new(&tokens, &merges, file.str("tokenizer.ggml.pre")?)?;
+    let tokenizer = tokenizer(&file, &tokens)?;
     let chat_template = ChatTemplate::new(&file, &tokens)?;
-    let config = configuration(&file, tokenizer.vocabulary())?;
-    let mut reader = Reader { config: &config.clone(), file: &mut file };
+    let mut config = configuration(&file, family, tokenizer.vocabulary())?;
+    config.rotary.factors = rope_factors(&mut file, config.heads.width / 2)?;
+    let multipliers = multipliers(&file, &config)?;
+    let mut reader = Reader { config: &config.clone(), multipliers, file: &mut file };
     let words = reader.words()?;
     let mut layers = (0..config.layers).map(|i| reader.layer(i));
     let llama = make(config, words, &mut layers)?;
@@ -71,12 +73,47 @@ fn read(
     Ok(Loaded { llama, tokenizer, chat_template })
 }
 
+/// Reads the tokenizer of a file whose vocabulary is `tokens`.
+fn tokenizer(file: &GgufFile, tokens: &[String]) -> Result<GgufTokenizer, LoadError> {
+    const KIND: &str = "tokenizer.ggml.model";
+    const PREFIX: &str = "tokenizer.ggml.add_space_prefix";
+    match if file.has(KIND) { file.str(KIND)? } else { "gpt2" } {
+        "gpt2" => {
+            let merges = file.strings("tokenizer.ggml.merges")?;
+            Ok(GgufTokenizer::new(tokens, &merges, file.str("tokenizer.ggml.pre")?)?)
+        }
+        "llama" => {
+            let scores = file.f32s("tokenizer.ggml.scores")?;
+            let kinds = file.u32s("tokenizer.ggml.token_type")?;
+            let prefix = if file.has(PREFIX) { file.flag(PREFIX)? } else { true };
+            let vocabulary = PieceVocabulary { tokens, scores: &scores, kinds: &kinds, prefix };
+            Ok(GgufTokenizer::of_pieces(&vocabulary)?)
+        }
+        other => Err(TokenizerError::UnsupportedKind(other.to_owned()).into()),
+    }
+}
+
+/// The divisors of the rotary frequencies, where the file has them.
+fn rope_factors(file: &mut GgufFile, half: usize) -> Result<Option<Arc<[f32]>>, LoadError> {
+    const NAME: &str = "rope_freqs.weight";
+    if file.shape(NAME).is_none() {
+        return Ok(None);
+    }
+    let factors = file.tensor(NAME, &[half])?;
+    match factors.iter().find(|factor| !(factor.is_finite() && **factor > 0.0)) {
+        Some(factor) => Err(LoadError::Configuration(format!(
+            "{NAME} holds {factor}, by which nothing can be divided: fetch the file again"
+        ))),
+        None => Ok(Some(factors.into())),
+    }
+}
+
 /// A tensor that is left over would have changed the results: a bias, a scaling of the rotation, a layer.
 fn check_all_read(file: &GgufFile) -> Result<(), LoadError> {
     let unread = file.unread();
     if let [first, ..] = unread[..] {
         return Err(LoadError::Configuration(format!(
-            "the file has {} tensors that this build would ignore, such as {first}; choose a plain Llama model",
+            "the file has {} tensors that this build would ignore, such as {first}; choose a model without",
             unread.len()
         )));
     }
@@ -102,26 +139,41 @@ fn check_multiples(config: &LlamaConfig, precision: Precision) -> Result<(), Loa
 /// Reads tensors as floats.
 struct Reader<'a> {
     config: &'a LlamaConfig,
+    multipliers: Multipliers,
     file: &'a mut GgufFile,
 }
 
 impl Reader<'_> {
     fn layer(&mut self, i: usize) -> Result<LayerWeights, LoadError> {
-        let LlamaConfig { width, hidden, heads, .. } = *self.config;
+        let LlamaConfig { width, hidden, heads, family, .. } = *self.config;
         let (queries, keys) = (heads.queries * heads.width, heads.keys * heads.width);
+        let residual = self.multipliers.residual;
         let name = |tensor: &str| format!("blk.{i}.{tensor}.weight");
-        let mut qkv = halves_apart(&self.rows(&name("attn_q"), [queries, width])?, self.config);
-        qkv.extend(halves_apart(&self.rows(&name("attn_k"), [keys, width])?, self.config));
+        let mut qkv = self.turned(&name("attn_q"), &[queries, width])?;
+        scale(&mut qkv, self.multipliers.query);
+        qkv.extend(self.turned(&name("attn_k"), &[keys, width])?);
         qkv.extend(self.rows(&name("attn_v"), [keys, width])?);
         let mut gate_up = self.rows(&name("ffn_gate"), [hidden, width])?;
         gate_up.extend(self.rows(&name("ffn_up"), [hidden, width])?);
+        let [mut attention_out, mut down] = [
+            self.rows(&name("attn_output"), [width, queries])?,
+            self.rows(&name("ffn_down"), [width, hidden])?,
+        ];
+        scale(&mut attention_out, residual);
+        scale(&mut down, residual);
+        let (before, after) = (family.norms != Norms::After, family.norms != Norms::Before);
         Ok(LayerWeights {
-            attention_norm: self.file.tensor(&name("attn_norm"), &[width])?,
+            attention_norm: self.norm(&name("attn_norm"), before)?,
             qkv,
-            attention_out: self.rows(&name("attn_output"), [width, queries])?,
-            feed_forward_norm: self.file.tensor(&name("ffn_norm"), &[width])?,
+            qkv_bias: self.bias(i)?,
+            query_norm: self.head_norm(&name("attn_q_norm"), queries)?,
+            key_norm: self.head_norm(&name("attn_k_norm"), keys)?,
+            attention_out,
+            attention_out_norm: self.norm(&name("post_attention_norm"), after)?,
+            feed_forward_norm: self.norm(&name("ffn_norm"), before)?,
             gate_up,
-            down: self.rows(&name("ffn_down"), [width, hidden])?,
+            down,
+            down_norm: self.norm(&name("post_ffw_norm"), after)?,
         })
     }
 
@@ -133,19 +185,71 @@ impl Reader<'_> {
             Some(_) => Some(self.rows("output.weight", [vocabulary, width])?),
             None => None,
         };
-        Ok(EmbeddingWeights { embeddings, lm_head, norm: self.file.tensor("output_norm.weight", &[width])? })
+        let mut norm = self.file.tensor("output_norm.weight", &[width])?;
+        scale(&mut norm, self.multipliers.logit);
+        Ok(EmbeddingWeights { embeddings, lm_head, norm })
     }
 
     /// A tensor of `shape`: rows, and values a row.
     fn rows(&mut self, name: &str, shape: [usize; 2]) -> Result<Vec<f32>, GgufError> {
         self.file.tensor(name, &shape)
     }
+
+    /// The rows of all heads of queries or keys, or a value for each, with the halves that are rotated together apart.
+    fn turned(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>, GgufError> {
+        let rows = self.file.tensor(name, shape)?;
+        let inputs = shape.iter().skip(1).product();
+        Ok(match self.config.family.pairs {
+            Pairs::Neighbours => halves_apart(&rows, self.config.heads.width, inputs),
+            Pairs::Halves => rows,
+        })
+    }
+
+    /// The weights of a norm, or nothing where the family has none there.
+    fn norm(&mut self, name: &str, wanted: bool) -> Result<Vec<f32>, GgufError> {
+        if wanted { self.file.tensor(name, &[self.config.width]) } else { Ok(Vec::new()) }
+    }
+
+    /// What is added to queries, keys and values: nothing where the file has no tensors for it.
+    fn bias(&mut self, i: usize) -> Result<Vec<f32>, LoadError> {
+        let name = |tensor: &str| format!("blk.{i}.{tensor}.bias");
+        if self.file.shape(&name("attn_q")).is_none() {
+            return Ok(Vec::new());
+        }
+        let heads = self.config.heads;
+        let (queries, keys) = (heads.queries * heads.width, heads.keys * heads.width);
+        let mut bias = self.turned(&name("attn_q"), &[queries])?;
+        scale(&mut bias, self.multipliers.query);
+        bias.extend(self.turned(&name("attn_k"), &[keys])?);
+        bias.extend(self.file.tensor(&name("attn_v"), &[keys])?);
+        Ok(bias)
+    }
+
+    /// The norm of queries or of keys, of each head or of `all` together; nothing where the file has none.
+    fn head_norm(&mut self, name: &str, all: usize) -> Result<Vec<f32>, LoadError> {
+        let head = self.config.heads.width;
+        let Some(shape) = self.file.shape(name) else { return Ok(Vec::new()) };
+        let expected = if shape == [all] { all } else { head };
+        if self.config.family.pairs == Pairs::Neighbours {
+            return Err(LoadError::Configuration(format!(
+                "the file has {name}, which architecture `{}` has not here: choose another model",
+                self.config.family.name
+            )));
+        }
+        Ok(self.file.tensor(name, &[expected])?)
+    }
 }
 
-/// GGUF interleaves the two halves that rotary positions pair up; this lays them apart again, head by head,
-/// so that rotation runs over contiguous lanes. Products of queries and keys do not change.
-fn halves_apart(rows: &[f32], config: &LlamaConfig) -> Vec<f32> {
-    let (head, width) = (config.heads.width, config.width);
+/// Multiplies weights, where there is a factor.
+fn scale(weights: &mut [f32], factor: Option<f32>) {
+    if let Some(factor) = factor {
+        weights.iter_mut().for_each(|weight| *weight *= factor);
+    }
+}
+
+/// GGUF interleaves, for some families, the two halves that rotary positions pair up; this lays them apart again, head
+/// by head, so that rotation runs over contiguous lanes. Products of queries and keys do not change.
+fn halves_apart(rows: &[f32], head: usize, width: usize) -> Vec<f32> {
     let source = |row: usize| {
         let (first, place) = (row - row % head, row % head);
         first + if place < head / 2 { 2 * place } else { 2 * (place - head / 2) + 1 }

@@ -9,6 +9,7 @@ mod device;
 mod embedder;
 mod encoder;
 mod error;
+mod family;
 mod generate;
 pub(crate) mod gguf;
 mod int8;

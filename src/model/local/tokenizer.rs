@@ -3,23 +3,31 @@
 //! Byte-level BPE of the GPT-2 kind: text is cut into pieces by a pattern, each piece becomes bytes, each
 //! byte a printable stand-in character, and merges join them by rank. `tokenizer.ggml.pre` names the
 //! pattern; `smollm` cuts off every digit (`\p{N}`) by itself before GPT-2's pattern, adds no leading
-//! space and no begin-of-text token.
+//! space and no begin-of-text token. The patterns of Llama 3 and Qwen 2 differ in how many digits stay together.
+
+mod pieces;
 
 use tokenizers::models::bpe::{BPE, Vocab};
 use tokenizers::pre_tokenizers::PreTokenizerWrapper;
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 use tokenizers::pre_tokenizers::digits::Digits;
 use tokenizers::pre_tokenizers::sequence::Sequence;
-use tokenizers::{OffsetReferential, OffsetType, PreTokenizedString, PreTokenizer};
+use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
+use tokenizers::{OffsetReferential, OffsetType, PreTokenizedString, PreTokenizer, SplitDelimiterBehavior};
 
 use crate::model::Token;
+pub(crate) use pieces::PieceVocabulary;
+use pieces::{Pieces, bytes_of};
 
 /// An error of building a tokenizer from a file's metadata.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum TokenizerError {
     /// The pattern has no implementation here.
-    #[error("unsupported pre-tokenizer `{0}`: this build knows `smollm` and `gpt-2`")]
+    #[error("unsupported pre-tokenizer `{0}`: choose a model with {names}", names = known_patterns())]
     UnsupportedPattern(String),
+    /// The kind of tokenizer has no implementation here.
+    #[error("unsupported tokenizer `{0}` in tokenizer.ggml.model: choose a model with `gpt2` or `llama`")]
+    UnsupportedKind(String),
     /// Vocabulary and merges contradict each other.
     #[error("the vocabulary is unusable: {0}")]
     Vocabulary(String),
@@ -27,12 +35,23 @@ pub enum TokenizerError {
 
 /// A tokenizer that knows which bytes each token stands for.
 pub struct GgufTokenizer {
-    pattern: PreTokenizerWrapper,
-    model: BPE,
+    algorithm: Algorithm,
     /// Bytes of each vocabulary entry.
     bytes: Vec<Box<[u8]>>,
+}
+
+/// How texts become tokens.
+enum Algorithm {
+    Bytes(Box<ByteLevelBpe>),
+    Pieces(Pieces),
+}
+
+/// Byte-level BPE of the GPT-2 kind.
+struct ByteLevelBpe {
+    pattern: PreTokenizerWrapper,
+    model: BPE,
     /// Bytes that are a token by themselves. The model passes over the others without a word.
-    known: Box<[bool; 256]>,
+    known: [bool; 256],
 }
 
 impl std::fmt::Debug for GgufTokenizer {
@@ -42,6 +61,16 @@ impl std::fmt::Debug for GgufTokenizer {
 }
 
 impl GgufTokenizer {
+    /// Builds a tokenizer of scored pieces, as `SentencePiece` makes them.
+    ///
+    /// # Errors
+    /// The vocabulary contradicts itself, or a byte has no token.
+    pub(crate) fn of_pieces(vocabulary: &PieceVocabulary) -> Result<Self, TokenizerError> {
+        let algorithm = Algorithm::Pieces(Pieces::new(vocabulary)?);
+        let tokens = vocabulary.tokens.iter().zip(vocabulary.kinds);
+        Ok(Self { algorithm, bytes: tokens.map(|(token, &kind)| bytes_of(token, kind)).collect() })
+    }
+
     /// Builds a tokenizer from `tokenizer.ggml.tokens`, `.merges` and `.pre`.
     ///
     /// # Errors
@@ -56,23 +85,35 @@ impl GgufTokenizer {
         }
         let model = BPE::builder()
             .vocab_and_merges(vocabulary, merges)
+            .ignore_merges(Pattern::of(pre)? == Pattern::Llama3)
             .build()
             .map_err(|e| TokenizerError::Vocabulary(e.to_string()))?;
         let bytes: Vec<Box<[u8]>> = tokens.iter().map(|t| stand_ins_to_bytes(t)).collect();
-        let mut known = Box::new([false; 256]);
+        let mut known = [false; 256];
         for &byte in bytes.iter().filter(|bytes| bytes.len() == 1).flat_map(|bytes| bytes.iter()) {
             known[usize::from(byte)] = true;
         }
-        Ok(Self { pattern: pattern(pre)?, model, bytes, known })
+        let pattern = Pattern::of(pre)?.splitter()?;
+        let algorithm = Algorithm::Bytes(Box::new(ByteLevelBpe { pattern, model, known }));
+        Ok(Self { algorithm, bytes })
     }
 
     /// Tokens of `text` with the bytes that each stands for. Control tokens are never produced: merges
     /// cannot reach them, so their spelling comes out as ordinary text.
     #[must_use]
     pub fn encode(&self, text: &str) -> Vec<Token> {
-        let mut places = (0..).zip(text.bytes()).filter(|&(_, byte)| self.known[usize::from(byte)]);
+        match &self.algorithm {
+            Algorithm::Bytes(bpe) => self.encode_bytes(bpe, text),
+            Algorithm::Pieces(pieces) => {
+                pieces.encode(text).into_iter().map(|(id, range)| Token { id, range }).collect()
+            }
+        }
+    }
+
+    fn encode_bytes(&self, bpe: &ByteLevelBpe, text: &str) -> Vec<Token> {
+        let mut places = (0..).zip(text.bytes()).filter(|&(_, byte)| bpe.known[usize::from(byte)]);
         let mut end = 0;
-        self.ids(text)
+        bpe.ids(text)
             .into_iter()
             .map(|id| {
                 let mut own = places.by_ref().take(self.bytes[id as usize].len()).map(|(place, _)| place);
@@ -83,24 +124,11 @@ impl GgufTokenizer {
             .collect()
     }
 
-    fn ids(&self, text: &str) -> Vec<u32> {
-        let mut pieces = PreTokenizedString::from(text);
-        let encoded = self
-            .pattern
-            .pre_tokenize(&mut pieces)
-            .and_then(|()| pieces.tokenize(|piece| tokenizers::Model::tokenize(&self.model, piece.get())));
-        debug_assert!(encoded.is_ok(), "splitting and merging bytes cannot fail: {encoded:?}");
-        pieces
-            .get_splits(OffsetReferential::Original, OffsetType::None)
-            .into_iter()
-            .flat_map(|(_, _, tokens)| tokens.iter().flatten().map(|token| token.id))
-            .collect()
-    }
-
-    /// Whether no token goes on from a letter to a space behind it: each pattern that is known cuts there, before merges.
+    /// Whether no token goes on from a letter to a space behind it: each pattern that is known cuts there, before
+    /// merges. Scored pieces may be joined across it.
     #[must_use]
     pub fn splits_at_spaces(&self) -> bool {
-        true
+        matches!(self.algorithm, Algorithm::Bytes(_))
     }
 
     /// Words in the vocabulary.
@@ -123,16 +151,80 @@ impl GgufTokenizer {
     }
 }
 
-fn pattern(pre: &str) -> Result<PreTokenizerWrapper, TokenizerError> {
-    let gpt2 = PreTokenizerWrapper::ByteLevel(ByteLevel::new(false, false, true));
-    match pre {
-        "gpt-2" => Ok(gpt2),
-        "smollm" => {
-            let digits = PreTokenizerWrapper::Digits(Digits::new(true));
-            Ok(PreTokenizerWrapper::Sequence(Sequence::new(vec![digits, gpt2])))
-        }
-        other => Err(TokenizerError::UnsupportedPattern(other.to_owned())),
+impl ByteLevelBpe {
+    fn ids(&self, text: &str) -> Vec<u32> {
+        let mut pieces = PreTokenizedString::from(text);
+        let encoded = self
+            .pattern
+            .pre_tokenize(&mut pieces)
+            .and_then(|()| pieces.tokenize(|piece| tokenizers::Model::tokenize(&self.model, piece.get())));
+        debug_assert!(encoded.is_ok(), "splitting and merging bytes cannot fail: {encoded:?}");
+        pieces
+            .get_splits(OffsetReferential::Original, OffsetType::None)
+            .into_iter()
+            .flat_map(|(_, _, tokens)| tokens.iter().flatten().map(|token| token.id))
+            .collect()
     }
+}
+
+/// The way in which a text is cut before merges.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Pattern {
+    Gpt2,
+    /// GPT-2's, behind a cut around every digit.
+    Digits,
+    /// Digits in groups of at most three; a piece that is a token by itself is not built from merges.
+    Llama3,
+    /// Every digit by itself.
+    Qwen2,
+}
+
+/// The names that `tokenizer.ggml.pre` has for each pattern.
+const PATTERNS: [(Pattern, &[&str]); 4] = [
+    (Pattern::Gpt2, &["gpt-2", "olmo", "jais", "mpt"]),
+    (Pattern::Digits, &["smollm", "refact", "starcoder", "codeshell", "command-r"]),
+    (Pattern::Llama3, &["llama-bpe", "llama3", "llama-v3", "smaug-bpe", "dbrx"]),
+    (Pattern::Qwen2, &["qwen2", "deepseek-r1-qwen"]),
+];
+
+/// The names of all patterns, for a message.
+fn known_patterns() -> String {
+    let names: Vec<_> =
+        PATTERNS.iter().flat_map(|(_, names)| names.iter().map(|name| format!("`{name}`"))).collect();
+    names.join(" or ")
+}
+
+impl Pattern {
+    fn of(pre: &str) -> Result<Self, TokenizerError> {
+        let found = PATTERNS.into_iter().find(|(_, names)| names.contains(&pre));
+        found.map(|(pattern, _)| pattern).ok_or_else(|| TokenizerError::UnsupportedPattern(pre.to_owned()))
+    }
+
+    fn splitter(self) -> Result<PreTokenizerWrapper, TokenizerError> {
+        let gpt2 = PreTokenizerWrapper::ByteLevel(ByteLevel::new(false, false, true));
+        Ok(match self {
+            Self::Gpt2 => gpt2,
+            Self::Digits => {
+                let digits = PreTokenizerWrapper::Digits(Digits::new(true));
+                PreTokenizerWrapper::Sequence(Sequence::new(vec![digits, gpt2]))
+            }
+            Self::Llama3 => split_by("\\p{N}{1,3}")?,
+            Self::Qwen2 => split_by("\\p{N}")?,
+        })
+    }
+}
+
+/// Cuts out contractions, words with one character before them, `digits`, punctuation with the line ends behind it, line
+/// ends, and other white space, the last of which goes to the word behind it.
+fn split_by(digits: &str) -> Result<PreTokenizerWrapper, TokenizerError> {
+    let pattern = format!(
+        "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{{L}}\\p{{N}}]?\\p{{L}}+|{digits}| ?[^\\s\\p{{L}}\\p{{N}}]+[\\r\\n]*\
+         |\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
+    );
+    let split = Split::new(SplitPattern::Regex(pattern), SplitDelimiterBehavior::Isolated, false);
+    let split = split.map_err(|e| TokenizerError::Vocabulary(e.to_string()))?;
+    let bytes = PreTokenizerWrapper::ByteLevel(ByteLevel::new(false, false, false));
+    Ok(PreTokenizerWrapper::Sequence(Sequence::new(vec![PreTokenizerWrapper::Split(split), bytes])))
 }
 
 fn split_merge(merge: &str) -> Result<(String, String), TokenizerError> {
@@ -208,7 +300,7 @@ mod tests {
     #[test]
     fn unknown_patterns_and_broken_merges_are_named() {
         assert!(
-            matches!(GgufTokenizer::new(&[], &[], "qwen2"), Err(TokenizerError::UnsupportedPattern(p)) if p == "qwen2")
+            matches!(GgufTokenizer::new(&[], &[], "tekken"), Err(TokenizerError::UnsupportedPattern(p)) if p == "tekken")
         );
         assert!(matches!(
             GgufTokenizer::new(&[], &["ab".into()], "gpt-2"),
@@ -232,7 +324,7 @@ mod tests {
             let joined = ["aĠ", "bĠ", "Ġa", "ab", "ĠĠ", "aĠa"].map(String::from);
             let tokens: Vec<String> = bytes.map(String::from).chain(joined).collect();
             let merges = ["a Ġ", "b Ġ", "Ġ a", "a b", "Ġ Ġ", "aĠ a"].map(String::from);
-            for pre in ["gpt-2", "smollm"] {
+            for pre in ["gpt-2", "smollm", "llama-bpe", "qwen2"] {
                 let tokenizer = GgufTokenizer::new(&tokens, &merges, pre).unwrap();
                 prop_assert!(tokenizer.splits_at_spaces());
                 let count = |word: &str| Ok::<_, ()>(tokenizer.encode(word).len());

@@ -150,7 +150,7 @@ impl Bert {
         layer.qkv.linear.apply(self.backend, &s.x, &mut s.wide, Accumulate::Overwrite);
         s.wide.chunks_mut(heads.row()).for_each(|row| self.backend.isa.add(row, &layer.qkv.bias));
         s.attended.resize(s.x.len(), 0.0);
-        let attention = Attention { backend: self.backend, heads, mask: AttentionMask::Full };
+        let attention = Attention { backend: self.backend, heads, mask: AttentionMask::Full, cap: None };
         let mut start = 0;
         for end in sequences.iter().scan(0, |end, ids| {
             *end += ids.len();

@@ -2,12 +2,13 @@ mod reference;
 mod writer;
 
 use std::io::{Seek, SeekFrom, Write};
+use std::path::Path;
 use std::sync::Arc;
 
 use candle_core::quantized::GgmlDType;
 use tempfile::NamedTempFile;
 
-use super::super::causal::{CausalModel, Sequence};
+use super::super::causal::{CausalModel, KvCache, Sequence};
 use super::super::error::LoadError;
 use super::super::generate::Prefill;
 use super::super::linear::Backend;
@@ -156,6 +157,54 @@ fn every_instruction_set_gives_the_same_within_rounding() {
     }
 }
 
+/// The tiny models that `tests/parity/families.py` makes, whose scores other implementations gave.
+const FAMILIES: [&str; 6] = ["linear", "llama3", "qwen2", "qwen3", "smollm3", "olmo2"];
+
+#[test]
+fn every_family_gives_the_same_by_tensors_and_step_by_step() {
+    let ids: Vec<u32> = (0..60).map(|i| 20 + i * 37 % 300).collect();
+    for name in FAMILIES {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/parity/families");
+        let path = folder.join(format!("{name}.gguf"));
+        let own = load(&path, Device::Cpu, Precision::F32).unwrap().llama;
+        let tensors = load_tensors(&path, &candle_core::Device::Cpu).unwrap().llama;
+        let expected = nll(&own, &ids);
+        let largest =
+            nll(&tensors, &ids).iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(largest < 1e-3, "{name} by tensors: {largest}");
+        for llama in [own, tensors] {
+            let (mut cache, mut logits) = (KvCache::new(llama.config()), Vec::new());
+            for (pair, expected) in ids.windows(2).zip(&expected) {
+                llama.step(pair[0], &mut cache, &mut logits).unwrap();
+                let sum: f64 = logits.iter().map(|&logit| f64::from(logit).exp()).sum();
+                let score = sum.ln() - f64::from(logits[pair[1] as usize]);
+                assert!((score - f64::from(*expected)).abs() < 1e-3, "{name}: {score} {expected}");
+            }
+        }
+    }
+}
+
+#[test]
+fn factors_that_divide_by_nothing_are_refused() {
+    let factors = |value: f32| {
+        let mut file = tiny_llama();
+        let mut factors = file.tensor("output_norm.weight").clone();
+        factors.name = "rope_freqs.weight".to_owned();
+        factors.shape = vec![16];
+        factors.data = value.to_le_bytes().repeat(16);
+        file.tensors.push(factors);
+        loaded(&file, Precision::F32)
+    };
+    assert!(factors(2.0).is_ok());
+    for value in [0.0, -1.0, f32::NAN, f32::INFINITY] {
+        let error = factors(value).err().unwrap();
+        assert!(
+            matches!(&error, LoadError::Configuration(what) if what.contains("rope_freqs.weight")),
+            "{error}"
+        );
+    }
+}
+
 #[test]
 fn what_was_left_stops_between_layers() {
     for ((llama, _), _) in in_every_way(&tiny_llama()) {
@@ -197,10 +246,11 @@ fn other_files_and_versions_are_named() {
 
 #[test]
 fn messages_name_the_cause_and_the_remedy() {
-    let architecture = fault(|file| file.set("general.architecture", Value::Text("qwen2".to_owned())));
+    let architecture = fault(|file| file.set("general.architecture", Value::Text("rwkv6".to_owned())));
     assert_eq!(
         architecture.to_string(),
-        "architecture `qwen2` is not supported: choose a model of architecture llama"
+        "architecture `rwkv6` is not supported: choose a model of architecture llama or qwen2 or qwen3 or gemma2 \
+         or gemma3 or granite or smollm3 or olmo2"
     );
     let text = |error: LoadError| error.to_string();
     let damaged = text(fault(|file| file.tensor("output_norm.weight").offset = Some(1 << 40)));
@@ -244,7 +294,7 @@ fn every_key_and_tensor_that_is_needed_is_missed() {
 fn tensors_that_would_be_ignored_are_refused() {
     let bias = |file: &mut Gguf| {
         let mut bias = file.tensor("blk.0.attn_norm.weight").clone();
-        bias.name = "blk.0.attn_q.bias".to_owned();
+        bias.name = "blk.0.attn_output.bias".to_owned();
         file.tensors.push(bias);
     };
     for error in [fault(bias), fault(|file| file.set("llama.block_count", Value::U32(1)))] {
@@ -333,6 +383,11 @@ fn configurations_that_lie_are_refused() {
         ("llama.rope.freq_base", Value::F32(0.0)),
         ("llama.rope.dimension_count", Value::U32(8)),
         ("llama.rope.scaling.type", Value::Text("yarn".to_owned())),
+        ("llama.attention.sliding_window", Value::U32(u32::MAX)),
+        ("llama.attention.scale", Value::F32(f32::NAN)),
+        ("llama.residual_scale", Value::F32(-1.0)),
+        ("llama.logit_scale", Value::F32(f32::INFINITY)),
+        ("llama.attn_logit_softcapping", Value::F32(1e-30)),
         ("llama.vocab_size", Value::U32(VOCABULARY as u32 + 1)),
         ("tokenizer.ggml.bos_token_id", Value::U32(VOCABULARY as u32)),
         ("tokenizer.ggml.eos_token_id", Value::U32(u32::MAX)),
@@ -350,6 +405,8 @@ fn values_at_the_limits_are_accepted() {
         ("llama.context_length", Value::U32(16)),
         ("llama.context_length", Value::Raw(10, 64_u64.to_le_bytes().to_vec())),
         ("llama.rope.scaling.type", Value::Text("none".to_owned())),
+        ("llama.rope.scaling.type", Value::Text("linear".to_owned())),
+        ("llama.attention.sliding_window", Value::U32(1)),
         ("general.alignment", Value::U32(32)),
         ("x", Value::Raw(9, [&12_u32.to_le_bytes()[..], &2_u64.to_le_bytes(), &[0; 16]].concat())),
     ];

@@ -28,6 +28,7 @@ impl Llama {
     pub(super) fn write_step(&self, id: u32, cache: &mut KvCache, logits: &mut Vec<f32>) {
         let mut x = Vec::with_capacity(self.config.width);
         self.embeddings.append(id, self.config.width, &mut x);
+        self.scale_embeddings(&mut x);
         let mut qkv = vec![0.0; self.config.heads.row()];
         let position = cache.len();
         self.with_scratch(|scratch| {
@@ -36,10 +37,12 @@ impl Llama {
                 let own = &qkv[self.config.heads.queries * self.config.heads.width..];
                 cache.append_rows(layer, std::iter::once(own));
                 self.attend_step(layer, &mut qkv, cache, &mut scratch.attended);
-                let Scratch { attended, inputs, .. } = &mut *scratch;
-                let out = &self.layers[layer].attention_out;
-                out.take(self.backend, 1, inputs, |_, row| row.copy_from_slice(attended));
-                out.apply_row(self.backend, inputs, &mut x, Accumulate::Add);
+                let Scratch { attended, inputs, given, normed, .. } = &mut *scratch;
+                let Layer { attention_out, attention_out_norm, .. } = &self.layers[layer];
+                attention_out.take(self.backend, 1, inputs, |_, row| row.copy_from_slice(attended));
+                self.add_given(attention_out_norm, &mut x, (given, normed), |out, accumulate| {
+                    attention_out.apply_row(self.backend, inputs, out, accumulate);
+                });
                 self.feed_forward_step(layer, &mut x, scratch);
             }
             self.logits(&x, logits, scratch);
@@ -57,11 +60,7 @@ impl Llama {
         let weights = &self.layers[layer];
         self.norm(x, &weights.attention_norm, &weights.qkv, &mut scratch.inputs);
         weights.qkv.apply_row(self.backend, &scratch.inputs, qkv, Accumulate::Overwrite);
-        let Heads { queries, keys, width } = self.config.heads;
-        let (cos, sin) = self.rope.at(position);
-        for head in qkv[..(queries + keys) * width].chunks_mut(width) {
-            self.backend.isa.rotate(head, cos, sin);
-        }
+        self.finish_row(layer, position, qkv, &mut scratch.normed);
     }
 
     /// Attends from the row's queries, which `qkv` begins with, to all cached positions, and writes the result to
@@ -75,7 +74,10 @@ impl Llama {
         let mut states = vec![Softmax::EMPTY; queries.len() / width];
         let queries = &*queries;
         // The parts are the same however many threads there are, and are added in order: so is the sum.
-        let parts = cache.layer(layer).par_chunks(PART * self.config.heads.keys_and_values());
+        let row = self.config.heads.keys_and_values();
+        let window = self.config.layer_window(layer).unwrap_or(usize::MAX);
+        let in_sight = &cache.layer(layer)[cache.len().saturating_sub(window) * row..];
+        let parts = in_sight.par_chunks(PART * row);
         let seen: Vec<_> = parts.map(|rows| self.attend_part(queries, rows)).collect();
         for part in seen {
             let parts = part.outputs.chunks(width).zip(part.states);
@@ -103,6 +105,9 @@ impl Llama {
             for (i, (query, (out, state))) in queries.chunks(width).zip(outputs).enumerate() {
                 let at = i * heads.keys / heads.queries * width;
                 isa.dots(query, &rows[at..], stride, scores);
+                if let Some(cap) = self.config.attention_cap {
+                    isa.soft_cap(scores, cap);
+                }
                 let correction = isa.softmax_step(scores, state);
                 isa.scale(out, correction);
                 isa.add_weighted(scores, &rows[at + stride / 2..], stride, out);
@@ -113,13 +118,15 @@ impl Llama {
 
     /// `x += (silu(gate) * up) * W`.
     fn feed_forward_step(&self, layer: usize, x: &mut [f32], scratch: &mut Scratch) {
-        let Layer { feed_forward_norm, gate_up, down, .. } = &self.layers[layer];
-        let Scratch { inputs, gate_up: activations, .. } = scratch;
+        let Layer { feed_forward_norm, gate_up, down, down_norm, .. } = &self.layers[layer];
+        let Scratch { inputs, gate_up: activations, given, normed, .. } = scratch;
         self.norm(x, feed_forward_norm, gate_up, inputs);
         activations.resize(2 * self.config.hidden, 0.0);
         gate_up.apply_row(self.backend, inputs, activations, Accumulate::Overwrite);
         self.activate(down, 1, activations, inputs);
-        down.apply_row(self.backend, inputs, x, Accumulate::Add);
+        self.add_given(down_norm, x, (given, normed), |out, accumulate| {
+            down.apply_row(self.backend, inputs, out, accumulate);
+        });
     }
 
     fn logits(&self, x: &[f32], logits: &mut Vec<f32>, scratch: &mut Scratch) {
@@ -132,6 +139,7 @@ impl Llama {
         let pieces = self.lm_head.par_iter().zip(logits.par_chunks_mut(HEAD_COLUMNS));
         pieces.for_each(|(piece, logits)| {
             piece.apply(self.backend, inputs, logits, Accumulate::Overwrite);
+            self.cap_logits(logits);
         });
     }
 }

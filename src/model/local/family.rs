@@ -1,0 +1,121 @@
+//! The table of decoder families: what the pass of each does otherwise than Llama's, by the architecture that a GGUF
+//! file names.
+//!
+//! What a file says by itself is not in the table: sizes, scales and caps are keys of its metadata, and biases, norms of
+//! queries and keys and a head of its own are there where the file has their tensors.
+
+use super::gguf::{GgufError, GgufFile};
+
+/// One architecture of the table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Family {
+    /// The name in `general.architecture`, with which the keys of the file begin.
+    pub(crate) name: &'static str,
+    /// The rows of queries and keys that are rotated together.
+    pub(crate) pairs: Pairs,
+    /// The place of the norms in a layer.
+    pub(crate) norms: Norms,
+    /// The function that the gate of the feed-forward network goes through.
+    pub(crate) activation: Activation,
+    /// Whether embeddings are multiplied by the square root of their width.
+    pub(crate) scaled_embeddings: bool,
+    /// The layers that see a window alone, where the file has the key of its width.
+    pub(crate) windows: Windows,
+    /// Every so many-th layer rotates nothing; none where all do.
+    pub(crate) unrotated_every: Option<usize>,
+}
+
+/// The order in which a file has the two values that are rotated together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Pairs {
+    /// One behind the other.
+    Neighbours,
+    /// Half a head apart.
+    Halves,
+}
+
+/// The place of the norms in a layer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Norms {
+    /// Of what goes into attention and feed-forward.
+    Before,
+    /// Of what comes out of them.
+    After,
+    /// Of both.
+    Around,
+}
+
+/// The function that the gate of the feed-forward network goes through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Activation {
+    /// `x / (1 + exp(-x))`.
+    Silu,
+    /// The approximation of `gelu` by the hyperbolic tangent.
+    Gelu,
+}
+
+/// The layers that see a window alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Windows {
+    /// All of them.
+    All,
+    /// All but every so many-th.
+    AllBut {
+        /// Every so many-th layer sees everything.
+        every: usize,
+        /// The base of the rotary frequencies of the others, where it is another one.
+        rope_base: Option<u32>,
+    },
+}
+
+const LLAMA: Family = Family {
+    name: "llama",
+    pairs: Pairs::Neighbours,
+    norms: Norms::Before,
+    activation: Activation::Silu,
+    scaled_embeddings: false,
+    windows: Windows::All,
+    unrotated_every: None,
+};
+
+const HALVES: Family = Family { pairs: Pairs::Halves, ..LLAMA };
+
+const GEMMA: Family =
+    Family { norms: Norms::Around, activation: Activation::Gelu, scaled_embeddings: true, ..HALVES };
+
+/// All architectures that load.
+pub(crate) const FAMILIES: [Family; 8] = [
+    LLAMA,
+    Family { name: "qwen2", ..HALVES },
+    Family { name: "qwen3", ..HALVES },
+    Family { name: "gemma2", windows: Windows::AllBut { every: 2, rope_base: None }, ..GEMMA },
+    Family { name: "gemma3", windows: Windows::AllBut { every: 6, rope_base: Some(10_000) }, ..GEMMA },
+    Family { name: "granite", ..LLAMA },
+    Family { name: "smollm3", unrotated_every: Some(4), ..LLAMA },
+    Family { name: "olmo2", norms: Norms::After, ..HALVES },
+];
+
+impl Family {
+    /// The plain Llama.
+    #[cfg(test)]
+    pub(crate) const LLAMA: Self = LLAMA;
+
+    /// Finds the row of the table for a file.
+    ///
+    /// # Errors
+    /// The file names no architecture, or one that is not of the table: the error lists those that are.
+    pub(crate) fn of(file: &GgufFile) -> Result<Self, GgufError> {
+        let names = FAMILIES.map(|family| family.name);
+        file.architecture(&names)?;
+        let found = file.str("general.architecture")?;
+        FAMILIES.into_iter().find(|family| family.name == found).ok_or_else(|| GgufError::Architecture {
+            found: found.to_owned(),
+            supported: names.map(str::to_owned).to_vec(),
+        })
+    }
+
+    /// The key of this architecture's metadata, such as `llama.block_count`.
+    pub(crate) fn key(&self, key: &str) -> String {
+        format!("{}.{key}", self.name)
+    }
+}
