@@ -36,7 +36,7 @@ fn largest(scorer: &LocalScorer, (prefix, ids): (&[u32], &[u32]), expected: &[f3
     scores.iter().zip(expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
 }
 
-/// Ids are equal, and scores alone and behind a prefix within 0.01 in f32; in 8 bits they are finite.
+/// Ids are equal, and scores alone and behind a prefix within 0.01 in f32; in 8 bits within 1.
 fn agrees(family: &str) {
     let (exact, int8) = (load(family, Precision::F32), load(family, Precision::Int8));
     for Golden { name, text, ids, nll } in goldens(family) {
@@ -50,7 +50,7 @@ fn agrees(family: &str) {
             "{family}, {name}: largest difference {whole:.6}, behind a prefix {behind:.6}, int8 {rounded:.3}"
         );
         assert!(whole <= 0.01 && behind <= 0.01, "{family}, {name}: {whole}, {behind}");
-        assert!(rounded.is_finite(), "{family}, {name}: {rounded}");
+        assert!(rounded < 1.0, "{family}, {name}: {rounded}");
     }
 }
 
@@ -63,4 +63,4 @@ macro_rules! families {
     };
 }
 
-families!(granite, linear, llama3, olmo2, qwen2, qwen3, smollm3);
+families!(gemma2, gemma3, granite, linear, llama2, llama3, mistral, olmo2, qwen2, qwen3, smollm3);

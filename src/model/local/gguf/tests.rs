@@ -158,7 +158,7 @@ fn every_instruction_set_gives_the_same_within_rounding() {
 }
 
 /// The tiny models that `tests/parity/families.py` makes, whose scores other implementations gave.
-const FAMILIES: [&str; 6] = ["linear", "llama3", "qwen2", "qwen3", "smollm3", "olmo2"];
+const FAMILIES: [&str; 8] = ["linear", "llama3", "qwen2", "qwen3", "smollm3", "olmo2", "gemma2", "gemma3"];
 
 #[test]
 fn every_family_gives_the_same_by_tensors_and_step_by_step() {
