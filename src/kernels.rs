@@ -294,7 +294,7 @@ fn silu_mul_body(gate: &[f32], up: &[f32], out: &mut [f32]) {
 #[inline(always)]
 fn gelu_mul_body(gate: &[f32], up: &[f32], out: &mut [f32]) {
     /// Twice the square root of 2 / pi.
-    const SLOPE: f32 = 1.595_769_1;
+    const SLOPE: f32 = 1.595_769;
     for ((out, &gate), up) in out.iter_mut().zip(gate).zip(up) {
         let y = SLOPE * (gate + 0.044_715 * gate * gate * gate);
         *out = gate / (1.0 + exp(-y)) * up;

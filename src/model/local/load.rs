@@ -243,7 +243,9 @@ impl Reader<'_> {
 /// Multiplies weights, where there is a factor.
 fn scale(weights: &mut [f32], factor: Option<f32>) {
     if let Some(factor) = factor {
-        weights.iter_mut().for_each(|weight| *weight *= factor);
+        for weight in weights.iter_mut() {
+            *weight *= factor;
+        }
     }
 }
 

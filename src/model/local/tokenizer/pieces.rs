@@ -1,4 +1,4 @@
-//! SentencePiece's BPE: neighbours are joined, the pair with the best score first, and what is no token becomes bytes.
+//! `SentencePiece`'s BPE: neighbours are joined, the pair with the best score first, and what is no token becomes bytes.
 
 use std::cmp::Ordering;
 use std::collections::{BinaryHeap, HashMap};
@@ -54,7 +54,8 @@ impl Pieces {
                 kinds.len()
             )));
         }
-        let (mut joined, mut whole, mut bytes) = (HashMap::new(), HashMap::new(), [None; 256]);
+        let (mut joined, mut whole) = (HashMap::new(), HashMap::<Box<str>, u32>::new());
+        let mut bytes = [None; 256];
         for (id, (token, (&score, &kind))) in (0..).zip(tokens.iter().zip(scores.iter().zip(kinds))) {
             match kind {
                 kind::NORMAL if score.is_nan() => {
@@ -75,7 +76,7 @@ impl Pieces {
                 unusable(format!("byte {byte:#04x} has no token: choose a model with byte fallback"))
             })?;
         }
-        let longest = whole.keys().map(|token: &Box<str>| token.len()).max().unwrap_or(0);
+        let longest = whole.keys().map(|token| token.len()).max().unwrap_or(0);
         Ok(Self { joined, whole, longest, bytes: known, prefix })
     }
 
@@ -159,8 +160,8 @@ impl Pieces {
 
     /// The longest token that is cut out at the start of `text`, with its length.
     fn whole_at(&self, text: &str) -> Option<(usize, u32)> {
-        let lengths = (1..=self.longest.min(text.len())).rev();
-        lengths.filter_map(|n| Some((n, *self.whole.get(text.get(..n)?)?))).next()
+        let mut lengths = (1..=self.longest.min(text.len())).rev();
+        lengths.find_map(|n| Some((n, *self.whole.get(text.get(..n)?)?)))
     }
 
     /// Adds a pair whose sides make a token.
