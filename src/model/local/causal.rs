@@ -70,11 +70,11 @@ impl Rotary {
 /// The rotation of a layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Turn {
-    /// None: positions are told apart by the mask alone.
+    /// Nothing is rotated: positions are told apart by the mask alone.
     Nothing,
-    /// By [`LlamaConfig::rotary`].
+    /// The rotation of [`LlamaConfig::rotary`].
     Whole,
-    /// By the frequencies of the layers that see a window.
+    /// The frequencies of the layers that see a window.
     Window,
 }
 
@@ -148,7 +148,7 @@ pub(crate) struct LayerWeights {
     pub(crate) attention_norm: Vec<f32>,
     /// Queries, keys and values in one product.
     pub(crate) qkv: Vec<f32>,
-    /// What is added to queries, keys and values.
+    /// The biases of queries, keys and values.
     pub(crate) qkv_bias: Vec<f32>,
     /// The norm of queries: of each head, or of all together where it is as wide as they are.
     pub(crate) query_norm: Vec<f32>,

@@ -38,11 +38,11 @@ struct Keys<'a> {
 /// Multipliers that weights take on when they are read, so that the pass knows nothing of them; none is one.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Multipliers {
-    /// Of queries, beside one over the square root of a head's width.
+    /// The factor of queries, beside one over the square root of a head's width.
     pub(super) query: Option<f32>,
-    /// Of what attention and feed-forward give.
+    /// The factor of what attention and feed-forward give.
     pub(super) residual: Option<f32>,
-    /// Of logits.
+    /// The factor of logits.
     pub(super) logit: Option<f32>,
 }
 

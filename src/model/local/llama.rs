@@ -119,7 +119,7 @@ struct Scratch {
     attended: Vec<f32>,
     gate_up: Vec<f32>,
     logits: Vec<f32>,
-    /// What a part gives before it is normed.
+    /// The output of a part before it is normed.
     given: Vec<f32>,
     normed: Vec<f32>,
     attention: AttentionScratch,

@@ -31,7 +31,7 @@ pub(crate) struct TensorLlama {
     lm_head: Tensor,
     /// The rotations of every position.
     rope: Rope,
-    /// Those of layers that see a window, where they are others.
+    /// The rotations of layers that see a window, where they are others.
     window_rope: Option<Rope>,
     /// The causal mask of a block: minus infinity for positions that a query must not see.
     hidden: Tensor,
@@ -66,7 +66,7 @@ impl Rope {
         Ok(Self { cos: table(cos)?, sin: table(sin)? })
     }
 
-    /// Those of some positions.
+    /// Selects the rows of some positions.
     fn at(&self, positions: &Tensor) -> Result<Self> {
         Ok(Self { cos: self.cos.index_select(positions, 0)?, sin: self.sin.index_select(positions, 0)? })
     }

@@ -210,7 +210,7 @@ impl Reader<'_> {
         if wanted { self.file.tensor(name, &[self.config.width]) } else { Ok(Vec::new()) }
     }
 
-    /// What is added to queries, keys and values: nothing where the file has no tensors for it.
+    /// Reads the biases of queries, keys and values: nothing where the file has no tensors for it.
     fn bias(&mut self, i: usize) -> Result<Vec<f32>, LoadError> {
         let name = |tensor: &str| format!("blk.{i}.{tensor}.bias");
         if self.file.shape(&name("attn_q")).is_none() {

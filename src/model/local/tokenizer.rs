@@ -40,7 +40,7 @@ pub struct GgufTokenizer {
     bytes: Vec<Box<[u8]>>,
 }
 
-/// How texts become tokens.
+/// The algorithm by which texts become tokens.
 enum Algorithm {
     Bytes(Box<ByteLevelBpe>),
     Pieces(Pieces),

@@ -26,7 +26,7 @@ pub(super) struct Pieces {
     longest: usize,
     /// The token of every byte.
     bytes: Box<[u32; 256]>,
-    /// Whether a text begins with a space that it has not.
+    /// A text begins with a space that it has not, if this is set.
     prefix: bool,
 }
 
@@ -35,7 +35,7 @@ pub(crate) struct PieceVocabulary<'a> {
     pub(crate) tokens: &'a [String],
     pub(crate) scores: &'a [f32],
     pub(crate) kinds: &'a [u32],
-    /// Whether a text begins with a space that it has not.
+    /// A text begins with a space that it has not, if this is set.
     pub(crate) prefix: bool,
 }
 
