@@ -247,10 +247,13 @@ async function keyboard() {
 
 async function badInput() {
     await check("one character, other scripts, and a budget that is too small", async () => {
-        const page = await open();
+        const page = await open("#playground?rate=100");
         await settled(page);
         await write(page, "x");
         assert.equal((await shown(page)).all, "x");
+        // A part of one token is no token.
+        await page.$eval("#rate", (slider) => { slider.value = "60"; slider.dispatchEvent(new Event("input", { bubbles: true })); });
+        await page.waitForFunction(() => /cannot be met/.test(document.querySelector("#state").textContent));
         for (const text of ["\u0627\u0641\u062A\u062A\u062D \u0627\u0644\u062C\u0633\u0631 \u0641\u064A \u0639\u0627\u0645 1987. \u0644\u0627 \u062A\u0645\u0631 \u0627\u0644\u0634\u0627\u062D\u0646\u0627\u062A.", "\u9019\u5EA7\u6A4B\u65BC1987\u5E74\u958B\u653E\u3002\u91CD\u578B\u5361\u8ECA\u4E0D\u5F97\u901A\u884C\u3002\u{1F309}", "a\u{1F600}b\u0301 c\u{1F468}\u200D\u{1F469}\u200D\u{1F467} d. ".repeat(20)]) {
             await write(page, text);
             assert.equal((await shown(page)).all, text);
