@@ -31,6 +31,7 @@ export const config = (port) => `
 compute_price = 0.5
 [proxy.compress]
 min_tokens = 50
+deadline_ms = 600000
 [[upstreams]]
 name = "scripted"
 dialect = "openai"

@@ -31,6 +31,7 @@ const foreign = [];
 async function open(hash = "", options = {}) {
     const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, ...options });
     await context.grantPermissions(["clipboard-read", "clipboard-write"], { origin: service.url });
+    context.setDefaultTimeout(30000 * slow);
     const page = await context.newPage();
     page.faults = [];
     page.on("request", (request) => {
@@ -42,7 +43,7 @@ async function open(hash = "", options = {}) {
     return page;
 }
 
-const settled = (page) => page.waitForFunction(() => / to .* tokens/.test(document.querySelector("#state").textContent), null, { timeout: 120000 });
+const settled = (page) => page.waitForFunction(() => / to .* tokens/.test(document.querySelector("#state").textContent), null, { timeout: 120000 * slow });
 
 async function check(name, work, long = false) {
     if ((long && short) || !only.test(name)) return;
@@ -176,6 +177,13 @@ async function playground() {
         await page.check("[name=view][value=original]", { force: true });
         await page.hover("#shown .kept");
         await page.waitForFunction(() => /^Kept: .*(score|scored)/.test(document.querySelector("#why").textContent));
+        await write(page, `The bridge was opened on 3 May 1987. ${"Many people walk over it. ".repeat(20)}`);
+        await page.hover("#shown .kept");
+        await page.waitForFunction(() => /3 May 1987.* protected: kept or left out whole/.test(document.querySelector("#why").textContent));
+        await page.selectOption("#example", "prose");
+        await settled(page);
+        await page.waitForTimeout(300);
+        await settled(page);
         await page.click("#copy-result");
         const result = await page.evaluate(() => navigator.clipboard.readText());
         assert.ok(result.includes("lighthouse"), result);
@@ -239,10 +247,13 @@ async function keyboard() {
 
 async function badInput() {
     await check("one character, other scripts, and a budget that is too small", async () => {
-        const page = await open();
+        const page = await open("#playground?rate=100");
         await settled(page);
         await write(page, "x");
         assert.equal((await shown(page)).all, "x");
+        // A part of one token is no token.
+        await page.$eval("#rate", (slider) => { slider.value = "60"; slider.dispatchEvent(new Event("input", { bubbles: true })); });
+        await page.waitForFunction(() => /cannot be met/.test(document.querySelector("#state").textContent));
         for (const text of ["\u0627\u0641\u062A\u062A\u062D \u0627\u0644\u062C\u0633\u0631 \u0641\u064A \u0639\u0627\u0645 1987. \u0644\u0627 \u062A\u0645\u0631 \u0627\u0644\u0634\u0627\u062D\u0646\u0627\u062A.", "\u9019\u5EA7\u6A4B\u65BC1987\u5E74\u958B\u653E\u3002\u91CD\u578B\u5361\u8ECA\u4E0D\u5F97\u901A\u884C\u3002\u{1F309}", "a\u{1F600}b\u0301 c\u{1F468}\u200D\u{1F469}\u200D\u{1F467} d. ".repeat(20)]) {
             await write(page, text);
             assert.equal((await shown(page)).all, text);
@@ -292,7 +303,7 @@ async function badInput() {
         assert.match(await page.textContent("#state"), /cannot be reached/);
         assert.ok((await page.inputValue("#text")).length > 100, "the text stays");
         await service.start();
-        await page.waitForFunction(() => document.querySelector("#reach").textContent === "", null, { timeout: 10000 });
+        await page.waitForFunction(() => document.querySelector("#reach").textContent === "", null, { timeout: 10000 * slow });
         await settled(page);
     });
     await check("two tabs, back and forward", async () => {
@@ -330,12 +341,13 @@ async function badInput() {
 async function ledger() {
     await check("the dashboard has the figures of 200 proxied requests", async () => {
         const text = fs.readFileSync("eval/texts/incident.md", "utf8");
-        const ask = (n) => ({ model: n % 3 ? "m1" : "m2", messages: [{ role: "user", content: n % 20 === 7 ? "fail, please" : n % 4 ? `${n} Who won?` : `${text.slice(0, 1500 + n)}\n\nWho noticed it?` }] });
+        const ask = (n) => ({ model: n % 3 ? "m1" : "m2", messages: [{ role: "user", content: n % 20 === 7 ? "fail, please" : n % 10 ? `${n} Who won?` : `${text.slice(0, 1500 + n)}\n\nWho noticed it?` }] });
         const waiting = Array.from({ length: 200 }, (_, n) => n);
         const worker = async () => { for (let n = waiting.pop(); n !== undefined; n = waiting.pop()) await service.json("/v1/chat/completions", ask(n)); };
         await Promise.all([worker(), worker(), worker(), worker()]);
         const { total } = await service.json("/v1/usage");
         assert.equal(total.requests, 200);
+        assert.ok(total.text_tokens_after < total.text_tokens_before, "nothing was compressed");
         const page = await open("#dashboard");
         await page.waitForFunction(() => document.querySelector("#view-dashboard dd")?.textContent.startsWith("200"));
         const figures = await page.$$eval("#view-dashboard dl.figures > div", (all) => Object.fromEntries(all.map((it) => [it.querySelector("dt").textContent, it.querySelector("dd").firstChild.textContent])));
@@ -352,9 +364,21 @@ async function ledger() {
         assert.deepEqual(rows.map((row) => [row[0], Number(row[1]), Number(row[2])]), groups.map((it) => [it.model, it.requests, it.errors]));
         await page.screenshot({ path: path.join(pictures, "dashboard-200.png"), fullPage: true });
         await page.selectOption("#only", "errors");
-        assert.ok((await page.textContent("#view-dashboard")).includes(`${total.errors} requests`));
+        await page.waitForFunction((errors) => document.querySelector("#view-dashboard").textContent.includes(`${errors} requests`), total.errors);
         return `${total.text_tokens_before} to ${total.text_tokens_after} tokens, ${figures["Net saving"]}`;
     });
+    await check("the list of requests is turned by pages, and keeps the focus while it looks again", async () => {
+        const page = await open("#dashboard");
+        await page.click("text=Earlier requests");
+        await page.waitForFunction(() => /^101 to 200 of 200 requests/.test([...document.querySelectorAll("#view-dashboard caption")].at(-1).textContent));
+        await page.focus("text=Later requests");
+        await page.waitForTimeout(6000);
+        assert.equal(await page.evaluate(() => document.activeElement.textContent), "Later requests");
+        await page.keyboard.press("Enter");
+        await page.waitForFunction(() => /^1 to 100 of 200 requests/.test([...document.querySelectorAll("#view-dashboard caption")].at(-1).textContent));
+    });
+    await check("500 collections and 10,000 requests are shown quickly", many, true);
+    await check("on a slow network the page says what it waits for", slowNetwork);
     await check("a collection is made, filled, searched and deleted", async () => {
         const page = await open("#collections");
         await page.fill("#collection-name", "notes");
@@ -362,16 +386,18 @@ async function ledger() {
         await page.waitForSelector("#upload");
         const name = "<img src=x onerror=window.hit=1>.md";
         await page.setInputFiles("#upload", { name, mimeType: "text/markdown", buffer: Buffer.from("# <b>Bridges</b>\n\nThe bridge <script>window.hit=1</script> was opened in 1987.\n") });
-        await page.waitForFunction(() => /stored in \d+ chunks/.test(document.querySelector("#collection").textContent), null, { timeout: 60000 });
+        await page.waitForFunction(() => /stored in \d+ chunks/.test(document.querySelector("#collection").textContent), null, { timeout: 60000 * slow });
         for (const mode of ["lexical", "dense", "hybrid"]) {
             await page.selectOption("#mode", mode);
             await page.fill("#query", "When was the bridge opened?");
             await page.press("#query", "Enter");
-            await page.waitForFunction(() => document.querySelectorAll("#collection .hit mark").length > 0, null, { timeout: 60000 });
+            await page.waitForFunction(() => document.querySelectorAll("#collection .hit mark").length > 0, null, { timeout: 60000 * slow });
         }
         await page.fill("#prompt-question", "When was the bridge opened?");
         await page.press("#prompt-question", "Enter");
-        await page.waitForFunction(() => /tokens went to/.test(document.querySelector("#collection").textContent), null, { timeout: 60000 });
+        await page.waitForFunction(() => /tokens went to/.test(document.querySelector("#collection").textContent), null, { timeout: 60000 * slow });
+        await page.click("#collection td button:not(.danger)");
+        await page.waitForFunction(() => /Its chunks: 1/.test(document.querySelector("#collection").textContent));
         assert.equal(await page.evaluate(() => window.hit), undefined);
         assert.equal(await page.evaluate(() => document.querySelectorAll("#collection img, #collection script").length), 0);
         await page.screenshot({ path: path.join(pictures, "collection.png"), fullPage: true });
@@ -379,6 +405,62 @@ async function ledger() {
         await page.click("dialog .danger");
         await page.waitForFunction(() => document.querySelector("#collection").hidden);
     });
+}
+
+/** Answers of a service that has much, since making as much would take long. */
+async function many() {
+    const page = await open();
+    await settled(page);
+    const collections = Array.from({ length: 500 }, (_, n) => ({ name: `c${n}`, documents: n }));
+    await page.route("**/v1/collections", (route) => route.fulfill({ json: { collections, unreadable: [] } }));
+    const line = (n) => ({ time: new Date(Date.now() - 1000 * (10000 - n)).toISOString(), request_id: `r${n}`, model: "m", upstream: "u", key: null, status: 200, errors: 0, text_tokens_before: 1000, text_tokens_after: 500, input_tokens: 500, compressor_ms: n / 100, saving_usd: 0.001, reason: "" });
+    let asked = 0;
+    await page.route(/\/v1\/usage\?.*group_by=request/, (route) => {
+        const from = 1000 * asked++;
+        return route.fulfill({ json: { requests: from < 10000 ? Array.from({ length: 1000 }, (_, n) => line(from + n)) : [], next: from < 9000 ? String(from) : null } });
+    });
+    let began = performance.now();
+    await page.evaluate(() => { location.hash = "#collections"; });
+    await page.waitForFunction(() => document.querySelectorAll(".cards button").length === 61);
+    const cards = Math.round(performance.now() - began);
+    await page.click("text=Show all 500");
+    assert.equal(await page.$$eval(".cards button", (all) => all.length), 500);
+    began = performance.now();
+    await page.evaluate(() => { location.hash = "#dashboard"; });
+    await page.waitForFunction(() => /of 10,000 requests/.test(document.querySelector("#view-dashboard").textContent));
+    const requests = Math.round(performance.now() - began);
+    began = performance.now();
+    await page.click("text=Earlier requests");
+    await page.waitForFunction(() => /^101 to 200 of 10,000/.test([...document.querySelectorAll("#view-dashboard caption")].at(-1).textContent));
+    const turn = Math.round(performance.now() - began);
+    assert.ok(cards < 1000 * slow && requests < 3000 * slow && turn < 500 * slow, `${cards}, ${requests}, ${turn} ms`);
+    return `collections after ${cards} ms, requests after ${requests} ms, a page turned in ${turn} ms`;
+}
+
+/** 200 KB a second, and 300 ms to an answer. */
+async function slowNetwork() {
+    const page = await open("#playground?method=lossless&rate=100");
+    await settled(page);
+    const session = await page.context().newCDPSession(page);
+    await session.send("Network.enable");
+    await session.send("Network.emulateNetworkConditions", { offline: false, latency: 300, downloadThroughput: 200_000, uploadThroughput: 200_000 });
+    await page.reload();
+    await settled(page);
+    const painted = await page.evaluate(() => performance.getEntriesByName("first-contentful-paint")[0].startTime);
+    // A text of 200 KB takes a second to send.
+    await page.$eval("#text", (area) => {
+        area.value = "A line of a log that says the same again and again. ".repeat(4000);
+        area.dispatchEvent(new Event("input", { bubbles: true }));
+    });
+    await page.waitForFunction(() => /first time/.test(document.querySelector("#state").textContent));
+    await settled(page);
+    for (const value of ["98", "99", "100"]) {
+        await page.$eval("#rate", (slider, to) => { slider.value = to; slider.dispatchEvent(new Event("input", { bubbles: true })); }, value);
+        await page.waitForTimeout(200);
+    }
+    await settled(page);
+    assert.equal(await page.textContent("#rate-shown"), "100%");
+    return `first paint after ${Math.round(painted)} ms`;
 }
 
 /** Keys come last: from the first one on, nobody calls without. */

@@ -1,11 +1,15 @@
 // Collections and banks: what is stored, searched, and made into prompts.
 
 import { call, mediaType, upload } from "./api.js";
-import { $, bytes, confirmed, count, copy, h, milliseconds, percent, put, table, toast } from "./dom.js";
+import { $, $$, bytes, confirmed, count, copy, h, milliseconds, percent, put, table, toast } from "./dom.js";
 
 const MODES = { hybrid: "hybrid: words and vectors", lexical: "words (BM25)", dense: "vectors" };
 /** Most bytes of a file, unless the configuration says otherwise. */
 const MOST_BYTES = 16 << 20;
+/** Most results of a search, by which a document's chunks are found. */
+const MOST_CHUNKS = 1000;
+/** Collections that are shown at first where there are many. */
+const SHOWN = 60;
 
 export function view(place) {
     return new Collections(place);
@@ -59,8 +63,10 @@ class Collections {
         const wanted = this.filter.value.trim().toLowerCase();
         const found = this.collections.filter((it) => it.name.includes(wanted));
         if (!found.length) return put(this.list, h("p", { class: "muted" }, this.collections.length ? "No collection has that in its name." : "No collection yet. Make one, and put files into it."));
-        put(this.list, found.map((it) => h("button", { type: "button", "aria-pressed": String(it.name === this.open), click: () => this.#open(it.name) },
-            `${it.name} `, h("span", { class: "muted" }, `${count(it.documents)} documents`))));
+        const shown = this.all ? found : found.slice(0, SHOWN);
+        const more = found.length > shown.length && h("button", { type: "button", click: () => { this.all = true; this.#cards(); $$("button", this.list)[SHOWN]?.focus(); } }, `Show all ${count(found.length)}`);
+        put(this.list, shown.map((it) => h("button", { type: "button", "aria-pressed": String(it.name === this.open), click: () => this.#open(it.name) },
+            `${it.name} `, h("span", { class: "muted" }, `${count(it.documents)} documents`))), more);
     }
 
     async #create() {
@@ -187,10 +193,24 @@ class Collections {
         }
     }
 
-    /** Shows a document and its chunks, which a search by its own id's collection finds. */
-    #show(document) {
-        put(this.document, h("h3", {}, document.title ?? document.id), h("pre", { class: "shown", tabindex: 0, role: "region", "aria-label": `Text of ${document.id}` }, document.text));
+    /** Shows a document, and then its chunks. */
+    async #show(document) {
+        this.shown = document;
+        const chunks = h("div", { role: "status" }, h("p", { class: "muted" }, "Looking for its chunks…"));
+        put(this.document, h("h3", {}, document.title ?? document.id), h("pre", { class: "shown", tabindex: 0, role: "region", "aria-label": `Text of ${document.id}` }, document.text), chunks);
         this.document.scrollIntoView({ block: "nearest" });
+        try {
+            const json = { query: document.text.slice(0, 1000), mode: "dense", top_k: MOST_CHUNKS };
+            const { results } = await call(`/v1/collections/${encodeURIComponent(this.open)}/search`, { json });
+            if (this.shown !== document) return;
+            const found = results.filter((hit) => hit.document_id === document.id).sort((a, b) => a.range[0] - b.range[0]);
+            const all = results.length < MOST_CHUNKS;
+            put(chunks, table(all ? `Its chunks: ${count(found.length)}` : `${count(found.length)} of its chunks, those near its beginning in meaning`, [
+                ["Bytes", (hit) => `${count(hit.range[0])} to ${count(hit.range[1])}`, true], ["Text", (hit) => (hit.text.length > 300 ? `${hit.text.slice(0, 300)}…` : hit.text)],
+            ], found, "No chunk of it is found."));
+        } catch (error) {
+            put(chunks, h("p", { class: "bad" }, error.message));
+        }
     }
 }
 

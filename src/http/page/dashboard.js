@@ -22,6 +22,8 @@ const REASONS = {
 };
 export const reasonText = (name) => (name in REASONS ? `${name ? `${name}: ` : ""}${REASONS[name]}` : name);
 
+const loss = (value) => (value < 0 ? h("span", { class: "bad" }, dollars(value)) : dollars(value));
+
 export function view(place) {
     return new Dashboard(place);
 }
@@ -32,19 +34,23 @@ class Dashboard {
         const changed = () => this.load();
         this.period = h("select", { id: "period", change: changed }, Object.entries(PERIODS).map(option));
         this.axis = h("select", { id: "axis", change: changed }, Object.entries(AXES).map(([value, name]) => h("option", { value }, name.toLowerCase())));
-        this.only = h("select", { id: "only", change: () => this.#list() }, h("option", { value: "" }, "all requests"),
+        this.only = h("select", { id: "only", change: () => { this.page = 0; this.#list(); } }, h("option", { value: "" }, "all requests"),
             h("option", { value: "reason" }, "texts sent as they came, with a reason"), h("option", { value: "errors" }, "errors"), h("option", { value: "loss" }, "a loss"));
         this.state = h("p", { role: "status", class: "muted", id: "dashboard-state" });
         [this.figures, this.charts, this.groups, this.reasons, this.folding, this.requests, this.health] = Array.from({ length: 7 }, () => h("div"));
         this.figures = h("dl", { class: "figures" });
+        const turn = (by, name) => h("button", { type: "button", click: () => { this.page += by; this.#list(); } }, name);
+        [this.later, this.earlier] = [turn(-1, "Later requests"), turn(1, "Earlier requests")];
+        this.turns = h("p", { class: "row", hidden: true }, this.later, this.earlier);
         put(place, h("h1", {}, "Dashboard"),
             h("div", { class: "panel row" }, h("label", { for: "period" }, "Period"), this.period, h("label", { for: "axis" }, "Group by"), this.axis, this.state),
             h("div", { class: "panel" }, h("h2", {}, "In all"), this.figures, h("p", { class: "muted" },
                 "Net: what the tokens left out would have cost, less the work on them. Days are UTC, and begin at midnight.")),
             h("div", { class: "panel" }, this.charts, this.groups),
             h("div", { class: "grid panel" }, this.reasons, this.folding, this.health),
-            h("div", { class: "panel" }, h("div", { class: "row spread" }, h("h2", {}, "Recent requests"), h("span", { class: "row" }, h("label", { for: "only" }, "Show"), this.only)), this.requests));
+            h("div", { class: "panel" }, h("div", { class: "row spread" }, h("h2", {}, "Recent requests"), h("span", { class: "row" }, h("label", { for: "only" }, "Show"), this.only)), this.requests, this.turns));
         this.lines = [];
+        this.page = 0;
     }
 
     enter() {
@@ -78,10 +84,17 @@ class Dashboard {
             const byDay = await call(query("day"), options);
             const groups = this.axis.value === "day" ? byDay : await call(query(this.axis.value), options);
             const reasons = await call(query("reason"), options);
-            await this.#read(options);
             if (this.controller !== controller) return;
-            this.#show(byDay, groups, reasons);
-            this.#list();
+            // The sums are there at once, however many single requests are read after them.
+            // What has not changed is not drawn again, or it would take the focus away from who reads it by keyboard.
+            const answers = JSON.stringify([this.axis.value, byDay, groups, reasons]);
+            if (answers !== this.answers) this.#show(byDay, groups, reasons);
+            this.answers = answers;
+            if (await this.#read(options)) {
+                this.#figures(byDay.total);
+                this.#list();
+            }
+            if (this.controller !== controller) return;
             this.state.classList.remove("bad");
             this.state.textContent = `As of ${new Date().toLocaleTimeString()}; looks again every ${PAUSE / 1000} s.`;
             await this.#health(options);
@@ -94,9 +107,10 @@ class Dashboard {
         }
     }
 
-    /** Reads single requests: all of the period at first, and later only those that are new. */
+    /** Reads single requests: all of the period at first, and later only those that are new. Gives whether to draw them. */
     async #read(options) {
-        if (this.linesOf !== this.since) Object.assign(this, { linesOf: this.since, lines: [], from: null });
+        let changed = this.linesOf !== this.since;
+        if (changed) Object.assign(this, { linesOf: this.since, lines: [], from: null, page: 0 });
         const most = PAGE * PAGES;
         for (let page = 0; page < PAGES; page++) {
             const query = new URLSearchParams({ since: this.from ?? this.since, group_by: "request", limit: PAGE });
@@ -104,29 +118,17 @@ class Dashboard {
             const known = new Set(this.lines.slice(-PAGE).map((line) => line.request_id + line.time));
             const fresh = requests.filter((line) => !known.has(line.request_id + line.time));
             this.lines.push(...fresh);
+            changed ||= fresh.length > 0;
             if (this.lines.length > most) this.lines.splice(0, this.lines.length - most);
             // Again from the time of the last one, since more may have come within its millisecond.
             if (requests.length) this.from = requests[requests.length - 1].time;
-            if (!next || fresh.length === 0) return;
+            if (!next || fresh.length === 0) break;
         }
-        this.more = true;
+        return changed;
     }
 
     #show(byDay, { groups, folding }, reasons) {
-        const { total } = byDay;
-        const loss = (value) => (value < 0 ? h("span", { class: "bad" }, dollars(value)) : dollars(value));
-        const times = this.lines.filter((line) => line.compressor_ms > 0).map((line) => line.compressor_ms).sort((a, b) => a - b);
-        const quantile = (share) => (times.length ? milliseconds(times[Math.min(times.length - 1, Math.floor(share * times.length))]) : "\u2013");
-        const figures = [
-            ["Requests", count(total.requests), total.errors ? `${count(total.errors)} errors` : "no errors"],
-            ["Text tokens before", count(total.text_tokens_before)],
-            ["Text tokens after", count(total.text_tokens_after), total.text_tokens_before ? `${percent(1 - total.text_tokens_after / total.text_tokens_before)} left out` : ""],
-            ["Cost", dollars(total.cost_usd), total.unpriced ? `${count(total.unpriced)} without a price` : ""],
-            ["Net saving", loss(total.saving_usd)],
-            ["Cache reads, writes", `${count(total.cache_read_tokens)}, ${count(total.cache_write_tokens)}`, "tokens, by the providers"],
-            ["Latency added, p50", quantile(0.5), `p99 ${quantile(0.99)}`],
-        ];
-        put(this.figures, figures.map(([name, value, more]) => h("div", {}, h("dt", {}, name), h("dd", {}, value, more && h("small", {}, more)))));
+        this.#figures(byDay.total);
         const days = byDay.groups.map((group) => ({ label: group.day.slice(5), ...group }));
         put(this.charts, days.length > 0 && h("div", { class: "grid" },
             h("div", {}, h("h2", {}, "Tokens of texts"), bars("Tokens of texts before and after, by day", [["before", "two"], ["after", "one"]],
@@ -150,16 +152,38 @@ class Dashboard {
         ], folding ?? [], "Nothing was folded."));
     }
 
+    /** The sums, and the latencies of the single requests that are read so far. */
+    #figures(total) {
+        const times = this.lines.filter((line) => line.compressor_ms > 0).map((line) => line.compressor_ms).sort((a, b) => a - b);
+        const quantile = (share) => (times.length ? milliseconds(times[Math.min(times.length - 1, Math.floor(share * times.length))]) : "\u2013");
+        const figures = [
+            ["Requests", count(total.requests), total.errors ? `${count(total.errors)} errors` : "no errors"],
+            ["Text tokens before", count(total.text_tokens_before)],
+            ["Text tokens after", count(total.text_tokens_after), total.text_tokens_before ? `${percent(1 - total.text_tokens_after / total.text_tokens_before)} left out` : ""],
+            ["Cost", dollars(total.cost_usd), total.unpriced ? `${count(total.unpriced)} without a price` : ""],
+            ["Net saving", loss(total.saving_usd)],
+            ["Cache reads, writes", `${count(total.cache_read_tokens)}, ${count(total.cache_write_tokens)}`, "tokens, by the providers"],
+            ["Latency added, p50", quantile(0.5), `p99 ${quantile(0.99)}`],
+        ];
+        put(this.figures, figures.map(([name, value, more]) => h("div", {}, h("dt", {}, name), h("dd", {}, value, more && h("small", {}, more)))));
+    }
+
     #list() {
         const keep = { "": () => true, reason: (it) => it.reason, errors: (it) => it.errors > 0, loss: (it) => it.saving_usd < 0 }[this.only.value];
         const found = this.lines.filter(keep);
-        const rows = found.slice(-SHOWN).reverse();
-        const note = found.length > SHOWN ? `The last ${SHOWN} of ${count(found.length)}` : `${count(found.length)} requests`;
+        const last = Math.max(0, Math.ceil(found.length / SHOWN) - 1);
+        this.page = Math.min(this.page, last);
+        const end = found.length - this.page * SHOWN;
+        const rows = found.slice(Math.max(0, end - SHOWN), end).reverse();
+        const note = last > 0 ? `${count(this.page * SHOWN + 1)} to ${count(this.page * SHOWN + rows.length)} of ${count(found.length)} requests, latest first` : `${count(found.length)} requests`;
+        this.later.disabled = this.page === 0;
+        this.earlier.disabled = this.page === last;
+        this.turns.hidden = last === 0;
         put(this.requests, table(note, [
             ["Time (UTC)", (it) => it.time.replace("T", " ").slice(0, 19)], ["Model", (it) => it.model || "\u2013"], ["Upstream", (it) => it.upstream],
             ["Key", (it) => it.key ?? "\u2013"], ["Status", (it) => (it.errors ? h("span", { class: "bad" }, String(it.status)) : String(it.status)), true],
             ["Text tokens", (it) => `${count(it.text_tokens_before)} \u2192 ${count(it.text_tokens_after)}`, true], ["Input", (it) => count(it.input_tokens), true],
-            ["Work", (it) => milliseconds(it.compressor_ms), true], ["Net saving", (it) => (it.saving_usd < 0 ? h("span", { class: "bad" }, dollars(it.saving_usd)) : dollars(it.saving_usd)), true],
+            ["Work", (it) => milliseconds(it.compressor_ms), true], ["Net saving", (it) => loss(it.saving_usd), true],
             ["As it came, because", (it) => (it.reason ? reasonText(it.reason) : "")], ["Id", (it) => h("code", {}, it.request_id)],
         ], rows, "No such request in this period."));
     }

@@ -27,7 +27,6 @@ export function playground() {
 class Playground {
     constructor() {
         this.text = "";
-        this.sources = new Map();
         this.runs = [new Run(new Drawing($("#shown"))), new Run(new Drawing($("#other")))];
         this.#choices();
         this.#listen();
@@ -394,6 +393,7 @@ class Run {
             const source = this.#source(document.id, text ?? document.text);
             return { source, kept: joined(source, text === undefined ? [[0, source.bytes.length]] : document.kept), title: messages && name(messages, document.id) };
         });
+        this.sources = documents.map(({ source }) => source);
         this.drawing.show(documents);
     }
 
@@ -411,9 +411,9 @@ class Run {
     /** The same answer with words and their scores, which are asked for when somebody wants to know. */
     async explanation() {
         if (!this.answer) return null;
-        const { request } = this;
+        const { request, sources } = this;
         this.explained ??= call("/v1/compress", { json: { ...request, return: ["ranges", "words", "scores"] }, quiet: true })
-            .then(ranked, () => null);
+            .then((answer) => ranked(answer, sources), () => null);
         return this.explained;
     }
 }
@@ -449,9 +449,10 @@ function summary({ method, usage, timing_ms: times }) {
     return `${method}: ${count(usage.compressed_tokens)} tokens, ${percent(usage.rate)}, ${milliseconds(times.total)}`;
 }
 
-/** Adds to each document the sorted scores, by which a score gets a rank. */
-function ranked(answer) {
-    for (const document of answer.documents) {
+/** Adds to each document its text by bytes, and the sorted scores, by which a score gets a rank. */
+function ranked(answer, sources) {
+    for (const [place, document] of answer.documents.entries()) {
+        document.source = sources[place];
         document.sorted = (document.scores ?? []).filter((score) => score !== null).sort((a, b) => a - b);
     }
     return answer;
@@ -485,11 +486,6 @@ function reasons(element, run, place) {
     });
 }
 
-const KINDS = {
-    quotes: "a quotation", code: "code", numbers: "a number", money: "a sum of money", dates: "a date", urls: "an address", emails: "a mail address",
-    versions: "a version", negations: "a negation", citations: "a citation", hashes: "a hash", paths: "a path", identifiers: "an identifier",
-};
-
 function reason(answer, at, kept) {
     const verdict = kept ? "Kept" : "Left out";
     if (!answer) return `${verdict}.`;
@@ -503,11 +499,17 @@ function reason(answer, at, kept) {
         const what = NEED_QUESTION.includes(answer.method) ? "relevance to the question" : answer.method === "llmlingua2" ? "likelihood to be kept" : "score (surprise)";
         notes.push(`best ${what} ${best.toFixed(3)}, above ${percent(below, 0)} of the text's words`);
     } else notes.push("it was not scored by itself");
-    const kinds = [...new Set((document.protected ?? []).filter(({ range }) => range[0] < end && range[1] > start).map(({ kind }) => KINDS[kind] ?? kind))];
-    if (kinds.length) notes.push(`has ${kinds.join(", ")}, which is kept or left out whole`);
+    const whole = wholes(document, start, end);
+    if (whole.length) notes.push(`${whole.join(", ")} ${whole.length > 1 ? "are" : "is"} protected: kept or left out whole`);
     if (answer.documents.length > 1 && document.rank !== null) notes.push(`its document is number ${document.rank + 1} of ${answer.documents.length}`);
     notes.push(answer.reason);
     return `${verdict}: ${notes.join("; ")}.`;
+}
+
+/** The first few of the protected spans in a part: what the service takes as one word, though it has white space. */
+function wholes({ words, source }, start, end) {
+    const found = (words ?? []).filter(({ range }) => range[0] < end && range[1] > start).map(({ range }) => source?.slice(range[0], range[1]) ?? "");
+    return found.filter((text) => /\S\s+\S/.test(text)).slice(0, 3).map((text) => `\u201C${text.length > 60 ? `${text.slice(0, 60)}\u2026` : text}\u201D`);
 }
 
 function scoresIn({ words, scores }, start, end) {
