@@ -78,6 +78,7 @@ impl DatabaseFile {
     /// See [`StorageError`].
     pub fn create(path: &Path, cache_bytes: usize) -> Result<Self, StorageError> {
         CleanShutdown::take(path).map_err(failed("remove the mark of", path))?;
+        begin_private(path).map_err(failed("create", path))?;
         let database = unlocked(|| Database::builder().set_cache_size(cache_bytes).create(path));
         let database = database.map_err(|error| of_database(path, error))?;
         Ok(Self { database, _mark: CleanShutdown::new(path) })
@@ -135,6 +136,16 @@ impl DatabaseFile {
         let file = Self::create(path, cache_bytes).and_then(prepared)?;
         Ok(Renewable { file, set_aside })
     }
+}
+
+/// Begins a file that only its owner may read, whatever the umask: databases hold documents and numbers of requests. One
+/// that is there keeps the permissions that it was given.
+fn begin_private(path: &Path) -> io::Result<()> {
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path).map(drop)
 }
 
 /// Opens a file, and tries again for a moment where it is locked: a child process that is being started holds the locks
@@ -324,6 +335,21 @@ mod tests {
             );
             assert_eq!(fs::read_to_string(&path).unwrap(), text);
         }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn only_its_owner_may_read_a_new_file() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("private.redb");
+        let mode = || fs::metadata(&path).unwrap().permissions().mode() & 0o777;
+        drop(DatabaseFile::open_or_renew(&path, 1 << 20, prepare).unwrap());
+        assert_eq!(mode(), 0o600);
+        // Its owner may have other plans.
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+        drop(DatabaseFile::open_or_renew(&path, 1 << 20, prepare).unwrap());
+        assert_eq!(mode(), 0o640);
     }
 
     #[test]

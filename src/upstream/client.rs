@@ -68,7 +68,7 @@ impl Answer {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum UpstreamError {
     /// The path leads out of what the base URL spans.
-    #[error("the path leads out of the upstream `{0}`: leave out `..`")]
+    #[error("the path leads out of the upstream `{0}`: leave out `..`, also where it is percent-encoded")]
     Path(String),
     /// The connection failed, or broke before a response began.
     #[error("the upstream `{name}` cannot be reached: {reason}")]
@@ -91,6 +91,8 @@ pub enum UpstreamError {
 /// A reason why an exchange gave no response.
 enum Failed {
     Broke(reqwest::Error),
+    /// It changes to another protocol, which nobody asked for.
+    Switched,
     /// The time limit that passed.
     Late(Duration),
 }
@@ -247,6 +249,10 @@ impl Upstream {
         let sent = timeout(time, answered.instrument(Stage::Upstream.span())).await;
         let response = sent.map_err(|_| Failed::Late(time))?.map_err(Failed::Broke)?;
         let (status, headers) = (response.status(), response.headers().clone());
+        // The client would take what follows for an answer, or for those to requests that it sends next.
+        if status == StatusCode::SWITCHING_PROTOCOLS {
+            return Err(Failed::Switched);
+        }
         Ok(Answer { status, headers, body: response.into(), attempts: 1 })
     }
 
@@ -254,15 +260,21 @@ impl Upstream {
         let name = self.config.name.clone();
         match failed {
             Failed::Broke(error) => UpstreamError::Unreachable { name, reason: chain(&error.without_url()) },
+            Failed::Switched => {
+                let reason = "it answered 101 (Switching Protocols), which was not asked for".into();
+                UpstreamError::Unreachable { name, reason }
+            }
             Failed::Late(time) => UpstreamError::Late { name, milliseconds: time.as_millis() },
         }
     }
 
-    /// The place of `path`, which must lie below the base URL once all of its `..` are resolved.
+    /// The place of `path`, which must lie below the base URL once all of its `..` are resolved, also those that are so
+    /// encoded that only the upstream may see them.
     fn url(&self, path: &str) -> Result<Url, UpstreamError> {
         let base = &self.config.base_url;
         let url = path.starts_with('/').then(|| Url::parse(&format!("{base}{path}")).ok()).flatten();
         url.filter(|url| url.as_str().strip_prefix(base).is_some_and(|rest| rest.starts_with('/')))
+            .filter(|url| !hides_parent(url.path()))
             .ok_or_else(|| UpstreamError::Path(self.config.name.clone()))
     }
 
@@ -282,6 +294,19 @@ impl Upstream {
         let origin = |upstream: &Self| Url::parse(&upstream.config.base_url).map(|url| url.origin()).ok();
         origin(self) == origin(other)
     }
+}
+
+/// Returns whether a path has a `..` once its percent signs, or those that stand for others, are decoded. Some servers
+/// cut a segment at a semicolon, or take a backslash for a slash.
+fn hides_parent(path: &str) -> bool {
+    const LAYERS: usize = 4;
+    let mut path = path.as_bytes().to_vec();
+    (0..LAYERS).any(|_| {
+        let mut segments = path.split(|byte| matches!(byte, b'/' | b'\\'));
+        let found = segments.any(|segment| segment == b".." || segment.starts_with(b"..;"));
+        path = percent_encoding::percent_decode(&path).collect();
+        found
+    })
 }
 
 impl Call {

@@ -53,7 +53,9 @@ fn holds_own_key(value: &str) -> bool {
 pub fn for_client(upstream: &HeaderMap) -> HeaderMap {
     const DROPPED: [HeaderName; 2] = [SET_COOKIE, STRICT_TRANSPORT_SECURITY];
     filtered(upstream, |name| {
-        !DROPPED.contains(name) && name != "alt-svc" && !name.as_str().starts_with(OURS)
+        // Which pages may read an answer of this service is not for an upstream to say.
+        let of_origins = name.as_str().starts_with("access-control-");
+        !DROPPED.contains(name) && name != "alt-svc" && !of_origins && !name.as_str().starts_with(OURS)
     })
 }
 
@@ -117,9 +119,16 @@ mod tests {
     #[test]
     fn an_answer_keeps_what_clients_act_on() {
         let mut headers = HeaderMap::new();
-        for name in
-            ["set-cookie", "alt-svc", "transfer-encoding", "x-whittle-status", "retry-after", "request-id"]
-        {
+        for name in [
+            "set-cookie",
+            "alt-svc",
+            "transfer-encoding",
+            "x-whittle-status",
+            "retry-after",
+            "request-id",
+            "access-control-allow-origin",
+            "access-control-allow-credentials",
+        ] {
             headers.append(name, HeaderValue::from_static("1"));
         }
         assert_eq!(names(&for_client(&headers)), ["retry-after", "request-id"]);

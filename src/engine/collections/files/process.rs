@@ -18,8 +18,11 @@ const TIME: Duration = Duration::from_mins(1);
 const STEP: Duration = Duration::from_millis(20);
 /// Address space of the process, in bytes (on Linux).
 const MEMORY: u64 = 1 << 30;
-/// Bytes of an answer that are read.
-const ANSWER: u64 = 256 << 20;
+/// The most bytes of a file's text. A small file may hold far more than anyone has written: cells that span columns,
+/// entries that unpack.
+const TEXT: usize = 32 << 20;
+/// The most bytes of an answer: such a text in JSON, where characters have escapes.
+const ANSWER: u64 = 2 * TEXT as u64 + (1 << 20);
 /// Bytes of what it says on standard error that are read.
 const COMPLAINT: u64 = 64 << 10;
 
@@ -45,7 +48,18 @@ pub fn child(format: Format, whole: bool) -> io::Result<()> {
         Format::Epub => epub::parsed(&bytes),
         Format::Eml => mail::parsed(&bytes),
     };
+    let parsed = parsed.and_then(bounded);
     Ok(serde_json::to_writer(io::stdout().lock(), &parsed)?)
+}
+
+/// A text that is not larger than any that is read.
+fn bounded(parsed: Parsed) -> Result<Parsed, String> {
+    if parsed.text.len() > TEXT { Err(too_large()) } else { Ok(parsed) }
+}
+
+/// Returns what is wrong with a file that has too much text.
+fn too_large() -> String {
+    format!("its text is larger than {} MB: split it, or save its text as text files", TEXT >> 20)
 }
 
 #[cfg(target_os = "linux")]
@@ -118,8 +132,9 @@ fn answer(command: &mut Command, input: &[u8], time: Duration, cancel: &Cancel) 
         child.kill().ok();
         child.wait().map_err(|error| failed(&error))?;
         let complaint = complaint.join().unwrap_or_default();
-        let parsed: Result<Parsed, String> =
-            serde_json::from_slice(&answer?).unwrap_or_else(|_| Err(broken(&complaint)));
+        let answer = answer?;
+        let fault = || if answer.len() as u64 >= ANSWER { too_large() } else { broken(&complaint) };
+        let parsed: Result<Parsed, String> = serde_json::from_slice(&answer).unwrap_or_else(|_| Err(fault()));
         parsed.map_err(FileError::Unreadable)
     })
 }
@@ -182,6 +197,7 @@ mod tests {
             ("exit 0", "broke down"),
             ("kill -SEGV $$", "broke down"),
             ("echo '{\"Ok\": {\"ti'", "broke down"),
+            ("head -c 100000000 /dev/zero", "text is larger than 32 MB"),
             ("echo 'memory allocation of 9 bytes failed' >&2; kill -ABRT $$", "more than 1024 MB"),
         ] {
             let error = shell(script, &input, LONG).unwrap_err();
@@ -191,6 +207,13 @@ mod tests {
         assert!(error.to_string().contains("it took longer"), "{error}");
         let error = answer(&mut Command::new("/nowhere/at/all"), b"", LONG, &Cancel::never()).unwrap_err();
         assert!(matches!(error, FileError::Process(_)), "{error}");
+    }
+
+    #[test]
+    fn a_text_that_is_too_large_is_refused_with_a_remedy() {
+        let parsed = |bytes| Parsed { title: None, text: "x".repeat(bytes) };
+        assert!(bounded(parsed(TEXT)).is_ok());
+        assert!(bounded(parsed(TEXT + 1)).unwrap_err().contains("split it"));
     }
 
     #[test]

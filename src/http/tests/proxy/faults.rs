@@ -342,6 +342,11 @@ async fn no_header_or_request_is_slipped_in() {
     // Nor does an upstream reach past its answer.
     proxy.upstream.will([reply(200, "x-a: b\revil: 1\r\n", "{}")]);
     assert_eq!(error_of(&proxy, BODY).await, (502, "upstream_unreachable".into()));
+    // Nor does it change the protocol.
+    let switched =
+        "HTTP/1.1 101 S\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\nHTTP/1.1 200 OK\r\n\r\n";
+    proxy.upstream.will([vec![send(switched)]]);
+    assert_eq!(error_of(&proxy, BODY).await, (502, "upstream_unreachable".into()));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
