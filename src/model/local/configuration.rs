@@ -122,7 +122,16 @@ impl Keys<'_> {
 
     /// Layers of the model, from 1 to 1024.
     fn layer_count(&self) -> Result<usize, LoadError> {
-        self.size("block_count", 1..=MAX_LAYERS)
+        /// Layers of Gemma 2 and 3 of 27 billion parameters.
+        const LARGEST_GEMMAS: [usize; 2] = [46, 62];
+        let layers = self.size("block_count", 1..=MAX_LAYERS)?;
+        if self.family.scaled_embeddings && LARGEST_GEMMAS.contains(&layers) {
+            let name = self.family.name;
+            return wrong(format!(
+                "a {name} of {layers} layers scales its queries by a factor that no key states: choose a smaller one"
+            ));
+        }
+        Ok(layers)
     }
 
     /// A factor or a bound, where the file has it; 0 means that it has none.
