@@ -20,7 +20,7 @@ Examples:
   whittle models import ./SmolLM2-135M-Instruct.Q4_1.gguf
 
 Files are stored in WHITTLE_CACHE, else in the platform's cache folder. WHITTLE_MODELS names a manifest of
-your own. WHITTLE_OFFLINE=1 prevents downloads. More: `whittle help inference`.")]
+your own. WHITTLE_OFFLINE=1 prevents downloads. More: `whittle help models`, `whittle help inference`.")]
 pub(super) struct ModelsArgs {
     #[command(subcommand)]
     command: Command,
