@@ -139,7 +139,7 @@ pub(super) async fn read(
     Err(error)
 }
 
-/// Why a body was not read to its end.
+/// The reason for which a body was not read to its end.
 enum Unread {
     Broken(axum::Error),
     TooLarge,

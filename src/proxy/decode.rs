@@ -48,7 +48,7 @@ pub(super) fn decoded(
     }
 }
 
-/// Why a body was not decoded to its end.
+/// The reason for which a body was not decoded to its end.
 enum Stop {
     TooLarge,
     Full(MemoryFull),

@@ -143,7 +143,7 @@ impl LlamaConfig {
 
 /// The weights of one layer in floats, as they are read: rows of as many values as the product has inputs.
 ///
-/// What a family lacks is empty.
+/// Weights that a family lacks are empty.
 pub(crate) struct LayerWeights {
     pub(crate) attention_norm: Vec<f32>,
     /// Queries, keys and values in one product.

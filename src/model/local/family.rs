@@ -1,7 +1,7 @@
 //! The table of decoder families: what the pass of each does otherwise than Llama's, by the architecture that a GGUF
 //! file names.
 //!
-//! What a file says by itself is not in the table: sizes, scales and caps are keys of its metadata, and biases, norms of
+//! The table leaves out what a file says by itself: sizes, scales and caps are keys of its metadata, and biases, norms of
 //! queries and keys and a head of its own are there where the file has their tensors.
 
 use super::gguf::{GgufError, GgufFile};
@@ -17,7 +17,7 @@ pub(crate) struct Family {
     pub(crate) norms: Norms,
     /// The function that the gate of the feed-forward network goes through.
     pub(crate) activation: Activation,
-    /// Whether embeddings are multiplied by the square root of their width.
+    /// Embeddings are multiplied by the square root of their width where this is set.
     pub(crate) scaled_embeddings: bool,
     /// The layers that see a window alone, where the file has the key of its width.
     pub(crate) windows: Windows,
@@ -37,11 +37,11 @@ pub(crate) enum Pairs {
 /// The place of the norms in a layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Norms {
-    /// Of what goes into attention and feed-forward.
+    /// What goes into attention and feed-forward is normed.
     Before,
-    /// Of what comes out of them.
+    /// What comes out of them is normed.
     After,
-    /// Of both.
+    /// Both are normed.
     Around,
 }
 
