@@ -351,8 +351,11 @@ impl Llama {
         }
         let (own, shared) = qkv[..(queries + keys) * width].split_at_mut(queries * width);
         for (rows, norm) in [(own, &weights.query_norm), (shared, &weights.key_norm)] {
-            for row in rows.chunks_exact_mut(norm.len().max(1)).take_while(|_| !norm.is_empty()) {
-                normed.resize(norm.len(), 0.0);
+            if norm.is_empty() {
+                continue;
+            }
+            normed.resize(norm.len(), 0.0);
+            for row in rows.chunks_exact_mut(norm.len()) {
                 isa.rms_norm(row, norm, self.config.norm_eps, normed);
                 row.copy_from_slice(normed);
             }
