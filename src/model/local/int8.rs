@@ -9,8 +9,8 @@
 //!
 //! where `sum(q * a)` is exact in 32-bit integers on every instruction set. Weights are stored as `q + 128`,
 //! for `vpdpbusd`, the innermost step on x86-64 with AVX-512 VNNI, multiplies unsigned by signed bytes; the sum
-//! begins at `-128 * sum(a)` to make up for it. Elsewhere it is plain Rust over the same layout, which the
-//! compiler vectorises.
+//! begins at `-128 * sum(a)` to make up for it. With AVX2 the same layout is read by other instructions (`avx2`).
+//! Elsewhere it is plain Rust, which the compiler vectorises.
 //!
 //! In attention, keys are weights of this kind. Values are too, but with one scale a position, which the softmax's
 //! weights are multiplied with before they are quantised: what a position holds then does not depend on those behind
@@ -31,13 +31,15 @@
 
 mod activations;
 #[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
 mod vnni;
 
 use rayon::prelude::*;
 
 pub(crate) use activations::Quantised;
 
-use crate::kernels::{Isa, dispatched};
+use crate::kernels::Isa;
 
 /// Values along the inner dimension that share a scale.
 pub(crate) const GROUP: usize = 64;
@@ -246,6 +248,16 @@ impl Tile<'_> {
         if isa.has_vnni() {
             return vnni::run(isa, self, rows, out);
         }
+        #[cfg(target_arch = "x86_64")]
+        if isa.has_fma() {
+            return avx2::run(isa, self, rows, out);
+        }
+        self.run_plain(rows, out);
+    }
+
+    /// Computes what [`Tile::run`] does without vector instructions of its own.
+    fn run_plain(&self, rows: usize, out: &mut [f32]) {
+        let groups = self.inputs / GROUP;
         let (panel_bytes, panel_scales) = (self.q.len() / TILE_PANELS, self.scales.len() / TILE_PANELS);
         let panels = self.q.chunks_exact(panel_bytes).zip(self.scales.chunks_exact(panel_scales));
         for (panel, (q, scales)) in panels.enumerate() {
@@ -256,14 +268,10 @@ impl Tile<'_> {
                 let x_scales = &self.x_scales[row * groups..][..groups];
                 match self.unsigned {
                     Unsigned::Weights => {
-                        isa.int8_row(
-                            weights,
-                            x,
-                            (x_scales, &self.x_sums[row * groups..][..groups]),
-                            &mut sums,
-                        );
+                        let x_sums = &self.x_sums[row * groups..][..groups];
+                        signed_row(weights, x, (x_scales, x_sums), &mut sums);
                     }
-                    Unsigned::Activations => isa.int8_unsigned_row(weights, x, x_scales, &mut sums),
+                    Unsigned::Activations => unsigned_row(weights, x, x_scales, &mut sums),
                 }
                 let out = &mut out[row * self.stride + panel * LANES..][..LANES];
                 for (out, sum) in out.iter_mut().zip(sums) {
@@ -274,18 +282,8 @@ impl Tile<'_> {
     }
 }
 
-dispatched! {
-    /// One row of 8-bit activations times a panel of 8-bit weights, which are offset; adds to `out`.
-    int8_row(weights: (&[u8], &[f32]), x: &[i8], x_scales: (&[f32], &[i32]), out: &mut [f32; LANES]), int8_row_body
-}
-dispatched! {
-    /// Computes a row from weights that are not offset and unsigned activations.
-    int8_unsigned_row(weights: (&[u8], &[f32]), x: &[i8], x_scales: &[f32], out: &mut [f32; LANES]),
-    int8_unsigned_row_body
-}
-
-#[inline(always)]
-fn int8_row_body(
+/// Adds one row of 8-bit activations times a panel of 8-bit weights, which are offset, to `out`.
+pub(super) fn signed_row(
     (q, scales): (&[u8], &[f32]),
     x: &[i8],
     (x_scales, x_sums): (&[f32], &[i32]),
@@ -305,8 +303,8 @@ fn int8_row_body(
     }
 }
 
-#[inline(always)]
-fn int8_unsigned_row_body((q, scales): (&[u8], &[f32]), x: &[i8], x_scales: &[f32], out: &mut [f32; LANES]) {
+/// Adds a row from weights that are not offset and unsigned activations to `out`.
+fn unsigned_row((q, scales): (&[u8], &[f32]), x: &[i8], x_scales: &[f32], out: &mut [f32; LANES]) {
     let groups = q.as_chunks().0.iter().zip(scales.as_chunks().0).zip(x.as_chunks().0).zip(x_scales);
     let product = |q: u8, x: i8| i32::from(q.cast_signed()) * i32::from(x.cast_unsigned());
     for (((q, scales), x), x_scale) in groups {
