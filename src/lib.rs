@@ -72,8 +72,6 @@
 //! - Prompts never reach a log, nor a request's words the file system, unless recall is on, which encrypts them.
 //! - What a collection acknowledged survives a crash; an index that is damaged is made anew from the store.
 //! - `unsafe` stands in `kernels`, and in `model::local`'s 8-bit products and measured peak, alone.
-//!
-//! [`mcp`]: crate
 
 #[cfg(feature = "server")]
 pub mod admission;
@@ -99,7 +97,7 @@ mod kernels;
 #[cfg(feature = "upstream")]
 pub mod keys;
 #[cfg(feature = "server")]
-#[cfg(feature = "mcp")]
+#[cfg(feature = "server")]
 pub mod mcp;
 pub mod model;
 #[cfg(feature = "server")]

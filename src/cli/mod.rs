@@ -9,7 +9,6 @@ mod help;
 mod index;
 mod input;
 mod keys;
-#[cfg(feature = "mcp")]
 mod mcp;
 mod models;
 mod options;
@@ -50,7 +49,6 @@ enum Command {
     Recover(recover::RecoverArgs),
     Score(score::ScoreArgs),
     Serve(serve::ServeArgs),
-    #[cfg(feature = "mcp")]
     Mcp(mcp::McpArgs),
     Run(run::RunArgs),
     Keys(keys::KeysArgs),
@@ -84,7 +82,6 @@ pub fn main() -> ExitCode {
         Command::Recover(args) => recover::run(&args),
         Command::Score(args) => score::run(args),
         Command::Serve(args) => serve::run(args),
-        #[cfg(feature = "mcp")]
         Command::Mcp(args) => mcp::run(args),
         // Its status is that of the command which it runs.
         Command::Run(args) => return run::run(args).unwrap_or_else(|error| finish(Err(error))),

@@ -84,11 +84,10 @@ pub(crate) fn run(args: ServeArgs) -> anyhow::Result<()> {
     let gateway = gateway.map_err(anyhow::Error::msg)?;
     let gateway = Arc::new(gateway);
     let keys = Arc::new(Keyring::open(&data, config.keys.required, gateway.spent_today()?)?);
-    let server = Server::with_gateway(engine, config.limits, Arc::clone(&gateway), Arc::clone(&keys));
-    #[cfg(feature = "mcp")]
-    let server = server.with_roots(config.mcp.roots.iter().map(PathBuf::from));
-    let server = server.with_hosts(config.hosts.clone());
-    let server = server.with_page(config.page);
+    let server = Server::with_gateway(engine, config.limits, Arc::clone(&gateway), Arc::clone(&keys))
+        .with_roots(config.mcp.roots.iter().map(PathBuf::from))
+        .with_hosts(config.hosts.clone())
+        .with_page(config.page);
     let live = Live { listen: config.listen, gateway: Arc::clone(&gateway), keys, load };
     let outcome = runtime.block_on(serve(server, live));
     // Ends connections that are still open, which cancels their work, but waits for no thread that does not heed it.

@@ -162,7 +162,7 @@ section! {
     /// The configuration of the MCP server.
     #[derive(Eq)]
     McpConfig at "mcp." {
-        /// Folders whose files the tool `read_file_compressed` may read, and those below, in a build with the feature `mcp`; none by default.
+        /// Folders whose files the tool `read_file_compressed` may read, and those below; none by default.
         roots: Vec<String> = Vec::new(), |key, roots: &Vec<String>| {
             let wanted = || "names of folders".into();
             ensure(roots.iter().all(|root| !root.trim().is_empty()), key, &"empty", wanted)

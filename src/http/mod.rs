@@ -20,7 +20,6 @@ mod framing;
 mod hosts;
 mod job;
 mod keys;
-#[cfg(feature = "mcp")]
 mod mcp;
 mod metrics;
 mod middleware;

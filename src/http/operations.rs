@@ -11,7 +11,7 @@ use utoipa::{OpenApi, ToSchema};
 use super::error::{ApiError, ErrorEnvelope};
 use super::state::AppState;
 use super::{
-    body, collections, compress, dialects, docs, embeddings, examples, keys, metrics, originals, page,
+    body, collections, compress, dialects, docs, embeddings, examples, keys, mcp, metrics, originals, page,
     prompt, proxy, reading, transfer,
 };
 use crate::engine::Readiness;
@@ -31,7 +31,7 @@ use crate::engine::collections::api::OnBad;
         embeddings::embed, embeddings::rerank, prompt::prompt,
         dialects::chat, dialects::responses, dialects::completions, dialects::messages, dialects::count_tokens,
         proxy::models, proxy::usage, proxy::below, originals::original,
-        keys::list, keys::create, keys::revoke, page::index, page::file, docs::list, docs::guide, metrics::metrics, healthz, readyz, openapi
+        keys::list, keys::create, keys::revoke, mcp::mcp, page::index, page::file, docs::list, docs::guide, metrics::metrics, healthz, readyz, openapi
     ),
     components(schemas(OnBad)),
     tags(

@@ -12,8 +12,8 @@ use tower_http::catch_panic::CatchPanicLayer;
 use super::error::ApiError;
 use super::state::AppState;
 use super::{
-    auth, collections, compress, dialects, docs, embeddings, examples, framing, keys, metrics, middleware,
-    operations, origin, originals, page, prompt, proxy, reading, transfer,
+    auth, collections, compress, dialects, docs, embeddings, examples, framing, keys, mcp, metrics,
+    middleware, operations, origin, originals, page, prompt, proxy, reading, transfer,
 };
 
 /// All routes, with everything around them.
@@ -33,10 +33,9 @@ pub(super) fn router(state: Arc<AppState>) -> Router {
         .merge(metrics::routes())
         .merge(dialects::routes())
         .merge(proxy::routes())
-        .merge(originals::routes());
-    #[cfg(feature = "mcp")]
-    let guarded = guarded.merge(super::mcp::routes());
-    let guarded = guarded.route_layer(from_fn_with_state(Arc::clone(&state), auth::check));
+        .merge(originals::routes())
+        .merge(mcp::routes())
+        .route_layer(from_fn_with_state(Arc::clone(&state), auth::check));
     let routes = Router::new()
         .route("/healthz", get(operations::healthz))
         .route("/readyz", get(operations::readyz))

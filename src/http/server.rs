@@ -3,7 +3,6 @@
 //! This is `axum::serve` with two things more: a time limit for headers, without which a client can hold a connection
 //! for ever by sending nothing, and a drain that the caller can bound.
 
-#[cfg(feature = "mcp")]
 use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
@@ -149,7 +148,6 @@ impl Server {
     }
 
     /// Lets a tool of the MCP server read files below `folders`, as `mcp.roots` of the configuration does.
-    #[cfg(feature = "mcp")]
     #[must_use]
     pub fn with_roots(mut self, folders: impl IntoIterator<Item = PathBuf>) -> Self {
         self.state.mcp = self.state.mcp.with_roots(folders);

@@ -9,7 +9,6 @@ use crate::admission::{Admission, BodyMemory};
 use crate::config::{Limits, ProxyConfig};
 use crate::engine::Engine;
 use crate::keys::Keyring;
-#[cfg(feature = "mcp")]
 use crate::mcp::McpServer;
 use crate::proxy::Gateway;
 
@@ -29,7 +28,6 @@ pub(super) struct AppState {
     /// The keys that admit callers; anybody may call where this is missing.
     pub(super) keys: Option<Arc<Keyring>>,
     /// The MCP server.
-    #[cfg(feature = "mcp")]
     pub(super) mcp: McpServer,
     /// The hosts that requests may name.
     pub(super) hosts: Hosts,
@@ -46,7 +44,6 @@ pub(super) struct AppState {
 impl AppState {
     pub(super) fn new(engine: Arc<Engine>, limits: Limits) -> Self {
         let admission = Admission::new(limits.concurrency, limits.queue);
-        #[cfg(feature = "mcp")]
         let mcp = McpServer::new(Arc::clone(&engine), limits, admission.clone());
         Self {
             engine,
@@ -57,7 +54,6 @@ impl AppState {
             hosts: Hosts::default(),
             memory: BodyMemory::new(ProxyConfig::default().body_memory_bytes.max(limits.body_bytes)),
             uploads: Admission::new(UPLOADS, 0),
-            #[cfg(feature = "mcp")]
             mcp,
             admission,
             page: false,
@@ -67,19 +63,11 @@ impl AppState {
     pub(super) fn with_gateway(self, gateway: Arc<Gateway>) -> Self {
         let memory = BodyMemory::new(gateway.body_memory_bytes());
         let admission = gateway.admission().clone();
-        #[cfg(feature = "mcp")]
         let mcp = {
             let originals = Arc::clone(&gateway);
             self.mcp.with_admission(admission.clone()).with_originals(move || Ok(Arc::clone(&originals)))
         };
-        Self {
-            gateway: Some(gateway),
-            memory,
-            #[cfg(feature = "mcp")]
-            mcp,
-            admission,
-            ..self
-        }
+        Self { gateway: Some(gateway), memory, mcp, admission, ..self }
     }
 
     pub(super) fn with_keys(self, keys: Arc<Keyring>) -> Self {

@@ -28,7 +28,7 @@ mod local;
 #[path = "../shared/made.rs"]
 mod made;
 #[cfg(test)]
-#[cfg(feature = "mcp")]
+#[cfg(test)]
 mod mcp;
 #[cfg(test)]
 mod origin;

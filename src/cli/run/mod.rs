@@ -99,9 +99,8 @@ fn behind_a_proxy(
     };
     let gateway = Gateway::new(config, &ProcessEnv, parts, data).map_err(anyhow::Error::msg)?;
     let gateway = Arc::new(gateway);
-    let server = Server::without_keys(engine, config.limits, Arc::clone(&gateway));
-    #[cfg(feature = "mcp")]
-    let server = server.with_roots(config.mcp.roots.iter().map(PathBuf::from));
+    let server = Server::without_keys(engine, config.limits, Arc::clone(&gateway))
+        .with_roots(config.mcp.roots.iter().map(PathBuf::from));
     let status = runtime.block_on(async {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.context("cannot listen on a free port")?;
         let address = listener.local_addr().context("cannot read the port that was chosen")?;
