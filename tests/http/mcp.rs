@@ -66,7 +66,7 @@ fn result(service: &Running, version: &str, method: &str, params: Value) -> Valu
     answer["result"].clone()
 }
 
-fn call(service: &Running, version: &str, tool: &str, arguments: Value) -> Value {
+fn call(service: &Running, version: &str, tool: &str, arguments: &Value) -> Value {
     result(service, version, "tools/call", json!({"name": tool, "arguments": arguments}))
 }
 
@@ -128,20 +128,20 @@ fn tools_answer_as_the_routes_do() {
         let documents =
             json!([{"id": "a", "text": TEXT}, {"id": "b/c", "text": "The library closes at six."}]);
         let missing =
-            call(&service, version, "ingest", json!({"collection": collection, "documents": documents}));
+            call(&service, version, "ingest", &json!({"collection": collection, "documents": documents}));
         assert!(error_text(&missing).contains("collection_not_found"), "{missing}");
         let arguments = json!({"collection": collection, "documents": documents, "create": true});
-        let stored = structured(&call(&service, version, "ingest", arguments));
+        let stored = structured(&call(&service, version, "ingest", &arguments));
         assert_eq!((&stored["added"], &stored["ids"]), (&json!(2), &json!(["a", "b/c"])));
         let query = json!({"query": "When does the harbour close?", "top_k": 1});
         let route = service.post(&format!("/v1/collections/{collection}/search"), &query.to_string());
         let mut arguments = query;
         arguments["collection"] = json!(collection);
-        assert_eq!(structured(&call(&service, version, "search", arguments)), plain(route.body));
+        assert_eq!(structured(&call(&service, version, "search", &arguments)), plain(route.body));
         let body = json!({"question": "When?", "collections": [collection], "target_tokens": 200});
         let route = service.post("/v1/prompt", &body.to_string());
         let prompt = route.body["prompt"].clone();
-        assert_eq!(structured(&call(&service, version, "prompt", body)), plain(route.body));
+        assert_eq!(structured(&call(&service, version, "prompt", &body)), plain(route.body));
         let filled = json!({"name": "answer", "arguments": {"question": "When?", "collections": collection, "target_tokens": "200"}});
         let filled = result(&service, version, "prompts/get", filled);
         assert_eq!(
@@ -151,7 +151,7 @@ fn tools_answer_as_the_routes_do() {
         let body = json!({"context": TEXT, "question": "When?", "target_tokens": 16, "return": []});
         let route = service.post("/v1/compress", &body.to_string());
         let arguments = json!({"text": TEXT, "question": "When?", "target_tokens": 16});
-        assert_eq!(structured(&call(&service, version, "compress", arguments)), plain(route.body));
+        assert_eq!(structured(&call(&service, version, "compress", &arguments)), plain(route.body));
         let uri = format!("whittle://collections/{collection}/documents/b%2Fc");
         let read = result(&service, version, "resources/read", json!({"uri": uri}));
         assert_eq!(read["contents"][0]["text"], "The library closes at six.");
@@ -165,8 +165,12 @@ fn tools_answer_as_the_routes_do() {
     let example = json!({"examples": [{"id": "1", "question": "What is 1 + 1?", "answer": "2"}]});
     assert_eq!(service.post("/v1/example-banks/sums/examples", &example.to_string()).status, 200);
     let route = service.post("/v1/example-banks/sums/select", r#"{"question": "What is 2 + 2?"}"#);
-    let selected =
-        call(&service, VERSIONS[0], "examples_select", json!({"bank": "sums", "question": "What is 2 + 2?"}));
+    let selected = call(
+        &service,
+        VERSIONS[0],
+        "examples_select",
+        &json!({"bank": "sums", "question": "What is 2 + 2?"}),
+    );
     assert_eq!(structured(&selected), plain(route.body));
 }
 
@@ -174,12 +178,12 @@ fn tools_answer_as_the_routes_do() {
 fn errors_are_those_of_tools_where_a_model_can_mend_them() {
     let service = serve("");
     for version in VERSIONS {
-        let count = |arguments| call(&service, version, "count_tokens", arguments);
+        let count = |arguments: Value| call(&service, version, "count_tokens", &arguments);
         assert_eq!(structured(&count(json!({"text": "one two three"})))["tokens"], 3);
         assert!(error_text(&count(json!({"txt": "a"}))).contains("txt"));
         assert!(error_text(&count(json!({"text": "a", "tokenizer": "none"}))).contains("none"));
-        assert!(error_text(&call(&service, version, "recall", json!({"id": "0"}))).contains("recall"));
-        let file = call(&service, version, "read_file_compressed", json!({"path": "/etc/passwd"}));
+        assert!(error_text(&call(&service, version, "recall", &json!({"id": "0"}))).contains("recall"));
+        let file = call(&service, version, "read_file_compressed", &json!({"path": "/etc/passwd"}));
         assert!(error_text(&file).contains("mcp.roots"), "{file}");
         for (method, params) in [
             ("tools/call", json!({"name": "none", "arguments": {}})),
@@ -197,14 +201,14 @@ fn files_are_read_below_the_roots_alone() {
     let service = serve_with_model("mcp.roots = ['files']\n");
     std::fs::create_dir(service.folder().join("files")).unwrap();
     std::fs::write(service.folder().join("secret.txt"), "secret").unwrap();
-    let log: String = (0..200).map(|number| format!("test case_{number} ... ok\n")).collect();
+    let log = (0..200).map(|number| format!("test case_{number} ... ok\n")).collect::<Vec<_>>().concat();
     std::fs::write(service.folder().join("files/log.txt"), log + "test last ... FAILED\n").unwrap();
     let read = |path: &str| {
         call(
             &service,
             VERSIONS[1],
             "read_file_compressed",
-            json!({"path": path, "rate": 0.2, "question": "Which test failed?"}),
+            &json!({"path": path, "rate": 0.2, "question": "Which test failed?"}),
         )
     };
     let log = read("log.txt");
@@ -216,7 +220,8 @@ fn files_are_read_below_the_roots_alone() {
 
 /// The output of tests, of which all but the first is folded.
 fn folded(service: &Running, upstream: &Upstream, secret: &str) -> (String, String) {
-    let output: String = (0..60).map(|number| format!("test mödule::case_{number} ... ok\n")).collect();
+    let output =
+        (0..60).map(|number| format!("test mödule::case_{number} ... ok\n")).collect::<Vec<_>>().concat();
     let call = json!({"name": "bash", "arguments": "{\"command\": \"cargo test\"}"});
     let body = json!({"model": "m1", "messages": [
         {"role": "user", "content": "Run the tests."},
