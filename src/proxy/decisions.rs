@@ -20,8 +20,9 @@ const PIN_TIME: Duration = Duration::from_hours(1);
 /// Time after which a pin that is in use is stored anew, so that the file knows of its use.
 const RENEWAL: u64 = 600;
 
-/// The longest time that a request waits until its decisions are on disk. A disk that needs longer is not worth it.
-const DISK_TIME: Duration = Duration::from_secs(1);
+/// The longest time that a request waits until what it needs to have written is on disk. A disk that needs longer is not
+/// worth it.
+pub(super) const DISK_TIME: Duration = Duration::from_secs(1);
 
 /// Remembers outcomes: in memory within a limit of bytes, and in a file, where there is one. Clones share both.
 #[derive(Clone)]

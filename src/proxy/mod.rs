@@ -573,7 +573,9 @@ impl Live {
                 return Ok((route, answer));
             }
         };
-        let decision = upstream.send(&prepared.call(&route, plan), deadline).await;
+        let call = prepared.call(&route, plan);
+        prepared.recall.written().await;
+        let decision = upstream.send(&call, deadline).await;
         let failed = match &decision {
             Ok(answer) => answer.is_temporary_failure(),
             Err(_) => true,

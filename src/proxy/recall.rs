@@ -7,8 +7,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
+use super::decisions::DISK_TIME;
 use super::originals::{self, Originals};
 use super::store::Secret;
 use super::{Gateway, Live, ProxyError};
@@ -79,6 +80,15 @@ impl Recall {
             Keeping::Off => false,
             Keeping::Named => true,
             Keeping::Kept { originals, owner } => originals.keep(owner, id, text),
+        }
+    }
+
+    /// Waits until the originals that were handed over are on disk: once an upstream has seen a mark, what it names can be
+    /// had, even after a crash. Where nothing waits to be written, it returns at once.
+    pub(super) async fn written(&self) {
+        let Some((originals, _)) = self.kept() else { return };
+        if timeout(DISK_TIME, originals.written()).await.is_err() {
+            tracing::warn!("a request does not wait any longer for its originals: the disk is too slow");
         }
     }
 

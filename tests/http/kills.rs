@@ -1,10 +1,11 @@
-//! What an upstream saw of a request stays the same, also when the service is killed right after.
+//! What an upstream saw of a request stays the same, also when the service is killed right after, and what its marks name
+//! can be had.
 
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::support::{serve, serve_again};
+use crate::support::{Running, serve, serve_again};
 use crate::upstream::Upstream;
 
 const MESSAGES: &str = "/v1/messages";
@@ -37,7 +38,7 @@ fn seen(upstream: &Upstream) -> Vec<Value> {
 #[test]
 fn a_prefix_that_an_upstream_saw_stays_the_same_after_a_kill() {
     let upstream = Upstream::start();
-    let mut service = serve(&upstream.config());
+    let mut service = serve(&format!("{}[proxy.recall]\nenabled = true\n", upstream.config()));
     let more = [json!({"role": "assistant", "content": "Yes."}), json!({"role": "user", "content": "All?"})];
     for round in 0..5 {
         let lines = (0..60).map(|line| format!("test module_{round}::case_number_{line} ... ok\n"));
@@ -53,7 +54,17 @@ fn a_prefix_that_an_upstream_saw_stays_the_same_after_a_kill() {
         service = serve_again(folder);
         assert_eq!(service.post(MESSAGES, &conversation(&output, &more)).status, 200);
         assert_eq!(seen(&upstream), before, "round {round}");
+        assert_eq!(named(&service, &before[2].to_string()), output, "round {round}");
     }
+}
+
+/// The original that the first mark in `message` names.
+fn named(service: &Running, message: &str) -> String {
+    let (_, rest) = message.split_once("recall ").expect("its mark names the original");
+    let id = rest.split(']').next().unwrap();
+    let (status, _, body) = service.fetch(|client, base| client.get(format!("{base}/v1/originals/{id}")));
+    assert_eq!(status, 200, "{id}");
+    String::from_utf8(body).unwrap()
 }
 
 /// Sends a request and leaves.

@@ -10,12 +10,13 @@ mod table;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use moka::sync::Cache;
+use tokio::sync::oneshot;
 
 use super::batch;
 use super::store::seconds_now;
@@ -66,13 +67,16 @@ struct Shared {
     lost: AtomicU64,
 }
 
+/// Says that something is written.
+type Done = Box<dyn FnOnce() + Send>;
+
 /// A message to the writer.
 enum Message {
     Put(Place, Owner, Box<str>),
     /// Forget what is too old or too much.
     Sweep,
     /// Write what has come before, and say so.
-    Flush(Sender<()>),
+    Flush(Done),
     /// The file is to be closed.
     End,
 }
@@ -175,10 +179,24 @@ impl Originals {
         Ok(opened)
     }
 
+    /// Waits until all that was to be stored is on disk, or cannot be written. Where too much waits already, it returns at
+    /// once.
+    pub(super) async fn written(&self) {
+        if self.sizes().waiting == 0 {
+            return;
+        }
+        let (done, wait) = oneshot::channel();
+        let done = Message::Flush(Box::new(move || done.send(()).unwrap_or_default()));
+        if self.messages.try_send(done).is_ok() {
+            // As below.
+            wait.await.unwrap_or_default();
+        }
+    }
+
     /// Waits until all that was to be stored is on disk. This blocks.
     pub(super) fn flush(&self) {
         let (done, wait) = channel();
-        self.tell(Message::Flush(done));
+        self.tell(Message::Flush(Box::new(move || done.send(()).unwrap_or_default())));
         // The writer is gone only after a panic, which is logged; then there is nothing to wait for.
         wait.recv().unwrap_or_default();
     }
@@ -268,7 +286,7 @@ struct Batch {
     /// Whether something may have become too old or too much.
     sweep: bool,
     /// The callers that wait until the batch is written.
-    waiting: Vec<Sender<()>>,
+    waiting: Vec<Done>,
     /// Whether it is the last batch.
     last: bool,
 }
@@ -286,7 +304,7 @@ impl Writer {
             if !batch.texts.is_empty() || batch.sweep {
                 self.write(&batch);
             }
-            batch.waiting.iter().for_each(|done| done.send(()).unwrap_or_default());
+            std::mem::take(&mut batch.waiting).into_iter().for_each(|done| done());
             if batch.last {
                 return;
             }
