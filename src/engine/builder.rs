@@ -12,6 +12,9 @@ use crate::model::store::{ModelStore, Progress};
 use crate::model::{Embedder, TokenClassifier, TokenGenerator, TokenScorer};
 use crate::text::Protector;
 
+/// Bytes of protected spans that are remembered: those of about 10,000 passages.
+const SPANS_BYTES: u64 = 8 << 20;
+
 /// Builds an [`Engine`]. Without anything, the engine does what needs neither a model nor a folder; whatever needs one
 /// that is missing fails with an error that names it.
 #[derive(Default)]
@@ -106,7 +109,7 @@ impl EngineBuilder {
         Engine {
             limits,
             models: Models::new(given, configured, local_files),
-            protector: Protector::default(),
+            protector: Protector::default().remembering(SPANS_BYTES),
             // Apart, so that no name of theirs meets one of a collection.
             banks: DataFolder::new(data.as_ref().map(|data| data.join("banks"))),
             collections: DataFolder::new(data),

@@ -5,7 +5,7 @@
 //! letters of longer words for languages that inflect, and pairs of characters for scripts that put no spaces between
 //! words.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
 
 use regex::Regex;
@@ -179,7 +179,8 @@ pub(in crate::compress) fn is_function_word(word: &str) -> bool {
         their him as also such so very just only both either however although though while when where than then \
         thus therefore hence of in on at to for by with from into onto upon and or but over under about after \
         before during between through if more most other some all any each what how why ";
-    word.len() < 10 && WORDS.contains(&format!(" {word} "))
+    static SET: LazyLock<HashSet<&str>> = LazyLock::new(|| WORDS.split_whitespace().collect());
+    SET.contains(word)
 }
 
 #[cfg(test)]

@@ -168,12 +168,18 @@ impl<S: TokenScorer> TokenScorer for CachedScorer<S> {
     }
 }
 
-/// Remembers the vectors of another embedder, within a limit of bytes.
+/// The longest text, in bytes, whose count of tokens is remembered, and the number of such texts: words, which prompts
+/// have in common.
+const WORD: usize = 24;
+const WORDS: u64 = 50_000;
+
+/// Remembers the vectors of another embedder, within a limit of bytes, and the tokens of words.
 #[derive(Debug)]
 pub struct CachedEmbedder<E> {
     embedder: E,
     identity: String,
     memory: Memory,
+    words: Cache<Box<str>, usize>,
 }
 
 impl<E: Embedder> CachedEmbedder<E> {
@@ -182,7 +188,7 @@ impl<E: Embedder> CachedEmbedder<E> {
     #[must_use]
     pub fn new(embedder: E, identity: &str, bytes: u64) -> Self {
         let identity = blake3::hash(identity.as_bytes()).to_hex().to_string();
-        Self { embedder, identity, memory: Memory::new(bytes) }
+        Self { embedder, identity, memory: Memory::new(bytes), words: Cache::new(WORDS) }
     }
 
     /// Tells this embedder's files from others of the same name: 64 hexadecimal digits.
@@ -208,7 +214,15 @@ impl<E: Embedder> Embedder for CachedEmbedder<E> {
     }
 
     fn count(&self, text: &str, cancel: &Cancel) -> Result<usize, ScoreError> {
-        self.embedder.count(text, cancel)
+        if text.len() > WORD {
+            return self.embedder.count(text, cancel);
+        }
+        if let Some(known) = self.words.get(text) {
+            return Ok(known);
+        }
+        let tokens = self.embedder.count(text, cancel)?;
+        self.words.insert(text.into(), tokens);
+        Ok(tokens)
     }
 
     fn embed(&self, texts: &[&str], cancel: &Cancel) -> Result<Vec<Vec<f32>>, ScoreError> {
@@ -374,7 +388,7 @@ mod tests {
         assert_eq!(*cached.scorer.0.lock().unwrap(), 2);
     }
 
-    /// Embeds a text as its length, and counts the texts.
+    /// Embeds a text as its length, and counts the texts; a text that is counted is one.
     #[derive(Default)]
     struct Lengths(Mutex<usize>);
 
@@ -386,6 +400,7 @@ mod tests {
             1
         }
         fn count(&self, text: &str, _: &Cancel) -> Result<usize, ScoreError> {
+            *self.0.lock().unwrap() += 1;
             Ok(text.len())
         }
         fn embed(&self, texts: &[&str], _: &Cancel) -> Result<Vec<Vec<f32>>, ScoreError> {
@@ -403,6 +418,16 @@ mod tests {
         assert_eq!(*cached.embedder.0.lock().unwrap(), 3);
         let statistics = cached.statistics();
         assert_eq!((statistics.hits, statistics.kept, statistics.misses), (2, 0, 3));
+    }
+
+    #[test]
+    fn the_tokens_of_words_are_counted_once() {
+        let cached = CachedEmbedder::new(Lengths::default(), "lengths", 1 << 20);
+        let (cancel, long) = (Cancel::never(), "a word and another word and one more");
+        for text in ["word", "words", "word", long, long] {
+            assert_eq!(cached.count(text, &cancel).unwrap(), text.len());
+        }
+        assert_eq!(*cached.embedder.0.lock().unwrap(), 4);
     }
 
     #[test]
