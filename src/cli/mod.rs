@@ -1,6 +1,7 @@
 //! Command line.
 
 mod bench;
+mod completions;
 mod compress;
 mod config;
 mod eval;
@@ -61,6 +62,8 @@ enum Command {
     Index(index::IndexArgs),
     Examples(examples::ExamplesArgs),
     Prompt(Box<prompt::PromptArgs>),
+    Completions(completions::CompletionsArgs),
+    Man(completions::ManArgs),
 }
 
 /// Runs the command line: 0 success, 1 failure, 2 wrong usage.
@@ -95,6 +98,8 @@ pub fn main() -> ExitCode {
         Command::Index(args) => index::run(args),
         Command::Examples(args) => examples::run(args),
         Command::Prompt(args) => prompt::run(*args),
+        Command::Completions(args) => completions::completions(&args),
+        Command::Man(args) => completions::man(&args),
     })
 }
 
