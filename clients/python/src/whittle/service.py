@@ -7,6 +7,7 @@ import contextlib
 import os
 import shutil
 import subprocess
+import sysconfig
 import tempfile
 import threading
 import time
@@ -24,12 +25,13 @@ _LINES_OF_LOG = 20
 
 
 def find_binary(binary: str | os.PathLike[str] | None = None) -> str:
-    """Returns the path of the program: the argument, `WHITTLE_BINARY`, or `whittle` on `PATH`.
+    """Returns the path of the program: the argument, `WHITTLE_BINARY`, `whittle` on `PATH`, or the one of this package.
 
     Raises `StartError` where there is none.
     """
     wanted = os.fspath(binary) if binary is not None else os.environ.get("WHITTLE_BINARY") or "whittle"
-    found = shutil.which(wanted)
+    # The environment of this interpreter need not be on PATH.
+    found = shutil.which(wanted) or (shutil.which("whittle", path=sysconfig.get_path("scripts")) if wanted == "whittle" else None)
     if found is None:
         raise errors.StartError(f"there is no program `{wanted}`: install whittle, put it on PATH, or name it in WHITTLE_BINARY")
     return found
@@ -42,7 +44,7 @@ def serve(*, binary: str | os.PathLike[str] | None = None, config: str | os.Path
     """Starts the service on a free port of this machine, gives a client of it, and stops it at the end.
 
     Args:
-        binary: The program; by default `WHITTLE_BINARY` or `whittle` on `PATH`.
+        binary: The program; by default `WHITTLE_BINARY`, `whittle` on `PATH`, or the one that came with this package.
         config: A configuration file; by default there is none.
         data_dir: The folder of collections, banks and keys; by default a new one that is removed at the end.
         environment: Variables for the service besides those of this process.
