@@ -71,7 +71,9 @@ pub(super) fn folds(
             folder.see(&place, &shown.text);
             continue;
         };
-        let large = shown.text.len() >= settings.fold_min_tokens.saturating_mul(LEAST_TOKEN_BYTES);
+        let recalled = call.as_ref().is_some_and(|call| call.recalls());
+        let large =
+            !recalled && shown.text.len() >= settings.fold_min_tokens.saturating_mul(LEAST_TOKEN_BYTES);
         let origin = origin(call.as_deref());
         let folded = large.then(|| folder.folded(&shown.text, origin, rules)).flatten();
         let Some(folded) = folded else {
@@ -298,6 +300,33 @@ mod tests {
         // What is no longer new is sent as it was, whatever the model.
         assert_eq!(of(&all, "claude-sonnet-4-5", false), second);
         assert!(second.iter().all(|edit| edit.with.contains("recall ")));
+    }
+
+    #[test]
+    fn what_a_model_recalls_goes_on_as_it_is() {
+        use crate::wire::{Endpoint, Request};
+        let output = (0..60).map(|n| format!("test case_{n} ... ok\n")).collect::<Vec<_>>().concat();
+        let changed = |name: &str, id: &str| {
+            let call = serde_json::json!({"type": "tool_use", "id": "t", "name": name, "input": {"id": id}});
+            let result = serde_json::json!({"type": "tool_result", "tool_use_id": "t", "content": output});
+            let messages = serde_json::json!([{"role": "user", "content": "Why?"},
+                {"role": "assistant", "content": [call]}, {"role": "user", "content": [result]}]);
+            let body = serde_json::json!({"model": "m", "messages": messages}).to_string();
+            let texts = Request::read(Endpoint::Messages, body.as_bytes()).unwrap().texts(100);
+            let settings = Settings {
+                fold: crate::compress::fold::Rules::ALL,
+                fold_min_tokens: 100,
+                ..Settings::default()
+            };
+            let (decisions, recall) = (Decisions::new(1 << 20, None), Recall::default());
+            let folds = folds(&texts.shown, ("gpt-4o", None), &settings, (&decisions, &recall));
+            (folds.edits.len(), texts.passages.len())
+        };
+        for name in ["mcp__whittle__recall", "recall", "tools.recall"] {
+            assert_eq!(changed(name, "9a03bbc4df14c931"), (0, 0), "{name}");
+        }
+        assert_eq!(changed("recall", "the tests of yesterday"), (1, 1), "a tool of another program");
+        assert_eq!(changed("run", "9a03bbc4df14c931"), (1, 1));
     }
 
     #[test]

@@ -40,6 +40,16 @@ pub struct ToolCall {
     pub arguments: Vec<(String, String)>,
 }
 
+impl ToolCall {
+    /// Whether the model asks for the original of a result that was cut: by the tool `recall` of this program, under
+    /// whatever name a client gives to its server. The answer goes on as it is, or nobody could ever see it.
+    #[must_use]
+    pub fn recalls(&self) -> bool {
+        let is_id = |id: &str| id.len() == 16 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
+        self.name.ends_with("recall") && self.arguments.iter().any(|(key, id)| key == "id" && is_id(id))
+    }
+}
+
 impl ConversationText {
     /// The edit that puts another text in its place.
     #[must_use]
@@ -62,10 +72,11 @@ impl Listing {
         }
     }
 
-    /// A tool's result, in answer to the call `id`. The last call of an id counts.
-    pub(super) fn result(&mut self, id: Option<JsonValue>, value: JsonValue) {
+    /// A tool's result, in answer to the call `id`, which is given back where it is known. The last call of an id counts.
+    pub(super) fn result(&mut self, id: Option<JsonValue>, value: JsonValue) -> Option<Arc<ToolCall>> {
         let call = id.and_then(JsonValue::string).and_then(|id| self.calls.get(&*id).cloned());
-        self.say(Speaker::Tool(call), value);
+        self.say(Speaker::Tool(call.clone()), value);
+        call
     }
 
     /// A call of the model's. Its arguments are JSON, or a string that holds JSON or free text.

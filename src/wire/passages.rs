@@ -158,8 +158,10 @@ impl<'a> Collector<'a> {
                 By::User => self.user(value),
                 By::Document => self.document(value),
                 By::Tool => {
-                    self.listing.result(call, value);
-                    self.tool(value);
+                    let call = self.listing.result(call, value);
+                    if !call.is_some_and(|call| call.recalls()) {
+                        self.tool(value);
+                    }
                 }
             },
         }
