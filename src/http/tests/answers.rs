@@ -128,6 +128,7 @@ const ROUTES: [&str; 53] = [
     "get /docs",
     "get /docs/{topic}",
     "get /healthz",
+    "post /mcp",
     "get /metrics",
     "get /openapi.json",
     "get /page/{file}",

@@ -44,8 +44,8 @@ def steps(folder):
     if AGENT == "codex":
         read, edit = shell("cat source.py"), shell("sed -i 's/argument + 7$/argument + 700/' source.py && echo edited")
         recall = lambda played: ("mcp__whittle__/recall", {"id": played.mark()})
-    return [shell("cat tests.txt"), read, shell("cat tests.txt source.py"), shell("cat download.txt"), edit,
-            shell("cat hits.txt"), shell("cat rows.json"), recall, shell("cat tests.txt; echo last"), shell("tail -3 source.py")]
+    return [shell("sh tests.sh"), read, shell("sh tests.sh; cat source.py"), shell("sh download.sh"), edit,
+            shell("sh hits.sh"), shell("sh rows.sh"), recall, shell("sh tests.sh; echo last"), shell("tail -3 source.py")]
 
 
 def command():
@@ -67,8 +67,11 @@ def run(folder, base):
     home.mkdir()
     work = pathlib.Path(folder, "work")
     work.mkdir()
-    for name, text in {"tests.txt": TESTS, "download.txt": DOWNLOAD, "hits.txt": HITS, "source.py": SOURCE, "rows.json": ROWS}.items():
-        (work / name).write_text(text)
+    (work / "source.py").write_text(SOURCE)
+    # What a program prints is folded; of a file that is read every byte goes on.
+    for name, text in {"tests": TESTS, "download": DOWNLOAD, "hits": HITS, "rows": ROWS}.items():
+        (home / name).write_text(text)
+        (work / f"{name}.sh").write_text(f"cat '{home / name}'")
     config = pathlib.Path(folder, "config.toml")
     config.write_text(CONFIG)
     environment = {"PATH": os.environ["PATH"], "HOME": str(home), "LANG": "C.UTF-8", "WHITTLE_DATA_DIR": str(pathlib.Path(folder, "data")),

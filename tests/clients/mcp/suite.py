@@ -26,6 +26,7 @@ import upstream  # noqa: E402
 BINARY, NODE, SHORT = os.path.abspath(sys.argv[1]), sys.argv[2], "--short" in sys.argv
 TOOLS = ["compress", "read_file_compressed", "search", "ingest", "prompt", "examples_select", "count_tokens", "recall"]
 REPORT = (pathlib.Path(__file__).parents[3] / "eval/texts/incident.md").read_text()
+POLLS = "GET /healthz 200\n" * 200
 QUESTION = "Which setting caused the outage, and who noticed it?"
 DOCUMENTS = [{"id": "a/1", "title": "Harbour Street", "text": "The bridge at Harbour Street was opened on 3 May 1987.",
               "metadata": {"year": 1987}},
@@ -79,7 +80,8 @@ class Service:
 def plain(value):
     """A result without what belongs to one answer alone."""
     if isinstance(value, dict):
-        own = {"timing_ms"} | ({"id"} if str(value.get("id", "")).startswith(("cmp-", "prompt-")) else set())
+        # The file of a collection grows when it is tidied up, whoever asks.
+        own = {"timing_ms"} | ({"bytes"} if "epoch" in value else set()) | ({"id"} if str(value.get("id", "")).startswith(("cmp-", "prompt-")) else set())
         return {key: plain(item) for key, item in value.items() if key not in own}
     return [plain(item) for item in value] if isinstance(value, list) else value
 
@@ -127,8 +129,8 @@ def cases(service, posts):
              compressed({"context": REPORT, "question": QUESTION, "rate": 0.4})),
         tool("compress", {"documents": documents, "question": "When was the bridge opened?", "target_tokens": 30},
              compressed({"documents": documents, "question": "When was the bridge opened?", "target_tokens": 30})),
-        tool("compress", {"text": REPORT, "method": "lossless", "model": "gpt-4"},
-             compressed({"context": REPORT, "method": "lossless", "model": "gpt-4", "rate": 0.5})),
+        tool("compress", {"text": POLLS, "method": "lossless", "model": "gpt-4"},
+             compressed({"context": POLLS, "method": "lossless", "model": "gpt-4", "rate": 0.5})),
         tool("compress", {"text": "a", "rate": 2}, {"error": f"{invalid['message']} ({invalid['code']})"}),
         tool("read_file_compressed", {"path": "report.md", "question": QUESTION, "target_tokens": 600},
              {"text": [file["documents"][0]["text"], summary]}),
