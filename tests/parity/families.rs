@@ -60,4 +60,4 @@ macro_rules! families {
     };
 }
 
-families!(gemma2, gemma3, granite, linear, llama2, llama3, mistral, olmo2, qwen2, qwen3, smollm3);
+families!(gemma2, gemma3, granite, linear, llama2, llama3, mistral, olmo2, phi3, qwen2, qwen3, smollm3);

@@ -84,10 +84,11 @@ const GEMMA: Family =
     Family { norms: Norms::Around, activation: Activation::Gelu, scaled_embeddings: true, ..HALVES };
 
 /// All architectures that load.
-pub(crate) const FAMILIES: [Family; 8] = [
+pub(crate) const FAMILIES: [Family; 9] = [
     LLAMA,
     Family { name: "qwen2", ..HALVES },
     Family { name: "qwen3", ..HALVES },
+    Family { name: "phi3", ..HALVES },
     Family { name: "gemma2", windows: Windows::AllBut { every: 2, rope_base: None }, ..GEMMA },
     Family { name: "gemma3", windows: Windows::AllBut { every: 6, rope_base: Some(10_000) }, ..GEMMA },
     Family { name: "granite", ..LLAMA },

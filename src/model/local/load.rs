@@ -149,12 +149,6 @@ impl Reader<'_> {
         let (queries, keys) = (heads.queries * heads.width, heads.keys * heads.width);
         let residual = self.multipliers.residual;
         let name = |tensor: &str| format!("blk.{i}.{tensor}.weight");
-        let mut qkv = self.turned(&name("attn_q"), &[queries, width])?;
-        scale(&mut qkv, self.multipliers.query);
-        qkv.extend(self.turned(&name("attn_k"), &[keys, width])?);
-        qkv.extend(self.rows(&name("attn_v"), [keys, width])?);
-        let mut gate_up = self.rows(&name("ffn_gate"), [hidden, width])?;
-        gate_up.extend(self.rows(&name("ffn_up"), [hidden, width])?);
         let [mut attention_out, mut down] = [
             self.rows(&name("attn_output"), [width, queries])?,
             self.rows(&name("ffn_down"), [width, hidden])?,
@@ -164,17 +158,47 @@ impl Reader<'_> {
         let (before, after) = (family.norms != Norms::After, family.norms != Norms::Before);
         Ok(LayerWeights {
             attention_norm: self.norm(&name("attn_norm"), before)?,
-            qkv,
+            qkv: self.qkv(i)?,
             qkv_bias: self.bias(i)?,
             query_norm: self.head_norm(&name("attn_q_norm"), queries)?,
             key_norm: self.head_norm(&name("attn_k_norm"), keys)?,
             attention_out,
             attention_out_norm: self.norm(&name("post_attention_norm"), after)?,
             feed_forward_norm: self.norm(&name("ffn_norm"), before)?,
-            gate_up,
+            gate_up: self.gate_up(i)?,
             down,
             down_norm: self.norm(&name("post_ffw_norm"), after)?,
         })
+    }
+
+    /// The rows of queries, keys and values of a layer, which some files have in one tensor.
+    fn qkv(&mut self, i: usize) -> Result<Vec<f32>, LoadError> {
+        let LlamaConfig { width, heads, .. } = *self.config;
+        let (queries, keys) = (heads.queries * heads.width, heads.keys * heads.width);
+        let name = |tensor: &str| format!("blk.{i}.{tensor}.weight");
+        let mut qkv = if self.file.shape(&name("attn_qkv")).is_some() {
+            self.rows(&name("attn_qkv"), [queries + 2 * keys, width])?
+        } else {
+            let mut rows = self.rows(&name("attn_q"), [queries, width])?;
+            rows.extend(self.rows(&name("attn_k"), [keys, width])?);
+            rows.extend(self.rows(&name("attn_v"), [keys, width])?);
+            rows
+        };
+        self.turn(&mut qkv[..(queries + keys) * width], width);
+        scale(&mut qkv[..queries * width], self.multipliers.query);
+        Ok(qkv)
+    }
+
+    /// The rows of gate and up of a layer, which some files have in one tensor.
+    fn gate_up(&mut self, i: usize) -> Result<Vec<f32>, LoadError> {
+        let LlamaConfig { width, hidden, .. } = *self.config;
+        let name = |tensor: &str| format!("blk.{i}.{tensor}.weight");
+        if self.file.shape(&name("ffn_gate")).is_none() {
+            return Ok(self.rows(&name("ffn_up"), [2 * hidden, width])?);
+        }
+        let mut rows = self.rows(&name("ffn_gate"), [hidden, width])?;
+        rows.extend(self.rows(&name("ffn_up"), [hidden, width])?);
+        Ok(rows)
     }
 
     /// The head shares the embeddings' weights where the file has none of its own.
@@ -195,14 +219,12 @@ impl Reader<'_> {
         self.file.tensor(name, &shape)
     }
 
-    /// The rows of all heads of queries or keys, or a value for each, with the halves that are rotated together apart.
-    fn turned(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>, GgufError> {
-        let rows = self.file.tensor(name, shape)?;
-        let inputs = shape.iter().skip(1).product();
-        Ok(match self.config.family.pairs {
-            Pairs::Neighbours => halves_apart(&rows, self.config.heads.width, inputs),
-            Pairs::Halves => rows,
-        })
+    /// Lays the halves apart that are rotated together, in rows of whole heads of `inputs` values each.
+    fn turn(&self, rows: &mut [f32], inputs: usize) {
+        if self.config.family.pairs == Pairs::Neighbours {
+            let turned = halves_apart(rows, self.config.heads.width, inputs);
+            rows.copy_from_slice(&turned);
+        }
     }
 
     /// The weights of a norm, or nothing where the family has none there.
@@ -218,9 +240,10 @@ impl Reader<'_> {
         }
         let heads = self.config.heads;
         let (queries, keys) = (heads.queries * heads.width, heads.keys * heads.width);
-        let mut bias = self.turned(&name("attn_q"), &[queries])?;
-        scale(&mut bias, self.multipliers.query);
-        bias.extend(self.turned(&name("attn_k"), &[keys])?);
+        let mut bias = self.file.tensor(&name("attn_q"), &[queries])?;
+        bias.extend(self.file.tensor(&name("attn_k"), &[keys])?);
+        self.turn(&mut bias, 1);
+        scale(&mut bias[..queries], self.multipliers.query);
         bias.extend(self.file.tensor(&name("attn_v"), &[keys])?);
         Ok(bias)
     }
