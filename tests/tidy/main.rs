@@ -129,7 +129,8 @@ const CRATES: [(&str, &[&str]); 19] = [
 ];
 
 /// Files that may hold `unsafe`.
-const UNSAFE: [&str; 3] = ["kernels.rs", "model/local/int8/vnni.rs", "model/local/roofline.rs"];
+const UNSAFE: [&str; 4] =
+    ["kernels.rs", "model/local/int8/avx2.rs", "model/local/int8/vnni.rs", "model/local/roofline.rs"];
 
 /// A source file without its tests.
 struct Source {
