@@ -45,8 +45,11 @@ pub struct Protector {
     fences: bool,
     clauses: bool,
     /// The spans of texts by their blake3 hashes, where they are remembered.
-    known: Option<Cache<[u8; 32], Arc<[Range<usize>]>>>,
+    known: Option<Cache<[u8; 32], Spans>>,
 }
+
+/// The spans of one text.
+type Spans = Arc<[Range<usize>]>;
 
 impl Default for Protector {
     /// All kinds.
@@ -96,7 +99,7 @@ impl Protector {
     /// are not ASCII take as long to search as everything else that is done with a prompt whose scores are known.
     #[must_use]
     pub fn remembering(self, bytes: u64) -> Self {
-        let weight = |_: &[u8; 32], spans: &Arc<[Range<usize>]>| {
+        let weight = |_: &[u8; 32], spans: &Spans| {
             u32::try_from(OVERHEAD + size_of_val::<[Range<usize>]>(spans)).unwrap_or(u32::MAX)
         };
         Self { known: Some(Cache::builder().max_capacity(bytes).weigher(weight).build()), ..self }

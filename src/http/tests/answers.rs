@@ -123,7 +123,7 @@ async fn health_and_readiness() {
 }
 
 /// The routes that the description of the API has, in its order.
-const ROUTES: [&str; 53] = [
+const ROUTES: [&str; 54] = [
     "get /",
     "get /docs",
     "get /docs/{topic}",

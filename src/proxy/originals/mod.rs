@@ -304,7 +304,9 @@ impl Writer {
             if !batch.texts.is_empty() || batch.sweep {
                 self.write(&batch);
             }
-            std::mem::take(&mut batch.waiting).into_iter().for_each(|done| done());
+            for done in std::mem::take(&mut batch.waiting) {
+                done();
+            }
             if batch.last {
                 return;
             }
