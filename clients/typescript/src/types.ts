@@ -1193,5 +1193,5 @@ export interface WordSettings {
     /** True if a word with accents is another one than that without. */
     accents?: boolean;
     /** Language whose endings are taken off words, so that one form finds the others. */
-    language?: WordLanguage;
+    language?: WordLanguage | (string & {});
 }

@@ -264,7 +264,7 @@ class WordSettings(ResponseModel):
 
     accents: bool = False
     """True if a word with accents is another one than that without."""
-    language: WordLanguage = "english"
+    language: WordLanguage | str = 'english'
     """Language whose endings are taken off words, so that one form finds the others."""
 
 
