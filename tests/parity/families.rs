@@ -46,7 +46,6 @@ fn agrees(family: &str) {
         let cut = ids.len() / 2;
         let behind = largest(&exact, (&ids[..cut], &ids[cut..]), &nll[cut - 1..]);
         let rounded = largest(&int8, (&[], &ids), &nll);
-        println!("{family}, {name}: largest difference {whole:.6}");
         assert!(whole <= 0.01 && behind <= 0.01, "{family}, {name}: {whole}, {behind}");
         assert!(rounded < 1.0, "{family}, {name}: {rounded}");
     }
