@@ -43,7 +43,7 @@ def steps(folder):
     recall = lambda played: ("mcp__whittle__recall", {"id": played.mark()})
     if AGENT == "codex":
         read, edit = shell("cat source.py"), shell("sed -i 's/argument + 7$/argument + 700/' source.py && echo edited")
-        recall = lambda played: ("mcp__whittle__/recall", {"id": played.mark()})
+        recall = lambda played: ("mcp__whittle/recall", {"id": played.mark()})
     return [shell("sh tests.sh"), read, shell("sh tests.sh; cat source.py"), shell("sh download.sh"), edit,
             shell("sh hits.sh"), shell("sh rows.sh"), recall, shell("sh tests.sh; echo last"), shell("tail -3 source.py")]
 
