@@ -378,10 +378,7 @@ fn structured<I: DeserializeOwned, O: Serialize>(
     work: impl FnOnce(I) -> Result<O, EngineError>,
 ) -> Result<CallToolResult, EngineError> {
     let output = work(arguments(object)?)?;
-    // By way of its text: a `Value` made at once has digits of its own behind those of a number in 32 bits.
-    let json = serde_json::to_string(&output);
-    let value = json
-        .and_then(|json| serde_json::from_str(&json))
+    let value = serde_json::to_value(output)
         .map_err(|error| EngineError::internal(format!("a result has no JSON form: {error}")))?;
     Ok(CallToolResult::structured(value))
 }

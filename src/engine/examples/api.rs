@@ -1,6 +1,6 @@
 //! Requests and answers about banks of examples.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use utoipa::ToSchema;
 
 use super::{Example, Selection};
@@ -122,7 +122,15 @@ pub struct SelectResponse {
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct SelectedExample {
     /// Cosine between its question and the one that it is chosen for.
+    #[serde(serialize_with = "in_own_digits")]
     pub similarity: f32,
     /// The example, its choices in the order asked for.
     pub example: Example,
+}
+
+/// Writes a number of 32 bits with its own digits, also where it becomes one of 64 bits on the way, as in the results of
+/// tools by MCP.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+pub(in crate::engine) fn in_own_digits<S: Serializer>(value: &f32, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64(value.to_string().parse().unwrap_or_else(|_| f64::from(*value)))
 }

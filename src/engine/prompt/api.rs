@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 use crate::compress::Method;
 use crate::engine::api::{Timing, Warning};
 use crate::engine::collections::api::SearchRequest;
-use crate::engine::examples::api::SelectRequest;
+use crate::engine::examples::api::{SelectRequest, in_own_digits};
 use crate::retrieve::{Filter, SearchMode};
 
 /// Body of `POST /v1/prompt`.
@@ -180,6 +180,7 @@ pub struct ExampleCandidate {
     /// The id in the bank.
     pub id: String,
     /// Cosine between its question and the one that is asked.
+    #[serde(serialize_with = "in_own_digits")]
     pub similarity: f32,
     /// Whether the example is in the prompt.
     pub chosen: bool,

@@ -193,8 +193,9 @@ impl Reader<'_> {
     fn gate_up(&mut self, i: usize) -> Result<Vec<f32>, LoadError> {
         let LlamaConfig { width, hidden, .. } = *self.config;
         let name = |tensor: &str| format!("blk.{i}.{tensor}.weight");
-        if self.file.shape(&name("ffn_gate")).is_none() {
-            return Ok(self.rows(&name("ffn_up"), [2 * hidden, width])?);
+        let fused = [2 * hidden, width];
+        if self.file.shape(&name("ffn_up")) == Some(&fused[..]) {
+            return Ok(self.rows(&name("ffn_up"), fused)?);
         }
         let mut rows = self.rows(&name("ffn_gate"), [hidden, width])?;
         rows.extend(self.rows(&name("ffn_up"), [hidden, width])?);

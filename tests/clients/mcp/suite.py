@@ -148,7 +148,7 @@ def cases(service, posts):
         tool("recall", {"id": identifier, "first_byte": 5, "last_byte": 11},
              {"text": [api("GET", f"/v1/originals/{identifier}", headers={"range": "bytes=5-11"})]}),
         tool("recall", {"id": "0123456789abcdef"}, {"error": unknown["message"]}),
-        {"kind": "resource", "uri": "whittle://collections/town", "expected": api("GET", "/v1/collections/town")},
+        {"kind": "resource", "uri": "whittle://collections/town", "expected": plain(api("GET", "/v1/collections/town"))},
         {"kind": "resource", "uri": "whittle://collections/town/documents/a%2F1",
          "expected": {"text": [api("GET", "/v1/collections/town/documents/a%2F1")["text"]]}},
         {"kind": "prompt", "name": "answer", "arguments": {

@@ -158,7 +158,8 @@ fn every_instruction_set_gives_the_same_within_rounding() {
 }
 
 /// The tiny models that `tests/parity/families.py` makes, whose scores other implementations gave.
-const FAMILIES: [&str; 8] = ["linear", "llama3", "qwen2", "qwen3", "smollm3", "olmo2", "gemma2", "gemma3"];
+const FAMILIES: [&str; 9] =
+    ["linear", "llama3", "phi3", "qwen2", "qwen3", "smollm3", "olmo2", "gemma2", "gemma3"];
 
 #[test]
 fn every_family_gives_the_same_by_tensors_and_step_by_step() {
@@ -249,7 +250,7 @@ fn messages_name_the_cause_and_the_remedy() {
     let architecture = fault(|file| file.set("general.architecture", Value::Text("rwkv6".to_owned())));
     assert_eq!(
         architecture.to_string(),
-        "architecture `rwkv6` is not supported: choose a model of architecture llama or qwen2 or qwen3 or gemma2 \
+        "architecture `rwkv6` is not supported: choose a model of architecture llama or qwen2 or qwen3 or phi3 or gemma2 \
          or gemma3 or granite or smollm3 or olmo2"
     );
     let text = |error: LoadError| error.to_string();
