@@ -6,6 +6,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::time::{Instant, timeout};
 
@@ -26,6 +27,8 @@ pub(super) struct Recall {
     /// The key of the hash that ids are made by.
     ids: Secret,
     keeping: Keeping,
+    /// Whether the request has handed an original over, or its place, that may not be on disk yet. Clones share it.
+    unwritten: Arc<AtomicBool>,
 }
 
 /// The treatment of originals.
@@ -47,7 +50,11 @@ impl Recall {
             originals: Arc::clone(originals),
             owner: owner(caller),
         });
-        Self { ids: blake3::derive_key("whittle originals 1: ids", secret), keeping }
+        Self {
+            ids: blake3::derive_key("whittle originals 1: ids", secret),
+            keeping,
+            unwritten: Arc::default(),
+        }
     }
 
     /// Recall that names originals and keeps none, to see what naming them takes.
@@ -79,14 +86,19 @@ impl Recall {
         match &self.keeping {
             Keeping::Off => false,
             Keeping::Named => true,
-            Keeping::Kept { originals, owner } => originals.keep(owner, id, text),
+            Keeping::Kept { originals, owner } => {
+                self.unwritten.store(true, Ordering::Relaxed);
+                originals.keep(owner, id, text)
+            }
         }
     }
 
-    /// Waits until the originals that were handed over are on disk: once an upstream has seen a mark, what it names can be
-    /// had, even after a crash. Where nothing waits to be written, it returns at once.
+    /// Waits until the originals that the request handed over are on disk: once an upstream has seen a mark, what it names
+    /// can be had, even after a crash. A request that handed none over does not wait.
     pub(super) async fn written(&self) {
-        let Some((originals, _)) = self.kept() else { return };
+        let Some((originals, _)) = self.kept().filter(|_| self.unwritten.load(Ordering::Relaxed)) else {
+            return;
+        };
         if timeout(DISK_TIME, originals.written()).await.is_err() {
             tracing::warn!("a request does not wait any longer for its originals: the disk is too slow");
         }
