@@ -60,7 +60,7 @@
 //! |---|---|
 //! | `retrieval` | [`engine`], [`index`], [`retrieve`], [`config`], [`wire`] |
 //! | `eval` | [`eval`], and `retrieval` |
-//! | `server` | [`admission`], [`http`], [`proxy`], and `retrieval` |
+//! | `server` | [`admission`], [`http`], [`mcp`], [`proxy`], and `retrieval` |
 //! | `cli` | [`cli`] and the binary, and all others |
 //! | `upstream` | [`upstream`], [`keys`] and [`journal`]; comes with `eval` and `server`, and is not named by itself |
 //!
@@ -96,7 +96,6 @@ pub mod journal;
 mod kernels;
 #[cfg(feature = "upstream")]
 pub mod keys;
-#[cfg(feature = "server")]
 #[cfg(feature = "server")]
 pub mod mcp;
 pub mod model;

@@ -32,9 +32,14 @@ pub(super) struct ManArgs {
 
 pub(super) fn completions(args: &CompletionsArgs) -> anyhow::Result<()> {
     // Written at once: the generator panics where a write fails.
+    std::io::stdout().write_all(&script(args.shell)).context("cannot write to standard output")
+}
+
+/// The script that completes this command line in `shell`.
+fn script(shell: Shell) -> Vec<u8> {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut super::Cli::command(), "whittle", &mut script);
-    std::io::stdout().write_all(&script).context("cannot write to standard output")
+    clap_complete::generate(shell, &mut super::Cli::command(), "whittle", &mut script);
+    script
 }
 
 pub(super) fn man(args: &ManArgs) -> anyhow::Result<()> {
@@ -52,9 +57,7 @@ mod tests {
     #[test]
     fn every_shell_completes_every_command() {
         for shell in Shell::value_variants() {
-            let mut script = Vec::new();
-            clap_complete::generate(*shell, &mut super::super::Cli::command(), "whittle", &mut script);
-            let script = String::from_utf8(script).unwrap();
+            let script = String::from_utf8(script(*shell)).unwrap();
             for command in super::super::Cli::command().get_subcommands() {
                 assert!(script.contains(command.get_name()), "{shell}: {}", command.get_name());
             }

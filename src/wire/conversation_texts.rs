@@ -41,8 +41,8 @@ pub struct ToolCall {
 }
 
 impl ToolCall {
-    /// Whether the model asks for the original of a result that was cut: by the tool `recall` of this program, under
-    /// whatever name a client gives to its server. The answer goes on as it is, or nobody could ever see it.
+    /// Returns whether the model asks for the original of a result that was cut, by the tool `recall` of this program under
+    /// whatever name a client gives to its server. The answer must go on as it is, or nobody could ever see it.
     #[must_use]
     pub fn recalls(&self) -> bool {
         let is_id = |id: &str| id.len() == 16 && id.bytes().all(|byte| byte.is_ascii_hexdigit());

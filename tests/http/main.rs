@@ -28,7 +28,6 @@ mod local;
 #[path = "../shared/made.rs"]
 mod made;
 #[cfg(test)]
-#[cfg(test)]
 mod mcp;
 #[cfg(test)]
 mod origin;

@@ -236,7 +236,7 @@ impl Tile<'_> {
     fn run(&self, isa: Isa, rows: usize, out: &mut [f32]) {
         let groups = self.inputs / GROUP;
         assert!(
-            rows <= TILE_ROWS
+            (1..=TILE_ROWS).contains(&rows)
                 && self.q.len() >= self.inputs * COLUMNS
                 && self.scales.len() >= groups * COLUMNS
                 && self.x.len() >= rows * self.inputs

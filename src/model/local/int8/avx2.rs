@@ -5,8 +5,8 @@
 //! (2 * 127 * 127 fits), and activations of 0..=255 are taken in two halves of 4 bits (2 * 15 * 127 fits eight times).
 //! All sums are exact, as on the other instruction sets.
 //!
-//! Measured on one Zen 3 core at 2.4 GHz, 6 rows of 576 values: 85 G operations/s by signs, 71 by halves for weights,
-//! too, and 12 by what the compiler makes of the plain loop.
+//! Measured on one core of an AMD EPYC without AVX-512, 6 rows of 576 values: 85 G operations/s by signs, 71 by halves
+//! for weights, too, and 12 by what the compiler makes of the plain loop.
 #![expect(unsafe_code, reason = "AVX2 intrinsics and their loads")]
 
 use std::arch::x86_64::{
@@ -29,9 +29,9 @@ const HALVES: usize = 8;
 /// Steps of four inputs in a group.
 const QUADS: usize = GROUP / 4;
 
-/// See [`Tile::run`], which has checked the lengths.
+/// Computes `rows` rows of a tile, whose lengths [`Tile::run`] has checked.
 pub(super) fn run(isa: Isa, tile: &Tile, rows: usize, out: &mut [f32]) {
-    assert!(isa.has_fma() && rows <= TILE_ROWS);
+    assert!(isa.has_fma() && (1..=TILE_ROWS).contains(&rows));
     for panel in 0..TILE_PANELS {
         for part in 0..PARTS {
             let columns = Columns::of(tile, panel, part);
@@ -63,8 +63,10 @@ impl<'a> Columns<'a> {
         }
     }
 
+    /// Computes the columns for `rows` rows.
+    ///
     /// # Safety
-    /// As [`Columns::run`].
+    /// The processor and the slices must be as [`Columns::run`] demands for `rows` rows.
     #[target_feature(enable = "avx2,fma")]
     unsafe fn rows<const UNSIGNED_X: bool>(&self, tile: &Tile, rows: usize, out: &mut [f32]) {
         // SAFETY: as this function's own contract; each arm's row count is `rows`.
@@ -80,6 +82,8 @@ impl<'a> Columns<'a> {
         }
     }
 
+    /// Computes the columns for `R` rows.
+    ///
     /// # Safety
     /// The processor must have AVX2 and FMA, and the slices of `tile` the lengths that [`Tile::run`] checks for `R`
     /// rows; `out` must hold `(R - 1) * stride + COLUMNS` floats.
@@ -111,7 +115,7 @@ impl<'a> Columns<'a> {
     /// The sums of products of a group with signed activations.
     ///
     /// # Safety
-    /// As [`Columns::run`], and `group` must be one of the groups.
+    /// The processor and the slices must be as [`Columns::run`] demands, and `group` be one of the groups.
     #[target_feature(enable = "avx2,fma")]
     unsafe fn by_signs<const R: usize>(&self, tile: &Tile, group: usize) -> [__m256i; R] {
         let (ones, offset) = (_mm256_set1_epi16(1), _mm256_set1_epi8(i8::MIN));
@@ -133,7 +137,7 @@ impl<'a> Columns<'a> {
     /// The sums of products of a group with unsigned activations.
     ///
     /// # Safety
-    /// As [`Columns::by_signs`].
+    /// The processor and the slices must be as [`Columns::run`] demands, and `group` be one of the groups.
     #[target_feature(enable = "avx2,fma")]
     unsafe fn by_halves<const R: usize>(&self, tile: &Tile, group: usize) -> [__m256i; R] {
         let low_bits = _mm256_set1_epi8(15);
