@@ -35,6 +35,14 @@ fn differences(a: &[f32], b: &[f32]) -> (f32, f32) {
     (largest, a.iter().zip(b).map(|(a, b)| a - b).sum::<f32>().abs() / a.len().max(1) as f32)
 }
 
+/// Returns whether this processor runs the 8-bit kernels for VNNI.
+fn has_vnni() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    return is_x86_feature_detected!("avx512vnni");
+    #[cfg(not(target_arch = "x86_64"))]
+    false
+}
+
 /// Published by llama.cpp for the same file; within the rounding of its own 8-bit activations.
 #[test]
 fn a_known_sentence_has_the_known_ids_and_scores() {
@@ -47,7 +55,8 @@ fn a_known_sentence_has_the_known_ids_and_scores() {
     assert_eq!(ids(&F32, text), IDS);
     // In 8 bits the mean of so few tokens moves by about 0.04 with each change of what is rounded, and the largest
     // difference, which is below 0.3 with VNNI, is 0.36 with AVX2. `int8_decides_as_f32_does` measures what matters.
-    for (scorer, (one, all)) in [(&F32, (0.3, 0.05)), (&INT8, (0.5, 0.1))] {
+    let one_in_8_bits = if has_vnni() { 0.3 } else { 0.5 };
+    for (scorer, (one, all)) in [(&F32, (0.3, 0.05)), (&INT8, (one_in_8_bits, 0.1))] {
         let (largest, mean) = differences(&score(scorer, &[], &IDS), &NLL);
         println!("against llama.cpp: largest {largest:.3}, mean {mean:.3}");
         assert!(largest < one && mean < all, "largest {largest}, mean {mean}");
