@@ -16,19 +16,36 @@
 //! | chunk | a passage of a document in a collection, with an embedding of its own |
 //! | collection | documents and their chunks on disk, searched by words (BM25), by vectors (HNSW) or by both |
 //! | bank | a collection of solved examples, from which few-shot prompts are made |
-//! | upstream | a provider's API that the proxy sends requests to; its dialect is OpenAI's or Anthropic's |
-//! | decision | what the proxy did with a text; it is stored, so that the same text is sent as the same bytes again |
+//! | upstream | a provider's API that the proxy sends requests to; its dialect is OpenAI's, Anthropic's or another's |
+//! | question | the user's own last words in a conversation, by which the relevance of texts is judged |
+//! | folding | making a tool's result smaller by rules, without a model: repeats, progress, terminal codes, JSON |
+//! | decision | what the proxy did with a text; it is on disk, as a hash and byte ranges, before the request is forwarded, so that the same text is sent as the same bytes again |
+//! | original, recall | a tool's result as it was before folding, encrypted on disk if that is switched on; recall returns it by the id in a mark |
+//! | recovery | giving an answer the words back that compression took from what it quotes (LongLLMLingua, section 4.4) |
+//! | shadow, holdout | requests that are also sent, or only sent, as they came, to compare answers and costs |
 //! | ledger | the proxy's record of what each request took, cost and saved |
+//!
+//! # The way of a proxied request
+//!
+//! 1. `http::proxy` reads the body within its limits; `http::auth` checks the key.
+//! 2. `proxy::prepare` finds the upstream, and by [`wire`] the texts that may be changed and the question.
+//! 3. `proxy::plan` looks up the decision on each text; new texts go to `proxy::fold` (tools' results) or, through
+//!    [`engine`], to [`compress`] (other texts). `proxy::retrieve` searches for documents at the same time.
+//! 4. New decisions and originals are written to disk. [`wire::splice`] puts the new texts into the body as it came.
+//! 5. [`upstream`] sends it. `http::relay` streams the answer to the client and reads its usage; calls of the recall tool
+//!    are answered on the way (`proxy::rounds`).
+//! 6. The ledger records the request.
 //!
 //! # Architecture
 //!
 //! Dependencies point downwards only; `tests/tidy` holds the direction, and that no files of a folder import each other in a circle.
+//! Where a module uses types or traits of another alone, the table says so.
 //!
 //! | module | what it is | may use |
 //! |---|---|---|
-//! | [`cli`] | the command line | admission, compress, config, docs, engine, eval, http, journal, keys, mcp, model, proxy, retrieve, telemetry, text, upstream, wire |
+//! | [`cli`] | the command line | admission, compress, config, docs, engine, eval, http, jsonl, keys, mcp, model, proxy, retrieve, telemetry, text, upstream, wire |
 //! | [`http`] | the only place that knows axum: routes, limits, errors, response headers; `http::proxy` writes those of proxied answers, `http::relay` streams their bodies | admission, config, docs, engine, keys, mcp, model, proxy, telemetry, upstream, wire |
-//! | [`eval`] | datasets, runs, metrics: compression ratio against accuracy | compress, config, engine, journal, model, random, text, upstream, wire |
+//! | [`eval`] | datasets, runs, metrics: compression ratio against accuracy | compress, config, engine, jsonl, model, random, text, upstream, wire |
 //! | [`mcp`] | a server of the Model Context Protocol: the engine's use cases as tools, resources and prompts of an agent; the only place that knows rmcp | admission, compress, config, engine, keys, model, proxy, retrieve, text |
 //! | [`admission`] | how much blocking work runs and waits at once in the whole process | model (types) |
 //! | [`engine`] | use cases: checks a request, assembles parts, describes the result; reads files into documents (`collections::files`) | compress, config, index, model, random, retrieve, telemetry, text, wire |
@@ -36,18 +53,18 @@
 //! | [`index`] | collections on disk: the store, which is the truth, and two indexes that are caches of it: words for BM25 (`lexical`) and vectors (`hnsw`) | kernels, storage, text |
 //! | [`compress`] | the methods: prompts in, kept byte ranges out; pure, synchronous | model (traits), text |
 //! | [`model`] | traits of models, score cache, model files; `model::local` runs models on the CPU, to score and to write | environment, kernels, random, storage, telemetry, text |
-//! | [`wire`] | bodies of OpenAI's and Anthropic's APIs: which texts may be replaced, and how; answers of the model here | model (types), text |
-//! | [`proxy`] | from a client's request to an answer, an upstream's or that of the model here: what is compressed, remembered and booked | admission, compress, config, engine, journal, keys, model, random, storage, telemetry, text, upstream, wire |
+//! | [`wire`] | bodies of OpenAI's and Anthropic's APIs: which texts may be replaced, and how; answers of the model in this process | model (types), text |
+//! | [`proxy`] | from a client's request to an answer, an upstream's or that of the model in this process: what is compressed, remembered and recorded | admission, compress, config, engine, jsonl, keys, model, random, storage, telemetry, text, upstream, wire |
 //! | [`keys`] | virtual keys: the file that holds them, what each may take | config |
-//! | [`upstream`] | the only place that sends requests: connections, time limits, retries | config, keys, telemetry, wire |
+//! | [`upstream`] | the only place that sends requests to providers: connections, time limits, retries | config, keys, telemetry, wire |
 //! | [`config`] | file, environment, flags; strict | compress, environment, model, wire |
 //! | [`text`] | token counters of target models, sentences, chunks, protected spans; `segments` cuts every kind of text into parts, and says which need which (rows their header, settings their section) | nothing |
 //! | [`storage`] | the only opener of redb files: checked after an unclean stop, set aside where damaged and renewable | telemetry |
-//! | `kernels` | row-wise arithmetic for every instruction set that the processor may have | nothing |
+//! | `kernels` | arithmetic on rows of `f32` for every instruction set that the processor may have; products of 8-bit numbers are in `model::local::int8` | nothing |
 //! | `telemetry` | logs, traces (OpenTelemetry) and process metrics; the proxy's own metrics are in [`proxy`] | nothing |
-//! | [`journal`] | files of JSON lines that only grow | nothing |
+//! | [`jsonl`] | files of JSON lines that only grow | nothing |
 //! | [`docs`] | the guides, which `whittle help` and the service show | nothing |
-//! | [`environment`] | environment variables as an input of those who may read them | nothing |
+//! | [`environment`] | environment variables, as an input of the modules that may read them | nothing |
 //! | [`random`] | random numbers that are the same in each run; means with intervals | nothing |
 //! | `main` | the binary: arguments in, exit code out | cli |
 //!
@@ -62,15 +79,16 @@
 //! | `eval` | [`eval`], and `retrieval` |
 //! | `server` | [`admission`], [`http`], [`mcp`], [`proxy`], and `retrieval` |
 //! | `cli` | [`cli`] and the binary, and all others |
-//! | `upstream` | [`upstream`], [`keys`] and [`journal`]; comes with `eval` and `server`, and is not named by itself |
+//! | `upstream` | [`upstream`], [`keys`] and [`jsonl`]; comes with `eval` and `server`, and is not named by itself |
 //!
 //! # Invariants
 //!
 //! - In [`compress::Mode::Exact`], a result without its marks is a sub-sequence of the prompt as it was sent and holds at most
 //!   the tokens asked for; the same input gives the same bytes.
 //! - `compress` and `text` do no I/O and await nothing. Model work runs on the model's own threads.
-//! - Prompts never reach a log, nor a request's words the file system, unless recall is on, which encrypts them.
-//! - What a collection acknowledged survives a crash; an index that is damaged is made anew from the store.
+//! - No part of a prompt is ever logged, nor written to disk unless recall is on, which encrypts it. Decisions and cached
+//!   scores are hashes, byte ranges and numbers.
+//! - What a collection acknowledged survives a crash; an index that is damaged is rebuilt from the store.
 //! - `unsafe` stands in `kernels`, and in `model::local`'s 8-bit products and measured peak, alone.
 
 #[cfg(feature = "server")]
@@ -91,7 +109,7 @@ pub mod http;
 #[cfg(feature = "retrieval")]
 pub mod index;
 #[cfg(feature = "upstream")]
-pub mod journal;
+pub mod jsonl;
 #[cfg_attr(not(feature = "retrieval"), expect(dead_code, reason = "the rest is for vectors of an index"))]
 mod kernels;
 #[cfg(feature = "upstream")]

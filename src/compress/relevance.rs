@@ -174,9 +174,9 @@ fn weighed(
         Some(most) => {
             let documents: Vec<usize> = weighing.candidates.parts.iter().map(|part| part.document).collect();
             let units = Units { texts, documents: &documents, count: wholes.len() };
-            let glanced = reader.glance(&units)?;
-            let (_, scores) = weighing.weigh(&glanced);
-            reader.read_best(&units, (&glanced, &scores), most)?
+            let first = reader.first_pass(&units)?;
+            let (_, scores) = weighing.weigh(&first);
+            reader.read_best(&units, (&first, &scores), most)?
         }
         None => reader.read(&wholes, texts)?,
     };

@@ -32,7 +32,7 @@ impl Structure {
         spans: &mut Vec<Range<usize>>,
         granularity: Granularity,
     ) -> (Self, Vec<Unit>) {
-        tie(&mut segments, spans);
+        tie(text, &mut segments, spans);
         let mut cut: Vec<Unit> = Vec::new();
         let mut at = 0;
         while at < segments.len() {
@@ -226,10 +226,10 @@ fn is_too_long(segment: &Segment) -> bool {
         && segment.range.len() > LONGEST_WHOLE
 }
 
-/// Ties the segments that a protected span lies in. In JSON there is none over a border: it would tie every record to
-/// the next.
-fn tie(segments: &mut [Segment], spans: &mut Vec<Range<usize>>) {
-    spans.retain(|span| {
+/// Ties the segments that a protected span lies in. In JSON there is none over a border, for it would tie every record to
+/// the next, and none with the comma behind a member or element, which goes where nothing follows any more.
+fn tie(text: &str, segments: &mut [Segment], spans: &mut Vec<Range<usize>>) {
+    spans.retain_mut(|span| {
         let first = segments.partition_point(|segment| segment.range.end <= span.start);
         let count = segments[first..].partition_point(|segment| segment.range.start < span.end);
         let own = first..first + count;
@@ -239,8 +239,10 @@ fn tie(segments: &mut [Segment], spans: &mut Vec<Range<usize>>) {
                 SegmentKind::Record | SegmentKind::Tag | SegmentKind::Said | SegmentKind::Blob
             )
         };
-        if count > 1 && segments[own.clone()].iter().any(json) {
-            return false;
+        if segments[own.clone()].iter().any(json) {
+            let is_last = text[span.end..segments[own.end - 1].range.end].trim().is_empty();
+            span.end -= usize::from(is_last && text[span.clone()].ends_with(','));
+            return count == 1 && span.start < span.end;
         }
         if count > 1 && !segments[own.clone()].iter().all(|segment| segment.kind.goes_by_words()) {
             for (a, b) in own.clone().zip(own.start + 1..own.end) {

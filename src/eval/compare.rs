@@ -9,7 +9,7 @@ use super::evidence::Evidence;
 use super::run::{ROWS, Row, Setting, groups};
 use super::statistics::Estimate;
 use super::summary::{Summary, correct};
-use crate::journal;
+use crate::jsonl;
 
 /// A run that was made: its folder's files, read.
 #[derive(Debug, Clone)]
@@ -30,7 +30,7 @@ impl Finished {
         let bytes = std::fs::read(&path)
             .with_context(|| format!("{} holds no run: cannot read {}", folder.display(), path.display()))?;
         let setting = serde_json::from_slice(&bytes).with_context(|| path.display().to_string())?;
-        let mut rows: Vec<Row> = journal::read(&folder.join(ROWS))?;
+        let mut rows: Vec<Row> = jsonl::read(&folder.join(ROWS))?;
         let model = rows.last().map(|row| row.model.clone());
         rows.retain(|row| Some(&row.model) == model.as_ref());
         Ok(Self { setting, rows })

@@ -21,7 +21,7 @@ use super::reader::{ChatModel, TokenPrice};
 use super::suite::{self, Suite};
 use crate::compress::{Method, Mode};
 use crate::engine::{Engine, EngineError};
-use crate::journal::Journal;
+use crate::jsonl::JsonLines;
 use crate::random::Random;
 use measure::Measure;
 
@@ -325,7 +325,7 @@ pub fn run(
     let cells: Vec<(&Question, &Arm)> =
         questions.iter().flat_map(|&question| arms.iter().map(move |arm| (question, arm))).collect();
     folder::agree(folder, setting)?;
-    let (mut journal, there) = Journal::<Row>::open(&folder.join(ROWS))?;
+    let (mut file, there) = JsonLines::<Row>::open(&folder.join(ROWS))?;
     let mut known: BTreeMap<(String, String, String), Row> = BTreeMap::new();
     for row in there.into_iter().filter(|row| row.model == means.model) {
         known.insert((row.question.clone(), row.method.clone(), row.rate.to_string()), row);
@@ -342,7 +342,7 @@ pub fn run(
             let (method, rate) = arm.key();
             let set = question.needs.as_ref().map(|needs| needs.set.clone());
             let (question, model) = (question.id.clone(), means.model.to_owned());
-            let row = journal.append(&Row { question, set, method, rate, model, outcome })?;
+            let row = file.append(&Row { question, set, method, rate, model, outcome })?;
             watch.row(&row);
             rows[i] = Some(row);
         }

@@ -22,7 +22,9 @@ use crate::engine::shortened;
 /// the client may then never see the answer that says why.
 const DISCARD_BYTES: usize = 64 << 20;
 /// The time limit for reading them.
-const DISCARD_TIME: Duration = Duration::from_secs(1);
+const DISCARD_TIME: Duration = Duration::from_secs(10);
+/// The time limit for each piece of them: whoever sends nothing waits for the answer, or will not read it.
+const DISCARD_PAUSE: Duration = Duration::from_secs(1);
 
 /// The format of a body, by its Content-Type.
 ///
@@ -168,15 +170,17 @@ pub(super) async fn discard(headers: &HeaderMap, mut body: Body) {
     if headers.contains_key(EXPECT) {
         return; // The client waits for leave to send; reading would give it.
     }
-    let rest = async {
-        let mut left = DISCARD_BYTES;
-        while let Some(Ok(frame)) = body.frame().await {
-            let Some(after) = left.checked_sub(frame.data_ref().map_or(0, Bytes::len)) else { return };
-            left = after;
-        }
-    };
     // Nothing hangs on it: the answer is the same however much was read.
-    timeout(DISCARD_TIME, rest).await.unwrap_or_default();
+    timeout(DISCARD_TIME, drain(&mut body, DISCARD_PAUSE)).await.unwrap_or_default();
+}
+
+/// Reads [`DISCARD_BYTES`] of a body, or up to its end, an error, or a `pause` between two pieces.
+async fn drain(body: &mut Body, pause: Duration) {
+    let mut left = DISCARD_BYTES;
+    while let Ok(Some(Ok(frame))) = timeout(pause, body.frame()).await {
+        let Some(after) = left.checked_sub(frame.data_ref().map_or(0, Bytes::len)) else { return };
+        left = after;
+    }
 }
 
 /// Parses a body. This takes a while for a large one: not for async threads.
@@ -216,4 +220,44 @@ fn rejected(error: &serde_json::Error, param: Option<String>) -> ApiError {
 pub(super) fn render<T: Serialize>(value: &T) -> Result<Response, ApiError> {
     let body = serde_json::to_vec(value).map_err(|error| ApiError::internal(&error))?;
     Ok(([(CONTENT_TYPE, "application/json")], body).into_response())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::Pin;
+    use std::task::{Context, Poll};
+
+    use super::*;
+
+    /// Pieces of 16 MiB, as many as it says, and then nothing for ever.
+    struct Stalling(usize);
+
+    impl futures_core::Stream for Stalling {
+        type Item = Result<Bytes, std::io::Error>;
+
+        fn poll_next(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+            let Some(left) = self.0.checked_sub(1) else { return Poll::Pending };
+            self.0 = left;
+            Poll::Ready(Some(Ok(Bytes::from(vec![0; 16 << 20]))))
+        }
+    }
+
+    /// Pieces of a body that can be read without waiting.
+    async fn left(mut body: Body) -> usize {
+        let mut pieces = 0;
+        while let Ok(Some(Ok(_))) = timeout(Duration::from_millis(1), body.frame()).await {
+            pieces += 1;
+        }
+        pieces
+    }
+
+    #[tokio::test]
+    async fn what_is_turned_away_is_read_while_it_comes_and_within_reason() {
+        let mut body = Body::from_stream(Stalling(3));
+        drain(&mut body, Duration::from_millis(1)).await;
+        assert_eq!(left(body).await, 0, "all that came was read");
+        let mut body = Body::from_stream(Stalling(9));
+        drain(&mut body, Duration::from_mins(1)).await;
+        assert_eq!(left(body).await, 4, "64 MiB were read, and the piece that was one too many");
+    }
 }

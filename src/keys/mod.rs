@@ -9,16 +9,16 @@
 //! have spent is the ledger's to remember.
 
 pub mod file;
+mod keyring;
 mod limits;
-mod ring;
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::config::Pattern;
+pub use keyring::{Caller, Keyring};
 pub use limits::{RequestCost, Reservation};
-pub use ring::{Caller, Keyring};
 
 /// Name of the file with the keys, in the data folder.
 pub const FILE: &str = "keys.toml";

@@ -332,7 +332,12 @@ pub trait Embedder: Send + Sync {
     ///
     /// # Errors
     /// As [`Embedder::embed`].
-    fn glance(&self, query: &str, texts: &[&str], cancel: &Cancel) -> Result<Option<Vec<f64>>, ScoreError> {
+    fn static_cosines(
+        &self,
+        query: &str,
+        texts: &[&str],
+        cancel: &Cancel,
+    ) -> Result<Option<Vec<f64>>, ScoreError> {
         let _ = (query, texts, cancel);
         Ok(None)
     }
@@ -359,8 +364,13 @@ impl<E: Embedder + ?Sized> Embedder for Arc<E> {
         (**self).embed_query(query, cancel)
     }
 
-    fn glance(&self, query: &str, texts: &[&str], cancel: &Cancel) -> Result<Option<Vec<f64>>, ScoreError> {
-        (**self).glance(query, texts, cancel)
+    fn static_cosines(
+        &self,
+        query: &str,
+        texts: &[&str],
+        cancel: &Cancel,
+    ) -> Result<Option<Vec<f64>>, ScoreError> {
+        (**self).static_cosines(query, texts, cancel)
     }
 }
 

@@ -244,7 +244,9 @@ fn compressed(
             // What is too large or cannot be made smaller will be so the next time too.
             ErrorKind::Infeasible | ErrorKind::TooLarge => Ok(Decision::Unchanged),
             ErrorKind::Invalid | ErrorKind::NotFound | ErrorKind::Conflict | ErrorKind::Internal => {
-                tracing::warn!(code = error.code, "a text could not be compressed");
+                // The reason of a fault on this side holds nothing of a prompt; that of any other may.
+                let reason = (error.kind == ErrorKind::Internal).then_some(error.message);
+                tracing::warn!(code = error.code, reason, "a text could not be compressed");
                 Err(Fallback::Failed)
             }
         },

@@ -16,7 +16,7 @@ use super::store::Secret;
 use super::{Gateway, Live, ProxyError};
 use crate::config::ProxyConfig;
 use crate::keys::Caller;
-use crate::text::{Mark, MarkStyle, Noun};
+use crate::text::{JsonValue, Mark, MarkStyle, Noun};
 
 /// Bytes of an id, which is written as twice as many hexadecimal digits.
 const ID_BYTES: usize = 8;
@@ -112,11 +112,11 @@ impl Recall {
             return Some(cut.to_owned());
         }
         let id = self.id(text);
-        let at_end = || {
+        let behind = || {
             let (count, detail) = (text.len().saturating_sub(cut.len()).max(1), Some(format!("recall {id}")));
-            format!("{cut}\n{}", MarkStyle::default().write(&Mark { count, noun: Noun::Bytes, detail }))
+            with_mark(cut, &MarkStyle::default().write(&Mark { count, noun: Noun::Bytes, detail }))
         };
-        let named = named(cut, &id).unwrap_or_else(at_end);
+        let named = named(cut, &id).unwrap_or_else(behind);
         if named.len() >= text.len() {
             return Some(cut.to_owned());
         }
@@ -142,6 +142,36 @@ pub(super) fn named(folded: &str, id: &str) -> Option<String> {
         at = range.end;
     }
     Some(text + &folded[at..])
+}
+
+/// `cut` with `mark` as its last line. JSON stays JSON: an array gets the mark as its last element, an object as a member of
+/// its own, and a string within its quotes.
+fn with_mark(cut: &str, mark: &str) -> String {
+    let in_json = || {
+        let value = JsonValue::document(cut).ok()?;
+        let has_more = match value.inside() {
+            Some((inside, _)) => return Some((inside.end, format!(" {mark}"))),
+            None if value.is_object() => value.members().next().is_some(),
+            None if value.raw().starts_with('[') => value.elements().next().is_some(),
+            None => return None,
+        };
+        let comma = if has_more { ", " } else { "" };
+        let key = if value.is_object() { format!("\"{}\": ", free_key(value)) } else { String::new() };
+        Some((value.range().end - 1, format!("{comma}{key}\"{mark}\"")))
+    };
+    match in_json() {
+        Some((at, mark)) => format!("{}{mark}{}", &cut[..at], &cut[at..]),
+        None => format!("{cut}\n{mark}"),
+    }
+}
+
+/// A key for a mark that no member of `object` has.
+fn free_key(object: JsonValue) -> String {
+    let mut key = "left_out".to_owned();
+    while object.members().any(|member| member.key.string().is_some_and(|name| name == key)) {
+        key.insert(0, '_');
+    }
+    key
 }
 
 /// The originals that `config` asks for, in the folder `data`: those that are open already, where they serve. Where
@@ -210,6 +240,27 @@ mod tests {
         assert_eq!(cut(&text[..480]), text[..480], "nothing grows");
         assert_eq!(recall.of_cut("[2 lines left out] and more words than before", "and").unwrap(), "and");
         assert_eq!(Recall::only_names(false).of_cut(&text, "word").unwrap(), "word");
+    }
+
+    #[test]
+    fn json_that_was_cut_is_json_with_its_mark() {
+        let mark = "[5 bytes left out: recall 0123456789abcdef]";
+        for (cut, expected) in [
+            ("[1, 2]\n", format!("[1, 2, \"{mark}\"]\n")),
+            ("[ ]", format!("[ \"{mark}\"]")),
+            ("{\"a\": [1]}", format!("{{\"a\": [1], \"left_out\": \"{mark}\"}}")),
+            ("{\"left_out\": 1}", format!("{{\"left_out\": 1, \"_left_out\": \"{mark}\"}}")),
+            ("{}", format!("{{\"left_out\": \"{mark}\"}}")),
+            (" \"a\\\\\" ", format!(" \"a\\\\ {mark}\" ")),
+        ] {
+            let marked = with_mark(cut, mark);
+            assert_eq!(marked, expected);
+            serde_json::from_str::<serde_json::Value>(&marked).unwrap();
+            assert_eq!(MarkStyle::default().find(&marked).len(), 1, "{marked}");
+        }
+        for other in ["7", "[1, 2", "{\"a\": 1}\n{\"a\": 2}", ""] {
+            assert_eq!(with_mark(other, mark), format!("{other}\n{mark}"));
+        }
     }
 
     #[test]

@@ -16,7 +16,7 @@ use super::prepare::Prepared;
 use super::route::{Route, Target};
 use super::{Live, Plan, RequestReport, Status};
 use crate::config::Price;
-use crate::journal::Journal;
+use crate::jsonl::JsonLines;
 use crate::text::{exact_match, f1};
 use crate::upstream::Answer;
 use crate::wire::{Reading, Usage, UsageReader};
@@ -60,7 +60,7 @@ pub(super) struct Shadow {
 
 /// Comparisons, and what those of a day have cost.
 struct Log {
-    journal: Journal<Comparison>,
+    file: JsonLines<Comparison>,
     day: u64,
     spent: i64,
 }
@@ -154,10 +154,10 @@ impl Shadow {
     fn spent(&self, day: u64) -> Option<i64> {
         let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
         if log.is_none() {
-            match Journal::<Comparison>::open(&self.file) {
-                Ok((journal, lines)) => {
+            match JsonLines::<Comparison>::open(&self.file) {
+                Ok((file, lines)) => {
                     let today = lines.iter().filter(|line| line.milliseconds / DAY_MS == day);
-                    *log = Some(Log { journal, day, spent: today.map(|line| line.cost).sum() });
+                    *log = Some(Log { file, day, spent: today.map(|line| line.cost).sum() });
                 }
                 Err(error) => {
                     tracing::warn!(error = format!("{error:#}"), "no shadow requests are sent");
@@ -189,7 +189,7 @@ impl Shadow {
             let mut log = shadow.log.lock().unwrap_or_else(PoisonError::into_inner);
             let Some(log) = log.as_mut() else { return };
             log.spent = log.spent.saturating_add(cost);
-            if let Some(Err(error)) = compared.map(|compared| log.journal.append(&compared)) {
+            if let Some(Err(error)) = compared.map(|compared| log.file.append(&compared)) {
                 tracing::warn!(error = format!("{error:#}"), "a comparison is lost");
             }
         };

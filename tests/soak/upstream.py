@@ -13,6 +13,8 @@ RECALL = "whittle_recall"
 TAIL = b'],"max_tokens":'
 CONVERSATION = re.compile(rb"Conversation (c[0-9-]+)\.")
 MARK = re.compile(rb"recall ([0-9a-f]{16})")
+# The id that the description of the tool has for an example: nobody has such an original.
+EXAMPLE = b"9c5ec9f0a1b2c3d4"
 
 
 class Memory:
@@ -39,7 +41,7 @@ class Memory:
             head = body.rpartition(TAIL)[0]
             hidden = b'"recall_' in head and self.is_round(body)
             self.compare(name, head, hidden)
-            marks = MARK.findall(head)
+            marks = [mark for mark in MARK.findall(head) if mark != EXAMPLE]
             for mark in marks:
                 self.originals.setdefault(mark.decode(), (name, time.time()))
             if hidden:

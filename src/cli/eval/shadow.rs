@@ -13,7 +13,7 @@ use super::cells::percent;
 use crate::cli::output::Format;
 use crate::config::{self, ProcessEnv};
 use crate::eval::statistics::Estimate;
-use crate::journal;
+use crate::jsonl;
 use crate::proxy::{Comparison, SHADOW_FILE};
 
 /// Show how much compression changed the answers, from the proxy's shadow requests
@@ -62,7 +62,7 @@ struct Agreement {
 
 pub(super) fn run(args: &ShadowArgs) -> anyhow::Result<()> {
     let path = config::data_dir(&ProcessEnv)?.join(SHADOW_FILE);
-    let comparisons: Vec<Comparison> = journal::read(&path)
+    let comparisons: Vec<Comparison> = jsonl::read(&path)
         .context("there are no shadow requests yet: `whittle eval shadow --help` says how to turn them on")?;
     let since = args.since.map(|day| day.to_zoned(TimeZone::UTC)).transpose()?;
     let since = since.map_or(0, |start| start.timestamp().as_millisecond().max(0) as u64);

@@ -18,7 +18,7 @@
 mod blobs;
 mod json;
 mod lines;
-mod passed;
+mod passing_tests;
 mod progress;
 mod repeats;
 mod runs;
@@ -219,7 +219,7 @@ impl Folder {
             Rule::Search => search::fold(lines, origin),
             Rule::Progress => progress::fold(lines),
             Rule::Terminal => terminal::fold(lines, origin),
-            Rule::Passed => passed::fold(lines),
+            Rule::Passed => passing_tests::fold(lines),
             Rule::Blobs => blobs::fold(lines),
             Rule::Json => lines,
         }

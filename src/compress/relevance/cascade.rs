@@ -1,10 +1,10 @@
 //! The cosines of a prompt's documents and units with its question, of which the embedder reads a bounded part.
 //!
-//! A glance at the words of all units, which takes next to no time, decides which units the embedder reads: the best by
+//! A first pass over the words of all units, which takes next to no time, decides which units the embedder reads: the best by
 //! BM25 and by the meanings of their words alone, with the same shares of neighbours, documents and records as in the
-//! ranking itself. The cosines of the others are guessed from the glance, along the line through those that were read.
+//! ranking itself. The cosines of the others are guessed from the first pass, along the line through those that were read.
 //! A document then is worth the mean of its units. What is read is bounded in tokens, so that the result is the same
-//! bytes on a slow machine and on a fast one, and a short prompt is read whole, as it was before there was a glance.
+//! bytes on a slow machine and on a fast one, and a short prompt is read whole, as it was before there was a first pass.
 //!
 //! # What was tried
 //! Characters of the evidence that are left at 0.05, per cent, over `contracts` (32 questions, 13,000 tokens) and
@@ -12,7 +12,7 @@
 //! sets give what they give when everything is read, but for a question in 96 of Arabic, Hindi and
 //! Russian (`src/docs/figures.md`).
 //!
-//! | [`FLOOR`] | glance | [`MARGIN`] | contracts | qmsum |
+//! | [`FLOOR`] | first pass by | [`MARGIN`] | contracts | qmsum |
 //! |---|---|---|---|---|
 //! | everything is read | | | 79.6 | 31.4 |
 //! | 16,000 | words and meanings | 0 | 79.6 | 31.4 |
@@ -106,26 +106,26 @@ impl<'a> Reader<'a> {
     }
 
     /// Compares by words alone; all are alike where the embedder cannot tell.
-    pub(super) fn glance(&self, units: &Units) -> Result<Cosines, CompressError> {
+    pub(super) fn first_pass(&self, units: &Units) -> Result<Cosines, CompressError> {
         let texts: Vec<&str> = units.texts.iter().map(String::as_str).collect();
-        let found = self.embedder.glance(self.question, &texts, self.cancel)?;
+        let found = self.embedder.static_cosines(self.question, &texts, self.cancel)?;
         let found = found.unwrap_or_else(|| vec![0.0; texts.len()]);
         Ok(Cosines { documents: units.means(&found), units: found })
     }
 
-    /// Reads the best units by `scores`, of at most `most` tokens, and guesses the others from what was `glanced`.
+    /// Reads the best units by `scores`, of at most `most` tokens, and guesses the others from the cosines of the first pass.
     pub(super) fn read_best(
         &self,
         units: &Units,
-        (glanced, scores): (&Cosines, &[f64]),
+        (first, scores): (&Cosines, &[f64]),
         most: usize,
     ) -> Result<Cosines, CompressError> {
         let best = self.best(units, scores, most)?;
         let texts: Vec<&str> = best.iter().map(|&unit| units.texts[unit].as_str()).collect();
         let read = self.cosines(&texts)?;
-        let points = best.iter().map(|&unit| glanced.units[unit]).zip(read.iter().copied());
+        let points = best.iter().map(|&unit| first.units[unit]).zip(read.iter().copied());
         let line = Line::nearest(&points.collect::<Vec<_>>());
-        let mut cosines: Vec<f64> = glanced.units.iter().map(|&glance| line.at(glance) - MARGIN).collect();
+        let mut cosines: Vec<f64> = first.units.iter().map(|&cosine| line.at(cosine) - MARGIN).collect();
         for (&unit, cosine) in best.iter().zip(read) {
             cosines[unit] = cosine;
         }

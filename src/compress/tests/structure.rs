@@ -425,6 +425,50 @@ fn a_phrase_over_two_sentences_has_what_either_needs() {
 }
 
 #[test]
+fn the_comma_of_a_protected_member_may_go() {
+    // One fence is never closed, so that each line of the JSON is taken for code, which is protected.
+    let text = [
+        "The `intent` field is kept beside the decision for the review that comes later.",
+        "### `POST /override` — A person lets blocked transactions pass",
+        "```",
+        "Actions: `ALLOW` or `REJECT`.",
+        "### `GET /logs` — The log of all decisions",
+        "```",
+        "GET /logs?limit=10&offset=0&result=BLOCKED",
+        "```",
+        "Query params: `limit` (default 50), `offset`, `result` (ALLOWED/BLOCKED/PENDING_APPROVAL).",
+        "```json",
+        "{",
+        "  \"offset\": 0,",
+        "  \"limit\": 10,",
+        "  \"entries\": [",
+        "    {",
+        "      \"reason\": \"Flash loan: the pattern was detected on account ...\",",
+        "      \"timestamp\": 1715000000,",
+        "      \"intent\": \"Swap 1 SOL for USDC\"",
+        "    }",
+        "  ]",
+        "}",
+        "```",
+        "### `GET /logs/tx/:transaction_id` — Finds a transaction by its hash",
+        "### `GET /logs/signature/:signature` — Finds one by its signature",
+        "### `GET /policy` — The policy as it is",
+        "### `PUT /policy` — Another core policy",
+    ]
+    .join("\n");
+    let mut without = 0;
+    for rate in (5..60).map(|part| f64::from(part) / 100.0) {
+        for method in [Method::Hybrid, Method::Extractive] {
+            match run(&document(&text, "limit"), rate, method) {
+                Ok(got) => without += usize::from(got.documents[0].text.contains("\"limit\": 10\n")),
+                Err(error) => assert!(matches!(error, CompressError::Infeasible { .. }), "{rate} {error}"),
+            }
+        }
+    }
+    assert!(without > 0, "the comma never went");
+}
+
+#[test]
 fn of_the_best_sentence_the_beginning_is_kept_where_it_is_too_long() {
     // Paragraphs in Thai, each of which is one sentence; there is room for the first of them alone.
     let about = "สะพานท่าเรือเปิดในวันที่ 3 พฤษภาคม หลังจากก่อสร้างสี่ปี";

@@ -23,7 +23,7 @@ use super::reader::{ChatModel, Reply};
 use super::{folder, parallel};
 use crate::engine::Engine;
 use crate::engine::examples::{Example, Selection};
-use crate::journal::Journal;
+use crate::jsonl::JsonLines;
 use crate::random::Random;
 use bank::Bank;
 pub use rungs::{Arm, Rung};
@@ -112,7 +112,7 @@ pub fn run(
     watch: &mut dyn Watch,
 ) -> anyhow::Result<Outcome> {
     folder::agree(path, setting)?;
-    let (mut journal, there) = Journal::<Row>::open(&path.join(super::run::ROWS))?;
+    let (mut file, there) = JsonLines::<Row>::open(&path.join(super::run::ROWS))?;
     let mut known: BTreeMap<(String, Arm), Row> =
         there.into_iter().map(|row| ((row.question.clone(), row.arm), row)).collect();
     let bank = Bank::build(task, setting, means, watch)?;
@@ -127,7 +127,7 @@ pub fn run(
     let asking = Asking { task, setting, means, bank: &bank };
     for batch in missing.chunks(means.at_once.max(1)) {
         for (&i, row) in batch.iter().zip(parallel::each(batch, |&i| asking.row(cells[i]))) {
-            let row = journal.append(&row?)?;
+            let row = file.append(&row?)?;
             watch.step(Some(&row));
             rows[i] = Some(row);
         }

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::{Config, Env};
 use crate::engine::{Engine, EngineError};
-use crate::journal::Journal;
+use crate::jsonl::JsonLines;
 use crate::model::{Cancel, Generation, GenerationEvent, Message, Prompt, Role, Sampling};
 use remote::Remote;
 
@@ -164,7 +164,7 @@ impl Ask {
 struct Answers {
     identity: String,
     known: Mutex<HashMap<String, Reply>>,
-    journal: Mutex<Journal<Line>>,
+    file: Mutex<JsonLines<Line>>,
 }
 
 /// A line of `answers.jsonl`.
@@ -178,9 +178,9 @@ struct Line {
 impl Answers {
     fn open(folder: &Path, identity: String) -> anyhow::Result<Self> {
         std::fs::create_dir_all(folder)?;
-        let (journal, lines) = Journal::open(&folder.join("answers.jsonl"))?;
+        let (file, lines) = JsonLines::open(&folder.join("answers.jsonl"))?;
         let known = lines.into_iter().map(|Line { key, reply }| (key, reply)).collect();
-        Ok(Self { identity, known: Mutex::new(known), journal: Mutex::new(journal) })
+        Ok(Self { identity, known: Mutex::new(known), file: Mutex::new(file) })
     }
 
     fn key(&self, ask: &Ask) -> String {
@@ -204,8 +204,7 @@ impl Answers {
 
     fn put(&self, key: String, reply: Reply) -> anyhow::Result<Reply> {
         let line = Line { key, reply };
-        let Line { key, reply } =
-            self.journal.lock().unwrap_or_else(PoisonError::into_inner).append(&line)?;
+        let Line { key, reply } = self.file.lock().unwrap_or_else(PoisonError::into_inner).append(&line)?;
         self.known.lock().unwrap_or_else(PoisonError::into_inner).insert(key, reply.clone());
         Ok(reply)
     }

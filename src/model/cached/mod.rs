@@ -246,8 +246,13 @@ impl<E: Embedder> Embedder for CachedEmbedder<E> {
     }
 
     /// Not remembered: it depends on all texts.
-    fn glance(&self, query: &str, texts: &[&str], cancel: &Cancel) -> Result<Option<Vec<f64>>, ScoreError> {
-        self.embedder.glance(query, texts, cancel)
+    fn static_cosines(
+        &self,
+        query: &str,
+        texts: &[&str],
+        cancel: &Cancel,
+    ) -> Result<Option<Vec<f64>>, ScoreError> {
+        self.embedder.static_cosines(query, texts, cancel)
     }
 }
 

@@ -3,7 +3,7 @@
 
 use super::plain_cell;
 
-/// Most columns; what stands behind them is left out.
+/// Most columns. What stands to the right of them is left out, and counted in a line behind the table.
 const MOST_COLUMNS: usize = 1000;
 /// Most columns that one cell spans: a file of a few bytes may claim any number in each of its cells.
 const MOST_SPANNED: usize = 64;
@@ -16,6 +16,8 @@ pub(super) struct Table {
     rows: Vec<Vec<String>>,
     /// The number of further rows, for each column, that the cell above spans.
     spans: Vec<usize>,
+    /// The number of cells with text that are left out.
+    left_out: usize,
 }
 
 impl Table {
@@ -29,6 +31,7 @@ impl Table {
     pub(super) fn push(&mut self, text: &str, columns: usize, rows: usize) {
         self.fill_spanned();
         let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        self.left_out += usize::from(self.column().is_none() && !text.is_empty());
         for place in 0..columns.clamp(1, MOST_SPANNED) {
             let shown = place == 0 || text.len() <= MOST_REPEATED;
             self.put(if shown { text.clone() } else { String::new() }, rows.max(1) - 1);
@@ -72,6 +75,9 @@ impl Table {
                 text += &"|---".repeat(width);
                 text += "|\n";
             }
+        }
+        if self.left_out > 0 {
+            text += &format!("\n({} cells right of column {MOST_COLUMNS} are left out.)\n", self.left_out);
         }
         text
     }
@@ -139,6 +145,16 @@ mod tests {
         let wanted = "| Berth | Low season | Low season | High |\n|---|---|---|---|\n\
                       | Berth | short | long |  |\n| North |  |  |  |\n";
         assert_eq!(table.markdown(), wanted);
+    }
+
+    #[test]
+    fn cells_of_a_table_that_is_too_wide_are_counted() {
+        let mut table = Table::default();
+        for _ in 0..2 {
+            table.begin_row();
+            (0..MOST_COLUMNS + 3).for_each(|column| table.push(if column % 2 == 0 { "a" } else { "" }, 1, 1));
+        }
+        assert!(table.markdown().ends_with("|\n\n(4 cells right of column 1000 are left out.)\n"));
     }
 
     #[test]

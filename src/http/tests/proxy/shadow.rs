@@ -1,7 +1,7 @@
 //! Requests whose original is answered, too.
 
 use super::*;
-use crate::journal;
+use crate::jsonl;
 use crate::proxy::{Comparison, SHADOW_FILE};
 
 fn shadowed(upstream: &str, dollars: f64) -> String {
@@ -44,7 +44,7 @@ impl Proxy {
         let file = self.data.path().join(SHADOW_FILE);
         let start = std::time::Instant::now();
         loop {
-            let there: Vec<Comparison> = journal::read(&file).unwrap_or_default();
+            let there: Vec<Comparison> = jsonl::read(&file).unwrap_or_default();
             if there.len() >= count {
                 return there;
             }

@@ -1,10 +1,10 @@
 //! [`Embedder`] on a BERT in this process: the mean of the vectors of a text's tokens, scaled to length 1.
 
 mod bert;
-mod glance;
 mod load;
 mod packed;
 mod q4_0;
+mod static_vectors;
 #[cfg(test)]
 mod tests;
 mod tokenizer;
@@ -263,11 +263,16 @@ impl Embedder for LocalEmbedder {
         Ok(self.embed_after(self.prefixes.query, &[query], cancel)?.pop().unwrap_or_default())
     }
 
-    fn glance(&self, query: &str, texts: &[&str], cancel: &Cancel) -> Result<Option<Vec<f64>>, ScoreError> {
+    fn static_cosines(
+        &self,
+        query: &str,
+        texts: &[&str],
+        cancel: &Cancel,
+    ) -> Result<Option<Vec<f64>>, ScoreError> {
         let ids = |text: &&str| self.tokenizer.ids(text, usize::MAX, cancel);
         let cosines = self.pool.install(|| {
             let texts = texts.par_iter().map(ids).collect::<Result<Vec<_>, _>>()?;
-            Ok::<_, ScoreError>(glance::cosines(&ids(&query)?, &texts, &self.bert))
+            Ok::<_, ScoreError>(static_vectors::cosines(&ids(&query)?, &texts, &self.bert))
         })?;
         Ok(Some(cosines))
     }

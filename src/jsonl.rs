@@ -12,12 +12,12 @@ use serde::de::DeserializeOwned;
 
 /// An open file of JSON lines. No other process can open it meanwhile.
 #[derive(Debug)]
-pub struct Journal<T> {
+pub struct JsonLines<T> {
     file: File,
     lines: PhantomData<T>,
 }
 
-impl<T: Serialize + DeserializeOwned> Journal<T> {
+impl<T: Serialize + DeserializeOwned> JsonLines<T> {
     /// Opens or begins the file at `path`, and gives what it holds. Half a line at its end, which a process leaves
     /// behind that was killed while it wrote, is cut off.
     ///
@@ -82,19 +82,19 @@ mod tests {
     fn half_a_line_is_forgotten_and_the_rest_goes_on() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("rows.jsonl");
-        let (mut journal, there) = Journal::<String>::open(&path).unwrap();
+        let (mut file, there) = JsonLines::<String>::open(&path).unwrap();
         assert!(there.is_empty());
         for line in ["one", "two"] {
-            assert_eq!(journal.append(&line.to_owned()).unwrap(), line);
+            assert_eq!(file.append(&line.to_owned()).unwrap(), line);
         }
-        drop(journal);
+        drop(file);
         let mut bytes = std::fs::read(&path).unwrap();
         bytes.truncate(bytes.len() - 3);
         std::fs::write(&path, bytes).unwrap();
         assert_eq!(read::<String>(&path).unwrap(), ["one"]);
-        let (mut journal, there) = Journal::<String>::open(&path).unwrap();
+        let (mut file, there) = JsonLines::<String>::open(&path).unwrap();
         assert_eq!(there, ["one"]);
-        journal.append(&"three".to_owned()).unwrap();
+        file.append(&"three".to_owned()).unwrap();
         assert_eq!(read::<String>(&path).unwrap(), ["one", "three"]);
     }
 
@@ -102,10 +102,10 @@ mod tests {
     fn a_file_is_of_one_process_and_says_where_it_is_broken() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("rows.jsonl");
-        let open = || format!("{:#}", Journal::<String>::open(&path).unwrap_err());
-        let journal = Journal::<String>::open(&path).unwrap();
+        let open = || format!("{:#}", JsonLines::<String>::open(&path).unwrap_err());
+        let file = JsonLines::<String>::open(&path).unwrap();
         assert!(open().contains("another process"));
-        drop(journal);
+        drop(file);
         std::fs::write(&path, "{}\n").unwrap();
         assert!(open().contains("line 1"));
     }
