@@ -1,6 +1,6 @@
-//! The one finder of texts in a message: Chat's messages and those with a legacy `function` role, items of Responses, and
-//! Anthropic's messages with their blocks. No two of these forms have a key or type in common that means another thing,
-//! so that a message needs no name of its dialect.
+//! The one finder of texts in a message: Chat's messages and those with a legacy `function` role, items of Responses,
+//! Anthropic's messages with their blocks, and Gemini's contents with their parts. No two of these forms have a key or type
+//! in common that means another thing, so that a message needs no name of its dialect.
 
 use std::ops::Range;
 
@@ -8,6 +8,8 @@ use crate::text::{DuplicateKey, JsonValue};
 
 /// Types of a part that is text.
 const TEXTS: [&str; 3] = ["text", "input_text", "output_text"];
+/// Levels of an object in which texts are looked for.
+const DEEPEST: usize = 8;
 
 /// What a message has that is of concern, in order.
 #[derive(Debug)]
@@ -67,16 +69,10 @@ pub struct MessageText {
 pub enum MessageError {
     /// It is in another form.
     #[error(
-        "is not an object with `role` and `content`, as OpenAI's Chat and Anthropic's Messages have it, or an item with \
-         a `type`, as OpenAI's Responses have it"
+        "is not an object with `role` and `content`, as OpenAI's Chat and Anthropic's Messages have it, or with `parts`, as \
+         Gemini's API has it, or an item with a `type`, as OpenAI's Responses have it"
     )]
     Unknown,
-    /// It is Gemini's.
-    #[error(
-        "has `parts`, as Gemini's API has them, which is not supported: give messages with `role` and `content`, as \
-         OpenAI's Chat and Anthropic's Messages have them, or items of OpenAI's Responses"
-    )]
-    Gemini,
 }
 
 /// The texts of the message that `json` is. One that has a key twice has none, for nobody knows which of the two counts.
@@ -88,14 +84,17 @@ pub fn message_texts(json: &str) -> Result<Vec<MessageText>, MessageError> {
     let named = |name: &str| {
         message.members().find(|member| member.key.string().is_some_and(|key| key == name)).map(|m| m.value)
     };
-    if named("parts").is_some() && named("content").is_none() {
-        return Err(MessageError::Gemini);
-    }
     let is_text = |value: Option<JsonValue>| value.is_some_and(JsonValue::is_string);
-    if !is_text(named("role")) && !is_text(named("type")) {
+    let has_parts = named("parts").is_some() && named("content").is_none();
+    if !is_text(named("role")) && !is_text(named("type")) && !has_parts {
         return Err(MessageError::Unknown);
     }
-    let role = named("role").and_then(JsonValue::string).unwrap_or_default();
+    let role = match named("role").and_then(JsonValue::string) {
+        // What others call an assistant, and whose name may be left out.
+        Some(role) if has_parts && role == "model" => "assistant".into(),
+        None if has_parts => "user".into(),
+        role => role.unwrap_or_default(),
+    };
     let mut texts = Vec::new();
     let found = find(message, &mut |piece| {
         let Piece::Text(Found { by, value, path, .. }) = piece else { return };
@@ -108,9 +107,13 @@ pub fn message_texts(json: &str) -> Result<Vec<MessageText>, MessageError> {
 
 /// Hands on what `message` has. One that has a key twice is left alone, for nobody knows which of the two counts.
 pub(super) fn find<'a>(message: JsonValue<'a>, each: &mut dyn FnMut(Piece<'a>)) -> Result<(), DuplicateKey> {
-    let [kind, role, content] = message.fields(["type", "role", "content"])?;
+    let [kind, role, content, parts] = message.fields(["type", "role", "content", "parts"])?;
     let (kind, role) = (kind.and_then(JsonValue::string), role.and_then(JsonValue::string));
     let mut finder = Finder { each, call: None };
+    if let (None, None, Some(parts)) = (&kind, content, parts) {
+        finder.parts(role.as_deref(), parts);
+        return Ok(());
+    }
     match (kind.as_deref().unwrap_or("message"), role.as_deref(), content) {
         ("message", Some("user"), Some(content)) => finder.content(content, By::User, ""),
         ("message", Some("tool" | "function"), Some(content)) => {
@@ -223,6 +226,59 @@ impl<'a> Finder<'a, '_> {
         }
     }
 
+    /// The parts of Gemini's: what the model says and calls, or what a user says and tools answer.
+    fn parts(&mut self, role: Option<&str>, parts: JsonValue<'a>) {
+        let by = match role {
+            None | Some("user" | "function") => By::User,
+            Some("system") => By::Role,
+            Some(_) => {
+                (self.each)(Piece::Answer);
+                By::Role
+            }
+        };
+        for (number, part) in parts.elements().enumerate() {
+            // What has a key twice is left alone, and the others are read.
+            self.part_without_type(part, by, &format!("parts[{number}]")).unwrap_or_default();
+        }
+    }
+
+    /// A part of Gemini's, which may spell its keys in either of two ways.
+    fn part_without_type(&mut self, part: JsonValue<'a>, by: By, path: &str) -> Result<(), DuplicateKey> {
+        let [text, call, snake_call, result, snake_result] =
+            part.fields(["text", "functionCall", "function_call", "functionResponse", "function_response"])?;
+        if let Some(text) = text {
+            self.text(by, text, path.to_owned());
+        }
+        if let Some(call) = call.or(snake_call) {
+            let [id, name, input] = call.fields(["id", "name", "args"])?;
+            (self.each)(Piece::Call { id: id.or(name), name, input });
+        }
+        if let Some(result) = result.or(snake_result) {
+            let [id, name, response] = result.fields(["id", "name", "response"])?;
+            self.call = id.or(name);
+            if let Some(response) = response {
+                self.strings(response, By::Tool, &format!("{path}.response"), DEEPEST);
+            }
+            self.call = None;
+        }
+        Ok(())
+    }
+
+    /// The strings in a value, down to a depth.
+    fn strings(&mut self, value: JsonValue<'a>, by: By, path: &str, depth: usize) {
+        if value.is_string() {
+            return self.text(by, value, path.to_owned());
+        }
+        let Some(depth) = depth.checked_sub(1) else { return };
+        for (number, element) in value.elements().enumerate() {
+            self.strings(element, by, &format!("{path}[{number}]"), depth);
+        }
+        for member in value.members() {
+            let Some(key) = member.key.string() else { continue };
+            self.strings(member.value, by, &format!("{path}.{key}"), depth);
+        }
+    }
+
     fn part(&mut self, part: JsonValue<'a>, by: By, path: &str) -> Result<(), DuplicateKey> {
         let [kind, text, content, source, citations, id] =
             part.fields(["type", "text", "content", "source", "citations", "tool_use_id"])?;
@@ -281,7 +337,7 @@ mod tests {
 
     #[test]
     fn texts_are_found_in_each_dialect() {
-        let cases: [(&str, &[&str]); 17] = [
+        let cases: [(&str, &[&str]); 21] = [
             (r#"{"role": "user", "content": "a"}"#, &["User  : a"]),
             (
                 r#"{"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "image", "text": "x"}]}"#,
@@ -343,6 +399,23 @@ mod tests {
                     "Tool results[2] c: b",
                 ],
             ),
+            (r#"{"parts": [{"text": "a"}, {"inlineData": {"data": "x"}}]}"#, &["User parts[0] : a"]),
+            (
+                r#"{"role": "model", "parts": [{"text": "a", "thought": true}, {"functionCall": {"name": "f", "args": {}}}]}"#,
+                &["answer", "Role parts[0] : a", "call f f {}"],
+            ),
+            (
+                r#"{"role": "user", "parts": [{"functionResponse": {"id": "c", "name": "f", "response": {"output": "a", "n": 1, "rows": [{"x": "b"}]}}}, {"text": "c"}]}"#,
+                &[
+                    "Tool parts[0].response.output c: a",
+                    "Tool parts[0].response.rows[0].x c: b",
+                    "User parts[1] : c",
+                ],
+            ),
+            (
+                r#"{"role": "function", "parts": [{"function_response": {"name": "f", "response": {"result": "a"}}}]}"#,
+                &["Tool parts[0].response.result f: a"],
+            ),
         ];
         for (message, wanted) in cases {
             assert_eq!(found(message), wanted, "{message}");
@@ -351,12 +424,29 @@ mod tests {
 
     #[test]
     fn messages_of_other_forms_are_refused() {
-        let gemini = r#"{"role": "user", "parts": [{"text": "a"}]}"#;
-        assert_eq!(message_texts(gemini), Err(MessageError::Gemini));
         for other in ["[]", "7", "{}", r#"{"role": 7}"#, r#"{"content": "a"}"#, "{"] {
             assert_eq!(message_texts(other), Err(MessageError::Unknown), "{other}");
         }
         assert_eq!(message_texts(r#"{"type": "reasoning", "summary": []}"#), Ok(Vec::new()));
+    }
+
+    #[test]
+    fn roles_of_geminis_messages_have_the_usual_names() {
+        let role = |message: &str| message_texts(message).unwrap().remove(0).role;
+        assert_eq!(role(r#"{"parts": [{"text": "a"}]}"#), "user");
+        assert_eq!(role(r#"{"role": "model", "parts": [{"text": "a"}]}"#), "assistant");
+        let result = r#"{"role": "user", "parts": [{"functionResponse": {"name": "f", "response": {"output": "a"}}}]}"#;
+        assert_eq!(role(result), "tool");
+    }
+
+    #[test]
+    fn what_is_nested_too_deep_is_left_alone() {
+        let nested = |depth: usize| {
+            let response = format!("{}\"a\"{}", "[".repeat(depth), "]".repeat(depth));
+            let part = format!(r#"{{"functionResponse": {{"name": "f", "response": {response}}}}}"#);
+            message_texts(&format!(r#"{{"role": "user", "parts": [{part}]}}"#)).unwrap().len()
+        };
+        assert_eq!([1, DEEPEST, DEEPEST + 1, 100_000].map(nested), [1, 1, 0, 0]);
     }
 
     #[test]

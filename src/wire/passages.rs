@@ -104,7 +104,12 @@ pub(super) fn collect(endpoint: Endpoint, conversation: JsonValue, least: usize,
         Endpoint::Embeddings => {}
         Endpoint::Completions => collector.user(conversation),
         Endpoint::Responses if conversation.is_string() => collector.user(conversation),
-        Endpoint::Responses | Endpoint::Chat | Endpoint::Messages | Endpoint::CountTokens => {
+        Endpoint::Responses
+        | Endpoint::Chat
+        | Endpoint::Messages
+        | Endpoint::CountTokens
+        | Endpoint::Contents
+        | Endpoint::CountContents => {
             for message in conversation.elements() {
                 find(message, &mut |piece| collector.read(message, &piece)).unwrap_or_default();
             }

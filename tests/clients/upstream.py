@@ -1,4 +1,4 @@
-"""An upstream that answers both dialects as the official clients expect, with errors on demand."""
+"""An upstream that answers each dialect as its official clients expect, with errors on demand."""
 
 import base64
 import hashlib
@@ -14,8 +14,9 @@ def call_of(body):
     """Name and arguments of the call that a model with the tools of `body` makes, if it has any."""
     if not body.get("tools"):
         return None
-    tool = body["tools"][0].get("function") or body["tools"][0]
-    schema = tool.get("parameters") or tool.get("input_schema")
+    first = body["tools"][0]
+    tool = first.get("function") or first.get("functionDeclarations", [first])[0]
+    schema = tool.get("parameters") or tool.get("input_schema") or {}
     return tool["name"], FOUND if "count" in schema.get("properties", {}) else {"q": 1.0}
 
 
@@ -88,6 +89,17 @@ def response_events(text):
         yield name, {"type": name, "sequence_number": number, **data}
 
 
+def gemini_answers(text, call):
+    """The parts of an answer of Gemini's, of which each counts up to there."""
+    pieces = [{"functionCall": {"name": call[0], "args": call[1]}}] if call else [{"text": part} for part in halves(text)]
+    for number, piece in enumerate(pieces, 1):
+        last = number == len(pieces)
+        usage = {"promptTokenCount": 5, "candidatesTokenCount": number, "totalTokenCount": 5 + number}
+        yield {"candidates": [{"content": {"role": "model", "parts": [piece]}, "index": 0,
+                               **({"finishReason": "STOP"} if last else {})}],
+               "usageMetadata": usage, "modelVersion": "gemini-2.5-pro", "responseId": "r"}
+
+
 def named(events):
     return [f"event: {name}\ndata: {json.dumps(data)}\n\n" for name, data in events]
 
@@ -114,9 +126,9 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    def stream(self, pieces):
+    def stream(self, pieces, kind="text/event-stream"):
         self.send_response(200)
-        self.send_header("content-type", "text/event-stream")
+        self.send_header("content-type", kind)
         self.send_header("transfer-encoding", "chunked")
         self.end_headers()
         for piece in [*pieces, None]:
@@ -124,13 +136,16 @@ class Handler(BaseHTTPRequestHandler):
             self.wfile.write(f"{len(data):x}\r\n".encode() + data + b"\r\n")
 
     def do_GET(self):
+        if self.path.startswith("/v1beta/models"):
+            return self.answer(200, {"models": [{"name": "models/gemini-2.5-pro", "displayName": "Gemini"}]})
         self.answer(200, {"object": "list", "data": [
             {"id": "gpt-4o", "object": "model", "created": 1, "owned_by": "upstream"}]})
 
     def do_POST(self):
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-        anthropic = self.path.startswith("/v1/messages")
-        model = body["model"]
+        anthropic, gemini = self.path.startswith("/v1/messages"), self.path.startswith("/v1beta/")
+        named, _, method = self.path.partition("?")[0].rpartition(":")
+        model = named.rpartition("/")[2] if gemini else body["model"]
         posts.append(model)
         if model == "slow":
             time.sleep(2)
@@ -140,10 +155,14 @@ class Handler(BaseHTTPRequestHandler):
         text = f"heard {digest}"
         if model.startswith("error-"):
             status, message = int(model[6:]), {"type": "invalid_request_error", "message": "as asked for"}
+            if gemini:
+                return self.answer(status, {"error": {"code": status, "message": "as asked for", "status": "ASKED"}})
             return self.answer(status, {"type": "error", "error": message} if anthropic else
                                {"error": {**message, "param": None, "code": "asked"}})
         if self.path == "/v1/embeddings":
             self.embed(body)
+        elif gemini:
+            self.say_gemini(method, body, text)
         elif anthropic:
             self.say_anthropic(body, text)
         elif self.path == "/v1/responses":
@@ -167,6 +186,19 @@ class Handler(BaseHTTPRequestHandler):
         self.answer(200, {"id": "chatcmpl-1", "object": "chat.completion", "created": 1, "model": body["model"],
                           "choices": [{"index": 0, "message": message, "finish_reason": reason}],
                           "usage": {"prompt_tokens": 5, "completion_tokens": 3, "total_tokens": 8}})
+
+    def say_gemini(self, method, body, text):
+        answers = list(gemini_answers(text, call_of(body)))
+        if method == "countTokens":
+            return self.answer(200, {"totalTokens": len(text)})
+        if method in ("embedContent", "batchEmbedContents"):
+            vector = {"values": [0.5, -1.25]}
+            return self.answer(200, {"embedding": vector} if method == "embedContent" else {"embeddings": [vector]})
+        if method == "streamGenerateContent":
+            return self.stream([f"data: {json.dumps(answer)}\r\n\r\n" for answer in answers])
+        parts = [part for answer in answers for part in answer["candidates"][0]["content"]["parts"]]
+        answers[-1]["candidates"][0]["content"]["parts"] = parts
+        self.answer(200, answers[-1])
 
     def embed(self, body):
         texts = body["input"] if isinstance(body["input"], list) else [body["input"]]

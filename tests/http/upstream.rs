@@ -30,13 +30,14 @@ impl Upstream {
         Self { base, requests }
     }
 
-    /// A configuration with this upstream in both dialects. What it takes costs a dollar for a million tokens.
+    /// A configuration with this upstream in some dialects. What it takes costs a dollar for a million tokens.
     pub(crate) fn config(&self) -> String {
         let base = &self.base;
         let prices = "prices = [{ model = 'm*', input = 1.0, output = 1.0 }]";
         format!(
             "[[upstreams]]\nname = 'open'\ndialect = 'openai'\nbase_url = '{base}/v1'\n{prices}\n\
-             [[upstreams]]\nname = 'anth'\ndialect = 'anthropic'\nbase_url = '{base}'\n{prices}\n"
+             [[upstreams]]\nname = 'anth'\ndialect = 'anthropic'\nbase_url = '{base}'\n{prices}\n\
+             [[upstreams]]\nname = 'gem'\ndialect = 'gemini'\nbase_url = '{base}'\n{prices}\n"
         )
     }
 

@@ -10,6 +10,8 @@ use crate::wire::Dialect;
 const ANTHROPIC: [&str; 2] = ["ANTHROPIC_BASE_URL", "ANTHROPIC_API_BASE"];
 /// Variables with the address of OpenAI's API, `/v1` included.
 const OPENAI: [&str; 3] = ["OPENAI_BASE_URL", "OPENAI_API_BASE", "AIDER_OPENAI_API_BASE"];
+/// Variables with the address of Gemini's API.
+const GEMINI: [&str; 1] = ["GOOGLE_GEMINI_BASE_URL"];
 /// Variables of proxies, behind which an address of this machine must not be looked for.
 const PROXIES: [&str; 6] =
     ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
@@ -20,6 +22,7 @@ pub(super) fn complete(upstreams: &mut Vec<UpstreamConfig>, env: &dyn Env) -> an
     for (dialect, name, variables, public) in [
         (Dialect::Anthropic, "anthropic", &ANTHROPIC[..], "https://api.anthropic.com"),
         (Dialect::OpenAi, "openai", &OPENAI[..], "https://api.openai.com/v1"),
+        (Dialect::Gemini, "gemini", &GEMINI[..], "https://generativelanguage.googleapis.com"),
     ] {
         if upstreams.iter().any(|upstream| upstream.dialect == dialect) {
             continue;
@@ -47,7 +50,8 @@ fn unused(name: &str, upstreams: &[UpstreamConfig]) -> String {
 /// Returns the variables that the command gets beside those of this process.
 pub(super) fn of(address: SocketAddr, env: &dyn Env) -> Vec<(&'static str, String)> {
     let base = format!("http://{address}");
-    let mut variables: Vec<(&str, String)> = ANTHROPIC.iter().map(|name| (*name, base.clone())).collect();
+    let at_root = [&ANTHROPIC[..], &GEMINI].concat();
+    let mut variables: Vec<(&str, String)> = at_root.iter().map(|name| (*name, base.clone())).collect();
     variables.extend(OPENAI.iter().map(|name| (*name, format!("{base}/v1"))));
     if PROXIES.iter().any(|name| set(env, name).is_some()) {
         let known = NO_PROXY.iter().find_map(|name| set(env, name));
@@ -87,12 +91,27 @@ mod tests {
         let pair = |name: &str, address: &str| (name.to_owned(), address.to_owned());
         assert_eq!(
             completed(Vec::new(), &[]),
-            [pair("anthropic", "https://api.anthropic.com"), pair("openai", "https://api.openai.com/v1")]
+            [
+                pair("anthropic", "https://api.anthropic.com"),
+                pair("openai", "https://api.openai.com/v1"),
+                pair("gemini", "https://generativelanguage.googleapis.com"),
+            ]
         );
         let own = UpstreamConfig::at("openai", Dialect::Anthropic, "http://127.0.0.1:1").unwrap();
         assert_eq!(
-            completed(vec![own], &[("OPENAI_API_BASE", "http://127.0.0.1:2/v1/"), ("OPENAI_BASE_URL", " ")]),
-            [pair("openai", "http://127.0.0.1:1"), pair("openai-", "http://127.0.0.1:2/v1")]
+            completed(
+                vec![own],
+                &[
+                    ("OPENAI_API_BASE", "http://127.0.0.1:2/v1/"),
+                    ("OPENAI_BASE_URL", " "),
+                    ("GOOGLE_GEMINI_BASE_URL", "http://127.0.0.1:3"),
+                ]
+            ),
+            [
+                pair("openai", "http://127.0.0.1:1"),
+                pair("openai-", "http://127.0.0.1:2/v1"),
+                pair("gemini", "http://127.0.0.1:3"),
+            ]
         );
         let wrong = Given([("ANTHROPIC_BASE_URL", "localhost")].into());
         let error = complete(&mut Vec::new(), &wrong).unwrap_err().to_string();

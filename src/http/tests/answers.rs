@@ -123,7 +123,7 @@ async fn health_and_readiness() {
 }
 
 /// The routes that the description of the API has, in its order.
-const ROUTES: [&str; 54] = [
+const ROUTES: [&str; 61] = [
     "get /",
     "get /docs",
     "get /docs/{topic}",
@@ -171,6 +171,7 @@ const ROUTES: [&str; 54] = [
     "post /v1/messages",
     "post /v1/messages/count_tokens",
     "get /v1/models",
+    "post /v1/models/{call}",
     "get /v1/originals/{id}",
     "post /v1/prompt",
     "post /v1/recover",
@@ -178,6 +179,12 @@ const ROUTES: [&str; 54] = [
     "post /v1/responses",
     "post /v1/score",
     "get /v1/usage",
+    "get /v1beta/models",
+    "delete /v1beta/{path}",
+    "get /v1beta/{path}",
+    "patch /v1beta/{path}",
+    "post /v1beta/{path}",
+    "put /v1beta/{path}",
 ];
 
 #[tokio::test]

@@ -117,7 +117,11 @@ impl Splicer {
             Endpoint::Messages => Box::<messages::Stream>::default(),
             Endpoint::Chat => Box::<chat::Stream>::default(),
             Endpoint::Responses => Box::<responses::Stream>::default(),
-            Endpoint::Completions | Endpoint::Embeddings | Endpoint::CountTokens => return None,
+            Endpoint::Completions
+            | Endpoint::Embeddings
+            | Endpoint::CountTokens
+            | Endpoint::Contents
+            | Endpoint::CountContents => return None,
         };
         Some(Self { form, last: false, held: Vec::new() })
     }

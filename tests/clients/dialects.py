@@ -1,0 +1,39 @@
+"""What the official Python client of Gemini sees."""
+
+from google import genai
+from google.genai import types
+
+from common import TOOL, failure
+
+# Those that the upstream speaks at its root.
+ALL = ("gemini",)
+SAY = "h\u00e9llo"
+
+
+def gemini_results(base, key):
+    client = genai.Client(api_key=key, http_options=types.HttpOptions(base_url=base))
+    say = {"model": "gemini-2.5-pro", "contents": SAY}
+    answer = client.models.generate_content(**say)
+    assert answer.usage_metadata.prompt_token_count == 5
+    # Headers of one answer alone are no part of what it says.
+    plain = lambda answer: answer.model_dump(exclude={"sdk_http_response"})
+    yield "contents", plain(answer)
+    yield "stream", [plain(chunk) for chunk in client.models.generate_content_stream(**say)]
+    find = types.FunctionDeclaration(name=TOOL["name"], description=TOOL["description"])
+    config = types.GenerateContentConfig(
+        tools=[types.Tool(function_declarations=[find])], system_instruction="Be brief.",
+        automatic_function_calling=types.AutomaticFunctionCallingConfig(disable=True))
+    called = client.models.generate_content(**say, config=config)
+    assert called.function_calls[0].name == "find"
+    yield "tools", plain(called)
+    result = types.Part.from_function_response(name="find", response={"output": "found"})
+    turns = [types.Content(role="user", parts=[types.Part(text=SAY)]), called.candidates[0].content,
+             types.Content(role="user", parts=[result])]
+    yield "result", plain(client.models.generate_content(model=say["model"], contents=turns))
+    yield "count", plain(client.models.count_tokens(**say))
+    yield "embedding", plain(client.models.embed_content(**say))
+    yield "models", [model.model_dump() for model in client.models.list()]
+    chat = client.chats.create(model=say["model"])
+    yield "chat", [plain(chat.send_message(text)) for text in ("a", "b")]
+    for status in (400, 401, 404, 429, 500):
+        yield f"error {status}", failure(lambda: client.models.generate_content(model=f"error-{status}", contents=SAY))
