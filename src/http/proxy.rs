@@ -35,6 +35,9 @@ const STATUS: HeaderName = HeaderName::from_static("x-whittle-status");
 const RETRIEVAL: HeaderName = HeaderName::from_static("x-whittle-retrieval");
 const CITATIONS: HeaderName = HeaderName::from_static("x-whittle-citations");
 const ANTHROPIC_VERSION: HeaderName = HeaderName::from_static("anthropic-version");
+/// Headers that clients of Gemini alone send.
+const GEMINI_CLIENT: [HeaderName; 2] =
+    [HeaderName::from_static("x-goog-api-key"), HeaderName::from_static("x-goog-api-client")];
 
 /// Beginning of the paths that name an upstream.
 pub(super) const UPSTREAMS: &str = "/upstreams/";
@@ -167,9 +170,16 @@ fn query_of(query: Option<&str>) -> String {
     query.map(|query| upstream::query_for_upstream(&format!("?{query}"))).unwrap_or_default()
 }
 
-/// Anthropic's clients always say which version of the API they speak.
+/// Returns the dialect of a client by its headers, for paths that several dialects have: Anthropic's clients always say
+/// which version of the API they speak, and Gemini's have headers of their own.
 pub(super) fn dialect_of(headers: &HeaderMap) -> Dialect {
-    if headers.contains_key(ANTHROPIC_VERSION) { Dialect::Anthropic } else { Dialect::OpenAi }
+    if headers.contains_key(ANTHROPIC_VERSION) {
+        Dialect::Anthropic
+    } else if GEMINI_CLIENT.iter().any(|name| headers.contains_key(name)) {
+        Dialect::Gemini
+    } else {
+        Dialect::OpenAi
+    }
 }
 
 /// The upstream's answer as the client gets it.
@@ -226,7 +236,8 @@ fn describe_retrieval(headers: &mut HeaderMap, report: &RequestReport) {
 }
 
 /// The models of all upstreams of the caller's dialect, and the one in this process, as far as the caller's key may
-/// call them. The header `anthropic-version` asks for the form of Anthropic's API.
+/// call them. The header `anthropic-version` asks for the form of Anthropic's API, and `x-goog-api-key` or `x-goog-api-client` for
+/// that of Gemini's.
 #[utoipa::path(get, path = "/v1/models", tag = "proxy",
     responses((status = 200, body = Object, description = "The models, in the form of the caller's API."), NotSent))]
 pub(super) async fn models(
