@@ -20,8 +20,12 @@ type Shared = State<Arc<AppState>>;
 type Id = Extension<RequestId>;
 
 /// Beginnings of paths by which the clients of one dialect alone are known.
-const BEGINNINGS: [(&str, Dialect); 3] =
-    [("/v1/messages", Dialect::Anthropic), ("/v1beta/", Dialect::Gemini), ("/v1/models/", Dialect::Gemini)];
+const BEGINNINGS: [(&str, Dialect); 4] = [
+    ("/v1/messages", Dialect::Anthropic),
+    ("/v1beta/", Dialect::Gemini),
+    ("/v1/models/", Dialect::Gemini),
+    ("/api/", Dialect::Ollama),
+];
 
 /// Returns the dialect of the clients that call a path of this service, where the path says it.
 pub(super) fn dialect_at(path: &str) -> Option<Dialect> {
@@ -38,6 +42,8 @@ pub(super) fn routes() -> Router<Arc<AppState>> {
         .route("/v1/models/{call}", post(gemini_call))
         .route("/v1beta/models", get(gemini_models))
         .route("/v1beta/{*path}", any(gemini))
+        .route("/api/tags", get(ollama_models))
+        .route("/api/{*path}", any(ollama))
 }
 
 /// A request of a client of `OpenAI`, whose base URL ends in `/v1`.
@@ -110,4 +116,20 @@ pub(super) async fn gemini_call(state: Shared, id: Id, request: Request) -> Answ
     responses((status = 200, body = Object, description = "The upstream's answer."), NotSent))]
 pub(super) async fn gemini(state: Shared, id: Id, request: Request) -> Answered {
     at_root(state, id, request, Dialect::Gemini).await
+}
+
+/// Ollama's models, of all upstreams that speak its dialect.
+#[utoipa::path(get, path = "/api/tags", tag = "proxy",
+    responses((status = 200, body = Object, description = "The models, in the form of Ollama's API."), NotSent))]
+pub(super) async fn ollama_models(state: Shared, id: Id, caller: Sender, headers: HeaderMap) -> Answered {
+    listed(state, id, (caller, headers), Dialect::Ollama).await
+}
+
+/// Ollama's API: `chat`, `generate`, `embed` and `embeddings` are understood. Anything else passes unread to the first
+/// upstream that speaks the dialect.
+#[utoipa::path(method(get, post, put, patch, delete), path = "/api/{path}", tag = "proxy",
+    params(("path" = String, Path, description = "What is asked of the API.")),
+    responses((status = 200, body = Object, description = "The upstream's answer."), NotSent))]
+pub(super) async fn ollama(state: Shared, id: Id, request: Request) -> Answered {
+    at_root(state, id, request, Dialect::Ollama).await
 }

@@ -148,6 +148,7 @@ impl IntoResponse for DialectError {
             Dialect::OpenAi => return error.into_response(),
             Dialect::Anthropic => anthropic_envelope(&error.message, error.status, Some(&request_id)),
             Dialect::Gemini => gemini_envelope(&error.message, error.status),
+            Dialect::Ollama => serde_json::json!({ "error": error.message }).to_string(),
         };
         rendered(error.status, error.retry_after, body)
     }
@@ -166,6 +167,7 @@ pub(super) fn last_event(dialect: Dialect, message: &str) -> String {
             format!("event: error\ndata: {}\n\n", anthropic_envelope(message, status, None))
         }
         Dialect::Gemini => format!("data: {}\n\n", gemini_envelope(message, status)),
+        Dialect::Ollama => format!("{}\n", serde_json::json!({ "error": message })),
     }
 }
 

@@ -176,6 +176,7 @@ fn last_event_end(framing: Framing, bytes: &[u8], from: usize) -> usize {
     let searched = &bytes[from..];
     let ends: &[&[u8]] = match framing {
         Framing::Events => &[b"\n\n", b"\r\n\r\n", b"\r\r"],
+        Framing::Lines => &[b"\n"],
         Framing::Whole => &[],
     };
     let last = ends.iter().filter_map(|end| memchr::memmem::rfind(searched, end).map(|at| at + end.len()));

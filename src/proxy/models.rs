@@ -87,7 +87,7 @@ pub(super) async fn list(
     let local = live.routes.local().map(|local| match dialect {
         Dialect::OpenAi => vec![local.model(), local.embedder()],
         Dialect::Anthropic => vec![local.model()],
-        Dialect::Gemini => Vec::new(),
+        Dialect::Gemini | Dialect::Ollama => Vec::new(),
     });
     let local = local.unwrap_or_default();
     if local.is_empty() && upstreams.is_empty() {
@@ -106,6 +106,7 @@ fn call(dialect: Dialect, headers: &HeaderMap) -> Call {
         Dialect::OpenAi => "/models",
         Dialect::Anthropic => "/v1/models?limit=1000",
         Dialect::Gemini => "/v1beta/models?pageSize=1000",
+        Dialect::Ollama => "/api/tags",
     };
     let headers = upstream::for_upstream(headers, true);
     Call { method: Method::GET, path: path.into(), headers, body: bytes::Bytes::new() }
@@ -139,6 +140,7 @@ fn entry(dialect: Dialect, id: &str, upstream: &str) -> String {
         Dialect::Anthropic => serde_json::json!({
             "type": "model", "id": id, "display_name": id, "created_at": "1970-01-01T00:00:00Z"}),
         Dialect::Gemini => serde_json::json!({"name": format!("{FOLDER}{id}"), "displayName": id}),
+        Dialect::Ollama => serde_json::json!({"name": id, "model": id}),
     }
     .to_string()
 }
@@ -152,6 +154,6 @@ fn rendered(dialect: Dialect, ids: &[String], entries: &[String]) -> String {
             let [first, last] = ends;
             format!(r#"{{"data":[{data}],"first_id":{first},"last_id":{last},"has_more":false}}"#)
         }
-        Dialect::Gemini => format!(r#"{{"models":[{data}]}}"#),
+        Dialect::Gemini | Dialect::Ollama => format!(r#"{{"models":[{data}]}}"#),
     }
 }

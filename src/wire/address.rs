@@ -12,7 +12,7 @@ const MODEL: &str = "{model}";
 
 /// All paths. The base URLs are those that official clients are given: `OpenAI`'s ends in `/v1`, the others end before
 /// the version. The first path of an endpoint is the usual one.
-const PATHS: [(Dialect, Endpoint, &str); 14] = [
+const PATHS: [(Dialect, Endpoint, &str); 18] = [
     (Dialect::OpenAi, Endpoint::Chat, "/chat/completions"),
     (Dialect::OpenAi, Endpoint::Responses, "/responses"),
     (Dialect::OpenAi, Endpoint::Completions, "/completions"),
@@ -27,6 +27,10 @@ const PATHS: [(Dialect, Endpoint, &str); 14] = [
     (Dialect::Gemini, Endpoint::Contents, "/v1/models/{model}:streamGenerateContent"),
     (Dialect::Gemini, Endpoint::CountContents, "/v1/models/{model}:countTokens"),
     (Dialect::Gemini, Endpoint::Embeddings, "/v1/models/{model}:embedContent"),
+    (Dialect::Ollama, Endpoint::OllamaChat, "/api/chat"),
+    (Dialect::Ollama, Endpoint::OllamaGenerate, "/api/generate"),
+    (Dialect::Ollama, Endpoint::Embeddings, "/api/embed"),
+    (Dialect::Ollama, Endpoint::Embeddings, "/api/embeddings"),
 ];
 
 /// Characters of a model's name that a segment of a path cannot hold as they are.

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 /// Members that hold what the model wrote, or lead to it.
-const LEADING: [&str; 12] = [
+const LEADING: [&str; 13] = [
     "candidates",
     "choices",
     "content",
@@ -14,6 +14,7 @@ const LEADING: [&str; 12] = [
     "message",
     "output",
     "parts",
+    "response",
     "tool_calls",
     "text",
 ];

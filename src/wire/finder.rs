@@ -1,5 +1,5 @@
 //! The one finder of texts in a message: Chat's messages and those with a legacy `function` role, items of Responses,
-//! Anthropic's messages with their blocks, and Gemini's contents with their parts. No two of these forms have a key or type
+//! Anthropic's messages with their blocks, Gemini's contents with their parts, and Ollama's messages. No two of these forms have a key or type
 //! in common that means another thing, so that a message needs no name of its dialect.
 
 use std::ops::Range;
@@ -117,8 +117,9 @@ pub(super) fn find<'a>(message: JsonValue<'a>, each: &mut dyn FnMut(Piece<'a>)) 
     match (kind.as_deref().unwrap_or("message"), role.as_deref(), content) {
         ("message", Some("user"), Some(content)) => finder.content(content, By::User, ""),
         ("message", Some("tool" | "function"), Some(content)) => {
-            let [id, name] = message.fields(["tool_call_id", "name"])?;
-            finder.call = id.or(name);
+            // Ollama's calls have names alone, or ids that its older results do not name.
+            let [id, name, tool] = message.fields(["tool_call_id", "name", "tool_name"])?;
+            finder.call = id.or(name).or(tool);
             finder.content(content, By::Tool, "");
         }
         ("message", Some("system" | "developer"), content) => {
@@ -161,7 +162,7 @@ impl<'a> Finder<'a, '_> {
             let [id, function] = call.fields(["id", "function"])?;
             let Some(function) = function else { continue };
             let [name, input] = function.fields(["name", "arguments"])?;
-            (self.each)(Piece::Call { id, name, input });
+            (self.each)(Piece::Call { id: id.or(name), name, input });
         }
         if let Some(function) = legacy {
             let [name, input] = function.fields(["name", "arguments"])?;
@@ -337,7 +338,7 @@ mod tests {
 
     #[test]
     fn texts_are_found_in_each_dialect() {
-        let cases: [(&str, &[&str]); 21] = [
+        let cases: [(&str, &[&str]); 23] = [
             (r#"{"role": "user", "content": "a"}"#, &["User  : a"]),
             (
                 r#"{"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "image", "text": "x"}]}"#,
@@ -399,6 +400,11 @@ mod tests {
                     "Tool results[2] c: b",
                 ],
             ),
+            (
+                r#"{"role": "assistant", "content": "a", "thinking": "b", "tool_calls": [{"function": {"name": "f", "arguments": {"x": 1}}}]}"#,
+                &["answer", r#"call f f {"x": 1}"#, "Role  : a"],
+            ),
+            (r#"{"role": "tool", "tool_name": "f", "content": "a"}"#, &["Tool  f: a"]),
             (r#"{"parts": [{"text": "a"}, {"inlineData": {"data": "x"}}]}"#, &["User parts[0] : a"]),
             (
                 r#"{"role": "model", "parts": [{"text": "a", "thought": true}, {"functionCall": {"name": "f", "args": {}}}]}"#,

@@ -42,6 +42,8 @@ pub enum Dialect {
     Anthropic,
     /// Google's Gemini.
     Gemini,
+    /// Ollama's own, beside which its servers speak that of `OpenAI`.
+    Ollama,
 }
 
 impl Dialect {
@@ -52,6 +54,7 @@ impl Dialect {
             Self::OpenAi => "openai",
             Self::Anthropic => "anthropic",
             Self::Gemini => "gemini",
+            Self::Ollama => "ollama",
         }
     }
 
@@ -68,6 +71,7 @@ impl Dialect {
             Self::OpenAi => "POST /v1/chat/completions, /v1/responses or /v1/completions",
             Self::Anthropic => "POST /v1/messages",
             Self::Gemini => "POST /v1beta/models/MODEL:generateContent or :streamGenerateContent",
+            Self::Ollama => "POST /api/chat or /api/generate",
         }
     }
 }
@@ -91,6 +95,10 @@ pub enum Endpoint {
     Contents,
     /// The count of the tokens of Gemini's contents.
     CountContents,
+    /// The chat of Ollama.
+    OllamaChat,
+    /// The completions of Ollama.
+    OllamaGenerate,
 }
 
 impl Endpoint {

@@ -102,14 +102,15 @@ pub(super) fn collect(endpoint: Endpoint, conversation: JsonValue, least: usize,
     };
     match endpoint {
         Endpoint::Embeddings => {}
-        Endpoint::Completions => collector.user(conversation),
+        Endpoint::Completions | Endpoint::OllamaGenerate => collector.user(conversation),
         Endpoint::Responses if conversation.is_string() => collector.user(conversation),
         Endpoint::Responses
         | Endpoint::Chat
         | Endpoint::Messages
         | Endpoint::CountTokens
         | Endpoint::Contents
-        | Endpoint::CountContents => {
+        | Endpoint::CountContents
+        | Endpoint::OllamaChat => {
             for message in conversation.elements() {
                 find(message, &mut |piece| collector.read(message, &piece)).unwrap_or_default();
             }

@@ -88,10 +88,12 @@ impl<'a> Request<'a> {
             top,
             options_place: options.and_then(|_| removal(body, top)),
             conversation: match endpoint {
-                Endpoint::Chat | Endpoint::Messages | Endpoint::CountTokens => messages,
+                Endpoint::Chat | Endpoint::Messages | Endpoint::CountTokens | Endpoint::OllamaChat => {
+                    messages
+                }
                 Endpoint::Responses => input,
                 // What is to be put between two texts has no question, and every word around the gap matters.
-                Endpoint::Completions => prompt.filter(|_| suffix.is_none()),
+                Endpoint::Completions | Endpoint::OllamaGenerate => prompt.filter(|_| suffix.is_none()),
                 Endpoint::Contents | Endpoint::CountContents => contents,
                 Endpoint::Embeddings => None,
             },

@@ -68,13 +68,19 @@ pub enum Framing {
     Whole,
     /// Server-sent events.
     Events,
+    /// JSON values, one a line.
+    Lines,
 }
 
 impl Framing {
     /// Returns the way in which an answer of a content type comes, if it can be read.
     #[must_use]
     pub fn of(content_type: &[u8]) -> Option<Self> {
-        let kinds = [("text/event-stream", Self::Events), ("application/json", Self::Whole)];
+        let kinds = [
+            ("text/event-stream", Self::Events),
+            ("application/x-ndjson", Self::Lines),
+            ("application/json", Self::Whole),
+        ];
         kinds
             .into_iter()
             .find(|(kind, _)| content_type.starts_with(kind.as_bytes()))
@@ -172,8 +178,12 @@ impl UsageReader {
     fn end_line(&mut self) {
         let line = std::mem::take(&mut self.pending);
         let skipped = std::mem::take(&mut self.skipping);
-        self.pieces += u64::from(skipped || line.starts_with(b"data:"));
-        if let Some(data) = line.strip_prefix(b"data:").filter(|_| !skipped) {
+        let data = match self.framing {
+            Framing::Lines => Some(&line[..]).filter(|line| !line.trim_ascii().is_empty()),
+            Framing::Whole | Framing::Events => line.strip_prefix(b"data:"),
+        };
+        self.pieces += u64::from(skipped || data.is_some());
+        if let Some(data) = data.filter(|_| !skipped) {
             self.read(data);
         }
         // Its room serves the next line.
@@ -195,7 +205,7 @@ impl UsageReader {
         // Most events of a stream say nothing of usage or errors, and need not be parsed.
         let says = |name: &[u8]| memchr::memmem::find(json, name).is_some();
         let failure = (stream || parts) && (says(b"\"error\"") || says(b"\"response.failed\""));
-        if !failure && !says(b"\"usage") {
+        if !failure && !says(b"\"usage") && !says(b"eval_count\"") {
             return;
         }
         let answers = if parts {
@@ -253,10 +263,14 @@ struct Answer {
     /// What Gemini counted up to this part of an answer.
     #[serde(rename = "usageMetadata")]
     usage_metadata: Option<RawUsage>,
+    /// What Ollama counted of the input, and of the output.
+    prompt_eval_count: Option<u64>,
+    eval_count: Option<u64>,
     /// The message of Anthropic's `message_start`.
     message: Option<Part>,
-    /// The response in the events of `OpenAI`'s Responses API.
-    response: Option<Part>,
+    /// The response in the events of `OpenAI`'s Responses API; in Ollama's answers it is a text.
+    #[serde(default)]
+    response: Value,
 }
 
 impl Answer {
@@ -275,7 +289,12 @@ impl Answer {
         if let Some(usage) = self.usage_metadata {
             return Some((usage, if event { Certainty::Running } else { Certainty::Final }));
         }
-        let whole = within(self.response).map(|usage| (usage, Certainty::Final));
+        if self.prompt_eval_count.or(self.eval_count).is_some() {
+            let (prompt_tokens, completion_tokens) = (self.prompt_eval_count, self.eval_count);
+            let usage = RawUsage { prompt_tokens, completion_tokens, ..RawUsage::default() };
+            return Some((usage, Certainty::Final));
+        }
+        let whole = within(serde_json::from_value(self.response).ok()).map(|usage| (usage, Certainty::Final));
         whole.or_else(|| within(self.message).map(|usage| (usage, Certainty::Placeholder)))
     }
 }
@@ -437,6 +456,22 @@ mod tests {
         assert_eq!(reading(&running, true).usage, ReportedUsage::Final(counted(2)));
         let done = format!("{running}data: [DONE]\n\n");
         assert_eq!(reading(&done, false).usage, ReportedUsage::Final(counted(2)));
+    }
+
+    #[test]
+    fn lines_of_json_are_read_as_events_are() {
+        let said = |last: &str| {
+            let lines = format!("{{\"message\":{{\"content\":\"Hi\"}},\"done\":false}}\n{last}\n\n");
+            let mut reader = UsageReader::new(Framing::Lines).with_text();
+            lines.as_bytes().chunks(5).for_each(|piece| reader.feed(piece));
+            reader.finish()
+        };
+        let done = said(r#"{"response":" all","done":true,"prompt_eval_count":9,"eval_count":2}"#);
+        let counted = Usage { input: 9, output: 2, ..Usage::default() };
+        assert_eq!((done.usage, done.failed), (ReportedUsage::Final(counted), false));
+        assert_eq!((done.text.as_deref(), done.output), (Some("Hi all"), 2));
+        let failed = said(r#"{"error":"no room"}"#);
+        assert_eq!((failed.usage, failed.failed), (ReportedUsage::Missing, true));
     }
 
     #[test]

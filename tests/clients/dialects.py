@@ -1,12 +1,13 @@
-"""What the official Python client of Gemini sees."""
+"""What the official Python clients of Gemini and Ollama see."""
 
+import ollama
 from google import genai
 from google.genai import types
 
 from common import TOOL, failure
 
 # Those that the upstream speaks at its root.
-ALL = ("gemini",)
+ALL = ("gemini", "ollama")
 SAY = "h\u00e9llo"
 
 
@@ -37,3 +38,25 @@ def gemini_results(base, key):
     yield "chat", [plain(chat.send_message(text)) for text in ("a", "b")]
     for status in (400, 401, 404, 429, 500):
         yield f"error {status}", failure(lambda: client.models.generate_content(model=f"error-{status}", contents=SAY))
+
+
+def ollama_results(base, key):
+    client = ollama.Client(host=base, headers={"authorization": f"Bearer {key}"})
+    say = {"model": "llama3", "messages": [{"role": "user", "content": SAY, "images": [b"i"]}]}
+    answer = client.chat(**say)
+    assert (answer.prompt_eval_count, answer.eval_count) == (5, 3)
+    yield "chat", answer.model_dump()
+    yield "stream", [chunk.model_dump() for chunk in client.chat(**say, stream=True)]
+    called = client.chat(**say, tools=[{"type": "function", "function": TOOL}])
+    assert called.message.tool_calls[0].function.name == "find"
+    yield "tools", called.model_dump()
+    turns = [*say["messages"], called.message, {"role": "tool", "tool_name": "find", "content": "found"}]
+    yield "result", client.chat(model="llama3", messages=turns).model_dump()
+    yield "generate", client.generate(model="llama3", prompt=SAY).model_dump()
+    yield "generate stream", [chunk.model_dump() for chunk in client.generate(model="llama3", prompt=SAY, stream=True)]
+    yield "embed", client.embed(model="llama3", input=[SAY]).model_dump()
+    yield "models", [model.model_dump() for model in client.list().models]
+    yield "show", client.show("llama3").model_dump()
+    for status in (400, 401, 404, 500):
+        yield f"error {status}", failure(lambda: client.chat(model=f"error-{status}", messages=say["messages"]))
+    yield "error in a stream", failure(lambda: list(client.chat(model="error-404", messages=[], stream=True)))

@@ -100,6 +100,15 @@ def gemini_answers(text, call):
                "usageMetadata": usage, "modelVersion": "gemini-2.5-pro", "responseId": "r"}
 
 
+def ollama_answers(text, call, generates):
+    """The lines of an answer of Ollama's."""
+    base = {"model": "llama3", "created_at": "2026-01-01T00:00:00Z"}
+    said = lambda text, **more: {"response": text} if generates else {"message": {"role": "assistant", "content": text, **more}}
+    pieces = [said("", tool_calls=[{"function": {"name": call[0], "arguments": call[1]}}])] if call else map(said, halves(text))
+    yield from ({**base, **piece, "done": False} for piece in pieces)
+    yield {**base, **said(""), "done": True, "done_reason": "stop", "prompt_eval_count": 5, "eval_count": 3}
+
+
 def named(events):
     return [f"event: {name}\ndata: {json.dumps(data)}\n\n" for name, data in events]
 
@@ -136,16 +145,18 @@ class Handler(BaseHTTPRequestHandler):
             self.wfile.write(f"{len(data):x}\r\n".encode() + data + b"\r\n")
 
     def do_GET(self):
-        if self.path.startswith("/v1beta/models"):
+        if self.path.startswith("/v1beta/models") or "x-goog-api-client" in self.headers:
             return self.answer(200, {"models": [{"name": "models/gemini-2.5-pro", "displayName": "Gemini"}]})
+        if self.path == "/api/tags":
+            return self.answer(200, {"models": [{"name": "llama3", "model": "llama3", "size": 1}]})
         self.answer(200, {"object": "list", "data": [
             {"id": "gpt-4o", "object": "model", "created": 1, "owned_by": "upstream"}]})
 
     def do_POST(self):
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-        anthropic, gemini = self.path.startswith("/v1/messages"), self.path.startswith("/v1beta/")
-        named, _, method = self.path.partition("?")[0].rpartition(":")
-        model = named.rpartition("/")[2] if gemini else body["model"]
+        anthropic, gemini = self.path.startswith("/v1/messages"), self.path.startswith(("/v1beta/", "/v1/models/"))
+        place, _, method = self.path.partition("?")[0].rpartition(":")
+        model = place.rpartition("/")[2] if gemini else body["model"]
         posts.append(model)
         if model == "slow":
             time.sleep(2)
@@ -157,12 +168,16 @@ class Handler(BaseHTTPRequestHandler):
             status, message = int(model[6:]), {"type": "invalid_request_error", "message": "as asked for"}
             if gemini:
                 return self.answer(status, {"error": {"code": status, "message": "as asked for", "status": "ASKED"}})
+            if self.path.startswith("/api/"):
+                return self.answer(status, {"error": "as asked for"})
             return self.answer(status, {"type": "error", "error": message} if anthropic else
                                {"error": {**message, "param": None, "code": "asked"}})
         if self.path == "/v1/embeddings":
             self.embed(body)
         elif gemini:
             self.say_gemini(method, body, text)
+        elif self.path.startswith("/api/"):
+            self.say_ollama(body, text)
         elif anthropic:
             self.say_anthropic(body, text)
         elif self.path == "/v1/responses":
@@ -199,6 +214,24 @@ class Handler(BaseHTTPRequestHandler):
         parts = [part for answer in answers for part in answer["candidates"][0]["content"]["parts"]]
         answers[-1]["candidates"][0]["content"]["parts"] = parts
         self.answer(200, answers[-1])
+
+    def say_ollama(self, body, text):
+        if self.path == "/api/show":
+            return self.answer(200, {"details": {"family": "llama"}, "model_info": {}, "capabilities": ["completion"]})
+        if self.path == "/api/embed":
+            return self.answer(200, {"model": body["model"], "embeddings": [[0.5, -1.25]], "prompt_eval_count": 2})
+        generates = self.path == "/api/generate"
+        lines = list(ollama_answers(text, call_of(body), generates))
+        # A stream is what comes where nothing is said.
+        if body.get("stream", True):
+            return self.stream([json.dumps(line) + "\n" for line in lines], "application/x-ndjson")
+        whole = {**lines[0], **lines[-1]}
+        if generates:
+            whole["response"] = "".join(line["response"] for line in lines)
+        else:
+            content = "".join(line["message"]["content"] for line in lines)
+            whole["message"] = {**lines[0]["message"], "content": content}
+        self.answer(200, whole)
 
     def embed(self, body):
         texts = body["input"] if isinstance(body["input"], list) else [body["input"]]

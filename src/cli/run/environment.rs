@@ -12,6 +12,8 @@ const ANTHROPIC: [&str; 2] = ["ANTHROPIC_BASE_URL", "ANTHROPIC_API_BASE"];
 const OPENAI: [&str; 3] = ["OPENAI_BASE_URL", "OPENAI_API_BASE", "AIDER_OPENAI_API_BASE"];
 /// Variables with the address of Gemini's API.
 const GEMINI: [&str; 1] = ["GOOGLE_GEMINI_BASE_URL"];
+/// Variables with the address of Ollama, of which its clients need only a part.
+const OLLAMA: [&str; 1] = ["OLLAMA_HOST"];
 /// Variables of proxies, behind which an address of this machine must not be looked for.
 const PROXIES: [&str; 6] =
     ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
@@ -23,19 +25,35 @@ pub(super) fn complete(upstreams: &mut Vec<UpstreamConfig>, env: &dyn Env) -> an
         (Dialect::Anthropic, "anthropic", &ANTHROPIC[..], "https://api.anthropic.com"),
         (Dialect::OpenAi, "openai", &OPENAI[..], "https://api.openai.com/v1"),
         (Dialect::Gemini, "gemini", &GEMINI[..], "https://generativelanguage.googleapis.com"),
+        (Dialect::Ollama, "ollama", &OLLAMA[..], "http://127.0.0.1:11434"),
     ] {
         if upstreams.iter().any(|upstream| upstream.dialect == dialect) {
             continue;
         }
         let given = variables.iter().find_map(|variable| Some((variable, set(env, variable)?)));
         let address = given.as_ref().map_or(public, |(_, address)| address);
-        let upstream = UpstreamConfig::at(&unused(name, upstreams), dialect, address).map_err(|reason| {
+        let whole = if dialect == Dialect::Ollama { host(address) } else { address.to_owned() };
+        let upstream = UpstreamConfig::at(&unused(name, upstreams), dialect, &whole).map_err(|reason| {
             let variable = given.as_ref().map_or("", |(variable, _)| variable);
             anyhow::anyhow!("the environment variable {variable} is `{address}`: {reason}")
         })?;
         upstreams.push(upstream);
     }
     Ok(())
+}
+
+/// The address of a server of Ollama, as its clients complete it: they take `:11434`, `host` and `host:port` too.
+fn host(written: &str) -> String {
+    if written.contains("://") {
+        return written.to_owned();
+    }
+    let (host, path) = written.split_at(written.find('/').unwrap_or(written.len()));
+    // The colons of an address of IPv6 stand in brackets.
+    let end = host.rfind(']').map_or(0, |end| end + 1);
+    let (name, port) = host.split_at(host[end..].rfind(':').map_or(host.len(), |colon| end + colon));
+    let name = if name.is_empty() { "127.0.0.1" } else { name };
+    let port = if port.len() > 1 { port } else { ":11434" };
+    format!("http://{name}{port}{path}")
 }
 
 /// A name that no upstream has yet.
@@ -50,7 +68,7 @@ fn unused(name: &str, upstreams: &[UpstreamConfig]) -> String {
 /// Returns the variables that the command gets beside those of this process.
 pub(super) fn of(address: SocketAddr, env: &dyn Env) -> Vec<(&'static str, String)> {
     let base = format!("http://{address}");
-    let at_root = [&ANTHROPIC[..], &GEMINI].concat();
+    let at_root = [&ANTHROPIC[..], &GEMINI, &OLLAMA].concat();
     let mut variables: Vec<(&str, String)> = at_root.iter().map(|name| (*name, base.clone())).collect();
     variables.extend(OPENAI.iter().map(|name| (*name, format!("{base}/v1"))));
     if PROXIES.iter().any(|name| set(env, name).is_some()) {
@@ -95,6 +113,7 @@ mod tests {
                 pair("anthropic", "https://api.anthropic.com"),
                 pair("openai", "https://api.openai.com/v1"),
                 pair("gemini", "https://generativelanguage.googleapis.com"),
+                pair("ollama", "http://127.0.0.1:11434"),
             ]
         );
         let own = UpstreamConfig::at("openai", Dialect::Anthropic, "http://127.0.0.1:1").unwrap();
@@ -105,17 +124,33 @@ mod tests {
                     ("OPENAI_API_BASE", "http://127.0.0.1:2/v1/"),
                     ("OPENAI_BASE_URL", " "),
                     ("GOOGLE_GEMINI_BASE_URL", "http://127.0.0.1:3"),
+                    ("OLLAMA_HOST", "box"),
                 ]
             ),
             [
                 pair("openai", "http://127.0.0.1:1"),
                 pair("openai-", "http://127.0.0.1:2/v1"),
                 pair("gemini", "http://127.0.0.1:3"),
+                pair("ollama", "http://box:11434"),
             ]
         );
         let wrong = Given([("ANTHROPIC_BASE_URL", "localhost")].into());
         let error = complete(&mut Vec::new(), &wrong).unwrap_err().to_string();
         assert!(error.contains("ANTHROPIC_BASE_URL"), "{error}");
+    }
+
+    #[test]
+    fn addresses_of_ollama_are_completed_as_its_clients_do() {
+        for (written, whole) in [
+            ("https://box/ollama", "https://box/ollama"),
+            ("box", "http://box:11434"),
+            ("box:1/a:b", "http://box:1/a:b"),
+            (":1", "http://127.0.0.1:1"),
+            ("[::1]", "http://[::1]:11434"),
+            ("[::1]:1", "http://[::1]:1"),
+        ] {
+            assert_eq!(host(written), whole, "{written}");
+        }
     }
 
     #[test]

@@ -45,7 +45,7 @@ impl Remote {
         let endpoint = match found.dialect {
             Dialect::OpenAi => Endpoint::Chat,
             Dialect::Anthropic => Endpoint::Messages,
-            Dialect::Gemini => {
+            Dialect::Gemini | Dialect::Ollama => {
                 let message = format!(
                     "the upstream `{}` speaks {}, in which no reader asks: give it another dialect that its API has, such \
                      as openai",

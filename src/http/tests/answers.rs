@@ -123,8 +123,14 @@ async fn health_and_readiness() {
 }
 
 /// The routes that the description of the API has, in its order.
-const ROUTES: [&str; 61] = [
+const ROUTES: [&str; 67] = [
     "get /",
+    "get /api/tags",
+    "delete /api/{path}",
+    "get /api/{path}",
+    "patch /api/{path}",
+    "post /api/{path}",
+    "put /api/{path}",
     "get /docs",
     "get /docs/{topic}",
     "get /healthz",

@@ -73,7 +73,10 @@ impl Ask {
             Endpoint::Messages => messages::read(&body),
             Endpoint::CountTokens => messages::read_to_count(&body),
             Endpoint::Embeddings => Err(AskError::Unsupported { param: "model", what: "embeddings".into() }),
-            Endpoint::Contents | Endpoint::CountContents => {
+            Endpoint::Contents
+            | Endpoint::CountContents
+            | Endpoint::OllamaChat
+            | Endpoint::OllamaGenerate => {
                 Err(AskError::Unsupported { param: "model", what: "this API".into() })
             }
         }

@@ -121,7 +121,9 @@ impl Splicer {
             | Endpoint::Embeddings
             | Endpoint::CountTokens
             | Endpoint::Contents
-            | Endpoint::CountContents => return None,
+            | Endpoint::CountContents
+            | Endpoint::OllamaChat
+            | Endpoint::OllamaGenerate => return None,
         };
         Some(Self { form, last: false, held: Vec::new() })
     }

@@ -53,9 +53,12 @@ fn definition(endpoint: Endpoint) -> Option<String> {
         Endpoint::Chat => json!({
             "type": "function",
             "function": {"name": TOOL, "description": DESCRIPTION, "parameters": schema}}),
-        Endpoint::Completions | Endpoint::Embeddings | Endpoint::Contents | Endpoint::CountContents => {
-            return None;
-        }
+        Endpoint::Completions
+        | Endpoint::Embeddings
+        | Endpoint::Contents
+        | Endpoint::CountContents
+        | Endpoint::OllamaChat
+        | Endpoint::OllamaGenerate => return None,
     };
     Some(tool.to_string())
 }

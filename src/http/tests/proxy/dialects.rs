@@ -50,7 +50,31 @@ const GEMINI: Api = Api {
     credential: ("x-goog-api-key", "sk-of-the-upstream"),
 };
 
-const APIS: [Api; 1] = [GEMINI];
+const OLLAMA: Api = Api {
+    dialect: "ollama",
+    path: "/api/chat",
+    odd: "{ \"model\":\"m-1\",\"messages\":[{\"role\" : \"user\",\"content\":\"h\\u0069 \\/ \u{1F600}\", \"images\":[\"AA==\"]}],\n\
+        \t\"options\": {\"temperature\": 1.0e-0}, \"keep_alive\":\"5m\", \"unknown\":{\"a\":[1.50]} }\n",
+    around: r#"{"model": "m-1", "messages": [{"role": "system", "content": "Be brief."}, CONVERSATION], "think":false}"#,
+    user: r#"{"role": "user", "content": "TEXT"}"#,
+    call: r#"{"role": "assistant", "content": "", "tool_calls": [{"function": {"name": "Read", "arguments": {"file_path": "/src/a.rs"}}}]}"#,
+    result: r#"{"role": "tool", "tool_name": "Read", "content": "TEXT"}"#,
+    whole: r#"{"model":"m-1","created_at":"2026-01-01T00:00:00Z","message":{"role":"assistant","content":"Hi"},
+        "done":true,"done_reason":"stop","total_duration":5,"prompt_eval_count":1000,"eval_count":100}"#,
+    stream: (
+        "application/x-ndjson",
+        &[
+            "{\"model\":\"m-1\",\"message\":{\"role\":\"assistant\",\"content\":\"Hi\"},\"done\":false}\n",
+            "{\"model\":\"m-1\",\"message\":{\"role\":\"assistant\",\"content\":\"\"},\"done\":true,\"prompt_eval_count\":1000,\"eval_count\":100}\n",
+        ],
+        "{\"error\":\"",
+    ),
+    usage: [1000, 100, 0],
+    message: "/error",
+    credential: ("authorization", "Bearer sk-of-the-upstream"),
+};
+
+const APIS: [Api; 2] = [GEMINI, OLLAMA];
 
 impl Api {
     fn upstream(&self, more: &str) -> String {
@@ -281,7 +305,42 @@ async fn the_rest_of_geminis_api_passes_unread_and_its_models_are_listed() {
     assert!(list.starts_with(r#"{"models":[{"name":"models/m-1","x": 1.50},"#), "{list}");
     assert!(list.contains("models/own") && list.contains("models/fast") && !list.contains("else"), "{list}");
     assert_eq!(proxy.upstream.only().line, "GET /at/v1beta/models?pageSize=1000 HTTP/1.1");
+    let request = proxy.request(reqwest::Method::GET, "/v1/models").header("x-goog-api-key", "k");
+    assert_eq!(request.send().await.unwrap().text().await.unwrap(), list);
+    assert_eq!(proxy.upstream.only().header("x-goog-api-key"), ["k"]);
     let request = proxy.request(reqwest::Method::DELETE, "/v1beta/cachedContents/x?key=k");
     request.send().await.unwrap();
     assert_eq!(proxy.upstream.only().line, "DELETE /at/v1beta/cachedContents/x?key=k HTTP/1.1");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_prompt_of_ollama_becomes_smaller_unless_a_gap_in_it_is_to_be_filled() {
+    let proxy = Proxy::with(&OLLAMA.small()).await;
+    let text = format!("{}\n\nWho won?", words(200));
+    let pasted = text.strip_suffix("\nWho won?").unwrap();
+    let body = serde_json::json!({"model": "m-1", "prompt": text, "context": [1, 2]}).to_string();
+    let (seen, status) = proxy.forwarded("/api/generate", &body).await;
+    let smaller = body.replace(&spelt(pasted), &spelt(&halved(pasted).0));
+    assert_eq!((seen.text(), status.as_str()), (&*smaller, "compressed"));
+    let gap = body.replacen('{', r#"{"suffix": "x", "#, 1);
+    assert_eq!(proxy.forwarded("/api/generate", &gap).await.0.text(), gap);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_rest_of_ollamas_api_passes_unread_and_its_models_are_listed() {
+    let proxy = Proxy::with(&OLLAMA.upstream("aliases = { fast = 'm-2' }")).await;
+    proxy
+        .upstream
+        .will([json(200, r#"{"models":[{"name":"m-1:latest","model":"m-1:latest","size": 1.0}]}"#)]);
+    let list = proxy.request(reqwest::Method::GET, "/api/tags").send().await.unwrap().text().await.unwrap();
+    assert!(
+        list.starts_with(r#"{"models":[{"name":"m-1:latest","model":"m-1:latest","size": 1.0},{"#),
+        "{list}"
+    );
+    assert!(list.contains("\"fast\"") && !list.contains("local/"), "{list}");
+    assert_eq!(proxy.upstream.only().line, "GET /at/api/tags HTTP/1.1");
+    proxy.post("/api/show", r#"{"model": "m-1"}"#).send().await.unwrap();
+    assert_eq!(proxy.upstream.only().line, "POST /at/api/show HTTP/1.1");
+    proxy.request(reqwest::Method::GET, "/api/version").send().await.unwrap();
+    assert_eq!(proxy.upstream.only().line, "GET /at/api/version HTTP/1.1");
 }
