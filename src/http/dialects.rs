@@ -20,7 +20,8 @@ type Shared = State<Arc<AppState>>;
 type Id = Extension<RequestId>;
 
 /// Beginnings of paths by which the clients of one dialect alone are known.
-const BEGINNINGS: [(&str, Dialect); 4] = [
+const BEGINNINGS: [(&str, Dialect); 5] = [
+    ("/openai/", Dialect::Azure),
     ("/v1/messages", Dialect::Anthropic),
     ("/v1beta/", Dialect::Gemini),
     ("/v1/models/", Dialect::Gemini),
@@ -39,6 +40,9 @@ pub(super) fn routes() -> Router<Arc<AppState>> {
         .route("/v1/completions", post(completions))
         .route("/v1/messages", post(messages))
         .route("/v1/messages/count_tokens", post(count_tokens))
+        .route("/openai/models", get(azure_models))
+        .route("/openai/v1/models", get(azure_models))
+        .route("/openai/{*path}", any(azure))
         .route("/v1/models/{call}", post(gemini_call))
         .route("/v1beta/models", get(gemini_models))
         .route("/v1beta/{*path}", any(gemini))
@@ -92,6 +96,22 @@ pub(super) async fn messages(state: Shared, id: Id, request: Request) -> Answere
     responses((status = 200, body = Object, description = "The upstream's count, or that of the model in this process."), NotSent))]
 pub(super) async fn count_tokens(state: Shared, id: Id, request: Request) -> Answered {
     at_root(state, id, request, Dialect::Anthropic).await
+}
+
+/// The models of all upstreams that speak Azure's dialect.
+#[utoipa::path(get, path = "/openai/v1/models", tag = "proxy",
+    responses((status = 200, body = Object, description = "The models, in the form of OpenAI's API."), NotSent))]
+pub(super) async fn azure_models(state: Shared, id: Id, caller: Sender, headers: HeaderMap) -> Answered {
+    listed(state, id, (caller, headers), Dialect::Azure).await
+}
+
+/// OpenAI's API on Azure: `deployments/NAME/chat/completions`, `/completions` and `/embeddings`, `responses`, and the same
+/// below `v1/` are understood. Anything else passes unread to the first upstream that speaks the dialect.
+#[utoipa::path(method(get, post, put, patch, delete), path = "/openai/{path}", tag = "proxy",
+    params(("path" = String, Path, description = "What is asked of the API.")),
+    responses((status = 200, body = Object, description = "The upstream's answer, or that of the model in this process."), NotSent))]
+pub(super) async fn azure(state: Shared, id: Id, request: Request) -> Answered {
+    at_root(state, id, request, Dialect::Azure).await
 }
 
 /// Gemini's models, of all upstreams that speak its dialect.

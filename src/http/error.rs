@@ -145,7 +145,7 @@ impl IntoResponse for DialectError {
     fn into_response(self) -> Response {
         let Self { error, dialect, request_id } = self;
         let body = match dialect {
-            Dialect::OpenAi => return error.into_response(),
+            Dialect::OpenAi | Dialect::Azure => return error.into_response(),
             Dialect::Anthropic => anthropic_envelope(&error.message, error.status, Some(&request_id)),
             Dialect::Gemini => gemini_envelope(&error.message, error.status),
             Dialect::Ollama => serde_json::json!({ "error": error.message }).to_string(),
@@ -158,7 +158,7 @@ impl IntoResponse for DialectError {
 pub(super) fn last_event(dialect: Dialect, message: &str) -> String {
     let status = StatusCode::BAD_GATEWAY;
     match dialect {
-        Dialect::OpenAi => {
+        Dialect::OpenAi | Dialect::Azure => {
             let error = serde_json::json!({"error": {
                 "message": message, "type": "server_error", "param": null, "code": "upstream_broken"}});
             format!("data: {error}\n\n")

@@ -86,7 +86,7 @@ pub(super) async fn list(
     }
     let local = live.routes.local().map(|local| match dialect {
         Dialect::OpenAi => vec![local.model(), local.embedder()],
-        Dialect::Anthropic => vec![local.model()],
+        Dialect::Azure | Dialect::Anthropic => vec![local.model()],
         Dialect::Gemini | Dialect::Ollama => Vec::new(),
     });
     let local = local.unwrap_or_default();
@@ -104,6 +104,7 @@ pub(super) async fn list(
 fn call(dialect: Dialect, headers: &HeaderMap) -> Call {
     let path = match dialect {
         Dialect::OpenAi => "/models",
+        Dialect::Azure => "/openai/v1/models",
         Dialect::Anthropic => "/v1/models?limit=1000",
         Dialect::Gemini => "/v1beta/models?pageSize=1000",
         Dialect::Ollama => "/api/tags",
@@ -134,7 +135,7 @@ async fn models_of(upstream: &Upstream, call: &Call) -> Result<Vec<(String, Stri
 /// The entry of a model that the configuration names.
 fn entry(dialect: Dialect, id: &str, upstream: &str) -> String {
     match dialect {
-        Dialect::OpenAi => {
+        Dialect::OpenAi | Dialect::Azure => {
             serde_json::json!({"id": id, "object": "model", "created": 0, "owned_by": upstream})
         }
         Dialect::Anthropic => serde_json::json!({
@@ -148,7 +149,7 @@ fn entry(dialect: Dialect, id: &str, upstream: &str) -> String {
 fn rendered(dialect: Dialect, ids: &[String], entries: &[String]) -> String {
     let data = entries.join(",");
     match dialect {
-        Dialect::OpenAi => format!(r#"{{"object":"list","data":[{data}]}}"#),
+        Dialect::OpenAi | Dialect::Azure => format!(r#"{{"object":"list","data":[{data}]}}"#),
         Dialect::Anthropic => {
             let ends = [ids.first(), ids.last()].map(|id| serde_json::Value::from(id.cloned()));
             let [first, last] = ends;

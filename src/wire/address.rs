@@ -12,11 +12,19 @@ const MODEL: &str = "{model}";
 
 /// All paths. The base URLs are those that official clients are given: `OpenAI`'s ends in `/v1`, the others end before
 /// the version. The first path of an endpoint is the usual one.
-const PATHS: [(Dialect, Endpoint, &str); 18] = [
+const PATHS: [(Dialect, Endpoint, &str); 26] = [
     (Dialect::OpenAi, Endpoint::Chat, "/chat/completions"),
     (Dialect::OpenAi, Endpoint::Responses, "/responses"),
     (Dialect::OpenAi, Endpoint::Completions, "/completions"),
     (Dialect::OpenAi, Endpoint::Embeddings, "/embeddings"),
+    (Dialect::Azure, Endpoint::Chat, "/openai/v1/chat/completions"),
+    (Dialect::Azure, Endpoint::Responses, "/openai/v1/responses"),
+    (Dialect::Azure, Endpoint::Completions, "/openai/v1/completions"),
+    (Dialect::Azure, Endpoint::Embeddings, "/openai/v1/embeddings"),
+    (Dialect::Azure, Endpoint::Chat, "/openai/deployments/{model}/chat/completions"),
+    (Dialect::Azure, Endpoint::Completions, "/openai/deployments/{model}/completions"),
+    (Dialect::Azure, Endpoint::Embeddings, "/openai/deployments/{model}/embeddings"),
+    (Dialect::Azure, Endpoint::Responses, "/openai/responses"),
     (Dialect::Anthropic, Endpoint::Messages, "/v1/messages"),
     (Dialect::Anthropic, Endpoint::CountTokens, "/v1/messages/count_tokens"),
     (Dialect::Gemini, Endpoint::Contents, "/v1beta/models/{model}:generateContent"),

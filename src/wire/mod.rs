@@ -38,6 +38,8 @@ pub use usage::{Framing, MOST_TEXT, Reading, ReportedUsage, Usage, UsageReader};
 pub enum Dialect {
     /// `OpenAI`'s, and that of the many servers that are compatible with it.
     OpenAi,
+    /// `OpenAI`'s on Azure, with the same bodies below other paths.
+    Azure,
     /// Anthropic's.
     Anthropic,
     /// Google's Gemini.
@@ -52,6 +54,7 @@ impl Dialect {
     pub const fn name(self) -> &'static str {
         match self {
             Self::OpenAi => "openai",
+            Self::Azure => "azure",
             Self::Anthropic => "anthropic",
             Self::Gemini => "gemini",
             Self::Ollama => "ollama",
@@ -61,7 +64,7 @@ impl Dialect {
     /// Returns whether the proxy can add its tool to requests of this dialect, and answer the tool's calls.
     #[must_use]
     pub const fn has_recall_tool(self) -> bool {
-        matches!(self, Self::OpenAi | Self::Anthropic)
+        matches!(self, Self::OpenAi | Self::Azure | Self::Anthropic)
     }
 
     /// Returns the routes that a client of this dialect calls.
@@ -69,6 +72,7 @@ impl Dialect {
     pub const fn routes(self) -> &'static str {
         match self {
             Self::OpenAi => "POST /v1/chat/completions, /v1/responses or /v1/completions",
+            Self::Azure => "POST /openai/deployments/MODEL/chat/completions or those below /openai/v1",
             Self::Anthropic => "POST /v1/messages",
             Self::Gemini => "POST /v1beta/models/MODEL:generateContent or :streamGenerateContent",
             Self::Ollama => "POST /api/chat or /api/generate",

@@ -54,6 +54,7 @@ CLIENTS = {
     "anthropic": (official.anthropic_results, official.local_anthropic_results, official.llama_anthropic_results),
     "google-genai": (dialects.gemini_results, None, None),
     "ollama": (dialects.ollama_results, None, None),
+    "openai (Azure)": (dialects.azure_results, None, None),
     "langchain-openai": (frameworks.langchain_results, frameworks.langchain_local_results, frameworks.langchain_llama_results),
     "langchain-anthropic": (frameworks.langchain_anthropic_results, None, None),
     "llama-index-llms-openai": (
@@ -121,7 +122,7 @@ class Table:
 
 def version(client):
     if not client.startswith("node "):
-        return importlib.metadata.version(client)
+        return importlib.metadata.version(client.partition(" ")[0])
     package = pathlib.Path(sys.argv[2], "node_modules", client.removeprefix("node "), "package.json")
     return json.loads(package.read_text())["version"]
 

@@ -1,13 +1,14 @@
-"""What the official Python clients of Gemini and Ollama see."""
+"""What the official Python clients of Gemini, Ollama and Azure see."""
 
 import ollama
+import openai
 from google import genai
 from google.genai import types
 
-from common import TOOL, failure
+from common import TOOL, Found, failure
 
 # Those that the upstream speaks at its root.
-ALL = ("gemini", "ollama")
+ALL = ("gemini", "ollama", "azure")
 SAY = "h\u00e9llo"
 
 
@@ -60,3 +61,25 @@ def ollama_results(base, key):
     for status in (400, 401, 404, 500):
         yield f"error {status}", failure(lambda: client.chat(model=f"error-{status}", messages=say["messages"]))
     yield "error in a stream", failure(lambda: list(client.chat(model="error-404", messages=[], stream=True)))
+
+
+def azure_results(base, key):
+    client = openai.AzureOpenAI(azure_endpoint=base, api_key=key, api_version="2024-10-21", max_retries=0)
+    say = [{"role": "user", "content": SAY}]
+    chat = client.chat.completions.create
+    yield "chat", chat(model="gpt-4o", messages=say).model_dump()
+    yield "stream", [chunk.model_dump() for chunk in chat(model="gpt-4o", messages=say, stream=True)]
+    tools = [{"type": "function", "function": TOOL}]
+    yield "tools", chat(model="gpt-4o", messages=say, tools=tools).model_dump()
+    structured = client.chat.completions.parse(model="gpt-4o", messages=say, response_format=Found)
+    yield "structured", structured.model_dump(warnings=False)
+    yield "response", client.responses.create(model="gpt-4o", input="hi").model_dump()
+    yield "embeddings", client.embeddings.create(model="embed", input=["a", "bc"]).model_dump()
+    yield "models", [model.model_dump() for model in client.models.list()]
+    deployed = openai.AzureOpenAI(
+        azure_endpoint=base, azure_deployment="own", api_key=key, api_version="2024-10-21", max_retries=0)
+    yield "deployment", deployed.chat.completions.create(model="gpt-4o", messages=say).model_dump()
+    newest = openai.OpenAI(base_url=f"{base}/openai/v1/", api_key=key, max_retries=0)
+    yield "without a version", newest.chat.completions.create(model="gpt-4o", messages=say).model_dump()
+    for status in (400, 401, 404, 429, 500):
+        yield f"error {status}", failure(lambda: chat(model=f"error-{status}", messages=say))

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import json
+import re
 import struct
 import sys
 import threading
@@ -157,6 +158,8 @@ class Handler(BaseHTTPRequestHandler):
         anthropic, gemini = self.path.startswith("/v1/messages"), self.path.startswith(("/v1beta/", "/v1/models/"))
         place, _, method = self.path.partition("?")[0].rpartition(":")
         model = place.rpartition("/")[2] if gemini else body["model"]
+        # A client of Azure names a deployment in the path, and sends what others send.
+        path = re.sub(r"^/openai/(deployments/[^/]+/|v1/)?", "/v1/", self.path.partition("?")[0])
         posts.append(model)
         if model == "slow":
             time.sleep(2)
@@ -172,7 +175,7 @@ class Handler(BaseHTTPRequestHandler):
                 return self.answer(status, {"error": "as asked for"})
             return self.answer(status, {"type": "error", "error": message} if anthropic else
                                {"error": {**message, "param": None, "code": "asked"}})
-        if self.path == "/v1/embeddings":
+        if path == "/v1/embeddings":
             self.embed(body)
         elif gemini:
             self.say_gemini(method, body, text)
@@ -180,7 +183,7 @@ class Handler(BaseHTTPRequestHandler):
             self.say_ollama(body, text)
         elif anthropic:
             self.say_anthropic(body, text)
-        elif self.path == "/v1/responses":
+        elif path == "/v1/responses":
             self.stream(named(response_events(text))) if body.get("stream") else self.answer(200, response(text, "completed"))
         else:
             self.say_openai(body, text)

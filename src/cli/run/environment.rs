@@ -14,6 +14,8 @@ const OPENAI: [&str; 3] = ["OPENAI_BASE_URL", "OPENAI_API_BASE", "AIDER_OPENAI_A
 const GEMINI: [&str; 1] = ["GOOGLE_GEMINI_BASE_URL"];
 /// Variables with the address of Ollama, of which its clients need only a part.
 const OLLAMA: [&str; 1] = ["OLLAMA_HOST"];
+/// Variables with the address of a resource on Azure. There is no public one.
+const AZURE: [&str; 1] = ["AZURE_OPENAI_ENDPOINT"];
 /// Variables of proxies, behind which an address of this machine must not be looked for.
 const PROXIES: [&str; 6] =
     ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
@@ -22,6 +24,7 @@ const NO_PROXY: [&str; 2] = ["NO_PROXY", "no_proxy"];
 /// Adds an upstream for each dialect that has none: where the environment says that its API is, else its public address.
 pub(super) fn complete(upstreams: &mut Vec<UpstreamConfig>, env: &dyn Env) -> anyhow::Result<()> {
     for (dialect, name, variables, public) in [
+        (Dialect::Azure, "azure", &AZURE[..], ""),
         (Dialect::Anthropic, "anthropic", &ANTHROPIC[..], "https://api.anthropic.com"),
         (Dialect::OpenAi, "openai", &OPENAI[..], "https://api.openai.com/v1"),
         (Dialect::Gemini, "gemini", &GEMINI[..], "https://generativelanguage.googleapis.com"),
@@ -32,6 +35,9 @@ pub(super) fn complete(upstreams: &mut Vec<UpstreamConfig>, env: &dyn Env) -> an
         }
         let given = variables.iter().find_map(|variable| Some((variable, set(env, variable)?)));
         let address = given.as_ref().map_or(public, |(_, address)| address);
+        if address.is_empty() {
+            continue;
+        }
         let whole = if dialect == Dialect::Ollama { host(address) } else { address.to_owned() };
         let upstream = UpstreamConfig::at(&unused(name, upstreams), dialect, &whole).map_err(|reason| {
             let variable = given.as_ref().map_or("", |(variable, _)| variable);
@@ -71,6 +77,9 @@ pub(super) fn of(address: SocketAddr, env: &dyn Env) -> Vec<(&'static str, Strin
     let at_root = [&ANTHROPIC[..], &GEMINI, &OLLAMA].concat();
     let mut variables: Vec<(&str, String)> = at_root.iter().map(|name| (*name, base.clone())).collect();
     variables.extend(OPENAI.iter().map(|name| (*name, format!("{base}/v1"))));
+    // Some programs take the variable alone for a wish to call Azure.
+    let azure = AZURE.iter().filter(|name| set(env, name).is_some());
+    variables.extend(azure.map(|name| (*name, base.clone())));
     if PROXIES.iter().any(|name| set(env, name).is_some()) {
         let known = NO_PROXY.iter().find_map(|name| set(env, name));
         let host = address.ip().to_string();
@@ -125,10 +134,12 @@ mod tests {
                     ("OPENAI_BASE_URL", " "),
                     ("GOOGLE_GEMINI_BASE_URL", "http://127.0.0.1:3"),
                     ("OLLAMA_HOST", "box"),
+                    ("AZURE_OPENAI_ENDPOINT", "http://127.0.0.1:4/"),
                 ]
             ),
             [
                 pair("openai", "http://127.0.0.1:1"),
+                pair("azure", "http://127.0.0.1:4"),
                 pair("openai-", "http://127.0.0.1:2/v1"),
                 pair("gemini", "http://127.0.0.1:3"),
                 pair("ollama", "http://box:11434"),
@@ -162,7 +173,11 @@ mod tests {
         let plain = of(&[]);
         assert_eq!(plain["ANTHROPIC_BASE_URL"], "http://127.0.0.1:7");
         assert_eq!(plain["OPENAI_API_BASE"], "http://127.0.0.1:7/v1");
-        assert!(!plain.contains_key("NO_PROXY"));
+        assert!(!plain.contains_key("NO_PROXY") && !plain.contains_key("AZURE_OPENAI_ENDPOINT"));
+        assert_eq!(
+            of(&[("AZURE_OPENAI_ENDPOINT", "https://x")])["AZURE_OPENAI_ENDPOINT"],
+            "http://127.0.0.1:7"
+        );
         let proxied = of(&[("https_proxy", "http://p"), ("no_proxy", "x.example")]);
         assert_eq!(proxied["NO_PROXY"], "x.example,127.0.0.1");
         assert_eq!(proxied["no_proxy"], proxied["NO_PROXY"]);

@@ -43,7 +43,7 @@ impl Remote {
             return Err(EngineError::invalid("unknown_model", "reader", message).into());
         };
         let endpoint = match found.dialect {
-            Dialect::OpenAi => Endpoint::Chat,
+            Dialect::OpenAi | Dialect::Azure => Endpoint::Chat,
             Dialect::Anthropic => Endpoint::Messages,
             Dialect::Gemini | Dialect::Ollama => {
                 let message = format!(

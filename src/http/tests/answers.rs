@@ -123,7 +123,7 @@ async fn health_and_readiness() {
 }
 
 /// The routes that the description of the API has, in its order.
-const ROUTES: [&str; 67] = [
+const ROUTES: [&str; 73] = [
     "get /",
     "get /api/tags",
     "delete /api/{path}",
@@ -136,6 +136,12 @@ const ROUTES: [&str; 67] = [
     "get /healthz",
     "post /mcp",
     "get /metrics",
+    "get /openai/v1/models",
+    "delete /openai/{path}",
+    "get /openai/{path}",
+    "patch /openai/{path}",
+    "post /openai/{path}",
+    "put /openai/{path}",
     "get /openapi.json",
     "get /page/{file}",
     "get /readyz",

@@ -74,7 +74,32 @@ const OLLAMA: Api = Api {
     credential: ("authorization", "Bearer sk-of-the-upstream"),
 };
 
-const APIS: [Api; 2] = [GEMINI, OLLAMA];
+const AZURE: Api = Api {
+    dialect: "azure",
+    path: "/openai/deployments/m-1/chat/completions",
+    odd: "{ \"messages\":[{\"role\" : \"user\",\"content\":\"h\\u0069 \\/ \u{1F600}\"}],\n\
+        \t\"temperature\": 1.0e-0, \"data_sources\":[ ], \"unknown\":{\"a\":[1.50]} }\n",
+    around: r#"{"messages": [{"role": "system", "content": "Be brief."}, CONVERSATION], "temperature": 1.0}"#,
+    user: r#"{"role": "user", "content": "TEXT"}"#,
+    call: r#"{"role": "assistant", "content": null, "tool_calls": [{"id": "c1", "type": "function", "function": {"name": "Read", "arguments": "{\"file_path\": \"/src/a.rs\"}"}}]}"#,
+    result: r#"{"role": "tool", "tool_call_id": "c1", "content": "TEXT"}"#,
+    whole: r#"{"choices":[{"index":0,"message":{"role":"assistant","content":"Hi"},"finish_reason":"stop"}],"prompt_filter_results":[],
+        "usage":{"prompt_tokens":1000,"completion_tokens":100,"prompt_tokens_details":{"cached_tokens":400}}}"#,
+    stream: (
+        "text/event-stream",
+        &[
+            "data: {\"choices\":[],\"prompt_filter_results\":[{\"prompt_index\":0}]}\n\n",
+            "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":1000,\"completion_tokens\":100,\"prompt_tokens_details\":{\"cached_tokens\":400}}}\n\n",
+            "data: [DONE]\n\n",
+        ],
+        "data: {\"error\":{\"code\":\"upstream_broken\",",
+    ),
+    usage: [1000, 100, 400],
+    message: "/error/message",
+    credential: ("api-key", "sk-of-the-upstream"),
+};
+
+const APIS: [Api; 3] = [GEMINI, OLLAMA, AZURE];
 
 impl Api {
     fn upstream(&self, more: &str) -> String {
@@ -343,4 +368,40 @@ async fn the_rest_of_ollamas_api_passes_unread_and_its_models_are_listed() {
     assert_eq!(proxy.upstream.only().line, "POST /at/api/show HTTP/1.1");
     proxy.request(reqwest::Method::GET, "/api/version").send().await.unwrap();
     assert_eq!(proxy.upstream.only().line, "GET /at/api/version HTTP/1.1");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_deployment_of_azure_is_the_model_whatever_the_body_says() {
+    let proxy = Proxy::with(&AZURE.upstream("models = ['m-*']\naliases = { fast = 'm-2' }")).await;
+    let query = "?api-version=2024-10-21";
+    for (body, sent) in [
+        (r#"{"model":"fast", "messages":[]}"#, r#"{"model":"m-2", "messages":[]}"#),
+        (r#"{"model":"gpt-4o", "messages":[]}"#, r#"{"model":"gpt-4o", "messages":[]}"#),
+        (r#"{"messages":[]}"#, r#"{"messages":[]}"#),
+    ] {
+        let path = format!("/openai/deployments/fast/chat/completions{query}");
+        let (seen, _) = proxy.forwarded(&path, body).await;
+        let line = format!("POST /at/openai/deployments/m-2/chat/completions{query} HTTP/1.1");
+        assert_eq!((seen.text(), &*seen.line), (sent, &*line));
+    }
+    let response =
+        proxy.post("/openai/deployments/x/chat/completions", r#"{"model":"m-1"}"#).send().await.unwrap();
+    assert_eq!(response.status(), 404);
+    assert_eq!(body_of(response).await["error"]["code"], "model_not_found");
+    for path in
+        ["/openai/responses", "/openai/v1/responses", "/openai/v1/chat/completions", "/openai/v1/embeddings"]
+    {
+        let (seen, _) = proxy.forwarded(&format!("{path}{query}"), r#"{"model": "fast"}"#).await;
+        let line = format!("POST /at{path}{query} HTTP/1.1");
+        assert_eq!((seen.text(), &*seen.line), (r#"{"model": "m-2"}"#, &*line));
+    }
+    let (seen, _) = proxy.forwarded("/openai/deployments/m-1/embeddings", r#"{"input": "a"}"#).await;
+    assert_eq!(seen.line, "POST /at/openai/deployments/m-1/embeddings HTTP/1.1");
+    proxy.upstream.will([json(200, r#"{"object":"list","data":[{"id":"m-1"},{"id":"else"}]}"#)]);
+    let list = proxy.request(reqwest::Method::GET, "/openai/models?api-version=x").send().await.unwrap();
+    let list = body_of(list).await["data"].to_string();
+    assert!(list.contains("m-1") && list.contains("fast") && !list.contains("else"), "{list}");
+    assert_eq!(proxy.upstream.only().line, "GET /at/openai/v1/models HTTP/1.1");
+    proxy.request(reqwest::Method::GET, "/openai/files?api-version=x").send().await.unwrap();
+    assert_eq!(proxy.upstream.only().line, "GET /at/openai/files?api-version=x HTTP/1.1");
 }
