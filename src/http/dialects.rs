@@ -20,12 +20,13 @@ type Shared = State<Arc<AppState>>;
 type Id = Extension<RequestId>;
 
 /// Beginnings of paths by which the clients of one dialect alone are known.
-const BEGINNINGS: [(&str, Dialect); 5] = [
+const BEGINNINGS: [(&str, Dialect); 6] = [
     ("/openai/", Dialect::Azure),
     ("/v1/messages", Dialect::Anthropic),
     ("/v1beta/", Dialect::Gemini),
     ("/v1/models/", Dialect::Gemini),
     ("/api/", Dialect::Ollama),
+    ("/v2/", Dialect::Cohere),
 ];
 
 /// Returns the dialect of the clients that call a path of this service, where the path says it.
@@ -48,6 +49,7 @@ pub(super) fn routes() -> Router<Arc<AppState>> {
         .route("/v1beta/{*path}", any(gemini))
         .route("/api/tags", get(ollama_models))
         .route("/api/{*path}", any(ollama))
+        .route("/v2/{*path}", any(cohere))
 }
 
 /// A request of a client of `OpenAI`, whose base URL ends in `/v1`.
@@ -152,4 +154,13 @@ pub(super) async fn ollama_models(state: Shared, id: Id, caller: Sender, headers
     responses((status = 200, body = Object, description = "The upstream's answer."), NotSent))]
 pub(super) async fn ollama(state: Shared, id: Id, request: Request) -> Answered {
     at_root(state, id, request, Dialect::Ollama).await
+}
+
+/// Cohere's API in its second version: `chat` and `embed` are understood. Anything else passes unread to the first upstream
+/// that speaks the dialect.
+#[utoipa::path(method(get, post, put, patch, delete), path = "/v2/{path}", tag = "proxy",
+    params(("path" = String, Path, description = "What is asked of the API.")),
+    responses((status = 200, body = Object, description = "The upstream's answer."), NotSent))]
+pub(super) async fn cohere(state: Shared, id: Id, request: Request) -> Answered {
+    at_root(state, id, request, Dialect::Cohere).await
 }

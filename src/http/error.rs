@@ -137,7 +137,7 @@ impl From<EngineError> for ApiError {
 pub(super) struct DialectError {
     pub(super) error: ApiError,
     pub(super) dialect: Dialect,
-    /// The request's id, which Anthropic's envelope carries.
+    /// The request's id, which the envelopes of Anthropic and Cohere carry.
     pub(super) request_id: String,
 }
 
@@ -149,6 +149,7 @@ impl IntoResponse for DialectError {
             Dialect::Anthropic => anthropic_envelope(&error.message, error.status, Some(&request_id)),
             Dialect::Gemini => gemini_envelope(&error.message, error.status),
             Dialect::Ollama => serde_json::json!({ "error": error.message }).to_string(),
+            Dialect::Cohere => serde_json::json!({ "id": request_id, "message": error.message }).to_string(),
         };
         rendered(error.status, error.retry_after, body)
     }
@@ -168,6 +169,11 @@ pub(super) fn last_event(dialect: Dialect, message: &str) -> String {
         }
         Dialect::Gemini => format!("data: {}\n\n", gemini_envelope(message, status)),
         Dialect::Ollama => format!("{}\n", serde_json::json!({ "error": message })),
+        Dialect::Cohere => {
+            let delta = serde_json::json!({"error": message, "finish_reason": "ERROR"});
+            let end = serde_json::json!({"type": "message-end", "delta": delta});
+            format!("event: message-end\ndata: {end}\n\n")
+        }
     }
 }
 

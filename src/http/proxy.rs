@@ -35,6 +35,7 @@ const STATUS: HeaderName = HeaderName::from_static("x-whittle-status");
 const RETRIEVAL: HeaderName = HeaderName::from_static("x-whittle-retrieval");
 const CITATIONS: HeaderName = HeaderName::from_static("x-whittle-citations");
 const ANTHROPIC_VERSION: HeaderName = HeaderName::from_static("anthropic-version");
+const COHERE_CLIENT: HeaderName = HeaderName::from_static("x-fern-sdk-name");
 /// Headers that clients of Gemini alone send.
 const GEMINI_CLIENT: [HeaderName; 2] =
     [HeaderName::from_static("x-goog-api-key"), HeaderName::from_static("x-goog-api-client")];
@@ -171,12 +172,14 @@ fn query_of(query: Option<&str>) -> String {
 }
 
 /// Returns the dialect of a client by its headers, for paths that several dialects have: Anthropic's clients always say
-/// which version of the API they speak, and Gemini's have headers of their own.
+/// which version of the API they speak, Gemini's have headers of their own, and Cohere's say what they are.
 pub(super) fn dialect_of(headers: &HeaderMap) -> Dialect {
     if headers.contains_key(ANTHROPIC_VERSION) {
         Dialect::Anthropic
     } else if GEMINI_CLIENT.iter().any(|name| headers.contains_key(name)) {
         Dialect::Gemini
+    } else if headers.get(COHERE_CLIENT).is_some_and(|name| name == "cohere") {
+        Dialect::Cohere
     } else {
         Dialect::OpenAi
     }
@@ -237,7 +240,7 @@ fn describe_retrieval(headers: &mut HeaderMap, report: &RequestReport) {
 
 /// The models of all upstreams of the caller's dialect, and the one in this process, as far as the caller's key may
 /// call them. The header `anthropic-version` asks for the form of Anthropic's API, and `x-goog-api-key` or `x-goog-api-client` for
-/// that of Gemini's.
+/// that of Gemini's, and `x-fern-sdk-name: cohere` for that of Cohere's.
 #[utoipa::path(get, path = "/v1/models", tag = "proxy",
     responses((status = 200, body = Object, description = "The models, in the form of the caller's API."), NotSent))]
 pub(super) async fn models(

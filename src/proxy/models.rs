@@ -87,7 +87,7 @@ pub(super) async fn list(
     let local = live.routes.local().map(|local| match dialect {
         Dialect::OpenAi => vec![local.model(), local.embedder()],
         Dialect::Azure | Dialect::Anthropic => vec![local.model()],
-        Dialect::Gemini | Dialect::Ollama => Vec::new(),
+        Dialect::Gemini | Dialect::Ollama | Dialect::Cohere => Vec::new(),
     });
     let local = local.unwrap_or_default();
     if local.is_empty() && upstreams.is_empty() {
@@ -108,6 +108,7 @@ fn call(dialect: Dialect, headers: &HeaderMap) -> Call {
         Dialect::Anthropic => "/v1/models?limit=1000",
         Dialect::Gemini => "/v1beta/models?pageSize=1000",
         Dialect::Ollama => "/api/tags",
+        Dialect::Cohere => "/v1/models?page_size=1000",
     };
     let headers = upstream::for_upstream(headers, true);
     Call { method: Method::GET, path: path.into(), headers, body: bytes::Bytes::new() }
@@ -142,6 +143,7 @@ fn entry(dialect: Dialect, id: &str, upstream: &str) -> String {
             "type": "model", "id": id, "display_name": id, "created_at": "1970-01-01T00:00:00Z"}),
         Dialect::Gemini => serde_json::json!({"name": format!("{FOLDER}{id}"), "displayName": id}),
         Dialect::Ollama => serde_json::json!({"name": id, "model": id}),
+        Dialect::Cohere => serde_json::json!({ "name": id }),
     }
     .to_string()
 }
@@ -155,6 +157,6 @@ fn rendered(dialect: Dialect, ids: &[String], entries: &[String]) -> String {
             let [first, last] = ends;
             format!(r#"{{"data":[{data}],"first_id":{first},"last_id":{last},"has_more":false}}"#)
         }
-        Dialect::Gemini | Dialect::Ollama => format!(r#"{{"models":[{data}]}}"#),
+        Dialect::Gemini | Dialect::Ollama | Dialect::Cohere => format!(r#"{{"models":[{data}]}}"#),
     }
 }

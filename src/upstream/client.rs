@@ -330,7 +330,9 @@ fn without_keys(headers: &mut HeaderMap) {
 /// The header that carries a key.
 fn credential(dialect: Dialect, key: &Secret) -> Option<(HeaderName, HeaderValue)> {
     let (name, text) = match dialect {
-        Dialect::OpenAi | Dialect::Ollama => (AUTHORIZATION, format!("Bearer {}", key.reveal())),
+        Dialect::OpenAi | Dialect::Ollama | Dialect::Cohere => {
+            (AUTHORIZATION, format!("Bearer {}", key.reveal()))
+        }
         Dialect::Azure => (HeaderName::from_static("api-key"), key.reveal().to_owned()),
         Dialect::Anthropic => (HeaderName::from_static("x-api-key"), key.reveal().to_owned()),
         Dialect::Gemini => (HeaderName::from_static("x-goog-api-key"), key.reveal().to_owned()),

@@ -12,7 +12,7 @@ const MODEL: &str = "{model}";
 
 /// All paths. The base URLs are those that official clients are given: `OpenAI`'s ends in `/v1`, the others end before
 /// the version. The first path of an endpoint is the usual one.
-const PATHS: [(Dialect, Endpoint, &str); 26] = [
+const PATHS: [(Dialect, Endpoint, &str); 28] = [
     (Dialect::OpenAi, Endpoint::Chat, "/chat/completions"),
     (Dialect::OpenAi, Endpoint::Responses, "/responses"),
     (Dialect::OpenAi, Endpoint::Completions, "/completions"),
@@ -39,6 +39,8 @@ const PATHS: [(Dialect, Endpoint, &str); 26] = [
     (Dialect::Ollama, Endpoint::OllamaGenerate, "/api/generate"),
     (Dialect::Ollama, Endpoint::Embeddings, "/api/embed"),
     (Dialect::Ollama, Endpoint::Embeddings, "/api/embeddings"),
+    (Dialect::Cohere, Endpoint::CohereChat, "/v2/chat"),
+    (Dialect::Cohere, Endpoint::Embeddings, "/v2/embed"),
 ];
 
 /// Characters of a model's name that a segment of a path cannot hold as they are.

@@ -1,5 +1,5 @@
 //! The one finder of texts in a message: Chat's messages and those with a legacy `function` role, items of Responses,
-//! Anthropic's messages with their blocks, Gemini's contents with their parts, and Ollama's messages. No two of these forms have a key or type
+//! Anthropic's messages with their blocks, Gemini's contents with their parts, and the messages of Ollama and Cohere. No two of these forms have a key or type
 //! in common that means another thing, so that a message needs no name of its dialect.
 
 use std::ops::Range;
@@ -138,6 +138,23 @@ pub(super) fn find<'a>(message: JsonValue<'a>, each: &mut dyn FnMut(Piece<'a>)) 
         (kind, ..) => finder.made_by_model(message, kind)?,
     }
     Ok(())
+}
+
+/// Hands on the texts of documents that stand beside messages, each a text or an object with `data`.
+pub(super) fn find_documents<'a>(documents: JsonValue<'a>, each: &mut dyn FnMut(Piece<'a>)) {
+    let mut finder = Finder { each, call: None };
+    for (number, document) in documents.elements().enumerate() {
+        let path = format!("documents[{number}]");
+        let data = if document.is_string() { Some(document) } else { data(document) };
+        if let Some(data) = data {
+            finder.strings(data, By::Document, &path, DEEPEST);
+        }
+    }
+}
+
+/// The data of a document of Cohere's: a text, or an object with texts. One that has a key twice is left alone.
+fn data(document: JsonValue<'_>) -> Option<JsonValue<'_>> {
+    document.fields(["data"]).ok().and_then(|[data]| data)
 }
 
 /// Walks one message.
@@ -281,8 +298,8 @@ impl<'a> Finder<'a, '_> {
     }
 
     fn part(&mut self, part: JsonValue<'a>, by: By, path: &str) -> Result<(), DuplicateKey> {
-        let [kind, text, content, source, citations, id] =
-            part.fields(["type", "text", "content", "source", "citations", "tool_use_id"])?;
+        let [kind, text, content, source, citations, id, document] =
+            part.fields(["type", "text", "content", "source", "citations", "tool_use_id", "document"])?;
         let shown = if by == By::User { By::Document } else { by };
         match (kind.and_then(JsonValue::string).as_deref(), text, content, source) {
             (Some(kind), Some(text), ..) if TEXTS.contains(&kind) => self.text(by, text, path.to_owned()),
@@ -290,6 +307,11 @@ impl<'a> Finder<'a, '_> {
                 self.call = id;
                 self.content(content, By::Tool, &format!("{path}.content"));
                 self.call = None;
+            }
+            (Some("document"), .., None) => {
+                if let Some(data) = document.and_then(data) {
+                    self.strings(data, shown, &format!("{path}.document.data"), DEEPEST);
+                }
             }
             // Citations count the characters of the text: it must stay as it is.
             (Some("search_result"), _, Some(content), _) if citations.is_none() => {
@@ -338,7 +360,7 @@ mod tests {
 
     #[test]
     fn texts_are_found_in_each_dialect() {
-        let cases: [(&str, &[&str]); 23] = [
+        let cases: [(&str, &[&str]); 25] = [
             (r#"{"role": "user", "content": "a"}"#, &["User  : a"]),
             (
                 r#"{"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "image", "text": "x"}]}"#,
@@ -405,6 +427,18 @@ mod tests {
                 &["answer", r#"call f f {"x": 1}"#, "Role  : a"],
             ),
             (r#"{"role": "tool", "tool_name": "f", "content": "a"}"#, &["Tool  f: a"]),
+            (
+                r#"{"role": "tool", "tool_call_id": "c", "content": [{"type": "document", "document": {"id": "d", "data": "a"}}, {"type": "document", "document": {"data": {"title": "t", "text": "b"}}}]}"#,
+                &[
+                    "Tool content[0].document.data c: a",
+                    "Tool content[1].document.data.title c: t",
+                    "Tool content[1].document.data.text c: b",
+                ],
+            ),
+            (
+                r#"{"role": "user", "content": [{"type": "document", "document": {"data": "a"}}, {"type": "document"}]}"#,
+                &["Document content[0].document.data : a"],
+            ),
             (r#"{"parts": [{"text": "a"}, {"inlineData": {"data": "x"}}]}"#, &["User parts[0] : a"]),
             (
                 r#"{"role": "model", "parts": [{"text": "a", "thought": true}, {"functionCall": {"name": "f", "args": {}}}]}"#,

@@ -46,6 +46,8 @@ pub enum Dialect {
     Gemini,
     /// Ollama's own, beside which its servers speak that of `OpenAI`.
     Ollama,
+    /// Cohere's, in its second version.
+    Cohere,
 }
 
 impl Dialect {
@@ -58,6 +60,7 @@ impl Dialect {
             Self::Anthropic => "anthropic",
             Self::Gemini => "gemini",
             Self::Ollama => "ollama",
+            Self::Cohere => "cohere",
         }
     }
 
@@ -76,6 +79,7 @@ impl Dialect {
             Self::Anthropic => "POST /v1/messages",
             Self::Gemini => "POST /v1beta/models/MODEL:generateContent or :streamGenerateContent",
             Self::Ollama => "POST /api/chat or /api/generate",
+            Self::Cohere => "POST /v2/chat",
         }
     }
 }
@@ -103,6 +107,8 @@ pub enum Endpoint {
     OllamaChat,
     /// The completions of Ollama.
     OllamaGenerate,
+    /// The chat of Cohere, whose documents may stand beside the messages.
+    CohereChat,
 }
 
 impl Endpoint {

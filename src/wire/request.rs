@@ -20,6 +20,8 @@ pub struct Request<'a> {
     pub(super) endpoint: Endpoint,
     options_place: Option<Range<usize>>,
     pub(super) conversation: Option<JsonValue<'a>>,
+    /// Documents that stand beside the conversation.
+    documents: Option<JsonValue<'a>>,
     pub(super) top: JsonValue<'a>,
     /// Whether a cache breakpoint follows the whole conversation.
     frozen: bool,
@@ -63,8 +65,8 @@ impl<'a> Request<'a> {
             return Err(WireError::Json("it is another kind of value".into()));
         }
         let twice = |DuplicateKey(key)| WireError::Duplicate(key);
-        let [options, cache, wrapped] =
-            top.fields([OPTIONS, "cache_control", "generateContentRequest"]).map_err(twice)?;
+        let [options, cache, wrapped, documents] =
+            top.fields([OPTIONS, "cache_control", "generateContentRequest", "documents"]).map_err(twice)?;
         // Gemini counts the tokens of contents, or of a whole request around them.
         let holder = wrapped.filter(|_| endpoint == Endpoint::CountContents).unwrap_or(top);
         let [model, messages, input, prompt, suffix, contents, cached, snake_cached] = holder
@@ -87,10 +89,13 @@ impl<'a> Request<'a> {
             endpoint,
             top,
             options_place: options.and_then(|_| removal(body, top)),
+            documents: documents.filter(|_| endpoint == Endpoint::CohereChat),
             conversation: match endpoint {
-                Endpoint::Chat | Endpoint::Messages | Endpoint::CountTokens | Endpoint::OllamaChat => {
-                    messages
-                }
+                Endpoint::Chat
+                | Endpoint::Messages
+                | Endpoint::CountTokens
+                | Endpoint::OllamaChat
+                | Endpoint::CohereChat => messages,
                 Endpoint::Responses => input,
                 // What is to be put between two texts has no question, and every word around the gap matters.
                 Endpoint::Completions | Endpoint::OllamaGenerate => prompt.filter(|_| suffix.is_none()),
@@ -107,7 +112,7 @@ impl<'a> Request<'a> {
     #[must_use]
     pub fn texts(&self, least: usize) -> Texts {
         let Some(conversation) = self.conversation else { return Texts::default() };
-        passages::collect(self.endpoint, conversation, least, self.frozen)
+        passages::collect(self.endpoint, (conversation, self.documents), least, self.frozen)
     }
 
     /// Hands the texts of the conversation's first message of a user to `take`, and says whether there are any.

@@ -204,7 +204,8 @@ impl UsageReader {
         let parts = !stream && json.trim_ascii_start().starts_with(b"[");
         // Most events of a stream say nothing of usage or errors, and need not be parsed.
         let says = |name: &[u8]| memchr::memmem::find(json, name).is_some();
-        let failure = (stream || parts) && (says(b"\"error\"") || says(b"\"response.failed\""));
+        let failure =
+            (stream || parts) && (says(b"\"error\"") || says(b"\"response.failed\"") || says(b"\"ERROR\""));
         if !failure && !says(b"\"usage") && !says(b"eval_count\"") {
             return;
         }
@@ -263,6 +264,9 @@ struct Answer {
     /// What Gemini counted up to this part of an answer.
     #[serde(rename = "usageMetadata")]
     usage_metadata: Option<RawUsage>,
+    /// What an event adds, which is a text in some dialects; that of Cohere's last event has the usage.
+    #[serde(default)]
+    delta: Value,
     /// What Ollama counted of the input, and of the output.
     prompt_eval_count: Option<u64>,
     eval_count: Option<u64>,
@@ -276,7 +280,8 @@ struct Answer {
 impl Answer {
     /// Whether an event says that the answer failed.
     fn is_error(&self) -> bool {
-        !self.error.is_null() || self.kind == "error" || self.kind == "response.failed"
+        let of_delta = !self.delta["error"].is_null() || self.delta["finish_reason"] == "ERROR";
+        !self.error.is_null() || of_delta || self.kind == "error" || self.kind == "response.failed"
     }
 
     /// Returns the usage that it reports, and its certainty.
@@ -293,6 +298,10 @@ impl Answer {
             let (prompt_tokens, completion_tokens) = (self.prompt_eval_count, self.eval_count);
             let usage = RawUsage { prompt_tokens, completion_tokens, ..RawUsage::default() };
             return Some((usage, Certainty::Final));
+        }
+        if self.kind == "message-end" {
+            let delta: Option<Part> = serde_json::from_value(self.delta).ok();
+            return within(delta).map(|usage| (usage, Certainty::Final));
         }
         let whole = within(serde_json::from_value(self.response).ok()).map(|usage| (usage, Certainty::Final));
         whole.or_else(|| within(self.message).map(|usage| (usage, Certainty::Placeholder)))
@@ -327,6 +336,10 @@ struct RawUsage {
     thoughts_token_count: Option<u64>,
     #[serde(rename = "cachedContentTokenCount")]
     cached_content_token_count: Option<u64>,
+    /// What Cohere charges for, and what its model saw, which is more. Other servers may mean something else by the names.
+    billed_units: Value,
+    tokens: Value,
+    cached_tokens: Value,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -338,6 +351,7 @@ struct Details {
 impl RawUsage {
     /// Later events of a stream say more, and leave out what an earlier one said.
     fn over(self, earlier: Self) -> Self {
+        let later = |later: Value, earlier: Value| if later.is_null() { earlier } else { later };
         Self {
             prompt_tokens: self.prompt_tokens.or(earlier.prompt_tokens),
             completion_tokens: self.completion_tokens.or(earlier.completion_tokens),
@@ -358,6 +372,9 @@ impl RawUsage {
             cached_content_token_count: self
                 .cached_content_token_count
                 .or(earlier.cached_content_token_count),
+            billed_units: later(self.billed_units, earlier.billed_units),
+            tokens: later(self.tokens, earlier.tokens),
+            cached_tokens: later(self.cached_tokens, earlier.cached_tokens),
         }
     }
 }
@@ -371,12 +388,18 @@ impl From<RawUsage> for Usage {
         let sum = |counts: &[Option<u64>]| {
             counts.iter().flatten().fold(0_u64, |sum, count| sum.saturating_add(*count))
         };
+        let units = if raw.billed_units.is_object() { &raw.billed_units } else { &raw.tokens };
+        // They need not be spelt as whole numbers.
+        let whole = |count: &Value| count.as_f64().map(|count| count as u64);
         let input = raw.prompt_tokens.or(raw.input_tokens).or(raw.prompt_token_count);
+        let input = input.or_else(|| whole(&units["input_tokens"]));
         let output = raw.completion_tokens.or(raw.output_tokens).or(raw.candidates_token_count);
+        let output = output.or_else(|| whole(&units["output_tokens"]));
+        let cached = raw.cached_content_token_count.or_else(|| whole(&raw.cached_tokens));
         Self {
             input: sum(&[input, read, write, raw.tool_use_prompt_token_count]),
             output: sum(&[output, raw.thoughts_token_count]),
-            cache_read: read.or(details.cached_tokens).or(raw.cached_content_token_count).unwrap_or(0),
+            cache_read: read.or(details.cached_tokens).or(cached).unwrap_or(0),
             cache_write: write.unwrap_or(0),
         }
     }
@@ -456,6 +479,24 @@ mod tests {
         assert_eq!(reading(&running, true).usage, ReportedUsage::Final(counted(2)));
         let done = format!("{running}data: [DONE]\n\n");
         assert_eq!(reading(&done, false).usage, ReportedUsage::Final(counted(2)));
+    }
+
+    #[test]
+    fn what_cohere_charges_for_is_counted() {
+        let usage = r#""usage":{"billed_units":{"input_tokens":9.0,"output_tokens":2},"tokens":{"input_tokens":70},"cached_tokens":4}"#;
+        let end = format!(
+            "event: message-end\ndata: {{\"type\":\"message-end\",\"delta\":{{\"finish_reason\":\"COMPLETE\",{usage}}}}}\n\n"
+        );
+        let expected = Usage { input: 9, output: 2, cache_read: 4, cache_write: 0 };
+        let counted = |events, answer: &str| self::usage(events, answer, 7);
+        assert_eq!(counted(true, &end), Some(expected));
+        assert_eq!(counted(false, &format!("{{{usage}}}")), Some(expected));
+        let odd = r#"{"usage":{"prompt_tokens":9,"completion_tokens":2,"tokens":11,"cached_tokens":4}}"#;
+        assert_eq!(counted(false, odd), Some(expected));
+        let failed = end.replace("COMPLETE", "ERROR");
+        let mut reader = UsageReader::new(Framing::Events);
+        reader.feed(failed.as_bytes());
+        assert!(reader.finish().failed);
     }
 
     #[test]

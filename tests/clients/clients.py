@@ -54,6 +54,7 @@ CLIENTS = {
     "anthropic": (official.anthropic_results, official.local_anthropic_results, official.llama_anthropic_results),
     "google-genai": (dialects.gemini_results, None, None),
     "ollama": (dialects.ollama_results, None, None),
+    "cohere": (dialects.cohere_results, None, None),
     "openai (Azure)": (dialects.azure_results, None, None),
     "langchain-openai": (frameworks.langchain_results, frameworks.langchain_local_results, frameworks.langchain_llama_results),
     "langchain-anthropic": (frameworks.langchain_anthropic_results, None, None),

@@ -1,5 +1,6 @@
-"""What the official Python clients of Gemini, Ollama and Azure see."""
+"""What the official Python clients of Gemini, Ollama, Azure and Cohere see."""
 
+import cohere
 import ollama
 import openai
 from google import genai
@@ -8,7 +9,7 @@ from google.genai import types
 from common import TOOL, Found, failure
 
 # Those that the upstream speaks at its root.
-ALL = ("gemini", "ollama", "azure")
+ALL = ("gemini", "ollama", "azure", "cohere")
 SAY = "h\u00e9llo"
 
 
@@ -83,3 +84,29 @@ def azure_results(base, key):
     yield "without a version", newest.chat.completions.create(model="gpt-4o", messages=say).model_dump()
     for status in (400, 401, 404, 429, 500):
         yield f"error {status}", failure(lambda: chat(model=f"error-{status}", messages=say))
+
+
+def cohere_results(base, key):
+    client = cohere.ClientV2(api_key=key, base_url=base)
+    say = {"model": "command-a", "messages": [{"role": "user", "content": SAY}]}
+    once = {"max_retries": 0}
+    answer = client.chat(**say)
+    assert answer.usage.billed_units.input_tokens == 5
+    yield "chat", answer.model_dump()
+    yield "stream", [event.model_dump() for event in client.chat_stream(**say)]
+    called = client.chat(**say, tools=[{"type": "function", "function": TOOL}])
+    assert called.message.tool_calls[0].function.name == "find"
+    yield "tools", called.model_dump()
+    result = {"role": "tool", "tool_call_id": "call_1",
+              "content": [{"type": "document", "document": {"id": "d", "data": "found"}}]}
+    turns = [*say["messages"], {"role": "assistant", "tool_calls": called.message.tool_calls, "tool_plan": "Look."}, result]
+    yield "result", client.chat(model="command-a", messages=turns).model_dump()
+    documents = ["a", {"id": "b", "data": {"title": "T", "text": "c"}}]
+    yield "documents", client.chat(**say, documents=documents).model_dump()
+    vectors = client.embed(model="embed", texts=["a"], input_type="search_query", embedding_types=["float"])
+    yield "embed", vectors.model_dump()
+    yield "rerank", client.rerank(model="rerank", query="q", documents=["a", "b"]).model_dump()
+    yield "models", client.models.list().model_dump()
+    for status in (400, 401, 404, 429, 500):
+        say["model"] = f"error-{status}"
+        yield f"error {status}", failure(lambda: client.chat(**say, request_options=once))

@@ -110,6 +110,25 @@ def ollama_answers(text, call, generates):
     yield {**base, **said(""), "done": True, "done_reason": "stop", "prompt_eval_count": 5, "eval_count": 3}
 
 
+def cohere_events(text, call):
+    yield "message-start", {"id": "c", "type": "message-start", "delta": {"message": {"role": "assistant"}}}
+    if call:
+        function = {"name": call[0], "arguments": json.dumps(call[1])}
+        message = {"tool_calls": {"id": "call_1", "type": "function", "function": function}}
+        yield "tool-call-start", {"type": "tool-call-start", "index": 0, "delta": {"message": message}}
+        yield "tool-call-end", {"type": "tool-call-end", "index": 0}
+    else:
+        content = {"type": "text", "text": ""}
+        yield "content-start", {"type": "content-start", "index": 0, "delta": {"message": {"content": content}}}
+        for part in halves(text):
+            yield "content-delta", {"type": "content-delta", "index": 0, "delta": {"message": {"content": {"text": part}}}}
+        yield "content-end", {"type": "content-end", "index": 0}
+    yield "message-end", {"type": "message-end", "delta": {"finish_reason": "COMPLETE", "usage": COHERE_USAGE}}
+
+
+COHERE_USAGE = {"billed_units": {"input_tokens": 5, "output_tokens": 3}, "tokens": {"input_tokens": 70, "output_tokens": 4}}
+
+
 def named(events):
     return [f"event: {name}\ndata: {json.dumps(data)}\n\n" for name, data in events]
 
@@ -148,6 +167,8 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self):
         if self.path.startswith("/v1beta/models") or "x-goog-api-client" in self.headers:
             return self.answer(200, {"models": [{"name": "models/gemini-2.5-pro", "displayName": "Gemini"}]})
+        if self.path.startswith("/v1/models") and self.headers.get("x-fern-sdk-name") == "cohere":
+            return self.answer(200, {"models": [{"name": "command-a"}]})
         if self.path == "/api/tags":
             return self.answer(200, {"models": [{"name": "llama3", "model": "llama3", "size": 1}]})
         self.answer(200, {"object": "list", "data": [
@@ -173,6 +194,8 @@ class Handler(BaseHTTPRequestHandler):
                 return self.answer(status, {"error": {"code": status, "message": "as asked for", "status": "ASKED"}})
             if self.path.startswith("/api/"):
                 return self.answer(status, {"error": "as asked for"})
+            if self.path.startswith("/v2/"):
+                return self.answer(status, {"id": "e", "message": "as asked for"})
             return self.answer(status, {"type": "error", "error": message} if anthropic else
                                {"error": {**message, "param": None, "code": "asked"}})
         if path == "/v1/embeddings":
@@ -181,6 +204,8 @@ class Handler(BaseHTTPRequestHandler):
             self.say_gemini(method, body, text)
         elif self.path.startswith("/api/"):
             self.say_ollama(body, text)
+        elif self.path.startswith("/v2/"):
+            self.say_cohere(body, text)
         elif anthropic:
             self.say_anthropic(body, text)
         elif path == "/v1/responses":
@@ -235,6 +260,22 @@ class Handler(BaseHTTPRequestHandler):
             content = "".join(line["message"]["content"] for line in lines)
             whole["message"] = {**lines[0]["message"], "content": content}
         self.answer(200, whole)
+
+    def say_cohere(self, body, text):
+        call = call_of(body)
+        if self.path == "/v2/embed":
+            return self.answer(200, {"id": "v", "embeddings": {"float": [[0.5, -1.25]]}, "texts": body["texts"],
+                                     "meta": {"billed_units": {"input_tokens": 2}}})
+        if self.path == "/v2/rerank":
+            return self.answer(200, {"id": "r", "results": [{"index": 1, "relevance_score": 0.5}], "meta": {}})
+        if body.get("stream"):
+            return self.stream([*named(cohere_events(text, call)), "data: [DONE]\n\n"])
+        message, reason = {"role": "assistant", "content": [{"type": "text", "text": text}]}, "COMPLETE"
+        if call:
+            function = {"name": call[0], "arguments": json.dumps(call[1])}
+            message, reason = {"role": "assistant", "tool_plan": "I look.", "tool_calls": [
+                {"id": "call_1", "type": "function", "function": function}]}, "TOOL_CALL"
+        self.answer(200, {"id": "c", "finish_reason": reason, "message": message, "usage": COHERE_USAGE})
 
     def embed(self, body):
         texts = body["input"] if isinstance(body["input"], list) else [body["input"]]

@@ -91,7 +91,7 @@ fn a_key_in_the_query_is_read_and_goes_no_further() {
         "{}",
         none.body
     );
-    for path in [format!("{PATH}?key={secret}&x=y"), format!("/upstreams/gem{PATH}?x=y&key={secret}")] {
+    for path in [format!("{PATH}?key={secret}&x=y"), format!("/upstreams/gemini{PATH}?x=y&key={secret}")] {
         assert_eq!(service.post(&path, "{}").status, 200, "{path}");
         assert!(upstream.heads()[0].starts_with("post /v1beta/models/m1:generatecontent?x=y http/1.1\r\n"));
     }

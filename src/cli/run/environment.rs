@@ -16,6 +16,8 @@ const GEMINI: [&str; 1] = ["GOOGLE_GEMINI_BASE_URL"];
 const OLLAMA: [&str; 1] = ["OLLAMA_HOST"];
 /// Variables with the address of a resource on Azure. There is no public one.
 const AZURE: [&str; 1] = ["AZURE_OPENAI_ENDPOINT"];
+/// Variables with the address of Cohere's API.
+const COHERE: [&str; 1] = ["CO_API_URL"];
 /// Variables of proxies, behind which an address of this machine must not be looked for.
 const PROXIES: [&str; 6] =
     ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
@@ -29,6 +31,7 @@ pub(super) fn complete(upstreams: &mut Vec<UpstreamConfig>, env: &dyn Env) -> an
         (Dialect::OpenAi, "openai", &OPENAI[..], "https://api.openai.com/v1"),
         (Dialect::Gemini, "gemini", &GEMINI[..], "https://generativelanguage.googleapis.com"),
         (Dialect::Ollama, "ollama", &OLLAMA[..], "http://127.0.0.1:11434"),
+        (Dialect::Cohere, "cohere", &COHERE[..], "https://api.cohere.com"),
     ] {
         if upstreams.iter().any(|upstream| upstream.dialect == dialect) {
             continue;
@@ -74,7 +77,7 @@ fn unused(name: &str, upstreams: &[UpstreamConfig]) -> String {
 /// Returns the variables that the command gets beside those of this process.
 pub(super) fn of(address: SocketAddr, env: &dyn Env) -> Vec<(&'static str, String)> {
     let base = format!("http://{address}");
-    let at_root = [&ANTHROPIC[..], &GEMINI, &OLLAMA].concat();
+    let at_root = [&ANTHROPIC[..], &GEMINI, &OLLAMA, &COHERE].concat();
     let mut variables: Vec<(&str, String)> = at_root.iter().map(|name| (*name, base.clone())).collect();
     variables.extend(OPENAI.iter().map(|name| (*name, format!("{base}/v1"))));
     // Some programs take the variable alone for a wish to call Azure.
@@ -123,6 +126,7 @@ mod tests {
                 pair("openai", "https://api.openai.com/v1"),
                 pair("gemini", "https://generativelanguage.googleapis.com"),
                 pair("ollama", "http://127.0.0.1:11434"),
+                pair("cohere", "https://api.cohere.com"),
             ]
         );
         let own = UpstreamConfig::at("openai", Dialect::Anthropic, "http://127.0.0.1:1").unwrap();
@@ -143,6 +147,7 @@ mod tests {
                 pair("openai-", "http://127.0.0.1:2/v1"),
                 pair("gemini", "http://127.0.0.1:3"),
                 pair("ollama", "http://box:11434"),
+                pair("cohere", "https://api.cohere.com"),
             ]
         );
         let wrong = Given([("ANTHROPIC_BASE_URL", "localhost")].into());

@@ -45,7 +45,7 @@ impl Remote {
         let endpoint = match found.dialect {
             Dialect::OpenAi | Dialect::Azure => Endpoint::Chat,
             Dialect::Anthropic => Endpoint::Messages,
-            Dialect::Gemini | Dialect::Ollama => {
+            Dialect::Gemini | Dialect::Ollama | Dialect::Cohere => {
                 let message = format!(
                     "the upstream `{}` speaks {}, in which no reader asks: give it another dialect that its API has, such \
                      as openai",

@@ -123,7 +123,7 @@ async fn health_and_readiness() {
 }
 
 /// The routes that the description of the API has, in its order.
-const ROUTES: [&str; 73] = [
+const ROUTES: [&str; 78] = [
     "get /",
     "get /api/tags",
     "delete /api/{path}",
@@ -197,6 +197,11 @@ const ROUTES: [&str; 73] = [
     "patch /v1beta/{path}",
     "post /v1beta/{path}",
     "put /v1beta/{path}",
+    "delete /v2/{path}",
+    "get /v2/{path}",
+    "patch /v2/{path}",
+    "post /v2/{path}",
+    "put /v2/{path}",
 ];
 
 #[tokio::test]

@@ -76,9 +76,8 @@ impl Ask {
             Endpoint::Contents
             | Endpoint::CountContents
             | Endpoint::OllamaChat
-            | Endpoint::OllamaGenerate => {
-                Err(AskError::Unsupported { param: "model", what: "this API".into() })
-            }
+            | Endpoint::OllamaGenerate
+            | Endpoint::CohereChat => Err(AskError::Unsupported { param: "model", what: "this API".into() }),
         }
     }
 

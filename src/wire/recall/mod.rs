@@ -123,7 +123,8 @@ impl Splicer {
             | Endpoint::Contents
             | Endpoint::CountContents
             | Endpoint::OllamaChat
-            | Endpoint::OllamaGenerate => return None,
+            | Endpoint::OllamaGenerate
+            | Endpoint::CohereChat => return None,
         };
         Some(Self { form, last: false, held: Vec::new() })
     }

@@ -58,7 +58,8 @@ fn definition(endpoint: Endpoint) -> Option<String> {
         | Endpoint::Contents
         | Endpoint::CountContents
         | Endpoint::OllamaChat
-        | Endpoint::OllamaGenerate => return None,
+        | Endpoint::OllamaGenerate
+        | Endpoint::CohereChat => return None,
     };
     Some(tool.to_string())
 }

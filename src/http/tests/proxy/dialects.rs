@@ -99,7 +99,32 @@ const AZURE: Api = Api {
     credential: ("api-key", "sk-of-the-upstream"),
 };
 
-const APIS: [Api; 3] = [GEMINI, OLLAMA, AZURE];
+const COHERE: Api = Api {
+    dialect: "cohere",
+    path: "/v2/chat",
+    odd: "{ \"model\":\"m-1\",\"messages\":[{\"role\" : \"user\",\"content\":[{\"type\":\"text\",\"text\":\"h\\u0069 \\/ \u{1F600}\"}]}],\n\
+        \t\"temperature\": 1.0e-0, \"documents\":[ \"a\", {\"id\":\"b\"} ], \"unknown\":{\"a\":[1.50]} }\n",
+    around: r#"{"model": "m-1", "messages": [{"role": "system", "content": "Be brief."}, CONVERSATION], "citation_options":{}}"#,
+    user: r#"{"role": "user", "content": "TEXT"}"#,
+    call: r#"{"role": "assistant", "tool_plan": "I will read.", "tool_calls": [{"id": "c1", "type": "function", "function": {"name": "Read", "arguments": "{\"file_path\": \"/src/a.rs\"}"}}]}"#,
+    result: r#"{"role": "tool", "tool_call_id": "c1", "content": [{"type": "document", "document": {"id": "d", "data": "TEXT"}}]}"#,
+    whole: r#"{"id":"x","finish_reason":"COMPLETE","message":{"role":"assistant","content":[{"type":"text","text":"Hi"}]},
+        "usage":{"billed_units":{"input_tokens":1000,"output_tokens":100},"tokens":{"input_tokens":1070,"output_tokens":104},"cached_tokens":400}}"#,
+    stream: (
+        "text/event-stream",
+        &[
+            "event: content-delta\ndata: {\"type\":\"content-delta\",\"index\":0,\"delta\":{\"message\":{\"content\":{\"text\":\"Hi\"}}}}\n\n",
+            "event: message-end\ndata: {\"type\":\"message-end\",\"delta\":{\"finish_reason\":\"COMPLETE\",\"usage\":{\"billed_units\":{\"input_tokens\":1000.0,\"output_tokens\":100},\"cached_tokens\":400}}}\n\n",
+            "data: [DONE]\n\n",
+        ],
+        "event: message-end\ndata: {\"delta\":{\"error\":\"",
+    ),
+    usage: [1000, 100, 400],
+    message: "/message",
+    credential: ("authorization", "Bearer sk-of-the-upstream"),
+};
+
+const APIS: [Api; 4] = [GEMINI, OLLAMA, AZURE, COHERE];
 
 impl Api {
     fn upstream(&self, more: &str) -> String {
@@ -404,4 +429,34 @@ async fn a_deployment_of_azure_is_the_model_whatever_the_body_says() {
     assert_eq!(proxy.upstream.only().line, "GET /at/openai/v1/models HTTP/1.1");
     proxy.request(reqwest::Method::GET, "/openai/files?api-version=x").send().await.unwrap();
     assert_eq!(proxy.upstream.only().line, "GET /at/openai/files?api-version=x HTTP/1.1");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn documents_of_cohere_become_smaller_wherever_they_stand() {
+    let proxy = Proxy::with(&COHERE.small()).await;
+    let [beside, object, within] =
+        ["beside", "object", "within"].map(|name| format!("{name} {}", words(200)));
+    let part =
+        r#"{"role": "user", "content": [{"type": "document", "document": {"data": {"snippet": "TEXT"}}}]}"#;
+    let body = COHERE.body(&[(part, &within), (COHERE.user, "Who won?")]);
+    let documents = serde_json::json!([beside, {"id": "d", "data": {"title": "T", "text": object}}]);
+    let body = body.replacen('{', &format!(r#"{{"documents": {documents}, "#), 1);
+    let (seen, status) = proxy.forwarded(COHERE.path, &body).await;
+    let smaller = |body: String, text: &String| body.replace(text, &halved(text).0);
+    let expected = [&beside, &object, &within].into_iter().fold(body, smaller);
+    assert_eq!((seen.text(), status.as_str()), (&*expected, "compressed"));
+    let questions = proxy.compressor.questions.lock().unwrap().clone();
+    assert_eq!(questions.iter().flatten().filter(|asked| *asked == "Who won?").count(), 2, "{questions:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_rest_of_coheres_api_passes_unread_and_its_models_are_listed() {
+    let proxy = Proxy::with(&COHERE.upstream("aliases = { fast = 'm-2' }")).await;
+    proxy.upstream.will([json(200, r#"{"models":[{"name":"m-1","x": 1.50}]}"#)]);
+    let request = proxy.request(reqwest::Method::GET, "/v1/models").header("x-fern-sdk-name", "cohere");
+    let list = request.send().await.unwrap().text().await.unwrap();
+    assert_eq!(list, r#"{"models":[{"name":"m-1","x": 1.50},{"name":"fast"}]}"#);
+    assert_eq!(proxy.upstream.only().line, "GET /at/v1/models?page_size=1000 HTTP/1.1");
+    proxy.post("/v2/rerank", r#"{"model": "m-1"}"#).send().await.unwrap();
+    assert_eq!(proxy.upstream.only().line, "POST /at/v2/rerank HTTP/1.1");
 }
