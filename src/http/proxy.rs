@@ -61,15 +61,13 @@ pub(super) async fn forward(
 ) -> Result<Response, DialectError> {
     let answered = async {
         let is_post = request.method() == Method::POST;
-        match Address::read(dialect, &path).filter(|_| is_post) {
-            Some(address) => answer(&state, request, address, None, &id).await,
-            None => {
-                let gateway = gateway(&state)?;
-                let upstream = gateway.upstream_of(dialect)?;
-                let outgoing = pass(gateway, request, (upstream, &path), &id).await?;
-                Ok(respond(outgoing, dialect))
-            }
+        if let Some(address) = Address::read(dialect, &path).filter(|_| is_post) {
+            return answer(&state, request, address, None, &id).await;
         }
+        let gateway = gateway(&state)?;
+        let upstream = gateway.upstream_of(dialect)?;
+        let outgoing = pass(gateway, request, (upstream, &path), &id).await?;
+        Ok(respond(outgoing, dialect))
     };
     answered.await.map_err(|error| DialectError { error, dialect, request_id: id.text() })
 }

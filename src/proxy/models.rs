@@ -97,7 +97,9 @@ pub(super) async fn list(
             ProxyError::NoUpstreamOf(dialect.name())
         });
     }
-    local.into_iter().for_each(|id| take(id.to_owned(), entry(dialect, id, "local")));
+    for id in local {
+        take(id.to_owned(), entry(dialect, id, "local"));
+    }
     Ok(rendered(dialect, &ids, &entries))
 }
 

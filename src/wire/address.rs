@@ -148,6 +148,7 @@ mod tests {
         for (dialect, endpoint, template) in PATHS {
             let address = Address::read(dialect, &template.replace(MODEL, "m")).unwrap();
             assert_eq!((address.dialect, address.endpoint), (dialect, endpoint), "{template}");
+            assert_eq!(serde_json::to_value(dialect).unwrap(), dialect.name());
         }
         let usual = |model| Address::usual(Dialect::Gemini, Endpoint::Contents, model);
         assert_eq!(usual("m"), Some("/v1beta/models/m:generateContent".into()));

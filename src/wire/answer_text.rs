@@ -43,7 +43,7 @@ fn collect(value: &Value, text: &mut String) {
                 match value {
                     Value::Object(_) if ARGUMENTS.contains(&&**name) => *text += &value.to_string(),
                     value if ARGUMENTS.contains(&&**name) || LEADING.contains(&&**name) => {
-                        collect(value, text)
+                        collect(value, text);
                     }
                     _ => {}
                 }

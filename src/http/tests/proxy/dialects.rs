@@ -103,7 +103,7 @@ const COHERE: Api = Api {
     dialect: "cohere",
     path: "/v2/chat",
     odd: "{ \"model\":\"m-1\",\"messages\":[{\"role\" : \"user\",\"content\":[{\"type\":\"text\",\"text\":\"h\\u0069 \\/ \u{1F600}\"}]}],\n\
-        \t\"temperature\": 1.0e-0, \"documents\":[ \"a\", {\"id\":\"b\"} ], \"unknown\":{\"a\":[1.50]} }\n",
+        \t\"temperature\": 1.0e-0, \"documents\":[ {\"id\":\"b\"} ], \"unknown\":{\"a\":[1.50]} }\n",
     around: r#"{"model": "m-1", "messages": [{"role": "system", "content": "Be brief."}, CONVERSATION], "citation_options":{}}"#,
     user: r#"{"role": "user", "content": "TEXT"}"#,
     call: r#"{"role": "assistant", "tool_plan": "I will read.", "tool_calls": [{"id": "c1", "type": "function", "function": {"name": "Read", "arguments": "{\"file_path\": \"/src/a.rs\"}"}}]}"#,
