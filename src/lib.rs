@@ -16,7 +16,7 @@
 //! | chunk | a passage of a document in a collection, with an embedding of its own |
 //! | collection | documents and their chunks on disk, searched by words (BM25), by vectors (HNSW) or by both |
 //! | bank | a collection of solved examples, from which few-shot prompts are made |
-//! | upstream | a provider's API that the proxy sends requests to; its dialect is OpenAI's, Anthropic's or another's |
+//! | upstream | a provider's API that the proxy sends requests to; its dialect is that of OpenAI, Azure, Anthropic, Gemini, Ollama or Cohere |
 //! | question | the user's own last words in a conversation, by which the relevance of texts is judged |
 //! | folding | making a tool's result smaller by rules, without a model: repeats, progress, terminal codes, JSON |
 //! | decision | what the proxy did with a text; it is on disk, as a hash and byte ranges, before the request is forwarded, so that the same text is sent as the same bytes again |
@@ -53,7 +53,7 @@
 //! | [`index`] | collections on disk: the store, which is the truth, and two indexes that are caches of it: words for BM25 (`lexical`) and vectors (`hnsw`) | kernels, storage, text |
 //! | [`compress`] | the methods: prompts in, kept byte ranges out; pure, synchronous | model (traits), text |
 //! | [`model`] | traits of models, score cache, model files; `model::local` runs models on the CPU, to score and to write | environment, kernels, random, storage, telemetry, text |
-//! | [`wire`] | bodies of OpenAI's and Anthropic's APIs: which texts may be replaced, and how; answers of the model in this process | model (types), text |
+//! | [`wire`] | bodies and paths of LLM APIs: which texts may be replaced, and how; answers of the model in this process | model (types), text |
 //! | [`proxy`] | from a client's request to an answer, an upstream's or that of the model in this process: what is compressed, remembered and recorded | admission, compress, config, engine, jsonl, keys, model, random, storage, telemetry, text, upstream, wire |
 //! | [`keys`] | virtual keys: the file that holds them, what each may take | config |
 //! | [`upstream`] | the only place that sends requests to providers: connections, time limits, retries | config, keys, telemetry, wire |

@@ -145,7 +145,7 @@ list_entry! {
     UpstreamConfig at "upstreams." {
         /// Letters, digits, `-` and `_`.
         name: String,
-        /// The dialect of its API.
+        /// The dialect of its API: `openai`, `azure`, `anthropic`, `gemini`, `ollama` or `cohere`.
         dialect: Dialect,
         /// The base URL that an official client of that dialect would be given, without a slash at its end.
         #[serde(deserialize_with = "without_slash")]

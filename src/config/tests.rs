@@ -506,7 +506,7 @@ fn wrong_upstreams_fail_by_name_with_a_remedy() {
     for (text, expected) in [
         (format!("{UPSTREAM}{UPSTREAM}"), "another upstream has this name"),
         (UPSTREAM.replace("'a'", "'a b'"), "1 to 64 letters"),
-        (UPSTREAM.replace("openai", "gemini"), "unknown variant `gemini`"),
+        (UPSTREAM.replace("openai", "mistral"), "unknown variant `mistral`"),
         ("[proxy.compress]\nrate = 1.5".into(), "`proxy.compress.rate` is 1.5"),
         ("[proxy.recall]\nhours = 0".into(), "`proxy.recall.hours` is 0"),
         ("[proxy.recall]\nbytes = 9".into(), "`proxy.recall.bytes` is 9"),

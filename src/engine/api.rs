@@ -23,15 +23,13 @@ pub struct CompressRequest {
     pub sections: Option<Vec<SectionInput>>,
     /// JSON of which strings become smaller.
     pub json: Option<JsonInput>,
-    /// Messages of `OpenAI`'s Chat or Anthropic's API, or items of `OpenAI`'s Responses, of which texts become smaller:
-    /// those that the proxy finds, in results of tools, documents and search results too, and those of assistants. Where
-    /// there is no `question`, the last words of the last user are one unless they are longer than 2,000 bytes.
+    /// Messages of `OpenAI`'s Chat or Anthropic's API, items of `OpenAI`'s Responses, or Gemini's contents, of which texts
+    /// become smaller: those that the proxy finds, in results of tools, documents and search results too, and those of
+    /// assistants. Where there is no `question`, the last words of the last user are one unless they are longer than 2,000
+    /// bytes.
+    #[serde(alias = "contents")]
     #[schema(value_type = Option<Vec<Object>>)]
     pub messages: Option<Vec<Box<RawValue>>>,
-    /// Gemini's name of messages, which are refused.
-    #[doc(hidden)]
-    #[schema(ignore)]
-    pub contents: Option<Box<RawValue>>,
     /// The roles whose texts are compressed, by default `user`, `assistant` and `tool`. Results of tools are `tool`, whatever
     /// the role of their message.
     pub roles: Option<Vec<String>>,

@@ -1,20 +1,22 @@
 //! Authentication, which every route asks except those that report the service's health.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderName};
+use axum::http::HeaderName;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use super::body;
+use super::dialects::dialect_at;
 use super::error::{ApiError, DialectError};
 use super::middleware::RequestId;
-use super::proxy::dialect_of;
+use super::proxy::{UPSTREAMS, dialect_of};
 use super::state::AppState;
 use crate::keys::{Caller, Denied, is_secret};
-use crate::upstream::{KEY_HEADERS, secret_in};
-use crate::wire::{Dialect, Endpoint};
+use crate::upstream::{KEY_HEADERS, secret_in, secret_in_query};
+use crate::wire::Dialect;
 
 /// Carries a key of whittle where another header carries the upstream's.
 const OWN_KEY: HeaderName = HeaderName::from_static("x-whittle-key");
@@ -22,7 +24,7 @@ const OWN_KEY: HeaderName = HeaderName::from_static("x-whittle-key");
 /// Lets a request through that may pass, with its [`Caller`] among its extensions where keys are needed.
 pub(super) async fn check(State(state): State<Arc<AppState>>, mut request: Request, next: Next) -> Response {
     let Some(keys) = &state.keys else { return next.run(request).await };
-    match keys.admit(secret(request.headers())) {
+    match keys.admit(secret(&request).as_deref()) {
         Ok(caller) => {
             if let Some(caller) = caller {
                 request.extensions_mut().insert(caller);
@@ -45,8 +47,7 @@ pub(super) async fn refused(request: Request, error: ApiError) -> Response {
     let (head, body) = request.into_parts();
     body::discard(&head.headers, body).await;
     let request_id = head.extensions.get::<RequestId>().map(RequestId::text).unwrap_or_default();
-    let for_anthropic = head.uri.path().starts_with(Endpoint::Messages.path());
-    let dialect = if for_anthropic { Dialect::Anthropic } else { dialect_of(&head.headers) };
+    let dialect = dialect_at(head.uri.path()).unwrap_or_else(|| dialect_of(&head.headers));
     DialectError { error, dialect, request_id }.into_response()
 }
 
@@ -55,13 +56,24 @@ pub(super) fn admins_only(caller: Option<&Caller>) -> Result<(), Denied> {
     if caller.is_none_or(Caller::is_admin) { Ok(()) } else { Err(Denied::AdminOnly) }
 }
 
-/// The key that a request came with: that of whittle's own header, else one of the usual headers, one in whittle's form
-/// before any other.
-fn secret(headers: &HeaderMap) -> Option<&str> {
+/// The key that a request came with: that of whittle's own header, else one of the usual headers or the query, one in
+/// whittle's form before any other.
+fn secret(request: &Request) -> Option<Cow<'_, str>> {
+    let headers = request.headers();
     let text = |name: &HeaderName| headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
     if headers.contains_key(&OWN_KEY) {
-        return Some(text(&OWN_KEY).next().map(secret_in).unwrap_or_default());
+        return Some(text(&OWN_KEY).next().map(secret_in).unwrap_or_default().into());
     }
-    let usual: Vec<&str> = KEY_HEADERS.iter().flat_map(text).map(secret_in).collect();
-    usual.iter().find(|secret| is_secret(secret)).or(usual.first()).copied()
+    let names = KEY_HEADERS;
+    let of_headers = names.iter().flat_map(text).map(|value| Cow::from(secret_in(value)));
+    let mut usual: Vec<Cow<str>> = of_headers.chain(query_key(request)).collect();
+    let place = usual.iter().position(|secret| is_secret(secret)).unwrap_or(0);
+    (place < usual.len()).then(|| usual.swap_remove(place))
+}
+
+/// The key in a query, which clients of Gemini may send and no others.
+fn query_key(request: &Request) -> Option<Cow<'_, str>> {
+    let path = request.uri().path();
+    let may = dialect_at(path) == Some(Dialect::Gemini) || path.starts_with(UPSTREAMS);
+    request.uri().query().filter(|_| may).and_then(secret_in_query)
 }

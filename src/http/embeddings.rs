@@ -15,7 +15,7 @@ use super::middleware::RequestId;
 use super::proxy::Received;
 use super::state::AppState;
 use crate::engine::embed::{EmbeddingsRequest, EmbeddingsResponse, RerankRequest, RerankResponse};
-use crate::wire::Endpoint;
+use crate::wire::{Address, Dialect};
 
 /// Longest body whose model is looked for on the async threads.
 const INLINE_BYTES: usize = 64 << 10;
@@ -26,7 +26,7 @@ pub(super) async fn here_or_upstream(
     id: Extension<RequestId>,
     request: Request,
 ) -> Result<Response, DialectError> {
-    let dialect = Endpoint::Embeddings.dialect();
+    let dialect = Dialect::OpenAi;
     let failed = |error| DialectError { error, dialect, request_id: id.text() };
     let Some(gateway) = state.gateway.clone().filter(|gateway| gateway.has_upstreams()) else {
         return embed(&state, request).await.map_err(failed);
@@ -39,7 +39,10 @@ pub(super) async fn here_or_upstream(
         drop(room);
         return embed(&state, Request::from_parts(head, body.into())).await.map_err(failed);
     }
-    received.forward(&gateway, Endpoint::Embeddings, None, &id).await.map_err(failed)
+    let address =
+        Address::read(dialect, "/embeddings").ok_or_else(|| ApiError::internal(&"a path is unknown"));
+    let forwarded = async { received.forward(&gateway, address?, None, &id).await };
+    forwarded.await.map_err(failed)
 }
 
 /// The model that a body names; none of one that is no JSON, which is for whoever gets it to refuse.

@@ -1,4 +1,5 @@
-//! Errors as callers see them: a status and an envelope, as `OpenAI`'s API has it, decided in this one place.
+//! Errors as callers see them: a status and an envelope, as `OpenAI`'s API has it or that of the dialect, decided in this
+//! one place.
 
 use std::fmt::Display;
 use std::time::Duration;
@@ -136,22 +137,64 @@ impl From<EngineError> for ApiError {
 pub(super) struct DialectError {
     pub(super) error: ApiError,
     pub(super) dialect: Dialect,
-    /// The request's id, which Anthropic's envelope carries.
+    /// The request's id, which the envelopes of Anthropic and Cohere carry.
     pub(super) request_id: String,
 }
 
 impl IntoResponse for DialectError {
     fn into_response(self) -> Response {
-        if self.dialect == Dialect::OpenAi {
-            return self.error.into_response();
-        }
-        let body = anthropic_envelope(&self.error.message, self.error.status, Some(&self.request_id));
-        rendered(self.error.status, self.error.retry_after, body)
+        let Self { error, dialect, request_id } = self;
+        let body = match dialect {
+            Dialect::OpenAi | Dialect::Azure => return error.into_response(),
+            Dialect::Anthropic => anthropic_envelope(&error.message, error.status, Some(&request_id)),
+            Dialect::Gemini => gemini_envelope(&error.message, error.status),
+            Dialect::Ollama => serde_json::json!({ "error": error.message }).to_string(),
+            Dialect::Cohere => serde_json::json!({ "id": request_id, "message": error.message }).to_string(),
+        };
+        rendered(error.status, error.retry_after, body)
     }
 }
 
+/// The pieces that end a stream which broke off for the reason `message`, in the form of its dialect.
+pub(super) fn last_event(dialect: Dialect, message: &str) -> String {
+    let status = StatusCode::BAD_GATEWAY;
+    match dialect {
+        Dialect::OpenAi | Dialect::Azure => {
+            let error = serde_json::json!({"error": {
+                "message": message, "type": "server_error", "param": null, "code": "upstream_broken"}});
+            format!("data: {error}\n\n")
+        }
+        Dialect::Anthropic => {
+            format!("event: error\ndata: {}\n\n", anthropic_envelope(message, status, None))
+        }
+        Dialect::Gemini => format!("data: {}\n\n", gemini_envelope(message, status)),
+        Dialect::Ollama => format!("{}\n", serde_json::json!({ "error": message })),
+        Dialect::Cohere => {
+            let delta = serde_json::json!({"error": message, "finish_reason": "ERROR"});
+            let end = serde_json::json!({"type": "message-end", "delta": delta});
+            format!("event: message-end\ndata: {end}\n\n")
+        }
+    }
+}
+
+/// Google's envelope of an error.
+fn gemini_envelope(message: &str, status: StatusCode) -> String {
+    let name = match status.as_u16() {
+        401 => "UNAUTHENTICATED",
+        403 => "PERMISSION_DENIED",
+        404 => "NOT_FOUND",
+        408 | 504 => "DEADLINE_EXCEEDED",
+        429 => "RESOURCE_EXHAUSTED",
+        500 => "INTERNAL",
+        501.. => "UNAVAILABLE",
+        _ => "INVALID_ARGUMENT",
+    };
+    let error = serde_json::json!({"code": status.as_u16(), "message": message, "status": name});
+    serde_json::json!({ "error": error }).to_string()
+}
+
 /// Anthropic's envelope of an error.
-pub(super) fn anthropic_envelope(message: &str, status: StatusCode, request_id: Option<&str>) -> String {
+fn anthropic_envelope(message: &str, status: StatusCode, request_id: Option<&str>) -> String {
     let kind = match status.as_u16() {
         401 => "authentication_error",
         403 => "permission_error",
@@ -179,9 +222,6 @@ impl From<ProxyError> for ApiError {
             ProxyError::Body(WireError::Duplicate(key)) => {
                 (StatusCode::BAD_REQUEST, "duplicate_key", Some(*key))
             }
-            ProxyError::Body(WireError::Gemini) => {
-                (StatusCode::BAD_REQUEST, "unsupported_dialect", Some("contents"))
-            }
             ProxyError::Body(WireError::NoModel) => (StatusCode::BAD_REQUEST, "missing_model", Some("model")),
             ProxyError::Encoding(_) => {
                 (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_content_encoding", Some("content-encoding"))
@@ -191,7 +231,9 @@ impl From<ProxyError> for ApiError {
             ProxyError::Option { param, .. } => (StatusCode::BAD_REQUEST, "invalid_option", Some(*param)),
             ProxyError::RecallOff => (StatusCode::NOT_FOUND, "recall_off", None),
             ProxyError::NoOriginal => (StatusCode::NOT_FOUND, "original_not_found", Some("id")),
-            ProxyError::NoUpstreams => (StatusCode::NOT_FOUND, "no_upstreams", None),
+            ProxyError::NoUpstreams | ProxyError::NoUpstreamOf(_) => {
+                (StatusCode::NOT_FOUND, "no_upstreams", None)
+            }
             ProxyError::UnknownModel(_) | ProxyError::UnknownLocal { .. } => {
                 (StatusCode::NOT_FOUND, "model_not_found", Some("model"))
             }

@@ -30,6 +30,8 @@ use crate::engine::collections::api::OnBad;
         examples::list_examples, examples::example, examples::delete_example, examples::select_examples,
         embeddings::embed, embeddings::rerank, prompt::prompt,
         dialects::chat, dialects::responses, dialects::completions, dialects::messages, dialects::count_tokens,
+        dialects::azure_models, dialects::azure, dialects::gemini_models, dialects::gemini_call, dialects::gemini,
+        dialects::ollama_models, dialects::ollama, dialects::cohere,
         proxy::models, proxy::usage, proxy::below, originals::original,
         keys::list, keys::create, keys::revoke, mcp::mcp, page::index, page::file, docs::list, docs::guide, metrics::metrics, healthz, readyz, openapi
     ),
@@ -37,7 +39,7 @@ use crate::engine::collections::api::OnBad;
     tags(
         (name = "compression", description = "Make prompts smaller, and see what decides it."),
         (name = "retrieval", description = "Documents that last, and search in them; vectors and rankings."),
-        (name = "proxy", description = "The APIs of OpenAI and Anthropic, in front of upstreams or of the model in this process."),
+        (name = "proxy", description = "The APIs of OpenAI, also on Azure, Anthropic, Google (Gemini), Ollama and Cohere, in front of upstreams or of the model in this process."),
         (name = "operations", description = "For whoever runs the service."),
     )
 )]

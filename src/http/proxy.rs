@@ -1,4 +1,4 @@
-//! The routes of `OpenAI`'s and Anthropic's APIs, passed on to the upstreams.
+//! Requests to the APIs, passed on to the upstreams.
 
 use std::sync::Arc;
 
@@ -29,17 +29,21 @@ use crate::proxy::{
 };
 use crate::telemetry::Stage;
 use crate::upstream;
-use crate::wire::{Dialect, Endpoint, UsageReader};
+use crate::wire::{Address, Dialect, Framing, UsageReader};
 
 const STATUS: HeaderName = HeaderName::from_static("x-whittle-status");
 const RETRIEVAL: HeaderName = HeaderName::from_static("x-whittle-retrieval");
 const CITATIONS: HeaderName = HeaderName::from_static("x-whittle-citations");
 const ANTHROPIC_VERSION: HeaderName = HeaderName::from_static("anthropic-version");
+const COHERE_CLIENT: HeaderName = HeaderName::from_static("x-fern-sdk-name");
+/// Headers that clients of Gemini alone send.
+const GEMINI_CLIENT: [HeaderName; 2] =
+    [HeaderName::from_static("x-goog-api-key"), HeaderName::from_static("x-goog-api-client")];
 
 /// Beginning of the paths that name an upstream.
-const UPSTREAMS: &str = "/upstreams/";
+pub(super) const UPSTREAMS: &str = "/upstreams/";
 
-/// The routes of the proxy beside the endpoints of the two APIs.
+/// The routes of the proxy beside those of the APIs' own.
 pub(super) fn routes() -> Router<Arc<AppState>> {
     Router::new()
         .route("/v1/models", get(models))
@@ -47,15 +51,25 @@ pub(super) fn routes() -> Router<Arc<AppState>> {
         .route("/upstreams/{upstream}/{*path}", any(below))
 }
 
-/// A request to one of the endpoints that are known.
+/// A request in `dialect` to a path below the base URL of its clients: an endpoint that is known, the list of models, or
+/// anything else, which passes unread to the first upstream of the dialect.
 pub(super) async fn forward(
     State(state): State<Arc<AppState>>,
     Extension(id): Extension<RequestId>,
     request: Request,
-    endpoint: Endpoint,
+    (dialect, path): (Dialect, String),
 ) -> Result<Response, DialectError> {
-    let answered = answer(&state, request, endpoint, None, &id).await;
-    answered.map_err(|error| DialectError { error, dialect: endpoint.dialect(), request_id: id.text() })
+    let answered = async {
+        let is_post = request.method() == Method::POST;
+        if let Some(address) = Address::read(dialect, &path).filter(|_| is_post) {
+            return answer(&state, request, address, None, &id).await;
+        }
+        let gateway = gateway(&state)?;
+        let upstream = gateway.upstream_of(dialect)?;
+        let outgoing = pass(gateway, request, (upstream, &path), &id).await?;
+        Ok(respond(outgoing, dialect))
+    };
+    answered.await.map_err(|error| DialectError { error, dialect, request_id: id.text() })
 }
 
 /// A request to a path below an upstream's name: an endpoint that is known, or anything else, which passes unread.
@@ -76,10 +90,9 @@ pub(super) async fn below(
     let answered = async {
         let gateway = gateway(&state)?;
         let dialect = gateway.dialect_of(&upstream)?;
-        let known =
-            Endpoint::ALL.into_iter().find(|known| known.path() == path && known.dialect() == dialect);
+        let known = Address::read(dialect, &path);
         match known.filter(|_| request.method() == Method::POST) {
-            Some(endpoint) => answer(&state, request, endpoint, Some(upstream), &id).await,
+            Some(address) => answer(&state, request, address, Some(upstream), &id).await,
             None => pass(gateway, request, (upstream, &path), &id)
                 .await
                 .map(|outgoing| respond(outgoing, dialect)),
@@ -106,13 +119,13 @@ async fn pass(
 async fn answer(
     state: &AppState,
     request: Request,
-    endpoint: Endpoint,
+    address: Address,
     upstream: Option<String>,
     id: &RequestId,
 ) -> Result<Response, ApiError> {
     let gateway = gateway(state)?;
     let received = Received::new(state, request).await?;
-    received.forward(gateway, endpoint, upstream, id).await
+    received.forward(gateway, address, upstream, id).await
 }
 
 /// A request whose body is here, as it came, with the room in memory that it takes.
@@ -134,15 +147,16 @@ impl Received {
     pub(super) async fn forward(
         self,
         gateway: &Gateway,
-        endpoint: Endpoint,
+        address: Address,
         upstream: Option<String>,
         id: &RequestId,
     ) -> Result<Response, ApiError> {
         let Self { head, body, room } = self;
         let query = query_of(head.uri.query());
         let (id, caller, headers) = (id.text(), head.extensions.get().cloned(), head.headers);
-        let incoming = ProxyRequest { id, caller, endpoint, upstream, query, headers, body, room };
-        Ok(respond(gateway.answer(incoming).await?, endpoint.dialect()))
+        let dialect = address.dialect;
+        let incoming = ProxyRequest { id, caller, address, upstream, query, headers, body, room };
+        Ok(respond(gateway.answer(incoming).await?, dialect))
     }
 }
 
@@ -150,13 +164,23 @@ pub(super) fn gateway(state: &AppState) -> Result<&Gateway, ApiError> {
     state.gateway.as_deref().ok_or_else(|| ProxyError::NoUpstreams.into())
 }
 
+/// The query string as upstreams get it, with its question mark.
 fn query_of(query: Option<&str>) -> String {
-    query.map(|query| format!("?{query}")).unwrap_or_default()
+    query.map(|query| upstream::query_for_upstream(&format!("?{query}"))).unwrap_or_default()
 }
 
-/// Anthropic's clients always say which version of the API they speak.
+/// Returns the dialect of a client by its headers, for paths that several dialects have: Anthropic's clients always say
+/// which version of the API they speak, Gemini's have headers of their own, and Cohere's say what they are.
 pub(super) fn dialect_of(headers: &HeaderMap) -> Dialect {
-    if headers.contains_key(ANTHROPIC_VERSION) { Dialect::Anthropic } else { Dialect::OpenAi }
+    if headers.contains_key(ANTHROPIC_VERSION) {
+        Dialect::Anthropic
+    } else if GEMINI_CLIENT.iter().any(|name| headers.contains_key(name)) {
+        Dialect::Gemini
+    } else if headers.get(COHERE_CLIENT).is_some_and(|name| name == "cohere") {
+        Dialect::Cohere
+    } else {
+        Dialect::OpenAi
+    }
 }
 
 /// The upstream's answer as the client gets it.
@@ -164,9 +188,9 @@ fn respond(outgoing: ProxyResponse, dialect: Dialect) -> Response {
     let ProxyResponse { answer, idle, record, report } = outgoing;
     let mut headers = upstream::for_client(&answer.headers);
     let readable = !headers.contains_key(CONTENT_ENCODING);
-    let is_stream =
-        headers.get(CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(b"text/event-stream"));
-    let events = (is_stream && readable).then_some(dialect);
+    let framing = headers.get(CONTENT_TYPE).and_then(|value| Framing::of(value.as_bytes()));
+    let framing = framing.filter(|_| readable);
+    let events = framing.filter(|framing| *framing != Framing::Whole).map(|framing| (framing, dialect));
     if events.is_some() {
         // Its end may become longer than the upstream said.
         headers.remove(CONTENT_LENGTH);
@@ -174,10 +198,8 @@ fn respond(outgoing: ProxyResponse, dialect: Dialect) -> Response {
     }
     describe(&mut headers, &report);
     describe_retrieval(&mut headers, &report);
-    let is_json =
-        headers.get(CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(b"application/json"));
-    let reader = (readable && (is_stream || is_json)).then(|| {
-        let reader = UsageReader::new(is_stream);
+    let reader = framing.map(|framing| {
+        let reader = UsageReader::new(framing);
         if record.wants_text() { reader.with_text() } else { reader }
     });
     let mut response =
@@ -215,16 +237,27 @@ fn describe_retrieval(headers: &mut HeaderMap, report: &RequestReport) {
 }
 
 /// The models of all upstreams of the caller's dialect, and the one in this process, as far as the caller's key may
-/// call them. The header `anthropic-version` asks for the form of Anthropic's API.
+/// call them. The header `anthropic-version` asks for the form of Anthropic's API, and `x-goog-api-key` or `x-goog-api-client` for
+/// that of Gemini's, and `x-fern-sdk-name: cohere` for that of Cohere's.
 #[utoipa::path(get, path = "/v1/models", tag = "proxy",
     responses((status = 200, body = Object, description = "The models, in the form of the caller's API."), NotSent))]
 pub(super) async fn models(
-    State(state): State<Arc<AppState>>,
-    Extension(id): Extension<RequestId>,
+    state: State<Arc<AppState>>,
+    id: Extension<RequestId>,
     caller: Sender,
     headers: HeaderMap,
 ) -> Result<Response, DialectError> {
     let dialect = dialect_of(&headers);
+    listed(state, id, (caller, headers), dialect).await
+}
+
+/// The models of a dialect, in its form.
+pub(super) async fn listed(
+    State(state): State<Arc<AppState>>,
+    Extension(id): Extension<RequestId>,
+    (caller, headers): (Sender, HeaderMap),
+    dialect: Dialect,
+) -> Result<Response, DialectError> {
     let listed = async {
         let caller = caller.as_ref().map(|Extension(caller)| caller);
         let list = gateway(&state)?.models(dialect, &headers, caller).await?;

@@ -9,15 +9,14 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
-use axum::http::StatusCode;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use tokio::time::{Instant, Sleep};
 use tracing::Span;
 
-use super::error::anthropic_envelope;
+use super::error::last_event;
 use crate::proxy::UsageRecord;
 use crate::telemetry::Stage;
-use crate::wire::{Dialect, Reading, UsageReader};
+use crate::wire::{Dialect, Framing, Reading, UsageReader};
 
 /// Longest part of an event that is held back. Past it, it goes on, and a break can only cut the connection.
 const HELD_BYTES: usize = 64 << 10;
@@ -69,6 +68,7 @@ impl Drop for Counted {
 }
 
 struct Events {
+    framing: Framing,
     dialect: Dialect,
     held: Vec<u8>,
     /// Whether part of an event was forwarded without its end.
@@ -80,9 +80,15 @@ where
     B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
     B::Error: Into<BoxError>,
 {
-    /// Passes `body` on. `events` names the dialect of a stream of events.
-    pub(super) fn new(body: B, idle: Duration, events: Option<Dialect>, usage: Option<Counted>) -> Self {
-        let events = events.map(|dialect| Events { dialect, held: Vec::new(), open: false });
+    /// Passes `body` on. `events` says how a stream of events is framed, and in which dialect.
+    pub(super) fn new(
+        body: B,
+        idle: Duration,
+        events: Option<(Framing, Dialect)>,
+        usage: Option<Counted>,
+    ) -> Self {
+        let events =
+            events.map(|(framing, dialect)| Events { framing, dialect, held: Vec::new(), open: false });
         let timer = Box::pin(tokio::time::sleep(idle));
         Self { body, events, idle, timer, ended: false, usage, _span: Stage::Stream.span() }
     }
@@ -135,7 +141,7 @@ impl Events {
     /// Returns the bytes of `piece`, and of what was held before it, that can be forwarded.
     fn take(&mut self, piece: Bytes) -> Option<Bytes> {
         if self.held.is_empty() {
-            let end = last_event_end(&piece, 0);
+            let end = last_event_end(self.framing, &piece, 0);
             self.held.extend_from_slice(&piece[end..]);
             if self.held.len() > HELD_BYTES {
                 self.open = true;
@@ -148,7 +154,7 @@ impl Events {
         // An end may lie across the border.
         let from = self.held.len().saturating_sub(3);
         self.held.extend_from_slice(&piece);
-        let mut end = last_event_end(&self.held, from);
+        let mut end = last_event_end(self.framing, &self.held, from);
         self.open &= end == 0;
         if self.held.len() - end > HELD_BYTES {
             self.open = true;
@@ -161,25 +167,18 @@ impl Events {
 
     /// The event that ends a stream that broke off, unless an event is half sent.
     fn error(&self, message: &str) -> Option<Bytes> {
-        let event = match self.dialect {
-            Dialect::OpenAi => {
-                let error = serde_json::json!({"error": {
-                    "message": message, "type": "server_error", "param": null, "code": "upstream_broken"}});
-                format!("data: {error}\n\n")
-            }
-            Dialect::Anthropic => {
-                let error = anthropic_envelope(message, StatusCode::BAD_GATEWAY, None);
-                format!("event: error\ndata: {error}\n\n")
-            }
-        };
-        (!self.open).then(|| event.into())
+        (!self.open).then(|| last_event(self.dialect, message).into())
     }
 }
 
 /// Returns the end of the last whole event of `bytes`, searched from `from` on; 0 where there is none.
-fn last_event_end(bytes: &[u8], from: usize) -> usize {
+fn last_event_end(framing: Framing, bytes: &[u8], from: usize) -> usize {
     let searched = &bytes[from..];
-    let ends = [&b"\n\n"[..], b"\r\n\r\n", b"\r\r"];
+    let ends: &[&[u8]] = match framing {
+        Framing::Events => &[b"\n\n", b"\r\n\r\n", b"\r\r"],
+        Framing::Lines => &[b"\n"],
+        Framing::Whole => &[],
+    };
     let last = ends.iter().filter_map(|end| memchr::memmem::rfind(searched, end).map(|at| at + end.len()));
     last.max().map_or(0, |at| from + at)
 }
@@ -256,7 +255,7 @@ mod tests {
         }
         drop(sender);
         let stream = StreamBody::new(Received(receiver));
-        let mut relay = Relay::new(stream, Duration::from_secs(5), Some(dialect), None);
+        let mut relay = Relay::new(stream, Duration::from_secs(5), Some((Framing::Events, dialect)), None);
         let mut came = Vec::new();
         while let Some(frame) = relay.frame().await {
             let data = frame.map_err(|error| error.to_string())?.into_data().unwrap();
@@ -288,6 +287,8 @@ mod tests {
         let came = through(&["data: 1\n\ndata: {\"ha"], true, Dialect::OpenAi).await.unwrap();
         assert_eq!(came[0], "data: 1\n\n");
         assert!(came[1].starts_with("data: {\"error\":{") && came[1].ends_with("}}\n\n"), "{came:?}");
+        let came = through(&["data: {\"ha"], true, Dialect::Gemini).await.unwrap();
+        assert!(came[0].starts_with("data: {\"error\":{\"code\":502,") && came.len() == 1, "{came:?}");
         let came = through(&[], true, Dialect::Anthropic).await.unwrap();
         assert!(came[0].starts_with("event: error\ndata: {\"error\":{") && came.len() == 1, "{came:?}");
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::Request;
-use axum::http::{StatusCode, Uri};
+use axum::http::StatusCode;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post, put};
 use tower_http::catch_panic::CatchPanicLayer;
@@ -58,13 +58,7 @@ pub(super) fn wrapped(routes: Router) -> Router {
         .layer(axum::middleware::from_fn(middleware::observe))
 }
 
-async fn unknown_path(uri: Uri) -> ApiError {
-    // As Gemini's clients ask for `/v1beta/models/NAME:generateContent` and the like.
-    if uri.path().ends_with("enerateContent") {
-        let message = "Gemini's API is not supported: send OpenAI's Chat, Completions or Responses, or Anthropic's \
-                       Messages, or pass it on unread by `/upstreams/NAME/...`";
-        return ApiError::new(StatusCode::NOT_FOUND, "unsupported_dialect", message);
-    }
+async fn unknown_path() -> ApiError {
     ApiError::new(
         StatusCode::NOT_FOUND,
         "unknown_path",

@@ -41,6 +41,11 @@ pub enum ProxyError {
          answers without one"
     )]
     NoUpstreams,
+    /// No upstream speaks the dialect of the path.
+    #[error(
+        "no upstream speaks this API: describe one with `dialect = \"{0}\"` under [[upstreams]] in whittle.toml"
+    )]
+    NoUpstreamOf(&'static str),
     /// No upstream has the model.
     #[error(
         "no upstream has the model `{0}`: GET /v1/models lists those that exist, and `models` and `aliases` \

@@ -9,7 +9,7 @@ use super::ledger::UsageRecord;
 use crate::admission::BodyRoom;
 use crate::keys::Caller;
 use crate::upstream::{Answer, Body, HeaderMap, Method};
-use crate::wire::Endpoint;
+use crate::wire::Address;
 
 /// A request as it came.
 #[derive(Debug)]
@@ -18,8 +18,8 @@ pub struct ProxyRequest {
     pub id: String,
     /// The caller, where keys are needed.
     pub caller: Option<Caller>,
-    /// The endpoint that it is sent to.
-    pub endpoint: Endpoint,
+    /// The endpoint that it is sent to, and its path there.
+    pub address: Address,
     /// The upstream that its path names, if any.
     pub upstream: Option<String>,
     /// The query string with the question mark.

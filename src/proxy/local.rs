@@ -123,7 +123,7 @@ impl Local {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let answering = ask.answering(&self.model, &Uuid::now_v7().simple().to_string(), since.as_secs());
         let work = Work { generator: Arc::clone(&self.generator), ask, answering };
-        if endpoint == Endpoint::CountTokens {
+        if endpoint.only_counts() {
             return Ok(json(ticket.run(deadline, move |_| work.count()).await??));
         }
         if !work.ask.stream {

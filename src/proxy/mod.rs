@@ -18,6 +18,7 @@ mod local;
 mod metrics;
 mod models;
 mod originals;
+mod pass;
 mod pieces;
 mod plan;
 mod prepare;
@@ -41,10 +42,10 @@ use tracing::Instrument;
 
 use crate::admission::{Admission, LazyTicket};
 use crate::compress::fold::Rule;
-use crate::config::{Config, Env, Limits, ProxyConfig, RetrievePolicy};
+use crate::config::{Config, Env, Limits, ProxyConfig, RetrievePolicy, UpstreamConfig};
 use crate::keys::{Caller, Denied};
 use crate::telemetry::Stage;
-use crate::upstream::{self, Answer, Call, HeaderMap, StatusCode};
+use crate::upstream::{Answer, Call, HeaderMap, StatusCode};
 use crate::wire::Dialect;
 pub use compress::{Compressor, Fallback};
 use compress::{Pool, Work};
@@ -54,11 +55,11 @@ pub use decision::{Retrieval, Tokens};
 use decisions::Decisions;
 pub use error::ProxyError;
 pub use exchange::{Passthrough, ProxyRequest, ProxyResponse};
+use ledger::Ledger;
 pub use ledger::{
     ArmFigures, ArmMeans, FoldingLine, Group, HoldoutReport, Mean, Numbers, RequestLine, UsageParams,
     UsageRecord, UsageReport,
 };
-use ledger::{Ledger, UsageRecordBuilder};
 pub use local::Generator;
 use local::Local;
 pub use metrics::Outcomes;
@@ -439,30 +440,6 @@ impl Gateway {
         self.metrics.outcomes()
     }
 
-    /// Passes a request on whose body is none of the proxy's concern.
-    ///
-    /// # Errors
-    /// See [`ProxyError`].
-    pub async fn pass(&self, passing: Passthrough) -> Result<ProxyResponse, ProxyError> {
-        let live = self.live();
-        let upstream = live.routes.named(&passing.upstream)?;
-        let Passthrough { id, caller, upstream: name, method, path, headers, body } = passing;
-        let leave = caller.as_ref().map_or(Ok(()), Caller::pass);
-        leave.inspect_err(|denied| self.denied(denied))?;
-        let key = caller.map(|caller| caller.id().to_owned());
-        let mut record = self.ledger.open(UsageRecordBuilder {
-            request: id,
-            key,
-            upstream: name,
-            ..UsageRecordBuilder::default()
-        });
-        let headers = upstream::for_upstream(&headers, false);
-        let deadline = Instant::now() + live.config.deadline();
-        let sent = upstream.stream((method, &path), headers, body, deadline).await;
-        let answer = sent.map_err(ProxyError::from).inspect_err(|error| record.failed(error))?;
-        Ok(self.outgoing(&Route::on(upstream, ""), answer, (RequestReport::default(), record)))
-    }
-
     /// The list of models that a client of `dialect` gets, as JSON: those that the key of `caller` may call, where keys
     /// are needed.
     ///
@@ -493,14 +470,6 @@ impl Gateway {
     #[must_use]
     pub fn embeds_as(&self, model: &str) -> bool {
         self.local.as_ref().is_some_and(|local| local.embeds_as(model))
-    }
-
-    /// Returns the dialect of the upstream called `name`.
-    ///
-    /// # Errors
-    /// There is no such upstream.
-    pub fn dialect_of(&self, name: &str) -> Result<Dialect, ProxyError> {
-        Ok(self.live().routes.named(name)?.config().dialect)
     }
 
     /// Decides what becomes of each passage.
@@ -542,6 +511,11 @@ impl Gateway {
 impl Live {
     fn new(config: &Config, env: &dyn Env, local: Option<Arc<Local>>) -> Result<Self, String> {
         let routes = Routes::new(&config.upstreams, env, local)?;
+        let without = |upstream: &&UpstreamConfig| !upstream.dialect.has_recall_tool();
+        for upstream in config.upstreams.iter().filter(without).filter(|_| config.proxy.recall.tool) {
+            let (upstream, dialect) = (&upstream.name, upstream.dialect.name());
+            tracing::warn!(upstream, dialect, "`proxy.recall.tool` adds no tool to requests of this dialect");
+        }
         Ok(Self { routes, config: config.proxy.clone(), originals: None, late: LateCalls::default() })
     }
 

@@ -1,4 +1,4 @@
-//! `GET /v1/models`: what the upstreams list, as far as the configuration sends it to them, the aliases, and
+//! `GET /v1/models` and its like: what the upstreams list, as far as the configuration sends it to them, the aliases, and
 //! the models in this process.
 
 use std::sync::Arc;
@@ -23,13 +23,18 @@ const LIST_BYTES: usize = 4 << 20;
 /// An upstream's list, each model as it is spelt.
 #[derive(Deserialize)]
 struct List {
-    data: Vec<Box<RawValue>>,
+    data: Option<Vec<Box<RawValue>>>,
+    models: Option<Vec<Box<RawValue>>>,
 }
 
 #[derive(Deserialize)]
 struct Model {
-    id: String,
+    id: Option<String>,
+    name: Option<String>,
 }
+
+/// What Gemini's lists have before a model's name.
+const FOLDER: &str = "models/";
 
 /// The list that a client of `dialect` gets: what the key of `caller` may call.
 pub(super) async fn list(
@@ -79,15 +84,21 @@ pub(super) async fn list(
         let named = exact.map(Pattern::as_str).chain(upstream.config().aliases.keys().map(String::as_str));
         named.for_each(|id| take(id.to_owned(), entry(dialect, id, name)));
     }
-    match live.routes.local() {
-        Some(local) => {
-            let embedder = (dialect == Dialect::OpenAi).then(|| local.embedder());
-            for id in std::iter::once(local.model()).chain(embedder) {
-                take(id.to_owned(), entry(dialect, id, "local"));
-            }
-        }
-        None if upstreams.is_empty() => return Err(ProxyError::NoUpstreams),
-        None => {}
+    let local = live.routes.local().map(|local| match dialect {
+        Dialect::OpenAi => vec![local.model(), local.embedder()],
+        Dialect::Azure | Dialect::Anthropic => vec![local.model()],
+        Dialect::Gemini | Dialect::Ollama | Dialect::Cohere => Vec::new(),
+    });
+    let local = local.unwrap_or_default();
+    if local.is_empty() && upstreams.is_empty() {
+        return Err(if live.routes.is_empty() {
+            ProxyError::NoUpstreams
+        } else {
+            ProxyError::NoUpstreamOf(dialect.name())
+        });
+    }
+    for id in local {
+        take(id.to_owned(), entry(dialect, id, "local"));
     }
     Ok(rendered(dialect, &ids, &entries))
 }
@@ -95,7 +106,11 @@ pub(super) async fn list(
 fn call(dialect: Dialect, headers: &HeaderMap) -> Call {
     let path = match dialect {
         Dialect::OpenAi => "/models",
+        Dialect::Azure => "/openai/v1/models",
         Dialect::Anthropic => "/v1/models?limit=1000",
+        Dialect::Gemini => "/v1beta/models?pageSize=1000",
+        Dialect::Ollama => "/api/tags",
+        Dialect::Cohere => "/v1/models?page_size=1000",
     };
     let headers = upstream::for_upstream(headers, true);
     Call { method: Method::GET, path: path.into(), headers, body: bytes::Bytes::new() }
@@ -109,10 +124,13 @@ async fn models_of(upstream: &Upstream, call: &Call) -> Result<Vec<(String, Stri
     }
     let body = Limited::new(answer.body, LIST_BYTES).collect().await.map_err(|error| error.to_string())?;
     let list: List = serde_json::from_slice(&body.to_bytes()).map_err(|error| error.to_string())?;
-    let entries = list.data.into_iter().filter_map(|entry| {
-        let model: Model = serde_json::from_str(entry.get()).ok()?;
-        let sent = upstream.config().models.iter().any(|pattern| pattern.matches(&model.id));
-        sent.then(|| (model.id, entry.get().to_owned()))
+    let listed = list.data.or(list.models).ok_or("its list has no models")?;
+    let entries = listed.into_iter().filter_map(|entry| {
+        let Model { id, name } = serde_json::from_str(entry.get()).ok()?;
+        let id = id.or(name)?;
+        let id = id.strip_prefix(FOLDER).unwrap_or(&id).to_owned();
+        let sent = upstream.config().models.iter().any(|pattern| pattern.matches(&id));
+        sent.then(|| (id, entry.get().to_owned()))
     });
     Ok(entries.collect())
 }
@@ -120,11 +138,14 @@ async fn models_of(upstream: &Upstream, call: &Call) -> Result<Vec<(String, Stri
 /// The entry of a model that the configuration names.
 fn entry(dialect: Dialect, id: &str, upstream: &str) -> String {
     match dialect {
-        Dialect::OpenAi => {
+        Dialect::OpenAi | Dialect::Azure => {
             serde_json::json!({"id": id, "object": "model", "created": 0, "owned_by": upstream})
         }
         Dialect::Anthropic => serde_json::json!({
             "type": "model", "id": id, "display_name": id, "created_at": "1970-01-01T00:00:00Z"}),
+        Dialect::Gemini => serde_json::json!({"name": format!("{FOLDER}{id}"), "displayName": id}),
+        Dialect::Ollama => serde_json::json!({"name": id, "model": id}),
+        Dialect::Cohere => serde_json::json!({ "name": id }),
     }
     .to_string()
 }
@@ -132,11 +153,12 @@ fn entry(dialect: Dialect, id: &str, upstream: &str) -> String {
 fn rendered(dialect: Dialect, ids: &[String], entries: &[String]) -> String {
     let data = entries.join(",");
     match dialect {
-        Dialect::OpenAi => format!(r#"{{"object":"list","data":[{data}]}}"#),
+        Dialect::OpenAi | Dialect::Azure => format!(r#"{{"object":"list","data":[{data}]}}"#),
         Dialect::Anthropic => {
             let ends = [ids.first(), ids.last()].map(|id| serde_json::Value::from(id.cloned()));
             let [first, last] = ends;
             format!(r#"{{"data":[{data}],"first_id":{first},"last_id":{last},"has_more":false}}"#)
         }
+        Dialect::Gemini | Dialect::Ollama | Dialect::Cohere => format!(r#"{{"models":[{data}]}}"#),
     }
 }

@@ -1,6 +1,6 @@
 //! A request, read and checked: everything that is known of it before any text is compressed.
 
-use std::ops::Range;
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -21,7 +21,10 @@ use crate::config::ToolResults;
 use crate::keys::{Caller, Denied, RequestCost};
 use crate::upstream::{self, Call, HeaderMap, Method};
 use crate::wire::local::{Ask, AskError};
-use crate::wire::{self, ConversationText, Edit, Endpoint, Question, Request, TextSpan, Texts, Usage};
+use crate::wire::{
+    self, Address, ConversationText, Edit, Endpoint, NamedModel, Question, Request, TextSpan, Texts, Usage,
+    WireError,
+};
 
 /// Bodies up to this size are read on the async threads: handing them over would take longer.
 const INLINE_BYTES: usize = 64 << 10;
@@ -84,7 +87,7 @@ pub(super) struct Prepared {
     pub(super) tool: Option<Tool>,
     id: String,
     caller: Option<Caller>,
-    endpoint: Endpoint,
+    address: Address,
     /// The body as it came.
     original: Bytes,
     /// The body without its encoding, where it has one.
@@ -93,10 +96,12 @@ pub(super) struct Prepared {
     _room: BodyRoom,
     /// Headers to be sent on, those of the body included.
     headers: HeaderMap,
-    path: String,
-    /// The model's name in the body, and its position.
+    /// The query string with the question mark.
+    query: String,
+    /// The model's name, as requested.
     model: String,
-    model_place: Range<usize>,
+    /// The model that the body names.
+    named: Option<NamedModel>,
     without_options: Option<Edit>,
 }
 
@@ -123,13 +128,18 @@ impl Prepared {
         live: &Live,
         secret: Secret,
     ) -> Result<Self, ProxyError> {
-        let ProxyRequest { id, caller, endpoint, upstream, query, headers, body: original, room } = incoming;
+        let ProxyRequest { id, caller, address, upstream, query, headers, body: original, room } = incoming;
         let body = decoded.as_ref().unwrap_or(&original);
+        let (dialect, endpoint) = (address.dialect, address.endpoint);
         let request = Request::read(endpoint, body)?;
+        // What a path names is what answers, and what a key may call.
+        let of_path = address.model().map(Cow::into_owned);
+        let of_body = || request.model.as_ref().map(|model| model.name.clone());
+        let model = of_path.or_else(of_body).ok_or(WireError::NoModel)?;
         let settings = Settings::new(&live.config, &headers, request.options)?;
         let route = match &upstream {
-            Some(name) => Route::on(live.routes.named(name)?, &request.model),
-            None => live.routes.find(endpoint.dialect(), &request.model)?,
+            Some(name) => Route::on(live.routes.named(name)?, &model),
+            None => live.routes.find(dialect, &model)?,
         };
         if matches!(route.place, Target::Local(_)) {
             // What it cannot do is said before any work is done.
@@ -162,7 +172,6 @@ impl Prepared {
             tool,
             id,
             caller,
-            endpoint,
             keys,
             conversation,
             arm,
@@ -171,12 +180,13 @@ impl Prepared {
             small,
             shown: shown.into(),
             settings,
-            route,
             headers: upstream::for_upstream(&headers, true),
-            path: format!("{}{query}", endpoint.path()),
-            model: request.model.to_string(),
-            model_place: request.model_place(),
+            query,
+            address,
+            named: request.model.clone(),
             without_options: request.without_options(),
+            model,
+            route,
             decoded,
             original,
             _room: room,
@@ -190,7 +200,7 @@ impl Prepared {
 
     /// Returns the endpoint that it was sent to.
     pub(super) const fn endpoint(&self) -> Endpoint {
-        self.endpoint
+        self.address.endpoint
     }
 
     /// About as many tokens as it has.
@@ -203,7 +213,7 @@ impl Prepared {
     pub(super) fn opening(&self, hourly: f64) -> Result<UsageRecordBuilder, Denied> {
         let price = self.route.price(&self.route.model);
         let bytes = self.decoded.as_ref().unwrap_or(&self.original).len() as u64;
-        let charged = self.endpoint != Endpoint::CountTokens;
+        let charged = !self.endpoint().only_counts();
         let tokens = if charged { bytes / TOKEN_BYTES } else { 0 };
         let input = Usage { input: tokens, ..Usage::default() };
         let cost = RequestCost {
@@ -237,13 +247,14 @@ impl Prepared {
             headers.remove("content-encoding");
             wire::splice(self.text(), edits).into()
         };
-        Call { method: Method::POST, path: self.path.clone(), headers, body }
+        let path = self.address.path_for(&route.model) + &self.query;
+        Call { method: Method::POST, path, headers, body }
     }
 
     /// Returns the request to the model in this process, with the passages changed by `plan`.
     pub(super) fn ask(&self, plan: &Plan) -> Result<(Endpoint, Ask), AskError> {
         let body = wire::splice(self.text(), self.edits(&self.route, plan));
-        Ok((self.endpoint, Ask::read(self.endpoint, &body)?))
+        Ok((self.endpoint(), Ask::read(self.endpoint(), &body)?))
     }
 
     /// The edit of a tool's result that a model cut, with the id of its original.
@@ -268,10 +279,7 @@ impl Prepared {
     fn edits(&self, route: &Route, plan: &Plan) -> Vec<Edit> {
         let text = self.text();
         let mut edits: Vec<Edit> = self.without_options.clone().into_iter().collect();
-        if route.model != self.model {
-            let with = serde_json::Value::from(&*route.model).to_string();
-            edits.push(Edit { range: self.model_place.clone(), with });
-        }
+        edits.extend(self.named.as_ref().and_then(|named| named.renamed(&self.model, &route.model)));
         // Before what is made of a text that begins in the same place.
         edits.extend(plan.inserts.edits());
         for (passage, (_, decision)) in self.passages.iter().zip(&plan.passages) {

@@ -72,7 +72,7 @@ impl Gateway {
         (prepared, plan, route): (&Prepared, &Plan, &Route),
         record: &mut UsageRecord,
     ) -> Option<Rounds> {
-        let tool = plan.tool.as_ref().filter(|_| prepared.endpoint() != Endpoint::CountTokens)?;
+        let tool = plan.tool.as_ref().filter(|_| !prepared.endpoint().only_counts())?;
         let (originals, owner) = prepared.recall.kept()?;
         let Target::Upstream(upstream) = &route.place else { return None };
         Some(Rounds {

@@ -85,12 +85,8 @@ impl Routes {
             return Ok(Route::on(upstream, model));
         }
         let model = model.chars().take(100).collect();
-        if self.upstreams.iter().any(|upstream| has(upstream)) {
-            let routes = match dialect {
-                Dialect::Anthropic => "POST /v1/chat/completions, /v1/responses or /v1/completions",
-                Dialect::OpenAi => "POST /v1/messages",
-            };
-            return Err(ProxyError::OtherDialect { model, routes });
+        if let Some(other) = self.upstreams.iter().find(|upstream| has(upstream)) {
+            return Err(ProxyError::OtherDialect { model, routes: other.config().dialect.routes() });
         }
         Err(ProxyError::UnknownModel(model))
     }

@@ -19,7 +19,7 @@ use crate::config::Price;
 use crate::jsonl::JsonLines;
 use crate::text::{exact_match, f1};
 use crate::upstream::Answer;
-use crate::wire::{Reading, Usage, UsageReader};
+use crate::wire::{Framing, Reading, Usage, UsageReader};
 
 /// The file below the data folder that holds comparisons, a line each.
 pub const SHADOW_FILE: &str = "shadow.jsonl";
@@ -210,9 +210,8 @@ async fn original(live: &Live, prepared: &Prepared, permit: &Permit) -> Option<R
 }
 
 async fn read(mut answer: Answer) -> Option<Reading> {
-    let kind = answer.headers.get("content-type");
-    let events = kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"));
-    let mut reader = UsageReader::new(events).with_text();
+    let framing = answer.headers.get("content-type").and_then(|kind| Framing::of(kind.as_bytes()));
+    let mut reader = UsageReader::new(framing.unwrap_or_default()).with_text();
     while let Some(frame) = answer.body.frame().await {
         if let Some(piece) = frame.ok()?.data_ref() {
             reader.feed(piece);

@@ -13,7 +13,7 @@ use reqwest::{Body, Method, RequestBuilder, StatusCode, Url};
 use tokio::time::{Instant, sleep, timeout};
 use tracing::Instrument;
 
-use super::headers::KEY_HEADERS;
+use super::headers::{KEY_HEADERS, without_query_key};
 use super::{Secret, retry};
 use crate::config::{Env, UpstreamConfig};
 use crate::telemetry::{Stage, carry_trace, chain};
@@ -272,6 +272,8 @@ impl Upstream {
     /// encoded that only the upstream may see them.
     fn url(&self, path: &str) -> Result<Url, UpstreamError> {
         let base = &self.config.base_url;
+        // A key of its own takes the place of the client's wherever that is, which with Gemini may be here.
+        let path = without_query_key(path, |_| self.has_key() && self.config.dialect == Dialect::Gemini);
         let url = path.starts_with('/').then(|| Url::parse(&format!("{base}{path}")).ok()).flatten();
         url.filter(|url| url.as_str().strip_prefix(base).is_some_and(|rest| rest.starts_with('/')))
             .filter(|url| !hides_parent(url.path()))
@@ -314,6 +316,7 @@ impl Call {
     #[must_use]
     pub fn without_keys(mut self) -> Self {
         without_keys(&mut self.headers);
+        self.path = without_query_key(&self.path, |_| true);
         self
     }
 }
@@ -327,8 +330,12 @@ fn without_keys(headers: &mut HeaderMap) {
 /// The header that carries a key.
 fn credential(dialect: Dialect, key: &Secret) -> Option<(HeaderName, HeaderValue)> {
     let (name, text) = match dialect {
-        Dialect::OpenAi => (AUTHORIZATION, format!("Bearer {}", key.reveal())),
+        Dialect::OpenAi | Dialect::Ollama | Dialect::Cohere => {
+            (AUTHORIZATION, format!("Bearer {}", key.reveal()))
+        }
+        Dialect::Azure => (HeaderName::from_static("api-key"), key.reveal().to_owned()),
         Dialect::Anthropic => (HeaderName::from_static("x-api-key"), key.reveal().to_owned()),
+        Dialect::Gemini => (HeaderName::from_static("x-goog-api-key"), key.reveal().to_owned()),
     };
     let mut value = HeaderValue::try_from(text).ok()?;
     value.set_sensitive(true);

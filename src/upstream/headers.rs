@@ -1,14 +1,25 @@
 //! The headers that are forwarded.
 
-use crate::keys::is_secret;
+use std::borrow::Cow;
+
+use percent_encoding::percent_decode_str;
 use reqwest::header::{
     ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, FORWARDED, HOST, HeaderMap,
     HeaderName, HeaderValue, SET_COOKIE, STRICT_TRANSPORT_SECURITY, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
 
+use crate::keys::is_secret;
+
 /// Headers by which a client can carry its key.
-pub const KEY_HEADERS: [HeaderName; 3] =
-    [AUTHORIZATION, HeaderName::from_static("x-api-key"), HeaderName::from_static("api-key")];
+pub const KEY_HEADERS: [HeaderName; 4] = [
+    AUTHORIZATION,
+    HeaderName::from_static("x-api-key"),
+    HeaderName::from_static("api-key"),
+    HeaderName::from_static("x-goog-api-key"),
+];
+
+/// The parameter of a query by which a client of Gemini can carry its key.
+const KEY_PARAMETER: &str = "key=";
 
 /// Beginning of the headers that speak to whittle alone.
 const OURS: &str = "x-whittle-";
@@ -36,6 +47,30 @@ pub fn for_upstream(client: &HeaderMap, readable: bool) -> HeaderMap {
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     }
     headers
+}
+
+/// Returns a query string, with its question mark, without a key of ours.
+#[must_use]
+pub fn query_for_upstream(query: &str) -> String {
+    without_query_key(query, is_secret)
+}
+
+/// The key that a query string carries.
+#[must_use]
+pub fn secret_in_query(query: &str) -> Option<Cow<'_, str>> {
+    let key = query.split('&').find_map(|parameter| parameter.strip_prefix(KEY_PARAMETER))?;
+    percent_decode_str(key).decode_utf8().ok()
+}
+
+/// Returns a query string, or a path with one, without those keys that `drops` names. Everything else stays as it was.
+pub(super) fn without_query_key(path: &str, drops: impl Fn(&str) -> bool) -> String {
+    let Some((path, query)) = path.split_once('?') else { return path.to_owned() };
+    let is_dropped = |parameter: &&str| secret_in_query(parameter).is_some_and(|key| drops(&key));
+    if !query.split('&').any(|parameter| is_dropped(&parameter)) {
+        return format!("{path}?{query}");
+    }
+    let kept: Vec<&str> = query.split('&').filter(|parameter| !is_dropped(parameter)).collect();
+    if kept.is_empty() { path.to_owned() } else { format!("{path}?{}", kept.join("&")) }
 }
 
 /// The secret that a header of a key carries, with or without a scheme before it.
@@ -114,6 +149,19 @@ mod tests {
         assert_eq!(kept.get_all("anthropic-beta").iter().count(), 2);
         assert_eq!(kept["accept-encoding"], "identity");
         assert_eq!(for_upstream(&headers, false)["accept-encoding"], "gzip");
+    }
+
+    #[test]
+    fn a_key_in_a_query_goes_where_it_is_meant_to_go_alone() {
+        let ours = crate::keys::new_secret().unwrap();
+        let query = |key: &str| format!("?alt=sse&key={key}&x=%20");
+        assert_eq!(query_for_upstream(&query("AIza")), query("AIza"));
+        assert_eq!(query_for_upstream(&query(&ours)), "?alt=sse&x=%20");
+        assert_eq!(query_for_upstream(&format!("?key={ours}")), "");
+        assert_eq!(without_query_key("/v1/x?key=%41", |key| key == "A"), "/v1/x");
+        assert_eq!((query_for_upstream(""), &*query_for_upstream("?")), (String::new(), "?"));
+        assert_eq!(secret_in_query("alt=sse&key=a%2Fb").as_deref(), Some("a/b"));
+        assert_eq!(secret_in_query("monkey=a"), None);
     }
 
     #[test]

@@ -11,7 +11,7 @@ mod retry;
 
 pub use client::{Answer, Call, Upstream, UpstreamError, streamed};
 pub use fetch::fetch;
-pub use headers::{KEY_HEADERS, for_client, for_upstream, secret_in};
+pub use headers::{KEY_HEADERS, for_client, for_upstream, query_for_upstream, secret_in, secret_in_query};
 pub use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 pub use reqwest::{Body, Method, StatusCode};
 

@@ -3,10 +3,23 @@
 use serde_json::Value;
 
 /// Members that hold what the model wrote, or lead to it.
-const LEADING: [&str; 9] =
-    ["choices", "content", "content_block", "delta", "function", "message", "output", "tool_calls", "text"];
-/// Members that hold what the model wrote where it calls a tool.
-const ARGUMENTS: [&str; 2] = ["arguments", "partial_json"];
+const LEADING: [&str; 13] = [
+    "candidates",
+    "choices",
+    "content",
+    "content_block",
+    "delta",
+    "function",
+    "functionCall",
+    "message",
+    "output",
+    "parts",
+    "response",
+    "tool_calls",
+    "text",
+];
+/// Members that hold what the model wrote where it calls a tool: a text, or a value.
+const ARGUMENTS: [&str; 3] = ["args", "arguments", "partial_json"];
 
 /// Adds what a whole answer, or an event of a stream, says. What cannot be read says nothing.
 pub(super) fn append(text: &mut String, json: &[u8], event: bool) {
@@ -26,8 +39,15 @@ fn collect(value: &Value, text: &mut String) {
         Value::String(written) => *text += written,
         Value::Array(items) => items.iter().for_each(|item| collect(item, text)),
         Value::Object(members) => {
-            let said = |name: &str| LEADING.contains(&name) || ARGUMENTS.contains(&name);
-            members.iter().filter(|(name, _)| said(name)).for_each(|(_, value)| collect(value, text));
+            for (name, value) in members {
+                match value {
+                    Value::Object(_) if ARGUMENTS.contains(&&**name) => *text += &value.to_string(),
+                    value if ARGUMENTS.contains(&&**name) || LEADING.contains(&&**name) => {
+                        collect(value, text);
+                    }
+                    _ => {}
+                }
+            }
         }
         Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }

@@ -1,6 +1,6 @@
-//! The one finder of texts in a message: Chat's messages and those with a legacy `function` role, items of Responses, and
-//! Anthropic's messages with their blocks. No two of these forms have a key or type in common that means another thing,
-//! so that a message needs no name of its dialect.
+//! The one finder of texts in a message: Chat's messages and those with a legacy `function` role, items of Responses,
+//! Anthropic's messages with their blocks, Gemini's contents with their parts, and the messages of Ollama and Cohere. No two of these forms have a key or type
+//! in common that means another thing, so that a message needs no name of its dialect.
 
 use std::ops::Range;
 
@@ -8,6 +8,8 @@ use crate::text::{DuplicateKey, JsonValue};
 
 /// Types of a part that is text.
 const TEXTS: [&str; 3] = ["text", "input_text", "output_text"];
+/// Levels of an object in which texts are looked for.
+const DEEPEST: usize = 8;
 
 /// What a message has that is of concern, in order.
 #[derive(Debug)]
@@ -67,16 +69,10 @@ pub struct MessageText {
 pub enum MessageError {
     /// It is in another form.
     #[error(
-        "is not an object with `role` and `content`, as OpenAI's Chat and Anthropic's Messages have it, or an item with \
-         a `type`, as OpenAI's Responses have it"
+        "is not an object with `role` and `content`, as OpenAI's Chat and Anthropic's Messages have it, or with `parts`, as \
+         Gemini's API has it, or an item with a `type`, as OpenAI's Responses have it"
     )]
     Unknown,
-    /// It is Gemini's.
-    #[error(
-        "has `parts`, as Gemini's API has them, which is not supported: give messages with `role` and `content`, as \
-         OpenAI's Chat and Anthropic's Messages have them, or items of OpenAI's Responses"
-    )]
-    Gemini,
 }
 
 /// The texts of the message that `json` is. One that has a key twice has none, for nobody knows which of the two counts.
@@ -88,14 +84,17 @@ pub fn message_texts(json: &str) -> Result<Vec<MessageText>, MessageError> {
     let named = |name: &str| {
         message.members().find(|member| member.key.string().is_some_and(|key| key == name)).map(|m| m.value)
     };
-    if named("parts").is_some() && named("content").is_none() {
-        return Err(MessageError::Gemini);
-    }
     let is_text = |value: Option<JsonValue>| value.is_some_and(JsonValue::is_string);
-    if !is_text(named("role")) && !is_text(named("type")) {
+    let has_parts = named("parts").is_some() && named("content").is_none();
+    if !is_text(named("role")) && !is_text(named("type")) && !has_parts {
         return Err(MessageError::Unknown);
     }
-    let role = named("role").and_then(JsonValue::string).unwrap_or_default();
+    let role = match named("role").and_then(JsonValue::string) {
+        // What others call an assistant, and whose name may be left out.
+        Some(role) if has_parts && role == "model" => "assistant".into(),
+        None if has_parts => "user".into(),
+        role => role.unwrap_or_default(),
+    };
     let mut texts = Vec::new();
     let found = find(message, &mut |piece| {
         let Piece::Text(Found { by, value, path, .. }) = piece else { return };
@@ -108,14 +107,19 @@ pub fn message_texts(json: &str) -> Result<Vec<MessageText>, MessageError> {
 
 /// Hands on what `message` has. One that has a key twice is left alone, for nobody knows which of the two counts.
 pub(super) fn find<'a>(message: JsonValue<'a>, each: &mut dyn FnMut(Piece<'a>)) -> Result<(), DuplicateKey> {
-    let [kind, role, content] = message.fields(["type", "role", "content"])?;
+    let [kind, role, content, parts] = message.fields(["type", "role", "content", "parts"])?;
     let (kind, role) = (kind.and_then(JsonValue::string), role.and_then(JsonValue::string));
     let mut finder = Finder { each, call: None };
+    if let (None, None, Some(parts)) = (&kind, content, parts) {
+        finder.parts(role.as_deref(), parts);
+        return Ok(());
+    }
     match (kind.as_deref().unwrap_or("message"), role.as_deref(), content) {
         ("message", Some("user"), Some(content)) => finder.content(content, By::User, ""),
         ("message", Some("tool" | "function"), Some(content)) => {
-            let [id, name] = message.fields(["tool_call_id", "name"])?;
-            finder.call = id.or(name);
+            // Ollama's calls have names alone, or ids that its older results do not name.
+            let [id, name, tool] = message.fields(["tool_call_id", "name", "tool_name"])?;
+            finder.call = id.or(name).or(tool);
             finder.content(content, By::Tool, "");
         }
         ("message", Some("system" | "developer"), content) => {
@@ -134,6 +138,23 @@ pub(super) fn find<'a>(message: JsonValue<'a>, each: &mut dyn FnMut(Piece<'a>)) 
         (kind, ..) => finder.made_by_model(message, kind)?,
     }
     Ok(())
+}
+
+/// Hands on the texts of documents that stand beside messages, each a text or an object with `data`.
+pub(super) fn find_documents<'a>(documents: JsonValue<'a>, each: &mut dyn FnMut(Piece<'a>)) {
+    let mut finder = Finder { each, call: None };
+    for (number, document) in documents.elements().enumerate() {
+        let path = format!("documents[{number}]");
+        let data = if document.is_string() { Some(document) } else { data(document) };
+        if let Some(data) = data {
+            finder.strings(data, By::Document, &path, DEEPEST);
+        }
+    }
+}
+
+/// The data of a document of Cohere's: a text, or an object with texts. One that has a key twice is left alone.
+fn data(document: JsonValue<'_>) -> Option<JsonValue<'_>> {
+    document.fields(["data"]).ok().and_then(|[data]| data)
 }
 
 /// Walks one message.
@@ -158,7 +179,7 @@ impl<'a> Finder<'a, '_> {
             let [id, function] = call.fields(["id", "function"])?;
             let Some(function) = function else { continue };
             let [name, input] = function.fields(["name", "arguments"])?;
-            (self.each)(Piece::Call { id, name, input });
+            (self.each)(Piece::Call { id: id.or(name), name, input });
         }
         if let Some(function) = legacy {
             let [name, input] = function.fields(["name", "arguments"])?;
@@ -223,9 +244,62 @@ impl<'a> Finder<'a, '_> {
         }
     }
 
+    /// The parts of Gemini's: what the model says and calls, or what a user says and tools answer.
+    fn parts(&mut self, role: Option<&str>, parts: JsonValue<'a>) {
+        let by = match role {
+            None | Some("user" | "function") => By::User,
+            Some("system") => By::Role,
+            Some(_) => {
+                (self.each)(Piece::Answer);
+                By::Role
+            }
+        };
+        for (number, part) in parts.elements().enumerate() {
+            // What has a key twice is left alone, and the others are read.
+            self.part_without_type(part, by, &format!("parts[{number}]")).unwrap_or_default();
+        }
+    }
+
+    /// A part of Gemini's, which may spell its keys in either of two ways.
+    fn part_without_type(&mut self, part: JsonValue<'a>, by: By, path: &str) -> Result<(), DuplicateKey> {
+        let [text, call, snake_call, result, snake_result] =
+            part.fields(["text", "functionCall", "function_call", "functionResponse", "function_response"])?;
+        if let Some(text) = text {
+            self.text(by, text, path.to_owned());
+        }
+        if let Some(call) = call.or(snake_call) {
+            let [id, name, input] = call.fields(["id", "name", "args"])?;
+            (self.each)(Piece::Call { id: id.or(name), name, input });
+        }
+        if let Some(result) = result.or(snake_result) {
+            let [id, name, response] = result.fields(["id", "name", "response"])?;
+            self.call = id.or(name);
+            if let Some(response) = response {
+                self.strings(response, By::Tool, &format!("{path}.response"), DEEPEST);
+            }
+            self.call = None;
+        }
+        Ok(())
+    }
+
+    /// The strings in a value, down to a depth.
+    fn strings(&mut self, value: JsonValue<'a>, by: By, path: &str, depth: usize) {
+        if value.is_string() {
+            return self.text(by, value, path.to_owned());
+        }
+        let Some(depth) = depth.checked_sub(1) else { return };
+        for (number, element) in value.elements().enumerate() {
+            self.strings(element, by, &format!("{path}[{number}]"), depth);
+        }
+        for member in value.members() {
+            let Some(key) = member.key.string() else { continue };
+            self.strings(member.value, by, &format!("{path}.{key}"), depth);
+        }
+    }
+
     fn part(&mut self, part: JsonValue<'a>, by: By, path: &str) -> Result<(), DuplicateKey> {
-        let [kind, text, content, source, citations, id] =
-            part.fields(["type", "text", "content", "source", "citations", "tool_use_id"])?;
+        let [kind, text, content, source, citations, id, document] =
+            part.fields(["type", "text", "content", "source", "citations", "tool_use_id", "document"])?;
         let shown = if by == By::User { By::Document } else { by };
         match (kind.and_then(JsonValue::string).as_deref(), text, content, source) {
             (Some(kind), Some(text), ..) if TEXTS.contains(&kind) => self.text(by, text, path.to_owned()),
@@ -233,6 +307,11 @@ impl<'a> Finder<'a, '_> {
                 self.call = id;
                 self.content(content, By::Tool, &format!("{path}.content"));
                 self.call = None;
+            }
+            (Some("document"), .., None) => {
+                if let Some(data) = document.and_then(data) {
+                    self.strings(data, shown, &format!("{path}.document.data"), DEEPEST);
+                }
             }
             // Citations count the characters of the text: it must stay as it is.
             (Some("search_result"), _, Some(content), _) if citations.is_none() => {
@@ -281,7 +360,7 @@ mod tests {
 
     #[test]
     fn texts_are_found_in_each_dialect() {
-        let cases: [(&str, &[&str]); 17] = [
+        let cases: [(&str, &[&str]); 25] = [
             (r#"{"role": "user", "content": "a"}"#, &["User  : a"]),
             (
                 r#"{"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "image", "text": "x"}]}"#,
@@ -343,6 +422,40 @@ mod tests {
                     "Tool results[2] c: b",
                 ],
             ),
+            (
+                r#"{"role": "assistant", "content": "a", "thinking": "b", "tool_calls": [{"function": {"name": "f", "arguments": {"x": 1}}}]}"#,
+                &["answer", r#"call f f {"x": 1}"#, "Role  : a"],
+            ),
+            (r#"{"role": "tool", "tool_name": "f", "content": "a"}"#, &["Tool  f: a"]),
+            (
+                r#"{"role": "tool", "tool_call_id": "c", "content": [{"type": "document", "document": {"id": "d", "data": "a"}}, {"type": "document", "document": {"data": {"title": "t", "text": "b"}}}]}"#,
+                &[
+                    "Tool content[0].document.data c: a",
+                    "Tool content[1].document.data.title c: t",
+                    "Tool content[1].document.data.text c: b",
+                ],
+            ),
+            (
+                r#"{"role": "user", "content": [{"type": "document", "document": {"data": "a"}}, {"type": "document"}]}"#,
+                &["Document content[0].document.data : a"],
+            ),
+            (r#"{"parts": [{"text": "a"}, {"inlineData": {"data": "x"}}]}"#, &["User parts[0] : a"]),
+            (
+                r#"{"role": "model", "parts": [{"text": "a", "thought": true}, {"functionCall": {"name": "f", "args": {}}}]}"#,
+                &["answer", "Role parts[0] : a", "call f f {}"],
+            ),
+            (
+                r#"{"role": "user", "parts": [{"functionResponse": {"id": "c", "name": "f", "response": {"output": "a", "n": 1, "rows": [{"x": "b"}]}}}, {"text": "c"}]}"#,
+                &[
+                    "Tool parts[0].response.output c: a",
+                    "Tool parts[0].response.rows[0].x c: b",
+                    "User parts[1] : c",
+                ],
+            ),
+            (
+                r#"{"role": "function", "parts": [{"function_response": {"name": "f", "response": {"result": "a"}}}]}"#,
+                &["Tool parts[0].response.result f: a"],
+            ),
         ];
         for (message, wanted) in cases {
             assert_eq!(found(message), wanted, "{message}");
@@ -351,12 +464,29 @@ mod tests {
 
     #[test]
     fn messages_of_other_forms_are_refused() {
-        let gemini = r#"{"role": "user", "parts": [{"text": "a"}]}"#;
-        assert_eq!(message_texts(gemini), Err(MessageError::Gemini));
         for other in ["[]", "7", "{}", r#"{"role": 7}"#, r#"{"content": "a"}"#, "{"] {
             assert_eq!(message_texts(other), Err(MessageError::Unknown), "{other}");
         }
         assert_eq!(message_texts(r#"{"type": "reasoning", "summary": []}"#), Ok(Vec::new()));
+    }
+
+    #[test]
+    fn roles_of_geminis_messages_have_the_usual_names() {
+        let role = |message: &str| message_texts(message).unwrap().remove(0).role;
+        assert_eq!(role(r#"{"parts": [{"text": "a"}]}"#), "user");
+        assert_eq!(role(r#"{"role": "model", "parts": [{"text": "a"}]}"#), "assistant");
+        let result = r#"{"role": "user", "parts": [{"functionResponse": {"name": "f", "response": {"output": "a"}}}]}"#;
+        assert_eq!(role(result), "tool");
+    }
+
+    #[test]
+    fn what_is_nested_too_deep_is_left_alone() {
+        let nested = |depth: usize| {
+            let response = format!("{}\"a\"{}", "[".repeat(depth), "]".repeat(depth));
+            let part = format!(r#"{{"functionResponse": {{"name": "f", "response": {response}}}}}"#);
+            message_texts(&format!(r#"{{"role": "user", "parts": [{part}]}}"#)).unwrap().len()
+        };
+        assert_eq!([1, DEEPEST, DEEPEST + 1, 100_000].map(nested), [1, 1, 0, 0]);
     }
 
     #[test]

@@ -17,11 +17,13 @@ pub(super) fn opening(conversation: JsonValue, mut take: impl FnMut(&str)) -> bo
         return found;
     }
     for message in conversation.elements() {
-        let Ok([role, content]) = message.fields(["role", "content"]) else { continue };
-        let Some(content) = content.filter(|_| role.and_then(JsonValue::string).as_deref() == Some("user"))
-        else {
-            continue;
+        let Ok([role, content, parts]) = message.fields(["role", "content", "parts"]) else { continue };
+        let is_user = match role.and_then(JsonValue::string) {
+            Some(role) => role == "user",
+            // Gemini's users need not name themselves.
+            None => content.is_none(),
         };
+        let Some(content) = content.or(parts).filter(|_| is_user) else { continue };
         if content.is_string() {
             each(content);
         }

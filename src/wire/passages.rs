@@ -9,7 +9,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::conversation_texts::{ConversationText, Listing, Speaker};
-use super::finder::{By, Found, Piece, find};
+use super::finder::{By, Found, Piece, find, find_documents};
 use super::injected::own_words;
 use super::split::{Split, split};
 use super::{Edit, Endpoint};
@@ -87,7 +87,12 @@ pub struct Texts {
 }
 
 /// The passages of a conversation that have at least `least` bytes each, and what it asks.
-pub(super) fn collect(endpoint: Endpoint, conversation: JsonValue, least: usize, all_marked: bool) -> Texts {
+pub(super) fn collect(
+    endpoint: Endpoint,
+    (conversation, documents): (JsonValue, Option<JsonValue>),
+    least: usize,
+    all_marked: bool,
+) -> Texts {
     let (passages, asked) = (Vec::new(), Vec::new());
     let mut collector = Collector {
         least,
@@ -102,9 +107,16 @@ pub(super) fn collect(endpoint: Endpoint, conversation: JsonValue, least: usize,
     };
     match endpoint {
         Endpoint::Embeddings => {}
-        Endpoint::Completions => collector.user(conversation),
+        Endpoint::Completions | Endpoint::OllamaGenerate => collector.user(conversation),
         Endpoint::Responses if conversation.is_string() => collector.user(conversation),
-        Endpoint::Responses | Endpoint::Chat | Endpoint::Messages | Endpoint::CountTokens => {
+        Endpoint::Responses
+        | Endpoint::Chat
+        | Endpoint::Messages
+        | Endpoint::CountTokens
+        | Endpoint::Contents
+        | Endpoint::CountContents
+        | Endpoint::OllamaChat
+        | Endpoint::CohereChat => {
             for message in conversation.elements() {
                 find(message, &mut |piece| collector.read(message, &piece)).unwrap_or_default();
             }
@@ -112,6 +124,10 @@ pub(super) fn collect(endpoint: Endpoint, conversation: JsonValue, least: usize,
     }
     let before = collector.asked.len();
     collector.end_run();
+    // Those that stand beside the conversation are shown anew with each turn, and to the last question.
+    if let Some(documents) = documents {
+        find_documents(documents, &mut |piece| collector.read(documents, &piece));
+    }
     // What stands in the last turn was never sent before, whatever stands behind it.
     let breakpoint = if all_marked { usize::MAX } else { last_breakpoint(conversation) }.min(collector.turn);
     for passage in &mut collector.passages {

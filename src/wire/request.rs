@@ -1,6 +1,5 @@
 //! A request's body, read for what routing and compression need of it.
 
-use std::borrow::Cow;
 use std::ops::Range;
 
 use super::opening::opening;
@@ -14,17 +13,27 @@ const OPTIONS: &str = "whittle";
 /// The parsed members of a request body.
 #[derive(Debug)]
 pub struct Request<'a> {
-    /// The model that is asked for.
-    pub model: Cow<'a, str>,
+    /// The model that the body names.
+    pub model: Option<NamedModel>,
     /// The `whittle` member, as JSON.
     pub options: Option<&'a str>,
     pub(super) endpoint: Endpoint,
-    model_place: Range<usize>,
     options_place: Option<Range<usize>>,
     pub(super) conversation: Option<JsonValue<'a>>,
+    /// Documents that stand beside the conversation.
+    documents: Option<JsonValue<'a>>,
     pub(super) top: JsonValue<'a>,
     /// Whether a cache breakpoint follows the whole conversation.
     frozen: bool,
+}
+
+/// The model that a body names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NamedModel {
+    /// Its name.
+    pub name: String,
+    /// The range of the name in the body, quotes included.
+    place: Range<usize>,
 }
 
 /// A reason why a body cannot be read.
@@ -39,13 +48,7 @@ pub enum WireError {
     /// The body repeats a key that decides its destination.
     #[error("the body has the key `{0}` twice: name it once")]
     Duplicate(&'static str),
-    /// The body is Gemini's.
-    #[error(
-        "the body has `contents`, as Gemini's API has it, which is not supported: send OpenAI's Chat (`messages`), \
-         Completions (`prompt`) or Responses (`input`), or Anthropic's Messages (`messages`)"
-    )]
-    Gemini,
-    /// The body names no model.
+    /// Neither the body nor the path names a model.
     #[error("the body names no model: give `model` as a string")]
     NoModel,
 }
@@ -61,29 +64,47 @@ impl<'a> Request<'a> {
         if !top.is_object() {
             return Err(WireError::Json("it is another kind of value".into()));
         }
-        let [model, options, cache, messages, input, prompt, suffix, contents] = top
-            .fields(["model", OPTIONS, "cache_control", "messages", "input", "prompt", "suffix", "contents"])
-            .map_err(|DuplicateKey(key)| WireError::Duplicate(key))?;
-        if contents.is_some() && messages.or(input).or(prompt).is_none() {
-            return Err(WireError::Gemini);
-        }
-        let model = model.ok_or(WireError::NoModel)?;
+        let twice = |DuplicateKey(key)| WireError::Duplicate(key);
+        let [options, cache, wrapped, documents] =
+            top.fields([OPTIONS, "cache_control", "generateContentRequest", "documents"]).map_err(twice)?;
+        // Gemini counts the tokens of contents, or of a whole request around them.
+        let holder = wrapped.filter(|_| endpoint == Endpoint::CountContents).unwrap_or(top);
+        let [model, messages, input, prompt, suffix, contents, cached, snake_cached] = holder
+            .fields([
+                "model",
+                "messages",
+                "input",
+                "prompt",
+                "suffix",
+                "contents",
+                "cachedContent",
+                "cached_content",
+            ])
+            .map_err(twice)?;
+        let named =
+            |value: JsonValue| Some(NamedModel { name: value.string()?.into_owned(), place: value.range() });
         Ok(Self {
-            model: model.string().ok_or(WireError::NoModel)?,
+            model: model.and_then(named),
             options: options.map(JsonValue::raw),
             endpoint,
             top,
-            model_place: model.range(),
             options_place: options.and_then(|_| removal(body, top)),
+            documents: documents.filter(|_| endpoint == Endpoint::CohereChat),
             conversation: match endpoint {
-                Endpoint::Chat | Endpoint::Messages | Endpoint::CountTokens => messages,
+                Endpoint::Chat
+                | Endpoint::Messages
+                | Endpoint::CountTokens
+                | Endpoint::OllamaChat
+                | Endpoint::CohereChat => messages,
                 Endpoint::Responses => input,
                 // What is to be put between two texts has no question, and every word around the gap matters.
-                Endpoint::Completions => prompt.filter(|_| suffix.is_none()),
+                Endpoint::Completions | Endpoint::OllamaGenerate => prompt.filter(|_| suffix.is_none()),
+                Endpoint::Contents | Endpoint::CountContents => contents,
                 Endpoint::Embeddings => None,
             },
-            // At the top it asks for a breakpoint behind all that is sent.
-            frozen: cache.is_some_and(JsonValue::is_object),
+            // The one asks for a breakpoint behind all that is sent, the other goes on from what the provider keeps.
+            frozen: cache.is_some_and(JsonValue::is_object)
+                || cached.or(snake_cached).is_some_and(JsonValue::is_string),
         })
     }
 
@@ -91,7 +112,7 @@ impl<'a> Request<'a> {
     #[must_use]
     pub fn texts(&self, least: usize) -> Texts {
         let Some(conversation) = self.conversation else { return Texts::default() };
-        passages::collect(self.endpoint, conversation, least, self.frozen)
+        passages::collect(self.endpoint, (conversation, self.documents), least, self.frozen)
     }
 
     /// Hands the texts of the conversation's first message of a user to `take`, and says whether there are any.
@@ -104,11 +125,15 @@ impl<'a> Request<'a> {
     pub fn without_options(&self) -> Option<Edit> {
         self.options_place.clone().map(|range| Edit { range, with: String::new() })
     }
+}
 
-    /// Returns the range of the model's name in the body, quotes included.
+impl NamedModel {
+    /// The edit that renames the model `from` to `to`, where the body names it. Gemini's bodies have `models/` before it.
     #[must_use]
-    pub fn model_place(&self) -> Range<usize> {
-        self.model_place.clone()
+    pub fn renamed(&self, from: &str, to: &str) -> Option<Edit> {
+        let before = self.name.strip_suffix(from).filter(|before| matches!(*before, "" | "models/"))?;
+        let with = || serde_json::Value::from(format!("{before}{to}")).to_string();
+        (from != to).then(|| Edit { range: self.place.clone(), with: with() })
     }
 }
 

@@ -60,11 +60,38 @@ pub struct Reading {
 /// Longest text of an answer that is kept, in bytes.
 pub const MOST_TEXT: usize = 256 << 10;
 
+/// The way in which an answer comes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Framing {
+    /// One JSON value. An array of them, of which each says more, is one of Gemini's streams.
+    #[default]
+    Whole,
+    /// Server-sent events.
+    Events,
+    /// JSON values, one a line.
+    Lines,
+}
+
+impl Framing {
+    /// Returns the way in which an answer of a content type comes, if it can be read.
+    #[must_use]
+    pub fn of(content_type: &[u8]) -> Option<Self> {
+        let kinds = [
+            ("text/event-stream", Self::Events),
+            ("application/x-ndjson", Self::Lines),
+            ("application/json", Self::Whole),
+        ];
+        kinds
+            .into_iter()
+            .find(|(kind, _)| content_type.starts_with(kind.as_bytes()))
+            .map(|(_, framing)| framing)
+    }
+}
+
 /// Reads the usage out of an answer's pieces.
 #[derive(Debug, Default)]
 pub struct UsageReader {
-    /// Whether the answer is a stream of events.
-    events: bool,
+    framing: Framing,
     /// The line, or the answer, so far.
     pending: Vec<u8>,
     /// Whether the line is too long to be read.
@@ -102,10 +129,14 @@ enum Certainty {
 }
 
 impl UsageReader {
-    /// Reads an answer that is a stream of server-sent events, or one JSON value.
+    /// Reads an answer that comes so.
     #[must_use]
-    pub fn new(events: bool) -> Self {
-        Self { events, ..Self::default() }
+    pub fn new(framing: Framing) -> Self {
+        Self { framing, ..Self::default() }
+    }
+
+    fn is_stream(&self) -> bool {
+        self.framing != Framing::Whole
     }
 
     /// Keeps what the answer says, too.
@@ -116,7 +147,7 @@ impl UsageReader {
 
     /// The next piece.
     pub fn feed(&mut self, mut piece: &[u8]) {
-        if self.events {
+        if self.is_stream() {
             while let Some(end) = memchr::memchr(b'\n', piece) {
                 self.keep(&piece[..end]);
                 self.end_line();
@@ -147,8 +178,12 @@ impl UsageReader {
     fn end_line(&mut self) {
         let line = std::mem::take(&mut self.pending);
         let skipped = std::mem::take(&mut self.skipping);
-        self.pieces += u64::from(skipped || line.starts_with(b"data:"));
-        if let Some(data) = line.strip_prefix(b"data:").filter(|_| !skipped) {
+        let data = match self.framing {
+            Framing::Lines => Some(&line[..]).filter(|line| !line.trim_ascii().is_empty()),
+            Framing::Whole | Framing::Events => line.strip_prefix(b"data:"),
+        };
+        self.pieces += u64::from(skipped || data.is_some());
+        if let Some(data) = data.filter(|_| !skipped) {
             self.read(data);
         }
         // Its room serves the next line.
@@ -157,27 +192,36 @@ impl UsageReader {
     }
 
     fn read(&mut self, json: &[u8]) {
+        let stream = self.is_stream();
         if let Some(text) = &mut self.text
             && text.len() <= MOST_TEXT
         {
-            super::answer_text::append(text, json, self.events);
+            super::answer_text::append(text, json, stream);
         }
-        if self.events && json.trim_ascii() == b"[DONE]" {
+        if stream && json.trim_ascii() == b"[DONE]" {
             self.end();
         }
+        let parts = !stream && json.trim_ascii_start().starts_with(b"[");
         // Most events of a stream say nothing of usage or errors, and need not be parsed.
         let says = |name: &[u8]| memchr::memmem::find(json, name).is_some();
-        let failure = self.events && (says(b"\"error\"") || says(b"\"response.failed\""));
-        if !failure && !says(b"\"usage\"") {
+        let failure =
+            (stream || parts) && (says(b"\"error\"") || says(b"\"response.failed\"") || says(b"\"ERROR\""));
+        if !failure && !says(b"\"usage") && !says(b"eval_count\"") {
             return;
         }
-        let Ok(answer) = serde_json::from_slice::<Answer>(json) else { return };
-        if failure && answer.is_error() {
-            self.end = End::Failed;
-        }
-        if let Some((usage, certainty)) = answer.usage(self.events) {
-            self.found = Some(usage.over(self.found.take().unwrap_or_default()));
-            self.certainty = certainty;
+        let answers = if parts {
+            serde_json::from_slice::<Vec<Answer>>(json).unwrap_or_default()
+        } else {
+            serde_json::from_slice(json).into_iter().collect()
+        };
+        for answer in answers {
+            if failure && answer.is_error() {
+                self.end = End::Failed;
+            }
+            if let Some((usage, certainty)) = answer.usage(stream) {
+                self.found = Some(usage.over(self.found.take().unwrap_or_default()));
+                self.certainty = certainty;
+            }
         }
     }
 
@@ -193,13 +237,13 @@ impl UsageReader {
     /// Returns the data that were read, once the answer is over.
     #[must_use]
     pub fn finish(mut self) -> Reading {
-        if self.events {
+        if self.is_stream() {
             self.end_line();
         } else if !self.skipping {
             let answer = std::mem::take(&mut self.pending);
             self.read(&answer);
         }
-        let output = if self.events { self.pieces } else { self.pieces / 4 };
+        let output = if self.is_stream() { self.pieces } else { self.pieces / 4 };
         let (usage, failed) = (self.reported(), self.end == End::Failed);
         let text = self.text.filter(|text| text.len() <= MOST_TEXT);
         Reading { usage, failed, output, text }
@@ -217,16 +261,27 @@ struct Answer {
     #[serde(default)]
     choices: Value,
     usage: Option<RawUsage>,
+    /// What Gemini counted up to this part of an answer.
+    #[serde(rename = "usageMetadata")]
+    usage_metadata: Option<RawUsage>,
+    /// What an event adds, which is a text in some dialects; that of Cohere's last event has the usage.
+    #[serde(default)]
+    delta: Value,
+    /// What Ollama counted of the input, and of the output.
+    prompt_eval_count: Option<u64>,
+    eval_count: Option<u64>,
     /// The message of Anthropic's `message_start`.
     message: Option<Part>,
-    /// The response in the events of `OpenAI`'s Responses API.
-    response: Option<Part>,
+    /// The response in the events of `OpenAI`'s Responses API; in Ollama's answers it is a text.
+    #[serde(default)]
+    response: Value,
 }
 
 impl Answer {
     /// Whether an event says that the answer failed.
     fn is_error(&self) -> bool {
-        !self.error.is_null() || self.kind == "error" || self.kind == "response.failed"
+        let of_delta = !self.delta["error"].is_null() || self.delta["finish_reason"] == "ERROR";
+        !self.error.is_null() || of_delta || self.kind == "error" || self.kind == "response.failed"
     }
 
     /// Returns the usage that it reports, and its certainty.
@@ -236,7 +291,19 @@ impl Answer {
             let continues = self.choices.as_array().is_some_and(|choices| !choices.is_empty());
             return Some((usage, if event && continues { Certainty::Running } else { Certainty::Final }));
         }
-        let whole = within(self.response).map(|usage| (usage, Certainty::Final));
+        if let Some(usage) = self.usage_metadata {
+            return Some((usage, if event { Certainty::Running } else { Certainty::Final }));
+        }
+        if self.prompt_eval_count.or(self.eval_count).is_some() {
+            let (prompt_tokens, completion_tokens) = (self.prompt_eval_count, self.eval_count);
+            let usage = RawUsage { prompt_tokens, completion_tokens, ..RawUsage::default() };
+            return Some((usage, Certainty::Final));
+        }
+        if self.kind == "message-end" {
+            let delta: Option<Part> = serde_json::from_value(self.delta).ok();
+            return within(delta).map(|usage| (usage, Certainty::Final));
+        }
+        let whole = within(serde_json::from_value(self.response).ok()).map(|usage| (usage, Certainty::Final));
         whole.or_else(|| within(self.message).map(|usage| (usage, Certainty::Placeholder)))
     }
 }
@@ -258,6 +325,21 @@ struct RawUsage {
     cache_creation_input_tokens: Option<u64>,
     prompt_tokens_details: Option<Details>,
     input_tokens_details: Option<Details>,
+    #[serde(rename = "promptTokenCount")]
+    prompt_token_count: Option<u64>,
+    /// The results of tools that Gemini runs itself.
+    #[serde(rename = "toolUsePromptTokenCount")]
+    tool_use_prompt_token_count: Option<u64>,
+    #[serde(rename = "candidatesTokenCount")]
+    candidates_token_count: Option<u64>,
+    #[serde(rename = "thoughtsTokenCount")]
+    thoughts_token_count: Option<u64>,
+    #[serde(rename = "cachedContentTokenCount")]
+    cached_content_token_count: Option<u64>,
+    /// What Cohere charges for, and what its model saw, which is more. Other servers may mean something else by the names.
+    billed_units: Value,
+    tokens: Value,
+    cached_tokens: Value,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -269,6 +351,7 @@ struct Details {
 impl RawUsage {
     /// Later events of a stream say more, and leave out what an earlier one said.
     fn over(self, earlier: Self) -> Self {
+        let later = |later: Value, earlier: Value| if later.is_null() { earlier } else { later };
         Self {
             prompt_tokens: self.prompt_tokens.or(earlier.prompt_tokens),
             completion_tokens: self.completion_tokens.or(earlier.completion_tokens),
@@ -280,6 +363,18 @@ impl RawUsage {
                 .or(earlier.cache_creation_input_tokens),
             prompt_tokens_details: self.prompt_tokens_details.or(earlier.prompt_tokens_details),
             input_tokens_details: self.input_tokens_details.or(earlier.input_tokens_details),
+            prompt_token_count: self.prompt_token_count.or(earlier.prompt_token_count),
+            tool_use_prompt_token_count: self
+                .tool_use_prompt_token_count
+                .or(earlier.tool_use_prompt_token_count),
+            candidates_token_count: self.candidates_token_count.or(earlier.candidates_token_count),
+            thoughts_token_count: self.thoughts_token_count.or(earlier.thoughts_token_count),
+            cached_content_token_count: self
+                .cached_content_token_count
+                .or(earlier.cached_content_token_count),
+            billed_units: later(self.billed_units, earlier.billed_units),
+            tokens: later(self.tokens, earlier.tokens),
+            cached_tokens: later(self.cached_tokens, earlier.cached_tokens),
         }
     }
 }
@@ -288,12 +383,23 @@ impl From<RawUsage> for Usage {
     fn from(raw: RawUsage) -> Self {
         let details = raw.prompt_tokens_details.or(raw.input_tokens_details).unwrap_or_default();
         let (read, write) = (raw.cache_read_input_tokens, raw.cache_creation_input_tokens);
-        // Anthropic counts the input without what came from or went to the cache.
-        let apart = read.unwrap_or(0).saturating_add(write.unwrap_or(0));
+        // Anthropic counts the input without what came from or went to the cache, Gemini without the results of its own
+        // tools, and the output without thoughts.
+        let sum = |counts: &[Option<u64>]| {
+            counts.iter().flatten().fold(0_u64, |sum, count| sum.saturating_add(*count))
+        };
+        let units = if raw.billed_units.is_object() { &raw.billed_units } else { &raw.tokens };
+        // They need not be spelt as whole numbers.
+        let whole = |count: &Value| count.as_f64().map(|count| count as u64);
+        let input = raw.prompt_tokens.or(raw.input_tokens).or(raw.prompt_token_count);
+        let input = input.or_else(|| whole(&units["input_tokens"]));
+        let output = raw.completion_tokens.or(raw.output_tokens).or(raw.candidates_token_count);
+        let output = output.or_else(|| whole(&units["output_tokens"]));
+        let cached = raw.cached_content_token_count.or_else(|| whole(&raw.cached_tokens));
         Self {
-            input: raw.prompt_tokens.or(raw.input_tokens).unwrap_or(0).saturating_add(apart),
-            output: raw.completion_tokens.or(raw.output_tokens).unwrap_or(0),
-            cache_read: read.or(details.cached_tokens).unwrap_or(0),
+            input: sum(&[input, read, write, raw.tool_use_prompt_token_count]),
+            output: sum(&[output, raw.thoughts_token_count]),
+            cache_read: read.or(details.cached_tokens).or(cached).unwrap_or(0),
             cache_write: write.unwrap_or(0),
         }
     }
@@ -304,8 +410,12 @@ mod tests {
     use super::*;
     use crate::random::{Random, tests::mutated};
 
+    fn framing(events: bool) -> Framing {
+        if events { Framing::Events } else { Framing::Whole }
+    }
+
     fn usage(events: bool, answer: &str, size: usize) -> Option<Usage> {
-        let mut reader = UsageReader::new(events);
+        let mut reader = UsageReader::new(framing(events));
         answer.as_bytes().chunks(size).for_each(|piece| reader.feed(piece));
         reader.finish().usage.latest()
     }
@@ -320,10 +430,10 @@ mod tests {
             \"cache_read_input_tokens\":4,\"cache_creation_input_tokens\":2}}}\n\n\
             event: message_delta\ndata: {\"usage\":{\"output_tokens\":2}}";
         let expected = Usage { input: 9, output: 2, cache_read: 4, cache_write: 0 };
-        let mut reader = UsageReader::new(true);
+        let mut reader = UsageReader::new(Framing::Events);
         reader.feed(messages.as_bytes());
         assert_eq!(reader.finish().output, 2);
-        let mut reader = UsageReader::new(false);
+        let mut reader = UsageReader::new(Framing::Whole);
         reader.feed(b"12345");
         reader.feed(b"67890");
         assert_eq!(reader.finish(), Reading { output: 2, ..Reading::default() });
@@ -339,7 +449,7 @@ mod tests {
     }
 
     fn reading(stream: &str, over: bool) -> Reading {
-        let mut reader = UsageReader::new(true);
+        let mut reader = UsageReader::new(Framing::Events);
         stream.as_bytes().chunks(9).for_each(|piece| reader.feed(piece));
         if over {
             reader.end();
@@ -372,6 +482,40 @@ mod tests {
     }
 
     #[test]
+    fn what_cohere_charges_for_is_counted() {
+        let usage = r#""usage":{"billed_units":{"input_tokens":9.0,"output_tokens":2},"tokens":{"input_tokens":70},"cached_tokens":4}"#;
+        let end = format!(
+            "event: message-end\ndata: {{\"type\":\"message-end\",\"delta\":{{\"finish_reason\":\"COMPLETE\",{usage}}}}}\n\n"
+        );
+        let expected = Usage { input: 9, output: 2, cache_read: 4, cache_write: 0 };
+        let counted = |events, answer: &str| self::usage(events, answer, 7);
+        assert_eq!(counted(true, &end), Some(expected));
+        assert_eq!(counted(false, &format!("{{{usage}}}")), Some(expected));
+        let odd = r#"{"usage":{"prompt_tokens":9,"completion_tokens":2,"tokens":11,"cached_tokens":4}}"#;
+        assert_eq!(counted(false, odd), Some(expected));
+        let failed = end.replace("COMPLETE", "ERROR");
+        let mut reader = UsageReader::new(Framing::Events);
+        reader.feed(failed.as_bytes());
+        assert!(reader.finish().failed);
+    }
+
+    #[test]
+    fn lines_of_json_are_read_as_events_are() {
+        let said = |last: &str| {
+            let lines = format!("{{\"message\":{{\"content\":\"Hi\"}},\"done\":false}}\n{last}\n\n");
+            let mut reader = UsageReader::new(Framing::Lines).with_text();
+            lines.as_bytes().chunks(5).for_each(|piece| reader.feed(piece));
+            reader.finish()
+        };
+        let done = said(r#"{"response":" all","done":true,"prompt_eval_count":9,"eval_count":2}"#);
+        let counted = Usage { input: 9, output: 2, ..Usage::default() };
+        assert_eq!((done.usage, done.failed), (ReportedUsage::Final(counted), false));
+        assert_eq!((done.text.as_deref(), done.output), (Some("Hi all"), 2));
+        let failed = said(r#"{"error":"no room"}"#);
+        assert_eq!((failed.usage, failed.failed), (ReportedUsage::Missing, true));
+    }
+
+    #[test]
     fn errors_in_a_stream_are_told_from_talk_of_errors() {
         for failed in [
             "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\"}}\n\n",
@@ -399,7 +543,7 @@ mod tests {
         for number in 0..5_000 {
             let mutant = mutated(valid.as_bytes(), &mut random);
             let read = |size: usize| {
-                let mut reader = UsageReader::new(number % 8 != 0).with_text();
+                let mut reader = UsageReader::new(framing(number % 8 != 0)).with_text();
                 mutant.chunks(size).for_each(|piece| reader.feed(piece));
                 reader.finish()
             };
@@ -428,7 +572,7 @@ mod tests {
             r#"{"choices":[{"message":{"content":null,"tool_calls":[{"id":"c","function":{"name":"f","arguments":"Paris is."}}]}}]}"#,
         ];
         let said = |events: bool, answer: &str| {
-            let mut reader = UsageReader::new(events).with_text();
+            let mut reader = UsageReader::new(framing(events)).with_text();
             answer.as_bytes().chunks(7).for_each(|piece| reader.feed(piece));
             reader.finish().text
         };

@@ -2,7 +2,9 @@
 upstreams: a scripted one, another whittle that answers by the model in its process, and llama.cpp's server with the same
 model. Ends with a table of how many results were the same, and with 1 where one was not.
 
-Usage: clients.py PATH_OF_WHITTLE FOLDER_OF_NODES_PACKAGES
+Usage: clients.py PATH_OF_WHITTLE FOLDER_OF_NODES_PACKAGES [CLIENT...]
+
+With names of clients, those alone are run, and against the scripted upstream alone.
 """
 
 import contextlib
@@ -24,6 +26,7 @@ import anthropic
 import openai
 import xllamacpp
 
+import dialects
 import frameworks
 import official
 import upstream
@@ -49,6 +52,10 @@ def node(client):
 CLIENTS = {
     "openai": (official.openai_results, official.local_openai_results, official.llama_openai_results),
     "anthropic": (official.anthropic_results, official.local_anthropic_results, official.llama_anthropic_results),
+    "google-genai": (dialects.gemini_results, None, None),
+    "ollama": (dialects.ollama_results, None, None),
+    "cohere": (dialects.cohere_results, None, None),
+    "openai (Azure)": (dialects.azure_results, None, None),
     "langchain-openai": (frameworks.langchain_results, frameworks.langchain_local_results, frameworks.langchain_llama_results),
     "langchain-anthropic": (frameworks.langchain_anthropic_results, None, None),
     "llama-index-llms-openai": (
@@ -116,7 +123,7 @@ class Table:
 
 def version(client):
     if not client.startswith("node "):
-        return importlib.metadata.version(client)
+        return importlib.metadata.version(client.partition(" ")[0])
     package = pathlib.Path(sys.argv[2], "node_modules", client.removeprefix("node "), "package.json")
     return json.loads(package.read_text())["version"]
 
@@ -142,8 +149,10 @@ def booked(proxied, secret):
 
 
 def upstreams(base):
-    """A configuration with both dialects of an upstream, and no model in the process."""
-    return (f'[local]\nenabled = false\n'
+    """A configuration with each dialect of an upstream, and no model in the process."""
+    others = "".join(f'[[upstreams]]\nname = "{dialect}"\ndialect = "{dialect}"\nbase_url = "{base}"\nretries = 0\n'
+                     for dialect in dialects.ALL)
+    return (f'[local]\nenabled = false\n{others}'
             f'[[upstreams]]\nname = "open"\ndialect = "openai"\nbase_url = "{base}/v1"\nretries = 0\n'
             f'[[upstreams]]\nname = "anth"\ndialect = "anthropic"\nbase_url = "{base}"\nretries = 0\n')
 
@@ -198,8 +207,13 @@ def scripted(binary, table):
 
 
 def main():
-    binary, table = sys.argv[1], Table()
+    binary, table, some = sys.argv[1], Table(), sys.argv[3:]
+    for client in set(CLIENTS).difference(some) if some else ():
+        del CLIENTS[client]
     scripted(binary, table)
+    if some:
+        print(table)
+        sys.exit(1 if table.wrong else 0)
     with serving(binary, "") as (direct, _), serving(binary, upstreams(direct)) as (proxied, _):
         table.compare(1, "local/", direct, proxied, "sk-test")
     server = llama()

@@ -79,6 +79,40 @@ fn a_running_service_heeds_keys_at_once_and_tells_nobody() {
 }
 
 #[test]
+fn a_key_in_the_query_is_read_and_goes_no_further() {
+    const PATH: &str = "/v1beta/models/m1:generateContent";
+    let upstream = Upstream::start();
+    let service = serve(&upstream.config());
+    let secret = create(&service, &["ci", "--model", "m1"]);
+    let none = service.post(PATH, "{}");
+    assert_eq!(
+        (none.status, &none.body["error"]["status"]),
+        (401, &"UNAUTHENTICATED".into()),
+        "{}",
+        none.body
+    );
+    for path in [format!("{PATH}?key={secret}&x=y"), format!("/upstreams/gemini{PATH}?x=y&key={secret}")] {
+        assert_eq!(service.post(&path, "{}").status, 200, "{path}");
+        assert!(upstream.heads()[0].starts_with("post /v1beta/models/m1:generatecontent?x=y http/1.1\r\n"));
+    }
+    assert_eq!(service.post_with(PATH, "{}", &[("x-goog-api-key", &secret)]).status, 200);
+    assert!(upstream.heads().iter().all(|head| !head.contains(&secret)));
+    // The path names what answers, whatever the body says.
+    let other = service.post(&format!("{}?key={secret}", PATH.replace("m1", "m2")), r#"{"model":"m1"}"#);
+    assert_eq!(
+        (other.status, &other.body["error"]["status"]),
+        (403, &"PERMISSION_DENIED".into()),
+        "{}",
+        other.body
+    );
+    // Elsewhere the parameter means something else.
+    assert_denied(&service.get(&format!("/v1/usage?key={secret}")), 401, "invalid_api_key");
+    service.terminate();
+    let (_, log) = service.end();
+    assert!(!log.contains(&secret), "{log}");
+}
+
+#[test]
 fn limits_hold_and_say_when_to_come_back() {
     let upstream = Upstream::start();
     let service = serve(&upstream.config());

@@ -13,6 +13,8 @@ mod compression;
 #[cfg(test)]
 mod defects;
 #[cfg(test)]
+mod dialects;
+#[cfg(test)]
 mod examples;
 #[cfg(test)]
 mod files;

@@ -4,7 +4,13 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 
-const BODY: &str = r#"{"usage":{"prompt_tokens":100,"completion_tokens":10}}"#;
+/// The answer to a request whose head begins so; the last one is that to all others.
+const ANSWERS: [(&str, &str); 4] = [
+    ("post /v1beta/", r#"{"usageMetadata":{"promptTokenCount":100,"candidatesTokenCount":10}}"#),
+    ("post /api/", r#"{"done":true,"prompt_eval_count":100,"eval_count":10}"#),
+    ("post /v2/", r#"{"usage":{"billed_units":{"input_tokens":100,"output_tokens":10}}}"#),
+    ("", r#"{"usage":{"prompt_tokens":100,"completion_tokens":10}}"#),
+];
 
 /// A request's head, in lower case, and its body.
 pub(crate) type Request = (String, Vec<u8>);
@@ -30,13 +36,20 @@ impl Upstream {
         Self { base, requests }
     }
 
-    /// A configuration with this upstream in both dialects. What it takes costs a dollar for a million tokens.
+    /// A configuration with this upstream in each dialect. What it takes costs a dollar for a million tokens.
     pub(crate) fn config(&self) -> String {
         let base = &self.base;
         let prices = "prices = [{ model = 'm*', input = 1.0, output = 1.0 }]";
+        let at_root = |dialect| {
+            format!(
+                "[[upstreams]]\nname = '{dialect}'\ndialect = '{dialect}'\nbase_url = '{base}'\n{prices}\n"
+            )
+        };
         format!(
             "[[upstreams]]\nname = 'open'\ndialect = 'openai'\nbase_url = '{base}/v1'\n{prices}\n\
-             [[upstreams]]\nname = 'anth'\ndialect = 'anthropic'\nbase_url = '{base}'\n{prices}\n"
+             [[upstreams]]\nname = 'anth'\ndialect = 'anthropic'\nbase_url = '{base}'\n{prices}\n\
+             {}",
+            ["azure", "gemini", "ollama", "cohere"].map(at_root).concat()
         )
     }
 
@@ -60,10 +73,11 @@ fn serve(mut stream: &TcpStream, log: &Mutex<Vec<Request>>) {
         if reader.read_exact(&mut body).is_err() {
             return;
         }
+        let (_, answer) = ANSWERS.iter().find(|(beginning, _)| head.starts_with(beginning)).unwrap();
         log.lock().unwrap().push((head, body));
         let answer = format!(
-            "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{BODY}",
-            BODY.len()
+            "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{answer}",
+            answer.len()
         );
         if stream.write_all(answer.as_bytes()).is_err() {
             return;

@@ -207,9 +207,10 @@ export interface CompressRequest {
     instruction?: string | null;
     /** JSON of which strings become smaller. */
     json?: JsonInput | null;
-    /** Messages of `OpenAI`'s Chat or Anthropic's API, or items of `OpenAI`'s Responses, of which texts become smaller:
-     * those that the proxy finds, in results of tools, documents and search results too, and those of assistants. Where
-     * there is no `question`, the last words of the last user are one unless they are longer than 2,000 bytes. */
+    /** Messages of `OpenAI`'s Chat or Anthropic's API, items of `OpenAI`'s Responses, or Gemini's contents, of which texts
+     * become smaller: those that the proxy finds, in results of tools, documents and search results too, and those of
+     * assistants. Where there is no `question`, the last words of the last user are one unless they are longer than 2,000
+     * bytes. */
     messages?: (Record<string, unknown>)[] | null;
     /** Compression method. */
     method?: Method | null;

@@ -10,6 +10,14 @@ use crate::wire::Dialect;
 const ANTHROPIC: [&str; 2] = ["ANTHROPIC_BASE_URL", "ANTHROPIC_API_BASE"];
 /// Variables with the address of OpenAI's API, `/v1` included.
 const OPENAI: [&str; 3] = ["OPENAI_BASE_URL", "OPENAI_API_BASE", "AIDER_OPENAI_API_BASE"];
+/// Variables with the address of Gemini's API.
+const GEMINI: [&str; 1] = ["GOOGLE_GEMINI_BASE_URL"];
+/// Variables with the address of Ollama, of which its clients need only a part.
+const OLLAMA: [&str; 1] = ["OLLAMA_HOST"];
+/// Variables with the address of a resource on Azure. There is no public one.
+const AZURE: [&str; 1] = ["AZURE_OPENAI_ENDPOINT"];
+/// Variables with the address of Cohere's API.
+const COHERE: [&str; 1] = ["CO_API_URL"];
 /// Variables of proxies, behind which an address of this machine must not be looked for.
 const PROXIES: [&str; 6] =
     ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
@@ -18,21 +26,43 @@ const NO_PROXY: [&str; 2] = ["NO_PROXY", "no_proxy"];
 /// Adds an upstream for each dialect that has none: where the environment says that its API is, else its public address.
 pub(super) fn complete(upstreams: &mut Vec<UpstreamConfig>, env: &dyn Env) -> anyhow::Result<()> {
     for (dialect, name, variables, public) in [
+        (Dialect::Azure, "azure", &AZURE[..], ""),
         (Dialect::Anthropic, "anthropic", &ANTHROPIC[..], "https://api.anthropic.com"),
         (Dialect::OpenAi, "openai", &OPENAI[..], "https://api.openai.com/v1"),
+        (Dialect::Gemini, "gemini", &GEMINI[..], "https://generativelanguage.googleapis.com"),
+        (Dialect::Ollama, "ollama", &OLLAMA[..], "http://127.0.0.1:11434"),
+        (Dialect::Cohere, "cohere", &COHERE[..], "https://api.cohere.com"),
     ] {
         if upstreams.iter().any(|upstream| upstream.dialect == dialect) {
             continue;
         }
         let given = variables.iter().find_map(|variable| Some((variable, set(env, variable)?)));
         let address = given.as_ref().map_or(public, |(_, address)| address);
-        let upstream = UpstreamConfig::at(&unused(name, upstreams), dialect, address).map_err(|reason| {
+        if address.is_empty() {
+            continue;
+        }
+        let whole = if dialect == Dialect::Ollama { host(address) } else { address.to_owned() };
+        let upstream = UpstreamConfig::at(&unused(name, upstreams), dialect, &whole).map_err(|reason| {
             let variable = given.as_ref().map_or("", |(variable, _)| variable);
             anyhow::anyhow!("the environment variable {variable} is `{address}`: {reason}")
         })?;
         upstreams.push(upstream);
     }
     Ok(())
+}
+
+/// The address of a server of Ollama, as its clients complete it: they take `:11434`, `host` and `host:port` too.
+fn host(written: &str) -> String {
+    if written.contains("://") {
+        return written.to_owned();
+    }
+    let (host, path) = written.split_at(written.find('/').unwrap_or(written.len()));
+    // The colons of an address of IPv6 stand in brackets.
+    let end = host.rfind(']').map_or(0, |end| end + 1);
+    let (name, port) = host.split_at(host[end..].rfind(':').map_or(host.len(), |colon| end + colon));
+    let name = if name.is_empty() { "127.0.0.1" } else { name };
+    let port = if port.len() > 1 { port } else { ":11434" };
+    format!("http://{name}{port}{path}")
 }
 
 /// A name that no upstream has yet.
@@ -47,8 +77,12 @@ fn unused(name: &str, upstreams: &[UpstreamConfig]) -> String {
 /// Returns the variables that the command gets beside those of this process.
 pub(super) fn of(address: SocketAddr, env: &dyn Env) -> Vec<(&'static str, String)> {
     let base = format!("http://{address}");
-    let mut variables: Vec<(&str, String)> = ANTHROPIC.iter().map(|name| (*name, base.clone())).collect();
+    let at_root = [&ANTHROPIC[..], &GEMINI, &OLLAMA, &COHERE].concat();
+    let mut variables: Vec<(&str, String)> = at_root.iter().map(|name| (*name, base.clone())).collect();
     variables.extend(OPENAI.iter().map(|name| (*name, format!("{base}/v1"))));
+    // Some programs take the variable alone for a wish to call Azure.
+    let azure = AZURE.iter().filter(|name| set(env, name).is_some());
+    variables.extend(azure.map(|name| (*name, base.clone())));
     if PROXIES.iter().any(|name| set(env, name).is_some()) {
         let known = NO_PROXY.iter().find_map(|name| set(env, name));
         let host = address.ip().to_string();
@@ -87,16 +121,52 @@ mod tests {
         let pair = |name: &str, address: &str| (name.to_owned(), address.to_owned());
         assert_eq!(
             completed(Vec::new(), &[]),
-            [pair("anthropic", "https://api.anthropic.com"), pair("openai", "https://api.openai.com/v1")]
+            [
+                pair("anthropic", "https://api.anthropic.com"),
+                pair("openai", "https://api.openai.com/v1"),
+                pair("gemini", "https://generativelanguage.googleapis.com"),
+                pair("ollama", "http://127.0.0.1:11434"),
+                pair("cohere", "https://api.cohere.com"),
+            ]
         );
         let own = UpstreamConfig::at("openai", Dialect::Anthropic, "http://127.0.0.1:1").unwrap();
         assert_eq!(
-            completed(vec![own], &[("OPENAI_API_BASE", "http://127.0.0.1:2/v1/"), ("OPENAI_BASE_URL", " ")]),
-            [pair("openai", "http://127.0.0.1:1"), pair("openai-", "http://127.0.0.1:2/v1")]
+            completed(
+                vec![own],
+                &[
+                    ("OPENAI_API_BASE", "http://127.0.0.1:2/v1/"),
+                    ("OPENAI_BASE_URL", " "),
+                    ("GOOGLE_GEMINI_BASE_URL", "http://127.0.0.1:3"),
+                    ("OLLAMA_HOST", "box"),
+                    ("AZURE_OPENAI_ENDPOINT", "http://127.0.0.1:4/"),
+                ]
+            ),
+            [
+                pair("openai", "http://127.0.0.1:1"),
+                pair("azure", "http://127.0.0.1:4"),
+                pair("openai-", "http://127.0.0.1:2/v1"),
+                pair("gemini", "http://127.0.0.1:3"),
+                pair("ollama", "http://box:11434"),
+                pair("cohere", "https://api.cohere.com"),
+            ]
         );
         let wrong = Given([("ANTHROPIC_BASE_URL", "localhost")].into());
         let error = complete(&mut Vec::new(), &wrong).unwrap_err().to_string();
         assert!(error.contains("ANTHROPIC_BASE_URL"), "{error}");
+    }
+
+    #[test]
+    fn addresses_of_ollama_are_completed_as_its_clients_do() {
+        for (written, whole) in [
+            ("https://box/ollama", "https://box/ollama"),
+            ("box", "http://box:11434"),
+            ("box:1/a:b", "http://box:1/a:b"),
+            (":1", "http://127.0.0.1:1"),
+            ("[::1]", "http://[::1]:11434"),
+            ("[::1]:1", "http://[::1]:1"),
+        ] {
+            assert_eq!(host(written), whole, "{written}");
+        }
     }
 
     #[test]
@@ -108,7 +178,11 @@ mod tests {
         let plain = of(&[]);
         assert_eq!(plain["ANTHROPIC_BASE_URL"], "http://127.0.0.1:7");
         assert_eq!(plain["OPENAI_API_BASE"], "http://127.0.0.1:7/v1");
-        assert!(!plain.contains_key("NO_PROXY"));
+        assert!(!plain.contains_key("NO_PROXY") && !plain.contains_key("AZURE_OPENAI_ENDPOINT"));
+        assert_eq!(
+            of(&[("AZURE_OPENAI_ENDPOINT", "https://x")])["AZURE_OPENAI_ENDPOINT"],
+            "http://127.0.0.1:7"
+        );
         let proxied = of(&[("https_proxy", "http://p"), ("no_proxy", "x.example")]);
         assert_eq!(proxied["NO_PROXY"], "x.example,127.0.0.1");
         assert_eq!(proxied["no_proxy"], proxied["NO_PROXY"]);

@@ -41,9 +41,9 @@ Examples:
   whittle run -- aider --model sonnet
   whittle run -- python agent.py
 
-Upstreams are those of the configuration. For a dialect without one, it is the address that ANTHROPIC_BASE_URL
-or OPENAI_BASE_URL had before, else https://api.anthropic.com or https://api.openai.com/v1. The command's own
-keys are passed on. Other programs of this machine can reach the proxy, too, while the command runs.
+Upstreams are those of the configuration. For a dialect without one, it is the address that ANTHROPIC_BASE_URL,
+OPENAI_BASE_URL, GOOGLE_GEMINI_BASE_URL, AZURE_OPENAI_ENDPOINT, OLLAMA_HOST or CO_API_URL had before, else the public one of its provider, or
+this machine's Ollama. The command's own keys are passed on. Other programs of this machine can reach the proxy, too, while the command runs.
 
 More: `whittle help agents`.")]
 pub(super) struct RunArgs {

@@ -1,4 +1,4 @@
-//! The texts of chat messages, in the forms of `OpenAI`'s and Anthropic's APIs, which the proxy's finder finds. Whatever
+//! The texts of chat messages, in the forms of the APIs that the proxy knows, which its finder finds. Whatever
 //! is not a text of a role that is to be compressed - ids, tool calls, images, unknown members - stays as it is spelt.
 
 use std::ops::Range;
@@ -207,6 +207,12 @@ mod tests {
             (format!(r#"{{"role": "function", "name": "f", "content": "{long}"}}"#), "messages[1]"),
             (format!(r#"{{"role": "user", "content": [{result}]}}"#), "messages[1].content[0].content"),
             (format!(r#"{{"type": "function_call_output", "output": "{long}"}}"#), "messages[1].output"),
+            (
+                format!(
+                    r#"{{"parts": [{{"functionResponse": {{"name": "f", "response": {{"output": "{long}"}}}}}}]}}"#
+                ),
+                "messages[1].parts[0].response.output",
+            ),
         ] {
             let json = format!(r#"[{{"role": "user", "content": "Is it covered?"}}, {message}]"#);
             let messages = read(&json, &["tool"], false);
@@ -227,12 +233,5 @@ mod tests {
         assert_eq!(read(json, &ROLES, false).question(), Some("Who won?"));
         let within = json.replace("</system-reminder>", "</system-reminder> Who lost?");
         assert_eq!(read(&within, &ROLES, false).question(), Some("Who lost?"));
-    }
-
-    #[test]
-    fn geminis_form_is_refused_with_what_is_supported() {
-        let messages = serde_json::from_str(r#"[{"role": "user", "parts": [{"text": "a"}]}]"#).unwrap();
-        let error = Messages::read(messages, &[], false).unwrap_err();
-        assert!(error.message.contains("Gemini") && error.message.contains("Responses"), "{}", error.message);
     }
 }

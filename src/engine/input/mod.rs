@@ -55,11 +55,6 @@ impl Input {
             let message = format!("give `{first}` or `{second}`, not both");
             return Err(EngineError::invalid("ambiguous_input", first, message));
         }
-        if request.contents.is_some() {
-            let message = "`contents` is Gemini's, whose API is not supported: give `messages` as OpenAI's Chat or \
-                           Anthropic's Messages have them, or items of OpenAI's Responses";
-            return Err(EngineError::invalid("unsupported_dialect", "contents", message));
-        }
         if request.tags && !matches!(given[..], ["context" | "documents"]) {
             let message = "`tags` are read in `context` and `documents` alone";
             return Err(EngineError::invalid("invalid_tags", "tags", message));

@@ -15,7 +15,7 @@ use crate::config::{Config, Env};
 use crate::engine::EngineError;
 use crate::model::Role;
 use crate::upstream::{Call, HeaderMap, HeaderName, HeaderValue, Method, Upstream};
-use crate::wire::{Dialect, Endpoint};
+use crate::wire::{Address, Dialect, Endpoint};
 
 /// Bytes of the longest answer that is read.
 const MOST_BYTES: usize = 4 << 20;
@@ -25,6 +25,8 @@ pub(super) struct Remote {
     upstream: Upstream,
     /// The upstream's name of the model.
     model: String,
+    /// Where it is asked.
+    endpoint: Endpoint,
     deadline: Duration,
     runtime: Runtime,
 }
@@ -40,10 +42,23 @@ impl Remote {
             );
             return Err(EngineError::invalid("unknown_model", "reader", message).into());
         };
+        let endpoint = match found.dialect {
+            Dialect::OpenAi | Dialect::Azure => Endpoint::Chat,
+            Dialect::Anthropic => Endpoint::Messages,
+            Dialect::Gemini | Dialect::Ollama | Dialect::Cohere => {
+                let message = format!(
+                    "the upstream `{}` speaks {}, in which no reader asks: give it another dialect that its API has, such \
+                     as openai",
+                    found.name,
+                    found.dialect.name()
+                );
+                return Err(EngineError::invalid("unknown_model", "reader", message).into());
+            }
+        };
         let upstream = Upstream::with_env(found, env).map_err(anyhow::Error::msg)?;
         let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
         let model = found.own_name(name).to_owned();
-        Ok(Self { upstream, model, deadline: config.proxy.deadline(), runtime })
+        Ok(Self { upstream, model, endpoint, deadline: config.proxy.deadline(), runtime })
     }
 
     /// Tells this model from others.
@@ -68,7 +83,7 @@ impl Remote {
                 let said = String::from_utf8_lossy(&body).chars().take(300).collect::<String>();
                 bail!("it answered {}: {said}", answer.status);
             }
-            read_answer(self.upstream.config().dialect, &body)
+            read_answer(self.endpoint, &body)
         };
         let name = &self.upstream.config().name;
         self.runtime.block_on(whole).with_context(|| format!("the upstream `{name}`, model `{}`", self.model))
@@ -77,16 +92,17 @@ impl Remote {
     fn call(&self, ask: &Ask) -> anyhow::Result<Call> {
         let mut headers = HeaderMap::new();
         headers.insert(HeaderName::from_static("content-type"), HeaderValue::from_static("application/json"));
-        let (path, body) = match self.upstream.config().dialect {
-            Dialect::OpenAi => (Endpoint::Chat.path(), openai(&self.model, ask)),
-            Dialect::Anthropic => {
-                let version = HeaderName::from_static("anthropic-version");
-                headers.insert(version, HeaderValue::from_static("2023-06-01"));
-                (Endpoint::Messages.path(), anthropic(&self.model, ask))
-            }
+        let body = if self.endpoint == Endpoint::Messages {
+            let version = HeaderName::from_static("anthropic-version");
+            headers.insert(version, HeaderValue::from_static("2023-06-01"));
+            anthropic(&self.model, ask)
+        } else {
+            openai(&self.model, ask)
         };
+        let path = Address::usual(self.upstream.config().dialect, self.endpoint, &self.model)
+            .context("the dialect has no such endpoint")?;
         let body = Bytes::from(serde_json::to_vec(&body)?);
-        Ok(Call { method: Method::POST, path: path.into(), headers, body })
+        Ok(Call { method: Method::POST, path, headers, body })
     }
 }
 
@@ -146,19 +162,16 @@ struct MessageUsage {
     output_tokens: u64,
 }
 
-fn read_answer(dialect: Dialect, body: &[u8]) -> anyhow::Result<Reply> {
-    let (text, input_tokens, output_tokens) = match dialect {
-        Dialect::OpenAi => {
-            let answer: Completion = serde_json::from_slice(body).context("it answered something else")?;
-            let usage = answer.usage.map_or((0, 0), |usage| (usage.prompt_tokens, usage.completion_tokens));
-            let choice = answer.choices.into_iter().next().context("it answered without a choice")?;
-            (choice.message.content.unwrap_or_default(), usage.0, usage.1)
-        }
-        Dialect::Anthropic => {
-            let answer: MessageAnswer = serde_json::from_slice(body).context("it answered something else")?;
-            let text = answer.content.into_iter().filter_map(|block| block.text).collect();
-            (text, answer.usage.input_tokens, answer.usage.output_tokens)
-        }
+fn read_answer(endpoint: Endpoint, body: &[u8]) -> anyhow::Result<Reply> {
+    let (text, input_tokens, output_tokens) = if endpoint == Endpoint::Messages {
+        let answer: MessageAnswer = serde_json::from_slice(body).context("it answered something else")?;
+        let text = answer.content.into_iter().filter_map(|block| block.text).collect();
+        (text, answer.usage.input_tokens, answer.usage.output_tokens)
+    } else {
+        let answer: Completion = serde_json::from_slice(body).context("it answered something else")?;
+        let usage = answer.usage.map_or((0, 0), |usage| (usage.prompt_tokens, usage.completion_tokens));
+        let choice = answer.choices.into_iter().next().context("it answered without a choice")?;
+        (choice.message.content.unwrap_or_default(), usage.0, usage.1)
     };
     Ok(Reply { text, input_tokens, output_tokens, milliseconds: 0.0 })
 }

@@ -123,13 +123,25 @@ async fn health_and_readiness() {
 }
 
 /// The routes that the description of the API has, in its order.
-const ROUTES: [&str; 54] = [
+const ROUTES: [&str; 78] = [
     "get /",
+    "get /api/tags",
+    "delete /api/{path}",
+    "get /api/{path}",
+    "patch /api/{path}",
+    "post /api/{path}",
+    "put /api/{path}",
     "get /docs",
     "get /docs/{topic}",
     "get /healthz",
     "post /mcp",
     "get /metrics",
+    "get /openai/v1/models",
+    "delete /openai/{path}",
+    "get /openai/{path}",
+    "patch /openai/{path}",
+    "post /openai/{path}",
+    "put /openai/{path}",
     "get /openapi.json",
     "get /page/{file}",
     "get /readyz",
@@ -171,6 +183,7 @@ const ROUTES: [&str; 54] = [
     "post /v1/messages",
     "post /v1/messages/count_tokens",
     "get /v1/models",
+    "post /v1/models/{call}",
     "get /v1/originals/{id}",
     "post /v1/prompt",
     "post /v1/recover",
@@ -178,6 +191,17 @@ const ROUTES: [&str; 54] = [
     "post /v1/responses",
     "post /v1/score",
     "get /v1/usage",
+    "get /v1beta/models",
+    "delete /v1beta/{path}",
+    "get /v1beta/{path}",
+    "patch /v1beta/{path}",
+    "post /v1beta/{path}",
+    "put /v1beta/{path}",
+    "delete /v2/{path}",
+    "get /v2/{path}",
+    "patch /v2/{path}",
+    "post /v2/{path}",
+    "put /v2/{path}",
 ];
 
 #[tokio::test]

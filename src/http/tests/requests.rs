@@ -54,6 +54,14 @@ async fn results_of_tools_become_smaller_in_each_form_of_messages() {
             "/1/results/0/text",
         ),
         (json!([user, {"role": "function", "name": "f", "content": text}]), "/1/content"),
+        (
+            json!([{"role": "user", "parts": [{"text": text}]}, {"parts": [{"text": "Why?"}]}]),
+            "/0/parts/0/text",
+        ),
+        (
+            json!([user, {"role": "user", "parts": [{"functionResponse": {"name": "f", "response": {"result": text}}}]}]),
+            "/1/parts/0/functionResponse/response/result",
+        ),
     ] {
         let body = json!({"messages": messages, "rate": 0.5});
         let mut answer = call(state(&engine()), compress(body.to_string())).await;
@@ -63,18 +71,9 @@ async fn results_of_tools_become_smaller_in_each_form_of_messages() {
         *left = text.clone().into();
         assert_eq!(answer.body["messages"], messages, "nothing else changes");
     }
-    let gemini = [
-        (json!({"contents": [{"parts": [{"text": text}]}], "rate": 0.5}), "unsupported_dialect", "contents"),
-        (
-            json!({"messages": [{"role": "user", "parts": [{"text": text}]}], "rate": 0.5}),
-            "invalid_messages",
-            "messages",
-        ),
-    ];
-    for (body, code, param) in gemini {
-        let answer = call(state(&engine()), compress(body.to_string())).await;
-        assert!(answer.error(400, code, Some(param)).contains("Responses"));
-    }
+    let contents = json!({"contents": [{"parts": [{"text": text}]}], "question": "Why?", "rate": 0.5});
+    let answer = call(state(&engine()), compress(contents.to_string())).await;
+    assert!(answer.body["messages"][0]["parts"][0]["text"].is_string(), "{answer:?}");
 }
 
 #[tokio::test]
@@ -236,9 +235,6 @@ async fn more_documents_than_the_limit_are_rejected() {
 #[tokio::test]
 async fn unknown_paths_and_wrong_methods_have_the_envelope() {
     call(state(&engine()), get("/v1/nothing")).await.error(404, "unknown_path", None);
-    let gemini = post("/v1beta/models/gemini-2.5-pro:generateContent", "{}");
-    let message = call(state(&engine()), gemini).await.error(404, "unsupported_dialect", None);
-    assert!(message.contains("Anthropic's Messages"), "{message}");
     let answer = call(state(&engine()), get("/v1/compress")).await;
     answer.error(405, "method_not_allowed", None);
     assert_eq!(answer.headers["allow"], "POST");

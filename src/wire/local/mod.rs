@@ -73,6 +73,11 @@ impl Ask {
             Endpoint::Messages => messages::read(&body),
             Endpoint::CountTokens => messages::read_to_count(&body),
             Endpoint::Embeddings => Err(AskError::Unsupported { param: "model", what: "embeddings".into() }),
+            Endpoint::Contents
+            | Endpoint::CountContents
+            | Endpoint::OllamaChat
+            | Endpoint::OllamaGenerate
+            | Endpoint::CohereChat => Err(AskError::Unsupported { param: "model", what: "this API".into() }),
         }
     }
 

@@ -117,7 +117,14 @@ impl Splicer {
             Endpoint::Messages => Box::<messages::Stream>::default(),
             Endpoint::Chat => Box::<chat::Stream>::default(),
             Endpoint::Responses => Box::<responses::Stream>::default(),
-            Endpoint::Completions | Endpoint::Embeddings | Endpoint::CountTokens => return None,
+            Endpoint::Completions
+            | Endpoint::Embeddings
+            | Endpoint::CountTokens
+            | Endpoint::Contents
+            | Endpoint::CountContents
+            | Endpoint::OllamaChat
+            | Endpoint::OllamaGenerate
+            | Endpoint::CohereChat => return None,
         };
         Some(Self { form, last: false, held: Vec::new() })
     }

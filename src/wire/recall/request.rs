@@ -32,7 +32,8 @@ pub struct Late {
     pub result: String,
 }
 
-fn definition(endpoint: Endpoint) -> String {
+/// Returns the tool as an endpoint's requests define it, where they can have it.
+fn definition(endpoint: Endpoint) -> Option<String> {
     let line = |meaning: &str| json!({"type": "integer", "minimum": 1, "description": meaning});
     let schema = json!({
         "type": "object",
@@ -49,14 +50,21 @@ fn definition(endpoint: Endpoint) -> String {
         }
         Endpoint::Responses => json!({
             "type": "function", "name": TOOL, "description": DESCRIPTION, "parameters": schema, "strict": false}),
-        Endpoint::Chat | Endpoint::Completions | Endpoint::Embeddings => json!({
+        Endpoint::Chat => json!({
             "type": "function",
             "function": {"name": TOOL, "description": DESCRIPTION, "parameters": schema}}),
+        Endpoint::Completions
+        | Endpoint::Embeddings
+        | Endpoint::Contents
+        | Endpoint::CountContents
+        | Endpoint::OllamaChat
+        | Endpoint::OllamaGenerate
+        | Endpoint::CohereChat => return None,
     };
-    tool.to_string()
+    Some(tool.to_string())
 }
 
-/// Returns how the tool is added to a request. None where it has no tools or one of that name, where several answers are
+/// Returns how the tool is added to a request. None where its endpoint has none, it has no tools or one of that name, where several answers are
 /// asked for, or where the provider keeps the conversation, so that calls in it cannot be hidden.
 #[must_use]
 pub fn injection(request: &Request) -> Option<Injection> {
@@ -66,14 +74,14 @@ pub fn injection(request: &Request) -> Option<Injection> {
         .ok()?;
     let says = |value: Option<JsonValue>, raw: &str| value.is_some_and(|value| value.raw() == raw);
     let unset = |value: Option<JsonValue>| value.is_none() || says(value, "null");
+    let definition = definition(request.endpoint)?;
     let fits = match request.endpoint {
-        Endpoint::Messages | Endpoint::CountTokens => true,
         Endpoint::Chat => unset(n) || says(n, "1"),
         Endpoint::Responses => {
             let kept = [previous, conversation].into_iter().any(|kept| !unset(kept));
             says(store, "false") && !kept && !says(background, "true")
         }
-        Endpoint::Completions | Endpoint::Embeddings => false,
+        _ => true,
     };
     let (tools, messages) = (tools?, request.conversation?);
     let last = tools.elements().last().filter(|_| fits && !tools.elements().any(is_ours))?;
@@ -82,7 +90,7 @@ pub fn injection(request: &Request) -> Option<Injection> {
         find(message, &mut |piece| begins &= !matches!(piece, Piece::Answer)).ok()?;
     }
     let place = last.range().end;
-    let with = format!(",{}", definition(request.endpoint));
+    let with = format!(",{definition}");
     Some(Injection { edit: Edit { range: place..place, with }, begins })
 }
 

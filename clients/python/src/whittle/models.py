@@ -537,9 +537,10 @@ class CompressRequest(RequestModel):
     json_: JsonInput | None = Field(default=None, alias='json')
     """JSON of which strings become smaller."""
     messages: list[dict[str, Any]] | None = None
-    """Messages of `OpenAI`'s Chat or Anthropic's API, or items of `OpenAI`'s Responses, of which texts become smaller:
-    those that the proxy finds, in results of tools, documents and search results too, and those of assistants. Where
-    there is no `question`, the last words of the last user are one unless they are longer than 2,000 bytes."""
+    """Messages of `OpenAI`'s Chat or Anthropic's API, items of `OpenAI`'s Responses, or Gemini's contents, of which texts
+    become smaller: those that the proxy finds, in results of tools, documents and search results too, and those of
+    assistants. Where there is no `question`, the last words of the last user are one unless they are longer than 2,000
+    bytes."""
     method: Method | None = None
     """Compression method."""
     mode: Mode | None = None
@@ -580,9 +581,10 @@ class CompressRequestParams(TypedDict, total=False):
     json_: JsonInput | JsonInputParams | None
     """JSON of which strings become smaller."""
     messages: Sequence[dict[str, Any]] | None
-    """Messages of `OpenAI`'s Chat or Anthropic's API, or items of `OpenAI`'s Responses, of which texts become smaller:
-    those that the proxy finds, in results of tools, documents and search results too, and those of assistants. Where
-    there is no `question`, the last words of the last user are one unless they are longer than 2,000 bytes."""
+    """Messages of `OpenAI`'s Chat or Anthropic's API, items of `OpenAI`'s Responses, or Gemini's contents, of which texts
+    become smaller: those that the proxy finds, in results of tools, documents and search results too, and those of
+    assistants. Where there is no `question`, the last words of the last user are one unless they are longer than 2,000
+    bytes."""
     method: Method | None
     """Compression method."""
     mode: Mode | None

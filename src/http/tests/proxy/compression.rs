@@ -166,17 +166,6 @@ async fn short_texts_are_told_from_none() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn bodies_of_gemini_are_refused() {
-    let proxy = Proxy::start().await;
-    let body = serde_json::json!({"model": "m", "contents": [{"role": "user", "parts": [{"text": "a"}]}]});
-    let response = proxy.post("/v1/chat/completions", body.to_string()).send().await.unwrap();
-    assert_eq!(response.status(), 400);
-    let error = body_of(response).await["error"].clone();
-    assert_eq!((&error["code"], &error["param"]), (&"unsupported_dialect".into(), &"contents".into()));
-    assert!(error["message"].as_str().unwrap().contains("Responses"), "{error}");
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_an_earlier_turn_has_up_to_a_cache_breakpoint_stays() {
     let proxy = Proxy::start().await;
     let [before, marked, after] = ["before", "marked", "after"].map(|name| format!("{name} {}", words(200)));

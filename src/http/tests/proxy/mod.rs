@@ -4,6 +4,7 @@ mod admission;
 mod bad_results;
 mod compression;
 mod conversation;
+mod dialects;
 mod faults;
 mod folding;
 mod holdout;
