@@ -1,6 +1,7 @@
 //! The one finder of texts in a message: Chat's messages and those with a legacy `function` role, items of Responses,
-//! Anthropic's messages with their blocks, Gemini's contents with their parts, and the messages of Ollama and Cohere. No two of these forms have a key or type
-//! in common that means another thing, so that a message needs no name of its dialect.
+//! Anthropic's messages with their blocks, Gemini's contents with their parts, and the messages of Ollama and Cohere. No
+//! two of these forms have a key or type in common that means another thing, so that a message needs no name of its
+//! dialect.
 
 use std::ops::Range;
 

@@ -20,6 +20,8 @@ fn text(number: usize, bytes: usize) -> String {
 
 /// Keeps a text as if it had been sent at `now`.
 fn keep_at(originals: &Originals, id: &str, text: &str, now: u64) {
+    // The writer, whose place this takes, must have nothing left to do: it sweeps when the file is opened.
+    originals.flush();
     let place = originals.shared.cipher.place("a", id);
     let (kept, owner) = (originals.shared.kept().clone(), originals.shared.cipher.owner("a"));
     let mut writing = Writing::begin(&originals.database, kept).unwrap();
