@@ -20,7 +20,9 @@ Examples:
 The secret is printed once, to standard output. Only its hash is stored, in keys.toml in WHITTLE_DATA_DIR. A
 running service applies every change with its next request. As soon as a key exists, every caller needs one:
 `Authorization: Bearer KEY`, `x-api-key: KEY`, or `x-whittle-key: KEY` where the other headers carry the
-upstream's key. `keys.required = true` in the configuration requires keys before the first one exists.")]
+upstream's key. A key that is limited to models, tokens or dollars cannot call what passes unread, such as paths
+below /upstreams/NAME/ and those below /openai/, /v1beta/, /api/ and /v2/ that the proxy does not understand.
+`keys.required = true` in the configuration requires keys before the first one exists.")]
 pub(super) struct KeysArgs {
     #[command(subcommand)]
     command: Command,

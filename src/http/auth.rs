@@ -24,7 +24,7 @@ const OWN_KEY: HeaderName = HeaderName::from_static("x-whittle-key");
 /// Lets a request through that may pass, with its [`Caller`] among its extensions where keys are needed.
 pub(super) async fn check(State(state): State<Arc<AppState>>, mut request: Request, next: Next) -> Response {
     let Some(keys) = &state.keys else { return next.run(request).await };
-    match keys.admit(secret(&request).as_deref()) {
+    match keys.admit(secret(&state, &request).as_deref()) {
         Ok(caller) => {
             if let Some(caller) = caller {
                 request.extensions_mut().insert(caller);
@@ -47,7 +47,7 @@ pub(super) async fn refused(request: Request, error: ApiError) -> Response {
     let (head, body) = request.into_parts();
     body::discard(&head.headers, body).await;
     let request_id = head.extensions.get::<RequestId>().map(RequestId::text).unwrap_or_default();
-    let dialect = dialect_at(head.uri.path()).unwrap_or_else(|| dialect_of(&head.headers));
+    let dialect = dialect_at(&head.method, head.uri.path()).unwrap_or_else(|| dialect_of(&head.headers));
     DialectError { error, dialect, request_id }.into_response()
 }
 
@@ -58,7 +58,7 @@ pub(super) fn admins_only(caller: Option<&Caller>) -> Result<(), Denied> {
 
 /// The key that a request came with: that of whittle's own header, else one of the usual headers or the query, one in
 /// whittle's form before any other.
-fn secret(request: &Request) -> Option<Cow<'_, str>> {
+fn secret<'r>(state: &AppState, request: &'r Request) -> Option<Cow<'r, str>> {
     let headers = request.headers();
     let text = |name: &HeaderName| headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
     if headers.contains_key(&OWN_KEY) {
@@ -66,14 +66,21 @@ fn secret(request: &Request) -> Option<Cow<'_, str>> {
     }
     let names = KEY_HEADERS;
     let of_headers = names.iter().flat_map(text).map(|value| Cow::from(secret_in(value)));
-    let mut usual: Vec<Cow<str>> = of_headers.chain(query_key(request)).collect();
+    let mut usual: Vec<Cow<str>> = of_headers.chain(query_key(state, request)).collect();
     let place = usual.iter().position(|secret| is_secret(secret)).unwrap_or(0);
     (place < usual.len()).then(|| usual.swap_remove(place))
 }
 
 /// The key in a query, which clients of Gemini may send and no others.
-fn query_key(request: &Request) -> Option<Cow<'_, str>> {
+fn query_key<'r>(state: &AppState, request: &'r Request) -> Option<Cow<'r, str>> {
+    let query = request.uri().query()?;
     let path = request.uri().path();
-    let may = dialect_at(path) == Some(Dialect::Gemini) || path.starts_with(UPSTREAMS);
-    request.uri().query().filter(|_| may).and_then(secret_in_query)
+    let named = path.strip_prefix(UPSTREAMS).and_then(|rest| rest.split('/').next());
+    let dialect = match (named, &state.gateway) {
+        (Some(upstream), Some(gateway)) => gateway.dialect_of(upstream).ok(),
+        // Several dialects have this path.
+        _ if path == "/v1/models" => Some(dialect_of(request.headers())),
+        _ => dialect_at(request.method(), path),
+    };
+    (dialect == Some(Dialect::Gemini)).then(|| secret_in_query(query)).flatten()
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
-use axum::http::HeaderMap;
+use axum::http::Method;
 use axum::response::Response;
 use axum::routing::{any, get, post};
 use axum::{Extension, Router};
@@ -11,7 +11,7 @@ use axum::{Extension, Router};
 use super::error::DialectError;
 use super::failures::NotSent;
 use super::middleware::RequestId;
-use super::proxy::{Sender, forward, listed};
+use super::proxy::{forward, listed, model};
 use super::state::AppState;
 use crate::wire::Dialect;
 
@@ -24,13 +24,17 @@ const BEGINNINGS: [(&str, Dialect); 6] = [
     ("/openai/", Dialect::Azure),
     ("/v1/messages", Dialect::Anthropic),
     ("/v1beta/", Dialect::Gemini),
-    ("/v1/models/", Dialect::Gemini),
+    ("/upload/v1beta/", Dialect::Gemini),
     ("/api/", Dialect::Ollama),
     ("/v2/", Dialect::Cohere),
 ];
 
 /// Returns the dialect of the clients that call a path of this service, where the path says it.
-pub(super) fn dialect_at(path: &str) -> Option<Dialect> {
+pub(super) fn dialect_at(method: &Method, path: &str) -> Option<Dialect> {
+    // A model that is read there is anybody's, one that is called Gemini's.
+    if method == Method::POST && path.starts_with("/v1/models/") {
+        return Some(Dialect::Gemini);
+    }
     BEGINNINGS.iter().find(|(beginning, _)| path.starts_with(beginning)).map(|(_, dialect)| *dialect)
 }
 
@@ -44,9 +48,10 @@ pub(super) fn routes() -> Router<Arc<AppState>> {
         .route("/openai/models", get(azure_models))
         .route("/openai/v1/models", get(azure_models))
         .route("/openai/{*path}", any(azure))
-        .route("/v1/models/{call}", post(gemini_call))
+        .route("/v1/models/{call}", get(model).post(gemini_call))
         .route("/v1beta/models", get(gemini_models))
         .route("/v1beta/{*path}", any(gemini))
+        .route("/upload/v1beta/{*path}", any(gemini_upload))
         .route("/api/tags", get(ollama_models))
         .route("/api/{*path}", any(ollama))
         .route("/v2/{*path}", any(cohere))
@@ -103,8 +108,8 @@ pub(super) async fn count_tokens(state: Shared, id: Id, request: Request) -> Ans
 /// The models of all upstreams that speak Azure's dialect.
 #[utoipa::path(get, path = "/openai/v1/models", tag = "proxy",
     responses((status = 200, body = Object, description = "The models, in the form of OpenAI's API."), NotSent))]
-pub(super) async fn azure_models(state: Shared, id: Id, caller: Sender, headers: HeaderMap) -> Answered {
-    listed(state, id, (caller, headers), Dialect::Azure).await
+pub(super) async fn azure_models(state: Shared, id: Id, request: Request) -> Answered {
+    listed(state, id, request, Dialect::Azure).await
 }
 
 /// OpenAI's API on Azure: `deployments/NAME/chat/completions`, `/completions` and `/embeddings`, `responses`, and the same
@@ -119,8 +124,8 @@ pub(super) async fn azure(state: Shared, id: Id, request: Request) -> Answered {
 /// Gemini's models, of all upstreams that speak its dialect.
 #[utoipa::path(get, path = "/v1beta/models", tag = "proxy",
     responses((status = 200, body = Object, description = "The models, in the form of Gemini's API."), NotSent))]
-pub(super) async fn gemini_models(state: Shared, id: Id, caller: Sender, headers: HeaderMap) -> Answered {
-    listed(state, id, (caller, headers), Dialect::Gemini).await
+pub(super) async fn gemini_models(state: Shared, id: Id, request: Request) -> Answered {
+    listed(state, id, request, Dialect::Gemini).await
 }
 
 /// A method of a model of Gemini's, such as `MODEL:generateContent`, in the first version of its API.
@@ -140,11 +145,19 @@ pub(super) async fn gemini(state: Shared, id: Id, request: Request) -> Answered 
     at_root(state, id, request, Dialect::Gemini).await
 }
 
+/// Files for Gemini, which pass unread to the first upstream that speaks its dialect.
+#[utoipa::path(method(get, post, put, patch, delete), path = "/upload/v1beta/{path}", tag = "proxy",
+    params(("path" = String, Path, description = "What is asked of the API.")),
+    responses((status = 200, body = Object, description = "The upstream's answer."), NotSent))]
+pub(super) async fn gemini_upload(state: Shared, id: Id, request: Request) -> Answered {
+    at_root(state, id, request, Dialect::Gemini).await
+}
+
 /// Ollama's models, of all upstreams that speak its dialect.
 #[utoipa::path(get, path = "/api/tags", tag = "proxy",
     responses((status = 200, body = Object, description = "The models, in the form of Ollama's API."), NotSent))]
-pub(super) async fn ollama_models(state: Shared, id: Id, caller: Sender, headers: HeaderMap) -> Answered {
-    listed(state, id, (caller, headers), Dialect::Ollama).await
+pub(super) async fn ollama_models(state: Shared, id: Id, request: Request) -> Answered {
+    listed(state, id, request, Dialect::Ollama).await
 }
 
 /// Ollama's API: `chat`, `generate`, `embed` and `embeddings` are understood. Anything else passes unread to the first

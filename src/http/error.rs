@@ -17,7 +17,7 @@ use crate::model::Stopped;
 use crate::proxy::ProxyError;
 use crate::upstream::UpstreamError;
 use crate::wire::local::AskError;
-use crate::wire::{Dialect, WireError};
+use crate::wire::{Dialect, Framing, WireError};
 
 /// Longest wait after which a client is meant to try again by itself.
 const LONGEST_WAIT: Duration = Duration::from_mins(1);
@@ -155,25 +155,29 @@ impl IntoResponse for DialectError {
     }
 }
 
-/// The pieces that end a stream which broke off for the reason `message`, in the form of its dialect.
-pub(super) fn last_event(dialect: Dialect, message: &str) -> String {
+/// The piece that ends a stream which broke off for the reason `message`: framed as the stream is, with what its dialect
+/// says of errors.
+pub(super) fn last_event(framing: Framing, dialect: Dialect, message: &str) -> String {
     let status = StatusCode::BAD_GATEWAY;
-    match dialect {
+    let (name, says) = match dialect {
         Dialect::OpenAi | Dialect::Azure => {
             let error = serde_json::json!({"error": {
                 "message": message, "type": "server_error", "param": null, "code": "upstream_broken"}});
-            format!("data: {error}\n\n")
+            (None, error.to_string())
         }
-        Dialect::Anthropic => {
-            format!("event: error\ndata: {}\n\n", anthropic_envelope(message, status, None))
-        }
-        Dialect::Gemini => format!("data: {}\n\n", gemini_envelope(message, status)),
-        Dialect::Ollama => format!("{}\n", serde_json::json!({ "error": message })),
+        Dialect::Anthropic => (Some("error"), anthropic_envelope(message, status, None)),
+        Dialect::Gemini => (None, gemini_envelope(message, status)),
+        Dialect::Ollama => (None, serde_json::json!({ "error": message }).to_string()),
         Dialect::Cohere => {
             let delta = serde_json::json!({"error": message, "finish_reason": "ERROR"});
             let end = serde_json::json!({"type": "message-end", "delta": delta});
-            format!("event: message-end\ndata: {end}\n\n")
+            (Some("message-end"), end.to_string())
         }
+    };
+    match (framing, name) {
+        (Framing::Events, Some(name)) => format!("event: {name}\ndata: {says}\n\n"),
+        (Framing::Events, None) => format!("data: {says}\n\n"),
+        (Framing::Lines | Framing::Whole, _) => format!("{says}\n"),
     }
 }
 

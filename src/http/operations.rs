@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
+use axum::routing::get;
 use serde::Serialize;
 use utoipa::{OpenApi, ToSchema};
 
@@ -31,8 +33,8 @@ use crate::engine::collections::api::OnBad;
         embeddings::embed, embeddings::rerank, prompt::prompt,
         dialects::chat, dialects::responses, dialects::completions, dialects::messages, dialects::count_tokens,
         dialects::azure_models, dialects::azure, dialects::gemini_models, dialects::gemini_call, dialects::gemini,
-        dialects::ollama_models, dialects::ollama, dialects::cohere,
-        proxy::models, proxy::usage, proxy::below, originals::original,
+        dialects::gemini_upload, dialects::ollama_models, dialects::ollama, dialects::cohere,
+        proxy::models, proxy::model, proxy::usage, proxy::below, originals::original,
         keys::list, keys::create, keys::revoke, mcp::mcp, page::index, page::file, docs::list, docs::guide, metrics::metrics, healthz, readyz, openapi
     ),
     components(schemas(OnBad)),
@@ -58,6 +60,12 @@ impl Health {
     fn new(status: &'static str) -> Self {
         Self { status, version: env!("CARGO_PKG_VERSION") }
     }
+}
+
+/// What stands in the place of the page where there is none: an empty answer, for clients of Ollama ask there first
+/// whether anybody is.
+pub(super) fn without_page() -> Router<Arc<AppState>> {
+    Router::new().route("/", get(|| async { StatusCode::OK }))
 }
 
 /// Reports that the process is alive.

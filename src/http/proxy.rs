@@ -16,7 +16,7 @@ use tracing::Instrument;
 use super::body;
 use super::compress::{COMPRESSED_TOKENS, ORIGINAL_TOKENS};
 use super::error::{ApiError, DialectError};
-use super::extract::QueryOf;
+use super::extract::{PathOf, QueryOf};
 use super::failures::NotSent;
 use super::middleware::RequestId;
 use super::relay::{Counted, Relay};
@@ -36,9 +36,9 @@ const RETRIEVAL: HeaderName = HeaderName::from_static("x-whittle-retrieval");
 const CITATIONS: HeaderName = HeaderName::from_static("x-whittle-citations");
 const ANTHROPIC_VERSION: HeaderName = HeaderName::from_static("anthropic-version");
 const COHERE_CLIENT: HeaderName = HeaderName::from_static("x-fern-sdk-name");
+const GOOGLE_KEY: HeaderName = HeaderName::from_static("x-goog-api-key");
 /// Headers that clients of Gemini alone send.
-const GEMINI_CLIENT: [HeaderName; 2] =
-    [HeaderName::from_static("x-goog-api-key"), HeaderName::from_static("x-goog-api-client")];
+const GEMINI_CLIENT: [HeaderName; 2] = [GOOGLE_KEY, HeaderName::from_static("x-goog-api-client")];
 
 /// Beginning of the paths that name an upstream.
 pub(super) const UPSTREAMS: &str = "/upstreams/";
@@ -51,8 +51,8 @@ pub(super) fn routes() -> Router<Arc<AppState>> {
         .route("/upstreams/{upstream}/{*path}", any(below))
 }
 
-/// A request in `dialect` to a path below the base URL of its clients: an endpoint that is known, the list of models, or
-/// anything else, which passes unread to the first upstream of the dialect.
+/// A request in `dialect` to a path below the base URL of its clients: an endpoint that is known, or anything else, which
+/// passes unread to the first upstream of the dialect.
 pub(super) async fn forward(
     State(state): State<Arc<AppState>>,
     Extension(id): Extension<RequestId>,
@@ -176,11 +176,17 @@ pub(super) fn dialect_of(headers: &HeaderMap) -> Dialect {
         Dialect::Anthropic
     } else if GEMINI_CLIENT.iter().any(|name| headers.contains_key(name)) {
         Dialect::Gemini
-    } else if headers.get(COHERE_CLIENT).is_some_and(|name| name == "cohere") {
+    } else if headers.get(COHERE_CLIENT).is_some_and(is_cohere) {
         Dialect::Cohere
     } else {
         Dialect::OpenAi
     }
+}
+
+/// Returns whether one of Cohere's clients names itself: `cohere` in Python, `cohere-ai` in TypeScript, and others with
+/// the name of their package.
+fn is_cohere(name: &HeaderValue) -> bool {
+    memchr::memmem::find(name.as_bytes(), b"cohere").is_some()
 }
 
 /// The upstream's answer as the client gets it.
@@ -237,33 +243,66 @@ fn describe_retrieval(headers: &mut HeaderMap, report: &RequestReport) {
 }
 
 /// The models of all upstreams of the caller's dialect, and the one in this process, as far as the caller's key may
-/// call them. The header `anthropic-version` asks for the form of Anthropic's API, and `x-goog-api-key` or `x-goog-api-client` for
-/// that of Gemini's, and `x-fern-sdk-name: cohere` for that of Cohere's.
+/// call them. The header `anthropic-version` asks for the form of Anthropic's API, `x-goog-api-key` or
+/// `x-goog-api-client` for that of Gemini's, and `x-fern-sdk-name` with `cohere` in it for that of Cohere's.
 #[utoipa::path(get, path = "/v1/models", tag = "proxy",
     responses((status = 200, body = Object, description = "The models, in the form of the caller's API."), NotSent))]
 pub(super) async fn models(
     state: State<Arc<AppState>>,
     id: Extension<RequestId>,
-    caller: Sender,
-    headers: HeaderMap,
+    request: Request,
 ) -> Result<Response, DialectError> {
-    let dialect = dialect_of(&headers);
-    listed(state, id, (caller, headers), dialect).await
+    let dialect = dialect_of(request.headers());
+    listed(state, id, request, dialect).await
+}
+
+/// One of these models, as the list has it.
+#[utoipa::path(get, path = "/v1/models/{call}", tag = "proxy",
+    params(("call" = String, Path, description = "The model.")),
+    responses((status = 200, body = Object, description = "The model, in the form of the caller's API."), NotSent))]
+pub(super) async fn model(
+    State(state): State<Arc<AppState>>,
+    Extension(id): Extension<RequestId>,
+    PathOf(name): PathOf<String>,
+    request: Request,
+) -> Result<Response, DialectError> {
+    let dialect = dialect_of(request.headers());
+    let found = async {
+        let (caller, headers) = asker(request, dialect);
+        let entry = gateway(&state)?.model(dialect, &headers, (caller.as_ref(), &name)).await?;
+        Ok(as_json(entry))
+    };
+    found.await.map_err(|error| DialectError { error, dialect, request_id: id.text() })
 }
 
 /// The models of a dialect, in its form.
 pub(super) async fn listed(
     State(state): State<Arc<AppState>>,
     Extension(id): Extension<RequestId>,
-    (caller, headers): (Sender, HeaderMap),
+    request: Request,
     dialect: Dialect,
 ) -> Result<Response, DialectError> {
     let listed = async {
-        let caller = caller.as_ref().map(|Extension(caller)| caller);
-        let list = gateway(&state)?.models(dialect, &headers, caller).await?;
-        Ok(([(CONTENT_TYPE, "application/json")], Body::from(list)).into_response())
+        let (caller, headers) = asker(request, dialect);
+        Ok(as_json(gateway(&state)?.models(dialect, &headers, caller.as_ref()).await?))
     };
     listed.await.map_err(|error| DialectError { error, dialect, request_id: id.text() })
+}
+
+/// The sender of a request, where keys are needed, and the headers. Upstreams get a key of Gemini's by its header,
+/// wherever it came.
+fn asker(request: Request, dialect: Dialect) -> (Option<Caller>, HeaderMap) {
+    let (mut head, _) = request.into_parts();
+    let key = head.uri.query().filter(|_| dialect == Dialect::Gemini).and_then(upstream::secret_in_query);
+    if let Some(mut key) = key.and_then(|key| HeaderValue::try_from(&*key).ok()) {
+        key.set_sensitive(true);
+        head.headers.entry(GOOGLE_KEY).or_insert(key);
+    }
+    (head.extensions.remove(), head.headers)
+}
+
+fn as_json(text: String) -> Response {
+    ([(CONTENT_TYPE, "application/json")], Body::from(text)).into_response()
 }
 
 /// The sender of a request, where keys are needed.

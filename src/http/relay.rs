@@ -167,7 +167,7 @@ impl Events {
 
     /// The event that ends a stream that broke off, unless an event is half sent.
     fn error(&self, message: &str) -> Option<Bytes> {
-        (!self.open).then(|| last_event(self.dialect, message).into())
+        (!self.open).then(|| last_event(self.framing, self.dialect, message).into())
     }
 }
 
@@ -291,6 +291,23 @@ mod tests {
         assert!(came[0].starts_with("data: {\"error\":{\"code\":502,") && came.len() == 1, "{came:?}");
         let came = through(&[], true, Dialect::Anthropic).await.unwrap();
         assert!(came[0].starts_with("event: error\ndata: {\"error\":{") && came.len() == 1, "{came:?}");
+    }
+
+    #[test]
+    fn the_last_event_is_framed_as_the_stream_is_whatever_its_dialect() {
+        for dialect in
+            [Dialect::OpenAi, Dialect::Anthropic, Dialect::Gemini, Dialect::Ollama, Dialect::Cohere]
+        {
+            let events = last_event(Framing::Events, dialect, "broke\noff");
+            let (_, data) = events.split_once("data: ").unwrap();
+            let data = data.strip_suffix("\n\n").unwrap();
+            let line = last_event(Framing::Lines, dialect, "broke\noff");
+            assert_eq!(line.strip_suffix('\n'), Some(data), "{events}");
+            assert!(
+                serde_json::from_str::<serde_json::Value>(data).is_ok() && !data.contains('\n'),
+                "{data}"
+            );
+        }
     }
 
     #[tokio::test]

@@ -41,7 +41,7 @@ pub(super) fn router(state: Arc<AppState>) -> Router {
         .route("/readyz", get(operations::readyz))
         .route("/openapi.json", get(operations::openapi))
         .merge(docs::routes())
-        .merge(if state.page { page::routes() } else { Router::new() })
+        .merge(if state.page { page::routes() } else { operations::without_page() })
         .merge(guarded)
         .fallback(unknown_path)
         .method_not_allowed_fallback(wrong_method)

@@ -454,6 +454,19 @@ impl Gateway {
         models::list(&self.live(), dialect, headers, caller).await
     }
 
+    /// The entry of that list for the model `id`.
+    ///
+    /// # Errors
+    /// There is no such model, or none for this caller; else as for the list.
+    pub async fn model(
+        &self,
+        dialect: Dialect,
+        headers: &HeaderMap,
+        (caller, id): (Option<&Caller>, &str),
+    ) -> Result<String, ProxyError> {
+        models::one(&self.live(), dialect, headers, (caller, id)).await
+    }
+
     /// Whether no answer waits to be compared with that to the original.
     #[cfg(test)]
     pub(crate) fn compares_nothing(&self) -> bool {
@@ -524,7 +537,7 @@ impl Live {
         let call = prepared.call(route, plan);
         match (&prepared.route.place, &route.place) {
             (Target::Upstream(first), Target::Upstream(second)) if !second.shares_origin(first) => {
-                call.without_keys()
+                call.without_keys(first.config().dialect)
             }
             _ => call,
         }

@@ -43,13 +43,36 @@ pub(super) async fn list(
     headers: &HeaderMap,
     caller: Option<&Caller>,
 ) -> Result<String, ProxyError> {
+    let (ids, entries) = all(live, dialect, headers, caller).await?;
+    Ok(rendered(dialect, &ids, &entries))
+}
+
+/// The entry of that list for the model `id`.
+pub(super) async fn one(
+    live: &Live,
+    dialect: Dialect,
+    headers: &HeaderMap,
+    (caller, id): (Option<&Caller>, &str),
+) -> Result<String, ProxyError> {
+    let (ids, entries) = all(live, dialect, headers, caller).await?;
+    let found = ids.iter().zip(entries).find(|(known, _)| *known == id);
+    found.map(|(_, entry)| entry).ok_or_else(|| ProxyError::UnknownModel(id.chars().take(100).collect()))
+}
+
+/// The ids of that list, and its entries.
+async fn all(
+    live: &Live,
+    dialect: Dialect,
+    headers: &HeaderMap,
+    caller: Option<&Caller>,
+) -> Result<(Vec<String>, Vec<String>), ProxyError> {
     let upstreams: Vec<Arc<Upstream>> = live.routes.of_dialect(dialect).cloned().collect();
     let mut asked: Vec<_> = Vec::new();
     for (place, upstream) in upstreams.iter().enumerate() {
         // A client's own key is for one place alone, and only one upstream can be meant by it.
         let call = call(dialect, headers);
-        let call =
-            if place == 0 || upstream.shares_origin(&upstreams[0]) { call } else { call.without_keys() };
+        let is_meant = place == 0 || upstream.shares_origin(&upstreams[0]);
+        let call = if is_meant { call } else { call.without_keys(dialect) };
         let upstream = Arc::clone(upstream);
         asked.push(tokio::spawn(async move { timeout(LIST_TIME, models_of(&upstream, &call)).await }));
     }
@@ -100,7 +123,7 @@ pub(super) async fn list(
     for id in local {
         take(id.to_owned(), entry(dialect, id, "local"));
     }
-    Ok(rendered(dialect, &ids, &entries))
+    Ok((ids, entries))
 }
 
 fn call(dialect: Dialect, headers: &HeaderMap) -> Call {
@@ -128,7 +151,10 @@ async fn models_of(upstream: &Upstream, call: &Call) -> Result<Vec<(String, Stri
     let entries = listed.into_iter().filter_map(|entry| {
         let Model { id, name } = serde_json::from_str(entry.get()).ok()?;
         let id = id.or(name)?;
-        let id = id.strip_prefix(FOLDER).unwrap_or(&id).to_owned();
+        let id = match upstream.config().dialect {
+            Dialect::Gemini => id.strip_prefix(FOLDER).unwrap_or(&id).to_owned(),
+            _ => id,
+        };
         let sent = upstream.config().models.iter().any(|pattern| pattern.matches(&id));
         sent.then(|| (id, entry.get().to_owned()))
     });

@@ -233,6 +233,7 @@ impl Prepared {
             conversation: self.conversation,
             bytes,
             charged,
+            embeds: self.endpoint() == Endpoint::Embeddings,
             hourly,
         })
     }

@@ -312,11 +312,11 @@ fn hides_parent(path: &str) -> bool {
 }
 
 impl Call {
-    /// Returns the call without the client's key.
+    /// Returns the call without the client's key, which clients of Gemini alone have in a query.
     #[must_use]
-    pub fn without_keys(mut self) -> Self {
+    pub fn without_keys(mut self, dialect: Dialect) -> Self {
         without_keys(&mut self.headers);
-        self.path = without_query_key(&self.path, |_| true);
+        self.path = without_query_key(&self.path, |_| dialect == Dialect::Gemini);
         self
     }
 }

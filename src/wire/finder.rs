@@ -19,10 +19,17 @@ pub(super) enum Piece<'a> {
     Answer,
     /// The model calls a tool.
     Call {
-        /// What the result names.
+        /// What the result names, where calls have ids.
         id: Option<JsonValue<'a>>,
         name: Option<JsonValue<'a>>,
         input: Option<JsonValue<'a>>,
+    },
+    /// A tool answers a call, by what it says next.
+    Result {
+        /// The id of the call.
+        id: Option<JsonValue<'a>>,
+        /// The name of the tool.
+        name: Option<JsonValue<'a>>,
     },
     /// Somebody says a text.
     Text(Found<'a>),
@@ -33,8 +40,6 @@ pub(super) enum Piece<'a> {
 pub(super) struct Found<'a> {
     pub(super) by: By,
     pub(super) value: JsonValue<'a>,
-    /// The id of the call that it answers.
-    pub(super) call: Option<JsonValue<'a>>,
     /// Its path in the message, empty for a content that is a string.
     path: String,
 }
@@ -110,7 +115,7 @@ pub fn message_texts(json: &str) -> Result<Vec<MessageText>, MessageError> {
 pub(super) fn find<'a>(message: JsonValue<'a>, each: &mut dyn FnMut(Piece<'a>)) -> Result<(), DuplicateKey> {
     let [kind, role, content, parts] = message.fields(["type", "role", "content", "parts"])?;
     let (kind, role) = (kind.and_then(JsonValue::string), role.and_then(JsonValue::string));
-    let mut finder = Finder { each, call: None };
+    let mut finder = Finder { each };
     if let (None, None, Some(parts)) = (&kind, content, parts) {
         finder.parts(role.as_deref(), parts);
         return Ok(());
@@ -118,9 +123,8 @@ pub(super) fn find<'a>(message: JsonValue<'a>, each: &mut dyn FnMut(Piece<'a>)) 
     match (kind.as_deref().unwrap_or("message"), role.as_deref(), content) {
         ("message", Some("user"), Some(content)) => finder.content(content, By::User, ""),
         ("message", Some("tool" | "function"), Some(content)) => {
-            // Ollama's calls have names alone, or ids that its older results do not name.
             let [id, name, tool] = message.fields(["tool_call_id", "name", "tool_name"])?;
-            finder.call = id.or(name).or(tool);
+            (finder.each)(Piece::Result { id, name: name.or(tool) });
             finder.content(content, By::Tool, "");
         }
         ("message", Some("system" | "developer"), content) => {
@@ -131,7 +135,7 @@ pub(super) fn find<'a>(message: JsonValue<'a>, each: &mut dyn FnMut(Piece<'a>)) 
         ("message", _, content) => finder.answer(message, content)?,
         ("function_call_output" | "custom_tool_call_output", ..) => {
             let [id, output] = message.fields(["call_id", "output"])?;
-            finder.call = id;
+            (finder.each)(Piece::Result { id, name: None });
             if let Some(output) = output {
                 finder.content(output, By::Tool, "output");
             }
@@ -143,7 +147,7 @@ pub(super) fn find<'a>(message: JsonValue<'a>, each: &mut dyn FnMut(Piece<'a>)) 
 
 /// Hands on the texts of documents that stand beside messages, each a text or an object with `data`.
 pub(super) fn find_documents<'a>(documents: JsonValue<'a>, each: &mut dyn FnMut(Piece<'a>)) {
-    let mut finder = Finder { each, call: None };
+    let mut finder = Finder { each };
     for (number, document) in documents.elements().enumerate() {
         let path = format!("documents[{number}]");
         let data = if document.is_string() { Some(document) } else { data(document) };
@@ -161,14 +165,12 @@ fn data(document: JsonValue<'_>) -> Option<JsonValue<'_>> {
 /// Walks one message.
 struct Finder<'a, 'e> {
     each: &'e mut dyn FnMut(Piece<'a>),
-    /// The call that is answered.
-    call: Option<JsonValue<'a>>,
 }
 
 impl<'a> Finder<'a, '_> {
     fn text(&mut self, by: By, value: JsonValue<'a>, path: String) {
         if value.is_string() {
-            (self.each)(Piece::Text(Found { by, value, call: self.call, path }));
+            (self.each)(Piece::Text(Found { by, value, path }));
         }
     }
 
@@ -180,11 +182,11 @@ impl<'a> Finder<'a, '_> {
             let [id, function] = call.fields(["id", "function"])?;
             let Some(function) = function else { continue };
             let [name, input] = function.fields(["name", "arguments"])?;
-            (self.each)(Piece::Call { id: id.or(name), name, input });
+            (self.each)(Piece::Call { id, name, input });
         }
         if let Some(function) = legacy {
             let [name, input] = function.fields(["name", "arguments"])?;
-            (self.each)(Piece::Call { id: name, name, input });
+            (self.each)(Piece::Call { id: None, name, input });
         }
         let Some(content) = content else { return Ok(()) };
         if content.is_string() {
@@ -214,7 +216,7 @@ impl<'a> Finder<'a, '_> {
             "mcp_call" => {
                 let [id, name, input, output] = item.fields(["id", "name", "arguments", "output"])?;
                 (self.each)(Piece::Call { id, name, input });
-                self.call = id;
+                (self.each)(Piece::Result { id, name });
                 if let Some(output) = output {
                     self.content(output, By::Tool, "output");
                 }
@@ -222,7 +224,7 @@ impl<'a> Finder<'a, '_> {
             "file_search_call" => {
                 let [id, name, queries, results] = item.fields(["id", "type", "queries", "results"])?;
                 (self.each)(Piece::Call { id, name, input: queries });
-                self.call = id;
+                (self.each)(Piece::Result { id, name });
                 for (number, result) in results.iter().flat_map(|results| results.elements()).enumerate() {
                     let Ok([Some(text)]) = result.fields(["text"]) else { continue };
                     self.text(By::Tool, text, format!("results[{number}]"));
@@ -270,15 +272,14 @@ impl<'a> Finder<'a, '_> {
         }
         if let Some(call) = call.or(snake_call) {
             let [id, name, input] = call.fields(["id", "name", "args"])?;
-            (self.each)(Piece::Call { id: id.or(name), name, input });
+            (self.each)(Piece::Call { id, name, input });
         }
         if let Some(result) = result.or(snake_result) {
             let [id, name, response] = result.fields(["id", "name", "response"])?;
-            self.call = id.or(name);
+            (self.each)(Piece::Result { id, name });
             if let Some(response) = response {
                 self.strings(response, By::Tool, &format!("{path}.response"), DEEPEST);
             }
-            self.call = None;
         }
         Ok(())
     }
@@ -305,9 +306,8 @@ impl<'a> Finder<'a, '_> {
         match (kind.and_then(JsonValue::string).as_deref(), text, content, source) {
             (Some(kind), Some(text), ..) if TEXTS.contains(&kind) => self.text(by, text, path.to_owned()),
             (Some("tool_result"), _, Some(content), _) if by == By::User => {
-                self.call = id;
+                (self.each)(Piece::Result { id, name: None });
                 self.content(content, By::Tool, &format!("{path}.content"));
-                self.call = None;
             }
             (Some("document"), .., None) => {
                 if let Some(data) = document.and_then(data) {
@@ -340,7 +340,7 @@ mod tests {
 
     /// The texts of a message as `role path: text`, and the calls and answers.
     fn found(message: &str) -> Vec<String> {
-        let mut all = Vec::new();
+        let (mut all, mut answered) = (Vec::new(), String::new());
         let value = JsonValue::document(message).unwrap();
         find(value, &mut |piece| {
             let says =
@@ -350,9 +350,14 @@ mod tests {
                 Piece::Call { id, name, input } => {
                     format!("call {} {} {}", says(id), says(name), input.map_or("", JsonValue::raw))
                 }
-                Piece::Text(Found { by, value, call, path }) => {
-                    format!("{by:?} {path} {}: {}", says(call), says(Some(value)))
+                Piece::Result { id, name } => {
+                    answered = format!("{}/{}", says(id), says(name));
+                    return;
                 }
+                Piece::Text(Found { by: By::Tool, value, path }) => {
+                    format!("Tool {path} {answered}: {}", says(Some(value)))
+                }
+                Piece::Text(Found { by, value, path }) => format!("{by:?} {path} : {}", says(Some(value))),
             });
         })
         .unwrap();
@@ -370,12 +375,12 @@ mod tests {
             (r#"{"role": "system", "content": "a"}"#, &["Role  : a"]),
             (
                 r#"{"role": "tool", "tool_call_id": "c", "content": [{"type": "text", "text": "a"}]}"#,
-                &["Tool content[0] c: a"],
+                &["Tool content[0] c/: a"],
             ),
-            (r#"{"role": "function", "name": "f", "content": "a"}"#, &["Tool  f: a"]),
+            (r#"{"role": "function", "name": "f", "content": "a"}"#, &["Tool  /f: a"]),
             (
                 r#"{"role": "assistant", "content": null, "function_call": {"name": "f", "arguments": "{}"}}"#,
-                &["answer", r#"call f f "{}""#],
+                &["answer", r#"call  f "{}""#],
             ),
             (
                 r#"{"role": "assistant", "content": "a", "tool_calls": [{"id": "c", "function": {"name": "f", "arguments": "{}"}}]}"#,
@@ -387,11 +392,11 @@ mod tests {
             ),
             (
                 r#"{"role": "user", "content": [{"type": "tool_result", "tool_use_id": "c", "content": "a"}, {"type": "text", "text": "b"}]}"#,
-                &["Tool content[0].content c: a", "User content[1] : b"],
+                &["Tool content[0].content c/: a", "User content[1] : b"],
             ),
             (
                 r#"{"role": "user", "content": [{"type": "tool_result", "tool_use_id": "c", "content": [{"type": "search_result", "content": [{"type": "text", "text": "a"}]}, {"type": "text", "text": "b"}]}]}"#,
-                &["Tool content[0].content[0].content[0] c: a", "Tool content[0].content[1] c: b"],
+                &["Tool content[0].content[0].content[0] c/: a", "Tool content[0].content[1] c/: b"],
             ),
             (
                 r#"{"role": "user", "content": [{"type": "document", "source": {"type": "text", "data": "a"}}, {"type": "document", "source": {"type": "content", "content": "b"}}]}"#,
@@ -405,35 +410,35 @@ mod tests {
                 r#"{"type": "message", "role": "user", "content": [{"type": "input_text", "text": "a"}]}"#,
                 &["User content[0] : a"],
             ),
-            (r#"{"type": "function_call_output", "call_id": "c", "output": "a"}"#, &["Tool output c: a"]),
+            (r#"{"type": "function_call_output", "call_id": "c", "output": "a"}"#, &["Tool output c/: a"]),
             (
                 r#"{"type": "custom_tool_call_output", "call_id": "c", "output": [{"type": "input_text", "text": "a"}]}"#,
-                &["Tool output[0] c: a"],
+                &["Tool output[0] c/: a"],
             ),
             (
                 r#"{"type": "mcp_call", "id": "c", "name": "f", "arguments": "{}", "output": "a"}"#,
-                &["answer", r#"call c f "{}""#, "Tool output c: a"],
+                &["answer", r#"call c f "{}""#, "Tool output c/f: a"],
             ),
             (
                 r#"{"type": "file_search_call", "id": "c", "queries": ["q"], "results": [{"text": "a"}, {"file_id": "x"}, {"text": "b"}]}"#,
                 &[
                     "answer",
                     r#"call c file_search_call ["q"]"#,
-                    "Tool results[0] c: a",
-                    "Tool results[2] c: b",
+                    "Tool results[0] c/file_search_call: a",
+                    "Tool results[2] c/file_search_call: b",
                 ],
             ),
             (
                 r#"{"role": "assistant", "content": "a", "thinking": "b", "tool_calls": [{"function": {"name": "f", "arguments": {"x": 1}}}]}"#,
-                &["answer", r#"call f f {"x": 1}"#, "Role  : a"],
+                &["answer", r#"call  f {"x": 1}"#, "Role  : a"],
             ),
-            (r#"{"role": "tool", "tool_name": "f", "content": "a"}"#, &["Tool  f: a"]),
+            (r#"{"role": "tool", "tool_name": "f", "content": "a"}"#, &["Tool  /f: a"]),
             (
                 r#"{"role": "tool", "tool_call_id": "c", "content": [{"type": "document", "document": {"id": "d", "data": "a"}}, {"type": "document", "document": {"data": {"title": "t", "text": "b"}}}]}"#,
                 &[
-                    "Tool content[0].document.data c: a",
-                    "Tool content[1].document.data.title c: t",
-                    "Tool content[1].document.data.text c: b",
+                    "Tool content[0].document.data c/: a",
+                    "Tool content[1].document.data.title c/: t",
+                    "Tool content[1].document.data.text c/: b",
                 ],
             ),
             (
@@ -443,19 +448,19 @@ mod tests {
             (r#"{"parts": [{"text": "a"}, {"inlineData": {"data": "x"}}]}"#, &["User parts[0] : a"]),
             (
                 r#"{"role": "model", "parts": [{"text": "a", "thought": true}, {"functionCall": {"name": "f", "args": {}}}]}"#,
-                &["answer", "Role parts[0] : a", "call f f {}"],
+                &["answer", "Role parts[0] : a", "call  f {}"],
             ),
             (
                 r#"{"role": "user", "parts": [{"functionResponse": {"id": "c", "name": "f", "response": {"output": "a", "n": 1, "rows": [{"x": "b"}]}}}, {"text": "c"}]}"#,
                 &[
-                    "Tool parts[0].response.output c: a",
-                    "Tool parts[0].response.rows[0].x c: b",
+                    "Tool parts[0].response.output c/f: a",
+                    "Tool parts[0].response.rows[0].x c/f: b",
                     "User parts[1] : c",
                 ],
             ),
             (
                 r#"{"role": "function", "parts": [{"function_response": {"name": "f", "response": {"result": "a"}}}]}"#,
-                &["Tool parts[0].response.result f: a"],
+                &["Tool parts[0].response.result /f: a"],
             ),
         ];
         for (message, wanted) in cases {

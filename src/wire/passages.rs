@@ -167,14 +167,16 @@ impl<'a> Collector<'a> {
             Piece::Answer => {
                 self.end_run();
                 self.turn = message.range().end;
+                self.listing.model_speaks();
             }
             Piece::Call { id, name, input } => self.listing.call(id, name, input),
-            Piece::Text(Found { by, value, call, .. }) => match by {
+            Piece::Result { id, name } => self.listing.result(id, name),
+            Piece::Text(Found { by, value, .. }) => match by {
                 By::Role => {}
                 By::User => self.user(value),
                 By::Document => self.document(value),
                 By::Tool => {
-                    let call = self.listing.result(call, value);
+                    let call = self.listing.tool(value);
                     if !call.is_some_and(|call| call.recalls()) {
                         self.tool(value);
                     }

@@ -65,10 +65,17 @@ impl<'a> Request<'a> {
             return Err(WireError::Json("it is another kind of value".into()));
         }
         let twice = |DuplicateKey(key)| WireError::Duplicate(key);
-        let [options, cache, wrapped, documents] =
-            top.fields([OPTIONS, "cache_control", "generateContentRequest", "documents"]).map_err(twice)?;
+        let [options, cache, wrapped, snake_wrapped, documents] = top
+            .fields([
+                OPTIONS,
+                "cache_control",
+                "generateContentRequest",
+                "generate_content_request",
+                "documents",
+            ])
+            .map_err(twice)?;
         // Gemini counts the tokens of contents, or of a whole request around them.
-        let holder = wrapped.filter(|_| endpoint == Endpoint::CountContents).unwrap_or(top);
+        let holder = wrapped.or(snake_wrapped).filter(|_| endpoint == Endpoint::CountContents).unwrap_or(top);
         let [model, messages, input, prompt, suffix, contents, cached, snake_cached] = holder
             .fields([
                 "model",
@@ -98,7 +105,8 @@ impl<'a> Request<'a> {
                 | Endpoint::CohereChat => messages,
                 Endpoint::Responses => input,
                 // What is to be put between two texts has no question, and every word around the gap matters.
-                Endpoint::Completions | Endpoint::OllamaGenerate => prompt.filter(|_| suffix.is_none()),
+                Endpoint::Completions => prompt.filter(|_| suffix.is_none()),
+                Endpoint::OllamaGenerate => prompt.filter(|_| suffix.is_none() && !is_raw(top)),
                 Endpoint::Contents | Endpoint::CountContents => contents,
                 Endpoint::Embeddings => None,
             },
@@ -137,6 +145,15 @@ impl NamedModel {
     }
 }
 
+/// Whether a prompt of Ollama's goes to the model as it is, with the marks of a template, or of a gap to be filled, in it.
+fn is_raw(top: JsonValue) -> bool {
+    match top.fields(["raw"]) {
+        Ok([raw]) => raw.is_some_and(|raw| !matches!(raw.raw(), "false" | "null")),
+        // Nobody knows which of the two counts.
+        Err(_) => true,
+    }
+}
+
 /// The member of `top` that speaks to whittle, with the comma that sets it off.
 fn removal(body: &str, top: JsonValue) -> Option<Range<usize>> {
     let is_ours = |member: &JsonMember| member.key.string().is_some_and(|key| key == OPTIONS);
@@ -151,4 +168,42 @@ fn removal(body: &str, top: JsonValue) -> Option<Range<usize>> {
         (None, None) => start_of(member)..member.value.range().end,
     })
     .filter(|range| body.get(range.clone()).is_some())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How many texts of a body may be compressed.
+    fn passages(endpoint: Endpoint, body: &str) -> usize {
+        let body = body.replace("LONG", &"word ".repeat(400));
+        Request::read(endpoint, body.as_bytes()).unwrap().texts(100).passages.len()
+    }
+
+    #[test]
+    fn a_raw_prompt_of_ollamas_is_left_alone() {
+        for (raw, found) in [
+            ("", 1),
+            (r#", "raw": false"#, 1),
+            (r#", "raw": null"#, 1),
+            (r#", "raw": true"#, 0),
+            (r#", "raw": false, "raw": true"#, 0),
+            (r#", "suffix": "x""#, 0),
+        ] {
+            let body = format!(r#"{{"prompt": "LONG\n\nWho won?"{raw}}}"#);
+            assert_eq!(passages(Endpoint::OllamaGenerate, &body), found, "{body}");
+        }
+    }
+
+    #[test]
+    fn a_request_of_geminis_that_is_counted_has_its_name_in_either_spelling() {
+        let contents = r#"{"contents": [{"parts": [{"text": "LONG"}]}, {"parts": [{"text": "Who won?"}]}]}"#;
+        for name in ["generateContentRequest", "generate_content_request"] {
+            assert_eq!(
+                passages(Endpoint::CountContents, &format!(r#"{{"{name}": {contents}}}"#)),
+                1,
+                "{name}"
+            );
+        }
+    }
 }

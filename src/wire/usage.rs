@@ -5,6 +5,10 @@ use serde_json::Value;
 
 /// Longest line of a stream, and longest answer, that is read for its usage.
 const MOST_BYTES: usize = 4 << 20;
+/// The end of a longer answer that is read, for that is where its usage stands.
+const END_BYTES: usize = 64 << 10;
+/// Members of an answer that hold its usage.
+const HOLDERS: [&[u8]; 4] = [b"\"usageMetadata\"", b"\"usage\"", b"\"meta\"", b"\"prompt_eval_count\""];
 
 /// Tokens that a provider counted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -94,7 +98,7 @@ pub struct UsageReader {
     framing: Framing,
     /// The line, or the answer, so far.
     pending: Vec<u8>,
-    /// Whether the line is too long to be read.
+    /// Whether the line is too long to be read, or the answer to be read but for its end.
     skipping: bool,
     /// Events with data, or bytes of a whole answer.
     pieces: u64,
@@ -167,11 +171,15 @@ impl UsageReader {
     }
 
     fn keep(&mut self, piece: &[u8]) {
-        self.skipping |= self.pending.len() + piece.len() > MOST_BYTES;
-        if self.skipping {
+        let is_full = self.pending.len() + piece.len() > MOST_BYTES;
+        self.skipping |= is_full;
+        if self.skipping && self.is_stream() {
             self.pending.clear();
-        } else {
-            self.pending.extend_from_slice(piece);
+            return;
+        }
+        self.pending.extend_from_slice(piece);
+        if is_full {
+            self.pending.drain(..self.pending.len().saturating_sub(END_BYTES));
         }
     }
 
@@ -206,7 +214,7 @@ impl UsageReader {
         let says = |name: &[u8]| memchr::memmem::find(json, name).is_some();
         let failure =
             (stream || parts) && (says(b"\"error\"") || says(b"\"response.failed\"") || says(b"\"ERROR\""));
-        if !failure && !says(b"\"usage") && !says(b"eval_count\"") {
+        if !failure && !says(b"\"usage") && !says(b"eval_count\"") && !says(b"\"billed_units\"") {
             return;
         }
         let answers = if parts {
@@ -218,10 +226,28 @@ impl UsageReader {
             if failure && answer.is_error() {
                 self.end = End::Failed;
             }
-            if let Some((usage, certainty)) = answer.usage(stream) {
-                self.found = Some(usage.over(self.found.take().unwrap_or_default()));
-                self.certainty = certainty;
-            }
+            self.note(answer);
+        }
+    }
+
+    /// Reads the end of a whole answer that is too long: from the last member on that holds its usage.
+    fn read_end(&mut self, bytes: &[u8]) {
+        let end = bytes.get(bytes.len().saturating_sub(END_BYTES)..).unwrap_or_default();
+        // Inside a string the quotes would be escaped.
+        let Some(place) = HOLDERS.iter().filter_map(|name| memchr::memmem::rfind(end, name)).max() else {
+            return;
+        };
+        let rest = [b"{", end.get(place..).unwrap_or_default()].concat();
+        let mut answers = serde_json::Deserializer::from_slice(&rest).into_iter::<Answer>();
+        if let Some(Ok(answer)) = answers.next() {
+            self.note(answer);
+        }
+    }
+
+    fn note(&mut self, answer: Answer) {
+        if let Some((usage, certainty)) = answer.usage(self.is_stream()) {
+            self.found = Some(usage.over(self.found.take().unwrap_or_default()));
+            self.certainty = certainty;
         }
     }
 
@@ -239,9 +265,9 @@ impl UsageReader {
     pub fn finish(mut self) -> Reading {
         if self.is_stream() {
             self.end_line();
-        } else if !self.skipping {
+        } else {
             let answer = std::mem::take(&mut self.pending);
-            self.read(&answer);
+            if self.skipping { self.read_end(&answer) } else { self.read(&answer) }
         }
         let output = if self.is_stream() { self.pieces } else { self.pieces / 4 };
         let (usage, failed) = (self.reported(), self.end == End::Failed);
@@ -267,6 +293,9 @@ struct Answer {
     /// What an event adds, which is a text in some dialects; that of Cohere's last event has the usage.
     #[serde(default)]
     delta: Value,
+    /// What Cohere says about its vectors, what it charges for included.
+    #[serde(default)]
+    meta: Value,
     /// What Ollama counted of the input, and of the output.
     prompt_eval_count: Option<u64>,
     eval_count: Option<u64>,
@@ -285,7 +314,7 @@ impl Answer {
     }
 
     /// Returns the usage that it reports, and its certainty.
-    fn usage(self, event: bool) -> Option<(RawUsage, Certainty)> {
+    fn usage(mut self, event: bool) -> Option<(RawUsage, Certainty)> {
         let within = |part: Option<Part>| part.and_then(|part| part.usage);
         if let Some(usage) = self.usage {
             let continues = self.choices.as_array().is_some_and(|choices| !choices.is_empty());
@@ -298,6 +327,10 @@ impl Answer {
             let (prompt_tokens, completion_tokens) = (self.prompt_eval_count, self.eval_count);
             let usage = RawUsage { prompt_tokens, completion_tokens, ..RawUsage::default() };
             return Some((usage, Certainty::Final));
+        }
+        let billed = self.meta.get_mut("billed_units").map(Value::take);
+        if let Some(billed_units) = billed.filter(Value::is_object) {
+            return Some((RawUsage { billed_units, ..RawUsage::default() }, Certainty::Final));
         }
         if self.kind == "message-end" {
             let delta: Option<Part> = serde_json::from_value(self.delta).ok();
@@ -497,6 +530,31 @@ mod tests {
         let mut reader = UsageReader::new(Framing::Events);
         reader.feed(failed.as_bytes());
         assert!(reader.finish().failed);
+    }
+
+    #[test]
+    fn what_cohere_charges_for_vectors_is_counted() {
+        let answer = r#"{"id":"x","embeddings":{"float":[[0.1]]},"meta":{"api_version":{"version":"2"},"billed_units":{"input_tokens":9}}}"#;
+        assert_eq!(usage(false, answer, 7), Some(Usage { input: 9, ..Usage::default() }));
+        assert_eq!(usage(false, r#"{"meta":{"billed_units":7}}"#, 7), None);
+    }
+
+    #[test]
+    fn usage_at_the_end_of_a_long_answer_is_found() {
+        let image = format!(r#""parts":[{{"inlineData":{{"data":"{}"}}}}]"#, "A".repeat(2 * MOST_BYTES));
+        let counted = r#""usageMetadata":{"promptTokenCount":9,"candidatesTokenCount":2},"modelVersion":"m""#;
+        let expected = Some(Usage { input: 9, output: 2, ..Usage::default() });
+        let whole = format!("{{{image},\"text\":\"\\\"usage\\\":{{}}\",{counted}}}");
+        let array = format!("[{{{image}}},{{{counted}}}]");
+        for size in [1_000, 1 << 20, usize::MAX] {
+            assert_eq!(usage(false, &whole, size.min(whole.len())), expected, "{size}");
+            assert_eq!(usage(false, &array, size.min(array.len())), expected, "{size}");
+        }
+        for none in
+            [format!("{{{image}}}"), format!("{{{counted},{image}}}"), format!("{{{image},\"usage\":")]
+        {
+            assert_eq!(usage(false, &none, 1 << 20), None);
+        }
     }
 
     #[test]

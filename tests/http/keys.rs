@@ -106,6 +106,7 @@ fn a_key_in_the_query_is_read_and_goes_no_further() {
         other.body
     );
     // Elsewhere the parameter means something else.
+    assert_denied(&service.get(&format!("/upstreams/open/files?key={secret}")), 401, "invalid_api_key");
     assert_denied(&service.get(&format!("/v1/usage?key={secret}")), 401, "invalid_api_key");
     service.terminate();
     let (_, log) = service.end();

@@ -1,6 +1,6 @@
 //! The variables by which a command finds the proxy, and by which the proxy finds its upstreams.
 
-use std::net::SocketAddr;
+use std::net::{Ipv6Addr, SocketAddr};
 
 use super::set;
 use crate::config::{Env, UpstreamConfig};
@@ -16,7 +16,8 @@ const GEMINI: [&str; 1] = ["GOOGLE_GEMINI_BASE_URL"];
 const OLLAMA: [&str; 1] = ["OLLAMA_HOST"];
 /// Variables with the address of a resource on Azure. There is no public one.
 const AZURE: [&str; 1] = ["AZURE_OPENAI_ENDPOINT"];
-/// Variables with the address of Cohere's API.
+/// Variables with the address of Cohere's API. They are read and not set, for clients of its first version, whose paths
+/// nobody here understands, go by them too.
 const COHERE: [&str; 1] = ["CO_API_URL"];
 /// Variables of proxies, behind which an address of this machine must not be looked for.
 const PROXIES: [&str; 6] =
@@ -24,7 +25,10 @@ const PROXIES: [&str; 6] =
 const NO_PROXY: [&str; 2] = ["NO_PROXY", "no_proxy"];
 
 /// Adds an upstream for each dialect that has none: where the environment says that its API is, else its public address.
-pub(super) fn complete(upstreams: &mut Vec<UpstreamConfig>, env: &dyn Env) -> anyhow::Result<()> {
+/// Returns what is to be said of variables that name no address, and whose dialects stay without an upstream: the command
+/// need not care for them.
+pub(super) fn complete(upstreams: &mut Vec<UpstreamConfig>, env: &dyn Env) -> anyhow::Result<Vec<String>> {
+    let mut warnings = Vec::new();
     for (dialect, name, variables, public) in [
         (Dialect::Azure, "azure", &AZURE[..], ""),
         (Dialect::Anthropic, "anthropic", &ANTHROPIC[..], "https://api.anthropic.com"),
@@ -42,13 +46,17 @@ pub(super) fn complete(upstreams: &mut Vec<UpstreamConfig>, env: &dyn Env) -> an
             continue;
         }
         let whole = if dialect == Dialect::Ollama { host(address) } else { address.to_owned() };
-        let upstream = UpstreamConfig::at(&unused(name, upstreams), dialect, &whole).map_err(|reason| {
-            let variable = given.as_ref().map_or("", |(variable, _)| variable);
-            anyhow::anyhow!("the environment variable {variable} is `{address}`: {reason}")
-        })?;
-        upstreams.push(upstream);
+        match UpstreamConfig::at(&unused(name, upstreams), dialect, &whole) {
+            Ok(upstream) => upstreams.push(upstream),
+            Err(reason) => {
+                let variable = given.as_ref().map_or("", |(variable, _)| variable);
+                let wrong = format!("the environment variable {variable} is `{address}`: {reason}");
+                anyhow::ensure!(!matches!(dialect, Dialect::Anthropic | Dialect::OpenAi), wrong);
+                warnings.push(format!("{wrong}; the proxy goes without an upstream `{name}`"));
+            }
+        }
     }
-    Ok(())
+    Ok(warnings)
 }
 
 /// The address of a server of Ollama, as its clients complete it: they take `:11434`, `host` and `host:port` too.
@@ -57,7 +65,10 @@ fn host(written: &str) -> String {
         return written.to_owned();
     }
     let (host, path) = written.split_at(written.find('/').unwrap_or(written.len()));
-    // The colons of an address of IPv6 stand in brackets.
+    if host.parse::<Ipv6Addr>().is_ok() {
+        return format!("http://[{host}]:11434{path}");
+    }
+    // The colons of any other address of IPv6 stand in brackets.
     let end = host.rfind(']').map_or(0, |end| end + 1);
     let (name, port) = host.split_at(host[end..].rfind(':').map_or(host.len(), |colon| end + colon));
     let name = if name.is_empty() { "127.0.0.1" } else { name };
@@ -74,15 +85,27 @@ fn unused(name: &str, upstreams: &[UpstreamConfig]) -> String {
     name
 }
 
-/// Returns the variables that the command gets beside those of this process.
-pub(super) fn of(address: SocketAddr, env: &dyn Env) -> Vec<(&'static str, String)> {
+/// Returns the variables that the command gets beside those of this process: those of dialects that have an upstream.
+pub(super) fn of(
+    address: SocketAddr,
+    upstreams: &[UpstreamConfig],
+    env: &dyn Env,
+) -> Vec<(&'static str, String)> {
     let base = format!("http://{address}");
-    let at_root = [&ANTHROPIC[..], &GEMINI, &OLLAMA, &COHERE].concat();
-    let mut variables: Vec<(&str, String)> = at_root.iter().map(|name| (*name, base.clone())).collect();
-    variables.extend(OPENAI.iter().map(|name| (*name, format!("{base}/v1"))));
-    // Some programs take the variable alone for a wish to call Azure.
-    let azure = AZURE.iter().filter(|name| set(env, name).is_some());
-    variables.extend(azure.map(|name| (*name, base.clone())));
+    let has = |dialect| upstreams.iter().any(|upstream| upstream.dialect == dialect);
+    let at_root = [
+        (Dialect::Anthropic, &ANTHROPIC[..]),
+        (Dialect::Gemini, &GEMINI),
+        (Dialect::Ollama, &OLLAMA),
+        (Dialect::Azure, &AZURE),
+    ];
+    let names = at_root.into_iter().filter(|(dialect, _)| has(*dialect)).flat_map(|(_, names)| names);
+    // Some programs take the variable of Azure alone for a wish to call it.
+    let names = names.filter(|name| !AZURE.contains(name) || set(env, name).is_some());
+    let mut variables: Vec<(&str, String)> = names.map(|name| (*name, base.clone())).collect();
+    if has(Dialect::OpenAi) {
+        variables.extend(OPENAI.iter().map(|name| (*name, format!("{base}/v1"))));
+    }
     if PROXIES.iter().any(|name| set(env, name).is_some()) {
         let known = NO_PROXY.iter().find_map(|name| set(env, name));
         let host = address.ip().to_string();
@@ -156,6 +179,21 @@ mod tests {
     }
 
     #[test]
+    fn a_variable_that_the_command_need_not_care_for_is_warned_of() {
+        let env = Given([("OLLAMA_HOST", "::1"), ("AZURE_OPENAI_ENDPOINT", "nowhere")].into());
+        let mut upstreams = Vec::new();
+        let warnings = complete(&mut upstreams, &env).unwrap();
+        assert_eq!(warnings.len(), 1, "{warnings:?}");
+        assert!(warnings[0].contains("AZURE_OPENAI_ENDPOINT is `nowhere`"), "{warnings:?}");
+        let dialects: Vec<_> = upstreams.iter().map(|upstream| upstream.dialect).collect();
+        assert!(dialects.contains(&Dialect::Ollama) && !dialects.contains(&Dialect::Azure), "{dialects:?}");
+        // Nor is the command sent where nobody is asked.
+        let names: Vec<_> =
+            of("127.0.0.1:7".parse().unwrap(), &upstreams, &env).into_iter().map(|(name, _)| name).collect();
+        assert!(names.contains(&"OLLAMA_HOST") && !names.contains(&"AZURE_OPENAI_ENDPOINT"), "{names:?}");
+    }
+
+    #[test]
     fn addresses_of_ollama_are_completed_as_its_clients_do() {
         for (written, whole) in [
             ("https://box/ollama", "https://box/ollama"),
@@ -163,6 +201,8 @@ mod tests {
             ("box:1/a:b", "http://box:1/a:b"),
             (":1", "http://127.0.0.1:1"),
             ("[::1]", "http://[::1]:11434"),
+            ("::1", "http://[::1]:11434"),
+            ("fe80::2/x", "http://[fe80::2]:11434/x"),
             ("[::1]:1", "http://[::1]:1"),
         ] {
             assert_eq!(host(written), whole, "{written}");
@@ -173,12 +213,15 @@ mod tests {
     fn a_command_behind_a_proxy_still_finds_this_machine() {
         let address = "127.0.0.1:7".parse().unwrap();
         let of = |env: &[(&'static str, &'static str)]| -> HashMap<_, _> {
-            of(address, &Given(env.iter().copied().collect())).into_iter().collect()
+            let (mut upstreams, env) = (Vec::new(), Given(env.iter().copied().collect()));
+            complete(&mut upstreams, &env).unwrap();
+            of(address, &upstreams, &env).into_iter().collect()
         };
         let plain = of(&[]);
         assert_eq!(plain["ANTHROPIC_BASE_URL"], "http://127.0.0.1:7");
         assert_eq!(plain["OPENAI_API_BASE"], "http://127.0.0.1:7/v1");
         assert!(!plain.contains_key("NO_PROXY") && !plain.contains_key("AZURE_OPENAI_ENDPOINT"));
+        assert!(plain.contains_key("OLLAMA_HOST") && !plain.contains_key("CO_API_URL"));
         assert_eq!(
             of(&[("AZURE_OPENAI_ENDPOINT", "https://x")])["AZURE_OPENAI_ENDPOINT"],
             "http://127.0.0.1:7"

@@ -42,8 +42,9 @@ Examples:
   whittle run -- python agent.py
 
 Upstreams are those of the configuration. For a dialect without one, it is the address that ANTHROPIC_BASE_URL,
-OPENAI_BASE_URL, GOOGLE_GEMINI_BASE_URL, AZURE_OPENAI_ENDPOINT, OLLAMA_HOST or CO_API_URL had before, else the public one of its provider, or
-this machine's Ollama. The command's own keys are passed on. Other programs of this machine can reach the proxy, too, while the command runs.
+OPENAI_BASE_URL, GOOGLE_GEMINI_BASE_URL, AZURE_OPENAI_ENDPOINT, OLLAMA_HOST or CO_API_URL had before, else the
+public one of its provider, or this machine's Ollama. CO_API_URL stays as it was. The command's own keys are passed
+on. Other programs of this machine can reach the proxy, too, while the command runs.
 
 More: `whittle help agents`.")]
 pub(super) struct RunArgs {
@@ -62,7 +63,9 @@ pub(super) struct RunArgs {
 pub(super) fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
     let flags = Flags { file: args.config, listen: None };
     let mut config = config::load(&flags, &ProcessEnv, &Places::usual())?.config;
-    environment::complete(&mut config.upstreams, &ProcessEnv)?;
+    for warning in environment::complete(&mut config.upstreams, &ProcessEnv)? {
+        writeln!(std::io::stderr(), "whittle: {warning}").ok();
+    }
     // The command has the terminal: only what is broken is worth a line in between.
     let _traces = telemetry::init_at("error")?;
     let data = Data::take(&config)?;
@@ -106,7 +109,7 @@ fn behind_a_proxy(
         let address = listener.local_addr().context("cannot read the port that was chosen")?;
         let (stop, stopped) = oneshot::channel::<()>();
         let serving = tokio::spawn(server.run(listener, async { stopped.await.unwrap_or_default() }));
-        let status = child::run(command, environment::of(address, &ProcessEnv)).await;
+        let status = child::run(command, environment::of(address, &config.upstreams, &ProcessEnv)).await;
         drop(stop);
         // What the command left unread may be cut off, what it waited for is over.
         if let Ok(draining) = serving.await {

@@ -123,7 +123,7 @@ async fn health_and_readiness() {
 }
 
 /// The routes that the description of the API has, in its order.
-const ROUTES: [&str; 78] = [
+const ROUTES: [&str; 84] = [
     "get /",
     "get /api/tags",
     "delete /api/{path}",
@@ -145,6 +145,11 @@ const ROUTES: [&str; 78] = [
     "get /openapi.json",
     "get /page/{file}",
     "get /readyz",
+    "delete /upload/v1beta/{path}",
+    "get /upload/v1beta/{path}",
+    "patch /upload/v1beta/{path}",
+    "post /upload/v1beta/{path}",
+    "put /upload/v1beta/{path}",
     "delete /upstreams/{upstream}/{path}",
     "get /upstreams/{upstream}/{path}",
     "patch /upstreams/{upstream}/{path}",
@@ -183,6 +188,7 @@ const ROUTES: [&str; 78] = [
     "post /v1/messages",
     "post /v1/messages/count_tokens",
     "get /v1/models",
+    "get /v1/models/{call}",
     "post /v1/models/{call}",
     "get /v1/originals/{id}",
     "post /v1/prompt",

@@ -235,6 +235,8 @@ async fn more_documents_than_the_limit_are_rejected() {
 #[tokio::test]
 async fn unknown_paths_and_wrong_methods_have_the_envelope() {
     call(state(&engine()), get("/v1/nothing")).await.error(404, "unknown_path", None);
+    // Clients of Ollama ask first whether anybody is there.
+    assert_eq!(call(state(&engine()), get("/")).await.status, 200);
     let answer = call(state(&engine()), get("/v1/compress")).await;
     answer.error(405, "method_not_allowed", None);
     assert_eq!(answer.headers["allow"], "POST");

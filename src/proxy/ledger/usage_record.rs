@@ -45,6 +45,8 @@ pub(in crate::proxy) struct UsageRecordBuilder {
     pub(in crate::proxy) bytes: u64,
     /// Whether the request is charged tokens, reported or not.
     pub(in crate::proxy) charged: bool,
+    /// Whether the answer is vectors, which are no output by tokens.
+    pub(in crate::proxy) embeds: bool,
     /// Dollars an hour of this machine.
     pub(in crate::proxy) hourly: f64,
 }
@@ -57,6 +59,7 @@ pub struct UsageRecord {
     /// Bytes of the bodies of further rounds.
     more_bytes: Arc<AtomicU64>,
     charged: bool,
+    embeds: bool,
     hourly: f64,
     hold: Option<Reservation>,
     sent: bool,
@@ -91,7 +94,7 @@ impl UsageRecord {
             more: More { trial: trial(opening.arm, opening.conversation), ..More::default() },
             ..Entry::default()
         };
-        let UsageRecordBuilder { hold, price, bytes, charged, hourly, .. } = opening;
+        let UsageRecordBuilder { hold, price, bytes, charged, embeds, hourly, .. } = opening;
         let more_bytes = Arc::default();
         Self {
             ledger,
@@ -99,6 +102,7 @@ impl UsageRecord {
             bytes,
             more_bytes,
             charged,
+            embeds,
             hourly,
             hold,
             sent: false,
@@ -168,6 +172,7 @@ impl UsageRecord {
         let paid = (200..300).contains(&entry.status) || (self.sent && entry.status == CLIENT_LEFT);
         let spared = entry.texts.0.saturating_sub(entry.texts.1);
         let Reading { usage, output, failed, .. } = self.reading.take().unwrap_or_default();
+        let output = if self.embeds { 0 } else { output };
         let more = self.more_bytes.load(Ordering::Relaxed) / TOKEN_BYTES;
         let input = (self.bytes / TOKEN_BYTES).saturating_sub(spared).saturating_add(more);
         entry.estimated = paid && self.charged && !matches!(usage, ReportedUsage::Final(_));

@@ -64,8 +64,9 @@ fn definition(endpoint: Endpoint) -> Option<String> {
     Some(tool.to_string())
 }
 
-/// Returns how the tool is added to a request. None where its endpoint has none, it has no tools or one of that name, where several answers are
-/// asked for, or where the provider keeps the conversation, so that calls in it cannot be hidden.
+/// Returns how the tool is added to a request. None where its endpoint has none, it has no tools or one of that name,
+/// where several answers are asked for, or where the provider keeps the conversation, so that calls in it cannot be
+/// hidden.
 #[must_use]
 pub fn injection(request: &Request) -> Option<Injection> {
     let [tools, n, store, previous, conversation, background] = request

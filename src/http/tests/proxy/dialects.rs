@@ -358,6 +358,13 @@ async fn the_rest_of_geminis_api_passes_unread_and_its_models_are_listed() {
     let request = proxy.request(reqwest::Method::GET, "/v1/models").header("x-goog-api-key", "k");
     assert_eq!(request.send().await.unwrap().text().await.unwrap(), list);
     assert_eq!(proxy.upstream.only().header("x-goog-api-key"), ["k"]);
+    proxy.request(reqwest::Method::GET, "/v1beta/models?key=of%2Dit").send().await.unwrap();
+    let seen = proxy.upstream.only();
+    assert_eq!((seen.header("x-goog-api-key"), seen.line.contains("of")), (vec!["of-it"], false));
+    let upload = "/upload/v1beta/files?uploadType=resumable";
+    proxy.post(upload, "\u{1}").send().await.unwrap();
+    let seen = proxy.upstream.only();
+    assert_eq!((&*seen.line, seen.text()), (&*format!("POST /at{upload} HTTP/1.1"), "\u{1}"));
     let request = proxy.request(reqwest::Method::DELETE, "/v1beta/cachedContents/x?key=k");
     request.send().await.unwrap();
     assert_eq!(proxy.upstream.only().line, "DELETE /at/v1beta/cachedContents/x?key=k HTTP/1.1");
@@ -457,6 +464,23 @@ async fn the_rest_of_coheres_api_passes_unread_and_its_models_are_listed() {
     let list = request.send().await.unwrap().text().await.unwrap();
     assert_eq!(list, r#"{"models":[{"name":"m-1","x": 1.50},{"name":"fast"}]}"#);
     assert_eq!(proxy.upstream.only().line, "GET /at/v1/models?page_size=1000 HTTP/1.1");
+    let request = proxy.request(reqwest::Method::GET, "/v1/models").header("x-fern-sdk-name", "cohere-ai");
+    request.send().await.unwrap();
+    assert_eq!(proxy.upstream.only().line, "GET /at/v1/models?page_size=1000 HTTP/1.1");
     proxy.post("/v2/rerank", r#"{"model": "m-1"}"#).send().await.unwrap();
     assert_eq!(proxy.upstream.only().line, "POST /at/v2/rerank HTTP/1.1");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_in_a_query_goes_to_no_other_origin() {
+    let elsewhere = Upstream::start().await;
+    let second = format!(
+        "[[upstreams]]\nname = 'two'\ndialect = 'gemini'\nbase_url = 'http://{}'\nretries = 0\n",
+        elsewhere.address
+    );
+    let proxy = Proxy::with(&[GEMINI.upstream("models = ['m-*']"), second].concat()).await;
+    proxy.request(reqwest::Method::GET, "/v1beta/models?key=k").send().await.unwrap();
+    assert_eq!(proxy.upstream.only().header("x-goog-api-key"), ["k"]);
+    let seen = elsewhere.only();
+    assert!(seen.header("x-goog-api-key").is_empty() && !seen.line.contains("key="), "{}", seen.line);
 }

@@ -84,6 +84,17 @@ async fn what_a_provider_does_not_say_is_estimated() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn vectors_are_no_output_whatever_their_provider_says() {
+    let proxy = Proxy::with(PRICED).await;
+    proxy.upstream.will([json(200, &format!(r#"{{"data":[{{"embedding":[{}0]}}]}}"#, "0.5,".repeat(1000)))]);
+    let body = r#"{"model":"gpt-x","input":"a text"}"#;
+    proxy.read("/v1/embeddings", body).await;
+    let line = proxy.line().await;
+    assert_eq!((&line["estimated"], &line["output_tokens"]), (&1.into(), &0.into()), "{line}");
+    assert_eq!(line["input_tokens"], body.len() / 4);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn failures_are_booked_once_and_cost_nothing() {
     let proxy = Proxy::with(PRICED).await;
     let garbage = vec![send("SSH-2.0-x\r\n\r\n"), Step::Close];

@@ -206,6 +206,21 @@ async fn models_of_all_upstreams_are_listed() {
     let list = proxy.request(reqwest::Method::GET, "/v1/models").send().await.unwrap().text().await.unwrap();
     assert!(list.starts_with(r#"{"object":"list","data":[{"id":"gpt-4o","x": 1.50},"#), "{list}");
     assert!(list.contains("\"own\"") && list.contains("\"fast\"") && !list.contains("dall-e"), "{list}");
+    // A folder is no part of a name but with Gemini.
+    let listed = r#"{"data":[{"id":"gpt-4o","x": 1.50},{"id":"models/gpt-4o"}]}"#;
+    for (id, status, found) in [
+        ("gpt-4o", 200, r#"{"id":"gpt-4o","x": 1.50}"#),
+        ("fast", 200, "\"fast\""),
+        ("models%2Fgpt-4o", 404, "model_not_found"),
+        ("gpt-4", 404, "model_not_found"),
+    ] {
+        proxy.upstream.will([json(200, listed)]);
+        let path = format!("/v1/models/{id}");
+        let one = proxy.request(reqwest::Method::GET, &path).send().await.unwrap();
+        assert_eq!(one.status(), status, "{id}");
+        let text = one.text().await.unwrap();
+        assert!(text.contains(found), "{id}: {text}");
+    }
     proxy.upstream.will([json(500, "")]);
     let request = proxy.request(reqwest::Method::GET, "/v1/models").header("anthropic-version", "2023-06-01");
     let list = body_of(request.send().await.unwrap()).await;
