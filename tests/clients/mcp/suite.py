@@ -238,6 +238,32 @@ def node(table, name, calls, command, service):
     table.compare(f"node {name}, 2025-11-25", [tool["name"] for tool in lines[0]["tools"]], list(zip(calls, lines[1:])))
 
 
+def inspector(table, name, calls, command, service):
+    """Makes all calls by the command line of the Inspector."""
+    def run(*arguments):
+        program = [pathlib.Path(NODE).parent / "node_modules/.bin/mcp-inspector", "--cli", *command]
+        done = subprocess.run([*program, *arguments], capture_output=True, text=True, timeout=120, cwd=service.folder,
+                              env=service.environment)
+        try:
+            return json.loads(done.stdout)
+        except ValueError:
+            return {"raised": done.stderr}
+
+    def given(option, arguments):
+        for key, value in arguments.items():
+            yield from (option, f"{key}={value if isinstance(value, str) else json.dumps(value)}")
+
+    def call(case):
+        if case["kind"] == "tool":
+            return run("--method", "tools/call", "--tool-name", case["name"], *given("--tool-arg", case["arguments"]))
+        if case["kind"] == "resource":
+            return run("--method", "resources/read", "--uri", case["uri"])
+        return run("--method", "prompts/get", "--prompt-name", case["name"], *given("--prompt-args", case["arguments"]))
+
+    listed = [tool["name"] for tool in run("--method", "tools/list").get("tools", [])]
+    table.compare(f"inspector {name}", listed, [(case, call(case)) for case in calls])
+
+
 def stdio(service):
     arguments = ["mcp", "--root", "files"]
     return stdio_client(StdioServerParameters(command=BINARY, args=arguments, env=service.environment, cwd=service.folder))
@@ -303,6 +329,7 @@ def main():
                 asyncio.run(python(table, "over HTTP", url, mode, calls))
             if not SHORT:
                 node(table, "over HTTP", calls, ["http", url], service)
+                inspector(table, "over HTTP", calls, [url, "--transport", "http"], service)
                 asyncio.run(progress(table, service))
             asyncio.run(keyed(table, service))
         finally:
@@ -314,6 +341,11 @@ def main():
             asyncio.run(python(table, "over stdio", stdio(service), mode, calls))
         if not SHORT:
             node(table, "over stdio", calls, ["stdio", BINARY, "mcp", "--root", "files"], service)
+            # It hands on only those variables that it is told.
+            own = [f"{name}={value}" for name, value in service.environment.items() if name.startswith("WHITTLE_")]
+            given = [part for variable in own for part in ("-e", variable)]
+            # Each call starts a process, which loads what it needs.
+            inspector(table, "over stdio", calls[-8:], [*given, BINARY, "mcp", "--root", "files"], service)
     print(table)
     sys.exit(1 if table.wrong else 0)
 

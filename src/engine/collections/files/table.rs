@@ -77,7 +77,8 @@ impl Table {
             }
         }
         if self.left_out > 0 {
-            text += &format!("\n({} cells right of column {MOST_COLUMNS} are left out.)\n", self.left_out);
+            let (count, most) = (self.left_out.to_string(), MOST_COLUMNS.to_string());
+            text += &["\n(", &count, " cells right of column ", &most, " are left out.)\n"].concat();
         }
         text
     }
