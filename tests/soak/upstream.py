@@ -26,6 +26,7 @@ class Memory:
         self.heads = {}
         self.broken = []
         self.originals = {}
+        self.refused = None
         self.counts = {"requests": 0, "hidden_rounds": 0, "recalls": 0, "refused": 0, "strangers": 0}
 
     def note(self, body):
@@ -172,8 +173,9 @@ class Handler(BaseHTTPRequestHandler):
             return self.whole(400, {"type": "error", "error": {"type": "invalid_request_error", "message": "no JSON object"}})
         number, call, hidden = memory.note(body)
         rng = rng_of(memory.seed, "upstream", number)
-        # Now and then it fails before it answers, as they do: the service tries again.
-        if not hidden and rng.random() < 0.02:
+        # Now and then it fails before it answers, as they do: the service tries again, and is not refused again.
+        if not hidden and body != memory.refused and rng.random() < 0.02:
+            memory.refused = body
             memory.counts["refused"] += 1
             return self.whole(503, {"type": "error", "error": {"type": "overloaded_error", "message": "try again"}})
         text = f"Answer {number} of the model: the {rng.choice(('valve', 'bridge', 'ledger'))} was checked."
