@@ -65,7 +65,7 @@ impl Health {
 /// What stands in the place of the page where there is none: an empty answer, for clients of Ollama ask there first
 /// whether anybody is.
 pub(super) fn without_page() -> Router<Arc<AppState>> {
-    Router::new().route("/", get(|| async { StatusCode::OK }))
+    Router::new().route("/", get(|| async { "" }))
 }
 
 /// Reports that the process is alive.
