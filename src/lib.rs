@@ -39,7 +39,7 @@
 //! # Architecture
 //!
 //! Dependencies point downwards only; `tests/tidy` holds the direction, and that no files of a folder import each other in a circle.
-//! Where a module uses types or traits of another alone, the table says so.
+//! The table says where a module uses types or traits of another alone.
 //!
 //! | module | what it is | may use |
 //! |---|---|---|

@@ -62,8 +62,8 @@ impl Health {
     }
 }
 
-/// What stands in the place of the page where there is none: an empty answer, for clients of Ollama ask there first
-/// whether anybody is.
+/// The route `/` where there is no page: it returns an empty answer, for clients of Ollama ask there first whether
+/// anybody is there.
 pub(super) fn without_page() -> Router<Arc<AppState>> {
     Router::new().route("/", get(|| async { "" }))
 }

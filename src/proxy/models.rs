@@ -33,7 +33,7 @@ struct Model {
     name: Option<String>,
 }
 
-/// What Gemini's lists have before a model's name.
+/// The prefix of a model's name in Gemini's lists.
 const FOLDER: &str = "models/";
 
 /// The list that a client of `dialect` gets: what the key of `caller` may call.

@@ -69,7 +69,7 @@ pub(super) struct Listing {
     by_name: HashMap<String, VecDeque<usize>>,
     /// The place of the first call of this round.
     round: usize,
-    /// Whether somebody answered since this round began.
+    /// True once a tool has answered since this round began.
     heard: bool,
     /// The call that is being answered.
     answered: Option<Arc<ToolCall>>,
@@ -80,7 +80,7 @@ pub(super) struct Listing {
 struct Called {
     call: Arc<ToolCall>,
     is_answered: bool,
-    /// Whether another call of its round has the same id, so that nobody knows which of the two is meant.
+    /// True if another call of its round has the same id, so that nobody knows which of the two is meant.
     is_twice: bool,
 }
 

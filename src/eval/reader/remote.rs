@@ -25,7 +25,7 @@ pub(super) struct Remote {
     upstream: Upstream,
     /// The upstream's name of the model.
     model: String,
-    /// Where it is asked.
+    /// The endpoint that it is asked at.
     endpoint: Endpoint,
     deadline: Duration,
     runtime: Runtime,

@@ -45,7 +45,7 @@ pub(in crate::proxy) struct UsageRecordBuilder {
     pub(in crate::proxy) bytes: u64,
     /// Whether the request is charged tokens, reported or not.
     pub(in crate::proxy) charged: bool,
-    /// Whether the answer is vectors, which are no output by tokens.
+    /// True if the answer is vectors, which are not counted as tokens of output.
     pub(in crate::proxy) embeds: bool,
     /// Dollars an hour of this machine.
     pub(in crate::proxy) hourly: f64,

@@ -1,4 +1,4 @@
-//! What holds of each dialect beside `OpenAI`'s and Anthropic's, whose own tests say more.
+//! Tests of the dialects beside `OpenAI`'s and Anthropic's, which have tests of their own.
 
 use super::folding::file;
 use super::*;
