@@ -24,7 +24,7 @@ Examples:
   whittle compress --documents passages.jsonl --question 'When was it built?' --rate 0.25 --format json
   cat log.txt | whittle compress - --rate 0.3 --format diff
   whittle compress report.txt --rate 0.3 --force-word ACME --keep-first-sentences 1 --protect numbers,dates
-  whittle compress prompt.txt --tags --rate 0.5
+  whittle compress prompt.txt --tags
   whittle compress ticket.json --json --key body=0.3 --key notes=removable --rate 0.5
   whittle compress chat.json --messages --rate 0.5
 
@@ -57,11 +57,12 @@ pub(super) struct CompressArgs {
     /// Question after the text, kept whole; it decides what is relevant
     #[arg(long, value_name = "TEXT")]
     question: Option<String>,
-    /// Share of the tokens to keep, above 0 and at most 1: 0.25 means 4x compression
+    /// Share of the tokens to keep, above 0 and at most 1: 0.25 means 4x compression. Not needed where every part has a rate
+    /// of its own
     #[arg(
         long,
         conflicts_with = "target_tokens",
-        required_unless_present = "target_tokens",
+        required_unless_present_any = ["target_tokens", "documents", "tags", "json"],
         allow_negative_numbers = true
     )]
     rate: Option<f64>,

@@ -41,7 +41,8 @@ pub struct CompressRequest {
     pub instruction: Option<String>,
     /// Kept whole, after the documents.
     pub question: Option<String>,
-    /// Share of the tokens to keep, above 0 and at most 1. Give this or `target_tokens`.
+    /// Share of the tokens to keep, above 0 and at most 1. Give this or `target_tokens`; where every part has a rate of
+    /// its own, neither is needed.
     pub rate: Option<f64>,
     /// Most tokens of the whole result, at least 1. Give this or `rate`.
     pub target_tokens: Option<usize>,

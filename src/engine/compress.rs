@@ -22,8 +22,9 @@ pub(super) fn run(
     cancel: &Cancel,
 ) -> Result<CompressResponse, EngineError> {
     let start = Instant::now();
-    let target = target(request.rate, request.target_tokens)?;
+    let asked = target(request.rate, request.target_tokens)?;
     let input = Input::of(&mut request, engine.limits.documents)?;
+    let target = asked.or_else(|| input.target()).ok_or_else(missing_target)?;
     let Input { documents, metadata, sections, question, form } = input;
     let (method, mode) = (request.method.unwrap_or_default(), request.mode.unwrap_or_default());
     let counter = engine.models.counter(request.tokenizer.as_deref(), request.model.as_deref())?;
@@ -61,18 +62,14 @@ pub(super) fn run(
     Ok(response)
 }
 
-/// Exactly one of rate and target, within its range.
-fn target(rate: Option<f64>, tokens: Option<usize>) -> Result<Target, EngineError> {
+/// At most one of rate and target, within its range.
+fn target(rate: Option<f64>, tokens: Option<usize>) -> Result<Option<Target>, EngineError> {
     match (rate, tokens) {
         (Some(_), Some(_)) => {
             Err(EngineError::invalid("ambiguous_target", "rate", "give `rate` or `target_tokens`, not both"))
         }
-        (None, None) => Err(EngineError::invalid(
-            "missing_target",
-            "rate",
-            "say how small the prompt is to become: `rate` (share of tokens to keep) or `target_tokens`",
-        )),
-        (Some(rate), None) if rate > 0.0 && rate <= 1.0 => Ok(Target::Rate(rate)),
+        (None, None) => Ok(None),
+        (Some(rate), None) if rate > 0.0 && rate <= 1.0 => Ok(Some(Target::Rate(rate))),
         (Some(rate), None) => Err(EngineError::invalid(
             "invalid_rate",
             "rate",
@@ -83,8 +80,14 @@ fn target(rate: Option<f64>, tokens: Option<usize>) -> Result<Target, EngineErro
         (None, Some(0)) => {
             Err(EngineError::invalid("invalid_target", "target_tokens", "`target_tokens` must be at least 1"))
         }
-        (None, Some(tokens)) => Ok(Target::Tokens(tokens)),
+        (None, Some(tokens)) => Ok(Some(Target::Tokens(tokens))),
     }
+}
+
+fn missing_target() -> EngineError {
+    let message = "say how small the prompt is to become: `rate` (share of tokens to keep) or `target_tokens`, or a \
+                   rate for each part";
+    EngineError::invalid("missing_target", "rate", message)
 }
 
 type Metadata = Vec<Option<serde_json::Value>>;

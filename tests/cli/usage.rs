@@ -24,6 +24,7 @@ fn an_impossible_rate_or_target_is_wrong_usage() {
     assert!(done.failure(2).contains("`target_tokens` must be at least 1"), "{}", done.stderr);
     for arguments in [
         &["compress"][..],
+        &["compress", "--tags"],
         &["compress", "--rate", "0.5", "--target-tokens", "10"],
         &["compress", "--rate", "half"],
         &["compress", "--target-tokens", "-5"],

@@ -50,6 +50,14 @@ fn sections_and_tags_have_rates_of_their_own() {
         let [start, end]: [usize; 2] = serde_json::from_value(word["range"].clone()).unwrap();
         assert!(!tagged[start..end].trim().is_empty());
     }
+    // Where every part has its own, no other rate is needed.
+    let parts = tagged.strip_suffix(LOG).unwrap();
+    let answer = compress(&service, &json!({"context": format!("{parts}\n"), "tags": true}));
+    assert!(answer.body["usage"]["rate"].as_f64().unwrap() < 0.5, "{}", answer.body);
+    assert!(answer.body["prompt"].as_str().unwrap().starts_with("Keep every word of this. "));
+    refused(&service, &json!({"context": tagged, "tags": true}), "missing_target");
+    let documents = json!({"documents": [{"text": STORY, "rate": 0.5}, {"text": LOG, "compress": false}]});
+    assert_eq!(compress(&service, &documents).body["documents"][1]["text"], LOG);
     // A document by itself can be kept whole too.
     let documents = json!({"rate": 0.7, "documents": [{"text": LOG, "compress": false}, {"text": STORY}]});
     assert_eq!(compress(&service, &documents).body["documents"][0]["text"], LOG);

@@ -83,6 +83,18 @@ impl Input {
         Ok(input)
     }
 
+    /// The target where every part of the texts has a rate of its own, or is kept whole: whatever that leaves.
+    pub(super) fn target(&self) -> Option<Target> {
+        let has_own = |(number, document): (usize, &Document)| {
+            let mut text = document.text.clone().into_bytes();
+            for section in self.sections.iter().filter(|section| section.document == number) {
+                text[section.range.clone()].fill(b' ');
+            }
+            text.iter().all(u8::is_ascii_whitespace)
+        };
+        self.documents.iter().enumerate().all(has_own).then_some(Target::Rate(1.0))
+    }
+
     fn of_documents(inputs: Vec<DocumentInput>, tags: bool) -> Result<Self, EngineError> {
         let (mut documents, mut metadata, mut sections) = (Vec::new(), Vec::new(), Vec::new());
         let mut untagged = Vec::new();
