@@ -55,6 +55,14 @@ impl Counted {
     pub(super) fn new(reader: Option<UsageReader>, record: UsageRecord) -> Self {
         Self { reader, broken: false, record }
     }
+
+    /// Books the request, whose answer is over, or broke off.
+    fn book(mut self, broken: bool) {
+        self.broken = broken;
+        if let Some(reader) = self.reader.as_mut().filter(|_| !broken) {
+            reader.end();
+        }
+    }
 }
 
 impl Drop for Counted {
@@ -100,14 +108,17 @@ where
     /// The next frame of the upstream, or why there will be none.
     fn poll_upstream(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
         let next = std::task::ready!(self.poll_body(context));
-        if let Some(counted) = &mut self.usage {
-            match (&next, &mut counted.reader) {
-                (None, Some(reader)) => reader.end(),
-                (Some(Err(_)), _) => counted.broken = true,
-                (None, None) | (Some(Ok(_)), _) => {}
-            }
+        let over = !matches!(next, Some(Ok(_))) || self.is_whole();
+        if over && let Some(counted) = self.usage.take() {
+            // Before the client has the last of it: whoever has all of an answer finds it in the ledger.
+            counted.book(matches!(next, Some(Err(_))));
         }
         Poll::Ready(next)
+    }
+
+    /// Returns whether all bytes have come of a body whose length is known: its client needs no more to see its end.
+    fn is_whole(&self) -> bool {
+        self.events.is_none() && self.body.size_hint().exact() == Some(0)
     }
 
     fn poll_body(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {

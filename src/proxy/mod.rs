@@ -636,7 +636,7 @@ mod tests {
         for age in [0, 10] {
             let milliseconds = (store::seconds_now() - age * day) * 1000;
             let entry = Entry { milliseconds, ..Entry::default() };
-            gateway.store.as_ref().unwrap().put_entry(entry);
+            gateway.store.as_ref().unwrap().put_entry(&entry);
         }
         gateway.flush();
         let requests = async || gateway.usage(UsageParams::default()).await.unwrap().total.unwrap().requests;

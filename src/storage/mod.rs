@@ -234,7 +234,8 @@ fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Storag
     move |source| StorageError::Io { action, path: path.to_owned(), source }
 }
 
-fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+/// Returns `path` with `suffix` behind its name.
+pub(crate) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut name: OsString = path.as_os_str().to_owned();
     name.push(suffix);
     name.into()

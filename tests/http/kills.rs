@@ -1,5 +1,5 @@
-//! What an upstream saw of a request stays the same, also when the service is killed right after, and what its marks name
-//! can be had.
+//! What an upstream saw of a request stays the same, also when the service is killed right after, what its marks name can
+//! be had, and what a client has all of is in the ledger.
 
 use std::time::{Duration, Instant};
 
@@ -55,6 +55,22 @@ fn a_prefix_that_an_upstream_saw_stays_the_same_after_a_kill() {
         assert_eq!(service.post(MESSAGES, &conversation(&output, &more)).status, 200);
         assert_eq!(seen(&upstream), before, "round {round}");
         assert_eq!(named(&service, &before[2].to_string()), output, "round {round}");
+    }
+}
+
+#[test]
+fn an_answer_that_a_client_has_all_of_is_in_the_ledger_after_a_kill() {
+    let upstream = Upstream::start();
+    let mut service = serve(&upstream.config());
+    let stream = json!({"model": "m1", "stream": true, "messages": [{"role": "user", "content": "Hi."}]});
+    let bodies = [conversation("ok", &[]), stream.to_string()];
+    for round in 1..=8 {
+        let path = if round % 2 == 0 { "/v1/chat/completions" } else { MESSAGES };
+        assert_eq!(service.post(path, &bodies[(round + 1) % 2]).status, 200);
+        let folder = std::sync::Arc::clone(&service.folder);
+        service.kill();
+        service = serve_again(folder);
+        assert_eq!(service.get("/v1/usage").body["total"]["requests"], round, "{path}");
     }
 }
 

@@ -1,7 +1,8 @@
 //! The ledger: one entry for each request that went to an upstream, with what it took and what compression saved.
 //!
 //! An entry is made while its request runs ([`UsageRecord`]), and stored when the answer is over, its client leaves, or it
-//! fails. It holds numbers and names: no word of a prompt.
+//! fails. It holds numbers and names: no word of a prompt. It is stored before the client has the last byte of its answer,
+//! so that no end of the process loses what a client has seen all of.
 
 pub(super) mod entry;
 mod folding;
@@ -68,7 +69,7 @@ impl Ledger {
             self.provider.count(entry.usage);
         }
         if let Some(store) = &self.store {
-            store.put_entry(entry);
+            store.put_entry(&entry);
         }
     }
 }
@@ -94,7 +95,7 @@ mod tests {
             (now - days(1), 10_000),
         ] {
             let (key, cost) = (Some("k".to_owned()), Some(cost));
-            store.put_entry(Entry { milliseconds, key, cost, ..Entry::default() });
+            store.put_entry(&Entry { milliseconds, key, cost, ..Entry::default() });
         }
         store.flush();
         let ledger = Ledger::new(Some(store), ProviderMetrics::default());

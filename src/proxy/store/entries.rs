@@ -1,5 +1,6 @@
 //! The encoding of the ledger's entries, ordered by time.
 
+use std::collections::HashSet;
 use std::ops::Range;
 
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
@@ -27,17 +28,38 @@ impl Place {
     }
 }
 
-pub(super) fn write(transaction: &WriteTransaction, entries: &[Entry]) -> Result<(), redb::Error> {
+/// The milliseconds of an entry, and the entry as it is stored.
+pub(super) type Record = (u64, Vec<u8>);
+
+pub(super) fn record(entry: &Entry) -> Result<Record, postcard::Error> {
+    Ok((entry.milliseconds, encode(entry)?))
+}
+
+pub(super) fn write(transaction: &WriteTransaction, records: &[Record]) -> Result<(), redb::Error> {
     let mut table = transaction.open_table(TABLE)?;
-    for entry in entries {
+    for (time, value) in records {
         // A clock may go back: an entry that is there already must not be written over.
-        let time = entry.milliseconds;
-        let last = table.range((time, 0)..=(time, u64::MAX))?.next_back().transpose()?;
+        let last = table.range((*time, 0)..=(*time, u64::MAX))?.next_back().transpose()?;
         let number = last.map_or(0, |(place, _)| place.value().1 + 1);
-        let value = encode(entry).map_err(|error| corrupted(&error))?;
-        table.insert((time, number), &*value)?;
+        table.insert((*time, number), &**value)?;
     }
     Ok(())
+}
+
+/// Writes those of `records` that are not there yet.
+pub(super) fn restore(transaction: &WriteTransaction, mut records: Vec<Record>) -> Result<(), redb::Error> {
+    let table = transaction.open_table(TABLE)?;
+    let mut known = HashSet::new();
+    for (time, value) in &records {
+        for stored in table.range((*time, 0)..=(*time, u64::MAX))? {
+            if stored?.1.value() == value {
+                known.insert((*time, value.clone()));
+            }
+        }
+    }
+    drop(table);
+    records.retain(|record| !known.contains(record));
+    write(transaction, &records)
 }
 
 pub(super) fn read(

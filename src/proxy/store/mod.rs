@@ -1,11 +1,13 @@
 //! The proxy's data on disk: decisions on texts, so that they stay the same after a restart, and the ledger.
 //!
 //! One file, which one process holds, and one thread that writes to it. What is to be stored waits in memory for a
-//! moment, so that one commit serves many. Nobody waits for entries of the ledger. A request with new decisions waits for
+//! moment, so that one commit serves many. Entries of the ledger are in a journal meanwhile, which outlives the process
+//! ([`journal`]). A request with new decisions waits for
 //! the commit before it is forwarded ([`Store::written`]), which takes the ones of all that wait by then: an upstream
 //! must not see what a crash can undo. The commit reaches the disk itself, as redb has no other that outlives the process.
 
 mod entries;
+mod journal;
 mod outcomes;
 mod pending;
 mod secret;
@@ -26,6 +28,8 @@ use super::ledger::entry::Entry;
 use crate::storage::{DatabaseFile, StorageError};
 use crate::telemetry::chain;
 pub(super) use entries::Place;
+use entries::Record;
+use journal::Journal;
 use pending::Pending;
 pub(super) use secret::Secret;
 
@@ -70,6 +74,7 @@ pub(super) struct Store {
     records: SyncSender<Message>,
     pending: Arc<Pending>,
     ledger: Arc<LedgerQueue>,
+    journal: Arc<Journal>,
     writer: Option<JoinHandle<()>>,
     secret: Secret,
 }
@@ -80,7 +85,7 @@ type Done = Box<dyn FnOnce() + Send>;
 /// A message to the writer.
 enum Message {
     Decision(Key, Vec<u8>),
-    Entry(Box<Entry>),
+    Entry(Record),
     /// Keep what comes and what is there so long.
     Retain(Retention),
     /// Write what has come before, and say so.
@@ -115,6 +120,7 @@ impl Store {
                 .file,
         );
         let secret = secret::read_or_begin(&database).map_err(|error| unusable(chain(&error)))?;
+        let journal = Arc::new(open_journal(file, &database).map_err(unusable)?);
         let (records, received) = sync_channel(WAITING);
         let ledger = Arc::<LedgerQueue>::default();
         let pending = Arc::<Pending>::default();
@@ -122,13 +128,14 @@ impl Store {
             database: Arc::clone(&database),
             pending: Arc::clone(&pending),
             ledger: Arc::clone(&ledger),
+            journal: Arc::clone(&journal),
             retention,
         };
         let writer = std::thread::Builder::new()
             .name("whittle-store".into())
             .spawn(move || writer.run(&received))
             .map_err(|error| unusable(chain(&error)))?;
-        Ok(Self { database, records, pending, ledger, writer: Some(writer), secret })
+        Ok(Self { database, records, pending, ledger, journal, writer: Some(writer), secret })
     }
 
     /// The secret by which conversations are named.
@@ -168,10 +175,13 @@ impl Store {
         }
     }
 
-    /// Stores an entry of the ledger, soon. Where too many wait it is lost, and counted.
-    pub(super) fn put_entry(&self, entry: Entry) {
+    /// Stores an entry of the ledger: in the journal at once, by one small write, and in the file soon. Where too many wait
+    /// it is lost, and counted.
+    pub(super) fn put_entry(&self, entry: &Entry) {
+        let Ok(record) = entries::record(entry) else { return self.ledger.lose(1) };
         self.ledger.waiting.fetch_add(1, Ordering::Relaxed);
-        if self.records.try_send(Message::Entry(Box::new(entry))).is_err() {
+        let send = || self.records.try_send(Message::Entry(record.clone())).is_ok();
+        if !self.journal.append(&record, send) {
             self.ledger.waiting.fetch_sub(1, Ordering::Relaxed);
             self.ledger.lose(1);
         }
@@ -271,11 +281,27 @@ fn forget_old(database: &Database, retention: Retention) -> Result<(), redb::Err
     Ok(())
 }
 
+/// Opens the journal beside `file`, and puts what a process that was killed has left there into the database.
+fn open_journal(file: &Path, database: &Database) -> Result<Journal, String> {
+    let restore = |left: Vec<Record>| -> Result<(), redb::Error> {
+        let transaction = database.begin_write()?;
+        entries::restore(&transaction, left)?;
+        Ok(transaction.commit()?)
+    };
+    let (journal, left) = Journal::open(file).map_err(|error| chain(&error))?;
+    if !left.is_empty() {
+        restore(left).map_err(|error| chain(&error))?;
+    }
+    journal.clear().map_err(|error| chain(&error))?;
+    Ok(journal)
+}
+
 /// The thread that writes.
 struct Writer {
     database: Arc<DatabaseFile>,
     pending: Arc<Pending>,
     ledger: Arc<LedgerQueue>,
+    journal: Arc<Journal>,
     retention: Retention,
 }
 
@@ -283,7 +309,7 @@ struct Writer {
 #[derive(Default)]
 struct Batch {
     outcomes: Vec<(Key, Vec<u8>)>,
-    entries: Vec<Entry>,
+    entries: Vec<Record>,
     /// The new retention times, where they have changed.
     retention: Option<Retention>,
     /// The callers that wait until the batch is written.
@@ -337,6 +363,7 @@ impl Writer {
         // What could not be written waits no more either: the requests go on.
         batch.outcomes.iter().for_each(|(key, _)| self.pending.remove(key));
         self.ledger.waiting.fetch_sub(batch.entries.len(), Ordering::Relaxed);
+        self.journal.committed(batch.entries.len());
     }
 }
 
@@ -354,7 +381,7 @@ impl batch::Batch for Batch {
     fn take(&mut self, message: Message) {
         match message {
             Message::Decision(key, value) => self.outcomes.push((key, value)),
-            Message::Entry(entry) => self.entries.push(*entry),
+            Message::Entry(record) => self.entries.push(record),
             Message::Retain(retention) => self.retention = Some(retention),
             Message::Flush(done) => self.waiting.push(done),
             Message::End => self.last = true,
@@ -416,12 +443,12 @@ mod tests {
         let file = folder.path().join("proxy.redb");
         let now = seconds_now() * 1000;
         let store = Store::open(&file, RETENTION).unwrap();
-        store.put_entry(entry(now - 2 * DAY.as_millis() as u64, "old"));
-        (0..500).for_each(|_| store.put_entry(entry(now, "same")));
-        store.put_entry(entry(now - 1, "before"));
+        store.put_entry(&entry(now - 2 * DAY.as_millis() as u64, "old"));
+        (0..500).for_each(|_| store.put_entry(&entry(now, "same")));
+        store.put_entry(&entry(now - 1, "before"));
         store.flush();
         assert_eq!((models(&store).len(), store.waiting(), store.lost()), (502, 0, 0));
-        store.put_entry(entry(now + 1, "last"));
+        store.put_entry(&entry(now + 1, "last"));
         drop(store);
         let models = models(&Store::open(&file, RETENTION).unwrap());
         assert_eq!(models.len(), 502);
@@ -435,7 +462,7 @@ mod tests {
         let now = seconds_now() * 1000;
         let store = Store::open(&file, RETENTION).unwrap();
         (0..100).for_each(|number| store.put_decision(Key([number; 32]), &kept()));
-        (0..200).for_each(|_| store.put_entry(entry(now, "m")));
+        (0..200).for_each(|_| store.put_entry(&entry(now, "m")));
         drop(store);
         let whole = std::fs::read(&file).unwrap();
         let mut renewed = 0;
@@ -455,7 +482,7 @@ mod tests {
             renewed += usize::from(known.is_empty());
             let before = models(&store).len();
             store.put_decision(Key([200; 32]), &kept());
-            store.put_entry(entry(now, "m"));
+            store.put_entry(&entry(now, "m"));
             store.flush();
             assert_eq!(
                 store.decision(&Key([200; 32])).map(|(decision, _)| decision),
@@ -477,7 +504,7 @@ mod tests {
         let now = seconds_now();
         for (days, name) in [(10, "old"), (2, "newer")] {
             let seconds = now - days * DAY.as_secs();
-            store.put_entry(entry(seconds * 1000, name));
+            store.put_entry(&entry(seconds * 1000, name));
             store.put_decision_of(Key([days as u8; 32]), &kept(), seconds);
         }
         store.retain(long);
@@ -490,6 +517,32 @@ mod tests {
     }
 
     #[test]
+    fn entries_that_a_killed_process_had_not_committed_are_there_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("proxy.redb");
+        let store = Store::open(&file, RETENTION).unwrap();
+        let now = seconds_now() * 1000;
+        // The writer gets no further as long as another transaction is open.
+        let other = store.database.begin_write().unwrap();
+        (0..30).for_each(|number| store.put_entry(&entry(now + number / 10, &format!("m{number}"))));
+        let journal = std::fs::read(folder.path().join("proxy.redb.journal-0")).unwrap();
+        drop(other);
+        drop(store);
+        let all: Vec<String> = (0..30).map(|number| format!("m{number}")).collect();
+        // Killed after the commit, and before it.
+        for begun in [false, true] {
+            if begun {
+                std::fs::remove_file(&file).unwrap();
+            }
+            std::fs::write(folder.path().join("proxy.redb.journal-1"), &journal).unwrap();
+            let store = Store::open(&file, RETENTION).unwrap();
+            assert_eq!(models(&store), all, "{begun}");
+        }
+        let empty = |name: &str| folder.path().join(name).metadata().unwrap().len() == 0;
+        assert!(empty("proxy.redb.journal-0") && empty("proxy.redb.journal-1"));
+    }
+
+    #[test]
     fn what_cannot_wait_any_more_is_counted() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(&folder.path().join("proxy.redb"), RETENTION).unwrap();
@@ -497,7 +550,7 @@ mod tests {
         let other = store.database.begin_write().unwrap();
         let (now, surplus) = (seconds_now() * 1000, 10);
         let all = WAITING + BATCH + surplus;
-        (0..all).for_each(|_| store.put_entry(entry(now, "m")));
+        (0..all).for_each(|_| store.put_entry(&entry(now, "m")));
         // The writer may still fill its batch, so one of these may be taken, but not all.
         let key = |number: usize| {
             let mut key = [0; 32];
