@@ -66,5 +66,10 @@ fn gateway(config: &Config, engine: &Arc<Engine>) -> Result<Arc<Gateway>, String
         retriever: Arc::<Engine>::clone(engine),
     };
     let data = config::data_dir(&ProcessEnv).map_err(|error| error.to_string())?;
-    Gateway::new(config, &ProcessEnv, parts, &data).map(Arc::new)
+    let gateway = Gateway::new(config, &ProcessEnv, parts, &data)?;
+    if config.proxy.recall.enabled && !gateway.keeps_originals() {
+        let folder = data.display();
+        return Err(format!("another whittle has the data folder {folder}"));
+    }
+    Ok(Arc::new(gateway))
 }

@@ -24,12 +24,16 @@ mod searching;
 mod serve;
 mod usage;
 
+use std::io;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
 use crate::config::{Config, Flags, Places, ProcessEnv, load};
 use crate::engine::{Engine, EngineBuilder, EngineError, ErrorKind};
+
+/// Status of a program that writes to a pipe nobody reads, as shells report it.
+const SIGPIPE: u8 = 128 + 13;
 
 /// Makes prompts smaller without losing what the answer needs.
 #[derive(Debug, Parser)]
@@ -107,11 +111,17 @@ pub fn main() -> ExitCode {
 fn finish(result: anyhow::Result<()>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
+        // Whoever read standard output, such as `head`, has enough: no reason to complain.
+        Err(error) if is_closed_output(&error) => ExitCode::from(SIGPIPE),
         Err(error) => {
             report(&error);
             ExitCode::from(exit_code(&error))
         }
     }
+}
+
+fn is_closed_output(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }
 
 fn report(error: &anyhow::Error) {

@@ -83,6 +83,7 @@ pub(crate) fn run(args: ServeArgs) -> anyhow::Result<()> {
     let gateway = Gateway::new(&config, &ProcessEnv, parts, &data);
     let gateway = gateway.map_err(anyhow::Error::msg)?;
     let gateway = Arc::new(gateway);
+    gateway.remove_unwanted_originals();
     let keys = Arc::new(Keyring::open(&data, config.keys.required, gateway.spent_today()?)?);
     let server = Server::with_gateway(engine, config.limits, Arc::clone(&gateway), Arc::clone(&keys))
         .with_roots(config.mcp.roots.iter().map(PathBuf::from))

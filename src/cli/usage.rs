@@ -12,7 +12,7 @@ use crate::proxy::{
     ArmFigures, FoldingLine, HoldoutReport, Mean, Numbers, StoreError, UsageError, UsageParams, UsageReport,
     usage_at_rest,
 };
-use crate::upstream::{Secret, fetch};
+use crate::upstream::{Secret, StatusCode, fetch};
 
 /// Variable with the key that a running service is asked with.
 const KEY: &str = "WHITTLE_KEY";
@@ -112,6 +112,9 @@ fn ask(base: &str, params: &UsageParams) -> anyhow::Result<UsageReport> {
     let (status, body) = runtime
         .block_on(fetch(&url, &query, key.as_ref()))
         .map_err(|reason| anyhow::anyhow!("cannot ask {url}: {reason} (`--url` names another service)"))?;
+    if status == StatusCode::UNAUTHORIZED {
+        bail!("{url} wants a key: set {KEY} to one of this service's (`whittle keys list`)");
+    }
     if !status.is_success() {
         bail!("{url} answers {status}: {}", message(&body));
     }

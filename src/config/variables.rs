@@ -4,7 +4,8 @@ use super::section::PREFIX;
 use super::{Config, ConfigError, Env, Key};
 
 /// Variables that are no keys of the configuration, and what they mean.
-pub const OTHER_VARIABLES: [(&str, &str); 10] = [
+pub const OTHER_VARIABLES: [(&str, &str); 11] = [
+    ("WHITTLE_BINARY", "program that `whittle.serve()` of the Python package starts"),
     ("WHITTLE_CACHE", "folder of models and fetched datasets, else `whittle` in the platform's cache folder"),
     ("WHITTLE_DATA", "folder of datasets for `whittle eval`"),
     ("WHITTLE_DATA_DIR", "data folder: collections, banks, keys, ledger, decisions, originals and scores"),

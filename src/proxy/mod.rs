@@ -290,6 +290,7 @@ impl Gateway {
             store.retain(retention(&config.proxy));
         }
         *self.live.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(live);
+        self.remove_unwanted_originals();
         Ok(())
     }
 
@@ -355,7 +356,7 @@ impl Gateway {
     }
 
     /// Compresses the texts of a request and searches for what is put before its questions, both at once: neither needs
-    /// the other. What was decided is on disk then, before any upstream sees it.
+    /// the other. What was decided, and the originals that its marks name, are on disk then, before any upstream sees it.
     async fn work(&self, prepared: &Prepared, policy: &RetrievePolicy) -> (Plan, RequestReport) {
         let ticket = self.admission.lazy();
         let decisions = &self.decisions.of_request();
@@ -375,7 +376,7 @@ impl Gateway {
         report.retrieval = inserts.result.clone();
         report.citations.clone_from(&inserts.citations);
         plan.inserts = inserts;
-        decisions.written().await;
+        tokio::join!(decisions.written(), prepared.recall.written());
         (plan, report)
     }
 
@@ -561,7 +562,6 @@ impl Live {
             }
         };
         let call = prepared.call(&route, plan);
-        prepared.recall.written().await;
         let decision = upstream.send(&call, deadline).await;
         let failed = decision.as_ref().map_or(true, Answer::is_temporary_failure);
         let fallback = self.routes.fallback(upstream).filter(|_| failed && Instant::now() < deadline);

@@ -174,15 +174,13 @@ fn free_key(object: JsonValue) -> String {
     key
 }
 
-/// The originals that `config` asks for, in the folder `data`: those that are open already, where they serve. Where
-/// recall is off, what was kept before is removed.
+/// The originals that `config` asks for, in the folder `data`: those that are open already, where they serve.
 pub(super) fn originals(
     config: &ProxyConfig,
     data: &Path,
     open: Option<&Arc<Originals>>,
 ) -> Result<Option<Arc<Originals>>, String> {
     if !config.recall.enabled {
-        originals::remove(data, &config.recall);
         return Ok(None);
     }
     if let Some(originals) = open.filter(|originals| originals.serves(data, &config.recall)) {
@@ -198,6 +196,21 @@ fn owner(caller: Option<&Caller>) -> String {
 }
 
 impl Gateway {
+    /// Removes the originals that were kept before recall was switched off. A command that looks into the data folder of a
+    /// service must not: its configuration need not be the service's.
+    pub fn remove_unwanted_originals(&self) {
+        let policy = &self.live().config.recall;
+        if self.store.is_some() && !policy.enabled {
+            originals::remove(&self.data, policy);
+        }
+    }
+
+    /// Returns whether originals are kept, and can be asked for.
+    #[must_use]
+    pub fn keeps_originals(&self) -> bool {
+        self.live().originals.is_some()
+    }
+
     /// Returns the original that `caller` sent and a mark named by `id`.
     ///
     /// # Errors

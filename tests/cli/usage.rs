@@ -14,6 +14,16 @@ fn every_command_has_help_with_an_example() {
 }
 
 #[test]
+fn a_reader_that_has_enough_is_no_error() {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_whittle"));
+    let done = command.args(["help", "proxy"]).stdout(writer).stderr(std::process::Stdio::piped());
+    let done = done.spawn().unwrap().wait_with_output().unwrap();
+    assert_eq!((done.status.code(), &*String::from_utf8_lossy(&done.stderr)), (Some(141), ""));
+}
+
+#[test]
 fn an_impossible_rate_or_target_is_wrong_usage() {
     for rate in ["0", "-1", "NaN", "inf", "-inf", "1.01", "1e-400"] {
         let done = whittle(&["compress", &format!("--rate={rate}")], STORY);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use crate::support::{Running, serve, serve_again};
+use crate::support::{Running, Whittle, serve, serve_again};
 use crate::upstream::Upstream;
 
 const CHAT: &str = "/v1/chat/completions";
@@ -163,6 +163,15 @@ fn originals_survive_an_end_in_order_and_a_crash_and_recall_that_is_switched_off
             "the same bytes again"
         );
     }
+    // A command whose configuration says nothing of recall leaves them alone.
+    let folder = Arc::clone(&service.folder);
+    service.terminate_and_end();
+    std::fs::write(folder.path().join("whittle.toml"), upstream.config()).unwrap();
+    let done = Whittle::beside(Arc::clone(&folder), &["run", "--", "true"]).output();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    std::fs::write(folder.path().join("whittle.toml"), &on).unwrap();
+    service = serve_again(folder);
+    assert_eq!(original(&service, &id, ""), (200, text.clone()));
     let data = service.folder().join("data");
     assert!(data.join("originals.redb").exists() && data.join("originals.key").exists());
     service.reload(&upstream.config(), "reloaded [");

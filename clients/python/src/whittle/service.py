@@ -30,8 +30,11 @@ def find_binary(binary: str | os.PathLike[str] | None = None) -> str:
     Raises `StartError` where there is none.
     """
     wanted = os.fspath(binary) if binary is not None else os.environ.get("WHITTLE_BINARY") or "whittle"
-    # The environment of this interpreter need not be on PATH.
-    found = shutil.which(wanted) or (shutil.which("whittle", path=sysconfig.get_path("scripts")) if wanted == "whittle" else None)
+    found = shutil.which(wanted)
+    if found is None and wanted == "whittle":
+        # The environment of this interpreter need not be on PATH, nor what `pip install --user` installs.
+        folders = (sysconfig.get_path("scripts"), sysconfig.get_path("scripts", sysconfig.get_preferred_scheme("user")))
+        found = shutil.which("whittle", path=os.pathsep.join(folders))
     if found is None:
         raise errors.StartError(f"there is no program `{wanted}`: install whittle, put it on PATH, or name it in WHITTLE_BINARY")
     return found
