@@ -26,11 +26,13 @@ Examples:
   whittle bench proxy --case off --case stream --case large
   whittle bench proxy --rate 500 --bytes 8192 --seconds 10
   whittle bench proxy --case fold --case folded
+  whittle bench proxy --case long --case long-again
   whittle bench proxy --format json
 
 An upstream on loopback answers at once. The same requests go to it directly and through `whittle serve`,
 a process of its own, in turns. Requests are sent at a fixed rate, whether or not earlier ones are answered,
-and timed from when they were due. Cases that compress (`warm`, `cold`) need the models.")]
+and timed from when they were due. Cases that compress (`warm`, `cold`, `long`, `long-again`) need the models.
+Those of long texts say how many were smaller when the deadline of the proxy came; the others went on as they were.")]
 pub(super) struct BenchProxyArgs {
     /// Case to measure (repeatable) [default: all]
     #[arg(long = "case", value_enum)]
@@ -60,7 +62,7 @@ pub(super) struct BenchProxyArgs {
 
 /// A case to measure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 enum Case {
     /// Compression off
     Off,
@@ -72,14 +74,27 @@ enum Case {
     Warm,
     /// Compression of new texts, one after another
     Cold,
+    /// Compression of new texts of 100,000 tokens, one after another
+    Long,
+    /// Compression of a text of 100,000 tokens that was compressed before
+    LongAgain,
     /// Folding of 100,000 tokens of tool results, all of them new
     Fold,
     /// Folding of results that were folded before
     Folded,
 }
 
-const ALL: [Case; 7] =
-    [Case::Off, Case::Stream, Case::Large, Case::Fold, Case::Folded, Case::Warm, Case::Cold];
+const ALL: [Case; 9] = [
+    Case::Off,
+    Case::Stream,
+    Case::Large,
+    Case::Fold,
+    Case::Folded,
+    Case::Warm,
+    Case::Cold,
+    Case::Long,
+    Case::LongAgain,
+];
 const LARGE_BYTES: usize = 1_000_000;
 const LARGE_RATE: u32 = 20;
 const STREAM_RATE: u32 = 100;
@@ -91,6 +106,8 @@ const FOLDS: u64 = 200;
 const FOLD_TOKENS: usize = 100_000;
 /// Words of a text that is compressed.
 const TEXT_WORDS: usize = 1500;
+/// Words of a long one, each of which is a token, or two with the full stop.
+const LONG_WORDS: usize = 92_000;
 
 /// The work of a proxy that is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,13 +123,23 @@ impl Case {
         match self {
             Self::Off | Self::Stream | Self::Large => Work::None,
             Self::Fold | Self::Folded => Work::Folding,
-            Self::Warm | Self::Cold => Work::Compressing,
+            Self::Warm | Self::Cold | Self::Long | Self::LongAgain => Work::Compressing,
         }
     }
 
     /// Returns whether requests are sent one after another, not at a rate.
     fn is_in_turn(self) -> bool {
-        matches!(self, Self::Fold | Self::Folded | Self::Cold)
+        !matches!(self, Self::Off | Self::Stream | Self::Large | Self::Warm)
+    }
+
+    /// Returns whether each request is the same.
+    fn repeats(self) -> bool {
+        matches!(self, Self::Folded | Self::LongAgain)
+    }
+
+    /// Returns whether the deadline may come before a text is smaller.
+    fn may_be_late(self) -> bool {
+        matches!(self, Self::Long | Self::LongAgain)
     }
 }
 
@@ -124,6 +151,9 @@ struct Report {
     bytes: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
     rate: Option<u32>,
+    /// Requests that were smaller within the deadline, where some may not be.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    in_time: Option<usize>,
     direct_ms: Quantiles,
     proxied_ms: Quantiles,
     added_ms: Added,
@@ -161,6 +191,15 @@ pub(super) fn run(args: &BenchProxyArgs) -> anyhow::Result<()> {
     args.format.print(anstream::stdout().lock(), &reports, |out, reports| write_text(out, reports))
 }
 
+/// Times of the requests of a case.
+#[derive(Default)]
+struct Measured {
+    direct: Times,
+    proxied: Times,
+    /// Requests that were smaller when they went on, of those that are sent one after another.
+    in_time: usize,
+}
+
 struct Bench<'a> {
     args: &'a BenchProxyArgs,
     config: Config,
@@ -179,29 +218,33 @@ impl Bench<'_> {
         };
         load::ask_once(proxy.address, first)?;
         for &case in cases {
-            let (direct, proxied) = match case {
-                Case::Cold => self.cold(proxy.address)?,
-                Case::Fold | Case::Folded => self.fold(proxy.address, case == Case::Folded)?,
-                Case::Off | Case::Stream | Case::Large | Case::Warm => self.turns(case, proxy.address)?,
+            let measured = if case.is_in_turn() {
+                self.in_turn(case, proxy.address)?
+            } else {
+                self.turns(case, proxy.address)?
             };
-            reports.push(self.report(case, &direct, &proxied, proxy.resident_mb()));
+            reports.push(self.report(case, &measured, proxy.resident_mb()));
         }
         Ok(())
     }
 
-    /// Bodies of a case, and how many a second.
-    fn load(&self, case: Case) -> (bytes::Bytes, u32) {
-        match case {
-            Case::Off => (texts::body(self.args.bytes as usize, false), self.args.rate),
-            Case::Stream => (texts::body(self.args.bytes as usize, true), STREAM_RATE),
-            Case::Large => (texts::body(LARGE_BYTES, false), LARGE_RATE),
-            Case::Warm | Case::Cold => (texts::document(0, TEXT_WORDS), self.args.rate),
-            Case::Fold | Case::Folded => (texts::results(0, FOLD_TOKENS), self.args.rate),
-        }
+    /// One of the bodies of a case, and how many a second are sent.
+    fn load(&self, case: Case, number: u64) -> (bytes::Bytes, u32) {
+        let body = match case {
+            Case::Off => texts::body(self.args.bytes as usize, false),
+            Case::Stream => return (texts::body(self.args.bytes as usize, true), STREAM_RATE),
+            Case::Large => return (texts::body(LARGE_BYTES, false), LARGE_RATE),
+            Case::Warm | Case::Cold => texts::document(number, TEXT_WORDS),
+            Case::Long | Case::LongAgain => {
+                texts::urgent_document(number, LONG_WORDS, self.config.proxy.compress.deadline_ms)
+            }
+            Case::Fold | Case::Folded => texts::results(number, FOLD_TOKENS),
+        };
+        (body, self.args.rate)
     }
 
-    fn turns(&self, case: Case, proxy: SocketAddr) -> anyhow::Result<(Times, Times)> {
-        let (body, rate) = self.load(case);
+    fn turns(&self, case: Case, proxy: SocketAddr) -> anyhow::Result<Measured> {
+        let (body, rate) = self.load(case, 0);
         let expected = (case == Case::Warm).then_some("compressed");
         if case == Case::Warm {
             load::ask_once(proxy, body.clone())?;
@@ -215,59 +258,53 @@ impl Bench<'_> {
             asked: if case == Case::Stream { Asked::First } else { Asked::Whole },
             expected,
         };
-        let (mut direct, mut proxied) = (Times::default(), Times::default());
+        let mut measured = Measured::default();
         for _ in 0..self.args.turns {
-            direct.extend(load(self.upstream, None).run()?);
-            proxied.extend(load(proxy, expected).run()?);
+            measured.direct.extend(load(self.upstream, None).run()?);
+            measured.proxied.extend(load(proxy, expected).run()?);
         }
-        Ok((direct, proxied))
+        Ok(measured)
     }
 
-    /// New texts, one after another: how many a second depends on the model.
-    fn cold(&self, proxy: SocketAddr) -> anyhow::Result<(Times, Times)> {
-        let (mut direct, mut proxied) = (Times::default(), Times::default());
-        for number in 1..=COLD_TEXTS {
-            let body = texts::document(number, TEXT_WORDS);
-            direct.push(load::ask_once(self.upstream, body.clone())?.0);
-            let (time, status) = load::ask_once(proxy, body)?;
+    /// Requests one after another, each with texts of its own or all the same: how many a second depends on the work. The
+    /// first does not count.
+    fn in_turn(&self, case: Case, proxy: SocketAddr) -> anyhow::Result<Measured> {
+        let mut measured = Measured::default();
+        let last = if case.work() == Work::Folding { FOLDS } else { COLD_TEXTS };
+        for number in 0..=last {
+            let (body, _) = self.load(case, if case.repeats() { 0 } else { number });
+            let direct = load::ask_once(self.upstream, body.clone())?.0;
+            let (proxied, status) = load::ask_once(proxy, body)?;
             let status = status.unwrap_or_default();
-            anyhow::ensure!(status == "compressed", "a text was not compressed: {status}");
-            proxied.push(time);
-        }
-        Ok((direct, proxied))
-    }
-
-    /// Results of tools, each time of another conversation or `again` of the same one.
-    fn fold(&self, proxy: SocketAddr, again: bool) -> anyhow::Result<(Times, Times)> {
-        let (mut direct, mut proxied) = (Times::default(), Times::default());
-        // Of the same conversation, the first request does not count.
-        for number in 0..=FOLDS {
-            let body = texts::results(if again { 0 } else { number }, FOLD_TOKENS);
-            let without = load::ask_once(self.upstream, body.clone())?.0;
-            let (with, status) = load::ask_once(proxy, body)?;
-            let status = status.unwrap_or_default();
-            anyhow::ensure!(status == "compressed", "results were not folded: {status}");
+            let is_smaller = status == "compressed";
+            let is_late = case.may_be_late() && status == "original; reason=deadline";
+            anyhow::ensure!(
+                is_smaller || is_late,
+                "the proxy says `{status}` of a request instead of `compressed`"
+            );
             if number > 0 {
-                direct.push(without);
-                proxied.push(with);
+                measured.direct.push(direct);
+                measured.proxied.push(proxied);
+                measured.in_time += usize::from(is_smaller);
             }
         }
-        Ok((direct, proxied))
+        Ok(measured)
     }
 
-    fn report(&self, case: Case, direct: &Times, proxied: &Times, resident_mb: Option<f64>) -> Report {
+    fn report(&self, case: Case, measured: &Measured, resident_mb: Option<f64>) -> Report {
         let quantiles = |times: &Times| Quantiles {
             p50: times.quantile(0.5),
             p99: times.quantile(0.99),
             max: times.quantile(1.0),
         };
-        let (direct_ms, proxied_ms) = (quantiles(direct), quantiles(proxied));
-        let (body, rate) = self.load(case);
+        let (direct_ms, proxied_ms) = (quantiles(&measured.direct), quantiles(&measured.proxied));
+        let (body, rate) = self.load(case, 0);
         Report {
             case,
-            requests: proxied.count(),
+            requests: measured.proxied.count(),
             bytes: body.len(),
             rate: (!case.is_in_turn()).then_some(rate),
+            in_time: case.may_be_late().then_some(measured.in_time),
             added_ms: Added { p50: proxied_ms.p50 - direct_ms.p50, p99: proxied_ms.p99 - direct_ms.p99 },
             direct_ms,
             proxied_ms,
@@ -279,7 +316,7 @@ impl Bench<'_> {
 fn write_text(out: &mut impl Write, reports: &[Report]) -> anyhow::Result<()> {
     writeln!(
         out,
-        "{:8}{:>9}{:>9}{:>10}{:>18}{:>18}{:>18}{:>10}",
+        "{:12}{:>9}{:>9}{:>10}{:>18}{:>18}{:>18}{:>10}",
         "case", "requests", "bytes", "per s", "direct p50 p99", "proxied p50 p99", "added p50 p99", "RSS MB"
     )?;
     for report in reports {
@@ -288,7 +325,7 @@ fn write_text(out: &mut impl Write, reports: &[Report]) -> anyhow::Result<()> {
         let name = report.case.to_possible_value().context("every case has a name")?;
         writeln!(
             out,
-            "{:8}{:>9}{:>9}{:>10}{:>18}{:>18}{:>18}{:>10}",
+            "{:12}{:>9}{:>9}{:>10}{:>18}{:>18}{:>18}{:>10}",
             name.get_name(),
             report.requests,
             report.bytes,
@@ -298,6 +335,9 @@ fn write_text(out: &mut impl Write, reports: &[Report]) -> anyhow::Result<()> {
             pair(added_ms.p50, added_ms.p99),
             report.resident_mb.map_or("-".into(), |mb| format!("{mb:.0}")),
         )?;
+        if let Some(in_time) = report.in_time {
+            writeln!(out, "{:12}{in_time} of {} were smaller within the deadline", "", report.requests)?;
+        }
     }
     writeln!(out, "times in milliseconds; of the case `stream`, until the first event")?;
     Ok(())

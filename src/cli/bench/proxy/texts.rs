@@ -44,6 +44,15 @@ pub(super) fn document(number: u64, words: usize) -> Bytes {
     chat(&format!("{}\n\nWhat did the engineers find?", text(number, words)), false)
 }
 
+/// The same, with `deadline_ms` of its own for compression.
+pub(super) fn urgent_document(number: u64, words: usize, deadline_ms: u64) -> Bytes {
+    let content = format!("{}\n\nWhat did the engineers find?", text(number, words));
+    let messages = json!([{"role": "user", "content": content}]);
+    json!({"model": "bench", "messages": messages, "whittle": {"deadline_ms": deadline_ms}})
+        .to_string()
+        .into()
+}
+
 /// A body of about `bytes` bytes with an image, which is never compressed, and a question.
 pub(super) fn image(bytes: usize) -> Bytes {
     let url = format!("data:image/png;base64,{}", "iVBORw0K".repeat(bytes / 8));
