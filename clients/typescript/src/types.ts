@@ -222,7 +222,8 @@ export interface CompressRequest {
     options?: CompressOptions;
     /** Kept whole, after the documents. */
     question?: string | null;
-    /** Share of the tokens to keep, above 0 and at most 1. Give this or `target_tokens`. */
+    /** Share of the tokens to keep, above 0 and at most 1. Give this or `target_tokens`; where every part has a rate of
+     * its own, neither is needed. */
     rate?: number | null;
     /** The optional parts of the response besides the prompt, by default `ranges`. */
     return?: Return[] | null;

@@ -552,7 +552,8 @@ class CompressRequest(RequestModel):
     question: str | None = None
     """Kept whole, after the documents."""
     rate: float | None = None
-    """Share of the tokens to keep, above 0 and at most 1. Give this or `target_tokens`."""
+    """Share of the tokens to keep, above 0 and at most 1. Give this or `target_tokens`; where every part has a rate of
+    its own, neither is needed."""
     return_: list[Return] | None = Field(default=None, alias='return')
     """The optional parts of the response besides the prompt, by default `ranges`."""
     roles: list[str] | None = None
@@ -596,7 +597,8 @@ class CompressRequestParams(TypedDict, total=False):
     question: str | None
     """Kept whole, after the documents."""
     rate: float | None
-    """Share of the tokens to keep, above 0 and at most 1. Give this or `target_tokens`."""
+    """Share of the tokens to keep, above 0 and at most 1. Give this or `target_tokens`; where every part has a rate of
+    its own, neither is needed."""
     return_: Sequence[Return] | None
     """The optional parts of the response besides the prompt, by default `ranges`."""
     roles: Sequence[str] | None
