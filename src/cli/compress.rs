@@ -62,7 +62,7 @@ pub(super) struct CompressArgs {
     #[arg(
         long,
         conflicts_with = "target_tokens",
-        required_unless_present_any = ["target_tokens", "documents", "tags", "json"],
+        required_unless_present_any = ["target_tokens", "documents", "tags"],
         allow_negative_numbers = true
     )]
     rate: Option<f64>,

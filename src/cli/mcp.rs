@@ -66,6 +66,9 @@ fn gateway(config: &Config, engine: &Arc<Engine>) -> Result<Arc<Gateway>, String
         retriever: Arc::<Engine>::clone(engine),
     };
     let data = config::data_dir(&ProcessEnv).map_err(|error| error.to_string())?;
+    if config.upstreams.is_empty() && !config.local.enabled {
+        return Err("the configuration names no upstream".into());
+    }
     let gateway = Gateway::new(config, &ProcessEnv, parts, &data)?;
     if config.proxy.recall.enabled && !gateway.keeps_originals() {
         let folder = data.display();

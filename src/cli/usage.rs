@@ -113,7 +113,7 @@ fn ask(base: &str, params: &UsageParams) -> anyhow::Result<UsageReport> {
         .block_on(fetch(&url, &query, key.as_ref()))
         .map_err(|reason| anyhow::anyhow!("cannot ask {url}: {reason} (`--url` names another service)"))?;
     if status == StatusCode::UNAUTHORIZED {
-        bail!("{url} answers {status}: {} This command sends the key in {KEY}.", message(&body));
+        bail!("{url} answers {status}: {}; this command sends the key in {KEY}", message(&body));
     }
     if !status.is_success() {
         bail!("{url} answers {status}: {}", message(&body));

@@ -47,7 +47,7 @@ section! {
 section! {
     /// The policy of recall: the originals of tools' results that go on with marks are kept, encrypted, and each mark names
     /// the id by which `GET /v1/originals/{id}` returns the original to the key that sent it. Where it is off, nothing of a
-    /// prompt is stored, and what was stored before is removed.
+    /// prompt is stored, and `whittle serve` removes what was stored before.
     #[derive(Eq)]
     RecallPolicy at "proxy.recall." {
         /// Says whether originals of folded results are kept, encrypted, in `originals.redb` of the data folder; marks then name

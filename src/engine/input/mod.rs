@@ -83,16 +83,18 @@ impl Input {
         Ok(input)
     }
 
-    /// The target where every part of the texts has a rate of its own, or is kept whole: whatever that leaves.
+    /// The target where every part of the texts has a rate of its own, or is kept whole: whatever that leaves. Strings of
+    /// JSON have none, for what stands between them takes room, too.
     pub(super) fn target(&self) -> Option<Target> {
         let has_own = |(number, document): (usize, &Document)| {
-            let mut text = document.text.clone().into_bytes();
-            for section in self.sections.iter().filter(|section| section.document == number) {
-                text[section.range.clone()].fill(b' ');
-            }
-            text.iter().all(u8::is_ascii_whitespace)
+            let start = self.sections.partition_point(|section| section.document < number);
+            let own = self.sections[start..].iter().take_while(|section| section.document == number);
+            let mut rest = document.text.clone().into_bytes();
+            own.for_each(|section| rest[section.range.clone()].fill(b' '));
+            String::from_utf8_lossy(&rest).trim().is_empty()
         };
-        self.documents.iter().enumerate().all(has_own).then_some(Target::Rate(1.0))
+        let is_json = matches!(self.form, Form::Json(_));
+        (!is_json && self.documents.iter().enumerate().all(has_own)).then_some(Target::Rate(1.0))
     }
 
     fn of_documents(inputs: Vec<DocumentInput>, tags: bool) -> Result<Self, EngineError> {

@@ -2,7 +2,7 @@
 //!
 //! An entry is made while its request runs ([`UsageRecord`]), and stored when the answer is over, its client leaves, or it
 //! fails. It holds numbers and names: no word of a prompt. It is stored before the client has the last byte of its answer,
-//! so that no end of the process loses what a client has seen all of.
+//! so that a kill loses none that a client has seen all of, unless the disk fails.
 
 pub(super) mod entry;
 mod folding;

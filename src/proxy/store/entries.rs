@@ -1,6 +1,6 @@
 //! The encoding of the ledger's entries, ordered by time.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
@@ -49,16 +49,23 @@ pub(super) fn write(transaction: &WriteTransaction, records: &[Record]) -> Resul
 /// Writes those of `records` that are not there yet.
 pub(super) fn restore(transaction: &WriteTransaction, mut records: Vec<Record>) -> Result<(), redb::Error> {
     let table = transaction.open_table(TABLE)?;
-    let mut known = HashSet::new();
-    for (time, value) in &records {
+    // Two requests may have the same id, and come in the same millisecond: as many are known as are stored.
+    let mut known: HashMap<Record, usize> = HashMap::new();
+    for (time, value) in records.iter().collect::<HashSet<_>>() {
         for stored in table.range((*time, 0)..=(*time, u64::MAX))? {
             if stored?.1.value() == value {
-                known.insert((*time, value.clone()));
+                *known.entry((*time, value.clone())).or_default() += 1;
             }
         }
     }
     drop(table);
-    records.retain(|record| !known.contains(record));
+    records.retain(|record| match known.get_mut(record) {
+        Some(count) if *count > 0 => {
+            *count -= 1;
+            false
+        }
+        _ => true,
+    });
     write(transaction, &records)
 }
 

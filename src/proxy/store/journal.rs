@@ -9,7 +9,7 @@
 //! little-endian), the first 8 bytes of the BLAKE3 hash of the rest, its milliseconds (8 bytes), and the encoded entry.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -18,6 +18,8 @@ use crate::storage::with_suffix;
 
 /// Bytes of a file after which the other one takes over, as soon as all that it holds is committed.
 const FILE_BYTES: u64 = 1 << 20;
+/// Bytes of a file after which no more is appended. Only a file that the database could not take in grows so large.
+const MOST_BYTES: u64 = 16 * FILE_BYTES;
 const SUFFIXES: [&str; 2] = [".journal-0", ".journal-1"];
 const LENGTH_BYTES: usize = 4;
 const HASH_BYTES: usize = 8;
@@ -36,6 +38,8 @@ struct State {
     committed: u64,
     /// What `committed` has to reach until the other file can be emptied, where that holds anything.
     other_until: Option<u64>,
+    /// Whether a commit has failed: what the files hold is then there for the next start.
+    failed: bool,
 }
 
 impl Journal {
@@ -43,10 +47,13 @@ impl Journal {
     pub(super) fn open(database: &Path) -> io::Result<(Self, Vec<Record>)> {
         let open = |suffix| {
             let mut options = OpenOptions::new();
-            options.read(true).append(true).create(true);
+            options.read(true).write(true).create(true).truncate(false);
             #[cfg(unix)]
             std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-            options.open(with_suffix(database, suffix))
+            let path = with_suffix(database, suffix);
+            let named =
+                |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
+            options.open(&path).map_err(named)
         };
         let mut files = [open(SUFFIXES[0])?, open(SUFFIXES[1])?];
         let mut left = Vec::new();
@@ -55,13 +62,14 @@ impl Journal {
             file.read_to_end(&mut bytes)?;
             left.extend(records(&bytes));
         }
-        let state = State { files, current: 0, bytes: 0, appended: 0, committed: 0, other_until: None };
+        let (current, bytes, appended, committed) = (0, 0, 0, 0);
+        let state = State { files, current, bytes, appended, committed, other_until: None, failed: false };
         Ok((Self(Mutex::new(state)), left))
     }
 
     /// Empties the files, once the database has what was left in them.
     pub(super) fn clear(&self) -> io::Result<()> {
-        self.state().files.iter().try_for_each(|file| file.set_len(0))
+        self.state().files.iter_mut().try_for_each(|file| cut(file, 0))
     }
 
     /// Appends `record` if `send`, which hands it over to be committed, succeeds, and returns whether it does. Where the
@@ -74,10 +82,8 @@ impl Journal {
             return false;
         }
         state.appended += 1;
-        let State { files, current, bytes: written, .. } = &mut *state;
-        match files[*current].write_all(&bytes) {
-            Ok(()) => *written += bytes.len() as u64,
-            Err(error) => tracing::warn!(%error, "cannot write to the journal of the ledger"),
+        if let Err(error) = state.write(&bytes) {
+            tracing::debug!(%error, "cannot write to the journal of the ledger");
         }
         true
     }
@@ -91,26 +97,54 @@ impl Journal {
         }
     }
 
+    /// Notes that the database could not take entries: the files keep what they hold, for the next start.
+    pub(super) fn failed(&self) {
+        self.state().failed = true;
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl State {
+    fn write(&mut self, record: &[u8]) -> io::Result<()> {
+        if self.bytes > MOST_BYTES {
+            return Ok(());
+        }
+        let file = &mut self.files[self.current];
+        // Behind half a record nothing could be read.
+        if let Err(error) = file.write_all(record) {
+            cut(file, self.bytes)?;
+            return Err(error);
+        }
+        self.bytes += record.len() as u64;
+        Ok(())
+    }
+
     fn release(&mut self) -> io::Result<()> {
+        if self.failed {
+            return Ok(());
+        }
         let other = 1 - self.current;
         if self.other_until.is_some_and(|until| self.committed >= until) {
-            self.files[other].set_len(0)?;
+            cut(&mut self.files[other], 0)?;
             self.other_until = None;
         }
         if self.committed == self.appended && self.bytes > 0 {
-            self.files[self.current].set_len(0)?;
+            cut(&mut self.files[self.current], 0)?;
             self.bytes = 0;
         } else if self.bytes > FILE_BYTES && self.other_until.is_none() {
             (self.current, self.bytes, self.other_until) = (other, 0, Some(self.appended));
         }
         Ok(())
     }
+}
+
+/// Cuts a file off behind `bytes`, where the next record then goes.
+fn cut(file: &mut File, bytes: u64) -> io::Result<()> {
+    file.set_len(bytes)?;
+    file.seek(SeekFrom::Start(bytes)).map(drop)
 }
 
 fn framed((milliseconds, entry): &Record) -> Vec<u8> {
@@ -163,7 +197,17 @@ mod tests {
         journal.committed(1);
         assert_eq!(left(&database), [0; 0]);
 
+        // What the database could not take stays.
+        journal.append(&record(3), || true);
+        journal.failed();
+        journal.append(&record(4), || true);
+        journal.committed(2);
+        assert_eq!(left(&database), [3, 4]);
+        drop(journal);
+
         // A writer that never catches up.
+        let journal = Journal::open(&database).unwrap().0;
+        journal.clear().unwrap();
         let bytes = || SUFFIXES.map(|suffix| with_suffix(&database, suffix).metadata().unwrap().len());
         journal.append(&record(0), || true);
         for number in 1..20_000 {

@@ -2,9 +2,9 @@
 //!
 //! One file, which one process holds, and one thread that writes to it. What is to be stored waits in memory for a
 //! moment, so that one commit serves many. Entries of the ledger are in a journal meanwhile, which outlives the process
-//! ([`journal`]). A request with new decisions waits for
-//! the commit before it is forwarded ([`Store::written`]), which takes the ones of all that wait by then: an upstream
-//! must not see what a crash can undo. The commit reaches the disk itself, as redb has no other that outlives the process.
+//! ([`journal`]). A request with new decisions waits for the commit before it is forwarded ([`Store::written`]), which
+//! takes the ones of all that wait by then: an upstream must not see what a crash can undo. The commit reaches the disk
+//! itself, as redb has no other that outlives the process.
 
 mod entries;
 mod journal;
@@ -356,14 +356,17 @@ impl Writer {
             entries::write(&transaction, &batch.entries)?;
             Ok(transaction.commit()?)
         };
-        if let Err(error) = write() {
-            tracing::warn!(%error, "cannot write to the proxy's file");
-            self.ledger.lose(batch.entries.len());
+        match write() {
+            Ok(()) => self.journal.committed(batch.entries.len()),
+            Err(error) => {
+                tracing::warn!(%error, "cannot write to the proxy's file");
+                self.journal.failed();
+                self.ledger.lose(batch.entries.len());
+            }
         }
         // What could not be written waits no more either: the requests go on.
         batch.outcomes.iter().for_each(|(key, _)| self.pending.remove(key));
         self.ledger.waiting.fetch_sub(batch.entries.len(), Ordering::Relaxed);
-        self.journal.committed(batch.entries.len());
     }
 }
 

@@ -18,14 +18,15 @@ from typing import IO, Any
 from . import errors
 from .client import Client
 
-# The service refuses variables that it does not know.
+# Variables that are for this package, or given by a flag.
 _NOT_FOR_THE_SERVICE = ("WHITTLE_BINARY", "WHITTLE_LISTEN")
 _LISTENING = "listening on "
 _LINES_OF_LOG = 20
 
 
 def find_binary(binary: str | os.PathLike[str] | None = None) -> str:
-    """Returns the path of the program: the argument, `WHITTLE_BINARY`, `whittle` on `PATH`, or the one of this package.
+    """Returns the path of the program: the argument, `WHITTLE_BINARY`, `whittle` on `PATH`, the one of this package,
+    or one that `pip install --user` brought.
 
     Raises `StartError` where there is none.
     """
