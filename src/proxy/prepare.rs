@@ -150,9 +150,8 @@ impl Prepared {
         let Texts { mut passages, asked, mut shown, small, small_results } =
             if read { request.texts(settings.least_bytes()) } else { Texts::default() };
         let small = small || small_results && settings.tool_results == ToolResults::Compress;
-        let conversation = Conversation::of(&request, &secret);
-        let arm =
-            conversation.filter(|_| !settings.bypass).map_or(Arm::None, |it| it.arm(live.config.holdout));
+        let conversation = (!settings.bypass).then(|| Conversation::of(&request, &secret)).flatten();
+        let arm = conversation.map_or(Arm::None, |it| it.arm(live.config.holdout));
         if settings.bypass || arm == Arm::HeldOut {
             passages.clear();
             shown.clear();
@@ -162,8 +161,7 @@ impl Prepared {
             ToolResults::Fold | ToolResults::Keep => passages.retain(|passage| !passage.from_tool),
         }
         let recall = Recall::new(&secret, live.originals.as_ref(), caller.as_ref());
-        let named =
-            conversation.filter(|_| live.config.recall.tool && !settings.bypass && arm != Arm::HeldOut);
+        let named = conversation.filter(|_| live.config.recall.tool && arm != Arm::HeldOut);
         let named = named.filter(|_| matches!(route.place, Target::Upstream(_)));
         let tool = named.and_then(|named| Tool::of(&request, (&recall, named), &live.late));
         let keys = passages.iter().map(|passage| Key::new(passage, &route.model, &settings)).collect();
