@@ -64,12 +64,12 @@ impl Ledger {
         self.provider.count_failed_stream(upstream);
     }
 
-    fn book(&self, entry: Entry) {
+    fn book(&self, entry: &Entry) {
         if !entry.estimated {
             self.provider.count(entry.usage);
         }
         if let Some(store) = &self.store {
-            store.put_entry(&entry);
+            store.put_entry(entry);
         }
     }
 }

@@ -207,6 +207,6 @@ impl Drop for UsageRecord {
             let Usage { input, output, .. } = self.entry.usage;
             hold.settle(input.saturating_add(output), self.entry.cost);
         }
-        self.ledger.book(std::mem::take(&mut self.entry));
+        self.ledger.book(&self.entry);
     }
 }
