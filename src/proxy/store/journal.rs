@@ -36,9 +36,9 @@ struct State {
     /// Entries that were appended since the start, and that of these the database has.
     appended: u64,
     committed: u64,
-    /// What `committed` has to reach until the other file can be emptied, where that holds anything.
+    /// The count of committed entries from which on the other file can be emptied. None where that file is empty.
     other_until: Option<u64>,
-    /// Whether a commit has failed: what the files hold is then there for the next start.
+    /// True once a commit has failed. The files then keep what they hold, for the next start.
     failed: bool,
 }
 

@@ -41,16 +41,21 @@ pub(super) fn body(bytes: usize, stream: bool) -> Bytes {
 
 /// A body with a text of `words` words and a question; another text for each `number`.
 pub(super) fn document(number: u64, words: usize) -> Bytes {
-    chat(&format!("{}\n\nWhat did the engineers find?", text(number, words)), false)
+    chat(&asked(number, words), false)
 }
 
-/// The same, with `deadline_ms` of its own for compression.
+/// A body with a text of `words` words, a question, and `deadline_ms` for compression that replaces the configured one;
+/// another text for each `number`.
 pub(super) fn urgent_document(number: u64, words: usize, deadline_ms: u64) -> Bytes {
-    let content = format!("{}\n\nWhat did the engineers find?", text(number, words));
-    let messages = json!([{"role": "user", "content": content}]);
+    let messages = json!([{"role": "user", "content": asked(number, words)}]);
     json!({"model": "bench", "messages": messages, "whittle": {"deadline_ms": deadline_ms}})
         .to_string()
         .into()
+}
+
+/// A text and a question about it.
+fn asked(number: u64, words: usize) -> String {
+    format!("{}\n\nWhat did the engineers find?", text(number, words))
 }
 
 /// A body of about `bytes` bytes with an image, which is never compressed, and a question.
