@@ -88,7 +88,7 @@ pub(crate) fn run(args: ServeArgs) -> anyhow::Result<()> {
     let server = Server::with_gateway(engine, config.limits, Arc::clone(&gateway), Arc::clone(&keys))
         .with_roots(config.mcp.roots.iter().map(PathBuf::from))
         .with_hosts(config.hosts.clone())
-        .with_page(config.page);
+        .with_page(config.page.clone());
     let live = Live { listen: config.listen, gateway: Arc::clone(&gateway), keys, load };
     let outcome = runtime.block_on(serve(server, live));
     // Ends connections that are still open, which cancels their work, but waits for no thread that does not heed it.

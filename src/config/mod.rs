@@ -172,10 +172,13 @@ section! {
 
 section! {
     /// The configuration of the page for people.
-    #[derive(Copy, Eq)]
+    #[derive(Eq)]
     PageConfig at "page." {
         /// Whether the service shows its page at `/`.
         enabled: bool = true;
+        /// Folders whose subfolders are evaluations that it shows, as `whittle eval run` writes them, from the folder
+        /// that the service was started in.
+        evaluations: Vec<String> = ["eval/results", "eval/baselines"].map(str::to_owned).to_vec();
     }
 }
 

@@ -107,6 +107,7 @@ fn every_variable_reaches_its_key() {
         ("WHITTLE_LIMITS_QUEUE", "9"),
         ("WHITTLE_KEYS_REQUIRED", "true"),
         ("WHITTLE_PAGE_ENABLED", "false"),
+        ("WHITTLE_PAGE_EVALUATIONS", "runs"),
         ("WHITTLE_PROXY_DEADLINE_MS", "10"),
         ("WHITTLE_PROXY_BODY_MEMORY_BYTES", "1100000"),
         ("WHITTLE_PROXY_MEMORY_BYTES", "12"),
@@ -166,7 +167,7 @@ fn every_variable_reaches_its_key() {
         },
         keys: KeysConfig { required: true },
         mcp: McpConfig { roots: vec!["/srv/a".into(), "b".into()] },
-        page: PageConfig { enabled: false },
+        page: PageConfig { enabled: false, evaluations: vec!["runs".into()] },
         proxy: ProxyConfig {
             deadline_ms: 10,
             body_memory_bytes: 1_100_000,

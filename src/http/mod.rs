@@ -12,6 +12,7 @@ mod dialects;
 mod docs;
 mod embeddings;
 mod error;
+mod evaluations;
 mod examples;
 mod extract;
 mod failures;
@@ -33,7 +34,9 @@ mod reading;
 mod relay;
 mod router;
 mod server;
+mod shadow;
 mod state;
+mod status;
 #[cfg(test)]
 mod tests;
 mod transfer;

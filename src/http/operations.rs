@@ -13,8 +13,8 @@ use utoipa::{OpenApi, ToSchema};
 use super::error::{ApiError, ErrorEnvelope};
 use super::state::AppState;
 use super::{
-    body, collections, compress, dialects, docs, embeddings, examples, keys, mcp, metrics, originals, page,
-    prompt, proxy, reading, transfer,
+    body, collections, compress, dialects, docs, embeddings, evaluations, examples, keys, mcp, metrics,
+    originals, page, prompt, proxy, reading, shadow, status, transfer,
 };
 use crate::engine::Readiness;
 use crate::engine::collections::api::OnBad;
@@ -34,8 +34,8 @@ use crate::engine::collections::api::OnBad;
         dialects::chat, dialects::responses, dialects::completions, dialects::messages, dialects::count_tokens,
         dialects::azure_models, dialects::azure, dialects::gemini_models, dialects::gemini_call, dialects::gemini,
         dialects::gemini_upload, dialects::ollama_models, dialects::ollama, dialects::cohere,
-        proxy::models, proxy::model, proxy::usage, proxy::below, originals::original,
-        keys::list, keys::create, keys::revoke, mcp::mcp, page::index, page::file, docs::list, docs::guide, metrics::metrics, healthz, readyz, openapi
+        proxy::models, proxy::model, proxy::usage, shadow::shadow, proxy::below, originals::original,
+        keys::list, keys::create, keys::revoke, mcp::mcp, page::index, page::file, docs::list, docs::guide, metrics::metrics, status::status, evaluations::list, evaluations::one, healthz, readyz, openapi
     ),
     components(schemas(OnBad)),
     tags(

@@ -12,8 +12,9 @@ use tower_http::catch_panic::CatchPanicLayer;
 use super::error::ApiError;
 use super::state::AppState;
 use super::{
-    auth, collections, compress, dialects, docs, embeddings, examples, framing, keys, mcp, metrics,
-    middleware, operations, origin, originals, page, prompt, proxy, reading, transfer,
+    auth, collections, compress, dialects, docs, embeddings, evaluations, examples, framing, keys, mcp,
+    metrics, middleware, operations, origin, originals, page, prompt, proxy, reading, shadow, status,
+    transfer,
 };
 
 /// All routes, with everything around them.
@@ -31,6 +32,9 @@ pub(super) fn router(state: Arc<AppState>) -> Router {
         .merge(examples::routes())
         .merge(keys::routes())
         .merge(metrics::routes())
+        .merge(status::routes())
+        .merge(shadow::routes())
+        .merge(evaluations::routes())
         .merge(dialects::routes())
         .merge(proxy::routes())
         .merge(originals::routes())

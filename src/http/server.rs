@@ -128,10 +128,10 @@ impl Server {
         Self { state, header_time: HEADER_TIME }
     }
 
-    /// Serves the page for people at `/`, too, where `page` says so.
+    /// Serves the page for people at `/`, too, where `page` says so, and the evaluations that it names.
     #[must_use]
     pub fn with_page(self, page: PageConfig) -> Self {
-        Self { state: self.state.with_page(page.enabled), ..self }
+        Self { state: self.state.with_page(page), ..self }
     }
 
     #[cfg(test)]
@@ -160,12 +160,16 @@ impl Server {
         if let Ok(address) = listener.local_addr() {
             state.hosts = state.hosts.listening_on(address.ip());
         }
+        let stopping = state.stopping.clone();
         let connections = Connections { router: router(Arc::new(state)), header_time };
         let open = GracefulShutdown::new();
         let mut stop = pin!(stop);
         loop {
             tokio::select! {
-                () = &mut stop => return Draining(open),
+                () = &mut stop => {
+                    stopping.send_replace(true);
+                    return Draining(open);
+                }
                 accepted = listener.accept() => match accepted {
                     Ok((stream, _)) => connections.connect(stream, &open),
                     Err(error) => pause(&error).await,

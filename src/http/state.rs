@@ -1,12 +1,15 @@
 //! The state that all handlers share.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+
+use tokio::sync::watch;
 
 use super::body::Bounds;
 use super::hosts::Hosts;
 use crate::admission::{Admission, BodyMemory};
-use crate::config::{Limits, ProxyConfig};
+use crate::config::{Limits, PageConfig, ProxyConfig};
 use crate::engine::Engine;
 use crate::keys::Keyring;
 use crate::mcp::McpServer;
@@ -39,6 +42,10 @@ pub(super) struct AppState {
     pub(super) admission: Admission,
     /// Whether the page is served.
     pub(super) page: bool,
+    /// Folders whose subfolders are evaluations.
+    pub(super) evaluations: Vec<PathBuf>,
+    /// Whether the service has been told to stop: answers that would go on for long end then.
+    pub(super) stopping: watch::Sender<bool>,
 }
 
 impl AppState {
@@ -57,6 +64,8 @@ impl AppState {
             mcp,
             admission,
             page: false,
+            evaluations: Vec::new(),
+            stopping: watch::Sender::new(false),
         }
     }
 
@@ -74,8 +83,9 @@ impl AppState {
         Self { keys: Some(keys), ..self }
     }
 
-    pub(super) fn with_page(self, page: bool) -> Self {
-        Self { page, ..self }
+    pub(super) fn with_page(self, page: PageConfig) -> Self {
+        let evaluations = page.evaluations.into_iter().map(PathBuf::from).collect();
+        Self { page: page.enabled, evaluations, ..self }
     }
 
     /// Returns the bounds of a body that is held in memory.

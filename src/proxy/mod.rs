@@ -14,6 +14,7 @@ mod exchange;
 mod fold;
 mod latency_model;
 mod ledger;
+mod live;
 mod local;
 mod metrics;
 mod models;
@@ -30,6 +31,7 @@ mod rounds;
 mod route;
 mod settings;
 mod shadow;
+mod status;
 mod store;
 
 use std::collections::HashMap;
@@ -42,10 +44,10 @@ use tracing::Instrument;
 
 use crate::admission::{Admission, LazyTicket};
 use crate::compress::fold::Rule;
-use crate::config::{Config, Env, Limits, ProxyConfig, RetrievePolicy, UpstreamConfig};
+use crate::config::{Config, Env, Limits, ProxyConfig, RetrievePolicy};
 use crate::keys::{Caller, Denied};
 use crate::telemetry::Stage;
-use crate::upstream::{Answer, Call, HeaderMap, StatusCode};
+use crate::upstream::{Answer, HeaderMap, StatusCode};
 use crate::wire::Dialect;
 pub use compress::{Compressor, Fallback};
 use compress::{Pool, Work};
@@ -60,20 +62,20 @@ pub use ledger::{
     ArmFigures, ArmMeans, FoldingLine, Group, HoldoutReport, Mean, Numbers, RequestLine, UsageParams,
     UsageRecord, UsageReport,
 };
+use live::Live;
 pub use local::Generator;
 use local::Local;
 pub use metrics::Outcomes;
 use metrics::{Depths, Metrics};
-use originals::Originals;
 use plan::Plan;
 use prepare::{Intake, Prepared};
-use recall_tool::LateCalls;
 pub use replay::{Figures, Kept, LogError, ReplayError, ReplayReport, RuleFigures, replay};
 pub use retrieve::Retriever;
 use retrieve::Search;
-use route::{Route, Routes, Target};
+use route::Route;
 use shadow::Shadow;
-pub use shadow::{Comparison, SHADOW_FILE};
+pub use shadow::{Comparison, SHADOW_FILE, ShadowLine, ShadowModel, ShadowParams, ShadowReport};
+pub use status::{QueueStatus, UpstreamStatus};
 pub use store::StoreError;
 use store::{Retention, Store};
 
@@ -112,16 +114,6 @@ pub struct Parts {
     pub generator: Arc<dyn Generator>,
     /// Finds documents.
     pub retriever: Arc<dyn Retriever>,
-}
-
-/// The state that depends on the configuration.
-struct Live {
-    routes: Routes,
-    config: ProxyConfig,
-    /// The originals of tools' results, where they are kept.
-    originals: Option<Arc<Originals>>,
-    /// The calls of the tool that recalls them which wait for the next request of their conversation.
-    late: LateCalls,
 }
 
 /// A report of what was done to a request.
@@ -400,6 +392,16 @@ impl Gateway {
         self.readers.enter()?.run(deadline, move |_| ledger.usage(&params)).await?
     }
 
+    /// Returns the comparisons of shadow requests.
+    ///
+    /// # Errors
+    /// The question cannot be understood, or the file cannot be read.
+    pub async fn comparisons(&self, params: ShadowParams) -> Result<ShadowReport, ProxyError> {
+        let (limit, path) = (params.limit()?, self.shadow.file().to_owned());
+        let deadline = Instant::now() + self.live().config.deadline();
+        self.readers.enter()?.run(deadline, move |_| ShadowReport::read(&path, limit)).await?
+    }
+
     /// Returns today's spending of keys by their ids, in billionths of a dollar. This reads the disk.
     ///
     /// # Errors
@@ -426,12 +428,28 @@ impl Gateway {
     /// All metrics in the text form of `OpenMetrics`, without the mark of the end.
     #[must_use]
     pub fn metrics(&self) -> String {
-        self.metrics.render(&Depths {
+        self.metrics.render(&self.depths())
+    }
+
+    fn depths(&self) -> Depths {
+        Depths {
             compression: self.pool.requests(),
             ledger: self.store.as_ref().map_or(0, |store| store.waiting()),
             lost: self.store.as_ref().map_or(0, |store| store.lost()),
             originals: self.live().originals.as_ref().map(|originals| originals.sizes()).unwrap_or_default(),
-        })
+        }
+    }
+
+    /// Returns how each upstream has answered, in the order of the configuration.
+    #[must_use]
+    pub fn upstreams(&self) -> Vec<UpstreamStatus> {
+        self.live().routes.all().map(|upstream| UpstreamStatus::of(upstream)).collect()
+    }
+
+    /// Returns how much waits to be stored.
+    #[must_use]
+    pub fn queues(&self) -> QueueStatus {
+        QueueStatus::of(&self.depths())
     }
 
     /// Returns how many requests had each status, and how many kept a text for each reason, since the service began.
@@ -519,68 +537,6 @@ impl Gateway {
             }
         }
         Plan::new(keys, outcomes, prepared.small)
-    }
-}
-
-impl Live {
-    fn new(config: &Config, env: &dyn Env, local: Option<Arc<Local>>) -> Result<Self, String> {
-        let routes = Routes::new(&config.upstreams, env, local)?;
-        let without = |upstream: &&UpstreamConfig| !upstream.dialect.has_recall_tool();
-        for upstream in config.upstreams.iter().filter(without).filter(|_| config.proxy.recall.tool) {
-            let (upstream, dialect) = (&upstream.name, upstream.dialect.name());
-            tracing::warn!(upstream, dialect, "`proxy.recall.tool` adds no tool to requests of this dialect");
-        }
-        Ok(Self { routes, config: config.proxy.clone(), originals: None, late: LateCalls::default() })
-    }
-
-    /// The call to `route`, without the client's key where that was meant for another host.
-    fn call(prepared: &Prepared, plan: &Plan, route: &Route) -> Call {
-        let call = prepared.call(route, plan);
-        match (&prepared.route.place, &route.place) {
-            (Target::Upstream(first), Target::Upstream(second)) if !second.shares_origin(first) => {
-                call.without_keys(first.config().dialect)
-            }
-            _ => call,
-        }
-    }
-
-    /// Sends a request to who is to answer, and to an upstream's fallback where that one fails. Where the fallback does
-    /// not succeed either, the client gets the first one's answer or error: it is about the upstream that was asked for
-    /// and says whether to try again, while a fallback's refusal of its own key or model would only mislead.
-    async fn send(
-        &self,
-        prepared: &Prepared,
-        plan: &Plan,
-        deadline: Instant,
-    ) -> Result<(Route, Answer), ProxyError> {
-        let route = prepared.route.clone();
-        let upstream = match &route.place {
-            Target::Upstream(upstream) => upstream,
-            Target::Local(local) => {
-                let answer = local.answer(prepared.ask(plan)?, deadline).await?;
-                return Ok((route, answer));
-            }
-        };
-        let call = prepared.call(&route, plan);
-        let decision = upstream.send(&call, deadline).await;
-        let failed = decision.as_ref().map_or(true, Answer::is_temporary_failure);
-        let fallback = self.routes.fallback(upstream).filter(|_| failed && Instant::now() < deadline);
-        let Some(fallback) = fallback else { return Ok((route, decision?)) };
-        tracing::warn!(upstream = route.name(), fallback = fallback.config().name, "falling back");
-        let second = Route::on(fallback, &route.model);
-        let call = Self::call(prepared, plan, &second);
-        match fallback.send(&call, deadline).await {
-            Ok(answer) if answer.status.is_success() => Ok((second, answer)),
-            Ok(answer) => {
-                let (name, status) = (second.name(), answer.status.as_u16());
-                tracing::warn!(upstream = name, status, "the fallback failed, too");
-                Ok((route, decision?))
-            }
-            Err(error) => {
-                tracing::warn!(upstream = second.name(), %error, "the fallback failed, too");
-                Ok((route, decision?))
-            }
-        }
     }
 }
 

@@ -53,6 +53,11 @@ impl Routes {
         self.local.as_ref()
     }
 
+    /// Returns all upstreams, in the order of the configuration.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Arc<Upstream>> {
+        self.upstreams.iter()
+    }
+
     pub(super) fn of_dialect(&self, dialect: Dialect) -> impl Iterator<Item = &Arc<Upstream>> {
         self.upstreams.iter().filter(move |upstream| upstream.config().dialect == dialect)
     }

@@ -1,7 +1,9 @@
 //! Shadow requests: what a model answers to the original of a request that was compressed, to be compared with what
 //! its client got. Nobody sees such an answer, and none of it is stored, nor of the client's: only how alike they are.
 
-use std::path::PathBuf;
+mod report;
+
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -20,6 +22,7 @@ use crate::jsonl::JsonLines;
 use crate::text::{exact_match, f1};
 use crate::upstream::Answer;
 use crate::wire::{Framing, Reading, Usage, UsageReader};
+pub use report::{ShadowLine, ShadowModel, ShadowParams, ShadowReport};
 
 /// The file below the data folder that holds comparisons, a line each.
 pub const SHADOW_FILE: &str = "shadow.jsonl";
@@ -79,6 +82,11 @@ struct Permit {
 impl Shadow {
     pub(super) fn new(file: PathBuf) -> Self {
         Self { file, turns: Arc::new(Semaphore::new(AT_ONCE)), log: Mutex::new(None) }
+    }
+
+    /// Returns the file of the comparisons.
+    pub(super) fn file(&self) -> &Path {
+        &self.file
     }
 
     /// Whether no request waits for its answer to be compared. One that is chosen is held from before its answer begins.

@@ -14,6 +14,7 @@ use tokio::time::{Instant, sleep, timeout};
 use tracing::Instrument;
 
 use super::headers::{KEY_HEADERS, without_query_key};
+use super::health::{UpstreamHealth, Watch};
 use super::{Secret, retry};
 use crate::config::{Env, UpstreamConfig};
 use crate::telemetry::{Stage, carry_trace, chain};
@@ -28,6 +29,7 @@ pub struct Upstream {
     config: UpstreamConfig,
     key: Option<Secret>,
     client: reqwest::Client,
+    watch: Watch,
 }
 
 /// A request to send to an upstream.
@@ -132,7 +134,7 @@ impl Upstream {
         // What the environment says of proxies is not meant for this machine itself.
         let builder = if is_loopback(&url) { builder.no_proxy() } else { builder };
         let client = builder.build().map_err(|error| chain(&error))?;
-        Ok(Self { config: config.clone(), key, client })
+        Ok(Self { config: config.clone(), key, client, watch: Watch::default() })
     }
 
     /// The upstream that `config` describes, with the key that `env` holds.
@@ -163,6 +165,12 @@ impl Upstream {
     #[must_use]
     pub fn has_key(&self) -> bool {
         self.key.is_some()
+    }
+
+    /// Returns how it has answered.
+    #[must_use]
+    pub fn health(&self) -> UpstreamHealth {
+        self.watch.read()
     }
 
     /// Time between two pieces of an answer.
@@ -233,6 +241,18 @@ impl Upstream {
     }
 
     async fn exchange(
+        &self,
+        request: RequestBuilder,
+        headers: &HeaderMap,
+        deadline: Instant,
+    ) -> Result<Answer, Failed> {
+        let began = Instant::now();
+        let answered = self.send_once(request, headers, deadline).await;
+        self.watch.note(answered.as_ref().ok().map(|answer| answer.status), began.elapsed());
+        answered
+    }
+
+    async fn send_once(
         &self,
         request: RequestBuilder,
         headers: &HeaderMap,

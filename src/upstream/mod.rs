@@ -7,11 +7,13 @@
 mod client;
 mod fetch;
 mod headers;
+mod health;
 mod retry;
 
 pub use client::{Answer, Call, Upstream, UpstreamError, streamed};
 pub use fetch::fetch;
 pub use headers::{KEY_HEADERS, for_client, for_upstream, query_for_upstream, secret_in, secret_in_query};
+pub use health::{UpstreamHealth, UpstreamState};
 pub use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 pub use reqwest::{Body, Method, StatusCode};
 

@@ -183,7 +183,10 @@ fn a_key_sees_what_it_took_and_an_administrator_sees_all() {
     let id = own["groups"][0]["key"].as_str().unwrap();
     assert_eq!(usage(&admin, &format!("?key={id}")).body["total"]["requests"], 2);
     assert_denied(&usage(&two, &format!("?key={id}")), 403, "admin_only");
-    assert_denied(&service.get_with("/metrics", ("x-whittle-key", &one)), 403, "admin_only");
+    for path in ["/metrics", "/v1/status", "/v1/shadow", "/v1/evaluations", "/v1/evaluations/eval/results/nq"]
+    {
+        assert_denied(&service.get_with(path, ("x-whittle-key", &one)), 403, "admin_only");
+    }
     let output = service.whittle(&["usage", "--format", "json"]).env("WHITTLE_KEY", &two).output();
     let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(report["total"]["requests"], 1);

@@ -112,3 +112,26 @@ fn the_text_of_a_file_is_read_and_not_stored() {
     }
     assert_eq!(service.get("/v1/collections").body["collections"], serde_json::json!([]));
 }
+
+#[test]
+fn evaluations_are_listed_and_no_other_folder_is_read() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/eval/baselines");
+    let service = serve(&format!("page.evaluations = [{folder:?}, '/no/such/folder']"));
+    let list = service.get("/v1/evaluations").body;
+    let name = format!("{folder}/nq");
+    let runs = list["runs"].as_array().unwrap();
+    let run = runs.iter().find(|run| run["name"] == *name).unwrap();
+    assert_eq!((&run["suite"], &run["questions"]), (&"nq".into(), &300.into()), "{list}");
+    let summary = service.get(&format!("/v1/evaluations/{name}")).body;
+    assert!(summary["figures"][0]["retention"]["mean"].is_number(), "{summary}");
+    for path in
+        [folder.to_owned(), format!("{name}/summary.json"), format!("{folder}/..%2fsuites"), "x".into()]
+    {
+        let answer = service.get(&format!("/v1/evaluations/{path}"));
+        assert_eq!(
+            (answer.status, &answer.body["error"]["code"]),
+            (404, &"unknown_evaluation".into()),
+            "{path}"
+        );
+    }
+}

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use super::*;
+use crate::config::PageConfig;
 use crate::engine::{EngineError, ErrorKind};
 use crate::http::error::ApiError;
 use crate::http::router::wrapped;
@@ -123,7 +124,7 @@ async fn health_and_readiness() {
 }
 
 /// The routes that the description of the API has, in its order.
-const ROUTES: [&str; 84] = [
+const ROUTES: [&str; 88] = [
     "get /",
     "get /api/tags",
     "delete /api/{path}",
@@ -173,6 +174,8 @@ const ROUTES: [&str; 84] = [
     "post /v1/completions",
     "post /v1/compress",
     "post /v1/embeddings",
+    "get /v1/evaluations",
+    "get /v1/evaluations/{run}",
     "get /v1/example-banks",
     "delete /v1/example-banks/{name}",
     "get /v1/example-banks/{name}",
@@ -196,6 +199,8 @@ const ROUTES: [&str; 84] = [
     "post /v1/rerank",
     "post /v1/responses",
     "post /v1/score",
+    "get /v1/shadow",
+    "get /v1/status",
     "get /v1/usage",
     "get /v1beta/models",
     "delete /v1beta/{path}",
@@ -239,7 +244,10 @@ async fn the_description_is_whole_and_true() {
         let method = method.to_uppercase();
         let path = path.replace("{name}", "a").replace("{id}", "b").replace("{upstream}", "c");
         let request = Request::builder().method(&*method).uri(path).body(Body::empty()).unwrap();
-        let response = router(Arc::new(state(&engine()).with_page(true))).oneshot(request).await.unwrap();
+        let response = router(Arc::new(state(&engine()).with_page(PageConfig::default())))
+            .oneshot(request)
+            .await
+            .unwrap();
         let (status, body) = (response.status(), response.into_body().collect().await.unwrap().to_bytes());
         let there = status != 405 && !String::from_utf8_lossy(&body).contains("unknown_path");
         assert!(there, "{route} is described but not there");

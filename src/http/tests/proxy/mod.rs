@@ -14,6 +14,7 @@ mod passing;
 mod recall;
 mod retrieval;
 mod shadow;
+mod status;
 mod upstream;
 
 use std::ffi::OsString;

@@ -77,6 +77,14 @@ async fn the_original_is_answered_too_and_only_how_alike_they_are_is_kept() {
     assert!(!stored.contains("town") && !stored.contains("Read it"));
     let usage = proxy.request(reqwest::Method::GET, "/v1/usage").send().await.unwrap().text().await.unwrap();
     assert!(usage.contains("\"requests\":1,"), "{usage}");
+    let listed = proxy.request(reqwest::Method::GET, "/v1/shadow?limit=1").send().await.unwrap();
+    let listed: Value = serde_json::from_slice(&listed.bytes().await.unwrap()).unwrap();
+    assert_eq!(
+        (&listed["models"][0]["same"], &listed["comparisons"][0]["original_tokens"]),
+        (&json!(1), &json!(500))
+    );
+    let refused = proxy.request(reqwest::Method::GET, "/v1/shadow?limit=0").send().await.unwrap();
+    assert_eq!(refused.status(), 400);
     proxy.compares_nothing().await;
 }
 

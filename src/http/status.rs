@@ -1,0 +1,180 @@
+//! `GET /v1/status`: the state of models, queues, upstreams and stores, once or as it changes.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::http::header::{ACCEPT, CACHE_CONTROL};
+use axum::response::sse::{Event, Sse};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use futures_core::Stream;
+use serde::Serialize;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, interval};
+use utoipa::ToSchema;
+
+use super::error::{ApiError, ErrorEnvelope};
+use super::proxy::Sender;
+use super::state::AppState;
+use super::{auth, body};
+use crate::engine::{Caches, Readiness};
+use crate::model::cached::CacheStatistics;
+use crate::proxy::{Gateway, QueueStatus, UpstreamStatus};
+
+/// Time between two looks at the state.
+const PAUSE: Duration = Duration::from_secs(1);
+/// Time after which a stream says something although nothing changed, so that a client that is gone is noticed.
+const SILENCE: Duration = Duration::from_secs(15);
+/// Time after which a stream ends. Clients of event streams connect again by themselves.
+const LONGEST: Duration = Duration::from_mins(10);
+
+pub(super) fn routes() -> Router<Arc<AppState>> {
+    Router::new().route("/v1/status", get(status))
+}
+
+/// The state of the service.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub(super) struct ServiceStatus {
+    /// Version of whittle.
+    version: &'static str,
+    /// `ready`; `idle` where the models load with the first request; `failed` where one could not be had.
+    models: &'static str,
+    /// The work on requests.
+    work: WorkStatus,
+    /// The upstreams, in the order of the configuration.
+    upstreams: Vec<UpstreamStatus>,
+    /// What waits to be stored; missing where there is no proxy.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stores: Option<QueueStatus>,
+    /// The caches.
+    caches: Vec<CacheStatus>,
+}
+
+/// The work on requests.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub(super) struct WorkStatus {
+    /// Requests that are worked on or wait for their turn now.
+    requests: usize,
+    /// Most that are worked on at once, `limits.concurrency`.
+    concurrency: usize,
+    /// Most that may wait, `limits.queue`.
+    queue: usize,
+}
+
+/// A cache, since the service began.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub(super) struct CacheStatus {
+    /// `scores`, `keys_values` or `vectors`.
+    name: &'static str,
+    /// Texts that were found, in memory or on disk.
+    hits: u64,
+    /// Texts that were not.
+    misses: u64,
+    /// Bytes in memory.
+    bytes: u64,
+}
+
+impl ServiceStatus {
+    fn of(state: &AppState) -> Self {
+        let gateway = state.gateway.as_deref();
+        let models = match state.engine.readiness() {
+            Readiness::Ready => "ready",
+            Readiness::Idle => "idle",
+            Readiness::Failed => "failed",
+        };
+        let work = WorkStatus {
+            requests: state.admission.requests(),
+            concurrency: state.limits.concurrency,
+            queue: state.limits.queue,
+        };
+        Self {
+            version: env!("CARGO_PKG_VERSION"),
+            models,
+            work,
+            upstreams: gateway.map(Gateway::upstreams).unwrap_or_default(),
+            stores: gateway.map(Gateway::queues),
+            caches: caches(&state.engine.caches()),
+        }
+    }
+}
+
+fn caches(caches: &Caches) -> Vec<CacheStatus> {
+    let of = |(name, statistics): (&'static str, CacheStatistics)| {
+        let CacheStatistics { hits, kept, misses, bytes, .. } = statistics;
+        CacheStatus { name, hits: hits + kept, misses, bytes }
+    };
+    let all = [("scores", caches.scores), ("keys_values", caches.keys_values), ("vectors", caches.vectors)];
+    all.into_iter().map(of).collect()
+}
+
+/// Returns the state of models, queues, upstreams and stores; for an administrator, where keys are needed. Where `Accept`
+/// asks for `text/event-stream`, an event each time that something changed, at most one a second, for ten minutes.
+#[utoipa::path(get, path = "/v1/status", tag = "operations",
+    responses(
+        (status = 200, content(
+            (ServiceStatus = "application/json"),
+            (String = "text/event-stream"),
+        ), description = "The state, or a stream of it: each event's data is the state as JSON."),
+        (status = 403, body = ErrorEnvelope, description = "The key is no administrator's."),
+    ))]
+pub(super) async fn status(
+    State(state): State<Arc<AppState>>,
+    caller: Sender,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    auth::admins_only(caller.as_deref())?;
+    if !wants_events(&headers) {
+        return body::render(&ServiceStatus::of(&state));
+    }
+    let (sender, receiver) = mpsc::channel(1);
+    tokio::spawn(watch(state, sender));
+    let events = Sse::new(Events(receiver));
+    Ok(([(CACHE_CONTROL, "no-store")], events).into_response())
+}
+
+/// Sends the state each time that it changed, until the client leaves, the service stops, or the stream is old.
+async fn watch(state: Arc<AppState>, sender: mpsc::Sender<Event>) {
+    let mut stopping = state.stopping.subscribe();
+    let (mut pause, end) = (interval(PAUSE), Instant::now() + LONGEST);
+    let (mut last, mut said) = (None, Instant::now());
+    while Instant::now() < end {
+        tokio::select! {
+            // It fails where nobody could ever stop the service any more, which is an end too.
+            _ = stopping.wait_for(|stopping| *stopping) => return,
+            () = sender.closed() => return,
+            _ = pause.tick() => {}
+        }
+        let now = ServiceStatus::of(&state);
+        let changed = last.as_ref() != Some(&now);
+        let event = match serde_json::to_string(&now) {
+            Ok(data) if changed => Event::default().event("status").data(data),
+            _ if said.elapsed() >= SILENCE => Event::default().comment(""),
+            _ => continue,
+        };
+        (last, said) = (Some(now), Instant::now());
+        if sender.send(event).await.is_err() {
+            return;
+        }
+    }
+}
+
+fn wants_events(headers: &HeaderMap) -> bool {
+    let mut accepted = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    accepted.any(|value| value.contains("text/event-stream"))
+}
+
+/// The events of a channel, as the stream that an answer takes.
+struct Events(mpsc::Receiver<Event>);
+
+impl Stream for Events {
+    type Item = Result<Event, std::convert::Infallible>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.0.poll_recv(context).map(|event| event.map(Ok))
+    }
+}
