@@ -27,8 +27,13 @@ export async function upstream() {
 }
 
 export const config = (port) => `
+[page]
+evaluations = ["${path.resolve("eval/baselines")}"]
 [proxy]
 compute_price = 0.5
+[proxy.shadow]
+share = 1.0
+usd_per_day = 10.0
 [proxy.compress]
 min_tokens = 50
 deadline_ms = 600000
@@ -36,6 +41,7 @@ deadline_ms = 600000
 name = "scripted"
 dialect = "openai"
 base_url = "http://127.0.0.1:${port}/v1"
+api_key_env = "PAGE_UPSTREAM_KEY"
 prices = [{ model = "*", input = 2.5, output = 10.0, cache_read = 0.25 }]
 `;
 
@@ -44,7 +50,7 @@ export class Service {
         this.binary = path.resolve(binary);
         this.folder = fs.mkdtempSync(path.join(os.tmpdir(), "whittle-page-"));
         fs.writeFileSync(path.join(this.folder, "whittle.toml"), text);
-        this.env = { ...process.env, WHITTLE_DATA_DIR: path.join(this.folder, "data") };
+        this.env = { ...process.env, WHITTLE_DATA_DIR: path.join(this.folder, "data"), PAGE_UPSTREAM_KEY: "of-the-upstream" };
     }
 
     /** Starts it; a second time at the same address, so that an open page finds it again. */

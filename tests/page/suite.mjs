@@ -148,8 +148,21 @@ async function picture() {
     console.log(`${file}: ${size} bytes`);
 }
 
+/** A PDF of one page with a line of Helvetica for each of `lines`. */
+function pdf(lines) {
+    const escaped = (line) => line.replace(/[\\()]/g, "\\$&").replace(/[^\x20-\x7e]/g, "-");
+    const text = `BT /F1 9 Tf 40 800 Td 11 TL ${lines.map((line) => `(${escaped(line)}) Tj T*`).join(" ")} ET`;
+    const objects = ["<< /Type /Catalog /Pages 2 0 R >>", "<< /Type /Pages /Kids [3 0 R] /Count 1 >>",
+        "<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] /Contents 5 0 R /Resources << /Font << /F1 4 0 R >> >> >>",
+        "<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>", `<< /Length ${text.length} >>\nstream\n${text}\nendstream`];
+    let file = "%PDF-1.4\n";
+    const places = objects.map((object, n) => { const at = file.length; file += `${n + 1} 0 obj\n${object}\nendobj\n`; return at; });
+    const table = places.map((at) => `${String(at).padStart(10, "0")} 00000 n \n`).join("");
+    return Buffer.from(`${file}xref\n0 6\n0000000000 65535 f \n${table}trailer << /Size 6 /Root 1 0 R >>\nstartxref\n${file.length}\n%%EOF\n`);
+}
+
 const KINDS = ["report", "prose", "code", "log", "json", "chat", "table", "html"];
-const VIEWS = ["playground", "dashboard", "collections", "keys"];
+const VIEWS = ["playground", "dashboard", "collections", "evaluations", "keys"];
 
 async function playground() {
     await check("each kind of text is compressed and shown in place", async () => {
@@ -168,6 +181,24 @@ async function playground() {
             notes.push(`${kind} ${(await page.textContent("#state")).split(" tokens")[0]}`);
         }
         return notes.join("; ");
+    });
+    await check("a PDF is compressed to 500 tokens with a question", async () => {
+        const page = await open();
+        await settled(page);
+        const words = fs.readFileSync("eval/texts/incident.md", "utf8").split(/\s+/);
+        const lines = [];
+        for (const word of words) {
+            if (!lines.length || lines.at(-1).length + word.length > 110) lines.push(word);
+            else lines[lines.length - 1] += ` ${word}`;
+        }
+        await page.setInputFiles("#file", { name: "incident.pdf", mimeType: "application/pdf", buffer: pdf(lines.slice(0, 70)) });
+        await page.waitForFunction(() => document.querySelector("#text").value.includes("gateway"));
+        await page.check("[name=budget][value=tokens]");
+        await page.fill("#tokens", "500");
+        await page.fill("#question", "Which setting caused the outage?");
+        await page.waitForFunction(() => / to (4[0-9]{2}|500) tokens/.test(document.querySelector("#state").textContent));
+        await page.screenshot({ path: path.join(pictures, "pdf.png"), fullPage: true });
+        return page.textContent("#state");
     });
     await check("views, reasons, copies and the link", async () => {
         const page = await open("#playground?rate=30&example=prose&view=two&beside=extractive&method=llmlingua");
@@ -376,6 +407,40 @@ async function ledger() {
         assert.equal(await page.evaluate(() => document.activeElement.textContent), "Later requests");
         await page.keyboard.press("Enter");
         await page.waitForFunction(() => /^1 to 100 of 200 requests/.test([...document.querySelectorAll("#view-dashboard caption")].at(-1).textContent));
+    });
+    await check("the health of the upstream and the shadow comparisons are shown as they come", async () => {
+        const page = await open("#dashboard");
+        const row = (name) => page.waitForFunction((name) => [...document.querySelectorAll("#health tbody tr")].find((it) => it.cells[0].textContent === name)?.cells[1].textContent, name).then((it) => it.jsonValue());
+        const upstream = await row("Upstream scripted");
+        assert.match(upstream, /^openai: up, [\d,]+ answers, 0 failures; last answer 200/);
+        const { models } = await service.json("/v1/shadow");
+        assert.ok(models.length > 0, "no request was compared");
+        await page.waitForFunction(() => /Same answer/.test(document.querySelector("#view-dashboard").textContent));
+        const shown = await page.$$eval("#view-dashboard table", (all) => [...all.find((it) => it.caption.textContent === "Shadow requests, by model").tBodies[0].rows].map((it) => it.cells[1].textContent));
+        assert.deepEqual(shown, models.map((it) => `${(100 * it.same / it.requests).toFixed(1)}% (${it.same} of ${it.requests})`));
+        // One more request, and the page tells it by itself.
+        await service.json("/v1/chat/completions", { model: "m1", messages: [{ role: "user", content: "Once more." }] });
+        await page.waitForFunction((before) => [...document.querySelectorAll("#health td")].every((it) => it.textContent !== before), upstream, { timeout: 10000 * slow });
+        return upstream;
+    });
+    await check("two evaluations are shown beside each other", async () => {
+        const page = await open("#evaluations");
+        await page.waitForFunction(() => document.querySelector("#evaluation table"));
+        const { runs } = await service.json("/v1/evaluations");
+        assert.ok(runs.length >= 3, JSON.stringify(runs));
+        const [nq, kinds] = ["nq", "kinds"].map((suite) => runs.find((it) => it.name.endsWith(`/${suite}`)).name);
+        await page.selectOption("#run", nq);
+        await page.waitForFunction(() => /Answers still in the prompt/.test(document.querySelector("#evaluation").textContent));
+        const cells = await page.$$eval("#evaluation table", ([first]) => [...first.tBodies[0].rows].map((row) => [...row.cells].map((cell) => cell.textContent)));
+        const { figures } = await service.json(`/v1/evaluations/${nq}`);
+        const percent = (value) => `${(100 * value).toFixed(1)}%`;
+        figures.forEach((it, n) => assert.ok(!it.retention || cells[n].includes(`${percent(it.retention.mean)} [${percent(it.retention.low)}, ${percent(it.retention.high)}]`), `${cells[n]}`));
+        await page.selectOption("#other-run", kinds);
+        await page.waitForFunction(() => /of other questions/.test(document.querySelector("#evaluations-state").textContent));
+        await page.selectOption("#other-run", nq);
+        await page.waitForFunction(() => document.querySelector("#evaluations-state").textContent === "" && [...document.querySelectorAll("#evaluation th")].some((it) => it.textContent === "beside"));
+        await page.screenshot({ path: path.join(pictures, "evaluations-two.png"), fullPage: true });
+        return `${runs.length} runs`;
     });
     await check("500 collections and 10,000 requests are shown quickly", many, true);
     await check("on a slow network the page says what it waits for", slowNetwork);

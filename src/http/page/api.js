@@ -35,9 +35,29 @@ let asking = null;
  * Gives what the route answers, parsed where it is JSON.
  */
 export async function call(path, options = {}) {
+    return read(await answered(path, options));
+}
+
+/** Calls `take` with the data of each event of a stream until it ends. Takes `signal` and `quiet` as `call` does. */
+export async function events(path, take, options = {}) {
+    const { body } = await answered(path, { ...options, headers: { accept: "text/event-stream" } });
+    const reader = body.pipeThrough(new TextDecoderStream()).getReader();
+    let rest = "";
+    for (let piece = await reader.read(); !piece.done; piece = await reader.read()) {
+        const parts = (rest + piece.value).split("\n\n");
+        rest = parts.pop();
+        for (const part of parts) {
+            const data = part.split("\n").filter((line) => line.startsWith("data:")).map((line) => line.slice(5).trimStart());
+            if (data.length) take(JSON.parse(data.join("\n")));
+        }
+    }
+}
+
+/** The answer of a route, which is a success. */
+async function answered(path, options) {
     const used = key();
     const response = await send(path, options, used);
-    if (response.ok) return read(response);
+    if (response.ok) return response;
     const failure = await failed(response);
     if (response.status !== 401 || options.quiet) throw failure;
     // Another call may have got a new key meanwhile.
@@ -46,7 +66,7 @@ export async function call(path, options = {}) {
         if (!(await asking)) throw failure;
     }
     const again = await send(path, options, key());
-    if (again.ok) return read(again);
+    if (again.ok) return again;
     throw await failed(again);
 }
 

@@ -8,6 +8,7 @@ import { playground } from "./playground.js";
 const VIEWS = {
     dashboard: () => import("./dashboard.js"),
     collections: () => import("./collections.js"),
+    evaluations: () => import("./evaluations.js"),
     keys: () => import("./keys.js"),
 };
 

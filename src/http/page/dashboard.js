@@ -3,6 +3,7 @@
 import { call } from "./api.js";
 import { bars } from "./chart.js";
 import { count, dollars, h, milliseconds, percent, put, table } from "./dom.js";
+import { Health } from "./health.js";
 
 /** Milliseconds between two looks at the ledger while the view is shown. */
 const PAUSE = 5000;
@@ -37,7 +38,8 @@ class Dashboard {
         this.only = h("select", { id: "only", change: () => { this.page = 0; this.#list(); } }, h("option", { value: "" }, "all requests"),
             h("option", { value: "reason" }, "texts sent as they came, with a reason"), h("option", { value: "errors" }, "errors"), h("option", { value: "loss" }, "a loss"));
         this.state = h("p", { role: "status", class: "muted", id: "dashboard-state" });
-        [this.figures, this.charts, this.groups, this.reasons, this.folding, this.requests, this.health] = Array.from({ length: 7 }, () => h("div"));
+        [this.charts, this.groups, this.reasons, this.folding, this.requests, this.shadow] = Array.from({ length: 6 }, () => h("div"));
+        this.health = new Health();
         this.figures = h("dl", { class: "figures" });
         const turn = (by, name) => h("button", { type: "button", click: () => { this.page += by; this.#list(); } }, name);
         [this.later, this.earlier] = [turn(-1, "Later requests"), turn(1, "Earlier requests")];
@@ -47,7 +49,7 @@ class Dashboard {
             h("div", { class: "panel" }, h("h2", {}, "In all"), this.figures, h("p", { class: "muted" },
                 "Net: what the tokens left out would have cost, less the work on them. Days are UTC, and begin at midnight.")),
             h("div", { class: "panel" }, this.charts, this.groups),
-            h("div", { class: "grid panel" }, this.reasons, this.folding, this.health),
+            h("div", { class: "grid panel" }, this.reasons, this.folding, this.health.element, this.shadow),
             h("div", { class: "panel" }, h("div", { class: "row spread" }, h("h2", {}, "Recent requests"), h("span", { class: "row" }, h("label", { for: "only" }, "Show"), this.only)), this.requests, this.turns));
         this.lines = [];
         this.page = 0;
@@ -55,17 +57,20 @@ class Dashboard {
 
     enter() {
         this.load();
+        this.health.start();
         clearInterval(this.timer);
         this.timer = setInterval(() => document.hidden || this.load(true), PAUSE);
     }
 
     leave() {
         clearInterval(this.timer);
+        this.health.stop();
         this.controller?.abort();
     }
 
     back() {
         this.load();
+        this.health.start();
     }
 
     /** Days are those of UTC, as the ledger has them: the first one begins at midnight. */
@@ -97,7 +102,7 @@ class Dashboard {
             if (this.controller !== controller) return;
             this.state.classList.remove("bad");
             this.state.textContent = `As of ${new Date().toLocaleTimeString()}; looks again every ${PAUSE / 1000} s.`;
-            await this.#health(options);
+            await this.#shadow(options);
         } catch (error) {
             if (error.name === "AbortError") return;
             this.state.classList.add("bad");
@@ -188,23 +193,21 @@ class Dashboard {
         ], rows, "No such request in this period."));
     }
 
-    /** Figures of the process since it began, for administrators. */
-    async #health(options) {
-        const ready = await call("/readyz", options).then((it) => it.status, (error) => error.message);
-        const rows = [["Models", ready]];
-        const text = await call("/metrics", { ...options, quiet: true }).catch(() => null);
-        if (text === null) rows.push(["Metrics", "for an administrator's key"]);
-        else rows.push(...health(text));
-        put(this.health, h("h2", {}, "Health, since the service began"), table("Models, queues, caches", [["What", ([name]) => name], ["State", ([, value]) => value, true]], rows));
+    /** The answers to originals beside those to compressed requests, for administrators. */
+    async #shadow(options) {
+        const report = await call("/v1/shadow?limit=20", { ...options, quiet: true }).catch((error) => { if (error.name === "AbortError") throw error; return null; });
+        const answers = JSON.stringify(report);
+        if (answers === this.shadowed) return;
+        this.shadowed = answers;
+        const heading = h("h2", {}, "Answers with and without compression");
+        if (report === null) return void put(this.shadow, heading, h("p", { class: "muted" }, "For an administrator's key."));
+        const many = (it) => `${percent(it.same / it.requests)} (${count(it.same)} of ${count(it.requests)})`;
+        put(this.shadow, heading, table("Shadow requests, by model", [
+            ["Model", (it) => it.model], ["Same answer", many, true], ["Words in common", (it) => percent(it.f1), true], ["Cost of the comparison", (it) => dollars(it.cost_usd), true],
+        ], report.models, "None yet: `proxy.shadow.share` in the configuration has the original of some compressed requests answered, too."),
+        report.comparisons.length > 0 && table("The latest", [
+            ["Time (UTC)", (it) => it.time.replace("T", " ").slice(0, 19)], ["Model", (it) => it.model], ["Input tokens", (it) => `${count(it.original_tokens)} \u2192 ${count(it.compressed_tokens)}`, true],
+            ["Same", (it) => (it.same ? "yes" : "no")], ["Words in common", (it) => percent(it.f1), true], ["Id", (it) => h("code", {}, it.request_id)],
+        ], report.comparisons));
     }
-}
-
-/** The lines of the metrics that say how the service is. */
-function health(text) {
-    const wanted = /^whittle_(upstream|answers|queue|depth|waiting|cache|ledger_lost|originals|stream|denied|retrieval|shadow)/;
-    return text.split("\n").filter((line) => wanted.test(line) && !/_(bucket|created)\b/.test(line)).slice(0, 40).map((line) => {
-        const at = line.lastIndexOf(" ");
-        const name = line.slice(8, at).replace(/[{}"]/g, " ").replaceAll("_", " ").replaceAll("=", " ").trim();
-        return [name, count(Number(line.slice(at + 1)))];
-    });
 }

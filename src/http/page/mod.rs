@@ -50,6 +50,8 @@ static FILES: LazyLock<Vec<File>> = LazyLock::new(|| {
         "examples.js",
         "chart.js",
         "dashboard.js",
+        "health.js",
+        "evaluations.js",
         "collections.js",
         "keys.js",
     ];

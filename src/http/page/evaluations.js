@@ -1,0 +1,116 @@
+// Evaluations: the figures that `whittle eval run` wrote, and two runs beside each other.
+
+import { call } from "./api.js";
+import { bars } from "./chart.js";
+import { count, h, percent, put, table } from "./dom.js";
+
+/** The uncompressed prompt and other levels to compare with: their rates are not chosen. */
+const LEVELS = ["whole", "closed-book", "best-two"];
+/** The figures of a method at a rate: title, field, format, and whether more is better. */
+const FIGURES = [
+    ["Tokens kept", "achieved_rate", percent, null], ["Answers still there", "retention", percent, true], ["Right answers", "accuracy", percent, true],
+    ["Nats a token of the answer", "nll", (value) => value.toFixed(3), false], ["Numbers kept", "numbers", percent, true], ["Names kept", "names", percent, true], ["Broken units", "broken", percent, false],
+];
+const SET_FIGURES = [["Answers", "answer", percent, true], ["Evidence", "span", percent, true], ["Whole evidence", "whole", percent, true]];
+
+const shown = (estimate, format) => (estimate ? `${format(estimate.mean)} [${format(estimate.low)}, ${format(estimate.high)}]` : "\u2013");
+const name = ({ method, rate, set }) => `${set ? `${set}, ` : ""}${method}${LEVELS.includes(method) ? "" : ` at ${percent(rate, 0)}`}`;
+
+export function view(place) {
+    return new Evaluations(place);
+}
+
+class Evaluations {
+    constructor(place) {
+        const choice = (id) => h("select", { id, change: () => this.#compare() });
+        [this.first, this.second] = [choice("run"), choice("other-run")];
+        this.state = h("p", { role: "status", id: "evaluations-state" });
+        this.shown = h("div", { id: "evaluation" });
+        put(place, h("h1", {}, "Evaluations"),
+            h("div", { class: "panel" }, h("p", { class: "muted" }, "What ", h("code", {}, "whittle eval run"), " measured, below the folders that ", h("code", {}, "page.evaluations"), " names. In brackets: 95% intervals."),
+                h("div", { class: "row" }, h("label", { for: "run" }, "Run"), this.first, h("label", { for: "other-run" }, "beside"), this.second), this.state),
+            this.shown);
+    }
+
+    enter() {
+        this.load();
+    }
+
+    back() {
+        this.load();
+    }
+
+    async load() {
+        try {
+            const { runs, more } = await call("/v1/evaluations");
+            const chosen = [this.first.value, this.second.value];
+            const label = (run) => `${run.name}${run.suite === null ? " (cannot be read)" : `: ${count(run.questions)} questions, version ${run.version ?? "unknown"}`}`;
+            const options = () => runs.map((run) => h("option", { value: run.name, disabled: run.suite === null }, label(run)));
+            put(this.first, options());
+            put(this.second, h("option", { value: "" }, "none"), options());
+            const readable = runs.filter((run) => run.suite !== null).map((run) => run.name);
+            this.first.value = readable.includes(chosen[0]) ? chosen[0] : readable[0] ?? "";
+            this.second.value = readable.includes(chosen[1]) ? chosen[1] : "";
+            this.#say(readable.length ? (more ? "There are more runs than are listed." : "") : "No evaluation yet: `whittle eval run --help` says how to make one, in the folder that the service is started in.");
+            await this.#compare();
+        } catch (error) {
+            this.#say(error.message, true);
+        }
+    }
+
+    #say(message, bad = false) {
+        this.state.textContent = message;
+        this.state.classList.toggle("bad", bad);
+    }
+
+    async #compare() {
+        const [first, second] = [this.first.value, this.second.value];
+        if (!first) return void put(this.shown);
+        try {
+            const [one, other] = await Promise.all([first, second].map((run) => (run ? call(`/v1/evaluations/${run.split("/").map(encodeURIComponent).join("/")}`) : null)));
+            if (first !== this.first.value || second !== this.second.value) return;
+            const unlike = other && JSON.stringify(one.setting.files) !== JSON.stringify(other.setting.files);
+            this.#say(unlike ? "These runs are of other questions, so that their figures cannot be compared." : "", Boolean(unlike));
+            put(this.shown, chart(one, other), figures("Methods and rates", one.figures, other?.figures, FIGURES),
+                one.sets?.length > 0 && figures("Sets", one.sets, other?.sets, SET_FIGURES), origin(first, one), other && origin(second, other));
+        } catch (error) {
+            this.#say(error.message, true);
+        }
+    }
+}
+
+/** How many answers are still there, by method and rate. */
+function chart(one, other) {
+    const key = one.figures.some((it) => it.accuracy) ? "accuracy" : "retention";
+    const rows = one.figures.filter((it) => it[key] && !LEVELS.includes(it.method)).map((it) => {
+        const beside = other?.figures.find((them) => name(them) === name(it))?.[key];
+        return { label: name(it), values: [it[key].mean, ...(other ? [beside?.mean ?? 0] : [])] };
+    });
+    if (rows.length === 0) return null;
+    const title = key === "accuracy" ? "Right answers" : "Answers still in the prompt";
+    return h("div", { class: "panel" }, h("h2", {}, title), bars(`${title}, by method and rate`, [["run", "one"], ...(other ? [["beside", "two"]] : [])], rows, (value) => percent(value, 0)));
+}
+
+/** A table of the figures that a run has; of two runs, the second's with the difference. */
+function figures(title, rows, others, wanted) {
+    const there = wanted.filter(([, key]) => rows.some((row) => row[key]));
+    const beside = (row) => others?.find((it) => name(it) === name(row));
+    const columns = there.flatMap(([heading, key, format, up]) => [
+        [heading, (row) => shown(row[key], format), true],
+        ...(others ? [["beside", (row) => difference(row[key], beside(row)?.[key], format, up), true]] : []),
+    ]);
+    const number = (row) => count(row.questions ?? row.measured);
+    return h("div", { class: "panel" }, table(title, [["Method and rate", name], ["Questions", number, true], ["Refused", (row) => count(row.refused), true], ...columns], rows));
+}
+
+/** The other run's figure; it is marked where it is worse and their intervals do not meet. */
+function difference(one, other, format, up) {
+    if (!other) return "\u2013";
+    const worse = one && up !== null && (up ? other.high < one.low : other.low > one.high);
+    return worse ? h("span", { class: "bad" }, `${shown(other, format)} (worse)`) : shown(other, format);
+}
+
+function origin(run, { suite, seed, made_by: by }) {
+    const rows = [["Suite", suite], ["Seed", String(seed)], ["Version", `${by.version}${by.git_revision ? `, revision ${by.git_revision}` : ""}`], ["Machine", by.machine], ["Models", by.models.join("; ")]];
+    return h("div", { class: "panel" }, table(`How ${run} was made`, [["What", ([what]) => what], ["Value", ([, value]) => value]], rows));
+}
