@@ -39,7 +39,7 @@ use std::ops::Range;
 
 use self::bm25::QuestionTerms;
 pub(super) use self::bm25::is_function_word;
-use self::cascade::{Cosines, Reader, Units, most_read};
+use self::cascade::{Cosines, Reader, Units, Window};
 use self::links::linked;
 use self::statistics::{deviation, standardised};
 use super::assemble::render_document;
@@ -141,8 +141,8 @@ pub fn rank(
     Ok(weighed(prompt, embedder, cancel, None)?.ranking.into_iter().map(scaled).collect())
 }
 
-/// Weighs the documents of a prompt against its question. How much of them the embedder reads follows from the tokens
-/// that there is `room` for.
+/// Weighs the documents of a prompt against its question. Which part of a long prompt the embedder reads follows from the
+/// tokens that there is `room` for.
 ///
 /// # Errors
 /// There is no embedder or no question, or the embedder failed or was stopped.
@@ -152,31 +152,31 @@ pub(super) fn relevance(prompt: &Prompt, room: usize, tools: &Tools) -> Result<R
             "this method goes by the question: give one, or use `llmlingua`".into(),
         ));
     }
-    weighed(prompt, tools.embedder()?, tools.cancel, Some(most_read(room)))
+    weighed(prompt, tools.embedder()?, tools.cancel, Some(Window::at(room)))
 }
 
-/// Weighs all documents and units. The embedder reads at most `most` tokens of them, where that is given.
+/// Weighs all documents and units. The embedder reads those in the `window` alone, where one is given.
 fn weighed(
     prompt: &Prompt,
     embedder: &dyn Embedder,
     cancel: &Cancel,
-    most: Option<usize>,
+    window: Option<Window>,
 ) -> Result<Relevance, CompressError> {
     let wholes = wholes(prompt);
     let weighing = Weighing::of(prompt, &wholes);
     let reader = Reader::new(&prompt.question, embedder, cancel);
     let texts = &weighing.candidates.texts;
-    let read_all = match most {
-        Some(most) => reader.fits(&wholes, texts, most)?,
+    let read_all = match window {
+        Some(window) => reader.fits(&wholes, texts, window)?,
         None => true,
     };
-    let cosines = match most.filter(|_| !read_all) {
-        Some(most) => {
+    let cosines = match window.filter(|_| !read_all) {
+        Some(window) => {
             let documents: Vec<usize> = weighing.candidates.parts.iter().map(|part| part.document).collect();
             let units = Units { texts, documents: &documents, count: wholes.len() };
             let first = reader.first_pass(&units)?;
             let (_, scores) = weighing.weigh(&first);
-            reader.read_best(&units, (&first, &scores), most)?
+            reader.read_window(&units, (&first, &scores), window)?
         }
         None => reader.read(&wholes, texts)?,
     };
@@ -392,19 +392,34 @@ mod tests {
     #[test]
     fn no_more_is_read_than_is_allowed_and_what_answers_is_found_deep_inside() {
         let (question, cancel) = ("When did the cellar pump fail?", Cancel::never());
+        let window = Window { start: 0, tokens: 600 };
         for texts in [vec![report(3000, 2100)], vec![report(900, 901), report(1200, 700), report(900, 901)]] {
             let prompt = prompt(&texts, question);
             let embedder = Pumps::default();
-            let found = weighed(&prompt, &embedder, &cancel, Some(600)).unwrap();
+            let found = weighed(&prompt, &embedder, &cancel, Some(window)).unwrap();
             let read = embedder.0.load(AtomicOrdering::SeqCst);
             assert!(read > 400 && read <= 600 + 6, "{read} words");
             let best = &found.sentences[0];
             let text = &prompt.documents[best.document].text[best.range.clone()];
             assert_eq!(text.trim(), "The cellar pump failed on Tuesday.");
             assert_eq!(found.sentences.len(), 3000);
-            let again = weighed(&prompt, &embedder, &cancel, Some(600)).unwrap();
+            let again = weighed(&prompt, &embedder, &cancel, Some(window)).unwrap();
             assert_eq!((found.ranking, found.sentences), (again.ranking, again.sentences));
         }
+    }
+
+    #[test]
+    fn what_comes_long_before_the_end_of_the_room_is_kept_unread() {
+        let (prompt, embedder) =
+            (prompt(&[report(3000, 2100)], "When did the cellar pump fail?"), Pumps::default());
+        let window = Window { start: 900, tokens: 600 };
+        let found = weighed(&prompt, &embedder, &Cancel::never(), Some(window)).unwrap();
+        let read = embedder.0.load(AtomicOrdering::SeqCst);
+        assert!(read > 400 && read <= 600 + 6, "{read} words");
+        // The first pass knows the answer by its words, so that it lies before the window.
+        let best = &found.sentences[0];
+        assert_eq!(prompt.documents[0].text[best.range.clone()].trim(), "The cellar pump failed on Tuesday.");
+        assert_eq!(found.sentences.len(), 3000);
     }
 
     proptest! {
@@ -415,7 +430,7 @@ mod tests {
             let prompt = prompt(&texts, "Which pump is a b?");
             let (embedder, cancel) = (Pumps::default(), Cancel::never());
             let whole = weighed(&prompt, &embedder, &cancel, None).unwrap();
-            let bounded = weighed(&prompt, &embedder, &cancel, Some(most_read(0))).unwrap();
+            let bounded = weighed(&prompt, &embedder, &cancel, Some(Window::at(0))).unwrap();
             prop_assert_eq!((whole.ranking, whole.sentences), (bounded.ranking, bounded.sentences));
         }
     }

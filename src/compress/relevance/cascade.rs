@@ -31,18 +31,30 @@ use crate::compress::CompressError;
 use crate::model::{Cancel, Embedder, ScoreError};
 use crate::text::PieceCounts;
 
-/// The tokens that are read for each token that there is room for.
-const FOR_EACH: usize = 4;
-/// The fewest tokens that a prompt must have, its documents and their units added up, before anything is left unread.
-const FLOOR: usize = 16_000;
-/// The amount taken off each guess, so that what was read comes first.
+/// The tokens that the embedder reads of a prompt. One whose documents and units have no more, added up, is read whole.
+const READ: usize = 8_000;
+/// The share of them that lies before the end of the room.
+const BEFORE: usize = 4;
+/// The amount taken off each guess behind the window, so that what was read comes first.
 const MARGIN: f64 = 0.2;
 /// Units that are passed over because they are too long for what may still be read.
 const PASSED_OVER: usize = 8;
 
-/// Returns how many tokens the embedder reads at most, where documents have `room` for so many.
-pub(super) fn most_read(room: usize) -> usize {
-    room.saturating_mul(FOR_EACH).max(FLOOR)
+/// The part of a prompt's units, the best by the first pass first, that the embedder reads: around the place where the
+/// room ends, for there its judgement decides. What comes long before is kept whatever it says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Window {
+    /// Tokens before it.
+    pub(super) start: usize,
+    /// The most tokens in it.
+    pub(super) tokens: usize,
+}
+
+impl Window {
+    /// The window where documents have `room` for so many tokens.
+    pub(super) fn at(room: usize) -> Self {
+        Self { start: room.saturating_sub(READ / BEFORE), tokens: READ }
+    }
 }
 
 /// The cosines of vectors and the question's.
@@ -57,6 +69,13 @@ pub(super) struct Units<'a> {
     pub(super) documents: &'a [usize],
     /// The number of documents, some of which may have no unit.
     pub(super) count: usize,
+}
+
+/// The units before a window, and those in it in the order of the prompt.
+#[derive(Default)]
+struct Parted {
+    before: Vec<usize>,
+    inside: Vec<usize>,
 }
 
 /// Compares texts with a question.
@@ -79,14 +98,14 @@ impl<'a> Reader<'a> {
         self.words.borrow_mut().sum_of_words(text, |word| self.embedder.count(word, self.cancel))
     }
 
-    /// Returns whether all texts together have at most `most` tokens.
+    /// Returns whether all texts together have no more tokens than are read.
     pub(super) fn fits(
         &self,
         texts: &[String],
         others: &[String],
-        most: usize,
+        window: Window,
     ) -> Result<bool, CompressError> {
-        let mut left = most;
+        let mut left = window.tokens;
         for text in texts.iter().chain(others) {
             let tokens = self.tokens(text)?;
             if tokens > left {
@@ -113,43 +132,54 @@ impl<'a> Reader<'a> {
         Ok(Cosines { documents: units.means(&found), units: found })
     }
 
-    /// Reads the best units by `scores`, of at most `most` tokens, and guesses the others from the cosines of the first pass.
-    pub(super) fn read_best(
+    /// Reads the units in the `window`, the best by `scores` first, and guesses the others from the cosines of the first
+    /// pass.
+    pub(super) fn read_window(
         &self,
         units: &Units,
         (first, scores): (&Cosines, &[f64]),
-        most: usize,
+        window: Window,
     ) -> Result<Cosines, CompressError> {
-        let best = self.best(units, scores, most)?;
-        let texts: Vec<&str> = best.iter().map(|&unit| units.texts[unit].as_str()).collect();
+        let Parted { before, inside } = self.part(units, scores, window)?;
+        let texts: Vec<&str> = inside.iter().map(|&unit| units.texts[unit].as_str()).collect();
         let read = self.cosines(&texts)?;
-        let points = best.iter().map(|&unit| first.units[unit]).zip(read.iter().copied());
+        let points = inside.iter().map(|&unit| first.units[unit]).zip(read.iter().copied());
         let line = Line::nearest(&points.collect::<Vec<_>>());
         let mut cosines: Vec<f64> = first.units.iter().map(|&cosine| line.at(cosine) - MARGIN).collect();
-        for (&unit, cosine) in best.iter().zip(read) {
+        for unit in before {
+            cosines[unit] += MARGIN;
+        }
+        for (&unit, cosine) in inside.iter().zip(read) {
             cosines[unit] = cosine;
         }
         Ok(Cosines { documents: units.means(&cosines), units: cosines })
     }
 
-    /// The best units of at most `most` tokens, in the order of the prompt.
-    fn best(&self, units: &Units, scores: &[f64], most: usize) -> Result<Vec<usize>, CompressError> {
+    /// Finds the units before the window and those in it.
+    fn part(&self, units: &Units, scores: &[f64], window: Window) -> Result<Parted, CompressError> {
         let mut order: Vec<usize> = (0..scores.len()).collect();
         order.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]).then(a.cmp(&b)));
-        let (mut best, mut left, mut passed) = (Vec::new(), most, 0);
+        let tokens = units.texts.iter().map(|text| self.tokens(text)).collect::<Result<Vec<_>, _>>()?;
+        // It does not reach past the last unit while there is something before it.
+        let most_skipped = tokens.iter().sum::<usize>().saturating_sub(window.tokens);
+        let mut parted = Parted::default();
+        let (mut skipped, mut left, mut passed) = (window.start.min(most_skipped), window.tokens, 0);
         for unit in order {
-            let tokens = self.tokens(&units.texts[unit])?;
-            if tokens <= left {
+            let tokens = tokens[unit];
+            if parted.inside.is_empty() && tokens <= skipped {
+                skipped -= tokens;
+                parted.before.push(unit);
+            } else if tokens <= left {
                 left -= tokens;
-                best.push(unit);
+                parted.inside.push(unit);
             } else if passed == PASSED_OVER {
                 break;
             } else {
                 passed += 1;
             }
         }
-        best.sort_unstable();
-        Ok(best)
+        parted.inside.sort_unstable();
+        Ok(parted)
     }
 
     fn cosines(&self, texts: &[&str]) -> Result<Vec<f64>, CompressError> {
@@ -216,8 +246,8 @@ mod tests {
     }
 
     #[test]
-    fn what_is_read_grows_with_the_room_alone() {
-        assert_eq!((most_read(0), most_read(2000), most_read(5000)), (16_000, 16_000, 20_000));
-        assert_eq!(most_read(usize::MAX), usize::MAX);
+    fn the_window_lies_around_the_end_of_the_room() {
+        let starts = [0, READ / BEFORE, 50_000, usize::MAX].map(|room| Window::at(room).start);
+        assert_eq!(starts, [0, 0, 50_000 - READ / BEFORE, usize::MAX - READ / BEFORE]);
     }
 }
