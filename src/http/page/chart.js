@@ -5,8 +5,9 @@ import { h, svg } from "./dom.js";
 const [WIDTH, HEIGHT, LEFT, BOTTOM, TOP] = [640, 180, 62, 22, 8];
 
 /**
- * Bars, one group for each of `rows`: `{ label, values }`, where `series` names and classes the values. Values may be
- * negative. `format` makes the numbers at the axis.
+ * Bars, one group for each of `rows`: `{ label, values, tick }`, where `series` names and classes the values. Values may
+ * be negative. `format` makes the numbers at the axis. Below it stand labels, as many as there is room for, or the ticks
+ * where rows have some.
  */
 export function bars(name, series, rows, format) {
     const values = rows.flatMap((row) => row.values);
@@ -26,8 +27,12 @@ export function bars(name, series, rows, format) {
         y: Math.min(y(value), y(0)), width: Math.max(0.5, wide - 1), height: Math.abs(y(value) - y(0)),
     }, svg("title", {}, `${row.label}: ${series[index][0]} ${format(value)}`))));
     const every = Math.ceil(rows.length / 8);
-    const labels = rows.filter((_, number) => number % every === 0).map((row, number) =>
-        svg("text", { x: LEFT + step * (number * every + 0.5), y: HEIGHT - 6, "text-anchor": "middle" }, row.label));
+    const below = (row, number) => row.tick ?? (number % every === 0 ? row.label : "");
+    const place = (row) => (row.tick === undefined ? [0.5, "middle"] : [0.1, "start"]);
+    const labels = rows.map((row, number) => {
+        const [shift, anchor] = place(row);
+        return svg("text", { x: LEFT + step * (number + shift), y: HEIGHT - 6, "text-anchor": anchor }, below(row, number));
+    });
     return h("figure", { class: "figure" },
         svg("svg", { class: "chart", viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": `${name}. The table below has the numbers.` }, axis.flat(), drawn, labels),
         h("p", { class: "legend", "aria-hidden": "true" }, series.map(([title, style]) => h("span", { class: style }, title)),

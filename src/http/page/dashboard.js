@@ -49,7 +49,8 @@ class Dashboard {
             h("div", { class: "panel" }, h("h2", {}, "In all"), this.figures, h("p", { class: "muted" },
                 "Net: what the tokens left out would have cost, less the work on them. Days are UTC, and begin at midnight.")),
             h("div", { class: "panel" }, this.charts, this.groups),
-            h("div", { class: "grid panel" }, this.reasons, this.folding, this.health.element, this.shadow),
+            h("div", { class: "grid panel" }, this.reasons, this.folding, this.health.element),
+            h("div", { class: "panel" }, this.shadow),
             h("div", { class: "panel" }, h("div", { class: "row spread" }, h("h2", {}, "Recent requests"), h("span", { class: "row" }, h("label", { for: "only" }, "Show"), this.only)), this.requests, this.turns));
         this.lines = [];
         this.page = 0;

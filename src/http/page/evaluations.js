@@ -72,7 +72,7 @@ class Evaluations {
             const unlike = other && JSON.stringify(one.setting.files) !== JSON.stringify(other.setting.files);
             this.#say(unlike ? "These runs are of other questions, so that their figures cannot be compared." : "", Boolean(unlike));
             put(this.shown, chart(one, other), figures("Methods and rates", one.figures, other?.figures, FIGURES),
-                one.sets?.length > 0 && figures("Sets", one.sets, other?.sets, SET_FIGURES), origin(first, one), other && origin(second, other));
+                one.sets?.length > 0 && figures("Sets", one.sets, other?.sets, SET_FIGURES), origin(first, one), other && second !== first && origin(second, other));
         } catch (error) {
             this.#say(error.message, true);
         }
@@ -82,13 +82,15 @@ class Evaluations {
 /** How many answers are still there, by method and rate. */
 function chart(one, other) {
     const key = one.figures.some((it) => it.accuracy) ? "accuracy" : "retention";
-    const rows = one.figures.filter((it) => it[key] && !LEVELS.includes(it.method)).map((it) => {
+    const measured = one.figures.filter((it) => it[key] && !LEVELS.includes(it.method));
+    const rows = measured.map((it, number) => {
         const beside = other?.figures.find((them) => name(them) === name(it))?.[key];
-        return { label: name(it), values: [it[key].mean, ...(other ? [beside?.mean ?? 0] : [])] };
+        const isFirst = measured[number - 1]?.method !== it.method;
+        return { label: name(it), tick: isFirst ? it.method : "", values: [it[key].mean, ...(other ? [beside?.mean ?? 0] : [])] };
     });
     if (rows.length === 0) return null;
     const title = key === "accuracy" ? "Right answers" : "Answers still in the prompt";
-    return h("div", { class: "panel" }, h("h2", {}, title), bars(`${title}, by method and rate`, [["run", "one"], ...(other ? [["beside", "two"]] : [])], rows, (value) => percent(value, 0)));
+    return h("div", { class: "panel" }, h("h2", {}, title), h("p", { class: "muted" }, "Each method at its rates, as in the table."), h("div", { class: "narrow" }, bars(`${title}, by method and rate`, [["run", "one"], ...(other ? [["beside", "two"]] : [])], rows, (value) => percent(value, 0))));
 }
 
 /** A table of the figures that a run has; of two runs, the second's with the difference. */

@@ -304,7 +304,7 @@ class Playground {
     #warnings() {
         const { answer } = this.runs[0];
         if (!answer) return;
-        const left = Object.entries(answer.left_out).map(([noun, number]) => `${count(number)} ${noun}`);
+        const left = Object.entries(answer.left_out).map(([noun, number]) => `${count(number)} ${number === 1 ? noun.replace(/ies$/, "y").replace(/s$/, "") : noun}`);
         const notes = answer.warnings.map(({ message }) => message);
         if (left.length) notes.unshift(`Left out as a whole, with a mark in their place: ${left.join(", ")}.`);
         put($("#warnings"), notes.map((note) => h("p", { class: "warning" }, note)));
