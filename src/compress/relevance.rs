@@ -392,7 +392,7 @@ mod tests {
     #[test]
     fn no_more_is_read_than_is_allowed_and_what_answers_is_found_deep_inside() {
         let (question, cancel) = ("When did the cellar pump fail?", Cancel::never());
-        let window = Window { start: 0, tokens: 600 };
+        let window = Window { whole: 600, start: 0, tokens: 600 };
         for texts in [vec![report(3000, 2100)], vec![report(900, 901), report(1200, 700), report(900, 901)]] {
             let prompt = prompt(&texts, question);
             let embedder = Pumps::default();
@@ -412,7 +412,7 @@ mod tests {
     fn what_comes_long_before_the_end_of_the_room_is_kept_unread() {
         let (prompt, embedder) =
             (prompt(&[report(3000, 2100)], "When did the cellar pump fail?"), Pumps::default());
-        let window = Window { start: 900, tokens: 600 };
+        let window = Window { whole: 600, start: 900, tokens: 600 };
         let found = weighed(&prompt, &embedder, &Cancel::never(), Some(window)).unwrap();
         let read = embedder.0.load(AtomicOrdering::SeqCst);
         assert!(read > 400 && read <= 600 + 6, "{read} words");

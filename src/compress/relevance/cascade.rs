@@ -24,10 +24,10 @@
 //! | 8,000 | words alone | 0.1 | 79.6 | 30.3 |
 //!
 //! Where the room is large, the best units need not be read: a quarter of the window before its end is enough. At 0.5 /
-//! 0.25, a window of 8,000 gives what reading everything does on `code` (answers 100 / 100 of 22), `contracts`, `papers`,
-//! `meetingqa`, `logs`, and 72.2 / 57.5 instead of 73.5 / 57.3 on `qmsum`. One of 4,000 loses an answer of 22 of `code` at
-//! 0.25 and lines at three rates. Guesses raised for units before the window lost two lines of `code`: they widen the spread
-//! that words are weighed by. All sets are in `src/docs/figures.md`.
+//! 0.25, a window of 8,000 gives what reading everything does on `contracts`, `papers`, `meetingqa` and `logs`, and on
+//! `qmsum` 75.3 / 56.6 instead of 73.5 / 57.3. Prompts that it leaves little of are read whole: on `code` (22 questions)
+//! it lost two definitions' lines at 0.5 and one at 0.25, for the unread neighbours of a line pull it down. One of 4,000
+//! lost an answer of `code` and lines at three rates. All sets are in `src/docs/figures.md`.
 
 use std::cell::RefCell;
 
@@ -35,7 +35,9 @@ use crate::compress::CompressError;
 use crate::model::{Cancel, Embedder, ScoreError};
 use crate::text::PieceCounts;
 
-/// The tokens that the embedder reads of a prompt. One whose documents and units have no more, added up, is read whole.
+/// The tokens of a prompt's documents and units, added up, up to which everything is read.
+const WHOLE: usize = 16_000;
+/// The tokens that the embedder reads of a longer prompt.
 const READ: usize = 8_000;
 /// The share of them that lies before the end of the room.
 const BEFORE: usize = 4;
@@ -48,6 +50,8 @@ const PASSED_OVER: usize = 8;
 /// room ends, for there its judgement decides. What comes long before is kept whatever it says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Window {
+    /// The tokens of documents and units, added up, up to which everything is read instead.
+    pub(super) whole: usize,
     /// Tokens before it.
     pub(super) start: usize,
     /// The most tokens in it.
@@ -57,7 +61,7 @@ pub(super) struct Window {
 impl Window {
     /// The window where documents have `room` for so many tokens.
     pub(super) fn at(room: usize) -> Self {
-        Self { start: room.saturating_sub(READ / BEFORE), tokens: READ }
+        Self { whole: WHOLE, start: room.saturating_sub(READ / BEFORE), tokens: READ }
     }
 }
 
@@ -102,14 +106,14 @@ impl<'a> Reader<'a> {
         self.words.borrow_mut().sum_of_words(text, |word| self.embedder.count(word, self.cancel))
     }
 
-    /// Returns whether all texts together have no more tokens than are read.
+    /// Returns whether all texts together are few enough to be read whole.
     pub(super) fn fits(
         &self,
         texts: &[String],
         others: &[String],
         window: Window,
     ) -> Result<bool, CompressError> {
-        let mut left = window.tokens;
+        let mut left = window.whole;
         for text in texts.iter().chain(others) {
             let tokens = self.tokens(text)?;
             if tokens > left {
