@@ -76,6 +76,18 @@ export interface BankList {
     unreadable?: Unreadable[];
 }
 
+/** A cache, since the service began. */
+export interface CacheStatus {
+    /** Bytes in memory. */
+    bytes: number;
+    /** Texts that were found, in memory or on disk. */
+    hits: number;
+    /** Texts that were not. */
+    misses: number;
+    /** `scores`, `keys_values` or `vectors`. */
+    name: string;
+}
+
 /** A chunk that was found. */
 export interface Candidate {
     /** Whether any part of it is in the prompt. */
@@ -415,6 +427,26 @@ export interface ErrorEnvelope {
     error: ErrorBody;
 }
 
+/** The evaluations that were found. */
+export interface EvaluationList {
+    /** Whether there are more than are listed. */
+    more: boolean;
+    /** The runs, in the order of their names. */
+    runs: EvaluationRun[];
+}
+
+/** A run of an evaluation. */
+export interface EvaluationRun {
+    /** Its folder, as `page.evaluations` names the one that it lies in: `eval/results/nq`. */
+    name: string;
+    /** Questions. */
+    questions?: number | null;
+    /** The suite; none where the summary cannot be read. */
+    suite?: string | null;
+    /** The version of whittle that ran it, with the revision of the repository where there was one. */
+    version?: string | null;
+}
+
 /** A question with its answer, to be shown before another question. */
 export interface Example {
     /** The answer; of a multiple choice, the label of the right one. */
@@ -741,6 +773,20 @@ export interface PromptResponse {
 /** Kinds of text that are protected, by name. */
 export type Protection = "numbers" | "dates" | "urls" | "paths" | "emails" | "identifiers" | "versions" | "quotes" | "code" | "negations";
 
+/** What waits to be stored, and what was lost since the service began. */
+export interface QueueStatus {
+    /** Entries of the ledger that could not be stored. */
+    ledger_lost: number;
+    /** Entries of the ledger that are not committed yet. They are in its journal, so that a kill loses none. */
+    ledger_waiting: number;
+    /** Bytes of originals that are stored. */
+    originals_bytes: number;
+    /** Originals that could not be stored. */
+    originals_lost: number;
+    /** Bytes of originals that wait to be. */
+    originals_waiting: number;
+}
+
 /** The likelihood that ranks documents: a mean negative log-likelihood (arXiv 2310.06839, and `condition_in_question`
  * of llmlingua). */
 export type RankBy = "after" | "before" | "none";
@@ -1023,6 +1069,66 @@ export interface SelectedExample {
     similarity: number;
 }
 
+/** The state of the service. */
+export interface ServiceStatus {
+    /** The caches. */
+    caches: CacheStatus[];
+    /** `ready`; `idle` where the models load with the first request; `failed` where one could not be had. */
+    models: string;
+    /** What waits to be stored; missing where there is no proxy. */
+    stores?: QueueStatus | null;
+    /** The upstreams, in the order of the configuration. */
+    upstreams: UpstreamStatus[];
+    /** Version of whittle. */
+    version: string;
+    /** The work on requests. */
+    work: WorkStatus;
+}
+
+/** One comparison. */
+export interface ShadowLine {
+    /** Tokens of the compressed request, as the provider counted them. */
+    compressed_tokens: number;
+    /** Dollars that the answer to the original cost. */
+    cost_usd: number;
+    /** Words in common, 0 to 1, as SQuAD counts them. */
+    f1: number;
+    /** The model. */
+    model: string;
+    /** Tokens of the original request, as the provider counted them. */
+    original_tokens: number;
+    /** The id of the request, as in the ledger. */
+    request_id: string;
+    /** Whether both answers are equal but for case, punctuation, articles and spaces. */
+    same: boolean;
+    /** The time of the request, in UTC. */
+    time: string;
+    /** The upstream that answered. */
+    upstream: string;
+}
+
+/** The comparisons of one model. */
+export interface ShadowModel {
+    /** Dollars that the answers to the originals cost. */
+    cost_usd: number;
+    /** Mean of the words in common, 0 to 1, as SQuAD counts them. */
+    f1: number;
+    /** The model. */
+    model: string;
+    /** Requests that were compared. */
+    requests: number;
+    /** Those whose answers are equal but for case, punctuation, articles and spaces. */
+    same: number;
+}
+
+/** The comparisons of shadow requests. */
+export interface ShadowReport {
+    /** Single comparisons, the latest first. */
+    comparisons: ShadowLine[];
+    /** Sums over all comparisons that are stored, by model. */
+    models: ShadowModel[];
+}
+
 /** A document to store. */
 export interface SourceDocument {
     /** Unique in its collection, at most 512 bytes; by default a hash of the document. */
@@ -1103,6 +1209,34 @@ export interface UpsertResponse {
     unchanged: number;
     /** Documents that took the place of others with their ids. */
     updated: number;
+}
+
+/** The answers of an upstream since the service began or last read its configuration. Each attempt counts, also one
+ * that is made again. */
+export interface UpstreamHealth {
+    /** Attempts that were answered, whatever the answer. */
+    answers: number;
+    /** Attempts that failed: those answered with 408, 429 or from 500 on, and those that were not answered. */
+    failures: number;
+    /** Milliseconds from the last answered request to the head of its answer. */
+    last_ms?: number | null;
+    /** The status of the last answer. */
+    last_status?: number | null;
+    /** The time of the last attempt's end, in UTC. */
+    last_time?: string | null;
+    /** The state, by the last attempt. */
+    state: UpstreamState | (string & {});
+}
+
+/** The state of an upstream, by the last request that was sent to it. */
+export type UpstreamState = "unknown" | "up" | "failing" | "unreachable";
+
+/** An upstream and how it has answered. */
+export interface UpstreamStatus extends UpstreamHealth {
+    /** Its dialect, by the name that the configuration has for it. */
+    dialect: string;
+    /** Its name in the configuration. */
+    name: string;
 }
 
 /** Token counts of the whole prompt, joins included. */
@@ -1196,4 +1330,14 @@ export interface WordSettings {
     accents?: boolean;
     /** Language whose endings are taken off words, so that one form finds the others. */
     language?: WordLanguage | (string & {});
+}
+
+/** The work on requests. */
+export interface WorkStatus {
+    /** Most that are worked on at once, `limits.concurrency`. */
+    concurrency: number;
+    /** Most that may wait, `limits.queue`. */
+    queue: number;
+    /** Requests that are worked on or wait for their turn now. */
+    requests: number;
 }

@@ -192,6 +192,19 @@ class BankList(ResponseModel):
     """The banks that cannot be opened."""
 
 
+class CacheStatus(ResponseModel):
+    """A cache, since the service began."""
+
+    bytes: int
+    """Bytes in memory."""
+    hits: int
+    """Texts that were found, in memory or on disk."""
+    misses: int
+    """Texts that were not."""
+    name: str
+    """`scores`, `keys_values` or `vectors`."""
+
+
 class Candidate(ResponseModel):
     """A chunk that was found."""
 
@@ -863,6 +876,28 @@ class ErrorEnvelope(ResponseModel):
     error: ErrorBody
 
 
+class EvaluationRun(ResponseModel):
+    """A run of an evaluation."""
+
+    name: str
+    """Its folder, as `page.evaluations` names the one that it lies in: `eval/results/nq`."""
+    questions: int | None = None
+    """Questions."""
+    suite: str | None = None
+    """The suite; none where the summary cannot be read."""
+    version: str | None = None
+    """The version of whittle that ran it, with the revision of the repository where there was one."""
+
+
+class EvaluationList(ResponseModel):
+    """The evaluations that were found."""
+
+    more: bool
+    """Whether there are more than are listed."""
+    runs: list[EvaluationRun]
+    """The runs, in the order of their names."""
+
+
 class ExampleCandidate(ResponseModel):
     """An example that was found."""
 
@@ -1357,6 +1392,21 @@ class PromptResponse(ResponseModel):
     """The prompt, where it was asked for as text."""
 
 
+class QueueStatus(ResponseModel):
+    """What waits to be stored, and what was lost since the service began."""
+
+    ledger_lost: int
+    """Entries of the ledger that could not be stored."""
+    ledger_waiting: int
+    """Entries of the ledger that are not committed yet. They are in its journal, so that a kill loses none."""
+    originals_bytes: int
+    """Bytes of originals that are stored."""
+    originals_lost: int
+    """Originals that could not be stored."""
+    originals_waiting: int
+    """Bytes of originals that wait to be."""
+
+
 class RecoverDocument(RequestModel):
     """A document before compression."""
 
@@ -1632,6 +1682,112 @@ class SelectResponse(ResponseModel):
     """The chosen examples, the most similar one last."""
     timing_ms: Timing
     """Milliseconds by stage: `embed`, `select`."""
+
+
+UpstreamState = Literal["unknown", "up", "failing", "unreachable"]
+"""The state of an upstream, by the last request that was sent to it."""
+
+
+class UpstreamHealth(ResponseModel):
+    """The answers of an upstream since the service began or last read its configuration. Each attempt counts, also one
+    that is made again."""
+
+    answers: int
+    """Attempts that were answered, whatever the answer."""
+    failures: int
+    """Attempts that failed: those answered with 408, 429 or from 500 on, and those that were not answered."""
+    state: UpstreamState | str
+    """The state, by the last attempt."""
+    last_ms: int | None = None
+    """Milliseconds from the last answered request to the head of its answer."""
+    last_status: int | None = None
+    """The status of the last answer."""
+    last_time: str | None = None
+    """The time of the last attempt's end, in UTC."""
+
+
+class UpstreamStatus(UpstreamHealth):
+    """An upstream and how it has answered."""
+
+    dialect: str
+    """Its dialect, by the name that the configuration has for it."""
+    name: str
+    """Its name in the configuration."""
+
+
+class WorkStatus(ResponseModel):
+    """The work on requests."""
+
+    concurrency: int
+    """Most that are worked on at once, `limits.concurrency`."""
+    queue: int
+    """Most that may wait, `limits.queue`."""
+    requests: int
+    """Requests that are worked on or wait for their turn now."""
+
+
+class ServiceStatus(ResponseModel):
+    """The state of the service."""
+
+    caches: list[CacheStatus]
+    """The caches."""
+    models: str
+    """`ready`; `idle` where the models load with the first request; `failed` where one could not be had."""
+    upstreams: list[UpstreamStatus]
+    """The upstreams, in the order of the configuration."""
+    version: str
+    """Version of whittle."""
+    work: WorkStatus
+    """The work on requests."""
+    stores: QueueStatus | None = None
+    """What waits to be stored; missing where there is no proxy."""
+
+
+class ShadowLine(ResponseModel):
+    """One comparison."""
+
+    compressed_tokens: int
+    """Tokens of the compressed request, as the provider counted them."""
+    cost_usd: float
+    """Dollars that the answer to the original cost."""
+    f1: float
+    """Words in common, 0 to 1, as SQuAD counts them."""
+    model: str
+    """The model."""
+    original_tokens: int
+    """Tokens of the original request, as the provider counted them."""
+    request_id: str
+    """The id of the request, as in the ledger."""
+    same: bool
+    """Whether both answers are equal but for case, punctuation, articles and spaces."""
+    time: str
+    """The time of the request, in UTC."""
+    upstream: str
+    """The upstream that answered."""
+
+
+class ShadowModel(ResponseModel):
+    """The comparisons of one model."""
+
+    cost_usd: float
+    """Dollars that the answers to the originals cost."""
+    f1: float
+    """Mean of the words in common, 0 to 1, as SQuAD counts them."""
+    model: str
+    """The model."""
+    requests: int
+    """Requests that were compared."""
+    same: int
+    """Those whose answers are equal but for case, punctuation, articles and spaces."""
+
+
+class ShadowReport(ResponseModel):
+    """The comparisons of shadow requests."""
+
+    comparisons: list[ShadowLine]
+    """Single comparisons, the latest first."""
+    models: list[ShadowModel]
+    """Sums over all comparisons that are stored, by model."""
 
 
 class SourceDocument(RequestModel):
