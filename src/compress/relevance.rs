@@ -152,7 +152,9 @@ pub(super) fn relevance(prompt: &Prompt, room: usize, tools: &Tools) -> Result<R
             "this method goes by the question: give one, or use `llmlingua`".into(),
         ));
     }
-    weighed(prompt, tools.embedder()?, tools.cancel, Some(Window::at(room)))
+    let tokens: usize = prompt.documents.iter().map(|document| tools.counter.count(&document.text)).sum();
+    let share = room as f64 / tokens.max(1) as f64;
+    weighed(prompt, tools.embedder()?, tools.cancel, Some(Window::at(share)))
 }
 
 /// Weighs all documents and units. The embedder reads those in the `window` alone, where one is given.
@@ -173,7 +175,8 @@ fn weighed(
     let cosines = match window.filter(|_| !read_all) {
         Some(window) => {
             let documents: Vec<usize> = weighing.candidates.parts.iter().map(|part| part.document).collect();
-            let units = Units { texts, documents: &documents, count: wholes.len() };
+            let bytes: Vec<usize> = weighing.candidates.parts.iter().map(|part| part.range.len()).collect();
+            let units = Units { texts, documents: &documents, bytes: &bytes, count: wholes.len() };
             let first = reader.first_pass(&units)?;
             let (_, scores) = weighing.weigh(&first);
             reader.read_window(&units, (&first, &scores), window)?
@@ -350,7 +353,7 @@ mod tests {
 
     /// Embeds a text as whether it speaks of pumps, and counts the words that it was given.
     #[derive(Default)]
-    struct Pumps(AtomicUsize);
+    struct Pumps(AtomicUsize, std::sync::Mutex<Vec<String>>);
 
     impl Embedder for Pumps {
         fn name(&self) -> &'static str {
@@ -368,6 +371,7 @@ mod tests {
         fn embed(&self, texts: &[&str], _: &Cancel) -> Result<Vec<Vec<f32>>, ScoreError> {
             let words: usize = texts.iter().map(|text| text.split_whitespace().count()).sum();
             self.0.fetch_add(words, AtomicOrdering::SeqCst);
+            self.1.lock().unwrap().extend(texts.iter().map(ToString::to_string));
             let vector = |text: &&str| if text.contains("pump") { vec![0.8, 0.6] } else { vec![0.6, 0.8] };
             Ok(texts.iter().map(vector).collect())
         }
@@ -392,7 +396,7 @@ mod tests {
     #[test]
     fn no_more_is_read_than_is_allowed_and_what_answers_is_found_deep_inside() {
         let (question, cancel) = ("When did the cellar pump fail?", Cancel::never());
-        let window = Window { whole: 600, start: 0, tokens: 600 };
+        let window = Window { whole: 600, share: 0.0, before: 150, tokens: 600 };
         for texts in [vec![report(3000, 2100)], vec![report(900, 901), report(1200, 700), report(900, 901)]] {
             let prompt = prompt(&texts, question);
             let embedder = Pumps::default();
@@ -412,11 +416,12 @@ mod tests {
     fn what_comes_long_before_the_end_of_the_room_is_kept_unread() {
         let (prompt, embedder) =
             (prompt(&[report(3000, 2100)], "When did the cellar pump fail?"), Pumps::default());
-        let window = Window { whole: 600, start: 900, tokens: 600 };
+        let window = Window { whole: 600, share: 0.2, before: 150, tokens: 600 };
         let found = weighed(&prompt, &embedder, &Cancel::never(), Some(window)).unwrap();
         let read = embedder.0.load(AtomicOrdering::SeqCst);
         assert!(read > 400 && read <= 600 + 6, "{read} words");
         // The first pass knows the answer by its words, so that it lies before the window.
+        assert!(!embedder.1.lock().unwrap().iter().any(|text| text.contains("pump failed")));
         let best = &found.sentences[0];
         assert_eq!(prompt.documents[0].text[best.range.clone()].trim(), "The cellar pump failed on Tuesday.");
         assert_eq!(found.sentences.len(), 3000);
@@ -430,7 +435,7 @@ mod tests {
             let prompt = prompt(&texts, "Which pump is a b?");
             let (embedder, cancel) = (Pumps::default(), Cancel::never());
             let whole = weighed(&prompt, &embedder, &cancel, None).unwrap();
-            let bounded = weighed(&prompt, &embedder, &cancel, Some(Window::at(0))).unwrap();
+            let bounded = weighed(&prompt, &embedder, &cancel, Some(Window::at(0.0))).unwrap();
             prop_assert_eq!((whole.ranking, whole.sentences), (bounded.ranking, bounded.sentences));
         }
     }

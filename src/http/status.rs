@@ -15,7 +15,7 @@ use axum::routing::get;
 use futures_core::Stream;
 use serde::Serialize;
 use tokio::sync::mpsc;
-use tokio::time::{Instant, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 use utoipa::ToSchema;
 
 use super::error::{ApiError, ErrorEnvelope};
@@ -140,16 +140,22 @@ pub(super) async fn status(
 /// Sends the state each time that it changed, until the client leaves, the service stops, or the stream is old.
 async fn watch(state: Arc<AppState>, sender: mpsc::Sender<Event>) {
     let mut stopping = state.stopping.subscribe();
-    let (mut pause, end) = (interval(PAUSE), Instant::now() + LONGEST);
+    tokio::select! {
+        _ = stopping.wait_for(|stopping| *stopping) => {}
+        () = sender.closed() => {}
+        () = sleep(LONGEST) => {}
+        () = send_changes(&state, &sender) => {}
+    }
+}
+
+/// Sends the state each time that it changed, for ever, to a client that reads.
+async fn send_changes(state: &AppState, sender: &mpsc::Sender<Event>) {
+    let mut pause = interval(PAUSE);
+    pause.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let (mut last, mut said) = (None, Instant::now());
-    while Instant::now() < end {
-        tokio::select! {
-            // It fails where nobody could ever stop the service any more, which is an end too.
-            _ = stopping.wait_for(|stopping| *stopping) => return,
-            () = sender.closed() => return,
-            _ = pause.tick() => {}
-        }
-        let now = ServiceStatus::of(&state);
+    loop {
+        pause.tick().await;
+        let now = ServiceStatus::of(state);
         let changed = last.as_ref() != Some(&now);
         let event = match serde_json::to_string(&now) {
             Ok(data) if changed => Event::default().event("status").data(data),

@@ -27,7 +27,7 @@ pub enum UpstreamState {
 }
 
 /// The answers of an upstream since the service began or last read its configuration. Each attempt counts, also one
-/// that is made again.
+/// that is made again, but none whose client left before it ended.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct UpstreamHealth {
     /// The state, by the last attempt.

@@ -2,8 +2,8 @@
 //!
 //! A first pass over the words of all units, which takes next to no time, ranks them by BM25 and by the meanings of their
 //! words alone, with the same shares of neighbours, documents and records as in the ranking itself. The embedder reads a
-//! [`Window`] of that ranking around the place where the room ends: what comes long before is kept whatever it says, and
-//! what comes long behind is not. The cosines of the others are guessed from the first pass, along the line through those
+//! [`Window`] of that ranking around the place where the room ends: what comes long before is likely kept whatever it says,
+//! and what comes long behind is likely not. The cosines of the others are guessed from the first pass, along the line through those
 //! that were read. A document then is worth the mean of its units. What is read is bounded in tokens, whatever the room,
 //! so that the result is the same bytes on a slow machine and on a fast one; a short prompt is read whole.
 //!
@@ -25,8 +25,8 @@
 //!
 //! Where the room is large, the best units need not be read: a quarter of the window before its end is enough. At 0.5 /
 //! 0.25, a window of 8,000 gives what reading everything does on `contracts`, `papers`, `meetingqa` and `logs`, and on
-//! `qmsum` 75.3 / 56.6 instead of 73.5 / 57.3. Prompts that it leaves little of are read whole: on `code` (22 questions)
-//! it lost two definitions' lines at 0.5 and one at 0.25, for the unread neighbours of a line pull it down. One of 4,000
+//! `qmsum` 75.3 / 56.6 instead of 73.5 / 57.3. Prompts of up to 16,000 are read whole: on `code` (22 questions) a
+//! window lost two definitions' lines at 0.5 and one at 0.25, for the unread neighbours of a line pull it down. One of 4,000
 //! lost an answer of `code` and lines at three rates. All sets are in `src/docs/figures.md`.
 
 use std::cell::RefCell;
@@ -39,29 +39,32 @@ use crate::text::PieceCounts;
 const WHOLE: usize = 16_000;
 /// The tokens that the embedder reads of a longer prompt.
 const READ: usize = 8_000;
-/// The share of them that lies before the end of the room.
-const BEFORE: usize = 4;
+/// Those of them that are read before the end of the room.
+const READ_BEFORE: usize = READ / 4;
 /// The amount taken off each guess behind the window, so that what was read comes first.
 const MARGIN: f64 = 0.2;
 /// Units that are passed over because they are too long for what may still be read.
 const PASSED_OVER: usize = 8;
 
 /// The part of a prompt's units, the best by the first pass first, that the embedder reads: around the place where the
-/// room ends, for there its judgement decides. What comes long before is kept whatever it says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// room ends, for there its judgement decides. All tokens are the embedder's.
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Window {
     /// The tokens of documents and units, added up, up to which everything is read instead.
     pub(super) whole: usize,
-    /// Tokens before it.
-    pub(super) start: usize,
-    /// The most tokens in it.
+    /// The share of the documents that there is room for, 0 to 1: a share, since the budget is counted by another
+    /// tokenizer, whose tokens may be three of the embedder's.
+    pub(super) share: f64,
+    /// The most tokens before the end of the room.
+    pub(super) before: usize,
+    /// The most tokens in all.
     pub(super) tokens: usize,
 }
 
 impl Window {
-    /// The window where documents have `room` for so many tokens.
-    pub(super) fn at(room: usize) -> Self {
-        Self { whole: WHOLE, start: room.saturating_sub(READ / BEFORE), tokens: READ }
+    /// The window where there is room for a `share` of the documents.
+    pub(super) fn at(share: f64) -> Self {
+        Self { whole: WHOLE, share: share.clamp(0.0, 1.0), before: READ_BEFORE, tokens: READ }
     }
 }
 
@@ -75,6 +78,8 @@ pub(super) struct Cosines {
 pub(super) struct Units<'a> {
     pub(super) texts: &'a [String],
     pub(super) documents: &'a [usize],
+    /// The bytes of each, without its context.
+    pub(super) bytes: &'a [usize],
     /// The number of documents, some of which may have no unit.
     pub(super) count: usize,
 }
@@ -165,29 +170,29 @@ impl<'a> Reader<'a> {
 
     /// Finds the units before the window and those in it.
     fn part(&self, units: &Units, scores: &[f64], window: Window) -> Result<Parted, CompressError> {
+        let tokens = units.texts.iter().map(|text| self.tokens(text)).collect::<Result<Vec<_>, _>>()?;
         let mut order: Vec<usize> = (0..scores.len()).collect();
         order.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]).then(a.cmp(&b)));
-        let tokens = units.texts.iter().map(|text| self.tokens(text)).collect::<Result<Vec<_>, _>>()?;
-        // It does not reach past the last unit while there is something before it.
-        let most_skipped = tokens.iter().sum::<usize>().saturating_sub(window.tokens);
-        let mut parted = Parted::default();
-        let (mut skipped, mut left, mut passed) = (window.start.min(most_skipped), window.tokens, 0);
-        for unit in order {
-            let tokens = tokens[unit];
-            if parted.inside.is_empty() && tokens <= skipped {
-                skipped -= tokens;
-                parted.before.push(unit);
-            } else if tokens <= left {
-                left -= tokens;
-                parted.inside.push(unit);
+        let end = units.end_of_room(&order, window.share);
+        let (mut start, mut left) = (end, window.before.min(window.tokens));
+        back(&order, &tokens, (&mut start, &mut left));
+        // What the units before the end do not take is left for those behind it, and the other way round.
+        left += window.tokens - window.before.min(window.tokens);
+        let (mut inside, mut passed) = (Vec::new(), 0);
+        for &unit in &order[end..] {
+            if tokens[unit] <= left {
+                left -= tokens[unit];
+                inside.push(unit);
             } else if passed == PASSED_OVER {
                 break;
             } else {
                 passed += 1;
             }
         }
-        parted.inside.sort_unstable();
-        Ok(parted)
+        back(&order, &tokens, (&mut start, &mut left));
+        inside.extend(&order[start..end]);
+        inside.sort_unstable();
+        Ok(Parted { before: order[..start].to_vec(), inside })
     }
 
     fn cosines(&self, texts: &[&str]) -> Result<Vec<f64>, CompressError> {
@@ -198,7 +203,26 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// Moves `start` to the front of `order` as long as units fit into what is `left`.
+fn back(order: &[usize], tokens: &[usize], (start, left): (&mut usize, &mut usize)) {
+    while *start > 0 && tokens[order[*start - 1]] <= *left {
+        *start -= 1;
+        *left -= tokens[order[*start]];
+    }
+}
+
 impl Units<'_> {
+    /// The number of units, in `order`, that a `share` of all bytes holds.
+    fn end_of_room(&self, order: &[usize], share: f64) -> usize {
+        let room = share * self.bytes.iter().sum::<usize>() as f64;
+        let mut taken = 0;
+        let holds = |&&unit: &&usize| {
+            taken += self.bytes[unit];
+            taken as f64 <= room
+        };
+        order.iter().take_while(holds).count()
+    }
+
     /// The mean over the units of each document, weighed by their lengths.
     fn means(&self, cosines: &[f64]) -> Vec<f64> {
         let mut sums = vec![(0.0, 0.0); self.count];
@@ -249,13 +273,60 @@ mod tests {
     #[test]
     fn long_units_count_more_in_their_document() {
         let texts = ["aaa".to_owned(), "a".to_owned(), "aa".to_owned()];
-        let units = Units { texts: &texts, documents: &[0, 0, 2], count: 3 };
+        let units = Units { texts: &texts, documents: &[0, 0, 2], bytes: &[3, 1, 2], count: 3 };
         assert_eq!(units.means(&[1.0, 0.0, 0.5]), [0.75, 0.0, 0.5]);
     }
 
+    /// Counts ten tokens for each word.
+    struct Tens;
+
+    impl Embedder for Tens {
+        fn name(&self) -> &'static str {
+            "tens"
+        }
+
+        fn dimensions(&self) -> usize {
+            1
+        }
+
+        fn count(&self, text: &str, _: &Cancel) -> Result<usize, ScoreError> {
+            Ok(10 * text.split_whitespace().count())
+        }
+
+        fn embed(&self, texts: &[&str], _: &Cancel) -> Result<Vec<Vec<f32>>, ScoreError> {
+            Ok(vec![vec![1.0]; texts.len()])
+        }
+    }
+
     #[test]
-    fn the_window_lies_around_the_end_of_the_room() {
-        let starts = [0, READ / BEFORE, 50_000, usize::MAX].map(|room| Window::at(room).start);
-        assert_eq!(starts, [0, 0, 50_000 - READ / BEFORE, usize::MAX - READ / BEFORE]);
+    fn the_window_lies_around_the_end_of_the_room_whatever_a_token_is() {
+        let texts: Vec<String> = (0..20).map(|i| format!("w{i:02}")).collect();
+        let units = Units { texts: &texts, documents: &[0; 20], bytes: &[3; 20], count: 1 };
+        // The last unit is the best.
+        let scores: Vec<f64> = (0..20).map(f64::from).collect();
+        let cancel = Cancel::never();
+        let reader = Reader::new("w", &Tens, &cancel);
+        for (share, before, inside) in [
+            (0.5, 17..20, 9..17),
+            (0.0, 20..20, 12..20),
+            (0.1, 20..20, 12..20),
+            (0.95, 8..20, 0..8),
+            (1.0, 8..20, 0..8),
+        ] {
+            let window = Window { whole: 0, share, before: 70, tokens: 80 };
+            let mut parted = reader.part(&units, &scores, window).unwrap();
+            parted.before.sort_unstable();
+            let (wanted_before, wanted_inside): (Vec<usize>, Vec<usize>) =
+                (before.collect(), inside.collect());
+            assert_eq!((parted.before, parted.inside), (wanted_before, wanted_inside), "{share}");
+        }
+    }
+
+    #[test]
+    fn a_share_is_of_its_range() {
+        assert_eq!(
+            [Window::at(-1.0).share, Window::at(0.3).share, Window::at(f64::INFINITY).share],
+            [0.0, 0.3, 1.0]
+        );
     }
 }

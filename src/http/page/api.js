@@ -43,13 +43,17 @@ export async function events(path, take, options = {}) {
     const { body } = await answered(path, { ...options, headers: { accept: "text/event-stream" } });
     const reader = body.pipeThrough(new TextDecoderStream()).getReader();
     let rest = "";
-    for (let piece = await reader.read(); !piece.done; piece = await reader.read()) {
-        const parts = (rest + piece.value).split("\n\n");
-        rest = parts.pop();
-        for (const part of parts) {
-            const data = part.split("\n").filter((line) => line.startsWith("data:")).map((line) => line.slice(5).trimStart());
-            if (data.length) take(JSON.parse(data.join("\n")));
+    try {
+        for (let piece = await reader.read(); !piece.done; piece = await reader.read()) {
+            const parts = (rest + piece.value).split("\n\n");
+            rest = parts.pop();
+            for (const part of parts) {
+                const data = part.split("\n").filter((line) => line.startsWith("data:")).map((line) => line.slice(5).trimStart());
+                if (data.length) take(JSON.parse(data.join("\n")));
+            }
         }
+    } finally {
+        await reader.cancel().catch(() => {});
     }
 }
 

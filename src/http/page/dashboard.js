@@ -196,12 +196,12 @@ class Dashboard {
 
     /** The answers to originals beside those to compressed requests, for administrators. */
     async #shadow(options) {
-        const report = await call("/v1/shadow?limit=20", { ...options, quiet: true }).catch((error) => { if (error.name === "AbortError") throw error; return null; });
+        const report = await call("/v1/shadow?limit=20", { ...options, quiet: true }).catch((error) => { if (error.name === "AbortError") throw error; return { failed: error.status === 401 || error.status === 403 ? "For an administrator's key." : error.message }; });
         const answers = JSON.stringify(report);
         if (answers === this.shadowed) return;
         this.shadowed = answers;
         const heading = h("h2", {}, "Answers with and without compression");
-        if (report === null) return void put(this.shadow, heading, h("p", { class: "muted" }, "For an administrator's key."));
+        if (report.failed) return void put(this.shadow, heading, h("p", { class: "muted" }, report.failed));
         const many = (it) => `${percent(it.same / it.requests)} (${count(it.same)} of ${count(it.requests)})`;
         put(this.shadow, heading, table("Shadow requests, by model", [
             ["Model", (it) => it.model], ["Same answer", many, true], ["Words in common", (it) => percent(it.f1), true], ["Cost of the comparison", (it) => dollars(it.cost_usd), true],

@@ -25,10 +25,11 @@ class Evaluations {
         const choice = (id) => h("select", { id, change: () => this.#compare() });
         [this.first, this.second] = [choice("run"), choice("other-run")];
         this.state = h("p", { role: "status", id: "evaluations-state" });
+        this.more = h("p", { class: "muted", hidden: true }, "There are more runs than are listed.");
         this.shown = h("div", { id: "evaluation" });
         put(place, h("h1", {}, "Evaluations"),
             h("div", { class: "panel" }, h("p", { class: "muted" }, "What ", h("code", {}, "whittle eval run"), " measured, below the folders that ", h("code", {}, "page.evaluations"), " names. In brackets: 95% intervals."),
-                h("div", { class: "row" }, h("label", { for: "run" }, "Run"), this.first, h("label", { for: "other-run" }, "beside"), this.second), this.state),
+                h("div", { class: "row" }, h("label", { for: "run" }, "Run"), this.first, h("label", { for: "other-run" }, "beside"), this.second), this.more, this.state),
             this.shown);
     }
 
@@ -51,7 +52,8 @@ class Evaluations {
             const readable = runs.filter((run) => run.suite !== null).map((run) => run.name);
             this.first.value = readable.includes(chosen[0]) ? chosen[0] : readable[0] ?? "";
             this.second.value = readable.includes(chosen[1]) ? chosen[1] : "";
-            this.#say(readable.length ? (more ? "There are more runs than are listed." : "") : "No evaluation yet: `whittle eval run --help` says how to make one, in the folder that the service is started in.");
+            this.more.hidden = !more;
+            this.#say(readable.length ? "" : "No evaluation yet: `whittle eval run --help` says how to make one, in the folder that the service is started in.");
             await this.#compare();
         } catch (error) {
             this.#say(error.message, true);
@@ -69,7 +71,8 @@ class Evaluations {
         try {
             const [one, other] = await Promise.all([first, second].map((run) => (run ? call(`/v1/evaluations/${run.split("/").map(encodeURIComponent).join("/")}`) : null)));
             if (first !== this.first.value || second !== this.second.value) return;
-            const unlike = other && JSON.stringify(one.setting.files) !== JSON.stringify(other.setting.files);
+            const questions = ({ setting, questions, seed }) => JSON.stringify([setting?.files, questions, seed]);
+            const unlike = other && questions(one) !== questions(other);
             this.#say(unlike ? "These runs are of other questions, so that their figures cannot be compared." : "", Boolean(unlike));
             put(this.shown, chart(one, other), figures("Methods and rates", one.figures, other?.figures, FIGURES),
                 one.sets?.length > 0 && figures("Sets", one.sets, other?.sets, SET_FIGURES), origin(first, one), other && second !== first && origin(second, other));
@@ -86,7 +89,7 @@ function chart(one, other) {
     const rows = measured.map((it, number) => {
         const beside = other?.figures.find((them) => name(them) === name(it))?.[key];
         const isFirst = measured[number - 1]?.method !== it.method;
-        return { label: name(it), tick: isFirst ? it.method : "", values: [it[key].mean, ...(other ? [beside?.mean ?? 0] : [])] };
+        return { label: name(it), tick: isFirst ? it.method : "", values: [it[key].mean, ...(beside ? [beside.mean] : [])] };
     });
     if (rows.length === 0) return null;
     const title = key === "accuracy" ? "Right answers" : "Answers still in the prompt";
@@ -112,7 +115,7 @@ function difference(one, other, format, up) {
     return worse ? h("span", { class: "bad" }, `${shown(other, format)} (worse)`) : shown(other, format);
 }
 
-function origin(run, { suite, seed, made_by: by }) {
+function origin(run, { suite, seed, made_by: by = { models: [] } }) {
     const rows = [["Suite", suite], ["Seed", String(seed)], ["Version", `${by.version}${by.git_revision ? `, revision ${by.git_revision}` : ""}`], ["Machine", by.machine], ["Models", by.models.join("; ")]];
     return h("div", { class: "panel" }, table(`How ${run} was made`, [["What", ([what]) => what], ["Value", ([, value]) => value]], rows));
 }

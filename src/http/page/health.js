@@ -1,6 +1,6 @@
 // How the service is: models, queues, upstreams, stores and caches, told by the service as they change.
 
-import { events } from "./api.js";
+import { events, key } from "./api.js";
 import { bytes, count, h, put, table } from "./dom.js";
 
 /** Milliseconds before the stream is asked for again. */
@@ -16,34 +16,47 @@ export class Health {
         this.state = h("p", { class: "muted", role: "status" });
         this.shown = h("div");
         this.element = h("div", { id: "health" }, h("h2", {}, "Health"), this.state, this.shown);
+        // A browser has few connections to a service for all of its tabs: one that nobody sees takes none.
+        document.addEventListener("visibilitychange", () => { if (this.wanted) document.hidden ? this.controller.abort() : this.start(); });
     }
 
     start() {
         this.stop();
+        this.wanted = true;
         this.controller = new AbortController();
         this.#follow(this.controller.signal);
     }
 
     stop() {
+        this.wanted = false;
         this.controller?.abort();
     }
 
     async #follow(signal) {
+        let refused = null;
         while (!signal.aborted) {
-            try {
-                await events("/v1/status", (status) => this.#show(status), { signal, quiet: true });
-            } catch (error) {
-                if (signal.aborted) return;
-                const denied = error.status === 401 || error.status === 403;
-                this.state.textContent = denied ? "For an administrator's key." : "The service does not answer.";
-                if (denied) return;
+            // A key that was refused is not sent again and again; another one may be given meanwhile.
+            if (refused !== key()) {
+                try {
+                    await events("/v1/status", (status) => this.#show(status), { signal, quiet: true });
+                } catch (error) {
+                    if (signal.aborted) return;
+                    const denied = error.status === 401 || error.status === 403;
+                    this.#say(denied ? "For an administrator's key." : "The service does not answer.");
+                    if (denied) refused = key();
+                }
             }
             await new Promise((resolve) => { setTimeout(resolve, PAUSE); });
         }
     }
 
+    /** Says what is not said already, which a screen reader would read once more. */
+    #say(message) {
+        if (this.state.textContent !== message) this.state.textContent = message;
+    }
+
     #show({ version, models, work, upstreams, stores, caches }) {
-        this.state.textContent = `whittle ${version}. Changes are shown at once; counts are since the service began.`;
+        this.#say(`whittle ${version}. Changes are shown within a second. Counts are since the service began, those of upstreams since it read its configuration.`);
         const rows = [
             ["Models", MODELS[models] ?? models, models === "failed"],
             ["Requests in work or waiting", `${count(work.requests)} (at most ${count(work.concurrency)} at once, ${count(work.queue)} waiting)`, work.requests >= work.concurrency + work.queue],
