@@ -25,7 +25,7 @@
 //!
 //! Where the room is large, the best units need not be read: a quarter of the window before its end is enough. At 0.5 /
 //! 0.25, a window of 8,000 gives what reading everything does on `contracts`, `papers`, `meetingqa` and `logs`, and on
-//! `qmsum` 75.3 / 56.6 instead of 73.5 / 57.3. Prompts of up to 16,000 are read whole: on `code` (22 questions) a
+//! `qmsum` 73.5 / 57.5 instead of 73.5 / 57.3. Prompts of up to 16,000 are read whole: on `code` (22 questions) a
 //! window lost two definitions' lines at 0.5 and one at 0.25, for the unread neighbours of a line pull it down. One of 4,000
 //! lost an answer of `code` and lines at three rates. All sets are in `src/docs/figures.md`.
 
