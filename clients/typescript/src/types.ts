@@ -1212,7 +1212,7 @@ export interface UpsertResponse {
 }
 
 /** The answers of an upstream since the service began or last read its configuration. Each attempt counts, also one
- * that is made again. */
+ * that is made again, but none whose client left before it ended. */
 export interface UpstreamHealth {
     /** Attempts that were answered, whatever the answer. */
     answers: number;

@@ -1690,7 +1690,7 @@ UpstreamState = Literal["unknown", "up", "failing", "unreachable"]
 
 class UpstreamHealth(ResponseModel):
     """The answers of an upstream since the service began or last read its configuration. Each attempt counts, also one
-    that is made again."""
+    that is made again, but none whose client left before it ended."""
 
     answers: int
     """Attempts that were answered, whatever the answer."""
