@@ -1,6 +1,5 @@
 //! `GET /v1/evaluations`: the summaries that `whittle eval run` wrote, for the page that compares them.
 
-use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -128,7 +127,7 @@ fn runs_below(folder: &Path) -> impl Iterator<Item = String> {
 
 /// The summary of the run `name`; none where it is too large or is not JSON with figures.
 fn read(name: &str) -> Option<Value> {
-    let path = Path::new(OsStr::new(name)).join(SUMMARY);
+    let path = Path::new(name).join(SUMMARY);
     if std::fs::metadata(&path).ok()?.len() > LARGEST {
         return None;
     }

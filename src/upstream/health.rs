@@ -1,7 +1,6 @@
 //! The health of an upstream, as the requests that go to it see it: nothing is sent only to find out.
 
-use std::sync::Mutex;
-use std::sync::PoisonError;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;

@@ -2,9 +2,9 @@
 //!
 //! A first pass over the words of all units, which takes next to no time, ranks them by BM25 and by the meanings of their
 //! words alone, with the same shares of neighbours, documents and records as in the ranking itself. The embedder reads a
-//! [`Window`] of that ranking around the place where the room ends: what comes long before is likely kept whatever it says,
-//! and what comes long behind is likely not. The cosines of the others are guessed from the first pass, along the line through those
-//! that were read. A document then is worth the mean of its units. What is read is bounded in tokens, whatever the room,
+//! [`Window`] of that ranking around the place where the room ends: what comes long before is likely kept whatever it
+//! says, and what comes long behind is likely not. The cosines of the others are guessed from the first pass, along the
+//! line through those that were read. A document then is worth the mean of its units. What is read is bounded in tokens, whatever the room,
 //! so that the result is the same bytes on a slow machine and on a fast one; a short prompt is read whole.
 //!
 //! # What was tried
@@ -39,7 +39,7 @@ use crate::text::PieceCounts;
 const WHOLE: usize = 16_000;
 /// The tokens that the embedder reads of a longer prompt.
 const READ: usize = 8_000;
-/// Those of them that are read before the end of the room.
+/// The tokens, of those that are read, that lie before the end of the room.
 const READ_BEFORE: usize = READ / 4;
 /// The amount taken off each guess behind the window, so that what was read comes first.
 const MARGIN: f64 = 0.2;

@@ -20,7 +20,7 @@ use entry::Entry;
 pub use folding::FoldingLine;
 pub use holdout::{ArmFigures, ArmMeans, HoldoutReport, Mean};
 pub(super) use money::cost;
-pub(super) use usage::{DAY_MS, report};
+pub(super) use usage::{DAY_MS, report, time};
 pub use usage::{Group, Numbers, RequestLine, UsageParams, UsageReport};
 pub use usage_record::UsageRecord;
 pub(super) use usage_record::{TOKEN_BYTES, UsageRecordBuilder};

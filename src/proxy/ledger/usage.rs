@@ -436,7 +436,7 @@ fn after(text: &str) -> Result<Place, ProxyError> {
 }
 
 /// A time in RFC 3339's form.
-fn time(milliseconds: u64) -> String {
+pub(in crate::proxy) fn time(milliseconds: u64) -> String {
     timestamp(milliseconds).to_string()
 }
 

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::Comparison;
 use crate::jsonl;
 use crate::proxy::ProxyError;
+use crate::proxy::ledger::time;
 
 /// Comparisons of an answer: by default, and at most.
 const PAGE: (usize, usize) = (100, 1000);
@@ -115,10 +115,9 @@ fn models(comparisons: &[Comparison]) -> Vec<ShadowModel> {
 
 impl From<&Comparison> for ShadowLine {
     fn from(comparison: &Comparison) -> Self {
-        let milliseconds = i64::try_from(comparison.milliseconds).unwrap_or(i64::MAX);
         let (original_tokens, compressed_tokens) = comparison.input;
         Self {
-            time: Timestamp::from_millisecond(milliseconds).unwrap_or(Timestamp::MAX).to_string(),
+            time: time(comparison.milliseconds),
             request_id: comparison.request.clone(),
             model: comparison.model.clone(),
             upstream: comparison.upstream.clone(),
