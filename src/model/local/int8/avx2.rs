@@ -8,6 +8,10 @@
 //! Measured on one core of an AMD EPYC without AVX-512, 6 rows of 576 values: 85 G operations/s by signs, 71 by halves
 //! for weights, too, and 12 by what the compiler makes of the plain loop.
 #![expect(unsafe_code, reason = "AVX2 intrinsics and their loads")]
+#![expect(
+    clippy::needless_range_loop,
+    reason = "iterators over registers are not inlined at every level of optimization"
+)]
 
 use std::arch::x86_64::{
     __m256, __m256i, _mm256_abs_epi8, _mm256_add_epi16, _mm256_add_epi32, _mm256_add_ps, _mm256_and_si256,
@@ -91,102 +95,104 @@ impl<'a> Columns<'a> {
     unsafe fn run<const R: usize, const UNSIGNED_X: bool>(&self, tile: &Tile, out: &mut [f32]) {
         let groups = tile.inputs / GROUP;
         let mut sums = [_mm256_setzero_ps(); R];
-        for group in 0..groups {
-            // SAFETY: `group` is one of the groups of the columns and of the `R` rows of `tile`.
+        let (mut q, mut scales) = (self.q.as_ptr(), self.scales.as_ptr());
+        let (mut x, mut x_scales) = (tile.x.as_ptr(), tile.x_scales.as_ptr());
+        for _ in 0..groups {
+            // SAFETY: `q`, `x` and the scales are those of one of the groups of the columns and of the `R` rows.
             let (dots, scale) = unsafe {
-                let dots = if UNSIGNED_X {
-                    self.by_halves::<R>(tile, group)
-                } else {
-                    self.by_signs::<R>(tile, group)
-                };
-                (dots, _mm256_loadu_ps(self.scales.as_ptr().add(group * LANES)))
+                let place = Place { q, x, inputs: tile.inputs };
+                let dots = if UNSIGNED_X { place.by_halves::<R>() } else { place.by_signs::<R>() };
+                (dots, _mm256_loadu_ps(scales))
             };
-            for (row, (sum, dots)) in sums.iter_mut().zip(dots).enumerate() {
-                let x_scale = _mm256_set1_ps(tile.x_scales[row * groups + group]);
-                *sum = _mm256_fmadd_ps(_mm256_mul_ps(_mm256_cvtepi32_ps(dots), scale), x_scale, *sum);
+            let mut x_scale = x_scales;
+            for r in 0..R {
+                // SAFETY: `x_scales` holds `R * groups` floats.
+                let of_row = _mm256_set1_ps(unsafe { *x_scale });
+                sums[r] = _mm256_fmadd_ps(_mm256_mul_ps(_mm256_cvtepi32_ps(dots[r]), scale), of_row, sums[r]);
+                x_scale = x_scale.wrapping_add(groups);
             }
+            (q, x) = (q.wrapping_add(GROUP * LANES), x.wrapping_add(GROUP));
+            (scales, x_scales) = (scales.wrapping_add(LANES), x_scales.wrapping_add(1));
         }
-        for (row, sum) in sums.into_iter().enumerate() {
+        let mut out = out.as_mut_ptr();
+        for r in 0..R {
             // SAFETY: `out` holds `(R - 1) * stride + COLUMNS` floats.
-            unsafe { store(sum, tile.add, out.as_mut_ptr().add(row * tile.stride)) };
+            unsafe { store(sums[r], tile.add, out) };
+            out = out.wrapping_add(tile.stride);
         }
-    }
-
-    /// The sums of products of a group with signed activations.
-    ///
-    /// # Safety
-    /// The processor and the slices must be as [`Columns::run`] demands, and `group` be one of the groups.
-    #[target_feature(enable = "avx2,fma")]
-    unsafe fn by_signs<const R: usize>(&self, tile: &Tile, group: usize) -> [__m256i; R] {
-        let (ones, offset) = (_mm256_set1_epi16(1), _mm256_set1_epi8(i8::MIN));
-        let mut dots = [_mm256_setzero_si256(); R];
-        for quad in group * QUADS..(group + 1) * QUADS {
-            // SAFETY: `quad` is below `inputs / 4`.
-            let weights = _mm256_xor_si256(unsafe { self.weights(quad) }, offset);
-            let magnitudes = _mm256_abs_epi8(weights);
-            for (row, dots) in dots.iter_mut().enumerate() {
-                // SAFETY: as above, and `row` is below `R`.
-                let values = _mm256_sign_epi8(unsafe { activations(tile, row, quad) }, weights);
-                let pairs = _mm256_maddubs_epi16(magnitudes, values);
-                *dots = _mm256_add_epi32(*dots, _mm256_madd_epi16(pairs, ones));
-            }
-        }
-        dots
-    }
-
-    /// The sums of products of a group with unsigned activations.
-    ///
-    /// # Safety
-    /// The processor and the slices must be as [`Columns::run`] demands, and `group` be one of the groups.
-    #[target_feature(enable = "avx2,fma")]
-    unsafe fn by_halves<const R: usize>(&self, tile: &Tile, group: usize) -> [__m256i; R] {
-        let low_bits = _mm256_set1_epi8(15);
-        let (ones, sixteens) = (_mm256_set1_epi16(1), _mm256_set1_epi16(16));
-        let mut dots = [_mm256_setzero_si256(); R];
-        for first in (group * QUADS..(group + 1) * QUADS).step_by(HALVES) {
-            let mut halves = [[_mm256_setzero_si256(); 2]; R];
-            for quad in first..first + HALVES {
-                // SAFETY: `quad` is below `inputs / 4`.
-                let weights = unsafe { self.weights(quad) };
-                for (row, [low, high]) in halves.iter_mut().enumerate() {
-                    // SAFETY: as above, and `row` is below `R`.
-                    let values = unsafe { activations(tile, row, quad) };
-                    let (a, b) = (values, _mm256_srli_epi16::<4>(values));
-                    *low =
-                        _mm256_add_epi16(*low, _mm256_maddubs_epi16(_mm256_and_si256(a, low_bits), weights));
-                    *high =
-                        _mm256_add_epi16(*high, _mm256_maddubs_epi16(_mm256_and_si256(b, low_bits), weights));
-                }
-            }
-            for (dots, [low, high]) in dots.iter_mut().zip(halves) {
-                let sum = _mm256_add_epi32(_mm256_madd_epi16(low, ones), _mm256_madd_epi16(high, sixteens));
-                *dots = _mm256_add_epi32(*dots, sum);
-            }
-        }
-        dots
-    }
-
-    /// The weights of four inputs.
-    ///
-    /// # Safety
-    /// The processor must have AVX2, and `quad` be below the inputs over 4.
-    #[target_feature(enable = "avx2")]
-    unsafe fn weights(&self, quad: usize) -> __m256i {
-        // SAFETY: `q` ends not before the register of the last four inputs does.
-        unsafe { _mm256_loadu_si256(self.q.as_ptr().add(quad * 4 * LANES).cast()) }
     }
 }
 
-/// Four activations of a row, in every lane.
-///
-/// # Safety
-/// The processor must have AVX2, `tile` hold more rows than `row`, and `quad` be below its inputs over 4.
-#[target_feature(enable = "avx2")]
-unsafe fn activations(tile: &Tile, row: usize, quad: usize) -> __m256i {
-    // SAFETY: each row holds `inputs` bytes; the read is unaligned.
-    _mm256_set1_epi32(unsafe {
-        tile.x.as_ptr().add(row * tile.inputs + quad * 4).cast::<i32>().read_unaligned()
-    })
+/// A group: its weights, and its activations in the first row of several of `inputs` bytes each. Places behind it are
+/// stepped to rather than computed: checks for overflow would keep the sums out of registers.
+#[derive(Clone, Copy)]
+struct Place {
+    q: *const u8,
+    x: *const i8,
+    inputs: usize,
+}
+
+impl Place {
+    /// The sums of products with signed activations.
+    ///
+    /// # Safety
+    /// The processor must have AVX2 and FMA, the group have its [`QUADS`] registers of weights, and its activations be
+    /// there in `R` rows.
+    #[target_feature(enable = "avx2,fma")]
+    unsafe fn by_signs<const R: usize>(mut self) -> [__m256i; R] {
+        let (ones, offset) = (_mm256_set1_epi16(1), _mm256_set1_epi8(i8::MIN));
+        let mut dots = [_mm256_setzero_si256(); R];
+        for _ in 0..QUADS {
+            // SAFETY: as this function's own contract.
+            let weights = _mm256_xor_si256(unsafe { _mm256_loadu_si256(self.q.cast()) }, offset);
+            let magnitudes = _mm256_abs_epi8(weights);
+            let mut row = self.x;
+            for r in 0..R {
+                // SAFETY: as above; the read is unaligned.
+                let values = _mm256_set1_epi32(unsafe { row.cast::<i32>().read_unaligned() });
+                let values = _mm256_sign_epi8(values, weights);
+                let pairs = _mm256_maddubs_epi16(magnitudes, values);
+                dots[r] = _mm256_add_epi32(dots[r], _mm256_madd_epi16(pairs, ones));
+                row = row.wrapping_add(self.inputs);
+            }
+            (self.q, self.x) = (self.q.wrapping_add(4 * LANES), self.x.wrapping_add(4));
+        }
+        dots
+    }
+
+    /// The sums of products with unsigned activations.
+    ///
+    /// # Safety
+    /// As [`Place::by_signs`].
+    #[target_feature(enable = "avx2,fma")]
+    unsafe fn by_halves<const R: usize>(mut self) -> [__m256i; R] {
+        let low_bits = _mm256_set1_epi8(15);
+        let (ones, sixteens) = (_mm256_set1_epi16(1), _mm256_set1_epi16(16));
+        let mut dots = [_mm256_setzero_si256(); R];
+        for _ in 0..QUADS / HALVES {
+            let (mut low, mut high) = ([_mm256_setzero_si256(); R], [_mm256_setzero_si256(); R]);
+            for _ in 0..HALVES {
+                // SAFETY: as this function's own contract.
+                let weights = unsafe { _mm256_loadu_si256(self.q.cast()) };
+                let mut row = self.x;
+                for r in 0..R {
+                    // SAFETY: as above; the read is unaligned.
+                    let values = _mm256_set1_epi32(unsafe { row.cast::<i32>().read_unaligned() });
+                    let a = _mm256_and_si256(values, low_bits);
+                    let b = _mm256_and_si256(_mm256_srli_epi16::<4>(values), low_bits);
+                    low[r] = _mm256_add_epi16(low[r], _mm256_maddubs_epi16(a, weights));
+                    high[r] = _mm256_add_epi16(high[r], _mm256_maddubs_epi16(b, weights));
+                    row = row.wrapping_add(self.inputs);
+                }
+                (self.q, self.x) = (self.q.wrapping_add(4 * LANES), self.x.wrapping_add(4));
+            }
+            for r in 0..R {
+                let (low, high) = (_mm256_madd_epi16(low[r], ones), _mm256_madd_epi16(high[r], sixteens));
+                dots[r] = _mm256_add_epi32(dots[r], _mm256_add_epi32(low, high));
+            }
+        }
+        dots
+    }
 }
 
 /// Stores sums, or adds them to what is there.
