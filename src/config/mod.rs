@@ -99,6 +99,8 @@ section! {
     EmbedderConfig at "embedder." {
         /// Name in the model manifest.
         model: String = "all-minilm-l6-v2".into(), model();
+        /// Arithmetic of the products with weights.
+        precision: Precision = Precision::default();
         /// Threads that compute, 1 to 1,024; by default as many as the machine has physical cores.
         threads: Option<usize> = None, threads();
         /// Bytes of vectors that are remembered; 0 remembers none.

@@ -93,6 +93,7 @@ fn every_variable_reaches_its_key() {
         ("WHITTLE_SCORER_DISK_CACHE", "true"),
         ("WHITTLE_SCORER_DISK_CACHE_BYTES", "50"),
         ("WHITTLE_EMBEDDER_MODEL", "e"),
+        ("WHITTLE_EMBEDDER_PRECISION", "f32"),
         ("WHITTLE_EMBEDDER_THREADS", "2"),
         ("WHITTLE_EMBEDDER_CACHE_BYTES", "10"),
         ("WHITTLE_CLASSIFIER_MODEL", "c"),
@@ -153,7 +154,12 @@ fn every_variable_reaches_its_key() {
             disk_cache: true,
             disk_cache_bytes: 50,
         },
-        embedder: EmbedderConfig { model: "e".into(), threads: Some(2), cache_bytes: 10 },
+        embedder: EmbedderConfig {
+            model: "e".into(),
+            precision: Precision::F32,
+            threads: Some(2),
+            cache_bytes: 10,
+        },
         classifier: ClassifierConfig { model: "c".into(), device: Device::Cuda },
         local: LocalConfig { enabled: false },
         limits: Limits {

@@ -381,7 +381,8 @@ fn load_embedder(config: &EmbedderConfig, source: &ModelSource) -> Result<Embedd
 
 fn run_embedder(config: &EmbedderConfig, files: &ModelFiles) -> Result<LocalEmbedder, EngineError> {
     let name = &config.model;
-    let options = EmbedderOptions { threads: config.threads, ..EmbedderOptions::default() };
+    let &EmbedderConfig { threads, precision, .. } = config;
+    let options = EmbedderOptions { threads, precision, ..EmbedderOptions::default() };
     let loaded = match files.single("bin") {
         Some(packed) => LocalEmbedder::load_packed(name, packed, &options),
         None => EncoderFiles::of(files)

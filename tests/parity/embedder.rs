@@ -4,7 +4,7 @@ use serde::Deserialize;
 use whittle::environment::ProcessEnv;
 use whittle::model::local::{EmbedderOptions, EncoderFiles, LocalEmbedder, LongText};
 use whittle::model::store::{ModelStore, Silent};
-use whittle::model::{Cancel, Embedder};
+use whittle::model::{Cancel, Embedder, Precision};
 
 use super::golden;
 
@@ -17,9 +17,12 @@ struct Golden {
 }
 
 fn load(long: LongText) -> LocalEmbedder {
+    load_with(EmbedderOptions { long, ..EmbedderOptions::default() })
+}
+
+fn load_with(options: EmbedderOptions) -> LocalEmbedder {
     let store = ModelStore::from_environment(&ProcessEnv).unwrap();
     let files = store.ensure("all-minilm-l6-v2", &Silent).unwrap();
-    let options = EmbedderOptions { long, ..EmbedderOptions::default() };
     LocalEmbedder::load("all-minilm-l6-v2", EncoderFiles::of(&files).unwrap(), &options).unwrap()
 }
 
@@ -44,6 +47,29 @@ fn ids_and_embeddings_equal_the_golden_ones() {
         let largest = pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
         println!("{} tokens: largest difference {largest:.2e}", golden.ids.len());
         assert!(largest < 1e-3, "{}: {largest}", golden.text);
+    }
+}
+
+/// The loss of 8-bit products: vectors turn by a few degrees, and what is near stays near.
+#[test]
+fn embeddings_in_8_bits_are_near_the_golden_ones() {
+    let Some(text) = golden("embedder/all-MiniLM-L6-v2.json") else { return };
+    let goldens: Vec<Golden> = serde_json::from_str(&text).unwrap();
+    let options =
+        EmbedderOptions { long: LongText::Truncate, precision: Precision::Int8, ..Default::default() };
+    let texts: Vec<&str> = goldens.iter().map(|golden| golden.text.as_str()).collect();
+    let got = embed(&load_with(options), &texts);
+    let near: Vec<f32> =
+        goldens.iter().zip(&got).map(|(golden, got)| cosine(&golden.embedding, got)).collect();
+    let least = near.iter().copied().fold(1.0, f32::min);
+    println!("{} texts: cosines with the golden ones from {least:.4}", near.len());
+    assert!(least > 0.99, "{near:?}");
+    // A cosine between two texts moves by no more than a few hundredths.
+    for (i, one) in goldens.iter().enumerate() {
+        for (j, other) in goldens.iter().enumerate() {
+            let moved = (cosine(&one.embedding, &other.embedding) - cosine(&got[i], &got[j])).abs();
+            assert!(moved < 0.03, "{}, {}: {moved}", one.text, other.text);
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use rten_gemm::{GemmExecutor, GemmInputA, GemmInputB, GemmOptions, PackedBMatrix};
 use rten_tensor::NdTensorView;
 
-use super::int8::{Int8Matrix, QuantRows, Quantised};
+use super::int8::{COLUMNS, GROUP, Int8Matrix, QuantRows, Quantised};
 use crate::kernels::Isa;
 use crate::model::Precision;
 
@@ -91,6 +91,17 @@ impl Linear {
                 Self::Int8(Int8Matrix::pack(&QuantRows::from_floats(backend.isa, rows, inputs)))
             }
         }
+    }
+
+    /// Packs rows of `inputs` weights like [`Linear::pack`], in floats where 8 bits cannot take a matrix of this shape.
+    pub(crate) fn pack_where_it_fits(
+        precision: Precision,
+        backend: Backend,
+        rows: &[f32],
+        inputs: usize,
+    ) -> Self {
+        let fits = inputs.is_multiple_of(GROUP) && (rows.len() / inputs).is_multiple_of(COLUMNS);
+        Self::pack(if fits { precision } else { Precision::F32 }, backend, rows, inputs)
     }
 
     /// Rows of the matrix and columns of the product.

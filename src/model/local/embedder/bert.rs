@@ -10,7 +10,7 @@ use rayon::prelude::*;
 
 use super::q4_0::QuantizedRows;
 use crate::model::local::attention::{Attention, AttentionMask, AttentionScratch, Heads, PackedKeyValues};
-use crate::model::local::linear::{Accumulate, Backend, FloatMatrix};
+use crate::model::local::linear::{Accumulate, Backend, Inputs, Linear};
 use crate::model::{Cancel, Precision, Stopped};
 
 /// Rows that a group aims at.
@@ -43,7 +43,7 @@ pub(crate) struct Norm {
 
 /// `x * W + b`.
 pub(crate) struct Projection {
-    pub(crate) linear: FloatMatrix,
+    pub(crate) linear: Linear,
     pub(crate) bias: Vec<f32>,
 }
 
@@ -95,6 +95,8 @@ pub(crate) struct Scratch {
     /// Queries, keys and values, then the inside of the feed-forward network.
     wide: Vec<f32>,
     attended: Vec<f32>,
+    /// What goes into a product.
+    inputs: Inputs,
     attention: AttentionScratch,
 }
 
@@ -147,7 +149,10 @@ impl Bert {
         let heads = self.config.heads;
         let rows = s.x.len() / self.config.width;
         s.wide.resize(rows * heads.row(), 0.0);
-        layer.qkv.linear.apply(self.backend, &s.x, &mut s.wide, Accumulate::Overwrite);
+        let width = self.config.width;
+        let write = |i: usize, out: &mut [f32]| out.copy_from_slice(row(&s.x, width, i));
+        layer.qkv.linear.take(self.backend, rows, &mut s.inputs, write);
+        layer.qkv.linear.apply(self.backend, &s.inputs, &mut s.wide, Accumulate::Overwrite);
         s.wide.chunks_mut(heads.row()).for_each(|row| self.backend.isa.add(row, &layer.qkv.bias));
         s.attended.resize(s.x.len(), 0.0);
         let attention = Attention { backend: self.backend, heads, mask: AttentionMask::Full, cap: None };
@@ -162,22 +167,31 @@ impl Bert {
             attention.run(own, 0..end - start, &packed, out, &mut s.attention);
             start = end;
         }
-        self.add_product(&layer.attention_out, &s.attended, &mut s.x);
+        let write = |i: usize, out: &mut [f32]| out.copy_from_slice(row(&s.attended, width, i));
+        layer.attention_out.linear.take(self.backend, rows, &mut s.inputs, write);
+        self.add_product(&layer.attention_out, &s.inputs, &mut s.x);
         self.norm(&layer.attention_norm, &mut s.x);
     }
 
     /// `x = norm(x + gelu(x * U + a) * D + b)`.
     fn feed_forward(&self, layer: &Layer, s: &mut Scratch) {
-        let hidden = self.config.hidden;
-        s.wide.resize(s.x.len() / self.config.width * hidden, 0.0);
-        layer.up.linear.apply(self.backend, &s.x, &mut s.wide, Accumulate::Overwrite);
-        s.wide.chunks_mut(hidden).for_each(|row| self.backend.isa.gelu(row, &layer.up.bias));
-        self.add_product(&layer.down, &s.wide, &mut s.x);
+        let (width, hidden) = (self.config.width, self.config.hidden);
+        let rows = s.x.len() / width;
+        s.wide.resize(rows * hidden, 0.0);
+        let write = |i: usize, out: &mut [f32]| out.copy_from_slice(row(&s.x, width, i));
+        layer.up.linear.take(self.backend, rows, &mut s.inputs, write);
+        layer.up.linear.apply(self.backend, &s.inputs, &mut s.wide, Accumulate::Overwrite);
+        let activate = |i: usize, out: &mut [f32]| {
+            out.copy_from_slice(row(&s.wide, hidden, i));
+            self.backend.isa.gelu(out, &layer.up.bias);
+        };
+        layer.down.linear.take(self.backend, rows, &mut s.inputs, activate);
+        self.add_product(&layer.down, &s.inputs, &mut s.x);
         self.norm(&layer.output_norm, &mut s.x);
     }
 
     /// `out += x * W + b`.
-    fn add_product(&self, by: &Projection, x: &[f32], out: &mut [f32]) {
+    fn add_product(&self, by: &Projection, x: &Inputs, out: &mut [f32]) {
         out.chunks_mut(by.bias.len()).for_each(|row| self.backend.isa.add(row, &by.bias));
         by.linear.apply(self.backend, x, out, Accumulate::Add);
     }
@@ -196,6 +210,11 @@ impl Bert {
         pool().push(scratch);
         result
     }
+}
+
+/// Row `i` of the rows of `width` values that lie in `values` one after the other.
+fn row(values: &[f32], width: usize, i: usize) -> &[f32] {
+    &values[i * width..][..width]
 }
 
 /// Consecutive sequences of up to `most` tokens together; a longer one is alone.

@@ -11,8 +11,9 @@ use super::EmbedderError;
 use super::bert::{Bert, BertConfig, Layer, Norm, Projection, TokenRows};
 use super::packed::PackedModel;
 use super::tokenizer::EmbedderTokenizer;
+use crate::model::Precision;
 use crate::model::local::attention::Heads;
-use crate::model::local::linear::{Backend, FloatMatrix};
+use crate::model::local::linear::{Backend, Linear};
 
 /// The fields of a `config.json` that matter here.
 #[derive(Deserialize)]
@@ -91,22 +92,22 @@ impl RawConfig {
 }
 
 /// Reads weights in safetensors and packs them for this processor.
-pub(super) fn bert(path: &Path, config: BertConfig) -> Result<Bert, EmbedderError> {
+pub(super) fn bert(path: &Path, config: BertConfig, precision: Precision) -> Result<Bert, EmbedderError> {
     let tensors = candle_core::safetensors::load(path, &Device::Cpu)
         .map_err(|e| EmbedderError::file(path, e.to_string()))?;
     // Checkpoints of a model with a head on top name the encoder.
     let prefix = if tensors.contains_key("bert.embeddings.LayerNorm.weight") { "bert." } else { "" };
-    let mut weights = Weights { backend: Backend::detect(), prefix, tensors };
+    let mut weights = Weights { backend: Backend::detect(), precision, prefix, tensors };
     let words = weights.take("embeddings.word_embeddings.weight", &[config.vocabulary, config.width])?;
     weights.bert(TokenRows::Floats(words), config)
 }
 
 /// Reads a packed model, and packs its weights for this processor.
-pub(super) fn packed(path: &Path) -> Result<(Bert, EmbedderTokenizer), EmbedderError> {
+pub(super) fn packed(path: &Path, precision: Precision) -> Result<(Bert, EmbedderTokenizer), EmbedderError> {
     let bytes = std::fs::read(path).map_err(|e| EmbedderError::file(path, e.to_string()))?;
     let model = PackedModel::parse(&bytes).map_err(|reason| EmbedderError::file(path, reason))?;
     drop(bytes);
-    let mut weights = Weights { backend: Backend::detect(), prefix: "", tensors: model.tensors };
+    let mut weights = Weights { backend: Backend::detect(), precision, prefix: "", tensors: model.tensors };
     let bert = weights.bert(TokenRows::Quantized(model.words), model.config)?;
     Ok((bert, EmbedderTokenizer::unigram(model.tokenizer, model.ends)))
 }
@@ -114,6 +115,8 @@ pub(super) fn packed(path: &Path) -> Result<(Bert, EmbedderTokenizer), EmbedderE
 /// Tensors of a file that were not taken yet.
 struct Weights<'a> {
     backend: Backend,
+    /// The precision of products.
+    precision: Precision,
     prefix: &'a str,
     tensors: HashMap<String, Tensor>,
 }
@@ -174,7 +177,10 @@ impl Weights<'_> {
             rows.extend(self.take(&format!("{name}.weight"), &[outputs, inputs])?);
             bias.extend(self.take(&format!("{name}.bias"), &[outputs])?);
         }
-        Ok(Projection { linear: FloatMatrix::pack(self.backend, &rows, inputs), bias })
+        Ok(Projection {
+            linear: Linear::pack_where_it_fits(self.precision, self.backend, &rows, inputs),
+            bias,
+        })
     }
 
     fn layer(&mut self, i: usize, config: &BertConfig) -> Result<Layer, EmbedderError> {

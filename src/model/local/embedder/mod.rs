@@ -19,7 +19,7 @@ use rayon::prelude::*;
 use self::bert::{Bert, groups};
 use self::tokenizer::EmbedderTokenizer;
 use super::encoder::{EncoderFiles, NoFile};
-use crate::model::{Cancel, Embedder, ScoreError};
+use crate::model::{Cancel, Embedder, Precision, ScoreError};
 
 /// Tokens that a caller gets the threads for before it is another one's turn: about a fifth of a second on two cores.
 /// By 4,096 a call of 150,000 tokens takes no longer than undivided (10.37 s and 10.44 s, medians of three in turns); a
@@ -87,6 +87,8 @@ pub enum LongText {
 pub struct EmbedderOptions {
     /// Threads of the model; by default one a core.
     pub threads: Option<usize>,
+    /// The arithmetic of the products with weights; attention is in 32-bit floats.
+    pub precision: Precision,
     /// Most tokens that are read together, the two that mark beginning and end included. At least 8, and at
     /// most the model's own positions.
     pub window: usize,
@@ -96,7 +98,7 @@ pub struct EmbedderOptions {
 
 impl Default for EmbedderOptions {
     fn default() -> Self {
-        Self { threads: None, window: 256, long: LongText::default() }
+        Self { threads: None, precision: Precision::F32, window: 256, long: LongText::default() }
     }
 }
 
@@ -150,7 +152,7 @@ impl LocalEmbedder {
         }
         let pool = threads(options)?;
         let tokenizer = EmbedderTokenizer::load(files.tokenizer, config.vocabulary)?;
-        let bert = pool.install(|| load::bert(files.weights, config))?;
+        let bert = pool.install(|| load::bert(files.weights, config, options.precision))?;
         Ok(Self::new(name, (bert, tokenizer), pool, Prefixes::default(), options))
     }
 
@@ -160,7 +162,7 @@ impl LocalEmbedder {
     /// The file cannot be read or is no such model, or no thread could be started.
     pub fn load_packed(name: &str, path: &Path, options: &EmbedderOptions) -> Result<Self, EmbedderError> {
         let pool = threads(options)?;
-        let parts = pool.install(|| load::packed(path))?;
+        let parts = pool.install(|| load::packed(path, options.precision))?;
         let prefixes = Prefixes { query: "query: ", passage: "passage: " };
         Ok(Self::new(name, parts, pool, prefixes, options))
     }

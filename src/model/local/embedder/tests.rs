@@ -103,6 +103,8 @@ fn expected_sum(model: &BertModel, ids: &[u32]) -> Vec<f32> {
 fn the_forward_pass_equals_another_implementation() {
     let options = EmbedderOptions { window: 90, ..EmbedderOptions::default() };
     let embedder = tiny(&options);
+    // Matrices of its sizes are in floats, whatever is asked for.
+    let eight_bits = tiny(&EmbedderOptions { precision: Precision::Int8, ..options });
     let builder = candle_nn::VarBuilder::from_tensors(weights(), DType::F32, &Device::Cpu);
     let model = BertModel::load(builder, &serde_json::from_value(config()).unwrap()).unwrap();
     // Longer than a block of queries, and longer than the window.
@@ -120,6 +122,7 @@ fn the_forward_pass_equals_another_implementation() {
         let got = embedder.embed(&[text], &Cancel::never()).unwrap().remove(0);
         let largest = difference(&got, &want);
         assert!(largest < 1e-5, "{} windows, largest difference {largest}", windows.len());
+        assert_eq!(eight_bits.embed(&[text], &Cancel::never()).unwrap(), [got]);
     }
 }
 
