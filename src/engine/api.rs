@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 pub use super::options::CompressOptions;
 pub use super::recover::{RecoverDocument, RecoverRequest, RecoverResponse, RestoredOutput};
 use crate::compress::{Method, Mode};
-use crate::text::Noun;
+use crate::text::{Noun, Protection};
 
 /// Body of `POST /v1/compress`.
 #[derive(Debug, Clone, Default, Deserialize, ToSchema)]
@@ -205,12 +205,15 @@ pub struct DocumentOutput {
 }
 
 /// The decision on one word.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct WordOutput {
     /// Byte range of the text as it was sent, without the white space before the word.
     pub range: [usize; 2],
     /// Whether the word is in the result.
     pub kept: bool,
+    /// The kinds of the protected spans that the word has a part of: it is kept or dropped with all of them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub protected: Vec<Protection>,
 }
 
 /// Token counts of the whole prompt, joins included.

@@ -14,7 +14,7 @@ use crate::compress::{
     Prompt, Target, Tools,
 };
 use crate::model::{Cancel, Embedder, ScoreError, TokenScorer};
-use crate::text::{CachedCounter, Noun, TokenCounter};
+use crate::text::{CachedCounter, Noun, Protector, TokenCounter};
 
 pub(super) fn run(
     engine: &Engine,
@@ -54,6 +54,7 @@ pub(super) fn run(
     let messages = form.messages(&compressed);
     let records = records_left_out(&compressed);
     let mut response = describe(compressed, metadata, &returns, &counter);
+    name_protected(&mut response.documents, &prompt.documents, protector);
     form.as_sent(&mut response);
     (response.method, response.messages) = (chosen, messages);
     response.warnings.extend(records);
@@ -161,7 +162,8 @@ fn describe(
 fn output(document: KeptDocument, returns: &[Return]) -> DocumentOutput {
     let bounds = |range: &Range<usize>| [range.start, range.end];
     let asked = |what| returns.contains(&what);
-    let word = |word: &KeptWord| WordOutput { range: bounds(&word.range), kept: word.kept };
+    let word =
+        |word: &KeptWord| WordOutput { range: bounds(&word.range), kept: word.kept, protected: Vec::new() };
     DocumentOutput {
         kept: asked(Return::Ranges).then(|| document.kept.iter().map(bounds).collect()),
         words: asked(Return::Words).then(|| document.words.iter().map(word).collect()),
@@ -172,6 +174,17 @@ fn output(document: KeptDocument, returns: &[Return]) -> DocumentOutput {
         rank: document.rank,
         score: document.score,
         metadata: None,
+    }
+}
+
+/// Says of each word that is returned by which kinds of spans it is protected. Costs as much as finding the spans.
+fn name_protected(outputs: &mut [DocumentOutput], documents: &[Document], protector: &Protector) {
+    for (output, document) in outputs.iter_mut().zip(documents) {
+        let Some(words) = &mut output.words else { continue };
+        let ranges: Vec<_> = words.iter().map(|word| word.range[0]..word.range[1]).collect();
+        for (word, kinds) in words.iter_mut().zip(protector.kinds(&document.text, &ranges)) {
+            word.protected = kinds;
+        }
     }
 }
 

@@ -40,10 +40,9 @@ pub struct ProtectError {
 /// Finds protected spans. Time is linear in the text, whatever the text and the patterns.
 #[derive(Debug, Clone)]
 pub struct Protector {
-    /// The patterns, each with the maximum number of bytes of a match.
-    patterns: Vec<(Regex, usize)>,
-    fences: bool,
-    clauses: bool,
+    kinds: Vec<Protection>,
+    /// The caller's own patterns.
+    custom: Vec<Regex>,
     /// The spans of texts by their blake3 hashes, where they are remembered.
     known: Option<Cache<[u8; 32], Spans>>,
 }
@@ -79,20 +78,13 @@ impl Protector {
             let compiled =
                 RegexBuilder::new(pattern).size_limit(PATTERN_SIZE).dfa_size_limit(PATTERN_SIZE).build();
             let refused = |e: regex::Error| ProtectError { pattern: pattern.clone(), reason: e.to_string() };
-            protector.patterns.push((compiled.map_err(refused)?, LONGEST));
+            protector.custom.push(compiled.map_err(refused)?);
         }
         Ok(protector)
     }
 
     fn of(kinds: &[Protection]) -> Self {
-        let longest = |kind| match kind {
-            Protection::Quotes | Protection::Code => LONGEST_QUOTE,
-            _ => LONGEST,
-        };
-        let wanted = BUILT_IN.iter().filter(|(kind, _)| kinds.contains(kind));
-        let patterns = wanted.map(|(kind, pattern)| (pattern.clone(), longest(*kind))).collect();
-        let (fences, clauses) = (kinds.contains(&Protection::Code), kinds.contains(&Protection::Negations));
-        Self { patterns, fences, clauses, known: None }
+        Self { kinds: kinds.to_vec(), custom: Vec::new(), known: None }
     }
 
     /// Remembers up to `bytes` of spans: the documents of a prompt often come again with another question, and texts that
@@ -114,16 +106,59 @@ impl Protector {
     }
 
     fn find(&self, text: &str) -> Vec<Range<usize>> {
-        let mut found = if self.fences { fenced_lines(text) } else { Vec::new() };
-        if self.clauses {
-            found.extend(negated_clauses(text));
-        }
-        for (pattern, longest) in &self.patterns {
-            let ranges = matches(pattern, text).into_iter().map(|range| trimmed(text, range));
-            found.extend(ranges.filter(|range| !range.is_empty() && range.len() <= *longest));
+        let mut found: Vec<Range<usize>> = self.kinds.iter().flat_map(|&kind| spans_of(kind, text)).collect();
+        for pattern in &self.custom {
+            found.extend(bounded(pattern, LONGEST, text));
         }
         merge(found)
     }
+
+    /// Returns, for each of `ranges` of `text`, the built-in kinds of the spans that it has a part of, in the order of
+    /// [`Protection::ALL`]. A span that no built-in kind has found is one of a caller's pattern.
+    ///
+    /// ```
+    /// use whittle::text::{Protection, Protector};
+    ///
+    /// let text = "Write to ann@example.org by 2024-03-15";
+    /// let kinds = Protector::default().kinds(text, &[0..5, 9..24, 28..38]);
+    /// assert_eq!(kinds[0], []);
+    /// assert!(kinds[1].contains(&Protection::Emails));
+    /// assert_eq!(kinds[2], [Protection::Numbers, Protection::Dates]);
+    /// ```
+    #[must_use]
+    pub fn kinds(&self, text: &str, ranges: &[Range<usize>]) -> Vec<Vec<Protection>> {
+        let mut kinds = vec![Vec::new(); ranges.len()];
+        for kind in Protection::ALL.into_iter().filter(|kind| self.kinds.contains(kind)) {
+            let spans = merge(spans_of(kind, text));
+            for (range, kinds) in ranges.iter().zip(&mut kinds) {
+                let first = spans.partition_point(|span| span.end <= range.start);
+                if spans.get(first).is_some_and(|span| span.start < range.end) {
+                    kinds.push(kind);
+                }
+            }
+        }
+        kinds
+    }
+}
+
+/// Spans of one built-in kind, in no order.
+fn spans_of(kind: Protection, text: &str) -> Vec<Range<usize>> {
+    let (mut found, longest) = match kind {
+        Protection::Code => (fenced_lines(text), LONGEST_QUOTE),
+        Protection::Quotes => (Vec::new(), LONGEST_QUOTE),
+        Protection::Negations => (negated_clauses(text), LONGEST),
+        _ => (Vec::new(), LONGEST),
+    };
+    for (_, pattern) in BUILT_IN.iter().filter(|(own, _)| *own == kind) {
+        found.extend(bounded(pattern, longest, text));
+    }
+    found
+}
+
+/// Matches of a pattern, of at most `longest` bytes, without white space at their ends.
+fn bounded(pattern: &Regex, longest: usize, text: &str) -> impl Iterator<Item = Range<usize>> {
+    let ranges = matches(pattern, text).into_iter().map(|range| trimmed(text, range));
+    ranges.filter(move |range| !range.is_empty() && range.len() <= longest)
 }
 
 /// Matches of at most [`LONGEST`] bytes, and perhaps longer ones.

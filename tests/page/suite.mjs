@@ -210,7 +210,7 @@ async function playground() {
         await page.waitForFunction(() => /^Kept: .*(score|scored)/.test(document.querySelector("#why").textContent));
         await write(page, `The bridge was opened on 3 May 1987. ${"Many people walk over it. ".repeat(20)}`);
         await page.hover("#shown .kept");
-        await page.waitForFunction(() => /3 May 1987.* protected: kept or left out whole/.test(document.querySelector("#why").textContent));
+        await page.waitForFunction(() => /3 May 1987.*\(numbers, dates\).* protected, so never cut/.test(document.querySelector("#why").textContent));
         await page.selectOption("#example", "prose");
         await settled(page);
         await page.waitForTimeout(300);

@@ -500,16 +500,20 @@ function reason(answer, at, kept) {
         notes.push(`best ${what} ${best.toFixed(3)}, above ${percent(below, 0)} of the text's words`);
     } else notes.push("it was not scored by itself");
     const whole = wholes(document, start, end);
-    if (whole.length) notes.push(`${whole.join(", ")} ${whole.length > 1 ? "are" : "is"} protected: kept or left out whole`);
+    if (whole.length) notes.push(`${whole.join(", ")} ${whole.length > 1 ? "are" : "is"} protected, so never cut`);
     if (answer.documents.length > 1 && document.rank !== null) notes.push(`its document is number ${document.rank + 1} of ${answer.documents.length}`);
     notes.push(answer.reason);
     return `${verdict}: ${notes.join("; ")}.`;
 }
 
-/** The first few of the protected spans in a part: what the service takes as one word, though it has white space. */
+/** The first few of the protected words in a part, with the kinds that protect them. */
 function wholes({ words, source }, start, end) {
-    const found = (words ?? []).filter(({ range }) => range[0] < end && range[1] > start).map(({ range }) => source?.slice(range[0], range[1]) ?? "");
-    return found.filter((text) => /\S\s+\S/.test(text)).slice(0, 3).map((text) => `\u201C${text.length > 60 ? `${text.slice(0, 60)}\u2026` : text}\u201D`);
+    const found = (words ?? []).filter(({ range, protected: kinds }) => kinds?.length && range[0] < end && range[1] > start);
+    const named = found.slice(0, 3).map(({ range, protected: kinds }) => {
+        const text = source?.slice(range[0], range[1]) ?? "";
+        return `\u201C${text.length > 60 ? `${text.slice(0, 60)}\u2026` : text}\u201D (${kinds.join(", ")})`;
+    });
+    return found.length > named.length ? [...named, `${found.length - named.length} more`] : named;
 }
 
 function scoresIn({ words, scores }, start, end) {
