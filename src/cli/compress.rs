@@ -20,7 +20,7 @@ use crate::text::Mark;
 #[command(after_help = "\
 Examples:
   whittle compress report.txt --rate 0.5 > smaller.txt
-  whittle compress report.txt --question 'Who signed the contract?' --target-tokens 600
+  whittle compress report.pdf --question 'Who signed the contract?' --target-tokens 600
   whittle compress --documents passages.jsonl --question 'When was it built?' --rate 0.25 --format json
   cat log.txt | whittle compress - --rate 0.3 --format diff
   whittle compress report.txt --rate 0.3 --force-word ACME --keep-first-sentences 1 --protect numbers,dates
@@ -31,7 +31,8 @@ Examples:
 The budget holds for the whole prompt: instruction, documents and question, joined by blank lines.
 The prompt goes to standard output, a summary to standard error. More: `whittle help compressing`.")]
 pub(super) struct CompressArgs {
-    /// Text file to compress; without it, or with `-`, standard input is read
+    /// File to compress: text, or a PDF, DOCX, XLSX, ODS, RTF, PPTX, EPUB or EML by its name; without it, or with `-`, text
+    /// from standard input
     file: Option<PathBuf>,
     /// JSONL file of documents to compress instead, with `id`, `title`, `text`
     #[arg(long, value_name = "FILE.jsonl", conflicts_with = "file")]

@@ -7,12 +7,19 @@ use anyhow::Context;
 
 use crate::engine::EngineError;
 use crate::engine::api::DocumentInput;
+use crate::engine::collections::files::{FileKind, document};
+use crate::model::Cancel;
 
-/// Text of a file, or of standard input where `path` is `-` or missing.
+/// Text of a file, or of standard input where `path` is `-` or missing. Files that are not text by the end of their names
+/// (PDF, office formats, books, mail) are read as collections read them.
 pub(super) fn text(path: Option<&Path>) -> anyhow::Result<String> {
     let (name, bytes) = if let Some(path) = path.filter(|path| *path != Path::new("-")) {
         let name = path.display().to_string();
         let bytes = std::fs::read(path).with_context(|| format!("cannot read {name}"))?;
+        if let Some(kind) = kind(path).filter(|kind| !kind.is_utf8()) {
+            let read = document(kind, false, &bytes, &Cancel::never()).map_err(EngineError::from);
+            return Ok(read.context(name)?.text);
+        }
         (name, bytes)
     } else {
         let mut bytes = Vec::new();
@@ -26,6 +33,11 @@ pub(super) fn text(path: Option<&Path>) -> anyhow::Result<String> {
         );
         EngineError::invalid("invalid_utf8", "context", message).into()
     })
+}
+
+/// The kind of a file by the end of its name.
+fn kind(path: &Path) -> Option<FileKind> {
+    FileKind::of_extension(&path.extension()?.to_str()?.to_lowercase())
 }
 
 /// Documents of a JSONL file: one object a line with `id`, `title`, `text`. Empty lines are passed over.

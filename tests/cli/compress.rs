@@ -3,6 +3,7 @@
 use serde_json::Value;
 use whittle::text::for_name;
 
+use crate::made::{page, pdf};
 use crate::support::{Done, STORY, is_subsequence, run, whittle};
 
 #[test]
@@ -33,6 +34,20 @@ fn a_prompt_is_what_was_asked_for() {
     let scored = whittle(&["compress", "-", "--method", "llmlingua", "--target-tokens", "40"], STORY);
     assert!(scored.stderr.contains(" tokens/s"), "{}", scored.stderr);
     assert_eq!(whittle(&arguments, STORY).stdout, done.stdout, "another run gives other bytes");
+}
+
+#[test]
+fn files_that_are_not_text_are_read_as_collections_read_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let compress = |name: &str, bytes: &[u8]| {
+        std::fs::write(folder.path().join(name), bytes).unwrap();
+        run(&["compress", name, "--rate", "1"], b"", &[], folder.path())
+    };
+    let file = pdf(&[&*page("Lorries pay nine crowns."), &page("Carts pay two.")]);
+    let text = compress("rules.PDF", &file).text().to_owned();
+    assert!(text.contains("Lorries pay nine crowns.") && text.contains("Page 2"), "{text}");
+    let failed = compress("notes.pdf", b"no PDF at all");
+    assert!(failed.failure(1).contains("notes.pdf: the file cannot be read: "), "{}", failed.stderr);
 }
 
 /// Checks an answer against the documents' texts, and gives the prompt.
