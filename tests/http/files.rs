@@ -96,7 +96,7 @@ fn what_cannot_be_read_is_refused_and_the_service_lives() {
     let service = serve("[limits]\nconcurrency = 1");
     put(&service, "/v1/collections/c", &json!({}));
     let old = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1".to_vec();
-    let bad: [(&str, Vec<u8>, &str); 10] = [
+    let bad: [(&str, Vec<u8>, &str); 11] = [
         (DOCX, bomb(), "unpacks to 128 MB or more"),
         (XLSX, workbook(&vec![b' '; 150 << 20]), "unpacks to 128 MB or more"),
         (PDF, looping(), "its reader broke down"),
@@ -106,6 +106,11 @@ fn what_cannot_be_read_is_refused_and_the_service_lives() {
         (HTML, b"<p>caf\xe9".to_vec(), "invalid byte at offset 6; save it again"),
         (HTML, b"<script>x</script>".to_vec(), "it holds no text"),
         ("text/plain", b"caf\xe9".to_vec(), "it is not UTF-8"),
+        (
+            "text/plain",
+            b"\x89PNG\r\n\x1a\n\0".to_vec(),
+            "it is a PNG image; files that are read: text, Markdown",
+        ),
         ("text/markdown", b" \n".to_vec(), "only white space"),
     ];
     for (media_type, bytes, says) in bad {

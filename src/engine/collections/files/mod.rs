@@ -1,6 +1,7 @@
 //! Files as documents: the text and title of one.
 
 mod archive;
+mod binary;
 mod delimited;
 mod docx;
 mod epub;
@@ -99,7 +100,9 @@ pub fn document(
 pub fn utf8(bytes: &[u8]) -> Result<&str, String> {
     std::str::from_utf8(bytes).map_err(|error| {
         let at = error.valid_up_to();
-        format!("it is not UTF-8: invalid byte at offset {at}; save it again in that encoding")
+        let other =
+            || format!("it is not UTF-8: invalid byte at offset {at}; save it again in that encoding");
+        binary::refusal(bytes).unwrap_or_else(other)
     })
 }
 
