@@ -135,6 +135,14 @@ pub struct RequestReport {
     pub citations: Option<Arc<str>>,
 }
 
+impl RequestReport {
+    /// The reason why texts went on as they came: that of a text, or the status where no text has one.
+    fn reason(&self) -> Option<&'static str> {
+        let status = Some(self.status).filter(|status| *status != Status::Compressed);
+        self.fallback.map(Fallback::name).or(status.map(Status::name))
+    }
+}
+
 /// Tokens that a rule of folding took out of results of one kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Spared {

@@ -34,7 +34,8 @@ pub(in crate::proxy) struct Entry {
     /// The part that later versions added.
     #[serde(skip)]
     pub(in crate::proxy) more: More,
-    /// The name of the reason why texts went on as they came, if there is one. A name outlives the reason that has it.
+    /// The name of the reason why texts went on as they came, if there is one; `unchanged` and `bypassed` are names of
+    /// [`Status`](crate::proxy::Status). A name outlives the reason that has it.
     #[serde(skip)]
     pub(in crate::proxy) reason: Option<String>,
 }

@@ -99,7 +99,8 @@ pub struct Group {
     /// The upstream.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub upstream: Option<String>,
-    /// The reason why texts went on as they came, as `x-whittle-status` has it; empty where there was none.
+    /// The reason why texts went on as they came, as `x-whittle-status` has it: that of a text, or `unchanged` or
+    /// `bypassed`; empty where all were compressed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// The sums.
@@ -153,7 +154,8 @@ pub struct RequestLine {
     pub upstream: String,
     /// Status of the answer; 499 where the client left before there was one.
     pub status: u16,
-    /// The reason why texts went on as they came, as `x-whittle-status` has it.
+    /// The reason why texts went on as they came, as `x-whittle-status` has it: that of a text, or `unchanged` or
+    /// `bypassed`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// The figures of the request.

@@ -121,7 +121,7 @@ impl UsageRecord {
     pub(in crate::proxy) fn sent(&mut self, report: &RequestReport) {
         self.sent = true;
         self.entry.texts = (report.tokens.before as u64, report.tokens.after as u64);
-        self.entry.reason = report.fallback.map(|fallback| fallback.name().to_owned());
+        self.entry.reason = report.reason().map(str::to_owned);
         self.entry.compressor = report.time.as_micros() as u64;
         let part = |spared: &Spared| Part {
             rule: spared.rule.name().into(),

@@ -125,6 +125,26 @@ async fn a_request_that_is_sent_twice_is_booked_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_request_that_went_on_as_it_came_is_booked_with_a_reason() {
+    let proxy = Proxy::with(PRICED).await;
+    let long = serde_json::json!({"model": "gpt-x", "messages": [{"role": "user", "content": words(200)}]});
+    let none = serde_json::json!({"model": "gpt-x", "messages": []});
+    for (body, header) in [(&none, "x-any"), (&long, "x-whittle-bypass"), (&long, "x-any")] {
+        proxy.upstream.will([json(200, "{}")]);
+        let response = proxy.post("/v1/chat/completions", body.to_string()).header(header, "1").send().await;
+        assert_eq!(response.unwrap().status(), 200);
+    }
+    let usage = proxy.usage("?group_by=request").await;
+    let reasons: Vec<_> = usage["requests"].as_array().unwrap().iter().map(|line| &line["reason"]).collect();
+    assert_eq!(reasons, [&Value::from("unchanged"), &"bypassed".into(), &Value::Null]);
+    let groups = proxy.usage("?group_by=reason").await;
+    let counts: Vec<_> =
+        groups["groups"].as_array().unwrap().iter().map(|it| (&it["reason"], &it["requests"])).collect();
+    let wanted = ["", "bypassed", "unchanged"].map(|reason| (Value::from(reason), Value::from(1)));
+    assert_eq!(counts, wanted.iter().map(|(reason, count)| (reason, count)).collect::<Vec<_>>());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn clients_that_leave_are_booked() {
     let mut proxy = Proxy::start().await;
     proxy.upstream.will([vec![Step::Hang]]);
