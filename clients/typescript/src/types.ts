@@ -516,7 +516,8 @@ export interface Group extends Numbers {
     key?: string | null;
     /** The model; empty where requests passed unread. */
     model?: string | null;
-    /** The reason why texts went on as they came, as `x-whittle-status` has it; empty where there was none. */
+    /** The reason why texts went on as they came, as `x-whittle-status` has it: that of a text, or `unchanged` or
+     * `bypassed`; empty where all were compressed. */
     reason?: string | null;
     /** The upstream. */
     upstream?: string | null;
@@ -826,7 +827,8 @@ export interface RequestLine extends Numbers {
     key?: string | null;
     /** The model; empty where it passed unread. */
     model: string;
-    /** The reason why texts went on as they came, as `x-whittle-status` has it. */
+    /** The reason why texts went on as they came, as `x-whittle-status` has it: that of a text, or `unchanged` or
+     * `bypassed`. */
     reason?: string | null;
     /** The id of the request. */
     request_id: string;
@@ -1320,6 +1322,8 @@ export type WordLanguage = "none" | "arabic" | "danish" | "dutch" | "english" | 
 export interface WordOutput {
     /** Whether the word is in the result. */
     kept: boolean;
+    /** The kinds of the protected spans that the word has a part of: it is kept or dropped with all of them. */
+    protected?: (Protection | (string & {}))[];
     /** Byte range of the text as it was sent, without the white space before the word. */
     range: number[];
 }

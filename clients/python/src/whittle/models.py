@@ -635,6 +635,8 @@ class WordOutput(ResponseModel):
     """Whether the word is in the result."""
     range: list[int]
     """Byte range of the text as it was sent, without the white space before the word."""
+    protected: list[Protection | str] = Field(default_factory=list)
+    """The kinds of the protected spans that the word has a part of: it is kept or dropped with all of them."""
 
 
 class DocumentOutput(ResponseModel):
@@ -985,7 +987,8 @@ class Group(Numbers):
     model: str | None = None
     """The model; empty where requests passed unread."""
     reason: str | None = None
-    """The reason why texts went on as they came, as `x-whittle-status` has it; empty where there was none."""
+    """The reason why texts went on as they came, as `x-whittle-status` has it: that of a text, or `unchanged` or
+    `bypassed`; empty where all were compressed."""
     upstream: str | None = None
     """The upstream."""
 
@@ -1485,7 +1488,8 @@ class RequestLine(Numbers):
     key: str | None = None
     """Id of the key that it came with."""
     reason: str | None = None
-    """The reason why texts went on as they came, as `x-whittle-status` has it."""
+    """The reason why texts went on as they came, as `x-whittle-status` has it: that of a text, or `unchanged` or
+    `bypassed`."""
 
 
 class RerankText(ResponseModel):
