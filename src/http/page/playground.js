@@ -72,7 +72,7 @@ class Playground {
 
     #listen() {
         const typed = debounced(() => this.changed(), 250);
-        $("#text").addEventListener("input", () => { $("#example").value = "own"; this.#cancel(); typed(); });
+        $("#text").addEventListener("input", () => { $("#example").value = "own"; this.file = null; this.#cancel(); typed(); });
         // Before the browser lays out what nobody could compress.
         $("#text").addEventListener("paste", (event) => {
             const size = event.clipboardData?.getData("text").length ?? 0;
@@ -82,7 +82,7 @@ class Playground {
         });
         $("#question").addEventListener("input", () => { this.#cancel(); typed(); });
         $("#rate").addEventListener("input", () => { this.#budget(); this.changed(true); });
-        $("#tokens").addEventListener("input", typed);
+        $("#tokens").addEventListener("input", () => { this.#cancel(); typed(); });
         $("#price").addEventListener("input", () => { this.#figures(); this.#remember(); });
         for (const id of ["#method", "#second", "#target"]) $(id).addEventListener("change", () => this.changed());
         for (const radio of $$("[name=budget]")) radio.addEventListener("change", () => { this.#budget(); this.changed(); });
@@ -125,6 +125,7 @@ class Playground {
         if (!(name in EXAMPLES)) return;
         const [, question, text] = EXAMPLES[name];
         $("#example").value = name;
+        this.file = null;
         $("#text").value = text();
         $("#question").value = question;
     }
@@ -141,6 +142,9 @@ class Playground {
             if (this.opened !== opened) return;
             $("#text").value = text;
             $("#example").value = "own";
+            this.file = file.name;
+            // An example's question asks nothing of this text.
+            if (Object.values(EXAMPLES).some(([, question]) => question === $("#question").value)) $("#question").value = "";
             this.changed();
         } catch (error) {
             if (this.opened === opened) this.#state(error.message, true);
@@ -156,7 +160,8 @@ class Playground {
 
     #views() {
         const view = $("[name=view]:checked").value;
-        $("#shown").classList.toggle("alone", view === "alone");
+        $("#shown").hidden = $("#why").hidden = view === "alone";
+        $("#alone").hidden = view !== "alone";
         for (const id of ["#other-column", "#first-name", "#second-label"]) $(id).hidden = view !== "two";
     }
 
@@ -183,6 +188,7 @@ class Playground {
     /** Something was typed: what is being worked on is of no use any more. */
     #cancel() {
         for (const run of this.runs) run.cancel();
+        this.#mark();
         if ($("#text").value.trim()) this.#state("Waiting for you to stop typing…");
     }
 
@@ -191,7 +197,8 @@ class Playground {
         clearTimeout(this.again);
         this.#remember();
         const size = $("#text").value.length;
-        $("#size").textContent = size ? `${count(size)} characters` : "";
+        $("#size").textContent = [this.file, size && `${count(size)} characters`].filter(Boolean).join(", ");
+        this.#mark();
         const problem = this.#problem(size);
         if (problem) return this.#nothing(problem);
         this.#run(0, moved);
@@ -213,7 +220,8 @@ class Playground {
         put($("#figures"));
         put($("#warnings"));
         put($("#details"));
-        this.#enabled(false);
+        put($("#alone"));
+        this.#mark();
         this.#state(problem);
     }
 
@@ -239,12 +247,13 @@ class Playground {
 
     #shown(place) {
         const run = this.runs[place];
+        this.#mark();
         if (place === 0) {
             clearTimeout(this.slow);
-            this.#enabled(true);
             const { usage, timing_ms: times } = run.answer;
             this.#state(`${count(usage.original_tokens)} to ${count(usage.compressed_tokens)} tokens, ${milliseconds(times.total)}`);
             this.#details();
+            $("#alone").textContent = run.answer.prompt;
         }
         this.#figures();
         this.#warnings();
@@ -264,6 +273,7 @@ class Playground {
         if (place === 1) {
             $("#other-name").textContent = error.message;
             this.runs[1].clear();
+            this.#mark();
             return;
         }
         this.#state(error.message + hint, true);
@@ -271,12 +281,19 @@ class Playground {
             this.runs[0].clear();
             put($("#figures"));
             put($("#warnings"));
-            this.#enabled(false);
+            put($("#alone"));
+            this.#mark();
         }
     }
 
-    #enabled(is) {
-        for (const button of $$("#copy-result, #copy-curl, #copy-python, #copy-toml")) button.disabled = !is;
+    /** Says of each result whether it is still that of what is typed and set. One that is not cannot be copied. */
+    #mark() {
+        const [agrees, other] = this.runs.map((run, place) => run.answer !== null && alike(run.request, this.request(place)));
+        $("#views").setAttribute("aria-busy", String(!agrees && this.runs[0].answer !== null));
+        $("#other-column").setAttribute("aria-busy", String(!other && this.runs[1].answer !== null));
+        // A command and a program are made of what is typed; the configuration has the share of the result.
+        for (const button of $$("#copy-result, #copy-toml")) button.disabled = !agrees;
+        for (const button of $$("#copy-curl, #copy-python")) button.disabled = this.runs[0].answer === null;
     }
 
     #state(message, bad = false) {
@@ -418,6 +435,12 @@ class Run {
     }
 }
 
+/** Whether two requests ask for the same. The same messages are the same list, see `chat`. */
+function alike(one, other) {
+    const names = Object.keys(one);
+    return names.length === Object.keys(other).length && names.every((name) => one[name] === other[name]);
+}
+
 /** The messages of a chat, where the text is JSON of that form. */
 function chat(text) {
     if (!/^\s*\[\s*\{/.test(text)) return null;
@@ -478,7 +501,7 @@ function reasons(element, run, place) {
         const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
         if (!step) return;
         event.preventDefault();
-        const all = $$("[data-at]", element).filter((part) => part.offsetParent !== null || !element.classList.contains("alone"));
+        const all = $$("[data-at]", element);
         const at = current?.isConnected ? all.indexOf(current) : -1;
         const next = all[Math.max(0, Math.min(all.length - 1, at + step))];
         next?.scrollIntoView({ block: "nearest" });
@@ -492,17 +515,16 @@ function reason(answer, at, kept) {
     const [place, start, end] = at.split(":").map(Number);
     const document = answer.documents[place];
     const notes = [];
-    const scores = scoresIn(document, start, end);
+    const scores = scoresIn(document, start, end).sort((a, b) => a - b);
     if (scores.length) {
-        const best = Math.max(...scores);
+        const [low, best] = [scores[0], scores.at(-1)];
         const below = document.sorted.filter((score) => score < best).length / document.sorted.length;
         const what = NEED_QUESTION.includes(answer.method) ? "relevance to the question" : answer.method === "llmlingua2" ? "likelihood to be kept" : "score (surprise)";
-        notes.push(`best ${what} ${best.toFixed(3)}, above ${percent(below, 0)} of the text's words`);
+        notes.push(`${what} ${scores.length === 1 ? `${best.toFixed(3)},` : `of its words ${low.toFixed(3)} to ${best.toFixed(3)}, the best`} above ${percent(below, 0)} of the text's words`);
     } else notes.push("it was not scored by itself");
     const whole = wholes(document, start, end);
     if (whole.length) notes.push(`${whole.join(", ")} ${whole.length > 1 ? "are" : "is"} protected, so never cut`);
     if (answer.documents.length > 1 && document.rank !== null) notes.push(`its document is number ${document.rank + 1} of ${answer.documents.length}`);
-    notes.push(answer.reason);
     return `${verdict}: ${notes.join("; ")}.`;
 }
 
