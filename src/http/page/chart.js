@@ -2,18 +2,19 @@
 
 import { h, svg } from "./dom.js";
 
-const [WIDTH, HEIGHT, LEFT, BOTTOM, TOP] = [640, 180, 62, 22, 8];
+const [WIDTH, HEIGHT, LEFT, LINE, TOP] = [640, 180, 62, 16, 8];
 
 /**
- * Bars, one group for each of `rows`: `{ label, values, tick }`, where `series` names and classes the values. Values may
- * be negative. `format` makes the numbers at the axis. Below it stand labels, as many as there is room for, or the ticks
- * where rows have some.
+ * Bars, one group for each of `rows`: `{ label, values, tick, part }`, where `series` names and classes the values. Values
+ * may be negative. `format` makes the numbers at the axis. Below it stand labels, as many as there is room for; or, where
+ * rows have ticks, all of these, and below them the names of parts, of which each begins at the row that has its name.
  */
 export function bars(name, series, rows, format) {
     const values = rows.flatMap((row) => row.values);
     const [low, high] = [Math.min(0, ...values), Math.max(0, ...values)];
     const span = high - low || 1;
-    const y = (value) => TOP + (HEIGHT - TOP - BOTTOM) * (high - value) / span;
+    const bottom = 6 + LINE * (rows.some((row) => row.part) ? 2 : 1);
+    const y = (value) => TOP + (HEIGHT - TOP - bottom) * (high - value) / span;
     const step = (WIDTH - LEFT) / Math.max(1, rows.length);
     const wide = Math.min(40, Math.max(1, step * 0.8)) / series.length;
     const ticks = [...new Set([low, 0, high])];
@@ -28,11 +29,10 @@ export function bars(name, series, rows, format) {
     }, svg("title", {}, `${row.label}: ${series[index][0]} ${format(value)}`))));
     const every = Math.ceil(rows.length / 8);
     const below = (row, number) => row.tick ?? (number % every === 0 ? row.label : "");
-    const place = (row) => (row.tick === undefined ? [0.5, "middle"] : [0.1, "start"]);
-    const labels = rows.map((row, number) => {
-        const [shift, anchor] = place(row);
-        return svg("text", { x: LEFT + step * (number + shift), y: HEIGHT - 6, "text-anchor": anchor }, below(row, number));
-    });
+    const labels = rows.flatMap((row, number) => [
+        svg("text", { x: LEFT + step * (number + 0.5), y: HEIGHT - bottom + LINE, "text-anchor": "middle" }, below(row, number)),
+        row.part ? svg("text", { x: LEFT + step * (number + 0.1), y: HEIGHT - bottom + 2 * LINE }, row.part) : null,
+    ]);
     return h("figure", { class: "figure" },
         svg("svg", { class: "chart", viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": `${name}. The table below has the numbers.` }, axis.flat(), drawn, labels),
         h("p", { class: "legend", "aria-hidden": "true" }, series.map(([title, style]) => h("span", { class: style }, title)),

@@ -13,7 +13,8 @@ const FIGURES = [
 ];
 const SET_FIGURES = [["Answers", "answer", percent, true], ["Evidence", "span", percent, true], ["Whole evidence", "whole", percent, true]];
 
-const shown = (estimate, format) => (estimate ? `${format(estimate.mean)} [${format(estimate.low)}, ${format(estimate.high)}]` : "\u2013");
+/** An estimate with its interval below it. */
+const shown = (estimate, format) => (estimate ? [`${format(estimate.mean)} `, h("span", { class: "interval" }, `[${format(estimate.low)}, ${format(estimate.high)}]`)] : "\u2013");
 const name = ({ method, rate, set }) => `${set ? `${set}, ` : ""}${method}${LEVELS.includes(method) ? "" : ` at ${percent(rate, 0)}`}`;
 
 export function view(place) {
@@ -71,48 +72,58 @@ class Evaluations {
         try {
             const [one, other] = await Promise.all([first, second].map((run) => (run ? call(`/v1/evaluations/${run.split("/").map(encodeURIComponent).join("/")}`) : null)));
             if (first !== this.first.value || second !== this.second.value) return;
-            const questions = ({ setting, questions, seed }) => JSON.stringify([setting?.files, questions, seed]);
+            const questions = ({ suite, setting, questions, seed }) => JSON.stringify([suite, setting?.files, questions, seed]);
             const unlike = other && questions(one) !== questions(other);
-            this.#say(unlike ? "These runs are of other questions, so that their figures cannot be compared." : "", Boolean(unlike));
-            put(this.shown, chart(one, other), figures("Methods and rates", one.figures, other?.figures, FIGURES),
-                one.sets?.length > 0 && figures("Sets", one.sets, other?.sets, SET_FIGURES), origin(first, one), other && second !== first && origin(second, other));
+            this.#say(unlike ? "These runs are of other questions, so that their figures cannot be compared: they stand one below the other." : "", Boolean(unlike));
+            const runs = [[first, one], ...(other ? [[second, other]] : [])];
+            const origins = new Map(runs);
+            put(this.shown, unlike ? runs.flatMap((run) => measured([run])) : measured(runs), [...origins].map(([run, summary]) => origin(run, summary)));
         } catch (error) {
             this.#say(error.message, true);
         }
     }
 }
 
-/** How many answers are still there, by method and rate. */
-function chart(one, other) {
-    const key = one.figures.some((it) => it.accuracy) ? "accuracy" : "retention";
-    const measured = one.figures.filter((it) => it[key] && !LEVELS.includes(it.method));
-    const rows = measured.map((it, number) => {
-        const beside = other?.figures.find((them) => name(them) === name(it))?.[key];
-        const isFirst = measured[number - 1]?.method !== it.method;
-        return { label: name(it), tick: isFirst ? it.method : "", values: [it[key].mean, ...(beside ? [beside.mean] : [])] };
-    });
-    if (rows.length === 0) return null;
-    const title = key === "accuracy" ? "Right answers" : "Answers still in the prompt";
-    return h("div", { class: "panel" }, h("h2", {}, title), h("p", { class: "muted" }, "Each method at its rates, as in the table."), h("div", { class: "narrow" }, bars(`${title}, by method and rate`, [["run", "one"], ...(other ? [["beside", "two"]] : [])], rows, (value) => percent(value, 0))));
+/** Chart and tables of one run, or of two of the same questions. */
+function measured(runs) {
+    const of = (part) => runs.map(([run, summary]) => [run, summary[part] ?? []]);
+    const sets = of("sets");
+    return [chart(runs), figures("Methods and rates", of("figures"), FIGURES), sets[0][1].length > 0 && figures("Sets", sets, SET_FIGURES)];
 }
 
-/** A table of the figures that a run has; of two runs, the second's with the difference. */
-function figures(title, rows, others, wanted) {
+/** How many answers are still there, by method and rate. */
+function chart(runs) {
+    const [one] = runs.map(([, summary]) => summary.figures);
+    const key = one.some((it) => it.accuracy) ? "accuracy" : "retention";
+    const there = one.filter((it) => it[key] && !LEVELS.includes(it.method));
+    const rows = there.map((it, number) => ({
+        label: name(it), tick: percent(it.rate, 0), part: there[number - 1]?.method === it.method ? "" : it.method,
+        values: runs.map(([, { figures }]) => figures.find((them) => name(them) === name(it))?.[key]?.mean).filter((value) => value !== undefined),
+    }));
+    if (rows.length === 0) return null;
+    const title = key === "accuracy" ? "Right answers" : "Answers still in the prompt";
+    const series = runs.map(([run], place) => [run, ["one", "two"][place]]);
+    return h("div", { class: "panel" }, h("h2", {}, title), h("p", { class: "muted" }, "Each method at its rates, as in the table."),
+        h("div", { class: "narrow" }, bars(`${title}, by method and rate`, series, rows, (value) => percent(value, 0))));
+}
+
+/** A table of the figures of `runs`, which are pairs of a name and rows; of two runs, each row with the other's below it. */
+function figures(title, runs, wanted) {
+    const [[, rows], other] = runs;
     const there = wanted.filter(([, key]) => rows.some((row) => row[key]));
-    const beside = (row) => others?.find((it) => name(it) === name(row));
-    const columns = there.flatMap(([heading, key, format, up]) => [
-        [heading, (row) => shown(row[key], format), true],
-        ...(others ? [["beside", (row) => difference(row[key], beside(row)?.[key], format, up), true]] : []),
-    ]);
-    const number = (row) => count(row.questions ?? row.measured);
-    return h("div", { class: "panel" }, table(title, [["Method and rate", name], ["Questions", number, true], ["Refused", (row) => count(row.refused), true], ...columns], rows));
+    const beside = (row) => other[1].find((it) => name(it) === name(row));
+    const all = rows.flatMap((row) => [{ run: runs[0][0], row }, ...(other ? [{ run: other[0], row: beside(row), above: row }] : [])]);
+    const columns = there.map(([heading, key, format, up]) => [heading, ({ row, above }) => (above ? difference(above[key], row?.[key], format, up) : shown(row[key], format)), true]);
+    const number = (row) => (row ? count(row.questions ?? row.measured) : "\u2013");
+    return h("div", { class: "panel" }, table(title, [["Method and rate", ({ row, above }) => name(above ?? row)], ...(other ? [["Run", ({ run }) => run]] : []),
+        ["Questions", ({ row }) => number(row), true], ["Refused", ({ row }) => (row ? count(row.refused) : "\u2013"), true], ...columns], all));
 }
 
 /** The other run's figure; it is marked where it is worse and their intervals do not meet. */
 function difference(one, other, format, up) {
     if (!other) return "\u2013";
     const worse = one && up !== null && (up ? other.high < one.low : other.low > one.high);
-    return worse ? h("span", { class: "bad" }, `${shown(other, format)} (worse)`) : shown(other, format);
+    return worse ? h("span", { class: "bad" }, shown(other, format), " (worse)") : shown(other, format);
 }
 
 function origin(run, { suite, seed, made_by: by = { models: [] } }) {
