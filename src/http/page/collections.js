@@ -1,13 +1,15 @@
 // Collections and banks: what is stored, searched, and made into prompts.
 
 import { call, mediaType, upload } from "./api.js";
-import { $, $$, bytes, confirmed, count, copy, h, milliseconds, percent, put, table, toast } from "./dom.js";
+import { $, $$, bytes, confirmed, count, counted, copy, h, milliseconds, percent, put, table, toast } from "./dom.js";
 
 const MODES = { hybrid: "hybrid: words and vectors", lexical: "words (BM25)", dense: "vectors" };
 /** Most bytes of a file, unless the configuration says otherwise. */
 const MOST_BYTES = 16 << 20;
 /** Most results of a search, by which a document's chunks are found. */
 const MOST_CHUNKS = 1000;
+/** What a collection may be called. */
+const RULE = "1 to 64 characters: a to z, 0 to 9, - and _";
 /** Collections that are shown at first where there are many. */
 const SHOWN = 60;
 
@@ -23,8 +25,8 @@ class Collections {
         this.banks = h("div");
         this.one = h("div", { class: "panel", hidden: true, id: "collection" });
         const make = h("form", { class: "row", submit: (event) => { event.preventDefault(); this.#create(); } },
-            h("label", { for: "collection-name" }, "New collection"), h("input", { id: "collection-name", pattern: "[a-z0-9_\\-]{1,64}", required: true, autocomplete: "off", title: "1 to 64 of a-z, 0-9, - and _" }),
-            h("button", { type: "submit" }, "Create"));
+            h("label", { for: "collection-name" }, "New collection"), h("input", { id: "collection-name", pattern: "[a-z0-9_\\-]{1,64}", required: true, autocomplete: "off", title: RULE, "aria-describedby": "collection-rule" }),
+            h("button", { type: "submit" }, "Create"), h("span", { id: "collection-rule", class: "muted" }, `${RULE}.`));
         put(place, h("h1", {}, "Collections and banks"), h("div", { class: "panel" }, h("div", { class: "row spread" }, this.filter, make), this.state, this.list), this.one, h("div", { class: "panel" }, this.banks));
         this.collections = [];
     }
@@ -46,7 +48,7 @@ class Collections {
             this.#cards();
             const { banks } = await call("/v1/example-banks");
             put(this.banks, table("Banks of solved examples", [["Name", (it) => it.name], ["Examples", (it) => count(it.examples), true], ["Embedder", (it) => it.embedder], ["Size", (it) => bytes(it.bytes), true],
-                ["Action", (it) => h("button", { type: "button", class: "danger", "aria-label": `Delete the bank ${it.name}`, click: () => this.#remove("example-banks", it.name, `${count(it.examples)} examples`) }, "Delete")]],
+                ["Action", (it) => h("button", { type: "button", class: "danger", "aria-label": `Delete the bank ${it.name}`, click: () => this.#remove("example-banks", it.name, counted(it.examples, "example")) }, "Delete")]],
             banks, "No bank of examples: `POST /v1/example-banks/{name}/examples` makes one."));
             if (this.open && collections.some((it) => it.name === this.open)) this.#open(this.open);
         } catch (error) {
@@ -65,8 +67,8 @@ class Collections {
         if (!found.length) return put(this.list, h("p", { class: "muted" }, this.collections.length ? "No collection has that in its name." : "No collection yet. Make one, and put files into it."));
         const shown = this.all ? found : found.slice(0, SHOWN);
         const more = found.length > shown.length && h("button", { type: "button", click: () => { this.all = true; this.#cards(); $$("button", this.list)[SHOWN]?.focus(); } }, `Show all ${count(found.length)}`);
-        put(this.list, shown.map((it) => h("button", { type: "button", "aria-pressed": String(it.name === this.open), click: () => this.#open(it.name) },
-            `${it.name} `, h("span", { class: "muted" }, `${count(it.documents)} documents`))), more);
+        put(this.list, shown.map((it) => h("button", { type: "button", "aria-current": it.name === this.open ? "true" : null, click: () => this.#open(it.name) },
+            `${it.name} `, h("span", { class: "muted" }, counted(it.documents, "document")))), more);
     }
 
     async #create() {
@@ -126,7 +128,8 @@ class Collections {
         try {
             const path = `/v1/collections/${encodeURIComponent(this.open)}`;
             const [info, page] = [await call(path), await call(`${path}/documents?from=${from}&limit=50`)];
-            this.info.textContent = `${count(info.documents)} documents in ${count(info.chunks)} chunks, ${bytes(info.bytes)}; vectors by ${info.embedder}.`;
+            this.info.textContent = `${counted(info.documents, "document")} in ${counted(info.chunks, "chunk")}, ${bytes(info.bytes)}; vectors by ${info.embedder}.`;
+            this.#count(info);
             put(this.documents, table("Documents", [
                 ["Id", (it) => h("button", { type: "button", click: () => this.#show(it) }, it.id)], ["Title", (it) => it.title ?? ""], ["Characters", (it) => count(it.text.length), true],
                 ["Action", (it) => h("button", { type: "button", class: "danger", "aria-label": `Delete ${it.id}`, click: () => this.#drop(it.id) }, "Delete")],
@@ -135,6 +138,14 @@ class Collections {
         } catch (error) {
             this.#say(error.message, true);
         }
+    }
+
+    /** Brings the number of documents on a collection's button up to date. */
+    #count({ name, documents }) {
+        const listed = this.collections.find((it) => it.name === name);
+        if (!listed || listed.documents === documents) return;
+        listed.documents = documents;
+        this.#cards();
     }
 
     async #drop(id) {
@@ -157,7 +168,7 @@ class Collections {
             try {
                 const path = `/v1/collections/${encodeURIComponent(this.open)}/documents/${encodeURIComponent(file.name)}`;
                 const { chunks } = await upload(path, file, mediaType(file.name), (share) => { bar.value = share; });
-                put(line, `${file.name}: stored in ${count(chunks)} chunks`);
+                put(line, `${file.name}: stored in ${counted(chunks, "chunk")}`);
             } catch (error) {
                 put(line, h("span", { class: "bad" }, `${file.name}: ${error.message}`));
             }
@@ -169,7 +180,7 @@ class Collections {
         const query = $("#query").value;
         try {
             const { results, timing_ms: times } = await call(`/v1/collections/${encodeURIComponent(this.open)}/search`, { json: { query, mode: $("#mode").value, top_k: 10 } });
-            put(this.results, h("p", { class: "muted" }, `${results.length} results in ${milliseconds(times.total)}`), results.map((hit) => h("div", { class: "hit" },
+            put(this.results, h("p", { class: "muted" }, `${counted(results.length, "result")} in ${milliseconds(times.total)}`), results.map((hit) => h("div", { class: "hit" },
                 h("p", { class: "muted" }, `${hit.title ?? hit.document_id}, bytes ${hit.range.join(" to ")}: ${Object.entries({ score: hit.score, ...hit.scores }).map(([name, score]) => `${name} ${Number(score).toFixed(3)}`).join(", ")}`),
                 h("p", { class: "text" }, marked(hit.text, query)))));
         } catch (error) {
@@ -182,10 +193,11 @@ class Collections {
         try {
             const { prompt, ledger, citations, warnings } = await call("/v1/prompt", { json });
             const { total, ...parts } = ledger.tokens;
+            const documents = new Set(citations.map((it) => it.document_id)).size;
             put(this.built, table(`${count(total)} of at most ${count(ledger.requested_tokens)} tokens went to`, [
                 ["Part", ([name]) => name], ["Tokens", ([, tokens]) => count(tokens), true], ["Share", ([, tokens]) => percent(tokens / Math.max(1, total)), true],
             ], Object.entries(parts).filter(([, tokens]) => tokens > 0)),
-            h("p", { class: "muted" }, `${count(ledger.chosen)} of ${count(ledger.candidates.length)} chunks found are in it, from ${citations.length} documents; ${count(ledger.found_tokens)} tokens were found. Method ${ledger.method}.`),
+            h("p", { class: "muted" }, `${count(ledger.chosen)} of ${counted(ledger.candidates.length, "chunk")} found are in it, from ${counted(documents, "document")}; ${count(ledger.found_tokens)} tokens were found. Method ${ledger.method}.`),
             warnings.map(({ message }) => h("p", { class: "warning" }, message)), h("pre", { class: "shown", tabindex: 0, role: "region", "aria-label": "The prompt" }, prompt),
             h("button", { type: "button", click: () => copy(prompt, "Prompt") }, "Copy prompt"));
         } catch (error) {

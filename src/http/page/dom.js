@@ -34,6 +34,8 @@ export function put(element, ...children) {
 
 const whole = new Intl.NumberFormat("en");
 export const count = (value) => whole.format(Math.round(value));
+/** A number of things, such as `1 document` and `2 documents`. */
+export const counted = (value, noun) => `${count(value)} ${noun}${value === 1 ? "" : "s"}`;
 export const percent = (share, digits = 1) => `${(100 * share).toFixed(digits)}%`;
 
 export function milliseconds(value) {
@@ -41,11 +43,16 @@ export function milliseconds(value) {
     return value >= 100 ? `${Math.round(value)} ms` : `${value.toFixed(value >= 10 ? 1 : 2)} ms`;
 }
 
+/** Most digits behind the point of a sum. */
+const DIGITS = 7;
+/** Dollars as they are shown: what rounds to nothing is neither a loss nor a saving. */
+export const money = (value) => (Math.abs(value) * 10 ** DIGITS < 0.5 ? 0 : value);
+
 /** Dollars with a true minus sign, and enough digits for small sums. */
 export function dollars(value) {
-    const size = Math.abs(value);
-    const digits = size === 0 || size >= 1 ? 2 : Math.min(7, 1 - Math.floor(Math.log10(size)) + 1);
-    return `${value < 0 ? "\u2212" : ""}$${size.toFixed(digits)}`;
+    const size = Math.abs(money(value));
+    const digits = size === 0 || size >= 1 ? 2 : Math.min(DIGITS, 1 - Math.floor(Math.log10(size)) + 1);
+    return `${money(value) < 0 ? "\u2212" : ""}$${size.toFixed(digits)}`;
 }
 
 export function bytes(value) {
@@ -68,9 +75,9 @@ let toastTimer;
 export function toast(message) {
     const place = $("#toast");
     place.textContent = message;
-    place.classList.add("shown");
+    place.classList.add("said");
     clearTimeout(toastTimer);
-    toastTimer = setTimeout(() => place.classList.remove("shown"), 4000);
+    toastTimer = setTimeout(() => place.classList.remove("said"), 4000);
 }
 
 /** Copies text; where the browser has no clipboard, shows it to be copied by hand. */

@@ -56,7 +56,7 @@ export class Health {
     }
 
     #show({ version, models, work, upstreams, stores, caches }) {
-        this.#say(`whittle ${version}. Changes are shown within a second. Counts are since the service began, those of upstreams since it read its configuration.`);
+        this.#say(`whittle ${version}. Changes are shown within a second. Counts are since the service began, those of upstreams since it read its configuration. A failure to serve is no answer in time, or one of 408, 429 or from 500 on.`);
         const rows = [
             ["Models", MODELS[models] ?? models, models === "failed"],
             ["Requests in work or waiting", `${count(work.requests)} (at most ${count(work.concurrency)} at once, ${count(work.queue)} waiting)`, work.requests >= work.concurrency + work.queue],
@@ -89,5 +89,5 @@ export class Health {
 function upstreamText({ dialect, state, answers, failures, last_status: status, last_ms: time, last_time: at }) {
     if (state === "unknown") return `${dialect}: ${UPSTREAMS[state]}`;
     const last = status === null ? "" : `; last answer ${status}${time === null ? "" : ` after ${count(time)} ms`}`;
-    return `${dialect}: ${UPSTREAMS[state]}, ${count(answers)} answers, ${count(failures)} failures${last}, ${at.replace("T", " ").slice(0, 19)} UTC`;
+    return `${dialect}: ${UPSTREAMS[state]}, ${count(answers)} answers, ${count(failures)} failures to serve${last}, ${at.replace("T", " ").slice(0, 19)} UTC`;
 }
