@@ -28,7 +28,7 @@ export async function upstream() {
 
 export const config = (port) => `
 [page]
-evaluations = ["${path.resolve("eval/baselines")}"]
+evaluations = ["${path.resolve("eval/baselines")}", "evaluations"]
 [proxy]
 compute_price = 0.5
 [proxy.shadow]
@@ -50,6 +50,8 @@ export class Service {
         this.binary = path.resolve(binary);
         this.folder = fs.mkdtempSync(path.join(os.tmpdir(), "whittle-page-"));
         fs.writeFileSync(path.join(this.folder, "whittle.toml"), text);
+        // A second run of the same questions.
+        fs.cpSync("eval/baselines/nq", path.join(this.folder, "evaluations/nq-again"), { recursive: true });
         this.env = { ...process.env, WHITTLE_DATA_DIR: path.join(this.folder, "data"), PAGE_UPSTREAM_KEY: "of-the-upstream" };
     }
 

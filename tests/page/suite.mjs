@@ -43,7 +43,8 @@ async function open(hash = "", options = {}) {
     return page;
 }
 
-const settled = (page) => page.waitForFunction(() => / to .* tokens/.test(document.querySelector("#state").textContent), null, { timeout: 120000 * slow });
+/** Waits until the result is that of what is typed and set. */
+const settled = (page) => page.waitForFunction(() => / to .* tokens/.test(document.querySelector("#state").textContent) && document.querySelector("#views")?.ariaBusy !== "true", null, { timeout: 120000 * slow });
 
 async function check(name, work, long = false) {
     if ((long && short) || !only.test(name)) return;
@@ -225,6 +226,54 @@ async function playground() {
         assert.ok(link.includes("rate=30") && !link.includes("lighthouse"), link);
         return link.slice(service.url.length);
     });
+    await check("a result that is no longer that of the question is dimmed and not copied", async () => {
+        const page = await open();
+        await settled(page);
+        await page.route("**/v1/compress", async (route) => {
+            await new Promise((resolve) => setTimeout(resolve, 1500));
+            await route.continue().catch(() => {});
+        });
+        const opacity = () => page.$eval("#views", (it) => getComputedStyle(it).opacity);
+        const enabled = () => page.$$eval(".actions button:not(:disabled)", (all) => all.map((it) => it.id));
+        const before = await enabled();
+        await page.fill("#question", "Who was at the summer party?");
+        assert.deepEqual(await enabled(), ["copy-curl", "copy-python", "copy-link"]);
+        await page.waitForTimeout(600);
+        assert.ok(await opacity() < 1, "the old result looks like a new one");
+        await settled(page);
+        assert.deepEqual([await opacity(), await enabled()], ["1", before]);
+    });
+    await check("the result alone is what is copied, and the toast is as high as its text", async () => {
+        const page = await open("#playground?rate=30&example=table");
+        await settled(page);
+        await page.check("[name=view][value=alone]", { force: true });
+        await settled(page);
+        await page.click("#copy-result");
+        const result = await page.evaluate(() => navigator.clipboard.readText());
+        assert.match(result, /rows left out/);
+        assert.ok(result.includes(await page.inputValue("#question")), result);
+        const alone = await page.evaluate(() => [...document.querySelectorAll(".column")].map((it) => it.innerText).join(""));
+        assert.equal(alone.trimEnd(), result.trimEnd());
+        for (const width of [1280, 390]) {
+            await page.setViewportSize({ width, height: 900 });
+            const height = await page.$eval("#toast", (it) => it.getBoundingClientRect().height);
+            assert.ok(height > 20 && height < 60, `${height} pixels at ${width}`);
+        }
+    });
+    await check("a file's name is shown, and the question of an example is not asked of it", async () => {
+        const page = await open();
+        await settled(page);
+        const put = (text) => page.setInputFiles("#file", { name: "notes.txt", mimeType: "text/plain", buffer: Buffer.from(text) });
+        await put("The bridge was opened on 3 May 1987. ".repeat(20));
+        await page.waitForFunction(() => document.querySelector("#size").textContent.startsWith("notes.txt, "));
+        assert.equal(await page.inputValue("#question"), "");
+        await page.fill("#question", "When was it opened?");
+        await put("The bridge was closed on 3 May 1997. ".repeat(20));
+        await page.waitForFunction(() => document.querySelector("#text").value.includes("1997"));
+        assert.equal(await page.inputValue("#question"), "When was it opened?");
+        await page.selectOption("#example", "log");
+        assert.ok(!(await page.textContent("#size")).includes("notes.txt"));
+    });
     await check("a move of the slider at 3,000 tokens", async () => slider(await open(), 3000, short ? 1500 : 150, short ? 500 : 100));
     await check("a move of the slider at 20,000 tokens", async () => slider(await open(), 20000, 500, 150), true);
     await check("the first paint", async () => {
@@ -314,6 +363,8 @@ async function badInput() {
         await settled(page);
         await page.setInputFiles("#file", { name: "a.bin", mimeType: "application/octet-stream", buffer: Buffer.from([0xff, 0xfe, 0, 1, 0x80, 0x81]) });
         await page.waitForFunction(() => /UTF-8/.test(document.querySelector("#state").textContent));
+        await page.setInputFiles("#file", { name: "a.png", mimeType: "image/png", buffer: Buffer.from("89504e470d0a1a0a0000000d", "hex") });
+        await page.waitForFunction(() => /it is a PNG image; files that are read: text, Markdown/.test(document.querySelector("#state").textContent));
         const began = Date.now();
         await page.evaluate(() => {
             const clipboardData = new DataTransfer();
@@ -372,9 +423,9 @@ async function badInput() {
 async function ledger() {
     await check("the dashboard has the figures of 200 proxied requests", async () => {
         const text = fs.readFileSync("eval/texts/incident.md", "utf8");
-        const ask = (n) => ({ model: n % 3 ? "m1" : "m2", messages: [{ role: "user", content: n % 20 === 7 ? "fail, please" : n % 10 ? `${n} Who won?` : `${text.slice(0, 1500 + n)}\n\nWho noticed it?` }] });
+        const ask = (n) => ({ model: n % 3 ? "m1" : "m2", messages: [{ role: "user", content: n % 20 === 7 ? "fail, please" : n % 10 ? `${n} Who won?` : `${text.slice(0, 1500 + n)}\n\nWho noticed it?` }].slice(n % 20 === 9 ? 1 : 0) });
         const waiting = Array.from({ length: 200 }, (_, n) => n);
-        const worker = async () => { for (let n = waiting.pop(); n !== undefined; n = waiting.pop()) await service.json("/v1/chat/completions", ask(n)); };
+        const worker = async () => { for (let n = waiting.pop(); n !== undefined; n = waiting.pop()) await service.json("/v1/chat/completions", ask(n), n % 20 === 3 ? { "x-whittle-bypass": "1" } : {}); };
         await Promise.all([worker(), worker(), worker(), worker()]);
         const { total } = await service.json("/v1/usage");
         assert.equal(total.requests, 200);
@@ -396,6 +447,7 @@ async function ledger() {
         await page.screenshot({ path: path.join(pictures, "dashboard-200.png"), fullPage: true });
         await page.selectOption("#only", "errors");
         await page.waitForFunction((errors) => document.querySelector("#view-dashboard").textContent.includes(`${errors} requests`), total.errors);
+        await uncompressed(page);
         return `${total.text_tokens_before} to ${total.text_tokens_after} tokens, ${figures["Net saving"]}`;
     });
     await check("the list of requests is turned by pages, and keeps the focus while it looks again", async () => {
@@ -412,7 +464,7 @@ async function ledger() {
         const page = await open("#dashboard");
         const row = (name) => page.waitForFunction((name) => [...document.querySelectorAll("#health tbody tr")].find((it) => it.cells[0].textContent === name)?.cells[1].textContent, name).then((it) => it.jsonValue());
         const upstream = await row("Upstream scripted");
-        assert.match(upstream, /^openai: up, [\d,]+ answers, 0 failures; last answer 200/);
+        assert.match(upstream, /^openai: up, [\d,]+ answers, 0 failures to serve; last answer 200/);
         const { models } = await service.json("/v1/shadow");
         assert.ok(models.length > 0, "no request was compared");
         await page.waitForFunction(() => /Same answer/.test(document.querySelector("#view-dashboard").textContent));
@@ -423,6 +475,18 @@ async function ledger() {
         await page.waitForFunction((before) => [...document.querySelectorAll("#health td")].every((it) => it.textContent !== before), upstream, { timeout: 10000 * slow });
         return upstream;
     });
+    await check("sums that round to nothing are no loss", async () => {
+        const page = await open();
+        const line = { time: new Date().toISOString(), request_id: "r", model: "m", upstream: "u", key: null, status: 200, errors: 0, text_tokens_before: 0, text_tokens_after: 0, input_tokens: 5, compressor_ms: 0.01, saving_usd: -1e-9, reason: "unchanged" };
+        await page.route(/\/v1\/usage\?.*group_by=request/, (route) => route.fulfill({ json: { requests: [line], next: null } }));
+        await page.evaluate(() => { location.hash = "#dashboard"; });
+        const last = () => page.evaluate(() => [...document.querySelectorAll("#view-dashboard .panel")].at(-1).innerText);
+        await page.waitForFunction(() => /1 request\b/.test([...document.querySelectorAll("#view-dashboard caption")].at(-1)?.textContent));
+        assert.match(await last(), /\$0\.00/);
+        assert.ok(!(await last()).includes("\u2212"), await last());
+        await page.selectOption("#only", "loss");
+        await page.waitForFunction(() => /No such request/.test(document.querySelector("#view-dashboard").textContent));
+    });
     await check("two evaluations are shown beside each other", async () => {
         const page = await open("#evaluations");
         await page.waitForFunction(() => document.querySelector("#evaluation table"));
@@ -430,17 +494,46 @@ async function ledger() {
         assert.ok(runs.length >= 3, JSON.stringify(runs));
         const [nq, kinds] = ["nq", "kinds"].map((suite) => runs.find((it) => it.name.endsWith(`/${suite}`)).name);
         await page.selectOption("#run", nq);
-        await page.waitForFunction(() => /Answers still in the prompt/.test(document.querySelector("#evaluation").textContent));
+        await page.waitForFunction((run) => document.querySelector("#evaluation").textContent.includes(`How ${run} was made`), nq);
+        assert.match(await page.textContent("#evaluation"), /Answers still in the prompt/);
         const cells = await page.$$eval("#evaluation table", ([first]) => [...first.tBodies[0].rows].map((row) => [...row.cells].map((cell) => cell.textContent)));
         const { figures } = await service.json(`/v1/evaluations/${nq}`);
         const percent = (value) => `${(100 * value).toFixed(1)}%`;
         figures.forEach((it, n) => assert.ok(!it.retention || cells[n].includes(`${percent(it.retention.mean)} [${percent(it.retention.low)}, ${percent(it.retention.high)}]`), `${cells[n]}`));
         await page.selectOption("#other-run", kinds);
         await page.waitForFunction(() => /of other questions/.test(document.querySelector("#evaluations-state").textContent));
-        await page.selectOption("#other-run", nq);
-        await page.waitForFunction(() => document.querySelector("#evaluations-state").textContent === "" && [...document.querySelectorAll("#evaluation th")].some((it) => it.textContent === "beside"));
+        const legends = () => page.$$eval("#evaluation .legend", (all) => all.map((it) => [...it.children].map((name) => name.textContent)));
+        assert.deepEqual(await legends(), [[nq], [kinds]]);
+        const again = runs.find((it) => it.name !== nq && it.name.endsWith("nq-again")).name;
+        await page.selectOption("#other-run", again);
+        await page.waitForFunction(() => document.querySelector("#evaluations-state").textContent === "" && document.querySelectorAll("#evaluation figure").length === 1);
+        assert.deepEqual(await legends(), [[nq, again]]);
+        const below = await page.$$eval("#evaluation .chart text:not([text-anchor=end])", (all) => all.map((it) => it.textContent));
+        assert.equal(below.filter((it) => it.endsWith("%")).length, figures.filter((it) => it.retention && !["whole", "closed-book", "best-two"].includes(it.method)).length);
+        const wide = await page.$eval("#evaluation .scroll", (it) => it.scrollWidth - it.clientWidth);
+        assert.ok(wide <= 0, `the table is ${wide} pixels too wide`);
         await page.screenshot({ path: path.join(pictures, "evaluations-two.png"), fullPage: true });
         return `${runs.length} runs`;
+    });
+    await check("a collection counts its documents and says which one is open", async () => {
+        const page = await open("#collections");
+        assert.match(await page.textContent("#view-collections form"), /1 to 64 characters/);
+        await page.fill("#collection-name", "counted");
+        await page.press("#collection-name", "Enter");
+        await page.waitForSelector("#upload");
+        const opened = () => page.$$eval(".cards [aria-current=true]", (all) => all.map((it) => it.textContent));
+        assert.deepEqual(await opened(), ["counted 0 documents"]);
+        const buffer = fs.readFileSync("eval/texts/incident.md");
+        await page.setInputFiles("#upload", { name: "incident.md", mimeType: "text/markdown", buffer });
+        await page.waitForFunction(() => /stored in \d+ chunks/.test(document.querySelector("#collection").textContent), null, { timeout: 60000 * slow });
+        await page.waitForFunction(() => document.querySelector(".cards [aria-current=true]").textContent === "counted 1 document");
+        await page.fill("#prompt-question", "Which setting caused the outage?");
+        await page.fill("#prompt-tokens", "2000");
+        await page.press("#prompt-question", "Enter");
+        await page.waitForFunction(() => /tokens went to/.test(document.querySelector("#collection").textContent), null, { timeout: 60000 * slow });
+        const said = /(\d+) of \d+ chunks found are in it, from [^;]*/.exec(await page.textContent("#collection"));
+        assert.ok(Number(said[1]) > 1 && said[0].endsWith("from 1 document"), said[0]);
+        return said[0];
     });
     await check("500 collections and 10,000 requests are shown quickly", many, true);
     await check("on a slow network the page says what it waits for", slowNetwork);
@@ -451,7 +544,7 @@ async function ledger() {
         await page.waitForSelector("#upload");
         const name = "<img src=x onerror=window.hit=1>.md";
         await page.setInputFiles("#upload", { name, mimeType: "text/markdown", buffer: Buffer.from("# <b>Bridges</b>\n\nThe bridge <script>window.hit=1</script> was opened in 1987.\n") });
-        await page.waitForFunction(() => /stored in \d+ chunks/.test(document.querySelector("#collection").textContent), null, { timeout: 60000 * slow });
+        await page.waitForFunction(() => /stored in \d+ chunk/.test(document.querySelector("#collection").textContent), null, { timeout: 60000 * slow });
         for (const mode of ["lexical", "dense", "hybrid"]) {
             await page.selectOption("#mode", mode);
             await page.fill("#query", "When was the bridge opened?");
@@ -470,6 +563,22 @@ async function ledger() {
         await page.click("dialog .danger");
         await page.waitForFunction(() => document.querySelector("#collection").hidden);
     });
+}
+
+/** Requests that went on uncompressed are listed with their reasons, and those that were compressed have a group of theirs. */
+async function uncompressed(page) {
+    const { requests } = await service.json("/v1/usage?group_by=request&limit=1000");
+    const expected = requests.filter((it) => it.text_tokens_before === 0);
+    await page.selectOption("#only", "whole");
+    await page.waitForFunction((count) => document.querySelector("#view-dashboard").textContent.includes(`of ${count} requests`), expected.length);
+    const list = await page.$$eval("#view-dashboard table", (all) => [...all.at(-1).rows].map((row) => [...row.cells].map((cell) => cell.textContent)));
+    const column = (name) => list.slice(1).map((row) => row[list[0].indexOf(name)]);
+    assert.ok(column("As it came, because").every((it) => it !== ""), "a request has no reason");
+    assert.ok(column("Text tokens").every((it) => it === "\u2013"), `${column("Text tokens")}`);
+    await page.selectOption("#axis", "reason");
+    await page.waitForFunction(() => /By reason/.test(document.querySelector("#view-dashboard").textContent));
+    const names = await page.$$eval("#view-dashboard table", (all) => [...all.find((it) => it.caption.textContent === "By reason").tBodies[0].rows].map((row) => row.cells[0].textContent));
+    assert.deepEqual(names.map((it) => it.split(":")[0]), ["compressed", "bypassed", "unchanged"]);
 }
 
 /** Answers of a service that has much, since making as much would take long. */
