@@ -17,6 +17,7 @@ export function bars(name, series, rows, format) {
     const y = (value) => TOP + (HEIGHT - TOP - bottom) * (high - value) / span;
     const step = (WIDTH - LEFT) / Math.max(1, rows.length);
     const wide = Math.min(40, Math.max(1, step * 0.8)) / series.length;
+    const left = (number) => LEFT + step * number + (step - wide * series.length) / 2;
     const ticks = [...new Set([low, 0, high])];
     const axis = ticks.map((tick) => [
         svg("line", { class: "axis", x1: LEFT, x2: WIDTH, y1: y(tick), y2: y(tick) }),
@@ -24,14 +25,14 @@ export function bars(name, series, rows, format) {
     ]);
     const drawn = rows.flatMap((row, number) => row.values.map((value, index) => svg("rect", {
         class: value < 0 ? "loss" : series[index][1],
-        x: LEFT + step * number + (step - wide * series.length) / 2 + wide * index,
+        x: left(number) + wide * index,
         y: Math.min(y(value), y(0)), width: Math.max(0.5, wide - 1), height: Math.abs(y(value) - y(0)),
     }, svg("title", {}, `${row.label}: ${series[index][0]} ${format(value)}`))));
     const every = Math.ceil(rows.length / 8);
     const below = (row, number) => row.tick ?? (number % every === 0 ? row.label : "");
     const labels = rows.flatMap((row, number) => [
         svg("text", { x: LEFT + step * (number + 0.5), y: HEIGHT - bottom + LINE, "text-anchor": "middle" }, below(row, number)),
-        row.part ? svg("text", { x: LEFT + step * (number + 0.1), y: HEIGHT - bottom + 2 * LINE }, row.part) : null,
+        row.part ? svg("text", { x: left(number), y: HEIGHT - bottom + 2 * LINE }, row.part) : null,
     ]);
     return h("figure", { class: "figure" },
         svg("svg", { class: "chart", viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": `${name}. The table below has the numbers.` }, axis.flat(), drawn, labels),
