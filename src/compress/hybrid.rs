@@ -66,7 +66,7 @@ fn plan(words: &WordSelector, room: usize, stages: &mut Stages) -> Result<Plan, 
         stages.time("embed", || relevance(words.prompt, room, words.tools))?;
     let scores = words.broadcast(&sentences);
     let order = stages.time("select", || order(words, &sentences, room));
-    Ok(Plan { order, ranking, scores })
+    Ok(Plan { order, ranking, scores, note: None })
 }
 
 /// Words of whole sentences, then runs of words with a meaning, then the rest.

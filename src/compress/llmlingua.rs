@@ -10,9 +10,10 @@
 //! - fits the joined prompt to the budget as the target model counts, instead of overshooting it.
 
 use super::select::ranked;
+use super::surprise::Surprise;
 use super::words::{self, Plan, WordSelector, mean};
 use super::{CompressError, Compressed, ContextBudget, Prompt, Stages, Target, Tools};
-use crate::model::{ScoreJob, Token, TokenScorer};
+use crate::model::{Token, TokenScorer};
 
 /// Documents are taken, most surprising first, until they hold this many times the budget: granularity
 /// `k` of the paper's budget controller.
@@ -40,9 +41,11 @@ pub(super) fn ids(tokens: &[Token]) -> Vec<u32> {
 fn plan(words: &WordSelector, room: usize, stages: &mut Stages) -> Result<Plan, CompressError> {
     let scorer = words.tools.scorer()?;
     let tokens = tokenize(scorer, words, stages);
-    let jobs: Vec<ScoreJob> =
-        tokens.iter().map(|tokens| ScoreJob { prefix: [].into(), ids: ids(tokens) }).collect();
-    let nll = stages.time("score", || scorer.score(&jobs, words.tools.cancel))?;
+    let documents = tokens.iter().map(|tokens| ids(tokens)).collect();
+    let Surprise { nll, read, tokens: all } =
+        stages.time("score", || Surprise::of(documents, scorer, words.tools.cancel))?;
+    let note = (read < all)
+        .then(|| format!("the scorer read {read} of {all} tokens and guessed the others from them"));
     let ranking = ranked(nll.iter().map(|nll| mean(nll.iter().copied())));
     let (order, scores) = stages.time("select", || {
         let usual = ContextBudget::Multiply(GRANULARITY);
@@ -56,5 +59,5 @@ fn plan(words: &WordSelector, room: usize, stages: &mut Stages) -> Result<Plan, 
         let order = words.best_first(documents.into_iter(), room, &scores);
         (order, scores)
     });
-    Ok(Plan { order, ranking, scores })
+    Ok(Plan { order, ranking, scores, note })
 }

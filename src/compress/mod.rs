@@ -20,7 +20,9 @@ pub mod reference;
 mod relevance;
 mod select;
 mod selective_context;
+mod statistics;
 mod structure;
+mod surprise;
 #[cfg(test)]
 mod tests;
 mod words;

@@ -32,7 +32,6 @@ mod bm25;
 mod cascade;
 mod links;
 mod records;
-mod statistics;
 
 use std::cmp::Ordering;
 use std::ops::Range;
@@ -41,9 +40,9 @@ use self::bm25::QuestionTerms;
 pub(super) use self::bm25::is_function_word;
 use self::cascade::{Cosines, Reader, Units, Window};
 use self::links::linked;
-use self::statistics::{deviation, standardised};
 use super::assemble::render_document;
 use super::select::ranked;
+use super::statistics::{deviation, standardised};
 use super::{CompressError, Document, Prompt, Tools};
 use crate::model::{Cancel, Embedder};
 use crate::text::{Segment, SegmentKind, negates, segments};

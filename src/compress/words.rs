@@ -41,6 +41,8 @@ pub(super) struct Plan {
     pub(super) ranking: Vec<(usize, f64)>,
     /// The scores of words, by document; empty for a document that was not scored.
     pub(super) scores: Vec<Vec<f32>>,
+    /// What a reader should know of how the plan was made.
+    pub(super) note: Option<String>,
 }
 
 /// Compresses with a method's plan, which is made for a number of tokens that documents have room for.
@@ -69,7 +71,7 @@ pub(super) fn compress_by(
     }
     let mut words = stages.time("split", || WordSelector::fitting(prompt, tools, usual, budget))?;
     let room = budget - words.assemble(&[]).tokens.min(budget);
-    let Plan { order, ranking, scores } = plan(&words, room, &mut stages)?;
+    let Plan { order, ranking, scores, note } = plan(&words, room, &mut stages)?;
     let kept = stages.time("select", || {
         words.arrange(&ranking);
         let order = words.apply_minimums(order);
@@ -83,7 +85,7 @@ pub(super) fn compress_by(
     Ok(Compressed {
         compressed_tokens: kept.tokens,
         prompt: kept.prompt,
-        reason: reason(used, &documents),
+        reason: [Some(reason(used, &documents)), note].into_iter().flatten().collect::<Vec<_>>().join("; "),
         documents,
         original_tokens,
         requested_tokens: budget,

@@ -12,13 +12,31 @@ const WEIGHT: f64 = 0.3;
 /// tried again.
 const HOLDS: Duration = Duration::from_mins(1);
 
-/// A kind of work that takes about the same time for each token.
+/// Tokens of a text up to which the models read all of it, about: [`crate::compress`] bounds what they read.
+const READ: usize = 20_000;
+/// The share of the time of a token that one takes which no model reads. `hybrid` took 5.0 to 6.3 s for 29,000 tokens and
+/// 6.2 s for 118,000, in one run.
+const UNREAD: f64 = 0.05;
+
+/// A kind of work that takes about the same time for each token that is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Kind {
     /// The method that the request asks for; the engine chooses where there is none.
     pub(super) method: Option<Method>,
     /// Whether there is a question, which the choice depends on.
     pub(super) question: bool,
+}
+
+impl Kind {
+    /// The tokens that take as long as `tokens` do if each is read.
+    fn work(self, tokens: usize) -> f64 {
+        let is_bounded = match self.method {
+            None | Some(Method::Auto | Method::Hybrid | Method::Extractive | Method::LlmLingua) => true,
+            Some(_) => false,
+        };
+        let read = if is_bounded { tokens.min(READ) } else { tokens };
+        read as f64 + UNREAD * (tokens - read) as f64
+    }
 }
 
 /// Seconds that a token took in this process, by kind: exponentially weighted means.
@@ -37,12 +55,12 @@ impl Paces {
     /// Time that `tokens` are likely to take; none where nothing was measured lately.
     pub(super) fn predict(&self, kind: Kind, tokens: usize, now: Instant) -> Option<Duration> {
         let latency_model = self.lately(kind, now)?;
-        Duration::try_from_secs_f64(latency_model * tokens as f64).ok()
+        Duration::try_from_secs_f64(latency_model * kind.work(tokens)).ok()
     }
 
     /// Notes that `tokens` took so long.
     pub(super) fn measured(&self, kind: Kind, (tokens, took): (usize, Duration), now: Instant) {
-        let seconds = per_token(tokens, took);
+        let seconds = per_token(kind.work(tokens), took);
         let mean = self.lately(kind, now).map_or(seconds, |mean| mean + WEIGHT * (seconds - mean));
         self.note(kind, mean, now);
     }
@@ -50,7 +68,7 @@ impl Paces {
     /// Notes that `tokens` took longer than this. How much longer nobody knows: twice as long is assumed, so that a
     /// limit is found in a few steps.
     pub(super) fn cut_off(&self, kind: Kind, (tokens, after): (usize, Duration), now: Instant) {
-        let seconds = 2.0 * per_token(tokens, after);
+        let seconds = 2.0 * per_token(kind.work(tokens), after);
         let slowest = self.lately(kind, now).map_or(seconds, |mean| mean.max(seconds));
         self.note(kind, slowest, now);
     }
@@ -67,8 +85,8 @@ impl Paces {
     }
 }
 
-fn per_token(tokens: usize, took: Duration) -> f64 {
-    took.as_secs_f64() / tokens.max(1) as f64
+fn per_token(work: f64, took: Duration) -> f64 {
+    took.as_secs_f64() / work.max(1.0)
 }
 
 #[cfg(test)]
@@ -98,6 +116,18 @@ mod tests {
         // What is forgotten is not averaged with.
         paces.measured(KIND, (1000, 4 * SECOND), now + 70 * SECOND);
         assert_eq!(seconds(&paces, 1000, now + 70 * SECOND), Some(4.0));
+    }
+
+    #[test]
+    fn a_long_text_takes_little_longer_than_what_is_read_of_it() {
+        let (paces, now) = (Paces::default(), Instant::now());
+        paces.measured(KIND, (2 * READ, 21 * SECOND), now);
+        assert_eq!(seconds(&paces, READ, now), Some(20.0));
+        assert_eq!(seconds(&paces, 11 * READ, now), Some(30.0));
+        // A method that reads all takes as much longer as there is more.
+        let whole = Kind { method: Some(Method::LongLlmLingua), ..KIND };
+        paces.measured(whole, (READ, SECOND), now);
+        assert_eq!(paces.predict(whole, 3 * READ, now), Some(3 * SECOND));
     }
 
     #[test]

@@ -17,13 +17,13 @@ struct Golden {
 }
 
 fn load(long: LongText) -> LocalEmbedder {
-    load_with(EmbedderOptions { long, ..EmbedderOptions::default() })
+    load_with(&EmbedderOptions { long, ..EmbedderOptions::default() })
 }
 
-fn load_with(options: EmbedderOptions) -> LocalEmbedder {
+fn load_with(options: &EmbedderOptions) -> LocalEmbedder {
     let store = ModelStore::from_environment(&ProcessEnv).unwrap();
     let files = store.ensure("all-minilm-l6-v2", &Silent).unwrap();
-    LocalEmbedder::load("all-minilm-l6-v2", EncoderFiles::of(&files).unwrap(), &options).unwrap()
+    LocalEmbedder::load("all-minilm-l6-v2", EncoderFiles::of(&files).unwrap(), options).unwrap()
 }
 
 fn embed(embedder: &LocalEmbedder, texts: &[&str]) -> Vec<Vec<f32>> {
@@ -58,7 +58,7 @@ fn embeddings_in_8_bits_are_near_the_golden_ones() {
     let options =
         EmbedderOptions { long: LongText::Truncate, precision: Precision::Int8, ..Default::default() };
     let texts: Vec<&str> = goldens.iter().map(|golden| golden.text.as_str()).collect();
-    let got = embed(&load_with(options), &texts);
+    let got = embed(&load_with(&options), &texts);
     let near: Vec<f32> =
         goldens.iter().zip(&got).map(|(golden, got)| cosine(&golden.embedding, got)).collect();
     let least = near.iter().copied().fold(1.0, f32::min);

@@ -5,8 +5,8 @@ use std::ops::Range;
 
 use super::Sentence;
 use super::bm25::QuestionTerms;
-use super::statistics::{deviation, standardised};
 use crate::compress::Document;
+use crate::compress::statistics::{deviation, standardised};
 use crate::text::{Segment, SegmentKind};
 
 /// The bonus for the parts of a record, in deviations of all parts, for each deviation of its BM25 among the records.
