@@ -43,7 +43,8 @@ impl WordSelector<'_> {
     /// Returns whether units divide `span`: a clause over several lines is held together by their needs alone.
     fn is_divided(&self, document: usize, span: &Range<usize>) -> bool {
         let units = &self.units[document];
-        units.iter().find(|unit| unit.range.end > span.start).is_some_and(|unit| unit.range.end < span.end)
+        let first = units.partition_point(|unit| unit.range.end <= span.start);
+        units.get(first).is_some_and(|unit| unit.range.end < span.end)
     }
 
     pub(super) fn describe(
