@@ -143,7 +143,7 @@ const page = `<!doctype html>
 
 /** Examples by their names in the address: what they are called, the question, and the text. */
 export const EXAMPLES = {
-    report: ["Report (Markdown)", "Which setting caused the delay, and who noticed it first?", () => report],
+    report: ["Report (Markdown)", "What limited the connection pool, and who complained first?", () => report],
     prose: ["Article (prose)", "Who built the lighthouse, and when was it lit first?", () => article],
     code: ["Program (Rust)", "How does the cache decide what to remove?", () => code],
     log: ["Log", "Why could orders not be written?", log],
