@@ -107,7 +107,7 @@ impl Piece {
     }
 }
 
-/// What is known of each token of a prompt without a model.
+/// The properties of each token of a prompt that no model is needed for.
 struct Pairs {
     /// The number of the pair that each token makes with the one before it, by document.
     numbers: Vec<Vec<u32>>,
@@ -186,8 +186,8 @@ impl Pairs {
             .collect()
     }
 
-    /// What a piece tells of all tokens, where some pairs are `seen`: a pair the more, the more often it is there, but less
-    /// than in proportion, for what is rare is surprising and ought to be read.
+    /// The worth of a piece for guesses of all tokens, where some pairs are `seen`: a pair the more, the more often it is
+    /// there, but less than in proportion, for what is rare is surprising and ought to be read.
     fn worth(&self, piece: &Piece, seen: &[bool]) -> f64 {
         let mut own = HashSet::new();
         let new = |&&number: &&u32| !seen[number as usize] && own.insert(number);

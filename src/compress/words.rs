@@ -41,7 +41,7 @@ pub(super) struct Plan {
     pub(super) ranking: Vec<(usize, f64)>,
     /// The scores of words, by document; empty for a document that was not scored.
     pub(super) scores: Vec<Vec<f32>>,
-    /// What a reader should know of how the plan was made.
+    /// A remark on how the plan was made, for the reader of the result.
     pub(super) note: Option<String>,
 }
 

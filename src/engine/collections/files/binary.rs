@@ -30,7 +30,7 @@ const BEGINNINGS: [(&[u8], &str); 22] = [
 /// Bytes among which one that is zero says that a file is no text.
 const PROBED: usize = 1024;
 
-/// What a file is that is not UTF-8, and which are read, where its first bytes tell that it is no text at all.
+/// Names the kind of a file that is not UTF-8, and the kinds that are read, where its first bytes tell that it is no text.
 pub(super) fn refusal(bytes: &[u8]) -> Option<String> {
     if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {
         return Some("it is UTF-16, not UTF-8: save it again in UTF-8".into());

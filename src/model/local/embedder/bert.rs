@@ -95,7 +95,7 @@ pub(crate) struct Scratch {
     /// Queries, keys and values, then the inside of the feed-forward network.
     wide: Vec<f32>,
     attended: Vec<f32>,
-    /// What goes into a product.
+    /// The rows that go into a product.
     inputs: Inputs,
     attention: AttentionScratch,
 }
