@@ -16,7 +16,7 @@ pub(super) fn text(path: Option<&Path>) -> anyhow::Result<String> {
     let (name, bytes) = if let Some(path) = path.filter(|path| *path != Path::new("-")) {
         let name = path.display().to_string();
         let bytes = std::fs::read(path).with_context(|| format!("cannot read {name}"))?;
-        if let Some(kind) = kind(path).filter(|kind| !kind.is_utf8()) {
+        if let Some(kind) = FileKind::of_path(path).filter(|kind| !kind.is_utf8()) {
             let read = document(kind, false, &bytes, &Cancel::never()).map_err(EngineError::from);
             return Ok(read.context(name)?.text);
         }
@@ -33,11 +33,6 @@ pub(super) fn text(path: Option<&Path>) -> anyhow::Result<String> {
         );
         EngineError::invalid("invalid_utf8", "context", message).into()
     })
-}
-
-/// The kind of a file by the end of its name.
-fn kind(path: &Path) -> Option<FileKind> {
-    FileKind::of_extension(&path.extension()?.to_str()?.to_lowercase())
 }
 
 /// Documents of a JSONL file: one object a line with `id`, `title`, `text`. Empty lines are passed over.

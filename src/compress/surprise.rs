@@ -113,7 +113,7 @@ struct Pairs {
     numbers: Vec<Vec<u32>>,
     /// The times that each pair is there.
     times: Vec<u32>,
-    /// Whether each token repeats three tokens of before.
+    /// Whether each token ends a run of three tokens that has been there before, by document.
     repeats: Vec<Vec<bool>>,
     /// The information of each token by its times in the prompt, in nats.
     rarity: HashMap<u32, f64>,

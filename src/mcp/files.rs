@@ -78,10 +78,7 @@ impl Roots {
 
 /// What a file is by its name; text where that says nothing.
 fn kind(file: &Path) -> FileKind {
-    let extension = file.extension().and_then(|extension| extension.to_str()).map(str::to_ascii_lowercase);
-    extension
-        .and_then(|extension| FileKind::of_extension(&extension))
-        .unwrap_or(FileKind::Text(Layout::Plain))
+    FileKind::of_path(file).unwrap_or(FileKind::Text(Layout::Plain))
 }
 
 #[cfg(all(test, unix))]

@@ -35,7 +35,7 @@ impl Kind {
         match extension.as_str() {
             "jsonl" | "ndjson" => Some(Self::Lines),
             "json" => Some(Self::Json),
-            other => FileKind::of_extension(other).map(Self::Whole),
+            _ => FileKind::of_path(path).map(Self::Whole),
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Kinds of files: what each is called.
 
+use std::path::Path;
+
 use clap::ValueEnum;
 
 use crate::text::Layout;
@@ -119,6 +121,12 @@ impl FileKind {
         Self::Foreign(Format::Epub),
         Self::Foreign(Format::Eml),
     ];
+
+    /// By the end of a file's name, whatever its case; `None` where that says nothing.
+    #[must_use]
+    pub fn of_path(path: &Path) -> Option<Self> {
+        Self::of_extension(&path.extension()?.to_str()?.to_ascii_lowercase())
+    }
 
     /// By the lower-case end of a file's name.
     #[must_use]

@@ -163,7 +163,7 @@ impl Place {
     /// The sums of products with unsigned activations.
     ///
     /// # Safety
-    /// As [`Place::by_signs`].
+    /// The processor and the group must be as [`Place::by_signs`] demands.
     #[target_feature(enable = "avx2,fma")]
     unsafe fn by_halves<const R: usize>(mut self) -> [__m256i; R] {
         let low_bits = _mm256_set1_epi8(15);
