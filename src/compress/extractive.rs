@@ -13,7 +13,7 @@ pub(super) fn compress(prompt: &Prompt, target: Target, tools: &Tools) -> Result
 
 fn plan(words: &WordSelector, room: usize, stages: &mut Stages) -> Result<Plan, CompressError> {
     let Relevance { ranking, sentences } =
-        stages.time("embed", || relevance(words.prompt, room, words.tools))?;
+        stages.time("embed", || relevance(words.prompt, &words.segments, room, words.tools))?;
     let scores = words.broadcast(&sentences);
     let order = words.best_first(0..scores.len(), room, &scores);
     Ok(Plan { order, ranking, scores, note: None })

@@ -137,15 +137,26 @@ pub fn rank(
 ) -> Result<Vec<(usize, f64)>, CompressError> {
     // A cosine is at most 1, and so is that of the best sentence.
     let scaled = |(i, worth): (usize, f64)| (i, (worth / (1.0 + BEST_UNIT)).clamp(0.0, 1.0));
-    Ok(weighed(prompt, embedder, cancel, None)?.ranking.into_iter().map(scaled).collect())
+    let weighed = weighed(prompt, &cut(prompt), (embedder, cancel), None)?;
+    Ok(weighed.ranking.into_iter().map(scaled).collect())
 }
 
-/// Weighs the documents of a prompt against its question. Which part of a long prompt the embedder reads follows from the
-/// tokens that there is `room` for.
+/// Cuts the documents of a prompt into segments.
+pub(super) fn cut(prompt: &Prompt) -> Vec<Vec<Segment>> {
+    prompt.documents.iter().map(|document| segments(&document.text)).collect()
+}
+
+/// Weighs the documents of a prompt, cut into `segments`, against its question. Which part of a long prompt the embedder
+/// reads follows from the tokens that there is `room` for.
 ///
 /// # Errors
 /// There is no embedder or no question, or the embedder failed or was stopped.
-pub(super) fn relevance(prompt: &Prompt, room: usize, tools: &Tools) -> Result<Relevance, CompressError> {
+pub(super) fn relevance(
+    prompt: &Prompt,
+    segments: &[Vec<Segment>],
+    room: usize,
+    tools: &Tools,
+) -> Result<Relevance, CompressError> {
     if prompt.question.trim().is_empty() {
         return Err(CompressError::Unsupported(
             "this method goes by the question: give one, or use `llmlingua`".into(),
@@ -153,18 +164,18 @@ pub(super) fn relevance(prompt: &Prompt, room: usize, tools: &Tools) -> Result<R
     }
     let tokens: usize = prompt.documents.iter().map(|document| tools.counter.count(&document.text)).sum();
     let share = room as f64 / tokens.max(1) as f64;
-    weighed(prompt, tools.embedder()?, tools.cancel, Some(Window::at(share)))
+    weighed(prompt, segments, (tools.embedder()?, tools.cancel), Some(Window::at(share)))
 }
 
 /// Weighs all documents and units. The embedder reads those in the `window` alone, where one is given.
 fn weighed(
     prompt: &Prompt,
-    embedder: &dyn Embedder,
-    cancel: &Cancel,
+    segments: &[Vec<Segment>],
+    (embedder, cancel): (&dyn Embedder, &Cancel),
     window: Option<Window>,
 ) -> Result<Relevance, CompressError> {
     let wholes = wholes(prompt);
-    let weighing = Weighing::of(prompt, &wholes);
+    let weighing = Weighing::of(prompt, segments, &wholes);
     let reader = Reader::new(&prompt.question, embedder, cancel);
     let texts = &weighing.candidates.texts;
     let read_all = match window {
@@ -212,8 +223,8 @@ struct Weighing<'a> {
 
 impl<'a> Weighing<'a> {
     /// Reads a prompt, whose documents are `wholes` as the prompt shows them.
-    fn of(prompt: &'a Prompt, wholes: &[String]) -> Self {
-        let candidates = Candidates::of(prompt);
+    fn of(prompt: &'a Prompt, segments: &[Vec<Segment>], wholes: &[String]) -> Self {
+        let candidates = Candidates::of(prompt, segments);
         let terms = QuestionTerms::of(&prompt.question);
         let fusion = Fusion::of(prompt);
         // Who asks for what is not so means the units that differ, not those that say the same words.
@@ -262,16 +273,16 @@ struct Candidates {
 }
 
 impl Candidates {
-    fn of(prompt: &Prompt) -> Self {
+    fn of(prompt: &Prompt, segments: &[Vec<Segment>]) -> Self {
         let mut candidates = Self::default();
-        for (document, source) in prompt.documents.iter().enumerate() {
-            let (first, segments) = (candidates.parts.len(), segments(&source.text));
-            let records = records::records_of(&segments).into_iter();
+        for (document, (source, segments)) in prompt.documents.iter().zip(segments).enumerate() {
+            let first = candidates.parts.len();
+            let records = records::records_of(segments).into_iter();
             candidates.records.extend(records.map(|record| record.map(|record| first + record)));
             for segment in segments {
-                candidates.texts.push(in_context(source, &segment));
-                candidates.worth.push(worth_apart(&segment));
-                candidates.parts.push(Sentence { document, range: segment.range, score: 0.0 });
+                candidates.texts.push(in_context(source, segment));
+                candidates.worth.push(worth_apart(segment));
+                candidates.parts.push(Sentence { document, range: segment.range.clone(), score: 0.0 });
             }
         }
         candidates
@@ -399,14 +410,14 @@ mod tests {
         for texts in [vec![report(3000, 2100)], vec![report(900, 901), report(1200, 700), report(900, 901)]] {
             let prompt = prompt(&texts, question);
             let embedder = Pumps::default();
-            let found = weighed(&prompt, &embedder, &cancel, Some(window)).unwrap();
+            let found = weighed(&prompt, &cut(&prompt), (&embedder, &cancel), Some(window)).unwrap();
             let read = embedder.0.load(AtomicOrdering::SeqCst);
             assert!(read > 400 && read <= 600 + 6, "{read} words");
             let best = &found.sentences[0];
             let text = &prompt.documents[best.document].text[best.range.clone()];
             assert_eq!(text.trim(), "The cellar pump failed on Tuesday.");
             assert_eq!(found.sentences.len(), 3000);
-            let again = weighed(&prompt, &embedder, &cancel, Some(window)).unwrap();
+            let again = weighed(&prompt, &cut(&prompt), (&embedder, &cancel), Some(window)).unwrap();
             assert_eq!((found.ranking, found.sentences), (again.ranking, again.sentences));
         }
     }
@@ -416,7 +427,7 @@ mod tests {
         let (prompt, embedder) =
             (prompt(&[report(3000, 2100)], "When did the cellar pump fail?"), Pumps::default());
         let window = Window { whole: 600, share: 0.2, before: 150, tokens: 600 };
-        let found = weighed(&prompt, &embedder, &Cancel::never(), Some(window)).unwrap();
+        let found = weighed(&prompt, &cut(&prompt), (&embedder, &Cancel::never()), Some(window)).unwrap();
         let read = embedder.0.load(AtomicOrdering::SeqCst);
         assert!(read > 400 && read <= 600 + 6, "{read} words");
         // The first pass knows the answer by its words, so that it lies before the window.
@@ -433,8 +444,8 @@ mod tests {
         ) {
             let prompt = prompt(&texts, "Which pump is a b?");
             let (embedder, cancel) = (Pumps::default(), Cancel::never());
-            let whole = weighed(&prompt, &embedder, &cancel, None).unwrap();
-            let bounded = weighed(&prompt, &embedder, &cancel, Some(Window::at(0.0))).unwrap();
+            let whole = weighed(&prompt, &cut(&prompt), (&embedder, &cancel), None).unwrap();
+            let bounded = weighed(&prompt, &cut(&prompt), (&embedder, &cancel), Some(Window::at(0.0))).unwrap();
             prop_assert_eq!((whole.ranking, whole.sentences), (bounded.ranking, bounded.sentences));
         }
     }

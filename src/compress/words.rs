@@ -9,12 +9,12 @@ use std::ops::Range;
 use self::describe::reason;
 use super::assemble::{Remains, heading, remains, render, render_document, render_original, slices};
 use super::constraints::{ContextBudget, touching};
-use super::relevance::Sentence;
+use super::relevance::{Sentence, cut};
 use super::select::largest_prefix;
 use super::structure::Structure;
 use super::{CompressError, Compressed, KeptDocument, Prompt, Stages, Target, Tools};
 use crate::model::Token;
-use crate::text::{Granularity, MarkStyle, Unit, fine_segments, segments};
+use crate::text::{Granularity, MarkStyle, Segment, Unit, fine_segments};
 
 /// The part of the budget that may stay unused: no smaller words are searched for once so little is left.
 const CLOSE: usize = 200;
@@ -135,6 +135,8 @@ pub(super) fn mean(values: impl Iterator<Item = f32>) -> f64 {
 pub(super) struct WordSelector<'a> {
     pub(super) prompt: &'a Prompt,
     pub(super) tools: &'a Tools<'a>,
+    /// The segments of each document, with records of JSON whole whatever the units are.
+    pub(super) segments: Vec<Vec<Segment>>,
     /// The units of each document.
     units: Vec<Vec<Unit>>,
     /// The structure that the units of each document are parts of.
@@ -173,7 +175,7 @@ impl<'a> WordSelector<'a> {
     /// A prompt in words.
     #[cfg(test)]
     pub(super) fn of(prompt: &'a Prompt, tools: &'a Tools) -> Self {
-        Self::new(prompt, tools, Granularity::Token, false)
+        Self::new(prompt, tools, Granularity::Token)
     }
 
     /// A prompt in words, of which something fits into `budget`: where no record of JSON does, in members, and where
@@ -184,13 +186,18 @@ impl<'a> WordSelector<'a> {
         usual: Granularity,
         budget: usize,
     ) -> Result<Self, CompressError> {
-        let mut words = Self::new(prompt, tools, usual, false);
+        let mut words = Self::new(prompt, tools, usual);
         words.rulers = words.longest_ruler() * RULER_SHARE <= budget;
         let Err(error) = words.smallest().within(budget) else { return Ok(words) };
         if !words.structure.iter().any(Structure::has_whole) {
             return Err(error);
         }
-        words = Self { rulers: words.rulers, ..Self::new(prompt, tools, usual, true) };
+        let fine = prompt.documents.iter().map(|document| fine_segments(&document.text)).collect();
+        words = Self {
+            rulers: words.rulers,
+            segments: words.segments,
+            ..Self::of_segments(prompt, tools, usual, fine)
+        };
         if words.smallest().within(budget).is_ok() {
             return Ok(words);
         }
@@ -198,22 +205,40 @@ impl<'a> WordSelector<'a> {
         words.smallest().within(budget).map(|_| words)
     }
 
-    fn new(prompt: &'a Prompt, tools: &'a Tools, usual: Granularity, fine: bool) -> Self {
+    fn new(prompt: &'a Prompt, tools: &'a Tools, usual: Granularity) -> Self {
+        let segments = cut(prompt);
+        Self { segments: segments.clone(), ..Self::of_segments(prompt, tools, usual, segments) }
+    }
+
+    /// A prompt in words that are parts of `segments`.
+    fn of_segments(
+        prompt: &'a Prompt,
+        tools: &'a Tools,
+        usual: Granularity,
+        segments: Vec<Vec<Segment>>,
+    ) -> Self {
         let granularity = prompt.constraints.granularity.unwrap_or(usual);
         let texts = || prompt.documents.iter().map(|document| document.text.as_str());
         let mut spans: Vec<_> = texts().map(|text| tools.protector.spans(text)).collect();
-        let cut = texts().zip(&mut spans).map(|(text, spans)| {
-            let segments = if fine { fine_segments(text) } else { segments(text) };
-            Structure::of(text, segments, spans, granularity)
-        });
+        let cut = texts().zip(segments).zip(&mut spans);
+        let cut = cut.map(|((text, segments), spans)| Structure::of(text, segments, spans, granularity));
         let (structure, units): (Vec<_>, Vec<_>) = cut.unzip();
         let forced = texts().zip(&units).enumerate();
         let required = forced.map(|(i, (text, units))| prompt.constraints.forced(i, text, units)).collect();
         let around = [prompt.instruction.as_str(), prompt.question.as_str()];
         let style = (!prompt.constraints.unmarked).then(|| MarkStyle::beside(texts().chain(around)));
-        let sequence = (0..prompt.documents.len()).collect();
-        let rulers = true;
-        let mut words = Self { prompt, tools, units, structure, spans, style, rulers, required, sequence };
+        let mut words = Self {
+            prompt,
+            tools,
+            segments: Vec::new(),
+            units,
+            structure,
+            spans,
+            style,
+            rulers: true,
+            required,
+            sequence: (0..prompt.documents.len()).collect(),
+        };
         words.close_required();
         words
     }
