@@ -105,6 +105,11 @@ section! {
         threads: Option<usize> = None, threads();
         /// Bytes of vectors that are remembered; 0 remembers none.
         cache_bytes: u64 = 64 << 20;
+        /// Keeps vectors on disk too, so that a text is not read again after a restart. They are numbers by hashes, in
+        /// `vectors.redb` of the data folder.
+        disk_cache: bool = false;
+        /// Bytes of vectors that are kept on disk, about.
+        disk_cache_bytes: u64 = 1 << 30;
     }
 }
 

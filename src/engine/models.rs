@@ -8,10 +8,10 @@ use super::model_source::{MODEL_LOADING, ModelSource};
 use super::tokenizer_files::TokenizerFiles;
 use super::{EngineError, ErrorKind};
 use crate::config::{ClassifierConfig, Config, EmbedderConfig, ScorerConfig};
-use crate::model::cached::{CacheStatistics, CachedEmbedder, CachedScorer, Keep, ScoreFile};
+use crate::model::cached::{CacheFile, CacheStatistics, CachedEmbedder, CachedScorer, Keep};
 use crate::model::local::{
-    ClassifierError, EmbedderError, EmbedderOptions, EncoderFiles, LocalClassifier, LocalEmbedder,
-    LocalScorer, SCORER_REVISION, ScorerOptions,
+    ClassifierError, EMBEDDER_REVISION, EmbedderError, EmbedderOptions, EncoderFiles, LocalClassifier,
+    LocalEmbedder, LocalScorer, SCORER_REVISION, ScorerOptions,
 };
 use crate::model::store::{ModelFiles, ModelStore, Progress};
 use crate::model::{self, Device, Precision, TokenClassifier, TokenGenerator, TokenScorer};
@@ -23,8 +23,9 @@ pub(super) type Scorer = CachedScorer<Arc<dyn TokenScorer>>;
 /// The embedder of the engine.
 pub(super) type Embedder = CachedEmbedder<Arc<dyn model::Embedder>>;
 
-/// File of the data folder that scores are kept in.
+/// Files of the data folder that scores and vectors are kept in.
 const SCORES: &str = "scores.redb";
+const VECTORS: &str = "vectors.redb";
 
 /// Name by which a caller counts in the scorer's own tokens.
 const SCORER_TOKENIZER: &str = "scorer";
@@ -71,8 +72,8 @@ pub(super) struct ConfiguredModels {
     scorer: ScorerConfig,
     embedder: EmbedderConfig,
     classifier: ClassifierConfig,
-    /// The name of a file that scores are kept in, made on first need.
-    scores: Option<PathBuf>,
+    /// The data folder, in whose files scores and vectors are kept.
+    data: Option<PathBuf>,
 }
 
 /// Models that an engine is given instead of configured ones.
@@ -160,8 +161,8 @@ impl std::fmt::Debug for Models {
 }
 
 impl ConfiguredModels {
-    /// The models of `config`. Their files come from `store`, and `progress` hears of downloads; scores are kept in the
-    /// folder `data`, where there is one.
+    /// The models of `config`. Their files come from `store`, and `progress` hears of downloads; scores and vectors are
+    /// kept in the folder `data`, where there is one.
     pub(super) fn new(
         config: &Config,
         store: ModelStore,
@@ -173,7 +174,7 @@ impl ConfiguredModels {
             scorer: config.scorer.clone(),
             embedder: config.embedder.clone(),
             classifier: config.classifier.clone(),
-            scores: data.map(|data| data.join(SCORES)),
+            data: data.map(Path::to_owned),
         }
     }
 
@@ -183,9 +184,21 @@ impl ConfiguredModels {
         let identity = scorer_identity(&local.identity, *precision, *device);
         let scorer: Arc<dyn TokenScorer> = Arc::<LocalScorer>::clone(&local.model);
         let scorer = CachedScorer::new(scorer, &identity, *cache_bytes);
-        let Some(scores) = self.scores.clone() else { return scorer };
+        let Some(scores) = self.data.as_ref().map(|data| data.join(SCORES)) else { return scorer };
         let keep = if *disk_cache { Keep::All } else { Keep::Asked };
-        scorer.with_file(Arc::new(ScoreFile::new(scores, *disk_cache_bytes)), keep)
+        scorer.with_file(Arc::new(CacheFile::new(scores, *disk_cache_bytes)), keep)
+    }
+
+    /// The embedder with its cache in front of it.
+    fn cached_embedder(&self) -> Result<Embedder, EngineError> {
+        let config = &self.embedder;
+        let files = self.files.ensure(&config.model)?;
+        let embedder: Arc<dyn model::Embedder> = Arc::new(run_embedder(config, &files)?);
+        let embedder = CachedEmbedder::new(embedder, &files.identity(), config.cache_bytes);
+        let Some(data) = self.data.as_ref().filter(|_| config.disk_cache) else { return Ok(embedder) };
+        let file = CacheFile::new(data.join(VECTORS), config.disk_cache_bytes);
+        let arithmetic = format!("{} {EMBEDDER_REVISION}", config.precision.name());
+        Ok(embedder.with_file(Arc::new(file), &arithmetic))
     }
 }
 
@@ -273,7 +286,7 @@ impl Models {
     pub(super) fn embedder(&self) -> Result<Arc<Embedder>, EngineError> {
         self.embedder.get(|| {
             let configured = self.configured("embedder")?;
-            load_embedder(&configured.embedder, &configured.files).map(Arc::new)
+            configured.cached_embedder().map(Arc::new)
         })
     }
 
@@ -371,12 +384,6 @@ fn run_scorer(config: &ScorerConfig, files: &ModelFiles) -> Result<LocalScorer, 
     };
     LocalScorer::load(name, path, &options)
         .map_err(|e| EngineError::unavailable(format!("cannot load {}: {e}", path.display())))
-}
-
-fn load_embedder(config: &EmbedderConfig, source: &ModelSource) -> Result<Embedder, EngineError> {
-    let files = source.ensure(&config.model)?;
-    let embedder: Arc<dyn model::Embedder> = Arc::new(run_embedder(config, &files)?);
-    Ok(CachedEmbedder::new(embedder, &files.identity(), config.cache_bytes))
 }
 
 fn run_embedder(config: &EmbedderConfig, files: &ModelFiles) -> Result<LocalEmbedder, EngineError> {

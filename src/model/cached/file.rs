@@ -1,4 +1,4 @@
-//! Scores in a file, so that what was scored once is known after a restart too.
+//! Results of models in a file, so that what was read once is known after a restart too.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,19 +11,20 @@ use crate::telemetry::chain;
 
 /// Bytes of the file that are held in memory.
 const CACHE_BYTES: usize = 4 << 20;
-/// Bytes that an entry takes besides its scores, about.
+/// Bytes that an entry takes besides its values, about.
 const OVERHEAD: u64 = 100;
 
-/// Scores, little-endian, by what they depend on.
-const SCORES: TableDefinition<&[u8; 32], &[u8]> = TableDefinition::new("scores.1");
+/// Values, little-endian, by what they depend on. The name is that of the first results that were kept.
+const VALUES: TableDefinition<&[u8; 32], &[u8]> = TableDefinition::new("scores.1");
 /// Keys in the order in which they came.
 const ORDER: TableDefinition<u64, &[u8; 32]> = TableDefinition::new("order.1");
 /// The total size of the entries in bytes.
 const BYTES: TableDefinition<(), u64> = TableDefinition::new("bytes.1");
 
-/// A file of scores within a limit of bytes; what came first goes first. It is a cache: where it is damaged it is set
-/// aside and begun anew; where it cannot be used, that is logged once, and scores are computed as if it were not there.
-pub struct ScoreFile {
+/// A file of scores or vectors within a limit of bytes; what came first goes first. It is a cache: where it is damaged it
+/// is set aside and begun anew; where it cannot be used, that is logged once, and results are computed as if it were not
+/// there.
+pub struct CacheFile {
     path: PathBuf,
     limit: u64,
     state: Mutex<State>,
@@ -35,17 +36,17 @@ enum State {
     Unusable,
 }
 
-impl std::fmt::Debug for ScoreFile {
+impl std::fmt::Debug for CacheFile {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ScoreFile")
+        f.debug_struct("CacheFile")
             .field("path", &self.path)
             .field("limit", &self.limit)
             .finish_non_exhaustive()
     }
 }
 
-impl ScoreFile {
-    /// The file at `path`, made when the first scores are put in, of about `limit` bytes at most.
+impl CacheFile {
+    /// The file at `path`, made when the first results are put in, of about `limit` bytes at most.
     #[must_use]
     pub fn new(path: PathBuf, limit: u64) -> Self {
         Self { path, limit, state: Mutex::new(State::Unopened) }
@@ -56,16 +57,16 @@ impl ScoreFile {
         let unknown = || vec![None; keys.len()];
         let Some(database) = self.database(false) else { return unknown() };
         read(&database, keys).unwrap_or_else(|error| {
-            tracing::warn!(path = %self.path.display(), error = chain(&error), "cannot read scores");
+            tracing::warn!(path = %self.path.display(), error = chain(&error), "cannot read kept results");
             unknown()
         })
     }
 
-    /// Keeps scores. They are on disk when this returns.
+    /// Keeps results. They are on disk when this returns.
     pub(super) fn put(&self, entries: &[(Key, &[f32])]) {
         let Some(database) = self.database(true).filter(|_| !entries.is_empty()) else { return };
         if let Err(error) = write(&database, entries, self.limit) {
-            tracing::warn!(path = %self.path.display(), error = chain(&error), "cannot keep scores");
+            tracing::warn!(path = %self.path.display(), error = chain(&error), "cannot keep results");
         }
     }
 
@@ -75,7 +76,7 @@ impl ScoreFile {
             *state = match open(&self.path) {
                 Ok(database) => State::Open(Arc::new(database)),
                 Err(error) => {
-                    tracing::warn!(error = chain(&error), "scores are not kept on disk");
+                    tracing::warn!(error = chain(&error), "results are not kept on disk");
                     State::Unusable
                 }
             };
@@ -90,7 +91,7 @@ impl ScoreFile {
 fn open(path: &Path) -> Result<DatabaseFile, StorageError> {
     let make_tables = |database: &Database| {
         let transaction = database.begin_write()?;
-        transaction.open_table(SCORES)?;
+        transaction.open_table(VALUES)?;
         transaction.open_table(ORDER)?;
         transaction.open_table(BYTES)?;
         Ok(transaction.commit()?)
@@ -99,7 +100,7 @@ fn open(path: &Path) -> Result<DatabaseFile, StorageError> {
 }
 
 fn read(database: &Database, keys: &[Key]) -> Result<Vec<Option<Vec<f32>>>, redb::Error> {
-    let table = database.begin_read()?.open_table(SCORES)?;
+    let table = database.begin_read()?.open_table(VALUES)?;
     let decoded =
         |bytes: &[u8]| bytes.as_chunks::<4>().0.iter().map(|&four| f32::from_le_bytes(four)).collect();
     keys.iter().map(|key| Ok(table.get(key)?.map(|value| decoded(value.value())))).collect()
@@ -108,14 +109,14 @@ fn read(database: &Database, keys: &[Key]) -> Result<Vec<Option<Vec<f32>>>, redb
 fn write(database: &Database, entries: &[(Key, &[f32])], limit: u64) -> Result<(), redb::Error> {
     let transaction = database.begin_write()?;
     {
-        let mut scores = transaction.open_table(SCORES)?;
+        let mut stored = transaction.open_table(VALUES)?;
         let mut order = transaction.open_table(ORDER)?;
         let mut bytes = transaction.open_table(BYTES)?;
         let mut total = bytes.get(())?.map_or(0, |value| value.value());
         let mut next = order.last()?.map_or(0, |(place, _)| place.value() + 1);
         for (key, values) in entries {
             let encoded: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-            if scores.insert(key, encoded.as_slice())?.is_none() {
+            if stored.insert(key, encoded.as_slice())?.is_none() {
                 order.insert(next, key)?;
                 next += 1;
                 total += OVERHEAD + encoded.len() as u64;
@@ -123,7 +124,7 @@ fn write(database: &Database, entries: &[(Key, &[f32])], limit: u64) -> Result<(
         }
         while total > limit {
             let Some((_, key)) = order.pop_first()? else { break };
-            if let Some(gone) = scores.remove(key.value())? {
+            if let Some(gone) = stored.remove(key.value())? {
                 total = total.saturating_sub(OVERHEAD + gone.value().len() as u64);
             }
         }
@@ -140,19 +141,19 @@ mod tests {
     fn what_was_put_is_there_after_a_restart() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("data/scores.redb");
-        let file = ScoreFile::new(path.clone(), 1 << 20);
+        let file = CacheFile::new(path.clone(), 1 << 20);
         assert_eq!(file.get(&[[1; 32]]), [None]);
         assert!(!path.exists(), "asking makes no file");
         file.put(&[([1; 32], &[0.5, 7.25]), ([2; 32], &[])]);
         drop(file);
-        let file = ScoreFile::new(path, 1 << 20);
+        let file = CacheFile::new(path, 1 << 20);
         assert_eq!(file.get(&[[2; 32], [3; 32], [1; 32]]), [Some(vec![]), None, Some(vec![0.5, 7.25])]);
     }
 
     #[test]
     fn what_came_first_goes_first() {
         let folder = tempfile::tempdir().unwrap();
-        let file = ScoreFile::new(folder.path().join("scores.redb"), 10 * (OVERHEAD + 4));
+        let file = CacheFile::new(folder.path().join("scores.redb"), 10 * (OVERHEAD + 4));
         for i in 0..20 {
             file.put(&[([i; 32], &[f32::from(i)])]);
         }
@@ -167,7 +168,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let place = folder.path().join("a file, no folder");
         std::fs::write(&place, "x").unwrap();
-        let file = ScoreFile::new(place.join("scores.redb"), 1 << 20);
+        let file = CacheFile::new(place.join("scores.redb"), 1 << 20);
         file.put(&[([1; 32], &[1.0])]);
         assert_eq!(file.get(&[[1; 32]]), [None]);
         assert_eq!(std::fs::read(&place).unwrap(), b"x");
@@ -179,7 +180,7 @@ mod tests {
         let path = folder.path().join("scores.redb");
         let keys: Vec<Key> = (0..100).map(|i| [i; 32]).collect();
         let scores = [0.5; 50];
-        ScoreFile::new(path.clone(), 1 << 20)
+        CacheFile::new(path.clone(), 1 << 20)
             .put(&keys.iter().map(|key| (*key, &scores[..])).collect::<Vec<_>>());
         let whole = std::fs::read(&path).unwrap();
         let aside = || {
@@ -190,7 +191,7 @@ mod tests {
             let mut bytes = whole.clone();
             crate::storage::damage(&mut bytes, number);
             std::fs::write(&path, bytes).unwrap();
-            let file = ScoreFile::new(path.clone(), 1 << 20);
+            let file = CacheFile::new(path.clone(), 1 << 20);
             for known in file.get(&keys).into_iter().flatten() {
                 assert_eq!(known, scores, "{number}: what is known is what was put");
             }
@@ -204,9 +205,9 @@ mod tests {
     fn a_file_that_another_holds_knows_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("scores.redb");
-        let first = ScoreFile::new(path.clone(), 1 << 20);
+        let first = CacheFile::new(path.clone(), 1 << 20);
         first.put(&[([1; 32], &[1.0])]);
-        let second = ScoreFile::new(path, 1 << 20);
+        let second = CacheFile::new(path, 1 << 20);
         second.put(&[([2; 32], &[2.0])]);
         assert_eq!(second.get(&[[1; 32]]), [None]);
         assert_eq!(first.get(&[[1; 32]]), [Some(vec![1.0])]);

@@ -1,8 +1,8 @@
 //! Caches in front of scorers and embedders.
 //!
-//! A score depends on the model's file, its precision, the tokens before and the tokens themselves; their
-//! blake3 hash is the key. Texts that were scored once by themselves cost nothing when they come with another
-//! question, rate or method: from memory, or from a file where there is one.
+//! A score depends on the model's file, its precision, the tokens before and the tokens themselves, and a vector on the
+//! model's file, its precision and the text; their blake3 hash is the key. Texts that were read once by themselves cost
+//! nothing when they come with another question, rate or method: from memory, or from a file where there is one.
 
 mod file;
 
@@ -14,7 +14,7 @@ use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 
 use super::{Cancel, Embedder, ScoreError, ScoreJob, ScoreSession, Token, TokenScorer};
-pub use file::ScoreFile;
+pub use file::CacheFile;
 
 /// Bytes that an entry takes besides its scores.
 const OVERHEAD: usize = 160;
@@ -25,11 +25,10 @@ pub struct CachedScorer<S> {
     scorer: S,
     /// Everything that scores depend on besides the tokens.
     identity: [u8; 32],
-    memory: Memory,
-    file: Option<(Arc<ScoreFile>, Keep)>,
+    results: Results,
 }
 
-/// The scores that are written to the file.
+/// The results that are written to the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Keep {
     /// Only scores that are requested through [`CachedScorer::keep`].
@@ -57,13 +56,14 @@ impl<S: TokenScorer> CachedScorer<S> {
     #[must_use]
     pub fn new(scorer: S, identity: &str, bytes: u64) -> Self {
         let identity = *blake3::hash(identity.as_bytes()).as_bytes();
-        Self { scorer, identity, memory: Memory::new(bytes), file: None }
+        Self { scorer, identity, results: Results::new(bytes) }
     }
 
     /// Adds `file` as a second level, which is read where memory has no entry.
     #[must_use]
-    pub fn with_file(self, file: Arc<ScoreFile>, keep: Keep) -> Self {
-        Self { file: Some((file, keep)), ..self }
+    pub fn with_file(mut self, file: Arc<CacheFile>, keep: Keep) -> Self {
+        self.results.file = Some((file, keep));
+        self
     }
 
     /// Keeps the scores of jobs in the file, for calls that come later. Gives how many of them it did not hold yet.
@@ -71,7 +71,7 @@ impl<S: TokenScorer> CachedScorer<S> {
     /// # Errors
     /// As [`TokenScorer::score`].
     pub fn keep(&self, jobs: &[ScoreJob], cancel: &Cancel) -> Result<usize, ScoreError> {
-        let Some((file, _)) = &self.file else { return Ok(self.score(jobs, cancel)?.len()) };
+        let Some((file, _)) = &self.results.file else { return Ok(self.score(jobs, cancel)?.len()) };
         let keys: Vec<Key> = jobs.iter().map(|job| self.key(job)).collect();
         let known = file.get(&keys);
         let missing: Vec<usize> = (0..jobs.len()).filter(|&i| known[i].is_none()).collect();
@@ -82,31 +82,10 @@ impl<S: TokenScorer> CachedScorer<S> {
         Ok(missing.len())
     }
 
-    /// Scores that are not in memory: from the file, else computed.
-    fn fetch(&self, jobs: &[&ScoreJob], keys: &[Key], cancel: &Cancel) -> Result<Vec<Vec<f32>>, ScoreError> {
-        let known = self.file.as_ref().map_or_else(|| vec![None; keys.len()], |(file, _)| file.get(keys));
-        let missing: Vec<usize> = (0..keys.len()).filter(|&i| known[i].is_none()).collect();
-        self.memory.count_others(keys.len() - missing.len(), missing.len());
-        let mut results: Vec<Vec<f32>> = known.into_iter().map(Option::unwrap_or_default).collect();
-        if missing.is_empty() {
-            return Ok(results);
-        }
-        let jobs: Vec<ScoreJob> = missing.iter().map(|&i| jobs[i].clone()).collect();
-        let fresh = self.scorer.score(&jobs, cancel)?;
-        if let Some((file, Keep::All)) = &self.file {
-            let entries = missing.iter().zip(&fresh).map(|(&i, scores)| (keys[i], &scores[..]));
-            file.put(&entries.collect::<Vec<_>>());
-        }
-        for (i, scores) in missing.into_iter().zip(fresh) {
-            results[i] = scores;
-        }
-        Ok(results)
-    }
-
     /// Hits, misses and bytes since the start.
     #[must_use]
     pub fn statistics(&self) -> CacheStatistics {
-        self.memory.statistics()
+        self.results.statistics()
     }
 
     fn key(&self, job: &ScoreJob) -> Key {
@@ -147,10 +126,9 @@ impl<S: TokenScorer> TokenScorer for CachedScorer<S> {
     fn score(&self, jobs: &[ScoreJob], cancel: &Cancel) -> Result<Vec<Vec<f32>>, ScoreError> {
         cancel.check()?;
         let keys: Vec<Key> = jobs.iter().map(|job| self.key(job)).collect();
-        self.memory.recall(&keys, |missing| {
-            let jobs: Vec<&ScoreJob> = missing.iter().map(|&i| &jobs[i]).collect();
-            let keys: Vec<Key> = missing.iter().map(|&i| keys[i]).collect();
-            self.fetch(&jobs, &keys, cancel)
+        self.results.recall(&keys, |missing| {
+            let jobs: Vec<ScoreJob> = missing.iter().map(|&i| jobs[i].clone()).collect();
+            self.scorer.score(&jobs, cancel)
         })
     }
 
@@ -178,7 +156,9 @@ const WORDS: u64 = 50_000;
 pub struct CachedEmbedder<E> {
     embedder: E,
     identity: String,
-    memory: Memory,
+    /// Everything that vectors depend on besides the text.
+    keys: [u8; 32],
+    results: Results,
     words: Cache<Box<str>, usize>,
 }
 
@@ -187,8 +167,22 @@ impl<E: Embedder> CachedEmbedder<E> {
     /// model's files.
     #[must_use]
     pub fn new(embedder: E, identity: &str, bytes: u64) -> Self {
-        let identity = blake3::hash(identity.as_bytes()).to_hex().to_string();
-        Self { embedder, identity, memory: Memory::new(bytes), words: Cache::new(WORDS) }
+        let hash = blake3::hash(identity.as_bytes());
+        let (keys, identity) = (*hash.as_bytes(), hash.to_hex().to_string());
+        Self { embedder, identity, keys, results: Results::new(bytes), words: Cache::new(WORDS) }
+    }
+
+    /// Adds `file` as a second level, which is read where memory has no entry and keeps all vectors. `arithmetic` names
+    /// what the last digits of vectors depend on besides the model's files: the file outlives this process.
+    #[must_use]
+    pub fn with_file(mut self, file: Arc<CacheFile>, arithmetic: &str) -> Self {
+        self.keys = *blake3::keyed_hash(&self.keys, arithmetic.as_bytes()).as_bytes();
+        self.results.file = Some((file, Keep::All));
+        self
+    }
+
+    fn key(&self, text: &str) -> Key {
+        *blake3::keyed_hash(&self.keys, text.as_bytes()).as_bytes()
     }
 
     /// Tells this embedder's files from others of the same name: 64 hexadecimal digits.
@@ -200,7 +194,7 @@ impl<E: Embedder> CachedEmbedder<E> {
     /// Hits, misses and bytes since the start.
     #[must_use]
     pub fn statistics(&self) -> CacheStatistics {
-        self.memory.statistics()
+        self.results.statistics()
     }
 }
 
@@ -227,9 +221,8 @@ impl<E: Embedder> Embedder for CachedEmbedder<E> {
 
     fn embed(&self, texts: &[&str], cancel: &Cancel) -> Result<Vec<Vec<f32>>, ScoreError> {
         cancel.check()?;
-        let keys: Vec<Key> = texts.iter().map(|text| *blake3::hash(text.as_bytes()).as_bytes()).collect();
-        self.memory.recall(&keys, |missing| {
-            self.memory.count_others(0, missing.len());
+        let keys: Vec<Key> = texts.iter().map(|text| self.key(text)).collect();
+        self.results.recall(&keys, |missing| {
             let texts: Vec<&str> = missing.iter().map(|&i| texts[i]).collect();
             self.embedder.embed(&texts, cancel)
         })
@@ -237,11 +230,8 @@ impl<E: Embedder> Embedder for CachedEmbedder<E> {
 
     fn embed_query(&self, query: &str, cancel: &Cancel) -> Result<Vec<f32>, ScoreError> {
         cancel.check()?;
-        let key = blake3::keyed_hash(blake3::hash(b"query").as_bytes(), query.as_bytes());
-        let found = self.memory.recall(&[*key.as_bytes()], |missing| {
-            self.memory.count_others(0, missing.len());
-            Ok(vec![self.embedder.embed_query(query, cancel)?])
-        });
+        let key = *blake3::keyed_hash(&self.key("query"), query.as_bytes()).as_bytes();
+        let found = self.results.recall(&[key], |_| Ok(vec![self.embedder.embed_query(query, cancel)?]));
         Ok(found?.pop().unwrap_or_default())
     }
 
@@ -259,39 +249,41 @@ impl<E: Embedder> Embedder for CachedEmbedder<E> {
 /// Hash of all that a result depends on.
 type Key = [u8; 32];
 
-/// Results by their keys, of at most so many bytes.
+/// Results by their keys: of at most so many bytes in memory, and behind them in a file where there is one.
 #[derive(Debug)]
-struct Memory {
-    results: Cache<Key, Arc<[f32]>>,
+struct Results {
+    memory: Cache<Key, Arc<[f32]>>,
+    file: Option<(Arc<CacheFile>, Keep)>,
     hits: AtomicU64,
     kept: AtomicU64,
     misses: AtomicU64,
 }
 
-impl Memory {
+impl Results {
     fn new(bytes: u64) -> Self {
         let weight = |_: &Key, values: &Arc<[f32]>| {
             u32::try_from(OVERHEAD + size_of_val::<[f32]>(values)).unwrap_or(u32::MAX)
         };
         Self {
-            results: Cache::builder()
+            memory: Cache::builder()
                 .max_capacity(bytes)
                 .weigher(weight)
                 .eviction_policy(EvictionPolicy::lru())
                 .build(),
+            file: None,
             hits: AtomicU64::new(0),
             kept: AtomicU64::new(0),
             misses: AtomicU64::new(0),
         }
     }
 
-    /// A result for each key; `compute` is asked for those, by their places, that are not remembered, and counts them.
+    /// A result for each key; `compute` is asked for those, by their places, that neither memory nor the file has.
     fn recall(
         &self,
         keys: &[Key],
         compute: impl FnOnce(&[usize]) -> Result<Vec<Vec<f32>>, ScoreError>,
     ) -> Result<Vec<Vec<f32>>, ScoreError> {
-        let known: Vec<Option<Arc<[f32]>>> = keys.iter().map(|key| self.results.get(key)).collect();
+        let known: Vec<Option<Arc<[f32]>>> = keys.iter().map(|key| self.memory.get(key)).collect();
         // Of equal ones the first alone is asked for.
         let mut asked: HashMap<&Key, usize> = HashMap::new();
         let mut missing = Vec::new();
@@ -302,9 +294,9 @@ impl Memory {
             });
         }
         self.hits.fetch_add((keys.len() - missing.len()) as u64, Ordering::Relaxed);
-        let fresh = if missing.is_empty() { Vec::new() } else { compute(&missing)? };
+        let fresh = if missing.is_empty() { Vec::new() } else { self.fetch(keys, &missing, compute)? };
         for (&i, values) in missing.iter().zip(&fresh) {
-            self.results.insert(keys[i], values.as_slice().into());
+            self.memory.insert(keys[i], values.as_slice().into());
         }
         let result = |(key, known): (&Key, Option<Arc<[f32]>>)| match known {
             Some(values) => values.to_vec(),
@@ -313,19 +305,39 @@ impl Memory {
         Ok(keys.iter().zip(known).map(result).collect())
     }
 
-    /// Counts keys that are not remembered: those with a result in a file, and those whose result has to be computed.
-    fn count_others(&self, kept: usize, computed: usize) {
-        self.kept.fetch_add(kept as u64, Ordering::Relaxed);
-        self.misses.fetch_add(computed as u64, Ordering::Relaxed);
+    /// The results of the keys at `places`, which are not in memory: from the file, else computed.
+    fn fetch(
+        &self,
+        keys: &[Key],
+        places: &[usize],
+        compute: impl FnOnce(&[usize]) -> Result<Vec<Vec<f32>>, ScoreError>,
+    ) -> Result<Vec<Vec<f32>>, ScoreError> {
+        let wanted: Vec<Key> = places.iter().map(|&i| keys[i]).collect();
+        let mut known =
+            self.file.as_ref().map_or_else(|| vec![None; wanted.len()], |(file, _)| file.get(&wanted));
+        let missing: Vec<usize> = (0..wanted.len()).filter(|&i| known[i].is_none()).collect();
+        self.kept.fetch_add((wanted.len() - missing.len()) as u64, Ordering::Relaxed);
+        self.misses.fetch_add(missing.len() as u64, Ordering::Relaxed);
+        if !missing.is_empty() {
+            let fresh = compute(&missing.iter().map(|&i| places[i]).collect::<Vec<_>>())?;
+            if let Some((file, Keep::All)) = &self.file {
+                let entries = missing.iter().zip(&fresh).map(|(&i, values)| (wanted[i], &values[..]));
+                file.put(&entries.collect::<Vec<_>>());
+            }
+            for (i, values) in missing.into_iter().zip(fresh) {
+                known[i] = Some(values);
+            }
+        }
+        Ok(known.into_iter().map(Option::unwrap_or_default).collect())
     }
 
     fn statistics(&self) -> CacheStatistics {
-        self.results.run_pending_tasks();
+        self.memory.run_pending_tasks();
         CacheStatistics {
             hits: self.hits.load(Ordering::Relaxed),
             kept: self.kept.load(Ordering::Relaxed),
             misses: self.misses.load(Ordering::Relaxed),
-            bytes: self.results.weighted_size(),
+            bytes: self.memory.weighted_size(),
         }
     }
 }
@@ -440,7 +452,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("scores.redb");
         let open = |identity, keep| {
-            let file = Arc::new(ScoreFile::new(path.clone(), 1 << 20));
+            let file = Arc::new(CacheFile::new(path.clone(), 1 << 20));
             CachedScorer::new(Counting::default(), identity, 1 << 20).with_file(file, keep)
         };
         let asked = |cached: &CachedScorer<Counting>, jobs: &[ScoreJob]| {
@@ -465,6 +477,22 @@ mod tests {
         drop(second);
         assert_eq!(asked(&open("m", Keep::Asked), &[kept.clone(), seen, all]), 0);
         assert_eq!(asked(&open("another model", Keep::Asked), &[kept]), 1);
+    }
+
+    #[test]
+    fn vectors_outlive_the_process_and_are_those_of_one_model() {
+        let folder = tempfile::tempdir().unwrap();
+        let computed = |identity, arithmetic| {
+            let file = Arc::new(CacheFile::new(folder.path().join("vectors.redb"), 1 << 20));
+            let cached = CachedEmbedder::new(Lengths::default(), identity, 1 << 20);
+            let (cached, cancel) = (cached.with_file(file, arithmetic), Cancel::never());
+            assert_eq!(cached.embed(&["a", "bb"], &cancel).unwrap(), [[1.0], [2.0]]);
+            assert_eq!(cached.embed_query("a", &cancel).unwrap(), [1.0]);
+            *cached.embedder.0.lock().unwrap()
+        };
+        // A question is another thing than a text of the same words.
+        assert_eq!([computed("m", "int8"), computed("m", "int8")], [3, 0]);
+        assert_eq!([computed("m", "f32"), computed("another", "int8")], [3, 3]);
     }
 
     #[test]

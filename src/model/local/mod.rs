@@ -38,6 +38,9 @@ pub use tokenizer::{GgufTokenizer, TokenizerError};
 /// rounding, so that scores that an earlier build wrote to disk are not used.
 pub const SCORER_REVISION: u32 = 3;
 
+/// The revision of the embedder, in the same way: raise it with each change after which the same text has another vector.
+pub const EMBEDDER_REVISION: u32 = 1;
+
 /// Threads of a model: as many as are wanted, else one a physical core, for two on one core share the units that its
 /// products are limited by; never more than the process may use.
 fn threads(wanted: Option<usize>) -> usize {
