@@ -12,7 +12,6 @@ use super::options::OptionArgs;
 use super::{engine, input, progress};
 use crate::compress::{Method, Mode};
 use crate::engine::api::{CompressRequest, CompressResponse, DocumentInput, JsonInput, KeyRule, Return};
-use crate::model::Cancel;
 use crate::text::Mark;
 
 /// Compress a context to a token budget
@@ -132,7 +131,7 @@ pub(super) fn run(args: CompressArgs) -> anyhow::Result<()> {
         ..CompressRequest::default()
     };
     let engine = engine()?;
-    let response = progress::while_working("compressing", || engine.compress(request, &Cancel::never()))?;
+    let response = progress::while_working("compressing", |cancel| engine.compress(request, cancel))?;
     let coloured = AutoStream::choice(&std::io::stdout()) != ColorChoice::Never;
     // Not through a stream that adapts colours: it takes out the control characters of the text as well.
     let mut out = std::io::stdout().lock();

@@ -199,7 +199,7 @@ fn select(args: SelectArgs) -> anyhow::Result<()> {
     let engine = engine()?;
     tell_mended(&engine.banks().get(&bank)?);
     let response =
-        progress::while_working("choosing", || engine.banks().select(&bank, &request, &Cancel::never()))?;
+        progress::while_working("choosing", |cancel| engine.banks().select(&bank, &request, cancel))?;
     format.print(std::io::stdout().lock(), &response, write_selection)
 }
 

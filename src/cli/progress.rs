@@ -3,28 +3,38 @@
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{HumanCount, ProgressBar, ProgressStyle};
 
 use crate::model::store::Progress;
+use crate::model::{Cancel, ReadProgress};
 
 /// Work that ends sooner shows nothing.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Runs `work`; when it takes long, a line on the terminal says what goes on and for how long.
-pub(super) fn while_working<R: Send>(what: &'static str, work: impl FnOnce() -> R + Send) -> R {
+/// Runs `work`; when it takes long, a line on the terminal says what goes on and for how long, and how much of the text
+/// models have read where `work` uses the [`Cancel`] that it is given.
+pub(super) fn while_working<R: Send>(what: &'static str, work: impl FnOnce(&Cancel) -> R + Send) -> R {
     let start = Instant::now();
+    let progress = ReadProgress::default();
+    let cancel = Cancel::never().watched_by(progress.clone());
     std::thread::scope(|scope| {
-        let worker = scope.spawn(work);
+        let worker = scope.spawn(move || work(&cancel));
         let mut bar: Option<ProgressBar> = None;
+        let mut reading: Option<Reading> = None;
         while !worker.is_finished() {
             // Short waits keep quick work quick.
             std::thread::sleep(Duration::from_millis(if start.elapsed() < PATIENCE { 2 } else { 100 }));
+            if reading.is_none() && progress.planned() > 0 {
+                reading = Some(Reading { progress: progress.clone(), start: Instant::now() });
+            }
             if start.elapsed() > PATIENCE && bar.is_none() {
                 let spinner = ProgressBar::new_spinner().with_message(what).with_elapsed(start.elapsed());
                 let style = ProgressStyle::with_template("{spinner} {msg} … {elapsed}");
                 bar = Some(spinner.with_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner())));
             }
             if let Some(bar) = &bar {
+                let read = reading.as_ref().and_then(Reading::describe);
+                bar.set_message(read.map_or_else(|| what.to_owned(), |read| format!("{what}: {read}")));
                 bar.tick();
             }
         }
@@ -33,6 +43,26 @@ pub(super) fn while_working<R: Send>(what: &'static str, work: impl FnOnce() -> 
         }
         worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     })
+}
+
+/// What models read, since they began.
+struct Reading {
+    progress: ReadProgress,
+    start: Instant,
+}
+
+impl Reading {
+    /// Says how much is read, how fast, and when it will be done; none where nothing is read yet or everything is.
+    fn describe(&self) -> Option<String> {
+        let (read, planned) = (self.progress.read(), self.progress.planned());
+        if read == 0 || read >= planned {
+            return None;
+        }
+        let speed = read as f64 / self.start.elapsed().as_secs_f64();
+        let left = ((planned - read) as f64 / speed).ceil();
+        let (read, planned) = (HumanCount(read), HumanCount(planned));
+        Some(format!("read {read} of {planned} tokens, {speed:.0} tokens/s, {left:.0} s left"))
+    }
 }
 
 /// Runs `work`, which says how many of `total` steps are done; a bar on the terminal shows it.

@@ -12,7 +12,6 @@ use crate::engine::collections::api::SearchRequest;
 use crate::engine::examples::Selection;
 use crate::engine::examples::api::SelectRequest;
 use crate::engine::prompt::api::{PromptFormat, PromptRequest, PromptResponse};
-use crate::model::Cancel;
 
 /// Build a prompt from a question, relevant chunks of collections and similar solved examples
 #[derive(Debug, Args)]
@@ -120,8 +119,7 @@ pub(super) fn run(args: PromptArgs) -> anyhow::Result<()> {
         ..PromptRequest::default()
     };
     let engine = engine()?;
-    let response =
-        progress::while_working("prompting", || engine.prompts().build(&request, &Cancel::never()))?;
+    let response = progress::while_working("prompting", |cancel| engine.prompts().build(&request, cancel))?;
     let mut out = std::io::stdout().lock();
     match args.format {
         Format::Text => writeln!(out, "{}", response.prompt.as_deref().unwrap_or_default())?,

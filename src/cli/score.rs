@@ -9,7 +9,6 @@ use clap::Args;
 use super::output::Format;
 use super::{engine, input, progress};
 use crate::engine::api::{ScoreRequest, ScoreResponse};
-use crate::model::Cancel;
 
 /// Show the negative log-likelihood of each token of a text
 #[derive(Debug, Args)]
@@ -32,7 +31,7 @@ pub(super) struct ScoreArgs {
 pub(super) fn run(args: ScoreArgs) -> anyhow::Result<()> {
     let request = ScoreRequest { text: input::text(args.file.as_deref())?, prefix: args.prefix };
     let engine = engine()?;
-    let response = progress::while_working("scoring", || engine.score(&request, &Cancel::never()))?;
+    let response = progress::while_working("scoring", |cancel| engine.score(&request, cancel))?;
     let out = anstream::AutoStream::auto(std::io::stdout().lock());
     args.format.print(out, &response, |out, response| write_heat_map(out, &request.text, response))
 }

@@ -13,6 +13,7 @@ mod docs;
 mod embeddings;
 mod error;
 mod evaluations;
+mod events;
 mod examples;
 mod extract;
 mod failures;

@@ -1,18 +1,14 @@
 //! `GET /v1/status`: the state of models, queues, upstreams and stores, once or as it changes.
 
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
 use axum::http::HeaderMap;
-use axum::http::header::{ACCEPT, CACHE_CONTROL};
-use axum::response::sse::{Event, Sse};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
+use axum::response::sse::Event;
 use axum::routing::get;
-use futures_core::Stream;
 use serde::Serialize;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
@@ -21,7 +17,7 @@ use utoipa::ToSchema;
 use super::error::{ApiError, ErrorEnvelope};
 use super::proxy::Sender;
 use super::state::AppState;
-use super::{auth, body};
+use super::{auth, body, events};
 use crate::engine::{Caches, Readiness};
 use crate::model::cached::CacheStatistics;
 use crate::proxy::{Gateway, QueueStatus, UpstreamStatus};
@@ -128,13 +124,12 @@ pub(super) async fn status(
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     auth::admins_only(caller.as_deref())?;
-    if !wants_events(&headers) {
+    if !events::are_wanted(&headers) {
         return body::render(&ServiceStatus::of(&state));
     }
     let (sender, receiver) = mpsc::channel(1);
     tokio::spawn(watch(state, sender));
-    let events = Sse::new(Events(receiver));
-    Ok(([(CACHE_CONTROL, "no-store")], events).into_response())
+    Ok(events::answer(receiver))
 }
 
 /// Sends the state each time that it changed, until the client leaves, the service stops, or the stream is old.
@@ -166,21 +161,5 @@ async fn send_changes(state: &AppState, sender: &mpsc::Sender<Event>) {
         if sender.send(event).await.is_err() {
             return;
         }
-    }
-}
-
-fn wants_events(headers: &HeaderMap) -> bool {
-    let mut accepted = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
-    accepted.any(|value| value.contains("text/event-stream"))
-}
-
-/// The events of a channel, as the stream that an answer takes.
-struct Events(mpsc::Receiver<Event>);
-
-impl Stream for Events {
-    type Item = Result<Event, std::convert::Infallible>;
-
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.0.poll_recv(context).map(|event| event.map(Ok))
     }
 }

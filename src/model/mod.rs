@@ -4,18 +4,18 @@
 //! A fake scorer in a test is an implementation of [`TokenScorer`] and needs no weights.
 
 pub mod cached;
+mod cancel;
 mod generation;
 pub mod local;
 pub mod store;
 
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
 use cached::CacheStatistics;
+pub use cancel::{Cancel, CancelOnDrop, ReadProgress, Stopped};
 pub use generation::{
     ChatError, Completion, Continuation, FinishReason, Generation, GenerationEvent, Message, Prompt, Role,
     Sampling, TokenGenerator,
@@ -405,90 +405,4 @@ pub enum ScoreError {
     /// The model failed: its worker is gone or it produced a value that is not a number.
     #[error("the scoring model failed: {0}")]
     Model(String),
-}
-
-/// A reason for stopping work before it is done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Stopped {
-    /// The caller no longer waits.
-    #[error("cancelled: the caller left")]
-    Cancelled,
-    /// The deadline passed.
-    #[error("the deadline passed before the work was done")]
-    Deadline,
-}
-
-/// Tells work in progress whether it is still wanted. Clones share one flag.
-///
-/// ```
-/// use std::time::Duration;
-/// use whittle::model::{Cancel, Stopped};
-///
-/// let cancel = Cancel::never();
-/// assert!(cancel.check().is_ok());
-/// assert_eq!(cancel.within(Duration::ZERO).check(), Err(Stopped::Deadline));
-/// cancel.cancel();
-/// assert_eq!(cancel.check(), Err(Stopped::Cancelled));
-/// ```
-#[derive(Debug, Clone, Default)]
-pub struct Cancel {
-    flag: Arc<AtomicBool>,
-    deadline: Option<Instant>,
-}
-
-impl Cancel {
-    /// Never stops by itself; [`Cancel::cancel`] still does.
-    #[must_use]
-    pub fn never() -> Self {
-        Self::default()
-    }
-
-    /// Stops at `deadline` at the latest.
-    #[must_use]
-    pub fn at(deadline: Instant) -> Self {
-        Self { flag: Arc::default(), deadline: Some(deadline) }
-    }
-
-    /// Stops when this one does, and after `time` at the latest.
-    #[must_use]
-    pub fn within(&self, time: Duration) -> Self {
-        let end = Instant::now() + time;
-        let deadline = self.deadline.map_or(end, |deadline| deadline.min(end));
-        Self { flag: Arc::clone(&self.flag), deadline: Some(deadline) }
-    }
-
-    /// Tells all clones to stop.
-    pub fn cancel(&self) {
-        self.flag.store(true, Ordering::Relaxed);
-    }
-
-    /// A guard whose end tells all clones to stop: for whoever waits, and may be dropped while it does.
-    #[must_use]
-    pub fn on_drop(&self) -> CancelOnDrop {
-        CancelOnDrop(self.clone())
-    }
-
-    /// Returns an error if the work was cancelled or its deadline has passed.
-    ///
-    /// # Errors
-    /// The reason why it is not.
-    pub fn check(&self) -> Result<(), Stopped> {
-        if self.flag.load(Ordering::Relaxed) {
-            return Err(Stopped::Cancelled);
-        }
-        match self.deadline {
-            Some(deadline) if Instant::now() >= deadline => Err(Stopped::Deadline),
-            _ => Ok(()),
-        }
-    }
-}
-
-/// Stops the work when it is dropped; see [`Cancel::on_drop`].
-#[derive(Debug)]
-pub struct CancelOnDrop(Cancel);
-
-impl Drop for CancelOnDrop {
-    fn drop(&mut self) {
-        self.0.cancel();
-    }
 }

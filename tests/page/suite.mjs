@@ -274,6 +274,22 @@ async function playground() {
         await page.selectOption("#example", "log");
         assert.ok(!(await page.textContent("#size")).includes("notes.txt"));
     });
+    await check("how much of a long text is read, how fast, and how long it takes yet", async () => {
+        const page = await open();
+        await settled(page);
+        const lines = Array.from({ length: 400 }, (_, n) => `Ward ${n} of the harbour counted ${n * 37 % 1009} ships, ${n * 91 % 797} of them late.`);
+        await page.evaluate(() => {
+            window.states = new Set();
+            new MutationObserver(() => window.states.add(document.querySelector("#state").textContent)).observe(document.querySelector("#state"), { childList: true, characterData: true, subtree: true });
+        });
+        await page.fill("#question", "");
+        await page.fill("#text", lines.join("\n"));
+        await page.waitForFunction(() => [...window.states].some((it) => it.includes("s left")), null, { timeout: 60000 * slow });
+        await settled(page);
+        const said = await page.evaluate(() => [...window.states].filter((it) => it.includes("tokens are read")));
+        assert.ok(said.some((it) => /^[\d,]+ of [\d,]+ tokens are read, [\d,]+ tokens\/s, \d+ s left…$/.test(it)), JSON.stringify(said));
+        return said.at(-1);
+    });
     await check("a move of the slider at 3,000 tokens", async () => slider(await open(), 3000, short ? 1500 : 150, short ? 500 : 100));
     await check("a move of the slider at 20,000 tokens", async () => slider(await open(), 20000, 500, 150), true);
     await check("the first paint", async () => {

@@ -91,7 +91,7 @@ pub(super) fn run(args: &BenchCompressArgs) -> anyhow::Result<()> {
         let (method, rate) = (args.methods[0], args.rates[0]);
         let crowd = Crowd { engine: &engines.forgetful, prompts: &prompts, method, rate };
         let work = || crowd.measure(clients.into(), args.seconds);
-        let report = progress::while_working("measuring", work)?;
+        let report = progress::while_working("measuring", |_| work())?;
         return args.format.print(anstream::stdout().lock(), &report, write_crowd);
     }
     let cases: Vec<(Method, f64)> =

@@ -59,11 +59,11 @@ pub(super) fn run(args: &BenchRetrievalArgs) -> anyhow::Result<()> {
     let engine = engine_builder(&config)?.data_dir(folder.path().join("data")).build();
     if let Some(chunks) = args.chunks {
         let scale = || engine.bench_scale(task, chunks, &folder.path().join("scale"));
-        let report = progress::while_working("measuring", scale)?;
+        let report = progress::while_working("measuring", |_| scale())?;
         return args.format.print(std::io::stdout().lock(), &report, write_scale);
     }
     let quality = || engine.bench_quality(task, &args.lexical_weights);
-    let report = progress::while_working("measuring", quality)?;
+    let report = progress::while_working("measuring", |_| quality())?;
     args.format.print(std::io::stdout().lock(), &report, write_quality)
 }
 

@@ -205,8 +205,8 @@ fn search(args: SearchArgs) -> anyhow::Result<()> {
     let request = args.options.request(args.query, args.top_k);
     let engine = engine()?;
     tell_mended(&engine.collections().get(&args.collection)?);
-    let response = progress::while_working("searching", || {
-        engine.collections().search(&args.collection, &request, &Cancel::never())
+    let response = progress::while_working("searching", |cancel| {
+        engine.collections().search(&args.collection, &request, cancel)
     })?;
     args.format.print(std::io::stdout().lock(), &response, write_results)?;
     for warning in &response.warnings {
@@ -244,8 +244,8 @@ fn snapshot(FileArgs { collection, file }: &FileArgs) -> anyhow::Result<()> {
     // Under its name it is whole or not there.
     let mut unfinished = tempfile::NamedTempFile::new_in(folder).with_context(cannot)?;
     let engine = engine()?;
-    progress::while_working("writing the snapshot", || {
-        engine.collections().snapshot(collection, unfinished.as_file_mut(), &Cancel::never())
+    progress::while_working("writing the snapshot", |cancel| {
+        engine.collections().snapshot(collection, unfinished.as_file_mut(), cancel)
     })?;
     unfinished.as_file().sync_all().with_context(cannot)?;
     unfinished.persist(file).with_context(cannot)?;
@@ -255,8 +255,8 @@ fn snapshot(FileArgs { collection, file }: &FileArgs) -> anyhow::Result<()> {
 fn restore(FileArgs { collection, file }: &FileArgs) -> anyhow::Result<()> {
     let snapshot = File::open(file).with_context(|| format!("cannot read {}", file.display()))?;
     let engine = engine()?;
-    let info = progress::while_working("restoring", || {
-        engine.collections().restore(collection, snapshot, &Cancel::never())
+    let info = progress::while_working("restoring", |cancel| {
+        engine.collections().restore(collection, snapshot, cancel)
     })?;
     anstream::eprintln!("{} documents, {} chunks restored", info.documents, info.chunks);
     Ok(())

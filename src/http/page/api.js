@@ -41,6 +41,23 @@ export async function call(path, options = {}) {
 /** Calls `take` with the data of each event of a stream until it ends. Takes `signal` and `quiet` as `call` does. */
 export async function events(path, take, options = {}) {
     const { body } = await answered(path, { ...options, headers: { accept: "text/event-stream" } });
+    for await (const { data } of streamed(body)) take(data);
+}
+
+/** As `call`, of a route that tells how far it is: `hear` gets the data of each event before the last. */
+export async function callHearing(path, hear, options = {}) {
+    const response = await answered(path, { ...options, headers: { accept: "application/json, text/event-stream" } });
+    if (!(response.headers.get("content-type") ?? "").startsWith("text/event-stream")) return read(response);
+    for await (const { name, data } of streamed(response.body)) {
+        if (name === "result") return data;
+        if (name === "error") throw new Failure(500, data.error.code ?? data.error.type, data.error.message, data.error.param);
+        hear(data);
+    }
+    throw new Failure(0, "unreachable", "The service ended the connection before its answer.");
+}
+
+/** The events of a body, each with its name and its data, which is JSON. */
+async function* streamed(body) {
     const reader = body.pipeThrough(new TextDecoderStream()).getReader();
     let rest = "";
     try {
@@ -48,8 +65,9 @@ export async function events(path, take, options = {}) {
             const parts = (rest + piece.value).split("\n\n");
             rest = parts.pop();
             for (const part of parts) {
-                const data = part.split("\n").filter((line) => line.startsWith("data:")).map((line) => line.slice(5).trimStart());
-                if (data.length) take(JSON.parse(data.join("\n")));
+                const field = (name) => part.split("\n").filter((line) => line.startsWith(`${name}:`)).map((line) => line.slice(name.length + 1).trimStart());
+                const data = field("data");
+                if (data.length) yield { name: field("event")[0], data: JSON.parse(data.join("\n")) };
             }
         }
     } finally {

@@ -1,6 +1,6 @@
 // The playground: a text, a question and a budget, and what is kept of it.
 
-import { Failure, call, key, mediaType } from "./api.js";
+import { Failure, call, callHearing, key, mediaType } from "./api.js";
 import { $, $$, bytes, copy, count, debounced, dollars, h, milliseconds, percent, put } from "./dom.js";
 import { EXAMPLES } from "./examples.js";
 import { curl, python, toml } from "./snippets.js";
@@ -238,7 +238,8 @@ class Playground {
             clearTimeout(this.slow);
             this.slow = setTimeout(() => run.busy && this.#state("Scoring this text for the first time; the slider is quick after that…"), 500);
         }
-        run.ask(request).then((shown) => {
+        const reading = new Reading();
+        run.ask(request, (progress) => place === 0 && this.#state(reading.describe(progress))).then((shown) => {
             if (shown) this.#shown(place);
         }, (error) => {
             if (error.name !== "AbortError") this.#failed(place, error);
@@ -356,6 +357,16 @@ class Playground {
     }
 }
 
+/** What the models read of a text, since they began. */
+class Reading {
+    describe({ tokens_read: read, tokens_planned: planned }) {
+        this.began ??= { time: performance.now(), read };
+        const speed = (read - this.began.read) / (performance.now() - this.began.time);
+        const left = speed > 0 ? `, ${count(1000 * speed)} tokens/s, ${count(Math.ceil((planned - read) / speed / 1000))} s left` : "";
+        return `${count(read)} of ${count(planned)} tokens are read${left}…`;
+    }
+}
+
 /** One method's answer, and its drawing. */
 class Run {
     constructor(drawing) {
@@ -381,12 +392,13 @@ class Run {
         this.drawing.show([]);
     }
 
-    /** Gives whether the answer is shown: it is not where another was asked for meanwhile. */
-    async ask(request) {
+    /** Gives whether the answer is shown: it is not where another was asked for meanwhile. `hear` gets what is read until then. */
+    async ask(request, hear) {
         const controller = (this.controller = new AbortController());
         this.began = performance.now();
         try {
-            const answer = await call("/v1/compress", { json: { ...request, return: ["ranges"] }, signal: controller.signal });
+            const heard = (progress) => this.controller === controller && hear(progress);
+            const answer = await callHearing("/v1/compress", heard, { json: { ...request, return: ["ranges"] }, signal: controller.signal });
             if (this.controller !== controller) return false;
             this.request = request;
             this.answer = answer;

@@ -7,7 +7,7 @@ use super::*;
 use crate::config::PageConfig;
 use crate::engine::{EngineError, ErrorKind};
 use crate::http::error::ApiError;
-use crate::http::router::wrapped;
+use crate::http::router::{router, wrapped};
 
 #[tokio::test]
 async fn each_class_of_error_has_its_status() {
@@ -284,4 +284,78 @@ fn assert_references_resolve(api: &Value, part: &Value) {
         Value::Array(items) => items.iter().for_each(|item| assert_references_resolve(api, item)),
         _ => {}
     }
+}
+
+/// A request that takes a stream, and an engine that reads 4 of 10 tokens and waits until it is released.
+fn read_slowly(deadline: &'static str) -> (Request<Body>, Arc<Engine>, Arc<AtomicBool>) {
+    let asked = json!({"context": "One pump. Two pumps. Three.", "question": "Pumps?", "target_tokens": 8});
+    let mut request = post("/v1/compress", asked.to_string());
+    let headers = request.headers_mut();
+    headers.insert("accept", "application/json, text/event-stream".parse().unwrap());
+    headers.insert("x-whittle-deadline-ms", deadline.parse().unwrap());
+    let (released, first) = (Arc::new(AtomicBool::new(false)), AtomicBool::new(true));
+    let seen = Arc::clone(&released);
+    let engine = hooked(move |_, cancel| {
+        if first.swap(false, Ordering::Relaxed) {
+            cancel.will_read(10);
+            cancel.has_read(4);
+        }
+        Ok(block_until(|| seen.load(Ordering::Relaxed), cancel)?)
+    });
+    (request, engine, released)
+}
+
+async fn streamed(engine: &Arc<Engine>, request: Request<Body>) -> Body {
+    let response = router(Arc::new(state(engine))).oneshot(request).await.unwrap();
+    assert_eq!(response.status(), 200);
+    assert_eq!(response.headers()["content-type"], "text/event-stream");
+    response.into_body()
+}
+
+async fn next_event(stream: &mut Body) -> Option<(String, Value)> {
+    let bytes = stream.frame().await?.unwrap().into_data().unwrap();
+    let text = std::str::from_utf8(&bytes).unwrap();
+    let (name, data) = text.strip_prefix("event: ").unwrap().split_once("\ndata: ").unwrap();
+    Some((name.to_owned(), serde_json::from_str(data).unwrap()))
+}
+
+#[tokio::test]
+async fn a_compression_that_takes_long_tells_how_far_it_is() {
+    let (request, engine, released) = read_slowly("60000");
+    let mut stream = streamed(&engine, request).await;
+    let (name, data) = next_event(&mut stream).await.unwrap();
+    assert_eq!((&*name, data), ("progress", json!({"tokens_read": 4, "tokens_planned": 10})));
+    released.store(true, Ordering::Relaxed);
+    let (name, mut told) = next_event(&mut stream).await.unwrap();
+    assert_eq!((&*name, next_event(&mut stream).await), ("result", None));
+    // What is quick is answered as ever.
+    let (request, ..) = read_slowly("60000");
+    let answer = call(state(&engine), request).await;
+    assert_eq!(answer.headers["content-type"], "application/json");
+    let mut plain = answer.body;
+    for answer in [&mut told, &mut plain] {
+        answer.as_object_mut().unwrap().retain(|name, _| name != "timing_ms" && name != "id");
+    }
+    assert_eq!(told, plain);
+}
+
+#[tokio::test]
+async fn a_stream_of_progress_ends_with_the_fault_and_its_work_with_the_client() {
+    let (request, engine, _released) = read_slowly("1500");
+    let mut stream = streamed(&engine, request).await;
+    assert_eq!(next_event(&mut stream).await.unwrap().0, "progress");
+    let (name, data) = next_event(&mut stream).await.unwrap();
+    assert_eq!((&*name, &data["error"]["code"]), ("error", &json!("deadline_exceeded")));
+    let (request, engine, _released) = read_slowly("60000");
+    let state = Arc::new(state(&engine));
+    let response = router(Arc::clone(&state)).oneshot(request).await.unwrap();
+    assert_eq!(state.admission.requests(), 1);
+    drop(response);
+    for _ in 0..10_000 {
+        if state.admission.requests() == 0 {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    panic!("the work goes on although nobody waits for it");
 }

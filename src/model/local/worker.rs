@@ -196,6 +196,7 @@ impl Worker {
     pub(crate) fn score(&self, runs: Vec<Run>, cancel: &Cancel) -> Result<Vec<Vec<f32>>, ScoreError> {
         let (reply, answer) = channel();
         let results = vec![Vec::new(); runs.len()];
+        cancel.will_read(runs.iter().map(|run| run.ids.len()).sum());
         let runs = runs.into_iter().enumerate().collect();
         self.send(Work::Score(Call { runs, results, cancel: cancel.clone(), reply }))?;
         answer.recv().map_err(|_| gone())?
@@ -393,6 +394,7 @@ fn settle(calls: &mut VecDeque<Call>, batch: Vec<Item>, outcome: Result<Vec<Done
             // From the last on, so that what goes back to the front is in order.
             for (Item { call, slot, mut run }, Done { scores, next }) in batch.into_iter().zip(done).rev() {
                 let call = &mut calls[call];
+                call.cancel.has_read(run.part().len());
                 call.results[slot].extend(scores);
                 if let Some(progress) = next {
                     run.progress = progress;

@@ -220,12 +220,15 @@ impl LocalEmbedder {
 
     /// The sums of all tokens of each sequence, in turns with other callers.
     fn token_sums(&self, sequences: &[&[u32]], cancel: &Cancel) -> Result<Vec<Vec<f32>>, ScoreError> {
+        let tokens = |sequences: &[&[u32]]| sequences.iter().map(|ids| ids.len()).sum();
+        cancel.will_read(tokens(sequences));
         let mut sums = Vec::with_capacity(sequences.len());
         for part in groups(sequences, TURN_TOKENS) {
             #[cfg(test)]
             self.queued.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
             let _turn = self.turn.lock();
             sums.extend(self.pool.install(|| self.bert.token_sums(part, cancel))?);
+            cancel.has_read(tokens(part));
         }
         Ok(sums)
     }
