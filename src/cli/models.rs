@@ -8,7 +8,7 @@ use clap::{Args, Subcommand};
 
 use super::progress::DownloadBar;
 use crate::config::{Places, ProcessEnv, check_variables};
-use crate::model::store::{Model, ModelStore, Role, State};
+use crate::model::store::{Model, ModelStore, Origin, Role, State};
 
 /// Fetch, list and check model files
 #[derive(Debug, Args)]
@@ -16,6 +16,9 @@ use crate::model::store::{Model, ModelStore, Role, State};
 Examples:
   whittle models list
   whittle models pull
+  whittle models add ~/models/Qwen3-0.6B-Q8_0.gguf
+  whittle models add hf:Qwen/Qwen3-0.6B-GGUF:Qwen3-0.6B-Q8_0.gguf --name qwen3
+  whittle models add ollama:llama3.2:1b
   whittle models verify smollm2-135m-instruct
   whittle models import ./SmolLM2-135M-Instruct.Q4_1.gguf
 
@@ -39,6 +42,30 @@ enum Command {
     Verify {
         /// Name of a model
         name: Option<String>,
+    },
+    /// Add a model of your own, so that the configuration can name it
+    #[command(long_about = "\
+Add a model of your own, so that the configuration can name it: `scorer.model = \"NAME\"`
+
+ORIGIN is one of
+  PATH                        a GGUF file, or a folder with model.safetensors, tokenizer.json and config.json
+  hf:OWNER/NAME[@REVISION]    a repository of the model hub (WHITTLE_HUB) that has one GGUF file or an encoder
+  hf:OWNER/NAME:FILE.gguf     one of several GGUF files
+  ollama:NAME[:TAG]           a model that Ollama has fetched on this machine (OLLAMA_MODELS)
+
+Commit and sha256 are recorded in models.toml of the cache folder, and the files are held to them from then on.
+Without adding it, `scorer.model = \"/path/of/model.gguf\"` uses a file where it is.")]
+    Add {
+        /// PATH, hf:OWNER/NAME[@REVISION][:FILE.gguf] or ollama:NAME[:TAG]
+        origin: Origin,
+        /// Name of the model; by default from its file or repository
+        #[arg(long, value_name = "NAME")]
+        name: Option<String>,
+    },
+    /// Take a model away that was added, with its files in the cache
+    Remove {
+        /// Name of the model
+        name: String,
     },
     /// Copy a file of a known model into the cache
     Import {
@@ -66,6 +93,11 @@ pub(super) fn run(args: ModelsArgs) -> anyhow::Result<()> {
             }
         }
         Command::List => list(&store, &mut out)?,
+        Command::Add { origin, name } => add(&store, &origin, name.as_deref(), &mut out)?,
+        Command::Remove { name } => {
+            store.remove(&name)?;
+            writeln!(out, "{name} is removed")?;
+        }
         Command::Verify { name } => verify(&store, name.as_deref(), &mut out)?,
         Command::Import { path, model: Some(model) } => {
             store.import_unverified(&path, &model)?;
@@ -74,6 +106,35 @@ pub(super) fn run(args: ModelsArgs) -> anyhow::Result<()> {
         Command::Import { path, model: None } => writeln!(out, "imported as {}", store.import(&path)?)?,
     }
     Ok(())
+}
+
+fn add(store: &ModelStore, origin: &Origin, name: Option<&str>, out: &mut impl Write) -> anyhow::Result<()> {
+    let found = |model: &Model| {
+        let Model { name, architecture, licence, description, .. } = model;
+        let (role, size) = (role(model), megabytes(model));
+        anstream::eprintln!(
+            "{name}: {role}, {architecture}, {size:.1} MB, licence {licence} ({description})"
+        );
+    };
+    let model = store.add(origin, name, &found, &DownloadBar::default())?;
+    let section = match model.role {
+        Role::Scorer => "scorer",
+        Role::Embedder => "embedder",
+        Role::TokenClassifier => "classifier",
+    };
+    Ok(writeln!(out, "added: use it by {section}.model = \"{}\"", model.name)?)
+}
+
+fn role(model: &Model) -> &'static str {
+    match model.role {
+        Role::Scorer => "scorer",
+        Role::Embedder => "embedder",
+        Role::TokenClassifier => "token-classifier",
+    }
+}
+
+fn megabytes(model: &Model) -> f64 {
+    model.files.iter().map(|file| file.size).sum::<u64>() as f64 / 1e6
 }
 
 fn chosen<'a>(store: &'a ModelStore, name: Option<&str>) -> anyhow::Result<Vec<&'a Model>> {
@@ -87,14 +148,12 @@ fn list(store: &ModelStore, out: &mut impl Write) -> anyhow::Result<()> {
     let models = &store.manifest().models;
     let width = models.iter().map(|model| model.name.len()).max().unwrap_or_default();
     for model in models {
-        let role = match model.role {
-            Role::Scorer => "scorer",
-            Role::Embedder => "embedder",
-            Role::TokenClassifier => "token-classifier",
-        };
-        let megabytes = model.files.iter().map(|file| file.size).sum::<u64>() as f64 / 1e6;
-        let state = describe(store.state(model)?);
-        writeln!(out, "{:width$}  {role:16}  {megabytes:7.1} MB  {:10}  {state}", model.name, model.licence)?;
+        let (role, megabytes, state) = (role(model), megabytes(model), describe(store.state(model)?));
+        let Model { name, architecture, licence, .. } = model;
+        writeln!(
+            out,
+            "{name:width$}  {role:16}  {architecture:11}  {megabytes:7.1} MB  {licence:22}  {state}"
+        )?;
     }
     Ok(())
 }

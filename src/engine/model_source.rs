@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::{EngineError, ErrorKind};
-use crate::model::store::{ModelFiles, ModelStore, Progress, State, StoreError};
+use crate::model::store::{ModelFiles, ModelStore, Progress, State, StoreError, is_path};
 use crate::telemetry::chain;
 
 /// The time that the request which begins a download waits for it, so that an immediate failure is reported at once.
@@ -43,7 +43,7 @@ impl ModelSource {
     /// # Errors
     /// They cannot be had, or not yet.
     pub(super) fn ensure(&self, name: &str) -> Result<ModelFiles, EngineError> {
-        if let Some(downloads) = &self.downloads {
+        if let Some(downloads) = self.downloads.as_ref().filter(|_| !is_path(name)) {
             let model = self.store.manifest().model(name).map_err(|error| unavailable(&error))?;
             if self.store.state(model).map_err(|error| unavailable(&error))? != State::Verified {
                 let (store, progress) = (Arc::clone(&self.store), Arc::clone(&self.progress));

@@ -13,7 +13,7 @@ use crate::model::local::{
     ClassifierError, EMBEDDER_REVISION, EmbedderError, EmbedderOptions, EncoderFiles, LocalClassifier,
     LocalEmbedder, LocalScorer, SCORER_REVISION, ScorerOptions,
 };
-use crate::model::store::{ModelFiles, ModelStore, Progress};
+use crate::model::store::{ModelFiles, ModelStore, Progress, display_name};
 use crate::model::{self, Device, Precision, TokenClassifier, TokenGenerator, TokenScorer};
 use crate::text::{self, PieceCounts, TokenCounter};
 
@@ -371,7 +371,7 @@ fn scorer_identity(files: &str, precision: Precision, device: Device) -> String 
 }
 
 fn run_scorer(config: &ScorerConfig, files: &ModelFiles) -> Result<LocalScorer, EngineError> {
-    let name = &config.model;
+    let name = display_name(&config.model);
     let path = files.single("gguf").ok_or_else(|| {
         EngineError::unavailable(format!("model `{name}` has no GGUF file, so it cannot score"))
     })?;
@@ -387,7 +387,7 @@ fn run_scorer(config: &ScorerConfig, files: &ModelFiles) -> Result<LocalScorer, 
 }
 
 fn run_embedder(config: &EmbedderConfig, files: &ModelFiles) -> Result<LocalEmbedder, EngineError> {
-    let name = &config.model;
+    let name = display_name(&config.model);
     let &EmbedderConfig { threads, precision, .. } = config;
     let options = EmbedderOptions { threads, precision, ..EmbedderOptions::default() };
     let loaded = match files.single("bin") {
@@ -400,7 +400,7 @@ fn run_embedder(config: &EmbedderConfig, files: &ModelFiles) -> Result<LocalEmbe
 }
 
 fn load_classifier(config: &ClassifierConfig, source: &ModelSource) -> Result<LocalClassifier, EngineError> {
-    let name = &config.model;
+    let name = display_name(&config.model);
     let files = source.ensure(name)?;
     EncoderFiles::of(&files)
         .map_err(ClassifierError::from)

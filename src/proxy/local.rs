@@ -13,6 +13,7 @@ use super::pieces::{Piece, Pieces};
 use crate::admission::{Admission, JobError};
 use crate::config::{Config, Pattern, Price};
 use crate::engine::{Engine, EngineError, ErrorKind};
+use crate::model::store::display_name;
 use crate::model::{Cancel, Completion, Generation, GenerationEvent, Prompt, Stopped};
 use crate::upstream::{Answer, Body, HeaderMap, HeaderValue, StatusCode, streamed};
 use crate::wire::Endpoint;
@@ -83,8 +84,8 @@ impl Local {
         let model = Pattern::new("*");
         Self {
             generator,
-            model: format!("{LOCAL}{}", config.scorer.model),
-            embedder: format!("{LOCAL}{}", config.embedder.model),
+            model: format!("{LOCAL}{}", display_name(&config.scorer.model)),
+            embedder: format!("{LOCAL}{}", display_name(&config.embedder.model)),
             price: Price { model, input: 0.0, output: 0.0, cache_read: None, cache_write: None },
             admission,
         }

@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::{Config, Env};
 use crate::engine::{Engine, EngineError};
 use crate::jsonl::JsonLines;
+use crate::model::store::display_name;
 use crate::model::{Cancel, Generation, GenerationEvent, Message, Prompt, Role, Sampling};
 use remote::Remote;
 
@@ -80,7 +81,7 @@ impl<'a> ChatModel<'a> {
         (folder, identity): (&Path, &str),
     ) -> anyhow::Result<Self> {
         let place = if name.starts_with(LOCAL) {
-            let known = format!("{LOCAL}{}", config.scorer.model);
+            let known = format!("{LOCAL}{}", display_name(&config.scorer.model));
             if name != known {
                 let message = format!("there is no model `{name}` in this process, but there is {known}");
                 return Err(EngineError::invalid("unknown_model", "reader", message).into());

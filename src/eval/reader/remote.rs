@@ -14,6 +14,7 @@ use super::{Ask, Reply, TokenPrice};
 use crate::config::{Config, Env};
 use crate::engine::EngineError;
 use crate::model::Role;
+use crate::model::store::display_name;
 use crate::upstream::{Call, HeaderMap, HeaderName, HeaderValue, Method, Upstream};
 use crate::wire::{Address, Dialect, Endpoint};
 
@@ -38,7 +39,7 @@ impl Remote {
             let message = format!(
                 "no upstream of the configuration has the model `{name}`: add [[upstreams]] with its base_url, \
                  dialect and models, or take likelihood, none or local/{}",
-                config.scorer.model
+                display_name(&config.scorer.model)
             );
             return Err(EngineError::invalid("unknown_model", "reader", message).into());
         };

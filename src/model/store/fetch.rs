@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -31,10 +31,12 @@ pub struct Sources {
     pub python: OsString,
     /// Fetch nothing.
     pub offline: bool,
+    /// The folder of Ollama's models.
+    pub ollama: PathBuf,
 }
 
 impl Sources {
-    /// Reads the settings from `env`: `WHITTLE_HUB`, `WHITTLE_PYTHON`, `WHITTLE_OFFLINE`.
+    /// Reads the settings from `env`: `WHITTLE_HUB`, `WHITTLE_PYTHON`, `WHITTLE_OFFLINE`, and Ollama's `OLLAMA_MODELS`.
     #[must_use]
     pub fn from_environment(env: &dyn Env) -> Self {
         let set = |name: &str| env.value(name).filter(|value| !value.is_empty());
@@ -44,6 +46,10 @@ impl Sources {
             hub_patience: HUB_PATIENCE,
             python: set("WHITTLE_PYTHON").unwrap_or_else(|| "python3".into()),
             offline: set("WHITTLE_OFFLINE").is_some_and(|value| value != "0"),
+            ollama: env
+                .path("OLLAMA_MODELS")
+                .or_else(|| dirs::home_dir().map(|home| home.join(".ollama/models")))
+                .unwrap_or_default(),
         }
     }
 
@@ -142,6 +148,21 @@ impl Sources {
             Extract::Archive(what) => failed(what),
             Extract::Store(error) => error,
         })
+    }
+}
+
+impl Sources {
+    /// The content at `url`, of `most` bytes at most.
+    pub(super) fn small(&self, url: &str, most: u64) -> Result<Vec<u8>, StoreError> {
+        let failed = |e: &dyn std::error::Error| source_failed(&format!("{url}: {}", chain(e)));
+        let answer = client(self.hub_patience).and_then(|client| client.get(url).send());
+        let body = answer.and_then(reqwest::blocking::Response::error_for_status).map_err(|e| failed(&e))?;
+        let mut bytes = Vec::new();
+        body.take(most + 1).read_to_end(&mut bytes).map_err(|e| failed(&e))?;
+        if bytes.len() as u64 > most {
+            return Err(source_failed(&format!("{url}: more than {most} bytes")));
+        }
+        Ok(bytes)
     }
 }
 

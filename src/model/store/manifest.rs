@@ -1,8 +1,9 @@
 //! The manifest of models: their files, the hashes of these, and the sources to download them from.
 
-use std::path::Path;
+use std::io::Write;
+use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::StoreError;
 
@@ -10,7 +11,7 @@ use super::StoreError;
 const BUILT_IN: &str = include_str!("models.toml");
 
 /// All known models.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
     /// The models in the order of the file.
@@ -19,7 +20,7 @@ pub struct Manifest {
 }
 
 /// One model.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Model {
     /// Unique name: letters, digits, `.`, `-`, `_`.
@@ -33,19 +34,19 @@ pub struct Model {
     /// A description for people.
     pub description: String,
     /// Files of the model.
-    #[serde(default, rename = "file")]
+    #[serde(default, rename = "file", skip_serializing_if = "Vec::is_empty")]
     pub files: Vec<ModelFile>,
     /// Names of further files whose hashes this manifest does not know. They are never fetched: who has them
     /// imports them, and from then on they are held to the hash that they had.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unverified: Vec<String>,
     /// The sources of the files, tried in order.
-    #[serde(default, rename = "source")]
+    #[serde(default, rename = "source", skip_serializing_if = "Vec::is_empty")]
     pub sources: Vec<Source>,
 }
 
 /// The role of a model.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Role {
     /// Scores tokens, and generates.
@@ -57,7 +58,7 @@ pub enum Role {
 }
 
 /// A file of a model.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct ModelFile {
     /// File name, without a folder.
@@ -69,7 +70,7 @@ pub struct ModelFile {
 }
 
 /// A place where a model's files can be had.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
 pub enum Source {
     /// A model hub that serves files of a repository over HTTPS.
@@ -89,21 +90,56 @@ pub enum Source {
 }
 
 impl Manifest {
-    /// The built-in models, with those of `extra` added or put in their place.
+    /// The built-in models, with those that were added to the folder `cache`, and those of `extra` added or put in their
+    /// place.
     ///
     /// # Errors
-    /// `extra` cannot be read or is no valid manifest.
-    pub fn load(extra: Option<&Path>) -> Result<Self, StoreError> {
+    /// A manifest cannot be read or is not valid.
+    pub fn load(cache: &Path, extra: Option<&Path>) -> Result<Self, StoreError> {
         let mut manifest = Self::parse(BUILT_IN, "the built-in manifest")?;
+        manifest.extend(Self::read_if_there(&Self::of_user(cache))?);
         if let Some(path) = extra {
-            let name = path.display().to_string();
-            let text = std::fs::read_to_string(path).map_err(|e| StoreError::io("read", path, e))?;
-            for model in Self::parse(&text, &name)?.models {
-                manifest.models.retain(|known| known.name != model.name);
-                manifest.models.push(model);
-            }
+            manifest.extend(Self::read(path)?);
         }
         Ok(manifest)
+    }
+
+    fn extend(&mut self, other: Self) {
+        for model in other.models {
+            self.models.retain(|known| known.name != model.name);
+            self.models.push(model);
+        }
+    }
+
+    /// The manifest of the models that were added to the folder `cache`.
+    pub(super) fn of_user(cache: &Path) -> PathBuf {
+        cache.join("models.toml")
+    }
+
+    /// The manifest in a file; an empty one where there is no file.
+    pub(super) fn read_if_there(path: &Path) -> Result<Self, StoreError> {
+        if path.exists() { Self::read(path) } else { Ok(Self { models: Vec::new() }) }
+    }
+
+    fn read(path: &Path) -> Result<Self, StoreError> {
+        let text = std::fs::read_to_string(path).map_err(|e| StoreError::io("read", path, e))?;
+        Self::parse(&text, &path.display().to_string())
+    }
+
+    /// Writes the manifest to a file, whole or not at all.
+    pub(super) fn write(&self, path: &Path) -> Result<(), StoreError> {
+        let failed = |e| StoreError::io("write", path, e);
+        let broken = |e: toml::ser::Error| StoreError::Manifest {
+            file: path.display().to_string(),
+            reason: e.to_string(),
+        };
+        let text = toml::to_string(self).map_err(broken)?;
+        // What cannot be read again must not be written.
+        Self::parse(&text, &path.display().to_string())?;
+        let folder = path.parent().unwrap_or(Path::new("."));
+        let mut file = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
+        file.write_all(text.as_bytes()).and_then(|()| file.as_file().sync_all()).map_err(failed)?;
+        file.persist(path).map(drop).map_err(|e| failed(e.error))
     }
 
     fn parse(text: &str, file: &str) -> Result<Self, StoreError> {
@@ -183,7 +219,7 @@ impl Source {
 }
 
 /// A name that stays inside its folder.
-fn plain_name(name: &str) -> bool {
+pub(super) fn plain_name(name: &str) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
     !name.is_empty() && name.len() <= 128 && !name.starts_with('.') && name.chars().all(plain)
 }
@@ -194,7 +230,7 @@ mod tests {
 
     #[test]
     fn the_built_in_models_are_valid() {
-        let manifest = Manifest::load(None).unwrap();
+        let manifest = Manifest::load(Path::new("no folder"), None).unwrap();
         assert_eq!(manifest.model("smollm2-135m-instruct").unwrap().files[0].size, 98_362_432);
         assert!(
             matches!(manifest.model("gpt"), Err(StoreError::UnknownModel { known, .. }) if known.contains("minilm"))

@@ -5,8 +5,11 @@
 //! fetching twice. A stamp beside each file (`name.ok`) records the size, time and hash of the last
 //! verification, so that a start need not hash a file that has not changed since.
 
+mod add;
 mod fetch;
+mod hub;
 mod manifest;
+mod own;
 #[cfg(test)]
 mod tests;
 
@@ -15,8 +18,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
+pub use add::Origin;
 pub use fetch::{Silent, Sources, fetch_file};
 pub use manifest::{Manifest, Model, ModelFile, Role, Source};
+pub use own::{display_name, is_path};
 use sha2::{Digest, Sha256};
 
 use crate::environment::Env;
@@ -42,12 +47,36 @@ impl Progress for () {
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The manifest has no such model.
-    #[error("unknown model `{name}`: known are {known}; WHITTLE_MODELS names a file with more")]
+    #[error(
+        "unknown model `{name}`: known are {known}; give the path of a file, or add it: `whittle models add`"
+    )]
     UnknownModel {
         /// The requested name.
         name: String,
         /// The names that exist.
         known: String,
+    },
+    /// No model of this name was added.
+    #[error("no model `{name}` was added; `whittle models list` shows those that were")]
+    NotAdded {
+        /// The requested name.
+        name: String,
+    },
+    /// What is to be added has a name that is taken, or that no model can have.
+    #[error(
+        "a model cannot be added as `{name}`: the name is taken, or has other characters than letters, digits, `.`, `-` and `_`; choose another with `--name`"
+    )]
+    NameTaken {
+        /// The name.
+        name: String,
+    },
+    /// What is there is no model that this build can use.
+    #[error("{} is no model that can be used: {reason}", path.display())]
+    NoModel {
+        /// The path or repository.
+        path: PathBuf,
+        /// The reason.
+        reason: String,
     },
     /// A manifest is invalid.
     #[error("{file}: {reason}")]
@@ -183,6 +212,8 @@ pub enum State {
 /// The cache of model files.
 #[derive(Debug)]
 pub struct ModelStore {
+    cache: PathBuf,
+    /// The folder of models in the cache.
     folder: PathBuf,
     manifest: Manifest,
     sources: Sources,
@@ -197,8 +228,9 @@ impl ModelStore {
     pub fn from_environment(env: &dyn Env) -> Result<Self, StoreError> {
         let cache =
             env.path("WHITTLE_CACHE").or_else(|| dirs::cache_dir().map(|folder| folder.join("whittle")));
-        let manifest = Manifest::load(env.path("WHITTLE_MODELS").as_deref())?;
-        Ok(Self::new(&cache.ok_or(StoreError::NoCacheFolder)?, manifest, Sources::from_environment(env)))
+        let cache = cache.ok_or(StoreError::NoCacheFolder)?;
+        let manifest = Manifest::load(&cache, env.path("WHITTLE_MODELS").as_deref())?;
+        Ok(Self::new(&cache, manifest, Sources::from_environment(env)))
     }
 
     /// A store in the folder `cache`, which is made on first need.
@@ -212,7 +244,7 @@ impl ModelStore {
             model.unverified.retain(|name| known.iter().all(|file| file.name != *name));
             model.files.extend(known);
         }
-        Self { folder, manifest, sources }
+        Self { cache: cache.to_owned(), folder, manifest, sources }
     }
 
     /// The models that can be asked for.
@@ -221,11 +253,15 @@ impl ModelStore {
         &self.manifest
     }
 
-    /// Verified files of the model called `name`, fetched if they are not there.
+    /// Verified files of the model called `name`, fetched if they are not there; or the files at the path `name` as they
+    /// are ([`is_path`]).
     ///
     /// # Errors
     /// See [`StoreError`].
     pub fn ensure(&self, name: &str, progress: &dyn Progress) -> Result<ModelFiles, StoreError> {
+        if is_path(name) {
+            return own::files(Path::new(name), &self.folder.join(".paths"));
+        }
         let model = self.manifest.model(name)?;
         if self.state(model)? == State::Verified {
             return Ok(self.files(model));

@@ -1,5 +1,7 @@
 //! Faults of sources, disk and neighbours; each leaves a next run that works.
 
+mod added;
+
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::sync::Arc;
@@ -32,6 +34,7 @@ fn store(folder: &Path, hub: &str) -> ModelStore {
         hub_patience: Duration::from_millis(100),
         python: "no-such-python".into(),
         offline: false,
+        ollama: folder.join("ollama"),
     };
     ModelStore::new(folder, Manifest { models: vec![model] }, sources)
 }

@@ -1,0 +1,142 @@
+//! Models of the user's own: files on this machine that no manifest knows.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
+
+use serde_json::Value;
+
+use super::{Model, ModelFile, ModelFiles, Role, StoreError, hash, hex};
+use crate::model::local::gguf::GgufSummary;
+use crate::telemetry::chain;
+
+/// The files of an encoder, all of which it needs.
+pub(super) const ENCODER: [&str; 3] = ["model.safetensors", "tokenizer.json", "config.json"];
+/// Endings of files that run code when Python reads them.
+const PICKLES: [&str; 6] = ["bin", "pt", "pth", "ckpt", "pkl", "pickle"];
+
+/// Returns whether the name of a model in a configuration is the path of its file or folder.
+#[must_use]
+pub fn is_path(name: &str) -> bool {
+    name.contains(['/', '\\'])
+        || Path::new(name).extension().is_some_and(|end| end.eq_ignore_ascii_case("gguf"))
+}
+
+/// The name that a model is shown under: its own, or the last part of its path without `.gguf`.
+#[must_use]
+pub fn display_name(name: &str) -> &str {
+    let path = Path::new(name);
+    let last = if path.extension().is_some_and(|end| end.eq_ignore_ascii_case("gguf")) {
+        path.file_stem()
+    } else {
+        path.file_name()
+    };
+    last.and_then(|last| last.to_str()).filter(|_| is_path(name)).unwrap_or(name)
+}
+
+/// The paths of a model's files: itself, or those of a folder with an encoder.
+fn parts(path: &Path) -> Vec<PathBuf> {
+    if path.is_dir() { ENCODER.map(|name| path.join(name)).to_vec() } else { vec![path.to_owned()] }
+}
+
+/// The files at `path` as they are now. Their hashes are kept in the folder `stamps`, so that a file which has not changed
+/// since is not read for its hash again.
+pub(super) fn files(path: &Path, stamps: &Path) -> Result<ModelFiles, StoreError> {
+    let path = path.canonicalize().map_err(|e| StoreError::io("open the model", path, e))?;
+    let paths = parts(&path);
+    let hashes = paths.iter().map(|path| stamped(path, stamps)).collect::<Result<_, _>>()?;
+    Ok(ModelFiles { paths, hashes })
+}
+
+fn stamped(path: &Path, stamps: &Path) -> Result<String, StoreError> {
+    let metadata = fs::metadata(path).map_err(|e| StoreError::io("read", path, e))?;
+    let modified = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+    let now = format!("{} {}", metadata.len(), modified.map_or(0, |time| time.as_nanos()));
+    let name = blake3::hash(path.as_os_str().as_encoded_bytes()).to_hex();
+    let stamp = stamps.join(format!("{name}.ok"));
+    if let Ok(known) = fs::read_to_string(&stamp)
+        && let Some((when, sha256)) = known.rsplit_once(' ')
+        && when == now
+    {
+        return Ok(sha256.to_owned());
+    }
+    let sha256 = hash(path)?;
+    // Without its stamp a file is hashed again next time; no more is lost.
+    fs::create_dir_all(stamps).and_then(|()| fs::write(&stamp, format!("{now} {sha256}"))).ok();
+    Ok(sha256)
+}
+
+/// Reads what the file or folder at `path` is. Gives it as a model called `name` without sources, and the paths of its
+/// files.
+pub(super) fn inspect(path: &Path, name: String) -> Result<(Model, Vec<PathBuf>), StoreError> {
+    let refused = |reason: String| StoreError::NoModel { path: path.to_owned(), reason };
+    let paths = parts(path);
+    let mut model = if path.is_dir() {
+        if let Some(missing) = paths.iter().find(|part| !part.is_file()) {
+            let missing = missing.file_name().unwrap_or_default().to_string_lossy();
+            return Err(refused(format!(
+                "the folder has no `{missing}`; an encoder has {}",
+                ENCODER.join(", ")
+            )));
+        }
+        encoder(&path.join("config.json"))?
+    } else {
+        let end = path.extension().and_then(|end| end.to_str()).unwrap_or_default().to_ascii_lowercase();
+        if PICKLES.contains(&&*end) {
+            return Err(refused(PICKLE.into()));
+        }
+        decoder(path)?
+    };
+    for (i, part) in paths.iter().enumerate() {
+        let size = fs::metadata(part).map_err(|e| StoreError::io("read", part, e))?.len();
+        let file = if path.is_dir() { ENCODER[i].to_owned() } else { format!("{name}.gguf") };
+        model.files.push(ModelFile { name: file, sha256: hash(part)?, size });
+    }
+    model.name = name;
+    Ok((model, paths))
+}
+
+/// The reason for which a pickle is refused.
+pub(super) const PICKLE: &str =
+    "it is a pickle, which may run code when it is read: convert it to GGUF or safetensors";
+
+/// A model that scores, by what its GGUF file says of itself.
+fn decoder(path: &Path) -> Result<Model, StoreError> {
+    let refused = |reason: String| StoreError::NoModel { path: path.to_owned(), reason };
+    let summary = GgufSummary::read(path).map_err(|error| refused(chain(&error)))?;
+    let GgufSummary { architecture, name, licence, context } = summary;
+    let description = format!("{}, context {context}", name.unwrap_or_else(|| architecture.clone()));
+    Ok(model(Role::Scorer, architecture, licence, description))
+}
+
+/// A model that embeds or classifies, by its `config.json`.
+fn encoder(config: &Path) -> Result<Model, StoreError> {
+    let refused = |reason: String| StoreError::NoModel { path: config.to_owned(), reason };
+    let text = fs::read_to_string(config).map_err(|e| StoreError::io("read", config, e))?;
+    let config: Value = serde_json::from_str(&text).map_err(|error| refused(error.to_string()))?;
+    let Some(architecture) = config["model_type"].as_str() else {
+        return Err(refused("it has no `model_type`".into()));
+    };
+    let head = config["architectures"][0].as_str().unwrap_or_default();
+    let role = if head.ends_with("ForTokenClassification") { Role::TokenClassifier } else { Role::Embedder };
+    let description = format!("{head}, {} dimensions", config["hidden_size"]);
+    Ok(model(role, architecture.to_owned(), None, description))
+}
+
+fn model(role: Role, architecture: String, licence: Option<String>, description: String) -> Model {
+    let licence = licence.unwrap_or_else(|| "unknown".into());
+    let (name, files, unverified, sources) = Default::default();
+    Model { name, role, architecture, licence, description, files, unverified, sources }
+}
+
+/// `text` with what no model's name may have replaced by `-`.
+pub(super) fn plain(text: &str) -> String {
+    let kept = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '.' | '_') { c } else { '-' };
+    text.chars().map(kept).collect::<String>().trim_matches(['-', '.']).to_ascii_lowercase()
+}
+
+/// The hash of bytes, in hexadecimal digits.
+pub(super) fn hash_of(bytes: &[u8]) -> String {
+    use sha2::Digest;
+    hex(&sha2::Sha256::digest(bytes))
+}
