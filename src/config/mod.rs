@@ -72,7 +72,7 @@ section! {
     /// The model that scores tokens.
     #[derive(Eq)]
     ScorerConfig at "scorer." {
-        /// Name in the model manifest.
+        /// Name in the model manifest, or the path of a GGUF file.
         model: String = "smollm2-135m-instruct".into(), model();
         /// The device: `cpu`, or `cuda` or `metal` where the build has the feature of that name.
         device: Device = Device::default();
@@ -97,7 +97,8 @@ section! {
     /// The model that turns texts into vectors.
     #[derive(Eq)]
     EmbedderConfig at "embedder." {
-        /// Name in the model manifest.
+        /// Name in the model manifest, or the path of a folder with a model; `A+B` reads each text with both and takes the
+        /// mean of their cosines.
         model: String = "all-minilm-l6-v2".into(), model();
         /// Arithmetic of the products with weights.
         precision: Precision = Precision::default();
@@ -117,7 +118,7 @@ section! {
     /// The model that tells which tokens to keep.
     #[derive(Eq)]
     ClassifierConfig at "classifier." {
-        /// Name in the model manifest.
+        /// Name in the model manifest, or the path of a folder with a model.
         model: String = "llmlingua-2-bert-base-multilingual-cased-meetingbank".into(), model();
         /// The device, like `scorer.device`.
         device: Device = Device::default();

@@ -13,8 +13,11 @@ use crate::model::local::{
     ClassifierError, EMBEDDER_REVISION, EmbedderError, EmbedderOptions, EncoderFiles, LocalClassifier,
     LocalEmbedder, LocalScorer, SCORER_REVISION, ScorerOptions,
 };
-use crate::model::store::{ModelFiles, ModelStore, Progress, display_name};
-use crate::model::{self, Device, Precision, TokenClassifier, TokenGenerator, TokenScorer};
+use crate::model::store::{ModelFiles, ModelStore, Progress, display_name, parts_of};
+use crate::model::{
+    self, Device, EnsembleEmbedder, Precision, ScoreError, TokenClassifier, TokenGenerator, TokenScorer,
+};
+use crate::telemetry::chain;
 use crate::text::{self, PieceCounts, TokenCounter};
 
 /// The scorer of the engine.
@@ -192,9 +195,20 @@ impl ConfiguredModels {
     /// The embedder with its cache in front of it.
     fn cached_embedder(&self) -> Result<Embedder, EngineError> {
         let config = &self.embedder;
-        let files = self.files.ensure(&config.model)?;
-        let embedder: Arc<dyn model::Embedder> = Arc::new(run_embedder(config, &files)?);
-        let embedder = CachedEmbedder::new(embedder, &files.identity(), config.cache_bytes);
+        let (mut embedders, mut identities) = (Vec::<Arc<dyn model::Embedder>>::new(), Vec::new());
+        for name in parts_of(&config.model) {
+            let files = self.files.ensure(name)?;
+            embedders.push(Arc::new(run_embedder(name, config, &files)?));
+            identities.push(files.identity());
+        }
+        let embedder = match <[_; 1]>::try_from(embedders) {
+            Ok([one]) => one,
+            Err(several) => {
+                let unavailable = |error: ScoreError| EngineError::unavailable(chain(&error));
+                Arc::new(EnsembleEmbedder::new(several).map_err(unavailable)?)
+            }
+        };
+        let embedder = CachedEmbedder::new(embedder, &identities.join("+"), config.cache_bytes);
         let Some(data) = self.data.as_ref().filter(|_| config.disk_cache) else { return Ok(embedder) };
         let file = CacheFile::new(data.join(VECTORS), config.disk_cache_bytes);
         let arithmetic = format!("{} {EMBEDDER_REVISION}", config.precision.name());
@@ -290,11 +304,12 @@ impl Models {
         })
     }
 
-    /// An embedder of the caller's own that remembers nothing.
+    /// An embedder of the caller's own that remembers nothing: of several, the first.
     pub(super) fn fresh_embedder(&self) -> Result<LocalEmbedder, EngineError> {
         let configured = self.configured("configured embedder")?;
         let config = &configured.embedder;
-        run_embedder(config, &configured.files.ensure(&config.model)?)
+        let first = parts_of(&config.model).next().unwrap_or_default();
+        run_embedder(first, config, &configured.files.ensure(first)?)
     }
 
     /// The token classifier, loaded if this is the first need.
@@ -386,8 +401,12 @@ fn run_scorer(config: &ScorerConfig, files: &ModelFiles) -> Result<LocalScorer, 
         .map_err(|e| EngineError::unavailable(format!("cannot load {}: {e}", path.display())))
 }
 
-fn run_embedder(config: &EmbedderConfig, files: &ModelFiles) -> Result<LocalEmbedder, EngineError> {
-    let name = display_name(&config.model);
+fn run_embedder(
+    name: &str,
+    config: &EmbedderConfig,
+    files: &ModelFiles,
+) -> Result<LocalEmbedder, EngineError> {
+    let name = display_name(name);
     let &EmbedderConfig { threads, precision, .. } = config;
     let options = EmbedderOptions { threads, precision, ..EmbedderOptions::default() };
     let loaded = match files.single("bin") {

@@ -5,6 +5,7 @@
 
 pub mod cached;
 mod cancel;
+mod ensemble;
 mod generation;
 pub mod local;
 pub mod store;
@@ -16,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use cached::CacheStatistics;
 pub use cancel::{Cancel, CancelOnDrop, ReadProgress, Stopped};
+pub use ensemble::EnsembleEmbedder;
 pub use generation::{
     ChatError, Completion, Continuation, FinishReason, Generation, GenerationEvent, Message, Prompt, Role,
     Sampling, TokenGenerator,

@@ -22,7 +22,7 @@ use crate::eval::report::Texts;
 use crate::eval::run::{self as runs, Means, Overrides, Plan, Reader, Row, Setting, Watch};
 use crate::eval::suite::{Suite, name_of};
 use crate::eval::summary::{Figures, MadeBy, Summary, summarise};
-use crate::model::store::{ModelStore, display_name, is_path};
+use crate::model::store::{ModelStore, display_name, is_path, parts_of};
 
 /// Run a suite: every question with every method at every rate
 ///
@@ -144,13 +144,16 @@ pub(super) fn price(text: &str) -> Result<TokenPrice, String> {
 pub(super) fn models(config: &Config) -> anyhow::Result<Vec<String>> {
     let store = ModelStore::from_environment(&ProcessEnv)?;
     let named = |name: &str| -> anyhow::Result<String> {
-        let hashes = if is_path(name) {
-            store.ensure(name, &())?.identity()
-        } else {
-            let files = &store.manifest().model(name)?.files;
-            files.iter().map(|file| &*file.sha256).collect::<Vec<_>>().join(" ")
-        };
-        Ok(format!("{} {hashes}", display_name(name)))
+        let mut hashes = Vec::new();
+        for part in parts_of(name) {
+            if is_path(part) {
+                hashes.push(store.ensure(part, &())?.identity());
+            } else {
+                let files = &store.manifest().model(part)?.files;
+                hashes.extend(files.iter().map(|file| file.sha256.clone()));
+            }
+        }
+        Ok(format!("{} {}", display_name(name), hashes.join(" ")))
     };
     let scorer =
         format!("{} {}", named(&config.scorer.model)?.to_lowercase(), config.scorer.precision.name());

@@ -34,6 +34,12 @@ pub fn display_name(name: &str) -> &str {
     last.and_then(|last| last.to_str()).filter(|_| is_path(name)).unwrap_or(name)
 }
 
+/// The names of models in the name that a configuration has for several, `A+B`; a path is one model.
+pub fn parts_of(name: &str) -> impl Iterator<Item = &str> {
+    let separator = if is_path(name) { None } else { Some('+') };
+    name.split(move |c| Some(c) == separator)
+}
+
 /// The paths of a model's files: itself, or those of a folder with an encoder.
 fn parts(path: &Path) -> Vec<PathBuf> {
     if path.is_dir() { ENCODER.map(|name| path.join(name)).to_vec() } else { vec![path.to_owned()] }
