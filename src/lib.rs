@@ -48,17 +48,18 @@
 //! | [`eval`] | datasets, runs, metrics: compression ratio against accuracy | compress, config, engine, jsonl, model, random, text, upstream, wire |
 //! | [`mcp`] | a server of the Model Context Protocol: the engine's use cases as tools, resources and prompts of an agent; the only place that knows rmcp | admission, compress, config, engine, keys, model, proxy, retrieve, text |
 //! | [`admission`] | how much blocking work runs and waits at once in the whole process | model (types) |
-//! | [`engine`] | use cases: checks a request, assembles parts, describes the result; reads files into documents (`collections::files`) | compress, config, index, model, random, retrieve, telemetry, text, wire |
+//! | [`engine`] | use cases: checks a request, assembles parts, describes the result; reads files into documents (`collections::files`) | compress, config, index, model, outbound, random, retrieve, telemetry, text, wire |
 //! | [`retrieve`] | search by words, by vectors or both; filters | index |
 //! | [`index`] | collections on disk: the store, which is the truth, and two indexes that are caches of it: words for BM25 (`lexical`) and vectors (`hnsw`) | kernels, storage, text |
 //! | [`compress`] | the methods: prompts in, kept byte ranges out; pure, synchronous | model (traits), text |
-//! | [`model`] | traits of models, score cache, model files; `model::local` runs models on the CPU, to score and to write | environment, kernels, random, storage, telemetry, text |
+//! | [`model`] | traits of models, score cache, model files; `model::local` runs models on the CPU, to score and to write, and `model::remote` asks those on other machines | environment, kernels, outbound, random, storage, telemetry, text |
 //! | [`wire`] | bodies and paths of LLM APIs: which texts may be replaced, and how; answers of the model in this process | model (types), text |
 //! | [`proxy`] | from a client's request to an answer, an upstream's or that of the model in this process: what is compressed, remembered and recorded | admission, compress, config, engine, jsonl, keys, model, random, storage, telemetry, text, upstream, wire |
 //! | [`keys`] | virtual keys: the file that holds them, what each may take | config |
-//! | [`upstream`] | the only place that sends requests to providers: connections, time limits, retries | config, keys, telemetry, wire |
+//! | [`upstream`] | the only place that sends requests to providers of LLM APIs: connections, time limits, retries | config, keys, outbound, telemetry, wire |
 //! | [`config`] | file, environment, flags; strict | compress, environment, model, wire |
 //! | [`text`] | token counters of target models, sentences, chunks, protected spans; `segments` cuts every kind of text into parts, and says which need which (rows their header, settings their section) | nothing |
+//! | [`outbound`] | what requests to other services share: keys that nobody sees, when to try again | nothing |
 //! | [`storage`] | the only opener of redb files: checked after an unclean stop, set aside where damaged and renewable | telemetry |
 //! | `kernels` | arithmetic on rows of `f32` for every instruction set that the processor may have; products of 8-bit numbers are in `model::local::int8` | nothing |
 //! | `telemetry` | logs, traces (OpenTelemetry) and process metrics; the proxy's own metrics are in [`proxy`] | nothing |
@@ -75,7 +76,7 @@
 //!
 //! | feature | what it adds |
 //! |---|---|
-//! | `retrieval` | [`engine`], [`index`], [`retrieve`], [`config`], [`wire`] |
+//! | `retrieval` | [`engine`], [`index`], [`retrieve`], [`config`], [`outbound`], [`wire`], and `model::remote` |
 //! | `eval` | [`eval`], and `retrieval` |
 //! | `server` | [`admission`], [`http`], [`mcp`], [`proxy`], and `retrieval` |
 //! | `cli` | [`cli`] and the binary, and all others |
@@ -117,6 +118,8 @@ pub mod keys;
 #[cfg(feature = "server")]
 pub mod mcp;
 pub mod model;
+#[cfg(feature = "retrieval")]
+pub mod outbound;
 #[cfg(feature = "server")]
 pub mod proxy;
 pub mod random;

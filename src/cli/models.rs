@@ -7,7 +7,8 @@ use anyhow::bail;
 use clap::{Args, Subcommand};
 
 use super::progress::DownloadBar;
-use crate::config::{Places, ProcessEnv, check_variables};
+use crate::config::{Config, Flags, Places, ProcessEnv, check_variables, load};
+use crate::engine::{Engine, RemoteModel};
 use crate::model::store::{Model, ModelStore, Origin, Role, State};
 
 /// Fetch, list and check model files
@@ -23,7 +24,8 @@ Examples:
   whittle models import ./SmolLM2-135M-Instruct.Q4_1.gguf
 
 Files are stored in WHITTLE_CACHE, else in the platform's cache folder. WHITTLE_MODELS names a manifest of
-your own. WHITTLE_OFFLINE=1 prevents downloads. More: `whittle help models`, `whittle help inference`.")]
+your own. WHITTLE_OFFLINE=1 prevents downloads. `list` names the models that the configuration has on
+other machines, and `verify` asks their servers. More: `whittle help models`, `whittle help inference`.")]
 pub(super) struct ModelsArgs {
     #[command(subcommand)]
     command: Command,
@@ -36,9 +38,9 @@ enum Command {
         /// Name of a model
         name: Option<String>,
     },
-    /// List the models and whether their files are present
+    /// List the models and whether their files are present, and those on other machines
     List,
-    /// Compare the files in the cache with their hashes
+    /// Compare the files in the cache with their hashes, and ask the servers of models on other machines
     Verify {
         /// Name of a model
         name: Option<String>,
@@ -155,6 +157,10 @@ fn list(store: &ModelStore, out: &mut impl Write) -> anyhow::Result<()> {
             "{name:width$}  {role:16}  {architecture:11}  {megabytes:7.1} MB  {licence:22}  {state}"
         )?;
     }
+    for RemoteModel { role, kind, model, url, fallback, .. } in RemoteModel::of(&configured()) {
+        let instead = fallback.map_or_else(String::new, |model| format!(", or {model} in rankings"));
+        writeln!(out, "{model:width$}  {role:16}  remote: {kind} at {url}{instead}; not asked")?;
+    }
     Ok(())
 }
 
@@ -168,7 +174,36 @@ fn verify(store: &ModelStore, name: Option<&str>, out: &mut impl Write) -> anyho
     if bad > 0 {
         bail!("{bad} of them cannot be used; `whittle models pull` downloads missing and corrupt files");
     }
+    if name.is_none() { ask_servers(out) } else { Ok(()) }
+}
+
+/// Asks the servers of the models on other machines.
+fn ask_servers(out: &mut impl Write) -> anyhow::Result<()> {
+    let config = configured();
+    if RemoteModel::of(&config).is_empty() {
+        return Ok(());
+    }
+    let engine = Engine::new(&config, &ProcessEnv, Box::new(DownloadBar::default()))?;
+    let mut bad = 0;
+    for (model, answer) in engine.ask_remote_models() {
+        let RemoteModel { role, model, url, .. } = model;
+        match answer {
+            Ok(answer) => writeln!(out, "{model}: the remote {role} at {url} {answer}")?,
+            Err(error) => {
+                bad += 1;
+                writeln!(out, "{model}: {error}")?;
+            }
+        }
+    }
+    if bad > 0 {
+        bail!("{bad} models on other machines cannot be used");
+    }
     Ok(())
+}
+
+/// Returns the configuration; the default one where it is invalid, for files can be dealt with all the same.
+fn configured() -> Config {
+    load(&Flags::default(), &ProcessEnv, &Places::usual()).map(|loaded| loaded.config).unwrap_or_default()
 }
 
 fn describe(state: State) -> &'static str {

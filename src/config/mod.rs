@@ -1,10 +1,12 @@
 //! Configuration: file, then environment, then flags; strict about names.
 //!
-//! Each key is defined once, in a `section!` here or in `proxy`: its name, type, default and bounds, and what it means. The
-//! layers are put over each other as TOML ([`load()`]) and checked once: a [`Config`] that was loaded is valid.
+//! Each key is defined once, in a `section!` here, in `models` or in `proxy`: its name, type, default and bounds, and what
+//! it means. The layers are put over each other as TOML ([`load()`]) and checked once: a [`Config`] that was loaded is
+//! valid.
 
 mod data;
 mod load;
+mod models;
 mod price;
 mod proxy;
 mod section;
@@ -18,13 +20,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use crate::environment::{Env, ProcessEnv};
-use crate::model::{Device, Precision};
 pub use data::data_dir;
 pub use load::{Flags, Loaded, Places, check_variables, load};
+pub use models::{ClassifierConfig, EmbedderConfig, LocalConfig, ScorerConfig};
 pub use price::{Pattern, Price};
 pub use proxy::{CompressPolicy, ProxyConfig, RecallPolicy, RetrievePolicy, ShadowPolicy, UpstreamConfig};
 pub use section::{Key, ListKey};
-use section::{Section, ensure, host_names, model, section, threads, within};
+use section::{Section, ensure, host_names, section, within};
 pub use tool_results::ToolResults;
 pub use variables::OTHER_VARIABLES;
 
@@ -65,73 +67,6 @@ section! {
         /// The APIs behind the proxy, each with another name.
         #[serde(skip_serializing_if = "Vec::is_empty")]
         upstreams: Vec<UpstreamConfig>;
-    }
-}
-
-section! {
-    /// The model that scores tokens.
-    #[derive(Eq)]
-    ScorerConfig at "scorer." {
-        /// Name in the model manifest, or the path of a GGUF file.
-        model: String = "smollm2-135m-instruct".into(), model();
-        /// The device: `cpu`, or `cuda` or `metal` where the build has the feature of that name.
-        device: Device = Device::default();
-        /// Arithmetic of the matrix products; by default int8 on the CPU, where alone it exists, and else f32.
-        precision: Precision = Precision::default();
-        /// Threads that compute, 1 to 1,024; by default as many as the machine has physical cores.
-        threads: Option<usize> = None, threads();
-        /// Bytes of scores that are remembered; 0 remembers none.
-        cache_bytes: u64 = 64 << 20;
-        /// Bytes of keys and values that are kept of documents that a question was scored after, for the next question
-        /// about them: about 12 KB a token in int8 and 46 in f32, with the default model. 0 keeps none.
-        kv_cache_bytes: u64 = 128 << 20;
-        /// Keeps all scores on disk too, else only those of documents that were ingested with `--score`. They are numbers
-        /// by hashes, in `scores.redb` of the data folder.
-        disk_cache: bool = false;
-        /// Bytes of scores that are kept on disk, about.
-        disk_cache_bytes: u64 = 1 << 30;
-    }
-}
-
-section! {
-    /// The model that turns texts into vectors.
-    #[derive(Eq)]
-    EmbedderConfig at "embedder." {
-        /// Name in the model manifest, or the path of a folder with a model; `A+B` reads each text with both and takes the
-        /// mean of their cosines.
-        model: String = "all-minilm-l6-v2".into(), model();
-        /// Arithmetic of the products with weights.
-        precision: Precision = Precision::default();
-        /// Threads that compute, 1 to 1,024; by default as many as the machine has physical cores.
-        threads: Option<usize> = None, threads();
-        /// Bytes of vectors that are remembered; 0 remembers none.
-        cache_bytes: u64 = 64 << 20;
-        /// Keeps vectors on disk too, so that a text is not read again after a restart. They are numbers by hashes, in
-        /// `vectors.redb` of the data folder.
-        disk_cache: bool = false;
-        /// Bytes of vectors that are kept on disk, about.
-        disk_cache_bytes: u64 = 1 << 30;
-    }
-}
-
-section! {
-    /// The model that tells which tokens to keep.
-    #[derive(Eq)]
-    ClassifierConfig at "classifier." {
-        /// Name in the model manifest, or the path of a folder with a model.
-        model: String = "llmlingua-2-bert-base-multilingual-cased-meetingbank".into(), model();
-        /// The device, like `scorer.device`.
-        device: Device = Device::default();
-    }
-}
-
-section! {
-    /// The model that answers in this process: the one that scores, under the name `local/` with the scorer's behind it.
-    #[derive(Copy, Eq)]
-    LocalConfig at "local." {
-        /// Whether the model answers requests. Where it does not, `local/...` is a name of upstreams' models like any
-        /// other.
-        enabled: bool = true;
     }
 }
 
@@ -195,19 +130,6 @@ impl Limits {
     #[must_use]
     pub fn deadline(&self) -> Duration {
         Duration::from_millis(self.deadline_ms)
-    }
-}
-
-impl ScorerConfig {
-    /// Has nothing remembered of earlier calls, in memory or on disk.
-    pub fn forget(&mut self) {
-        (self.cache_bytes, self.kv_cache_bytes, self.disk_cache) = (0, 0, false);
-    }
-
-    fn check_device(&self) -> Result<(), ConfigError> {
-        let wanted = || format!("`f32` on {}, or left out: int8 is for the CPU alone", self.device.name());
-        let runs = self.device == Device::Cpu || self.precision != Precision::Int8;
-        ensure(runs, "scorer.precision", &self.precision.name(), wanted)
     }
 }
 
@@ -306,6 +228,8 @@ impl Config {
     fn checked(self) -> Result<Self, ConfigError> {
         self.check()?;
         self.scorer.check_device()?;
+        self.scorer.check_remote()?;
+        self.embedder.check_remote()?;
         self.check_listening(self.listen)?;
         let recall = &self.proxy.recall;
         let wanted = || "false, unless `proxy.recall.enabled` is true".into();

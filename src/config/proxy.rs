@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Deserializer};
-use url::Url;
 
 use super::price::{Pattern, Price};
-use super::section::{Key, Section, dollars, ensure, list_entry, section, share, within};
+use super::section::{
+    Key, Section, dollars, ensure, is_variable_name, list_entry, read_base_url, section, share, within,
+};
 use super::tool_results::ToolResults;
 use super::{ConfigError, DAY_MS};
 use crate::compress::Method;
@@ -193,7 +194,7 @@ fn any_model() -> Vec<Pattern> {
 /// Reads a base URL; what is wrong with it is said when it is checked.
 fn without_slash<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
     let text = String::deserialize(from)?;
-    Ok(base_url(&text).unwrap_or(text))
+    Ok(read_base_url("base_url", &text).unwrap_or(text))
 }
 
 impl UpstreamConfig {
@@ -211,7 +212,7 @@ impl UpstreamConfig {
     /// # Errors
     /// The address cannot be one of an upstream; says why.
     pub fn at(name: &str, dialect: Dialect, address: &str) -> Result<Self, String> {
-        let base_url = base_url(address)?;
+        let base_url = read_base_url("base_url", address)?;
         Ok(Self { name: name.to_owned(), dialect, base_url, ..Self::example() })
     }
 
@@ -266,13 +267,13 @@ impl UpstreamConfig {
         if self.name.is_empty() || self.name.len() > 64 || !name_is_plain {
             return Err("`name` must have 1 to 64 letters, digits, `-` or `_`".into());
         }
-        base_url(&self.base_url)?;
+        read_base_url("base_url", &self.base_url)?;
         let mut names = self.models.iter().map(Pattern::as_str);
         let mut aliases = self.aliases.iter().flat_map(|(alias, model)| [alias, model]);
         if names.any(str::is_empty) || aliases.any(String::is_empty) {
             return Err("the name of a model is empty: write `*` for any model".into());
         }
-        if self.api_key_env.as_ref().is_some_and(|name| name.is_empty() || name.contains(['=', '\0'])) {
+        if !self.api_key_env.as_deref().is_none_or(is_variable_name) {
             return Err("`api_key_env` must be the name of an environment variable".into());
         }
         if !self.prices.iter().all(Price::is_sound) {
@@ -304,22 +305,6 @@ impl UpstreamConfig {
             None => Err(format!("`fallback` is `{fallback}`, but no upstream has that name")),
         }
     }
-}
-
-/// `text` as a base URL without a slash at its end.
-fn base_url(text: &str) -> Result<String, String> {
-    let url = Url::parse(text).map_err(|error| format!("`base_url` is not a URL: {error}"))?;
-    if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
-        return Err("`base_url` must begin with https:// or http:// and name a host".into());
-    }
-    if !url.username().is_empty() || url.password().is_some() {
-        let remedy = "put the key into an environment variable and its name into `api_key_env`";
-        return Err(format!("`base_url` must hold no password: {remedy}"));
-    }
-    if url.query().is_some() || url.fragment().is_some() {
-        return Err("`base_url` must end with a path: leave out `?` and `#`".into());
-    }
-    Ok(url.as_str().trim_end_matches('/').to_owned())
 }
 
 #[cfg(test)]

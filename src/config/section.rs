@@ -18,10 +18,12 @@ use std::str::FromStr;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use toml::Value;
+use url::Url;
 
-use super::{ConfigError, Device, Precision, ToolResults};
+use super::{ConfigError, ToolResults};
 use crate::compress::Method;
 use crate::compress::fold::Rule;
+use crate::model::{Device, EmbedderKind, Precision, ScorerKind};
 
 /// The beginning of the names of this program's environment variables.
 pub(super) const PREFIX: &str = "WHITTLE_";
@@ -209,7 +211,7 @@ macro_rules! variables {
     };
 }
 variables!(parsed: bool usize u64 f64 String SocketAddr ToolResults);
-variables!(named: Device Precision Method Rule);
+variables!(named: Device EmbedderKind Precision Method Rule ScorerKind);
 
 fn parsed<T: FromStr<Err: fmt::Display>>(text: &str) -> Result<T, String> {
     text.parse().map_err(|error: T::Err| error.to_string())
@@ -244,9 +246,59 @@ where
     }
 }
 
+/// Checks a value by `check`, where there is one.
+pub(super) fn optional<T>(
+    check: impl Fn(&'static str, &T) -> Result<(), ConfigError>,
+) -> impl Fn(&'static str, &Option<T>) -> Result<(), ConfigError> {
+    move |key, value| value.as_ref().map_or(Ok(()), |value| check(key, value))
+}
+
 /// Checks a number of threads.
 pub(super) fn threads() -> impl Fn(&'static str, &Option<usize>) -> Result<(), ConfigError> {
-    |key, value| value.as_ref().map_or(Ok(()), |threads| within(1..=1024)(key, threads))
+    optional(within(1..=1024))
+}
+
+/// Checks the base URL of a server.
+pub(super) fn base_url() -> impl Fn(&'static str, &String) -> Result<(), ConfigError> {
+    |key, value| {
+        let name = key.rsplit('.').next().unwrap_or(key);
+        let fault = read_base_url(name, value).err();
+        // A URL with a password is not repeated.
+        let shown = if value.contains('@') { "refused" } else { value.as_str() };
+        ensure(fault.is_none(), key, &shown, || format!("a base URL: {}", fault.clone().unwrap_or_default()))
+    }
+}
+
+/// Returns `text`, the value of the key called `name`, as a base URL without a slash at its end.
+///
+/// # Errors
+/// The text cannot be one; says why.
+pub(super) fn read_base_url(name: &str, text: &str) -> Result<String, String> {
+    let url = Url::parse(text).map_err(|error| format!("`{name}` is not a URL: {error}"))?;
+    if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
+        return Err(format!("`{name}` must begin with https:// or http:// and name a host"));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        let remedy = "put the key into an environment variable and its name into `api_key_env`";
+        return Err(format!("`{name}` must hold no password: {remedy}"));
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err(format!("`{name}` must end with a path: leave out `?` and `#`"));
+    }
+    Ok(url.as_str().trim_end_matches('/').to_owned())
+}
+
+/// Checks the name of an environment variable.
+pub(super) fn variable_name() -> impl Fn(&'static str, &String) -> Result<(), ConfigError> {
+    |key, value| {
+        let wanted = || "the name of an environment variable".into();
+        ensure(is_variable_name(value), key, value, wanted)
+    }
+}
+
+/// Returns whether an environment variable can be called so.
+pub(super) fn is_variable_name(name: &str) -> bool {
+    !name.is_empty() && !name.contains(['=', '\0'])
 }
 
 /// Checks a number of dollars.

@@ -3,6 +3,7 @@ use std::ffi::OsString;
 use std::path::Path;
 
 use super::*;
+use crate::model::{Device, EmbedderKind, Precision, ScorerKind};
 
 struct FakeEnv(HashMap<&'static str, &'static str>);
 
@@ -92,6 +93,26 @@ fn every_variable_reaches_its_key() {
         ("WHITTLE_SCORER_CACHE_BYTES", "5"),
         ("WHITTLE_SCORER_DISK_CACHE", "true"),
         ("WHITTLE_SCORER_DISK_CACHE_BYTES", "50"),
+        ("WHITTLE_SCORER_KIND", "vllm"),
+        ("WHITTLE_SCORER_URL", "http://gpu:8000/v1"),
+        ("WHITTLE_SCORER_API_KEY_ENV", "SCORER_KEY"),
+        ("WHITTLE_SCORER_SERVED_MODEL", "served"),
+        ("WHITTLE_SCORER_BATCH", "20"),
+        ("WHITTLE_SCORER_CONCURRENCY", "21"),
+        ("WHITTLE_SCORER_TIMEOUT_MS", "22"),
+        ("WHITTLE_SCORER_RETRIES", "3"),
+        ("WHITTLE_EMBEDDER_KIND", "tei"),
+        ("WHITTLE_EMBEDDER_URL", "http://tei:8080"),
+        ("WHITTLE_EMBEDDER_API_KEY_ENV", "EMBEDDER_KEY"),
+        ("WHITTLE_EMBEDDER_DIMENSIONS", "23"),
+        ("WHITTLE_EMBEDDER_BATCH", "24"),
+        ("WHITTLE_EMBEDDER_CONCURRENCY", "25"),
+        ("WHITTLE_EMBEDDER_TIMEOUT_MS", "26"),
+        ("WHITTLE_EMBEDDER_RETRIES", "4"),
+        ("WHITTLE_EMBEDDER_MAX_TOKENS", "27"),
+        ("WHITTLE_EMBEDDER_QUERY_PREFIX", "query:"),
+        ("WHITTLE_EMBEDDER_TEXT_PREFIX", "passage:"),
+        ("WHITTLE_EMBEDDER_FALLBACK", "f"),
         ("WHITTLE_EMBEDDER_MODEL", "e"),
         ("WHITTLE_EMBEDDER_PRECISION", "f32"),
         ("WHITTLE_EMBEDDER_THREADS", "2"),
@@ -147,6 +168,7 @@ fn every_variable_reaches_its_key() {
         allow_remote: true,
         hosts: vec!["whittle.example".into(), "192.0.2.1".into()],
         scorer: ScorerConfig {
+            kind: ScorerKind::Vllm,
             model: "m".into(),
             device: Device::Metal,
             precision: Precision::F32,
@@ -155,14 +177,33 @@ fn every_variable_reaches_its_key() {
             kv_cache_bytes: 6,
             disk_cache: true,
             disk_cache_bytes: 50,
+            url: Some("http://gpu:8000/v1".into()),
+            api_key_env: Some("SCORER_KEY".into()),
+            served_model: Some("served".into()),
+            batch: 20,
+            concurrency: 21,
+            timeout_ms: 22,
+            retries: 3,
         },
         embedder: EmbedderConfig {
+            kind: EmbedderKind::Tei,
             model: "e".into(),
             precision: Precision::F32,
             threads: Some(2),
             cache_bytes: 10,
             disk_cache: true,
             disk_cache_bytes: 51,
+            url: Some("http://tei:8080".into()),
+            api_key_env: Some("EMBEDDER_KEY".into()),
+            dimensions: Some(23),
+            batch: 24,
+            concurrency: 25,
+            timeout_ms: 26,
+            retries: 4,
+            max_tokens: Some(27),
+            query_prefix: "query:".into(),
+            text_prefix: "passage:".into(),
+            fallback: Some("f".into()),
         },
         classifier: ClassifierConfig { model: "c".into(), device: Device::Cuda },
         local: LocalConfig { enabled: false },
@@ -220,7 +261,7 @@ fn every_variable_reaches_its_key() {
 }
 
 /// Texts of variables, of which each key has to take one that is not its default.
-const SAMPLES: [&str; 12] = [
+const SAMPLES: [&str; 15] = [
     "7",
     "1048577",
     "0.25",
@@ -233,6 +274,9 @@ const SAMPLES: [&str; 12] = [
     "llmlingua",
     "compress",
     "runs, json",
+    "vllm",
+    "tei",
+    "http://host:1/v1",
 ];
 
 /// The value at a path of what is shown.
@@ -250,7 +294,17 @@ fn each_key_means_the_same_in_file_environment_and_what_is_shown() {
         let default = Config::default();
         assert_eq!(shown(&default, key.path), key.default(), "{}", key.path);
         // A key that takes another one beside it.
-        let beside = if key.path == "proxy.recall.tool" { "proxy.recall.enabled = true\n" } else { "" };
+        let beside = match key.path {
+            "proxy.recall.tool" => "proxy.recall.enabled = true\n",
+            "scorer.kind" => "scorer.url = 'http://a'\n",
+            "scorer.url" => "scorer.kind = 'vllm'\n",
+            "embedder.kind" => "embedder.url = 'http://a'\n",
+            "embedder.url" => "embedder.kind = 'openai'\n",
+            "embedder.fallback" | "embedder.query_prefix" | "embedder.text_prefix" => {
+                "embedder.url = 'http://a'\nembedder.kind = 'openai'\n"
+            }
+            _ => "",
+        };
         let mut changed = 0;
         for sample in SAMPLES {
             let Ok(value) = key.read(sample) else { continue };
@@ -284,6 +338,12 @@ fn keys_are_all_that_is_shown() {
     }
     let mut config = Config::default();
     (config.scorer.threads, config.embedder.threads) = (Some(1), Some(1));
+    let text = || Some("text".to_owned());
+    let scorer = &mut config.scorer;
+    (scorer.url, scorer.api_key_env, scorer.served_model) = (text(), text(), text());
+    let embedder = &mut config.embedder;
+    (embedder.url, embedder.api_key_env, embedder.fallback) = (text(), text(), text());
+    (embedder.dimensions, embedder.max_tokens) = (Some(2), Some(8));
     config.proxy.compress.method = Some(crate::compress::Method::Auto);
     config.proxy.recall.key_file = Some("key".into());
     let mut shown = BTreeSet::new();
@@ -320,6 +380,9 @@ fn unknown_variables_fail_by_name_and_those_of_others_do_not() {
         ("WHITTLER", "1"),
     ]);
     load_text(&format!("{UPSTREAM}api_key_env = 'WHITTLE_MY_KEY'"), &known).unwrap();
+    for section in ["scorer", "embedder"] {
+        load_text(&format!("{section}.api_key_env = 'WHITTLE_MY_KEY'"), &known).unwrap();
+    }
     assert!(error_of(UPSTREAM, &known).contains("WHITTLE_MY_KEY"));
     assert!(error_of("", &env([("WHITTLE_PORT", "80")])).contains("WHITTLE_PORT is unknown"));
 }
@@ -417,6 +480,27 @@ fn wrong_values_fail_by_name() {
         ("scorer.precision = 'f16'", "unknown variant `f16`"),
         ("scorer.device = 'tpu'", "unknown variant `tpu`"),
         ("scorer = { device = 'cuda', precision = 'int8' }", "`f32` on cuda, or left out"),
+        ("scorer.kind = 'sglang'", "unknown variant `sglang`, expected `local` or `vllm`"),
+        ("scorer.kind = 'vllm'", "`scorer.url` is left out, but must be the base URL of the server"),
+        (
+            "scorer.url = 'http://a'",
+            "`scorer.kind` is local, but must be a remote one where `scorer.url` is set",
+        ),
+        ("embedder.kind = 'tei'", "`embedder.url` is left out"),
+        ("embedder.url = 'http://a'", "`embedder.kind` is local"),
+        ("embedder = { kind = 'tei', url = 'ftp://a' }", "`url` must begin with https:// or http://"),
+        ("embedder = { kind = 'tei', url = 'https://me:secret@a' }", "`embedder.url` is refused"),
+        (
+            "embedder = { kind = 'tei', url = 'https://a', api_key_env = 'A=B' }",
+            "name of an environment variable",
+        ),
+        ("embedder = { kind = 'tei', url = 'https://a', dimensions = 1 }", "`embedder.dimensions` is 1"),
+        (
+            "embedder = { kind = 'whittle', url = 'https://a', query_prefix = 'q' }",
+            "unless `embedder.kind` is",
+        ),
+        ("embedder.text_prefix = 'q'", "`embedder.text_prefix` is q"),
+        ("embedder.fallback = 'm'", "`embedder.fallback` is m, but must be left out"),
         ("limits.queue = -1", "invalid value"),
         ("listen = 'localhost'", "invalid socket address"),
         ("hosts = ['a.example', 'https://b.example']", "`hosts` is https://b.example"),

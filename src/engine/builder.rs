@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::collections::DataFolder;
 use super::model_source::unavailable;
 use super::models::{ConfiguredModels, GivenModels, Models};
+use super::remote::RemoteKeys;
 use super::{Engine, EngineError};
 use crate::config::{self, Config, Env, Limits};
 use crate::model::store::{ModelStore, Progress};
@@ -24,6 +25,7 @@ pub struct EngineBuilder {
     data: Option<PathBuf>,
     given: GivenModels,
     configured: Option<(Config, ModelStore, Box<dyn Progress>)>,
+    keys: RemoteKeys,
     local_files: bool,
 }
 
@@ -72,7 +74,8 @@ impl EngineBuilder {
     }
 
     /// Uses the models of `config` wherever none is given, and its limits. They are fetched into `store` and loaded on
-    /// first need; `progress` is told of downloads.
+    /// first need; `progress` is told of downloads. Models on other machines are asked without a key, for
+    /// [`EngineBuilder::environment`] alone reads keys.
     pub fn configured(self, config: &Config, store: ModelStore, progress: Box<dyn Progress>) -> Self {
         Self { limits: config.limits, configured: Some((config.clone(), store, progress)), ..self }
     }
@@ -80,7 +83,8 @@ impl EngineBuilder {
     /// Uses the models of `config` from the cache of models, and the data folder, that `env` names.
     ///
     /// # Errors
-    /// The model manifest or the cache's place cannot be used, or there is no folder for data.
+    /// The model manifest or the cache's place cannot be used, there is no folder for data, or a variable is not set that
+    /// holds the key of a model on another machine.
     pub fn environment(
         self,
         config: &Config,
@@ -89,7 +93,8 @@ impl EngineBuilder {
     ) -> Result<Self, EngineError> {
         let store = ModelStore::from_environment(env).map_err(|error| unavailable(&error))?;
         let data = config::data_dir(env).map_err(|error| EngineError::no_data_folder(error.to_string()))?;
-        Ok(self.configured(config, store, progress).data_dir(data))
+        let keys = RemoteKeys::read(config, env)?;
+        Ok(Self { keys, ..self }.configured(config, store, progress).data_dir(data))
     }
 
     /// Lets requests name tokenizer files of this machine: for callers who may read its files anyway. A service must
@@ -101,9 +106,9 @@ impl EngineBuilder {
     /// Returns the engine. No model is loaded and no folder opened before it is needed.
     #[must_use]
     pub fn build(self) -> Engine {
-        let Self { limits, data, given, configured, local_files } = self;
+        let Self { limits, data, given, configured, keys, local_files } = self;
         let models = |(config, store, progress): (Config, _, _)| {
-            ConfiguredModels::new(&config, store, progress, data.as_deref())
+            ConfiguredModels::new((&config, keys), store, progress, data.as_deref())
         };
         let configured = configured.map(models);
         Engine {

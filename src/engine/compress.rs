@@ -39,17 +39,23 @@ pub(super) fn run(
     let choice = Choice::of(&prompt, target, (method, mode), &bare)?;
     let chosen = choice.method;
     let scorer = chosen.scores().then(|| engine.models.scorer()).transpose()?;
-    let embedder = chosen.embeds().then(|| engine.models.embedder()).transpose()?;
     let classifier = chosen.classifies().then(|| engine.models.classifier()).transpose()?;
     let tools = Tools {
         scorer: scorer.as_deref().map(|scorer| scorer as &dyn TokenScorer),
-        embedder: embedder.as_deref().map(|embedder| embedder as &dyn Embedder),
         classifier: classifier.as_deref(),
         ..bare
     };
-    let compressed = form.compress(&prompt, target, &counter, |prompt, target| {
-        compress::compress_as(prompt, target, &choice, mode, &tools)
-    })?;
+    let compress = |embedder: Option<&dyn Embedder>| {
+        let tools = Tools { embedder, ..tools };
+        form.compress(&prompt, target, &counter, |prompt, target| {
+            compress::compress_as(prompt, target, &choice, mode, &tools)
+        })
+    };
+    let (compressed, fallback) = if chosen.embeds() {
+        engine.models.rank_whole(|embedder| Ok(compress(Some(embedder))?))?
+    } else {
+        (compress(None)?, None)
+    };
     let returns = request.returns.unwrap_or_else(|| vec![Return::Ranges]);
     let messages = form.messages(&compressed);
     let records = records_left_out(&compressed);
@@ -58,6 +64,7 @@ pub(super) fn run(
     form.as_sent(&mut response);
     (response.method, response.messages) = (chosen, messages);
     response.warnings.extend(records);
+    response.warnings.extend(fallback);
     response.warnings.extend(warnings(mode, &counter));
     response.timing_ms.total = milliseconds_since(start);
     Ok(response)
@@ -247,6 +254,7 @@ impl From<ScoreError> for EngineError {
         match error {
             ScoreError::Stopped(stopped) => stopped.into(),
             ScoreError::Model(message) => Self::internal(message),
+            ScoreError::Remote(error) => error.into(),
         }
     }
 }

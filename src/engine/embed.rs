@@ -29,6 +29,21 @@ pub struct EmbeddingsRequest {
     pub encoding_format: Encoding,
     /// Values of a vector; only as many as the model gives.
     pub dimensions: Option<usize>,
+    /// The use of the texts, `document` (default) or `query`: some models read questions otherwise. Whatever is none of
+    /// these counts as `document`.
+    #[serde(default)]
+    pub input_type: InputType,
+}
+
+/// The use of texts that are embedded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase", from = "Value")]
+pub enum InputType {
+    /// Texts that are searched.
+    #[default]
+    Document,
+    /// Questions that they are searched for.
+    Query,
 }
 
 /// The texts to embed.
@@ -56,6 +71,8 @@ pub struct EmbeddingsResponse {
     pub data: Vec<Embedding>,
     /// Model that made them.
     pub model: String,
+    /// The fingerprint of the model's files, by which collections tell it from others of its name.
+    pub identity: String,
     /// Token counts.
     pub usage: EmbedderUsage,
 }
@@ -207,7 +224,12 @@ impl Engine {
         }
         let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
         let usage = self.usage(&embedder, &texts, cancel)?;
-        let vectors = embedder.embed(&texts, cancel)?;
+        let vectors = match request.input_type {
+            InputType::Document => embedder.embed(&texts, cancel)?,
+            InputType::Query => {
+                texts.iter().map(|text| embedder.embed_query(text, cancel)).collect::<Result<_, _>>()?
+            }
+        };
         let data = vectors.into_iter().enumerate().map(|(index, values)| Embedding {
             object: "embedding",
             index,
@@ -220,6 +242,7 @@ impl Engine {
             object: "list",
             data: data.collect(),
             model: embedder.name().to_owned(),
+            identity: embedder.identity().to_owned(),
             usage,
         })
     }
@@ -242,11 +265,8 @@ impl Engine {
             let message = "`query` is empty: say what the documents are to answer";
             return Err(EngineError::invalid("empty_query", "query", message));
         }
-        let embedder = self.models.embedder()?;
-        check_model(&embedder, request.model.as_deref())?;
         let texts = request.documents.iter().map(RerankDocument::text);
-        let usage =
-            self.usage(&embedder, &texts.clone().chain([&*request.query]).collect::<Vec<_>>(), cancel)?;
+        let counted: Vec<&str> = texts.clone().chain([&*request.query]).collect();
         let document =
             |(i, text): (usize, &str)| Document { id: i.to_string(), title: None, text: text.into() };
         let prompt = Prompt {
@@ -254,7 +274,16 @@ impl Engine {
             question: request.query.clone(),
             ..Prompt::default()
         };
-        let ranking = compress::rank(&prompt, &*embedder, cancel)?;
+        let rank = |embedder: &Embedder| {
+            check_model(embedder, request.model.as_deref())?;
+            let usage = self.usage(embedder, &counted, cancel)?;
+            Ok((embedder.name().to_owned(), usage, compress::rank(&prompt, embedder, cancel)?))
+        };
+        let (model, usage, ranking) = match request.model {
+            // Who names a model wants no other.
+            Some(_) => rank(&*self.models.embedder()?)?,
+            None => self.models.rank_whole(rank)?.0,
+        };
         let most = request.top_n.unwrap_or(usize::MAX);
         let result = |(index, relevance_score): (usize, f64)| RerankResult {
             index,
@@ -265,7 +294,7 @@ impl Engine {
         };
         Ok(RerankResponse {
             id: format!("rank-{}", uuid::Uuid::now_v7().simple()),
-            model: embedder.name().to_owned(),
+            model,
             results: ranking.into_iter().take(most).map(result).collect(),
             usage,
             meta: RerankMeta {
@@ -328,6 +357,16 @@ fn base64(values: &[f32]) -> String {
     STANDARD.encode(bytes)
 }
 
+impl From<Value> for InputType {
+    fn from(value: Value) -> Self {
+        match value.as_str() {
+            // The second is what Cohere's clients send.
+            Some("query" | "search_query") => Self::Query,
+            _ => Self::Document,
+        }
+    }
+}
+
 impl TryFrom<Value> for EmbeddingsInput {
     type Error = String;
 
@@ -387,6 +426,20 @@ mod tests {
         ] {
             let error = texts(bad.clone()).unwrap_err();
             assert!(error.contains(wanted), "{bad}: {error}");
+        }
+    }
+
+    #[test]
+    fn the_use_of_texts_is_read_from_whatever_clients_send() {
+        for (value, wanted) in [
+            (json!("query"), InputType::Query),
+            (json!("search_query"), InputType::Query),
+            (json!("document"), InputType::Document),
+            (json!("passage"), InputType::Document),
+            (json!(null), InputType::Document),
+            (json!(7), InputType::Document),
+        ] {
+            assert_eq!(serde_json::from_value::<InputType>(value).unwrap(), wanted);
         }
     }
 

@@ -10,6 +10,7 @@ mod error;
 pub mod examples;
 #[cfg(test)]
 pub(crate) mod fakes;
+mod fallback;
 mod generate;
 mod input;
 mod model_source;
@@ -17,6 +18,7 @@ mod models;
 mod options;
 pub mod prompt;
 mod recover;
+mod remote;
 mod score;
 mod tokenizer_files;
 
@@ -28,6 +30,7 @@ pub use error::{EngineError, ErrorKind, shortened};
 #[cfg(feature = "server")]
 pub(crate) use model_source::MODEL_LOADING;
 pub use models::{Caches, Readiness};
+pub use remote::RemoteModel;
 
 use api::{
     CompressRequest, CompressResponse, CountRequest, CountResponse, RecoverRequest, RecoverResponse,

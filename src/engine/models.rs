@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::model_source::{MODEL_LOADING, ModelSource};
+use super::remote::{self, REMOTE_FAILED, RemoteKeys, RemoteModel, Remotes};
 use super::tokenizer_files::TokenizerFiles;
 use super::{EngineError, ErrorKind};
 use crate::config::{ClassifierConfig, Config, EmbedderConfig, ScorerConfig};
@@ -15,7 +16,8 @@ use crate::model::local::{
 };
 use crate::model::store::{ModelFiles, ModelStore, Progress, display_name, parts_of};
 use crate::model::{
-    self, Device, EnsembleEmbedder, Precision, ScoreError, TokenClassifier, TokenGenerator, TokenScorer,
+    self, Device, EmbedderKind, EnsembleEmbedder, Precision, ScoreError, ScorerKind, TokenClassifier,
+    TokenGenerator, TokenScorer,
 };
 use crate::telemetry::chain;
 use crate::text::{self, PieceCounts, TokenCounter};
@@ -63,6 +65,8 @@ pub(super) struct Models {
     /// The configured scorer, which generates too.
     local: Slot<LocalModel>,
     embedder: Slot<Embedder>,
+    /// The local embedder that ranks where a remote one cannot.
+    fallback: Slot<Embedder>,
     classifier: Slot<dyn TokenClassifier>,
     tokenizer_files: TokenizerFiles,
     /// Whether a request may name files of this machine.
@@ -75,8 +79,11 @@ pub(super) struct ConfiguredModels {
     scorer: ScorerConfig,
     embedder: EmbedderConfig,
     classifier: ClassifierConfig,
-    /// The data folder, in whose files scores and vectors are kept.
+    remotes: Remotes,
+    /// The data folder, in whose file scores are kept.
     data: Option<PathBuf>,
+    /// The file that vectors are kept in.
+    vectors: Option<Arc<CacheFile>>,
 }
 
 /// Models that an engine is given instead of configured ones.
@@ -125,7 +132,8 @@ impl<M: ?Sized> Slot<M> {
         let loaded = load();
         *state = match &loaded {
             Ok(model) => State::Ready(Arc::clone(model)),
-            Err(error) if error.code == MODEL_LOADING => State::Idle,
+            // Of a remote model its own record tells.
+            Err(error) if [MODEL_LOADING, REMOTE_FAILED].contains(&error.code) => State::Idle,
             Err(_) => State::Failed,
         };
         loaded
@@ -165,9 +173,9 @@ impl std::fmt::Debug for Models {
 
 impl ConfiguredModels {
     /// The models of `config`. Their files come from `store`, and `progress` hears of downloads; scores and vectors are
-    /// kept in the folder `data`, where there is one.
+    /// kept in the folder `data`, where there is one. Those on other machines are asked with `keys`.
     pub(super) fn new(
-        config: &Config,
+        (config, keys): (&Config, RemoteKeys),
         store: ModelStore,
         progress: Box<dyn Progress>,
         data: Option<&Path>,
@@ -177,24 +185,58 @@ impl ConfiguredModels {
             scorer: config.scorer.clone(),
             embedder: config.embedder.clone(),
             classifier: config.classifier.clone(),
+            remotes: Remotes::new(keys),
             data: data.map(Path::to_owned),
+            vectors: data
+                .filter(|_| config.embedder.disk_cache)
+                .map(|data| Arc::new(CacheFile::new(data.join(VECTORS), config.embedder.disk_cache_bytes))),
         }
     }
 
     /// The scorer's cache in front of `local`.
     fn cached(&self, local: &LocalModel) -> Scorer {
-        let ScorerConfig { precision, device, cache_bytes, disk_cache, disk_cache_bytes, .. } = &self.scorer;
+        let ScorerConfig { precision, device, cache_bytes, .. } = &self.scorer;
         let identity = scorer_identity(&local.identity, *precision, *device);
         let scorer: Arc<dyn TokenScorer> = Arc::<LocalScorer>::clone(&local.model);
-        let scorer = CachedScorer::new(scorer, &identity, *cache_bytes);
+        self.with_scores_on_disk(CachedScorer::new(scorer, &identity, *cache_bytes))
+    }
+
+    /// Connects to the scorer's server, with the cache in front of it.
+    fn remote_scorer(&self) -> Result<Scorer, EngineError> {
+        let files = self.files.ensure(&self.scorer.model)?;
+        let scorer = self.remotes.scorer(&self.scorer, &files)?;
+        Ok(self.with_scores_on_disk(remote::cached_scorer(scorer, &files, self.scorer.cache_bytes)))
+    }
+
+    /// Adds the file of scores, where there is a folder for it.
+    fn with_scores_on_disk(&self, scorer: Scorer) -> Scorer {
+        let ScorerConfig { disk_cache, disk_cache_bytes, .. } = &self.scorer;
         let Some(scores) = self.data.as_ref().map(|data| data.join(SCORES)) else { return scorer };
         let keep = if *disk_cache { Keep::All } else { Keep::Asked };
         scorer.with_file(Arc::new(CacheFile::new(scores, *disk_cache_bytes)), keep)
     }
 
-    /// The embedder with its cache in front of it.
-    fn cached_embedder(&self) -> Result<Embedder, EngineError> {
-        let config = &self.embedder;
+    /// The embedder of this process that `config` names, with the cache in front of it.
+    fn cached_embedder(&self, config: &EmbedderConfig) -> Result<Embedder, EngineError> {
+        let (embedder, identity) = self.local_embedder(config)?;
+        let embedder = CachedEmbedder::new(embedder, &identity, config.cache_bytes);
+        let arithmetic = format!("{} {EMBEDDER_REVISION}", config.precision.name());
+        Ok(self.with_vectors_on_disk(embedder, &arithmetic))
+    }
+
+    /// Adds the file of vectors, where they are kept; `arithmetic` as in [`CachedEmbedder::with_file`].
+    fn with_vectors_on_disk(&self, embedder: Embedder, arithmetic: &str) -> Embedder {
+        match &self.vectors {
+            Some(file) => embedder.with_file(Arc::clone(file), arithmetic),
+            None => embedder,
+        }
+    }
+
+    /// The embedder of this process that `config` names, and what tells its files from others. Several are one.
+    fn local_embedder(
+        &self,
+        config: &EmbedderConfig,
+    ) -> Result<(Arc<dyn model::Embedder>, String), EngineError> {
         let (mut embedders, mut identities) = (Vec::<Arc<dyn model::Embedder>>::new(), Vec::new());
         for name in parts_of(&config.model) {
             let files = self.files.ensure(name)?;
@@ -208,11 +250,7 @@ impl ConfiguredModels {
                 Arc::new(EnsembleEmbedder::new(several).map_err(unavailable)?)
             }
         };
-        let embedder = CachedEmbedder::new(embedder, &identities.join("+"), config.cache_bytes);
-        let Some(data) = self.data.as_ref().filter(|_| config.disk_cache) else { return Ok(embedder) };
-        let file = CacheFile::new(data.join(VECTORS), config.disk_cache_bytes);
-        let arithmetic = format!("{} {EMBEDDER_REVISION}", config.precision.name());
-        Ok(embedder.with_file(Arc::new(file), &arithmetic))
+        Ok((embedder, identities.join("+")))
     }
 }
 
@@ -234,6 +272,7 @@ impl Models {
             generator: Slot::given(generator),
             local: Slot::new(),
             embedder: Slot::given(embedder),
+            fallback: Slot::new(),
             classifier: Slot::given(classifier),
             tokenizer_files: TokenizerFiles::default(),
             local_files,
@@ -263,8 +302,11 @@ impl Models {
     pub(super) fn scorer(&self) -> Result<Arc<Scorer>, EngineError> {
         self.scorer.get(|| {
             let configured = self.configured("scorer")?;
-            let local = self.local("scorer")?;
-            Ok(Arc::new(configured.cached(&local)))
+            let scorer = match configured.scorer.kind {
+                ScorerKind::Local => configured.cached(&*self.local("scorer")?),
+                ScorerKind::Vllm => configured.remote_scorer()?,
+            };
+            Ok(Arc::new(scorer))
         })
     }
 
@@ -291,6 +333,10 @@ impl Models {
         precision: Option<Precision>,
     ) -> Result<(LocalScorer, Precision), EngineError> {
         let configured = self.configured("configured scorer")?;
+        if configured.scorer.kind != ScorerKind::Local {
+            let message = "this measures a model in this process: set `scorer.kind` to `local`";
+            return Err(EngineError::invalid("remote_scorer", "scorer.kind", message));
+        }
         let precision = precision.unwrap_or(configured.scorer.precision);
         let config = ScorerConfig { precision, kv_cache_bytes: 0, ..configured.scorer.clone() };
         Ok((run_scorer(&config, &configured.files.ensure(&config.model)?)?, precision))
@@ -300,16 +346,42 @@ impl Models {
     pub(super) fn embedder(&self) -> Result<Arc<Embedder>, EngineError> {
         self.embedder.get(|| {
             let configured = self.configured("embedder")?;
-            configured.cached_embedder().map(Arc::new)
+            let ConfiguredModels { embedder: config, remotes, .. } = configured;
+            let embedder = match config.kind {
+                EmbedderKind::Local => configured.cached_embedder(config)?,
+                _ => configured.with_vectors_on_disk(
+                    remote::cached_embedder(remotes.embedder(config)?, config.cache_bytes),
+                    config.kind.name(),
+                ),
+            };
+            Ok(Arc::new(embedder))
         })
     }
 
-    /// An embedder of the caller's own that remembers nothing: of several, the first.
-    pub(super) fn fresh_embedder(&self) -> Result<LocalEmbedder, EngineError> {
+    /// The local embedder that ranks where the remote one cannot, if one is configured.
+    pub(super) fn fallback_embedder(&self) -> Result<Option<Arc<Embedder>>, EngineError> {
+        let Some(configured) = &self.configured else { return Ok(None) };
+        let Some(model) = configured.embedder.fallback.clone() else { return Ok(None) };
+        let config = EmbedderConfig { model, ..configured.embedder.clone() };
+        self.fallback.get(|| configured.cached_embedder(&config).map(Arc::new)).map(Some)
+    }
+
+    /// Describes the configured models that run on other machines.
+    pub(super) fn remotes(&self) -> Vec<RemoteModel> {
+        let Some(ConfiguredModels { scorer, embedder, remotes, .. }) = &self.configured else {
+            return Vec::new();
+        };
+        remotes.models(scorer, embedder)
+    }
+
+    /// An embedder of the caller's own that remembers nothing.
+    pub(super) fn fresh_embedder(&self) -> Result<Arc<dyn model::Embedder>, EngineError> {
         let configured = self.configured("configured embedder")?;
         let config = &configured.embedder;
-        let first = parts_of(&config.model).next().unwrap_or_default();
-        run_embedder(first, config, &configured.files.ensure(first)?)
+        Ok(match config.kind {
+            EmbedderKind::Local => configured.local_embedder(config)?.0,
+            _ => Arc::new(configured.remotes.embedder(config)?),
+        })
     }
 
     /// The token classifier, loaded if this is the first need.
@@ -333,12 +405,13 @@ impl Models {
         }
     }
 
-    /// Failed where a model's last load failed, else ready where any is; never blocks. The token classifier has to be
+    /// Failed where a model's last load failed, or a remote one failed just now and has no fallback, else ready where any is; never blocks. The token classifier has to be
     /// imported before it can be used, so a request for one that is not there says nothing about the others.
     pub(super) fn readiness(&self) -> Readiness {
         let needed = [self.scorer.readiness(), self.generator.readiness(), self.embedder.readiness()];
         let is_ready = |readiness: &Readiness| *readiness == Readiness::Ready;
-        if needed.contains(&Readiness::Failed) {
+        let remote_failed = self.remotes().iter().any(RemoteModel::fails_requests);
+        if remote_failed || needed.contains(&Readiness::Failed) {
             Readiness::Failed
         } else if needed.iter().chain([&self.classifier.readiness()]).any(is_ready) {
             Readiness::Ready

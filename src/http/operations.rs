@@ -16,8 +16,8 @@ use super::{
     body, collections, compress, dialects, docs, embeddings, evaluations, examples, keys, mcp, metrics,
     originals, page, prompt, proxy, reading, shadow, status, transfer,
 };
-use crate::engine::Readiness;
 use crate::engine::collections::api::OnBad;
+use crate::engine::{Readiness, RemoteModel};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -84,7 +84,13 @@ pub(super) async fn readyz(State(state): State<Arc<AppState>>) -> Result<Respons
         Readiness::Ready => body::render(&Health::new("ready")),
         Readiness::Idle => body::render(&Health::new("idle")),
         Readiness::Failed => {
-            let message = "the model could not be had; `whittle models verify` says why";
+            let failed = state.engine.remote_models().into_iter().find(RemoteModel::fails_requests);
+            let message = match failed {
+                Some(RemoteModel { role, .. }) => {
+                    format!("the remote {role} could not be asked; `whittle models verify` says why")
+                }
+                None => "the model could not be had; `whittle models verify` says why".into(),
+            };
             Err(ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "model_unavailable", message))
         }
     }

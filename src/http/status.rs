@@ -18,7 +18,7 @@ use super::error::{ApiError, ErrorEnvelope};
 use super::proxy::Sender;
 use super::state::AppState;
 use super::{auth, body, events};
-use crate::engine::{Caches, Readiness};
+use crate::engine::{Caches, Readiness, RemoteModel};
 use crate::model::cached::CacheStatistics;
 use crate::proxy::{Gateway, QueueStatus, UpstreamStatus};
 
@@ -40,6 +40,9 @@ pub(super) struct ServiceStatus {
     version: &'static str,
     /// `ready`; `idle` where the models load with the first request; `failed` where one could not be had.
     models: &'static str,
+    /// The models on other machines; missing where all run in this process.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    remote_models: Vec<RemoteModel>,
     /// The work on requests.
     work: WorkStatus,
     /// The upstreams, in the order of the configuration.
@@ -91,6 +94,7 @@ impl ServiceStatus {
         Self {
             version: env!("CARGO_PKG_VERSION"),
             models,
+            remote_models: state.engine.remote_models(),
             work,
             upstreams: gateway.map(Gateway::upstreams).unwrap_or_default(),
             stores: gateway.map(Gateway::queues),

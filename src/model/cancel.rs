@@ -75,6 +75,12 @@ impl Cancel {
         Self { deadline: Some(deadline), ..self.clone() }
     }
 
+    /// Returns the time at which it stops by itself, if there is one.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Instant> {
+        self.deadline
+    }
+
     /// Tells all clones to stop.
     pub fn cancel(&self) {
         self.flag.store(true, Ordering::Relaxed);

@@ -1,6 +1,7 @@
 //! Models behind traits: what a method may ask of a language model, and nothing about how it is run.
 //!
-//! The traits here are what the compression methods see; [`local`] runs models in this process.
+//! The traits here are what the compression methods see; [`local`] runs models in this process, and [`remote`] asks those
+//! on other machines.
 //! A fake scorer in a test is an implementation of [`TokenScorer`] and needs no weights.
 
 pub mod cached;
@@ -8,6 +9,7 @@ mod cancel;
 mod ensemble;
 mod generation;
 pub mod local;
+pub mod remote;
 pub mod store;
 
 use std::ops::Range;
@@ -22,6 +24,7 @@ pub use generation::{
     ChatError, Completion, Continuation, FinishReason, Generation, GenerationEvent, Message, Prompt, Role,
     Sampling, TokenGenerator,
 };
+pub use remote::{EmbedderKind, RemoteError, RemoteServer, ScorerKind};
 
 /// A token of a text: its vocabulary id and the bytes of the text that it stands for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -407,4 +410,7 @@ pub enum ScoreError {
     /// The model failed: its worker is gone or it produced a value that is not a number.
     #[error("the scoring model failed: {0}")]
     Model(String),
+    /// A model on another machine cannot be asked, or its answer cannot be used.
+    #[error(transparent)]
+    Remote(#[from] RemoteError),
 }

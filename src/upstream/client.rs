@@ -15,8 +15,8 @@ use tracing::Instrument;
 
 use super::headers::{KEY_HEADERS, without_query_key};
 use super::health::{UpstreamHealth, Watch};
-use super::{Secret, retry};
 use crate::config::{Env, UpstreamConfig};
+use crate::outbound::{Secret, is_loopback, retry};
 use crate::telemetry::{Stage, carry_trace, chain};
 use crate::wire::Dialect;
 
@@ -360,16 +360,6 @@ fn credential(dialect: Dialect, key: &Secret) -> Option<(HeaderName, HeaderValue
     let mut value = HeaderValue::try_from(text).ok()?;
     value.set_sensitive(true);
     Some((name, value))
-}
-
-/// Returns whether `url` leads to this machine.
-pub(super) fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(url::Host::Domain(name)) => name == "localhost",
-        Some(url::Host::Ipv4(address)) => address.is_loopback(),
-        Some(url::Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    }
 }
 
 /// A body that is sent on as it arrives.

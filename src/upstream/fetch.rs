@@ -6,8 +6,7 @@ use bytes::Bytes;
 use reqwest::header::{AUTHORIZATION, HeaderValue};
 use reqwest::{StatusCode, Url};
 
-use super::Secret;
-use super::client::is_loopback;
+use crate::outbound::{Secret, is_loopback};
 use crate::telemetry::chain;
 
 /// Time that the answer has.

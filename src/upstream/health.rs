@@ -8,7 +8,7 @@ use reqwest::StatusCode;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::retry;
+use crate::outbound::retry;
 
 /// The state of an upstream, by the last request that was sent to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, ToSchema)]

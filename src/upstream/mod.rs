@@ -8,37 +8,11 @@ mod client;
 mod fetch;
 mod headers;
 mod health;
-mod retry;
 
+pub use crate::outbound::Secret;
 pub use client::{Answer, Call, Upstream, UpstreamError, streamed};
 pub use fetch::fetch;
 pub use headers::{KEY_HEADERS, for_client, for_upstream, query_for_upstream, secret_in, secret_in_query};
 pub use health::{UpstreamHealth, UpstreamState};
 pub use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 pub use reqwest::{Body, Method, StatusCode};
-
-use std::fmt;
-
-/// A key that must not be seen: it shows as stars.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
-
-impl Secret {
-    /// Keeps `text` from being seen.
-    #[must_use]
-    pub fn new(text: String) -> Self {
-        Self(text)
-    }
-
-    /// The key itself.
-    #[must_use]
-    pub fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("***")
-    }
-}

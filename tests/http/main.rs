@@ -47,6 +47,8 @@ mod recall_tool;
 #[cfg(test)]
 mod reload;
 #[cfg(test)]
+mod remote;
+#[cfg(test)]
 mod rounds;
 #[cfg(test)]
 mod run;

@@ -12,26 +12,41 @@ const LONGEST: usize = 600;
 
 /// What each top-level module may use of the others. `model` stands for its traits and types alone: who may
 /// also use the models themselves is said in [`PARTS`].
-const MAY_USE: [(&str, &[&str]); 24] = [
+const MAY_USE: [(&str, &[&str]); 25] = [
     ("text", &[]),
     ("docs", &[]),
     ("environment", &[]),
     ("kernels", &[]),
     ("random", &[]),
     ("jsonl", &[]),
+    ("outbound", &[]),
     ("telemetry", &[]),
     ("admission", &["model"]),
     ("storage", &["telemetry"]),
     ("wire", &["model", "text"]),
     ("config", &["compress", "environment", "model", "wire"]),
-    ("model", &["environment", "kernels", "random", "storage", "telemetry", "text"]),
+    ("model", &["environment", "kernels", "outbound", "random", "storage", "telemetry", "text"]),
     ("compress", &["model", "text"]),
     ("index", &["kernels", "storage", "text"]),
     ("retrieve", &["index"]),
-    ("engine", &["compress", "config", "index", "model", "random", "retrieve", "telemetry", "text", "wire"]),
+    (
+        "engine",
+        &[
+            "compress",
+            "config",
+            "index",
+            "model",
+            "outbound",
+            "random",
+            "retrieve",
+            "telemetry",
+            "text",
+            "wire",
+        ],
+    ),
     ("eval", &["compress", "config", "engine", "jsonl", "model", "random", "text", "upstream", "wire"]),
     ("keys", &["config"]),
-    ("upstream", &["config", "keys", "telemetry", "wire"]),
+    ("upstream", &["config", "keys", "outbound", "telemetry", "wire"]),
     (
         "proxy",
         &[
@@ -93,7 +108,8 @@ const MAY_USE: [(&str, &[&str]); 24] = [
 ];
 
 /// Parts of `model` that only some may use, beside `model` itself.
-const PARTS: [(&str, &[&str]); 2] = [("local", &["engine"]), ("store", &["engine", "cli"])];
+const PARTS: [(&str, &[&str]); 3] =
+    [("local", &["engine"]), ("remote", &["engine"]), ("store", &["engine", "cli"])];
 
 /// Crates that only the places named may use.
 const CRATES: [(&str, &[&str]); 19] = [
@@ -104,7 +120,7 @@ const CRATES: [(&str, &[&str]); 19] = [
     ("rten_tensor", &["model/local/"]),
     ("axum", &["http/"]),
     ("rmcp", &["mcp/"]),
-    ("reqwest", &["model/store/", "upstream/"]),
+    ("reqwest", &["model/remote/", "model/store/", "outbound/", "upstream/"]),
     (
         "redb",
         &[

@@ -391,6 +391,9 @@ export interface EmbeddingsRequest {
     /** A text, a list of texts, the token ids of a text, or a list of such ids. Ids are those of `cl100k_base`,
      * which `OpenAI`'s clients send. */
     input: string | string[] | number[] | number[][];
+    /** The use of the texts, `document` (default) or `query`: some models read questions otherwise. Whatever is none of
+     * these counts as `document`. */
+    input_type?: InputType;
     /** Name of the configured embedder, with or without `local/` before it, or left out. */
     model?: string | null;
 }
@@ -399,6 +402,8 @@ export interface EmbeddingsRequest {
 export interface EmbeddingsResponse {
     /** A vector for each text, in the order sent. */
     data: Embedding[];
+    /** The fingerprint of the model's files, by which collections tell it from others of its name. */
+    identity: string;
     /** Model that made them. */
     model: string;
     /** Always `list`. */
@@ -552,6 +557,9 @@ export interface IndexInfo {
     /** Chunks that the dense index has links for. */
     linked: number;
 }
+
+/** The use of texts that are embedded. */
+export type InputType = "document" | "query";
 
 /** JSON to compress. */
 export interface JsonInput {
@@ -818,6 +826,23 @@ export interface RecoverResponse {
     restored: RestoredOutput[];
 }
 
+/** A model on another machine, as it is configured and as it last answered. */
+export interface RemoteModel {
+    /** The local model that takes its place in rankings, where there is one. */
+    fallback?: string | null;
+    /** The form that its server is asked in. */
+    kind: string;
+    /** The name that the server has for it. */
+    model: string;
+    /** The use of the model: `scorer` or `embedder`. */
+    role: string;
+    /** The state: `ready`; `idle` where it was not asked yet, or failed some time ago; `failed` where it failed within the
+     * last ten seconds. */
+    state: string;
+    /** The base URL of the server. */
+    url: string;
+}
+
 /** Order of the documents in a result. */
 export type Reorder = "original" | "sort" | "two_stage";
 
@@ -1077,6 +1102,8 @@ export interface ServiceStatus {
     caches: CacheStatus[];
     /** `ready`; `idle` where the models load with the first request; `failed` where one could not be had. */
     models: string;
+    /** The models on other machines; missing where all run in this process. */
+    remote_models?: RemoteModel[];
     /** What waits to be stored; missing where there is no proxy. */
     stores?: QueueStatus | null;
     /** The upstreams, in the order of the configuration. */

@@ -14,7 +14,7 @@ use super::cells::{of, percent, plain, share};
 use crate::cli::progress::DownloadBar;
 use crate::compress::{Method, Mode};
 use crate::config::{Config, Flags, Places, ProcessEnv, load};
-use crate::engine::Engine;
+use crate::engine::{Engine, RemoteModel};
 use crate::eval::dataset::Files;
 use crate::eval::folder;
 use crate::eval::reader::{ChatModel, TokenPrice};
@@ -140,7 +140,7 @@ pub(super) fn price(text: &str) -> Result<TokenPrice, String> {
     Ok(TokenPrice { input: dollars(input)?, output: dollars(output)? })
 }
 
-/// Scorer and embedder with the hashes of their files.
+/// Returns scorer and embedder with the hashes of their files, or with their servers.
 pub(super) fn models(config: &Config) -> anyhow::Result<Vec<String>> {
     let store = ModelStore::from_environment(&ProcessEnv)?;
     let named = |name: &str| -> anyhow::Result<String> {
@@ -155,9 +155,17 @@ pub(super) fn models(config: &Config) -> anyhow::Result<Vec<String>> {
         }
         Ok(format!("{} {}", display_name(name), hashes.join(" ")))
     };
-    let scorer =
-        format!("{} {}", named(&config.scorer.model)?.to_lowercase(), config.scorer.precision.name());
-    Ok(vec![scorer, named(&config.embedder.model)?])
+    let remotes = RemoteModel::of(config);
+    let remote = |role: &str| {
+        let found = remotes.iter().find(|model| model.role == role);
+        found.map(|model| format!("{} ({} at {})", model.model, model.kind, model.url))
+    };
+    let scorer = match remote("scorer") {
+        Some(scorer) => scorer,
+        None => format!("{} {}", named(&config.scorer.model)?.to_lowercase(), config.scorer.precision.name()),
+    };
+    let embedder = remote("embedder").map_or_else(|| named(&config.embedder.model), Ok)?;
+    Ok(vec![scorer, embedder])
 }
 
 pub(super) fn made_by(models: Vec<String>) -> MadeBy {

@@ -137,7 +137,7 @@ impl Engine {
             settings.dimensions,
             embedder.name(),
             embedder.dimensions(),
-            if same { ", but other files" } else { "" },
+            if same { ", but other files or another server" } else { "" },
         );
         Err(EngineError { kind: ErrorKind::Conflict, code: "other_embedder", param: None, message })
     }

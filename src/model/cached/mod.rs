@@ -167,8 +167,13 @@ impl<E: Embedder> CachedEmbedder<E> {
     /// model's files.
     #[must_use]
     pub fn new(embedder: E, identity: &str, bytes: u64) -> Self {
-        let hash = blake3::hash(identity.as_bytes());
-        let (keys, identity) = (*hash.as_bytes(), hash.to_hex().to_string());
+        Self::identified(embedder, blake3::hash(identity.as_bytes()).to_hex().to_string(), bytes)
+    }
+
+    /// Creates the same for an embedder whose [`CachedEmbedder::identity`] is known: another process told it.
+    #[must_use]
+    pub fn identified(embedder: E, identity: String, bytes: u64) -> Self {
+        let keys = *blake3::hash(identity.as_bytes()).as_bytes();
         Self { embedder, identity, keys, results: Results::new(bytes), words: Cache::new(WORDS) }
     }
 

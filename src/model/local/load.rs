@@ -49,6 +49,18 @@ pub(crate) fn load_tensors(path: &Path, device: &candle_core::Device) -> Result<
     read(path, |config, words, layers| Ok(Arc::new(TensorLlama::upload(config, &words, layers, device)?)))
 }
 
+impl GgufTokenizer {
+    /// Reads the tokenizer of a GGUF file alone, whatever model is in it.
+    ///
+    /// # Errors
+    /// The file cannot be read, or its tokenizer is of a kind that this build does not have.
+    pub fn load(path: &Path) -> Result<Self, LoadError> {
+        let file = GgufFile::open(path)?;
+        let tokens = file.strings("tokenizer.ggml.tokens")?;
+        tokenizer(&file, &tokens)
+    }
+}
+
 /// Layers, read as they are asked for.
 type Layers<'a> = &'a mut dyn Iterator<Item = Result<LayerWeights, LoadError>>;
 

@@ -404,7 +404,7 @@ fn settle(calls: &mut VecDeque<Call>, batch: Vec<Item>, outcome: Result<Vec<Done
         }
         // The batch was of one call, and the next look at its flag drops it.
         Err(ScoreError::Stopped(_)) => return,
-        Err(fault @ ScoreError::Model(_)) => return fail(calls, &batch, &fault),
+        Err(fault @ (ScoreError::Model(_) | ScoreError::Remote(_))) => return fail(calls, &batch, &fault),
     }
     let first_is_complete = calls.front().is_some_and(|call| call.runs.is_empty());
     calls.retain_mut(|call| {

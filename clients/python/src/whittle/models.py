@@ -818,6 +818,10 @@ Encoding = Literal["float", "base64"]
 """The encoding of vectors."""
 
 
+InputType = Literal["document", "query"]
+"""The use of texts that are embedded."""
+
+
 class EmbeddingsRequest(RequestModel):
     """Body of `POST /v1/embeddings`, as `OpenAI`'s clients send it. Fields that are not listed are passed over."""
 
@@ -828,6 +832,9 @@ class EmbeddingsRequest(RequestModel):
     """Values of a vector; only as many as the model gives."""
     encoding_format: Encoding | None = None
     """`float` (default) or `base64`."""
+    input_type: InputType | None = None
+    """The use of the texts, `document` (default) or `query`: some models read questions otherwise. Whatever is none of
+    these counts as `document`."""
     model: str | None = None
     """Name of the configured embedder, with or without `local/` before it, or left out."""
 
@@ -842,6 +849,9 @@ class EmbeddingsRequestParams(TypedDict, total=False):
     input: Required[str | Sequence[str] | Sequence[int] | Sequence[Sequence[int]]]
     """A text, a list of texts, the token ids of a text, or a list of such ids. Ids are those of `cl100k_base`,
     which `OpenAI`'s clients send."""
+    input_type: InputType
+    """The use of the texts, `document` (default) or `query`: some models read questions otherwise. Whatever is none of
+    these counts as `document`."""
     model: str | None
     """Name of the configured embedder, with or without `local/` before it, or left out."""
 
@@ -851,6 +861,8 @@ class EmbeddingsResponse(ResponseModel):
 
     data: list[Embedding]
     """A vector for each text, in the order sent."""
+    identity: str
+    """The fingerprint of the model's files, by which collections tell it from others of its name."""
     model: str
     """Model that made them."""
     object: str
@@ -1472,6 +1484,24 @@ class RecoverResponse(ResponseModel):
     """The restored passages in order."""
 
 
+class RemoteModel(ResponseModel):
+    """A model on another machine, as it is configured and as it last answered."""
+
+    kind: str
+    """The form that its server is asked in."""
+    model: str
+    """The name that the server has for it."""
+    role: str
+    """The use of the model: `scorer` or `embedder`."""
+    state: str
+    """The state: `ready`; `idle` where it was not asked yet, or failed some time ago; `failed` where it failed within the
+    last ten seconds."""
+    url: str
+    """The base URL of the server."""
+    fallback: str | None = None
+    """The local model that takes its place in rankings, where there is one."""
+
+
 class RequestLine(Numbers):
     """One request."""
 
@@ -1743,6 +1773,8 @@ class ServiceStatus(ResponseModel):
     """Version of whittle."""
     work: WorkStatus
     """The work on requests."""
+    remote_models: list[RemoteModel] = Field(default_factory=list)
+    """The models on other machines; missing where all run in this process."""
     stores: QueueStatus | None = None
     """What waits to be stored; missing where there is no proxy."""
 

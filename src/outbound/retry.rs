@@ -13,19 +13,19 @@ const LONGEST_BACKOFF: Duration = Duration::from_secs(8);
 const LONGEST_WAIT: Duration = Duration::from_secs(20);
 
 /// Returns whether a status tells of a fault that another attempt, or another upstream, may not have.
-pub(super) fn is_temporary(status: StatusCode) -> bool {
+pub(crate) fn is_temporary(status: StatusCode) -> bool {
     matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS) || status.is_server_error()
 }
 
 /// Returns whether a response indicates that a further attempt may succeed.
-pub(super) fn may_succeed_later(status: StatusCode, headers: &HeaderMap) -> bool {
+pub(crate) fn may_succeed_later(status: StatusCode, headers: &HeaderMap) -> bool {
     let told = headers.get("x-should-retry").is_some_and(|value| value == "false");
     is_temporary(status) && !told
 }
 
 /// The wait before attempt `attempt`, from 1: what the last answer asked for, else one that doubles, with jitter, so
 /// that clients that failed together do not come back together. None where the upstream asks for too long a wait.
-pub(super) fn wait(attempt: u32, answer: Option<&HeaderMap>) -> Option<Duration> {
+pub(crate) fn wait(attempt: u32, answer: Option<&HeaderMap>) -> Option<Duration> {
     match answer.and_then(asked) {
         Some(asked) => (asked <= LONGEST_WAIT).then_some(asked),
         None => Some(backoff(attempt, jitter())),

@@ -1,0 +1,29 @@
+//! The local embedder that takes the place of a remote one.
+
+use super::EngineError;
+use super::api::Warning;
+use super::models::{Embedder, Models};
+use super::remote::REMOTE_FAILED;
+use crate::model::Embedder as _;
+
+impl Models {
+    /// Ranks texts by the embedder; by the local one that is configured as its fallback where the remote one fails. Then
+    /// all of the ranking is done anew: vectors of two models are never compared.
+    ///
+    /// # Errors
+    /// The ranking fails, and there is no fallback, or it fails too.
+    pub(super) fn rank_whole<T>(
+        &self,
+        rank: impl Fn(&Embedder) -> Result<T, EngineError>,
+    ) -> Result<(T, Option<Warning>), EngineError> {
+        let error = match self.embedder().and_then(|embedder| rank(&embedder)) {
+            Err(error) if error.code == REMOTE_FAILED => error,
+            ranked => return Ok((ranked?, None)),
+        };
+        let Some(local) = self.fallback_embedder()? else { return Err(error) };
+        let ranked = rank(&local)?;
+        let name = local.name();
+        let message = format!("`{name}` ranked in this process instead of the configured embedder: {error}");
+        Ok((ranked, Some(Warning { code: "embedder_fallback", message })))
+    }
+}

@@ -1,0 +1,5 @@
+//! Every form and fault of servers, by a server in this process that answers as it is told.
+
+mod embedder;
+mod scorer;
+mod server;
