@@ -43,8 +43,8 @@
 //!
 //! | module | what it is | may use |
 //! |---|---|---|
-//! | [`cli`] | the command line | admission, compress, config, docs, engine, eval, http, jsonl, keys, mcp, model, proxy, retrieve, telemetry, text, upstream, wire |
-//! | [`http`] | the only place that knows axum: routes, limits, errors, response headers; `http::proxy` writes those of proxied answers, `http::relay` streams their bodies | admission, config, docs, engine, keys, mcp, model, proxy, telemetry, upstream, wire |
+//! | [`cli`] | the command line | admission, compress, config, docs, engine, eval, http, jsonl, keys, mcp, model, proxy, retrieve, shared, telemetry, text, upstream, wire |
+//! | [`http`] | the only place that knows axum: routes, limits, errors, response headers; `http::proxy` writes those of proxied answers, `http::relay` streams their bodies | admission, config, docs, engine, keys, mcp, model, proxy, shared, telemetry, upstream, wire |
 //! | [`eval`] | datasets, runs, metrics: compression ratio against accuracy | compress, config, engine, jsonl, model, random, text, upstream, wire |
 //! | [`mcp`] | a server of the Model Context Protocol: the engine's use cases as tools, resources and prompts of an agent; the only place that knows rmcp | admission, compress, config, engine, keys, model, proxy, retrieve, text |
 //! | [`admission`] | how much blocking work runs and waits at once in the whole process | model (types) |
@@ -54,8 +54,9 @@
 //! | [`compress`] | the methods: prompts in, kept byte ranges out; pure, synchronous | model (traits), text |
 //! | [`model`] | traits of models, score cache, model files; `model::local` runs models on the CPU, to score and to write, and `model::remote` asks those on other machines | environment, kernels, outbound, random, storage, telemetry, text |
 //! | [`wire`] | bodies and paths of LLM APIs: which texts may be replaced, and how; answers of the model in this process | model (types), text |
-//! | [`proxy`] | from a client's request to an answer, an upstream's or that of the model in this process: what is compressed, remembered and recorded | admission, compress, config, engine, jsonl, keys, model, random, storage, telemetry, text, upstream, wire |
-//! | [`keys`] | virtual keys: the file that holds them, what each may take | config |
+//! | [`proxy`] | from a client's request to an answer, an upstream's or that of the model in this process: what is compressed, remembered and recorded | admission, compress, config, engine, jsonl, keys, model, random, shared, storage, telemetry, text, upstream, wire |
+//! | [`keys`] | virtual keys: the file that holds them, what each may take, in this process or in all replicas | config, shared |
+//! | [`shared`] | the state that several replicas share: the connection to Valkey or Redis, and the scripts that run there | config |
 //! | [`upstream`] | the only place that sends requests to providers of LLM APIs: connections, time limits, retries | config, keys, outbound, telemetry, wire |
 //! | [`config`] | file, environment, flags; strict | compress, environment, model, wire |
 //! | [`text`] | token counters of target models, sentences, chunks, protected spans; `segments` cuts every kind of text into parts, and says which need which (rows their header, settings their section) | nothing |
@@ -80,7 +81,7 @@
 //! | `eval` | [`eval`], and `retrieval` |
 //! | `server` | [`admission`], [`http`], [`mcp`], [`proxy`], and `retrieval` |
 //! | `cli` | [`cli`] and the binary, and all others |
-//! | `upstream` | [`upstream`], [`keys`] and [`jsonl`]; comes with `eval` and `server`, and is not named by itself |
+//! | `upstream` | [`upstream`], [`keys`], [`shared`] and [`jsonl`]; comes with `eval` and `server`, and is not named by itself |
 //!
 //! # Invariants
 //!
@@ -125,6 +126,8 @@ pub mod proxy;
 pub mod random;
 #[cfg(feature = "retrieval")]
 pub mod retrieve;
+#[cfg(feature = "upstream")]
+pub mod shared;
 pub mod storage;
 #[cfg_attr(
     not(feature = "cli"),

@@ -124,6 +124,10 @@ pub(crate) mod names {
     pub(crate) const CACHE_LOOKUPS: &str = "whittle_cache_lookups";
     /// The gauge of the size of each cache.
     pub(crate) const CACHE: &str = "whittle_cache";
+    /// The gauge of whether the server that replicas share can be used.
+    pub(crate) const SHARED_UP: &str = "whittle_shared_up";
+    /// Calls of the server that replicas share which failed.
+    pub(crate) const SHARED_ERRORS: &str = "whittle_shared_errors";
     /// Time of the work on a request's texts.
     pub(crate) const COMPRESSION: &str = "whittle_proxy_compression";
 }

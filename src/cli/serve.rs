@@ -9,19 +9,22 @@ use std::time::Duration;
 
 use anyhow::Context;
 use tokio::net::TcpListener;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
-use crate::config::{self, Config, ConfigError, Env, Flags, Loaded, Places, ProcessEnv};
+use crate::config::{self, Config, ConfigError, Env, Flags, Loaded, Places, ProcessEnv, SharedConfig};
 use crate::engine::Engine;
 use crate::http::{Draining, Server};
 use crate::keys::Keyring;
 use crate::proxy::{Gateway, Parts};
+use crate::shared::Shared;
 use crate::telemetry;
 
 /// Time that requests have to finish after a signal.
 const GRACE: Duration = Duration::from_secs(30);
 /// Time that work has to notice, after that, that nobody waits for it.
 const STOP_TIME: Duration = Duration::from_secs(1);
+/// Time that the start waits for the server that replicas share.
+const CONNECT_TIME: Duration = Duration::from_secs(3);
 
 const EXAMPLES: &str = "\
 Examples:
@@ -63,6 +66,7 @@ pub(crate) fn run(args: ServeArgs) -> anyhow::Result<()> {
     let load = move || config::load(&flags, &Checked, &Places::usual());
     // The last traces go out when this is dropped.
     let _traces = telemetry::init()?;
+    let shared = Shared::new(&config.shared, &ProcessEnv)?;
     let data = config::data_dir(&ProcessEnv)?;
     let folder = std::path::absolute(&data).unwrap_or_else(|_| data.clone());
     tracing::info!(folder = %folder.display(), "keeping data");
@@ -82,15 +86,31 @@ pub(crate) fn run(args: ServeArgs) -> anyhow::Result<()> {
     };
     let gateway = Gateway::new(&config, &ProcessEnv, parts, &data);
     let gateway = gateway.map_err(anyhow::Error::msg)?;
-    let gateway = Arc::new(gateway);
+    let gateway = Arc::new(match &shared {
+        Some(shared) => gateway.shared_by(shared.clone()),
+        None => gateway,
+    });
     gateway.remove_unwanted_originals();
-    let keys = Arc::new(Keyring::open(&data, config.keys.required, gateway.spent_today()?)?);
+    let keys = Keyring::open(&data, config.keys.required, gateway.spent_today()?)?;
+    let keys = Arc::new(match shared {
+        Some(shared) => keys.shared_by(shared).context("no random bits")?,
+        None => keys,
+    });
     let server = Server::with_gateway(engine, config.limits, Arc::clone(&gateway), Arc::clone(&keys))
         .with_roots(config.mcp.roots.iter().map(PathBuf::from))
         .with_hosts(config.hosts.clone())
         .with_page(config.page.clone());
-    let live = Live { listen: config.listen, gateway: Arc::clone(&gateway), keys, load };
+    let live = Live {
+        listen: config.listen,
+        shared: config.shared,
+        gateway: Arc::clone(&gateway),
+        keys: Arc::clone(&keys),
+        load,
+    };
+    runtime.spawn(Arc::clone(&keys).share());
     let outcome = runtime.block_on(serve(server, live));
+    // What the last requests took.
+    runtime.block_on(async { timeout(STOP_TIME, keys.told()).await }).unwrap_or_default();
     // Ends connections that are still open, which cancels their work, but waits for no thread that does not heed it.
     runtime.shutdown_timeout(STOP_TIME);
     gateway.flush();
@@ -119,6 +139,7 @@ type Load = Result<Loaded, ConfigError>;
 /// The parts of a running service that a changed configuration is applied to.
 struct Live<F> {
     listen: SocketAddr,
+    shared: SharedConfig,
     gateway: Arc<Gateway>,
     keys: Arc<Keyring>,
     load: F,
@@ -131,12 +152,20 @@ impl<F: Fn() -> Load> Live<F> {
         config.check_listening(self.listen).map_err(|error| error.to_string())?;
         self.gateway.reload(&config, &ProcessEnv)?;
         self.keys.require(config.keys.required);
+        if config.shared != self.shared {
+            tracing::warn!("[shared] has changed: restart the service to have it take effect");
+        }
         Ok(())
     }
 }
 
 async fn serve(server: Server, live: Live<impl Fn() -> Load + Send + Sync + 'static>) -> anyhow::Result<()> {
     let listen = live.listen;
+    if let Some(shared) = live.keys.shared()
+        && timeout(CONNECT_TIME, shared.tried()).await.is_err()
+    {
+        tracing::warn!("the server that replicas share has not answered yet: beginning without it");
+    }
     let listener = TcpListener::bind(listen)
         .await
         .with_context(|| format!("cannot listen on {listen} (`--listen` names another)"))?;

@@ -10,6 +10,8 @@ mod models;
 mod price;
 mod proxy;
 mod section;
+mod shared;
+mod shared_kind;
 #[cfg(test)]
 mod tests;
 mod tool_results;
@@ -27,6 +29,8 @@ pub use price::{Pattern, Price};
 pub use proxy::{CompressPolicy, ProxyConfig, RecallPolicy, RetrievePolicy, ShadowPolicy, UpstreamConfig};
 pub use section::{Key, ListKey};
 use section::{Section, ensure, host_names, section, within};
+pub use shared::SharedConfig;
+pub use shared_kind::{SharedKind, WhenAway};
 pub use tool_results::ToolResults;
 pub use variables::OTHER_VARIABLES;
 
@@ -58,6 +62,8 @@ section! {
         limits: Limits;
         /// The configuration of access by keys.
         keys: KeysConfig;
+        /// The configuration of the state that several replicas share.
+        shared: SharedConfig;
         /// The configuration of the MCP server.
         mcp: McpConfig;
         /// The configuration of the page for people.
@@ -231,6 +237,7 @@ impl Config {
         self.scorer.check_remote()?;
         self.embedder.check_remote()?;
         self.check_listening(self.listen)?;
+        self.shared.check_address()?;
         let recall = &self.proxy.recall;
         let wanted = || "false, unless `proxy.recall.enabled` is true".into();
         ensure(!recall.tool || recall.enabled, "proxy.recall.tool", &recall.tool, wanted)?;

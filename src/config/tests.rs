@@ -130,6 +130,12 @@ fn every_variable_reaches_its_key() {
         ("WHITTLE_LIMITS_CONCURRENCY", "8"),
         ("WHITTLE_LIMITS_QUEUE", "9"),
         ("WHITTLE_KEYS_REQUIRED", "true"),
+        ("WHITTLE_SHARED_KIND", "valkey"),
+        ("WHITTLE_SHARED_URL", "redis://127.0.0.1:7/1"),
+        ("WHITTLE_SHARED_PASSWORD_ENV", "PASSWORD"),
+        ("WHITTLE_SHARED_TIMEOUT_MS", "20"),
+        ("WHITTLE_SHARED_PREFIX", "w:"),
+        ("WHITTLE_SHARED_WHEN_AWAY", "local"),
         ("WHITTLE_PAGE_ENABLED", "false"),
         ("WHITTLE_PAGE_EVALUATIONS", "runs"),
         ("WHITTLE_PROXY_DEADLINE_MS", "10"),
@@ -217,6 +223,14 @@ fn every_variable_reaches_its_key() {
             queue: 9,
         },
         keys: KeysConfig { required: true },
+        shared: SharedConfig {
+            kind: SharedKind::Valkey,
+            url: Some("redis://127.0.0.1:7/1".into()),
+            password_env: Some("PASSWORD".into()),
+            timeout_ms: 20,
+            prefix: "w:".into(),
+            when_away: WhenAway::Local,
+        },
         mcp: McpConfig { roots: vec!["/srv/a".into(), "b".into()] },
         page: PageConfig { enabled: false, evaluations: vec!["runs".into()] },
         proxy: ProxyConfig {
@@ -261,7 +275,7 @@ fn every_variable_reaches_its_key() {
 }
 
 /// Texts of variables, of which each key has to take one that is not its default.
-const SAMPLES: [&str; 15] = [
+const SAMPLES: [&str; 18] = [
     "7",
     "1048577",
     "0.25",
@@ -277,6 +291,9 @@ const SAMPLES: [&str; 15] = [
     "vllm",
     "tei",
     "http://host:1/v1",
+    "valkey",
+    "redis://127.0.0.1:7",
+    "local",
 ];
 
 /// The value at a path of what is shown.
@@ -303,6 +320,7 @@ fn each_key_means_the_same_in_file_environment_and_what_is_shown() {
             "embedder.fallback" | "embedder.query_prefix" | "embedder.text_prefix" => {
                 "embedder.url = 'http://a'\nembedder.kind = 'openai'\n"
             }
+            "shared.kind" => "shared.url = 'redis://127.0.0.1'\n",
             _ => "",
         };
         let mut changed = 0;
@@ -346,6 +364,7 @@ fn keys_are_all_that_is_shown() {
     (embedder.dimensions, embedder.max_tokens) = (Some(2), Some(8));
     config.proxy.compress.method = Some(crate::compress::Method::Auto);
     config.proxy.recall.key_file = Some("key".into());
+    (config.shared.url, config.shared.password_env) = (Some("redis://127.0.0.1".into()), Some("P".into()));
     let mut shown = BTreeSet::new();
     paths(&toml::Table::try_from(&config).unwrap(), "", &mut shown);
     assert_eq!(Config::keys().iter().map(|key| key.path.to_owned()).collect::<BTreeSet<_>>(), shown);
@@ -511,6 +530,33 @@ fn wrong_values_fail_by_name() {
         let error = error_of(text, &env([]));
         assert!(error.contains(expected), "{text}: {error}");
     }
+}
+
+#[test]
+fn wrong_addresses_of_shared_state_fail_with_a_remedy() {
+    for (text, expected) in [
+        ("kind = 'valkey'", "`shared.kind` is valkey, but must be `none`, unless `shared.url`"),
+        ("kind = 'redis'", "unknown variant `redis`"),
+        ("url = '127.0.0.1:6379'", "an address such as `redis://"),
+        ("url = 'https://x'", "begins with `redis://`, or `rediss://` for TLS"),
+        ("url = 'redis://me:secret@x'", "its name into `shared.password_env`"),
+        ("url = 'rediss://:secret@x'", "its name into `shared.password_env`"),
+        ("url = 'redis://x/one'", "the number of a database"),
+        ("url = 'rediss://x#insecure'", "leave out `?` and `#`"),
+        ("password_env = ''", "the name of an environment variable"),
+        ("timeout_ms = 0", "`shared.timeout_ms` is 0"),
+        ("prefix = ''", "`shared.prefix` is , but must be 1 to 64 letters"),
+        ("prefix = 'a{b}'", "`shared.prefix` is a{b}"),
+        ("when_away = 'wait'", "unknown variant `wait`"),
+    ] {
+        let error = error_of(&format!("[shared]\n{text}"), &env([]));
+        assert!(error.contains(expected) && !error.contains("secret@"), "{text}: {error}");
+    }
+    let known = env([("WHITTLE_VALKEY", "p")]);
+    let text =
+        "shared = { kind = 'valkey', url = 'rediss://me@cache.example/2', password_env = 'WHITTLE_VALKEY' }";
+    let config = load_text(text, &known).unwrap();
+    assert_eq!((config.shared.timeout().as_millis(), config.shared.when_away), (100, WhenAway::Refuse));
 }
 
 #[test]

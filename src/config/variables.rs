@@ -30,13 +30,13 @@ pub(super) fn refuse_unknown(env: &dyn Env, config: &Config) -> Result<(), Confi
         .chain(OTHER_VARIABLES.map(|(name, _)| name))
         .chain(OF_TESTS)
         .collect();
-    let of_models = [config.scorer.api_key_env.as_deref(), config.embedder.api_key_env.as_deref()];
-    let of_upstreams = config.upstreams.iter().map(|upstream| upstream.api_key_env.as_deref());
-    let holding_keys: Vec<&str> = of_upstreams.chain(of_models).flatten().collect();
+    let of_models = [&config.scorer.api_key_env, &config.embedder.api_key_env, &config.shared.password_env];
+    let of_upstreams = config.upstreams.iter().map(|upstream| &upstream.api_key_env);
+    let secrets: Vec<&str> = of_upstreams.chain(of_models).filter_map(|name| name.as_deref()).collect();
     let is_unknown = |name: &String| {
         let set = env.get(name).filter(|value| !value.is_empty());
         set.is_some_and(|value| {
-            !known.contains(&&**name) && !holding_keys.contains(&&**name) && !is_service_link(name, &value)
+            !known.contains(&&**name) && !secrets.contains(&&**name) && !is_service_link(name, &value)
         })
     };
     let named = env.names().into_iter().filter(|name| name.starts_with(PREFIX));

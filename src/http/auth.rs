@@ -14,7 +14,7 @@ use super::error::{ApiError, DialectError};
 use super::middleware::RequestId;
 use super::proxy::{UPSTREAMS, dialect_of};
 use super::state::AppState;
-use crate::keys::{Caller, Denied, is_secret};
+use crate::keys::{Caller, Denied, Purpose, is_secret};
 use crate::upstream::{KEY_HEADERS, secret_in, secret_in_query};
 use crate::wire::Dialect;
 
@@ -24,7 +24,12 @@ const OWN_KEY: HeaderName = HeaderName::from_static("x-whittle-key");
 /// Lets a request through that may pass, with its [`Caller`] among its extensions where keys are needed.
 pub(super) async fn check(State(state): State<Arc<AppState>>, mut request: Request, next: Next) -> Response {
     let Some(keys) = &state.keys else { return next.run(request).await };
-    match keys.admit(secret(&state, &request).as_deref()) {
+    let purpose = match request.uri().path() {
+        "/metrics" | "/v1/status" => Purpose::Watch,
+        _ => Purpose::Work,
+    };
+    let entered = keys.enter(secret(&state, &request).as_deref(), purpose).await;
+    match entered {
         Ok(caller) => {
             if let Some(caller) = caller {
                 request.extensions_mut().insert(caller);

@@ -277,6 +277,7 @@ impl From<Denied> for ApiError {
                 (StatusCode::TOO_MANY_REQUESTS, "rate_limit_exceeded", None)
             }
             Denied::Spend { .. } => (StatusCode::TOO_MANY_REQUESTS, "insufficient_quota", None),
+            Denied::Unavailable { .. } => (StatusCode::SERVICE_UNAVAILABLE, "limits_unavailable", None),
         };
         let error = Self::new(status, code, denied.to_string());
         Self { param: param.map(Into::into), retry_after: denied.wait(), ..error }

@@ -20,6 +20,7 @@ use super::state::AppState;
 use crate::engine::Caches;
 use crate::model::cached::CacheStatistics;
 use crate::proxy::Gateway;
+use crate::shared::SharedState;
 use crate::telemetry::names;
 
 pub(super) fn routes() -> Router<Arc<AppState>> {
@@ -35,7 +36,10 @@ pub(super) async fn metrics(
     caller: Sender,
 ) -> Result<Response, ApiError> {
     auth::admins_only(caller.as_deref())?;
-    let registry = registry(&state.engine.caches());
+    let mut registry = registry(&state.engine.caches());
+    if let Some(shared) = state.shared() {
+        register(&mut registry, &shared.state());
+    }
     let mut text = state.gateway.as_deref().map_or_else(String::new, Gateway::metrics);
     // Writing to a string cannot fail.
     encode_registry(&mut text, &registry).and_then(|()| encode_eof(&mut text)).unwrap_or_default();
@@ -60,4 +64,17 @@ fn registry(caches: &Caches) -> Registry {
     registry.register(names::CACHE_LOOKUPS, "Texts that were looked up in a cache", lookups);
     registry.register_with_unit(names::CACHE, "What a cache holds", Unit::Bytes, bytes);
     registry
+}
+
+/// Adds what is known of the server that replicas share.
+fn register(registry: &mut Registry, shared: &SharedState) {
+    let (up, errors) = (Gauge::<i64>::default(), Counter::<u64>::default());
+    up.set(i64::from(shared.away.is_none()));
+    errors.inc_by(shared.failed);
+    registry.register(names::SHARED_UP, "Whether the server that replicas share can be used", up);
+    registry.register(
+        names::SHARED_ERRORS,
+        "Calls of the server that replicas share which failed or could not be made",
+        errors,
+    );
 }

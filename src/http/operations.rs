@@ -16,6 +16,7 @@ use super::{
     body, collections, compress, dialects, docs, embeddings, evaluations, examples, keys, mcp, metrics,
     originals, page, prompt, proxy, reading, shadow, status, transfer,
 };
+use crate::config::WhenAway;
 use crate::engine::collections::api::OnBad;
 use crate::engine::{Readiness, RemoteModel};
 
@@ -54,11 +55,14 @@ pub(super) struct Health {
     status: &'static str,
     /// Version of whittle.
     version: &'static str,
+    /// `up` or `away`: the state of the server that replicas share; missing where they share none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    shared: Option<&'static str>,
 }
 
 impl Health {
     fn new(status: &'static str) -> Self {
-        Self { status, version: env!("CARGO_PKG_VERSION") }
+        Self { status, version: env!("CARGO_PKG_VERSION"), shared: None }
     }
 }
 
@@ -77,12 +81,13 @@ pub(super) async fn healthz() -> Result<Response, ApiError> {
 /// Reports whether the service can serve requests.
 #[utoipa::path(get, path = "/readyz", tag = "operations", responses(
     (status = 200, body = Health, description = "It can."),
-    (status = 503, body = ErrorEnvelope, description = "A model could not be had."),
+    (status = 503, body = ErrorEnvelope, description = "A model could not be had, or the server that replicas share is away."),
 ))]
 pub(super) async fn readyz(State(state): State<Arc<AppState>>) -> Result<Response, ApiError> {
-    match state.engine.readiness() {
-        Readiness::Ready => body::render(&Health::new("ready")),
-        Readiness::Idle => body::render(&Health::new("idle")),
+    let unavailable = |code, message: &str| ApiError::new(StatusCode::SERVICE_UNAVAILABLE, code, message);
+    let status = match state.engine.readiness() {
+        Readiness::Ready => "ready",
+        Readiness::Idle => "idle",
         Readiness::Failed => {
             let failed = state.engine.remote_models().into_iter().find(RemoteModel::fails_requests);
             let message = match failed {
@@ -91,9 +96,18 @@ pub(super) async fn readyz(State(state): State<Arc<AppState>>) -> Result<Respons
                 }
                 None => "the model could not be had; `whittle models verify` says why".into(),
             };
-            Err(ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "model_unavailable", message))
+            return Err(unavailable("model_unavailable", &message));
         }
-    }
+    };
+    let shared = state.shared().map(|shared| match (shared.away(), shared.when_away()) {
+        (None, _) => Ok("up"),
+        (Some(_), WhenAway::Local) => Ok("away"),
+        (Some(away), WhenAway::Refuse) => {
+            let message = format!("the server that replicas share (`shared.url`) is away: {away}");
+            Err(unavailable("shared_unavailable", &message))
+        }
+    });
+    body::render(&Health { shared: shared.transpose()?, ..Health::new(status) })
 }
 
 /// This description.

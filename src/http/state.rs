@@ -14,6 +14,7 @@ use crate::engine::Engine;
 use crate::keys::Keyring;
 use crate::mcp::McpServer;
 use crate::proxy::Gateway;
+use crate::shared::Shared;
 
 /// Time that a client has to send a body.
 const BODY_TIME: Duration = Duration::from_secs(30);
@@ -81,6 +82,11 @@ impl AppState {
 
     pub(super) fn with_keys(self, keys: Arc<Keyring>) -> Self {
         Self { keys: Some(keys), ..self }
+    }
+
+    /// Returns what replicas share, where they share something.
+    pub(super) fn shared(&self) -> Option<&Shared> {
+        self.keys.as_ref()?.shared()
     }
 
     pub(super) fn with_page(self, page: PageConfig) -> Self {

@@ -21,6 +21,7 @@ use super::{auth, body, events};
 use crate::engine::{Caches, Readiness, RemoteModel};
 use crate::model::cached::CacheStatistics;
 use crate::proxy::{Gateway, QueueStatus, UpstreamStatus};
+use crate::shared::{Shared, SharedState};
 
 /// Time between two looks at the state.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -50,8 +51,33 @@ pub(super) struct ServiceStatus {
     /// What waits to be stored; missing where there is no proxy.
     #[serde(skip_serializing_if = "Option::is_none")]
     stores: Option<QueueStatus>,
+    /// The server that replicas share; missing where they share none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    shared: Option<SharedStatus>,
     /// The caches.
     caches: Vec<CacheStatus>,
+}
+
+/// The server that replicas share.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub(super) struct SharedStatus {
+    /// Host and port.
+    server: String,
+    /// True if it can be used now.
+    up: bool,
+    /// The reason why it cannot, if so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    /// Calls that failed or could not be made, since the service began.
+    errors: u64,
+}
+
+impl SharedStatus {
+    fn of(shared: &Shared) -> Self {
+        let SharedState { address, away, failed } = shared.state();
+        let reason = away.map(|away| away.to_string());
+        Self { server: address, up: reason.is_none(), reason, errors: failed }
+    }
 }
 
 /// The work on requests.
@@ -98,6 +124,7 @@ impl ServiceStatus {
             work,
             upstreams: gateway.map(Gateway::upstreams).unwrap_or_default(),
             stores: gateway.map(Gateway::queues),
+            shared: state.shared().map(SharedStatus::of),
             caches: caches(&state.engine.caches()),
         }
     }

@@ -109,6 +109,19 @@ pub fn revoke(data: &Path, id_or_name: &str) -> Result<Key, KeysError> {
     revoked.ok_or_else(|| KeysError::NoSuchKey(id_or_name.to_owned()))
 }
 
+/// Revokes the keys with those ids that are valid still.
+///
+/// # Errors
+/// See [`KeysError`]; then nothing was changed.
+pub(super) fn revoke_all(data: &Path, ids: &[String]) -> Result<(), KeysError> {
+    change(data, |keys| {
+        for key in keys.iter_mut().filter(|key| key.holds() && ids.contains(&key.id)) {
+            key.revoked = Some(super::now());
+        }
+        Ok(())
+    })
+}
+
 fn check(name: &str, policy: &KeyPolicy) -> Result<(), &'static str> {
     let fits = (1..=NAME_CHARS).contains(&name.chars().count()) && !name.chars().any(char::is_control);
     if !fits || name.trim() != name {

@@ -41,9 +41,9 @@ struct Bucket {
     at: Instant,
 }
 
-/// A reservation of a running request, settled when the request is over.
+/// A reservation of a running request in this process, settled when the request is over.
 #[derive(Debug)]
-pub struct Reservation {
+pub(super) struct Reservation {
     account: Arc<Account>,
     policy: KeyPolicy,
     tokens: u64,
@@ -93,6 +93,22 @@ impl Account {
         {
             return Err(Denied::Spend { limit: limit.to_string(), wait: clock.midnight });
         }
+        Ok(self.set_aside(&mut state, policy, cost))
+    }
+
+    /// Sets aside what a request is thought to take, whatever is left: somebody else has let it in.
+    pub(super) fn note(
+        self: &Arc<Self>,
+        policy: &KeyPolicy,
+        cost: &RequestCost,
+        clock: Clock,
+    ) -> Reservation {
+        let mut state = self.state();
+        state.turn_to(clock.day);
+        self.set_aside(&mut state, policy, cost)
+    }
+
+    fn set_aside(self: &Arc<Self>, state: &mut State, policy: &KeyPolicy, cost: &RequestCost) -> Reservation {
         let reservation = Reservation {
             account: Arc::clone(self),
             policy: policy.clone(),
@@ -101,7 +117,7 @@ impl Account {
             day: state.spent.0,
         };
         state.add(policy, reservation.tokens as f64, reservation.cost);
-        Ok(reservation)
+        reservation
     }
 
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
@@ -111,9 +127,14 @@ impl Account {
 
 impl Reservation {
     /// Counts what the request took in the place of what was set aside; `cost` is none where it is not known.
-    pub fn settle(self, tokens: u64, cost: Option<i64>) {
+    pub(super) fn settle(self, tokens: u64, cost: Option<i64>) {
+        self.settle_at(tokens, cost, Clock::now());
+    }
+
+    /// Does as [`Reservation::settle`], by another clock.
+    pub(super) fn settle_at(self, tokens: u64, cost: Option<i64>, clock: Clock) {
         let mut state = self.account.state();
-        state.turn_to(Clock::now().day);
+        state.turn_to(clock.day);
         let aside = if state.spent.0 == self.day { self.cost } else { 0 };
         let cost = cost.unwrap_or(self.cost).saturating_sub(aside);
         state.add(&self.policy, tokens as f64 - self.tokens as f64, cost);
@@ -161,14 +182,18 @@ pub(super) struct Clock {
     /// The monotonic time, for limits per minute.
     instant: Instant,
     /// Days since the epoch, in UTC.
-    day: u64,
+    pub(super) day: u64,
     /// Time until the next one begins.
     midnight: Duration,
 }
 
 impl Clock {
     pub(super) fn now() -> Self {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Self::at(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default())
+    }
+
+    /// The current time, which is so long after the epoch by whoever keeps the days.
+    pub(super) fn at(since: Duration) -> Self {
         let midnight = DAY.saturating_sub(Duration::from_secs(since.as_secs() % DAY.as_secs()));
         Self { instant: Instant::now(), day: since.as_secs() / DAY.as_secs(), midnight }
     }

@@ -8,17 +8,21 @@
 //! refused from the next request on. The store could not serve for this, for one process alone can hold it. What keys
 //! have spent is the ledger's to remember.
 
+mod account;
 pub mod file;
 mod keyring;
 mod limits;
+mod revocations;
+mod shared_account;
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::config::Pattern;
-pub use keyring::{Caller, Keyring};
-pub use limits::{RequestCost, Reservation};
+pub use account::Reservation;
+pub use keyring::{Caller, Keyring, Purpose};
+pub use limits::RequestCost;
 
 /// Name of the file with the keys, in the data folder.
 pub const FILE: &str = "keys.toml";
@@ -122,6 +126,15 @@ pub enum Denied {
         /// Time until there is room.
         wait: Duration,
     },
+    /// The server with what replicas share cannot be reached.
+    #[error(
+        "the limits of keys cannot be checked, as the server that replicas share (`shared.url`) cannot be reached: try \
+         again in {} s", seconds(.wait)
+    )]
+    Unavailable {
+        /// Time after which it may be back.
+        wait: Duration,
+    },
 }
 
 impl KeyPolicy {
@@ -153,6 +166,7 @@ impl Denied {
             Self::Requests { .. } => "requests",
             Self::Tokens { .. } => "tokens",
             Self::Spend { .. } => "spend",
+            Self::Unavailable { .. } => "unavailable",
         }
     }
 
@@ -160,7 +174,10 @@ impl Denied {
     #[must_use]
     pub fn wait(&self) -> Option<Duration> {
         match self {
-            Self::Requests { wait, .. } | Self::Tokens { wait, .. } | Self::Spend { wait, .. } => Some(*wait),
+            Self::Requests { wait, .. }
+            | Self::Tokens { wait, .. }
+            | Self::Spend { wait, .. }
+            | Self::Unavailable { wait } => Some(*wait),
             _ => None,
         }
     }

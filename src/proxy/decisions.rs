@@ -11,7 +11,9 @@ use moka::sync::Cache;
 use tokio::time::timeout;
 
 use super::decision::{Decision, Key};
+use super::shared_decisions::SharedDecisions;
 use super::store::{Store, seconds_now};
+use crate::shared::Shared;
 
 /// The time from its last use that a text stays uncompressed that was sent so only because time or room was short:
 /// providers forget a prefix within an hour, and then nothing is lost by compressing it.
@@ -31,6 +33,8 @@ pub(super) struct Decisions {
     /// Each with the seconds since the epoch at which it was last stored.
     pins: Cache<Key, u64>,
     store: Option<Arc<Store>>,
+    /// The decisions of all replicas, where they share them.
+    shared: Option<SharedDecisions>,
     /// Whether a decision that a request has asked for or made was not on disk then.
     unwritten: Arc<AtomicBool>,
 }
@@ -45,18 +49,34 @@ impl Decisions {
             // A pin is small: a tenth of the room holds a great many.
             pins: Cache::builder().max_capacity(bytes / 10 / 100).time_to_idle(PIN_TIME).build(),
             store,
+            shared: None,
             unwritten: Arc::default(),
         }
     }
 
-    /// Returns the same decisions for one request, which can wait until its own are on disk.
-    pub(super) fn of_request(&self) -> Self {
-        Self { unwritten: Arc::default(), ..self.clone() }
+    /// Returns the same decisions, which replicas share.
+    pub(super) fn shared_by(self, shared: Shared) -> Self {
+        Self { shared: Some(SharedDecisions::new(shared)), ..self }
     }
 
-    /// Waits until the decisions that this request has asked for and made are on disk: once an upstream has seen what
-    /// came of them, they must not change, not even by a crash. One that all were on disk for does not wait.
+    /// Returns the same decisions for one request, which can wait until its own are on disk.
+    pub(super) fn of_request(&self) -> Self {
+        let shared = self.shared.as_ref().map(SharedDecisions::of_request);
+        Self { unwritten: Arc::default(), shared, ..self.clone() }
+    }
+
+    /// Waits until the decisions that this request has asked for and made are on disk, and those that it has made are told
+    /// to other replicas: once an upstream has seen what came of them, they must not change, not even by a crash. One that
+    /// all were on disk for does not wait.
     pub(super) async fn written(&self) {
+        tokio::join!(self.on_disk(), async {
+            if let Some(shared) = &self.shared {
+                shared.send().await;
+            }
+        });
+    }
+
+    async fn on_disk(&self) {
         let Some(store) = self.store.as_ref().filter(|_| self.unwritten.load(Ordering::Relaxed)) else {
             return;
         };
@@ -72,8 +92,31 @@ impl Decisions {
         }
     }
 
-    /// Returns what is remembered of each of `keys`. What is not in memory is read from the file, off the async threads.
+    /// Returns what is remembered of each of `keys`. What is not in memory is read from the file, off the async threads,
+    /// and then asked of other replicas.
     pub(super) async fn get_all(&self, keys: &[Key]) -> Vec<Option<Arc<Decision>>> {
+        let mut known = self.get_own(keys).await;
+        let unknown: Vec<usize> = (0..keys.len()).filter(|&i| known[i].is_none()).collect();
+        if let Some(shared) = self.shared.as_ref().filter(|_| !unknown.is_empty()) {
+            let wanted: Vec<Key> = unknown.iter().map(|&i| keys[i]).collect();
+            for (i, found) in unknown.into_iter().zip(shared.get(&wanted).await) {
+                known[i] = found.and_then(|(decision, stored)| self.adopt(&keys[i], decision, stored));
+            }
+        }
+        known
+    }
+
+    /// Remembers what another replica has decided.
+    fn adopt(&self, key: &Key, decision: Decision, stored: u64) -> Option<Arc<Decision>> {
+        let adopted = self.remember(key, decision, stored)?;
+        if let Some(store) = &self.store {
+            store.put_decision_of(*key, &adopted, stored);
+            self.note(key);
+        }
+        Some(adopted)
+    }
+
+    async fn get_own(&self, keys: &[Key]) -> Vec<Option<Arc<Decision>>> {
         let mut known: Vec<_> = keys.iter().map(|key| self.get(key)).collect();
         let unknown: Vec<usize> = (0..keys.len()).filter(|&i| known[i].is_none()).collect();
         if unknown.is_empty() || self.store.is_none() {
@@ -112,6 +155,11 @@ impl Decisions {
     /// Returns what the file knows of a text. This reads the disk.
     fn recall(&self, key: &Key) -> Option<Arc<Decision>> {
         let (decision, stored) = self.store.as_ref()?.decision(key)?;
+        self.remember(key, decision, stored)
+    }
+
+    /// Has a decision in memory that was stored at a time, unless it holds no longer.
+    fn remember(&self, key: &Key, decision: Decision, stored: u64) -> Option<Arc<Decision>> {
         if decision != Decision::Declined {
             return Some(self.lasting.entry(*key).or_insert_with(|| Arc::new(decision)).into_value());
         }
@@ -134,7 +182,7 @@ impl Decisions {
             return Arc::new(decision);
         }
         let settled = self.lasting.entry(key).or_insert_with(|| Arc::new(decision)).into_value();
-        self.store(key, &settled);
+        self.store(key, &settled, false);
         settled
     }
 
@@ -142,17 +190,20 @@ impl Decisions {
     pub(super) fn replace(&self, key: Key, decision: Decision) -> Arc<Decision> {
         let decision = Arc::new(decision);
         self.lasting.insert(key, Arc::clone(&decision));
-        self.store(key, &decision);
+        self.store(key, &decision, true);
         decision
     }
 
     /// Makes a text go on as it is from now on, whatever was remembered.
     pub(super) fn pin(&self, key: Key) {
         self.pins.insert(key, seconds_now());
-        self.store(key, &Decision::Declined);
+        self.store(key, &Decision::Declined, true);
     }
 
-    fn store(&self, key: Key, decision: &Decision) {
+    fn store(&self, key: Key, decision: &Decision, replaces: bool) {
+        if let Some(shared) = &self.shared {
+            shared.put(&key, decision, seconds_now(), replaces);
+        }
         if let Some(store) = &self.store {
             store.put_decision(key, decision);
             self.note(&key);

@@ -31,6 +31,7 @@ mod rounds;
 mod route;
 mod settings;
 mod shadow;
+mod shared_decisions;
 mod status;
 mod store;
 
@@ -46,6 +47,7 @@ use crate::admission::{Admission, LazyTicket};
 use crate::compress::fold::Rule;
 use crate::config::{Config, Env, Limits, ProxyConfig, RetrievePolicy};
 use crate::keys::{Caller, Denied};
+use crate::shared::Shared;
 use crate::telemetry::Stage;
 use crate::upstream::{Answer, HeaderMap, StatusCode};
 use crate::wire::Dialect;
@@ -278,6 +280,12 @@ impl Gateway {
         })
     }
 
+    /// Has replicas share what is decided about texts.
+    #[must_use]
+    pub fn shared_by(self, shared: Shared) -> Self {
+        Self { decisions: self.decisions.shared_by(shared), ..self }
+    }
+
     /// Takes over upstreams and policy of another configuration. Requests that run keep what they began with.
     ///
     /// # Errors
@@ -318,7 +326,7 @@ impl Gateway {
         let live = self.live();
         let deadline = Instant::now() + live.config.deadline();
         let prepared = prepare::prepare(incoming, &live, &self.intake).await?;
-        let opening = prepared.opening(live.config.compute_price);
+        let opening = prepared.opening(live.config.compute_price).await;
         let mut record = self.ledger.open(opening.inspect_err(|denied| self.denied(denied))?);
         let (plan, report) = self.work(&prepared, &live.config.retrieve).await;
         record.sent(&report);

@@ -208,7 +208,7 @@ impl Prepared {
 
     /// Returns the opening of the request's bill, where an hour of this machine costs `hourly` dollars. What it is
     /// thought to take is set aside for its key.
-    pub(super) fn opening(&self, hourly: f64) -> Result<UsageRecordBuilder, Denied> {
+    pub(super) async fn opening(&self, hourly: f64) -> Result<UsageRecordBuilder, Denied> {
         let price = self.route.price(&self.route.model);
         let bytes = self.decoded.as_ref().unwrap_or(&self.original).len() as u64;
         let charged = !self.endpoint().only_counts();
@@ -219,10 +219,14 @@ impl Prepared {
             tokens,
             cost: price.map(|price| cost(price, &input)),
         };
+        let hold = match &self.caller {
+            Some(caller) => Some(caller.reserve(&cost).await?),
+            None => None,
+        };
         Ok(UsageRecordBuilder {
             request: self.id.clone(),
             key: self.caller.as_ref().map(|caller| caller.id().to_owned()),
-            hold: self.caller.as_ref().map(|caller| caller.reserve(&cost)).transpose()?,
+            hold,
             price: price.cloned(),
             model: self.route.model.clone(),
             upstream: self.route.name().to_owned(),

@@ -12,7 +12,7 @@ const LONGEST: usize = 600;
 
 /// What each top-level module may use of the others. `model` stands for its traits and types alone: who may
 /// also use the models themselves is said in [`PARTS`].
-const MAY_USE: [(&str, &[&str]); 25] = [
+const MAY_USE: [(&str, &[&str]); 26] = [
     ("text", &[]),
     ("docs", &[]),
     ("environment", &[]),
@@ -45,7 +45,8 @@ const MAY_USE: [(&str, &[&str]); 25] = [
         ],
     ),
     ("eval", &["compress", "config", "engine", "jsonl", "model", "random", "text", "upstream", "wire"]),
-    ("keys", &["config"]),
+    ("keys", &["config", "shared"]),
+    ("shared", &["config"]),
     ("upstream", &["config", "keys", "outbound", "telemetry", "wire"]),
     (
         "proxy",
@@ -58,6 +59,7 @@ const MAY_USE: [(&str, &[&str]); 25] = [
             "keys",
             "model",
             "random",
+            "shared",
             "storage",
             "telemetry",
             "text",
@@ -77,6 +79,7 @@ const MAY_USE: [(&str, &[&str]); 25] = [
             "mcp",
             "model",
             "proxy",
+            "shared",
             "telemetry",
             "upstream",
             "wire",
@@ -98,6 +101,7 @@ const MAY_USE: [(&str, &[&str]); 25] = [
             "model",
             "proxy",
             "retrieve",
+            "shared",
             "telemetry",
             "text",
             "upstream",
@@ -112,7 +116,7 @@ const PARTS: [(&str, &[&str]); 3] =
     [("local", &["engine"]), ("remote", &["engine"]), ("store", &["engine", "cli"])];
 
 /// Crates that only the places named may use.
-const CRATES: [(&str, &[&str]); 19] = [
+const CRATES: [(&str, &[&str]); 20] = [
     ("candle_core", &["model/local/"]),
     ("candle_nn", &["model/local/"]),
     ("candle_transformers", &["model/local/"]),
@@ -132,6 +136,7 @@ const CRATES: [(&str, &[&str]); 19] = [
             "model/cached/file.rs",
         ],
     ),
+    ("redis", &["shared/"]),
     ("ring::aead", &["proxy/originals/cipher.rs"]),
     ("tantivy", &["index/lexical"]),
     ("hnsw_rs", &["index/hnsw.rs"]),

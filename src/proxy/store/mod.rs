@@ -30,6 +30,7 @@ use crate::telemetry::chain;
 pub(super) use entries::Place;
 use entries::Record;
 use journal::Journal;
+pub(super) use outcomes::{decode, encode};
 use pending::Pending;
 pub(super) use secret::Secret;
 

@@ -20,7 +20,7 @@ const TOOL: u8 = 5;
 
 /// Kind, time, and of kept parts the tokens and the ranges, of folded results the tokens, the kind and whether the marks name
 /// the original, all little-endian. None of what is not stored.
-pub(super) fn encode(decision: &Decision, seconds: u64) -> Option<Vec<u8>> {
+pub(in crate::proxy) fn encode(decision: &Decision, seconds: u64) -> Option<Vec<u8>> {
     let mut value = match decision {
         Decision::Declined => vec![PINNED],
         Decision::Subset { .. } => vec![KEPT],
@@ -50,7 +50,7 @@ pub(super) fn encode(decision: &Decision, seconds: u64) -> Option<Vec<u8>> {
 }
 
 /// Decodes the output of [`encode`]. None of anything else.
-pub(super) fn decode(value: &[u8]) -> Option<(Decision, u64)> {
+pub(in crate::proxy) fn decode(value: &[u8]) -> Option<(Decision, u64)> {
     let (&kind, rest) = value.split_first()?;
     let (seconds, rest) = rest.split_first_chunk::<8>()?;
     if kind == INSERTED {
