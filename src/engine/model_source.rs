@@ -10,7 +10,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::{EngineError, ErrorKind};
-use crate::model::store::{ModelFiles, ModelStore, Progress, State, StoreError, is_path};
+use crate::model::is_path;
+use crate::model::store::{ModelFiles, ModelStore, Progress, State, StoreError};
 use crate::telemetry::chain;
 
 /// The time that the request which begins a download waits for it, so that an immediate failure is reported at once.

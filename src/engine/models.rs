@@ -14,10 +14,10 @@ use crate::model::local::{
     ClassifierError, EMBEDDER_REVISION, EmbedderError, EmbedderOptions, EncoderFiles, LocalClassifier,
     LocalEmbedder, LocalScorer, SCORER_REVISION, ScorerOptions,
 };
-use crate::model::store::{ModelFiles, ModelStore, Progress, display_name, parts_of};
+use crate::model::store::{ModelFiles, ModelStore, Progress};
 use crate::model::{
     self, Device, EmbedderKind, EnsembleEmbedder, Precision, ScoreError, ScorerKind, TokenClassifier,
-    TokenGenerator, TokenScorer,
+    TokenGenerator, TokenScorer, display_name, parts_of,
 };
 use crate::telemetry::chain;
 use crate::text::{self, PieceCounts, TokenCounter};

@@ -9,6 +9,7 @@ mod cancel;
 mod ensemble;
 mod generation;
 pub mod local;
+mod names;
 pub mod remote;
 pub mod store;
 
@@ -24,6 +25,7 @@ pub use generation::{
     ChatError, Completion, Continuation, FinishReason, Generation, GenerationEvent, Message, Prompt, Role,
     Sampling, TokenGenerator,
 };
+pub use names::{display_name, is_path, parts_of};
 pub use remote::{EmbedderKind, RemoteError, RemoteServer, ScorerKind};
 
 /// A token of a text: its vocabulary id and the bytes of the text that it stands for.

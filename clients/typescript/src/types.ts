@@ -530,6 +530,8 @@ export interface Group extends Numbers {
 
 /** State of the service. */
 export interface Health {
+    /** `up` or `away`: the state of the server that replicas share; missing where they share none. */
+    shared?: string | null;
     /** `ok`; of readiness, `ready` or `idle`, where the models load with the first request. */
     status: string;
     /** Version of whittle. */
@@ -1104,6 +1106,8 @@ export interface ServiceStatus {
     models: string;
     /** The models on other machines; missing where all run in this process. */
     remote_models?: RemoteModel[];
+    /** The server that replicas share; missing where they share none. */
+    shared?: SharedStatus | null;
     /** What waits to be stored; missing where there is no proxy. */
     stores?: QueueStatus | null;
     /** The upstreams, in the order of the configuration. */
@@ -1156,6 +1160,18 @@ export interface ShadowReport {
     comparisons: ShadowLine[];
     /** Sums over all comparisons that are stored, by model. */
     models: ShadowModel[];
+}
+
+/** The server that replicas share. */
+export interface SharedStatus {
+    /** Calls that failed or could not be made, since the service began. */
+    errors: number;
+    /** The reason why it cannot, if so. */
+    reason?: string | null;
+    /** Host and port. */
+    server: string;
+    /** True if it can be used now. */
+    up: boolean;
 }
 
 /** A document to store. */

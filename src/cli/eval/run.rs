@@ -22,7 +22,8 @@ use crate::eval::report::Texts;
 use crate::eval::run::{self as runs, Means, Overrides, Plan, Reader, Row, Setting, Watch};
 use crate::eval::suite::{Suite, name_of};
 use crate::eval::summary::{Figures, MadeBy, Summary, summarise};
-use crate::model::store::{ModelStore, display_name, is_path, parts_of};
+use crate::model::store::ModelStore;
+use crate::model::{display_name, is_path, parts_of};
 
 /// Run a suite: every question with every method at every rate
 ///

@@ -17,8 +17,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::{Config, Env};
 use crate::engine::{Engine, EngineError};
 use crate::jsonl::JsonLines;
-use crate::model::store::display_name;
-use crate::model::{Cancel, Generation, GenerationEvent, Message, Prompt, Role, Sampling};
+use crate::model::{Cancel, Generation, GenerationEvent, Message, Prompt, Role, Sampling, display_name};
 use remote::Remote;
 
 /// The prefix of names of the model in this process.

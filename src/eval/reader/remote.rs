@@ -13,8 +13,7 @@ use tokio::time::{Instant, timeout};
 use super::{Ask, Reply, TokenPrice};
 use crate::config::{Config, Env};
 use crate::engine::EngineError;
-use crate::model::Role;
-use crate::model::store::display_name;
+use crate::model::{Role, display_name};
 use crate::upstream::{Call, HeaderMap, HeaderName, HeaderValue, Method, Upstream};
 use crate::wire::{Address, Dialect, Endpoint};
 

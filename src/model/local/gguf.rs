@@ -7,7 +7,6 @@
 
 mod error;
 mod header;
-mod summary;
 #[cfg(test)]
 mod tests;
 
@@ -23,7 +22,6 @@ use candle_core::quantized::gguf_file::{Content, TensorInfo, Value};
 
 pub use error::GgufError;
 use header::{Header, scan};
-pub(crate) use summary::GgufSummary;
 
 /// Bytes that are read at once while the header is walked and parsed.
 const BUFFER: usize = 1 << 20;

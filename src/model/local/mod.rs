@@ -12,6 +12,7 @@ mod error;
 mod family;
 mod generate;
 pub(crate) mod gguf;
+mod gguf_summary;
 mod int8;
 mod linear;
 mod llama;
@@ -31,6 +32,7 @@ pub use embedder::{EmbedderError, EmbedderOptions, LocalEmbedder, LongText};
 pub use encoder::{EncoderFiles, NoFile};
 pub use error::LoadError;
 pub use gguf::GgufError;
+pub(crate) use gguf_summary::GgufSummary;
 pub use scorer::{LocalScorer, ScorerOptions};
 pub use tokenizer::{GgufTokenizer, TokenizerError};
 

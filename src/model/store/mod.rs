@@ -21,10 +21,10 @@ use std::time::UNIX_EPOCH;
 pub use add::Origin;
 pub use fetch::{Silent, Sources, fetch_file};
 pub use manifest::{Manifest, Model, ModelFile, Role, Source};
-pub use own::{display_name, is_path, parts_of};
 use sha2::{Digest, Sha256};
 
 use crate::environment::Env;
+use crate::model::is_path;
 
 /// Told of long downloads.
 pub trait Progress: Send + Sync {

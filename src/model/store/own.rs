@@ -7,38 +7,13 @@ use std::time::UNIX_EPOCH;
 use serde_json::Value;
 
 use super::{Model, ModelFile, ModelFiles, Role, StoreError, hash, hex};
-use crate::model::local::gguf::GgufSummary;
+use crate::model::local::GgufSummary;
 use crate::telemetry::chain;
 
 /// The files of an encoder, all of which it needs.
 pub(super) const ENCODER: [&str; 3] = ["model.safetensors", "tokenizer.json", "config.json"];
 /// Endings of files that run code when Python reads them.
 const PICKLES: [&str; 6] = ["bin", "pt", "pth", "ckpt", "pkl", "pickle"];
-
-/// Returns whether the name of a model in a configuration is the path of its file or folder.
-#[must_use]
-pub fn is_path(name: &str) -> bool {
-    name.contains(['/', '\\'])
-        || Path::new(name).extension().is_some_and(|end| end.eq_ignore_ascii_case("gguf"))
-}
-
-/// The name that a model is shown under: its own, or the last part of its path without `.gguf`.
-#[must_use]
-pub fn display_name(name: &str) -> &str {
-    let path = Path::new(name);
-    let last = if path.extension().is_some_and(|end| end.eq_ignore_ascii_case("gguf")) {
-        path.file_stem()
-    } else {
-        path.file_name()
-    };
-    last.and_then(|last| last.to_str()).filter(|_| is_path(name)).unwrap_or(name)
-}
-
-/// The names of models in the name that a configuration has for several, `A+B`; a path is one model.
-pub fn parts_of(name: &str) -> impl Iterator<Item = &str> {
-    let separator = if is_path(name) { None } else { Some('+') };
-    name.split(move |c| Some(c) == separator)
-}
 
 /// The paths of a model's files: itself, or those of a folder with an encoder.
 fn parts(path: &Path) -> Vec<PathBuf> {

@@ -1012,6 +1012,8 @@ class Health(ResponseModel):
     """`ok`; of readiness, `ready` or `idle`, where the models load with the first request."""
     version: str
     """Version of whittle."""
+    shared: str | None = None
+    """`up` or `away`: the state of the server that replicas share; missing where they share none."""
 
 
 class HoldoutReport(ResponseModel):
@@ -1718,6 +1720,19 @@ class SelectResponse(ResponseModel):
     """Milliseconds by stage: `embed`, `select`."""
 
 
+class SharedStatus(ResponseModel):
+    """The server that replicas share."""
+
+    errors: int
+    """Calls that failed or could not be made, since the service began."""
+    server: str
+    """Host and port."""
+    up: bool
+    """True if it can be used now."""
+    reason: str | None = None
+    """The reason why it cannot, if so."""
+
+
 UpstreamState = Literal["unknown", "up", "failing", "unreachable"]
 """The state of an upstream, by the last request that was sent to it."""
 
@@ -1775,6 +1790,8 @@ class ServiceStatus(ResponseModel):
     """The work on requests."""
     remote_models: list[RemoteModel] = Field(default_factory=list)
     """The models on other machines; missing where all run in this process."""
+    shared: SharedStatus | None = None
+    """The server that replicas share; missing where they share none."""
     stores: QueueStatus | None = None
     """What waits to be stored; missing where there is no proxy."""
 

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use super::{GgufError, GgufFile};
-use crate::model::local::family::Family;
+use super::family::Family;
+use super::gguf::{GgufError, GgufFile};
 
 /// What a GGUF file says of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,0 +1,67 @@
+//! As many of the best words as fit into a budget.
+
+use super::{Selection, WordIndex, WordSelector};
+use crate::compress::CompressError;
+use crate::compress::select::largest_prefix;
+
+/// The part of the budget that may stay unused: no smaller words are searched for once so little is left.
+const CLOSE: usize = 200;
+/// Times that a word which does not fit is passed over for smaller ones behind it.
+const PASSED_OVER: usize = 8;
+/// Few tokens have more bytes.
+const BYTES_PER_TOKEN: usize = 12;
+
+impl WordSelector<'_> {
+    /// Selects as many words as fit, the first in `order` before all others; `smallest` where none of them fits.
+    pub(super) fn select(
+        &self,
+        mut order: Vec<WordIndex>,
+        budget: usize,
+        smallest: Selection,
+    ) -> Result<Selection, CompressError> {
+        let close = budget - budget.saturating_sub(smallest.tokens) / CLOSE;
+        let least = smallest.tokens;
+        let mut best = smallest;
+        for _ in 0..=PASSED_OVER {
+            let atoms = self.atoms(&order);
+            let count = |n: usize| self.assemble(&atoms[..n].concat()).tokens;
+            let n = match largest_prefix(order.len(), budget, self.tools.cancel, count) {
+                Ok(n) => n,
+                Err(CompressError::Infeasible { .. }) => 0,
+                Err(other) => return Err(other),
+            };
+            if n > 0 {
+                let found = self.assemble(&atoms[..n].concat());
+                if found.tokens > best.tokens || best.tokens == least {
+                    best = found;
+                }
+            }
+            if n == order.len() || (n > 0 && best.tokens >= close) {
+                break;
+            }
+            // Behind the one that does not fit only what is small enough still counts.
+            let room = budget.saturating_sub(best.tokens);
+            let rest = order.split_off(n);
+            let fits = |place: &WordIndex| {
+                let bytes = self.word(*place).len();
+                bytes <= room
+                    || bytes / BYTES_PER_TOKEN <= room && self.tools.counter.count(self.word(*place)) <= room
+            };
+            order.extend(rest.into_iter().skip(1).filter(fits));
+        }
+        if self.rulers {
+            return Ok(best);
+        }
+        let ruled = self.of_kept(best.kept.clone(), true);
+        Ok(if ruled.tokens <= budget { ruled } else { best })
+    }
+
+    /// Tokens of the longest ruler of a table.
+    pub(super) fn longest_ruler(&self) -> usize {
+        let rulers = self.structure.iter().enumerate().flat_map(|(document, structure)| {
+            let units = 0..self.units[document].len();
+            units.filter(|&unit| structure.is_ruler(unit)).map(move |unit| (document, unit))
+        });
+        rulers.map(|ruler| self.tools.counter.count(self.word(ruler))).max().unwrap_or_default()
+    }
+}
