@@ -1,6 +1,6 @@
 //! State that several replicas share, in Valkey or Redis.
 //!
-//! All requests use one connection at once, and wait for it no longer than `shared.timeout_ms`. A task of its own ([`link`])
+//! All requests use one connection at once, and wait for it no longer than `shared.timeout_ms`. A task of its own (`link`)
 //! makes the connection, looks four times a second whether it still answers, and makes another where it does not. As long
 //! as there is none, a call fails at once: what that means is for the caller to say.
 //!
