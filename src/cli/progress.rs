@@ -45,7 +45,7 @@ pub(super) fn while_working<R: Send>(what: &'static str, work: impl FnOnce(&Canc
     })
 }
 
-/// What models read, since they began.
+/// The progress of the models, and when they began to read.
 struct Reading {
     progress: ReadProgress,
     start: Instant,

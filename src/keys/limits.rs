@@ -8,7 +8,7 @@ use super::{Denied, KeyPolicy};
 const MINUTE: f64 = 60.0;
 const DAY: Duration = Duration::from_hours(24);
 /// Billionths of a dollar in a dollar.
-const PER_DOLLAR: f64 = 1e9;
+pub(super) const PER_DOLLAR: f64 = 1e9;
 
 /// The cost of a request against the key's limits.
 #[derive(Debug, Clone)]

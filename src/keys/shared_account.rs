@@ -16,13 +16,11 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use tokio::sync::oneshot;
 use tokio::time::sleep;
 
-use super::limits::{self, Clock};
+use super::limits::{self, Clock, PER_DOLLAR};
 use super::{Denied, KeyPolicy, RequestCost};
 use crate::config::WhenAway;
 use crate::shared::{Away, Script, Shared};
 
-/// Billionths of a dollar in a dollar.
-const PER_DOLLAR: f64 = 1e9;
 /// Time after which a request that was refused for want of the server may be sent again.
 pub(super) const AWAY_WAIT: Duration = Duration::from_secs(1);
 /// Pause before what could not be told is told again.

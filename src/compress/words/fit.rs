@@ -1,4 +1,4 @@
-//! As many of the best words as fit into a budget.
+//! The choice of as many of the best words as fit into a budget.
 
 use super::{Selection, WordIndex, WordSelector};
 use crate::compress::CompressError;

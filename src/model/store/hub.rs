@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::fetch::Sources;
 use super::manifest::plain_name;
-use super::own::{ENCODER, PICKLE, hash_of};
+use super::own::{ENCODER, PICKLE, encoder_role, hash_of};
 use super::{Model, ModelFile, Role, Source, StoreError};
 
 /// The most bytes of a file that a hub gives without its hash, such as a configuration or a tokenizer.
@@ -67,13 +67,7 @@ pub(super) fn model(
         };
         files.push(ModelFile { name: name.clone(), sha256, size });
     }
-    let is_decoder = files.len() == 1;
-    let classifies = |head: &str| head.ends_with("ForTokenClassification");
-    let role = match config["architectures"][0].as_str() {
-        _ if is_decoder => Role::Scorer,
-        Some(head) if classifies(head) => Role::TokenClassifier,
-        _ => Role::Embedder,
-    };
+    let role = if files.len() == 1 { Role::Scorer } else { encoder_role(&config) };
     let named = |value: &Value, other: &str| value.as_str().unwrap_or(other).to_owned();
     Ok(Model {
         name: String::new(),

@@ -2,11 +2,10 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::UNIX_EPOCH;
 
 use serde_json::Value;
 
-use super::{Model, ModelFile, ModelFiles, Role, StoreError, hash, hex};
+use super::{Model, ModelFile, ModelFiles, Role, StoreError, hash, hex, size_and_time};
 use crate::model::local::GgufSummary;
 use crate::telemetry::chain;
 
@@ -31,8 +30,7 @@ pub(super) fn files(path: &Path, stamps: &Path) -> Result<ModelFiles, StoreError
 
 fn stamped(path: &Path, stamps: &Path) -> Result<String, StoreError> {
     let metadata = fs::metadata(path).map_err(|e| StoreError::io("read", path, e))?;
-    let modified = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
-    let now = format!("{} {}", metadata.len(), modified.map_or(0, |time| time.as_nanos()));
+    let now = size_and_time(&metadata);
     let name = blake3::hash(path.as_os_str().as_encoded_bytes()).to_hex();
     let stamp = stamps.join(format!("{name}.ok"));
     if let Ok(known) = fs::read_to_string(&stamp)
@@ -99,9 +97,14 @@ fn encoder(config: &Path) -> Result<Model, StoreError> {
         return Err(refused("it has no `model_type`".into()));
     };
     let head = config["architectures"][0].as_str().unwrap_or_default();
-    let role = if head.ends_with("ForTokenClassification") { Role::TokenClassifier } else { Role::Embedder };
     let description = format!("{head}, {} dimensions", config["hidden_size"]);
-    Ok(model(role, architecture.to_owned(), None, description))
+    Ok(model(encoder_role(&config), architecture.to_owned(), None, description))
+}
+
+/// The role of an encoder, by what its `config.json` says of its head.
+pub(super) fn encoder_role(config: &Value) -> Role {
+    let head = config["architectures"][0].as_str().unwrap_or_default();
+    if head.ends_with("ForTokenClassification") { Role::TokenClassifier } else { Role::Embedder }
 }
 
 fn model(role: Role, architecture: String, licence: Option<String>, description: String) -> Model {
