@@ -101,6 +101,9 @@ class Upstream(ThreadingHTTPServer):
         self.bodies, self.lock = [], threading.Lock()
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
+    def handle_error(self, request, client_address):
+        """A replica that is killed leaves its connections: nothing that needs to be told."""
+
     def url(self):
         return f"http://127.0.0.1:{self.server_address[1]}/v1"
 
@@ -135,8 +138,8 @@ class Answer(BaseHTTPRequestHandler):
 class Replica:
     """A running `whittle serve` with a data folder of its own."""
 
-    def __init__(self, binary, configuration, keys=None, environment=None):
-        self.folder = pathlib.Path(tempfile.mkdtemp())
+    def __init__(self, binary, configuration, keys=None, environment=None, port=0):
+        self.folder, self.place = pathlib.Path(tempfile.mkdtemp()), port
         self.binary, self.environment = binary, environment or {}
         (self.folder / "whittle.toml").write_text(configuration)
         (self.folder / "data").mkdir()
@@ -147,7 +150,7 @@ class Replica:
     def start(self):
         """Starts it, and returns once it listens."""
         self.log = open(self.folder / "log", "a+")
-        command = [self.binary, "serve", "--config", str(self.folder / "whittle.toml"), "--listen", "127.0.0.1:0"]
+        command = [self.binary, "serve", "--config", str(self.folder / "whittle.toml"), "--listen", f"127.0.0.1:{self.place}"]
         start = len(self.lines())
         self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=self.log, env=self.variables(),
                                         cwd=self.folder)
