@@ -229,11 +229,11 @@ impl Cutter<'_, '_, '_> {
         children
     }
 
-    /// Returns whether it is an object whose short members identify it.
+    /// Returns whether it is an object whose short members identify it: not a map, whose members are records.
     fn is_record(&self, node: Node, children: &[Node]) -> bool {
-        self.fineness.records
-            && self.tokens[node.value].kind == JsonKind::ObjectStart
-            && children.len() <= MAP
+        let is_object = |node: &Node| self.tokens[node.value].kind == JsonKind::ObjectStart;
+        let is_map = children.len() > MAP || children.len() > 1 && children.iter().all(is_object);
+        self.fineness.records && is_object(&node) && !is_map
     }
 
     fn is_core(&self, node: Node) -> bool {
