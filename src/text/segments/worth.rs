@@ -1,6 +1,9 @@
 //! The worth of segments apart from any question.
 
 use std::collections::HashMap;
+use std::sync::LazyLock;
+
+use regex::Regex;
 
 use super::{Segment, SegmentKind};
 
@@ -35,8 +38,15 @@ pub(super) fn weigh(text: &str, segments: &mut [Segment]) {
     }
 }
 
-/// Returns a line without its first number and white space: a repeat may bear another time.
+/// The times of a line, and the numbers of processes in brackets.
+static TIMES: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"^[\[(<]?(?:[A-Z][a-z]{2} )?[A-Z][a-z]{2} {1,2}\d{1,2} |\[\d+\]|\b\d\d:\d\d:\d\d\S*")
+        .expect("a test compiles it")
+});
+
+/// Returns a line without times, numbers of processes and white space: a repeat may bear others.
 fn like(own: &str) -> String {
+    let own = TIMES.replace_all(own, "");
     let mut words = own.split_whitespace().peekable();
     while words
         .next_if(|word| word.starts_with(['[', '(']) || word.starts_with(|c: char| c.is_ascii_digit()))
@@ -60,4 +70,29 @@ fn names_error(line: &str) -> bool {
     ];
     let line = line.to_lowercase();
     WORDS.iter().any(|word| line.contains(word))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_repeat_may_bear_another_time_and_process() {
+        let logs = [
+            (
+                "Jun 30 22:16:32 host sshd[194]: closed for ann",
+                "Jul  1 04:09:30 host sshd[7]: closed for ann",
+            ),
+            ("2024-05-14 10:00:01,5 INFO ready to serve", "2024-05-15 11:20:01,7 INFO ready to serve"),
+            (
+                "[Sun Dec 04 04:47:44 2005] [error] no such file",
+                "[Sun Dec 04 05:10:02 2005] [error] no such file",
+            ),
+        ];
+        for (first, second) in logs {
+            assert_eq!(like(first), like(second));
+        }
+        assert_ne!(like("Jun 30 22:16:32 host closed for ann"), like("Jun 30 22:16:32 host closed for bob"));
+        assert_ne!(like("took 12 ms"), like("took 13 ms"));
+    }
 }
