@@ -2,8 +2,9 @@
 //!
 //! A unit is worth the cosine of its vector and the question's, raised by its BM25 among all units (see [`lexical`])
 //! and by its neighbours, and takes a share from its document. A document is worth its own cosine and BM25, raised by
-//! its best unit. Where the best units name another document's title, its units rise ([`links`]). Where texts are in a
-//! script that the embedder was not trained on, words decide nearly alone.
+//! its best unit. Where the best units name another document's title, its units rise ([`links`]), and so do rows and
+//! definitions that the question names ([`named`]). Where texts are in a script that the embedder was not trained on,
+//! words decide nearly alone.
 //!
 //! # What was tried
 //! A simulation of packing whole units by score over the first half of each set's questions (`data/domains`, the
@@ -31,6 +32,7 @@
 mod bm25;
 mod cascade;
 mod links;
+mod named;
 mod records;
 
 use std::cmp::Ordering;
@@ -255,6 +257,7 @@ impl<'a> Weighing<'a> {
         let worth: Vec<f64> = documents.iter().zip(best).map(|(own, best)| own + BEST_UNIT * best).collect();
         share_documents(self.prompt, &mut parts, &worth);
         records::share(&self.prompt.documents, &self.terms, &mut parts, records);
+        named::raise(self.prompt, &self.terms, &self.candidates, &mut parts);
         let scores = parts.iter().zip(apart).map(|(part, apart)| part.score + own_worth * apart).collect();
         (worth, scores)
     }
@@ -270,6 +273,7 @@ struct Candidates {
     worth: Vec<f64>,
     /// The number of the unit that opens each unit's record.
     records: Vec<Option<usize>>,
+    kinds: Vec<SegmentKind>,
 }
 
 impl Candidates {
@@ -282,6 +286,7 @@ impl Candidates {
             for segment in segments {
                 candidates.texts.push(in_context(source, segment));
                 candidates.worth.push(worth_apart(segment));
+                candidates.kinds.push(segment.kind);
                 candidates.parts.push(Sentence { document, range: segment.range.clone(), score: 0.0 });
             }
         }

@@ -5,7 +5,7 @@
 //! letters of longer words for languages that inflect, and pairs of characters for scripts that put no spaces between
 //! words.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::LazyLock;
 
 use regex::Regex;
@@ -49,6 +49,38 @@ impl QuestionTerms {
         terms
     }
 
+    /// Returns for each label the part of its terms that the question says, times the part that it says of what the
+    /// question says of all labels, weighed by rarity: 0 to 1.
+    pub(super) fn shares(&self, labels: &[&str]) -> Vec<f64> {
+        let mut found: Vec<(BTreeSet<usize>, f64)> = Vec::with_capacity(labels.len());
+        let mut holders = vec![0.0; self.weights.len()];
+        for label in labels {
+            let (mut own, mut said, mut all) = (BTreeSet::new(), 0.0, 0.0);
+            each_term(label, |term, weight| {
+                all += weight;
+                if let Some(&number) = self.numbers.get(term) {
+                    own.insert(number);
+                    said += weight;
+                }
+            });
+            for &number in &own {
+                holders[number] += 1.0;
+            }
+            found.push((own, if all > 0.0 { said / all } else { 0.0 }));
+        }
+        let rarity = |number: usize| self.rarity(number, holders[number], labels.len());
+        let of_all: f64 = (0..holders.len()).filter(|&number| holders[number] > 0.0).map(rarity).sum();
+        let share = |(own, said): (BTreeSet<usize>, f64)| {
+            if own.is_empty() { 0.0 } else { said * own.into_iter().map(rarity).sum::<f64>() / of_all }
+        };
+        found.into_iter().map(share).collect()
+    }
+
+    /// The weight of a term that stands in `holders` of `n` texts (Robertson and Sparck Jones's, never negative).
+    fn rarity(&self, number: usize, holders: f64, n: usize) -> f64 {
+        self.weights[number] * (1.0 + (n as f64 - holders + 0.5) / (holders + 0.5)).ln()
+    }
+
     /// Returns BM25 of each text among `texts`: 0 where no term stands in it, at most a few times the number of terms.
     pub(super) fn bm25(&self, texts: &[String]) -> Vec<f64> {
         let mut found: Vec<HashMap<usize, f64>> = Vec::with_capacity(texts.len());
@@ -68,11 +100,8 @@ impl QuestionTerms {
             found.push(own);
             lengths.push(length);
         }
-        let n = texts.len() as f64;
-        let mean = (lengths.iter().sum::<f64>() / n.max(1.0)).max(1.0);
-        let rarity = |number: usize| {
-            self.weights[number] * (1.0 + (n - holders[number] + 0.5) / (holders[number] + 0.5)).ln()
-        };
+        let mean = (lengths.iter().sum::<f64>() / texts.len().max(1) as f64).max(1.0);
+        let rarity = |number: usize| self.rarity(number, holders[number], texts.len());
         let score = |(own, length): (&HashMap<usize, f64>, &f64)| {
             // Sums of floats depend on their order.
             let mut own: Vec<(usize, f64)> = own.iter().map(|(&number, &times)| (number, times)).collect();
@@ -223,6 +252,16 @@ mod tests {
     }
 
     #[test]
+    fn a_label_counts_by_what_the_question_says_of_it() {
+        let terms = QuestionTerms::of("What were net sales in Japan?");
+        let shares = terms.shares(&["Net sales", "Net sales of others", "Costs", "", "Japan"]);
+        assert!(shares[0] > shares[1] && shares[1] > 0.0 && shares[4] > shares[1], "{shares:?}");
+        assert!(shares[2].abs() < 1e-12 && shares[3].abs() < 1e-12);
+        assert!((terms.shares(&["Net sales in Japan"])[0] - 1.0).abs() < 1e-12);
+        assert!(terms.shares(&[]).is_empty());
+    }
+
+    #[test]
     fn exact_keys_and_other_scripts_are_found() {
         for (question, texts) in [
             ("What happened to blk_-2452477?", ["block blk_-2452478 deleted", "block blk_-2452477 served"]),
@@ -245,6 +284,9 @@ mod tests {
     proptest! {
         #[test]
         fn any_text_has_finite_scores(question in "\\PC{0,40}", texts in prop::collection::vec("\\PC{0,40}", 0..5)) {
+            let labels: Vec<&str> = texts.iter().map(String::as_str).collect();
+            let shares = QuestionTerms::of(&question).shares(&labels);
+            prop_assert!(shares.iter().all(|share| (0.0..=1.0 + 1e-9).contains(share)));
             let scores = QuestionTerms::of(&question).bm25(&texts);
             prop_assert_eq!(scores.len(), texts.len());
             prop_assert!(scores.iter().all(|score| score.is_finite() && *score >= 0.0));

@@ -152,10 +152,64 @@ static CODE: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(&format!("{end}|{begin}|{call}")).expect("a test compiles it")
 });
 
+static DEFINITION: LazyLock<Regex> = LazyLock::new(|| {
+    let keyword = r"(?:(?:pub(?:\(\w+\))?|export|default|async|static|public|private|protected|abstract|final|const|unsafe|inline|virtual|override|extern) +)*(?:fn|def|func|function|class|struct|enum|interface|trait|type|macro_rules!|sub|proc)\b";
+    let value = r"[\w.]+ *= *(?:async )?function\b|(?:const|let|var) +\w+ *= *(?:async *)?\(.*=>";
+    // As in C: types and a name before a bracket, not indented.
+    let typed = r"(?:[\w:*&<>,]+ +)+[*&]*[\w:~]+\([^;]*$";
+    Regex::new(&format!(r"^(?:\s*(?:{keyword}|{value})|{typed})")).expect("a test compiles it")
+});
+
+/// Returns whether a line of a program begins the definition of a function or a type.
+pub(crate) fn is_definition(line: &str) -> bool {
+    DEFINITION.is_match(line)
+}
+
+/// Returns whether the content of a line is a comment, or a part of one.
+pub(super) fn is_comment(content: &str) -> bool {
+    ["//", "/*", "* ", "*/", "# ", "-- "].iter().any(|mark| content.starts_with(mark)) || content == "*"
+}
+
 /// Does the content of a line look like that of a program? Sentences of prose seldom do.
 pub(super) fn is_code(content: &str) -> bool {
     let prose = content.ends_with(['.', ',', '?', '!'])
         && content.split(' ').count() > 4
         && content.starts_with(|c: char| c.is_uppercase());
     !prose && CODE.is_match(content)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn definitions_are_told_from_what_uses_them() {
+        for line in [
+            "pub(crate) fn read(path: &Path) -> File {",
+            "    async def read(self, path):",
+            "func (n *node) find(path string) []byte {",
+            "export default class Reader {",
+            "res.download = function download (path) {",
+            "const read = async (path) => {",
+            "static int read_file(const char *path) {",
+            "type Reader interface {",
+        ] {
+            assert!(is_definition(line), "{line}");
+        }
+        for line in [
+            "    read(path);",
+            "return read(path)",
+            "    if (read(path)) {",
+            "// function of time",
+            "int x = read(path);",
+        ] {
+            assert!(!is_definition(line), "{line}");
+        }
+    }
+
+    #[test]
+    fn comments_are_told() {
+        assert!(["// a", "/// a", "* a", "*/", "# a", "-- a"].into_iter().all(is_comment));
+        assert!(!["#[test]", "#include <a>", "*a = 1;", "a // b"].into_iter().any(is_comment));
+    }
 }

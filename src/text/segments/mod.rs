@@ -20,8 +20,10 @@ mod worth;
 use std::ops::Range;
 
 use self::builder::{Around, Builder};
+pub(crate) use self::lines::is_definition;
 use self::parts::Parts;
 use self::records::Fineness;
+pub(crate) use self::table::row_label;
 use super::marks::Noun;
 
 /// A part of a text that is kept or dropped as a whole; prose may be cut further, between its words.

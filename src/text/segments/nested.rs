@@ -1,7 +1,9 @@
 //! Lines that belong to lines above them by their indentation: programs, YAML, outlines, settings under a section.
 
+use std::ops::Range;
+
 use super::builder::{Around, Builder};
-use super::lines::Line;
+use super::lines::{Line, is_comment};
 
 /// Most lines of a statement that is kept or dropped whole.
 const LONGEST_STATEMENT: usize = 12;
@@ -14,7 +16,8 @@ pub(super) fn nested(lines: &[Line], builder: &mut Builder, around: &Around) {
     let mut depth = 0_i64;
     let mut statement: Option<(usize, usize)> = None;
     let mut annotations: Vec<usize> = Vec::new();
-    for line in lines {
+    let mut comment: Option<Comment> = None;
+    for (at, line) in lines.iter().enumerate() {
         let number = builder.push_line(line, around);
         let content = line.content();
         let mut same = None;
@@ -53,13 +56,48 @@ pub(super) fn nested(lines: &[Line], builder: &mut Builder, around: &Around) {
         }
         if content.starts_with('@') || content.starts_with("#[") {
             annotations.push(number);
+        } else if is_comment(content) {
+            comment = Some(Comment::of(line, comment));
         } else {
             for annotation in annotations.drain(..) {
                 builder.need(annotation, number);
             }
+            let above = comment.take().filter(|comment| comment.is_beside(line)).map(|comment| comment.range);
+            builder.segments[number].context.extend(above);
+            builder.segments[number].context.extend(docstring(&lines[at + 1..]));
         }
         open.push((line.indent, number));
     }
+}
+
+/// Lines of a comment, which say what the line behind them is for.
+struct Comment {
+    indent: usize,
+    range: Range<usize>,
+}
+
+impl Comment {
+    /// The comment that `line` continues or begins.
+    fn of(line: &Line, before: Option<Self>) -> Self {
+        let start = before
+            .filter(|before| before.is_beside(line))
+            .map_or(line.range.start, |before| before.range.start);
+        Self { indent: line.indent, range: start..line.range.end }
+    }
+
+    /// Returns whether the comment stands as far to the right as `line`, but for the space before an asterisk.
+    fn is_beside(&self, line: &Line) -> bool {
+        self.indent.abs_diff(line.indent) <= 1
+    }
+}
+
+/// The first line of text of the docstring that `lines` begin with.
+fn docstring(lines: &[Line]) -> Option<Range<usize>> {
+    let [first, rest @ ..] = lines else { return None };
+    let quotes =
+        first.content().get(..3).filter(|quotes| matches!(*quotes, "\"\"\"" | "\u{27}\u{27}\u{27}"))?;
+    let text = if first.content() == quotes { rest.first().unwrap_or(first) } else { first };
+    Some(text.range.clone())
 }
 
 /// Returns whether a line only closes what another one opened.

@@ -38,6 +38,18 @@ impl Separator {
     }
 }
 
+/// Returns what a row of a table is called: its first cell with letters, or nothing.
+pub(crate) fn row_label(row: &str) -> &str {
+    let separator = if row.contains(['|', '│', '┃']) {
+        Separator::Char('|')
+    } else if let Some(mark) = ['\t', ';', ','].into_iter().find(|&mark| row.contains(mark)) {
+        Separator::Char(mark)
+    } else {
+        Separator::Spaces
+    };
+    separator.cells(row).into_iter().find(|cell| cell.contains(char::is_alphabetic)).unwrap_or_default()
+}
+
 /// Returns the number of leading `lines` that are rows of one table; 0 where the first begins none.
 pub(super) fn rows(lines: &[Line]) -> usize {
     separator(lines).map_or(0, |(_, rows)| rows)
