@@ -142,6 +142,14 @@ dispatched! {
     silu_mul(gate: &[f32], up: &[f32], out: &mut [f32]), silu_mul_body
 }
 dispatched! {
+    /// `out = gelu(x)`, by the approximation of `gelu_mul`.
+    gelu_tanh(x: &[f32], out: &mut [f32]), gelu_tanh_body
+}
+dispatched! {
+    /// `out = max(x, 0)²` (arXiv 2109.08668).
+    squared_relu(x: &[f32], out: &mut [f32]), squared_relu_body
+}
+dispatched! {
     /// `out = gelu(gate) * up`, by the approximation `gelu(x) = x / (1 + exp(-2 y))` with
     /// `y = sqrt(2 / pi) * (x + 0.044715 x³)` (arXiv 1606.08415, section 2).
     gelu_mul(gate: &[f32], up: &[f32], out: &mut [f32]), gelu_mul_body
@@ -291,13 +299,33 @@ fn silu_mul_body(gate: &[f32], up: &[f32], out: &mut [f32]) {
     }
 }
 
+/// `x / (1 + exp(-2 y))` with `y = sqrt(2 / pi) * (x + 0.044715 x³)`.
 #[inline(always)]
-fn gelu_mul_body(gate: &[f32], up: &[f32], out: &mut [f32]) {
+fn gelu_by_tanh(x: f32) -> f32 {
     /// Twice the square root of 2 / pi.
     const SLOPE: f32 = 1.595_769;
+    x / (1.0 + exp(-SLOPE * (x + 0.044_715 * x * x * x)))
+}
+
+#[inline(always)]
+fn gelu_mul_body(gate: &[f32], up: &[f32], out: &mut [f32]) {
     for ((out, &gate), up) in out.iter_mut().zip(gate).zip(up) {
-        let y = SLOPE * (gate + 0.044_715 * gate * gate * gate);
-        *out = gate / (1.0 + exp(-y)) * up;
+        *out = gelu_by_tanh(gate) * up;
+    }
+}
+
+#[inline(always)]
+fn gelu_tanh_body(x: &[f32], out: &mut [f32]) {
+    for (out, &x) in out.iter_mut().zip(x) {
+        *out = gelu_by_tanh(x);
+    }
+}
+
+#[inline(always)]
+fn squared_relu_body(x: &[f32], out: &mut [f32]) {
+    for (out, &x) in out.iter_mut().zip(x) {
+        let positive = if x > 0.0 { x } else { 0.0 };
+        *out = positive * positive;
     }
 }
 

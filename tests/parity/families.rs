@@ -60,4 +60,28 @@ macro_rules! families {
     };
 }
 
-families!(gemma2, gemma3, granite, linear, llama2, llama3, mistral, olmo2, phi3, qwen2, qwen3, smollm3);
+families!(
+    cohere2,
+    command_r,
+    gemma,
+    gemma2,
+    gemma3,
+    granite,
+    linear,
+    llama2,
+    llama3,
+    longrope,
+    longrope_long,
+    mistral,
+    nemotron,
+    olmo2,
+    phi2,
+    phi3,
+    qwen2,
+    qwen3,
+    smollm3,
+    stablelm,
+    stablelm_parallel,
+    starcoder2,
+    yarn
+);

@@ -35,15 +35,15 @@ def post(model, path, body):
 
 
 def score(model, before, token):
-    asked = {"prompt": before, "n_predict": 1, "n_probs": 384, "temperature": 1.0, "seed": 1, "ignore_eos": True}
-    answer = post(model, "completion", asked)
-    # There are none where the token that it would write is part of a character.
-    found = answer.get("completion_probabilities", [{"top_logprobs": []}])[0]["top_logprobs"]
-    return next((-entry["logprob"] for entry in found if entry["id"] == token), None)
+    """The score of a token, which is made certain to be the next; none where it is part of a character."""
+    asked = {"prompt": before, "n_predict": 1, "n_probs": 1, "temperature": 0, "logit_bias": [[token, 1e6]],
+             "cache_prompt": False}
+    found = post(model, "completion", asked).get("completion_probabilities", [])
+    return -found[0]["logprob"] if found and found[0]["id"] == token else None
 
 
-def tokenize(model, text):
-    return post(model, "tokenize", {"content": text, "add_special": False, "parse_special": False})["tokens"]
+def tokenize(model, text, special=False):
+    return post(model, "tokenize", {"content": text, "add_special": special, "parse_special": False})["tokens"]
 
 
 def main():
@@ -52,8 +52,11 @@ def main():
         for golden in json.loads((FOLDER / f"{family}.json").read_text()):
             ids = golden["ids"]
             same.append(tokenize(model, golden["text"]) == ids)
+            # What llama.cpp puts before each text, too.
+            whole = tokenize(model, golden["text"], special=True)
+            bos = whole[: max(0, len(whole) - len(ids))]
             for i in range(1, min(len(ids), TOKENS)):
-                own = score(model, ids[:i], ids[i])
+                own = score(model, bos + ids[:i], ids[i])
                 # The logarithm of a probability that is zero in f32 is no measure.
                 if own is not None and own < 80:
                     largest = max(largest, abs(own - golden["nll"][i - 1]))

@@ -21,6 +21,8 @@ pub(crate) struct LlamaConfig {
     pub(crate) hidden: usize,
     /// Attention heads.
     pub(crate) heads: Heads,
+    /// The leading values of a head that are rotated.
+    pub(crate) rotated: usize,
     /// Words in the vocabulary.
     pub(crate) vocabulary: usize,
     /// Most positions the model was trained for.
@@ -31,6 +33,8 @@ pub(crate) struct LlamaConfig {
     pub(crate) norm_eps: f32,
     /// The row of the table of families.
     pub(crate) family: Family,
+    /// The feed-forward network reads what attention reads.
+    pub(crate) parallel: bool,
     /// The positions that the layers of [`Family::windows`] see, their own included; none where they see all.
     pub(crate) window: Option<usize>,
     /// The bound of a query's product with a key: `cap * tanh(product / cap)`.
@@ -46,24 +50,42 @@ pub(crate) struct LlamaConfig {
 pub(crate) struct Rotary {
     /// Base of the frequencies.
     pub(crate) base: f32,
-    /// The divisor of all frequencies: stretches the context.
+    /// The divisor of frequencies: stretches the context.
     pub(crate) stretch: f32,
+    /// The frequencies, by number, from the last that is not stretched to the first that is so wholly (`YaRN`, arXiv
+    /// 2309.00071); none where all are.
+    pub(crate) ramp: Option<(f32, f32)>,
     /// A divisor for each frequency, where the file has them.
     pub(crate) factors: Option<Arc<[f32]>>,
+    /// The factor of what is rotated.
+    pub(crate) magnitude: f32,
 }
 
 impl Rotary {
-    /// Cosines, then sines, of some positions: rows of half a head's width.
+    /// The rotation by a base alone.
+    pub(crate) const fn plain(base: f32) -> Self {
+        Self { base, stretch: 1.0, ramp: None, factors: None, magnitude: 1.0 }
+    }
+
+    /// Returns cosines, then sines, of some positions: rows of `half` the width that is rotated.
     fn turns(&self, half: usize, positions: Range<usize>) -> (Vec<f32>, Vec<f32>) {
-        let frequencies: Vec<f64> = (0..half)
-            .map(|i| {
-                let factor =
-                    self.factors.as_ref().and_then(|factors| factors.get(i)).map_or(1.0, |&f| f64::from(f));
-                f64::from(self.base).powf(i as f64 / half as f64) * factor * f64::from(self.stretch)
-            })
-            .collect();
-        let angles = positions.flat_map(|position| frequencies.iter().map(move |by| position as f64 / by));
+        let frequencies: Vec<f64> = (0..half).map(|i| self.frequency(i, half)).collect();
+        let angles = positions.flat_map(|position| frequencies.iter().map(move |by| position as f64 * by));
         angles.map(|angle| (angle.cos() as f32, angle.sin() as f32)).unzip()
+    }
+
+    /// Returns frequency `i` of `half` of them.
+    fn frequency(&self, i: usize, half: usize) -> f64 {
+        let factor = self.factors.as_ref().and_then(|factors| factors.get(i)).map_or(1.0, |&f| f64::from(f));
+        let own = 1.0 / (f64::from(self.base).powf(i as f64 / half as f64) * factor);
+        let stretched = own / f64::from(self.stretch);
+        match self.ramp {
+            Some((low, high)) => {
+                let share = (i as f64 - f64::from(low)) / f64::from((high - low).max(0.001));
+                own + (stretched - own) * share.clamp(0.0, 1.0)
+            }
+            None => stretched,
+        }
     }
 }
 
@@ -86,11 +108,13 @@ impl LlamaConfig {
         width: 64,
         hidden: 64,
         heads: Heads { queries: 1, keys: 1, width: 64 },
+        rotated: 64,
         vocabulary: 64,
         context: 64,
-        rotary: Rotary { base: 1e4, stretch: 1.0, factors: None },
+        rotary: Rotary { base: 1e4, stretch: 1.0, ramp: None, factors: None, magnitude: 1.0 },
         norm_eps: 1e-5,
         family: Family::LLAMA,
+        parallel: false,
         window: None,
         attention_cap: None,
         logit_cap: None,
@@ -101,18 +125,32 @@ impl LlamaConfig {
     /// included.
     pub(crate) fn operations_per_token(&self) -> f64 {
         let queries = self.heads.queries * self.heads.width;
-        let layer = self.width * (self.heads.row() + queries + 3 * self.hidden);
+        let layer = self.width * (self.heads.row() + queries + self.hidden + self.gate_up());
         2.0 * (self.layers * layer + self.width * self.vocabulary) as f64
     }
 
-    /// Cosines, then sines, of some positions: rows of half a head's width; nothing where nothing is rotated.
-    pub(crate) fn rotations(&self, turn: Turn, positions: Range<usize>) -> (Vec<f32>, Vec<f32>) {
-        let half = self.heads.width / 2;
+    /// Width of a row of gate and up, or of up alone where there is no gate.
+    pub(crate) fn gate_up(&self) -> usize {
+        if self.family.activation.gated() { 2 * self.hidden } else { self.hidden }
+    }
+
+    /// Returns cosines, then sines, of some positions: rows of half the width that is rotated; nothing where nothing is.
+    fn rotations(&self, turn: Turn, positions: Range<usize>) -> (Vec<f32>, Vec<f32>) {
+        let half = self.rotated / 2;
         match (turn, self.window_base()) {
             (Turn::Nothing, _) => (Vec::new(), Vec::new()),
-            (Turn::Window, Some(base)) => Rotary { base, stretch: 1.0, factors: None }.turns(half, positions),
+            (Turn::Window, Some(base)) => Rotary::plain(base).turns(half, positions),
             _ => self.rotary.turns(half, positions),
         }
+    }
+
+    /// Returns the cosines, then sines, by which queries and keys of every position are multiplied.
+    pub(crate) fn rope_table(&self, turn: Turn) -> (Vec<f32>, Vec<f32>) {
+        let (mut cos, mut sin) = self.rotations(turn, 0..self.context);
+        if turn == Turn::Whole {
+            cos.iter_mut().chain(&mut sin).for_each(|value| *value *= self.rotary.magnitude);
+        }
+        (cos, sin)
     }
 
     /// The base of the frequencies of layers that see a window, where it is one of their own.
@@ -141,28 +179,41 @@ impl LlamaConfig {
     }
 }
 
-/// The weights of one layer in floats, as they are read: rows of as many values as the product has inputs.
+/// The weights of a norm; empty where there is none.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct NormWeights {
+    pub(crate) weight: Vec<f32>,
+    /// The bias of a `LayerNorm`, zeros where its file has none; empty where it is an `RMSNorm`.
+    pub(crate) bias: Vec<f32>,
+}
+
+/// The weights of a product: rows of as many values as it has inputs.
+pub(crate) struct ProjectionWeights {
+    pub(crate) rows: Vec<f32>,
+    /// The bias of each row; empty where there are none.
+    pub(crate) bias: Vec<f32>,
+}
+
+/// The weights of one layer in floats, as they are read.
 ///
 /// Weights that a family lacks are empty.
 pub(crate) struct LayerWeights {
-    pub(crate) attention_norm: Vec<f32>,
+    pub(crate) attention_norm: NormWeights,
     /// Queries, keys and values in one product.
-    pub(crate) qkv: Vec<f32>,
-    /// The biases of queries, keys and values.
-    pub(crate) qkv_bias: Vec<f32>,
+    pub(crate) qkv: ProjectionWeights,
     /// The norm of queries: of each head, or of all together where it is as wide as they are.
     pub(crate) query_norm: Vec<f32>,
     /// The norm of keys, likewise.
     pub(crate) key_norm: Vec<f32>,
-    pub(crate) attention_out: Vec<f32>,
+    pub(crate) attention_out: ProjectionWeights,
     /// The norm of what attention gives.
-    pub(crate) attention_out_norm: Vec<f32>,
-    pub(crate) feed_forward_norm: Vec<f32>,
-    /// Gate, then up, in one product.
-    pub(crate) gate_up: Vec<f32>,
-    pub(crate) down: Vec<f32>,
+    pub(crate) attention_out_norm: NormWeights,
+    pub(crate) feed_forward_norm: NormWeights,
+    /// Gate, then up, in one product; up alone where there is no gate.
+    pub(crate) gate_up: ProjectionWeights,
+    pub(crate) down: ProjectionWeights,
     /// The norm of what the feed-forward network gives.
-    pub(crate) down_norm: Vec<f32>,
+    pub(crate) down_norm: NormWeights,
 }
 
 /// The weights outside of the layers in floats.
@@ -171,7 +222,9 @@ pub(crate) struct EmbeddingWeights {
     pub(crate) embeddings: Vec<f32>,
     /// The output head, where it is another one than the embeddings.
     pub(crate) lm_head: Option<Vec<f32>>,
-    pub(crate) norm: Vec<f32>,
+    /// The biases of logits; empty where there are none.
+    pub(crate) lm_head_bias: Vec<f32>,
+    pub(crate) norm: NormWeights,
 }
 
 /// One sequence of a batch.
@@ -295,7 +348,9 @@ impl KvCache {
             }
             let sin: Vec<f32> = sin.iter().map(|sin| -sin).collect();
             for row in layer.chunks_exact_mut(2 * keys * width) {
-                row[..keys * width].chunks_exact_mut(width).for_each(|key| isa.rotate(key, &cos, &sin));
+                for key in row[..keys * width].chunks_exact_mut(width) {
+                    isa.rotate(&mut key[..config.rotated], &cos, &sin);
+                }
             }
         });
     }

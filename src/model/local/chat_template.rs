@@ -49,11 +49,12 @@ struct TemplateMessage {
 }
 
 impl ChatTemplate {
-    /// Reads the chat template and control tokens of `file`, whose vocabulary is `tokens`.
+    /// Reads the chat template and control tokens of `file`, whose vocabulary is `tokens` and whose texts begin with
+    /// `bos_id`.
     ///
     /// # Errors
     /// A key has another type than it must have.
-    pub(crate) fn new(file: &GgufFile, tokens: &[String]) -> Result<Self, GgufError> {
+    pub(crate) fn new(file: &GgufFile, tokens: &[String], bos_id: Option<u32>) -> Result<Self, GgufError> {
         let source = if file.has("tokenizer.chat_template") {
             Some(file.str("tokenizer.chat_template")?.to_owned())
         } else {
@@ -73,13 +74,12 @@ impl ChatTemplate {
         controls.retain(|(spelling, _)| !spelling.is_empty());
         // The longest first: one may begin as another does.
         controls.sort_unstable_by(|a, b| b.0.len().cmp(&a.0.len()).then(a.1.cmp(&b.1)));
-        let opens = file.has("tokenizer.ggml.add_bos_token") && file.flag("tokenizer.ggml.add_bos_token")?;
         let spelt = |id: Option<u32>| id.and_then(spelling).unwrap_or_default();
         Ok(Self {
             template: source.ok_or(ChatError::NoTemplate).and_then(compiled),
             controls,
             eog_tokens,
-            bos_id: bos.filter(|_| opens),
+            bos_id,
             bos: spelt(bos),
             eos: spelt(eos),
         })

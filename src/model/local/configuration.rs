@@ -8,7 +8,7 @@ use std::ops::RangeInclusive;
 use super::attention::Heads;
 use super::causal::{LlamaConfig, Rotary};
 use super::error::LoadError;
-use super::family::{Family, Windows};
+use super::family::{Family, LogitScale, Windows};
 use super::gguf::{GgufError, GgufFile};
 
 /// Most layers.
@@ -25,6 +25,11 @@ const CONTEXT: RangeInclusive<usize> = 16..=1 << 20;
 const WINDOW: RangeInclusive<usize> = 1..=1 << 20;
 /// Most angles in the table of rotations: 64 MiB of cosines and as many of sines.
 const MAX_ANGLES: usize = 1 << 24;
+
+/// The key of the context of the first training, before it was stretched.
+const ORIGINAL_CONTEXT: &str = "rope.scaling.original_context_length";
+/// The name of a stretch that leaves fast frequencies as they are.
+const YARN: &str = "yarn";
 
 /// The largest factor that a file may multiply or divide by.
 const MAX_SCALE: f32 = 1e6;
@@ -60,19 +65,23 @@ pub(super) fn configuration(
     let heads = keys.heads(width)?;
     keys.check_vocabulary(vocabulary)?;
     let context = keys.size("context_length", CONTEXT)?;
+    let rotated = keys.rotated(heads)?;
+    keys.check_experts()?;
     let scaled = family.scaled_embeddings.then(|| (width as f32).sqrt());
     let pattern = matches!(family.windows, Windows::AllBut { .. });
     Ok(LlamaConfig {
-        layers: keys.layer_count()?,
+        layers: keys.size("block_count", 1..=MAX_LAYERS)?,
         width,
         hidden: keys.size("feed_forward_length", 1..=MAX_HIDDEN)?,
         heads,
+        rotated,
         vocabulary,
         // A context that needs a larger table is cut short rather than refused: nothing else depends on it.
-        context: context.min(MAX_ANGLES / (heads.width / 2)),
-        rotary: keys.rotary()?,
+        context: context.min(MAX_ANGLES / (rotated / 2)),
+        rotary: keys.rotary(rotated, context)?,
         norm_eps: keys.norm_eps()?,
         family,
+        parallel: family.parallel && file.shape("blk.0.ffn_norm.weight").is_none(),
         window: if pattern { Some(keys.size("attention.sliding_window", WINDOW)?) } else { keys.window()? },
         attention_cap: keys.factor("attn_logit_softcapping")?,
         logit_cap: keys.factor("final_logit_softcapping")?,
@@ -87,11 +96,50 @@ pub(super) fn configuration(
 pub(super) fn multipliers(file: &GgufFile, config: &LlamaConfig) -> Result<Multipliers, LoadError> {
     let keys = Keys { file, family: config.family };
     let root = (config.heads.width as f32).sqrt();
+    let scale = keys.factor("attention.scale")?.or_else(|| large_gemma_scale(config));
+    let logit = keys.factor("logit_scale")?;
     Ok(Multipliers {
-        query: keys.factor("attention.scale")?.map(|scale| scale * root),
+        query: scale.map(|scale| scale * root),
         residual: keys.factor("residual_scale")?,
-        logit: keys.factor("logit_scale")?.map(f32::recip),
+        logit: match config.family.logit_scale {
+            LogitScale::Divide => logit.map(f32::recip),
+            LogitScale::Multiply => logit,
+        },
     })
+}
+
+/// Returns the factor of queries of Gemma 2 and 3 of 27 billion parameters, which no key states: the residual stream's
+/// width stands in it for that of a head. They are known by their layers, as in llama.cpp.
+fn large_gemma_scale(config: &LlamaConfig) -> Option<f32> {
+    let layers = match config.family.name {
+        "gemma2" => 46,
+        "gemma3" => 62,
+        _ => return None,
+    };
+    (config.layers == layers).then(|| 1.0 / (config.width as f32 / config.heads.queries as f32).sqrt())
+}
+
+/// The lengths, in tokens, for which a model is used: a file may have one rotation for short and one for long texts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reach {
+    /// At most as long as the texts that the model was first trained on.
+    Short,
+    /// Longer.
+    Long,
+}
+
+/// Returns which of two rotations serves texts of up to `window` tokens. With the one for short texts the model's context
+/// is as long as these.
+///
+/// # Errors
+/// The key of that length is missing or impossible.
+pub(super) fn reach(file: &GgufFile, config: &mut LlamaConfig, window: usize) -> Result<Reach, LoadError> {
+    let trained = Keys { file, family: config.family }.size(ORIGINAL_CONTEXT, CONTEXT)?;
+    if window > trained {
+        return Ok(Reach::Long);
+    }
+    config.context = config.context.min(trained);
+    Ok(Reach::Short)
 }
 
 fn wrong<T>(what: String) -> Result<T, LoadError> {
@@ -120,18 +168,15 @@ impl Keys<'_> {
         Ok(size)
     }
 
-    /// Layers of the model, from 1 to 1024.
-    fn layer_count(&self) -> Result<usize, LoadError> {
-        /// Layers of Gemma 2 and 3 of 27 billion parameters.
-        const LARGEST_GEMMAS: [usize; 2] = [46, 62];
-        let layers = self.size("block_count", 1..=MAX_LAYERS)?;
-        if self.family.scaled_embeddings && LARGEST_GEMMAS.contains(&layers) {
-            let name = self.family.name;
-            return wrong(format!(
-                "a {name} of {layers} layers scales its queries by a factor that no key states: choose a smaller one"
-            ));
+    /// Checks that one feed-forward network serves every token.
+    fn check_experts(&self) -> Result<(), LoadError> {
+        match self.u32("expert_count")? {
+            None | Some(0) => Ok(()),
+            Some(experts) => wrong(format!(
+                "{} is {experts}; a mixture of experts is not supported: choose a model without",
+                self.family.key("expert_count")
+            )),
         }
-        Ok(layers)
     }
 
     /// A factor or a bound, where the file has it; 0 means that it has none.
@@ -154,10 +199,52 @@ impl Keys<'_> {
         }
     }
 
-    fn rotary(&self) -> Result<Rotary, LoadError> {
+    /// The rotation of the leading `rotated` values of heads, of a model with this `context`.
+    fn rotary(&self, rotated: usize, context: usize) -> Result<Rotary, LoadError> {
         let base = self.factor_from_one("rope.freq_base")?.unwrap_or(10_000.0);
-        let stretch = self.stretch()?;
-        Ok(Rotary { base, stretch, factors: None })
+        let mut rotary = Rotary { stretch: self.stretch()?, ..Rotary::plain(base) };
+        for key in ["rope.scaling.attn_factor", "rope.scaling.yarn_attn_factor"] {
+            rotary.magnitude *= self.factor(key)?.unwrap_or(1.0);
+        }
+        if self.scaling()? == Some(YARN) {
+            rotary.ramp = Some(self.ramp(base, rotated, context)?);
+            // The entropy of attention over a longer context is kept down by this (arXiv 2309.00071, section 3.4).
+            rotary.magnitude *= 0.1 * rotary.stretch.ln() + 1.0;
+        }
+        Ok(rotary)
+    }
+
+    /// The frequencies, by number, between which `YaRN` goes over from those of the file's base to stretched ones: those
+    /// that turn so often within the context of the first training.
+    fn ramp(&self, base: f32, rotated: usize, context: usize) -> Result<(f32, f32), LoadError> {
+        let original = match self.u32(ORIGINAL_CONTEXT)? {
+            Some(_) => self.size(ORIGINAL_CONTEXT, CONTEXT)?,
+            None => context,
+        };
+        let turns = |key, usual: f32| Ok::<_, LoadError>(self.factor(key)?.unwrap_or(usual));
+        let number = |turns: f32| {
+            let length = original as f32 / (turns * std::f32::consts::TAU);
+            rotated as f32 * length.ln() / (2.0 * base.ln())
+        };
+        for (key, only) in [("rope.scaling.yarn_ext_factor", 1.0), ("rope.scaling.yarn_log_multiplier", 0.0)]
+        {
+            let key = self.family.key(key);
+            let found = optional(self.file.f32(&key))?.unwrap_or(only);
+            if found.total_cmp(&only).is_ne() {
+                return wrong(format!("{key} is {found}; only {only} is supported: choose another model"));
+            }
+        }
+        let low = number(turns("rope.scaling.yarn_beta_fast", 32.0)?).floor().max(0.0);
+        let high = number(turns("rope.scaling.yarn_beta_slow", 1.0)?).ceil().min(rotated as f32 - 1.0);
+        if low.is_finite() && high.is_finite() {
+            return Ok((low, high));
+        }
+        wrong(format!("{} is {base}, which turns nothing", self.family.key("rope.freq_base")))
+    }
+
+    /// The name of the stretch of the rotation for contexts longer than trained, where the file has one.
+    fn scaling(&self) -> Result<Option<&str>, LoadError> {
+        Ok(optional(self.file.str(&self.family.key("rope.scaling.type")))?)
     }
 
     /// A finite number of at least 1, where the file has it.
@@ -169,21 +256,21 @@ impl Keys<'_> {
         }
     }
 
-    /// The stretch of the rotation for contexts longer than trained: none, or linear.
+    /// The divisor of frequencies.
     fn stretch(&self) -> Result<f32, LoadError> {
-        let kind = self.family.key("rope.scaling.type");
-        match optional(self.file.str(&kind))? {
-            None | Some("none") => Ok(1.0),
-            Some("linear") => Ok(self.factor_from_one("rope.scaling.factor")?.unwrap_or(1.0)),
+        match self.scaling()? {
+            None | Some("none" | "longrope") => Ok(1.0),
+            Some("linear" | YARN) => Ok(self.factor_from_one("rope.scaling.factor")?.unwrap_or(1.0)),
             Some(other) => wrong(format!(
-                "{kind} is `{other}`; only none and linear are supported, and factors in rope_freqs.weight: \
-                 choose a model with one of these"
+                "{} is `{other}`; only none, linear, yarn and longrope are supported: choose a model with one of these",
+                self.family.key("rope.scaling.type")
             )),
         }
     }
 
     fn norm_eps(&self) -> Result<f32, LoadError> {
-        let key = self.family.key("attention.layer_norm_rms_epsilon");
+        let rms = if self.family.layer_norm { "" } else { "_rms" };
+        let key = self.family.key(&format!("attention.layer_norm{rms}_epsilon"));
         let eps = self.file.f32(&key)?;
         if !(eps > 0.0 && eps < 1.0) {
             return wrong(format!("{key} is {eps}"));
@@ -212,19 +299,29 @@ impl Keys<'_> {
         Ok(Heads { queries, keys, width: head })
     }
 
-    /// Checks that values are as wide as keys, `head`, and that the whole of a head is rotated.
+    /// Checks that values are as wide as keys, `head`.
     fn check_head(&self, usual: usize, head: usize) -> Result<(), LoadError> {
         let values = self.u32("attention.value_length")?.map_or(usual, |found| found as usize);
-        let rotated = self.u32("rope.dimension_count")?.map_or(head, |found| found as usize);
-        for (key, found) in [("attention.value_length", values), ("rope.dimension_count", rotated)] {
-            if found != head {
-                return wrong(format!(
-                    "{} is {found}; only the width of a head, {head}, is supported: choose another model",
-                    self.family.key(key)
-                ));
-            }
+        if values != head {
+            return wrong(format!(
+                "{} is {values}; only the width of a head, {head}, is supported: choose another model",
+                self.family.key("attention.value_length")
+            ));
         }
         Ok(())
+    }
+
+    /// The leading values of a head that are rotated.
+    fn rotated(&self, heads: Heads) -> Result<usize, LoadError> {
+        let rotated = self.u32("rope.dimension_count")?.map_or(heads.width, |found| found as usize);
+        if !(2..=heads.width).contains(&rotated) || !rotated.is_multiple_of(2) {
+            return wrong(format!(
+                "{} is {rotated}, not an even part of a head's width of {}",
+                self.family.key("rope.dimension_count"),
+                heads.width
+            ));
+        }
+        Ok(rotated)
     }
 
     /// Checks that tokenizer, metadata and embeddings agree on the size of the vocabulary.
@@ -250,5 +347,27 @@ impl Keys<'_> {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::local::family::FAMILIES;
+
+    #[test]
+    fn only_the_largest_gemmas_scale_queries_by_the_width_of_the_model() {
+        let scale = |name: &str, layers| {
+            let family = FAMILIES.into_iter().find(|family| family.name == name).unwrap();
+            let heads = Heads { queries: 32, keys: 16, width: 128 };
+            let config = LlamaConfig { family, layers, width: 4608, heads, ..LlamaConfig::TINY };
+            large_gemma_scale(&config)
+        };
+        // The configuration of the original states 144 for it: 4608 / 32.
+        assert_eq!(scale("gemma2", 46), Some(1.0 / 12.0));
+        assert!(scale("gemma3", 62).is_some());
+        for (name, layers) in [("gemma2", 42), ("gemma2", 62), ("gemma3", 46), ("llama", 46), ("gemma", 46)] {
+            assert_eq!(scale(name, layers), None, "{name} {layers}");
+        }
     }
 }

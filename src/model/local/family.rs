@@ -15,8 +15,14 @@ pub(crate) struct Family {
     pub(crate) pairs: Pairs,
     /// The place of the norms in a layer.
     pub(crate) norms: Norms,
-    /// The function that the gate of the feed-forward network goes through.
+    /// Norms take the mean away too, where this is set: `LayerNorm` (arXiv 1607.06450) rather than `RMSNorm`.
+    pub(crate) layer_norm: bool,
+    /// Attention and feed-forward network read the same normed row where the file has one norm for both.
+    pub(crate) parallel: bool,
+    /// The function that the gate of the feed-forward network goes through, or all of it where there is no gate.
     pub(crate) activation: Activation,
+    /// The direction in which the file states the factor of logits.
+    pub(crate) logit_scale: LogitScale,
     /// Embeddings are multiplied by the square root of their width where this is set.
     pub(crate) scaled_embeddings: bool,
     /// The layers that see a window alone, where the file has the key of its width.
@@ -45,13 +51,33 @@ pub(crate) enum Norms {
     Around,
 }
 
-/// The function that the gate of the feed-forward network goes through.
+/// The function inside of the feed-forward network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Activation {
-    /// `x / (1 + exp(-x))`.
+    /// The gate goes through `x / (1 + exp(-x))`.
     Silu,
-    /// The approximation of `gelu` by the hyperbolic tangent.
+    /// The gate goes through the approximation of `gelu` by the hyperbolic tangent.
     Gelu,
+    /// There is no gate: all goes through that approximation.
+    PlainGelu,
+    /// There is no gate: all goes through `max(x, 0)²`.
+    PlainSquaredRelu,
+}
+
+impl Activation {
+    /// Returns whether there is a gate.
+    pub(crate) fn gated(self) -> bool {
+        matches!(self, Self::Silu | Self::Gelu)
+    }
+}
+
+/// What is done to logits with the factor that a file may state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LogitScale {
+    /// They are divided by it.
+    Divide,
+    /// They are multiplied by it.
+    Multiply,
 }
 
 /// The layers that see a window alone.
@@ -72,7 +98,10 @@ const LLAMA: Family = Family {
     name: "llama",
     pairs: Pairs::Neighbours,
     norms: Norms::Before,
+    layer_norm: false,
+    parallel: false,
     activation: Activation::Silu,
+    logit_scale: LogitScale::Divide,
     scaled_embeddings: false,
     windows: Windows::All,
     unrotated_every: None,
@@ -83,17 +112,34 @@ const HALVES: Family = Family { pairs: Pairs::Halves, ..LLAMA };
 const GEMMA: Family =
     Family { norms: Norms::Around, activation: Activation::Gelu, scaled_embeddings: true, ..HALVES };
 
+const LAYER_NORM: Family = Family { layer_norm: true, ..HALVES };
+
+const COHERE: Family =
+    Family { layer_norm: true, parallel: true, logit_scale: LogitScale::Multiply, ..LLAMA };
+
 /// All architectures that load.
-pub(crate) const FAMILIES: [Family; 9] = [
+pub(crate) const FAMILIES: [Family; 16] = [
     LLAMA,
     Family { name: "qwen2", ..HALVES },
     Family { name: "qwen3", ..HALVES },
     Family { name: "phi3", ..HALVES },
+    Family { name: "gemma", norms: Norms::Before, ..GEMMA },
     Family { name: "gemma2", windows: Windows::AllBut { every: 2, rope_base: None }, ..GEMMA },
     Family { name: "gemma3", windows: Windows::AllBut { every: 6, rope_base: Some(10_000) }, ..GEMMA },
     Family { name: "granite", ..LLAMA },
     Family { name: "smollm3", unrotated_every: Some(4), ..LLAMA },
     Family { name: "olmo2", norms: Norms::After, ..HALVES },
+    Family { name: "stablelm", parallel: true, ..LAYER_NORM },
+    Family { name: "starcoder2", activation: Activation::PlainGelu, ..LAYER_NORM },
+    Family { name: "phi2", parallel: true, activation: Activation::PlainGelu, ..LAYER_NORM },
+    Family { name: "nemotron", activation: Activation::PlainSquaredRelu, ..LAYER_NORM },
+    Family { name: "command-r", ..COHERE },
+    Family {
+        name: "cohere2",
+        windows: Windows::AllBut { every: 4, rope_base: None },
+        unrotated_every: Some(4),
+        ..COHERE
+    },
 ];
 
 impl Family {

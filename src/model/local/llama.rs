@@ -8,6 +8,7 @@
 //! Architecture: RMSNorm, grouped-query attention with rotary positions (arXiv 2104.09864), `SwiGLU`. What other
 //! families do beyond that (see [`Family`](super::family::Family)) is done where there are weights for it.
 
+mod layer;
 mod step;
 
 use std::ops::Range;
@@ -17,99 +18,35 @@ use rayon::prelude::*;
 
 use super::attention::{Attention, AttentionMask, AttentionScratch, Heads, PackedKeyValues};
 use super::causal::{
-    CausalModel, EmbeddingWeights, ForwardOutput, KvCache, LayerWeights, LlamaConfig, Sequence, Turn,
+    CausalModel, EmbeddingWeights, ForwardOutput, KvCache, LayerWeights, LlamaConfig, NormWeights, Sequence,
+    Turn,
 };
 use super::family::Activation;
-use super::int8::QuantRows;
 use super::linear::{Accumulate, Backend, Inputs, Linear};
 use crate::kernels::Softmax;
 use crate::model::{Cancel, Precision, ScoreError};
+use layer::{Embeddings, Layer, Rope, add_bias};
 
 /// Most rows that go through a layer together on one thread.
 const ROW_BLOCK: usize = 128;
 /// Words of the vocabulary whose logits exist at once, for each row of a block.
 const HEAD_COLUMNS: usize = 1024;
 
-/// The weights of one layer, in the order of their use. Biases and norms that the model has not are empty.
-struct Layer {
-    attention_norm: Vec<f32>,
-    /// Queries, keys and values in one product.
-    qkv: Linear,
-    qkv_bias: Vec<f32>,
-    query_norm: Vec<f32>,
-    key_norm: Vec<f32>,
-    attention_out: Linear,
-    attention_out_norm: Vec<f32>,
-    feed_forward_norm: Vec<f32>,
-    /// Gate, then up, in one product.
-    gate_up: Linear,
-    down: Linear,
-    down_norm: Vec<f32>,
-}
-
 /// A model ready to run.
 pub(crate) struct Llama {
     config: LlamaConfig,
     embeddings: Embeddings,
     layers: Vec<Layer>,
-    norm: Vec<f32>,
+    norm: NormWeights,
     /// The output head, in pieces of [`HEAD_COLUMNS`] words.
     lm_head: Vec<Linear>,
+    /// The biases of logits; empty where the model has none.
+    lm_head_bias: Vec<f32>,
     rope: Rope,
     /// The rotations of layers that see a window, where they are others.
     window_rope: Option<Rope>,
     backend: Backend,
     scratch: Mutex<Vec<Scratch>>,
-}
-
-/// One row a word.
-enum Embeddings {
-    Floats(Vec<f32>),
-    Quantised(QuantRows),
-}
-
-impl Embeddings {
-    fn new(precision: Precision, backend: Backend, rows: Vec<f32>, width: usize) -> Self {
-        match precision {
-            Precision::F32 => Self::Floats(rows),
-            Precision::Int8 => Self::Quantised(QuantRows::from_floats(backend.isa, &rows, width)),
-        }
-    }
-
-    /// The arithmetic that the model was loaded for.
-    fn precision(&self) -> Precision {
-        match self {
-            Self::Floats(_) => Precision::F32,
-            Self::Quantised(_) => Precision::Int8,
-        }
-    }
-
-    /// Appends the row of word `id` to `x`.
-    fn append(&self, id: u32, width: usize, x: &mut Vec<f32>) {
-        match self {
-            Self::Floats(rows) => x.extend_from_slice(&rows[id as usize * width..][..width]),
-            Self::Quantised(rows) => rows.append_row(id as usize, x),
-        }
-    }
-}
-
-/// Cosines and sines of every position.
-struct Rope {
-    cos: Vec<f32>,
-    sin: Vec<f32>,
-    half: usize,
-}
-
-impl Rope {
-    fn new(config: &LlamaConfig, turn: Turn) -> Self {
-        let (cos, sin) = config.rotations(turn, 0..config.context);
-        Self { cos, sin, half: config.heads.width / 2 }
-    }
-
-    fn at(&self, position: usize) -> (&[f32], &[f32]) {
-        let range = position * self.half..(position + 1) * self.half;
-        (&self.cos[range.clone()], &self.sin[range])
-    }
 }
 
 /// Buffers of one block of rows, reused between blocks and calls.
@@ -119,6 +56,8 @@ struct Scratch {
     attended: Vec<f32>,
     gate_up: Vec<f32>,
     logits: Vec<f32>,
+    /// The rows that a layer began with, where both of its parts read them.
+    entering: Vec<f32>,
     /// The output of a part before it is normed.
     given: Vec<f32>,
     normed: Vec<f32>,
@@ -198,6 +137,7 @@ impl CausalModel for Llama {
             let packed = self.pack_attention(layer, &layout, &qkv);
             self.for_blocks(&layout, &mut x, &mut next, row, |rows, x, next, scratch| {
                 let block = Block { layer, layout: &layout, rows };
+                self.enter(x, scratch);
                 self.attend(&block, &qkv, &packed, x, scratch);
                 self.feed_forward(layer, x, scratch);
                 if layer + 1 < self.layers.len() {
@@ -230,25 +170,14 @@ impl Llama {
     ) -> Result<Self, E> {
         let width = config.width;
         let pack = |rows: &[f32], inputs| Linear::pack(precision, backend, rows, inputs);
-        let layer = |rows: LayerWeights| Layer {
-            qkv: pack(&rows.qkv, width),
-            qkv_bias: rows.qkv_bias,
-            query_norm: rows.query_norm,
-            key_norm: rows.key_norm,
-            attention_out_norm: rows.attention_out_norm,
-            down_norm: rows.down_norm,
-            attention_out: pack(&rows.attention_out, config.heads.queries * config.heads.width),
-            gate_up: pack(&rows.gate_up, width),
-            down: pack(&rows.down, config.hidden),
-            attention_norm: rows.attention_norm,
-            feed_forward_norm: rows.feed_forward_norm,
-        };
+        let layer = |rows| Layer::pack(&config, (precision, backend), rows);
         let lm_head = words.lm_head.as_ref().unwrap_or(&words.embeddings);
         Ok(Self {
             layers: layers.map(|rows| rows.map(layer)).collect::<Result<_, _>>()?,
             lm_head: lm_head.chunks(HEAD_COLUMNS * width).map(|rows| pack(rows, width)).collect(),
             embeddings: Embeddings::new(precision, backend, words.embeddings, width),
             norm: words.norm,
+            lm_head_bias: words.lm_head_bias,
             rope: Rope::new(&config, Turn::Whole),
             window_rope: (0..config.layers)
                 .any(|layer| config.turn(layer) == Turn::Window)
@@ -310,45 +239,46 @@ impl Llama {
     }
 
     /// Has `inputs` hold the rows of `x`, normed where there are weights for it, as `into` takes them.
-    fn norm(&self, x: &[f32], weight: &[f32], into: &Linear, inputs: &mut Inputs) {
+    fn norm(&self, x: &[f32], norm: &NormWeights, into: &Linear, inputs: &mut Inputs) {
         let width = self.config.width;
         into.take(self.backend, x.len() / width, inputs, |i, out| {
-            let x = &x[i * width..][..width];
-            if weight.is_empty() {
-                out.copy_from_slice(x);
-            } else {
-                self.backend.isa.rms_norm(x, weight, self.config.norm_eps, out);
-            }
+            norm.apply(self.backend.isa, &x[i * width..][..width], self.config.norm_eps, out);
         });
     }
 
     /// Adds what `product` gives to the rows of `x`, normed where there are weights for it.
     fn add_given(
         &self,
-        norm: &[f32],
+        norm: &NormWeights,
         x: &mut [f32],
         (given, normed): (&mut Vec<f32>, &mut Vec<f32>),
         product: impl FnOnce(&mut [f32], Accumulate),
     ) {
-        if norm.is_empty() {
+        if norm.weight.is_empty() {
             return product(x, Accumulate::Add);
         }
+        let width = self.config.width;
         given.resize(x.len(), 0.0);
-        normed.resize(norm.len(), 0.0);
+        normed.resize(width, 0.0);
         product(given, Accumulate::Overwrite);
-        for (x, given) in x.chunks_exact_mut(norm.len()).zip(given.chunks_exact(norm.len())) {
-            self.backend.isa.rms_norm(given, norm, self.config.norm_eps, normed);
+        for (x, given) in x.chunks_exact_mut(width).zip(given.chunks_exact(width)) {
+            norm.apply(self.backend.isa, given, self.config.norm_eps, normed);
             self.backend.isa.add(x, normed);
         }
     }
 
-    /// Adds the biases to a row of queries, keys and values, norms and rotates them, where there is something for it.
+    /// Remembers the rows that a layer begins with, where its feed-forward network reads them as attention does.
+    fn enter(&self, x: &[f32], scratch: &mut Scratch) {
+        if self.config.parallel {
+            scratch.entering.clear();
+            scratch.entering.extend_from_slice(x);
+        }
+    }
+
+    /// Norms and rotates a row of queries, keys and values, where there is something for it.
     fn finish_row(&self, layer: usize, position: usize, qkv: &mut [f32], normed: &mut Vec<f32>) {
         let (isa, Heads { queries, keys, width }) = (self.backend.isa, self.config.heads);
         let weights = &self.layers[layer];
-        if !weights.qkv_bias.is_empty() {
-            isa.add(qkv, &weights.qkv_bias);
-        }
         let (own, shared) = qkv[..(queries + keys) * width].split_at_mut(queries * width);
         for (rows, norm) in [(own, &weights.query_norm), (shared, &weights.key_norm)] {
             if norm.is_empty() {
@@ -363,7 +293,7 @@ impl Llama {
         if let Some(rope) = self.rope(layer) {
             let (cos, sin) = rope.at(position);
             for head in qkv[..(queries + keys) * width].chunks_mut(width) {
-                isa.rotate(head, cos, sin);
+                isa.rotate(&mut head[..self.config.rotated], cos, sin);
             }
         }
     }
@@ -380,7 +310,7 @@ impl Llama {
     fn project_qkv(&self, block: &Block, x: &[f32], qkv: &mut [f32], scratch: &mut Scratch) {
         let Block { layer, layout, ref rows } = *block;
         let weights = &self.layers[layer];
-        self.norm(x, &weights.attention_norm, &weights.qkv, &mut scratch.inputs);
+        self.norm(x, &weights.attention_norm, &weights.qkv.weights, &mut scratch.inputs);
         weights.qkv.apply(self.backend, &scratch.inputs, qkv, Accumulate::Overwrite);
         let mut out = qkv.chunks_mut(self.config.heads.row());
         for (i, piece) in layout.pieces(rows.clone()) {
@@ -423,25 +353,26 @@ impl Llama {
             at += out.len();
             attention.run(own, piece, &packed[i], out, &mut scratch.attention);
         }
-        let Layer { attention_out: weights, attention_out_norm, .. } = &self.layers[layer];
+        let Layer { attention_out, attention_out_norm, .. } = &self.layers[layer];
         let Scratch { attended, inputs, given, normed, .. } = scratch;
-        weights.take(self.backend, rows.len(), inputs, |i, row| {
+        attention_out.weights.take(self.backend, rows.len(), inputs, |i, row| {
             row.copy_from_slice(&attended[i * out_row..][..out_row]);
         });
         self.add_given(attention_out_norm, x, (given, normed), |out, accumulate| {
-            weights.apply(self.backend, inputs, out, accumulate);
+            attention_out.apply(self.backend, inputs, out, accumulate);
         });
     }
 
     /// `x += (silu(gate) * up) * W`.
     fn feed_forward(&self, layer: usize, x: &mut [f32], scratch: &mut Scratch) {
         let Layer { feed_forward_norm, gate_up, down, down_norm, .. } = &self.layers[layer];
-        let (rows, hidden) = (x.len() / self.config.width, self.config.hidden);
-        self.norm(x, feed_forward_norm, gate_up, &mut scratch.inputs);
-        scratch.gate_up.resize(rows * 2 * hidden, 0.0);
-        gate_up.apply(self.backend, &scratch.inputs, &mut scratch.gate_up, Accumulate::Overwrite);
-        self.activate(down, rows, &scratch.gate_up, &mut scratch.inputs);
-        let Scratch { inputs, given, normed, .. } = scratch;
+        let rows = x.len() / self.config.width;
+        let Scratch { inputs, entering, gate_up: activations, given, normed, .. } = scratch;
+        let read = if self.config.parallel { &entering[..] } else { &*x };
+        self.norm(read, feed_forward_norm, &gate_up.weights, inputs);
+        activations.resize(rows * self.config.gate_up(), 0.0);
+        gate_up.apply(self.backend, inputs, activations, Accumulate::Overwrite);
+        self.activate(&down.weights, rows, activations, inputs);
         self.add_given(down_norm, x, (given, normed), |out, accumulate| {
             down.apply(self.backend, inputs, out, accumulate);
         });
@@ -449,12 +380,15 @@ impl Llama {
 
     /// Has `inputs` hold `silu(gate) * up`, or that of another activation, of each row, as `into` takes it.
     fn activate(&self, into: &Linear, rows: usize, gate_up: &[f32], inputs: &mut Inputs) {
-        let hidden = self.config.hidden;
+        let (isa, hidden, both) = (self.backend.isa, self.config.hidden, self.config.gate_up());
         into.take(self.backend, rows, inputs, |i, out| {
-            let (gate, up) = gate_up[i * 2 * hidden..][..2 * hidden].split_at(hidden);
+            // Without a gate all of the row is the first of these.
+            let (gate, up) = gate_up[i * both..][..both].split_at(hidden);
             match self.config.family.activation {
-                Activation::Silu => self.backend.isa.silu_mul(gate, up, out),
-                Activation::Gelu => self.backend.isa.gelu_mul(gate, up, out),
+                Activation::Silu => isa.silu_mul(gate, up, out),
+                Activation::Gelu => isa.gelu_mul(gate, up, out),
+                Activation::PlainGelu => isa.gelu_tanh(gate, out),
+                Activation::PlainSquaredRelu => isa.squared_relu(gate, out),
             }
         });
     }
@@ -487,7 +421,12 @@ impl Llama {
             .collect()
     }
 
-    fn cap_logits(&self, logits: &mut [f32]) {
+    /// Finishes the logits of the words from `first` on: adds the biases, and bounds them, where there is something for
+    /// it. Rows have logits of `words` words.
+    fn finish_logits(&self, first: usize, words: usize, logits: &mut [f32]) {
+        if let Some(bias) = self.lm_head_bias.get(first..first + words) {
+            add_bias(self.backend.isa, bias, logits);
+        }
         if let Some(cap) = self.config.logit_cap {
             self.backend.isa.soft_cap(logits, cap);
         }
@@ -499,7 +438,7 @@ impl Llama {
         if let Some(piece) = self.lm_head.first() {
             piece.take(self.backend, targets.len(), &mut scratch.inputs, |i, out| {
                 let x = &x[targets[i].0 * width..][..width];
-                self.backend.isa.rms_norm(x, &self.norm, self.config.norm_eps, out);
+                self.norm.apply(self.backend.isa, x, self.config.norm_eps, out);
             });
         }
         let mut states = vec![Softmax::EMPTY; targets.len()];
@@ -508,7 +447,7 @@ impl Llama {
             let first = columns * HEAD_COLUMNS;
             scratch.logits.resize(targets.len() * head.outputs(), 0.0);
             head.apply(self.backend, &scratch.inputs, &mut scratch.logits, Accumulate::Overwrite);
-            self.cap_logits(&mut scratch.logits);
+            self.finish_logits(first, head.outputs(), &mut scratch.logits);
             for (i, logits) in scratch.logits.chunks(head.outputs()).enumerate() {
                 self.backend.isa.log_sum_exp_step(logits, &mut states[i]);
                 if let Some(&logit) = (targets[i].1 as usize).checked_sub(first).and_then(|at| logits.get(at))
@@ -540,7 +479,7 @@ mod tests {
         let ids: Vec<u32> = (0..TOKENS as u32).map(|i| 100 + i * 37 % 4000).collect();
         let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
         for precision in [Precision::F32, Precision::Int8] {
-            let llama = load(files.single("gguf").unwrap(), Device::Cpu, precision).unwrap().llama;
+            let llama = load(files.single("gguf").unwrap(), Device::Cpu, precision, 0).unwrap().llama;
             let sequences = [Sequence { ids: &ids, past: None, scored_from: 0, kept: 0 }];
             let pass = || llama.forward(&sequences, &Cancel::never()).unwrap();
             // Bytes are counted on one thread, behind a pass that made the buffers that stay.

@@ -5,12 +5,13 @@
 //! length or with length times vocabulary. Keys and values come from the host and go back to it.
 
 use candle_core::{D, Device, Result, Tensor};
-use candle_nn::ops::{rms_norm, silu, softmax_last_dim};
+use candle_nn::ops::{layer_norm, rms_norm, silu, softmax_last_dim};
 use candle_nn::rotary_emb::rope_thd;
 
 use super::attention::Heads;
 use super::causal::{
-    CausalModel, EmbeddingWeights, ForwardOutput, KvCache, LayerWeights, LlamaConfig, Sequence, Turn,
+    CausalModel, EmbeddingWeights, ForwardOutput, KvCache, LayerWeights, LlamaConfig, NormWeights,
+    ProjectionWeights, Sequence, Turn,
 };
 use super::error::LoadError;
 use super::family::Activation;
@@ -27,8 +28,9 @@ pub(crate) struct TensorLlama {
     device: Device,
     embeddings: Tensor,
     layers: Vec<Layer>,
-    norm: Tensor,
+    norm: Norm,
     lm_head: Tensor,
+    lm_head_bias: Option<Tensor>,
     /// The rotations of every position.
     rope: Rope,
     /// The rotations of layers that see a window, where they are others.
@@ -37,22 +39,72 @@ pub(crate) struct TensorLlama {
     hidden: Tensor,
 }
 
-/// Weights of a layer, one row an output. Biases and norms that the model has not are none.
+/// Weights of a layer. Norms of queries and keys that the model has not are none.
 struct Layer {
-    attention_norm: Option<Tensor>,
-    qkv: Tensor,
-    qkv_bias: Option<Tensor>,
+    attention_norm: Norm,
+    qkv: Projection,
     query_norm: Option<Tensor>,
     key_norm: Option<Tensor>,
-    attention_out: Tensor,
-    attention_out_norm: Option<Tensor>,
-    feed_forward_norm: Option<Tensor>,
-    gate_up: Tensor,
-    down: Tensor,
-    down_norm: Option<Tensor>,
+    attention_out: Projection,
+    attention_out_norm: Norm,
+    feed_forward_norm: Norm,
+    gate_up: Projection,
+    down: Projection,
+    down_norm: Norm,
 }
 
-/// Cosines and sines of positions, in rows of half a head's width.
+/// Weights and biases of a norm; none where there is none, and no biases where it takes no mean away.
+struct Norm {
+    weight: Option<Tensor>,
+    bias: Option<Tensor>,
+}
+
+impl Norm {
+    fn upload(weights: &NormWeights, device: &Device) -> Result<Self> {
+        Ok(Self { weight: row(&weights.weight, device)?, bias: row(&weights.bias, device)? })
+    }
+
+    /// Norms rows, where there are weights for it.
+    fn apply(&self, x: &Tensor, eps: f32) -> Result<Tensor> {
+        match (&self.weight, &self.bias) {
+            (Some(weight), Some(bias)) => layer_norm(&x.contiguous()?, weight, bias, eps),
+            (Some(weight), None) => rms_norm(&x.contiguous()?, weight, eps),
+            (None, _) => Ok(x.clone()),
+        }
+    }
+}
+
+/// Weights of a product, one row an output, and its biases.
+struct Projection {
+    weights: Tensor,
+    bias: Option<Tensor>,
+}
+
+impl Projection {
+    fn upload(rows: &ProjectionWeights, inputs: usize, device: &Device) -> Result<Self> {
+        let weights = Tensor::from_slice(&rows.rows, (rows.rows.len() / inputs, inputs), device)?;
+        Ok(Self { weights, bias: row(&rows.bias, device)? })
+    }
+
+    fn apply(&self, x: &Tensor) -> Result<Tensor> {
+        with_bias(x.matmul(&self.weights.t()?)?, self.bias.as_ref())
+    }
+}
+
+/// Adds a bias to rows, where there is one.
+fn with_bias(rows: Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
+    match bias {
+        Some(bias) => rows.broadcast_add(bias),
+        None => Ok(rows),
+    }
+}
+
+/// Brings a row to a device; none where it is empty.
+fn row(row: &[f32], device: &Device) -> Result<Option<Tensor>> {
+    (!row.is_empty()).then(|| Tensor::from_slice(row, row.len(), device)).transpose()
+}
+
+/// Cosines and sines of positions, in rows of half the width that is rotated.
 struct Rope {
     cos: Tensor,
     sin: Tensor,
@@ -60,8 +112,8 @@ struct Rope {
 
 impl Rope {
     fn upload(config: &LlamaConfig, turn: Turn, device: &Device) -> Result<Self> {
-        let half = config.heads.width / 2;
-        let (cos, sin) = config.rotations(turn, 0..config.context);
+        let half = config.rotated / 2;
+        let (cos, sin) = config.rope_table(turn);
         let table = |rows: Vec<f32>| Tensor::from_vec(rows, (config.context, half), device);
         Ok(Self { cos: table(cos)?, sin: table(sin)? })
     }
@@ -123,7 +175,8 @@ impl TensorLlama {
         let hidden = |i: usize| if i % QUERY_BLOCK > i / QUERY_BLOCK { f32::NEG_INFINITY } else { 0.0 };
         let hidden: Vec<f32> = (0..QUERY_BLOCK * QUERY_BLOCK).map(hidden).collect();
         Ok(Self {
-            norm: Tensor::from_slice(&words.norm, words.norm.len(), device)?,
+            norm: Norm::upload(&words.norm, device)?,
+            lm_head_bias: row(&words.lm_head_bias, device)?,
             rope: Rope::upload(&config, Turn::Whole, device)?,
             window_rope: (0..config.layers)
                 .any(|layer| config.turn(layer) == Turn::Window)
@@ -172,16 +225,17 @@ impl TensorLlama {
                 self.keep(layer, &own, sequence.kept, kept)?;
                 attended.push(self.attend(layer, &own, sequence)?);
             }
-            let given = Tensor::cat(&attended, 0)?.matmul(&weights.attention_out.t()?)?;
-            x = (x + self.norm(&given, weights.attention_out_norm.as_ref())?)?;
-            let given = self.feed_forward(weights, &x)?;
-            x = (x + self.norm(&given, weights.down_norm.as_ref())?)?;
+            let (entering, eps) = (x.clone(), self.config.norm_eps);
+            let given = weights.attention_out.apply(&Tensor::cat(&attended, 0)?)?;
+            x = (x + weights.attention_out_norm.apply(&given, eps)?)?;
+            let given = self.feed_forward(weights, if self.config.parallel { &entering } else { &x })?;
+            x = (x + weights.down_norm.apply(&given, eps)?)?;
         }
-        Ok((rms_norm(&x, &self.norm, self.config.norm_eps)?, kept))
+        Ok((self.norm.apply(&x, self.config.norm_eps)?, kept))
     }
 
-    /// Norms rows where there are weights for it, in pieces as wide as these.
-    fn norm(&self, x: &Tensor, weight: Option<&Tensor>) -> Result<Tensor> {
+    /// Norms heads where there are weights for it: in pieces as wide as these.
+    fn norm_heads(&self, x: &Tensor, weight: Option<&Tensor>) -> Result<Tensor> {
         let Some(weight) = weight else { return Ok(x.clone()) };
         let pieces = x.contiguous()?.reshape(((), weight.elem_count()))?;
         rms_norm(&pieces, weight, self.config.norm_eps)?.reshape(x.shape())
@@ -190,17 +244,20 @@ impl TensorLlama {
     /// Rows of rotated queries, rotated keys, and values.
     fn project(&self, weights: &Layer, x: &Tensor, rotation: Option<&Rope>) -> Result<Tensor> {
         let Heads { queries, keys, width } = self.config.heads;
-        let normed = self.norm(x, weights.attention_norm.as_ref())?;
-        let mut qkv = normed.matmul(&weights.qkv.t()?)?;
-        if let Some(bias) = &weights.qkv_bias {
-            qkv = qkv.broadcast_add(bias)?;
-        }
+        let normed = weights.attention_norm.apply(x, self.config.norm_eps)?;
+        let qkv = weights.qkv.apply(&normed)?;
         let rows = qkv.dim(0)?;
-        let own = self.norm(&qkv.narrow(1, 0, queries * width)?, weights.query_norm.as_ref())?;
-        let shared = self.norm(&qkv.narrow(1, queries * width, keys * width)?, weights.key_norm.as_ref())?;
+        let own = self.norm_heads(&qkv.narrow(1, 0, queries * width)?, weights.query_norm.as_ref())?;
+        let shared = qkv.narrow(1, queries * width, keys * width)?;
+        let shared = self.norm_heads(&shared, weights.key_norm.as_ref())?;
         let mut turned = Tensor::cat(&[own, shared], 1)?;
         if let Some(Rope { cos, sin }) = rotation {
-            turned = rope_thd(&turned.reshape((1, rows, queries + keys, width))?, cos, sin)?;
+            let heads = turned.reshape((1, rows, queries + keys, width))?;
+            let rotated = self.config.rotated;
+            turned = rope_thd(&heads.narrow(3, 0, rotated)?.contiguous()?, cos, sin)?;
+            if rotated < width {
+                turned = Tensor::cat(&[turned, heads.narrow(3, rotated, width - rotated)?], 3)?;
+            }
         }
         let turned = turned.reshape((rows, (queries + keys) * width))?;
         Tensor::cat(&[turned, qkv.narrow(1, (queries + keys) * width, keys * width)?], 1)
@@ -287,16 +344,24 @@ impl TensorLlama {
 
     /// `(silu(gate) * up) * W`, or that of another activation.
     fn feed_forward(&self, weights: &Layer, x: &Tensor) -> Result<Tensor> {
-        let normed = self.norm(x, weights.feed_forward_norm.as_ref())?;
-        let gate_up = normed.matmul(&weights.gate_up.t()?)?;
+        let normed = weights.feed_forward_norm.apply(x, self.config.norm_eps)?;
+        let gate_up = weights.gate_up.apply(&normed)?;
         let hidden = self.config.hidden;
         let gate = gate_up.narrow(1, 0, hidden)?;
-        let gate = match self.config.family.activation {
-            Activation::Silu => silu(&gate)?,
-            Activation::Gelu => gate.gelu()?,
+        let up = || gate_up.narrow(1, hidden, hidden);
+        let activated = match self.config.family.activation {
+            Activation::Silu => (silu(&gate)? * up()?)?,
+            Activation::Gelu => (gate.gelu()? * up()?)?,
+            Activation::PlainGelu => gate.gelu()?,
+            Activation::PlainSquaredRelu => gate.relu()?.sqr()?,
         };
-        let activated = (gate * gate_up.narrow(1, hidden, hidden)?)?;
-        activated.matmul(&weights.down.t()?)
+        weights.down.apply(&activated)
+    }
+
+    /// The logits of normed rows.
+    fn logits(&self, normed: &Tensor) -> Result<Tensor> {
+        let logits = with_bias(normed.matmul(&self.lm_head.t()?)?, self.lm_head_bias.as_ref())?;
+        soft_cap(logits, self.config.logit_cap)
     }
 
     /// Negative log-likelihood of the wanted tokens, sequence by sequence.
@@ -313,9 +378,7 @@ impl TensorLlama {
         }
         let mut nll = Vec::with_capacity(rows.len());
         for (rows, targets) in rows.chunks(HEAD_ROWS).zip(targets.chunks(HEAD_ROWS)) {
-            let logits =
-                normed.index_select(&Tensor::new(rows, &self.device)?, 0)?.matmul(&self.lm_head.t()?)?;
-            let logits = soft_cap(logits, self.config.logit_cap)?;
+            let logits = self.logits(&normed.index_select(&Tensor::new(rows, &self.device)?, 0)?)?;
             let own = logits.gather(&Tensor::new(targets, &self.device)?.unsqueeze(1)?, 1)?.squeeze(1)?;
             nll.extend((logits.log_sum_exp(D::Minus1)? - own)?.to_vec1::<f32>()?);
         }
@@ -333,21 +396,19 @@ fn soft_cap(values: Tensor, cap: Option<f32>) -> Result<Tensor> {
 
 impl Layer {
     fn upload(config: &LlamaConfig, rows: &LayerWeights, device: &Device) -> Result<Self> {
-        let table = |rows: &[f32], inputs| Tensor::from_slice(rows, (rows.len() / inputs, inputs), device);
-        let row =
-            |row: &[f32]| (!row.is_empty()).then(|| Tensor::from_slice(row, row.len(), device)).transpose();
+        let table = |rows: &ProjectionWeights, inputs| Projection::upload(rows, inputs, device);
+        let norm = |weights: &NormWeights| Norm::upload(weights, device);
         Ok(Self {
-            attention_norm: row(&rows.attention_norm)?,
+            attention_norm: norm(&rows.attention_norm)?,
             qkv: table(&rows.qkv, config.width)?,
-            qkv_bias: row(&rows.qkv_bias)?,
-            query_norm: row(&rows.query_norm)?,
-            key_norm: row(&rows.key_norm)?,
-            attention_out_norm: row(&rows.attention_out_norm)?,
-            down_norm: row(&rows.down_norm)?,
+            query_norm: row(&rows.query_norm, device)?,
+            key_norm: row(&rows.key_norm, device)?,
             attention_out: table(&rows.attention_out, config.heads.queries * config.heads.width)?,
-            feed_forward_norm: row(&rows.feed_forward_norm)?,
+            attention_out_norm: norm(&rows.attention_out_norm)?,
+            feed_forward_norm: norm(&rows.feed_forward_norm)?,
             gate_up: table(&rows.gate_up, config.width)?,
             down: table(&rows.down, config.hidden)?,
+            down_norm: norm(&rows.down_norm)?,
         })
     }
 }
@@ -381,8 +442,7 @@ impl CausalModel for TensorLlama {
         let past = (cache.len() > 0).then_some(&*cache);
         let sequence = Sequence { ids: &[id], past, scored_from: 1, kept: 1 };
         let (normed, kept) = self.run(&[sequence], &Cancel::never())?;
-        let capped = soft_cap(normed.matmul(&self.lm_head.t()?)?, self.config.logit_cap)?;
-        *logits = capped.squeeze(0)?.to_vec1()?;
+        *logits = self.logits(&normed)?.squeeze(0)?.to_vec1()?;
         if let [kept] = &kept[..] {
             cache.append(kept);
         }
@@ -405,8 +465,8 @@ mod tests {
             .ensure("smollm2-135m-instruct", &Silent)
             .unwrap();
         let path = files.single("gguf").unwrap();
-        let own = load(path, crate::model::Device::Cpu, Precision::F32).unwrap();
-        let tensors = load_tensors(path, &Device::Cpu).unwrap();
+        let own = load(path, crate::model::Device::Cpu, Precision::F32, 0).unwrap();
+        let tensors = load_tensors(path, &Device::Cpu, 0).unwrap();
         let text = include_str!("../../../eval/texts/incident.md");
         let ids: Vec<u32> = own.tokenizer.encode(text).iter().map(|token| token.id).collect();
         let sequences =

@@ -3,9 +3,11 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::causal::{CausalModel, EmbeddingWeights, LayerWeights, LlamaConfig};
+use super::causal::{
+    CausalModel, EmbeddingWeights, LayerWeights, LlamaConfig, NormWeights, ProjectionWeights,
+};
 use super::chat_template::ChatTemplate;
-use super::configuration::{Multipliers, configuration, multipliers};
+use super::configuration::{Multipliers, Reach, configuration, multipliers, reach};
 use super::device;
 use super::error::LoadError;
 use super::family::{Family, Norms, Pairs};
@@ -14,39 +16,61 @@ use super::int8::{COLUMNS, GROUP};
 use super::linear::Backend;
 use super::llama::Llama;
 use super::llama_candle::TensorLlama;
-use super::tokenizer::{GgufTokenizer, PieceVocabulary, TokenizerError};
+use super::tokenizer::{GgufTokenizer, PieceVocabulary, TokenizerError, opens_texts};
 use crate::model::{Device, Precision};
+
+/// The key of the name of the pattern that cuts a text before merges.
+const PATTERN: &str = "tokenizer.ggml.pre";
 
 /// A model and how texts become its tokens.
 pub(crate) struct Loaded {
     pub(crate) llama: Arc<dyn CausalModel>,
     pub(crate) tokenizer: GgufTokenizer,
     pub(crate) chat_template: ChatTemplate,
+    /// The token that stands before each text (BOS), where the file asks for one.
+    pub(crate) bos: Option<u32>,
 }
 
-/// Reads tokenizer and weights, and packs the weights for this processor or brings them to another device.
-pub(crate) fn load(path: &Path, device: Device, precision: Precision) -> Result<Loaded, LoadError> {
+/// Reads tokenizer and weights, and packs the weights for this processor or brings them to another device. The model will
+/// see at most `window` tokens together most of the time.
+pub(crate) fn load(
+    path: &Path,
+    device: Device,
+    precision: Precision,
+    window: usize,
+) -> Result<Loaded, LoadError> {
     match device::open(device)? {
-        None => load_for(path, precision, Backend::detect()),
+        None => load_for(path, precision, Backend::detect(), window),
         Some(_) if precision == Precision::Int8 => Err(LoadError::Configuration(format!(
             "int8 is for the CPU alone; on {} use precision f32",
             device.name()
         ))),
-        Some(device) => load_tensors(path, &device),
+        Some(device) => load_tensors(path, &device, window),
     }
 }
 
 /// Reads tokenizer and weights, and packs the weights for a processor.
-pub(crate) fn load_for(path: &Path, precision: Precision, backend: Backend) -> Result<Loaded, LoadError> {
-    read(path, |config, words, layers| {
+pub(crate) fn load_for(
+    path: &Path,
+    precision: Precision,
+    backend: Backend,
+    window: usize,
+) -> Result<Loaded, LoadError> {
+    read(path, window, |config, words, layers| {
         check_multiples(&config, precision)?;
         Ok(Arc::new(Llama::pack(config, (precision, backend), words, layers)?))
     })
 }
 
 /// Reads tokenizer and weights, and has candle run them on `device`.
-pub(crate) fn load_tensors(path: &Path, device: &candle_core::Device) -> Result<Loaded, LoadError> {
-    read(path, |config, words, layers| Ok(Arc::new(TensorLlama::upload(config, &words, layers, device)?)))
+pub(crate) fn load_tensors(
+    path: &Path,
+    device: &candle_core::Device,
+    window: usize,
+) -> Result<Loaded, LoadError> {
+    read(path, window, |config, words, layers| {
+        Ok(Arc::new(TensorLlama::upload(config, &words, layers, device)?))
+    })
 }
 
 impl GgufTokenizer {
@@ -67,32 +91,33 @@ type Layers<'a> = &'a mut dyn Iterator<Item = Result<LayerWeights, LoadError>>;
 /// Reads a file; `make` makes a model of its weights.
 fn read(
     path: &Path,
+    window: usize,
     make: impl FnOnce(LlamaConfig, EmbeddingWeights, Layers<'_>) -> Result<Arc<dyn CausalModel>, LoadError>,
 ) -> Result<Loaded, LoadError> {
     let mut file = GgufFile::open(path)?;
     let family = Family::of(&file)?;
     let tokens = file.strings("tokenizer.ggml.tokens")?;
     let tokenizer = tokenizer(&file, &tokens)?;
-    let chat_template = ChatTemplate::new(&file, &tokens)?;
+    let bos = opening_token(&file)?;
+    let chat_template = ChatTemplate::new(&file, &tokens, bos)?;
     let mut config = configuration(&file, family, tokenizer.vocabulary())?;
-    config.rotary.factors = rope_factors(&mut file, config.heads.width / 2)?;
+    config.rotary.factors = rope_factors(&mut file, &mut config, window)?;
     let multipliers = multipliers(&file, &config)?;
     let mut reader = Reader { config: &config.clone(), multipliers, file: &mut file };
     let words = reader.words()?;
     let mut layers = (0..config.layers).map(|i| reader.layer(i));
     let llama = make(config, words, &mut layers)?;
     check_all_read(&file)?;
-    Ok(Loaded { llama, tokenizer, chat_template })
+    Ok(Loaded { llama, tokenizer, chat_template, bos })
 }
 
 /// Reads the tokenizer of a file whose vocabulary is `tokens`.
 fn tokenizer(file: &GgufFile, tokens: &[String]) -> Result<GgufTokenizer, LoadError> {
-    const KIND: &str = "tokenizer.ggml.model";
     const PREFIX: &str = "tokenizer.ggml.add_space_prefix";
-    match if file.has(KIND) { file.str(KIND)? } else { "gpt2" } {
+    match tokenizer_kind(file)? {
         "gpt2" => {
             let merges = file.strings("tokenizer.ggml.merges")?;
-            Ok(GgufTokenizer::new(tokens, &merges, file.str("tokenizer.ggml.pre")?)?)
+            Ok(GgufTokenizer::new(tokens, &merges, file.str(PATTERN)?)?)
         }
         "llama" => {
             let scores = file.f32s("tokenizer.ggml.scores")?;
@@ -105,18 +130,56 @@ fn tokenizer(file: &GgufFile, tokens: &[String]) -> Result<GgufTokenizer, LoadEr
     }
 }
 
-/// The divisors of the rotary frequencies, where the file has them.
-fn rope_factors(file: &mut GgufFile, half: usize) -> Result<Option<Arc<[f32]>>, LoadError> {
-    const NAME: &str = "rope_freqs.weight";
-    if file.shape(NAME).is_none() {
+/// Returns the kind of a file's tokenizer.
+fn tokenizer_kind(file: &GgufFile) -> Result<&str, GgufError> {
+    const KIND: &str = "tokenizer.ggml.model";
+    if file.has(KIND) { file.str(KIND) } else { Ok("gpt2") }
+}
+
+/// Returns the token that stands before each text. Where a file says nothing of it, the kind of tokenizer decides, as it
+/// does in llama.cpp.
+fn opening_token(file: &GgufFile) -> Result<Option<u32>, GgufError> {
+    const WANTED: &str = "tokenizer.ggml.add_bos_token";
+    const ID: &str = "tokenizer.ggml.bos_token_id";
+    let wanted = if file.has(WANTED) {
+        file.flag(WANTED)?
+    } else {
+        tokenizer_kind(file)? == "llama" || file.has(PATTERN) && opens_texts(file.str(PATTERN)?)
+    };
+    if wanted && file.has(ID) { file.u32(ID).map(Some) } else { Ok(None) }
+}
+
+/// The divisors of the rotary frequencies, where the file has them: for all texts, or for short and for long ones.
+fn rope_factors(
+    file: &mut GgufFile,
+    config: &mut LlamaConfig,
+    window: usize,
+) -> Result<Option<Arc<[f32]>>, LoadError> {
+    const ALL: &str = "rope_freqs.weight";
+    const SHORT: &str = "rope_factors_short.weight";
+    const LONG: &str = "rope_factors_long.weight";
+    let half = config.rotated / 2;
+    if file.shape(ALL).is_some() {
+        return divisors(file, ALL, half).map(Some);
+    }
+    if file.shape(SHORT).is_none() && file.shape(LONG).is_none() {
         return Ok(None);
     }
-    let factors = file.tensor(NAME, &[half])?;
+    let (short, long) = (divisors(file, SHORT, half)?, divisors(file, LONG, half)?);
+    Ok(Some(match reach(file, config, window)? {
+        Reach::Short => short,
+        Reach::Long => long,
+    }))
+}
+
+/// Reads a tensor of numbers that others are divided by.
+fn divisors(file: &mut GgufFile, name: &str, count: usize) -> Result<Arc<[f32]>, LoadError> {
+    let factors = file.tensor(name, &[count])?;
     match factors.iter().find(|factor| !(factor.is_finite() && **factor > 0.0)) {
         Some(factor) => Err(LoadError::Configuration(format!(
-            "{NAME} holds {factor}, by which nothing can be divided: fetch the file again"
+            "{name} holds {factor}, by which nothing can be divided: fetch the file again"
         ))),
-        None => Ok(Some(factors.into())),
+        None => Ok(factors.into()),
     }
 }
 
@@ -136,7 +199,7 @@ fn check_all_read(file: &GgufFile) -> Result<(), LoadError> {
 fn check_multiples(config: &LlamaConfig, precision: Precision) -> Result<(), LoadError> {
     let LlamaConfig { width, hidden, heads, vocabulary, .. } = *config;
     let inputs = [width, hidden, heads.queries * heads.width];
-    let outputs = [width, heads.row(), 2 * hidden, vocabulary];
+    let outputs = [width, heads.row(), config.gate_up(), vocabulary];
     let whole =
         inputs.iter().all(|n| n.is_multiple_of(GROUP)) && outputs.iter().all(|n| n.is_multiple_of(COLUMNS));
     if precision == Precision::Int8 && !whole {
@@ -160,23 +223,26 @@ impl Reader<'_> {
         let LlamaConfig { width, hidden, heads, family, .. } = *self.config;
         let (queries, keys) = (heads.queries * heads.width, heads.keys * heads.width);
         let residual = self.multipliers.residual;
-        let name = |tensor: &str| format!("blk.{i}.{tensor}.weight");
+        let name = |tensor: &str| format!("blk.{i}.{tensor}");
+        let after = family.norms != Norms::Before;
+        let feed_forward = if self.config.parallel { "attn_norm" } else { "ffn_norm" };
+        let before = family.norms != Norms::After;
         let [mut attention_out, mut down] = [
-            self.rows(&name("attn_output"), [width, queries])?,
-            self.rows(&name("ffn_down"), [width, hidden])?,
+            self.projection(&name("attn_output"), [width, queries])?,
+            self.projection(&name("ffn_down"), [width, hidden])?,
         ];
-        scale(&mut attention_out, residual);
-        scale(&mut down, residual);
-        let (before, after) = (family.norms != Norms::After, family.norms != Norms::Before);
+        for part in [&mut attention_out, &mut down] {
+            scale(&mut part.rows, residual);
+            scale(&mut part.bias, residual);
+        }
         Ok(LayerWeights {
             attention_norm: self.norm(&name("attn_norm"), before)?,
-            qkv: self.qkv(i)?,
-            qkv_bias: self.bias(i)?,
-            query_norm: self.head_norm(&name("attn_q_norm"), queries)?,
-            key_norm: self.head_norm(&name("attn_k_norm"), keys)?,
+            qkv: ProjectionWeights { rows: self.qkv(i)?, bias: self.qkv_bias(i)? },
+            query_norm: self.head_norm(&weight(&name("attn_q_norm")), queries)?,
+            key_norm: self.head_norm(&weight(&name("attn_k_norm")), keys)?,
             attention_out,
             attention_out_norm: self.norm(&name("post_attention_norm"), after)?,
-            feed_forward_norm: self.norm(&name("ffn_norm"), before)?,
+            feed_forward_norm: self.norm(&name(feed_forward), before)?,
             gate_up: self.gate_up(i)?,
             down,
             down_norm: self.norm(&name("post_ffw_norm"), after)?,
@@ -201,17 +267,17 @@ impl Reader<'_> {
         Ok(qkv)
     }
 
-    /// The rows of gate and up of a layer, which some files have in one tensor.
-    fn gate_up(&mut self, i: usize) -> Result<Vec<f32>, LoadError> {
-        let LlamaConfig { width, hidden, .. } = *self.config;
-        let name = |tensor: &str| format!("blk.{i}.{tensor}.weight");
-        let fused = [2 * hidden, width];
-        if self.file.shape(&name("ffn_up")) == Some(&fused[..]) {
-            return Ok(self.rows(&name("ffn_up"), fused)?);
+    /// Gate and up of a layer, which some files have in one tensor, or up alone.
+    fn gate_up(&mut self, i: usize) -> Result<ProjectionWeights, LoadError> {
+        let LlamaConfig { width, hidden, family, .. } = *self.config;
+        let name = |tensor: &str| format!("blk.{i}.{tensor}");
+        let whole = [self.config.gate_up(), width];
+        if !family.activation.gated() || self.file.shape(&weight(&name("ffn_up"))) == Some(&whole[..]) {
+            return self.projection(&name("ffn_up"), whole);
         }
-        let mut rows = self.rows(&name("ffn_gate"), [hidden, width])?;
-        rows.extend(self.rows(&name("ffn_up"), [hidden, width])?);
-        Ok(rows)
+        let mut rows = self.rows(&weight(&name("ffn_gate")), [hidden, width])?;
+        rows.extend(self.rows(&weight(&name("ffn_up")), [hidden, width])?);
+        Ok(ProjectionWeights { rows, bias: Vec::new() })
     }
 
     /// The head shares the embeddings' weights where the file has none of its own.
@@ -222,9 +288,22 @@ impl Reader<'_> {
             Some(_) => Some(self.rows("output.weight", [vocabulary, width])?),
             None => None,
         };
-        let mut norm = self.file.tensor("output_norm.weight", &[width])?;
-        scale(&mut norm, self.multipliers.logit);
-        Ok(EmbeddingWeights { embeddings, lm_head, norm })
+        let lm_head_bias = self.optional("output.bias", vocabulary)?;
+        let mut norm = self.norm("output_norm", true)?;
+        scale(&mut norm.weight, self.multipliers.logit);
+        scale(&mut norm.bias, self.multipliers.logit);
+        Ok(EmbeddingWeights { embeddings, lm_head, lm_head_bias, norm })
+    }
+
+    /// A product's weights of `shape`, and its bias where the file has one.
+    fn projection(&mut self, name: &str, shape: [usize; 2]) -> Result<ProjectionWeights, LoadError> {
+        let rows = self.rows(&weight(name), shape)?;
+        Ok(ProjectionWeights { rows, bias: self.optional(&bias(name), shape[0])? })
+    }
+
+    /// A row that not every file has; empty where this one has none.
+    fn optional(&mut self, name: &str, width: usize) -> Result<Vec<f32>, GgufError> {
+        if self.file.shape(name).is_none() { Ok(Vec::new()) } else { self.file.tensor(name, &[width]) }
     }
 
     /// A tensor of `shape`: rows, and values a row.
@@ -235,29 +314,41 @@ impl Reader<'_> {
     /// Lays the halves apart that are rotated together, in rows of whole heads of `inputs` values each.
     fn turn(&self, rows: &mut [f32], inputs: usize) {
         if self.config.family.pairs == Pairs::Neighbours {
-            let turned = halves_apart(rows, self.config.heads.width, inputs);
+            let turned = halves_apart(rows, (self.config.heads.width, self.config.rotated), inputs);
             rows.copy_from_slice(&turned);
         }
     }
 
     /// The weights of a norm, or nothing where the family has none there.
-    fn norm(&mut self, name: &str, wanted: bool) -> Result<Vec<f32>, GgufError> {
-        if wanted { self.file.tensor(name, &[self.config.width]) } else { Ok(Vec::new()) }
+    fn norm(&mut self, name: &str, wanted: bool) -> Result<NormWeights, GgufError> {
+        if !wanted {
+            return Ok(NormWeights::default());
+        }
+        let LlamaConfig { width, family, .. } = *self.config;
+        let mut norm = NormWeights { weight: self.file.tensor(&weight(name), &[width])?, bias: Vec::new() };
+        if family.layer_norm {
+            norm.bias = self.optional(&bias(name), width)?;
+            norm.bias.resize(width, 0.0);
+        }
+        Ok(norm)
     }
 
     /// Reads the biases of queries, keys and values: nothing where the file has no tensors for it.
-    fn bias(&mut self, i: usize) -> Result<Vec<f32>, LoadError> {
+    fn qkv_bias(&mut self, i: usize) -> Result<Vec<f32>, LoadError> {
         let name = |tensor: &str| format!("blk.{i}.{tensor}.bias");
-        if self.file.shape(&name("attn_q")).is_none() {
-            return Ok(Vec::new());
-        }
         let heads = self.config.heads;
         let (queries, keys) = (heads.queries * heads.width, heads.keys * heads.width);
-        let mut bias = self.file.tensor(&name("attn_q"), &[queries])?;
-        bias.extend(self.file.tensor(&name("attn_k"), &[keys])?);
-        self.turn(&mut bias, 1);
+        let mut bias = self.optional(&name("attn_qkv"), queries + 2 * keys)?;
+        if bias.is_empty() {
+            bias = self.optional(&name("attn_q"), queries)?;
+            if bias.is_empty() {
+                return Ok(bias);
+            }
+            bias.extend(self.file.tensor(&name("attn_k"), &[keys])?);
+            bias.extend(self.file.tensor(&name("attn_v"), &[keys])?);
+        }
+        self.turn(&mut bias[..queries + keys], 1);
         scale(&mut bias[..queries], self.multipliers.query);
-        bias.extend(self.file.tensor(&name("attn_v"), &[keys])?);
         Ok(bias)
     }
 
@@ -285,12 +376,29 @@ fn scale(weights: &mut [f32], factor: Option<f32>) {
     }
 }
 
+/// The name of the weights of a part of the model.
+fn weight(name: &str) -> String {
+    format!("{name}.weight")
+}
+
+/// The name of its bias.
+fn bias(name: &str) -> String {
+    format!("{name}.bias")
+}
+
 /// GGUF interleaves, for some families, the two halves that rotary positions pair up; this lays them apart again, head
-/// by head, so that rotation runs over contiguous lanes. Products of queries and keys do not change.
-fn halves_apart(rows: &[f32], head: usize, width: usize) -> Vec<f32> {
+/// by head, so that rotation runs over contiguous lanes. Products of queries and keys do not change. Heads have so many
+/// rows, of which the first so many are rotated.
+fn halves_apart(rows: &[f32], (head, rotated): (usize, usize), width: usize) -> Vec<f32> {
     let source = |row: usize| {
         let (first, place) = (row - row % head, row % head);
-        first + if place < head / 2 { 2 * place } else { 2 * (place - head / 2) + 1 }
+        let half = rotated / 2;
+        first
+            + match place {
+                place if place < half => 2 * place,
+                place if place < rotated => 2 * (place - half) + 1,
+                place => place,
+            }
     };
     (0..rows.len() / width).flat_map(|row| &rows[source(row) * width..][..width]).copied().collect()
 }

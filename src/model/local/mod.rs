@@ -38,7 +38,7 @@ pub use tokenizer::{GgufTokenizer, TokenizerError};
 
 /// The revision of the scorer. Raise it with each change after which the same tokens have other scores, if only by
 /// rounding, so that scores that an earlier build wrote to disk are not used.
-pub const SCORER_REVISION: u32 = 3;
+pub const SCORER_REVISION: u32 = 4;
 
 /// The revision of the embedder, in the same way: raise it with each change after which the same text has another vector.
 pub const EMBEDDER_REVISION: u32 = 1;

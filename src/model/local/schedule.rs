@@ -29,6 +29,8 @@ pub(super) struct Schedule {
     pub(super) runs: Vec<Run>,
     /// The jobs that each run's scores belong to, in order.
     pub(super) parts: Vec<Vec<JobScores>>,
+    /// The leading tokens of a text without a prefix that have no score: its first, and a BOS token.
+    unscored: usize,
 }
 
 /// A number of a run's scores that belong to one job.
@@ -39,21 +41,25 @@ pub(super) struct JobScores {
 }
 
 impl Schedule {
-    pub(super) fn new(jobs: &[ScoreJob], window: usize, texts: &PrefixCache) -> Self {
-        let mut schedule = Self { runs: Vec::new(), parts: Vec::new() };
+    /// Schedules jobs for a model that sees at most `window` tokens together, of which `bos` is the first where a text
+    /// begins with one.
+    pub(super) fn new(jobs: &[ScoreJob], window: usize, bos: Option<u32>, texts: &PrefixCache) -> Self {
+        let jobs: Vec<ScoreJob> = jobs.iter().map(|job| visible(job, window, bos)).collect();
+        let unscored = 1 + usize::from(bos.is_some());
+        let mut schedule = Self { runs: Vec::new(), parts: Vec::new(), unscored };
         let mut uses: HashMap<&[u32], usize> = HashMap::new();
-        for job in jobs {
-            *uses.entry(visible_prefix(job, window)).or_default() += 1;
+        for job in &jobs {
+            *uses.entry(&job.prefix).or_default() += 1;
         }
-        let (fused, taken) = fuse(jobs, window);
+        let (fused, taken) = fuse(&jobs, window);
         let mut shared: HashMap<&[u32], Arc<Prefix>> = HashMap::new();
         for (i, job) in jobs.iter().enumerate() {
-            let prefix = visible_prefix(job, window);
+            let prefix = &job.prefix[..];
             if taken[i] {
                 continue;
             }
             if let Some(after) = fused.get(&i) {
-                schedule.push_pair(jobs, i, *after, texts);
+                schedule.push_pair(&jobs, i, *after, texts);
                 continue;
             }
             let worth_caching = worth_caching(prefix, &job.ids, texts);
@@ -89,25 +95,39 @@ impl Schedule {
     fn push_pair(&mut self, jobs: &[ScoreJob], first: usize, second: usize, texts: &PrefixCache) {
         let (own, after) = (&jobs[first].ids, &jobs[second].ids);
         let parts = vec![
-            JobScores { job: first, scores: own.len() - 1 },
+            JobScores { job: first, scores: own.len().saturating_sub(self.unscored) },
             JobScores { job: second, scores: after.len() },
         ];
         let kept = if worth_caching(own, after, texts) { known(own).len() } else { 0 };
-        self.push(Run::whole(None, [&own[..], after].concat(), 0).keeping(kept), parts);
+        self.push(Run::whole(None, [&own[..], after].concat(), self.unscored).keeping(kept), parts);
     }
 
     /// Adds a run after a prefix. Where the two are longer than the window, what is in sight of a part is the prefix, or
     /// the first tokens, and the part before it: a token sees nearly half a window, and at most a whole one.
     fn push_after(&mut self, i: usize, job: &ScoreJob, window: usize, prefix: Option<Arc<Prefix>>) {
-        let (head, unscored) = prefix.as_ref().map_or((SINKS, 1), |prefix| (prefix.ids.len(), 0));
+        let (head, unscored) = prefix.as_ref().map_or((SINKS, self.unscored), |prefix| (prefix.ids.len(), 0));
         let length = job.ids.len();
         let fits = length + prefix.as_ref().map_or(0, |prefix| prefix.ids.len()) <= window;
-        let mut run = Run::whole(prefix, job.ids.clone(), 0);
+        let mut run = Run::whole(prefix, job.ids.clone(), unscored);
         if !fits {
             run.stride = ((window - head) / 2).saturating_sub(1).max(1);
         }
         self.push(run, vec![JobScores { job: i, scores: length.saturating_sub(unscored) }]);
     }
+}
+
+/// Returns a job with the part of its prefix that its tokens see, `bos` before both.
+fn visible(job: &ScoreJob, window: usize, bos: Option<u32>) -> ScoreJob {
+    let Some(bos) = bos else {
+        let seen = visible_prefix(job, window);
+        let prefix = if seen.len() == job.prefix.len() { Arc::clone(&job.prefix) } else { seen.into() };
+        return ScoreJob { prefix, ids: job.ids.clone() };
+    };
+    if job.prefix.is_empty() {
+        return ScoreJob { prefix: [].into(), ids: [&[bos], &job.ids[..]].concat() };
+    }
+    let prefix = [&[bos], visible_prefix(job, window - 1)].concat();
+    ScoreJob { prefix: prefix.into(), ids: job.ids.clone() }
 }
 
 /// Returns the part of a job's prefix that its tokens see. It may fill what the text leaves of a window, or half of the
@@ -159,28 +179,28 @@ mod tests {
     }
 
     fn schedule(jobs: &[ScoreJob]) -> Schedule {
-        Schedule::new(jobs, 16, &texts(0))
+        Schedule::new(jobs, 16, None, &texts(0))
     }
 
     #[test]
     fn what_an_earlier_call_left_of_a_document_is_not_run_again() {
         let texts = texts(1 << 20);
         let after = job(&[1, 2, 3, 4], &[9, 8]);
-        let first = Schedule::new(&[job(&[], &[1, 2, 3, 4]), after.clone()], 16, &texts);
+        let first = Schedule::new(&[job(&[], &[1, 2, 3, 4]), after.clone()], 16, None, &texts);
         assert_eq!((first.runs.len(), first.runs[0].kept), (1, 3), "all but the last token");
         let mut cache = KvCache::new(&CONFIG);
         cache.append_rows(0, std::iter::once(&[0.5; 3 * 128][..]));
         texts.put(&[1, 2, 3], cache);
-        let next = Schedule::new(&[job(&[1, 2, 3, 4], &[7])], 16, &texts);
+        let next = Schedule::new(&[job(&[1, 2, 3, 4], &[7])], 16, None, &texts);
         let run = &next.runs[0];
         assert_eq!((&run.ids[..], run.kept), (&[7][..], 0));
         assert_eq!(run.prefix.as_ref().map(|prefix| prefix.ids.len()), Some(4));
         // Another document, a prefix shorter than what follows, and one that several jobs share.
-        let other = Schedule::new(&[job(&[5, 2, 3, 4], &[7])], 16, &texts);
+        let other = Schedule::new(&[job(&[5, 2, 3, 4], &[7])], 16, None, &texts);
         assert!(other.runs[0].prefix.is_none() && other.runs[0].kept == 3);
-        let short = Schedule::new(&[job(&[1, 2], &[7, 8, 9])], 16, &texts);
+        let short = Schedule::new(&[job(&[1, 2], &[7, 8, 9])], 16, None, &texts);
         assert!(short.runs[0].prefix.is_none() && short.runs[0].kept == 0);
-        let shared = Schedule::new(&[after, job(&[1, 2, 3, 4], &[6])], 16, &texts);
+        let shared = Schedule::new(&[after, job(&[1, 2, 3, 4], &[6])], 16, None, &texts);
         assert!(shared.runs.iter().all(|run| run.prefix.is_some() && run.kept == 0));
         assert_eq!(texts.statistics().hits, 2);
     }
@@ -224,6 +244,38 @@ mod tests {
         let single = schedule(&[job(&[7, 7], &[1, 2])]);
         assert!(single.runs[0].prefix.is_none() && single.runs[0].scored_from == 2);
         assert_eq!(single.parts[0], [JobScores { job: 0, scores: 2 }]);
+    }
+
+    #[test]
+    fn a_bos_token_stands_before_each_text_and_has_no_score() {
+        let document: Vec<u32> = (10..14).collect();
+        let long: Vec<u32> = (10..60).collect();
+        let jobs = [
+            job(&[], &document),
+            job(&document, &[9, 8]),
+            job(&[7], &[1, 2]),
+            job(&[7], &[3]),
+            job(&[], &long),
+            job(&long, &[1]),
+            job(&[], &[]),
+        ];
+        let schedule = Schedule::new(&jobs, 16, Some(2), &texts(0));
+        let begins = |run: &Run| match &run.prefix {
+            Some(prefix) => prefix.ids[0],
+            None => run.ids[0],
+        };
+        assert!(schedule.runs.iter().all(|run| begins(run) == 2));
+        assert_eq!(
+            (&schedule.runs[0].ids[..], schedule.runs[0].scored_from),
+            (&[2, 10, 11, 12, 13, 9, 8][..], 2)
+        );
+        let scores = |job: usize| -> usize {
+            schedule.parts.iter().flatten().filter(|part| part.job == job).map(|part| part.scores).sum()
+        };
+        assert_eq!([0, 1, 2, 3, 4, 5, 6].map(scores), [3, 2, 2, 1, 49, 1, 0]);
+        // What follows a long prefix sees the token too, and fits the window.
+        let last = schedule.runs.last().unwrap();
+        assert_eq!((last.ids.len(), last.ids[0], last.ids[1]), (16, 2, 46));
     }
 
     #[test]

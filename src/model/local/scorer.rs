@@ -78,6 +78,8 @@ pub struct LocalScorer {
     texts: Arc<PrefixCache>,
     device: Device,
     window: usize,
+    /// The token that stands before each text, where the file asks for one.
+    bos: Option<u32>,
 }
 
 impl std::fmt::Debug for LocalScorer {
@@ -101,8 +103,8 @@ impl LocalScorer {
             .thread_name(|i| format!("whittle-compute-{i}"))
             .build()
             .map_err(|e| LoadError::Threads(e.to_string()))?;
-        let Loaded { llama, tokenizer, chat_template } =
-            pool.install(|| load(path, options.device, options.precision))?;
+        let Loaded { llama, tokenizer, chat_template, bos } =
+            pool.install(|| load(path, options.device, options.precision, options.window))?;
         let pool = Arc::new(pool);
         let form = KvFormat::new(llama.config(), options.precision);
         let texts = Arc::new(PrefixCache::new(form, options.kv_cache_bytes));
@@ -119,6 +121,7 @@ impl LocalScorer {
             texts,
             device: options.device,
             window,
+            bos,
         })
     }
 
@@ -176,12 +179,12 @@ impl TokenScorer for LocalScorer {
     }
 
     fn context(&self) -> usize {
-        self.llama.config().context
+        self.llama.config().context - self.bos.iter().len()
     }
 
     fn score(&self, jobs: &[ScoreJob], cancel: &Cancel) -> Result<Vec<Vec<f32>>, ScoreError> {
         cancel.check()?;
-        let schedule = Schedule::new(jobs, self.window, &self.texts);
+        let schedule = Schedule::new(jobs, self.window, self.bos, &self.texts);
         let scores = self.worker.score(schedule.runs, cancel)?;
         let mut results = vec![Vec::new(); jobs.len()];
         for (parts, scores) in schedule.parts.iter().zip(scores) {
@@ -196,12 +199,16 @@ impl TokenScorer for LocalScorer {
     }
 
     fn score_whole(&self, prefix: &[u32], ids: &[u32], cancel: &Cancel) -> Result<Vec<f32>, ScoreError> {
-        let (length, context) = (prefix.len() + ids.len(), self.llama.config().context);
+        let context = self.llama.config().context;
+        let bos = self.bos.as_slice();
+        let length = bos.len() + prefix.len() + ids.len();
         if length > context {
             let message = format!("{length} tokens are more than its context of {context}");
             return Err(ScoreError::Model(message));
         }
-        let run = Run::whole(None, [prefix, ids].concat(), prefix.len());
+        // The first token of all has no score, whatever stands before it.
+        let scored_from = bos.len() + prefix.len().max(1);
+        let run = Run::whole(None, [bos, prefix, ids].concat(), scored_from);
         Ok(self.worker.score(vec![run], cancel)?.pop().unwrap_or_default())
     }
 
@@ -222,7 +229,7 @@ struct Session<'a> {
 
 impl ScoreSession for Session<'_> {
     fn cached(&self) -> usize {
-        self.cache.len()
+        self.cache.len().saturating_sub(self.scorer.bos.iter().len())
     }
 
     fn extend(&mut self, ids: &[u32], cancel: &Cancel) -> Result<Vec<f32>, ScoreError> {
@@ -230,12 +237,16 @@ impl ScoreSession for Session<'_> {
             return Ok(Vec::new());
         }
         let config = self.scorer.llama.config();
-        if self.cache.len() + ids.len() > config.context {
+        let bos = if self.cache.len() == 0 { self.scorer.bos.as_slice() } else { &[] };
+        if self.cache.len() + bos.len() + ids.len() > config.context {
             return Err(ScoreError::Model("the sequence is longer than the model's context".into()));
         }
         let (reply, answer) = channel();
         let cache = std::mem::replace(&mut self.cache, KvCache::new(config));
-        let step = SessionStep { ids: ids.to_vec(), cache, cancel: cancel.clone(), reply };
+        // The first token of all has no score, whatever stands before it.
+        let scored_from = if bos.is_empty() { 0 } else { bos.len() + 1 };
+        let step =
+            SessionStep { ids: [bos, ids].concat(), scored_from, cache, cancel: cancel.clone(), reply };
         self.scorer.worker.take_turns(step)?;
         let (cache, scores) = answer.recv().map_err(|_| panicked())?;
         self.cache = cache;
@@ -243,13 +254,15 @@ impl ScoreSession for Session<'_> {
     }
 
     fn forget(&mut self, range: Range<usize>) {
-        self.cache.forget(range);
+        let bos = self.scorer.bos.iter().len();
+        self.cache.forget(range.start + bos..range.end + bos);
     }
 }
 
 /// The next tokens of a session, which are run in one turn.
 struct SessionStep {
     ids: Vec<u32>,
+    scored_from: usize,
     cache: KvCache,
     cancel: Cancel,
     reply: Sender<(KvCache, Result<Vec<f32>, ScoreError>)>,
@@ -259,7 +272,8 @@ impl Turns for SessionStep {
     fn advance(&mut self, model: &dyn CausalModel) -> bool {
         let mut cache = std::mem::replace(&mut self.cache, KvCache::new(model.config()));
         let past = (cache.len() > 0).then_some(&cache);
-        let sequence = Sequence { ids: &self.ids, past, scored_from: 0, kept: self.ids.len() };
+        let scored_from = self.scored_from;
+        let sequence = Sequence { ids: &self.ids, past, scored_from, kept: self.ids.len() };
         let scores = model.forward_one(sequence, &self.cancel).map(|ForwardOutput { nll, kept }| {
             cache.append(&kept);
             nll

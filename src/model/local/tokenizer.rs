@@ -181,11 +181,16 @@ enum Pattern {
 
 /// The names that `tokenizer.ggml.pre` has for each pattern.
 const PATTERNS: [(Pattern, &[&str]); 4] = [
-    (Pattern::Gpt2, &["gpt-2", "olmo", "jais", "mpt"]),
+    (Pattern::Gpt2, &["gpt-2", "olmo", "jais", "mpt", "phi-2"]),
     (Pattern::Digits, &["smollm", "refact", "starcoder", "codeshell", "command-r"]),
     (Pattern::Llama3, &["llama-bpe", "llama3", "llama-v3", "smaug-bpe", "dbrx"]),
-    (Pattern::Qwen2, &["qwen2", "deepseek-r1-qwen"]),
+    (Pattern::Qwen2, &["qwen2", "deepseek-r1-qwen", "stablelm2"]),
 ];
+
+/// Returns whether texts begin with a BOS token under the pattern of this name, where a file does not say.
+pub(crate) fn opens_texts(pre: &str) -> bool {
+    matches!(pre, "llama-bpe" | "llama3" | "llama-v3")
+}
 
 /// The names of all patterns, for a message.
 fn known_patterns() -> String {

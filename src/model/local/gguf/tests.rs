@@ -38,13 +38,13 @@ fn open(file: &Gguf) -> Result<GgufFile, GgufError> {
 type Model = (Arc<dyn CausalModel>, GgufTokenizer);
 
 fn loaded(file: &Gguf, precision: Precision) -> Result<Model, LoadError> {
-    let loaded = load(on_disk(&file.write().0).path(), Device::Cpu, precision);
+    let loaded = load(on_disk(&file.write().0).path(), Device::Cpu, precision, 0);
     loaded.map(|Loaded { llama, tokenizer, .. }| (llama, tokenizer))
 }
 
 /// The model in every way in which it is computed, and how far its scores may be from the definition.
 fn in_every_way(file: &Gguf) -> Vec<(Model, f64)> {
-    let tensors = load_tensors(on_disk(&file.write().0).path(), &candle_core::Device::Cpu).unwrap();
+    let tensors = load_tensors(on_disk(&file.write().0).path(), &candle_core::Device::Cpu, 0).unwrap();
     vec![
         (loaded(file, Precision::F32).unwrap(), 1e-4),
         (loaded(file, Precision::Int8).unwrap(), 0.3),
@@ -146,7 +146,7 @@ fn every_instruction_set_gives_the_same_within_rounding() {
     for (precision, tolerance) in [(Precision::F32, 1e-4), (Precision::Int8, 0.02)] {
         let scores = Isa::available().into_iter().map(|isa| {
             let path = on_disk(&file.write().0);
-            let loaded = load_for(path.path(), precision, Backend::on(isa)).unwrap();
+            let loaded = load_for(path.path(), precision, Backend::on(isa), 0).unwrap();
             (isa, nll(&loaded.llama, &ids))
         });
         let scores: Vec<_> = scores.collect();
@@ -158,8 +158,27 @@ fn every_instruction_set_gives_the_same_within_rounding() {
 }
 
 /// The tiny models that `tests/parity/families.py` makes, whose scores other implementations gave.
-const FAMILIES: [&str; 9] =
-    ["linear", "llama3", "phi3", "qwen2", "qwen3", "smollm3", "olmo2", "gemma2", "gemma3"];
+const FAMILIES: [&str; 19] = [
+    "linear",
+    "yarn",
+    "llama3",
+    "phi3",
+    "longrope_long",
+    "qwen2",
+    "qwen3",
+    "smollm3",
+    "olmo2",
+    "gemma",
+    "gemma2",
+    "gemma3",
+    "stablelm",
+    "stablelm_parallel",
+    "starcoder2",
+    "phi2",
+    "nemotron",
+    "command_r",
+    "cohere2",
+];
 
 #[test]
 fn every_family_gives_the_same_by_tensors_and_step_by_step() {
@@ -167,8 +186,8 @@ fn every_family_gives_the_same_by_tensors_and_step_by_step() {
     for name in FAMILIES {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/parity/families");
         let path = folder.join(format!("{name}.gguf"));
-        let own = load(&path, Device::Cpu, Precision::F32).unwrap().llama;
-        let tensors = load_tensors(&path, &candle_core::Device::Cpu).unwrap().llama;
+        let own = load(&path, Device::Cpu, Precision::F32, ids.len()).unwrap().llama;
+        let tensors = load_tensors(&path, &candle_core::Device::Cpu, ids.len()).unwrap().llama;
         let expected = nll(&own, &ids);
         let largest =
             nll(&tensors, &ids).iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
@@ -250,8 +269,9 @@ fn messages_name_the_cause_and_the_remedy() {
     let architecture = fault(|file| file.set("general.architecture", Value::Text("rwkv6".to_owned())));
     assert_eq!(
         architecture.to_string(),
-        "architecture `rwkv6` is not supported: choose a model of architecture llama or qwen2 or qwen3 or phi3 or gemma2 \
-         or gemma3 or granite or smollm3 or olmo2"
+        "architecture `rwkv6` is not supported: choose a model of architecture llama or qwen2 or qwen3 or phi3 or gemma \
+         or gemma2 or gemma3 or granite or smollm3 or olmo2 or stablelm or starcoder2 or phi2 or nemotron or command-r \
+         or cohere2"
     );
     let text = |error: LoadError| error.to_string();
     let damaged = text(fault(|file| file.tensor("output_norm.weight").offset = Some(1 << 40)));
@@ -293,12 +313,12 @@ fn every_key_and_tensor_that_is_needed_is_missed() {
 
 #[test]
 fn tensors_that_would_be_ignored_are_refused() {
-    let bias = |file: &mut Gguf| {
-        let mut bias = file.tensor("blk.0.attn_norm.weight").clone();
-        bias.name = "blk.0.attn_output.bias".to_owned();
-        file.tensors.push(bias);
+    let sinks = |file: &mut Gguf| {
+        let mut sinks = file.tensor("blk.0.attn_norm.weight").clone();
+        sinks.name = "blk.0.attn_sinks.weight".to_owned();
+        file.tensors.push(sinks);
     };
-    for error in [fault(bias), fault(|file| file.set("llama.block_count", Value::U32(1)))] {
+    for error in [fault(sinks), fault(|file| file.set("llama.block_count", Value::U32(1)))] {
         assert!(matches!(&error, LoadError::Configuration(what) if what.contains("ignore")), "{error}");
     }
 }
@@ -382,8 +402,12 @@ fn configurations_that_lie_are_refused() {
         ("llama.attention.layer_norm_rms_epsilon", Value::F32(-1.0)),
         ("llama.rope.freq_base", Value::F32(f32::INFINITY)),
         ("llama.rope.freq_base", Value::F32(0.0)),
-        ("llama.rope.dimension_count", Value::U32(8)),
-        ("llama.rope.scaling.type", Value::Text("yarn".to_owned())),
+        ("llama.rope.dimension_count", Value::U32(7)),
+        ("llama.rope.dimension_count", Value::U32(34)),
+        ("llama.rope.dimension_count", Value::U32(0)),
+        ("llama.expert_count", Value::U32(8)),
+        ("llama.rope.scaling.attn_factor", Value::F32(f32::NAN)),
+        ("llama.rope.scaling.type", Value::Text("dynamic".to_owned())),
         ("llama.attention.sliding_window", Value::U32(u32::MAX)),
         ("llama.attention.scale", Value::F32(f32::NAN)),
         ("llama.residual_scale", Value::F32(-1.0)),
@@ -446,7 +470,7 @@ fn truncated_files_are_refused_wherever_they_end() {
     ends.sort_unstable();
     for end in ends.into_iter().rev() {
         file.as_file().set_len(end as u64).unwrap();
-        let error = load(file.path(), Device::Cpu, Precision::F32).err().expect("the end is missing");
+        let error = load(file.path(), Device::Cpu, Precision::F32, 0).err().expect("the end is missing");
         let expected = match error {
             LoadError::Gguf(GgufError::NotGguf { .. }) => end < 4,
             LoadError::Gguf(GgufError::Truncated { .. }) => (4..=header).contains(&end),
@@ -479,7 +503,7 @@ fn mutated_headers_are_loaded_or_refused_in_small_memory() {
         overwrite(&file, at, &patch);
         let mut outcome = None;
         let used =
-            allocation_counter::measure(|| outcome = Some(load(file.path(), Device::Cpu, Precision::F32)));
+            allocation_counter::measure(|| outcome = Some(load(file.path(), Device::Cpu, Precision::F32, 0)));
         assert!(used.bytes_max < MOST_BYTES, "mutation {number} at {at} takes {} bytes", used.bytes_max);
         if let Some(Ok(Loaded { llama, tokenizer, .. })) = outcome {
             accepted += 1;

@@ -5,7 +5,8 @@
 
 use rayon::prelude::*;
 
-use super::{HEAD_COLUMNS, Layer, Llama, Scratch};
+use super::layer::Layer;
+use super::{HEAD_COLUMNS, Llama, Scratch};
 use crate::kernels::Softmax;
 use crate::model::local::attention::Heads;
 use crate::model::local::causal::KvCache;
@@ -36,10 +37,11 @@ impl Llama {
                 self.project_step((layer, position), &x, &mut qkv, scratch);
                 let own = &qkv[self.config.heads.queries * self.config.heads.width..];
                 cache.append_rows(layer, std::iter::once(own));
+                self.enter(&x, scratch);
                 self.attend_step(layer, &mut qkv, cache, &mut scratch.attended);
                 let Scratch { attended, inputs, given, normed, .. } = &mut *scratch;
                 let Layer { attention_out, attention_out_norm, .. } = &self.layers[layer];
-                attention_out.take(self.backend, 1, inputs, |_, row| row.copy_from_slice(attended));
+                attention_out.weights.take(self.backend, 1, inputs, |_, row| row.copy_from_slice(attended));
                 self.add_given(attention_out_norm, &mut x, (given, normed), |out, accumulate| {
                     attention_out.apply_row(self.backend, inputs, out, accumulate);
                 });
@@ -58,7 +60,7 @@ impl Llama {
         scratch: &mut Scratch,
     ) {
         let weights = &self.layers[layer];
-        self.norm(x, &weights.attention_norm, &weights.qkv, &mut scratch.inputs);
+        self.norm(x, &weights.attention_norm, &weights.qkv.weights, &mut scratch.inputs);
         weights.qkv.apply_row(self.backend, &scratch.inputs, qkv, Accumulate::Overwrite);
         self.finish_row(layer, position, qkv, &mut scratch.normed);
     }
@@ -119,11 +121,12 @@ impl Llama {
     /// `x += (silu(gate) * up) * W`.
     fn feed_forward_step(&self, layer: usize, x: &mut [f32], scratch: &mut Scratch) {
         let Layer { feed_forward_norm, gate_up, down, down_norm, .. } = &self.layers[layer];
-        let Scratch { inputs, gate_up: activations, given, normed, .. } = scratch;
-        self.norm(x, feed_forward_norm, gate_up, inputs);
-        activations.resize(2 * self.config.hidden, 0.0);
+        let Scratch { inputs, entering, gate_up: activations, given, normed, .. } = scratch;
+        let read = if self.config.parallel { &entering[..] } else { &*x };
+        self.norm(read, feed_forward_norm, &gate_up.weights, inputs);
+        activations.resize(self.config.gate_up(), 0.0);
         gate_up.apply_row(self.backend, inputs, activations, Accumulate::Overwrite);
-        self.activate(down, 1, activations, inputs);
+        self.activate(&down.weights, 1, activations, inputs);
         self.add_given(down_norm, x, (given, normed), |out, accumulate| {
             down.apply_row(self.backend, inputs, out, accumulate);
         });
@@ -136,10 +139,10 @@ impl Llama {
             self.norm(x, &self.norm, piece, &mut scratch.inputs);
         }
         let inputs = &scratch.inputs;
-        let pieces = self.lm_head.par_iter().zip(logits.par_chunks_mut(HEAD_COLUMNS));
-        pieces.for_each(|(piece, logits)| {
+        let pieces = self.lm_head.par_iter().zip(logits.par_chunks_mut(HEAD_COLUMNS)).enumerate();
+        pieces.for_each(|(i, (piece, logits))| {
             piece.apply(self.backend, inputs, logits, Accumulate::Overwrite);
-            self.cap_logits(logits);
+            self.finish_logits(i * HEAD_COLUMNS, logits.len(), logits);
         });
     }
 }

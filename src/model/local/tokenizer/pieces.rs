@@ -20,10 +20,12 @@ mod kind {
 pub(super) struct Pieces {
     /// Tokens that joining may make, with their scores.
     joined: HashMap<Box<str>, (u32, f32)>,
-    /// Tokens that are cut out of a text before anything is joined.
+    /// Tokens that are cut out of a text, as it stands, before anything is joined.
     whole: HashMap<Box<str>, u32>,
     /// Bytes of the longest of `whole`.
     longest: usize,
+    /// The bytes that one of `whole` begins with.
+    begins_whole: Box<[bool; 256]>,
     /// The token of every byte.
     bytes: Box<[u32; 256]>,
     /// A text begins with a space that it has not, if this is set.
@@ -77,7 +79,11 @@ impl Pieces {
             })?;
         }
         let longest = whole.keys().map(|token| token.len()).max().unwrap_or(0);
-        Ok(Self { joined, whole, longest, bytes: known, prefix })
+        let mut begins_whole = Box::new([false; 256]);
+        for first in whole.keys().filter_map(|token| token.bytes().next()) {
+            begins_whole[usize::from(first)] = true;
+        }
+        Ok(Self { joined, whole, longest, begins_whole, bytes: known, prefix })
     }
 
     /// Tokens of `text`, with the bytes of it that each stands for.
@@ -89,7 +95,7 @@ impl Pieces {
         // Characters of the text by those of what is written; the space that was added has no width.
         let mut widths = added.then_some(0).into_iter().chain(text.chars().map(char::len_utf8));
         let (mut tokens, mut at) = (Vec::new(), 0);
-        for (piece, fixed) in self.joined_pieces(&written) {
+        for (piece, fixed) in self.joined_pieces((text, added), &written) {
             let end = at + widths.by_ref().take(piece.chars().count()).sum::<usize>();
             match fixed.or_else(|| self.joined.get(piece).map(|&(id, _)| id)) {
                 Some(id) => tokens.push((id, at..end)),
@@ -108,9 +114,14 @@ impl Pieces {
         }
     }
 
-    /// The pieces that are left when nothing can be joined; with the token of those that were cut out.
-    fn joined_pieces<'a>(&self, text: &'a str) -> impl Iterator<Item = (&'a str, Option<u32>)> {
-        let mut symbols = self.symbols(text);
+    /// The pieces that are left when nothing can be joined, with the token of those that were cut out. They are of
+    /// `text`, which is `raw` with another character for spaces, and one before all where that was `added`.
+    fn joined_pieces<'a>(
+        &self,
+        (raw, added): (&str, bool),
+        text: &'a str,
+    ) -> impl Iterator<Item = (&'a str, Option<u32>)> {
+        let mut symbols = self.symbols((raw, added), text);
         let mut pairs = BinaryHeap::new();
         for left in 1..symbols.len() {
             self.consider(text, &symbols, (left - 1, left), &mut pairs);
@@ -139,13 +150,21 @@ impl Pieces {
         symbols.into_iter().filter(|s| !s.range.is_empty()).map(|s| (&text[s.range], s.fixed))
     }
 
-    /// Characters, and the tokens that are cut out.
-    fn symbols(&self, text: &str) -> Vec<Symbol> {
+    /// Characters of `text`, and the tokens that are cut out of `raw`.
+    fn symbols(&self, (raw, added): (&str, bool), text: &str) -> Vec<Symbol> {
         let mut symbols = Vec::with_capacity(text.len());
-        let mut at = 0;
+        let (mut at, mut rest) = (0, raw);
         while let Some(first) = text[at..].chars().next() {
-            let fixed = self.whole_at(&text[at..]);
-            let end = at + fixed.map_or(first.len_utf8(), |(length, _)| length);
+            let space_alone = added && at == 0;
+            let fixed = if space_alone { None } else { self.whole_at(rest) };
+            let taken = match fixed {
+                Some((length, _)) => length,
+                None if space_alone => 0,
+                None => rest.chars().next().map_or(0, char::len_utf8),
+            };
+            let (own, others) = rest.split_at(taken);
+            rest = others;
+            let end = at + if space_alone { first.len_utf8() } else { own.chars().map(written_width).sum() };
             let i = symbols.len();
             symbols.push(Symbol {
                 range: at..end,
@@ -158,10 +177,13 @@ impl Pieces {
         symbols
     }
 
-    /// The longest token that is cut out at the start of `text`, with its length.
-    fn whole_at(&self, text: &str) -> Option<(usize, u32)> {
-        let mut lengths = (1..=self.longest.min(text.len())).rev();
-        lengths.find_map(|n| Some((n, *self.whole.get(text.get(..n)?)?)))
+    /// The longest token that is cut out at the start of `raw`, with its length.
+    fn whole_at(&self, raw: &str) -> Option<(usize, u32)> {
+        if !self.begins_whole[usize::from(*raw.as_bytes().first()?)] {
+            return None;
+        }
+        let mut lengths = (1..=self.longest.min(raw.len())).rev();
+        lengths.find_map(|n| Some((n, *self.whole.get(raw.get(..n)?)?)))
     }
 
     /// Adds a pair whose sides make a token.
@@ -180,6 +202,11 @@ impl Pieces {
             pairs.push(Pair { score, left, right, range });
         }
     }
+}
+
+/// Bytes of a character where a space is written as [`SPACE`].
+fn written_width(c: char) -> usize {
+    if c == ' ' { SPACE.len_utf8() } else { c.len_utf8() }
 }
 
 /// Part of a text; empty where it was joined with the one before it.
@@ -265,6 +292,20 @@ mod tests {
         assert_eq!(pieces.encode("é "), [(261, 0..0), (0xC3, 0..1), (0xA9, 1..2), (261, 2..3)]);
         assert_eq!(pieces.encode("bcc"), [(261, 0..0), (257, 0..1), (263, 1..3)]);
         assert!(pieces.encode("").is_empty());
+    }
+
+    #[test]
+    fn tokens_that_are_cut_out_are_found_in_the_text_as_it_stands() {
+        let words = [("a", -1.0), ("▁", -4.0), ("▁a", -5.0)];
+        let whole = ["  ", "a▁", "\n\n"];
+        let [spaces, marked, lines] = [259, 260, 261];
+        let plain = pieces(&words, &whole, false).unwrap();
+        assert_eq!(plain.encode("a  a"), [(256, 0..1), (spaces, 1..3), (256, 3..4)]);
+        assert_eq!(plain.encode("a   a\n\n"), [(256, 0..1), (spaces, 1..3), (258, 3..5), (lines, 5..7)]);
+        // What stands for a space inside is another character in a text.
+        assert_eq!(plain.encode("a a▁"), [(256, 0..1), (257, 1..2), (marked, 2..6)]);
+        let prefixed = pieces(&words, &whole, true).unwrap();
+        assert_eq!(prefixed.encode("  a"), [(257, 0..0), (spaces, 0..2), (256, 2..3)]);
     }
 
     #[test]
