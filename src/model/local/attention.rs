@@ -37,8 +37,9 @@ const QUERY_BLOCK: usize = 64;
 const PACKED_BLOCK: usize = 256;
 
 /// The score of a position that lies before the window: finite, since a row may see nothing else of a block, and so low
-/// that its weight becomes zero with the first score of a position in sight.
-const HIDDEN: f32 = -1e30;
+/// that its weight becomes zero with the first score of a position in sight. A power of two, whose products with the
+/// logarithm of a base are exact: a row of these alone differs from its maximum by nothing, in fused arithmetic too.
+const HIDDEN: f32 = -65_536.0;
 
 /// Sizes of the attention heads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
