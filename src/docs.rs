@@ -80,7 +80,7 @@ guides! {
     retrieval: "Collections, search, prompts with citations, banks of examples",
     evaluation: "Measure what compression costs on public sets and on your own data",
     inference: "The models, where they compute, and what is cached",
-    models: "Which model files load as the scorer, and which are refused",
+    models: "Which model files load as scorers, rerankers and pruners, and which are refused",
     operations: "Configuration, keys, usage, traces, limits, deployment",
     security: "What the service promises, and what it does not",
     figures: "What was measured, on which machine, by which command",

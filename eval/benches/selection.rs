@@ -70,6 +70,8 @@ fn selection(c: &mut Criterion) {
         scorer: Some(&Quick),
         embedder: None,
         classifier: None,
+        reranker: None,
+        pruner: None,
         counter: counter.as_ref(),
         protector: &protector,
         cancel: &cancel,

@@ -61,6 +61,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         scorer: Some(&Length),
         embedder: None,
         classifier: None,
+        reranker: None,
+        pruner: None,
         counter: &*counter,
         protector: &Protector::default(),
         cancel: &Cancel::never(),

@@ -123,6 +123,8 @@ fn add(store: &ModelStore, origin: &Origin, name: Option<&str>, out: &mut impl W
         Role::Scorer => "scorer",
         Role::Embedder => "embedder",
         Role::TokenClassifier => "classifier",
+        Role::Reranker => "reranker",
+        Role::Pruner => "pruner",
     };
     Ok(writeln!(out, "added: use it by {section}.model = \"{}\"", model.name)?)
 }
@@ -132,6 +134,8 @@ fn role(model: &Model) -> &'static str {
         Role::Scorer => "scorer",
         Role::Embedder => "embedder",
         Role::TokenClassifier => "token-classifier",
+        Role::Reranker => "reranker",
+        Role::Pruner => "pruner",
     }
 }
 

@@ -115,6 +115,8 @@ mod tests {
             scorer: Some(&FakeScorer { piece: 3 }),
             embedder: None,
             classifier: Some(&Fake),
+            reranker: None,
+            pruner: None,
             counter: &ByteCounter,
             protector: &PROTECTOR,
             cancel,

@@ -15,6 +15,7 @@ mod llmlingua;
 mod llmlingua2;
 mod longllmlingua;
 pub mod lossless;
+mod prune;
 pub mod recover;
 pub mod reference;
 mod relevance;
@@ -37,9 +38,9 @@ pub use auto::Choice;
 pub use constraints::{Constraints, ContextBudget, ContextBudgetError, RankBy, Reorder, Section, Share};
 pub use error::CompressError;
 pub use longllmlingua::rank_by_likelihood;
-pub use relevance::rank;
+pub use relevance::{rank, rank_by_reranker};
 
-use crate::model::{Cancel, Embedder, TokenClassifier, TokenScorer};
+use crate::model::{Cancel, Embedder, Pruner, Reranker, TokenClassifier, TokenScorer};
 use crate::text::{Noun, Protector, TokenCounter};
 
 /// One document of a prompt.
@@ -112,6 +113,9 @@ pub enum Method {
     #[serde(rename = "selective-context")]
     #[value(name = "selective-context")]
     SelectiveContext,
+    /// The whole sentences that a context pruner would keep (arXiv 2501.16214), even where all would fit. Needs a question,
+    /// and a model that is configured for it.
+    Prune,
     /// Folds what can be folded without loss: JSON, repeated lines, blank lines. Not a sub-sequence.
     Lossless,
 }
@@ -122,7 +126,12 @@ impl Method {
     pub const fn scores(self) -> bool {
         match self {
             Self::LlmLingua | Self::LongLlmLingua | Self::SelectiveContext => true,
-            Self::Auto | Self::Hybrid | Self::Extractive | Self::LlmLingua2 | Self::Lossless => false,
+            Self::Auto
+            | Self::Hybrid
+            | Self::Extractive
+            | Self::LlmLingua2
+            | Self::Prune
+            | Self::Lossless => false,
         }
     }
 
@@ -136,8 +145,15 @@ impl Method {
             | Self::LongLlmLingua
             | Self::LlmLingua2
             | Self::SelectiveContext
+            | Self::Prune
             | Self::Lossless => false,
         }
+    }
+
+    /// Returns whether the method needs a context pruner.
+    #[must_use]
+    pub const fn prunes(self) -> bool {
+        matches!(self, Self::Prune)
     }
 
     /// Returns whether the method needs a token classifier.
@@ -202,6 +218,10 @@ pub struct Tools<'a> {
     pub embedder: Option<&'a dyn Embedder>,
     /// Tells which tokens to keep. Needed where [`Method::classifies`] says so.
     pub classifier: Option<&'a dyn TokenClassifier>,
+    /// The model that puts what the embedder ranks highest in order anew, where there is one.
+    pub reranker: Option<&'a dyn Reranker>,
+    /// The model that tells which sentences a question needs. Needed where [`Method::prunes`] says so.
+    pub pruner: Option<&'a dyn Pruner>,
     /// Counts as the target model does.
     pub counter: &'a dyn TokenCounter,
     /// Finds what is kept or dropped whole.
@@ -221,6 +241,10 @@ impl<'a> Tools<'a> {
 
     fn classifier(&self) -> Result<&'a dyn TokenClassifier, CompressError> {
         self.classifier.ok_or(CompressError::Missing("a token classifier"))
+    }
+
+    fn pruner(&self) -> Result<&'a dyn Pruner, CompressError> {
+        self.pruner.ok_or(CompressError::Missing("a context pruner"))
     }
 }
 
@@ -329,6 +353,7 @@ fn run(
         (Mode::Exact, Method::LongLlmLingua) => longllmlingua::compress(prompt, target, tools),
         (Mode::Exact, Method::LlmLingua2) => llmlingua2::compress(prompt, target, tools),
         (Mode::Exact, Method::SelectiveContext) => selective_context::compress(prompt, target, tools),
+        (Mode::Exact, Method::Prune) => prune::compress(prompt, target, tools),
         (Mode::Exact, Method::Lossless) => lossless::compress(prompt, target, tools),
         (
             Mode::Reference,
@@ -336,6 +361,7 @@ fn run(
             | Method::Extractive
             | Method::LlmLingua2
             | Method::SelectiveContext
+            | Method::Prune
             | Method::Lossless,
         ) => {
             let message = "reference mode reproduces `llmlingua` and `longllmlingua` of llmlingua 0.2.2; use exact mode";

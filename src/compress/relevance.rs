@@ -34,6 +34,7 @@ mod cascade;
 mod links;
 mod named;
 mod records;
+mod rerank;
 
 use std::cmp::Ordering;
 use std::ops::Range;
@@ -42,6 +43,7 @@ use self::bm25::QuestionTerms;
 pub(super) use self::bm25::is_function_word;
 use self::cascade::{Cosines, Reader, Units, Window};
 use self::links::linked;
+pub use self::rerank::rank_by_reranker;
 use super::assemble::render_document;
 use super::select::ranked;
 use super::statistics::{deviation, standardised};
@@ -166,7 +168,12 @@ pub(super) fn relevance(
     }
     let tokens: usize = prompt.documents.iter().map(|document| tools.counter.count(&document.text)).sum();
     let share = room as f64 / tokens.max(1) as f64;
-    weighed(prompt, segments, (tools.embedder()?, tools.cancel), Some(Window::at(share)))
+    let embedder = (tools.embedder()?, tools.cancel);
+    let mut relevance = weighed(prompt, segments, embedder, Some(Window::at(share)))?;
+    if let Some(reranker) = tools.reranker {
+        rerank::reorder(&mut relevance, (prompt, segments), reranker, tools.cancel)?;
+    }
+    Ok(relevance)
 }
 
 /// Weighs all documents and units. The embedder reads those in the `window` alone, where one is given.

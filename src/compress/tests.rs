@@ -222,6 +222,8 @@ fn run(
         scorer: Some(&FakeScorer { piece }),
         embedder: Some(&FakeEmbedder),
         classifier: None,
+        reranker: None,
+        pruner: None,
         counter,
         protector: &PROTECTOR,
         cancel: &cancel,

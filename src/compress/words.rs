@@ -62,6 +62,29 @@ pub(super) fn compress_by(
     if original_tokens <= budget && !prompt.constraints.shrinks() {
         return Ok(unchanged(prompt, original_tokens, budget, stages));
     }
+    choose(usual, (prompt, tools), (original_tokens, budget), stages, plan)
+}
+
+/// Compresses like [`compress_by`], by a plan that may leave something out though all would fit.
+pub(super) fn prune_by(
+    usual: Granularity,
+    prompt: &Prompt,
+    target: Target,
+    tools: &Tools,
+    plan: impl FnOnce(&WordSelector, usize, &mut Stages) -> Result<Plan, CompressError>,
+) -> Result<Compressed, CompressError> {
+    let mut stages = Stages::default();
+    let original_tokens = stages.time("count", || tools.counter.count(&render_original(prompt)));
+    choose(usual, (prompt, tools), (original_tokens, target.tokens(original_tokens)), stages, plan)
+}
+
+fn choose(
+    usual: Granularity,
+    (prompt, tools): (&Prompt, &Tools),
+    (original_tokens, budget): (usize, usize),
+    mut stages: Stages,
+    plan: impl FnOnce(&WordSelector, usize, &mut Stages) -> Result<Plan, CompressError>,
+) -> Result<Compressed, CompressError> {
     let mut words = stages.time("split", || WordSelector::fitting(prompt, tools, usual, budget))?;
     let room = budget - words.assemble(&[]).tokens.min(budget);
     let Plan { order, ranking, scores, note } = plan(&words, room, &mut stages)?;

@@ -24,7 +24,7 @@ use std::time::Duration;
 pub use crate::environment::{Env, ProcessEnv};
 pub use data::data_dir;
 pub use load::{Flags, Loaded, Places, check_variables, load};
-pub use models::{ClassifierConfig, EmbedderConfig, LocalConfig, ScorerConfig};
+pub use models::{ClassifierConfig, EmbedderConfig, LocalConfig, PrunerConfig, RerankerConfig, ScorerConfig};
 pub use price::{Pattern, Price};
 pub use proxy::{CompressPolicy, ProxyConfig, RecallPolicy, RetrievePolicy, ShadowPolicy, UpstreamConfig};
 pub use section::{Key, ListKey};
@@ -56,6 +56,10 @@ section! {
         embedder: EmbedderConfig;
         /// The model that tells which tokens to keep.
         classifier: ClassifierConfig;
+        /// The model that puts in order anew what the embedder ranks highest.
+        reranker: RerankerConfig;
+        /// The model of the method `prune`.
+        pruner: PrunerConfig;
         /// The model that answers in this process.
         local: LocalConfig;
         /// The limits on one request, and on all of them together.

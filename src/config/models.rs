@@ -106,6 +106,37 @@ section! {
 }
 
 section! {
+    /// The model that reads a question and a text together, and puts in order anew what the embedder ranks highest.
+    RerankerConfig at "reranker." {
+        /// Name in the model manifest, or the path of a folder with a cross-encoder or a context pruner. By default there is
+        /// none, and the embedder alone ranks.
+        model: Option<String> = None, optional(model());
+        /// Arithmetic of the products with weights.
+        precision: Precision = Precision::default();
+        /// Threads that compute, 1 to 1,024; by default as many as the machine has physical cores.
+        threads: Option<usize> = None, threads();
+        /// Most tokens that it reads for one prompt that is compressed, 0 to 1,000,000: the best documents, and the best
+        /// sentences. `/v1/rerank` and searches read all that they are given.
+        most_tokens: usize = 8192, within(0..=1_000_000);
+    }
+}
+
+section! {
+    /// The model of the method `prune`.
+    PrunerConfig at "pruner." {
+        /// Name in the model manifest, or the path of a folder with a context pruner in the form of `OpenProvence`. By default
+        /// there is none, and the method is refused.
+        model: Option<String> = None, optional(model());
+        /// Arithmetic of the products with weights.
+        precision: Precision = Precision::default();
+        /// Threads that compute, 1 to 1,024; by default as many as the machine has physical cores.
+        threads: Option<usize> = None, threads();
+        /// The mean keep probability, 0 to 1, from which on a sentence is kept; by default what the model says.
+        threshold: Option<f64> = None, optional(within(0.0..=1.0));
+    }
+}
+
+section! {
     /// The model that answers in this process: the one that scores, under the name `local/` with the scorer's behind it.
     #[derive(Copy, Eq)]
     LocalConfig at "local." {

@@ -121,6 +121,14 @@ fn every_variable_reaches_its_key() {
         ("WHITTLE_EMBEDDER_DISK_CACHE_BYTES", "51"),
         ("WHITTLE_CLASSIFIER_MODEL", "c"),
         ("WHITTLE_CLASSIFIER_DEVICE", "cuda"),
+        ("WHITTLE_RERANKER_MODEL", "r"),
+        ("WHITTLE_RERANKER_PRECISION", "f32"),
+        ("WHITTLE_RERANKER_THREADS", "3"),
+        ("WHITTLE_RERANKER_MOST_TOKENS", "53"),
+        ("WHITTLE_PRUNER_MODEL", "p"),
+        ("WHITTLE_PRUNER_PRECISION", "f32"),
+        ("WHITTLE_PRUNER_THREADS", "4"),
+        ("WHITTLE_PRUNER_THRESHOLD", "0.3"),
         ("WHITTLE_LOCAL_ENABLED", "false"),
         ("WHITTLE_LIMITS_BODY_BYTES", "4"),
         ("WHITTLE_LIMITS_SNAPSHOT_BYTES", "44"),
@@ -212,6 +220,18 @@ fn every_variable_reaches_its_key() {
             fallback: Some("f".into()),
         },
         classifier: ClassifierConfig { model: "c".into(), device: Device::Cuda },
+        reranker: RerankerConfig {
+            model: Some("r".into()),
+            precision: Precision::F32,
+            threads: Some(3),
+            most_tokens: 53,
+        },
+        pruner: PrunerConfig {
+            model: Some("p".into()),
+            precision: Precision::F32,
+            threads: Some(4),
+            threshold: Some(0.3),
+        },
         local: LocalConfig { enabled: false },
         limits: Limits {
             body_bytes: 4,
@@ -356,7 +376,9 @@ fn keys_are_all_that_is_shown() {
     }
     let mut config = Config::default();
     (config.scorer.threads, config.embedder.threads) = (Some(1), Some(1));
+    (config.reranker.threads, config.pruner.threads) = (Some(1), Some(1));
     let text = || Some("text".to_owned());
+    (config.reranker.model, config.pruner.model, config.pruner.threshold) = (text(), text(), Some(0.5));
     let scorer = &mut config.scorer;
     (scorer.url, scorer.api_key_env, scorer.served_model) = (text(), text(), text());
     let embedder = &mut config.embedder;

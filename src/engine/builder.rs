@@ -10,7 +10,7 @@ use super::remote::RemoteKeys;
 use super::{Engine, EngineError};
 use crate::config::{self, Config, Env, Limits};
 use crate::model::store::{ModelStore, Progress};
-use crate::model::{Embedder, TokenClassifier, TokenGenerator, TokenScorer};
+use crate::model::{Embedder, Pruner, Reranker, TokenClassifier, TokenGenerator, TokenScorer};
 use crate::text::Protector;
 
 /// Bytes of protected spans that are remembered: those of about 10,000 passages.
@@ -64,6 +64,18 @@ impl EngineBuilder {
     /// Classifies tokens, as the method `llmlingua2` needs it, by `classifier`.
     pub fn classifier(mut self, classifier: impl TokenClassifier + 'static) -> Self {
         self.given.classifier = Some(Arc::new(classifier));
+        self
+    }
+
+    /// Has `reranker` put in order anew what the embedder ranks highest.
+    pub fn reranker(mut self, reranker: impl Reranker + 'static) -> Self {
+        self.given.reranker = Some(Arc::new(reranker));
+        self
+    }
+
+    /// Prunes contexts, as the method `prune` does, by `pruner`.
+    pub fn pruner(mut self, pruner: impl Pruner + 'static) -> Self {
+        self.given.pruner = Some(Arc::new(pruner));
         self
     }
 

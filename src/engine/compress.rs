@@ -24,7 +24,9 @@ pub(super) fn run(
     let start = Instant::now();
     let asked = target(request.rate, request.target_tokens)?;
     let input = Input::of(&mut request, engine.limits.documents)?;
-    let target = asked.or_else(|| input.target()).ok_or_else(missing_target)?;
+    // A pruner decides by itself how much goes.
+    let whole = request.method.filter(|method| method.prunes()).map(|_| Target::Rate(1.0));
+    let target = asked.or_else(|| input.target()).or(whole).ok_or_else(missing_target)?;
     let Input { documents, metadata, sections, question, form } = input;
     let (method, mode) = (request.method.unwrap_or_default(), request.mode.unwrap_or_default());
     let counter = engine.models.counter(request.tokenizer.as_deref(), request.model.as_deref())?;
@@ -35,14 +37,27 @@ pub(super) fn run(
     let own_protector = request.options.protector()?;
     check_size(&prompt, &counter, engine.limits.tokens)?;
     let protector = own_protector.as_ref().unwrap_or(&engine.protector);
-    let bare = Tools { scorer: None, embedder: None, classifier: None, counter: &counter, protector, cancel };
+    let bare = Tools {
+        scorer: None,
+        embedder: None,
+        classifier: None,
+        reranker: None,
+        pruner: None,
+        counter: &counter,
+        protector,
+        cancel,
+    };
     let choice = Choice::of(&prompt, target, (method, mode), &bare)?;
     let chosen = choice.method;
     let scorer = chosen.scores().then(|| engine.models.scorer()).transpose()?;
     let classifier = chosen.classifies().then(|| engine.models.classifier()).transpose()?;
+    let reranker = if chosen.embeds() { engine.models.reranker()? } else { None };
+    let pruner = chosen.prunes().then(|| engine.models.pruner()).transpose()?;
     let tools = Tools {
         scorer: scorer.as_deref().map(|scorer| scorer as &dyn TokenScorer),
         classifier: classifier.as_deref(),
+        reranker: reranker.as_deref(),
+        pruner: pruner.as_deref(),
         ..bare
     };
     let compress = |embedder: Option<&dyn Embedder>| {

@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use super::models::Embedder;
 use super::{Engine, EngineError, ErrorKind};
 use crate::compress::{self, Document, Prompt};
-use crate::model::{Cancel, Embedder as _};
+use crate::model::{Cancel, Embedder as _, Reranker as _, ScoreError};
 use crate::text::decode_cl100k;
 
 /// The optional prefix of names of models in this process.
@@ -110,7 +110,8 @@ pub struct EmbedderUsage {
 /// Body of `POST /v1/rerank`, as clients of Cohere and Jina send it. Fields that are not listed are passed over.
 #[derive(Debug, Clone, Default, Deserialize, ToSchema)]
 pub struct RerankRequest {
-    /// Name of the configured embedder, with or without `local/` before it, or left out.
+    /// Name of the configured reranker or embedder, with or without `local/` before it. Left out, the reranker ranks where one
+    /// is configured, else the embedder.
     pub model: Option<String>,
     /// The query that documents are ranked by.
     pub query: String,
@@ -153,7 +154,7 @@ impl RerankDocument {
 pub struct RerankResponse {
     /// Unique name of this answer.
     pub id: String,
-    /// Model that ranked.
+    /// Model that ranked: the reranker or the embedder.
     pub model: String,
     /// The documents, the most relevant first.
     pub results: Vec<RerankResult>,
@@ -193,7 +194,7 @@ pub struct RerankTokens {
 pub struct RerankResult {
     /// The index in the request, from 0.
     pub index: usize,
-    /// 0 to 1, the more the better. An order, not a probability.
+    /// 0 to 1, the more the better. An order, not a probability; of a reranker, the sigmoid of its score.
     pub relevance_score: f64,
     /// The text, where it was requested.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -223,7 +224,7 @@ impl Engine {
             return Err(EngineError::invalid("unsupported_dimensions", "dimensions", message));
         }
         let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-        let usage = self.usage(&embedder, &texts, cancel)?;
+        let usage = self.usage(|text| embedder.count(text, cancel), &texts)?;
         let vectors = match request.input_type {
             InputType::Document => embedder.embed(&texts, cancel)?,
             InputType::Query => {
@@ -255,7 +256,8 @@ impl Engine {
         Ok(self.models.embedder()?.embed(texts, cancel)?)
     }
 
-    /// Documents by what they have to do with a query: by the embedder, document and best sentence, and BM25.
+    /// Documents by what they have to do with a query: by the reranker where one is configured, else by the embedder,
+    /// document and best sentence, and BM25.
     ///
     /// # Errors
     /// See [`EngineError`].
@@ -274,15 +276,22 @@ impl Engine {
             question: request.query.clone(),
             ..Prompt::default()
         };
+        let is_asked = |name: &str| request.model.as_deref().is_none_or(|asked| is_name(asked, name));
+        let reranker = self.models.reranker()?.filter(|reranker| is_asked(reranker.name()));
         let rank = |embedder: &Embedder| {
             check_model(embedder, request.model.as_deref())?;
-            let usage = self.usage(embedder, &counted, cancel)?;
+            let usage = self.usage(|text| embedder.count(text, cancel), &counted)?;
             Ok((embedder.name().to_owned(), usage, compress::rank(&prompt, embedder, cancel)?))
         };
-        let (model, usage, ranking) = match request.model {
+        let (model, usage, ranking) = match (reranker, &request.model) {
+            (Some(reranker), _) => {
+                let usage = self.usage(|text| reranker.count(text, cancel), &counted)?;
+                let ranking = compress::rank_by_reranker(&prompt, &*reranker, cancel)?;
+                (reranker.name().to_owned(), usage, ranking)
+            }
             // Who names a model wants no other.
-            Some(_) => rank(&*self.models.embedder()?)?,
-            None => self.models.rank_whole(rank)?.0,
+            (None, Some(_)) => rank(&*self.models.embedder()?)?,
+            (None, None) => self.models.rank_whole(rank)?.0,
         };
         let most = request.top_n.unwrap_or(usize::MAX);
         let result = |(index, relevance_score): (usize, f64)| RerankResult {
@@ -316,15 +325,15 @@ impl Engine {
         Err(EngineError::too_many_documents(param, message))
     }
 
+    /// The tokens of texts as a model counts them, which must be within the limit.
     fn usage(
         &self,
-        embedder: &Embedder,
+        count: impl Fn(&str) -> Result<usize, ScoreError>,
         texts: &[&str],
-        cancel: &Cancel,
     ) -> Result<EmbedderUsage, EngineError> {
         let mut tokens = 0;
         for text in texts {
-            tokens += embedder.count(text, cancel)?;
+            tokens += count(text)?;
         }
         let most = self.limits.tokens;
         if tokens <= most {
@@ -334,9 +343,14 @@ impl Engine {
     }
 }
 
+/// Returns whether a request names the model called `name`.
+fn is_name(asked: &str, name: &str) -> bool {
+    asked == name || asked.strip_prefix(LOCAL) == Some(name)
+}
+
 fn check_model(embedder: &Embedder, asked: Option<&str>) -> Result<(), EngineError> {
     let name = embedder.name();
-    match asked.filter(|&asked| asked != name && asked.strip_prefix(LOCAL) != Some(name)) {
+    match asked.filter(|asked| !is_name(asked, name)) {
         None => Ok(()),
         Some(asked) => {
             let asked: String = asked.chars().take(80).collect();

@@ -5,6 +5,7 @@ pub mod bench;
 mod builder;
 pub mod collections;
 mod compress;
+mod cross;
 pub mod embed;
 mod error;
 pub mod examples;
@@ -20,6 +21,7 @@ pub mod prompt;
 mod recover;
 mod remote;
 mod score;
+mod slot;
 mod tokenizer_files;
 
 use std::sync::Arc;
@@ -29,8 +31,9 @@ pub use builder::EngineBuilder;
 pub use error::{EngineError, ErrorKind, shortened};
 #[cfg(feature = "server")]
 pub(crate) use model_source::MODEL_LOADING;
-pub use models::{Caches, Readiness};
+pub use models::Caches;
 pub use remote::RemoteModel;
+pub use slot::Readiness;
 
 use api::{
     CompressRequest, CompressResponse, CountRequest, CountResponse, RecoverRequest, RecoverResponse,

@@ -2,22 +2,24 @@
 
 use std::convert::Infallible;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
-use super::model_source::{MODEL_LOADING, ModelSource};
-use super::remote::{self, REMOTE_FAILED, RemoteKeys, RemoteModel, Remotes};
+use super::cross::{CrossConfig, CrossEncoders};
+use super::model_source::ModelSource;
+use super::remote::{self, RemoteKeys, RemoteModel, Remotes};
+use super::slot::{Readiness, Slot};
 use super::tokenizer_files::TokenizerFiles;
 use super::{EngineError, ErrorKind};
 use crate::config::{ClassifierConfig, Config, EmbedderConfig, ScorerConfig};
 use crate::model::cached::{CacheFile, CacheStatistics, CachedEmbedder, CachedScorer, Keep};
 use crate::model::local::{
-    ClassifierError, EMBEDDER_REVISION, EmbedderError, EmbedderOptions, EncoderFiles, LocalClassifier,
+    ClassifierError, EMBEDDER_REVISION, EmbedderOptions, EncoderError, EncoderFiles, LocalClassifier,
     LocalEmbedder, LocalScorer, SCORER_REVISION, ScorerOptions,
 };
 use crate::model::store::{ModelFiles, ModelStore, Progress};
 use crate::model::{
-    self, Device, EmbedderKind, EnsembleEmbedder, Precision, ScoreError, ScorerKind, TokenClassifier,
-    TokenGenerator, TokenScorer, display_name, parts_of,
+    self, Device, EmbedderKind, EnsembleEmbedder, Precision, Pruner, Reranker, ScoreError, ScorerKind,
+    TokenClassifier, TokenGenerator, TokenScorer, display_name, parts_of,
 };
 use crate::telemetry::chain;
 use crate::text::{self, PieceCounts, TokenCounter};
@@ -34,17 +36,6 @@ const VECTORS: &str = "vectors.redb";
 
 /// Name by which a caller counts in the scorer's own tokens.
 const SCORER_TOKENIZER: &str = "scorer";
-
-/// The readiness of the engine to serve requests.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Readiness {
-    /// Models are loaded.
-    Ready,
-    /// Models load on first need.
-    Idle,
-    /// The last attempt to load a model failed; the next request tries again.
-    Failed,
-}
 
 /// The counters of all caches.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -68,6 +59,7 @@ pub(super) struct Models {
     /// The local embedder that ranks where a remote one cannot.
     fallback: Slot<Embedder>,
     classifier: Slot<dyn TokenClassifier>,
+    cross: CrossEncoders,
     tokenizer_files: TokenizerFiles,
     /// Whether a request may name files of this machine.
     local_files: bool,
@@ -79,6 +71,7 @@ pub(super) struct ConfiguredModels {
     scorer: ScorerConfig,
     embedder: EmbedderConfig,
     classifier: ClassifierConfig,
+    cross: CrossConfig,
     remotes: Remotes,
     /// The data folder, in whose file scores are kept.
     data: Option<PathBuf>,
@@ -93,72 +86,14 @@ pub(super) struct GivenModels {
     pub(super) generator: Option<Arc<dyn TokenGenerator>>,
     pub(super) embedder: Option<Arc<dyn model::Embedder>>,
     pub(super) classifier: Option<Arc<dyn TokenClassifier>>,
+    pub(super) reranker: Option<Arc<dyn Reranker>>,
+    pub(super) pruner: Option<Arc<dyn Pruner>>,
 }
 
 /// A model in this process, and what tells its files from others.
 struct LocalModel {
     model: Arc<LocalScorer>,
     identity: String,
-}
-
-/// A model, loaded on first need.
-pub(super) struct Slot<M: ?Sized>(Mutex<State<M>>);
-
-enum State<M: ?Sized> {
-    Idle,
-    Ready(Arc<M>),
-    Failed,
-}
-
-impl<M: ?Sized> Slot<M> {
-    pub(super) const fn new() -> Self {
-        Self(Mutex::new(State::Idle))
-    }
-
-    /// A slot with a model in it, if there is one.
-    fn given(model: Option<Arc<M>>) -> Self {
-        Self(Mutex::new(model.map_or(State::Idle, State::Ready)))
-    }
-
-    /// The model, loaded if this is the first need or the last attempt failed. Others wait meanwhile.
-    pub(super) fn get(
-        &self,
-        load: impl FnOnce() -> Result<Arc<M>, EngineError>,
-    ) -> Result<Arc<M>, EngineError> {
-        let mut state = self.state();
-        if let State::Ready(model) = &*state {
-            return Ok(model.clone());
-        }
-        let loaded = load();
-        *state = match &loaded {
-            Ok(model) => State::Ready(Arc::clone(model)),
-            // Of a remote model its own record tells.
-            Err(error) if [MODEL_LOADING, REMOTE_FAILED].contains(&error.code) => State::Idle,
-            Err(_) => State::Failed,
-        };
-        loaded
-    }
-
-    fn state(&self) -> MutexGuard<'_, State<M>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Never blocks.
-    fn loaded(&self) -> Option<Arc<M>> {
-        match self.0.try_lock().as_deref() {
-            Ok(State::Ready(model)) => Some(Arc::clone(model)),
-            Ok(State::Idle | State::Failed) | Err(_) => None,
-        }
-    }
-
-    /// Never blocks: while a model is being loaded it is not there yet.
-    fn readiness(&self) -> Readiness {
-        match self.0.try_lock().as_deref() {
-            Ok(State::Ready(_)) => Readiness::Ready,
-            Ok(State::Failed) => Readiness::Failed,
-            Ok(State::Idle) | Err(_) => Readiness::Idle,
-        }
-    }
 }
 
 impl std::fmt::Debug for Models {
@@ -185,6 +120,7 @@ impl ConfiguredModels {
             scorer: config.scorer.clone(),
             embedder: config.embedder.clone(),
             classifier: config.classifier.clone(),
+            cross: CrossConfig::of(config),
             remotes: Remotes::new(keys),
             data: data.map(Path::to_owned),
             vectors: data
@@ -257,7 +193,7 @@ impl ConfiguredModels {
 impl Models {
     /// The models that are `given`, each by itself in front of those that are `configured`.
     pub(super) fn new(given: GivenModels, configured: Option<ConfiguredModels>, local_files: bool) -> Self {
-        let GivenModels { scorer, generator, embedder, classifier } = given;
+        let GivenModels { scorer, generator, embedder, classifier, reranker, pruner } = given;
         // Nothing is known of such a model but its name, so that nothing of it is kept in a file.
         let scores = ScorerConfig::default().cache_bytes;
         let scorer = scorer.map(|scorer| (scorer.name().to_owned(), scorer));
@@ -274,6 +210,7 @@ impl Models {
             embedder: Slot::given(embedder),
             fallback: Slot::new(),
             classifier: Slot::given(classifier),
+            cross: CrossEncoders::given(reranker, pruner),
             tokenizer_files: TokenizerFiles::default(),
             local_files,
         }
@@ -392,6 +329,19 @@ impl Models {
         })
     }
 
+    /// The reranker, loaded if this is the first need; none where none is given or configured.
+    pub(super) fn reranker(&self) -> Result<Option<Arc<dyn Reranker>>, EngineError> {
+        self.cross.reranker(self.configured.as_ref().map(|configured| (&configured.cross, &configured.files)))
+    }
+
+    /// The context pruner, loaded if this is the first need.
+    pub(super) fn pruner(&self) -> Result<Arc<dyn Pruner>, EngineError> {
+        self.cross.pruner(|| {
+            let configured = self.configured("context pruner")?;
+            Ok((&configured.cross, &configured.files))
+        })
+    }
+
     /// Returns the counters of the caches of scores and of vectors, for the models that are loaded.
     pub(super) fn caches(&self) -> Caches {
         let scorer = self.scorer.loaded();
@@ -408,7 +358,9 @@ impl Models {
     /// Failed where a model's last load failed, or a remote one failed just now and has no fallback, else ready where any is; never blocks. The token classifier has to be
     /// imported before it can be used, so a request for one that is not there says nothing about the others.
     pub(super) fn readiness(&self) -> Readiness {
-        let needed = [self.scorer.readiness(), self.generator.readiness(), self.embedder.readiness()];
+        let [reranker, pruner] = self.cross.readiness();
+        let others = [self.generator.readiness(), self.embedder.readiness(), reranker, pruner];
+        let needed = [&[self.scorer.readiness()][..], &others].concat();
         let is_ready = |readiness: &Readiness| *readiness == Readiness::Ready;
         let remote_failed = self.remotes().iter().any(RemoteModel::fails_requests);
         if remote_failed || needed.contains(&Readiness::Failed) {
@@ -485,7 +437,7 @@ fn run_embedder(
     let loaded = match files.single("bin") {
         Some(packed) => LocalEmbedder::load_packed(name, packed, &options),
         None => EncoderFiles::of(files)
-            .map_err(EmbedderError::from)
+            .map_err(EncoderError::from)
             .and_then(|parts| LocalEmbedder::load(name, parts, &options)),
     };
     loaded.map_err(|e| EngineError::unavailable(format!("cannot load model `{name}`: {e}")))

@@ -11,6 +11,7 @@ mod generation;
 pub mod local;
 mod names;
 pub mod remote;
+mod reranker;
 pub mod store;
 
 use std::ops::Range;
@@ -27,6 +28,7 @@ pub use generation::{
 };
 pub use names::{display_name, is_path, parts_of};
 pub use remote::{EmbedderKind, RemoteError, RemoteServer, ScorerKind};
+pub use reranker::{KEEP_THRESHOLD, Pruner, Pruning, Reranker};
 
 /// A token of a text: its vocabulary id and the bytes of the text that it stands for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -144,7 +146,7 @@ pub struct ScoreJob {
 /// let counter = for_name("o200k_base")?;
 /// let (protector, cancel) = (Protector::default(), Cancel::never());
 /// let tools = Tools {
-///     scorer: Some(&Length), embedder: None, classifier: None,
+///     scorer: Some(&Length), embedder: None, classifier: None, reranker: None, pruner: None,
 ///     counter: &*counter, protector: &protector, cancel: &cancel,
 /// };
 /// let smaller = whittle::compress::compress(&prompt, Target::Rate(0.5), Method::LlmLingua, Mode::Exact, &tools)?;

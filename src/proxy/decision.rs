@@ -44,6 +44,7 @@ const fn stored_name(method: Method) -> &'static str {
         Method::LongLlmLingua => "LongLlmLingua",
         Method::LlmLingua2 => "LlmLingua2",
         Method::SelectiveContext => "SelectiveContext",
+        Method::Prune => "Prune",
         Method::Lossless => "Lossless",
     }
 }

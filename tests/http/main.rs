@@ -49,6 +49,8 @@ mod reload;
 #[cfg(test)]
 mod remote;
 #[cfg(test)]
+mod rerankers;
+#[cfg(test)]
 mod rounds;
 #[cfg(test)]
 mod run;

@@ -12,6 +12,7 @@
 
 mod classifier;
 mod embedder;
+mod encoders;
 mod families;
 mod llmlingua;
 mod scorer;

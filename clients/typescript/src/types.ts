@@ -683,7 +683,7 @@ export interface Message {
 }
 
 /** A compression method. */
-export type Method = "auto" | "hybrid" | "extractive" | "llmlingua" | "longllmlingua" | "llmlingua2" | "selective-context" | "lossless";
+export type Method = "auto" | "hybrid" | "extractive" | "llmlingua" | "longllmlingua" | "llmlingua2" | "selective-context" | "prune" | "lossless";
 
 /** The fidelity to a method's first implementation. */
 export type Mode = "exact" | "reference";
@@ -889,7 +889,8 @@ export interface RerankMeta {
 export interface RerankRequest {
     /** Texts, or objects with a `text`. */
     documents: RerankDocument[];
-    /** Name of the configured embedder, with or without `local/` before it, or left out. */
+    /** Name of the configured reranker or embedder, with or without `local/` before it. Left out, the reranker ranks where one
+     * is configured, else the embedder. */
     model?: string | null;
     /** The query that documents are ranked by. */
     query: string;
@@ -905,7 +906,7 @@ export interface RerankResponse {
     id: string;
     /** Token counts, where Cohere's clients look for them. */
     meta: RerankMeta;
-    /** Model that ranked. */
+    /** Model that ranked: the reranker or the embedder. */
     model: string;
     /** The documents, the most relevant first. */
     results: RerankResult[];
@@ -919,7 +920,7 @@ export interface RerankResult {
     document?: RerankText | null;
     /** The index in the request, from 0. */
     index: number;
-    /** 0 to 1, the more the better. An order, not a probability. */
+    /** 0 to 1, the more the better. An order, not a probability; of a reranker, the sigmoid of its score. */
     relevance_score: number;
 }
 

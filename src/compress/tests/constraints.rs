@@ -227,6 +227,8 @@ fn reference_mode_refuses_what_the_reference_has_not() {
         scorer: Some(&FakeScorer { piece: 3 }),
         embedder: None,
         classifier: None,
+        reranker: None,
+        pruner: None,
         counter: counter.as_ref(),
         protector: &PROTECTOR,
         cancel: &cancel,

@@ -17,6 +17,8 @@ fn run(prompt: &Prompt, rate: f64, method: Method) -> Result<Compressed, Compres
         scorer: Some(&FakeScorer { piece: 3 }),
         embedder: Some(&FakeEmbedder),
         classifier: None,
+        reranker: None,
+        pruner: None,
         counter: counter.as_ref(),
         protector: &PROTECTOR,
         cancel: &cancel,

@@ -277,7 +277,8 @@ pub struct SearchRequest {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, clap::ValueEnum, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum RerankBy {
-    /// The relevance of document and sentences to the query, by the embedder and BM25, like `POST /v1/rerank`.
+    /// The relevance to the query as `POST /v1/rerank` judges it: by the reranker where one is configured, else of document
+    /// and sentences by the embedder and BM25.
     #[default]
     Relevance,
     /// The likelihood of the query after the document, by the scorer (arXiv 2310.06839).

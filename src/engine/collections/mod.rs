@@ -17,7 +17,7 @@ use api::{
 };
 use search::{unknown_field, unknown_fields};
 
-use super::models::Slot;
+use super::slot::Slot;
 use super::{Engine, EngineError, ErrorKind};
 use crate::index::{
     Batch, Collection, DataDir, IndexError, Name, NameError, Settings, SnapshotError, StoredDocument,

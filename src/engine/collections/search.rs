@@ -89,7 +89,10 @@ impl Collections<'_> {
         let time = request.rerank_deadline_ms.map(Duration::from_millis);
         let own = time.map_or_else(|| cancel.clone(), |time| cancel.within(time));
         let ranking = match request.rerank_by {
-            RerankBy::Relevance => compress::rank(&prompt, &*self.engine.models.embedder()?, &own),
+            RerankBy::Relevance => match self.engine.models.reranker()? {
+                Some(reranker) => compress::rank_by_reranker(&prompt, &*reranker, &own),
+                None => compress::rank(&prompt, &*self.engine.models.embedder()?, &own),
+            },
             RerankBy::Likelihood => {
                 let ranking = compress::rank_by_likelihood(&prompt, &*self.engine.models.scorer()?, &own);
                 ranking.map(|ranking| ranking.into_iter().map(|(place, nll)| (place, (-nll).exp())).collect())

@@ -8,7 +8,7 @@ import { Drawing, Source, joined } from "./text.js";
 
 const METHODS = {
     auto: "auto", hybrid: "hybrid", extractive: "extractive",
-    llmlingua: "llmlingua", longllmlingua: "longllmlingua", llmlingua2: "llmlingua2", "selective-context": "selective-context", lossless: "lossless",
+    llmlingua: "llmlingua", longllmlingua: "longllmlingua", llmlingua2: "llmlingua2", "selective-context": "selective-context", prune: "prune", lossless: "lossless",
 };
 /** Methods that choose by the question, and cannot do without one. */
 const NEED_QUESTION = ["hybrid", "extractive", "longllmlingua"];

@@ -199,6 +199,8 @@ pub(crate) enum AttentionMask {
     Window(usize),
     /// Every row: an encoder.
     Full,
+    /// The rows at most so far before or behind itself.
+    Near(usize),
 }
 
 impl Attention {
@@ -223,6 +225,11 @@ impl Attention {
                     (Visible::UpTo(keys.past + block.start), keys.past + block.end)
                 }
                 AttentionMask::Full => (Visible::First(length), length),
+                AttentionMask::Near(distance) => {
+                    let (first, end) =
+                        (keys.past + block.start, length.min(keys.past + block.end + distance));
+                    (Visible::Near { first, distance, keys: length }, end)
+                }
             };
             for head in 0..self.heads.keys {
                 self.gather_queries(own, block.clone(), head, scratch);
@@ -311,10 +318,11 @@ impl Attention {
             if let Some(cap) = self.cap {
                 self.backend.isa.soft_cap(&mut scores[..seen], cap);
             }
-            if let AttentionMask::Window(window) = self.mask {
-                let hidden = end.saturating_sub(window).saturating_sub(span.start).min(seen);
-                scores[..hidden].fill(HIDDEN);
-            }
+            let before = match self.mask {
+                AttentionMask::Window(window) => end.saturating_sub(window),
+                _ => span.visible.before(i % rows),
+            };
+            scores[..before.saturating_sub(span.start).min(seen)].fill(HIDDEN);
             let correction = step(&mut s.quantised_weights, i, scores, seen, state);
             if span.start > 0 && correction < 1.0 {
                 self.backend.isa.scale(output, correction);
@@ -359,6 +367,9 @@ enum Visible {
     First(usize),
     /// A causal mask: each query sees its own row and the rows before it; the first query of the block is this row.
     UpTo(usize),
+    /// Each query sees the rows at most `distance` from its own, of so many `keys`; the first query of the block is row
+    /// `first`.
+    Near { first: usize, distance: usize, keys: usize },
 }
 
 impl Visible {
@@ -367,6 +378,15 @@ impl Visible {
         match self {
             Self::First(keys) => keys,
             Self::UpTo(first) => first + row + 1,
+            Self::Near { first, distance, keys } => (first + row + distance + 1).min(keys),
+        }
+    }
+
+    /// Returns the number of keys, counted from the first, that stand too far before query `row` of the block.
+    fn before(self, row: usize) -> usize {
+        match self {
+            Self::First(_) | Self::UpTo(_) => 0,
+            Self::Near { first, distance, .. } => (first + row).saturating_sub(distance),
         }
     }
 }

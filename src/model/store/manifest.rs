@@ -55,6 +55,10 @@ pub enum Role {
     Embedder,
     /// Classifies tokens as kept or dropped.
     TokenClassifier,
+    /// Reads a question and a text together, and scores the text.
+    Reranker,
+    /// Reads a question and a text together, and tells which sentences to keep.
+    Pruner,
 }
 
 /// A file of a model.

@@ -88,7 +88,7 @@ fn decoder(path: &Path) -> Result<Model, StoreError> {
     Ok(model(Role::Scorer, architecture, licence, description))
 }
 
-/// A model that embeds or classifies, by its `config.json`.
+/// A model that embeds, classifies, reranks or prunes, by its `config.json`.
 fn encoder(config: &Path) -> Result<Model, StoreError> {
     let refused = |reason: String| StoreError::NoModel { path: config.to_owned(), reason };
     let text = fs::read_to_string(config).map_err(|e| StoreError::io("read", config, e))?;
@@ -97,14 +97,25 @@ fn encoder(config: &Path) -> Result<Model, StoreError> {
         return Err(refused("it has no `model_type`".into()));
     };
     let head = config["architectures"][0].as_str().unwrap_or_default();
-    let description = format!("{head}, {} dimensions", config["hidden_size"]);
+    // A pruner's configuration has that of its encoder in it.
+    let mut sizes = [&config["hidden_size"], &config["base_model_config"]["hidden_size"]].into_iter();
+    let size = sizes.find_map(Value::as_u64).unwrap_or_default();
+    let description = format!("{head}, {size} dimensions");
     Ok(model(encoder_role(&config), architecture.to_owned(), None, description))
 }
 
 /// The role of an encoder, by what its `config.json` says of its head.
 pub(super) fn encoder_role(config: &Value) -> Role {
     let head = config["architectures"][0].as_str().unwrap_or_default();
-    if head.ends_with("ForTokenClassification") { Role::TokenClassifier } else { Role::Embedder }
+    if config["base_model_config"].is_object() {
+        Role::Pruner
+    } else if head.ends_with("ForTokenClassification") {
+        Role::TokenClassifier
+    } else if head.ends_with("ForSequenceClassification") {
+        Role::Reranker
+    } else {
+        Role::Embedder
+    }
 }
 
 fn model(role: Role, architecture: String, licence: Option<String>, description: String) -> Model {

@@ -504,7 +504,7 @@ class JsonInputParams(TypedDict, total=False):
     """The JSON."""
 
 
-Method = Literal["auto", "hybrid", "extractive", "llmlingua", "longllmlingua", "llmlingua2", "selective-context", "lossless"]
+Method = Literal["auto", "hybrid", "extractive", "llmlingua", "longllmlingua", "llmlingua2", "selective-context", "prune", "lossless"]
 """A compression method."""
 
 
@@ -1575,7 +1575,8 @@ class RerankRequest(RequestModel):
     query: str
     """The query that documents are ranked by."""
     model: str | None = None
-    """Name of the configured embedder, with or without `local/` before it, or left out."""
+    """Name of the configured reranker or embedder, with or without `local/` before it. Left out, the reranker ranks where one
+    is configured, else the embedder."""
     return_documents: bool | None = None
     """Whether results include the texts, as objects, however they were sent."""
     top_n: int | None = None
@@ -1588,7 +1589,8 @@ class RerankRequestParams(TypedDict, total=False):
     documents: Required[Sequence[RerankDocument]]
     """Texts, or objects with a `text`."""
     model: str | None
-    """Name of the configured embedder, with or without `local/` before it, or left out."""
+    """Name of the configured reranker or embedder, with or without `local/` before it. Left out, the reranker ranks where one
+    is configured, else the embedder."""
     query: Required[str]
     """The query that documents are ranked by."""
     return_documents: bool
@@ -1603,7 +1605,7 @@ class RerankResult(ResponseModel):
     index: int
     """The index in the request, from 0."""
     relevance_score: float
-    """0 to 1, the more the better. An order, not a probability."""
+    """0 to 1, the more the better. An order, not a probability; of a reranker, the sigmoid of its score."""
     document: RerankText | None = None
     """The text, where it was requested."""
 
@@ -1616,7 +1618,7 @@ class RerankResponse(ResponseModel):
     meta: RerankMeta
     """Token counts, where Cohere's clients look for them."""
     model: str
-    """Model that ranked."""
+    """Model that ranked: the reranker or the embedder."""
     results: list[RerankResult]
     """The documents, the most relevant first."""
     usage: EmbedderUsage

@@ -1,76 +1,27 @@
 //! [`Embedder`] on a BERT in this process: the mean of the vectors of a text's tokens, scaled to length 1.
 
-mod bert;
 mod load;
 mod packed;
-mod q4_0;
 mod static_vectors;
 #[cfg(test)]
 mod tests;
 mod tokenizer;
 mod unigram;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use parking_lot::FairMutex;
 use rayon::ThreadPool;
 use rayon::prelude::*;
 
-use self::bert::{Bert, groups};
 use self::tokenizer::EmbedderTokenizer;
-use super::encoder::{EncoderFiles, NoFile};
+use super::encoder::{Encoder, EncoderError, EncoderFiles, Sequence, groups};
 use crate::model::{Cancel, Embedder, Precision, ScoreError};
 
 /// Tokens that a caller gets the threads for before it is another one's turn: about a fifth of a second on two cores.
 /// By 4,096 a call of 150,000 tokens takes no longer than undivided (10.37 s and 10.44 s, medians of three in turns); a
 /// call of 1,500 beside it took 20.4 s before there were turns, and 0.45 s now.
 const TURN_TOKENS: usize = 4096;
-
-/// An error of loading an embedder.
-#[derive(Debug, thiserror::Error)]
-pub enum EmbedderError {
-    /// The model has no file of this name.
-    #[error("{0}, so it cannot embed")]
-    NoFile(#[from] NoFile),
-    /// A file cannot be read, or is not what its name says.
-    #[error("cannot read {}: {reason}", path.display())]
-    File {
-        /// The path of the file.
-        path: PathBuf,
-        /// The description of the fault.
-        reason: String,
-    },
-    /// The model is of a kind that this build does not run.
-    #[error("unsupported {what} `{value}`: this build knows `{known}`")]
-    Unsupported {
-        /// The setting that is not supported.
-        what: &'static str,
-        /// The model's value of the setting.
-        value: String,
-        /// The values that are supported.
-        known: &'static str,
-    },
-    /// The model's sizes contradict each other or are not plausible.
-    #[error("the model's configuration is unusable: {0}")]
-    Configuration(String),
-    /// A tensor is not as the configuration has it.
-    #[error("the tensor `{name}` {reason}")]
-    Tensor {
-        /// The name of the tensor in the file.
-        name: String,
-        /// The description of the fault.
-        reason: String,
-    },
-    /// No thread could be started for the model.
-    #[error("no thread could be started for the model: {0}")]
-    Threads(String),
-}
-
-impl EmbedderError {
-    fn file(path: &Path, reason: impl Into<String>) -> Self {
-        Self::File { path: path.to_owned(), reason: reason.into() }
-    }
-}
 
 /// The treatment of a text that is longer than the window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -106,7 +57,7 @@ impl Default for EmbedderOptions {
 pub struct LocalEmbedder {
     name: String,
     tokenizer: EmbedderTokenizer,
-    bert: Bert,
+    encoder: Encoder,
     pool: ThreadPool,
     /// The lock that gives the threads to one call at a time. Threads of rayon see to one call to its end before they
     /// look at the next.
@@ -145,22 +96,23 @@ impl LocalEmbedder {
         name: &str,
         files: EncoderFiles<'_>,
         options: &EmbedderOptions,
-    ) -> Result<Self, EmbedderError> {
+    ) -> Result<Self, EncoderError> {
         let config = load::configuration(files.config)?;
         if config.positions < 8 {
-            return Err(EmbedderError::Configuration(format!("only {} positions", config.positions)));
+            let reason = format!("it has only {} positions", config.positions);
+            return Err(EncoderError::file(files.config, reason));
         }
         let pool = threads(options)?;
         let tokenizer = EmbedderTokenizer::load(files.tokenizer, config.vocabulary)?;
-        let bert = pool.install(|| load::bert(files.weights, config, options.precision))?;
-        Ok(Self::new(name, (bert, tokenizer), pool, Prefixes::default(), options))
+        let encoder = pool.install(|| load::encoder(files.weights, config, options.precision))?;
+        Ok(Self::new(name, (encoder, tokenizer), pool, Prefixes::default(), options))
     }
 
     /// Loads a multilingual E5 that is packed into one file.
     ///
     /// # Errors
     /// The file cannot be read or is no such model, or no thread could be started.
-    pub fn load_packed(name: &str, path: &Path, options: &EmbedderOptions) -> Result<Self, EmbedderError> {
+    pub fn load_packed(name: &str, path: &Path, options: &EmbedderOptions) -> Result<Self, EncoderError> {
         let pool = threads(options)?;
         let parts = pool.install(|| load::packed(path, options.precision))?;
         let prefixes = Prefixes { query: "query: ", passage: "passage: " };
@@ -169,16 +121,16 @@ impl LocalEmbedder {
 
     fn new(
         name: &str,
-        (bert, tokenizer): (Bert, EmbedderTokenizer),
+        (encoder, tokenizer): (Encoder, EmbedderTokenizer),
         pool: ThreadPool,
         prefixes: Prefixes,
         options: &EmbedderOptions,
     ) -> Self {
         Self {
             name: name.to_owned(),
-            window: options.window.max(8).min(bert.config.positions),
+            window: options.window.max(8).min(encoder.config.positions),
             tokenizer,
-            bert,
+            encoder,
             pool,
             turn: FairMutex::default(),
             #[cfg(test)]
@@ -202,7 +154,7 @@ impl LocalEmbedder {
         };
         let windows: Vec<Vec<Vec<u32>>> =
             self.pool.install(|| texts.par_iter().map(read).collect::<Result<_, _>>())?;
-        let sequences: Vec<&[u32]> = windows.iter().flatten().map(Vec::as_slice).collect();
+        let sequences: Vec<Sequence> = windows.iter().flatten().map(|ids| Sequence::of(ids)).collect();
         let mut sums = self.token_sums(&sequences, cancel)?.into_iter();
         windows.iter().map(|windows| self.pooled(sums.by_ref().take(windows.len()))).collect()
     }
@@ -219,15 +171,16 @@ impl LocalEmbedder {
     }
 
     /// The sums of all tokens of each sequence, in turns with other callers.
-    fn token_sums(&self, sequences: &[&[u32]], cancel: &Cancel) -> Result<Vec<Vec<f32>>, ScoreError> {
-        let tokens = |sequences: &[&[u32]]| sequences.iter().map(|ids| ids.len()).sum();
+    fn token_sums(&self, sequences: &[Sequence], cancel: &Cancel) -> Result<Vec<Vec<f32>>, ScoreError> {
+        let tokens = |sequences: &[Sequence]| sequences.iter().map(Sequence::len).sum();
         cancel.will_read(tokens(sequences));
         let mut sums = Vec::with_capacity(sequences.len());
         for part in groups(sequences, TURN_TOKENS) {
             #[cfg(test)]
             self.queued.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
             let _turn = self.turn.lock();
-            sums.extend(self.pool.install(|| self.bert.token_sums(part, cancel))?);
+            let sum = |rows: &mut [f32]| self.encoder.sum(rows);
+            sums.extend(self.pool.install(|| self.encoder.read(part, cancel, sum))?);
             cancel.has_read(tokens(part));
         }
         Ok(sums)
@@ -235,7 +188,7 @@ impl LocalEmbedder {
 
     /// The mean over all windows at length 1, which is the sum at length 1.
     fn pooled(&self, sums: impl Iterator<Item = Vec<f32>>) -> Result<Vec<f32>, ScoreError> {
-        let isa = self.bert.backend.isa;
+        let isa = self.encoder.backend.isa;
         let mut total = vec![0.0; self.dimensions()];
         sums.for_each(|sum| isa.add(&mut total, &sum));
         let length = total.iter().map(|&value| f64::from(value).powi(2)).sum::<f64>().sqrt();
@@ -253,7 +206,7 @@ impl Embedder for LocalEmbedder {
     }
 
     fn dimensions(&self) -> usize {
-        self.bert.config.width
+        self.encoder.config.width
     }
 
     fn count(&self, text: &str, cancel: &Cancel) -> Result<usize, ScoreError> {
@@ -277,16 +230,16 @@ impl Embedder for LocalEmbedder {
         let ids = |text: &&str| self.tokenizer.ids(text, usize::MAX, cancel);
         let cosines = self.pool.install(|| {
             let texts = texts.par_iter().map(ids).collect::<Result<Vec<_>, _>>()?;
-            Ok::<_, ScoreError>(static_vectors::cosines(&ids(&query)?, &texts, &self.bert))
+            Ok::<_, ScoreError>(static_vectors::cosines(&ids(&query)?, &texts, &self.encoder))
         })?;
         Ok(Some(cosines))
     }
 }
 
-fn threads(options: &EmbedderOptions) -> Result<ThreadPool, EmbedderError> {
+fn threads(options: &EmbedderOptions) -> Result<ThreadPool, EncoderError> {
     rayon::ThreadPoolBuilder::new()
         .num_threads(super::threads(options.threads))
         .thread_name(|i| format!("whittle-embed-{i}"))
         .build()
-        .map_err(|e| EmbedderError::Threads(e.to_string()))
+        .map_err(|e| EncoderError::Threads(e.to_string()))
 }

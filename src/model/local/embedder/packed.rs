@@ -12,10 +12,9 @@ use candle_core::quantized::GgmlDType;
 use candle_core::quantized::ggml_file::qtensor_from_ggml;
 use candle_core::{Device, Tensor};
 
-use super::bert::BertConfig;
-use super::q4_0::{BLOCK, BLOCK_BYTES, QuantizedRows};
 use super::unigram::UnigramTokenizer;
 use crate::model::local::attention::Heads;
+use crate::model::local::encoder::{BLOCK, BLOCK_BYTES, EncoderConfig, QuantizedRows};
 
 const MAGIC: &[u8] = b"E5S1";
 const VERSION: u32 = 1;
@@ -24,7 +23,7 @@ const LARGEST: usize = 1 << 22;
 
 /// What the file holds, with tensors under the names that BERT's checkpoints give them.
 pub(super) struct PackedModel {
-    pub(super) config: BertConfig,
+    pub(super) config: EncoderConfig,
     pub(super) tokenizer: UnigramTokenizer,
     /// The tokens that open and close a window.
     pub(super) ends: [u32; 2],
@@ -96,7 +95,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-fn configuration(reader: &mut Reader<'_>) -> Result<BertConfig, String> {
+fn configuration(reader: &mut Reader<'_>) -> Result<EncoderConfig, String> {
     let (width, layers) = (reader.size("the width")?, reader.size("the number of layers")?);
     let (heads, hidden) = (reader.size("the number of heads")?, reader.size("the hidden width")?);
     let (vocabulary, positions) = (reader.size("the vocabulary")?, reader.size("the number of positions")?);
@@ -113,7 +112,8 @@ fn configuration(reader: &mut Reader<'_>) -> Result<BertConfig, String> {
         return Err(format!("{layers} layers or {positions} positions are not supported"));
     }
     let heads = Heads { queries: heads, keys: heads, width: width / heads };
-    Ok(BertConfig { width, hidden, heads, layers, vocabulary, positions, norm_eps })
+    let bert = EncoderConfig::bert(width, hidden, heads, layers);
+    Ok(EncoderConfig { vocabulary, positions, norm_eps, ..bert })
 }
 
 fn tokenizer(reader: &mut Reader<'_>, vocabulary: usize) -> Result<(UnigramTokenizer, [u32; 2]), String> {
@@ -210,7 +210,7 @@ fn directory(reader: &mut Reader<'_>) -> Result<HashMap<String, Entry>, String> 
 }
 
 /// The tensors of a model, apart from the words, with their shapes.
-fn shapes(config: &BertConfig) -> Vec<(String, Vec<usize>)> {
+fn shapes(config: &EncoderConfig) -> Vec<(String, Vec<usize>)> {
     let (width, hidden) = (config.width, config.hidden);
     let mut shapes = vec![
         ("emb.pos".to_owned(), vec![config.positions, width]),
@@ -218,7 +218,7 @@ fn shapes(config: &BertConfig) -> Vec<(String, Vec<usize>)> {
         ("emb.ln.w".to_owned(), vec![width]),
         ("emb.ln.b".to_owned(), vec![width]),
     ];
-    for layer in 0..config.layers {
+    for layer in 0..config.layers.len() {
         for (part, rows, columns) in
             [("q", width, width), ("k", width, width), ("v", width, width), ("ao", width, width)]
                 .into_iter()

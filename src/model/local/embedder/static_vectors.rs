@@ -4,19 +4,19 @@ use std::collections::HashMap;
 
 use rayon::prelude::*;
 
-use super::bert::Bert;
+use crate::model::local::encoder::Encoder;
 
 /// The cosines of the weighted means of the words' rows of each text and of the question. A word weighs the more, the
 /// fewer texts hold it; what all texts have in common is taken off.
-pub(super) fn cosines(question: &[u32], texts: &[Vec<u32>], bert: &Bert) -> Vec<f64> {
-    let width = bert.config.width;
+pub(super) fn cosines(question: &[u32], texts: &[Vec<u32>], encoder: &Encoder) -> Vec<f64> {
+    let width = encoder.config.width;
     let weights = Rarity::among(texts);
     let mean = |ids: &[u32]| {
         let (mut sum, mut row, mut total) = (vec![0.0_f32; width], Vec::with_capacity(width), 0.0);
         for &id in ids {
             let weight = weights.of(id);
             row.clear();
-            bert.words.append(id, width, &mut row);
+            encoder.words.append(id, width, &mut row);
             sum.iter_mut().zip(&row).for_each(|(sum, value)| *sum += weight * value);
             total += weight;
         }

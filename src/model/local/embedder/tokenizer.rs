@@ -4,9 +4,8 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::EmbedderError;
 use super::unigram::UnigramTokenizer;
-use crate::model::local::encoder::pieces;
+use crate::model::local::encoder::{EncoderError, pieces};
 use crate::model::{Cancel, ScoreError};
 use crate::text::read_control_tokens_as_text;
 
@@ -50,9 +49,9 @@ impl EmbedderTokenizer {
     }
 
     /// Reads a `tokenizer.json` for a model of `vocabulary` words.
-    pub(crate) fn load(path: &Path, vocabulary: usize) -> Result<Self, EmbedderError> {
-        let text = std::fs::read_to_string(path).map_err(|e| EmbedderError::file(path, e.to_string()))?;
-        Self::parse(&text, vocabulary).map_err(|reason| EmbedderError::file(path, reason))
+    pub(crate) fn load(path: &Path, vocabulary: usize) -> Result<Self, EncoderError> {
+        let text = std::fs::read_to_string(path).map_err(|e| EncoderError::file(path, e.to_string()))?;
+        Self::parse(&text, vocabulary).map_err(|reason| EncoderError::file(path, reason))
     }
 
     fn parse(text: &str, vocabulary: usize) -> Result<Self, String> {

@@ -68,8 +68,11 @@ fn what_is_no_model_is_refused_and_leaves_nothing() {
 #[test]
 fn an_encoder_is_added_from_its_folder_with_its_role() {
     let cache = tempfile::tempdir().unwrap();
-    for (head, role) in [("BertModel", Role::Embedder), ("BertForTokenClassification", Role::TokenClassifier)]
-    {
+    for (head, role) in [
+        ("BertModel", Role::Embedder),
+        ("BertForTokenClassification", Role::TokenClassifier),
+        ("BertForSequenceClassification", Role::Reranker),
+    ] {
         let folder = cache.path().join(head);
         fs::create_dir(&folder).unwrap();
         let config = format!(r#"{{"model_type": "bert", "architectures": ["{head}"], "hidden_size": 8}}"#);

@@ -3,9 +3,9 @@
 use half::f16;
 
 /// Values in a block.
-pub(super) const BLOCK: usize = 32;
+pub(crate) const BLOCK: usize = 32;
 /// Bytes of a block: a 16-bit scale and 32 values of 4 bits.
-pub(super) const BLOCK_BYTES: usize = 2 + BLOCK / 2;
+pub(crate) const BLOCK_BYTES: usize = 2 + BLOCK / 2;
 
 /// Rows of one width.
 pub(crate) struct QuantizedRows {
@@ -15,7 +15,7 @@ pub(crate) struct QuantizedRows {
 
 impl QuantizedRows {
     /// Takes `rows` rows of `width` values, a multiple of [`BLOCK`].
-    pub(super) fn new(bytes: Vec<u8>, width: usize, rows: usize) -> Result<Self, String> {
+    pub(crate) fn new(bytes: Vec<u8>, width: usize, rows: usize) -> Result<Self, String> {
         let row_bytes = width / BLOCK * BLOCK_BYTES;
         if bytes.len() != rows * row_bytes {
             return Err(format!("{} bytes are not {rows} rows of {width} values", bytes.len()));
@@ -28,7 +28,7 @@ impl QuantizedRows {
     }
 
     /// Appends the values of a row to `out`.
-    pub(super) fn append(&self, row: usize, out: &mut Vec<f32>) {
+    pub(crate) fn append(&self, row: usize, out: &mut Vec<f32>) {
         let row = &self.bytes[row * self.row_bytes..][..self.row_bytes];
         for block in row.as_chunks::<BLOCK_BYTES>().0 {
             let scale = f16::from_le_bytes([block[0], block[1]]).to_f32();

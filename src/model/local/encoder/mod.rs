@@ -1,7 +1,22 @@
-//! The code that the encoder models share: their files, and the preparation of texts for a tokenizer.
+//! The encoders, of one description: their files, the forward pass, and the preparation of texts for a tokenizer.
+
+mod error;
+mod family;
+mod forward;
+mod head;
+mod load;
+mod q4_0;
+mod tokenizer;
 
 use std::path::Path;
 
+pub use self::error::EncoderError;
+pub(crate) use self::family::EncoderConfig;
+pub(crate) use self::forward::{Encoder, Sequence, TokenRows, groups};
+pub(crate) use self::head::{KeepHead, ScoreHead};
+pub(crate) use self::load::Weights;
+pub(crate) use self::q4_0::{BLOCK, BLOCK_BYTES, QuantizedRows};
+pub(crate) use self::tokenizer::{PairTokenizer, Tokens};
 use crate::model::store::ModelFiles;
 
 /// Bytes of a text that are tokenised at once, up to the next separator: the tokenizer's own buffers take many

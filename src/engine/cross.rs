@@ -1,0 +1,132 @@
+//! The models that read a question and a text together: the reranker and the pruner.
+
+use std::sync::Arc;
+
+use super::EngineError;
+use super::model_source::ModelSource;
+use super::slot::{Readiness, Slot};
+use crate::config::{Config, PrunerConfig, RerankerConfig};
+use crate::model::local::{CrossEncoderOptions, EncoderError, EncoderFiles, LocalCrossEncoder};
+use crate::model::{Pruner, Reranker, display_name};
+
+/// The models of both roles, loaded on first need. Where both are the same, it is loaded once.
+pub(super) struct CrossEncoders {
+    reranker: Slot<dyn Reranker>,
+    pruner: Slot<dyn Pruner>,
+    /// The model of the configured pruner.
+    local: Slot<LocalCrossEncoder>,
+}
+
+impl CrossEncoders {
+    /// The models that are given; those of a configuration are loaded later.
+    pub(super) fn given(reranker: Option<Arc<dyn Reranker>>, pruner: Option<Arc<dyn Pruner>>) -> Self {
+        Self { reranker: Slot::given(reranker), pruner: Slot::given(pruner), local: Slot::new() }
+    }
+}
+
+/// The configuration of both roles.
+#[derive(Debug, Clone)]
+pub(super) struct CrossConfig {
+    reranker: RerankerConfig,
+    pruner: PrunerConfig,
+}
+
+impl CrossConfig {
+    pub(super) fn of(config: &Config) -> Self {
+        Self { reranker: config.reranker.clone(), pruner: config.pruner.clone() }
+    }
+
+    /// Returns whether both roles have the same model.
+    fn is_one(&self) -> bool {
+        self.reranker.model == self.pruner.model && self.reranker.precision == self.pruner.precision
+    }
+
+    fn options_of_reranker(&self) -> CrossEncoderOptions {
+        let &RerankerConfig { precision, threads, most_tokens, .. } = &self.reranker;
+        CrossEncoderOptions { threads, precision, most_tokens, ..CrossEncoderOptions::default() }
+    }
+
+    fn options_of_pruner(&self) -> CrossEncoderOptions {
+        let &PrunerConfig { precision, threads, threshold, .. } = &self.pruner;
+        let threshold = threshold.map(|threshold| threshold as f32);
+        let most_tokens = self.reranker.most_tokens;
+        CrossEncoderOptions { threads, precision, most_tokens, threshold, ..CrossEncoderOptions::default() }
+    }
+}
+
+impl CrossEncoders {
+    /// The reranker, loaded if this is the first need; none where none is given or configured.
+    pub(super) fn reranker(
+        &self,
+        configured: Option<(&CrossConfig, &ModelSource)>,
+    ) -> Result<Option<Arc<dyn Reranker>>, EngineError> {
+        let given = self.reranker.loaded();
+        let Some((config, files)) = configured.filter(|_| given.is_none()) else { return Ok(given) };
+        let Some(name) = &config.reranker.model else { return Ok(None) };
+        let load = || -> Result<Arc<dyn Reranker>, EngineError> {
+            if config.is_one() {
+                return Ok(self.local_pruner(config, files)?);
+            }
+            Ok(Arc::new(load(name, files, &config.options_of_reranker())?))
+        };
+        self.reranker.get(load).map(Some)
+    }
+
+    /// The pruner, loaded if this is the first need.
+    pub(super) fn pruner<'a>(
+        &self,
+        configured: impl FnOnce() -> Result<(&'a CrossConfig, &'a ModelSource), EngineError>,
+    ) -> Result<Arc<dyn Pruner>, EngineError> {
+        if let Some(loaded) = self.pruner.loaded() {
+            return Ok(loaded);
+        }
+        let (config, files) = configured()?;
+        // A request for what was never configured is no failure of this service.
+        if config.pruner.model.is_none() {
+            return Err(not_configured());
+        }
+        self.pruner.get(|| Ok(self.local_pruner(config, files)?))
+    }
+
+    /// Returns whether the reranker and the pruner can serve requests.
+    pub(super) fn readiness(&self) -> [Readiness; 2] {
+        [self.reranker.readiness(), self.pruner.readiness()]
+    }
+
+    fn local_pruner(
+        &self,
+        config: &CrossConfig,
+        files: &ModelSource,
+    ) -> Result<Arc<LocalCrossEncoder>, EngineError> {
+        let name = config.pruner.model.as_ref().ok_or_else(not_configured)?;
+        self.local.get(|| {
+            let model = load(name, files, &config.options_of_pruner())?;
+            if model.prunes() {
+                return Ok(Arc::new(model));
+            }
+            let message = format!(
+                "model `{name}` has no head that prunes: set it as `reranker.model`, or name another"
+            );
+            Err(EngineError::unavailable(message))
+        })
+    }
+}
+
+fn not_configured() -> EngineError {
+    let message = "no context pruner is configured: set `pruner.model` to one, such as a model in the form of \
+                   OpenProvence, or use another method";
+    EngineError::unavailable(message)
+}
+
+fn load(
+    name: &str,
+    source: &ModelSource,
+    options: &CrossEncoderOptions,
+) -> Result<LocalCrossEncoder, EngineError> {
+    let files = source.ensure(name)?;
+    let name = display_name(name);
+    EncoderFiles::of(&files)
+        .map_err(EncoderError::from)
+        .and_then(|parts| LocalCrossEncoder::load(name, parts, options))
+        .map_err(|e| EngineError::unavailable(format!("cannot load model `{name}`: {e}")))
+}
