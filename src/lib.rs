@@ -14,7 +14,7 @@
 //! | constraint | what a result must keep or may drop, whatever its score: protected spans, forced words, sections |
 //! | mark | a short text that stands for what was left out, and counts it |
 //! | chunk | a passage of a document in a collection, with an embedding of its own |
-//! | collection | documents and their chunks on disk, searched by words (BM25), by vectors (HNSW) or by both |
+//! | collection | documents and their chunks, on disk or in PostgreSQL, searched by words (BM25), by vectors (HNSW) or by both |
 //! | bank | a collection of solved examples, from which few-shot prompts are made |
 //! | upstream | a provider's API that the proxy sends requests to; its dialect is that of OpenAI, Azure, Anthropic, Gemini, Ollama or Cohere |
 //! | question | the user's own last words in a conversation, by which the relevance of texts is judged |
@@ -50,7 +50,7 @@
 //! | [`admission`] | how much blocking work runs and waits at once in the whole process | model (types) |
 //! | [`engine`] | use cases: checks a request, assembles parts, describes the result; reads files into documents (`collections::files`) | compress, config, index, model, outbound, random, retrieve, telemetry, text, wire |
 //! | [`retrieve`] | search by words, by vectors or both; filters | index |
-//! | [`index`] | collections on disk: the store, which is the truth, and two indexes that are caches of it: words for BM25 (`lexical`) and vectors (`hnsw`) | kernels, storage, text |
+//! | [`index`] | collections: on disk a store, which is the truth, and two indexes that are caches of it, words for BM25 (`lexical`) and vectors (`hnsw`); or in PostgreSQL (`index::postgres`), the only place that knows it | config, kernels, storage, text |
 //! | [`compress`] | the methods: prompts in, kept byte ranges out; pure, synchronous | model (traits), text |
 //! | [`model`] | traits of models, score cache, model files; `model::local` runs models on the CPU, to score and to write, and `model::remote` asks those on other machines | environment, kernels, outbound, random, storage, telemetry, text |
 //! | [`wire`] | bodies and paths of LLM APIs: which texts may be replaced, and how; answers of the model in this process | model (types), text |

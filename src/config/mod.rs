@@ -12,6 +12,8 @@ mod proxy;
 mod section;
 mod shared;
 mod shared_kind;
+mod store;
+mod store_kind;
 #[cfg(test)]
 mod tests;
 mod tool_results;
@@ -31,6 +33,8 @@ pub use section::{Key, ListKey};
 use section::{Section, ensure, host_names, section, within};
 pub use shared::SharedConfig;
 pub use shared_kind::{SharedKind, WhenAway};
+pub use store::{DatabaseServer, StoreConfig};
+pub use store_kind::StoreKind;
 pub use tool_results::ToolResults;
 pub use variables::OTHER_VARIABLES;
 
@@ -68,6 +72,8 @@ section! {
         keys: KeysConfig;
         /// The configuration of the state that several replicas share.
         shared: SharedConfig;
+        /// The configuration of what keeps collections.
+        store: StoreConfig;
         /// The configuration of the MCP server.
         mcp: McpConfig;
         /// The configuration of the page for people.
@@ -242,6 +248,7 @@ impl Config {
         self.embedder.check_remote()?;
         self.check_listening(self.listen)?;
         self.shared.check_address()?;
+        self.store.check_address()?;
         let recall = &self.proxy.recall;
         let wanted = || "false, unless `proxy.recall.enabled` is true".into();
         ensure(!recall.tool || recall.enabled, "proxy.recall.tool", &recall.tool, wanted)?;

@@ -251,6 +251,15 @@ fn every_variable_reaches_its_key() {
             prefix: "w:".into(),
             when_away: WhenAway::Local,
         },
+        store: StoreConfig {
+            kind: StoreKind::Postgres,
+            url: Some("postgres://me@db.example/whittle".into()),
+            password_env: Some("DATABASE_PASSWORD".into()),
+            schema: "w".into(),
+            pool: 3,
+            wait_ms: 30,
+            timeout_ms: 40,
+        },
         mcp: McpConfig { roots: vec!["/srv/a".into(), "b".into()] },
         page: PageConfig { enabled: false, evaluations: vec!["runs".into()] },
         proxy: ProxyConfig {
@@ -341,6 +350,7 @@ fn each_key_means_the_same_in_file_environment_and_what_is_shown() {
                 "embedder.url = 'http://a'\nembedder.kind = 'openai'\n"
             }
             "shared.kind" => "shared.url = 'redis://127.0.0.1'\n",
+            "store.kind" => "store.url = 'postgres://me@127.0.0.1/db'\n",
             _ => "",
         };
         let mut changed = 0;
@@ -387,6 +397,7 @@ fn keys_are_all_that_is_shown() {
     config.proxy.compress.method = Some(crate::compress::Method::Auto);
     config.proxy.recall.key_file = Some("key".into());
     (config.shared.url, config.shared.password_env) = (Some("redis://127.0.0.1".into()), Some("P".into()));
+    (config.store.url, config.store.password_env) = (Some("postgres://me@h/db".into()), Some("P".into()));
     let mut shown = BTreeSet::new();
     paths(&toml::Table::try_from(&config).unwrap(), "", &mut shown);
     assert_eq!(Config::keys().iter().map(|key| key.path.to_owned()).collect::<BTreeSet<_>>(), shown);
@@ -579,6 +590,36 @@ fn wrong_addresses_of_shared_state_fail_with_a_remedy() {
         "shared = { kind = 'valkey', url = 'rediss://me@cache.example/2', password_env = 'WHITTLE_VALKEY' }";
     let config = load_text(text, &known).unwrap();
     assert_eq!((config.shared.timeout().as_millis(), config.shared.when_away), (100, WhenAway::Refuse));
+}
+
+#[test]
+fn wrong_addresses_of_databases_fail_with_a_remedy() {
+    for (text, expected) in [
+        ("kind = 'postgres'", "`store.kind` is postgres, but must be `local`, unless `store.url`"),
+        ("kind = 'mysql'", "unknown variant `mysql`"),
+        ("url = '127.0.0.1:5432'", "an address such as `postgres://"),
+        ("url = 'mysql://me@x/db'", "begins with `postgres://`"),
+        ("url = 'postgres://me:secret@x/db'", "its name into `store.password_env`"),
+        ("url = 'postgres://x/db'", "names a user and a database"),
+        ("url = 'postgres://me@x'", "names a user and a database"),
+        ("url = 'postgres://me@x/db?sslmode=prefer'", "no other setting than `sslmode=disable`"),
+        ("url = 'postgres://me@x/db?options=-c'", "no other setting than `sslmode=disable`"),
+        ("password_env = 'a=b'", "the name of an environment variable"),
+        ("schema = ''", "`store.schema` is , but must be 1 to 63"),
+        ("schema = 'a\"b'", "`store.schema` is a\"b"),
+        ("schema = 'pg_catalog'", "not begin with `pg_`"),
+        ("pool = 0", "`store.pool` is 0"),
+        ("wait_ms = 0", "`store.wait_ms` is 0"),
+        ("timeout_ms = 0", "`store.timeout_ms` is 0"),
+    ] {
+        let error = error_of(&format!("[store]\n{text}"), &env([]));
+        assert!(error.contains(expected) && !error.contains("secret@"), "{text}: {error}");
+    }
+    let text =
+        "store = { kind = 'postgres', url = 'postgres://me@db.example/w', password_env = 'WHITTLE_DB' }";
+    let config = load_text(text, &env([("WHITTLE_DB", "p")])).unwrap();
+    assert_eq!((config.store.wait().as_millis(), config.store.schema.as_str()), (2_000, "whittle"));
+    assert!(config.store.server().unwrap().tls);
 }
 
 #[test]

@@ -30,9 +30,11 @@ pub(super) fn refuse_unknown(env: &dyn Env, config: &Config) -> Result<(), Confi
         .chain(OTHER_VARIABLES.map(|(name, _)| name))
         .chain(OF_TESTS)
         .collect();
-    let of_models = [&config.scorer.api_key_env, &config.embedder.api_key_env, &config.shared.password_env];
+    let of_servers = [&config.shared.password_env, &config.store.password_env];
+    let of_models = [&config.scorer.api_key_env, &config.embedder.api_key_env];
     let of_upstreams = config.upstreams.iter().map(|upstream| &upstream.api_key_env);
-    let secrets: Vec<&str> = of_upstreams.chain(of_models).filter_map(|name| name.as_deref()).collect();
+    let secrets: Vec<&str> =
+        of_upstreams.chain(of_models).chain(of_servers).filter_map(|name| name.as_deref()).collect();
     let is_unknown = |name: &String| {
         let set = env.get(name).filter(|value| !value.is_empty());
         set.is_some_and(|value| {

@@ -9,6 +9,7 @@ use super::models::{ConfiguredModels, GivenModels, Models};
 use super::remote::RemoteKeys;
 use super::{Engine, EngineError};
 use crate::config::{self, Config, Env, Limits};
+use crate::index::{IndexError, Postgres};
 use crate::model::store::{ModelStore, Progress};
 use crate::model::{Embedder, Pruner, Reranker, TokenClassifier, TokenGenerator, TokenScorer};
 use crate::text::Protector;
@@ -26,6 +27,7 @@ pub struct EngineBuilder {
     given: GivenModels,
     configured: Option<(Config, ModelStore, Box<dyn Progress>)>,
     keys: RemoteKeys,
+    database: Option<Postgres>,
     local_files: bool,
 }
 
@@ -87,12 +89,13 @@ impl EngineBuilder {
 
     /// Uses the models of `config` wherever none is given, and its limits. They are fetched into `store` and loaded on
     /// first need; `progress` is told of downloads. Models on other machines are asked without a key, for
-    /// [`EngineBuilder::environment`] alone reads keys.
+    /// [`EngineBuilder::environment`] alone reads keys; and collections are local.
     pub fn configured(self, config: &Config, store: ModelStore, progress: Box<dyn Progress>) -> Self {
         Self { limits: config.limits, configured: Some((config.clone(), store, progress)), ..self }
     }
 
-    /// Uses the models of `config` from the cache of models, and the data folder, that `env` names.
+    /// Uses the models of `config` from the cache of models, and the data folder, that `env` names, and the database that
+    /// `config` names for collections.
     ///
     /// # Errors
     /// The model manifest or the cache's place cannot be used, there is no folder for data, or a variable is not set that
@@ -106,7 +109,8 @@ impl EngineBuilder {
         let store = ModelStore::from_environment(env).map_err(|error| unavailable(&error))?;
         let data = config::data_dir(env).map_err(|error| EngineError::no_data_folder(error.to_string()))?;
         let keys = RemoteKeys::read(config, env)?;
-        Ok(Self { keys, ..self }.configured(config, store, progress).data_dir(data))
+        let database = Postgres::new(&config.store, env).map_err(IndexError::from)?;
+        Ok(Self { keys, database, ..self }.configured(config, store, progress).data_dir(data))
     }
 
     /// Lets requests name tokenizer files of this machine: for callers who may read its files anyway. A service must
@@ -118,18 +122,26 @@ impl EngineBuilder {
     /// Returns the engine. No model is loaded and no folder opened before it is needed.
     #[must_use]
     pub fn build(self) -> Engine {
-        let Self { limits, data, given, configured, keys, local_files } = self;
+        let Self { limits, data, given, configured, keys, database, local_files } = self;
         let models = |(config, store, progress): (Config, _, _)| {
             ConfiguredModels::new((&config, keys), store, progress, data.as_deref())
         };
         let configured = configured.map(models);
+        // Apart, so that no name of theirs meets one of a collection.
+        let of_banks = data.as_ref().map(|data| data.join("banks"));
+        let (collections, banks) = match database {
+            None => (DataFolder::new(data), DataFolder::new(of_banks)),
+            Some(database) => (
+                DataFolder::in_database(data, database.clone(), database.collections()),
+                DataFolder::in_database(of_banks, database.clone(), database.banks()),
+            ),
+        };
         Engine {
             limits,
             models: Models::new(given, configured, local_files),
             protector: Protector::default().remembering(SPANS_BYTES),
-            // Apart, so that no name of theirs meets one of a collection.
-            banks: DataFolder::new(data.as_ref().map(|data| data.join("banks"))),
-            collections: DataFolder::new(data),
+            banks,
+            collections,
         }
     }
 }

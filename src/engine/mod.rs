@@ -28,6 +28,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 pub use builder::EngineBuilder;
+#[cfg(feature = "server")]
+pub(crate) use collections::STORE_AWAY;
 pub use error::{EngineError, ErrorKind, shortened};
 #[cfg(feature = "server")]
 pub(crate) use model_source::MODEL_LOADING;
@@ -45,6 +47,7 @@ use models::Models;
 use prompt::Prompts;
 
 use crate::config::Limits;
+use crate::index::Postgres;
 use crate::model::{Cancel, Completion, Generation, GenerationEvent, Prompt};
 use crate::text::{Protector, TokenCounter};
 
@@ -127,7 +130,8 @@ impl Engine {
     /// See [`EngineError`].
     pub fn open_collections(&self) -> Result<(), EngineError> {
         self.collections.open()?;
-        self.banks.open()
+        // Banks are in the same database.
+        if self.collections.database().is_some() { Ok(()) } else { self.banks.open() }
     }
 
     /// Fetches models while nobody waits: until a model is there, requests that need it fail at once and say so. For
@@ -251,6 +255,12 @@ impl Engine {
         done: &dyn Fn(usize),
     ) -> Result<bench::PrecisionReport, EngineError> {
         bench::precision(self, texts, done)
+    }
+
+    /// Returns the database that has the collections, where they are not in the data folder.
+    #[must_use]
+    pub fn database(&self) -> Option<&Postgres> {
+        self.collections.database()
     }
 
     /// Returns the counters of the caches.

@@ -11,7 +11,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::admission::{JobError, MemoryFull, QueueFull};
-use crate::engine::{EngineError, ErrorKind, MODEL_LOADING};
+use crate::engine::{EngineError, ErrorKind, MODEL_LOADING, STORE_AWAY};
 use crate::keys::Denied;
 use crate::model::Stopped;
 use crate::proxy::ProxyError;
@@ -23,6 +23,8 @@ use crate::wire::{Dialect, Framing, WireError};
 const LONGEST_WAIT: Duration = Duration::from_mins(1);
 /// The time that a caller is told to wait for a model that is being fetched.
 const MODEL_WAIT: Duration = Duration::from_secs(5);
+/// The time that a caller is told to wait for the database with the collections.
+const STORE_WAIT: Duration = Duration::from_secs(1);
 
 /// Body of every answer that is not a success.
 #[derive(Debug, Serialize, ToSchema)]
@@ -127,7 +129,11 @@ impl From<EngineError> for ApiError {
             return Self::internal(&error.message);
         }
         let status = StatusCode::from_u16(error.kind.status()).unwrap_or(StatusCode::BAD_REQUEST);
-        let retry_after = (error.code == MODEL_LOADING).then_some(MODEL_WAIT);
+        let retry_after = match error.code {
+            MODEL_LOADING => Some(MODEL_WAIT),
+            STORE_AWAY => Some(STORE_WAIT),
+            _ => None,
+        };
         let param = error.param.map(Into::into);
         Self { param, retry_after, ..Self::new(status, error.code, error.message) }
     }

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::config::WhenAway;
 use crate::engine::collections::api::OnBad;
-use crate::engine::{Readiness, RemoteModel};
+use crate::engine::{Readiness, RemoteModel, STORE_AWAY};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -58,11 +58,14 @@ pub(super) struct Health {
     /// `up` or `away`: the state of the server that replicas share; missing where they share none.
     #[serde(skip_serializing_if = "Option::is_none")]
     shared: Option<&'static str>,
+    /// `up` where collections are in PostgreSQL; missing where they are in the data folder.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    postgres: Option<&'static str>,
 }
 
 impl Health {
     fn new(status: &'static str) -> Self {
-        Self { status, version: env!("CARGO_PKG_VERSION"), shared: None }
+        Self { status, version: env!("CARGO_PKG_VERSION"), shared: None, postgres: None }
     }
 }
 
@@ -81,7 +84,7 @@ pub(super) async fn healthz() -> Result<Response, ApiError> {
 /// Reports whether the service can serve requests.
 #[utoipa::path(get, path = "/readyz", tag = "operations", responses(
     (status = 200, body = Health, description = "It can."),
-    (status = 503, body = ErrorEnvelope, description = "A model could not be had, or the server that replicas share is away."),
+    (status = 503, body = ErrorEnvelope, description = "A model could not be had, or the server or database that replicas share is away."),
 ))]
 pub(super) async fn readyz(State(state): State<Arc<AppState>>) -> Result<Response, ApiError> {
     let unavailable = |code, message: &str| ApiError::new(StatusCode::SERVICE_UNAVAILABLE, code, message);
@@ -99,6 +102,10 @@ pub(super) async fn readyz(State(state): State<Arc<AppState>>) -> Result<Respons
             return Err(unavailable("model_unavailable", &message));
         }
     };
+    let postgres = state.engine.database().map(|database| match database.away() {
+        None => Ok("up"),
+        Some(away) => Err(unavailable(STORE_AWAY, &away.to_string())),
+    });
     let shared = state.shared().map(|shared| match (shared.away(), shared.when_away()) {
         (None, _) => Ok("up"),
         (Some(_), WhenAway::Local) => Ok("away"),
@@ -107,7 +114,11 @@ pub(super) async fn readyz(State(state): State<Arc<AppState>>) -> Result<Respons
             Err(unavailable("shared_unavailable", &message))
         }
     });
-    body::render(&Health { shared: shared.transpose()?, ..Health::new(status) })
+    body::render(&Health {
+        shared: shared.transpose()?,
+        postgres: postgres.transpose()?,
+        ..Health::new(status)
+    })
 }
 
 /// This description.

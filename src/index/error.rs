@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::name::{Name, NameError};
+use super::postgres_error::PostgresError;
 use crate::storage::StorageError;
 
 /// Bytes of a document at most, for it is held in memory when it is read.
@@ -126,6 +127,9 @@ pub enum IndexError {
         /// The description of the fault.
         reason: String,
     },
+    /// The database cannot be used.
+    #[error(transparent)]
+    Postgres(#[from] PostgresError),
     /// A snapshot cannot be taken or restored.
     #[error(transparent)]
     Snapshot(#[from] SnapshotError),
@@ -142,7 +146,8 @@ pub enum IndexError {
 }
 
 impl IndexError {
-    pub(super) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+    /// Returns the error of a file or folder that cannot be worked with.
+    pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::Io { action, path: path.to_owned(), source }
     }
 }

@@ -21,7 +21,8 @@ use tantivy::{Index, IndexReader, IndexWriter, ReloadPolicy, TantivyDocument, Ta
 use super::vector_index::Scored;
 use super::words::WordSettings;
 use super::{Allowed, IndexError};
-use analyser::{Analyser, words_of};
+use analyser::Analyser;
+pub(super) use analyser::words_of;
 
 /// Bytes that a writer collects before it writes a segment.
 const WRITER_BYTES: usize = 32 << 20;
@@ -41,6 +42,20 @@ pub(super) struct Entry<'a> {
 
 /// Takes one more chunk into the index.
 pub(super) type Add<'a> = &'a mut dyn FnMut(Entry<'_>) -> Result<(), IndexError>;
+
+/// The words of texts as they are indexed, for stores that index them by themselves.
+pub(super) struct TextWords(Analyser);
+
+impl TextWords {
+    pub(super) fn new(settings: WordSettings) -> Self {
+        Self(Analyser::of_texts(settings))
+    }
+
+    /// Returns the words of a text, those that come again too.
+    pub(super) fn of(&mut self, text: &str) -> Vec<String> {
+        self.0.words(text)
+    }
+}
 
 /// The lexical index of one collection.
 pub(super) struct Lexical {

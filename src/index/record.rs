@@ -74,7 +74,10 @@ impl Settings {
     }
 
     /// Checks the ranges and returns the settings for another collection.
-    pub(super) fn renewed(self) -> Result<Self, IndexError> {
+    ///
+    /// # Errors
+    /// A value is out of its range.
+    pub fn renewed(self) -> Result<Self, IndexError> {
         let Self { id, .. } = Self::new(&self.embedder, self.dimensions, self.chunks)?;
         Ok(Self { id, ..self })
     }

@@ -54,13 +54,34 @@ struct Record {
 
 /// Writes what `view` sees to `out`.
 pub(super) fn write(view: &View, settings: &Settings, out: &mut dyn Write) -> Result<(), IndexError> {
-    let mut out = BufWriter::with_capacity(BUFFER, Hashing { out, hasher: blake3::Hasher::new() });
-    let cannot = || SnapshotError::io("write");
-    out.write_all(&[&MAGIC[..], &FORMAT.to_le_bytes()].concat()).map_err(cannot())?;
-    let head = Head { settings: settings.clone(), documents: view.counts()?.0 };
-    write_part(&mut out, &serde_json::to_vec(&head)?).map_err(cannot())?;
-    view.each_document(0, |document| {
-        let NewDocument { id, title, text, metadata, layout, hash, chunks } = view.whole(document)?;
+    let mut writer = Writer::new(out, settings, view.counts()?.0)?;
+    view.each_document(0, |document| writer.add(view.whole(document)?).map(|()| true))?;
+    writer.finish()
+}
+
+/// A snapshot that is written, document by document.
+pub(super) struct Writer<'a> {
+    out: BufWriter<Hashing<&'a mut dyn Write>>,
+}
+
+impl<'a> Writer<'a> {
+    /// Begins a snapshot of so many documents.
+    pub(super) fn new(
+        out: &'a mut dyn Write,
+        settings: &Settings,
+        documents: u64,
+    ) -> Result<Self, IndexError> {
+        let mut out = BufWriter::with_capacity(BUFFER, Hashing { out, hasher: blake3::Hasher::new() });
+        let start = [&MAGIC[..], &FORMAT.to_le_bytes()].concat();
+        out.write_all(&start).map_err(SnapshotError::io("write"))?;
+        let head = Head { settings: settings.clone(), documents };
+        write_part(&mut out, &serde_json::to_vec(&head)?).map_err(SnapshotError::io("write"))?;
+        Ok(Self { out })
+    }
+
+    /// Writes the next document.
+    pub(super) fn add(&mut self, document: NewDocument) -> Result<(), IndexError> {
+        let NewDocument { id, title, text, metadata, layout, hash, chunks } = document;
         let vectors: Vec<u8> =
             chunks.iter().flat_map(|new| &new.vector).flat_map(|value| value.to_le_bytes()).collect();
         let chunks = chunks.into_iter().map(|new| new.chunk).collect();
@@ -71,13 +92,20 @@ pub(super) fn write(view: &View, settings: &Settings, out: &mut dyn Write) -> Re
             return Err(SnapshotError::TooLarge { id: record.id, bytes }.into());
         }
         for part in [&json, text.as_bytes(), &vectors] {
-            write_part(&mut out, part).map_err(cannot())?;
+            write_part(&mut self.out, part).map_err(SnapshotError::io("write"))?;
         }
-        Ok(true)
-    })?;
-    out.flush().map_err(cannot())?;
-    let Hashing { out, hasher } = out.into_inner().map_err(|error| cannot()(error.into_error()))?;
-    out.write_all(hasher.finalize().as_bytes()).and_then(|()| out.flush()).map_err(cannot())
+        Ok(())
+    }
+
+    /// Writes the end.
+    pub(super) fn finish(mut self) -> Result<(), IndexError> {
+        self.out.flush().map_err(SnapshotError::io("write"))?;
+        let inner = self.out.into_inner();
+        let Hashing { out, hasher } =
+            inner.map_err(|error| SnapshotError::io("write")(error.into_error()))?;
+        let end = out.write_all(hasher.finalize().as_bytes()).and_then(|()| out.flush());
+        end.map_err(SnapshotError::io("write"))
+    }
 }
 
 fn write_part(out: &mut impl Write, bytes: &[u8]) -> io::Result<()> {

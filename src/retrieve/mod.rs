@@ -1,16 +1,15 @@
 //! Finding chunks: by words, by vectors, or by both.
 
-mod filter;
 mod fuse;
 
 use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 
-pub use filter::Filter;
+pub use crate::index::Filter;
 pub use fuse::{Candidate, cosine, maximal_marginal_relevance, reciprocal_rank_fusion};
 
-use crate::index::{ChunkHit, Collection, IndexError, Scored};
+use crate::index::{ChunkHit, DocumentStore, IndexError, Lookup, Rankings, Scored};
 
 /// Chunks of each ranking that a fusion looks at, at least.
 const DEPTH: usize = 50;
@@ -101,21 +100,18 @@ pub struct Hit {
 ///
 /// # Errors
 /// The vector is not of the collection's width, or an index failed.
-pub fn search(collection: &Collection, query: &Query<'_>) -> Result<Vec<Hit>, IndexError> {
-    let allowed = query.filter.map(|filter| collection.matching(&|metadata| filter.matches(metadata)));
-    if query.top_k == 0 || allowed.as_ref().is_some_and(crate::index::Allowed::is_empty) {
+pub fn search(collection: &dyn DocumentStore, query: &Query<'_>) -> Result<Vec<Hit>, IndexError> {
+    if query.top_k == 0 {
         return Ok(Vec::new());
     }
     let single = query.mode != SearchMode::Hybrid && query.diversity == 0.0;
-    let depth = if single { query.top_k } else { DEPTH.max(3 * query.top_k) };
-    let words = match query.mode {
-        SearchMode::Dense => Vec::new(),
-        _ => collection.search_words(query.text, depth, allowed.as_ref())?,
+    let lookup = Lookup {
+        words: (query.mode != SearchMode::Dense).then_some(query.text),
+        vector: (query.mode != SearchMode::Lexical).then_some(query.vector),
+        depth: if single { query.top_k } else { DEPTH.max(3 * query.top_k) },
+        filter: query.filter,
     };
-    let vectors = match query.mode {
-        SearchMode::Lexical => Vec::new(),
-        _ => collection.search_vectors(query.vector, depth, allowed.as_ref())?,
-    };
+    let Rankings { words, vectors } = collection.rank(&lookup)?;
     let mut ranking: Vec<(u64, f64)> = match query.mode {
         SearchMode::Lexical => widened(&words),
         SearchMode::Dense => widened(&vectors),
@@ -125,7 +121,7 @@ pub fn search(collection: &Collection, query: &Query<'_>) -> Result<Vec<Hit>, In
     };
     ranking.retain(|&(_, score)| query.min_score.is_none_or(|least| score >= least));
     if query.diversity > 0.0 {
-        ranking = diversified(collection, &ranking, query);
+        ranking = diversified(collection, &ranking, query)?;
     }
     ranking.truncate(query.top_k);
     hits(collection, &ranking, &words, &vectors)
@@ -135,22 +131,25 @@ fn widened(scored: &[Scored]) -> Vec<(u64, f64)> {
     scored.iter().map(|&(number, score)| (number, f64::from(score))).collect()
 }
 
-fn diversified(collection: &Collection, ranking: &[(u64, f64)], query: &Query<'_>) -> Vec<(u64, f64)> {
+fn diversified(
+    collection: &dyn DocumentStore,
+    ranking: &[(u64, f64)],
+    query: &Query<'_>,
+) -> Result<Vec<(u64, f64)>, IndexError> {
+    let numbers: Vec<u64> = ranking.iter().map(|&(number, _)| number).collect();
     let (there, candidates): (Vec<(u64, f64)>, Vec<Candidate>) = ranking
         .iter()
-        .filter_map(|&(number, score)| {
-            let vector = collection.vector(number)?;
-            Some(((number, score), Candidate { score, vector }))
+        .zip(collection.vectors(&numbers)?)
+        .filter_map(|(&(number, score), vector)| {
+            Some(((number, score), Candidate { score, vector: vector? }))
         })
         .unzip();
-    maximal_marginal_relevance(&candidates, query.top_k, query.diversity)
-        .into_iter()
-        .map(|i| there[i])
-        .collect()
+    let chosen = maximal_marginal_relevance(&candidates, query.top_k, query.diversity);
+    Ok(chosen.into_iter().map(|i| there[i]).collect())
 }
 
 fn hits(
-    collection: &Collection,
+    collection: &dyn DocumentStore,
     ranking: &[(u64, f64)],
     words: &[Scored],
     vectors: &[Scored],

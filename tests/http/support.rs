@@ -56,6 +56,7 @@ impl Whittle {
         }
         // Collections of the machine are no business of tests.
         command.env("WHITTLE_DATA_DIR", folder.path().join("data"));
+        in_postgres(&mut command, folder.path());
         Self { folder, command }
     }
 
@@ -68,6 +69,19 @@ impl Whittle {
     pub(crate) fn output(mut self) -> Output {
         self.command.output().unwrap()
     }
+}
+
+/// Has collections kept in the database that the environment names, if it does, in a schema that belongs to the folder.
+fn in_postgres(command: &mut Command, folder: &std::path::Path) {
+    let Ok(url) = std::env::var("TEST_POSTGRES_URL") else { return };
+    let letters = |byte: u8| [b'a' + byte / 16, b'a' + byte % 16].map(char::from);
+    let name: String = folder.to_string_lossy().bytes().flat_map(letters).collect();
+    let schema = format!("t{}", &name[name.len().saturating_sub(40)..]);
+    command
+        .env("WHITTLE_STORE_KIND", "postgres")
+        .env("WHITTLE_STORE_URL", url)
+        .env("WHITTLE_STORE_SCHEMA", schema);
+    command.env("WHITTLE_STORE_PASSWORD_ENV", "TEST_POSTGRES_PASSWORD").env("WHITTLE_STORE_POOL", "3");
 }
 
 /// A running `whittle serve`, ended when dropped.

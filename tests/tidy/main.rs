@@ -27,7 +27,7 @@ const MAY_USE: [(&str, &[&str]); 26] = [
     ("config", &["compress", "environment", "model", "wire"]),
     ("model", &["environment", "kernels", "outbound", "random", "storage", "telemetry", "text"]),
     ("compress", &["model", "text"]),
-    ("index", &["kernels", "storage", "text"]),
+    ("index", &["config", "kernels", "storage", "text"]),
     ("retrieve", &["index"]),
     (
         "engine",
@@ -116,7 +116,7 @@ const PARTS: [(&str, &[&str]); 3] =
     [("local", &["engine"]), ("remote", &["engine"]), ("store", &["engine", "cli"])];
 
 /// Crates that only the places named may use.
-const CRATES: [(&str, &[&str]); 20] = [
+const CRATES: [(&str, &[&str]); 22] = [
     ("candle_core", &["model/local/"]),
     ("candle_nn", &["model/local/"]),
     ("candle_transformers", &["model/local/"]),
@@ -137,6 +137,8 @@ const CRATES: [(&str, &[&str]); 20] = [
         ],
     ),
     ("redis", &["shared/"]),
+    ("tokio_postgres", &["index/postgres/"]),
+    ("deadpool_postgres", &["index/postgres/"]),
     ("ring::aead", &["proxy/originals/cipher.rs"]),
     ("tantivy", &["index/lexical"]),
     ("hnsw_rs", &["index/hnsw.rs"]),

@@ -23,7 +23,8 @@ Examples:
   whittle bench retrieval --passages passages.jsonl --questions questions.jsonl --chunks 100000
 
 Passages have `id`, `title` and `text`. Questions have `question`, `gold` (the id of the passage that answers it) and
-optionally `answers`, because another passage may contain one too. All data is stored in a folder that is removed at the end.")]
+optionally `answers`, because another passage may contain one too. All data is stored in a folder that is removed at the end; with \
+store.kind = \"postgres\", in a collection `whittle-bench` there.")]
 pub(super) struct BenchRetrievalArgs {
     /// JSONL file of documents with `id`, `title`, `text`
     #[arg(long, value_name = "FILE.jsonl")]

@@ -13,10 +13,11 @@ use clap::{Args, Subcommand, ValueEnum};
 use super::output::Format;
 use super::searching::SearchOptions;
 use super::{engine, progress};
+use crate::config::StoreKind;
 use crate::engine::collections::api::{
     CollectionInfo, CreateRequest, SearchResponse, Unreadable, WordLanguage, WordSettings,
 };
-use crate::engine::collections::files;
+use crate::engine::collections::{Copied, files};
 use crate::model::Cancel;
 use crate::text::ChunkSettings;
 
@@ -35,9 +36,10 @@ Examples:
   whittle index export notes > notes.jsonl
   whittle index snapshot notes notes.snapshot
   whittle index restore notes-again notes.snapshot
+  whittle index copy notes --from local --to postgres
 
 Collections are stored in the data folder (WHITTLE_DATA_DIR). Only one process at a time uses it: while `whittle
-serve` runs, use its HTTP routes. More: `whittle help retrieval`.")]
+serve` runs, use its HTTP routes. With store.kind = \"postgres\" they are in a database, which many may use. More: `whittle help retrieval`.")]
 pub(super) struct IndexArgs {
     #[command(subcommand)]
     command: Command,
@@ -61,6 +63,7 @@ enum Command {
     Snapshot(FileArgs),
     /// Create a collection from a snapshot, after the whole file was verified
     Restore(FileArgs),
+    Copy(CopyArgs),
 }
 
 #[derive(Debug, Args)]
@@ -75,6 +78,22 @@ struct FileArgs {
     collection: String,
     /// Snapshot file
     file: PathBuf,
+}
+
+/// Copy a collection with its vectors between the data folder and PostgreSQL, and compare the two
+///
+/// A copy that was cut off goes on where it ended when the command is run again. Needs `store.kind = "postgres"` and no
+/// service that uses the data folder.
+#[derive(Debug, Args)]
+struct CopyArgs {
+    /// Name of the collection
+    collection: String,
+    /// The place that it is in
+    #[arg(long)]
+    from: StoreKind,
+    /// The place that it is copied to
+    #[arg(long)]
+    to: StoreKind,
 }
 
 /// Create a collection with settings of its own
@@ -144,6 +163,7 @@ pub(super) fn run(args: IndexArgs) -> anyhow::Result<()> {
         Command::Export(NameArgs { collection }) => export(&collection),
         Command::Snapshot(args) => snapshot(&args),
         Command::Restore(args) => restore(&args),
+        Command::Copy(args) => copy(&args),
     }
 }
 
@@ -249,6 +269,18 @@ fn snapshot(FileArgs { collection, file }: &FileArgs) -> anyhow::Result<()> {
     })?;
     unfinished.as_file().sync_all().with_context(cannot)?;
     unfinished.persist(file).with_context(cannot)?;
+    Ok(())
+}
+
+fn copy(CopyArgs { collection, from, to }: &CopyArgs) -> anyhow::Result<()> {
+    let engine = engine()?;
+    let copied = progress::while_working("copying", |cancel| {
+        engine.collections().copy(collection, (*from, *to), cancel)
+    })?;
+    let Copied { copied, unchanged } = copied;
+    anstream::eprintln!(
+        "{copied} documents copied, {unchanged} were there already; both places hold the same"
+    );
     Ok(())
 }
 

@@ -1,6 +1,7 @@
 //! `bench retrieval`: what searches find, how fast, and how that holds for many chunks.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Instant;
 
 use serde::Serialize;
@@ -9,7 +10,8 @@ use super::api::{CreateRequest, SearchRequest, SourceDocument, UpsertRequest};
 use crate::engine::bench::Percentiles;
 use crate::engine::{Engine, EngineError, milliseconds_since};
 use crate::index::{
-    Batch, Collection, DataDir, Metadata, NewChunk, NewDocument, Scored, Settings, StoredChunk,
+    Batch, CollectionStore, DataDir, DocumentStore, Lookup, Metadata, NewChunk, NewDocument, Scored,
+    Settings, StoredChunk,
 };
 use crate::model::{Cancel, Embedder as _};
 use crate::random::Random;
@@ -123,7 +125,7 @@ impl Engine {
         task: Task<'_>,
         lexical_weights: &[f64],
     ) -> Result<QualityReport, EngineError> {
-        const NAME: &str = "bench";
+        const NAME: &str = "whittle-bench";
         self.collections().create(NAME, CreateRequest::default())?;
         let start = Instant::now();
         for documents in task.passages.chunks(BATCH) {
@@ -149,13 +151,17 @@ impl Engine {
         // So few chunks are compared one by one otherwise.
         collection.optimise()?;
         let questions: Vec<&str> = task.questions.iter().map(|judged| judged.question.as_str()).collect();
-        Ok(QualityReport {
+        let report = QualityReport {
             documents: info.documents as usize,
             chunks: info.chunks as usize,
             chunks_per_second: info.chunks as f64 / seconds,
             rows,
-            linked_recall_at_10: recall(&collection, &self.vectors(&questions, &Cancel::never())?)?,
-        })
+            linked_recall_at_10: recall(&*collection, &self.vectors(&questions, &Cancel::never())?)?,
+        };
+        if self.collections.database().is_some() {
+            self.collections().delete(NAME)?;
+        }
+        Ok(report)
     }
 
     fn quality(
@@ -215,19 +221,19 @@ impl Engine {
         let bases = vectors(task.passages.iter().map(|passage| passage.text.as_str()).collect())?;
         let queries = vectors(task.questions.iter().map(|judged| judged.question.as_str()).collect())?;
         let settings = Settings::new(embedder.name(), embedder.dimensions(), ChunkSettings::default())?;
-        let name = "scale".parse()?;
-        let data = DataDir::open(folder)?;
+        let name = "whittle-bench".parse()?;
+        let data = self.scale_store(folder)?;
         let collection = data.create(&name, &settings)?;
-        let stored_per_second = fill(&collection, task.passages, &bases, chunks)?;
+        let stored_per_second = fill(&*collection, task.passages, &bases, chunks)?;
         let start = Instant::now();
         collection.optimise()?;
         let link_seconds = start.elapsed().as_secs_f64();
         drop((collection, data));
         let start = Instant::now();
-        let data = DataDir::open(folder)?;
+        let data = self.scale_store(folder)?;
         let collection = data.get(&name)?;
         let open_seconds = start.elapsed().as_secs_f64();
-        let dense = |i: usize| collection.search_vectors(&queries[i], TOP_K, None).map(drop);
+        let dense = |i: usize| collection.rank(&by_vector(&queries[i])).map(drop);
         let hybrid = |i: usize| {
             let query = Query {
                 text: &task.questions[i].question,
@@ -239,25 +245,37 @@ impl Engine {
                 weights: Weights::default(),
                 diversity: 0.0,
             };
-            retrieve::search(&collection, &query).map(drop)
+            retrieve::search(&*collection, &query).map(drop)
         };
-        Ok(ScaleReport {
+        let report = ScaleReport {
             chunks,
             stored_per_second,
             link_seconds,
             open_seconds,
-            recall_at_10: recall(&collection, &queries)?,
+            recall_at_10: recall(&*collection, &queries)?,
             dense_milliseconds: at_once(queries.len(), &dense)?,
             hybrid_milliseconds: at_once(queries.len(), &hybrid)?,
             resident_bytes: resident_bytes(std::process::id()),
             disk_bytes: collection.statistics()?.bytes,
-        })
+        };
+        if self.collections.database().is_some() {
+            data.delete(&name)?;
+        }
+        Ok(report)
+    }
+
+    /// Returns where many chunks are stored: in the folder, which the caller removes, or in the database.
+    fn scale_store(&self, folder: &Path) -> Result<Arc<dyn CollectionStore>, EngineError> {
+        match self.collections.database() {
+            Some(_) => self.collections.data(),
+            None => Ok(Arc::new(DataDir::open(folder)?)),
+        }
     }
 }
 
 /// Chunks stored in a second.
 fn fill(
-    collection: &Collection,
+    collection: &dyn DocumentStore,
     passages: &[SourceDocument],
     bases: &[Vec<f32>],
     chunks: usize,
@@ -311,12 +329,17 @@ fn norm(values: &[f32]) -> f32 {
     values.iter().map(|value| value * value).sum::<f32>().sqrt()
 }
 
+/// A search for the nearest chunks.
+fn by_vector(query: &[f32]) -> Lookup<'_> {
+    Lookup { words: None, vector: Some(query), depth: TOP_K, filter: None }
+}
+
 /// Share of the nearest chunks that a search finds.
-fn recall(collection: &Collection, queries: &[Vec<f32>]) -> Result<f64, EngineError> {
+fn recall(collection: &dyn DocumentStore, queries: &[Vec<f32>]) -> Result<f64, EngineError> {
     let (mut found, mut wanted) = (0, 0);
     for query in queries.iter().take(COMPARED) {
-        let exact = collection.search_vectors_exactly(query, TOP_K)?;
-        let linked = collection.search_vectors(query, TOP_K, None)?;
+        let exact = collection.rank_exactly(query, TOP_K)?;
+        let linked = collection.rank(&by_vector(query))?.vectors;
         let is_found = |&&(number, _): &&Scored| linked.iter().any(|&(other, _)| other == number);
         found += exact.iter().filter(is_found).count();
         wanted += exact.len();

@@ -8,7 +8,7 @@ use super::Collections;
 use super::api::{SourceDocument, UpsertRequest, UpsertResponse};
 use crate::engine::models::{Embedder, Scorer};
 use crate::engine::{EngineError, milliseconds_since};
-use crate::index::{Batch, ChunkHit, Collection, NewChunk, NewDocument, StoredChunk};
+use crate::index::{Batch, ChunkHit, DocumentStore, NewChunk, NewDocument, StoredChunk};
 use crate::model::{Cancel, Embedder as _, ScoreJob, TokenScorer as _};
 use crate::text::{Chunk, ChunkSettings, chunks};
 
@@ -31,16 +31,16 @@ impl Collections<'_> {
             ids: documents.iter().map(|(id, _)| id.clone()).collect(),
             ..UpsertResponse::default()
         };
-        let Changes { changed, unchanged } = changes(&collection, documents, &mut response)?;
+        let Changes { changed, unchanged } = changes(&*collection, documents, &mut response)?;
         let scorer = request.score.then(|| self.engine.models.scorer()).transpose()?;
         let mut new = Vec::new();
         if !changed.is_empty() {
-            let embedder = self.engine.embedder_of(&collection)?;
+            let embedder = self.engine.embedder_of(&*collection)?;
             new = prepared(&embedder, collection.settings().chunks, changed, &mut response, cancel)?;
         }
         if let Some(scorer) = scorer {
             let scored = Instant::now();
-            let stored = chunks_of(&collection, &unchanged)?;
+            let stored = chunks_of(&*collection, &unchanged)?;
             response.scored = keep_scores(&scorer, &new, &stored, cancel)?;
             response.timing_ms.stages.insert("score", milliseconds_since(scored));
         }
@@ -111,7 +111,7 @@ struct Changes {
 }
 
 fn changes(
-    collection: &Collection,
+    collection: &dyn DocumentStore,
     documents: Vec<(String, SourceDocument)>,
     response: &mut UpsertResponse,
 ) -> Result<Changes, EngineError> {
@@ -174,7 +174,7 @@ fn prepared(
 }
 
 /// The chunks of documents that are stored; those that went away meanwhile are left out.
-fn chunks_of(collection: &Collection, ids: &[String]) -> Result<Vec<ChunkHit>, EngineError> {
+fn chunks_of(collection: &dyn DocumentStore, ids: &[String]) -> Result<Vec<ChunkHit>, EngineError> {
     let mut numbers = Vec::new();
     for id in ids {
         numbers.extend(collection.document(id)?.into_iter().flat_map(|(document, _)| document.numbers()));

@@ -2,14 +2,18 @@
 
 pub mod api;
 pub mod bench;
+mod copy;
 pub mod files;
 mod ingest;
 pub mod lines;
 mod search;
 mod transfer;
 
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+pub use copy::Copied;
 
 use api::{
     CollectionInfo, CollectionList, CreateRequest, DeleteRequest, DeleteResponse, DocumentInfo, DocumentPage,
@@ -20,11 +24,15 @@ use search::{unknown_field, unknown_fields};
 use super::slot::Slot;
 use super::{Engine, EngineError, ErrorKind};
 use crate::index::{
-    Batch, Collection, DataDir, IndexError, Name, NameError, Settings, SnapshotError, StoredDocument,
+    Batch, CollectionStore, DataDir, DocumentStore, IndexError, Name, NameError, Postgres, PostgresError,
+    Settings, SnapshotError, StoredDocument,
 };
 use crate::model::Embedder;
 use crate::retrieve::Filter;
 use crate::telemetry::chain;
+
+/// The code of the error where the database that has the collections cannot be used.
+pub(crate) const STORE_AWAY: &str = "store_unavailable";
 
 /// Most documents of a page.
 pub(super) const PAGE: usize = 1000;
@@ -33,7 +41,9 @@ pub(super) const PAGE: usize = 1000;
 pub(super) struct DataFolder {
     /// Missing where the engine was given none.
     root: Option<PathBuf>,
-    data: Slot<DataDir>,
+    data: Slot<dyn CollectionStore>,
+    /// The database that has them instead, where one is configured.
+    database: Option<Postgres>,
 }
 
 impl std::fmt::Debug for DataFolder {
@@ -44,7 +54,21 @@ impl std::fmt::Debug for DataFolder {
 
 impl DataFolder {
     pub(super) fn new(root: Option<PathBuf>) -> Self {
-        Self { root, data: Slot::new() }
+        Self { root, data: Slot::new(), database: None }
+    }
+
+    /// Collections, or banks of examples, in a database. The folder is for files that are gone soon.
+    pub(super) fn in_database(
+        root: Option<PathBuf>,
+        database: Postgres,
+        data: Arc<dyn CollectionStore>,
+    ) -> Self {
+        Self { root, data: Slot::given(Some(data)), database: Some(database) }
+    }
+
+    /// Returns the database that has the collections, if one has.
+    pub(super) fn database(&self) -> Option<&Postgres> {
+        self.database.as_ref()
     }
 
     /// The folder that they are kept in.
@@ -56,11 +80,28 @@ impl DataFolder {
     }
 
     /// The collections themselves.
-    pub(super) fn data(&self) -> Result<Arc<DataDir>, EngineError> {
+    pub(super) fn data(&self) -> Result<Arc<dyn CollectionStore>, EngineError> {
         self.data.get(|| Ok(Arc::new(DataDir::open(self.root()?)?)))
     }
 
+    /// Returns whether there is nothing that requires the folder to be taken.
+    pub(super) fn is_empty(&self) -> Result<bool, EngineError> {
+        Ok(self.database.is_none() && !DataDir::has_collections(self.root()?))
+    }
+
+    /// Returns a file in the folder without a name: it is gone once it is closed.
+    pub(super) fn temporary(&self) -> Result<File, EngineError> {
+        let folder = self.root()?;
+        let cannot = |error| IndexError::io("write in", folder)(error).into();
+        fs::create_dir_all(folder).and_then(|()| tempfile::tempfile_in(folder)).map_err(cannot)
+    }
+
     pub(super) fn open(&self) -> Result<(), EngineError> {
+        // A database may be away at the start as at any time.
+        if let Some(database) = &self.database {
+            database.watch();
+            return Ok(());
+        }
         let data = self.data()?;
         for name in data.names()? {
             // One that cannot be read keeps nobody from the others.
@@ -72,7 +113,7 @@ impl DataFolder {
         Ok(())
     }
 
-    fn get(&self, name: &str) -> Result<Arc<Collection>, EngineError> {
+    fn get(&self, name: &str) -> Result<Arc<dyn DocumentStore>, EngineError> {
         Ok(self.data()?.get(&parsed(name)?)?)
     }
 }
@@ -107,11 +148,11 @@ impl Collections<'_> {
             .with_words(request.words);
         let data = self.engine.collections.data()?;
         match data.create(&name, &settings) {
-            Ok(collection) => Ok((info(&collection)?, true)),
+            Ok(collection) => Ok((info(&*collection)?, true)),
             Err(IndexError::Exists(name)) => {
                 let collection = data.get(&name)?;
                 if collection.settings().same_as(&settings) {
-                    Ok((info(&collection)?, false))
+                    Ok((info(&*collection)?, false))
                 } else {
                     Err(IndexError::Exists(name).into())
                 }
@@ -126,13 +167,13 @@ impl Collections<'_> {
     /// See [`EngineError`].
     pub fn list(&self) -> Result<CollectionList, EngineError> {
         let mut list = CollectionList::default();
-        if !DataDir::has_collections(self.engine.collections.root()?) {
+        if self.engine.collections.is_empty()? {
             return Ok(list);
         }
         let data = self.engine.collections.data()?;
         for name in data.names()? {
             match data.get(&name) {
-                Ok(collection) => list.collections.push(info(&collection)?),
+                Ok(collection) => list.collections.push(info(&*collection)?),
                 Err(error) => {
                     list.unreadable.push(Unreadable { name: name.to_string(), reason: chain(&error) });
                 }
@@ -177,7 +218,7 @@ impl Collections<'_> {
             return Err(EngineError::invalid("invalid_limit", "limit", message));
         }
         let collection = self.engine.collections.get(name)?;
-        let page = collection.documents(from, limit, &|_| true)?;
+        let page = collection.documents(from, limit, None)?;
         let mut documents = Vec::with_capacity(page.documents.len());
         for document in page.documents {
             // One that went away meanwhile is left out.
@@ -217,9 +258,12 @@ impl Collections<'_> {
     }
 }
 
-fn remove_matching(collection: &Arc<Collection>, filter: &Filter) -> Result<DeleteResponse, EngineError> {
-    let page = collection.documents(0, usize::MAX, &|metadata| filter.matches(metadata))?;
-    let unknown = unknown_fields(collection, filter);
+fn remove_matching(
+    collection: &Arc<dyn DocumentStore>,
+    filter: &Filter,
+) -> Result<DeleteResponse, EngineError> {
+    let page = collection.documents(0, usize::MAX, Some(filter))?;
+    let unknown = unknown_fields(&**collection, filter)?;
     let absent = filter.absent_fields();
     if let Some(field) = unknown.iter().find(|field| absent.contains(*field) && !page.documents.is_empty()) {
         let message = format!(
@@ -233,12 +277,12 @@ fn remove_matching(collection: &Arc<Collection>, filter: &Filter) -> Result<Dele
     Ok(DeleteResponse { warnings, ..remove(collection, ids)? })
 }
 
-fn remove(collection: &Arc<Collection>, ids: Vec<String>) -> Result<DeleteResponse, EngineError> {
+fn remove(collection: &Arc<dyn DocumentStore>, ids: Vec<String>) -> Result<DeleteResponse, EngineError> {
     if ids.is_empty() {
         return Ok(DeleteResponse::default());
     }
     let change = collection.apply(&Batch { remove: ids, upsert: Vec::new() })?;
-    collection.maintain();
+    Arc::clone(collection).maintain();
     Ok(DeleteResponse { deleted: change.removed, warnings: Vec::new() })
 }
 
@@ -253,7 +297,7 @@ fn described(document: StoredDocument, text: String) -> DocumentInfo {
     DocumentInfo { id, title, text, metadata, layout }
 }
 
-fn info(collection: &Collection) -> Result<CollectionInfo, EngineError> {
+fn info(collection: &dyn DocumentStore) -> Result<CollectionInfo, EngineError> {
     let (settings, statistics) = (collection.settings(), collection.statistics()?);
     Ok(CollectionInfo {
         name: collection.name().to_string(),
@@ -300,7 +344,10 @@ impl From<IndexError> for EngineError {
                 return Self::of_file(&error, message);
             }
             IndexError::Snapshot(_) => (ErrorKind::Invalid, "invalid_snapshot", None),
-            IndexError::Disk(_) => (ErrorKind::Unavailable, "disk_failed", None),
+            IndexError::Disk(_) | IndexError::Postgres(PostgresError::Full { .. }) => {
+                (ErrorKind::Unavailable, "disk_failed", None)
+            }
+            IndexError::Postgres(_) => (ErrorKind::Unavailable, STORE_AWAY, None),
             IndexError::Damaged { .. } => (ErrorKind::Unavailable, "store_damaged", None),
             IndexError::Store(_) | IndexError::Lexical(_) | IndexError::Generation { .. } => {
                 return Self::internal(message);

@@ -10,7 +10,7 @@ use crate::compress::{self, CompressError, Document, Prompt};
 use crate::engine::api::{Timing, Warning};
 use crate::engine::models::Embedder;
 use crate::engine::{Engine, EngineError, ErrorKind, milliseconds_since};
-use crate::index::Collection;
+use crate::index::{DocumentStore, IndexError};
 use crate::model::{Cancel, Embedder as _, ScoreError};
 use crate::retrieve::{self, Filter, Hit, Query, SearchMode};
 
@@ -38,7 +38,7 @@ impl Collections<'_> {
         let vector = match request.mode {
             SearchMode::Lexical => Vec::new(),
             SearchMode::Dense | SearchMode::Hybrid => {
-                let embedder = self.engine.embedder_of(&collection)?;
+                let embedder = self.engine.embedder_of(&*collection)?;
                 embedder.embed_query(&request.query, cancel)?
             }
         };
@@ -55,11 +55,11 @@ impl Collections<'_> {
             weights: request.weights,
             diversity: request.diversity,
         };
-        let hits = retrieve::search(&collection, &query)?;
+        let hits = retrieve::search(&*collection, &query)?;
         timing.stages.insert("search", milliseconds_since(searched));
         let filter = request.filter.as_ref();
-        let unknown = filter.map_or_else(Vec::new, |filter| unknown_fields(&collection, filter));
-        let mut warnings: Vec<Warning> = unknown.into_iter().map(unknown_field).collect();
+        let unknown = filter.map(|filter| unknown_fields(&*collection, filter)).transpose()?;
+        let mut warnings: Vec<Warning> = unknown.into_iter().flatten().map(unknown_field).collect();
         let mut results: Vec<SearchResult> = hits.into_iter().map(result).collect();
         if request.rerank > 0 {
             let reranked = Instant::now();
@@ -125,7 +125,7 @@ impl Engine {
     /// The embedder, if it is the one that made the collection's vectors.
     pub(in crate::engine) fn embedder_of(
         &self,
-        collection: &Collection,
+        collection: &dyn DocumentStore,
     ) -> Result<Arc<Embedder>, EngineError> {
         let (embedder, settings) = (self.models.embedder()?, collection.settings());
         let same = embedder.name() == settings.embedder && embedder.dimensions() == settings.dimensions;
@@ -180,9 +180,17 @@ fn check(request: &SearchRequest) -> Result<(), EngineError> {
 }
 
 /// Fields of a filter that no document has. They are misspelt most often.
-pub(super) fn unknown_fields<'a>(collection: &Collection, filter: &'a Filter) -> Vec<&'a str> {
-    let missing = |field: &&str| collection.matching(&|metadata| Filter::has(metadata, field)).is_empty();
-    filter.fields().into_iter().filter(missing).collect()
+pub(super) fn unknown_fields<'a>(
+    collection: &dyn DocumentStore,
+    filter: &'a Filter,
+) -> Result<Vec<&'a str>, IndexError> {
+    let mut unknown = Vec::new();
+    for field in filter.fields() {
+        if !collection.has_field(field)? {
+            unknown.push(field);
+        }
+    }
+    Ok(unknown)
 }
 
 /// Says that no document has a field.

@@ -18,13 +18,19 @@ impl Collections<'_> {
     pub fn export(&self, name: &str, out: &mut dyn Write, cancel: &Cancel) -> Result<(), EngineError> {
         let collection = self.engine.collections.get(name)?;
         let mut out = BufWriter::new(out);
-        collection.each(|document, text| {
+        let mut write = |document, text| {
             cancel.check()?;
             let StoredDocument { id, title, metadata, layout, .. } = document;
             let line = SourceDocument { id: Some(id), title, text, metadata, layout };
             let line = serde_json::to_string(&line).map_err(|e| EngineError::internal(e.to_string()))?;
             writeln!(out, "{line}").map_err(|error| cannot_write(&error))
-        })??;
+        };
+        let mut written = Ok(());
+        collection.each(&mut |document, text| {
+            written = write(document, text);
+            written.is_ok()
+        })?;
+        written?;
         out.flush().map_err(|error| cannot_write(&error))
     }
 
@@ -49,7 +55,7 @@ impl Collections<'_> {
         cancel: &Cancel,
     ) -> Result<CollectionInfo, EngineError> {
         let (name, data) = (parsed(name)?, self.engine.collections.data()?);
-        let restored = data.restore(&name, Heeding { inner: snapshot, cancel });
+        let restored = data.restore(&name, &mut Heeding { inner: snapshot, cancel });
         info(&*heeding(cancel, restored)?)
     }
 
@@ -68,7 +74,7 @@ impl Collections<'_> {
     /// # Errors
     /// See [`EngineError`].
     pub fn temporary_file(&self) -> Result<File, EngineError> {
-        Ok(self.engine.collections.data()?.temporary()?)
+        self.engine.collections.temporary()
     }
 }
 

@@ -3,7 +3,7 @@
 //! A bank is a collection in a folder of its own, so that it keeps what it acknowledged as collections do. An example is
 //! a document of one chunk: its text is the question, its metadata all else.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -19,8 +19,7 @@ use crate::engine::collections::{PAGE, parsed};
 use crate::engine::models::Embedder;
 use crate::engine::{Engine, EngineError, ErrorKind, milliseconds_since};
 use crate::index::{
-    Batch, Collection, DataDir, IndexError, NewChunk, NewDocument, Scored, Settings, StoredChunk,
-    StoredDocument,
+    Batch, DocumentStore, IndexError, NewChunk, NewDocument, Scored, Settings, StoredChunk, StoredDocument,
 };
 use crate::model::{Cancel, Embedder as _};
 use crate::random::Random;
@@ -52,13 +51,13 @@ impl ExampleBanks<'_> {
     /// See [`EngineError`].
     pub fn list(&self) -> Result<BankList, EngineError> {
         let mut list = BankList::default();
-        if !DataDir::has_collections(self.engine.banks.root()?) {
+        if self.engine.banks.is_empty()? {
             return Ok(list);
         }
         let data = self.engine.banks.data()?;
         for name in data.names()? {
             match data.get(&name) {
-                Ok(bank) => list.banks.push(info(&bank)?),
+                Ok(bank) => list.banks.push(info(&*bank)?),
                 Err(error) => {
                     list.unreadable.push(Unreadable { name: name.to_string(), reason: chain(&error) });
                 }
@@ -93,12 +92,12 @@ impl ExampleBanks<'_> {
         self.engine.check_count("examples", request.examples.len())?;
         let documents = documents(request.examples)?;
         let bank = self.bank_or_new(name)?;
-        let embedder = self.engine.embedder_of(&bank)?;
+        let embedder = self.engine.embedder_of(&*bank)?;
         let mut response = AddResponse {
             ids: documents.iter().map(|document| document.id.clone()).collect(),
             ..AddResponse::default()
         };
-        let mut changed = changed(&bank, documents, &mut response)?;
+        let mut changed = changed(&*bank, documents, &mut response)?;
         if !changed.is_empty() {
             let embedded = Instant::now();
             embed(&embedder, &mut changed, cancel)?;
@@ -132,7 +131,7 @@ impl ExampleBanks<'_> {
             return Err(EngineError::invalid("invalid_limit", "limit", message));
         }
         let bank = self.stored_bank(name)?;
-        let page = bank.documents(from, limit, &|_| true)?;
+        let page = bank.documents(from, limit, None)?;
         let mut examples = Vec::with_capacity(page.documents.len());
         for document in page.documents {
             // One that went away meanwhile is left out.
@@ -176,12 +175,12 @@ impl ExampleBanks<'_> {
         let start = Instant::now();
         check(request)?;
         let bank = self.stored_bank(name)?;
-        let embedder = self.engine.embedder_of(&bank)?;
+        let embedder = self.engine.embedder_of(&*bank)?;
         let vector = embedder.embed(&[&request.question], cancel)?.pop().unwrap_or_default();
         let mut timing = Timing::default();
         timing.stages.insert("embed", milliseconds_since(start));
         let selected = Instant::now();
-        let mut examples = nearest(&bank, request, &vector, cancel)?;
+        let mut examples = nearest(&*bank, request, &vector, cancel)?;
         if let Some(mut random) = request.shuffle.map(Random::new) {
             for chosen in &mut examples {
                 chosen.example = shuffled(&chosen.example, &mut random);
@@ -192,12 +191,12 @@ impl ExampleBanks<'_> {
         Ok(SelectResponse { examples, timing_ms: timing })
     }
 
-    fn stored_bank(&self, name: &str) -> Result<Arc<Collection>, EngineError> {
+    fn stored_bank(&self, name: &str) -> Result<Arc<dyn DocumentStore>, EngineError> {
         let name = parsed(name)?;
         self.engine.banks.data()?.get(&name).map_err(of_bank)
     }
 
-    fn bank_or_new(&self, name: &str) -> Result<Arc<Collection>, EngineError> {
+    fn bank_or_new(&self, name: &str) -> Result<Arc<dyn DocumentStore>, EngineError> {
         let (name, data) = (parsed(name)?, self.engine.banks.data()?);
         let bank = match data.get(&name) {
             Err(IndexError::NotFound(_)) => {
@@ -269,7 +268,7 @@ fn example(document: StoredDocument, question: String) -> Result<Example, Engine
 }
 
 fn changed(
-    bank: &Collection,
+    bank: &dyn DocumentStore,
     documents: Vec<NewDocument>,
     response: &mut AddResponse,
 ) -> Result<Vec<NewDocument>, EngineError> {
@@ -304,7 +303,7 @@ fn embed(embedder: &Embedder, documents: &mut [NewDocument], cancel: &Cancel) ->
 
 /// The examples that are chosen for the question with this vector.
 fn nearest(
-    bank: &Collection,
+    bank: &dyn DocumentStore,
     request: &SelectRequest,
     vector: &[f32],
     cancel: &Cancel,
@@ -312,7 +311,7 @@ fn nearest(
     let SelectRequest { count, duplicate, diversity, balance, .. } = *request;
     let selection = Selection { count, duplicate, diversity, balance };
     // By comparing with each: what is chosen must not change when links are made anew.
-    let mut hits = bank.search_vectors_exactly(vector, usize::MAX)?;
+    let mut hits = bank.rank_exactly(vector, usize::MAX)?;
     hits.retain(|&(_, similarity)| similarity < duplicate + ROUNDING);
     let mut near = Vec::new();
     // More than one part is read only where the same question stands in the bank many times.
@@ -334,12 +333,14 @@ fn nearest(
 }
 
 /// The examples behind `hits` with their vectors; those that went away meanwhile are left out.
-fn read(bank: &Collection, hits: &[Scored]) -> Result<Vec<(Example, Vec<f32>)>, EngineError> {
+fn read(bank: &dyn DocumentStore, hits: &[Scored]) -> Result<Vec<(Example, Vec<f32>)>, EngineError> {
     let numbers: Vec<u64> = hits.iter().map(|&(number, _)| number).collect();
     let mut near = Vec::with_capacity(numbers.len());
+    let vectors: HashMap<u64, Option<Vec<f32>>> =
+        numbers.iter().copied().zip(bank.vectors(&numbers)?).collect();
     for hit in bank.chunks(&numbers)? {
-        if let Some(vector) = bank.vector(hit.number) {
-            near.push((example(hit.document, hit.text)?, vector));
+        if let Some(Some(vector)) = vectors.get(&hit.number) {
+            near.push((example(hit.document, hit.text)?, vector.clone()));
         }
     }
     Ok(near)
@@ -372,7 +373,7 @@ fn check(request: &SelectRequest) -> Result<(), EngineError> {
     Ok(())
 }
 
-fn info(bank: &Collection) -> Result<BankInfo, EngineError> {
+fn info(bank: &dyn DocumentStore) -> Result<BankInfo, EngineError> {
     let (settings, statistics) = (bank.settings(), bank.statistics()?);
     Ok(BankInfo {
         name: bank.name().to_string(),
@@ -413,6 +414,7 @@ mod tests {
 
     use super::*;
     use crate::engine::examples::Choice;
+    use crate::index::{Collection, DataDir};
 
     /// An example of a multiple choice whose texts say which of them is right.
     fn made(number: usize) -> Example {
@@ -462,7 +464,7 @@ mod tests {
         proptest!(ProptestConfig::with_cases(64), |((asked, angle, count, duplicate, seed) in requests)| {
             let question = all[asked].0.question.to_uppercase();
             let request = SelectRequest { question, count, duplicate, ..SelectRequest::default() };
-            let chosen = nearest(&bank, &request, &vector(angle), &Cancel::never()).unwrap();
+            let chosen = nearest(&*bank, &request, &vector(angle), &Cancel::never()).unwrap();
             let selection = Selection { count, duplicate, ..Selection::default() };
             let wanted: Vec<(f32, Example)> = select((&request.question, &vector(angle)), &candidates, &selection)
                 .into_iter().map(|chosen| (chosen.similarity, chosen.example.clone())).collect();
@@ -486,13 +488,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (bank, _) = bank(folder.path());
         let request = SelectRequest { count: 9, balance: true, ..SelectRequest::default() };
-        let chosen = nearest(&bank, &request, &vector(1.5), &Cancel::never()).unwrap();
+        let chosen = nearest(&*bank, &request, &vector(1.5), &Cancel::never()).unwrap();
         for label in ["A", "B", "C"] {
             assert_eq!(chosen.iter().filter(|chosen| chosen.example.answer == label).count(), 3, "{label}");
         }
         // Of the nearest that are looked at first none is as far as this.
         let far = SelectRequest { count: 3, duplicate: 0.1, ..SelectRequest::default() };
-        assert_eq!(nearest(&bank, &far, &vector(0.0), &Cancel::never()).unwrap().len(), 3);
+        assert_eq!(nearest(&*bank, &far, &vector(0.0), &Cancel::never()).unwrap().len(), 3);
     }
 
     #[test]

@@ -62,7 +62,7 @@ impl Analyser {
         Self { exact: by_rules.then(exact), folded: (!accents).then(folded) }
     }
 
-    fn words(&mut self, text: &str) -> Vec<String> {
+    pub(super) fn words(&mut self, text: &str) -> Vec<String> {
         let exact = self.exact.as_mut().map(|analyser| words_by(analyser, text));
         let Some(folded) = self.folded.as_mut().map(|analyser| words_by(analyser, text)) else {
             return exact.unwrap_or_default();
@@ -86,7 +86,7 @@ impl Tokenizer for Analyser {
 /// The different words of `query` as they are indexed, without function words unless there are no others: these are in
 /// nearly every chunk, so that they tell little and take most of a search's time. On 1,500 questions recall is the same
 /// with and without them.
-pub(super) fn words_of(settings: WordSettings, query: &str) -> BTreeSet<String> {
+pub(in crate::index) fn words_of(settings: WordSettings, query: &str) -> BTreeSet<String> {
     let mut analyser = Analyser::new(settings, Side::Query);
     let telling = analyser.words(&telling(settings.language, query));
     let words = if telling.is_empty() { analyser.words(query) } else { telling };

@@ -4,9 +4,9 @@ use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Number, Value};
 
-use crate::index::Metadata;
+use super::Metadata;
 
 /// Conditions within conditions at most.
 const DEPTH: usize = 16;
@@ -15,7 +15,8 @@ const CONDITIONS: usize = 1000;
 
 /// A condition on metadata. A field inside an object is named by its path, `author.name`; a field that a document
 /// does not have meets no condition but `{"exists": false}` and what `not` makes of one. A field that holds a list
-/// meets `eq` and `in` where one of its values does.
+/// meets `eq` and `in` where one of its values does. Numbers are compared as they are written in decimals, so that `1` and
+/// `1.0` are the same.
 ///
 /// As JSON: `{"field": "year", "gte": 1990, "lt": 2000}` with `eq`, `in`, `gt`, `gte`, `lt`, `lte`, `exists`, all of
 /// which must hold; `{"and": [...]}`, `{"or": [...]}`, `{"not": {...}}`.
@@ -31,10 +32,10 @@ const CONDITIONS: usize = 1000;
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Value", into = "Value")]
-pub struct Filter(Condition);
+pub struct Filter(pub(super) Condition);
 
 #[derive(Debug, Clone, PartialEq)]
-enum Condition {
+pub(super) enum Condition {
     And(Vec<Condition>),
     Or(Vec<Condition>),
     Not(Box<Condition>),
@@ -42,7 +43,7 @@ enum Condition {
 }
 
 #[derive(Debug, Clone, PartialEq)]
-enum Test {
+pub(super) enum Test {
     Equal(Value),
     In(Vec<Value>),
     Compare(Comparison, Value),
@@ -50,7 +51,7 @@ enum Test {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Comparison {
+pub(super) enum Comparison {
     Greater,
     GreaterOrEqual,
     Less,
@@ -167,20 +168,53 @@ fn any(value: &Value, test: impl Fn(&Value) -> bool) -> bool {
     test(value) || value.as_array().is_some_and(|values| values.iter().any(test))
 }
 
-/// `1` and `1.0` are the same number.
+/// Compares values; `1` and `1.0` are the same number, within lists and objects too.
 fn equal(a: &Value, b: &Value) -> bool {
-    a == b || (a.is_number() && b.is_number() && compare(a, b) == Some(Ordering::Equal))
+    match (a, b) {
+        (Value::Number(a), Value::Number(b)) => compare_numbers(a, b) == Some(Ordering::Equal),
+        (Value::Array(a), Value::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| equal(a, b)),
+        (Value::Object(a), Value::Object(b)) => {
+            let same = |(key, value)| b.get(key).is_some_and(|other| equal(value, other));
+            a.len() == b.len() && a.iter().all(same)
+        }
+        _ => a == b,
+    }
 }
 
 /// Numbers by size, texts by their characters (which orders ISO dates, too); other kinds have no order.
 fn compare(a: &Value, b: &Value) -> Option<Ordering> {
     match (a, b) {
         (Value::String(a), Value::String(b)) => Some(a.cmp(b)),
-        _ => match (a.as_i64(), b.as_i64()) {
-            (Some(a), Some(b)) => Some(a.cmp(&b)),
-            _ => a.as_f64()?.partial_cmp(&b.as_f64()?),
-        },
+        (Value::Number(a), Value::Number(b)) => compare_numbers(a, b),
+        _ => None,
     }
+}
+
+/// The order of two numbers as they are written in decimals, which is that of a database, too.
+fn compare_numbers(a: &Number, b: &Number) -> Option<Ordering> {
+    let whole = |number: &Number| number.as_i64().map(i128::from).or_else(|| number.as_u64().map(i128::from));
+    match (whole(a), whole(b)) {
+        (Some(a), Some(b)) => Some(a.cmp(&b)),
+        (Some(a), None) => compare_mixed(a, b.as_f64()?),
+        (None, Some(b)) => compare_mixed(b, a.as_f64()?).map(Ordering::reverse),
+        (None, None) => a.as_f64()?.partial_cmp(&b.as_f64()?),
+    }
+}
+
+/// The order of a whole number and one with a point.
+fn compare_mixed(whole: i128, point: f64) -> Option<Ordering> {
+    // Up to here each whole number is one with a point, too; past it a number's shortest decimal counts, which ends in
+    // zeros; and past 20 digits no whole number is as large.
+    if point.abs() < 9_007_199_254_740_992.0 && whole.unsigned_abs() <= 1 << 53 {
+        return (whole as f64).partial_cmp(&point);
+    }
+    if point.abs() < 1e20 {
+        let floor = format!("{:.0}", point.floor());
+        let decimal = if point.abs() < 9_007_199_254_740_992.0 { floor } else { point.to_string() };
+        let order = whole.cmp(&decimal.parse().ok()?);
+        return Some(if order.is_eq() && point.fract() != 0.0 { Ordering::Less } else { order });
+    }
+    Some(if point > 0.0 { Ordering::Less } else { Ordering::Greater })
 }
 
 /// A field of that very name, else a path into objects.
@@ -353,6 +387,34 @@ mod tests {
         ] {
             assert!(!matches(filter.clone(), &metadata), "{filter}");
         }
+    }
+
+    #[test]
+    fn numbers_are_compared_as_they_are_written() {
+        for (smaller, larger) in [
+            ("1", "1.5"),
+            ("-0.5", "0"),
+            ("9007199254740992.0", "9007199254740993"),
+            ("9223372036854775807", "9.223372036854776e18"),
+            ("9223372036854775808", "9.223372036854776e18"),
+            ("9.223372036854776e18", "9223372036854776001"),
+            ("18446744073709551615", "1e20"),
+            ("-1e300", "-9223372036854775808"),
+            ("4503599627370495.5", "9007199254740993"),
+            ("-9007199254740993", "-4503599627370495.5"),
+        ] {
+            let (a, b) = (serde_json::from_str(smaller).unwrap(), serde_json::from_str(larger).unwrap());
+            assert_eq!(compare(&a, &b), Some(Ordering::Less), "{smaller} {larger}");
+            assert_eq!(compare(&b, &a), Some(Ordering::Greater), "{smaller} {larger}");
+        }
+        for (a, b) in [
+            (json!([1, {"a": 2.0}]), json!([1.0, {"a": 2}])),
+            (json!(0), json!(-0.0)),
+            (json!(9_223_372_036_854_776_000_u64), json!(9.223_372_036_854_776e18)),
+        ] {
+            assert!(equal(&a, &b) && equal(&b, &a), "{a} {b}");
+        }
+        assert!(!equal(&json!([1]), &json!([1, 1])) && !equal(&json!({"a": 1}), &json!({"b": 1})));
     }
 
     #[test]
