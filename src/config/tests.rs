@@ -144,6 +144,13 @@ fn every_variable_reaches_its_key() {
         ("WHITTLE_SHARED_TIMEOUT_MS", "20"),
         ("WHITTLE_SHARED_PREFIX", "w:"),
         ("WHITTLE_SHARED_WHEN_AWAY", "local"),
+        ("WHITTLE_STORE_KIND", "postgres"),
+        ("WHITTLE_STORE_URL", "postgres://me@db.example/whittle"),
+        ("WHITTLE_STORE_PASSWORD_ENV", "DATABASE_PASSWORD"),
+        ("WHITTLE_STORE_SCHEMA", "w"),
+        ("WHITTLE_STORE_POOL", "3"),
+        ("WHITTLE_STORE_WAIT_MS", "30"),
+        ("WHITTLE_STORE_TIMEOUT_MS", "40"),
         ("WHITTLE_PAGE_ENABLED", "false"),
         ("WHITTLE_PAGE_EVALUATIONS", "runs"),
         ("WHITTLE_PROXY_DEADLINE_MS", "10"),
@@ -304,7 +311,7 @@ fn every_variable_reaches_its_key() {
 }
 
 /// Texts of variables, of which each key has to take one that is not its default.
-const SAMPLES: [&str; 18] = [
+const SAMPLES: [&str; 20] = [
     "7",
     "1048577",
     "0.25",
@@ -323,6 +330,8 @@ const SAMPLES: [&str; 18] = [
     "valkey",
     "redis://127.0.0.1:7",
     "local",
+    "postgres",
+    "postgres://me@127.0.0.1:7/db",
 ];
 
 /// The value at a path of what is shown.

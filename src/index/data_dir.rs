@@ -104,16 +104,6 @@ impl DataDir {
         if self.folder(name).exists() { Err(IndexError::Exists(name.clone())) } else { Ok(()) }
     }
 
-    /// A file without a name, which is gone once it is closed, however that happens.
-    ///
-    /// # Errors
-    /// It cannot be made.
-    pub fn temporary(&self) -> Result<File, IndexError> {
-        let folder = self.root.join(UNFINISHED);
-        fs::create_dir_all(&folder).map_err(IndexError::io("create", &folder))?;
-        tempfile::tempfile_in(&folder).map_err(IndexError::io("write in", &folder))
-    }
-
     /// A folder that nobody sees.
     fn unfinished(&self) -> Result<Unfinished, IndexError> {
         let folder = self.root.join(UNFINISHED).join(uuid::Uuid::now_v7().to_string());

@@ -95,6 +95,14 @@ pub enum PostgresError {
         /// The server's words.
         reason: String,
     },
+    /// A table is missing, such as those of a collection that was deleted meanwhile.
+    #[error("PostgreSQL at {address} lacks a table: {reason}")]
+    NoTable {
+        /// The server's host, port and database.
+        address: String,
+        /// The server's words.
+        reason: String,
+    },
     /// The server's disk is full.
     #[error(
         "the disk of PostgreSQL at {address} is full: make room there and try again; what was acknowledged is kept"

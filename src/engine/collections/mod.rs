@@ -174,6 +174,9 @@ impl Collections<'_> {
         for name in data.names()? {
             match data.get(&name) {
                 Ok(collection) => list.collections.push(info(&*collection)?),
+                // Another replica has deleted it.
+                Err(IndexError::NotFound(_)) => {}
+                Err(error @ IndexError::Postgres(_)) => return Err(error.into()),
                 Err(error) => {
                     list.unreadable.push(Unreadable { name: name.to_string(), reason: chain(&error) });
                 }

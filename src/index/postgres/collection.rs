@@ -15,7 +15,8 @@ use super::numbers::{bigints, column};
 use crate::index::record::{Batch, ChunkHit, NewChunk, NewDocument, Settings, StoredChunk, StoredDocument};
 use crate::index::snapshot;
 use crate::index::{
-    Change, DocumentStore, Filter, IndexError, Lookup, Name, Page, Rankings, Scored, Statistics,
+    Change, DocumentStore, Filter, IndexError, Lookup, Name, Page, PostgresError, Rankings, Scored,
+    Statistics,
 };
 
 /// Values of a vector that an index can have at most, for the type `halfvec`.
@@ -55,12 +56,11 @@ impl Collection {
 
     /// Has `work` read in one transaction, all as of one moment.
     fn read<T>(&self, work: impl AsyncFnOnce(&Session) -> Result<T, IndexError>) -> Result<T, IndexError> {
-        self.database.transact(Access::Read, async |session| {
-            // Its tables are gone with its row, and their lack would be an error that says nothing.
-            let there = "SELECT FROM collections WHERE id = $1";
-            session.first(there, &[(&self.id, Type::INT8)]).await?.ok_or_else(|| self.gone())?;
-            work(session).await
-        })
+        match self.database.transact(Access::Read, work) {
+            // Its tables are gone with its row.
+            Err(IndexError::Postgres(PostgresError::NoTable { .. })) => Err(self.gone()),
+            read => read,
+        }
     }
 
     fn check_query(&self, query: &[f32]) -> Result<(), IndexError> {

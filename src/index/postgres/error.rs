@@ -28,6 +28,7 @@ pub(super) fn of(address: &str, error: &tokio_postgres::Error, time: Duration) -
         }
         SqlState::QUERY_CANCELED | SqlState::LOCK_NOT_AVAILABLE => PostgresError::Late { address, time },
         SqlState::DISK_FULL => PostgresError::Full { address },
+        SqlState::UNDEFINED_TABLE => PostgresError::NoTable { address, reason },
         SqlState::ADMIN_SHUTDOWN | SqlState::CRASH_SHUTDOWN | SqlState::CANNOT_CONNECT_NOW => {
             PostgresError::Unreachable { address, reason }
         }

@@ -148,7 +148,9 @@ impl Postgres {
             Err(error) => Err(error),
         };
         let away = match found {
-            Ok(()) | Err(IndexError::Postgres(PostgresError::Busy { .. })) => None,
+            Ok(()) => None,
+            // Then nothing is known.
+            Err(IndexError::Postgres(PostgresError::Busy { .. })) => return,
             Err(IndexError::Postgres(away)) => Some(away),
             Err(error) => {
                 Some(PostgresError::Refused { address: self.0.address.clone(), reason: error.to_string() })

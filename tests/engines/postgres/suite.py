@@ -265,6 +265,7 @@ def like_local(stage):
     for collection, replica in (("copy", remote), ("back", local)):
         lines = replica.whittle("index", "search", collection, queries[0], "--mode", "dense")
         assert "Report" in lines, lines
+    copies(remote, remote_export)
     damaged = local.folder / "damaged"
     damaged.write_bytes(pathlib.Path(file).read_bytes()[:-100])
     ended = subprocess.run([BINARY, "index", "restore", "none", str(damaged)], env=remote.variables(), cwd=remote.folder,
@@ -274,6 +275,25 @@ def like_local(stage):
     assert "copy" in names and "none" not in names, names
     shares = ", ".join(f"{mode} {share:.3f}" for mode, share in shares.items())
     return f"of the ten best of {len(queries)} queries among {len(some)} documents the same in both stores: {shares}; snapshots are the same documents"
+
+
+def copies(replica, exported):
+    """A collection goes to the data folder and back, cut off in between, and stays what it is."""
+    replica.whittle("index", "copy", "copy", "--from", "postgres", "--to", "local")
+    replica.environment["WHITTLE_STORE_KIND"] = "local"
+    same(replica.whittle("index", "export", "copy"), exported, "documents in the data folder")
+    del replica.environment["WHITTLE_STORE_KIND"]
+    replica.whittle("index", "delete", "copy")
+    back = ["index", "copy", "copy", "--from", "local", "--to", "postgres"]
+    for patience in (0.1, 0.2, 0.3):
+        cut = subprocess.Popen([BINARY, *back], env=replica.variables(), cwd=replica.folder, stderr=subprocess.DEVNULL)
+        time.sleep(patience)
+        cut.kill()
+        cut.wait()
+    replica.whittle(*back)
+    same(replica.whittle("index", "export", "copy"), exported, "documents that were copied back")
+    again = subprocess.run([BINARY, *back], env=replica.variables(), cwd=replica.folder, capture_output=True, text=True)
+    assert again.returncode == 0 and again.stderr.startswith("0 documents copied"), again.stderr
 
 
 def batches(replica, number, each, outcomes, start=0):
@@ -343,21 +363,41 @@ def restarts(stage):
 
 
 def killed(stage):
-    """A replica is killed in the middle of ingestion."""
+    """A replica is killed in the middle of ingestion, also when the half of a batch is written."""
     first, second = stage.replica(), stage.replica()
     call(second, "PUT", COLLECTION, {}, 201)
-    outcomes, each = [], 30
-    for round_ in range(3 if SHORT else 10):
-        thread = threading.Thread(target=batches, args=(first, 3, each, outcomes, round_ * 3))
+    outcomes, each, rounds = [], 20, 3 if SHORT else 10
+    for round_ in range(rounds):
+        # The model is there then, so that the kill comes between batches or within one.
+        search(first, "harbour")
+        thread = threading.Thread(target=batches, args=(first, 6, each, outcomes, round_ * 6))
+        before = sum(status == 200 for _, status in outcomes)
         thread.start()
-        time.sleep(0.3 + 0.23 * round_)
+        wait_for("a batch", lambda: sum(status == 200 for _, status in outcomes) > before)
+        time.sleep(0.05 * round_)
         first.process.send_signal(signal.SIGKILL)
         first.process.wait()
         thread.join()
         first.start()
     lost = whole(stage, second, outcomes, each)
-    assert lost, "no batch was cut off"
-    return f"{lost} of {len(outcomes)} batches were cut off; each is there whole or not at all"
+    assert lost < len(outcomes), "no batch was stored"
+    # Documents and chunks are written, and what comes after them waits.
+    search(first, "harbour")
+    session = stage.server.hold(f"LOCK TABLE {stage.schema}.words_1 IN SHARE MODE")
+    thread = threading.Thread(target=batches, args=(first, 1, each, outcomes, rounds * 6))
+    thread.start()
+    wait_for("a batch that waits", lambda: stage.server.ask("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'") == "1")
+    first.process.send_signal(signal.SIGKILL)
+    first.process.wait()
+    thread.join()
+    session.kill()
+    session.wait()
+    wait_for("the end of its connection", lambda: stage.server.ask(
+        "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'INSERT INTO words_1%' AND state <> 'idle'") == "0")
+    first.start()
+    whole(stage, second, outcomes, each)
+    same(second.call("GET", f"{COLLECTION}/documents/d{rounds * 6 * each}")[0], 404, "a document of a batch that was half written")
+    return f"{lost} of {rounds * 6} batches were cut off; each is there whole or not at all, and nothing of one that was half written"
 
 
 def busy(stage):

@@ -48,7 +48,7 @@ async fn prepared(session: &Session, schema: &str) -> Result<String, IndexError>
                      JOIN pg_catalog.pg_namespace n ON n.oid = extnamespace WHERE extname = 'vector'";
     let mut found = session.first(extension, &[]).await?;
     if found.is_none() {
-        let made = session.batch("CREATE EXTENSION vector").await;
+        let made = session.batch("CREATE EXTENSION vector SCHEMA public").await;
         made.map_err(|error| match error {
             IndexError::Store(reason) | IndexError::Postgres(PostgresError::Refused { reason, .. }) => {
                 lacking(reason).into()
@@ -63,7 +63,8 @@ async fn prepared(session: &Session, schema: &str) -> Result<String, IndexError>
     if (parts.next().unwrap_or_default(), parts.next().unwrap_or_default()) < (0, 8) {
         return Err(lacking(format!("it has {version}")).into());
     }
-    Ok(format!("{}, {}, pg_catalog", quoted(schema), quoted(&place)))
+    // What is built in comes before both.
+    Ok(format!("{}, {}", quoted(schema), quoted(&place)))
 }
 
 /// Makes one step; returns whether there is none left.
