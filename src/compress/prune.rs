@@ -42,8 +42,19 @@ fn plan(words: &WordSelector, room: usize, stages: &mut Stages) -> Result<Plan, 
     let threshold = pruner.threshold();
     let kept = |&(document, unit): &WordIndex| scores[document][unit] >= threshold;
     let mut order = words.best_first(0..documents.len(), room, &scores);
-    let count = order.iter().filter(|place| kept(place)).count();
-    order.truncate(count.max(1));
+    match order.iter().filter(|place| kept(place)).count() {
+        // The best sentence, whatever parts of it are chosen by themselves.
+        0 => {
+            let best = order.first().map(|&(document, unit)| (document, scores[document][unit]));
+            let is_best = |&(document, unit): &WordIndex| {
+                best.is_some_and(|(of, score)| {
+                    of == document && score.total_cmp(&scores[document][unit]).is_eq()
+                })
+            };
+            order.retain(is_best);
+        }
+        count => order.truncate(count),
+    }
     let reached = sentences.iter().filter(|sentence| sentence.score as f32 >= threshold).count();
     let note = format!("{reached} of {} sentences reached the threshold {threshold}", sentences.len());
     let ranking = ranked(judged.iter().map(|pruning| f64::from(pruning.score)));

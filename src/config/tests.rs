@@ -583,6 +583,8 @@ fn wrong_addresses_of_shared_state_fail_with_a_remedy() {
         ("url = 'https://x'", "begins with `redis://`, or `rediss://` for TLS"),
         ("url = 'redis://me:secret@x'", "its name into `shared.password_env`"),
         ("url = 'rediss://:secret@x'", "its name into `shared.password_env`"),
+        ("url = 'redis://me:secret@x:port'", "`shared.url` is an address that is not shown, but must be"),
+        ("url = 'redis://x/0?password=secret'", "`shared.url` is an address that is not shown, but must be"),
         ("url = 'redis://x/one'", "the number of a database"),
         ("url = 'rediss://x#insecure'", "leave out `?` and `#`"),
         ("password_env = ''", "the name of an environment variable"),
@@ -592,7 +594,7 @@ fn wrong_addresses_of_shared_state_fail_with_a_remedy() {
         ("when_away = 'wait'", "unknown variant `wait`"),
     ] {
         let error = error_of(&format!("[shared]\n{text}"), &env([]));
-        assert!(error.contains(expected) && !error.contains("secret@"), "{text}: {error}");
+        assert!(error.contains(expected) && !error.contains("secret"), "{text}: {error}");
     }
     let known = env([("WHITTLE_VALKEY", "p")]);
     let text =
@@ -609,6 +611,14 @@ fn wrong_addresses_of_databases_fail_with_a_remedy() {
         ("url = '127.0.0.1:5432'", "an address such as `postgres://"),
         ("url = 'mysql://me@x/db'", "begins with `postgres://`"),
         ("url = 'postgres://me:secret@x/db'", "its name into `store.password_env`"),
+        (
+            "url = 'postgres://me:secret@x:port/db'",
+            "`store.url` is an address that is not shown, but must be",
+        ),
+        (
+            "url = 'postgres://me@x/db?password=secret'",
+            "`store.url` is an address that is not shown, but must be",
+        ),
         ("url = 'postgres://x/db'", "names a user and a database"),
         ("url = 'postgres://me@x'", "names a user and a database"),
         ("url = 'postgres://me@x/db?sslmode=prefer'", "no other setting than `sslmode=disable`"),
@@ -622,7 +632,7 @@ fn wrong_addresses_of_databases_fail_with_a_remedy() {
         ("timeout_ms = 0", "`store.timeout_ms` is 0"),
     ] {
         let error = error_of(&format!("[store]\n{text}"), &env([]));
-        assert!(error.contains(expected) && !error.contains("secret@"), "{text}: {error}");
+        assert!(error.contains(expected) && !error.contains("secret"), "{text}: {error}");
     }
     let text =
         "store = { kind = 'postgres', url = 'postgres://me@db.example/w', password_env = 'WHITTLE_DB' }";

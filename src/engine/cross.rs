@@ -38,7 +38,10 @@ impl CrossConfig {
 
     /// Returns whether both roles have the same model.
     fn is_one(&self) -> bool {
-        self.reranker.model == self.pruner.model && self.reranker.precision == self.pruner.precision
+        let (reranker, pruner) = (&self.reranker, &self.pruner);
+        reranker.model == pruner.model
+            && reranker.precision == pruner.precision
+            && reranker.threads == pruner.threads
     }
 
     fn options_of_reranker(&self) -> CrossEncoderOptions {
@@ -60,12 +63,12 @@ impl CrossEncoders {
         &self,
         configured: Option<(&CrossConfig, &ModelSource)>,
     ) -> Result<Option<Arc<dyn Reranker>>, EngineError> {
-        let given = self.reranker.loaded();
+        let given = self.reranker.ready();
         let Some((config, files)) = configured.filter(|_| given.is_none()) else { return Ok(given) };
         let Some(name) = &config.reranker.model else { return Ok(None) };
         let load = || -> Result<Arc<dyn Reranker>, EngineError> {
             if config.is_one() {
-                return Ok(self.local_pruner(config, files)?);
+                return Ok(self.shared(name, config, files)?);
             }
             Ok(Arc::new(load(name, files, &config.options_of_reranker())?))
         };
@@ -77,15 +80,22 @@ impl CrossEncoders {
         &self,
         configured: impl FnOnce() -> Result<(&'a CrossConfig, &'a ModelSource), EngineError>,
     ) -> Result<Arc<dyn Pruner>, EngineError> {
-        if let Some(loaded) = self.pruner.loaded() {
+        if let Some(loaded) = self.pruner.ready() {
             return Ok(loaded);
         }
         let (config, files) = configured()?;
         // A request for what was never configured is no failure of this service.
-        if config.pruner.model.is_none() {
-            return Err(not_configured());
-        }
-        self.pruner.get(|| Ok(self.local_pruner(config, files)?))
+        let Some(name) = &config.pruner.model else { return Err(not_configured()) };
+        self.pruner.get(|| {
+            let model = self.shared(name, config, files)?;
+            if model.prunes() { Ok(model) } else { Err(headless(name)) }
+        })
+    }
+
+    /// The name of the reranker that there is, without loading it.
+    pub(super) fn reranker_name(&self, config: Option<&CrossConfig>) -> Option<String> {
+        let configured = || Some(display_name(config?.reranker.model.as_ref()?).to_owned());
+        self.reranker.ready().map(|reranker| reranker.name().to_owned()).or_else(configured)
     }
 
     /// Returns whether the reranker and the pruner can serve requests.
@@ -93,23 +103,21 @@ impl CrossEncoders {
         [self.reranker.readiness(), self.pruner.readiness()]
     }
 
-    fn local_pruner(
+    /// The model of the configured pruner, which may be that of the reranker, too.
+    fn shared(
         &self,
+        name: &str,
         config: &CrossConfig,
         files: &ModelSource,
     ) -> Result<Arc<LocalCrossEncoder>, EngineError> {
-        let name = config.pruner.model.as_ref().ok_or_else(not_configured)?;
-        self.local.get(|| {
-            let model = load(name, files, &config.options_of_pruner())?;
-            if model.prunes() {
-                return Ok(Arc::new(model));
-            }
-            let message = format!(
-                "model `{name}` has no head that prunes: set it as `reranker.model`, or name another"
-            );
-            Err(EngineError::unavailable(message))
-        })
+        self.local.get(|| Ok(Arc::new(load(name, files, &config.options_of_pruner())?)))
     }
+}
+
+fn headless(name: &str) -> EngineError {
+    let message =
+        format!("model `{name}` has no head that prunes: set it as `reranker.model` alone, or name another");
+    EngineError::unavailable(message)
 }
 
 fn not_configured() -> EngineError {

@@ -224,7 +224,7 @@ impl Engine {
             return Err(EngineError::invalid("unsupported_dimensions", "dimensions", message));
         }
         let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-        let usage = self.usage(|text| embedder.count(text, cancel), &texts)?;
+        let usage = self.usage(|text| embedder.count(text, cancel), &texts, 1)?;
         let vectors = match request.input_type {
             InputType::Document => embedder.embed(&texts, cancel)?,
             InputType::Query => {
@@ -277,15 +277,20 @@ impl Engine {
             ..Prompt::default()
         };
         let is_asked = |name: &str| request.model.as_deref().is_none_or(|asked| is_name(asked, name));
-        let reranker = self.models.reranker()?.filter(|reranker| is_asked(reranker.name()));
+        let reranker = match self.models.reranker_name() {
+            Some(name) if is_asked(&name) => self.models.reranker()?,
+            _ => None,
+        };
         let rank = |embedder: &Embedder| {
             check_model(embedder, request.model.as_deref())?;
-            let usage = self.usage(|text| embedder.count(text, cancel), &counted)?;
+            let usage = self.usage(|text| embedder.count(text, cancel), &counted, 1)?;
             Ok((embedder.name().to_owned(), usage, compress::rank(&prompt, embedder, cancel)?))
         };
         let (model, usage, ranking) = match (reranker, &request.model) {
             (Some(reranker), _) => {
-                let usage = self.usage(|text| reranker.count(text, cancel), &counted)?;
+                // The question is read with each document.
+                let pairs = request.documents.len();
+                let usage = self.usage(|text| reranker.count(text, cancel), &counted, pairs)?;
                 let ranking = compress::rank_by_reranker(&prompt, &*reranker, cancel)?;
                 (reranker.name().to_owned(), usage, ranking)
             }
@@ -325,15 +330,16 @@ impl Engine {
         Err(EngineError::too_many_documents(param, message))
     }
 
-    /// The tokens of texts as a model counts them, which must be within the limit.
+    /// The tokens of texts as a model counts them, of the last so many `times`, which must be within the limit.
     fn usage(
         &self,
         count: impl Fn(&str) -> Result<usize, ScoreError>,
         texts: &[&str],
+        times: usize,
     ) -> Result<EmbedderUsage, EngineError> {
         let mut tokens = 0;
-        for text in texts {
-            tokens += count(text)?;
+        for (i, text) in texts.iter().enumerate() {
+            tokens += count(text)? * if i + 1 == texts.len() { times } else { 1 };
         }
         let most = self.limits.tokens;
         if tokens <= most {

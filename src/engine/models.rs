@@ -329,6 +329,11 @@ impl Models {
         })
     }
 
+    /// The name of the reranker that there is, without loading it.
+    pub(super) fn reranker_name(&self) -> Option<String> {
+        self.cross.reranker_name(self.configured.as_ref().map(|configured| &configured.cross))
+    }
+
     /// The reranker, loaded if this is the first need; none where none is given or configured.
     pub(super) fn reranker(&self) -> Result<Option<Arc<dyn Reranker>>, EngineError> {
         self.cross.reranker(self.configured.as_ref().map(|configured| (&configured.cross, &configured.files)))

@@ -55,6 +55,14 @@ impl<M: ?Sized> Slot<M> {
         loaded
     }
 
+    /// The model, if it is there; waits while it is being loaded.
+    pub(super) fn ready(&self) -> Option<Arc<M>> {
+        match &*self.state() {
+            State::Ready(model) => Some(Arc::clone(model)),
+            State::Idle | State::Failed => None,
+        }
+    }
+
     fn state(&self) -> MutexGuard<'_, State<M>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -35,7 +35,7 @@ const UNFINISHED: &str = ".unfinished";
 ///     text: "harbour", vector: &[0.6, 0.8], mode: SearchMode::Hybrid, top_k: 3, filter: None,
 ///     min_score: None, weights: Weights::default(), diversity: 0.0,
 /// };
-/// assert_eq!(search(&collection, &query)?[0].chunk.document.id, "a");
+/// assert_eq!(search(&*collection, &query)?[0].chunk.document.id, "a");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug)]

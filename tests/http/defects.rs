@@ -162,13 +162,14 @@ fn defect_12_empty_texts_beside_others_are_nothing() {
 #[test]
 fn defect_13_every_method_that_is_documented_runs_or_says_what_it_lacks() {
     let service = serve_with_model("");
+    let unavailable = (503, "model_unavailable");
     let methods = Method::value_variants().iter().map(|method| json!(method).as_str().unwrap().to_owned());
     for method in methods {
         let request = json!({"context": PROSE, "question": "When?", "rate": 0.7, "method": method});
         let answer = service.post("/v1/compress", &request.to_string());
         let code = answer.body["error"]["code"].as_str().unwrap_or_default();
         match method.as_str() {
-            "llmlingua2" => assert_eq!((answer.status, code), (503, "model_unavailable"), "{}", answer.body),
+            "llmlingua2" | "prune" => assert_eq!((answer.status, code), unavailable, "{}", answer.body),
             // Prose does not fold.
             "lossless" => assert_eq!((answer.status, code), (422, "budget_infeasible"), "{}", answer.body),
             _ => assert_eq!(answer.status, 200, "{method}: {}", answer.body),

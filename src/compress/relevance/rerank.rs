@@ -23,7 +23,9 @@ pub fn rank_by_reranker(
     let texts = wholes(prompt);
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
     let scores = reranker.rerank(&prompt.question, &texts, cancel)?;
-    Ok(ranked(scores.into_iter().map(|score| 1.0 / (1.0 + (-f64::from(score)).exp()))))
+    let share = |score: f64| 1.0 / (1.0 + (-score).exp());
+    let ranking = ranked(scores.into_iter().map(f64::from));
+    Ok(ranking.into_iter().map(|(document, score)| (document, share(score))).collect())
 }
 
 /// Puts the best documents and the best units in the reranker's order, each with a share of the tokens that it reads.
@@ -36,9 +38,9 @@ pub(super) fn reorder(
     let mut most = reranker.most_tokens();
     if prompt.documents.len() > 1 {
         let shown = wholes(prompt);
-        most /= 2;
         let by = |&(document, _): &(usize, f64)| shown[document].clone();
-        let order = order(&relevance.ranking, by, (&prompt.question, most), reranker, cancel)?;
+        let (order, read) = order(&relevance.ranking, by, (&prompt.question, most / 2), reranker, cancel)?;
+        most -= read;
         let before = relevance.ranking.clone();
         for (at, from) in order.into_iter().enumerate() {
             relevance.ranking[at].0 = before[from].0;
@@ -50,7 +52,7 @@ pub(super) fn reorder(
         own.get(at)
             .map_or_else(String::new, |segment| in_context(&prompt.documents[sentence.document], segment))
     };
-    let order = order(&relevance.sentences, by, (&prompt.question, most), reranker, cancel)?;
+    let (order, _) = order(&relevance.sentences, by, (&prompt.question, most), reranker, cancel)?;
     let before = relevance.sentences.clone();
     for (at, from) in order.into_iter().enumerate() {
         relevance.sentences[at] = super::Sentence { score: before[at].score, ..before[from].clone() };
@@ -59,29 +61,30 @@ pub(super) fn reorder(
 }
 
 /// The places of the first of `items` in the reranker's order: as many as it can read in `most` tokens, the question with
-/// each of them.
+/// each of them. And the tokens that it has read.
 fn order<T>(
     items: &[T],
     text: impl Fn(&T) -> String,
     (question, most): (&str, usize),
     reranker: &dyn Reranker,
     cancel: &Cancel,
-) -> Result<Vec<usize>, ScoreError> {
+) -> Result<(Vec<usize>, usize), ScoreError> {
     let each = reranker.count(question, cancel)?;
     let (mut texts, mut read) = (Vec::new(), 0);
     for item in items {
         let text = text(item);
-        read += each + reranker.count(&text, cancel)?;
-        if read > most {
+        let tokens = each + reranker.count(&text, cancel)?;
+        if read + tokens > most {
             break;
         }
+        read += tokens;
         texts.push(text);
     }
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
     let scores = reranker.rerank(question, &texts, cancel)?;
     let mut order: Vec<usize> = (0..scores.len()).collect();
     order.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]).then(a.cmp(&b)));
-    Ok(order)
+    Ok((order, read))
 }
 
 #[cfg(test)]

@@ -172,13 +172,14 @@ impl Collections<'_> {
         }
         let data = self.engine.collections.data()?;
         for name in data.names()? {
-            match data.get(&name) {
-                Ok(collection) => list.collections.push(info(&*collection)?),
+            let collection = data.get(&name).map_err(EngineError::from);
+            match collection.and_then(|collection| info(&*collection)) {
+                Ok(collection) => list.collections.push(collection),
                 // Another replica has deleted it.
-                Err(IndexError::NotFound(_)) => {}
-                Err(error @ IndexError::Postgres(_)) => return Err(error.into()),
+                Err(error) if error.kind == ErrorKind::NotFound => {}
+                Err(error) if error.code == STORE_AWAY => return Err(error),
                 Err(error) => {
-                    list.unreadable.push(Unreadable { name: name.to_string(), reason: chain(&error) });
+                    list.unreadable.push(Unreadable { name: name.to_string(), reason: error.message });
                 }
             }
         }

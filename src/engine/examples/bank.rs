@@ -15,7 +15,7 @@ use super::api::{
 use super::{Candidate, Example, MOST, Selection, select, shuffled};
 use crate::engine::api::Timing;
 use crate::engine::collections::api::{DeleteResponse, Unreadable};
-use crate::engine::collections::{PAGE, parsed};
+use crate::engine::collections::{PAGE, STORE_AWAY, parsed};
 use crate::engine::models::Embedder;
 use crate::engine::{Engine, EngineError, ErrorKind, milliseconds_since};
 use crate::index::{
@@ -23,7 +23,6 @@ use crate::index::{
 };
 use crate::model::{Cancel, Embedder as _};
 use crate::random::Random;
-use crate::telemetry::chain;
 use crate::text::{ChunkSettings, Layout};
 
 /// Examples that are looked at for a selection; more where too many of them are left out.
@@ -56,10 +55,14 @@ impl ExampleBanks<'_> {
         }
         let data = self.engine.banks.data()?;
         for name in data.names()? {
-            match data.get(&name) {
-                Ok(bank) => list.banks.push(info(&*bank)?),
+            let bank = data.get(&name).map_err(EngineError::from);
+            match bank.and_then(|bank| info(&*bank)) {
+                Ok(bank) => list.banks.push(bank),
+                // Another replica has deleted it.
+                Err(error) if error.kind == ErrorKind::NotFound => {}
+                Err(error) if error.code == STORE_AWAY => return Err(error),
                 Err(error) => {
-                    list.unreadable.push(Unreadable { name: name.to_string(), reason: chain(&error) });
+                    list.unreadable.push(Unreadable { name: name.to_string(), reason: error.message });
                 }
             }
         }

@@ -11,7 +11,7 @@ const METHODS = {
     llmlingua: "llmlingua", longllmlingua: "longllmlingua", llmlingua2: "llmlingua2", "selective-context": "selective-context", prune: "prune", lossless: "lossless",
 };
 /** Methods that choose by the question, and cannot do without one. */
-const NEED_QUESTION = ["hybrid", "extractive", "longllmlingua"];
+const NEED_QUESTION = ["hybrid", "extractive", "longllmlingua", "prune"];
 const TARGETS = {
     o200k_base: "GPT-4o and later", cl100k_base: "GPT-4, GPT-3.5", approximate: "Claude, Gemini (estimate)", scorer: "the model here",
 };
@@ -531,7 +531,7 @@ function reason(answer, at, kept) {
     if (scores.length) {
         const [low, best] = [scores[0], scores.at(-1)];
         const below = document.sorted.filter((score) => score < best).length / document.sorted.length;
-        const what = NEED_QUESTION.includes(answer.method) ? "relevance to the question" : answer.method === "llmlingua2" ? "likelihood to be kept" : "score (surprise)";
+        const what = ["llmlingua2", "prune"].includes(answer.method) ? "likelihood to be kept" : NEED_QUESTION.includes(answer.method) ? "relevance to the question" : "score (surprise)";
         notes.push(`${what} ${scores.length === 1 ? `${best.toFixed(3)},` : `of its words ${low.toFixed(3)} to ${best.toFixed(3)}, the best`} above ${percent(below, 0)} of the text's words`);
     } else notes.push("it was not scored by itself");
     const whole = wholes(document, start, end);

@@ -182,17 +182,17 @@ impl DocumentStore for Collection {
 
     fn chunks(&self, wanted: &[u64]) -> Result<Vec<ChunkHit>, IndexError> {
         let id = self.id;
-        let part = |start: &str, bytes: &str| {
-            format!(
-                "convert_from(substring(convert_to(d.text, 'UTF8') FROM {start} + 1 FOR {bytes}), 'UTF8')"
-            )
-        };
+        // The text of a document is turned into bytes once, however many of its chunks are wanted.
         let chunks = format!(
-            "SELECT c.number, d.record, c.record, {}, {} \
-             FROM unnest($1::bigint[]) WITH ORDINALITY AS n (number, place) \
-             JOIN chunks_{id} AS c USING (number) JOIN documents_{id} AS d ON d.first = c.document ORDER BY place",
-            part("c.start_byte", "c.bytes"),
-            part("c.header_start", "c.header_bytes"),
+            "WITH d AS MATERIALIZED (
+                SELECT first, record, convert_to(text, 'UTF8') AS text FROM documents_{id}
+                WHERE first IN (SELECT document FROM chunks_{id} WHERE number = ANY ($1::bigint[]))
+             )
+             SELECT c.number, d.record, c.record,
+                convert_from(substring(d.text FROM c.start_byte + 1 FOR c.bytes), 'UTF8'),
+                convert_from(substring(d.text FROM c.header_start + 1 FOR c.header_bytes), 'UTF8')
+             FROM unnest($1::bigint[]) WITH ORDINALITY AS n (number, place)
+             JOIN chunks_{id} AS c USING (number) JOIN d ON d.first = c.document ORDER BY place"
         );
         self.read(async |session| {
             let rows = session.query(&chunks, &[(&bigints(wanted), Type::INT8_ARRAY)]).await?;
@@ -335,7 +335,8 @@ impl DocumentStore for Collection {
 
     fn optimise(&self) -> Result<bool, IndexError> {
         let id = self.id;
-        let analyse = format!("ANALYZE documents_{id}, chunks_{id}, words_{id}, counts_{id}");
+        // In the order in which searches and deletions take them.
+        let analyse = format!("ANALYZE documents_{id}, counts_{id}, words_{id}, chunks_{id}");
         self.database.transact(Access::Write, async |session| session.batch(&analyse).await)?;
         Ok(true)
     }

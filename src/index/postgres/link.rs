@@ -9,7 +9,7 @@ use deadpool_postgres::{
     Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime, TimeoutType,
 };
 use rustls::{ClientConfig, RootCertStore};
-use tokio::sync::{OnceCell, watch};
+use tokio::sync::{OnceCell, Semaphore, SemaphorePermit, watch};
 use tokio::time::{sleep, timeout};
 use tokio_postgres::config::SslMode;
 use tokio_postgres::types::{ToSql, Type};
@@ -32,6 +32,8 @@ pub struct Postgres(Arc<Parts>);
 struct Parts {
     runtime: Threads,
     pool: Pool,
+    /// Permits to write: batches that wait for each other leave a connection to searches.
+    writers: Semaphore,
     /// The server's host, port and database, for messages.
     address: String,
     schema: String,
@@ -111,6 +113,7 @@ impl Postgres {
         Ok(Some(Self(Arc::new(Parts {
             runtime: Threads(Some(runtime)),
             pool,
+            writers: Semaphore::new(config.pool.saturating_sub(1).max(1)),
             away: watch::Sender::new(Some(PostgresError::Connecting { address: address.clone() })),
             address,
             schema: config.schema.clone(),
@@ -141,13 +144,17 @@ impl Postgres {
         });
     }
 
+    /// Checks that the database answers, and that its tables are none of a newer version.
+    async fn check(&self) -> Result<(), IndexError> {
+        let session = self.session(Access::Read).await?;
+        let made = migrate::made(&session).await;
+        let ended = session.end("ROLLBACK").await;
+        made.and(ended)
+    }
+
     /// Looks whether the database can be used. That all connections are in use is no reason why not.
     async fn look(&self) {
-        let found = match self.session(Access::Read).await {
-            Ok(session) => session.end("ROLLBACK").await,
-            Err(error) => Err(error),
-        };
-        let away = match found {
+        let away = match self.check().await {
             Ok(()) => None,
             // Then nothing is known.
             Err(IndexError::Postgres(PostgresError::Busy { .. })) => return,
@@ -177,6 +184,7 @@ impl Postgres {
         let gone = || IndexError::Store("the connections are closed".into());
         let runtime = self.0.runtime.0.as_ref().ok_or_else(gone)?;
         runtime.block_on(async {
+            let _permit = self.permit(access).await?;
             let session = self.session(access).await?;
             match work(&session).await {
                 Ok(value) => session.end("COMMIT").await.map(|()| value),
@@ -187,6 +195,18 @@ impl Postgres {
                 }
             }
         })
+    }
+
+    /// Returns a permit to write, which is kept until the transaction has ended; reading needs none.
+    async fn permit(&self, access: Access) -> Result<Option<SemaphorePermit<'_>>, IndexError> {
+        if access == Access::Read {
+            return Ok(None);
+        }
+        let Parts { address, wait, writers, .. } = &*self.0;
+        match timeout(*wait, writers.acquire()).await {
+            Ok(permit) => permit.map(Some).map_err(|closed| IndexError::Store(closed.to_string())),
+            Err(_) => Err(PostgresError::Busy { address: address.clone(), time: *wait }.into()),
+        }
     }
 
     /// Begins a transaction on a connection of the pool, where the tables are there.

@@ -100,7 +100,8 @@ impl CollectionStore for Space {
             let values = [(&self.name as _, Type::TEXT), (&name.as_str() as _, Type::TEXT)];
             let found = session.first(delete, &values).await?;
             let id: i64 = column(&found.ok_or_else(|| IndexError::NotFound(name.clone()))?, 0)?;
-            session.batch(&format!("DROP TABLE documents_{id}, chunks_{id}, words_{id}, counts_{id}")).await
+            // In the order in which searches take them: in another one both could wait for each other.
+            session.batch(&format!("DROP TABLE documents_{id}, counts_{id}, words_{id}, chunks_{id}")).await
         })
     }
 

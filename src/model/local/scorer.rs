@@ -254,6 +254,10 @@ impl ScoreSession for Session<'_> {
     }
 
     fn forget(&mut self, range: Range<usize>) {
+        // What was never extended has no BOS token either.
+        if range.is_empty() {
+            return;
+        }
         let bos = self.scorer.bos.iter().len();
         self.cache.forget(range.start + bos..range.end + bos);
     }

@@ -162,7 +162,13 @@ static DEFINITION: LazyLock<Regex> = LazyLock::new(|| {
 
 /// Returns whether a line of a program begins the definition of a function or a type.
 pub(crate) fn is_definition(line: &str) -> bool {
-    DEFINITION.is_match(line)
+    /// First words of statements that look like a type and a name before a bracket.
+    const STATEMENTS: [&str; 16] = [
+        "return", "if", "else", "elif", "while", "for", "await", "raise", "throw", "case", "yield", "assert",
+        "with", "match", "new", "not",
+    ];
+    let first = line.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default();
+    !STATEMENTS.contains(&first) && DEFINITION.is_match(line)
 }
 
 /// Returns whether the content of a line is a comment, or a part of one.
@@ -199,6 +205,7 @@ mod tests {
         for line in [
             "    read(path);",
             "return read(path)",
+            "if is_open(path):",
             "    if (read(path)) {",
             "// function of time",
             "int x = read(path);",

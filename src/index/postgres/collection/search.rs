@@ -24,7 +24,8 @@ const SELECTIVE: i64 = 8;
 /// Chunks that are ranked by words, about: where the rare words of a query have as many, those with its frequent words
 /// alone are left out.
 const CANDIDATES: i64 = 3_000;
-/// Chunks that are ranked by words at most. Past that the word is in so many that it tells little.
+/// Chunks that are ranked by words at most, those with rare words first. Past that the word is in so many that it tells
+/// little.
 const MOST_CANDIDATES: i64 = 20_000;
 
 /// Ranks chunks by words, by vectors or by both.
@@ -173,6 +174,53 @@ async fn compared(
     scored(&session.query(&nearest, &parameters(own, &texts)).await?)
 }
 
+/// The words of a query that chunks have.
+#[derive(Debug, Default)]
+struct Words {
+    /// Each as a `tsquery`.
+    queries: Vec<String>,
+    /// The weight of each.
+    weights: Vec<f64>,
+    /// A `tsquery` of those whose chunks are all ranked.
+    rare: Option<String>,
+    /// A `tsquery` of those that as many chunks more are ranked by as there is room for.
+    rest: Option<String>,
+}
+
+async fn words(
+    session: &Session,
+    collection: &Collection,
+    text: &str,
+    lookup: &Lookup<'_>,
+    totals: &Totals,
+) -> Result<Words, IndexError> {
+    let words: Vec<String> = words_of(collection.words(), text).into_iter().collect();
+    let count = format!(
+        "SELECT word, chunks FROM counts_{} WHERE word = ANY ($1) AND chunks > 0 ORDER BY chunks, word",
+        collection.id
+    );
+    let rows = session.query(&count, &[(&words, Type::TEXT_ARRAY)]).await?;
+    let (mut found, mut candidates) = (Words::default(), 0);
+    let wanted = CANDIDATES.max(bigint(4 * lookup.depth));
+    for row in &rows {
+        let (word, chunks): (&str, i64) = (column(row, 0)?, column(row, 1)?);
+        let query = terms::query(word);
+        if candidates < wanted || lookup.filter.is_some() {
+            let fits = candidates + chunks <= MOST_CANDIDATES;
+            let any = if fits { &mut found.rare } else { &mut found.rest };
+            match any {
+                // Writing to a string cannot fail.
+                Some(any) => write!(any, " | {query}").unwrap_or_default(),
+                None => *any = Some(query.clone()),
+            }
+        }
+        candidates += chunks;
+        found.queries.push(query);
+        found.weights.push(inverse_frequency(totals.chunks, chunks));
+    }
+    Ok(found)
+}
+
 async fn by_words(
     session: &Session,
     collection: &Collection,
@@ -180,35 +228,16 @@ async fn by_words(
     lookup: &Lookup<'_>,
     totals: &Totals,
 ) -> Result<Vec<Scored>, IndexError> {
-    let words: Vec<String> = words_of(collection.words(), text).into_iter().collect();
-    let count = format!(
-        "SELECT word, chunks FROM counts_{} WHERE word = ANY ($1) AND chunks > 0 ORDER BY chunks, word",
-        collection.id
-    );
-    let rows = session.query(&count, &[(&words, Type::TEXT_ARRAY)]).await?;
-    let (mut queries, mut weights, mut any, mut candidates) = (Vec::new(), Vec::new(), String::new(), 0);
-    let wanted = CANDIDATES.max(bigint(4 * lookup.depth));
-    for row in &rows {
-        let (word, chunks): (&str, i64) = (column(row, 0)?, column(row, 1)?);
-        let query = terms::query(word);
-        if candidates < wanted || lookup.filter.is_some() {
-            let or = if any.is_empty() { "" } else { " | " };
-            // Writing to a string cannot fail.
-            write!(any, "{or}{query}").unwrap_or_default();
-        }
-        candidates += chunks;
-        queries.push(query);
-        weights.push(inverse_frequency(totals.chunks, chunks));
-    }
+    let Words { queries, weights, rare, rest } = words(session, collection, text, lookup, totals).await?;
     if queries.is_empty() {
         return Ok(Vec::new());
     }
     let limit = bigint(lookup.depth);
     let average = (totals.words as f64 / totals.chunks.max(1) as f64).max(1.0);
-    let mut texts = Texts::behind(5);
+    let mut texts = Texts::behind(6);
     let allowed = of_allowed(collection, "w", lookup.filter, &mut texts)?;
     // BM25 with k1 = 1.2 and b = 0.75. `ts_rank` of one word that is there n times is the sum of 1 / i^2 for i from 1 to
-    // n, over that without end, and from it n is known.
+    // n, over that without end, and from it n is known. Of no words at all, which is null, there are no chunks.
     let best = format!(
         "SELECT number, score::real FROM (
             SELECT number, (
@@ -222,18 +251,24 @@ async fn by_words(
                 ) AS counted WHERE often > 0
             ) AS score
             FROM (
-                SELECT number, length, words FROM words_{id} AS w
-                WHERE words @@ $1::tsquery AND {allowed} LIMIT {MOST_CANDIDATES}
+                (SELECT number, length, words FROM words_{id} AS w
+                    WHERE words @@ $1::tsquery AND {allowed} LIMIT {MOST_CANDIDATES})
+                UNION ALL
+                (SELECT number, length, words FROM words_{id} AS w
+                    WHERE words @@ $6::tsquery AND (words @@ $1::tsquery) IS NOT TRUE AND {allowed}
+                    LIMIT {MOST_CANDIDATES})
+                LIMIT {MOST_CANDIDATES}
             ) AS w
          ) AS scored WHERE score IS NOT NULL ORDER BY score::real DESC, number LIMIT $5",
         id = collection.id
     );
-    let own: [Parameter<'_>; 5] = [
-        (&any, Type::TEXT),
+    let own: [Parameter<'_>; 6] = [
+        (&rare, Type::TEXT),
         (&queries, Type::TEXT_ARRAY),
         (&weights, Type::FLOAT8_ARRAY),
         (&average, Type::FLOAT8),
         (&limit, Type::INT8),
+        (&rest, Type::TEXT),
     ];
     scored(&session.query(&best, &parameters(own, &texts)).await?)
 }

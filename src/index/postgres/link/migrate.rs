@@ -75,17 +75,23 @@ async fn step(session: &Session, schema: &str) -> Result<bool, IndexError> {
             "CREATE TABLE IF NOT EXISTS migrations (number integer PRIMARY KEY, made timestamptz NOT NULL DEFAULT now())",
         )
         .await?;
+    let made = made(session).await?;
+    let Some(step) = STEPS.get(made as usize) else { return Ok(true) };
+    session.batch(step).await?;
+    session.query("INSERT INTO migrations (number) VALUES ($1)", &[(&(made + 1), Type::INT4)]).await?;
+    tracing::info!(step = made + 1, schema, "made tables in PostgreSQL");
+    Ok(false)
+}
+
+/// Returns the number of the last step that was made, unless this build does not know it.
+pub(super) async fn made(session: &Session) -> Result<i32, IndexError> {
     let found = session.first("SELECT coalesce(max(number), 0) FROM migrations", &[]).await?;
     let found: i32 = found.map(|row| column(&row, 0)).transpose()?.unwrap_or_default();
     let known = integer(STEPS.len());
     if found > known {
         return Err(PostgresError::Newer { address: session.address(), found, known }.into());
     }
-    let Some(step) = STEPS.get(found as usize) else { return Ok(true) };
-    session.batch(step).await?;
-    session.query("INSERT INTO migrations (number) VALUES ($1)", &[(&(found + 1), Type::INT4)]).await?;
-    tracing::info!(step = found + 1, schema, "made tables in PostgreSQL");
-    Ok(false)
+    Ok(found)
 }
 
 /// Waits until no other process makes tables in the schema, until the transaction ends.

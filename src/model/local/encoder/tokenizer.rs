@@ -1,5 +1,6 @@
 //! Tokenization of a question and a text that an encoder reads together.
 
+use std::collections::HashSet;
 use std::ops::Range;
 use std::path::Path;
 
@@ -50,12 +51,16 @@ impl PairTokenizer {
 
     fn parse(text: &str, config: &EncoderConfig) -> Result<Self, String> {
         let mut json: Value = serde_json::from_str(text).map_err(|e| e.to_string())?;
-        // Words that a tokenizer was given behind its vocabulary are no control tokens.
-        let added = json["added_tokens"].as_array().into_iter().flatten();
-        let words: Vec<Value> = added.filter(|token| token["special"] != true).cloned().collect();
+        let words = added_words(&json);
         read_control_tokens_as_text(&mut json);
-        json["added_tokens"] = words.into();
+        json["added_tokens"] = words.clone().into();
         let tokenizer: Tokenizer = json.to_string().parse().map_err(|e: tokenizers::Error| e.to_string())?;
+        for word in &words {
+            let name = word["content"].as_str().unwrap_or_default();
+            if tokenizer.token_to_id(name).map(u64::from) != word["id"].as_u64() {
+                return Err(format!("its added token {} has another id than the file says", word["id"]));
+            }
+        }
         let mut template = Template::of(&tokenizer)?;
         template.is_typed &= config.segments > 1;
         let control = [&template.before, &template.between, &template.after].into_iter().flatten().copied();
@@ -86,7 +91,8 @@ impl PairTokenizer {
     /// Control tokens of a sequence.
     pub(crate) fn around(&self) -> usize {
         let Template { before, between, after, .. } = &self.template;
-        before.len() + between.len() + after.len()
+        // A single segment has a separator in any case.
+        before.len() + between.len().max(1) + after.len()
     }
 
     /// A question and a text as a pair, and the place of the first token of the second segment.
@@ -104,6 +110,31 @@ impl PairTokenizer {
         let first = before.len() + question.len() + separator.len();
         ([before, question, separator, text, after].concat(), first)
     }
+}
+
+/// The tokens that a tokenizer was given besides its vocabulary. Control tokens among them keep their ids, which are
+/// counted, under names that no text has.
+fn added_words(json: &Value) -> Vec<Value> {
+    let known: HashSet<&str> = match &json["model"]["vocab"] {
+        Value::Object(vocabulary) => vocabulary.keys().map(String::as_str).collect(),
+        Value::Array(vocabulary) => vocabulary.iter().filter_map(|piece| piece[0].as_str()).collect(),
+        _ => HashSet::new(),
+    };
+    let added = json["added_tokens"].as_array().into_iter().flatten();
+    let word = |token: &Value| {
+        let name = token["content"].as_str().unwrap_or_default();
+        if token["special"] != true {
+            return Some(token.clone());
+        }
+        (!known.contains(name)).then(|| {
+            let mut token = token.clone();
+            token["content"] = format!("\u{fdd0}\u{10ffff}{name}\u{10ffff}").into();
+            token["special"] = false.into();
+            token["normalized"] = false.into();
+            token
+        })
+    };
+    added.filter_map(word).collect()
 }
 
 impl Template {
@@ -177,6 +208,27 @@ mod tests {
         let tokenizer = parse(&roberta, 8, 2).unwrap();
         assert_eq!(tokenizer.pair(&[3], &[4]), (vec![0, 3, 1, 1, 4, 1], 6));
         assert_eq!((tokenizer.joined(&[3], &[4]), tokenizer.around()), ((vec![0, 3, 1, 4, 1], 3), 4));
+    }
+
+    #[test]
+    fn added_tokens_keep_their_ids_and_control_tokens_are_no_words() {
+        let added = |id: u32, content: &str, special: bool| {
+            json!({"id": id, "content": content, "single_word": false, "lstrip": false, "rstrip": false,
+                "normalized": false, "special": special})
+        };
+        let config = EncoderConfig {
+            vocabulary: 10,
+            ..EncoderConfig::bert(8, 8, Heads { queries: 1, keys: 1, width: 8 }, 1)
+        };
+        let mut file = file(&bert());
+        file["added_tokens"].as_array_mut().unwrap().extend([added(8, "[Q]", true), added(9, "foo", false)]);
+        let tokenizer = PairTokenizer::parse(&file.to_string(), &config).unwrap();
+        let ids = |text| tokenizer.tokens(text, &Cancel::never()).unwrap().ids;
+        assert_eq!(ids("a foo"), [3, 9]);
+        assert!(!ids("a [Q]").contains(&8));
+        file["added_tokens"][3]["id"] = 7.into();
+        let refused = PairTokenizer::parse(&file.to_string(), &config).err().unwrap();
+        assert!(refused.contains("another id"), "{refused}");
     }
 
     #[test]
