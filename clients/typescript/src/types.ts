@@ -530,6 +530,8 @@ export interface Group extends Numbers {
 
 /** State of the service. */
 export interface Health {
+    /** `up` where collections are in PostgreSQL; missing where they are in the data folder. */
+    postgres?: string | null;
     /** `up` or `away`: the state of the server that replicas share; missing where they share none. */
     shared?: string | null;
     /** `ok`; of readiness, `ready` or `idle`, where the models load with the first request. */

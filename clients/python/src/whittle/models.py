@@ -1012,6 +1012,8 @@ class Health(ResponseModel):
     """`ok`; of readiness, `ready` or `idle`, where the models load with the first request."""
     version: str
     """Version of whittle."""
+    postgres: str | None = None
+    """`up` where collections are in PostgreSQL; missing where they are in the data folder."""
     shared: str | None = None
     """`up` or `away`: the state of the server that replicas share; missing where they share none."""
 
