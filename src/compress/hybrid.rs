@@ -123,8 +123,6 @@ fn order(words: &WordSelector, sentences: &[Sentence], room: usize) -> Vec<WordI
         }
     }
     second.sort_by(|(a, _), (b, _)| b.total_cmp(a));
-    // A full stop or a comma of a sentence that is not kept says nothing.
-    last.retain(|&place| words.word(place).contains(char::is_alphanumeric));
     first.into_iter().chain(second.into_iter().flat_map(|(_, run)| run)).chain(last).collect()
 }
 
