@@ -13,7 +13,7 @@ from http.client import HTTPException
 
 import bench
 from server import Server
-from replicas import PATIENCE, Replica, crowd, statuses, wait_for
+from replicas import PATIENCE, Replica, crowd, perform, statuses, wait_for
 
 BINARY, INSTALLED, *FLAGS = sys.argv[1:]
 SHORT = "--short" in FLAGS
@@ -551,17 +551,7 @@ def main():
             return
         scenarios = [migrations, sharing, filters, like_local, restarts, killed, busy, starts]
         for number, scenario in enumerate(scenarios if SHORT else [*scenarios, linked]):
-            stage = Stage(server, number)
-            start = time.monotonic()
-            try:
-                report = scenario(stage)
-            except BaseException:
-                for replica in stage.replicas:
-                    print(replica.lines(), file=sys.stderr)
-                raise
-            finally:
-                stage.close()
-            print(f"{scenario.__name__}: {report} ({time.monotonic() - start:.1f} s)", flush=True)
+            perform(scenario, Stage(server, number), scenario.__name__)
     finally:
         server.remove()
 

@@ -8,6 +8,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -204,6 +205,20 @@ def exchange(connection, method, path, key=None, body=None):
     connection.request(method, path, body, headers)
     answer = connection.getresponse()
     return answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read().decode()
+
+
+def perform(scenario, stage, name):
+    """Runs a scenario, and says what it reports; where it fails, what its replicas said."""
+    start = time.monotonic()
+    try:
+        report = scenario(stage)
+    except BaseException:
+        for replica in stage.replicas:
+            print(replica.lines(), file=sys.stderr)
+        raise
+    finally:
+        stage.close()
+    print(f"{name}: {report} ({time.monotonic() - start:.1f} s)", flush=True)
 
 
 def crowd(replicas, request, clients, goes_on):

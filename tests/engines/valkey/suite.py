@@ -10,7 +10,7 @@ import tempfile
 import time
 
 import bench
-from replicas import PATIENCE, Replica, Server, Upstream, crowd, statuses, wait_for
+from replicas import PATIENCE, Replica, Server, Upstream, crowd, perform, statuses, wait_for
 
 BINARY, VALKEY, *FLAGS = sys.argv[1:]
 SHORT = "--short" in FLAGS
@@ -385,17 +385,7 @@ def run(name, program, scenarios):
     try:
         for scenario in scenarios:
             server.ask("FLUSHALL")
-            stage = Stage(server, upstream)
-            start = time.monotonic()
-            try:
-                report = scenario(stage)
-            except BaseException:
-                for replica in stage.replicas:
-                    print(replica.lines(), file=sys.stderr)
-                raise
-            finally:
-                stage.close()
-            print(f"{name}, {scenario.__name__}: {report} ({time.monotonic() - start:.1f} s)", flush=True)
+            perform(scenario, Stage(server, upstream), f"{name}, {scenario.__name__}")
     finally:
         server.stop()
         upstream.shutdown()
