@@ -6,15 +6,14 @@ import json
 import os
 import pathlib
 import signal
-import socket
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
-import urllib.error
-import urllib.request
 import zipfile
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "models"))
+from calls import call, free_port, wait_for  # noqa: E402
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 SHA256 = "a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818"
@@ -23,7 +22,6 @@ REPORT = (ROOT / "eval/texts/incident.md").read_text()
 LARGEST_MEAN = 0.2
 # Tokens of each text that are scored, and of the report.
 SCORED, LONG = 16, 100
-START_SECONDS = 120
 # Threads of each: those of llama.cpp wait for each other in loops, which takes many times as long on a busy machine.
 THREADS, TOKENS, TURNS = 1, 512, 3
 
@@ -77,41 +75,11 @@ OTHERS = [
 ]
 
 
-def free_port():
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return found.getsockname()[1]
-
-
-def call(url, body=None):
-    data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(url, data, {"content-type": "application/json"})
-    try:
-        with urllib.request.urlopen(request, timeout=300) as answer:
-            return answer.status, json.load(answer)
-    except urllib.error.HTTPError as error:
-        return error.code, json.load(error)
-
-
 def post(url, body):
     status, answer = call(url, body)
     if status != 200:
         raise SystemExit(f"{url} answered {status}: {answer}")
     return answer
-
-
-def wait_for(url, process):
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline:
-        if process.poll() is not None:
-            raise SystemExit(f"{process.args[:2]} ended with {process.returncode} before it answered at {url}")
-        try:
-            if call(url)[0] == 200:
-                return
-        except OSError:
-            pass
-        time.sleep(0.1)
-    raise SystemExit(f"nothing answers at {url} after {START_SECONDS} s")
 
 
 def join_parts(folder):

@@ -1,17 +1,15 @@
 #!/usr/bin/env python3
 """The service against llama.cpp's server: suite.py WHITTLE FOLDER. Prints figures, and fails where one is too low."""
-import json
 import os
 import pathlib
 import signal
-import socket
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-import urllib.error
-import urllib.request
+
+from calls import call, free_port, wait_for
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 REPORT = (ROOT / "eval/texts/incident.md").read_text()
@@ -23,38 +21,6 @@ QUESTIONS = [
 RATES = [0.2, 0.4, 0.6]
 # Smallest cosine of a vector here and there, and smallest share of kept bytes that are the same.
 LEAST_COSINE, LEAST_COMMON = 0.999, 0.95
-START_SECONDS = 120
-
-
-def free_port():
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return found.getsockname()[1]
-
-
-def call(url, body=None, headers=()):
-    """Status and JSON of an answer."""
-    data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(url, data, {"content-type": "application/json", **dict(headers)})
-    try:
-        with urllib.request.urlopen(request, timeout=300) as answer:
-            return answer.status, json.load(answer)
-    except urllib.error.HTTPError as error:
-        return error.code, json.load(error)
-
-
-def wait_for(url, process):
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline:
-        if process.poll() is not None:
-            raise SystemExit(f"{process.args[:2]} ended with {process.returncode} before it answered at {url}")
-        try:
-            if call(url)[0] == 200:
-                return
-        except OSError:
-            pass
-        time.sleep(0.1)
-    raise SystemExit(f"nothing answers at {url} after {START_SECONDS} s")
 
 
 class Service:
