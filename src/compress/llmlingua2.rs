@@ -113,13 +113,8 @@ mod tests {
     fn tools(cancel: &Cancel) -> Tools<'_> {
         Tools {
             scorer: Some(&FakeScorer { piece: 3 }),
-            embedder: None,
             classifier: Some(&Fake),
-            reranker: None,
-            pruner: None,
-            counter: &ByteCounter,
-            protector: &PROTECTOR,
-            cancel,
+            ..Tools::bare(&ByteCounter, &PROTECTOR, cancel)
         }
     }
 

@@ -231,6 +231,21 @@ pub struct Tools<'a> {
 }
 
 impl<'a> Tools<'a> {
+    /// The tools without any model.
+    #[must_use]
+    pub fn bare(counter: &'a dyn TokenCounter, protector: &'a Protector, cancel: &'a Cancel) -> Self {
+        Self {
+            scorer: None,
+            embedder: None,
+            classifier: None,
+            reranker: None,
+            pruner: None,
+            counter,
+            protector,
+            cancel,
+        }
+    }
+
     fn scorer(&self) -> Result<&'a dyn TokenScorer, CompressError> {
         self.scorer.ok_or(CompressError::Missing("a scorer"))
     }

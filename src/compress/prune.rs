@@ -108,16 +108,7 @@ mod tests {
     }
 
     fn tools(cancel: &Cancel) -> Tools<'_> {
-        Tools {
-            scorer: None,
-            embedder: None,
-            classifier: None,
-            reranker: None,
-            pruner: Some(&Capitals),
-            counter: &ByteCounter,
-            protector: &PROTECTOR,
-            cancel,
-        }
+        Tools { pruner: Some(&Capitals), ..Tools::bare(&ByteCounter, &PROTECTOR, cancel) }
     }
 
     const TEXT: &str =

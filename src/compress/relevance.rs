@@ -225,6 +225,8 @@ struct Weighing<'a> {
     words: Vec<f64>,
     /// BM25 of each document.
     document_words: Vec<f64>,
+    /// The bonus of each unit that the question names.
+    named: Vec<f64>,
     fusion: Fusion,
     /// The fusion for units, and the weight of their own worth.
     own: (Fusion, f64),
@@ -246,7 +248,8 @@ impl<'a> Weighing<'a> {
         // A document by itself is not compared with others.
         let document_words =
             if prompt.documents.len() > 1 { terms.bm25(wholes) } else { vec![0.0; prompt.documents.len()] };
-        Self { prompt, candidates, terms, words, document_words, fusion, own }
+        let named = named::bonuses(prompt, &terms, &candidates);
+        Self { prompt, candidates, terms, words, document_words, named, fusion, own }
     }
 
     /// Returns the worth of each document and the score of each unit.
@@ -264,7 +267,7 @@ impl<'a> Weighing<'a> {
         let worth: Vec<f64> = documents.iter().zip(best).map(|(own, best)| own + BEST_UNIT * best).collect();
         share_documents(self.prompt, &mut parts, &worth);
         records::share(&self.prompt.documents, &self.terms, &mut parts, records);
-        named::raise(self.prompt, &self.terms, &self.candidates, &mut parts);
+        named::raise(&mut parts, &self.named);
         let scores = parts.iter().zip(apart).map(|(part, apart)| part.score + own_worth * apart).collect();
         (worth, scores)
     }

@@ -221,12 +221,7 @@ fn run(
     let tools = Tools {
         scorer: Some(&FakeScorer { piece }),
         embedder: Some(&FakeEmbedder),
-        classifier: None,
-        reranker: None,
-        pruner: None,
-        counter,
-        protector: &PROTECTOR,
-        cancel: &cancel,
+        ..Tools::bare(counter, &PROTECTOR, &cancel)
     };
     // All methods get their share of the random prompts.
     let method = match piece {

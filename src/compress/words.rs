@@ -56,13 +56,11 @@ pub(super) fn compress_by(
     tools: &Tools,
     plan: impl FnOnce(&WordSelector, usize, &mut Stages) -> Result<Plan, CompressError>,
 ) -> Result<Compressed, CompressError> {
-    let mut stages = Stages::default();
-    let original_tokens = stages.time("count", || tools.counter.count(&render_original(prompt)));
-    let budget = target.tokens(original_tokens);
-    if original_tokens <= budget && !prompt.constraints.shrinks() {
-        return Ok(unchanged(prompt, original_tokens, budget, stages));
+    let counted = Counted::of(prompt, target, tools);
+    if counted.original_tokens <= counted.budget && !prompt.constraints.shrinks() {
+        return Ok(unchanged(prompt, counted));
     }
-    choose(usual, (prompt, tools), (original_tokens, budget), stages, plan)
+    choose(usual, (prompt, tools), counted, plan)
 }
 
 /// Compresses like [`compress_by`], by a plan that may leave something out though all would fit.
@@ -73,16 +71,28 @@ pub(super) fn prune_by(
     tools: &Tools,
     plan: impl FnOnce(&WordSelector, usize, &mut Stages) -> Result<Plan, CompressError>,
 ) -> Result<Compressed, CompressError> {
-    let mut stages = Stages::default();
-    let original_tokens = stages.time("count", || tools.counter.count(&render_original(prompt)));
-    choose(usual, (prompt, tools), (original_tokens, target.tokens(original_tokens)), stages, plan)
+    choose(usual, (prompt, tools), Counted::of(prompt, target, tools), plan)
+}
+
+/// The size of a prompt, and what it may have.
+struct Counted {
+    original_tokens: usize,
+    budget: usize,
+    stages: Stages,
+}
+
+impl Counted {
+    fn of(prompt: &Prompt, target: Target, tools: &Tools) -> Self {
+        let mut stages = Stages::default();
+        let original_tokens = stages.time("count", || tools.counter.count(&render_original(prompt)));
+        Self { original_tokens, budget: target.tokens(original_tokens), stages }
+    }
 }
 
 fn choose(
     usual: Granularity,
     (prompt, tools): (&Prompt, &Tools),
-    (original_tokens, budget): (usize, usize),
-    mut stages: Stages,
+    Counted { original_tokens, budget, mut stages }: Counted,
     plan: impl FnOnce(&WordSelector, usize, &mut Stages) -> Result<Plan, CompressError>,
 ) -> Result<Compressed, CompressError> {
     let mut words = stages.time("split", || WordSelector::fitting(prompt, tools, usual, budget))?;
@@ -110,7 +120,7 @@ fn choose(
 }
 
 /// The prompt as it is, when it fits already.
-fn unchanged(prompt: &Prompt, tokens: usize, budget: usize, stages: Stages) -> Compressed {
+fn unchanged(prompt: &Prompt, Counted { original_tokens, budget, stages }: Counted) -> Compressed {
     let whole = |text: &str| if text.is_empty() { vec![] } else { std::iter::once(0..text.len()).collect() };
     let documents = prompt.documents.iter().map(|document| KeptDocument {
         id: document.id.clone(),
@@ -121,8 +131,8 @@ fn unchanged(prompt: &Prompt, tokens: usize, budget: usize, stages: Stages) -> C
     Compressed {
         prompt: render_original(prompt),
         documents: documents.collect(),
-        original_tokens: tokens,
-        compressed_tokens: tokens,
+        original_tokens,
+        compressed_tokens: original_tokens,
         requested_tokens: budget,
         reason: "the prompt fits the budget as it is".into(),
         stages,

@@ -61,7 +61,7 @@ pub struct DatabaseServer {
     pub user: String,
     /// The name of the database.
     pub database: String,
-    /// Whether connections use TLS.
+    /// Set where connections use TLS.
     pub tls: bool,
 }
 

@@ -37,16 +37,7 @@ pub(super) fn run(
     let own_protector = request.options.protector()?;
     check_size(&prompt, &counter, engine.limits.tokens)?;
     let protector = own_protector.as_ref().unwrap_or(&engine.protector);
-    let bare = Tools {
-        scorer: None,
-        embedder: None,
-        classifier: None,
-        reranker: None,
-        pruner: None,
-        counter: &counter,
-        protector,
-        cancel,
-    };
+    let bare = Tools::bare(&counter, protector, cancel);
     let choice = Choice::of(&prompt, target, (method, mode), &bare)?;
     let chosen = choice.method;
     let scorer = chosen.scores().then(|| engine.models.scorer()).transpose()?;

@@ -145,10 +145,7 @@ pub struct ScoreJob {
 /// let prompt = Prompt { documents: vec![document], ..Prompt::default() };
 /// let counter = for_name("o200k_base")?;
 /// let (protector, cancel) = (Protector::default(), Cancel::never());
-/// let tools = Tools {
-///     scorer: Some(&Length), embedder: None, classifier: None, reranker: None, pruner: None,
-///     counter: &*counter, protector: &protector, cancel: &cancel,
-/// };
+/// let tools = Tools { scorer: Some(&Length), ..Tools::bare(&*counter, &protector, &cancel) };
 /// let smaller = whittle::compress::compress(&prompt, Target::Rate(0.5), Method::LlmLingua, Mode::Exact, &tools)?;
 /// assert!(smaller.compressed_tokens <= smaller.requested_tokens);
 /// assert!(smaller.prompt.contains("harbour"));

@@ -88,16 +88,7 @@ impl Case {
     fn run(&self) -> Compressed {
         let target = self.params.target_token.map_or(Target::Rate(self.params.rate), Target::Tokens);
         let (counter, protector, cancel) = (for_model("gpt-4"), Protector::default(), Cancel::never());
-        let tools = Tools {
-            scorer: Some(&*F32),
-            embedder: None,
-            classifier: None,
-            reranker: None,
-            pruner: None,
-            counter: counter.as_ref(),
-            protector: &protector,
-            cancel: &cancel,
-        };
+        let tools = Tools { scorer: Some(&*F32), ..Tools::bare(counter.as_ref(), &protector, &cancel) };
         compress(&self.prompt(), target, &self.settings(), &tools).unwrap()
     }
 }
@@ -151,16 +142,7 @@ fn exact_mode_meets_every_budget_on_the_same_prompts() {
     for line in cases.lines() {
         let prompt = serde_json::from_str::<Case>(line).unwrap().prompt();
         for counter in [o200k.as_ref(), &ScorerTokens as &dyn TokenCounter] {
-            let tools = Tools {
-                scorer: Some(&scorer),
-                embedder: None,
-                classifier: None,
-                reranker: None,
-                pruner: None,
-                counter,
-                protector: &protector,
-                cancel: &cancel,
-            };
+            let tools = Tools { scorer: Some(&scorer), ..Tools::bare(counter, &protector, &cancel) };
             for tokens in [20, 60, 150, 400, 1000, 2000] {
                 let run = || exact(&prompt, Target::Tokens(tokens), Method::LlmLingua, Mode::Exact, &tools);
                 let result = match run() {

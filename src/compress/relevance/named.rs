@@ -38,9 +38,9 @@ static DEFINED: LazyLock<Regex> = LazyLock::new(|| {
     .expect("a test compiles it")
 });
 
-/// Raises the units that the question names.
-pub(super) fn raise(prompt: &Prompt, terms: &QuestionTerms, candidates: &Candidates, parts: &mut [Sentence]) {
-    let scale = deviation(&parts.iter().map(|part| part.score).collect::<Vec<_>>());
+/// Returns the bonus of each unit that the question names, in deviations of all units; 0 for the others.
+pub(super) fn bonuses(prompt: &Prompt, terms: &QuestionTerms, candidates: &Candidates) -> Vec<f64> {
+    let mut bonuses = vec![0.0; candidates.parts.len()];
     let text = |unit: usize| {
         let part = &candidates.parts[unit];
         &prompt.documents[part.document].text[part.range.clone()]
@@ -49,12 +49,21 @@ pub(super) fn raise(prompt: &Prompt, terms: &QuestionTerms, candidates: &Candida
     let rows: Vec<usize> = of_kind(SegmentKind::Row).collect();
     let labels: Vec<&str> = rows.iter().map(|&row| row_label(text(row))).collect();
     for (row, share) in rows.into_iter().zip(terms.shares(&labels)) {
-        parts[row].score += ROW * scale * share;
+        bonuses[row] = ROW * share;
     }
     if DEFINED.is_match(&prompt.question) {
         for line in of_kind(SegmentKind::Line).filter(|&line| is_definition(text(line))) {
-            parts[line].score += DEFINITION * scale;
+            bonuses[line] = DEFINITION;
         }
+    }
+    bonuses
+}
+
+/// Raises each unit by its bonus.
+pub(super) fn raise(parts: &mut [Sentence], bonuses: &[f64]) {
+    let scale = deviation(&parts.iter().map(|part| part.score).collect::<Vec<_>>());
+    for (part, bonus) in parts.iter_mut().zip(bonuses) {
+        part.score += scale * bonus;
     }
 }
 
@@ -70,7 +79,7 @@ mod tests {
         let prompt = Prompt { documents: vec![document], question: question.into(), ..Prompt::default() };
         let candidates = Candidates::of(&prompt, &cut(&prompt));
         let mut parts = candidates.parts.clone();
-        raise(&prompt, &QuestionTerms::of(question), &candidates, &mut parts);
+        raise(&mut parts, &bonuses(&prompt, &QuestionTerms::of(question), &candidates));
         let best = parts.iter().map(|part| part.score).fold(0.0, f64::max);
         let raised = parts.iter().filter(|part| part.score > 0.0 && part.score >= best);
         raised.map(|part| text[part.range.clone()].trim().to_owned()).collect()

@@ -15,16 +15,7 @@ fn prompt(texts: &[&str]) -> Prompt {
 
 fn with_tools<R>(work: impl FnOnce(&Tools) -> R) -> R {
     let cancel = Cancel::never();
-    work(&Tools {
-        scorer: Some(&FakeScorer { piece: 3 }),
-        embedder: None,
-        classifier: None,
-        reranker: None,
-        pruner: None,
-        counter: &ByteCounter,
-        protector: &PROTECTOR,
-        cancel: &cancel,
-    })
+    work(&Tools { scorer: Some(&FakeScorer { piece: 3 }), ..Tools::bare(&ByteCounter, &PROTECTOR, &cancel) })
 }
 
 fn auto(prompt: &Prompt, rate: f64) -> Compressed {
@@ -103,16 +94,7 @@ fn a_prompt_is_folded_once() {
     let calls = |method| {
         let counter = CountedCalls::default();
         let cancel = Cancel::never();
-        let tools = Tools {
-            scorer: None,
-            embedder: None,
-            classifier: None,
-            reranker: None,
-            pruner: None,
-            counter: &counter,
-            protector: &PROTECTOR,
-            cancel: &cancel,
-        };
+        let tools = Tools::bare(&counter, &PROTECTOR, &cancel);
         let compressed = compress(&prompt, Target::Rate(0.6), method, Mode::Exact, &tools).unwrap();
         assert!(compressed.compressed_tokens < compressed.original_tokens);
         counter.0.into_inner()
@@ -123,16 +105,7 @@ fn a_prompt_is_folded_once() {
 #[test]
 fn the_choice_needs_no_model_and_a_named_method_is_left_alone() {
     let cancel = Cancel::never();
-    let bare = Tools {
-        scorer: None,
-        embedder: None,
-        classifier: None,
-        reranker: None,
-        pruner: None,
-        counter: &ByteCounter,
-        protector: &PROTECTOR,
-        cancel: &cancel,
-    };
+    let bare = Tools::bare(&ByteCounter, &PROTECTOR, &cancel);
     let of =
         |prompt: &Prompt, method, mode| Choice::of(prompt, Target::Rate(0.5), (method, mode), &bare).unwrap();
     let mut asked = prompt(&["Just a sentence."]);

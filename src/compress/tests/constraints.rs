@@ -225,13 +225,7 @@ fn reference_mode_refuses_what_the_reference_has_not() {
     let counter = for_name("o200k_base").unwrap();
     let tools = Tools {
         scorer: Some(&FakeScorer { piece: 3 }),
-        embedder: None,
-        classifier: None,
-        reranker: None,
-        pruner: None,
-        counter: counter.as_ref(),
-        protector: &PROTECTOR,
-        cancel: &cancel,
+        ..Tools::bare(counter.as_ref(), &PROTECTOR, &cancel)
     };
     let prompt = prompt_of(&["a b c"], Constraints { numbers: true, ..Constraints::default() });
     let got = compress(&prompt, Target::Rate(0.5), Method::LlmLingua, Mode::Reference, &tools);

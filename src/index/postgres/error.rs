@@ -1,4 +1,4 @@
-//! What an error of the client library means.
+//! The meaning of the client library's errors.
 
 use std::error::Error as _;
 use std::time::Duration;

@@ -1,6 +1,6 @@
 //! Filters as conditions of SQL that hold for the same documents as [`Filter::matches`].
 //!
-//! What a filter says is bound: the text of a condition holds only the numbers of parameters.
+//! The values of a filter are bound: the text of a condition holds only the numbers of parameters.
 
 use serde_json::Value;
 use tokio_postgres::types::Type;

@@ -56,12 +56,12 @@ impl Drop for Threads {
     }
 }
 
-/// What a transaction is for.
+/// The purpose of a transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Access {
-    /// It reads, all as of one moment.
+    /// The transaction reads, all as of one moment.
     Read,
-    /// It writes.
+    /// The transaction writes.
     Write,
 }
 
