@@ -56,7 +56,7 @@ impl Whittle {
         }
         // Collections of the machine are no business of tests.
         command.env("WHITTLE_DATA_DIR", folder.path().join("data"));
-        in_postgres(&mut command, folder.path());
+        on_engines(&mut command, folder.path());
         Self { folder, command }
     }
 
@@ -71,17 +71,22 @@ impl Whittle {
     }
 }
 
-/// Has collections kept in the database that the environment names, if it does, in a schema that belongs to the folder.
-fn in_postgres(command: &mut Command, folder: &std::path::Path) {
-    let Ok(url) = std::env::var("TEST_POSTGRES_URL") else { return };
+/// Has collections kept in the database, and what replicas share in the server, that the environment names, if it does. Each
+/// folder has a schema and names of its own.
+fn on_engines(command: &mut Command, folder: &std::path::Path) {
     let letters = |byte: u8| [b'a' + byte / 16, b'a' + byte % 16].map(char::from);
     let name: String = folder.to_string_lossy().bytes().flat_map(letters).collect();
-    let schema = format!("t{}", &name[name.len().saturating_sub(40)..]);
-    command
-        .env("WHITTLE_STORE_KIND", "postgres")
-        .env("WHITTLE_STORE_URL", url)
-        .env("WHITTLE_STORE_SCHEMA", schema);
-    command.env("WHITTLE_STORE_PASSWORD_ENV", "TEST_POSTGRES_PASSWORD").env("WHITTLE_STORE_POOL", "3");
+    let name = format!("t{}", &name[name.len().saturating_sub(40)..]);
+    if let Ok(url) = std::env::var("TEST_POSTGRES_URL") {
+        command.env("WHITTLE_STORE_KIND", "postgres").env("WHITTLE_STORE_URL", url);
+        command.env("WHITTLE_STORE_SCHEMA", &name).env("WHITTLE_STORE_POOL", "3");
+        command.env("WHITTLE_STORE_PASSWORD_ENV", "TEST_POSTGRES_PASSWORD");
+    }
+    if let Ok(url) = std::env::var("TEST_VALKEY_URL") {
+        command.env("WHITTLE_SHARED_KIND", "valkey").env("WHITTLE_SHARED_URL", url);
+        // A machine that does other things too may take long.
+        command.env("WHITTLE_SHARED_PREFIX", format!("{name}:")).env("WHITTLE_SHARED_TIMEOUT_MS", "10000");
+    }
 }
 
 /// A running `whittle serve`, ended when dropped.

@@ -137,7 +137,8 @@ fn a_snapshot_is_restored_while_the_service_goes_on() {
         );
     }
     assert_eq!(service.get("/v1/collections/x").status, 404);
-    let left = std::fs::read_dir(service.folder().join("data/.unfinished")).unwrap().count();
+    // In a database nothing of it is ever in a file.
+    let left = std::fs::read_dir(service.folder().join("data/.unfinished")).map_or(0, Iterator::count);
     assert_eq!(left, 0);
     let folder = Arc::clone(&service.folder);
     service.kill();
