@@ -128,6 +128,16 @@ pub(crate) mod names {
     pub(crate) const SHARED_UP: &str = "whittle_shared_up";
     /// Calls of the server that replicas share which failed.
     pub(crate) const SHARED_ERRORS: &str = "whittle_shared_errors";
+    /// The gauge of whether the database that holds collections can be used.
+    pub(crate) const STORE_UP: &str = "whittle_store_up";
+    /// Connections to the database, by state.
+    pub(crate) const STORE_CONNECTIONS: &str = "whittle_store_connections";
+    /// Requests that wait for a connection to the database.
+    pub(crate) const STORE_WAITING: &str = "whittle_store_waiting";
+    /// Transactions that failed, by reason.
+    pub(crate) const STORE_ERRORS: &str = "whittle_store_errors";
+    /// Time of transactions in the database.
+    pub(crate) const STORE_TRANSACTIONS: &str = "whittle_store_transaction";
     /// Time of the work on a request's texts.
     pub(crate) const COMPRESSION: &str = "whittle_proxy_compression";
 }

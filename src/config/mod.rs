@@ -246,6 +246,7 @@ impl Config {
         self.scorer.check_device()?;
         self.scorer.check_remote()?;
         self.embedder.check_remote()?;
+        self.reranker.check_remote()?;
         self.check_listening(self.listen)?;
         self.shared.check_address()?;
         self.store.check_address()?;

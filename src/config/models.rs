@@ -2,13 +2,14 @@
 
 use super::section::{base_url, ensure, model, optional, section, threads, variable_name, within};
 use super::{ConfigError, DAY_MS};
-use crate::model::{Device, EmbedderKind, Precision, ScorerKind};
+use crate::model::{Device, EmbedderKind, Precision, RerankerKind, ScorerKind};
 
 section! {
     /// The model that scores tokens.
     #[derive(Eq)]
     ScorerConfig at "scorer." {
-        /// The place that it runs in: `local`, in this process, or `vllm`, behind `scorer.url`.
+        /// The place that it runs in: `local`, in this process, or behind `scorer.url` on a server of vLLM (`vllm`) or `SGLang`
+        /// (`sglang`) or of another `whittle`.
         kind: ScorerKind = ScorerKind::default();
         /// Name in the model manifest, or the path of a GGUF file. The tokenizer of a remote one is that of this file.
         model: String = "smollm2-135m-instruct".into(), model();
@@ -28,7 +29,8 @@ section! {
         disk_cache: bool = false;
         /// Bytes of scores that are kept on disk, about.
         disk_cache_bytes: u64 = 1 << 30;
-        /// The base URL of a remote one, as a client of OpenAI would be given it: `http://gpu-1:8000/v1`.
+        /// The base URL of a remote one: for `vllm` as a client of OpenAI would be given it, `http://gpu-1:8000/v1`, and the
+        /// server's root for the others.
         url: Option<String> = None, optional(base_url());
         /// Environment variable with the key that is sent to `scorer.url`; without it none is sent.
         api_key_env: Option<String> = None, optional(variable_name());
@@ -108,8 +110,11 @@ section! {
 section! {
     /// The model that reads a question and a text together, and puts in order anew what the embedder ranks highest.
     RerankerConfig at "reranker." {
+        /// The place that it runs in: `local`, in this process, or behind `reranker.url` in the form of Cohere (`cohere`), of
+        /// Jina (`jina`), of text-embeddings-inference (`tei`) or of another `whittle`.
+        kind: RerankerKind = RerankerKind::default();
         /// Name in the model manifest, or the path of a folder with a cross-encoder or a context pruner. By default there is
-        /// none, and the embedder alone ranks.
+        /// none, and the embedder alone ranks. Of a remote one, the name that the server has for it.
         model: Option<String> = None, optional(model());
         /// Arithmetic of the products with weights.
         precision: Precision = Precision::default();
@@ -118,6 +123,25 @@ section! {
         /// Most tokens that it reads for one prompt that is compressed, 0 to 1,000,000: the best documents, and the best
         /// sentences. `/v1/rerank` and searches read all that they are given.
         most_tokens: usize = 8192, within(0..=1_000_000);
+        /// The base URL of a remote one: `https://api.cohere.com/v2` for `cohere`, `https://api.jina.ai/v1` for `jina`, the
+        /// server's root for the others.
+        url: Option<String> = None, optional(base_url());
+        /// Environment variable with the key that is sent to `reranker.url`; without it none is sent.
+        api_key_env: Option<String> = None, optional(variable_name());
+        /// Texts of a request to the server, 1 to 1,000.
+        batch: usize = 32, within(1..=1000);
+        /// Requests to the server at once, 1 to 256.
+        concurrency: usize = 4, within(1..=256);
+        /// Milliseconds that the server has for an answer, 1 to a day.
+        timeout_ms: u64 = 30_000, within(1..=DAY_MS);
+        /// Further attempts after one that failed and may succeed later, 0 to 10.
+        retries: usize = 2, within(0..=10);
+        /// Tokens, as they are counted here, of a question and the longest text that is sent with it, at least 8; a longer text
+        /// is sent in parts, of which the best counts. By default what a server of `tei` says, 3,000 for `cohere`, and else no
+        /// limit.
+        max_tokens: Option<usize> = None, optional(within(8..=usize::MAX));
+        /// Name in the model manifest, or the path, of a local reranker that ranks where the remote one cannot.
+        fallback: Option<String> = None, optional(model());
     }
 }
 
@@ -186,6 +210,19 @@ impl EmbedderConfig {
             ensure(taken, key, prefix, || "left out, unless `embedder.kind` is `openai` or `tei`".into())?;
         }
         Ok(())
+    }
+}
+
+impl RerankerConfig {
+    pub(super) fn check_remote(&self) -> Result<(), ConfigError> {
+        let is_local = self.kind == RerankerKind::Local;
+        check_url(is_local, ["reranker.kind", "reranker.url"], self.kind.name(), self.url.as_ref())?;
+        let wanted =
+            || format!("the server's name of the model, for `reranker.kind` is `{}`", self.kind.name());
+        ensure(is_local || self.model.is_some(), "reranker.model", &"left out", wanted)?;
+        let wanted = || "left out: a local reranker needs none to take its place".into();
+        let fallback = self.fallback.as_deref().unwrap_or_default();
+        ensure(!is_local || self.fallback.is_none(), "reranker.fallback", &fallback, wanted)
     }
 }
 

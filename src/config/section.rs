@@ -23,7 +23,7 @@ use url::Url;
 use super::{ConfigError, SharedKind, StoreKind, ToolResults, WhenAway};
 use crate::compress::Method;
 use crate::compress::fold::Rule;
-use crate::model::{Device, EmbedderKind, Precision, ScorerKind};
+use crate::model::{Device, EmbedderKind, Precision, RerankerKind, ScorerKind};
 
 /// The beginning of the names of this program's environment variables.
 pub(super) const PREFIX: &str = "WHITTLE_";
@@ -211,7 +211,7 @@ macro_rules! variables {
     };
 }
 variables!(parsed: bool usize u64 f64 String SocketAddr ToolResults);
-variables!(named: Device EmbedderKind Precision Method Rule ScorerKind SharedKind StoreKind WhenAway);
+variables!(named: Device EmbedderKind Precision Method RerankerKind Rule ScorerKind SharedKind StoreKind WhenAway);
 
 fn parsed<T: FromStr<Err: fmt::Display>>(text: &str) -> Result<T, String> {
     text.parse().map_err(|error: T::Err| error.to_string())

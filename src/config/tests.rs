@@ -3,7 +3,7 @@ use std::ffi::OsString;
 use std::path::Path;
 
 use super::*;
-use crate::model::{Device, EmbedderKind, Precision, ScorerKind};
+use crate::model::{Device, EmbedderKind, Precision, RerankerKind, ScorerKind};
 
 struct FakeEnv(HashMap<&'static str, &'static str>);
 
@@ -125,6 +125,15 @@ fn every_variable_reaches_its_key() {
         ("WHITTLE_RERANKER_PRECISION", "f32"),
         ("WHITTLE_RERANKER_THREADS", "3"),
         ("WHITTLE_RERANKER_MOST_TOKENS", "53"),
+        ("WHITTLE_RERANKER_KIND", "jina"),
+        ("WHITTLE_RERANKER_URL", "http://jina:8080"),
+        ("WHITTLE_RERANKER_API_KEY_ENV", "RERANKER_KEY"),
+        ("WHITTLE_RERANKER_BATCH", "54"),
+        ("WHITTLE_RERANKER_CONCURRENCY", "55"),
+        ("WHITTLE_RERANKER_TIMEOUT_MS", "56"),
+        ("WHITTLE_RERANKER_RETRIES", "5"),
+        ("WHITTLE_RERANKER_MAX_TOKENS", "57"),
+        ("WHITTLE_RERANKER_FALLBACK", "rf"),
         ("WHITTLE_PRUNER_MODEL", "p"),
         ("WHITTLE_PRUNER_PRECISION", "f32"),
         ("WHITTLE_PRUNER_THREADS", "4"),
@@ -228,10 +237,19 @@ fn every_variable_reaches_its_key() {
         },
         classifier: ClassifierConfig { model: "c".into(), device: Device::Cuda },
         reranker: RerankerConfig {
+            kind: RerankerKind::Jina,
             model: Some("r".into()),
             precision: Precision::F32,
             threads: Some(3),
             most_tokens: 53,
+            url: Some("http://jina:8080".into()),
+            api_key_env: Some("RERANKER_KEY".into()),
+            batch: 54,
+            concurrency: 55,
+            timeout_ms: 56,
+            retries: 5,
+            max_tokens: Some(57),
+            fallback: Some("rf".into()),
         },
         pruner: PrunerConfig {
             model: Some("p".into()),
@@ -358,6 +376,11 @@ fn each_key_means_the_same_in_file_environment_and_what_is_shown() {
             "embedder.fallback" | "embedder.query_prefix" | "embedder.text_prefix" => {
                 "embedder.url = 'http://a'\nembedder.kind = 'openai'\n"
             }
+            "reranker.kind" => "reranker.url = 'http://a'\nreranker.model = 'm'\n",
+            "reranker.url" => "reranker.kind = 'jina'\nreranker.model = 'm'\n",
+            "reranker.fallback" => {
+                "reranker.url = 'http://a'\nreranker.kind = 'jina'\nreranker.model = 'm'\n"
+            }
             "shared.kind" => "shared.url = 'redis://127.0.0.1'\n",
             "store.kind" => "store.url = 'postgres://me@127.0.0.1/db'\n",
             _ => "",
@@ -403,6 +426,9 @@ fn keys_are_all_that_is_shown() {
     let embedder = &mut config.embedder;
     (embedder.url, embedder.api_key_env, embedder.fallback) = (text(), text(), text());
     (embedder.dimensions, embedder.max_tokens) = (Some(2), Some(8));
+    let reranker = &mut config.reranker;
+    (reranker.url, reranker.api_key_env, reranker.fallback) = (text(), text(), text());
+    reranker.max_tokens = Some(8);
     config.proxy.compress.method = Some(crate::compress::Method::Auto);
     config.proxy.recall.key_file = Some("key".into());
     (config.shared.url, config.shared.password_env) = (Some("redis://127.0.0.1".into()), Some("P".into()));
@@ -541,7 +567,17 @@ fn wrong_values_fail_by_name() {
         ("scorer.precision = 'f16'", "unknown variant `f16`"),
         ("scorer.device = 'tpu'", "unknown variant `tpu`"),
         ("scorer = { device = 'cuda', precision = 'int8' }", "`f32` on cuda, or left out"),
-        ("scorer.kind = 'sglang'", "unknown variant `sglang`, expected `local` or `vllm`"),
+        (
+            "scorer.kind = 'tgi'",
+            "unknown variant `tgi`, expected one of `local`, `vllm`, `sglang`, `whittle`",
+        ),
+        ("reranker.kind = 'tei'", "`reranker.url` is left out"),
+        ("reranker.url = 'http://a'", "`reranker.kind` is local"),
+        (
+            "reranker = { kind = 'cohere', url = 'https://a' }",
+            "`reranker.model` is left out, but must be the server's",
+        ),
+        ("reranker.fallback = 'm'", "`reranker.fallback` is m, but must be left out"),
         ("scorer.kind = 'vllm'", "`scorer.url` is left out, but must be the base URL of the server"),
         (
             "scorer.url = 'http://a'",

@@ -307,3 +307,52 @@ pub struct ScoreResponse {
     /// Scored and conditioning tokens over `seconds`.
     pub tokens_per_second: f64,
 }
+
+/// Body of `POST /v1/score/tokens`.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TokenScoreRequest {
+    /// Name of the scorer that is to score, with or without `local/` before it, or left out.
+    pub model: Option<String>,
+    /// The sequences to score, each by itself.
+    pub sequences: Vec<TokenSequence>,
+    /// True if all of a prefix is read, as a reader would, up to the model's context. By default as much of it is as fits
+    /// half of the scorer's window.
+    #[serde(default)]
+    pub whole: bool,
+}
+
+/// Tokens to score, by their ids in the scorer's vocabulary.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TokenSequence {
+    /// Token ids that condition the scores.
+    #[serde(default)]
+    pub prefix: Vec<u32>,
+    /// Token ids to score.
+    pub ids: Vec<u32>,
+}
+
+/// Answer of `POST /v1/score/tokens`.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct TokenScoreResponse {
+    /// Model that scored.
+    pub model: String,
+    /// The fingerprint of what scores depend on besides tokens: the model's files and the arithmetic.
+    pub identity: String,
+    /// Most tokens that the scorer looks at together.
+    pub window: usize,
+    /// Most tokens that the model was trained for.
+    pub context: usize,
+    /// The scores of each sequence, in the order sent.
+    pub sequences: Vec<TokenScores>,
+}
+
+/// The scores of a sequence of tokens.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct TokenScores {
+    /// The token ids that were scored.
+    pub ids: Vec<u32>,
+    /// Negative log-likelihood of each token in nats; null for a first token without context.
+    pub nll: Vec<Option<f32>>,
+}

@@ -13,7 +13,7 @@ use crate::compress::{
     self, Choice, CompressError, Compressed, Constraints, Document, KeptDocument, KeptWord, Method, Mode,
     Prompt, Target, Tools,
 };
-use crate::model::{Cancel, Embedder, ScoreError, TokenScorer};
+use crate::model::{Cancel, Embedder, Reranker, ScoreError, TokenScorer};
 use crate::text::{CachedCounter, Noun, Protector, TokenCounter};
 
 pub(super) fn run(
@@ -42,25 +42,24 @@ pub(super) fn run(
     let chosen = choice.method;
     let scorer = chosen.scores().then(|| engine.models.scorer()).transpose()?;
     let classifier = chosen.classifies().then(|| engine.models.classifier()).transpose()?;
-    let reranker = if chosen.embeds() { engine.models.reranker()? } else { None };
     let pruner = chosen.prunes().then(|| engine.models.pruner()).transpose()?;
     let tools = Tools {
         scorer: scorer.as_deref().map(|scorer| scorer as &dyn TokenScorer),
         classifier: classifier.as_deref(),
-        reranker: reranker.as_deref(),
         pruner: pruner.as_deref(),
         ..bare
     };
-    let compress = |embedder: Option<&dyn Embedder>| {
-        let tools = Tools { embedder, ..tools };
+    let compress = |embedder: Option<&dyn Embedder>, reranker: Option<&dyn Reranker>| {
+        let tools = Tools { embedder, reranker, ..tools };
         form.compress(&prompt, target, &counter, |prompt, target| {
             compress::compress_as(prompt, target, &choice, mode, &tools)
         })
     };
-    let (compressed, fallback) = if chosen.embeds() {
-        engine.models.rank_whole(|embedder| Ok(compress(Some(embedder))?))?
+    let ((compressed, other_reranker), other_embedder) = if chosen.embeds() {
+        let models = &engine.models;
+        models.rank_whole(|embedder| models.rerank_whole(|reranker| compress(Some(embedder), reranker)))?
     } else {
-        (compress(None)?, None)
+        ((compress(None, None)?, None), None)
     };
     let returns = request.returns.unwrap_or_else(|| vec![Return::Ranges]);
     let messages = form.messages(&compressed);
@@ -70,7 +69,7 @@ pub(super) fn run(
     form.as_sent(&mut response);
     (response.method, response.messages) = (chosen, messages);
     response.warnings.extend(records);
-    response.warnings.extend(fallback);
+    response.warnings.extend(other_embedder.into_iter().chain(other_reranker));
     response.warnings.extend(warnings(mode, &counter));
     response.timing_ms.total = milliseconds_since(start);
     Ok(response)

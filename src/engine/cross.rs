@@ -4,14 +4,17 @@ use std::sync::Arc;
 
 use super::EngineError;
 use super::model_source::ModelSource;
+use super::remote::Remotes;
 use super::slot::{Readiness, Slot};
 use crate::config::{Config, PrunerConfig, RerankerConfig};
 use crate::model::local::{CrossEncoderOptions, EncoderError, EncoderFiles, LocalCrossEncoder};
-use crate::model::{Pruner, Reranker, display_name};
+use crate::model::{Pruner, Reranker, RerankerKind, display_name};
 
 /// The models of both roles, loaded on first need. Where both are the same, it is loaded once.
 pub(super) struct CrossEncoders {
     reranker: Slot<dyn Reranker>,
+    /// The local reranker that ranks where a remote one cannot.
+    fallback: Slot<dyn Reranker>,
     pruner: Slot<dyn Pruner>,
     /// The model of the configured pruner.
     local: Slot<LocalCrossEncoder>,
@@ -20,7 +23,8 @@ pub(super) struct CrossEncoders {
 impl CrossEncoders {
     /// The models that are given; those of a configuration are loaded later.
     pub(super) fn given(reranker: Option<Arc<dyn Reranker>>, pruner: Option<Arc<dyn Pruner>>) -> Self {
-        Self { reranker: Slot::given(reranker), pruner: Slot::given(pruner), local: Slot::new() }
+        let (reranker, pruner) = (Slot::given(reranker), Slot::given(pruner));
+        Self { reranker, fallback: Slot::new(), pruner, local: Slot::new() }
     }
 }
 
@@ -36,10 +40,15 @@ impl CrossConfig {
         Self { reranker: config.reranker.clone(), pruner: config.pruner.clone() }
     }
 
+    pub(super) fn reranker(&self) -> &RerankerConfig {
+        &self.reranker
+    }
+
     /// Returns whether both roles have the same model.
     fn is_one(&self) -> bool {
         let (reranker, pruner) = (&self.reranker, &self.pruner);
-        reranker.model == pruner.model
+        reranker.kind == RerankerKind::Local
+            && reranker.model == pruner.model
             && reranker.precision == pruner.precision
             && reranker.threads == pruner.threads
     }
@@ -61,18 +70,31 @@ impl CrossEncoders {
     /// The reranker, loaded if this is the first need; none where none is given or configured.
     pub(super) fn reranker(
         &self,
-        configured: Option<(&CrossConfig, &ModelSource)>,
+        configured: Option<(&CrossConfig, &ModelSource, &Remotes)>,
     ) -> Result<Option<Arc<dyn Reranker>>, EngineError> {
         let given = self.reranker.ready();
-        let Some((config, files)) = configured.filter(|_| given.is_none()) else { return Ok(given) };
+        let Some((config, files, remotes)) = configured.filter(|_| given.is_none()) else { return Ok(given) };
         let Some(name) = &config.reranker.model else { return Ok(None) };
         let load = || -> Result<Arc<dyn Reranker>, EngineError> {
+            if config.reranker.kind != RerankerKind::Local {
+                return Ok(Arc::new(remotes.reranker(&config.reranker)?));
+            }
             if config.is_one() {
                 return Ok(self.shared(name, config, files)?);
             }
             Ok(Arc::new(load(name, files, &config.options_of_reranker())?))
         };
         self.reranker.get(load).map(Some)
+    }
+
+    /// The local reranker that ranks where the remote one cannot, loaded if this is the first need.
+    pub(super) fn fallback(
+        &self,
+        config: &CrossConfig,
+        files: &ModelSource,
+    ) -> Result<Option<Arc<dyn Reranker>>, EngineError> {
+        let Some(name) = &config.reranker.fallback else { return Ok(None) };
+        self.fallback.get(|| Ok(Arc::new(load(name, files, &config.options_of_reranker())?))).map(Some)
     }
 
     /// The pruner, loaded if this is the first need.
@@ -94,7 +116,12 @@ impl CrossEncoders {
 
     /// The name of the reranker that there is, without loading it.
     pub(super) fn reranker_name(&self, config: Option<&CrossConfig>) -> Option<String> {
-        let configured = || Some(display_name(config?.reranker.model.as_ref()?).to_owned());
+        let configured = || {
+            let RerankerConfig { kind, model, .. } = &config?.reranker;
+            let name = model.as_deref()?;
+            // A name on a server may have a slash, and is no path.
+            Some(if *kind == RerankerKind::Local { display_name(name) } else { name }.to_owned())
+        };
         self.reranker.ready().map(|reranker| reranker.name().to_owned()).or_else(configured)
     }
 

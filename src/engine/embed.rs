@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use super::models::Embedder;
 use super::{Engine, EngineError, ErrorKind};
 use crate::compress::{self, Document, Prompt};
-use crate::model::{Cancel, Embedder as _, Reranker as _, ScoreError};
+use crate::model::{Cancel, Embedder as _, Reranker, ScoreError};
 use crate::text::decode_cl100k;
 
 /// The optional prefix of names of models in this process.
@@ -286,15 +286,21 @@ impl Engine {
             let usage = self.usage(|text| embedder.count(text, cancel), &counted, 1)?;
             Ok((embedder.name().to_owned(), usage, compress::rank(&prompt, embedder, cancel)?))
         };
+        // Who names a model wants no other.
         let (model, usage, ranking) = match (reranker, &request.model) {
-            (Some(reranker), _) => {
+            (Some(reranker), named) => {
                 // The question is read with each document.
                 let pairs = request.documents.len();
                 let usage = self.usage(|text| reranker.count(text, cancel), &counted, pairs)?;
-                let ranking = compress::rank_by_reranker(&prompt, &*reranker, cancel)?;
-                (reranker.name().to_owned(), usage, ranking)
+                let rank = |by: &dyn Reranker| {
+                    Ok((by.name().to_owned(), compress::rank_by_reranker(&prompt, by, cancel)?))
+                };
+                let (model, ranking) = match named {
+                    Some(_) => rank(&*reranker).map_err(EngineError::from)?,
+                    None => self.models.rerank_whole(|by| rank(by.unwrap_or(&*reranker)))?.0,
+                };
+                (model, usage, ranking)
             }
-            // Who names a model wants no other.
             (None, Some(_)) => rank(&*self.models.embedder()?)?,
             (None, None) => self.models.rank_whole(rank)?.0,
         };
@@ -350,7 +356,7 @@ impl Engine {
 }
 
 /// Returns whether a request names the model called `name`.
-fn is_name(asked: &str, name: &str) -> bool {
+pub(super) fn is_name(asked: &str, name: &str) -> bool {
     asked == name || asked.strip_prefix(LOCAL) == Some(name)
 }
 

@@ -27,6 +27,8 @@ mod tokenizer_files;
 use std::sync::Arc;
 use std::time::Instant;
 
+#[cfg(feature = "server")]
+pub(crate) use crate::index::{DatabaseState, TIME_BOUNDS, TransactionTimes};
 pub use builder::EngineBuilder;
 #[cfg(feature = "server")]
 pub(crate) use collections::STORE_AWAY;
@@ -39,7 +41,7 @@ pub use slot::Readiness;
 
 use api::{
     CompressRequest, CompressResponse, CountRequest, CountResponse, RecoverRequest, RecoverResponse,
-    ScoreRequest, ScoreResponse,
+    ScoreRequest, ScoreResponse, TokenScoreRequest, TokenScoreResponse,
 };
 use collections::{Collections, DataFolder};
 use examples::ExampleBanks;
@@ -168,6 +170,18 @@ impl Engine {
     /// See [`EngineError`].
     pub fn score(&self, request: &ScoreRequest, cancel: &Cancel) -> Result<ScoreResponse, EngineError> {
         score::run(self, request, score::Reach::Window, cancel)
+    }
+
+    /// Scores sequences of token ids, which another whittle may send.
+    ///
+    /// # Errors
+    /// See [`EngineError`].
+    pub fn score_tokens(
+        &self,
+        request: TokenScoreRequest,
+        cancel: &Cancel,
+    ) -> Result<TokenScoreResponse, EngineError> {
+        score::run_tokens(self, request, cancel)
     }
 
     /// Scores a text that follows a prefix of which the model is to see everything, as a reader would.

@@ -241,7 +241,7 @@ impl Models {
             let configured = self.configured("scorer")?;
             let scorer = match configured.scorer.kind {
                 ScorerKind::Local => configured.cached(&*self.local("scorer")?),
-                ScorerKind::Vllm => configured.remote_scorer()?,
+                _ => configured.remote_scorer()?,
             };
             Ok(Arc::new(scorer))
         })
@@ -305,10 +305,10 @@ impl Models {
 
     /// Describes the configured models that run on other machines.
     pub(super) fn remotes(&self) -> Vec<RemoteModel> {
-        let Some(ConfiguredModels { scorer, embedder, remotes, .. }) = &self.configured else {
+        let Some(ConfiguredModels { scorer, embedder, cross, remotes, .. }) = &self.configured else {
             return Vec::new();
         };
-        remotes.models(scorer, embedder)
+        remotes.models(scorer, embedder, cross.reranker())
     }
 
     /// An embedder of the caller's own that remembers nothing.
@@ -336,7 +336,14 @@ impl Models {
 
     /// The reranker, loaded if this is the first need; none where none is given or configured.
     pub(super) fn reranker(&self) -> Result<Option<Arc<dyn Reranker>>, EngineError> {
-        self.cross.reranker(self.configured.as_ref().map(|configured| (&configured.cross, &configured.files)))
+        let configured = self.configured.as_ref();
+        self.cross.reranker(configured.map(|models| (&models.cross, &models.files, &models.remotes)))
+    }
+
+    /// The local reranker that ranks where the remote one cannot, if one is configured.
+    pub(super) fn fallback_reranker(&self) -> Result<Option<Arc<dyn Reranker>>, EngineError> {
+        let Some(configured) = &self.configured else { return Ok(None) };
+        self.cross.fallback(&configured.cross, &configured.files)
     }
 
     /// The context pruner, loaded if this is the first need.

@@ -7,15 +7,17 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{Engine, EngineError, ErrorKind};
-use crate::config::{Config, EmbedderConfig, Env, ScorerConfig};
+use crate::config::{Config, EmbedderConfig, Env, RerankerConfig, ScorerConfig};
 use crate::model::cached::{CachedEmbedder, CachedScorer};
 use crate::model::local::GgufTokenizer;
 use crate::model::remote::{
-    RemoteEmbedder, RemoteEmbedderOptions, RemoteHealth, RemoteIdentity, RemoteOptions, RemoteScorer,
-    RemoteScorerOptions, RemoteState,
+    RemoteEmbedder, RemoteEmbedderOptions, RemoteHealth, RemoteIdentity, RemoteOptions, RemoteReranker,
+    RemoteRerankerOptions, RemoteScorer, RemoteScorerOptions, RemoteState,
 };
 use crate::model::store::ModelFiles;
-use crate::model::{self, Embedder as _, EmbedderKind, RemoteError, ScorerKind, TokenScorer};
+use crate::model::{
+    self, Cancel, Embedder as _, EmbedderKind, RemoteError, RerankerKind, ScorerKind, TokenScorer,
+};
 use crate::outbound::Secret;
 
 /// The code of an error of a model on another machine.
@@ -26,6 +28,7 @@ pub(super) const REMOTE_FAILED: &str = "remote_model_failed";
 pub(super) struct RemoteKeys {
     scorer: Option<Secret>,
     embedder: Option<Secret>,
+    reranker: Option<Secret>,
 }
 
 impl RemoteKeys {
@@ -47,6 +50,7 @@ impl RemoteKeys {
         Ok(Self {
             scorer: read("scorer", &config.scorer.api_key_env)?,
             embedder: read("embedder", &config.embedder.api_key_env)?,
+            reranker: read("reranker", &config.reranker.api_key_env)?,
         })
     }
 }
@@ -57,12 +61,13 @@ pub(super) struct Remotes {
     keys: RemoteKeys,
     scorer: Arc<RemoteHealth>,
     embedder: Arc<RemoteHealth>,
+    reranker: Arc<RemoteHealth>,
 }
 
 /// A model on another machine, as it is configured and as it last answered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct RemoteModel {
-    /// The use of the model: `scorer` or `embedder`.
+    /// The use of the model: `scorer`, `embedder` or `reranker`.
     pub role: &'static str,
     /// The form that its server is asked in.
     pub kind: &'static str,
@@ -88,7 +93,7 @@ impl RemoteModel {
     /// Returns the models of `config` that run on other machines, as long as nobody has asked them.
     #[must_use]
     pub fn of(config: &Config) -> Vec<Self> {
-        Remotes::default().models(&config.scorer, &config.embedder)
+        Remotes::default().models(&config.scorer, &config.embedder, &config.reranker)
     }
 }
 
@@ -98,7 +103,12 @@ impl Remotes {
     }
 
     /// Describes the models that run on other machines.
-    pub(super) fn models(&self, scorer: &ScorerConfig, embedder: &EmbedderConfig) -> Vec<RemoteModel> {
+    pub(super) fn models(
+        &self,
+        scorer: &ScorerConfig,
+        embedder: &EmbedderConfig,
+        reranker: &RerankerConfig,
+    ) -> Vec<RemoteModel> {
         let of_scorer = (scorer.kind != ScorerKind::Local).then(|| RemoteModel {
             role: "scorer",
             kind: scorer.kind.name(),
@@ -115,7 +125,38 @@ impl Remotes {
             state: state(&self.embedder),
             fallback: embedder.fallback.clone(),
         });
-        of_scorer.into_iter().chain(of_embedder).collect()
+        let of_reranker = (reranker.kind != RerankerKind::Local).then(|| RemoteModel {
+            role: "reranker",
+            kind: reranker.kind.name(),
+            model: reranker.model.clone().unwrap_or_default(),
+            url: reranker.url.clone().unwrap_or_default(),
+            state: state(&self.reranker),
+            fallback: reranker.fallback.clone(),
+        });
+        of_scorer.into_iter().chain(of_embedder).chain(of_reranker).collect()
+    }
+
+    /// Creates the client of the reranker's server.
+    ///
+    /// # Errors
+    /// The URL or the key cannot be used.
+    pub(super) fn reranker(&self, config: &RerankerConfig) -> Result<RemoteReranker, EngineError> {
+        let remote = RemoteOptions {
+            url: config.url.clone().unwrap_or_default(),
+            api_key: self.keys.reranker.clone(),
+            timeout: Duration::from_millis(config.timeout_ms),
+            retries: config.retries,
+            concurrency: config.concurrency,
+        };
+        let options = RemoteRerankerOptions {
+            remote,
+            kind: config.kind,
+            model: config.model.clone().unwrap_or_default(),
+            batch: config.batch,
+            max_tokens: config.max_tokens,
+            most_tokens: config.most_tokens,
+        };
+        Ok(RemoteReranker::new(options, Arc::clone(&self.reranker))?)
     }
 
     /// Connects to the embedder's server.
@@ -174,6 +215,7 @@ impl Remotes {
         };
         let options = RemoteScorerOptions {
             remote,
+            kind: config.kind,
             model: name.clone(),
             served_model: config.served().to_owned(),
             tokenizer: Arc::new(tokenizer),
@@ -226,10 +268,15 @@ impl Engine {
     #[must_use]
     pub fn ask_remote_models(&self) -> Vec<(RemoteModel, Result<String, EngineError>)> {
         let ask = |model: &RemoteModel| {
-            Ok(if model.role == "scorer" {
-                format!("answers; reads up to {} tokens", self.models.scorer()?.context())
-            } else {
-                format!("answers; its vectors have {} values", self.models.embedder()?.dimensions())
+            Ok(match model.role {
+                "scorer" => format!("answers; reads up to {} tokens", self.models.scorer()?.context()),
+                "reranker" => {
+                    if let Some(reranker) = self.models.reranker()? {
+                        reranker.rerank("whittle", &["whittle"], &Cancel::never())?;
+                    }
+                    "answers".into()
+                }
+                _ => format!("answers; its vectors have {} values", self.models.embedder()?.dimensions()),
             })
         };
         self.models.remotes().into_iter().map(|model| (model.clone(), ask(&model))).collect()

@@ -1,9 +1,12 @@
-//! `score`: how surprising each token of a text is.
+//! `score`: how surprising each token of a text is, or of a sequence of token ids.
 
 use std::time::Instant;
 
-use super::api::{ScoreRequest, ScoreResponse};
-use super::{Engine, EngineError};
+use super::api::{
+    ScoreRequest, ScoreResponse, TokenScoreRequest, TokenScoreResponse, TokenScores, TokenSequence,
+};
+use super::embed::is_name;
+use super::{Engine, EngineError, ErrorKind, shortened};
 use crate::model::{Cancel, ScoreJob, Token, TokenScorer};
 
 /// The extent of a long prefix that the scores take into account.
@@ -60,4 +63,66 @@ pub(super) fn run(
         seconds,
         tokens_per_second: run as f64 / seconds,
     })
+}
+
+/// Scores sequences of token ids.
+pub(super) fn run_tokens(
+    engine: &Engine,
+    request: TokenScoreRequest,
+    cancel: &Cancel,
+) -> Result<TokenScoreResponse, EngineError> {
+    engine.check_count("sequences", request.sequences.len())?;
+    let scorer = engine.models.scorer()?;
+    if let Some(asked) = request.model.as_deref().filter(|asked| !is_name(asked, scorer.name())) {
+        let (asked, name) = (shortened(asked), scorer.name());
+        let message = format!("there is no scorer `{asked}` here: name `{name}`, or leave `model` out");
+        let (kind, param) = (ErrorKind::NotFound, Some("model"));
+        return Err(EngineError { kind, code: "model_not_found", param, message });
+    }
+    let length = |sequence: &TokenSequence| sequence.prefix.len() + sequence.ids.len();
+    let (all, most) = (request.sequences.iter().map(length).sum(), engine.limits.tokens);
+    if all > most {
+        return Err(EngineError::too_many_tokens("the sequences have", all, most, Some("sequences")));
+    }
+    let longest = request.sequences.iter().map(length).max().unwrap_or_default();
+    if request.whole && longest > scorer.context() {
+        let message = format!(
+            "a sequence has {longest} tokens, and the model reads {} at most: send less",
+            scorer.context()
+        );
+        return Err(EngineError::invalid("sequence_too_long", "sequences", message));
+    }
+    let ids = request.sequences.iter().flat_map(|sequence| sequence.prefix.iter().chain(&sequence.ids));
+    if let Some((size, id)) = scorer.vocabulary().and_then(|size| Some((size, unknown(ids, size)?))) {
+        let message = format!(
+            "{id} is no token of `{}`, whose ids are below {size}: send ids of that model's vocabulary",
+            scorer.name()
+        );
+        return Err(EngineError::invalid("unknown_token", "sequences", message));
+    }
+    let job = |TokenSequence { prefix, ids }| ScoreJob { prefix: Vec::into(prefix), ids };
+    let jobs: Vec<ScoreJob> = request.sequences.into_iter().map(job).collect();
+    let scores = if request.whole {
+        let whole = |job: &ScoreJob| scorer.score_whole(&job.prefix, &job.ids, cancel);
+        jobs.iter().map(whole).collect::<Result<_, _>>()?
+    } else {
+        scorer.score(&jobs, cancel)?
+    };
+    let sequence = |(job, scores): (ScoreJob, Vec<f32>)| {
+        let unscored = job.ids.len().saturating_sub(scores.len());
+        let nll = std::iter::repeat_n(None, unscored).chain(scores.into_iter().map(Some)).collect();
+        TokenScores { ids: job.ids, nll }
+    };
+    Ok(TokenScoreResponse {
+        model: scorer.name().to_owned(),
+        identity: scorer.identity(),
+        window: scorer.window(),
+        context: scorer.context(),
+        sequences: jobs.into_iter().zip(scores).map(sequence).collect(),
+    })
+}
+
+/// Returns the first id that a vocabulary of so many tokens lacks.
+fn unknown<'a>(mut ids: impl Iterator<Item = &'a u32>, size: usize) -> Option<u32> {
+    ids.find(|&&id| id as usize >= size).copied()
 }

@@ -1,4 +1,4 @@
-//! `POST /v1/compress`, `POST /v1/recover` and `POST /v1/score`.
+//! `POST /v1/compress`, `POST /v1/recover`, `POST /v1/score` and `POST /v1/score/tokens`.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -18,6 +18,7 @@ use super::state::AppState;
 use super::{body, events, job};
 use crate::engine::api::{
     CompressRequest, CompressResponse, RecoverRequest, RecoverResponse, ScoreRequest, ScoreResponse,
+    TokenScoreRequest, TokenScoreResponse,
 };
 use crate::model::ReadProgress;
 
@@ -147,6 +148,22 @@ pub(super) async fn score(
     request: Request,
 ) -> Result<Response, ApiError> {
     job::answer(&state, request, |engine, request: ScoreRequest, cancel| engine.score(&request, cancel)).await
+}
+
+/// Scores tokens by their ids, as another whittle does that has its scorer here.
+#[utoipa::path(
+    post, path = "/v1/score/tokens", tag = "compression", request_body = TokenScoreRequest,
+    params(("x-whittle-deadline-ms" = Option<u64>, Header, description = "Give up after this many milliseconds. Only earlier than the service's own deadline.")),
+    responses((status = 200, body = TokenScoreResponse, description = "A score for each token."), Failures)
+)]
+pub(super) async fn score_tokens(
+    State(state): State<Arc<AppState>>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    job::answer(&state, request, |engine, request: TokenScoreRequest, cancel| {
+        engine.score_tokens(request, cancel)
+    })
+    .await
 }
 
 fn check_documents(request: &CompressRequest, most: usize) -> Result<(), ApiError> {

@@ -8,6 +8,8 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use prometheus_client::encoding::text::{encode_eof, encode_registry};
+use prometheus_client::encoding::{EncodeMetric, MetricEncoder};
+use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -17,7 +19,7 @@ use super::auth;
 use super::error::ApiError;
 use super::proxy::Sender;
 use super::state::AppState;
-use crate::engine::Caches;
+use crate::engine::{Caches, DatabaseState, TIME_BOUNDS, TransactionTimes};
 use crate::model::cached::CacheStatistics;
 use crate::proxy::Gateway;
 use crate::shared::SharedState;
@@ -39,6 +41,9 @@ pub(super) async fn metrics(
     let mut registry = registry(&state.engine.caches());
     if let Some(shared) = state.shared() {
         register(&mut registry, &shared.state());
+    }
+    if let Some(database) = state.engine.database() {
+        register_store(&mut registry, &database.state());
     }
     let mut text = state.gateway.as_deref().map_or_else(String::new, Gateway::metrics);
     // Writing to a string cannot fail.
@@ -77,4 +82,58 @@ fn register(registry: &mut Registry, shared: &SharedState) {
         "Calls of the server that replicas share which failed or could not be made",
         errors,
     );
+}
+
+/// Adds what is known of the database that holds collections.
+fn register_store(registry: &mut Registry, database: &DatabaseState) {
+    let (up, waiting) = (Gauge::<i64>::default(), Gauge::<i64>::default());
+    up.set(i64::from(database.away.is_none()));
+    let gauge = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+    waiting.set(gauge(database.waiting));
+    let connections = Family::<[(&'static str, &'static str); 1], Gauge>::default();
+    for (state, count) in [("in_use", database.in_use), ("idle", database.idle)] {
+        connections.get_or_create(&[("state", state)]).set(gauge(count));
+    }
+    let errors = Family::<[(&'static str, &'static str); 1], Counter>::default();
+    for (reason, count) in database.errors {
+        errors.get_or_create(&[("reason", reason)]).inc_by(count);
+    }
+    let times = [("read", database.reads.clone()), ("write", database.writes.clone())];
+    registry.register(names::STORE_UP, "Whether the database that holds collections can be used", up);
+    registry.register(names::STORE_CONNECTIONS, "Connections to the database", connections);
+    registry.register(names::STORE_WAITING, "Requests that wait for a connection to the database", waiting);
+    registry.register(names::STORE_ERRORS, "Transactions in the database that failed", errors);
+    registry.register_with_unit(
+        names::STORE_TRANSACTIONS,
+        "Time of transactions in the database, without the wait for a connection",
+        Unit::Seconds,
+        Transactions(times),
+    );
+}
+
+/// A histogram of the times of transactions by their purpose, which were counted elsewhere.
+#[derive(Debug)]
+struct Transactions([(&'static str, TransactionTimes); 2]);
+
+impl EncodeMetric for Transactions {
+    fn encode(&self, mut encoder: MetricEncoder<'_>) -> std::fmt::Result {
+        for (access, times) in &self.0 {
+            let bounds = TIME_BOUNDS.into_iter().chain([f64::MAX]);
+            let buckets: Vec<(f64, u64)> = bounds.zip(times.counts).collect();
+            let labels = [("access", *access)];
+            let mut histogram = encoder.encode_family(&labels)?;
+            let count = times.counts.iter().sum();
+            histogram.encode_histogram::<[(&str, &str); 0]>(
+                times.total.as_secs_f64(),
+                count,
+                &buckets,
+                None,
+            )?;
+        }
+        Ok(())
+    }
+
+    fn metric_type(&self) -> MetricType {
+        MetricType::Histogram
+    }
 }

@@ -24,7 +24,7 @@ use crate::engine::{Readiness, RemoteModel, STORE_AWAY};
 #[openapi(
     info(title = "Whittle"),
     paths(
-        compress::compress, compress::recover, compress::score, reading::extract,
+        compress::compress, compress::recover, compress::score, compress::score_tokens, reading::extract,
         collections::list, collections::create, collections::describe, collections::remove,
         collections::upsert, collections::documents, collections::document, collections::delete_document,
         collections::put_file, collections::delete_documents, collections::search,

@@ -23,6 +23,7 @@ pub(super) fn router(state: Arc<AppState>) -> Router {
         .route("/v1/compress", post(compress::compress))
         .route("/v1/recover", post(compress::recover))
         .route("/v1/score", post(compress::score))
+        .route("/v1/score/tokens", post(compress::score_tokens))
         .route("/v1/embeddings", post(embeddings::here_or_upstream))
         .route("/v1/extract", put(reading::extract))
         .route("/v1/prompt", post(prompt::prompt))

@@ -18,7 +18,7 @@ use super::error::{ApiError, ErrorEnvelope};
 use super::proxy::Sender;
 use super::state::AppState;
 use super::{auth, body, events};
-use crate::engine::{Caches, Readiness, RemoteModel};
+use crate::engine::{Caches, DatabaseState, Readiness, RemoteModel};
 use crate::model::cached::CacheStatistics;
 use crate::proxy::{Gateway, QueueStatus, UpstreamStatus};
 use crate::shared::{Shared, SharedState};
@@ -54,6 +54,9 @@ pub(super) struct ServiceStatus {
     /// The server that replicas share; missing where they share none.
     #[serde(skip_serializing_if = "Option::is_none")]
     shared: Option<SharedStatus>,
+    /// The database that holds collections; missing where they are in the data folder.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    database: Option<DatabaseStatus>,
     /// The caches.
     caches: Vec<CacheStatus>,
 }
@@ -77,6 +80,38 @@ impl SharedStatus {
         let SharedState { address, away, failed } = shared.state();
         let reason = away.map(|away| away.to_string());
         Self { server: address, up: reason.is_none(), reason, errors: failed }
+    }
+}
+
+/// The database that holds collections.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub(super) struct DatabaseStatus {
+    /// Host, port and database.
+    server: String,
+    /// True if it can be used now.
+    up: bool,
+    /// The reason why it cannot, if so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    /// Connections that are in use.
+    in_use: usize,
+    /// Requests that wait for a connection.
+    waiting: usize,
+    /// Transactions that failed, since the service began.
+    errors: u64,
+}
+
+impl DatabaseStatus {
+    fn of(database: DatabaseState) -> Self {
+        let reason = database.away.map(|away| away.to_string());
+        Self {
+            server: database.address,
+            up: reason.is_none(),
+            reason,
+            in_use: database.in_use,
+            waiting: database.waiting,
+            errors: database.errors.iter().map(|(_, count)| count).sum(),
+        }
     }
 }
 
@@ -125,6 +160,7 @@ impl ServiceStatus {
             upstreams: gateway.map(Gateway::upstreams).unwrap_or_default(),
             stores: gateway.map(Gateway::queues),
             shared: state.shared().map(SharedStatus::of),
+            database: state.engine.database().map(|database| DatabaseStatus::of(database.state())),
             caches: caches(&state.engine.caches()),
         }
     }

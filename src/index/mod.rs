@@ -31,7 +31,7 @@ pub use data_dir::DataDir;
 pub use error::{IndexError, SnapshotError};
 pub use filter::Filter;
 pub use name::{Name, NameError};
-pub use postgres::Postgres;
+pub use postgres::{DatabaseState, Postgres, TIME_BOUNDS, TransactionTimes};
 pub use postgres_error::PostgresError;
 pub use record::{
     Allowed, Batch, ChunkHit, ID_BYTES, Metadata, NewChunk, NewDocument, Settings, StoredChunk,

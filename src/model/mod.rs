@@ -27,7 +27,7 @@ pub use generation::{
     Sampling, TokenGenerator,
 };
 pub use names::{display_name, is_path, parts_of};
-pub use remote::{EmbedderKind, RemoteError, RemoteServer, ScorerKind};
+pub use remote::{EmbedderKind, RemoteError, RemoteServer, RerankerKind, ScorerKind};
 pub use reranker::{KEEP_THRESHOLD, Pruner, Pruning, Reranker};
 
 /// A token of a text: its vocabulary id and the bytes of the text that it stands for.
@@ -164,6 +164,11 @@ pub trait TokenScorer: Send + Sync {
         false
     }
 
+    /// Returns how many tokens the vocabulary has, whose ids are all below; nothing where that is not known.
+    fn vocabulary(&self) -> Option<usize> {
+        None
+    }
+
     /// Text of `ids`; bytes that are not UTF-8 become U+FFFD.
     fn decode(&self, ids: &[u32]) -> String;
 
@@ -217,6 +222,10 @@ macro_rules! scorer_behind {
 
             fn splits_at_spaces(&self) -> bool {
                 (**self).splits_at_spaces()
+            }
+
+            fn vocabulary(&self) -> Option<usize> {
+                (**self).vocabulary()
             }
 
             fn decode(&self, ids: &[u32]) -> String {

@@ -201,6 +201,61 @@ fn vllm() -> String {
 }
 
 #[test]
+fn a_remote_whittle_scores_the_same_bytes_by_token_ids() {
+    let scoring = serve_with_model("");
+    let url = format!("http://{}", scoring.address);
+    let config =
+        format!("[scorer]\nkind = 'whittle'\nurl = '{url}'\nretries = 0\ncache_bytes = 0\nbatch = 3\n");
+    let service = serve(&config);
+    // Longer than the window, behind a prefix and without one.
+    for request in [
+        json!({"text": REPORT.repeat(2), "prefix": "A report."}),
+        json!({"text": "The bridge was opened on 3 May 1987."}),
+    ] {
+        let ask = |service: &Running| service.post("/v1/score", &request.to_string()).body;
+        let (here, there) = (ask(&scoring), ask(&service));
+        assert!(here["ids"] == there["ids"] && here["nll"] == there["nll"], "the scores differ");
+        assert!(there["nll"].as_array().is_some_and(|nll| nll.len() > 8), "{there}");
+    }
+    for method in ["llmlingua", "longllmlingua", "selective-context"] {
+        let (local, far) = (compress(&scoring, QUESTION, method), compress(&service, QUESTION, method));
+        assert_eq!((local.status, far.status), (200, 200), "{}", far.body);
+        assert_eq!(result(&local), result(&far), "{method}");
+    }
+    let status = service.get("/v1/status").body["remote_models"].clone();
+    let model = "smollm2-135m-instruct";
+    assert_eq!(
+        status,
+        json!([{"role": "scorer", "kind": "whittle", "model": model, "url": url, "state": "ready"}])
+    );
+
+    let ask = |body: Value| scoring.post("/v1/score/tokens", &body.to_string());
+    let scored = ask(
+        json!({"sequences": [{"ids": [504, 3575, 282]}, {"prefix": [504], "ids": [3575]}], "whole": true}),
+    );
+    let sequences = &scored.body["sequences"];
+    assert_eq!(scored.body["model"], model, "{}", scored.body);
+    assert!(
+        sequences[0]["nll"][0].is_null() && sequences[1]["nll"][0] == sequences[0]["nll"][1],
+        "{sequences}"
+    );
+    let refused = |answer: Answer, status: u16, code: &str| {
+        assert_eq!((answer.status, &answer.body["error"]["code"]), (status, &json!(code)), "{}", answer.body);
+    };
+    refused(ask(json!({"sequences": [{"ids": [504, 4_000_000_000_u32]}]})), 400, "unknown_token");
+    refused(ask(json!({"sequences": []})), 400, "empty_input");
+    refused(ask(json!({"model": "other", "sequences": [{"ids": [1]}]})), 404, "model_not_found");
+
+    // Another model there, or none: the request fails, and says where.
+    let wrong = serve(&format!("{config}served_model = 'other'\n"));
+    let answer = compress(&wrong, QUESTION, "llmlingua");
+    refused(answer, 503, "remote_model_failed");
+    scoring.kill();
+    let answer = compress(&service, "Who restarted the gateway?", "llmlingua");
+    refused(answer, 503, "remote_model_failed");
+}
+
+#[test]
 fn token_ids_are_scored_by_a_server_and_methods_work_with_them() {
     let local = serve_with_model("");
     let url = vllm();

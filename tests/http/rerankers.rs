@@ -116,6 +116,77 @@ fn a_reranker_is_added_from_its_folder_and_ranks_everywhere() {
     assert_eq!(ids, expected, "{found}");
 }
 
+/// The answer of `POST /v1/rerank`, without its name.
+fn ranked(service: &Running, question: &str) -> Value {
+    let mut answer = post(service, "/v1/rerank", &json!({"query": question, "documents": TEXTS})).body;
+    answer.as_object_mut().unwrap().remove("id");
+    answer
+}
+
+#[test]
+fn a_remote_whittle_reranks_and_a_local_model_takes_its_place() {
+    let folder = Arc::new(tempfile::tempdir().unwrap());
+    add(&folder, "modernbert");
+    let ranking = service(&folder, "reranker.model = \"modernbert\"");
+    let folder = Arc::new(tempfile::tempdir().unwrap());
+    add(&folder, "modernbert");
+    let url = format!("http://{}", ranking.address);
+    let remote = format!(
+        "[reranker]\nkind = \"whittle\"\nurl = \"{url}\"\nmodel = \"modernbert\"\nretries = 0\nbatch = 2\n"
+    );
+    let behind = service(&folder, &remote);
+    let (here, there) = (ranked(&ranking, QUESTION), ranked(&behind, QUESTION));
+    let of = |answer: &Value| -> Vec<(u64, f64)> {
+        let results = answer["results"].as_array().unwrap_or_else(|| panic!("{answer}")).iter();
+        results.map(|r| (r["index"].as_u64().unwrap(), r["relevance_score"].as_f64().unwrap())).collect()
+    };
+    for (near, far) in of(&here).iter().zip(of(&there)) {
+        assert!(near.0 == far.0 && (near.1 - far.1).abs() < 1e-6, "{here}, not {there}");
+    }
+    assert_eq!(there["model"], "modernbert");
+    let compress = json!({"documents": documents(), "question": QUESTION, "method": "hybrid", "rate": 0.6});
+    let kept = |service: &Running| {
+        let answer = post(service, "/v1/compress", &compress);
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        (answer.body["prompt"].clone(), answer.body["documents"].clone())
+    };
+    assert_eq!(kept(&ranking), kept(&behind));
+    put(&behind, "/v1/collections/town", &json!({}));
+    assert_eq!(
+        post(&behind, "/v1/collections/town/documents", &json!({"documents": documents()})).status,
+        200
+    );
+    let search = json!({"query": QUESTION, "rerank": 3});
+    let found = post(&behind, "/v1/collections/town/search", &search).body;
+    assert_eq!(found["results"][0]["document_id"], format!("d{}", of(&here)[0].0), "{found}");
+    let described =
+        json!([{"role": "reranker", "kind": "whittle", "model": "modernbert", "url": url, "state": "ready"}]);
+    assert_eq!(behind.get("/v1/status").body["remote_models"], described);
+    drop(behind);
+
+    // With a local model beside it, and without.
+    let fallback = service(&folder, &format!("{remote}fallback = \"modernbert\"\n"));
+    ranking.kill();
+    assert_eq!(of(&ranked(&fallback, QUESTION)).len(), TEXTS.len());
+    let answer = post(&fallback, "/v1/compress", &compress).body;
+    assert_eq!(answer["warnings"][0]["code"], "reranker_fallback", "{answer}");
+    let found = post(&fallback, "/v1/collections/town/search", &search).body;
+    assert_eq!(found["warnings"][0]["code"], "reranker_fallback", "{found}");
+    assert_eq!(fallback.get("/readyz").status, 200);
+    let named = json!({"query": QUESTION, "documents": TEXTS, "model": "modernbert"});
+    assert_eq!(post(&fallback, "/v1/rerank", &named).status, 503, "who names a model gets no other");
+    drop(fallback);
+    let alone = service(&folder, &remote);
+    let refused = post(&alone, "/v1/compress", &compress);
+    assert_eq!((refused.status, &refused.body["error"]["code"]), (503, &json!("remote_model_failed")));
+    assert!(
+        refused.body["error"]["message"].as_str().unwrap().contains("`reranker.url`"),
+        "{}",
+        refused.body
+    );
+    assert_eq!(alone.get("/readyz").status, 503);
+}
+
 #[test]
 fn a_pruner_is_added_from_its_folder_prunes_and_ranks() {
     let folder = Arc::new(tempfile::tempdir().unwrap());

@@ -286,6 +286,22 @@ export interface CreateRequest {
     words?: WordSettings;
 }
 
+/** The database that holds collections. */
+export interface DatabaseStatus {
+    /** Transactions that failed, since the service began. */
+    errors: number;
+    /** Connections that are in use. */
+    in_use: number;
+    /** The reason why it cannot, if so. */
+    reason?: string | null;
+    /** Host, port and database. */
+    server: string;
+    /** True if it can be used now. */
+    up: boolean;
+    /** Requests that wait for a connection. */
+    waiting: number;
+}
+
 /** Body of `POST /v1/collections/{name}/delete`. */
 export interface DeleteRequest {
     /** Documents by metadata. Give this or `ids`. A field that no document has is refused where a document meets the
@@ -838,7 +854,7 @@ export interface RemoteModel {
     kind: string;
     /** The name that the server has for it. */
     model: string;
-    /** The use of the model: `scorer` or `embedder`. */
+    /** The use of the model: `scorer`, `embedder` or `reranker`. */
     role: string;
     /** The state: `ready`; `idle` where it was not asked yet, or failed some time ago; `failed` where it failed within the
      * last ten seconds. */
@@ -1105,6 +1121,8 @@ export interface SelectedExample {
 export interface ServiceStatus {
     /** The caches. */
     caches: CacheStatus[];
+    /** The database that holds collections; missing where they are in the data folder. */
+    database?: DatabaseStatus | null;
     /** `ready`; `idle` where the models load with the first request; `failed` where one could not be had. */
     models: string;
     /** The models on other machines; missing where all run in this process. */
@@ -1204,6 +1222,47 @@ export interface TemplateInfo {
 export interface Timing {
     /** The whole call. */
     total: number;
+}
+
+/** Body of `POST /v1/score/tokens`. */
+export interface TokenScoreRequest {
+    /** Name of the scorer that is to score, with or without `local/` before it, or left out. */
+    model?: string | null;
+    /** The sequences to score, each by itself. */
+    sequences: TokenSequence[];
+    /** True if all of a prefix is read, as a reader would, up to the model's context. By default as much of it is as fits
+     * half of the scorer's window. */
+    whole?: boolean;
+}
+
+/** Answer of `POST /v1/score/tokens`. */
+export interface TokenScoreResponse {
+    /** Most tokens that the model was trained for. */
+    context: number;
+    /** The fingerprint of what scores depend on besides tokens: the model's files and the arithmetic. */
+    identity: string;
+    /** Model that scored. */
+    model: string;
+    /** The scores of each sequence, in the order sent. */
+    sequences: TokenScores[];
+    /** Most tokens that the scorer looks at together. */
+    window: number;
+}
+
+/** The scores of a sequence of tokens. */
+export interface TokenScores {
+    /** The token ids that were scored. */
+    ids: number[];
+    /** Negative log-likelihood of each token in nats; null for a first token without context. */
+    nll: (number | null)[];
+}
+
+/** Tokens to score, by their ids in the scorer's vocabulary. */
+export interface TokenSequence {
+    /** Token ids to score. */
+    ids: number[];
+    /** Token ids that condition the scores. */
+    prefix?: number[];
 }
 
 /** Tokens of a prompt by part. */

@@ -77,7 +77,7 @@ impl Collections<'_> {
         request: &SearchRequest,
         results: &mut Vec<SearchResult>,
         cancel: &Cancel,
-    ) -> Result<Option<Warning>, EngineError> {
+    ) -> Result<Vec<Warning>, EngineError> {
         let rest = results.split_off(request.rerank.min(results.len()));
         let document = |(i, result): (usize, &SearchResult)| Document {
             id: i.to_string(),
@@ -88,19 +88,24 @@ impl Collections<'_> {
         let prompt = Prompt { documents, question: request.query.clone(), ..Prompt::default() };
         let time = request.rerank_deadline_ms.map(Duration::from_millis);
         let own = time.map_or_else(|| cancel.clone(), |time| cancel.within(time));
-        let ranking = match request.rerank_by {
-            RerankBy::Relevance => match self.engine.models.reranker()? {
-                Some(reranker) => compress::rank_by_reranker(&prompt, &*reranker, &own),
-                None => compress::rank(&prompt, &*self.engine.models.embedder()?, &own),
-            },
-            RerankBy::Likelihood => {
-                let ranking = compress::rank_by_likelihood(&prompt, &*self.engine.models.scorer()?, &own);
-                ranking.map(|ranking| ranking.into_iter().map(|(place, nll)| (place, (-nll).exp())).collect())
-            }
+        let in_time = |ranking: Result<Vec<(usize, f64)>, CompressError>| match ranking {
+            Err(CompressError::Score(ScoreError::Stopped(_))) if cancel.check().is_ok() => Ok(None),
+            ranking => ranking.map(Some),
         };
-        let ranking = match ranking {
-            Err(CompressError::Score(ScoreError::Stopped(_))) if cancel.check().is_ok() => None,
-            ranking => Some(ranking?),
+        let models = &self.engine.models;
+        let (ranking, other) = match (request.rerank_by, models.reranker_name()) {
+            (RerankBy::Relevance, Some(_)) => models.rerank_whole(|reranker| match reranker {
+                Some(reranker) => in_time(compress::rank_by_reranker(&prompt, reranker, &own)),
+                None => Ok(None),
+            })?,
+            (RerankBy::Relevance, None) => {
+                (in_time(compress::rank(&prompt, &*models.embedder()?, &own))?, None)
+            }
+            (RerankBy::Likelihood, _) => {
+                let ranking = compress::rank_by_likelihood(&prompt, &*models.scorer()?, &own);
+                let share = |(place, nll): (usize, f64)| (place, (-nll).exp());
+                (in_time(ranking.map(|ranking| ranking.into_iter().map(share).collect()))?, None)
+            }
         };
         let late = ranking.is_none().then(|| Warning {
             code: "rerank_late",
@@ -117,7 +122,7 @@ impl Collections<'_> {
             }));
         }
         results.extend(taken.into_iter().flatten().chain(rest));
-        Ok(late)
+        Ok(late.into_iter().chain(other).collect())
     }
 }
 

@@ -124,7 +124,7 @@ async fn health_and_readiness() {
 }
 
 /// The routes that the description of the API has, in its order.
-const ROUTES: [&str; 88] = [
+const ROUTES: [&str; 89] = [
     "get /",
     "get /api/tags",
     "delete /api/{path}",
@@ -199,6 +199,7 @@ const ROUTES: [&str; 88] = [
     "post /v1/rerank",
     "post /v1/responses",
     "post /v1/score",
+    "post /v1/score/tokens",
     "get /v1/shadow",
     "get /v1/status",
     "get /v1/usage",

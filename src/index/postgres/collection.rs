@@ -10,7 +10,8 @@ use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
 use super::filter::{self, Texts};
-use super::link::{Access, Parameter, Postgres, Session};
+use super::link::{Parameter, Postgres, Session};
+use super::measure::Access;
 use super::numbers::{bigints, column};
 use crate::index::record::{Batch, ChunkHit, NewChunk, NewDocument, Settings, StoredChunk, StoredDocument};
 use crate::index::snapshot;

@@ -3,7 +3,7 @@
 mod migrate;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use deadpool_postgres::{
     Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime, TimeoutType,
@@ -17,6 +17,7 @@ use tokio_postgres::{Config, Row};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::error;
+use super::measure::{Access, DatabaseState, Measures};
 use crate::config::{Env, StoreConfig, StoreKind};
 use crate::index::{IndexError, PostgresError};
 
@@ -43,6 +44,7 @@ struct Parts {
     path: OnceCell<String>,
     /// The reason why it cannot be used, as it was looked at last.
     away: watch::Sender<Option<PostgresError>>,
+    measures: Measures,
 }
 
 /// The threads that connections are driven by. They are not waited for at the end, which asynchronous code must not do.
@@ -54,15 +56,6 @@ impl Drop for Threads {
             runtime.shutdown_background();
         }
     }
-}
-
-/// The purpose of a transaction.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Access {
-    /// The transaction reads, all as of one moment.
-    Read,
-    /// The transaction writes.
-    Write,
 }
 
 /// A parameter of a statement with its type.
@@ -120,6 +113,7 @@ impl Postgres {
             timeout: config.timeout(),
             wait: config.wait(),
             path: OnceCell::new(),
+            measures: Measures::default(),
         }))))
     }
 
@@ -127,6 +121,24 @@ impl Postgres {
     #[must_use]
     pub fn away(&self) -> Option<PostgresError> {
         self.0.away.borrow().clone()
+    }
+
+    /// Returns its state, and what was done with it.
+    #[must_use]
+    pub fn state(&self) -> DatabaseState {
+        let Parts { address, pool, measures, .. } = &*self.0;
+        let pool = pool.status();
+        let [reads, writes] = measures.times();
+        DatabaseState {
+            address: address.clone(),
+            away: self.away(),
+            in_use: pool.size.saturating_sub(pool.available),
+            idle: pool.available,
+            waiting: pool.waiting + measures.waiting(),
+            errors: measures.errors(),
+            reads,
+            writes,
+        }
     }
 
     /// Looks at the database now, making its tables if there are none, and from now on each second on a thread of its own.
@@ -183,9 +195,20 @@ impl Postgres {
     ) -> Result<T, IndexError> {
         let gone = || IndexError::Store("the connections are closed".into());
         let runtime = self.0.runtime.0.as_ref().ok_or_else(gone)?;
-        runtime.block_on(async {
-            let _permit = self.permit(access).await?;
-            let session = self.session(access).await?;
+        let done = runtime.block_on(self.transaction(access, work));
+        done.inspect_err(|error| self.0.measures.failed(error))
+    }
+
+    async fn transaction<T>(
+        &self,
+        access: Access,
+        work: impl AsyncFnOnce(&Session) -> Result<T, IndexError>,
+    ) -> Result<T, IndexError> {
+        let _permit = self.permit(access).await?;
+        let client = self.0.pool.get().await.map_err(|error| self.of_pool(error))?;
+        let start = Instant::now();
+        let done = async {
+            let session = self.begun(client, access).await?;
             match work(&session).await {
                 Ok(value) => session.end("COMMIT").await.map(|()| value),
                 Err(error) => {
@@ -194,7 +217,10 @@ impl Postgres {
                     Err(error)
                 }
             }
-        })
+        };
+        let done = done.await;
+        self.0.measures.took(access, start.elapsed());
+        done
     }
 
     /// Returns a permit to write, which is kept until the transaction has ended; reading needs none.
@@ -202,8 +228,12 @@ impl Postgres {
         if access == Access::Read {
             return Ok(None);
         }
-        let Parts { address, wait, writers, .. } = &*self.0;
-        match timeout(*wait, writers.acquire()).await {
+        let Parts { address, wait, writers, measures, .. } = &*self.0;
+        let acquired = {
+            let _waits = measures.waits();
+            timeout(*wait, writers.acquire()).await
+        };
+        match acquired {
             Ok(permit) => permit.map(Some).map_err(|closed| IndexError::Store(closed.to_string())),
             Err(_) => Err(PostgresError::Busy { address: address.clone(), time: *wait }.into()),
         }
@@ -212,6 +242,10 @@ impl Postgres {
     /// Begins a transaction on a connection of the pool, where the tables are there.
     async fn session(&self, access: Access) -> Result<Session, IndexError> {
         let client = self.0.pool.get().await.map_err(|error| self.of_pool(error))?;
+        self.begun(client, access).await
+    }
+
+    async fn begun(&self, client: Object, access: Access) -> Result<Session, IndexError> {
         let session = Session { client: Some(client), database: self.clone() };
         let path = self.0.path.get_or_try_init(|| migrate::run(&session, &self.0.schema)).await;
         let begin = match access {

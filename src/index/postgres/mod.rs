@@ -11,8 +11,10 @@ mod collection;
 mod error;
 mod filter;
 mod link;
+mod measure;
 mod numbers;
 mod store;
 mod terms;
 
 pub use link::Postgres;
+pub use measure::{DatabaseState, TIME_BOUNDS, TransactionTimes};

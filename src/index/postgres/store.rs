@@ -5,7 +5,8 @@ use std::sync::Arc;
 use tokio_postgres::types::Type;
 
 use super::collection::{Collection, is_indexed, write};
-use super::link::{Access, Postgres, Session};
+use super::link::{Postgres, Session};
+use super::measure::Access;
 use super::numbers::column;
 use crate::index::record::{Batch, Settings};
 use crate::index::snapshot::Snapshot;

@@ -88,6 +88,12 @@ impl<S: TokenScorer> CachedScorer<S> {
         self.results.statistics()
     }
 
+    /// Returns the fingerprint of all that scores depend on besides tokens.
+    #[must_use]
+    pub fn identity(&self) -> String {
+        blake3::Hash::from_bytes(self.identity).to_hex().to_string()
+    }
+
     fn key(&self, job: &ScoreJob) -> Key {
         let mut hasher = blake3::Hasher::new_keyed(&self.identity);
         hasher.update(&(job.prefix.len() as u64).to_le_bytes());
@@ -109,6 +115,10 @@ impl<S: TokenScorer> TokenScorer for CachedScorer<S> {
 
     fn splits_at_spaces(&self) -> bool {
         self.scorer.splits_at_spaces()
+    }
+
+    fn vocabulary(&self) -> Option<usize> {
+        self.scorer.vocabulary()
     }
 
     fn decode(&self, ids: &[u32]) -> String {

@@ -170,6 +170,10 @@ impl TokenScorer for LocalScorer {
         self.tokenizer.splits_at_spaces()
     }
 
+    fn vocabulary(&self) -> Option<usize> {
+        Some(self.tokenizer.vocabulary())
+    }
+
     fn decode(&self, ids: &[u32]) -> String {
         self.tokenizer.decode(ids)
     }

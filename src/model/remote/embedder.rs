@@ -5,9 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::client::{RemoteClient, RemoteOptions, RemoteRequest};
+use super::parts::cut;
+use super::tei::{self, TeiInfo};
 use super::vectors::{OpenAiAnswer, normalised, parsed};
 use super::{EmbedderKind, RemoteError, RemoteHealth};
 use crate::model::{Cancel, Embedder, ScoreError};
@@ -63,15 +65,6 @@ struct ModelIdentity {
     name: String,
     /// The fingerprint or revision, where the server tells it.
     fingerprint: Option<String>,
-}
-
-/// What text-embeddings-inference says of itself.
-#[derive(Deserialize)]
-struct TeiInfo {
-    model_id: String,
-    model_sha: Option<String>,
-    max_input_length: usize,
-    max_client_batch_size: usize,
 }
 
 #[derive(Serialize)]
@@ -135,11 +128,10 @@ impl RemoteEmbedder {
     fn find_out(&mut self, cancel: &Cancel) -> Result<(), ScoreError> {
         if self.options.kind == EmbedderKind::Tei {
             let info = self.tei_info(cancel)?;
-            // A quarter is left for what its tokenizer counts otherwise.
-            let longest = (info.max_input_length / 4 * 3).max(1);
+            let longest = info.longest();
             self.options.max_tokens = Some(self.options.max_tokens.map_or(longest, |most| most.min(longest)));
             self.options.batch = self.options.batch.min(info.max_client_batch_size).max(1);
-            self.identity = self.expected(info.identity())?;
+            self.identity = self.expected(ModelIdentity::of(info))?;
         }
         let body = self.ask(&[PROBE.into()], Use::Document, cancel)?.pop().unwrap_or_default();
         let (vectors, identity) = self.read(&body, 1)?;
@@ -174,10 +166,7 @@ impl RemoteEmbedder {
         let same = match self.options.kind {
             // Such servers answer with a longer name of the same model, or with the one that was asked for.
             EmbedderKind::OpenAi | EmbedderKind::Local => true,
-            EmbedderKind::Tei => {
-                let last = found.name.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
-                found.name == *wanted || last.eq_ignore_ascii_case(wanted)
-            }
+            EmbedderKind::Tei => tei::is_called(&found.name, wanted),
             EmbedderKind::Whittle => found.name == *wanted,
         };
         if same { Ok(found) } else { Err(self.other_model(wanted, &found.name)) }
@@ -190,9 +179,7 @@ impl RemoteEmbedder {
     }
 
     fn tei_info(&self, cancel: &Cancel) -> Result<TeiInfo, ScoreError> {
-        let request = RemoteRequest { path: "/info", body: None, most: ANSWER_BYTES };
-        let body = self.client.send(vec![request], cancel)?.pop().unwrap_or_default();
-        parsed(self.client.server(), &body).map_err(|error| self.client.refuse(error))
+        tei::info(&self.client, cancel)
     }
 
     /// Sends texts in batches and returns the bodies of the answers.
@@ -274,7 +261,7 @@ impl RemoteEmbedder {
     ) -> Result<Vec<Vec<f32>>, ScoreError> {
         // Its answers do not say which model gave them.
         if self.options.kind == EmbedderKind::Tei {
-            self.check_still(&self.tei_info(cancel)?.identity())?;
+            self.check_still(&ModelIdentity::of(self.tei_info(cancel)?))?;
         }
         let bodies = self.ask(texts, role, cancel)?;
         let mut vectors = Vec::with_capacity(texts.len());
@@ -357,34 +344,15 @@ pub enum RemoteIdentity {
     Described(String),
 }
 
-impl TeiInfo {
-    fn identity(self) -> ModelIdentity {
-        ModelIdentity { name: self.model_id, fingerprint: self.model_sha }
+impl ModelIdentity {
+    fn of(info: TeiInfo) -> Self {
+        Self { name: info.model_id, fingerprint: info.model_sha }
     }
 }
 
 /// Returns whether a text can be the fingerprint of files: at most 64 hexadecimal digits.
 fn is_fingerprint(text: &str) -> bool {
     (1..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_hexdigit())
-}
-
-/// Halves a text at white space near its middle until no part has more than `most` tokens, and appends the parts.
-fn cut<'t>(text: &'t str, most: usize, counter: &dyn TokenCounter, parts: &mut Vec<&'t str>) {
-    // No token is shorter than a byte.
-    if text.len() <= most || counter.count(text) <= most {
-        parts.push(text);
-        return;
-    }
-    let middle = text.floor_char_boundary(text.len() / 2);
-    let space = text[middle..].find(char::is_whitespace).map(|at| middle + at);
-    let space = space.filter(|&at| at < text.len() - text.len() / 4);
-    let at = space.unwrap_or(middle);
-    if at == 0 || at == text.len() {
-        parts.push(text);
-        return;
-    }
-    cut(&text[..at], most, counter, parts);
-    cut(&text[at..], most, counter, parts);
 }
 
 impl Embedder for RemoteEmbedder {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 /// A server that a model runs on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RemoteServer {
-    /// The section of the configuration: `embedder` or `scorer`.
+    /// The section of the configuration: `embedder`, `scorer` or `reranker`.
     pub role: &'static str,
     /// The base URL.
     pub url: Arc<str>,
@@ -135,12 +135,22 @@ pub enum RemoteError {
     },
     /// The server gave no likelihood of a token.
     #[error(
-        "{server} gave no likelihood of the token at place {place}; use a vLLM that supports `prompt_logprobs`, without a proxy that leaves it out"
+        "{server} gave no likelihood of the token at place {place}; use a server that gives those of a prompt (vLLM: `prompt_logprobs`, SGLang: `input_token_logprobs`), without a proxy that leaves them out"
     )]
     NoLikelihood {
         /// The server.
         server: RemoteServer,
         /// The place of the token.
+        place: usize,
+    },
+    /// A score of a text is not finite, or beyond the range of its form.
+    #[error(
+        "{server} gave a relevance that is not finite or not from 0 to 1, for text {place}; check that `reranker.url` and `reranker.kind` go together"
+    )]
+    NoRelevance {
+        /// The server.
+        server: RemoteServer,
+        /// The place of the text, or of a part of one, in the call, from 0.
         place: usize,
     },
     /// The text, or what is done with it, is beyond what the server can do.
@@ -154,13 +164,35 @@ pub enum RemoteError {
 }
 
 impl RemoteError {
+    /// Returns the server.
+    #[must_use]
+    pub fn server(&self) -> &RemoteServer {
+        match self {
+            Self::Setup { server, .. }
+            | Self::Unreachable { server, .. }
+            | Self::Late { server, .. }
+            | Self::Refused { server, .. }
+            | Self::TooLong { server, .. }
+            | Self::Malformed { server, .. }
+            | Self::Count { server, .. }
+            | Self::Order { server, .. }
+            | Self::Dimensions { server, .. }
+            | Self::NoDirection { server, .. }
+            | Self::OtherModel { server, .. }
+            | Self::OtherTokens { server, .. }
+            | Self::NoLikelihood { server, .. }
+            | Self::NoRelevance { server, .. }
+            | Self::Unsupported { server, .. } => server,
+        }
+    }
+
     /// Returns whether the next request is likely to fail as well: the fault is the server's or the configuration's, not
     /// that of one text, and the server does not merely have too much to do.
     #[must_use]
     pub fn is_of_server(&self) -> bool {
         match self {
             Self::Refused { status, .. } => !matches!(status, 400 | 413 | 422 | 429),
-            Self::NoDirection { .. } | Self::Unsupported { .. } => false,
+            Self::NoDirection { .. } | Self::NoRelevance { .. } | Self::Unsupported { .. } => false,
             _ => true,
         }
     }
@@ -169,10 +201,14 @@ impl RemoteError {
 /// Returns what is to be done about a status.
 fn remedy(role: &str, status: u16) -> String {
     match status {
-        401 | 403 => format!("put the server's key into an environment variable and its name into `{role}.api_key_env`"),
+        401 | 403 => format!(
+            "put the server's key into an environment variable and its name into `{role}.api_key_env`"
+        ),
         404 | 405 => format!("correct `{role}.url`, `{role}.kind` or the name of its model"),
-        400 | 413 | 422 if role == "embedder" => {
-            "texts may be too long for the server: set `embedder.max_tokens` below its limit, or lower `embedder.batch`".into()
+        400 | 413 | 422 if role != "scorer" => {
+            format!(
+                "texts may be too long for the server: set `{role}.max_tokens` below its limit, or lower `{role}.batch`"
+            )
         }
         400 | 413 | 422 => format!("the request may be too large for the server: lower `{role}.batch`"),
         429 | 503 => format!("lower `{role}.concurrency`, or try again later"),

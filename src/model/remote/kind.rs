@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum EmbedderKind {
-    /// This process.
+    /// The process itself.
     #[default]
     Local,
     /// A server with `OpenAI`'s `/v1/embeddings`.
@@ -34,11 +34,15 @@ impl EmbedderKind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ScorerKind {
-    /// This process.
+    /// The process itself.
     #[default]
     Local,
     /// A server of vLLM, by its `/v1/completions`.
     Vllm,
+    /// A server of `SGLang`, by its `/generate`.
+    SgLang,
+    /// Another whittle.
+    Whittle,
 }
 
 impl ScorerKind {
@@ -48,6 +52,39 @@ impl ScorerKind {
         match self {
             Self::Local => "local",
             Self::Vllm => "vllm",
+            Self::SgLang => "sglang",
+            Self::Whittle => "whittle",
+        }
+    }
+}
+
+/// A place that the reranker runs in, and the form that it is asked in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RerankerKind {
+    /// The process itself.
+    #[default]
+    Local,
+    /// Cohere, by its `/v2/rerank`.
+    Cohere,
+    /// A server with Jina's `/v1/rerank`.
+    Jina,
+    /// A server of text-embeddings-inference, by its `/rerank`.
+    Tei,
+    /// Another whittle.
+    Whittle,
+}
+
+impl RerankerKind {
+    /// Returns the name that the configuration uses.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Local => "local",
+            Self::Cohere => "cohere",
+            Self::Jina => "jina",
+            Self::Tei => "tei",
+            Self::Whittle => "whittle",
         }
     }
 }

@@ -1,17 +1,20 @@
-//! [`TokenScorer`] on a model behind a server of vLLM.
+//! [`TokenScorer`] on a model behind a server.
 
-use std::collections::HashMap;
+mod listed;
+mod peer;
+mod sglang;
+mod vllm;
+
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::client::{RemoteClient, RemoteOptions, RemoteRequest};
 use super::sequences::{ScoredSequence, sequences};
-use super::vectors::{in_order, parsed};
-use super::{RemoteError, RemoteHealth};
-use crate::model::local::{GgufTokenizer, ScorerOptions};
+use super::{RemoteError, RemoteHealth, ScorerKind};
+use crate::model::local::GgufTokenizer;
 use crate::model::{Cancel, ScoreError, ScoreJob, ScoreSession, Token, TokenScorer};
 
 /// Longest time to find out what the server has.
@@ -20,13 +23,13 @@ const CONNECT_TIME: Duration = Duration::from_secs(10);
 const ANSWER_BYTES: usize = 256 << 10;
 /// Bytes of an answer for each token: its id, its likelihood and its text.
 const TOKEN_BYTES: usize = 1024;
-/// The smallest context that can be worked with.
-const SMALLEST_CONTEXT: usize = 16;
 
 /// The options of a scorer behind a server.
 pub struct RemoteScorerOptions {
     /// The server, and how it is asked.
     pub remote: RemoteOptions,
+    /// The form that it is asked in, any but [`ScorerKind::Local`].
+    pub kind: ScorerKind,
     /// The name of the model here, whose tokenizer is `tokenizer`.
     pub model: String,
     /// The name that the server has for it.
@@ -37,64 +40,27 @@ pub struct RemoteScorerOptions {
     pub batch: usize,
 }
 
-/// A causal language model behind a server of vLLM.
+/// A causal language model behind a server of vLLM or `SGLang`, or behind another whittle.
 ///
-/// It sends token ids to `/completions` and reads `prompt_logprobs`. One token is generated and thrown away, for vLLM
-/// has no way around it, so that the longest text is one token shorter than the server's `max_model_len`.
+/// Token ids are sent, and those that come back are compared with them. vLLM is asked for `prompt_logprobs`; it
+/// generates one token that is thrown away, for it has no way around it, so that the longest text is one token shorter
+/// than its `max_model_len`. `SGLang` is asked for `input_token_logprobs`. Another whittle gets the jobs as they are, so
+/// that it scores them as this process would.
 pub struct RemoteScorer {
     client: RemoteClient,
     options: RemoteScorerOptions,
-    root: String,
+    served: ServedModel,
+}
+
+/// The model that a server was found to have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct ServedModel {
+    /// The text that tells it from others of its name.
+    identity: String,
+    /// The longest sequence that the server reads at once.
     context: usize,
+    /// Most tokens that are looked at together.
     window: usize,
-}
-
-/// The models that a server lists.
-#[derive(Deserialize)]
-struct ModelList {
-    data: Vec<ListedModel>,
-}
-
-#[derive(Deserialize)]
-struct ListedModel {
-    id: String,
-    #[serde(default)]
-    root: Option<String>,
-    #[serde(default)]
-    max_model_len: Option<usize>,
-}
-
-#[derive(Serialize)]
-struct CompletionRequest<'a> {
-    model: &'a str,
-    prompt: Vec<&'a [u32]>,
-    max_tokens: usize,
-    temperature: f32,
-    prompt_logprobs: usize,
-    return_token_ids: bool,
-    add_special_tokens: bool,
-}
-
-#[derive(Deserialize)]
-struct CompletionAnswer {
-    #[serde(default)]
-    model: String,
-    choices: Vec<CompletionChoice>,
-}
-
-#[derive(Deserialize)]
-struct CompletionChoice {
-    index: usize,
-    #[serde(default)]
-    prompt_token_ids: Option<Vec<u32>>,
-    /// A map for each token but the first: with the token itself, and perhaps with more likely ones.
-    #[serde(default)]
-    prompt_logprobs: Option<Vec<Option<HashMap<u32, TokenLogprob>>>>,
-}
-
-#[derive(Deserialize)]
-struct TokenLogprob {
-    logprob: f32,
 }
 
 impl std::fmt::Debug for RemoteScorer {
@@ -102,7 +68,7 @@ impl std::fmt::Debug for RemoteScorer {
         f.debug_struct("RemoteScorer")
             .field("server", self.client.server())
             .field("served_model", &self.options.served_model)
-            .field("context", &self.context)
+            .field("context", &self.served.context)
             .finish_non_exhaustive()
     }
 }
@@ -115,112 +81,72 @@ impl RemoteScorer {
     pub fn connect(options: RemoteScorerOptions, health: Arc<RemoteHealth>) -> Result<Self, ScoreError> {
         let client = RemoteClient::new("scorer", &options.remote, health)?;
         let time = options.remote.timeout.min(CONNECT_TIME);
-        let request = RemoteRequest { path: "/models", body: None, most: ANSWER_BYTES };
-        let body =
-            client.send(vec![request], &Cancel::never().within(time)).map_err(|error| match error {
-                // The time here is not a caller's: to run out of it is the server's fault.
-                ScoreError::Stopped(_) => client.refuse(RemoteError::Late {
-                    server: client.server().clone(),
-                    milliseconds: time.as_millis(),
-                }),
-                error => error,
-            })?;
-        let server = client.server().clone();
-        let list: ModelList = parsed(&server, &body.concat()).map_err(|error| client.refuse(error))?;
-        let wanted = &options.served_model;
-        let names = list.data.iter().map(|model| model.id.as_str()).collect::<Vec<_>>().join("`, `");
-        let Some(found) = list.data.into_iter().find(|model| model.id == *wanted) else {
-            let found = names.chars().take(100).collect();
-            let wanted = wanted.clone();
-            return Err(client.refuse(RemoteError::OtherModel { server, wanted, found }));
+        let cancel = Cancel::never().within(time);
+        let found = match options.kind {
+            ScorerKind::Whittle => peer::find(&client, &options, &cancel),
+            ScorerKind::Local | ScorerKind::Vllm | ScorerKind::SgLang => {
+                listed::find(&client, &options, &cancel)
+            }
         };
-        let context = found.max_model_len.unwrap_or_default().saturating_sub(1);
-        if context < SMALLEST_CONTEXT {
-            let reason = format!(
-                "its list of models gives `{wanted}` no `max_model_len` of more than {SMALLEST_CONTEXT}, as vLLM does"
-            );
-            return Err(client.refuse(RemoteError::Malformed { server, reason }));
-        }
-        let window = ScorerOptions::default().window.min(context);
-        Ok(Self { client, root: found.root.unwrap_or_default(), options, context, window })
+        let served = found.map_err(|error| match error {
+            // The time here is not a caller's: to run out of it is the server's fault.
+            ScoreError::Stopped(_) => client.refuse(RemoteError::Late {
+                server: client.server().clone(),
+                milliseconds: time.as_millis(),
+            }),
+            error => error,
+        })?;
+        Ok(Self { client, options, served })
     }
 
     /// Returns the text that tells scores of this model from those of others. The URL is no part of it.
     #[must_use]
     pub fn identity(&self) -> String {
-        format!("vllm {:?} {:?} {}", self.options.served_model, self.root, self.window)
+        let (kind, ServedModel { identity, window, .. }) = (self.options.kind.name(), &self.served);
+        format!("{kind} {:?} {identity:?} {window}", self.options.served_model)
     }
 
     /// Returns the negative log-likelihoods of all tokens of each sequence but the first.
     fn read(&self, sequences: &[&[u32]], cancel: &Cancel) -> Result<Vec<Vec<f32>>, ScoreError> {
-        let batch = self.options.batch.max(1);
-        let requests = sequences.chunks(batch).map(|batch| self.request(batch));
-        let bodies = self.client.send(requests.collect::<Result<_, _>>()?, cancel)?;
+        let (batch, model) = (self.options.batch.max(1), &*self.options.served_model);
+        let is_sglang = self.options.kind == ScorerKind::SgLang;
+        let request = |batch: &[&[u32]]| {
+            let tokens = batch.iter().map(|ids| ids.len()).sum();
+            if is_sglang {
+                request("/generate", &sglang::GenerateRequest::new(batch), tokens)
+            } else {
+                request("/completions", &vllm::CompletionRequest::new(model, batch), tokens)
+            }
+        };
+        let requests = sequences.chunks(batch).map(request).collect::<Result<_, _>>()?;
+        let bodies = self.client.send(requests, cancel)?;
         let mut scores = Vec::with_capacity(sequences.len());
         for (batch, body) in sequences.chunks(batch).zip(bodies) {
-            scores.extend(self.scores(batch, &body).map_err(|error| self.client.refuse(error))?);
+            let server = self.client.server();
+            let read = if is_sglang {
+                sglang::scores(server, batch, &body)
+            } else {
+                vllm::scores(server, model, batch, &body)
+            };
+            scores.extend(read.map_err(|error| self.client.refuse(error))?);
         }
         Ok(scores)
     }
 
-    fn request(&self, sequences: &[&[u32]]) -> Result<RemoteRequest, ScoreError> {
-        let request = CompletionRequest {
-            model: &self.options.served_model,
-            prompt: sequences.to_vec(),
-            max_tokens: 1,
-            temperature: 0.0,
-            prompt_logprobs: 0,
-            return_token_ids: true,
-            add_special_tokens: false,
-        };
-        let body = serde_json::to_vec(&request).map_err(|error| ScoreError::Model(error.to_string()))?;
-        let tokens: usize = sequences.iter().map(|ids| ids.len()).sum();
-        Ok(RemoteRequest {
-            path: "/completions",
-            body: Some(body),
-            most: ANSWER_BYTES + tokens * TOKEN_BYTES,
-        })
-    }
-
-    /// Reads the answer to some sequences.
-    fn scores(&self, sequences: &[&[u32]], body: &[u8]) -> Result<Vec<Vec<f32>>, RemoteError> {
-        let server = self.client.server();
-        let CompletionAnswer { model, choices } = parsed(server, body)?;
-        let wanted = &self.options.served_model;
-        if model != *wanted {
-            let found = model.chars().take(100).collect();
-            return Err(RemoteError::OtherModel { server: server.clone(), wanted: wanted.clone(), found });
-        }
-        let choices = choices.into_iter().map(|choice| (choice.index, choice));
-        let choices = in_order(server, choices, sequences.len())?;
-        choices.into_iter().zip(sequences).map(|(choice, ids)| self.likelihoods(choice, ids)).collect()
-    }
-
-    /// Reads the likelihoods of one sequence, which the server must have read as it was sent.
-    fn likelihoods(&self, choice: CompletionChoice, ids: &[u32]) -> Result<Vec<f32>, RemoteError> {
-        let server = self.client.server().clone();
-        let read = choice.prompt_token_ids.unwrap_or_default();
-        if read != ids {
-            let place = read.iter().zip(ids).take_while(|(read, sent)| read == sent).count();
-            return Err(RemoteError::OtherTokens { server, place });
-        }
-        let logprobs = choice.prompt_logprobs.unwrap_or_default();
-        let likelihood = |(place, id): (usize, &u32)| {
-            let found = logprobs.get(place).and_then(Option::as_ref).and_then(|found| found.get(id));
-            let found = found.map(|found| -found.logprob).filter(|nll| nll.is_finite());
-            found.ok_or_else(|| RemoteError::NoLikelihood { server: server.clone(), place })
-        };
-        ids.iter().enumerate().skip(1).map(likelihood).collect()
-    }
-
     fn too_long(&self, length: usize) -> ScoreError {
         let reason = format!(
-            "{length} tokens are more than the {} that it reads at once; start it with a longer `--max-model-len`, or give \
-             less text",
-            self.context
+            "{length} tokens are more than the {} that it reads at once; start it with a longer context (vLLM: \
+             `--max-model-len`), or give less text",
+            self.served.context
         );
         RemoteError::Unsupported { server: self.client.server().clone(), reason }.into()
     }
+}
+
+/// Returns the request that posts `body`; a right answer to it tells of so many tokens.
+fn request(path: &'static str, body: &impl Serialize, tokens: usize) -> Result<RemoteRequest, ScoreError> {
+    let body = serde_json::to_vec(body).map_err(|error| ScoreError::Model(error.to_string()))?;
+    Ok(RemoteRequest { path, body: Some(body), most: ANSWER_BYTES + tokens * TOKEN_BYTES })
 }
 
 impl TokenScorer for RemoteScorer {
@@ -236,21 +162,28 @@ impl TokenScorer for RemoteScorer {
         self.options.tokenizer.splits_at_spaces()
     }
 
+    fn vocabulary(&self) -> Option<usize> {
+        Some(self.options.tokenizer.vocabulary())
+    }
+
     fn decode(&self, ids: &[u32]) -> String {
         self.options.tokenizer.decode(ids)
     }
 
     fn window(&self) -> usize {
-        self.window
+        self.served.window
     }
 
     fn context(&self) -> usize {
-        self.context
+        self.served.context
     }
 
     fn score(&self, jobs: &[ScoreJob], cancel: &Cancel) -> Result<Vec<Vec<f32>>, ScoreError> {
         cancel.check()?;
-        let sequences = sequences(jobs, self.window);
+        if self.options.kind == ScorerKind::Whittle {
+            return peer::score(&self.client, &self.options, (jobs, false), &self.served, cancel);
+        }
+        let sequences = sequences(jobs, self.served.window);
         let ids: Vec<&[u32]> = sequences.iter().map(|sequence| &sequence.ids[..]).collect();
         let mut results = vec![Vec::new(); jobs.len()];
         for (ScoredSequence { parts, .. }, scores) in sequences.iter().zip(self.read(&ids, cancel)?) {
@@ -264,11 +197,16 @@ impl TokenScorer for RemoteScorer {
 
     fn score_whole(&self, prefix: &[u32], ids: &[u32], cancel: &Cancel) -> Result<Vec<f32>, ScoreError> {
         let all = [prefix, ids].concat();
-        if all.len() > self.context {
+        if all.len() > self.served.context {
             return Err(self.too_long(all.len()));
         }
         if all.len() < 2 {
             return Ok(Vec::new());
+        }
+        if self.options.kind == ScorerKind::Whittle {
+            let job = [ScoreJob { prefix: prefix.into(), ids: ids.to_vec() }];
+            let scores = peer::score(&self.client, &self.options, (&job, true), &self.served, cancel);
+            return Ok(scores?.pop().unwrap_or_default());
         }
         let mut scores = self.read(&[&all], cancel)?.pop().unwrap_or_default();
         Ok(scores.split_off(prefix.len().saturating_sub(1).min(scores.len())))
@@ -299,16 +237,14 @@ impl ScoreSession for RemoteSession<'_> {
             let server = self.scorer.client.server().clone();
             return Err(RemoteError::Unsupported { server, reason }.into());
         }
-        let before = self.ids.len();
         let all = [&self.ids, ids].concat();
-        if all.len() > self.scorer.context {
+        if all.len() > self.scorer.served.context {
             return Err(self.scorer.too_long(all.len()));
         }
-        let scores = if ids.len() < 2 {
-            Vec::new()
-        } else {
-            self.scorer.read(&[&all], cancel)?.pop().unwrap_or_default().split_off(before)
-        };
+        let mut scores =
+            if ids.len() < 2 { Vec::new() } else { self.scorer.score_whole(&self.ids, ids, cancel)? };
+        // The first of a step has no score, whatever stands before it.
+        scores.drain(..scores.len().saturating_sub(ids.len().saturating_sub(1)).min(scores.len()));
         self.ids = all;
         Ok(scores)
     }

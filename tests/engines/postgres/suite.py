@@ -571,7 +571,9 @@ def main():
         if "--http" in FLAGS:
             http(server)
             return
-        scenarios = [migrations, sharing, filters, like_local, restarts, killed, busy, starts]
+        # They import what is above.
+        from faults import FAULTS
+        scenarios = [migrations, sharing, filters, like_local, restarts, killed, busy, starts, *FAULTS]
         for number, scenario in enumerate(scenarios if SHORT else [*scenarios, linked]):
             perform(scenario, Stage(server, number), scenario.__name__)
     finally:

@@ -733,6 +733,23 @@ class CreateRequestParams(TypedDict, total=False):
     """The settings for searching words. It cannot be changed later."""
 
 
+class DatabaseStatus(ResponseModel):
+    """The database that holds collections."""
+
+    errors: int
+    """Transactions that failed, since the service began."""
+    in_use: int
+    """Connections that are in use."""
+    server: str
+    """Host, port and database."""
+    up: bool
+    """True if it can be used now."""
+    waiting: int
+    """Requests that wait for a connection."""
+    reason: str | None = None
+    """The reason why it cannot, if so."""
+
+
 class DeleteRequest(RequestModel):
     """Body of `POST /v1/collections/{name}/delete`."""
 
@@ -1496,7 +1513,7 @@ class RemoteModel(ResponseModel):
     model: str
     """The name that the server has for it."""
     role: str
-    """The use of the model: `scorer` or `embedder`."""
+    """The use of the model: `scorer`, `embedder` or `reranker`."""
     state: str
     """The state: `ready`; `idle` where it was not asked yet, or failed some time ago; `failed` where it failed within the
     last ten seconds."""
@@ -1792,6 +1809,8 @@ class ServiceStatus(ResponseModel):
     """Version of whittle."""
     work: WorkStatus
     """The work on requests."""
+    database: DatabaseStatus | None = None
+    """The database that holds collections; missing where they are in the data folder."""
     remote_models: list[RemoteModel] = Field(default_factory=list)
     """The models on other machines; missing where all run in this process."""
     shared: SharedStatus | None = None
@@ -1875,6 +1894,72 @@ class SourceDocumentParams(TypedDict, total=False):
     """The text, which chunks and citations are ranges of."""
     title: str | None
     """Searched for as the text is."""
+
+
+class TokenSequence(RequestModel):
+    """Tokens to score, by their ids in the scorer's vocabulary."""
+
+    ids: list[int]
+    """Token ids to score."""
+    prefix: list[int] = Field(default_factory=list)
+    """Token ids that condition the scores."""
+
+
+class TokenSequenceParams(TypedDict, total=False):
+    """The members of `TokenSequence`, as arguments."""
+
+    ids: Required[Sequence[int]]
+    """Token ids to score."""
+    prefix: Sequence[int]
+    """Token ids that condition the scores."""
+
+
+class TokenScoreRequest(RequestModel):
+    """Body of `POST /v1/score/tokens`."""
+
+    sequences: list[TokenSequence]
+    """The sequences to score, each by itself."""
+    model: str | None = None
+    """Name of the scorer that is to score, with or without `local/` before it, or left out."""
+    whole: bool | None = None
+    """True if all of a prefix is read, as a reader would, up to the model's context. By default as much of it is as fits
+    half of the scorer's window."""
+
+
+class TokenScoreRequestParams(TypedDict, total=False):
+    """The members of `TokenScoreRequest`, as arguments."""
+
+    model: str | None
+    """Name of the scorer that is to score, with or without `local/` before it, or left out."""
+    sequences: Required[Sequence[TokenSequence | TokenSequenceParams]]
+    """The sequences to score, each by itself."""
+    whole: bool
+    """True if all of a prefix is read, as a reader would, up to the model's context. By default as much of it is as fits
+    half of the scorer's window."""
+
+
+class TokenScores(ResponseModel):
+    """The scores of a sequence of tokens."""
+
+    ids: list[int]
+    """The token ids that were scored."""
+    nll: list[float | None]
+    """Negative log-likelihood of each token in nats; null for a first token without context."""
+
+
+class TokenScoreResponse(ResponseModel):
+    """Answer of `POST /v1/score/tokens`."""
+
+    context: int
+    """Most tokens that the model was trained for."""
+    identity: str
+    """The fingerprint of what scores depend on besides tokens: the model's files and the arithmetic."""
+    model: str
+    """Model that scored."""
+    sequences: list[TokenScores]
+    """The scores of each sequence, in the order sent."""
+    window: int
+    """Most tokens that the scorer looks at together."""
 
 
 class UpsertRequest(RequestModel):

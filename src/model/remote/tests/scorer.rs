@@ -7,13 +7,14 @@ use serde_json::{Value, json};
 
 use super::server::{Received, TestServer, ok, reply};
 use crate::model::local::GgufTokenizer;
-use crate::model::remote::{RemoteError, RemoteScorer, RemoteScorerOptions};
+use crate::model::remote::{RemoteError, RemoteScorer, RemoteScorerOptions, ScorerKind};
 use crate::model::{Cancel, ScoreError, ScoreJob, TokenScorer};
 
-fn options(server: &TestServer) -> RemoteScorerOptions {
+pub(super) fn options(server: &TestServer) -> RemoteScorerOptions {
     let tokens: Vec<String> = ["a", "b", "ab", "Ġ"].map(str::to_owned).into();
     RemoteScorerOptions {
         remote: server.options(),
+        kind: ScorerKind::Vllm,
         model: "here".into(),
         served_model: "smollm2".into(),
         tokenizer: Arc::new(GgufTokenizer::new(&tokens, &["a b".to_owned()], "smollm").unwrap()),
@@ -62,7 +63,7 @@ fn connect(server: &TestServer) -> RemoteScorer {
     RemoteScorer::connect(options(server), Arc::default()).unwrap()
 }
 
-fn job(prefix: &[u32], ids: &[u32]) -> ScoreJob {
+pub(super) fn job(prefix: &[u32], ids: &[u32]) -> ScoreJob {
     ScoreJob { prefix: prefix.into(), ids: ids.to_vec() }
 }
 
