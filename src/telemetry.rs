@@ -128,6 +128,10 @@ pub(crate) mod names {
     pub(crate) const SHARED_UP: &str = "whittle_shared_up";
     /// Calls of the server that replicas share which failed.
     pub(crate) const SHARED_ERRORS: &str = "whittle_shared_errors";
+    /// The gauge of whether the keys in a database could be looked at last.
+    pub(crate) const KEYS_UP: &str = "whittle_keys_up";
+    /// Looks at the keys in a database that failed.
+    pub(crate) const KEYS_ERRORS: &str = "whittle_keys_errors";
     /// Time of the work on a request's texts.
     pub(crate) const COMPRESSION: &str = "whittle_proxy_compression";
 }

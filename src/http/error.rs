@@ -24,7 +24,7 @@ const LONGEST_WAIT: Duration = Duration::from_mins(1);
 /// The time that a caller is told to wait for a model that is being fetched.
 const MODEL_WAIT: Duration = Duration::from_secs(5);
 /// The time that a caller is told to wait for the database with the collections.
-const STORE_WAIT: Duration = Duration::from_secs(1);
+pub(super) const STORE_WAIT: Duration = Duration::from_secs(1);
 
 /// Body of every answer that is not a success.
 #[derive(Debug, Serialize, ToSchema)]
@@ -283,6 +283,7 @@ impl From<Denied> for ApiError {
                 (StatusCode::TOO_MANY_REQUESTS, "rate_limit_exceeded", None)
             }
             Denied::Spend { .. } => (StatusCode::TOO_MANY_REQUESTS, "insufficient_quota", None),
+            Denied::Unchecked { .. } => (StatusCode::SERVICE_UNAVAILABLE, "keys_unavailable", None),
             Denied::Unavailable { .. } => (StatusCode::SERVICE_UNAVAILABLE, "limits_unavailable", None),
         };
         let error = Self::new(status, code, denied.to_string());

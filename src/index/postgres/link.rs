@@ -144,6 +144,12 @@ impl Postgres {
         });
     }
 
+    /// Returns the server's host, port and database, for messages.
+    #[must_use]
+    pub fn address(&self) -> &str {
+        &self.0.address
+    }
+
     /// Checks that the database answers, and that its tables are none of a newer version.
     async fn check(&self) -> Result<(), IndexError> {
         let session = self.session(Access::Read).await?;
