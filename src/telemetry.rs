@@ -128,6 +128,8 @@ pub(crate) mod names {
     pub(crate) const SHARED_UP: &str = "whittle_shared_up";
     /// Calls of the server that replicas share which failed.
     pub(crate) const SHARED_ERRORS: &str = "whittle_shared_errors";
+    /// Calls of the database for decisions on texts that failed.
+    pub(crate) const DECISION_ERRORS: &str = "whittle_decisions_errors";
     /// The gauge of whether the keys in a database could be looked at last.
     pub(crate) const KEYS_UP: &str = "whittle_keys_up";
     /// Looks at the keys in a database that failed.

@@ -83,6 +83,7 @@ pub(crate) fn run(args: ServeArgs) -> anyhow::Result<()> {
         compressor: Arc::<Engine>::clone(&engine),
         generator: Arc::<Engine>::clone(&engine),
         retriever: Arc::<Engine>::clone(&engine),
+        database: engine.database().cloned(),
     };
     let gateway = Gateway::new(&config, &ProcessEnv, parts, &data);
     let gateway = gateway.map_err(anyhow::Error::msg)?;

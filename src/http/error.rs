@@ -14,7 +14,7 @@ use crate::admission::{JobError, MemoryFull, QueueFull};
 use crate::engine::{EngineError, ErrorKind, MODEL_LOADING, STORE_AWAY};
 use crate::keys::Denied;
 use crate::model::Stopped;
-use crate::proxy::ProxyError;
+use crate::proxy::{ProxyError, StoreError};
 use crate::upstream::UpstreamError;
 use crate::wire::local::AskError;
 use crate::wire::{Dialect, Framing, WireError};
@@ -265,6 +265,11 @@ impl From<ProxyError> for ApiError {
                 (StatusCode::GATEWAY_TIMEOUT, "upstream_timeout", None)
             }
             ProxyError::Broken(_) => (StatusCode::BAD_GATEWAY, "upstream_broken", None),
+            ProxyError::Ledger(StoreError::Database(_)) => {
+                let error = Self::new(StatusCode::SERVICE_UNAVAILABLE, STORE_AWAY, error.to_string());
+                return Self { retry_after: Some(STORE_WAIT), ..error };
+            }
+            ProxyError::Ledger(error) => return Self::internal(error),
             ProxyError::Internal(message) => return Self::internal(message),
         };
         Self { param: param.map(Into::into), ..Self::new(status, code, error.to_string()) }

@@ -32,6 +32,8 @@ pub use error::{IndexError, SnapshotError};
 pub use filter::Filter;
 pub use name::{Name, NameError};
 pub use postgres::Postgres;
+#[cfg(feature = "server")]
+pub(crate) use postgres::{DecisionRow, LedgerRow};
 #[cfg(feature = "upstream")]
 pub(crate) use postgres::{KeyChange, KeyRow};
 pub use postgres_error::PostgresError;

@@ -55,6 +55,7 @@ const MAY_USE: [(&str, &[&str]); 26] = [
             "compress",
             "config",
             "engine",
+            "index",
             "jsonl",
             "keys",
             "model",

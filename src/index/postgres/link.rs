@@ -187,20 +187,38 @@ impl Postgres {
         access: Access,
         work: impl AsyncFnOnce(&Session) -> Result<T, IndexError>,
     ) -> Result<T, IndexError> {
-        let gone = || IndexError::Store("the connections are closed".into());
-        let runtime = self.0.runtime.0.as_ref().ok_or_else(gone)?;
-        runtime.block_on(async {
-            let _permit = self.permit(access).await?;
-            let session = self.session(access).await?;
-            match work(&session).await {
-                Ok(value) => session.end("COMMIT").await.map(|()| value),
-                Err(error) => {
-                    // The error says more than whether its remains could be cleared.
-                    session.end("ROLLBACK").await.ok();
-                    Err(error)
-                }
+        self.runtime()?.block_on(self.transaction(access, work))
+    }
+
+    /// Runs `work`, which uses this database, on the threads that its connections are driven by.
+    #[cfg(feature = "server")]
+    pub(super) fn spawn<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> Result<tokio::task::JoinHandle<T>, IndexError> {
+        Ok(self.runtime()?.spawn(work))
+    }
+
+    fn runtime(&self) -> Result<&tokio::runtime::Runtime, IndexError> {
+        self.0.runtime.0.as_ref().ok_or_else(|| IndexError::Store("the connections are closed".into()))
+    }
+
+    /// Has `work` done in one transaction, all or nothing.
+    pub(super) async fn transaction<T>(
+        &self,
+        access: Access,
+        work: impl AsyncFnOnce(&Session) -> Result<T, IndexError>,
+    ) -> Result<T, IndexError> {
+        let _permit = self.permit(access).await?;
+        let session = self.session(access).await?;
+        match work(&session).await {
+            Ok(value) => session.end("COMMIT").await.map(|()| value),
+            Err(error) => {
+                // The error says more than whether its remains could be cleared.
+                session.end("ROLLBACK").await.ok();
+                Err(error)
             }
-        })
+        }
     }
 
     /// Returns a permit to write, which is kept until the transaction has ended; reading needs none.

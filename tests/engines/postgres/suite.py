@@ -12,6 +12,7 @@ import time
 from http.client import HTTPException
 
 import bench
+import proxied
 import shared
 from server import Server
 from stage import BINARY, FLAGS, INSTALLED, Checked, Stage, call, same
@@ -19,7 +20,7 @@ from replicas import PATIENCE, crowd, perform, statuses, wait_for
 
 SHORT = "--short" in FLAGS
 # The steps that make tables, and the tables that there are with one bank of examples.
-STEPS, TABLES = "2", "8"
+STEPS, TABLES = "4", "10"
 COLLECTION = "/v1/collections/c"
 WORDS = ("harbour bridge ferry pilot anchor rope crane quay lock canal tide mast cargo chart compass buoy beacon dock pier "
          "hull keel sail winch barge tug customs warehouse gull storm fog signal lamp captain crew ledger toll").split()
@@ -497,7 +498,7 @@ def main():
         if "--http" in FLAGS:
             http(server)
             return
-        scenarios = [migrations, shared.keys, sharing, filters, like_local, restarts, killed, busy, starts]
+        scenarios = [migrations, shared.keys, proxied.ledger, proxied.decisions, sharing, filters, like_local, restarts, killed, busy, starts]
         for number, scenario in enumerate(scenarios if SHORT else [*scenarios, linked]):
             perform(scenario, Stage(server, number), scenario.__name__)
     finally:
