@@ -54,8 +54,8 @@
 //! | [`compress`] | the methods: prompts in, kept byte ranges out; pure, synchronous | model (traits), text |
 //! | [`model`] | traits of models, score cache, model files; `model::local` runs models on the CPU, to score and to write, and `model::remote` asks those on other machines | environment, kernels, outbound, random, storage, telemetry, text |
 //! | [`wire`] | bodies and paths of LLM APIs: which texts may be replaced, and how; answers of the model in this process | model (types), text |
-//! | [`proxy`] | from a client's request to an answer, an upstream's or that of the model in this process: what is compressed, remembered and recorded | admission, compress, config, engine, jsonl, keys, model, random, shared, storage, telemetry, text, upstream, wire |
-//! | [`keys`] | virtual keys: the file that holds them, what each may take, in this process or in all replicas | config, shared |
+//! | [`proxy`] | from a client's request to an answer, an upstream's or that of the model in this process: what is compressed, remembered and recorded | admission, compress, config, engine, index, jsonl, keys, model, random, shared, storage, telemetry, text, upstream, wire |
+//! | [`keys`] | virtual keys: the file or the database that holds them, what each may take, in this process or in all replicas | config, index, shared |
 //! | [`shared`] | the state that several replicas share: the connection to Valkey or Redis, and the scripts that run there | config |
 //! | [`upstream`] | the only place that sends requests to providers of LLM APIs: connections, time limits, retries | config, keys, outbound, telemetry, wire |
 //! | [`config`] | file, environment, flags; strict | compress, environment, model, wire |

@@ -138,6 +138,12 @@ pub(crate) mod names {
     pub(crate) const STORE_ERRORS: &str = "whittle_store_errors";
     /// Time of transactions in the database.
     pub(crate) const STORE_TRANSACTIONS: &str = "whittle_store_transaction";
+    /// Calls of the database for decisions on texts that failed.
+    pub(crate) const DECISION_ERRORS: &str = "whittle_decisions_errors";
+    /// The gauge of whether the keys in a database could be looked at last.
+    pub(crate) const KEYS_UP: &str = "whittle_keys_up";
+    /// Looks at the keys in a database that failed.
+    pub(crate) const KEYS_ERRORS: &str = "whittle_keys_errors";
     /// Time of the work on a request's texts.
     pub(crate) const COMPRESSION: &str = "whittle_proxy_compression";
 }

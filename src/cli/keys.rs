@@ -1,12 +1,15 @@
 //! `whittle keys`.
 
 use std::io::Write;
+use std::path::PathBuf;
+use std::sync::Arc;
 
+use anyhow::bail;
 use clap::{Args, Subcommand};
 
 use super::output::Format;
-use crate::config::{Pattern, Places, ProcessEnv, check_variables, data_dir};
-use crate::keys::{FILE, Key, KeyPolicy, file};
+use crate::config::{self, Config, Flags, Pattern, Places, ProcessEnv, StoreConfig, StoreKind, data_dir};
+use crate::keys::{self, Key, KeyPolicy, KeyStore};
 
 /// Create, list and revoke keys for callers of the service
 #[derive(Debug, Args)]
@@ -16,9 +19,11 @@ Examples:
   whittle keys create intern --model 'gpt-4o-mini*' --requests-per-minute 20 --usd-per-day 2.50
   whittle keys list
   whittle keys revoke intern
+  whittle keys copy --from local --to postgres
 
-The secret is printed once, to standard output. Only its hash is stored, in keys.toml in WHITTLE_DATA_DIR. A
-running service applies every change with its next request. As soon as a key exists, every caller needs one:
+The secret is printed once, to standard output. Only its hash is stored, in keys.toml in WHITTLE_DATA_DIR, or in
+PostgreSQL if `store.kind` in the configuration says so. A running service applies every change with its next
+request, all that share a database within a second. As soon as a key exists, every caller needs one:
 `Authorization: Bearer KEY`, `x-api-key: KEY`, or `x-whittle-key: KEY` where the other headers carry the
 upstream's key. A key that is limited to models, tokens or dollars cannot call what passes unread, such as paths
 below /upstreams/NAME/ and those below /openai/, /v1beta/, /api/ and /v2/ that the proxy does not understand.
@@ -26,6 +31,9 @@ below /upstreams/NAME/ and those below /openai/, /v1beta/, /api/ and /v2/ that t
 pub(super) struct KeysArgs {
     #[command(subcommand)]
     command: Command,
+    /// Configuration file [default: as for `whittle serve`]
+    #[arg(long, value_name = "FILE", global = true)]
+    config: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -42,6 +50,17 @@ enum Command {
     Revoke {
         /// Id or name of the key
         key: String,
+    },
+    /// Copy all keys from the data folder into PostgreSQL, or back
+    ///
+    /// Keys that are there already stay; one that is revoked on either side is revoked in the copy.
+    Copy {
+        /// Place that has the keys
+        #[arg(long, value_enum)]
+        from: StoreKind,
+        /// Place that gets them
+        #[arg(long, value_enum)]
+        to: StoreKind,
     },
 }
 
@@ -67,8 +86,8 @@ struct CreateArgs {
 }
 
 pub(super) fn run(args: KeysArgs) -> anyhow::Result<()> {
-    check_variables(&ProcessEnv, &Places::usual())?;
-    let data = data_dir(&ProcessEnv)?;
+    let flags = Flags { file: args.config, listen: None };
+    let config = config::load(&flags, &ProcessEnv, &Places::usual())?.config;
     let mut out = anstream::stdout().lock();
     match args.command {
         Command::Create(args) => {
@@ -79,20 +98,40 @@ pub(super) fn run(args: KeysArgs) -> anyhow::Result<()> {
                 usd_per_day: args.usd_per_day,
                 admin: args.admin,
             };
-            let (key, secret) = file::create(&data, &args.name, policy)?;
-            let file = data.join(FILE);
-            anstream::eprintln!("key {} ({}) is in {}", key.id, key.name, file.display());
+            let store = store(&config.store)?;
+            let (key, secret) = store.create(&args.name, policy)?;
+            anstream::eprintln!("key {} ({}) is in {}", key.id, key.name, store.place());
             anstream::eprintln!("the secret is shown only once:");
             writeln!(out, "{secret}")?;
         }
-        Command::List { format } => format.print(out, &file::read(&data)?, |out, keys| {
+        Command::List { format } => format.print(out, &store(&config.store)?.read()?, |out, keys| {
             keys.iter().try_for_each(|key| writeln!(out, "{}", line(key)))
         })?,
         Command::Revoke { key } => {
-            let key = file::revoke(&data, &key)?;
+            let key = store(&config.store)?.revoke(&key)?;
             anstream::eprintln!("key {} ({}) is revoked", key.id, key.name);
         }
+        Command::Copy { from, to } => copy(&config, from, to)?,
     }
+    Ok(())
+}
+
+/// Returns the keys where the configuration keeps them.
+fn store(config: &StoreConfig) -> anyhow::Result<Arc<dyn KeyStore>> {
+    Ok(keys::configured(config, &ProcessEnv, &data_dir(&ProcessEnv)?)?)
+}
+
+fn copy(config: &Config, from: StoreKind, to: StoreKind) -> anyhow::Result<()> {
+    if from == to {
+        bail!("keys are copied from one place to the other: `local` and `postgres`");
+    }
+    if config.store.url.is_none() {
+        bail!("no database is configured: set `store.url` to its address");
+    }
+    let place = |kind| store(&StoreConfig { kind, ..config.store.clone() });
+    let (keys, to) = (place(from)?.read()?, place(to)?);
+    let added = to.add(&keys)?;
+    anstream::eprintln!("{added} keys copied, {} were in {} already", keys.len() - added, to.place());
     Ok(())
 }
 

@@ -64,6 +64,8 @@ fn gateway(config: &Config, engine: &Arc<Engine>) -> Result<Arc<Gateway>, String
         compressor: Arc::<Engine>::clone(engine),
         generator: Arc::<Engine>::clone(engine),
         retriever: Arc::<Engine>::clone(engine),
+        // It books nothing.
+        database: None,
     };
     let data = config::data_dir(&ProcessEnv).map_err(|error| error.to_string())?;
     if config.upstreams.is_empty() && !config.local.enabled {

@@ -14,7 +14,7 @@ use tokio::time::{sleep, timeout};
 use crate::config::{self, Config, ConfigError, Env, Flags, Loaded, Places, ProcessEnv, SharedConfig};
 use crate::engine::Engine;
 use crate::http::{Draining, Server};
-use crate::keys::Keyring;
+use crate::keys::{self, Keyring};
 use crate::proxy::{Gateway, Parts};
 use crate::shared::Shared;
 use crate::telemetry;
@@ -83,6 +83,7 @@ pub(crate) fn run(args: ServeArgs) -> anyhow::Result<()> {
         compressor: Arc::<Engine>::clone(&engine),
         generator: Arc::<Engine>::clone(&engine),
         retriever: Arc::<Engine>::clone(&engine),
+        database: engine.database().cloned(),
     };
     let gateway = Gateway::new(&config, &ProcessEnv, parts, &data);
     let gateway = gateway.map_err(anyhow::Error::msg)?;
@@ -91,7 +92,9 @@ pub(crate) fn run(args: ServeArgs) -> anyhow::Result<()> {
         None => gateway,
     });
     gateway.remove_unwanted_originals();
-    let keys = Keyring::open(&data, config.keys.required, gateway.spent_today()?)?;
+    let ledger = Arc::clone(&gateway);
+    let spent = Box::new(move || ledger.spent_today().map_err(|error| error.to_string()));
+    let keys = Keyring::of(keys::configured(&config.store, &ProcessEnv, &data)?, config.keys, spent)?;
     let keys = Arc::new(match shared {
         Some(shared) => keys.shared_by(shared).context("no random bits")?,
         None => keys,
@@ -151,7 +154,7 @@ impl<F: Fn() -> Load> Live<F> {
         let config = (self.load)().map_err(|error| error.to_string())?.config;
         config.check_listening(self.listen).map_err(|error| error.to_string())?;
         self.gateway.reload(&config, &ProcessEnv)?;
-        self.keys.require(config.keys.required);
+        self.keys.reload(config.keys);
         if config.shared != self.shared {
             tracing::warn!("[shared] has changed: restart the service to have it take effect");
         }

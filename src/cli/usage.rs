@@ -9,8 +9,8 @@ use clap::Args;
 use super::output::Format;
 use crate::config::{self, Config, Env, Flags, Places, ProcessEnv};
 use crate::proxy::{
-    ArmFigures, FoldingLine, HoldoutReport, Mean, Numbers, StoreError, UsageError, UsageParams, UsageReport,
-    usage_at_rest,
+    self, ArmFigures, FoldingLine, HoldoutReport, Mean, Numbers, StoreError, UsageError, UsageParams,
+    UsageReport,
 };
 use crate::upstream::{Secret, StatusCode, fetch};
 
@@ -27,8 +27,9 @@ Examples:
   whittle usage --holdout
 
 A running service is asked over HTTP, with the key in WHITTLE_KEY if it requires one. Otherwise the ledger
-in WHITTLE_DATA_DIR is read. Savings are net: the omitted tokens at the price of the other input, less
-`proxy.compute_price` for the work. Days and times are UTC.")]
+in WHITTLE_DATA_DIR is read. A ledger in PostgreSQL (`store.kind`) is read there. Savings are net: the
+omitted tokens at the price of the other input, less `proxy.compute_price` for the work. Days and times are
+UTC.")]
 pub(super) struct UsageArgs {
     /// Start: a day, or a time such as 2026-11-01T12:00:00Z [default: 30 days ago]
     #[arg(long, value_name = "WHEN")]
@@ -85,9 +86,9 @@ pub(super) fn run(args: UsageArgs) -> anyhow::Result<()> {
     args.format.print(anstream::stdout().lock(), &report, write_text)
 }
 
-/// One process alone can hold the file: where a service does, it is asked.
+/// One process alone can hold the file: where a service does, it is asked. A database is read by many.
 fn at_rest_or_running(config: &Config, params: &UsageParams) -> anyhow::Result<UsageReport> {
-    match usage_at_rest(&config.proxy, &config::data_dir(&ProcessEnv)?, params) {
+    match proxy::usage(config, &ProcessEnv, &config::data_dir(&ProcessEnv)?, params) {
         Err(UsageError::Store(StoreError::InUse(_))) => ask(&format!("http://{}", config.listen), params),
         other => Ok(other?),
     }

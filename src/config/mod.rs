@@ -114,6 +114,9 @@ section! {
     KeysConfig at "keys." {
         /// Whether a key is required even where none exists yet. Without it, keys are required from the first one on.
         required: bool = false;
+        /// Milliseconds that keys which are known stay valid while the database that has them (`store.kind`) cannot be
+        /// reached, 1,000 to a day; then requests get 503.
+        stale_ms: u64 = 30_000, within(1_000..=DAY_MS);
     }
 }
 

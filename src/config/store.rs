@@ -16,8 +16,8 @@ section! {
     /// The configuration of what keeps collections and banks of examples.
     #[derive(Eq)]
     StoreConfig at "store." {
-        /// The place that keeps collections and banks of examples: `local`, the data folder, or `postgres`, a database that
-        /// several replicas share.
+        /// The place that keeps collections, banks of examples, keys, the ledger and the proxy's decisions on texts: `local`,
+        /// the data folder, or `postgres`, a database that several replicas share.
         kind: StoreKind = StoreKind::Local;
         /// Address of the database: `postgres://USER@HOST:PORT/DATABASE`; the port may be left out. Connections use TLS and
         /// check the server's certificate, unless the host is this machine; `?sslmode=disable` or `?sslmode=require` says
@@ -33,7 +33,7 @@ section! {
             ensure(holds, key, &name.as_deref().unwrap_or_default(), || "the name of an environment variable".into())
         };
         /// Schema that holds the tables, made on first need, 1 to 63 of `a`-`z`, `0`-`9` and `_`, the first no digit: replicas
-        /// with the same one share their collections.
+        /// with the same one share what is in it.
         schema: String = "whittle".into(), |key, schema: &String| {
             let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
             let starts = schema.bytes().next().is_some_and(|byte| !byte.is_ascii_digit());
@@ -41,7 +41,7 @@ section! {
             let wanted = || "1 to 63 of `a`-`z`, `0`-`9` and `_`, the first no digit, and not begin with `pg_`".into();
             ensure(holds, key, schema, wanted)
         };
-        /// Connections to the database at most, 1 to 1,000: as many requests use it at once.
+        /// Connections to the database at most, 1 to 1,000: as many requests use it at once. Keys have two more.
         pool: usize = 8, within(1..=1000);
         /// Milliseconds that a request waits for a connection, 1 to 60,000, before it gets 503 with `retry-after`.
         wait_ms: u64 = 2_000, within(1..=60_000);

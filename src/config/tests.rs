@@ -147,6 +147,7 @@ fn every_variable_reaches_its_key() {
         ("WHITTLE_LIMITS_CONCURRENCY", "8"),
         ("WHITTLE_LIMITS_QUEUE", "9"),
         ("WHITTLE_KEYS_REQUIRED", "true"),
+        ("WHITTLE_KEYS_STALE_MS", "1500"),
         ("WHITTLE_SHARED_KIND", "valkey"),
         ("WHITTLE_SHARED_URL", "redis://127.0.0.1:7/1"),
         ("WHITTLE_SHARED_PASSWORD_ENV", "PASSWORD"),
@@ -267,7 +268,7 @@ fn every_variable_reaches_its_key() {
             concurrency: 8,
             queue: 9,
         },
-        keys: KeysConfig { required: true },
+        keys: KeysConfig { required: true, stale_ms: 1500 },
         shared: SharedConfig {
             kind: SharedKind::Valkey,
             url: Some("redis://127.0.0.1:7/1".into()),

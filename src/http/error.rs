@@ -14,7 +14,7 @@ use crate::admission::{JobError, MemoryFull, QueueFull};
 use crate::engine::{EngineError, ErrorKind, MODEL_LOADING, STORE_AWAY};
 use crate::keys::Denied;
 use crate::model::Stopped;
-use crate::proxy::ProxyError;
+use crate::proxy::{ProxyError, StoreError};
 use crate::upstream::UpstreamError;
 use crate::wire::local::AskError;
 use crate::wire::{Dialect, Framing, WireError};
@@ -24,7 +24,7 @@ const LONGEST_WAIT: Duration = Duration::from_mins(1);
 /// The time that a caller is told to wait for a model that is being fetched.
 const MODEL_WAIT: Duration = Duration::from_secs(5);
 /// The time that a caller is told to wait for the database with the collections.
-const STORE_WAIT: Duration = Duration::from_secs(1);
+pub(super) const STORE_WAIT: Duration = Duration::from_secs(1);
 
 /// Body of every answer that is not a success.
 #[derive(Debug, Serialize, ToSchema)]
@@ -265,6 +265,11 @@ impl From<ProxyError> for ApiError {
                 (StatusCode::GATEWAY_TIMEOUT, "upstream_timeout", None)
             }
             ProxyError::Broken(_) => (StatusCode::BAD_GATEWAY, "upstream_broken", None),
+            ProxyError::Ledger(StoreError::Database(_)) => {
+                let error = Self::new(StatusCode::SERVICE_UNAVAILABLE, STORE_AWAY, error.to_string());
+                return Self { retry_after: Some(STORE_WAIT), ..error };
+            }
+            ProxyError::Ledger(error) => return Self::internal(error),
             ProxyError::Internal(message) => return Self::internal(message),
         };
         Self { param: param.map(Into::into), ..Self::new(status, code, error.to_string()) }
@@ -283,6 +288,7 @@ impl From<Denied> for ApiError {
                 (StatusCode::TOO_MANY_REQUESTS, "rate_limit_exceeded", None)
             }
             Denied::Spend { .. } => (StatusCode::TOO_MANY_REQUESTS, "insufficient_quota", None),
+            Denied::Unchecked { .. } => (StatusCode::SERVICE_UNAVAILABLE, "keys_unavailable", None),
             Denied::Unavailable { .. } => (StatusCode::SERVICE_UNAVAILABLE, "limits_unavailable", None),
         };
         let error = Self::new(status, code, denied.to_string());

@@ -1,6 +1,5 @@
 //! `/v1/keys`: the keys of callers, for administrators. What `whittle keys` does, over HTTP.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use axum::Router;
@@ -12,15 +11,15 @@ use axum::routing::{delete, get};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::error::ApiError;
+use super::error::{ApiError, STORE_WAIT};
 use super::extract::PathOf;
 use super::failures::Failures;
 use super::proxy::Sender;
 use super::state::AppState;
 use super::{auth, body, job};
 use crate::config::Pattern;
-use crate::keys::file::{self, KeysError};
-use crate::keys::{Caller, Key, KeyPolicy};
+use crate::engine::STORE_AWAY;
+use crate::keys::{Caller, Key, KeyPolicy, Keyring, KeysError};
 
 /// The routes of keys.
 pub(super) fn routes() -> Router<Arc<AppState>> {
@@ -119,11 +118,18 @@ impl KeyRequest {
 
 impl From<KeysError> for ApiError {
     fn from(error: KeysError) -> Self {
-        let message = error.to_string();
+        let (message, away) = (error.to_string(), error.is_away());
         match error {
+            KeysError::Database(_) if away => {
+                let error = Self::new(StatusCode::SERVICE_UNAVAILABLE, STORE_AWAY, message);
+                Self { retry_after: Some(STORE_WAIT), ..error }
+            }
             KeysError::Invalid(_) => Self::new(StatusCode::BAD_REQUEST, "invalid_key", message),
             KeysError::NoSuchKey(_) => Self::new(StatusCode::NOT_FOUND, "unknown_key", message),
-            KeysError::File { .. } | KeysError::Malformed { .. } => Self::internal(&message),
+            KeysError::File { .. }
+            | KeysError::Malformed { .. }
+            | KeysError::Database(_)
+            | KeysError::Spending(_) => Self::internal(&message),
         }
     }
 }
@@ -136,9 +142,9 @@ pub(super) async fn list(
     caller: Sender,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let folder = folder(&state, caller.as_deref())?;
+    let keys = keyring(&state, caller.as_deref())?;
     job::run(&state, request, move |_, _, _| {
-        let keys = file::read(&folder)?.into_iter().map(KeyInfo::from).collect();
+        let keys = keys.list()?.into_iter().map(KeyInfo::from).collect();
         body::render(&KeyList { keys })
     })
     .await
@@ -154,11 +160,11 @@ pub(super) async fn create(
     caller: Sender,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let folder = folder(&state, caller.as_deref())?;
+    let keys = keyring(&state, caller.as_deref())?;
     job::run(&state, request, move |_, sent, _| {
         let mut wanted: KeyRequest = body::parse(&sent)?;
         let name = std::mem::take(&mut wanted.name);
-        let (key, secret) = file::create(&folder, &name, wanted.policy())?;
+        let (key, secret) = keys.create(&name, wanted.policy())?;
         let answer = body::render(&KeyCreated { secret, key: key.into() })?;
         Ok((StatusCode::CREATED, [(CACHE_CONTROL, "no-store")], answer).into_response())
     })
@@ -175,15 +181,14 @@ pub(super) async fn revoke(
     caller: Sender,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let folder = folder(&state, caller.as_deref())?;
-    job::run(&state, request, move |_, _, _| body::render(&KeyInfo::from(file::revoke(&folder, &id)?))).await
+    let keys = keyring(&state, caller.as_deref())?;
+    job::run(&state, request, move |_, _, _| body::render(&KeyInfo::from(keys.revoke(&id)?))).await
 }
 
-/// The folder of the keys, for who may change them.
-fn folder(state: &AppState, caller: Option<&Caller>) -> Result<PathBuf, ApiError> {
+/// The keys, for who may change them.
+fn keyring(state: &AppState, caller: Option<&Caller>) -> Result<Arc<Keyring>, ApiError> {
     auth::admins_only(caller)?;
-    let keys = state.keys.as_ref().ok_or_else(|| {
+    state.keys.clone().ok_or_else(|| {
         ApiError::new(StatusCode::NOT_FOUND, "no_keys", "this service has no keys: `whittle serve` has")
-    })?;
-    Ok(keys.folder().to_owned())
+    })
 }

@@ -20,6 +20,7 @@ use super::error::ApiError;
 use super::proxy::Sender;
 use super::state::AppState;
 use crate::engine::{Caches, DatabaseState, TIME_BOUNDS, TransactionTimes};
+use crate::keys::KeysState;
 use crate::model::cached::CacheStatistics;
 use crate::proxy::Gateway;
 use crate::shared::SharedState;
@@ -44,6 +45,9 @@ pub(super) async fn metrics(
     }
     if let Some(database) = state.engine.database() {
         register_store(&mut registry, &database.state());
+    }
+    if let Some(keys) = state.keys.as_ref().and_then(|keys| keys.state()) {
+        register_keys(&mut registry, &keys);
     }
     let mut text = state.gateway.as_deref().map_or_else(String::new, Gateway::metrics);
     // Writing to a string cannot fail.
@@ -136,4 +140,13 @@ impl EncodeMetric for Transactions {
     fn metric_type(&self) -> MetricType {
         MetricType::Histogram
     }
+}
+
+/// Adds what is known of the looks at the keys in a database.
+fn register_keys(registry: &mut Registry, keys: &KeysState) {
+    let (up, errors) = (Gauge::<i64>::default(), Counter::<u64>::default());
+    up.set(i64::from(keys.up));
+    errors.inc_by(keys.failed);
+    registry.register(names::KEYS_UP, "Whether the keys in the database could be looked at last", up);
+    registry.register(names::KEYS_ERRORS, "Looks at the keys in the database that failed", errors);
 }

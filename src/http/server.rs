@@ -64,7 +64,12 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// let builder = Engine::builder().environment(&config, &ProcessEnv, Box::new(Silent))?;
 /// let engine = builder.data_dir(folder.path()).build();
 /// let engine = Arc::new(engine);
-/// let parts = Parts { compressor: engine.clone(), generator: engine.clone(), retriever: engine.clone() };
+/// let parts = Parts {
+///     compressor: engine.clone(),
+///     generator: engine.clone(),
+///     retriever: engine.clone(),
+///     database: None,
+/// };
 /// let gateway = Arc::new(Gateway::new(&config, &ProcessEnv, parts, folder.path())?);
 /// let keys = Arc::new(Keyring::open(folder.path(), false, gateway.spent_today()?)?);
 /// let listener = TcpListener::bind("127.0.0.1:0").await?;

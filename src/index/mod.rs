@@ -32,6 +32,10 @@ pub use error::{IndexError, SnapshotError};
 pub use filter::Filter;
 pub use name::{Name, NameError};
 pub use postgres::{DatabaseState, Postgres, TIME_BOUNDS, TransactionTimes};
+#[cfg(feature = "server")]
+pub(crate) use postgres::{DecisionRow, LedgerRow};
+#[cfg(feature = "upstream")]
+pub(crate) use postgres::{KeyChange, KeyRow};
 pub use postgres_error::PostgresError;
 pub use record::{
     Allowed, Batch, ChunkHit, ID_BYTES, Metadata, NewChunk, NewDocument, Settings, StoredChunk,

@@ -3,14 +3,13 @@
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tempfile::NamedTempFile;
 
-use super::{FILE, Key, KeyPolicy, new_secret};
-
-/// Longest name of a key.
-const NAME_CHARS: usize = 64;
+use super::store::{Change, KeyStore, Version};
+use super::{FILE, Key, KeyPolicy, KeysError};
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -22,34 +21,7 @@ struct Keys {
 
 const VERSION: u32 = 1;
 
-/// An error of reading or changing keys.
-#[derive(Debug, thiserror::Error)]
-pub enum KeysError {
-    /// The file cannot be read or written.
-    #[error("cannot use the file with the keys, {}: {source}", path.display())]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// The cause.
-        source: io::Error,
-    },
-    /// The file does not hold keys.
-    #[error("{} contains no keys: {reason}; restore it, or remove it and create new keys", path.display())]
-    Malformed {
-        /// The file.
-        path: PathBuf,
-        /// The description of the fault.
-        reason: String,
-    },
-    /// A key cannot be made.
-    #[error("{0}")]
-    Invalid(String),
-    /// No key has the id or name.
-    #[error("no valid key has the id or name `{0}`: `whittle keys list` shows them")]
-    NoSuchKey(String),
-}
-
-/// All keys in the folder `data`, revoked ones too; none where there is no file.
+/// Returns all keys in the folder `data`, revoked ones too; none where there is no file.
 ///
 /// # Errors
 /// See [`KeysError`].
@@ -72,85 +44,74 @@ pub fn read(data: &Path) -> Result<Vec<Key>, KeysError> {
     Ok(keys.keys)
 }
 
-/// Makes a key and gives its secret, which is nowhere else.
+/// Makes a key in the folder `data` and returns it with its secret, which is nowhere else.
 ///
 /// # Errors
 /// See [`KeysError`]; then nothing was changed.
 pub fn create(data: &Path, name: &str, policy: KeyPolicy) -> Result<(Key, String), KeysError> {
-    check(name, &policy).map_err(|reason| KeysError::Invalid(reason.to_owned()))?;
-    let secret = new_secret().map_err(|error| KeysError::Invalid(format!("no random bits: {error}")))?;
-    let key = Key::new(&secret, name.to_owned(), policy);
-    let added = key.clone();
-    change(data, |keys| {
-        if keys.iter().any(|other| other.holds() && other.name == name) {
-            let reason = format!("a key called `{name}` exists already: revoke it, or choose another name");
-            return Err(KeysError::Invalid(reason));
-        }
-        keys.push(added);
-        Ok(())
-    })?;
-    Ok((key, secret))
+    let file: &dyn KeyStore = &KeyFile::new(data);
+    file.create(name, policy)
 }
 
-/// Revokes the key with that id or name.
+/// Revokes the key in the folder `data` with that id or name.
 ///
 /// # Errors
 /// See [`KeysError`]; then nothing was changed.
 pub fn revoke(data: &Path, id_or_name: &str) -> Result<Key, KeysError> {
-    let mut revoked = None;
-    change(data, |keys| {
-        let named = |key: &&mut Key| key.holds() && (key.id == id_or_name || key.name == id_or_name);
-        let key = keys.iter_mut().find(named);
-        let key = key.ok_or_else(|| KeysError::NoSuchKey(id_or_name.chars().take(NAME_CHARS).collect()))?;
-        key.revoked = Some(super::now());
-        revoked = Some(key.clone());
-        Ok(())
-    })?;
-    revoked.ok_or_else(|| KeysError::NoSuchKey(id_or_name.to_owned()))
+    let file: &dyn KeyStore = &KeyFile::new(data);
+    file.revoke(id_or_name)
 }
 
-/// Revokes the keys with those ids that are valid still.
-///
-/// # Errors
-/// See [`KeysError`]; then nothing was changed.
-pub(super) fn revoke_all(data: &Path, ids: &[String]) -> Result<(), KeysError> {
-    change(data, |keys| {
-        for key in keys.iter_mut().filter(|key| key.holds() && ids.contains(&key.id)) {
-            key.revoked = Some(super::now());
-        }
-        Ok(())
-    })
+/// The file with the keys in a data folder.
+#[derive(Debug)]
+pub(super) struct KeyFile {
+    data: PathBuf,
 }
 
-fn check(name: &str, policy: &KeyPolicy) -> Result<(), &'static str> {
-    let fits = (1..=NAME_CHARS).contains(&name.chars().count()) && !name.chars().any(char::is_control);
-    if !fits || name.trim() != name {
-        return Err(
-            "a key's name must have 1 to 64 characters, none of them a control character or at its ends a space",
-        );
+impl KeyFile {
+    /// The file in the folder `data`.
+    pub(super) fn new(data: &Path) -> Self {
+        Self { data: data.to_owned() }
     }
-    if policy.models.iter().any(|pattern| pattern.as_str().is_empty()) {
-        return Err("the name of a model is empty: leave it out for any model");
-    }
-    if policy.requests_per_minute == Some(0) || policy.tokens_per_minute == Some(0) {
-        return Err("a limit a minute must be at least 1: leave it out for none");
-    }
-    if policy.usd_per_day.is_some_and(|dollars| !(dollars.is_finite() && dollars > 0.0)) {
-        return Err("a limit of dollars a day must be above 0: leave it out for none");
-    }
-    Ok(())
 }
 
-/// Changes the keys, one process at a time. Whoever reads meanwhile sees all of the old ones or all of the new ones.
-fn change(data: &Path, change: impl FnOnce(&mut Vec<Key>) -> Result<(), KeysError>) -> Result<(), KeysError> {
-    let path = data.join(FILE);
-    let failed = |source| KeysError::File { path: path.clone(), source };
-    std::fs::create_dir_all(data).map_err(failed)?;
-    let lock = File::create(data.join(format!("{FILE}.lock"))).map_err(failed)?;
-    lock.lock().map_err(failed)?;
-    let mut keys = read(data)?;
-    change(&mut keys)?;
-    write(data, &path, keys).map_err(failed)
+impl KeyStore for KeyFile {
+    fn version(&self) -> Result<Option<Version>, KeysError> {
+        // A file whose state cannot be read is as good as none: reading it says why.
+        let version = std::fs::metadata(self.data.join(FILE)).and_then(|metadata| {
+            #[cfg(unix)]
+            let number = std::os::unix::fs::MetadataExt::ino(&metadata);
+            #[cfg(not(unix))]
+            let number = 0;
+            // It is always replaced by a new one.
+            Ok(Version { modified: Some(metadata.modified()?), length: metadata.len(), number })
+        });
+        Ok(version.ok())
+    }
+
+    fn read(&self) -> Result<Vec<Key>, KeysError> {
+        read(&self.data)
+    }
+
+    fn change(&self, change: &mut Change<'_>) -> Result<(), KeysError> {
+        let Self { data } = self;
+        let path = data.join(FILE);
+        let failed = |source| KeysError::File { path: path.clone(), source };
+        std::fs::create_dir_all(data).map_err(failed)?;
+        let lock = File::create(data.join(format!("{FILE}.lock"))).map_err(failed)?;
+        lock.lock().map_err(failed)?;
+        let mut keys = read(data)?;
+        change(&mut keys)?;
+        write(data, &path, keys).map_err(failed)
+    }
+
+    fn pause(&self) -> Option<Duration> {
+        None
+    }
+
+    fn place(&self) -> String {
+        self.data.join(FILE).display().to_string()
+    }
 }
 
 fn write(data: &Path, path: &Path, keys: Vec<Key>) -> io::Result<()> {
@@ -242,5 +203,30 @@ mod tests {
             }
         });
         assert_eq!(names(folder.path()).len(), 8);
+    }
+
+    #[test]
+    fn keys_are_copied_once_and_stay_revoked() {
+        let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let (from, to) = (KeyFile::new(from.path()), KeyFile::new(to.path()));
+        let (from, to): (&dyn KeyStore, &dyn KeyStore) = (&from, &to);
+        let (one, _) = from.create("one", KeyPolicy::default()).unwrap();
+        from.create("two", KeyPolicy { admin: true, ..KeyPolicy::default() }).unwrap();
+        from.revoke("two").unwrap();
+        assert_eq!((to.add(&from.read().unwrap()).unwrap(), to.read().unwrap()), (2, from.read().unwrap()));
+        // What was revoked on either side stays so.
+        to.revoke("one").unwrap();
+        assert_eq!(to.add(&from.read().unwrap()).unwrap(), 0);
+        assert!(to.read().unwrap().iter().all(|key| !key.holds()));
+        from.add(&to.read().unwrap()).unwrap();
+        assert!(from.read().unwrap().iter().all(|key| !key.holds()));
+        // Another key of that name.
+        to.create("one", KeyPolicy::default()).unwrap();
+        from.create("one", KeyPolicy::default()).unwrap();
+        let before = to.read().unwrap();
+        let error = to.add(&from.read().unwrap()).unwrap_err();
+        assert!(error.to_string().contains("`one` exists already"), "{error}");
+        assert_eq!(to.read().unwrap(), before);
+        assert!(before.iter().any(|key| key.id == one.id));
     }
 }

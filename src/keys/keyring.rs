@@ -1,28 +1,39 @@
 //! The keys that a running service knows, and what each has taken.
 
 use std::collections::{HashMap, HashSet};
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
-use std::time::{Duration, Instant, SystemTime};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use super::account::Account;
-use super::file::{self, KeysError};
+use super::file::KeyFile;
+use super::looks::{KeysState, Looks};
 use super::revocations::{self, Revocable};
 use super::shared_account::{AWAY_WAIT, Errand, Replicas, SharedAccount, run_errands};
-use super::{Denied, FILE, Key, RequestCost, Reservation, hash, limits};
-use crate::config::WhenAway;
+use super::store::{KeyStore, Version};
+use super::{Denied, Key, KeyPolicy, KeysError, RequestCost, Reservation, hash, limits};
+use crate::config::{KeysConfig, WhenAway};
 use crate::shared::Shared;
+
+/// Reads the billionths of a dollar that keys have spent today, by their ids.
+pub type Spent = Box<dyn Fn() -> Result<HashMap<String, i64>, String> + Send + Sync>;
 
 /// The keys that a running service knows.
 pub struct Keyring {
-    data: PathBuf,
+    store: Arc<dyn KeyStore>,
     required: AtomicBool,
-    /// Billionths of a dollar that keys had spent today when the service began, by id.
-    spent: HashMap<String, i64>,
+    /// Milliseconds that keys stay valid while the store cannot be looked at.
+    stale: AtomicU64,
+    spending: Spent,
+    /// What keys had spent today when the service first knew of keys.
+    spent: OnceLock<HashMap<String, i64>>,
     known: RwLock<Known>,
+    /// Held while the keys are read, so that nobody puts older ones in the place of newer ones.
+    reading: Mutex<()>,
+    looks: Looks,
     /// The way to what replicas share, where they share something.
     sharing: Option<Sharing>,
 }
@@ -43,24 +54,24 @@ pub enum Purpose {
     Watch,
 }
 
-/// The last known contents of the key file.
+/// The last known contents of the store.
+#[derive(Default)]
 struct Known {
-    stamp: Option<Stamp>,
-    /// Whether the file could not be read. There may be keys that are not known, so nobody goes without one.
+    version: Option<Version>,
+    /// Whether the keys could not be read. There may be keys that are not known, so nobody goes without one.
     broken: bool,
+    /// Whether the last look at the store failed.
+    away: bool,
+    /// The beginning of the last look that succeeded.
+    at: Option<Instant>,
     /// The callers by the hash of their keys.
     keys: HashMap<String, Caller>,
     /// The ids of keys that other replicas have revoked.
     revoked: HashSet<String>,
 }
 
-/// Tells one content of the file from another: it is always replaced by a new one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Stamp {
-    modified: SystemTime,
-    length: u64,
-    inode: u64,
-}
+/// The refusal of a request whose key cannot be looked up.
+const UNCHECKED: Denied = Denied::Unchecked { wait: AWAY_WAIT };
 
 /// The sender of a request.
 #[derive(Debug, Clone)]
@@ -78,14 +89,38 @@ impl Keyring {
     /// # Errors
     /// The file with the keys cannot be read.
     pub fn open(data: &Path, required: bool, spent: HashMap<String, i64>) -> Result<Self, KeysError> {
-        let stamp = stamp(data);
-        let keys = callers(file::read(data)?, &HashMap::new(), (&spent, None));
-        let known = Known { stamp, broken: false, keys, revoked: HashSet::new() };
-        if required && known.keys.is_empty() {
+        let config = KeysConfig { required, ..KeysConfig::default() };
+        Self::of(Arc::new(KeyFile::new(data)), config, Box::new(move || Ok(spent.clone())))
+    }
+
+    /// The keys in `store`. `spending` reads what keys have spent today, which is done once, before the first of them is
+    /// let in. While a database cannot be reached, keys that are known stay valid for `keys.stale_ms`, and then, or where
+    /// none is known yet, requests are refused. Blocks.
+    ///
+    /// # Errors
+    /// The keys cannot be read, and are in no database that may be there later.
+    pub fn of(store: Arc<dyn KeyStore>, config: KeysConfig, spending: Spent) -> Result<Self, KeysError> {
+        let ring = Self {
+            store,
+            required: AtomicBool::new(config.required),
+            stale: AtomicU64::new(config.stale_ms),
+            spending,
+            spent: OnceLock::new(),
+            known: RwLock::default(),
+            reading: Mutex::default(),
+            looks: Looks::default(),
+            sharing: None,
+        };
+        match ring.first_look() {
+            Err(error) if ring.store.pause().is_some() => ring.missed(&error),
+            other => other?,
+        }
+        let known = ring.known();
+        if config.required && known.keys.is_empty() && !known.away {
             tracing::warn!("keys are required and there is none: `whittle keys create` makes one");
         }
-        let required = AtomicBool::new(required);
-        Ok(Self { data: data.to_owned(), required, spent, known: RwLock::new(known), sharing: None })
+        drop(known);
+        Ok(ring)
     }
 
     /// Has `shared` count what keys take, in the place of this process, once [`Keyring::share`] runs.
@@ -111,14 +146,25 @@ impl Keyring {
         Some(self.sharing.as_ref()?.replicas.shared())
     }
 
-    /// Keeps the connection to what replicas share, tells there what keys take and which are revoked, and learns of keys
-    /// that other replicas revoke. This never ends, unless nothing is shared or it runs already.
+    /// Looks at keys that are in a database, and learns there of new and revoked ones. Also keeps the connection to what
+    /// replicas share, tells there what keys take and which are revoked, and learns of keys that other replicas revoke. This
+    /// never ends, unless there is nothing of all this to do or it runs already.
     pub async fn share(self: Arc<Self>) {
+        let looking = async {
+            if let Some(pause) = self.store.pause() {
+                let ring = Arc::clone(&self);
+                self.looks.run(pause, move || ring.look()).await;
+            }
+        };
+        tokio::join!(looking, self.share_limits());
+    }
+
+    async fn share_limits(&self) {
         let Some(sharing) = &self.sharing else { return };
         let errands = sharing.errands.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(errands) = errands else { return };
         let shared = sharing.replicas.shared();
-        tokio::join!(shared.clone().keep(), run_errands(errands), revocations::follow(&*self, shared));
+        tokio::join!(shared.clone().keep(), run_errands(errands), revocations::follow(self, shared));
     }
 
     /// Waits until what keys have taken is told to the server that replicas share, or could not be.
@@ -128,10 +174,45 @@ impl Keyring {
         }
     }
 
-    /// Returns the folder with the file of the keys.
+    /// Returns the state of the looks at the keys, where they are in a database.
     #[must_use]
-    pub fn folder(&self) -> &Path {
-        &self.data
+    pub fn state(&self) -> Option<KeysState> {
+        self.store.pause()?;
+        Some(KeysState { up: !self.known().away, failed: self.looks.failed() })
+    }
+
+    /// Returns all keys in the order in which they were made, revoked ones too. Blocks.
+    ///
+    /// # Errors
+    /// See [`KeysError`].
+    pub fn list(&self) -> Result<Vec<Key>, KeysError> {
+        self.store.read()
+    }
+
+    /// Makes a key, which is known from the next request on, and returns it with its secret. Blocks.
+    ///
+    /// # Errors
+    /// See [`KeysError`]; then nothing was changed.
+    pub fn create(&self, name: &str, policy: KeyPolicy) -> Result<(Key, String), KeysError> {
+        let made = self.store.create(name, policy)?;
+        self.look();
+        Ok(made)
+    }
+
+    /// Revokes the key with that id or name, which is refused from the next request on. Blocks.
+    ///
+    /// # Errors
+    /// See [`KeysError`]; then nothing was changed.
+    pub fn revoke(&self, id_or_name: &str) -> Result<Key, KeysError> {
+        let revoked = self.store.revoke(id_or_name)?;
+        self.look();
+        Ok(revoked)
+    }
+
+    /// Takes over what the configuration says.
+    pub fn reload(&self, config: KeysConfig) {
+        self.require(config.required);
+        self.stale.store(config.stale_ms, Ordering::Relaxed);
     }
 
     /// Sets whether a key is required even where none exists.
@@ -145,10 +226,20 @@ impl Keyring {
         self.are_needed_by(&self.current())
     }
 
-    /// Returns the current contents of the file.
+    /// Returns the current contents of the store, or those of the last look at it.
     fn current(&self) -> RwLockReadGuard<'_, Known> {
-        self.refresh();
+        if self.store.pause().is_none() {
+            self.look();
+        }
+        self.known()
+    }
+
+    fn known(&self) -> RwLockReadGuard<'_, Known> {
         self.known.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn change_known(&self) -> RwLockWriteGuard<'_, Known> {
+        self.known.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn are_needed_by(&self, known: &Known) -> bool {
@@ -156,13 +247,23 @@ impl Keyring {
     }
 
     /// Lets a request with `secret` in. None where nobody needs a key. It waits for nothing, unless replicas share their
-    /// limits.
+    /// limits, or keys are in a database and this one is unknown: another replica may have made it a moment ago.
     ///
     /// # Errors
     /// There is no such key, it has had its requests of this minute, or that cannot be found out.
     pub async fn enter(&self, secret: Option<&str>, purpose: Purpose) -> Result<Option<Caller>, Denied> {
         let start = Instant::now();
-        let Some(mut caller) = self.caller(secret)? else { return Ok(None) };
+        let caller = match self.caller(secret, purpose) {
+            Err(Denied::Unknown) if self.store.pause().is_some() => {
+                if self.looks.next().await {
+                    self.caller(secret, purpose)
+                } else {
+                    Err(UNCHECKED)
+                }
+            }
+            caller => caller,
+        };
+        let Some(mut caller) = caller? else { return Ok(None) };
         if let Some(shared) = self.shared() {
             caller.patience = shared.timeout();
             // What other replicas have revoked cannot be found out either.
@@ -177,53 +278,115 @@ impl Keyring {
     }
 
     /// The caller with `secret`. None where nobody needs a key.
-    fn caller(&self, secret: Option<&str>) -> Result<Option<Caller>, Denied> {
+    fn caller(&self, secret: Option<&str>, purpose: Purpose) -> Result<Option<Caller>, Denied> {
         let known = self.current();
+        if self.is_stale(&known, purpose) {
+            return Err(UNCHECKED);
+        }
         if !self.are_needed_by(&known) {
             return Ok(None);
         }
         // A table of hashes tells by its times no more than how hashes begin, from which no secret follows.
-        let caller = known.keys.get(&hash(secret.ok_or(Denied::Missing)?)).ok_or(Denied::Unknown)?;
+        let caller = known.keys.get(&hash(secret.ok_or(Denied::Missing)?));
+        let caller = caller.ok_or(if known.away { UNCHECKED } else { Denied::Unknown })?;
         if !caller.key.holds() || known.revoked.contains(&caller.key.id) {
             return Err(Denied::Unknown);
         }
         Ok(Some(caller.clone()))
     }
 
-    /// Reads the file again where it was replaced. If it cannot be read the old keys stay: to forget them would let
+    /// Returns whether too long ago is when the keys were looked at, if they ever were.
+    fn is_stale(&self, known: &Known, purpose: Purpose) -> bool {
+        if self.store.pause().is_none() {
+            return false;
+        }
+        let longest = Duration::from_millis(self.stale.load(Ordering::Relaxed));
+        known.at.is_none_or(|at| purpose == Purpose::Work && at.elapsed() > longest)
+    }
+
+    fn first_look(&self) -> Result<(), KeysError> {
+        let start = Instant::now();
+        let version = self.store.version()?;
+        let keys = self.store.read()?;
+        self.replace(version, keys, start)
+    }
+
+    /// Reads the keys again where they have changed. If they cannot be read the old ones stay: to forget them would let
     /// everybody in.
-    fn refresh(&self) {
-        let now = stamp(&self.data);
-        if now == self.known.read().unwrap_or_else(PoisonError::into_inner).stamp {
-            return;
+    fn look(&self) {
+        let start = Instant::now();
+        match self.store.version() {
+            Ok(version) if version == self.known().version => self.confirm(start),
+            Ok(version) => self.read_again(version, start),
+            Err(error) => self.missed(&error),
         }
-        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+    }
+
+    fn read_again(&self, version: Option<Version>, start: Instant) {
+        let _alone = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
         // Another request may have been first.
-        if now == known.stamp {
+        if version == self.known().version {
             return;
         }
-        known.stamp = now;
-        match file::read(&self.data) {
-            Ok(_) if now.is_none() => {
+        match self.store.read() {
+            Ok(_) if version.is_none() => {
+                self.change_known().version = version;
                 tracing::error!("the file with the keys is gone: the old keys stay until the service ends");
             }
-            Ok(keys) => {
-                known.broken = false;
-                let replicas = self.sharing.as_ref().map(|sharing| &sharing.replicas);
-                known.keys = callers(keys, &known.keys, (&self.spent, replicas));
-                tracing::info!(keys = known.keys.len(), "reloaded the keys");
-            }
+            Ok(keys) => match self.replace(version, keys, start) {
+                Ok(()) => tracing::info!(keys = self.known().keys.len(), "reloaded the keys"),
+                Err(error) => self.missed(&error),
+            },
+            Err(error) if self.store.pause().is_some() => self.missed(&error),
             Err(error) => {
-                known.broken = true;
+                let mut known = self.change_known();
+                (known.version, known.broken) = (version, true);
                 tracing::error!(%error, "the old keys stay");
             }
+        }
+    }
+
+    fn replace(&self, version: Option<Version>, keys: Vec<Key>, start: Instant) -> Result<(), KeysError> {
+        let spent = if let Some(spent) = self.spent.get() {
+            spent
+        } else {
+            let spent = (self.spending)().map_err(KeysError::Spending)?;
+            self.spent.get_or_init(|| spent)
+        };
+        let replicas = self.sharing.as_ref().map(|sharing| &sharing.replicas);
+        let mut known = self.change_known();
+        known.keys = callers(keys, &known.keys, (spent, replicas));
+        (known.version, known.broken) = (version, false);
+        drop(known);
+        self.confirm(start);
+        Ok(())
+    }
+
+    /// Notes that what is known is what the store had at `start`.
+    fn confirm(&self, start: Instant) {
+        if self.store.pause().is_none() {
+            return;
+        }
+        let mut known = self.change_known();
+        known.at = known.at.max(Some(start));
+        if std::mem::take(&mut known.away) {
+            tracing::info!("the database with the keys can be used again");
+        }
+    }
+
+    /// Notes that the store could not be looked at, on one line of the log for each time that it is lost.
+    fn missed(&self, error: &KeysError) {
+        self.looks.fail();
+        if !std::mem::replace(&mut self.change_known().away, true) {
+            let stale_ms = self.stale.load(Ordering::Relaxed);
+            tracing::error!(%error, stale_ms, "keys that are known stay valid for a while, others are refused");
         }
     }
 }
 
 impl Revocable for Keyring {
-    fn folder(&self) -> &Path {
-        &self.data
+    fn store(&self) -> Arc<dyn KeyStore> {
+        Arc::clone(&self.store)
     }
 
     fn revoked(&self) -> Vec<String> {
@@ -275,15 +438,6 @@ fn callers(
     keys.into_iter().map(caller).collect()
 }
 
-fn stamp(data: &Path) -> Option<Stamp> {
-    let metadata = std::fs::metadata(data.join(FILE)).ok()?;
-    #[cfg(unix)]
-    let inode = std::os::unix::fs::MetadataExt::ino(&metadata);
-    #[cfg(not(unix))]
-    let inode = 0;
-    Some(Stamp { modified: metadata.modified().ok()?, length: metadata.len(), inode })
-}
-
 impl Caller {
     /// Id of the key.
     #[must_use]
@@ -329,7 +483,7 @@ mod tests {
     use std::task::{Context, Poll, Waker};
 
     use super::*;
-    use crate::keys::{KeyPolicy, new_secret};
+    use crate::keys::{FILE, file, new_secret};
 
     impl Keyring {
         /// Lets a request in, which waits for nothing where this process alone counts.
@@ -405,6 +559,90 @@ mod tests {
         server.answers(record);
         file::revoke(folder.path(), "ours").unwrap();
         until(|| commands.try_iter().any(|command| command.last() == Some(&ours.id))).await;
+    }
+
+    /// Keys far away, which may be away altogether.
+    #[derive(Default)]
+    struct FarStore(Mutex<(Vec<Key>, u64)>, AtomicBool);
+
+    impl FarStore {
+        fn keys(&self) -> Result<std::sync::MutexGuard<'_, (Vec<Key>, u64)>, KeysError> {
+            let away = || KeysError::Spending("away".into());
+            if self.1.load(Ordering::SeqCst) { Err(away()) } else { Ok(self.0.lock().unwrap()) }
+        }
+    }
+
+    impl KeyStore for FarStore {
+        fn version(&self) -> Result<Option<Version>, KeysError> {
+            Ok(Some(Version { number: self.keys()?.1, ..Version::default() }))
+        }
+
+        fn read(&self) -> Result<Vec<Key>, KeysError> {
+            Ok(self.keys()?.0.clone())
+        }
+
+        fn change(&self, change: &mut crate::keys::Change<'_>) -> Result<(), KeysError> {
+            let mut keys = self.keys()?;
+            change(&mut keys.0)?;
+            keys.1 += 1;
+            Ok(())
+        }
+
+        fn pause(&self) -> Option<Duration> {
+            Some(Duration::from_millis(60))
+        }
+
+        fn place(&self) -> String {
+            "far away".into()
+        }
+    }
+
+    #[tokio::test]
+    async fn keys_far_away_are_known_at_once_and_hold_for_a_while() {
+        use crate::shared::fake::until;
+        let far = Arc::new(FarStore(Mutex::default(), AtomicBool::new(true)));
+        let store: Arc<dyn KeyStore> = Arc::<FarStore>::clone(&far);
+        let config = |stale_ms| KeysConfig { stale_ms, ..KeysConfig::default() };
+        let ring = Keyring::of(Arc::clone(&store), config(86_400_000), Box::new(|| Ok(HashMap::new())));
+        let ring = Arc::new(ring.unwrap());
+        let enter = async |secret: Option<&str>, purpose| {
+            ring.enter(secret, purpose).await.map(|caller| caller.map(|caller| caller.id().to_owned()))
+        };
+        // There may be keys that are not known, so nobody gets in.
+        for purpose in [Purpose::Work, Purpose::Watch] {
+            assert_eq!(enter(None, purpose).await, Err(UNCHECKED));
+        }
+        assert_eq!(ring.state(), Some(KeysState { up: false, failed: 1 }));
+        tokio::spawn(Arc::clone(&ring).share());
+        far.1.store(false, Ordering::SeqCst);
+        until(|| ring.state().unwrap().up).await;
+        assert_eq!(enter(None, Purpose::Work).await, Ok(None));
+        // Made by another process: known to the first request that has it.
+        let (key, secret) = store.create("first", KeyPolicy::default()).unwrap();
+        until(|| ring.are_needed()).await;
+        let (other, other_secret) = store.create("second", KeyPolicy::default()).unwrap();
+        assert_eq!(enter(Some(&other_secret), Purpose::Work).await, Ok(Some(other.id)));
+        let unknown = new_secret().unwrap();
+        assert_eq!(enter(Some(&unknown), Purpose::Work).await, Err(Denied::Unknown));
+        // Revoked by this process, and by another one.
+        ring.revoke("second").unwrap();
+        assert_eq!(enter(Some(&other_secret), Purpose::Work).await, Err(Denied::Unknown));
+        let (third, third_secret) = ring.create("third", KeyPolicy::default()).unwrap();
+        store.revoke(&third.id).unwrap();
+        until(|| ring.caller(Some(&third_secret), Purpose::Work).is_err()).await;
+
+        far.1.store(true, Ordering::SeqCst);
+        until(|| !ring.state().unwrap().up).await;
+        let id = Ok(Some(key.id));
+        assert_eq!(enter(Some(&secret), Purpose::Work).await, id);
+        assert_eq!(enter(Some(&unknown), Purpose::Work).await, Err(UNCHECKED));
+        ring.reload(config(0));
+        assert_eq!(enter(Some(&secret), Purpose::Work).await, Err(UNCHECKED));
+        assert_eq!(enter(Some(&secret), Purpose::Watch).await, id);
+        ring.reload(config(86_400_000));
+        far.1.store(false, Ordering::SeqCst);
+        until(|| ring.state().unwrap().up).await;
+        assert_eq!(enter(Some(&unknown), Purpose::Work).await, Err(Denied::Unknown));
     }
 
     #[test]

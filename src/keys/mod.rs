@@ -3,17 +3,23 @@
 //! A key's secret is 256 random bits, shown once. Its BLAKE3 hash is kept: so many random bits cannot be guessed, so
 //! neither a slow hash nor a salt would add anything, and each request is checked within a microsecond.
 //!
-//! Keys live in a small file of their own, `keys.toml`. The command line writes it whole and puts it in place at once
-//! ([`mod@file`]); a running service looks at each request whether it was replaced ([`Keyring`]), so that a revoked key is
-//! refused from the next request on. The store could not serve for this, for one process alone can hold it. What keys
-//! have spent is the ledger's to remember.
+//! A [`KeyStore`] keeps them. On one machine that is a small file of their own, `keys.toml`. The command line writes it whole
+//! and puts it in place at once ([`mod@file`]); a running service looks at each request whether it was replaced
+//! ([`Keyring`]), so that a revoked key is refused from the next request on. The proxy's own file could not serve for this,
+//! for one process alone can hold it. Where `store.kind` is `postgres`, keys are rows of a table that all replicas look at
+//! four times a second. What keys have spent is the ledger's to remember.
 
 mod account;
+mod configured;
+mod database;
+mod error;
 pub mod file;
 mod keyring;
 mod limits;
+mod looks;
 mod revocations;
 mod shared_account;
+mod store;
 
 use std::time::Duration;
 
@@ -21,12 +27,18 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::Pattern;
 pub use account::Reservation;
-pub use keyring::{Caller, Keyring, Purpose};
+pub use configured::configured;
+pub use error::KeysError;
+pub use keyring::{Caller, Keyring, Purpose, Spent};
 pub use limits::RequestCost;
+pub use looks::KeysState;
+pub use store::{Change, KeyStore, Version};
 
 /// Name of the file with the keys, in the data folder.
 pub const FILE: &str = "keys.toml";
 
+/// Longest name of a key.
+const NAME_CHARS: usize = 64;
 /// The prefix of a secret.
 const PREFIX: &str = "whittle-";
 /// Hexadecimal digits after it.
@@ -126,6 +138,15 @@ pub enum Denied {
         /// Time until there is room.
         wait: Duration,
     },
+    /// The database with the keys cannot be reached.
+    #[error(
+        "keys cannot be checked, as the database that has them (`store.url`) cannot be reached: try again in {} s",
+        seconds(.wait)
+    )]
+    Unchecked {
+        /// Time after which it may be back.
+        wait: Duration,
+    },
     /// The server with what replicas share cannot be reached.
     #[error(
         "the limits of keys cannot be checked, as the server that replicas share (`shared.url`) cannot be reached: try \
@@ -166,6 +187,7 @@ impl Denied {
             Self::Requests { .. } => "requests",
             Self::Tokens { .. } => "tokens",
             Self::Spend { .. } => "spend",
+            Self::Unchecked { .. } => "unchecked",
             Self::Unavailable { .. } => "unavailable",
         }
     }
@@ -177,6 +199,7 @@ impl Denied {
             Self::Requests { wait, .. }
             | Self::Tokens { wait, .. }
             | Self::Spend { wait, .. }
+            | Self::Unchecked { wait }
             | Self::Unavailable { wait } => Some(*wait),
             _ => None,
         }

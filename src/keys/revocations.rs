@@ -6,24 +6,23 @@
 //! those of others into its own file, so they survive its own restart.
 
 use std::collections::HashSet;
-use std::path::Path;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
-use super::file;
+use super::KeyStore;
 use crate::shared::{Away, Script, Shared};
 
 static REVOKE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/revoke.lua")));
 
 /// The keys of a replica, as far as revocations go.
 pub(super) trait Revocable {
-    /// Returns the folder of the file with the keys.
-    fn folder(&self) -> &Path;
+    /// Returns what keeps the keys.
+    fn store(&self) -> Arc<dyn KeyStore>;
 
     /// Returns the ids of all keys that are revoked, by this replica or another.
     fn revoked(&self) -> Vec<String>;
 
-    /// Refuses keys from now on that other replicas have revoked. Returns the ids of those among them that the file still
-    /// has as valid.
+    /// Refuses keys from now on that other replicas have revoked. Returns the ids of those among them that the store
+    /// still has as valid.
     fn refuse(&self, ids: &[String]) -> Vec<String>;
 
     /// Has all accounts say again what they have spent: the server may have lost it.
@@ -54,7 +53,7 @@ pub(super) async fn follow(keyring: &impl Revocable, shared: &Shared) {
             let valid = keyring.refuse(&all);
             told = all.into_iter().collect();
             if !valid.is_empty() {
-                write(keyring.folder(), valid).await;
+                write(keyring.store(), valid).await;
             }
         }
     }
@@ -66,12 +65,11 @@ async fn exchange(shared: &Shared, ids: &[String]) -> Result<(String, Vec<String
     shared.run(&REVOKE, (&keys, ids), shared.timeout()).await
 }
 
-/// Writes into this replica's file what other replicas have revoked.
-async fn write(folder: &Path, ids: Vec<String>) {
+/// Writes into this replica's file, or into the database, what other replicas have revoked.
+async fn write(store: Arc<dyn KeyStore>, ids: Vec<String>) {
     tracing::info!(?ids, "other replicas have revoked keys");
-    let folder = folder.to_owned();
-    let written = tokio::task::spawn_blocking(move || file::revoke_all(&folder, &ids)).await;
+    let written = tokio::task::spawn_blocking(move || store.revoke_all(&ids)).await;
     if let Ok(Err(error)) = written {
-        tracing::warn!(%error, "keys that other replicas have revoked are refused, but not marked in the file");
+        tracing::warn!(%error, "keys that other replicas have revoked are refused, but not marked as revoked");
     }
 }

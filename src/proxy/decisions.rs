@@ -13,7 +13,6 @@ use tokio::time::timeout;
 use super::decision::{Decision, Key};
 use super::shared_decisions::SharedDecisions;
 use super::store::{Store, seconds_now};
-use crate::shared::Shared;
 
 /// The time from its last use that a text stays uncompressed that was sent so only because time or room was short:
 /// providers forget a prefix within an hour, and then nothing is lost by compressing it.
@@ -33,8 +32,8 @@ pub(super) struct Decisions {
     /// Each with the seconds since the epoch at which it was last stored.
     pins: Cache<Key, u64>,
     store: Option<Arc<Store>>,
-    /// The decisions of all replicas, where they share them.
-    shared: Option<SharedDecisions>,
+    /// The decisions of all replicas, where they share them: in each store that has them, the quickest first.
+    shared: Vec<SharedDecisions>,
     /// Whether a decision that a request has asked for or made was not on disk then.
     unwritten: Arc<AtomicBool>,
 }
@@ -49,19 +48,19 @@ impl Decisions {
             // A pin is small: a tenth of the room holds a great many.
             pins: Cache::builder().max_capacity(bytes / 10 / 100).time_to_idle(PIN_TIME).build(),
             store,
-            shared: None,
+            shared: Vec::new(),
             unwritten: Arc::default(),
         }
     }
 
-    /// Returns the same decisions, which replicas share.
-    pub(super) fn shared_by(self, shared: Shared) -> Self {
-        Self { shared: Some(SharedDecisions::new(shared)), ..self }
+    /// Returns the same decisions, which replicas share in `stores`, the quickest first.
+    pub(super) fn shared_in(self, stores: impl IntoIterator<Item = SharedDecisions>) -> Self {
+        Self { shared: stores.into_iter().collect(), ..self }
     }
 
     /// Returns the same decisions for one request, which can wait until its own are on disk.
     pub(super) fn of_request(&self) -> Self {
-        let shared = self.shared.as_ref().map(SharedDecisions::of_request);
+        let shared = self.shared.iter().map(SharedDecisions::of_request).collect();
         Self { unwritten: Arc::default(), shared, ..self.clone() }
     }
 
@@ -70,7 +69,7 @@ impl Decisions {
     /// all were on disk for does not wait.
     pub(super) async fn written(&self) {
         tokio::join!(self.on_disk(), async {
-            if let Some(shared) = &self.shared {
+            for shared in &self.shared {
                 shared.send().await;
             }
         });
@@ -96,8 +95,11 @@ impl Decisions {
     /// and then asked of other replicas.
     pub(super) async fn get_all(&self, keys: &[Key]) -> Vec<Option<Arc<Decision>>> {
         let mut known = self.get_own(keys).await;
-        let unknown: Vec<usize> = (0..keys.len()).filter(|&i| known[i].is_none()).collect();
-        if let Some(shared) = self.shared.as_ref().filter(|_| !unknown.is_empty()) {
+        for shared in &self.shared {
+            let unknown: Vec<usize> = (0..keys.len()).filter(|&i| known[i].is_none()).collect();
+            if unknown.is_empty() {
+                break;
+            }
             let wanted: Vec<Key> = unknown.iter().map(|&i| keys[i]).collect();
             for (i, found) in unknown.into_iter().zip(shared.get(&wanted).await) {
                 known[i] = found.and_then(|(decision, stored)| self.adopt(&keys[i], decision, stored));
@@ -201,7 +203,7 @@ impl Decisions {
     }
 
     fn store(&self, key: Key, decision: &Decision, replaces: bool) {
-        if let Some(shared) = &self.shared {
+        for shared in &self.shared {
             shared.put(&key, decision, seconds_now(), replaces);
         }
         if let Some(store) = &self.store {
@@ -255,6 +257,40 @@ mod tests {
             let decisions = Decisions::new(1 << 20, Some(Arc::clone(&store)));
             assert_eq!(decisions.get_all(&[key]).await[0].is_some(), held, "{number}");
         }
+    }
+
+    #[tokio::test]
+    async fn replicas_share_decisions_in_each_store_and_the_first_one_holds() {
+        use std::sync::atomic::Ordering::SeqCst;
+
+        use crate::proxy::shared_decisions::fake::MemoryStore;
+        let stores = [Arc::<MemoryStore>::default(), Arc::<MemoryStore>::default()];
+        let replica = || Decisions::new(1 << 20, None).shared_in(stores.iter().map(MemoryStore::decisions));
+        let (key, other) = (Key([1; 32]), Key([2; 32]));
+        let found = async |key| replica().of_request().get_all(&[other, key]).await.remove(1);
+        let first = replica().of_request();
+        first.settle(key, kept(3));
+        assert_eq!(found(key).await, None, "it is sent before the request is forwarded");
+        first.written().await;
+        assert_eq!((stores[0].len(), stores[1].len()), (1, 1));
+        assert_eq!(found(key).await.as_deref(), Some(&kept(3)));
+        // The second one knows what the first one has lost, or while it is away.
+        stores[0].away.store(true, SeqCst);
+        assert_eq!(found(key).await.as_deref(), Some(&kept(3)));
+        stores[1].away.store(true, SeqCst);
+        assert_eq!(found(key).await, None);
+        for store in &stores {
+            store.away.store(false, SeqCst);
+        }
+        // A request that decided at the same time leaves what is there, and one that takes it back does not.
+        let late = replica().of_request();
+        late.settle(key, kept(4));
+        late.written().await;
+        assert_eq!(found(key).await.as_deref(), Some(&kept(3)));
+        let refused = replica().of_request();
+        refused.pin(key);
+        refused.written().await;
+        assert_eq!(found(key).await.as_deref(), Some(&Decision::Declined));
     }
 
     /// The text that the decisions in `indexes/format-1/proxy.redb.gz` are about.

@@ -1,5 +1,6 @@
 //! The reasons why the proxy itself rejects a request. What an upstream answers is no error here.
 
+use super::store_error::StoreError;
 use crate::admission::{MemoryFull, QueueFull};
 use crate::engine::EngineError;
 use crate::keys::Denied;
@@ -103,6 +104,9 @@ pub enum ProxyError {
     /// The upstream's answer broke off before its end.
     #[error("the upstream's answer broke off: {0}")]
     Broken(String),
+    /// The ledger cannot be read.
+    #[error(transparent)]
+    Ledger(#[from] StoreError),
     /// A fault on this side.
     #[error("{0}")]
     Internal(String),

@@ -15,6 +15,8 @@ use crate::wire::Usage;
 
 type Labels = [(&'static str, String); 2];
 type Label = [(&'static str, &'static str); 1];
+/// A count of failures.
+pub(super) type Failures = Counter;
 
 /// Upper ends of the buckets of times, in seconds.
 const SECONDS: [f64; 9] = [0.001, 0.005, 0.02, 0.1, 0.5, 1.0, 2.0, 5.0, 20.0];
@@ -36,6 +38,7 @@ pub(super) struct Metrics {
     denied: Family<Label, Counter>,
     retrievals: Family<Label, Counter>,
     recalls: Counter,
+    decision_failures: Failures,
 }
 
 /// How many requests had which outcome.
@@ -120,7 +123,12 @@ impl Metrics {
             "Originals of results that could not be kept",
             originals_lost.clone(),
         );
-        let recalls = Counter::default();
+        let (recalls, decision_failures) = (Counter::default(), Failures::default());
+        registry.register(
+            names::DECISION_ERRORS,
+            "Calls of the database for decisions on texts which failed or were not made",
+            decision_failures.clone(),
+        );
         registry.register(
             names::RECALLS,
             "Calls of the tool that recalls originals, answered by the proxy",
@@ -141,7 +149,13 @@ impl Metrics {
             denied,
             retrievals,
             recalls,
+            decision_failures,
         }
+    }
+
+    /// Returns the counter of calls of the database for decisions that failed.
+    pub(super) fn decision_failures(&self) -> Failures {
+        self.decision_failures.clone()
     }
 
     /// Counts an answer and what was done to its request.

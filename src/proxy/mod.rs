@@ -34,6 +34,7 @@ mod shadow;
 mod shared_decisions;
 mod status;
 mod store;
+mod store_error;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -46,6 +47,7 @@ use tracing::Instrument;
 use crate::admission::{Admission, LazyTicket};
 use crate::compress::fold::Rule;
 use crate::config::{Config, Env, Limits, ProxyConfig, RetrievePolicy};
+use crate::index::{IndexError, Postgres};
 use crate::keys::{Caller, Denied};
 use crate::shared::Shared;
 use crate::telemetry::Stage;
@@ -59,11 +61,11 @@ pub use decision::{Retrieval, Tokens};
 use decisions::Decisions;
 pub use error::ProxyError;
 pub use exchange::{Passthrough, ProxyRequest, ProxyResponse};
-use ledger::Ledger;
 pub use ledger::{
     ArmFigures, ArmMeans, FoldingLine, Group, HoldoutReport, Mean, Numbers, RequestLine, UsageParams,
     UsageRecord, UsageReport,
 };
+use ledger::{Ledger, LedgerStore, LedgerTable, SharedLedger};
 use live::Live;
 pub use local::Generator;
 use local::Local;
@@ -77,9 +79,10 @@ use retrieve::Search;
 use route::Route;
 use shadow::Shadow;
 pub use shadow::{Comparison, SHADOW_FILE, ShadowLine, ShadowModel, ShadowParams, ShadowReport};
+use shared_decisions::SharedDecisions;
 pub use status::{QueueStatus, UpstreamStatus};
-pub use store::StoreError;
 use store::{Retention, Store};
+pub use store_error::StoreError;
 
 /// The file below the data folder that holds the ledger, and remembers what became of texts.
 const FILE: &str = "proxy.redb";
@@ -96,9 +99,8 @@ pub struct Gateway {
     admission: Admission,
     pool: Pool,
     decisions: Decisions,
+    decisions_in_database: Option<SharedDecisions>,
     ledger: Ledger,
-    /// The file of the memory and the ledger, where anything can be asked.
-    store: Option<Arc<Store>>,
     /// Bounds reading of the ledger, apart from other work: whoever looks why the service is busy must get an answer.
     readers: Admission,
     metrics: Metrics,
@@ -116,6 +118,8 @@ pub struct Parts {
     pub generator: Arc<dyn Generator>,
     /// Finds documents.
     pub retriever: Arc<dyn Retriever>,
+    /// The database that holds the ledger and the decisions of all replicas; without one they are in the data folder.
+    pub database: Option<Postgres>,
 }
 
 /// A report of what was done to a request.
@@ -174,6 +178,24 @@ pub fn usage_at_rest(
     Ok(ledger::report(&store, params)?)
 }
 
+/// Reads the usage from where `config` keeps the ledger: from the database that it names, whether services run or not, else
+/// as [`usage_at_rest`].
+///
+/// # Errors
+/// The database cannot be used; else as there.
+pub fn usage(
+    config: &Config,
+    env: &dyn Env,
+    data: &Path,
+    params: &UsageParams,
+) -> Result<UsageReport, UsageError> {
+    let database = Postgres::new(&config.store, env).map_err(IndexError::from).map_err(StoreError::from)?;
+    match database {
+        Some(database) => Ok(ledger::report(&LedgerTable::new(database), params)?),
+        None => usage_at_rest(&config.proxy, data, params),
+    }
+}
+
 /// An error of reading the usage without a service.
 #[derive(Debug, thiserror::Error)]
 pub enum UsageError {
@@ -193,19 +215,34 @@ fn retention(config: &ProxyConfig) -> Retention {
     Retention { outcomes: days(config.memory_days), entries: days(config.ledger_days) }
 }
 
-/// The file of the memory and the ledger, where anything can be asked.
-fn open_store(config: &Config, data: &Path) -> Result<Option<Store>, String> {
+/// The file of the memory, and the ledger, where anything can be asked.
+type Stores = (Option<Arc<Store>>, Option<Arc<dyn LedgerStore>>);
+
+fn open_stores(config: &Config, data: &Path, database: Option<Postgres>) -> Result<Stores, String> {
     if config.upstreams.is_empty() && !config.local.enabled {
-        return Ok(None);
+        return Ok((None, None));
     }
-    match Store::open(&data.join(FILE), retention(&config.proxy)) {
+    let (file, retention) = (data.join(FILE), retention(&config.proxy));
+    let opened = match &database {
+        None => Store::open(&file, retention),
+        Some(_) => Store::open_with_outbox(&file, retention),
+    };
+    let store = match opened {
         // Where only the model in this process answers, another process that has the file is no reason not to serve.
         Err(error @ StoreError::InUse(_)) if config.upstreams.is_empty() => {
             tracing::warn!(%error, "going without a ledger");
-            Ok(None)
+            return Ok((None, None));
         }
-        opened => opened.map(Some).map_err(|error| error.to_string()),
-    }
+        opened => Arc::new(opened.map_err(|error| error.to_string())?),
+    };
+    let ledger: Arc<dyn LedgerStore> = match database {
+        None => Arc::<Store>::clone(&store),
+        Some(database) => {
+            let ledger = SharedLedger::new(database, Arc::clone(&store), retention);
+            Arc::new(ledger.map_err(|error| format!("cannot start the thread of the ledger: {error}"))?)
+        }
+    };
+    Ok((Some(store), Some(ledger)))
 }
 
 /// The status of a request's texts.
@@ -247,7 +284,7 @@ impl Gateway {
     pub fn new(
         config: &Config,
         env: &dyn Env,
-        Parts { compressor, generator, retriever }: Parts,
+        Parts { compressor, generator, retriever, database }: Parts,
         data: &Path,
     ) -> Result<Self, String> {
         let Limits { concurrency, queue, .. } = config.limits;
@@ -255,12 +292,15 @@ impl Gateway {
         let local = || Arc::new(Local::new(config, generator, admission.clone()));
         let local = config.local.enabled.then(local);
         let mut live = Live::new(config, env, local.clone())?;
-        let store = open_store(config, data)?;
+        let (store, ledger) = open_stores(config, data, database.clone())?;
         if store.is_some() {
             live.originals = recall::originals(&config.proxy, data, None)?;
         }
         let live = RwLock::new(Arc::new(live));
-        let (store, metrics) = (store.map(Arc::new), Metrics::new());
+        let metrics = Metrics::new();
+        let in_database = |database| SharedDecisions::in_database(database, metrics.decision_failures());
+        let decisions_in_database = database.filter(|_| store.is_some()).map(in_database);
+        let decisions = Decisions::new(config.proxy.memory_bytes, store.clone());
         // Without a ledger no conversation is compared with others.
         let secret = store.as_ref().map(|store| store.secret()).unwrap_or_default();
         Ok(Self {
@@ -268,9 +308,9 @@ impl Gateway {
             local,
             admission,
             pool: Pool::new(compressor),
-            decisions: Decisions::new(config.proxy.memory_bytes, store.clone()),
-            ledger: Ledger::new(store.clone(), metrics.provider()),
-            store,
+            decisions: decisions.shared_in(decisions_in_database.clone()),
+            decisions_in_database,
+            ledger: Ledger::new(ledger, metrics.provider()),
             readers: Admission::new(READERS, queue),
             metrics,
             shadow: Arc::new(Shadow::new(data.join(SHADOW_FILE))),
@@ -280,10 +320,13 @@ impl Gateway {
         })
     }
 
-    /// Has replicas share what is decided about texts.
+    /// Has replicas share what is decided about texts in Valkey or Redis, and where the proxy has a database, there, too:
+    /// that is asked for what the other has forgotten, or while it is away.
     #[must_use]
     pub fn shared_by(self, shared: Shared) -> Self {
-        Self { decisions: self.decisions.shared_by(shared), ..self }
+        let stores =
+            [SharedDecisions::in_valkey(shared)].into_iter().chain(self.decisions_in_database.clone());
+        Self { decisions: self.decisions.shared_in(stores), ..self }
     }
 
     /// Takes over upstreams and policy of another configuration. Requests that run keep what they began with.
@@ -293,9 +336,9 @@ impl Gateway {
     pub fn reload(&self, config: &Config, env: &dyn Env) -> Result<(), String> {
         let mut live = Live::new(config, env, self.local.clone())?;
         live.late = self.live().late.clone();
-        if let Some(store) = &self.store {
+        if let Some(ledger) = self.ledger.store() {
             live.originals = recall::originals(&config.proxy, &self.data, self.live().originals.as_ref())?;
-            store.retain(retention(&config.proxy));
+            ledger.retain(retention(&config.proxy));
         }
         *self.live.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(live);
         self.remove_unwanted_originals();
@@ -433,8 +476,8 @@ impl Gateway {
 
     /// Waits until the ledger and the memory are on disk. This blocks.
     pub fn flush(&self) {
-        if let Some(store) = &self.store {
-            store.flush();
+        if let Some(Err(error)) = self.ledger.store().map(LedgerStore::flush) {
+            tracing::warn!(%error, "entries of the ledger wait in the data folder until the next start");
         }
         if let Some(originals) = &self.live().originals {
             originals.flush();
@@ -450,8 +493,8 @@ impl Gateway {
     fn depths(&self) -> Depths {
         Depths {
             compression: self.pool.requests(),
-            ledger: self.store.as_ref().map_or(0, |store| store.waiting()),
-            lost: self.store.as_ref().map_or(0, |store| store.lost()),
+            ledger: self.ledger.store().map_or(0, LedgerStore::waiting),
+            lost: self.ledger.store().map_or(0, LedgerStore::lost),
             originals: self.live().originals.as_ref().map(|originals| originals.sizes()).unwrap_or_default(),
         }
     }
@@ -601,14 +644,18 @@ mod tests {
     async fn days_of_the_ledger_are_taken_over_while_the_service_runs() {
         let folder = tempfile::tempdir().unwrap();
         let (env, mut config) = (ProcessEnv, Config::default());
-        let parts =
-            Parts { compressor: Arc::new(Nobody), generator: Arc::new(Nobody), retriever: Arc::new(Nobody) };
+        let parts = Parts {
+            compressor: Arc::new(Nobody),
+            generator: Arc::new(Nobody),
+            retriever: Arc::new(Nobody),
+            database: None,
+        };
         let gateway = Gateway::new(&config, &env, parts, folder.path()).unwrap();
         let day = 24 * 60 * 60;
         for age in [0, 10] {
             let milliseconds = (store::seconds_now() - age * day) * 1000;
             let entry = Entry { milliseconds, ..Entry::default() };
-            gateway.store.as_ref().unwrap().put_entry(&entry);
+            gateway.ledger.store().unwrap().put(&entry);
         }
         gateway.flush();
         let requests = async || gateway.usage(UsageParams::default()).await.unwrap().total.unwrap().requests;

@@ -200,7 +200,7 @@ impl Gateway {
     /// service must not: its configuration need not be the service's.
     pub fn remove_unwanted_originals(&self) {
         let policy = &self.live().config.recall;
-        if self.store.is_some() && !policy.enabled {
+        if self.ledger.store().is_some() && !policy.enabled {
             originals::remove(&self.data, policy);
         }
     }

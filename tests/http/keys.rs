@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::support::{Answer, Running, Whittle, serve, serve_again};
+use crate::support::{Answer, Running, Whittle, serve, serve_again, serve_local};
 use crate::upstream::Upstream;
 
 const CHAT: &str = "/v1/chat/completions";
@@ -35,7 +35,7 @@ fn assert_denied(answer: &Answer, status: u16, code: &str) {
 #[test]
 fn a_running_service_heeds_keys_at_once_and_tells_nobody() {
     let upstream = Upstream::start();
-    let service = serve(&upstream.config());
+    let service = serve_local(&upstream.config());
     assert_eq!(service.post(CHAT, BODY).status, 200);
     let secret = create(&service, &["ci"]);
     for path in [CHAT, "/v1/compress", "/v1/score", "/upstreams/open/files"] {
@@ -168,7 +168,7 @@ fn spending_is_limited_by_day_also_after_a_restart() {
 #[test]
 fn a_key_sees_what_it_took_and_an_administrator_sees_all() {
     let upstream = Upstream::start();
-    let service = serve(&upstream.config());
+    let service = serve_local(&upstream.config());
     let (one, two) = (create(&service, &["one"]), create(&service, &["two"]));
     let admin = create(&service, &["admin", "--admin"]);
     for secret in [&one, &one, &two] {
@@ -205,7 +205,7 @@ fn required_keys_are_required_from_the_start() {
 
 #[test]
 fn a_broken_file_of_keys_keeps_the_service_from_starting() {
-    let whittle = Whittle::new(&["serve", "--listen", "127.0.0.1:0"], "");
+    let whittle = Whittle::local(&["serve", "--listen", "127.0.0.1:0"], "");
     let data = whittle.folder.path().join("data");
     std::fs::create_dir_all(&data).unwrap();
     std::fs::write(data.join("keys.toml"), "version = 1\nkeys = [ { hash = 'not shown' } ]").unwrap();

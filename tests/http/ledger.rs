@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::support::{Whittle, serve, serve_again};
+use crate::support::{Whittle, serve, serve_again, serve_local};
 use crate::upstream::Upstream;
 
 const CHAT: &str = "/v1/chat/completions";
@@ -19,7 +19,7 @@ fn usage(whittle: Whittle) -> Value {
 #[test]
 fn the_command_line_reads_the_ledger_of_a_running_service_and_of_one_that_ended() {
     let upstream = Upstream::start();
-    let service = serve(&upstream.config());
+    let service = serve_local(&upstream.config());
     for _ in 0..3 {
         assert_eq!(service.post(CHAT, r#"{"model":"m1"}"#).status, 200);
     }
@@ -67,7 +67,7 @@ fn a_ledger_survives_a_crash() {
 
 #[test]
 fn without_a_ledger_the_command_says_so() {
-    let output = Whittle::new(&["usage"], "").output();
+    let output = Whittle::local(&["usage"], "").output();
     let message = String::from_utf8(output.stderr).unwrap();
     assert!(!output.status.success() && message.contains("there is no ledger"), "{message}");
 }
@@ -76,7 +76,7 @@ fn without_a_ledger_the_command_says_so() {
 #[test]
 fn a_damaged_ledger_is_set_aside_and_the_service_serves() {
     let upstream = Upstream::start();
-    let mut service = serve(&upstream.config());
+    let mut service = serve_local(&upstream.config());
     let damages: [fn(&mut Vec<u8>); 3] = [
         |bytes| bytes.truncate(bytes.len() / 3),
         |bytes| bytes[..512].iter_mut().for_each(|byte| *byte ^= 0x5a),

@@ -9,7 +9,7 @@ use crate::upstream::Upstream;
 
 /// Runs a script of the shell behind the proxy.
 fn run(config: &str, environment: &[(&str, &str)], script: &str) -> (Output, Whittle) {
-    let mut whittle = Whittle::new(&["run", "--", "sh", "-c", script], config);
+    let mut whittle = Whittle::local(&["run", "--", "sh", "-c", script], config);
     for (name, value) in environment {
         whittle = whittle.env(name, value);
     }
@@ -32,7 +32,7 @@ fn the_status_and_the_streams_are_the_commands() {
     let (output, _) = run("", &[("ANTHROPIC_BASE_URL", "nowhere")], "echo not run");
     assert_eq!((output.status.code(), &*output.stdout), (Some(1), &b""[..]));
     assert!(stderr(&output).contains("ANTHROPIC_BASE_URL"));
-    let output = Whittle::new(&["run", "--", "no-such-command"], "").output();
+    let output = Whittle::local(&["run", "--", "no-such-command"], "").output();
     assert!(
         output.status.code() == Some(1) && stderr(&output).contains("no-such-command"),
         "{}",

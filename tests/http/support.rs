@@ -65,19 +65,40 @@ impl Whittle {
         self
     }
 
-    /// Runs it to its end.
+    /// Runs it to its end. A service whose keys are in a database learns within half a second of what it has changed.
     pub(crate) fn output(mut self) -> Output {
-        self.command.output().unwrap()
+        let output = self.command.output().unwrap();
+        let of_keys = self.command.get_args().next().is_some_and(|command| command == "keys");
+        if of_keys && database(self.folder.path()).is_some() {
+            std::thread::sleep(Duration::from_millis(600));
+        }
+        output
+    }
+
+    /// A command line in a folder of its own whose data stay there, wherever those of other tests are.
+    pub(crate) fn local(arguments: &[&str], config: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("whittle.toml"), config).unwrap();
+        std::fs::write(folder.path().join(LOCAL), "").unwrap();
+        Self::beside(Arc::new(folder), arguments)
     }
 }
 
-/// Has collections kept in the database, and what replicas share in the server, that the environment names, if it does. Each
+/// A file in a folder whose data stay there.
+const LOCAL: &str = "local";
+
+/// Returns the address of the database that has the data of commands in a folder, if one has.
+fn database(folder: &std::path::Path) -> Option<String> {
+    std::env::var("TEST_POSTGRES_URL").ok().filter(|_| !folder.join(LOCAL).exists())
+}
+
+/// Has data kept in the database, and what replicas share in the server, that the environment names, if it does. Each
 /// folder has a schema and names of its own.
 fn on_engines(command: &mut Command, folder: &std::path::Path) {
     let letters = |byte: u8| [b'a' + byte / 16, b'a' + byte % 16].map(char::from);
     let name: String = folder.to_string_lossy().bytes().flat_map(letters).collect();
     let name = format!("t{}", &name[name.len().saturating_sub(40)..]);
-    if let Ok(url) = std::env::var("TEST_POSTGRES_URL") {
+    if let Some(url) = database(folder) {
         command.env("WHITTLE_STORE_KIND", "postgres").env("WHITTLE_STORE_URL", url);
         command.env("WHITTLE_STORE_SCHEMA", &name).env("WHITTLE_STORE_POOL", "3");
         command.env("WHITTLE_STORE_PASSWORD_ENV", "TEST_POSTGRES_PASSWORD");
@@ -101,6 +122,11 @@ pub(crate) struct Running {
 /// Starts the service on a free port and waits for its line.
 pub(crate) fn serve(config: &str) -> Running {
     run(Whittle::new(SERVE, config))
+}
+
+/// Starts one whose data stay in its folder, for tests that look into it.
+pub(crate) fn serve_local(config: &str) -> Running {
+    run(Whittle::local(SERVE, config))
 }
 
 /// Starts it in a folder that is there.

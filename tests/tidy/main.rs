@@ -45,7 +45,7 @@ const MAY_USE: [(&str, &[&str]); 26] = [
         ],
     ),
     ("eval", &["compress", "config", "engine", "jsonl", "model", "random", "text", "upstream", "wire"]),
-    ("keys", &["config", "shared"]),
+    ("keys", &["config", "index", "shared"]),
     ("shared", &["config"]),
     ("upstream", &["config", "keys", "outbound", "telemetry", "wire"]),
     (
@@ -55,6 +55,7 @@ const MAY_USE: [(&str, &[&str]); 26] = [
             "compress",
             "config",
             "engine",
+            "index",
             "jsonl",
             "keys",
             "model",

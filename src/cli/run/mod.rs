@@ -99,6 +99,8 @@ fn behind_a_proxy(
         compressor: Arc::<Engine>::clone(&engine),
         generator: Arc::<Engine>::clone(&engine),
         retriever: Arc::<Engine>::clone(&engine),
+        // What it saved is told at its end: its ledger is its own.
+        database: None,
     };
     let gateway = Gateway::new(config, &ProcessEnv, parts, data).map_err(anyhow::Error::msg)?;
     let gateway = Arc::new(gateway);

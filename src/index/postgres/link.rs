@@ -156,6 +156,12 @@ impl Postgres {
         });
     }
 
+    /// Returns the server's host, port and database, for messages.
+    #[must_use]
+    pub fn address(&self) -> &str {
+        &self.0.address
+    }
+
     /// Checks that the database answers, and that its tables are none of a newer version.
     async fn check(&self) -> Result<(), IndexError> {
         let session = self.session(Access::Read).await?;
@@ -193,13 +199,33 @@ impl Postgres {
         access: Access,
         work: impl AsyncFnOnce(&Session) -> Result<T, IndexError>,
     ) -> Result<T, IndexError> {
-        let gone = || IndexError::Store("the connections are closed".into());
-        let runtime = self.0.runtime.0.as_ref().ok_or_else(gone)?;
-        let done = runtime.block_on(self.transaction(access, work));
+        self.runtime()?.block_on(self.transaction(access, work))
+    }
+
+    /// Runs `work`, which uses this database, on the threads that its connections are driven by.
+    #[cfg(feature = "server")]
+    pub(super) fn spawn<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> Result<tokio::task::JoinHandle<T>, IndexError> {
+        Ok(self.runtime()?.spawn(work))
+    }
+
+    fn runtime(&self) -> Result<&tokio::runtime::Runtime, IndexError> {
+        self.0.runtime.0.as_ref().ok_or_else(|| IndexError::Store("the connections are closed".into()))
+    }
+
+    /// Has `work` done in one transaction, all or nothing.
+    pub(super) async fn transaction<T>(
+        &self,
+        access: Access,
+        work: impl AsyncFnOnce(&Session) -> Result<T, IndexError>,
+    ) -> Result<T, IndexError> {
+        let done = self.attempt(access, work).await;
         done.inspect_err(|error| self.0.measures.failed(error))
     }
 
-    async fn transaction<T>(
+    async fn attempt<T>(
         &self,
         access: Access,
         work: impl AsyncFnOnce(&Session) -> Result<T, IndexError>,

@@ -38,6 +38,10 @@ pub(in crate::proxy) struct Entry {
     /// [`Status`](crate::proxy::Status). A name outlives the reason that has it.
     #[serde(skip)]
     pub(in crate::proxy) reason: Option<String>,
+    /// A random number, by which it is told from all others of its millisecond, whichever process made them; none where an
+    /// earlier version stored it.
+    #[serde(skip)]
+    pub(in crate::proxy) serial: Option<u64>,
 }
 
 /// The part that is stored behind an [`Entry`]: files of the first versions do not have it, and those versions do not

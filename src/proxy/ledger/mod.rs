@@ -3,11 +3,15 @@
 //! An entry is made while its request runs ([`UsageRecord`]), and stored when the answer is over, its client leaves, or it
 //! fails. It holds numbers and names: no word of a prompt. It is stored before the client has the last byte of its answer,
 //! so that a kill loses none that a client has seen all of, unless the disk fails.
+//!
+//! A [`LedgerStore`] keeps it: the proxy's own file, or a database that replicas share ([`database`]).
 
+mod database;
 pub(super) mod entry;
 mod folding;
 mod holdout;
 mod money;
+mod stores;
 mod usage;
 mod usage_record;
 
@@ -15,11 +19,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::metrics::ProviderMetrics;
-use super::store::{Place, Store, StoreError};
+use super::store_error::StoreError;
+pub(super) use database::{LedgerTable, SharedLedger};
 use entry::Entry;
 pub use folding::FoldingLine;
 pub use holdout::{ArmFigures, ArmMeans, HoldoutReport, Mean};
 pub(super) use money::cost;
+pub(super) use stores::LedgerStore;
 pub(super) use usage::{DAY_MS, report, time};
 pub use usage::{Group, Numbers, RequestLine, UsageParams, UsageReport};
 pub use usage_record::UsageRecord;
@@ -28,13 +34,13 @@ pub(super) use usage_record::{TOKEN_BYTES, UsageRecordBuilder};
 /// The ledger that requests are booked in.
 #[derive(Clone)]
 pub(super) struct Ledger {
-    store: Option<Arc<Store>>,
+    store: Option<Arc<dyn LedgerStore>>,
     provider: ProviderMetrics,
 }
 
 impl Ledger {
     /// Entries go to `store`, where there is one, and tokens and failed streams to `provider`.
-    pub(super) fn new(store: Option<Arc<Store>>, provider: ProviderMetrics) -> Self {
+    pub(super) fn new(store: Option<Arc<dyn LedgerStore>>, provider: ProviderMetrics) -> Self {
         Self { store, provider }
     }
 
@@ -45,19 +51,15 @@ impl Ledger {
     /// Returns the spending of keys on this day in UTC, and on the next one, which a clock that was put back has seen
     /// already. What a clock has booked that was further ahead must keep nobody out until then.
     pub(super) fn spent_today(&self) -> Result<HashMap<String, i64>, StoreError> {
-        let mut spent = HashMap::new();
-        let Some(store) = &self.store else { return Ok(spent) };
+        let Some(store) = &self.store else { return Ok(HashMap::new()) };
         let now = usage::now();
         let today = now - now % usage::DAY_MS;
-        let places = [today, today + 2 * usage::DAY_MS].map(Place::at);
-        store.entries(places[0], places[1], |_, entry| {
-            if let (Some(key), Some(cost)) = (entry.key, entry.cost) {
-                let sum: &mut i64 = spent.entry(key).or_default();
-                *sum = sum.saturating_add(cost);
-            }
-            true
-        })?;
-        Ok(spent)
+        store.spent(today, today + 2 * usage::DAY_MS)
+    }
+
+    /// Returns what keeps the entries, where anything does.
+    pub(super) fn store(&self) -> Option<&dyn LedgerStore> {
+        self.store.as_deref()
     }
 
     fn count_failed_stream(&self, upstream: &str) {
@@ -69,7 +71,7 @@ impl Ledger {
             self.provider.count(entry.usage);
         }
         if let Some(store) = &self.store {
-            store.put_entry(entry);
+            store.put(entry);
         }
     }
 }
@@ -77,7 +79,7 @@ impl Ledger {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::proxy::store::Retention;
+    use crate::proxy::store::{Retention, Store};
 
     #[test]
     fn what_a_clock_far_ahead_has_booked_is_not_spent_today() {

@@ -9,9 +9,10 @@ use serde::{Deserialize, Serialize};
 
 use super::folding::{Folding, FoldingLine};
 use super::holdout::{HoldoutReport, Trials};
+use super::stores::LedgerSource;
 use super::{Entry, Ledger};
 use crate::proxy::ProxyError;
-use crate::proxy::store::{Place, Store};
+use crate::proxy::store::Place;
 
 pub(in crate::proxy) const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 /// Days that are looked at where the question does not say.
@@ -251,12 +252,15 @@ impl Ledger {
     pub(in crate::proxy) fn usage(&self, params: &UsageParams) -> Result<UsageReport, ProxyError> {
         let store = self.store.as_ref().ok_or(ProxyError::NoUpstreams)?;
         // What was answered a moment ago is to be there.
-        store.flush();
-        report(store, params)
+        store.flush()?;
+        Ok(UsageReport { lost: store.lost(), ..report(&**store, params)? })
     }
 }
 
-pub(in crate::proxy) fn report(store: &Store, params: &UsageParams) -> Result<UsageReport, ProxyError> {
+pub(in crate::proxy) fn report(
+    source: &(impl LedgerSource + ?Sized),
+    params: &UsageParams,
+) -> Result<UsageReport, ProxyError> {
     let query = Query::new(params, now())?;
     let mut report = UsageReport {
         since: time(query.from.0),
@@ -267,22 +271,22 @@ pub(in crate::proxy) fn report(store: &Store, params: &UsageParams) -> Result<Us
         holdout: None,
         requests: None,
         next: None,
-        lost: store.lost(),
+        lost: 0,
     };
     if params.holdout == Some(true) {
         let mut trials = Trials::default();
-        query.each(store, |_, entry| trials.add(&entry))?;
+        query.each(source, |_, entry| trials.add(&entry))?;
         report.holdout = Some(trials.report());
     }
     match query.shape {
         Shape::Groups(_) => {
             let mut folding = Folding::default();
-            let (groups, total) = query.groups(store, &mut folding)?;
+            let (groups, total) = query.groups(source, &mut folding)?;
             (report.groups, report.total) = (Some(groups), Some(total));
             report.folding = Some(folding.lines());
         }
         Shape::Requests { limit } => {
-            let (requests, next) = query.requests(store, limit)?;
+            let (requests, next) = query.requests(source, limit)?;
             (report.requests, report.next) = (Some(requests), next);
         }
     }
@@ -315,10 +319,14 @@ impl Query {
             && self.key.as_ref().is_none_or(|key| Some(key) == entry.key.as_ref())
     }
 
-    fn groups(&self, store: &Store, folding: &mut Folding) -> Result<(Vec<Group>, Numbers), ProxyError> {
+    fn groups(
+        &self,
+        source: &(impl LedgerSource + ?Sized),
+        folding: &mut Folding,
+    ) -> Result<(Vec<Group>, Numbers), ProxyError> {
         let mut groups = BTreeMap::<_, Sums>::new();
         let mut total = Sums::default();
-        self.each(store, |_, entry| {
+        self.each(source, |_, entry| {
             total.add(&entry);
             folding.add(&entry);
             groups.entry(self.group_of(&entry)).or_default().add(&entry);
@@ -346,11 +354,11 @@ impl Query {
     /// A page of requests, and where the next one begins.
     fn requests(
         &self,
-        store: &Store,
+        source: &(impl LedgerSource + ?Sized),
         limit: usize,
     ) -> Result<(Vec<RequestLine>, Option<String>), ProxyError> {
         let (mut lines, mut last, mut next) = (Vec::new(), None, None);
-        self.each(store, |place, entry| {
+        self.each(source, |place, entry| {
             if lines.len() == limit {
                 next = last;
                 return false;
@@ -363,10 +371,13 @@ impl Query {
     }
 
     /// Calls `each` with the entries that are asked for.
-    fn each(&self, store: &Store, mut each: impl FnMut(Place, Entry) -> bool) -> Result<(), ProxyError> {
-        store
-            .entries(self.from, self.until, |place, entry| !self.asks_for(&entry) || each(place, entry))
-            .map_err(|error| ProxyError::Internal(error.to_string()))
+    fn each(
+        &self,
+        source: &(impl LedgerSource + ?Sized),
+        mut each: impl FnMut(Place, Entry) -> bool,
+    ) -> Result<(), ProxyError> {
+        let mut each = |place, entry: Entry| !self.asks_for(&entry) || each(place, entry);
+        Ok(source.entries(self.from, self.until, &mut each)?)
     }
 }
 

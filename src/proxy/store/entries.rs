@@ -1,13 +1,36 @@
-//! The encoding of the ledger's entries, ordered by time.
+//! The encoding of the ledger's entries, ordered by time, and the outbox of those that belong into a database.
 
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
-use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
+use redb::{
+    Database, Durability, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition,
+    TableError, WriteTransaction,
+};
 
 use crate::proxy::ledger::entry::Entry;
 
 const TABLE: TableDefinition<(u64, u64), &[u8]> = TableDefinition::new("ledger.1");
+/// Entries by their milliseconds and their own numbers.
+const OUTBOX: TableDefinition<(u64, u64), &[u8]> = TableDefinition::new("outbox.1");
+
+/// The table that entries go to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sink {
+    /// The ledger of this file.
+    Ledger,
+    /// The outbox, from which they are taken into a database.
+    Outbox,
+}
+
+/// An entry in the outbox.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::proxy) struct OutboxRecord {
+    /// The key of the entry, wherever it is stored.
+    pub(in crate::proxy) place: Place,
+    /// The encoded entry.
+    pub(in crate::proxy) entry: Vec<u8>,
+}
 
 /// The key of an entry: milliseconds since the epoch, and a number that tells entries of one millisecond apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -31,11 +54,85 @@ impl Place {
 /// The milliseconds of an entry, and the entry as it is stored.
 pub(super) type Record = (u64, Vec<u8>);
 
-pub(super) fn record(entry: &Entry) -> Result<Record, postcard::Error> {
-    Ok((entry.milliseconds, encode(entry)?))
+/// Encodes an entry, which gets a number of its own.
+pub(super) fn record(entry: &Entry, serial: u64) -> Result<Record, postcard::Error> {
+    Ok((entry.milliseconds, postcard::to_extend(&serial, encode(entry)?)?))
 }
 
-pub(super) fn write(transaction: &WriteTransaction, records: &[Record]) -> Result<(), redb::Error> {
+impl Sink {
+    /// Stores entries.
+    pub(super) fn write(self, transaction: &WriteTransaction, records: &[Record]) -> Result<(), redb::Error> {
+        match self {
+            Self::Ledger => write(transaction, records),
+            Self::Outbox => write_to_outbox(transaction, records),
+        }
+    }
+
+    /// Stores those of `records` that are not there yet.
+    pub(super) fn restore(
+        self,
+        transaction: &WriteTransaction,
+        records: Vec<Record>,
+    ) -> Result<(), redb::Error> {
+        match self {
+            Self::Ledger => restore(transaction, records),
+            // One that was in the outbox before is what the database has already, and leaves as it is.
+            Self::Outbox => write_to_outbox(transaction, &records),
+        }
+    }
+}
+
+fn write_to_outbox(transaction: &WriteTransaction, records: &[Record]) -> Result<(), redb::Error> {
+    let mut table = transaction.open_table(OUTBOX)?;
+    for (time, value) in records {
+        let serial = decode(value).map_err(|error| corrupted(&error))?.serial;
+        table.insert((*time, serial.unwrap_or_else(|| derived_serial(value))), &**value)?;
+    }
+    Ok(())
+}
+
+/// The number of an entry that was encoded before entries had one.
+fn derived_serial(value: &[u8]) -> u64 {
+    let hash = blake3::hash(value);
+    hash.as_bytes().first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes) >> 1)
+}
+
+/// Returns the first entries of the outbox, `most` at most.
+pub(super) fn outbox(database: &Database, most: usize) -> Result<Vec<OutboxRecord>, redb::Error> {
+    let table = match database.begin_read()?.open_table(OUTBOX) {
+        Err(TableError::TableDoesNotExist(_)) => return Ok(Vec::new()),
+        table => table?,
+    };
+    let record = |stored: Result<(redb::AccessGuard<'_, _>, redb::AccessGuard<'_, &[u8]>), _>| {
+        let (place, value): (redb::AccessGuard<'_, (u64, u64)>, _) = stored?;
+        let (time, number) = place.value();
+        Ok(OutboxRecord { place: Place(time, number), entry: value.value().to_vec() })
+    };
+    table.iter()?.take(most).map(record).collect()
+}
+
+/// Returns the number of entries in the outbox.
+pub(super) fn outbox_len(database: &Database) -> Result<u64, redb::Error> {
+    match database.begin_read()?.open_table(OUTBOX) {
+        Err(TableError::TableDoesNotExist(_)) => Ok(0),
+        table => Ok(table?.len()?),
+    }
+}
+
+/// Takes entries out of the outbox. A crash may bring them back: then they are sent once more.
+pub(super) fn remove_from_outbox(database: &Database, records: &[OutboxRecord]) -> Result<(), redb::Error> {
+    let mut transaction = database.begin_write()?;
+    transaction.set_durability(Durability::None)?;
+    {
+        let mut table = transaction.open_table(OUTBOX)?;
+        for OutboxRecord { place: Place(time, number), .. } in records {
+            table.remove((*time, *number))?;
+        }
+    }
+    Ok(transaction.commit()?)
+}
+
+fn write(transaction: &WriteTransaction, records: &[Record]) -> Result<(), redb::Error> {
     let mut table = transaction.open_table(TABLE)?;
     for (time, value) in records {
         // A clock may go back: an entry that is there already must not be written over.
@@ -47,7 +144,7 @@ pub(super) fn write(transaction: &WriteTransaction, records: &[Record]) -> Resul
 }
 
 /// Writes those of `records` that are not there yet.
-pub(super) fn restore(transaction: &WriteTransaction, mut records: Vec<Record>) -> Result<(), redb::Error> {
+fn restore(transaction: &WriteTransaction, mut records: Vec<Record>) -> Result<(), redb::Error> {
     let table = transaction.open_table(TABLE)?;
     // Two requests may have the same id, and come in the same millisecond: as many are known as are stored.
     let mut known: HashMap<Record, usize> = HashMap::new();
@@ -102,13 +199,15 @@ fn encode(entry: &Entry) -> Result<Vec<u8>, postcard::Error> {
     postcard::to_extend(&entry.reason, more)
 }
 
-fn decode(bytes: &[u8]) -> Result<Entry, postcard::Error> {
+pub(super) fn decode(bytes: &[u8]) -> Result<Entry, postcard::Error> {
     let (mut entry, rest) = postcard::take_from_bytes::<Entry>(bytes)?;
     if !rest.is_empty() {
         let (more, rest) = postcard::take_from_bytes(rest)?;
         entry.more = more;
         if !rest.is_empty() {
-            entry.reason = postcard::from_bytes(rest)?;
+            let (reason, rest) = postcard::take_from_bytes(rest)?;
+            entry.reason = reason;
+            entry.serial = if rest.is_empty() { None } else { Some(postcard::from_bytes(rest)?) };
         }
     }
     Ok(entry)
@@ -172,7 +271,10 @@ mod tests {
         assert_eq!(decode(&new).unwrap(), entry);
         assert_eq!(postcard::from_bytes::<First>(&new).unwrap(), first());
         assert!(decode(&new[..new.len() - 2]).is_err());
-        // Entries without a reason, as the second versions wrote them.
+        // With a number, as `record` writes them; without a reason, as the second versions did.
+        let (_, numbered) = record(&entry, u64::MAX >> 1).unwrap();
+        assert_eq!(decode(&numbered).unwrap(), Entry { serial: Some(u64::MAX >> 1), ..entry.clone() });
+        assert_eq!(postcard::from_bytes::<First>(&numbered).unwrap(), first());
         let second = postcard::to_extend(&entry.more, postcard::to_allocvec(&entry).unwrap()).unwrap();
         assert_eq!(decode(&second).unwrap(), Entry { reason: None, ..entry });
     }

@@ -5,6 +5,8 @@
 //! ([`journal`]). A request with new decisions waits for the commit before it is forwarded ([`Store::written`]), which
 //! takes the ones of all that wait by then: an upstream must not see what a crash can undo. The commit reaches the disk
 //! itself, as redb has no other that outlives the process.
+//!
+//! Where replicas have one ledger in a database, entries go to an outbox here, from which they are taken there.
 
 mod entries;
 mod journal;
@@ -25,10 +27,11 @@ use tokio::sync::oneshot;
 use super::batch;
 use super::decision::{Decision, Key};
 use super::ledger::entry::Entry;
+use super::store_error::StoreError;
 use crate::storage::{DatabaseFile, StorageError};
 use crate::telemetry::chain;
-pub(super) use entries::Place;
-use entries::Record;
+pub(super) use entries::{OutboxRecord, Place};
+use entries::{Record, Sink};
 use journal::Journal;
 pub(super) use outcomes::{decode, encode};
 use pending::Pending;
@@ -41,6 +44,8 @@ const BATCH: usize = 10_000;
 /// The most records that wait for the writer. Entries of the ledger on top are counted and lost; what became of a text
 /// is then remembered in memory alone.
 const WAITING: usize = 20_000;
+/// The largest number of an entry: databases have signed ones.
+const LARGEST_SERIAL: u64 = u64::MAX >> 1;
 /// Time between two looks for entries that are too old.
 const SWEEP: Duration = Duration::from_hours(1);
 
@@ -53,25 +58,11 @@ pub(super) struct Retention {
     pub(super) entries: Duration,
 }
 
-/// A reason why the file cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// Another process holds it.
-    #[error("{0} is in use by another whittle: end that one, or name another folder in WHITTLE_DATA_DIR")]
-    InUse(String),
-    /// Anything else.
-    #[error("cannot use {file}: {reason}")]
-    Unusable {
-        /// The file.
-        file: String,
-        /// The cause.
-        reason: String,
-    },
-}
-
 /// The file.
 pub(super) struct Store {
     database: Arc<DatabaseFile>,
+    /// The number of the next entry.
+    serial: AtomicU64,
     records: SyncSender<Message>,
     pending: Arc<Pending>,
     ledger: Arc<LedgerQueue>,
@@ -109,6 +100,18 @@ impl Store {
     /// # Errors
     /// The file cannot be used; the text names the remedy.
     pub(super) fn open(file: &Path, retention: Retention) -> Result<Self, StoreError> {
+        Self::open_for(file, retention, Sink::Ledger)
+    }
+
+    /// Does as [`Store::open`], but has entries go to an outbox, from which they are to be taken into a database.
+    ///
+    /// # Errors
+    /// As there.
+    pub(super) fn open_with_outbox(file: &Path, retention: Retention) -> Result<Self, StoreError> {
+        Self::open_for(file, retention, Sink::Outbox)
+    }
+
+    fn open_for(file: &Path, retention: Retention, sink: Sink) -> Result<Self, StoreError> {
         let unusable = |reason: String| StoreError::Unusable { file: file.display().to_string(), reason };
         let opened =
             DatabaseFile::open_or_renew(file, CACHE_BYTES, |database| forget_old(database, retention));
@@ -121,7 +124,8 @@ impl Store {
                 .file,
         );
         let secret = secret::read_or_begin(&database).map_err(|error| unusable(chain(&error)))?;
-        let journal = Arc::new(open_journal(file, &database).map_err(unusable)?);
+        let serial = random_number().map_err(|error| unusable(error.to_string()))?;
+        let journal = Arc::new(open_journal(file, &database, sink).map_err(unusable)?);
         let (records, received) = sync_channel(WAITING);
         let ledger = Arc::<LedgerQueue>::default();
         let pending = Arc::<Pending>::default();
@@ -131,12 +135,14 @@ impl Store {
             ledger: Arc::clone(&ledger),
             journal: Arc::clone(&journal),
             retention,
+            sink,
         };
         let writer = std::thread::Builder::new()
             .name("whittle-store".into())
             .spawn(move || writer.run(&received))
             .map_err(|error| unusable(chain(&error)))?;
-        Ok(Self { database, records, pending, ledger, journal, writer: Some(writer), secret })
+        let serial = AtomicU64::new(serial);
+        Ok(Self { database, serial, records, pending, ledger, journal, writer: Some(writer), secret })
     }
 
     /// The secret by which conversations are named.
@@ -179,7 +185,8 @@ impl Store {
     /// Stores an entry of the ledger: in the journal at once, by one small write, and in the file soon. Where too many wait
     /// it is lost, and counted.
     pub(super) fn put_entry(&self, entry: &Entry) {
-        let Ok(record) = entries::record(entry) else { return self.ledger.lose(1) };
+        let serial = self.serial.fetch_add(1, Ordering::Relaxed) & LARGEST_SERIAL;
+        let Ok(record) = entries::record(entry, serial) else { return self.ledger.lose(1) };
         self.ledger.waiting.fetch_add(1, Ordering::Relaxed);
         let send = || self.records.try_send(Message::Entry(record.clone())).is_ok();
         if !self.journal.append(&record, send) {
@@ -200,6 +207,27 @@ impl Store {
     ) -> Result<(), StoreError> {
         entries::read(&self.database, from..until, each)
             .map_err(|error| StoreError::Unusable { file: "the ledger".into(), reason: chain(&error) })
+    }
+
+    /// Returns the first entries of the outbox, `most` at most.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub(super) fn outbox(&self, most: usize) -> Result<Vec<OutboxRecord>, StoreError> {
+        entries::outbox(&self.database, most).map_err(|error| of_outbox(&error))
+    }
+
+    /// Takes entries out of the outbox that the database has.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub(super) fn remove_from_outbox(&self, records: &[OutboxRecord]) -> Result<(), StoreError> {
+        entries::remove_from_outbox(&self.database, records).map_err(|error| of_outbox(&error))
+    }
+
+    /// Returns the number of entries in the outbox.
+    pub(super) fn outbox_len(&self) -> usize {
+        entries::outbox_len(&self.database).map_or(0, |length| usize::try_from(length).unwrap_or(usize::MAX))
     }
 
     /// Keeps what is stored for another time from now on, and forgets, soon, what is too old for it. This blocks where
@@ -266,6 +294,26 @@ impl LedgerQueue {
     }
 }
 
+/// Decodes an entry of the ledger.
+///
+/// # Errors
+/// It is none.
+pub(super) fn entry_of(bytes: &[u8]) -> Result<Entry, StoreError> {
+    entries::decode(bytes)
+        .map_err(|error| StoreError::Database(format!("an entry of it makes no sense: {error}")))
+}
+
+fn of_outbox(error: &redb::Error) -> StoreError {
+    StoreError::Unusable { file: "the outbox of the ledger".into(), reason: chain(error) }
+}
+
+/// Returns a random number from which entries are counted on. Those of two processes are as good as never the same.
+fn random_number() -> Result<u64, getrandom::Error> {
+    let mut bits = [0; 8];
+    getrandom::fill(&mut bits)?;
+    Ok(u64::from_le_bytes(bits))
+}
+
 /// Seconds since the epoch.
 pub(super) fn seconds_now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs())
@@ -283,10 +331,10 @@ fn forget_old(database: &Database, retention: Retention) -> Result<(), redb::Err
 }
 
 /// Opens the journal beside `file`, and puts what a process that was killed has left there into the database.
-fn open_journal(file: &Path, database: &Database) -> Result<Journal, String> {
+fn open_journal(file: &Path, database: &Database, sink: Sink) -> Result<Journal, String> {
     let restore = |left: Vec<Record>| -> Result<(), redb::Error> {
         let transaction = database.begin_write()?;
-        entries::restore(&transaction, left)?;
+        sink.restore(&transaction, left)?;
         Ok(transaction.commit()?)
     };
     let (journal, left) = Journal::open(file).map_err(|error| chain(&error))?;
@@ -304,6 +352,8 @@ struct Writer {
     ledger: Arc<LedgerQueue>,
     journal: Arc<Journal>,
     retention: Retention,
+    /// The table that entries go to.
+    sink: Sink,
 }
 
 /// A batch that is written at once.
@@ -354,7 +404,7 @@ impl Writer {
                     table.insert(&key.0, &**value)?;
                 }
             }
-            entries::write(&transaction, &batch.entries)?;
+            self.sink.write(&transaction, &batch.entries)?;
             Ok(transaction.commit()?)
         };
         match write() {
@@ -544,6 +594,36 @@ mod tests {
         }
         let empty = |name: &str| folder.path().join(name).metadata().unwrap().len() == 0;
         assert!(empty("proxy.redb.journal-0") && empty("proxy.redb.journal-1"));
+    }
+
+    #[test]
+    fn an_outbox_has_each_entry_once_until_it_is_taken_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("proxy.redb");
+        let now = seconds_now() * 1000;
+        let store = Store::open(&file, RETENTION).unwrap();
+        store.put_entry(&entry(now, "local"));
+        drop(store);
+        let store = Store::open_with_outbox(&file, RETENTION).unwrap();
+        assert_eq!((store.outbox(9).unwrap().len(), store.outbox_len()), (0, 0));
+        (0..30).for_each(|_| store.put_entry(&entry(now, "m")));
+        let journal = std::fs::read(folder.path().join("proxy.redb.journal-0")).unwrap();
+        store.flush();
+        let records = store.outbox(100).unwrap();
+        let places: std::collections::BTreeSet<Place> = records.iter().map(|record| record.place).collect();
+        assert_eq!((records.len(), places.len(), store.outbox_len()), (30, 30, 30));
+        assert!(records.iter().all(|record| entry_of(&record.entry).unwrap().model == "m"));
+        drop(store);
+        // Killed after the commit: what the journal has is there already.
+        std::fs::write(folder.path().join("proxy.redb.journal-1"), &journal).unwrap();
+        let store = Store::open_with_outbox(&file, RETENTION).unwrap();
+        assert_eq!(store.outbox(100).unwrap(), records);
+        store.remove_from_outbox(&records[..20]).unwrap();
+        assert_eq!(store.outbox(5).unwrap(), records[20..25]);
+        store.remove_from_outbox(&records[20..]).unwrap();
+        drop(store);
+        let store = Store::open(&file, RETENTION).unwrap();
+        assert_eq!((models(&store), store.outbox_len()), (vec!["local".to_owned()], 0));
     }
 
     #[test]

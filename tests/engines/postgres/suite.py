@@ -12,70 +12,19 @@ import time
 from http.client import HTTPException
 
 import bench
+import proxied
+import shared
 from server import Server
-from replicas import PATIENCE, Replica, crowd, perform, statuses, wait_for
+from stage import BINARY, FLAGS, INSTALLED, VALKEY, Checked, Stage, call, same
+from replicas import PATIENCE, crowd, perform, statuses, wait_for
 from replicas import Server as Valkey
 
-BINARY, INSTALLED, VALKEY, *FLAGS = sys.argv[1:]
 SHORT = "--short" in FLAGS
+# The steps that make tables, and the tables that there are with one bank of examples.
+STEPS, TABLES = "4", "10"
 COLLECTION = "/v1/collections/c"
 WORDS = ("harbour bridge ferry pilot anchor rope crane quay lock canal tide mast cargo chart compass buoy beacon dock pier "
          "hull keel sail winch barge tug customs warehouse gull storm fog signal lamp captain crew ledger toll").split()
-
-
-class Stage:
-    """A database of its own in a server, and the replicas that a scenario starts."""
-
-    def __init__(self, server, number):
-        self.server, self.schema, self.replicas = server, f"s{number}", []
-
-    def configuration(self, more="", **settings):
-        settings = {"kind": "postgres", "url": self.server.url(), "password_env": "DATABASE_PASSWORD", "schema": self.schema,
-                    **settings}
-        lines = "\n".join(f"{key} = {json.dumps(value)}" for key, value in settings.items())
-        return f"local.enabled = false\n{more}\n[store]\n{lines}\n"
-
-    def replica(self, password=None, more="", **settings):
-        return self.started(self.configuration(more, **settings), password)
-
-    def local(self):
-        return self.started("local.enabled = false\n")
-
-    def started(self, configuration, password=None):
-        replica = Replica(BINARY, configuration, environment={"DATABASE_PASSWORD": password or self.server.password})
-        self.replicas.append(replica)
-        return replica
-
-    def close(self):
-        for replica in self.replicas:
-            replica.remove()
-
-
-class Checked(threading.Thread):
-    """A thread whose fault is raised where it is waited for."""
-
-    fault = None
-
-    def run(self):
-        try:
-            super().run()
-        except BaseException as fault:
-            self.fault = fault
-
-    def join(self, timeout=None):
-        super().join(timeout)
-        if self.fault:
-            raise self.fault
-
-
-def call(replica, method, path, body=None, wanted=200):
-    status, headers, text = replica.call(method, path, body=None if body is None else json.dumps(body))
-    assert wanted is None or status == wanted, f"{method} {path}: {status} {text}"
-    return json.loads(text) if wanted else (status, headers, text)
-
-
-def same(found, expected, what):
-    assert found == expected, f"{what}: {found}, expected {expected}"
 
 
 def sentences(chance, number):
@@ -112,9 +61,9 @@ def migrations(stage):
     for replica in replicas:
         same(call(replica, "GET", "/readyz")["postgres"], "up", "the database")
     same(len(replicas), 2, "replicas")
-    same(stage.server.ask(f"SELECT number FROM {stage.schema}.migrations"), "1", "steps")
-    made = sum("made tables in PostgreSQL" in replica.lines() for replica in replicas)
-    same(made, 1, "replicas that made the tables")
+    same(stage.server.ask(f"SELECT max(number) FROM {stage.schema}.migrations"), STEPS, "steps")
+    made = sum(replica.lines().count("made tables in PostgreSQL") for replica in replicas)
+    same(made, int(STEPS), "steps that replicas made")
     # One that ends half way leaves nothing behind.
     stage.server.ask(f"DROP SCHEMA {stage.schema} CASCADE; CREATE SCHEMA {stage.schema}; "
                      f"CREATE TABLE {stage.schema}.collections (taken integer)")
@@ -189,7 +138,7 @@ def sharing(stage):
     for replica in (first, second):
         call(replica, "GET", COLLECTION, wanted=404)
         call(replica, "POST", f"{COLLECTION}/search", {"query": "x"}, wanted=404)
-    same(stage.server.ask(f"SELECT count(*) FROM pg_tables WHERE schemaname = '{stage.schema}'"), "6", "tables left")
+    same(stage.server.ask(f"SELECT count(*) FROM pg_tables WHERE schemaname = '{stage.schema}'"), TABLES, "tables left")
     return "every route, each step on the other replica"
 
 
@@ -573,7 +522,8 @@ def main():
             return
         # They import what is above.
         from faults import FAULTS
-        scenarios = [migrations, sharing, filters, like_local, restarts, killed, busy, starts, *FAULTS]
+        scenarios = [migrations, shared.keys, proxied.ledger, proxied.decisions, sharing, filters, like_local, restarts, killed,
+                     busy, starts, *FAULTS]
         for number, scenario in enumerate(scenarios if SHORT else [*scenarios, linked]):
             perform(scenario, Stage(server, number), scenario.__name__)
     finally:

@@ -226,6 +226,7 @@ fn state_of(config: &Config, compressor: &Arc<Halving>, data: &std::path::Path) 
         compressor: Arc::<Halving>::clone(compressor),
         generator: Arc::new(Parrot),
         retriever: Arc::new(Librarian),
+        database: None,
     };
     let gateway = Gateway::new(config, &Keys, parts, data).unwrap();
     AppState::new(engine(), config.limits).with_gateway(Arc::new(gateway))

@@ -154,6 +154,7 @@ async fn a_file_that_cannot_be_used_keeps_the_service_from_starting() {
         compressor: Arc::<Halving>::default(),
         generator: Arc::new(Parrot),
         retriever: Arc::new(Librarian),
+        database: None,
     };
     let error = Gateway::new(&config, &Keys, parts, data.path()).err().unwrap();
     assert!(error.contains("originals.key"), "{error}");

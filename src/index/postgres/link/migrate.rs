@@ -1,4 +1,4 @@
-//! The tables that all collections share, made and changed step by step.
+//! The tables that all collections share, and those of keys, ledger and decisions, made and changed step by step.
 
 use tokio_postgres::types::Type;
 
@@ -7,7 +7,12 @@ use crate::index::postgres::numbers::{column, integer};
 use crate::index::{IndexError, PostgresError};
 
 /// Statements of each step, by its number less one. A step that has been released is never changed.
-const STEPS: [&str; 1] = [include_str!("migrations/1.sql")];
+const STEPS: [&str; 4] = [
+    include_str!("migrations/1.sql"),
+    include_str!("migrations/2.sql"),
+    include_str!("migrations/3.sql"),
+    include_str!("migrations/4.sql"),
+];
 
 /// Brings the tables in `schema` up to date and returns the schemas that names are looked up in. Each step is a
 /// transaction under a lock, so that of several replicas one makes it.
