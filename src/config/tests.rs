@@ -86,6 +86,7 @@ fn every_variable_reaches_its_key() {
         ("WHITTLE_ALLOW_REMOTE", "true"),
         ("WHITTLE_HOSTS", "whittle.example, 192.0.2.1"),
         ("WHITTLE_SCORER_MODEL", "m"),
+        ("WHITTLE_SCORER_ADAPTER", "a"),
         ("WHITTLE_SCORER_DEVICE", "metal"),
         ("WHITTLE_SCORER_PRECISION", "f32"),
         ("WHITTLE_SCORER_KV_CACHE_BYTES", "6"),
@@ -191,6 +192,7 @@ fn every_variable_reaches_its_key() {
         scorer: ScorerConfig {
             kind: ScorerKind::Vllm,
             model: "m".into(),
+            adapter: Some("a".into()),
             device: Device::Metal,
             precision: Precision::F32,
             threads: Some(3),

@@ -22,6 +22,7 @@ use crate::eval::report::Texts;
 use crate::eval::run::{self as runs, Means, Overrides, Plan, Reader, Row, Setting, Watch};
 use crate::eval::suite::{Suite, name_of};
 use crate::eval::summary::{Figures, MadeBy, Summary, summarise};
+use crate::model::local::Adapter;
 use crate::model::store::ModelStore;
 use crate::model::{display_name, is_path, parts_of};
 
@@ -161,10 +162,15 @@ pub(super) fn models(config: &Config) -> anyhow::Result<Vec<String>> {
         let found = remotes.iter().find(|model| model.role == role);
         found.map(|model| format!("{} ({} at {})", model.model, model.kind, model.url))
     };
-    let scorer = match remote("scorer") {
-        Some(scorer) => scorer,
-        None => format!("{} {}", named(&config.scorer.model)?.to_lowercase(), config.scorer.precision.name()),
+    let local = || -> anyhow::Result<String> {
+        let adapter = match &config.scorer.adapter {
+            Some(name) => format!(" with {name} {}", Adapter::open(&store.adapter(name)?)?.sha256()),
+            None => String::new(),
+        };
+        let model = named(&config.scorer.model)?.to_lowercase();
+        Ok(format!("{model}{adapter} {}", config.scorer.precision.name()))
     };
+    let scorer = remote("scorer").map_or_else(local, Ok)?;
     let embedder = remote("embedder").map_or_else(|| named(&config.embedder.model), Ok)?;
     Ok(vec![scorer, embedder])
 }
