@@ -8,7 +8,7 @@ use clap::Args;
 
 use super::progress::DownloadBar;
 use crate::config::{Flags, Places, ProcessEnv, load};
-use crate::model::local::align::{AlignEvent, AlignFiles, AlignOptions, AlignReport, align};
+use crate::engine::align::{AlignEvent, AlignFiles, AlignOptions, AlignReport, align};
 use crate::model::store::ModelStore;
 use crate::model::{Cancel, ScorerKind, display_name};
 

@@ -168,10 +168,6 @@ impl ScorerConfig {
 
     pub(super) fn check_remote(&self) -> Result<(), ConfigError> {
         let is_local = self.kind == ScorerKind::Local;
-        let adapter = self.adapter.as_deref().unwrap_or_default();
-        ensure(is_local || self.adapter.is_none(), "scorer.adapter", &adapter, || {
-            "left out where the scorer is remote: its server merges adapters itself".into()
-        })?;
         check_url(is_local, ["scorer.kind", "scorer.url"], self.kind.name(), self.url.as_ref())
     }
 }

@@ -402,6 +402,7 @@ fn keys_are_all_that_is_shown() {
     (config.reranker.model, config.pruner.model, config.pruner.threshold) = (text(), text(), Some(0.5));
     let scorer = &mut config.scorer;
     (scorer.url, scorer.api_key_env, scorer.served_model) = (text(), text(), text());
+    scorer.adapter = text();
     let embedder = &mut config.embedder;
     (embedder.url, embedder.api_key_env, embedder.fallback) = (text(), text(), text());
     (embedder.dimensions, embedder.max_tokens) = (Some(2), Some(8));

@@ -139,6 +139,11 @@ impl ConfiguredModels {
 
     /// Connects to the scorer's server, with the cache in front of it.
     fn remote_scorer(&self) -> Result<Scorer, EngineError> {
+        if self.scorer.adapter.is_some() {
+            let message = "`scorer.adapter` is for a model in this process: leave it out, and have the server of \
+                           `scorer.url` merge the adapter";
+            return Err(EngineError::invalid("adapter_of_remote_scorer", "scorer.adapter", message));
+        }
         let files = self.files.ensure(&self.scorer.model)?;
         let scorer = self.remotes.scorer(&self.scorer, &files)?;
         Ok(self.with_scores_on_disk(remote::cached_scorer(scorer, &files, self.scorer.cache_bytes)))

@@ -14,6 +14,7 @@ use super::cells::{of, percent, plain, share};
 use crate::cli::progress::DownloadBar;
 use crate::compress::{Method, Mode};
 use crate::config::{Config, Flags, Places, ProcessEnv, load};
+use crate::engine::align::adapter_sha256;
 use crate::engine::{Engine, RemoteModel};
 use crate::eval::dataset::Files;
 use crate::eval::folder;
@@ -22,7 +23,6 @@ use crate::eval::report::Texts;
 use crate::eval::run::{self as runs, Means, Overrides, Plan, Reader, Row, Setting, Watch};
 use crate::eval::suite::{Suite, name_of};
 use crate::eval::summary::{Figures, MadeBy, Summary, summarise};
-use crate::model::local::Adapter;
 use crate::model::store::ModelStore;
 use crate::model::{display_name, is_path, parts_of};
 
@@ -164,7 +164,7 @@ pub(super) fn models(config: &Config) -> anyhow::Result<Vec<String>> {
     };
     let local = || -> anyhow::Result<String> {
         let adapter = match &config.scorer.adapter {
-            Some(name) => format!(" with {name} {}", Adapter::open(&store.adapter(name)?)?.sha256()),
+            Some(name) => format!(" with {name} {}", adapter_sha256(&store.adapter(name)?)?),
             None => String::new(),
         };
         let model = named(&config.scorer.model)?.to_lowercase();

@@ -11,9 +11,9 @@ pub(super) enum Frozen {
     /// On the processor.
     Packed {
         /// The product of rows with the transposed weights.
-        forward: FloatMatrix,
+        forward: Box<FloatMatrix>,
         /// The product of gradients with the weights.
-        backward: FloatMatrix,
+        backward: Box<FloatMatrix>,
         /// Outputs and inputs.
         shape: [usize; 2],
         backend: Backend,
@@ -29,8 +29,8 @@ impl Frozen {
         if !device.is_cpu() {
             return Tensor::from_slice(rows, (shape[0], inputs), device).map(Self::Tensor);
         }
-        let forward = FloatMatrix::pack(backend, rows, inputs);
-        let backward = FloatMatrix::pack_transposed(backend, rows, inputs);
+        let forward = Box::new(FloatMatrix::pack(backend, rows, inputs));
+        let backward = Box::new(FloatMatrix::pack_transposed(backend, rows, inputs));
         Ok(Self::Packed { forward, backward, shape, backend })
     }
 

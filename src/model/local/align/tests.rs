@@ -324,8 +324,9 @@ fn no_run_goes_on_with_another_ones_checkpoint_or_overwrites_an_adapter() {
 #[test]
 fn a_run_without_a_gain_writes_nothing_and_says_so() {
     let task = Task::new();
-    let error = task.run("a", &AlignOptions { learning_rate: 100.0, ..learning() }, usize::MAX).unwrap_err();
-    assert!(matches!(error, AlignError::NoGain { .. } | AlignError::Diverged { .. }), "{error}");
+    // Changes that are too small for any sum to notice.
+    let error = task.run("a", &AlignOptions { learning_rate: 1e-30, ..learning() }, usize::MAX).unwrap_err();
+    assert!(matches!(error, AlignError::NoGain { .. }), "{error}");
     assert!(!task.out("a").exists());
 }
 
