@@ -10,6 +10,7 @@
 //! | document | a text of a request or collection, with an id and perhaps a title and metadata |
 //! | budget | the tokens that the whole compressed prompt may have; a rate is the same as a share of the original |
 //! | surprise | the negative log-likelihood (NLL) of a token given the text before it, in nats |
+//! | adapter | changes of low rank of the scorer's weights, which alignment makes and which are merged when it is loaded |
 //! | relevance | how much a document or sentence has to do with the question, by embeddings and BM25 |
 //! | constraint | what a result must keep or may drop, whatever its score: protected spans, forced words, sections |
 //! | mark | a short text that stands for what was left out, and counts it |

@@ -1,5 +1,6 @@
 //! Command line.
 
+mod align;
 mod bench;
 mod completions;
 mod compress;
@@ -61,6 +62,7 @@ enum Command {
     Proxy(proxy::ProxyArgs),
     Models(models::ModelsArgs),
     Config(config::ConfigArgs),
+    Align(align::AlignArgs),
     Bench(bench::BenchArgs),
     Eval(eval::EvalArgs),
     Index(index::IndexArgs),
@@ -97,6 +99,7 @@ pub fn main() -> ExitCode {
         Command::Proxy(args) => proxy::run(args),
         Command::Models(args) => models::run(args),
         Command::Config(args) => config::run(args),
+        Command::Align(args) => align::run(&args),
         Command::Bench(args) => bench::run(args),
         Command::Eval(args) => eval::run(args),
         Command::Index(args) => index::run(args),

@@ -13,6 +13,8 @@ section! {
         kind: ScorerKind = ScorerKind::default();
         /// Name in the model manifest, or the path of a GGUF file. The tokenizer of a remote one is that of this file.
         model: String = "smollm2-135m-instruct".into(), model();
+        /// Name, or path of the file, of an adapter that `whittle align` made: it is merged into the model's weights.
+        adapter: Option<String> = None, optional(model());
         /// The device: `cpu`, or `cuda` or `metal` where the build has the feature of that name.
         device: Device = Device::default();
         /// Arithmetic of the matrix products; by default int8 on the CPU, where alone it exists, and else f32.

@@ -86,6 +86,7 @@ fn every_variable_reaches_its_key() {
         ("WHITTLE_ALLOW_REMOTE", "true"),
         ("WHITTLE_HOSTS", "whittle.example, 192.0.2.1"),
         ("WHITTLE_SCORER_MODEL", "m"),
+        ("WHITTLE_SCORER_ADAPTER", "a"),
         ("WHITTLE_SCORER_DEVICE", "metal"),
         ("WHITTLE_SCORER_PRECISION", "f32"),
         ("WHITTLE_SCORER_KV_CACHE_BYTES", "6"),
@@ -201,6 +202,7 @@ fn every_variable_reaches_its_key() {
         scorer: ScorerConfig {
             kind: ScorerKind::Vllm,
             model: "m".into(),
+            adapter: Some("a".into()),
             device: Device::Metal,
             precision: Precision::F32,
             threads: Some(3),
@@ -424,6 +426,7 @@ fn keys_are_all_that_is_shown() {
     (config.reranker.model, config.pruner.model, config.pruner.threshold) = (text(), text(), Some(0.5));
     let scorer = &mut config.scorer;
     (scorer.url, scorer.api_key_env, scorer.served_model) = (text(), text(), text());
+    scorer.adapter = text();
     let embedder = &mut config.embedder;
     (embedder.url, embedder.api_key_env, embedder.fallback) = (text(), text(), text());
     (embedder.dimensions, embedder.max_tokens) = (Some(2), Some(8));

@@ -1,5 +1,6 @@
 //! Use cases: what a caller can ask for, whatever door it came through.
 
+pub mod align;
 pub mod api;
 pub mod bench;
 mod builder;

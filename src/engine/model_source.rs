@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -55,6 +56,16 @@ impl ModelSource {
             }
         }
         self.store.ensure(name, self.progress.as_ref()).map_err(|error| unavailable(&error))
+    }
+}
+
+impl ModelSource {
+    /// The path of the adapter called `name`.
+    ///
+    /// # Errors
+    /// It has a name that no adapter can have.
+    pub(super) fn adapter(&self, name: &str) -> Result<PathBuf, EngineError> {
+        self.store.adapter(name).map_err(|error| unavailable(&error))
     }
 }
 

@@ -139,6 +139,11 @@ impl ConfiguredModels {
 
     /// Connects to the scorer's server, with the cache in front of it.
     fn remote_scorer(&self) -> Result<Scorer, EngineError> {
+        if self.scorer.adapter.is_some() {
+            let message = "`scorer.adapter` is for a model in this process: leave it out, and have the server of \
+                           `scorer.url` merge the adapter";
+            return Err(EngineError::invalid("adapter_of_remote_scorer", "scorer.adapter", message));
+        }
         let files = self.files.ensure(&self.scorer.model)?;
         let scorer = self.remotes.scorer(&self.scorer, &files)?;
         Ok(self.with_scores_on_disk(remote::cached_scorer(scorer, &files, self.scorer.cache_bytes)))
@@ -257,9 +262,10 @@ impl Models {
         self.local.get(|| {
             let config = &configured.scorer;
             let files = configured.files.ensure(&config.model)?;
-            let model = Arc::new(run_scorer(config, &files)?);
+            let model = Arc::new(run_scorer(config, &files, &configured.files)?);
             // The store has verified that the file has the manifest's hash.
-            Ok(Arc::new(LocalModel { model, identity: files.identity() }))
+            let identity = weights_identity(&files.identity(), model.adapter_sha256());
+            Ok(Arc::new(LocalModel { model, identity }))
         })
     }
 
@@ -276,7 +282,8 @@ impl Models {
         }
         let precision = precision.unwrap_or(configured.scorer.precision);
         let config = ScorerConfig { precision, kv_cache_bytes: 0, ..configured.scorer.clone() };
-        Ok((run_scorer(&config, &configured.files.ensure(&config.model)?)?, precision))
+        let source = &configured.files;
+        Ok((run_scorer(&config, &source.ensure(&config.model)?, source)?, precision))
     }
 
     /// The embedder, fetched and loaded if this is the first need.
@@ -407,6 +414,11 @@ impl Models {
     }
 }
 
+/// Names the weights of a model that may have an adapter merged into them.
+fn weights_identity(files: &str, adapter: Option<&str>) -> String {
+    adapter.map_or_else(|| files.to_owned(), |adapter| format!("{files}+{adapter}"))
+}
+
 /// Names all that scores depend on besides the tokens. Files of scores are kept by it, so that it must not change as long
 /// as the scores do not; least of all because something is called differently here.
 fn scorer_identity(files: &str, precision: Precision, device: Device) -> String {
@@ -422,7 +434,11 @@ fn scorer_identity(files: &str, precision: Precision, device: Device) -> String 
     format!("{files} {precision} {device} {SCORER_REVISION}")
 }
 
-fn run_scorer(config: &ScorerConfig, files: &ModelFiles) -> Result<LocalScorer, EngineError> {
+fn run_scorer(
+    config: &ScorerConfig,
+    files: &ModelFiles,
+    source: &ModelSource,
+) -> Result<LocalScorer, EngineError> {
     let name = display_name(&config.model);
     let path = files.single("gguf").ok_or_else(|| {
         EngineError::unavailable(format!("model `{name}` has no GGUF file, so it cannot score"))
@@ -432,6 +448,7 @@ fn run_scorer(config: &ScorerConfig, files: &ModelFiles) -> Result<LocalScorer, 
         device: config.device,
         threads: config.threads,
         kv_cache_bytes: config.kv_cache_bytes,
+        adapter: config.adapter.as_deref().map(|name| source.adapter(name)).transpose()?,
         ..ScorerOptions::default()
     };
     LocalScorer::load(name, path, &options)
@@ -502,5 +519,11 @@ mod tests {
         assert_eq!(identity(Precision::Int8, Device::Cpu), format!("b179c952 Int8 Cpu {SCORER_REVISION}"));
         assert_eq!(identity(Precision::F32, Device::Cuda), format!("b179c952 F32 Cuda {SCORER_REVISION}"));
         assert_eq!(identity(Precision::F32, Device::Metal), format!("b179c952 F32 Metal {SCORER_REVISION}"));
+    }
+
+    #[test]
+    fn scores_with_an_adapter_are_those_of_another_model() {
+        let identities = [None, Some("aa"), Some("bb")].map(|adapter| weights_identity("b179c952", adapter));
+        assert_eq!(identities, ["b179c952", "b179c952+aa", "b179c952+bb"]);
     }
 }

@@ -14,6 +14,7 @@ use super::cells::{of, percent, plain, share};
 use crate::cli::progress::DownloadBar;
 use crate::compress::{Method, Mode};
 use crate::config::{Config, Flags, Places, ProcessEnv, load};
+use crate::engine::align::adapter_sha256;
 use crate::engine::{Engine, RemoteModel};
 use crate::eval::dataset::Files;
 use crate::eval::folder;
@@ -161,10 +162,15 @@ pub(super) fn models(config: &Config) -> anyhow::Result<Vec<String>> {
         let found = remotes.iter().find(|model| model.role == role);
         found.map(|model| format!("{} ({} at {})", model.model, model.kind, model.url))
     };
-    let scorer = match remote("scorer") {
-        Some(scorer) => scorer,
-        None => format!("{} {}", named(&config.scorer.model)?.to_lowercase(), config.scorer.precision.name()),
+    let local = || -> anyhow::Result<String> {
+        let adapter = match &config.scorer.adapter {
+            Some(name) => format!(" with {name} {}", adapter_sha256(&store.adapter(name)?)?),
+            None => String::new(),
+        };
+        let model = named(&config.scorer.model)?.to_lowercase();
+        Ok(format!("{model}{adapter} {}", config.scorer.precision.name()))
     };
+    let scorer = remote("scorer").map_or_else(local, Ok)?;
     let embedder = remote("embedder").map_or_else(|| named(&config.embedder.model), Ok)?;
     Ok(vec![scorer, embedder])
 }

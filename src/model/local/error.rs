@@ -1,5 +1,6 @@
 //! Why a model file cannot be used.
 
+use super::adapter::AdapterError;
 use super::device::NoDevice;
 use super::gguf::GgufError;
 use super::tokenizer::TokenizerError;
@@ -22,6 +23,9 @@ pub enum LoadError {
     /// The device failed while weights were brought to it.
     #[error("the weights could not be brought to the device: {0}")]
     Upload(String),
+    /// The adapter that is merged into its weights.
+    #[error(transparent)]
+    Adapter(#[from] AdapterError),
     /// No thread could be started for the model.
     #[error("no thread could be started for the model: {0}")]
     Threads(String),

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use super::adapter::Adapter;
 use super::causal::{
     CausalModel, EmbeddingWeights, LayerWeights, LlamaConfig, NormWeights, ProjectionWeights,
 };
@@ -23,53 +24,73 @@ use crate::model::{Device, Precision};
 const PATTERN: &str = "tokenizer.ggml.pre";
 
 /// A model and how texts become its tokens.
-pub(crate) struct Loaded {
-    pub(crate) llama: Arc<dyn CausalModel>,
+pub(crate) struct Loaded<M = Arc<dyn CausalModel>> {
+    pub(crate) llama: M,
     pub(crate) tokenizer: GgufTokenizer,
     pub(crate) chat_template: ChatTemplate,
     /// The token that stands before each text (BOS), where the file asks for one.
     pub(crate) bos: Option<u32>,
 }
 
+/// The files of a model: a GGUF file, and perhaps an adapter that changes its weights.
+#[derive(Clone, Copy)]
+pub(crate) struct WeightFiles<'a> {
+    path: &'a Path,
+    adapter: Option<&'a Adapter>,
+}
+
+impl<'a> WeightFiles<'a> {
+    /// Adds an adapter, where there is one, to the file at `path`.
+    pub(crate) fn adapted(path: &'a Path, adapter: Option<&'a Adapter>) -> Self {
+        Self { path, adapter }
+    }
+}
+
+impl<'a, P: AsRef<Path> + ?Sized> From<&'a P> for WeightFiles<'a> {
+    fn from(path: &'a P) -> Self {
+        Self::adapted(path.as_ref(), None)
+    }
+}
+
 /// Reads tokenizer and weights, and packs the weights for this processor or brings them to another device. The model will
 /// see at most `window` tokens together most of the time.
-pub(crate) fn load(
-    path: &Path,
+pub(crate) fn load<'a>(
+    files: impl Into<WeightFiles<'a>>,
     device: Device,
     precision: Precision,
     window: usize,
 ) -> Result<Loaded, LoadError> {
     match device::open(device)? {
-        None => load_for(path, precision, Backend::detect(), window),
+        None => load_for(files, precision, Backend::detect(), window),
         Some(_) if precision == Precision::Int8 => Err(LoadError::Configuration(format!(
             "int8 is for the CPU alone; on {} use precision f32",
             device.name()
         ))),
-        Some(device) => load_tensors(path, &device, window),
+        Some(device) => load_tensors(files, &device, window),
     }
 }
 
 /// Reads tokenizer and weights, and packs the weights for a processor.
-pub(crate) fn load_for(
-    path: &Path,
+pub(crate) fn load_for<'a>(
+    files: impl Into<WeightFiles<'a>>,
     precision: Precision,
     backend: Backend,
     window: usize,
 ) -> Result<Loaded, LoadError> {
-    read(path, window, |config, words, layers| {
+    read(files.into(), window, |config, words, layers| {
         check_multiples(&config, precision)?;
-        Ok(Arc::new(Llama::pack(config, (precision, backend), words, layers)?))
+        Ok(Arc::new(Llama::pack(config, (precision, backend), words, layers)?) as Arc<dyn CausalModel>)
     })
 }
 
 /// Reads tokenizer and weights, and has candle run them on `device`.
-pub(crate) fn load_tensors(
-    path: &Path,
+pub(crate) fn load_tensors<'a>(
+    files: impl Into<WeightFiles<'a>>,
     device: &candle_core::Device,
     window: usize,
 ) -> Result<Loaded, LoadError> {
-    read(path, window, |config, words, layers| {
-        Ok(Arc::new(TensorLlama::upload(config, &words, layers, device)?))
+    read(files.into(), window, |config, words, layers| {
+        Ok(Arc::new(TensorLlama::upload(config, &words, layers, device)?) as Arc<dyn CausalModel>)
     })
 }
 
@@ -86,14 +107,14 @@ impl GgufTokenizer {
 }
 
 /// Layers, read as they are asked for.
-type Layers<'a> = &'a mut dyn Iterator<Item = Result<LayerWeights, LoadError>>;
+pub(crate) type Layers<'a> = &'a mut dyn Iterator<Item = Result<LayerWeights, LoadError>>;
 
-/// Reads a file; `make` makes a model of its weights.
-fn read(
-    path: &Path,
+/// Reads a file; `make` makes a model of its weights, into which the adapter is merged.
+pub(crate) fn read<M>(
+    WeightFiles { path, adapter }: WeightFiles<'_>,
     window: usize,
-    make: impl FnOnce(LlamaConfig, EmbeddingWeights, Layers<'_>) -> Result<Arc<dyn CausalModel>, LoadError>,
-) -> Result<Loaded, LoadError> {
+    make: impl FnOnce(LlamaConfig, EmbeddingWeights, Layers<'_>) -> Result<M, LoadError>,
+) -> Result<Loaded<M>, LoadError> {
     let mut file = GgufFile::open(path)?;
     let family = Family::of(&file)?;
     let tokens = file.strings("tokenizer.ggml.tokens")?;
@@ -102,10 +123,15 @@ fn read(
     let chat_template = ChatTemplate::new(&file, &tokens, bos)?;
     let mut config = configuration(&file, family, tokenizer.vocabulary())?;
     config.rotary.factors = rope_factors(&mut file, &mut config, window)?;
+    adapter.map(|adapter| adapter.check_model(&config)).transpose()?;
     let multipliers = multipliers(&file, &config)?;
     let mut reader = Reader { config: &config.clone(), multipliers, file: &mut file };
     let words = reader.words()?;
-    let mut layers = (0..config.layers).map(|i| reader.layer(i));
+    let mut layers = (0..config.layers).map(|i| {
+        let mut layer = reader.layer(i)?;
+        adapter.map(|adapter| adapter.merge(reader.config, i, &mut layer)).transpose()?;
+        Ok(layer)
+    });
     let llama = make(config, words, &mut layers)?;
     check_all_read(&file)?;
     Ok(Loaded { llama, tokenizer, chat_template, bos })

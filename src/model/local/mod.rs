@@ -1,5 +1,7 @@
 //! Models that run in this process: on the CPU, or by candle on a GPU.
 
+mod adapter;
+pub mod align;
 mod attention;
 mod causal;
 mod chat_template;
@@ -27,6 +29,7 @@ mod scorer;
 mod tokenizer;
 mod worker;
 
+pub use adapter::{Adapter, AdapterError, AdapterOrigin};
 pub use classifier::{ClassifierError, LocalClassifier};
 pub use cross_encoder::{CrossEncoderOptions, LocalCrossEncoder};
 pub use device::NoDevice;

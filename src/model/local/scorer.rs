@@ -1,17 +1,19 @@
 //! [`TokenScorer`] on a model in this process.
 
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
 use std::time::Duration;
 
 use rayon::ThreadPool;
 
+use super::adapter::{Adapter, sha256_of};
 use super::causal::{CausalModel, ForwardOutput, KvCache, Sequence};
 use super::chat_template::ChatTemplate;
 use super::error::LoadError;
-use super::load::{Loaded, load};
+use super::gguf::GgufError;
+use super::load::{Loaded, WeightFiles, load};
 use super::prefix_cache::{KvFormat, PrefixCache};
 use super::roofline::operations_per_second;
 use super::schedule::Schedule;
@@ -36,6 +38,8 @@ pub struct ScorerOptions {
     /// Bytes of keys and values that are kept of texts that others were scored after, for the next that follows them;
     /// 0 keeps none.
     pub kv_cache_bytes: u64,
+    /// The file of an adapter that is merged into the weights ([`align`](super::align)).
+    pub adapter: Option<PathBuf>,
 }
 
 impl Default for ScorerOptions {
@@ -46,6 +50,7 @@ impl Default for ScorerOptions {
             threads: None,
             window: 2048,
             kv_cache_bytes: 0,
+            adapter: None,
         }
     }
 }
@@ -78,6 +83,8 @@ pub struct LocalScorer {
     texts: Arc<PrefixCache>,
     device: Device,
     window: usize,
+    /// The sha256 of the adapter's file, where there is one.
+    adapter: Option<String>,
     /// The token that stands before each text, where the file asks for one.
     bos: Option<u32>,
 }
@@ -95,16 +102,18 @@ impl LocalScorer {
     /// Loads a GGUF file of the Llama family.
     ///
     /// # Errors
-    /// The file cannot be read or describes a model that this build does not run, or no thread could be
-    /// started.
+    /// The file cannot be read or describes a model that this build does not run, the adapter is not for it, or no thread
+    /// could be started.
     pub fn load(name: &str, path: &Path, options: &ScorerOptions) -> Result<Self, LoadError> {
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(super::threads(options.threads))
             .thread_name(|i| format!("whittle-compute-{i}"))
             .build()
             .map_err(|e| LoadError::Threads(e.to_string()))?;
+        let adapter = options.adapter.as_deref().map(|file| adapter_for(path, file)).transpose()?;
+        let files = WeightFiles::adapted(path, adapter.as_ref());
         let Loaded { llama, tokenizer, chat_template, bos } =
-            pool.install(|| load(path, options.device, options.precision, options.window))?;
+            pool.install(|| load(files, options.device, options.precision, options.window))?;
         let pool = Arc::new(pool);
         let form = KvFormat::new(llama.config(), options.precision);
         let texts = Arc::new(PrefixCache::new(form, options.kv_cache_bytes));
@@ -121,8 +130,16 @@ impl LocalScorer {
             texts,
             device: options.device,
             window,
+            adapter: adapter.map(|adapter| adapter.sha256().to_owned()),
             bos,
         })
+    }
+
+    /// Returns the sha256 of the adapter that is merged into the weights, where there is one. Scores of models with
+    /// different adapters are different.
+    #[must_use]
+    pub fn adapter_sha256(&self) -> Option<&str> {
+        self.adapter.as_deref()
     }
 
     /// Operations (a multiplication and an addition are two) of the products with the model's weights, for one
@@ -155,6 +172,13 @@ impl LocalScorer {
     pub fn tokenizer(&self) -> &Arc<GgufTokenizer> {
         &self.tokenizer
     }
+}
+
+/// Reads an adapter that must be one for the model at `path`.
+fn adapter_for(path: &Path, file: &Path) -> Result<Adapter, LoadError> {
+    let adapter = Adapter::open(file)?;
+    adapter.check_base(&sha256_of(path).map_err(GgufError::from)?)?;
+    Ok(adapter)
 }
 
 impl TokenScorer for LocalScorer {

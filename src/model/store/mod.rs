@@ -70,6 +70,14 @@ pub enum StoreError {
         /// The name.
         name: String,
     },
+    /// An adapter has a name that no file can have.
+    #[error(
+        "`{name}` is not a valid name of an adapter: use letters, digits, `.`, `-` and `_`, or give the path of a file"
+    )]
+    AdapterName {
+        /// The name.
+        name: String,
+    },
     /// What is there is no model that this build can use.
     #[error("{} is no model that can be used: {reason}", path.display())]
     NoModel {
@@ -293,6 +301,21 @@ impl ModelStore {
             }
         }
         Ok(self.files(model))
+    }
+
+    /// Returns the path of the adapter called `name`, or `name` itself where it is a path ([`is_path`]) or ends in
+    /// `.safetensors`. Adapters lie in the folder `adapters` of the cache.
+    ///
+    /// # Errors
+    /// The name is neither a path nor one that a file can have.
+    pub fn adapter(&self, name: &str) -> Result<PathBuf, StoreError> {
+        if is_path(name) || Path::new(name).extension().is_some_and(|end| end == "safetensors") {
+            return Ok(name.into());
+        }
+        if !manifest::plain_name(name) {
+            return Err(StoreError::AdapterName { name: name.to_owned() });
+        }
+        Ok(self.cache.join("adapters").join(format!("{name}.safetensors")))
     }
 
     /// Copies a file into the cache under the model whose file it is, by its hash; gives the model's name.
