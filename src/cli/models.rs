@@ -54,11 +54,12 @@ ORIGIN is one of
   hf:OWNER/NAME[@REVISION]    a repository of the model hub (WHITTLE_HUB) that has one GGUF file or an encoder
   hf:OWNER/NAME:FILE.gguf     one of several GGUF files
   ollama:NAME[:TAG]           a model that Ollama has fetched on this machine (OLLAMA_MODELS)
+  https://HOST/FILE.gguf      a file at an address that WHITTLE_MODEL_URLS allows
 
 Commit and sha256 are recorded in models.toml of the cache folder, and the files are held to them from then on.
 Without adding it, `scorer.model = \"/path/of/model.gguf\"` uses a file where it is.")]
     Add {
-        /// PATH, hf:OWNER/NAME[@REVISION][:FILE.gguf] or ollama:NAME[:TAG]
+        /// PATH, hf:OWNER/NAME[@REVISION][:FILE.gguf], ollama:NAME[:TAG] or https://HOST/FILE.gguf
         origin: Origin,
         /// Name of the model; by default from its file or repository
         #[arg(long, value_name = "NAME")]

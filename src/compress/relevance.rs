@@ -187,20 +187,18 @@ fn weighed(
     let weighing = Weighing::of(prompt, segments, &wholes);
     let reader = Reader::new(&prompt.question, embedder, cancel);
     let texts = &weighing.candidates.texts;
-    let read_all = match window {
-        Some(window) => reader.fits(&wholes, texts, window)?,
-        None => true,
-    };
-    let cosines = match window.filter(|_| !read_all) {
-        Some(window) => {
-            let documents: Vec<usize> = weighing.candidates.parts.iter().map(|part| part.document).collect();
-            let bytes: Vec<usize> = weighing.candidates.parts.iter().map(|part| part.range.len()).collect();
-            let units = Units { texts, documents: &documents, bytes: &bytes, count: wholes.len() };
+    let documents: Vec<usize> = weighing.candidates.parts.iter().map(|part| part.document).collect();
+    let bytes: Vec<usize> = weighing.candidates.parts.iter().map(|part| part.range.len()).collect();
+    let units = Units { texts, documents: &documents, bytes: &bytes, count: wholes.len() };
+    let cosines = match window {
+        Some(window) if !reader.fits(&wholes, texts, window)? => {
             let first = reader.first_pass(&units)?;
-            let (_, scores) = weighing.weigh(&first);
+            let (_, scores) = weighing.weigh(&first.cosines);
             reader.read_window(&units, (&first, &scores), window)?
         }
-        None => reader.read(&wholes, texts)?,
+        // A document by itself is compared with no other.
+        Some(_) if wholes.len() == 1 => reader.read_units(&units)?,
+        _ => reader.read(&wholes, texts)?,
     };
     let (worth, scores) = weighing.weigh(&cosines);
     let mut sentences = weighing.candidates.parts;
@@ -461,7 +459,11 @@ mod tests {
             let (embedder, cancel) = (Pumps::default(), Cancel::never());
             let whole = weighed(&prompt, &cut(&prompt), (&embedder, &cancel), None).unwrap();
             let bounded = weighed(&prompt, &cut(&prompt), (&embedder, &cancel), Some(Window::at(0.0))).unwrap();
-            prop_assert_eq!((whole.ranking, whole.sentences), (bounded.ranking, bounded.sentences));
+            prop_assert_eq!(whole.sentences, bounded.sentences);
+            // A single document is not read besides its units.
+            if texts.len() > 1 {
+                prop_assert_eq!(whole.ranking, bounded.ranking);
+            }
         }
     }
 }

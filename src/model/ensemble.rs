@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Cancel, Embedder, ScoreError};
+use super::{Cancel, Embedder, ScoreError, WordMatch};
 
 /// Questions, each with the text that answers it, of different subjects.
 const ANSWERED: [(&str, &str); 12] = [
@@ -125,13 +125,13 @@ impl Embedder for EnsembleEmbedder {
         Ok(found?.pop().unwrap_or_default())
     }
 
-    fn static_cosines(
+    fn compare_words(
         &self,
         query: &str,
         texts: &[&str],
         cancel: &Cancel,
-    ) -> Result<Option<Vec<f64>>, ScoreError> {
-        self.first()?.static_cosines(query, texts, cancel)
+    ) -> Result<Option<Vec<WordMatch>>, ScoreError> {
+        self.first()?.compare_words(query, texts, cancel)
     }
 }
 

@@ -341,21 +341,30 @@ pub trait Embedder: Send + Sync {
         Ok(self.embed(&[query], cancel)?.pop().unwrap_or_default())
     }
 
-    /// The cosine of each text and a question by the meanings of their words alone, which takes next to no time beside
+    /// Compares each text with a question by the meanings of their words alone, which takes next to no time beside
     /// [`Embedder::embed`]. A word counts the more, the fewer of the texts it stands in, so that the result depends on
     /// all of them. None where the model cannot tell.
     ///
     /// # Errors
     /// As [`Embedder::embed`].
-    fn static_cosines(
+    fn compare_words(
         &self,
         query: &str,
         texts: &[&str],
         cancel: &Cancel,
-    ) -> Result<Option<Vec<f64>>, ScoreError> {
+    ) -> Result<Option<Vec<WordMatch>>, ScoreError> {
         let _ = (query, texts, cancel);
         Ok(None)
     }
+}
+
+/// The comparison of a text with a question by their words alone: see [`Embedder::compare_words`].
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct WordMatch {
+    /// The cosine of the means of both texts' words, -1 to 1; 0 where a text has no word.
+    pub cosine: f64,
+    /// The tokens of the text, as by [`Embedder::count`].
+    pub tokens: usize,
 }
 
 impl<E: Embedder + ?Sized> Embedder for Arc<E> {
@@ -379,13 +388,13 @@ impl<E: Embedder + ?Sized> Embedder for Arc<E> {
         (**self).embed_query(query, cancel)
     }
 
-    fn static_cosines(
+    fn compare_words(
         &self,
         query: &str,
         texts: &[&str],
         cancel: &Cancel,
-    ) -> Result<Option<Vec<f64>>, ScoreError> {
-        (**self).static_cosines(query, texts, cancel)
+    ) -> Result<Option<Vec<WordMatch>>, ScoreError> {
+        (**self).compare_words(query, texts, cancel)
     }
 }
 

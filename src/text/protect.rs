@@ -13,8 +13,10 @@ use super::patterns::{Protection, patterns};
 const LONGEST: usize = 512;
 /// Longer quotations and pieces of code, marks included, are prose or programs and may be cut.
 const LONGEST_QUOTE: usize = 200;
-/// Bytes that a match is looked for in at once; more than [`LONGEST`]. See [`matches()`].
+/// The most bytes that a match is looked for in at once; more than [`LONGEST`]. See [`window()`].
 const WINDOW: usize = 4096;
+/// The fewest ASCII bytes, besides [`LONGEST`], that are searched apart from what is not ASCII.
+const ASCII_WINDOW: usize = 64;
 /// Bytes that a text takes in memory besides its spans.
 const OVERHEAD: usize = 160;
 /// Bytes that a compiled pattern of a caller may take.
@@ -170,7 +172,7 @@ fn matches(pattern: &Regex, text: &str) -> Vec<Range<usize>> {
     let mut found = Vec::new();
     let mut at = 0;
     while at < text.len() {
-        let end = text.floor_char_boundary(at + WINDOW);
+        let end = window(text, at);
         let last = if end == text.len() { end } else { text.floor_char_boundary(end - LONGEST) };
         at = match pattern.find_at(&text[..end], at).map(|found| found.range()) {
             Some(range) if range.start > last => range.start,
@@ -183,6 +185,31 @@ fn matches(pattern: &Regex, text: &str) -> Vec<Range<usize>> {
         };
     }
     found
+}
+
+/// The end of the window that a match from `at` on is looked for in.
+///
+/// The regex engine reads ASCII with an automaton. At the first character that is not ASCII it begins again with an
+/// engine that takes ten to fifty times as long, wherever a pattern asks for the border of a word. So a window is ASCII as
+/// a whole where that is long enough, and else ends as soon as it can behind what is not ASCII.
+fn window(text: &str, at: usize) -> usize {
+    let most = text.floor_char_boundary(at + WINDOW);
+    // The byte before `at` decides whether a word begins there.
+    let bytes = &text.as_bytes()[..most];
+    let not_ascii =
+        |from: usize| bytes[from..].iter().position(|byte| !byte.is_ascii()).map(|found| from + found);
+    let Some(mut foreign) = not_ascii(at.saturating_sub(1)) else { return most };
+    if foreign >= at + LONGEST + ASCII_WINDOW {
+        return foreign;
+    }
+    loop {
+        // A search from behind that character sees one byte of ASCII before it.
+        let end = text.ceil_char_boundary(foreign + 1) + 1 + LONGEST;
+        match not_ascii(text.ceil_char_boundary(foreign + 1).min(most)) {
+            Some(next) if next < end + ASCII_WINDOW => foreign = next,
+            _ => return text.floor_char_boundary(end.min(most)),
+        }
+    }
 }
 
 /// The range without white space at its ends.
@@ -403,6 +430,19 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn windows_change_no_match(
+            words in prop::collection::vec("[a-z]{1,9}|é{1,3}|naïve|3 ?km|a_b|[0-9]{1,4}é?|x@y[.]org|not|(on ){40,300}", 0..60),
+        ) {
+            let text = words.join(" ");
+            for (kind, pattern) in BUILT_IN.iter() {
+                let whole: Vec<_> = pattern.find_iter(&text).map(|found| trimmed(&text, found.range())).collect();
+                let short = |range: &&Range<usize>| !range.is_empty() && range.len() <= LONGEST;
+                let whole: Vec<_> = whole.iter().filter(short).cloned().collect();
+                prop_assert_eq!(bounded(pattern, LONGEST, &text).collect::<Vec<_>>(), whole, "{:?}", kind);
+            }
+        }
+
         #[test]
         fn spans_are_sorted_disjoint_and_whole_characters(text in "[a-z0-9 .,$%°é'\"`/:_\n預-]{0,80}|\\PC{0,60}") {
             let mut end = 0;

@@ -29,7 +29,7 @@
 //! window lost two definitions' lines at 0.5 and one at 0.25, for the unread neighbours of a line pull it down. One of 4,000
 //! lost an answer of `code` and lines at three rates.
 //!
-//! A document of a short prompt is read by itself besides its units. Without that, worth the mean of its units, prompts take
+//! Each document of a short prompt is read by itself besides its units, if there are several. Without that, worth the mean of its units, prompts take
 //! 37% less time; 300 questions of NQ keep 99.7 / 97.7 / 91.7 instead of 100 / 98.0 / 92.7 at 0.25 / 0.10 / 0.05, and
 //! `hotpot` 88 / 52 / 22 instead of 90 / 54 / 22, all within their intervals, but lower where many documents compete. The
 //! mean at length 1 did no better. All sets are in `src/docs/figures.md`.
@@ -38,7 +38,7 @@ use std::cell::RefCell;
 
 use crate::compress::CompressError;
 use crate::compress::statistics::Line;
-use crate::model::{Cancel, Embedder, ScoreError};
+use crate::model::{Cancel, Embedder, ScoreError, WordMatch};
 use crate::text::PieceCounts;
 
 /// The tokens of a prompt's documents and units, added up, up to which everything is read.
@@ -78,6 +78,13 @@ impl Window {
 pub(super) struct Cosines {
     pub(super) documents: Vec<f64>,
     pub(super) units: Vec<f64>,
+}
+
+/// What the words of the units alone tell.
+pub(super) struct FirstPass {
+    pub(super) cosines: Cosines,
+    /// The embedder's tokens of each unit.
+    tokens: Vec<usize>,
 }
 
 /// The units of a prompt: the text of each in its context, and the number of its document.
@@ -137,18 +144,28 @@ impl<'a> Reader<'a> {
 
     /// Reads everything.
     pub(super) fn read(&self, documents: &[String], units: &[String]) -> Result<Cosines, CompressError> {
-        let texts: Vec<&str> = documents.iter().chain(units).map(String::as_str).collect();
-        let mut cosines = self.cosines(&texts)?;
+        let mut cosines = self.cosines(&[texts(documents), texts(units)].concat())?;
         let units = cosines.split_off(documents.len());
         Ok(Cosines { documents: cosines, units })
     }
 
+    /// Reads the units alone, by whose means documents are compared.
+    pub(super) fn read_units(&self, units: &Units) -> Result<Cosines, CompressError> {
+        let read = self.cosines(&texts(units.texts))?;
+        Ok(Cosines { documents: units.means(&read), units: read })
+    }
+
     /// Compares by words alone; all are alike where the embedder cannot tell.
-    pub(super) fn first_pass(&self, units: &Units) -> Result<Cosines, CompressError> {
-        let texts: Vec<&str> = units.texts.iter().map(String::as_str).collect();
-        let found = self.embedder.static_cosines(self.question, &texts, self.cancel)?;
-        let found = found.unwrap_or_else(|| vec![0.0; texts.len()]);
-        Ok(Cosines { documents: units.means(&found), units: found })
+    pub(super) fn first_pass(&self, units: &Units) -> Result<FirstPass, CompressError> {
+        let found = self.embedder.compare_words(self.question, &texts(units.texts), self.cancel)?;
+        let (cosines, tokens): (Vec<f64>, _) = match found {
+            Some(found) => found.into_iter().map(|WordMatch { cosine, tokens }| (cosine, tokens)).unzip(),
+            None => {
+                let tokens = units.texts.iter().map(|text| self.tokens(text)).collect::<Result<_, _>>()?;
+                (vec![0.0; units.texts.len()], tokens)
+            }
+        };
+        Ok(FirstPass { cosines: Cosines { documents: units.means(&cosines), units: cosines }, tokens })
     }
 
     /// Reads the units in the `window`, the best by `scores` first, and guesses the others from the cosines of the first
@@ -156,10 +173,11 @@ impl<'a> Reader<'a> {
     pub(super) fn read_window(
         &self,
         units: &Units,
-        (first, scores): (&Cosines, &[f64]),
+        (first, scores): (&FirstPass, &[f64]),
         window: Window,
     ) -> Result<Cosines, CompressError> {
-        let Parted { before, inside } = self.part(units, scores, window)?;
+        let Parted { before, inside } = units.part(scores, &first.tokens, window);
+        let first = &first.cosines;
         let texts: Vec<&str> = inside.iter().map(|&unit| units.texts[unit].as_str()).collect();
         let read = self.cosines(&texts)?;
         let points = inside.iter().map(|&unit| first.units[unit]).zip(read.iter().copied());
@@ -174,14 +192,34 @@ impl<'a> Reader<'a> {
         Ok(Cosines { documents: units.means(&cosines), units: cosines })
     }
 
-    /// Finds the units before the window and those in it.
-    fn part(&self, units: &Units, scores: &[f64], window: Window) -> Result<Parted, CompressError> {
-        let tokens = units.texts.iter().map(|text| self.tokens(text)).collect::<Result<Vec<_>, _>>()?;
+    fn cosines(&self, texts: &[&str]) -> Result<Vec<f64>, CompressError> {
+        let question = self.embedder.embed_query(self.question, self.cancel)?;
+        let cosine =
+            |vector: &Vec<f32>| question.iter().zip(vector).map(|(a, b)| f64::from(a * b)).sum::<f64>();
+        Ok(self.embedder.embed(texts, self.cancel)?.iter().map(cosine).collect())
+    }
+}
+
+fn texts(owned: &[String]) -> Vec<&str> {
+    owned.iter().map(String::as_str).collect()
+}
+
+/// Moves `start` to the front of `order` as long as units fit into what is `left`.
+fn back(order: &[usize], tokens: &[usize], (start, left): (&mut usize, &mut usize)) {
+    while *start > 0 && tokens[order[*start - 1]] <= *left {
+        *start -= 1;
+        *left -= tokens[order[*start]];
+    }
+}
+
+impl Units<'_> {
+    /// Finds the units before the window and those in it, the best by `scores` first.
+    fn part(&self, scores: &[f64], tokens: &[usize], window: Window) -> Parted {
         let mut order: Vec<usize> = (0..scores.len()).collect();
         order.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]).then(a.cmp(&b)));
-        let end = units.end_of_room(&order, window.share);
+        let end = self.end_of_room(&order, window.share);
         let (mut start, mut left) = (end, window.before.min(window.tokens));
-        back(&order, &tokens, (&mut start, &mut left));
+        back(&order, tokens, (&mut start, &mut left));
         // What the units before the end do not take is left for those behind it, and the other way round.
         left += window.tokens - window.before.min(window.tokens);
         let (mut inside, mut passed) = (Vec::new(), 0);
@@ -195,29 +233,12 @@ impl<'a> Reader<'a> {
                 passed += 1;
             }
         }
-        back(&order, &tokens, (&mut start, &mut left));
+        back(&order, tokens, (&mut start, &mut left));
         inside.extend(&order[start..end]);
         inside.sort_unstable();
-        Ok(Parted { before: order[..start].to_vec(), inside })
+        Parted { before: order[..start].to_vec(), inside }
     }
 
-    fn cosines(&self, texts: &[&str]) -> Result<Vec<f64>, CompressError> {
-        let question = self.embedder.embed_query(self.question, self.cancel)?;
-        let cosine =
-            |vector: &Vec<f32>| question.iter().zip(vector).map(|(a, b)| f64::from(a * b)).sum::<f64>();
-        Ok(self.embedder.embed(texts, self.cancel)?.iter().map(cosine).collect())
-    }
-}
-
-/// Moves `start` to the front of `order` as long as units fit into what is `left`.
-fn back(order: &[usize], tokens: &[usize], (start, left): (&mut usize, &mut usize)) {
-    while *start > 0 && tokens[order[*start - 1]] <= *left {
-        *start -= 1;
-        *left -= tokens[order[*start]];
-    }
-}
-
-impl Units<'_> {
     /// The number of units, in `order`, that a `share` of all bytes holds.
     fn end_of_room(&self, order: &[usize], share: f64) -> usize {
         let room = share * self.bytes.iter().sum::<usize>() as f64;
@@ -280,7 +301,7 @@ mod tests {
         // The last unit is the best.
         let scores: Vec<f64> = (0..20).map(f64::from).collect();
         let cancel = Cancel::never();
-        let reader = Reader::new("w", &Tens, &cancel);
+        let tokens = Reader::new("w", &Tens, &cancel).first_pass(&units).unwrap().tokens;
         for (share, before, inside) in [
             (0.5, 17..20, 9..17),
             (0.0, 20..20, 12..20),
@@ -289,7 +310,7 @@ mod tests {
             (1.0, 8..20, 0..8),
         ] {
             let window = Window { whole: 0, share, before: 70, tokens: 80 };
-            let mut parted = reader.part(&units, &scores, window).unwrap();
+            let mut parted = units.part(&scores, &tokens, window);
             parted.before.sort_unstable();
             let (wanted_before, wanted_inside): (Vec<usize>, Vec<usize>) =
                 (before.collect(), inside.collect());

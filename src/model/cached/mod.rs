@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 
-use super::{Cancel, Embedder, ScoreError, ScoreJob, ScoreSession, Token, TokenScorer};
+use super::{Cancel, Embedder, ScoreError, ScoreJob, ScoreSession, Token, TokenScorer, WordMatch};
 pub use file::CacheFile;
 
 /// Bytes that an entry takes besides its scores.
@@ -251,13 +251,13 @@ impl<E: Embedder> Embedder for CachedEmbedder<E> {
     }
 
     /// Not remembered: it depends on all texts.
-    fn static_cosines(
+    fn compare_words(
         &self,
         query: &str,
         texts: &[&str],
         cancel: &Cancel,
-    ) -> Result<Option<Vec<f64>>, ScoreError> {
-        self.embedder.static_cosines(query, texts, cancel)
+    ) -> Result<Option<Vec<WordMatch>>, ScoreError> {
+        self.embedder.compare_words(query, texts, cancel)
     }
 }
 

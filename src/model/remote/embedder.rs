@@ -50,7 +50,7 @@ pub struct RemoteEmbedderOptions {
 /// A model behind a server that turns texts into vectors.
 ///
 /// Tokens are counted as the models of `OpenAI` count them, which is about what others do: the server's tokenizer is not
-/// at hand. There are no vectors of words ([`Embedder::static_cosines`]).
+/// at hand. There are no vectors of words ([`Embedder::compare_words`]).
 pub struct RemoteEmbedder {
     client: RemoteClient,
     options: RemoteEmbedderOptions,

@@ -5,9 +5,13 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use serde_json::Value;
+use tempfile::NamedTempFile;
 
 use super::manifest::plain_name;
-use super::{Manifest, Model, ModelStore, Progress, StoreError, fetch, hub, lock, own};
+use super::{Manifest, Model, ModelStore, Progress, Source, StoreError, fetch, hub, lock, own};
+
+/// The ending of a decoder's file.
+const GGUF: &str = ".gguf";
 
 /// The origin of a model that is added.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +27,8 @@ pub enum Origin {
         /// The file, where the repository has several models.
         file: Option<String>,
     },
+    /// An address of a GGUF file, from where the settings allow it: see [`Sources::urls`](super::Sources::urls).
+    Url(String),
     /// A model that Ollama has fetched: `ollama:NAME`, with `:TAG` where it is not `latest`.
     Ollama {
         /// The name, with its owner where it has one.
@@ -55,10 +61,11 @@ impl FromStr for Origin {
             return Ok(Self::Ollama { name: name.to_owned(), tag: tag.to_owned() });
         }
         if text.contains("://") {
-            return Err(
-                "addresses are not fetched: download the file and give its path, or write hf:OWNER/NAME"
-                    .into(),
-            );
+            let is_web = text.starts_with("https://") || text.starts_with("http://");
+            if !is_web || !text.ends_with(GGUF) || text.contains(['?', '#']) {
+                return Err(format!("an address begins with https:// and ends in {GGUF}"));
+            }
+            return Ok(Self::Url(text.to_owned()));
         }
         Ok(Self::Path(text.into()))
     }
@@ -73,7 +80,8 @@ impl Origin {
                 let last = if path.is_dir() { whole.file_name() } else { whole.file_stem() };
                 own::plain(&last.unwrap_or_default().to_string_lossy())
             }
-            Self::Hub { file: Some(file), .. } => own::plain(file.trim_end_matches(".gguf")),
+            Self::Hub { file: Some(file), .. } => own::plain(file.trim_end_matches(GGUF)),
+            Self::Url(url) => own::plain(url.rsplit('/').next().unwrap_or(url).trim_end_matches(GGUF)),
             Self::Hub { repository, .. } => own::plain(repository.rsplit('/').next().unwrap_or(repository)),
             Self::Ollama { name, tag } => own::plain(&format!("{name}-{tag}")),
         }
@@ -97,6 +105,8 @@ impl ModelStore {
         if !plain_name(&name) || self.manifest.models.iter().any(|model| model.name == name) {
             return Err(StoreError::NameTaken { name });
         }
+        // What is downloaded to see what it is goes away behind its second name in the cache.
+        let downloaded;
         let (model, paths) = match origin {
             Origin::Path(path) => own::inspect(path, name)?,
             Origin::Ollama { name: model, tag } => {
@@ -108,6 +118,11 @@ impl ModelStore {
                 }
                 let model = hub::model(&self.sources, repository, revision, file.as_deref())?;
                 (Model { name, ..model }, Vec::new())
+            }
+            Origin::Url(url) => {
+                downloaded = self.download(url, &name, progress)?;
+                let (model, paths) = own::inspect(downloaded.path(), name)?;
+                (Model { sources: vec![Source::Url { url: url.clone() }], ..model }, paths)
             }
         };
         found(&model);
@@ -123,6 +138,21 @@ impl ModelStore {
         Self::new(&self.cache, manifest, self.sources.clone()).ensure(&model.name, progress)?;
         self.change_own(|models| models.push(model.clone()))?;
         Ok(model)
+    }
+
+    /// Downloads the file at `url` into the folder of the model `name`.
+    fn download(&self, url: &str, name: &str, progress: &dyn Progress) -> Result<NamedTempFile, StoreError> {
+        if self.sources.offline {
+            return Err(StoreError::Offline { model: url.to_owned() });
+        }
+        let folder = self.folder.join(name);
+        fs::create_dir_all(&folder).map_err(|e| StoreError::io("create", &folder, e))?;
+        let file = self.sources.download(url, (&folder, GGUF), progress);
+        if file.is_err() {
+            // Only an empty folder can be removed so, and nothing is lost if it stays.
+            fs::remove_dir(&folder).ok();
+        }
+        file
     }
 
     /// Takes a model that was added away, with its files in the cache.

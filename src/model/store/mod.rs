@@ -78,6 +78,14 @@ pub enum StoreError {
         /// The name.
         name: String,
     },
+    /// The settings do not allow models from an address.
+    #[error(
+        "models are not fetched from {url}: set WHITTLE_MODEL_URLS to the beginnings of addresses that they may come from, separated by spaces"
+    )]
+    NotAllowed {
+        /// The address.
+        url: String,
+    },
     /// What is there is no model that this build can use.
     #[error("{} is no model that can be used: {reason}", path.display())]
     NoModel {
@@ -277,7 +285,7 @@ impl ModelStore {
         if !model.unverified.is_empty() {
             let hub = model.sources.iter().find_map(|source| match source {
                 Source::Hub { repository, revision } => Some((repository, revision)),
-                Source::Wheel { .. } => None,
+                Source::Wheel { .. } | Source::Url { .. } => None,
             });
             let from =
                 hub.map(|(name, revision)| format!(" from `{name}` on the hub (revision `{revision}`)"));

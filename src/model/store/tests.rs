@@ -35,6 +35,7 @@ fn store(folder: &Path, hub: &str) -> ModelStore {
         python: "no-such-python".into(),
         offline: false,
         ollama: folder.join("ollama"),
+        urls: vec![format!("{hub}/")],
     };
     ModelStore::new(folder, Manifest { models: vec![model] }, sources)
 }

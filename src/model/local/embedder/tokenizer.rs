@@ -1,5 +1,7 @@
 //! Tokenization of texts for BERT, window by window.
 
+use std::collections::HashMap;
+use std::ops::Range;
 use std::path::Path;
 
 use serde_json::Value;
@@ -19,6 +21,32 @@ pub(crate) struct EmbedderTokenizer {
     first: u32,
     /// Closes each window.
     last: u32,
+}
+
+/// The ids of words that were read before.
+#[derive(Default)]
+struct KnownWords<'t> {
+    /// The place of each word's ids among all.
+    places: HashMap<&'t str, Range<usize>>,
+    ids: Vec<u32>,
+}
+
+impl<'t> KnownWords<'t> {
+    /// The place of a word's ids, which `read` appends where the word is new.
+    fn place<E>(
+        &mut self,
+        word: &'t str,
+        read: impl FnOnce(&mut Vec<u32>) -> Result<(), E>,
+    ) -> Result<Range<usize>, E> {
+        if let Some(place) = self.places.get(word) {
+            return Ok(place.clone());
+        }
+        let start = self.ids.len();
+        read(&mut self.ids)?;
+        let place = start..self.ids.len();
+        self.places.insert(word, place.clone());
+        Ok(place)
+    }
 }
 
 /// How a text becomes the ids of its words' parts.
@@ -90,6 +118,22 @@ impl EmbedderTokenizer {
             }
         }
         Ok(ids)
+    }
+
+    /// The same ids as [`Self::ids`] gives of each whole text, but each word is read once: most come often.
+    pub(super) fn ids_by_words(&self, texts: &[&str], cancel: &Cancel) -> Result<Vec<Vec<u32>>, ScoreError> {
+        let mut known = KnownWords::default();
+        let mut found = Vec::with_capacity(texts.len());
+        for text in texts {
+            cancel.check()?;
+            let mut ids = Vec::new();
+            for word in text.split_inclusive(SEPARATORS) {
+                let place = known.place(word, |ids| self.words.encode(word, ids))?;
+                ids.extend_from_slice(&known.ids[place]);
+            }
+            found.push(ids);
+        }
+        Ok(found)
     }
 
     /// Tokens of `text`, without those that open and close a window.
@@ -177,6 +221,8 @@ pub(super) mod tests {
         let cut: Vec<&str> = pieces(&many, SEPARATORS).map(|(_, piece)| piece).collect();
         assert!(cut.len() == 3 && cut.concat() == many);
         assert_eq!(ids(&many), ids(one).repeat(3 * PIECE / one.len()));
+        let by_words = tokenizer().ids_by_words(&[one, &many], &Cancel::never());
+        assert_eq!(by_words.unwrap(), [ids(one), ids(&many)]);
         assert_eq!(pieces(&"ac".repeat(PIECE), SEPARATORS).count(), 1, "no place to cut");
     }
 

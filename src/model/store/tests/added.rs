@@ -89,6 +89,52 @@ fn an_encoder_is_added_from_its_folder_with_its_role() {
 }
 
 #[test]
+fn a_file_is_added_by_an_address_that_is_allowed() {
+    let tiny = fs::read(tiny()).unwrap();
+    let cache = tempfile::tempdir().unwrap();
+    let (address, requests) = hub(vec![answer(tiny.len(), &tiny)]);
+    let url = format!("{address}/models/Tiny.gguf");
+    let model = add(&store(cache.path(), &address), &url, None).unwrap();
+    assert_eq!((&*model.name, &*model.architecture), ("tiny", "llama"));
+    assert!(matches!(&model.sources[..], [Source::Url { url: from }] if *from == url), "{:?}", model.sources);
+    let file = later(cache.path()).ensure("tiny", &Silent).unwrap();
+    assert_eq!(fs::read(file.single("gguf").unwrap()).unwrap(), tiny);
+    assert_eq!(requests.load(Ordering::SeqCst), 1);
+    // What is lost is fetched again, and held to what it was.
+    fs::remove_file(file.single("gguf").unwrap()).unwrap();
+    let allowing = || {
+        ModelStore::new(
+            cache.path(),
+            Manifest::load(cache.path(), None).unwrap(),
+            store(cache.path(), &address).sources,
+        )
+    };
+    assert!(allowing().ensure("tiny", &Silent).is_ok());
+    assert_eq!(requests.load(Ordering::SeqCst), 2);
+}
+
+#[test]
+fn addresses_that_are_not_allowed_are_not_asked() {
+    let cache = tempfile::tempdir().unwrap();
+    let (inside, asked) = hub(vec![answer(9, b"different")]);
+    let redirect = format!(
+        "HTTP/1.1 302 Found\r\nlocation: {inside}/a.gguf\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+    );
+    let (outside, _) = hub(vec![redirect.into_bytes()]);
+    let store = store(cache.path(), &outside);
+    for url in [format!("{inside}/a.gguf"), format!("{outside}.example/a.gguf"), format!("{outside}/a.gguf")]
+    {
+        let error = add(&store, &url, None).unwrap_err().to_string();
+        assert!(error.contains("WHITTLE_MODEL_URLS"), "{error}");
+    }
+    assert_eq!(asked.load(Ordering::SeqCst), 0);
+    assert!(!cache.path().join("models/a").exists());
+    for unreadable in ["https://a/model.bin", "ftp://a/m.gguf", "https://a/m.gguf?x=1"] {
+        assert!(unreadable.parse::<Origin>().is_err(), "{unreadable}");
+    }
+}
+
+#[test]
 fn a_repository_of_the_hub_is_pinned_to_its_commit() {
     let tiny = fs::read(tiny()).unwrap();
     let lfs = own::hash_of(&tiny);
