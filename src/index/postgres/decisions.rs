@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use tokio::task::JoinHandle;
 use tokio_postgres::types::Type;
 
-use super::link::{Access, Postgres};
+use super::link::Postgres;
+use super::measure::Access;
 use super::numbers::column;
 use crate::index::IndexError;
 

@@ -3,7 +3,8 @@
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
-use super::link::{Access, Postgres, Session};
+use super::link::{Postgres, Session};
+use super::measure::Access;
 use super::numbers::column;
 use crate::index::IndexError;
 

@@ -3,7 +3,8 @@
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
-use super::link::{Access, Postgres};
+use super::link::Postgres;
+use super::measure::Access;
 use super::numbers::{bigint, column};
 use crate::index::IndexError;
 
