@@ -114,12 +114,12 @@ fn order(words: &WordSelector, sentences: &[Sentence], room: usize) -> Vec<WordI
             let base = sentence.score - PER_WORD * texts.len() as f64;
             let mut end = 0;
             for run in runs(&texts) {
-                last.extend(&places[end..run.start]);
+                last.extend(places[end..run.start].iter().filter(|&&place| !words.is_stop(place)));
                 end = run.end;
                 let wanted = texts[run.clone()].iter().any(|word| asked.wants(word));
                 second.push((base + if wanted { WANTED } else { 0.0 }, places[run].to_vec()));
             }
-            last.extend(&places[end..]);
+            last.extend(places[end..].iter().filter(|&&place| !words.is_stop(place)));
         }
     }
     second.sort_by(|(a, _), (b, _)| b.total_cmp(a));

@@ -31,6 +31,7 @@
 
 mod bm25;
 mod cascade;
+mod function_words;
 mod links;
 mod named;
 mod records;
@@ -40,8 +41,8 @@ use std::cmp::Ordering;
 use std::ops::Range;
 
 use self::bm25::QuestionTerms;
-pub(super) use self::bm25::is_function_word;
 use self::cascade::{Cosines, Reader, Units, Window};
+pub(super) use self::function_words::is_function_word;
 use self::links::linked;
 pub use self::rerank::rank_by_reranker;
 use super::assemble::render_document;

@@ -21,6 +21,9 @@ pub(super) struct Structure {
     of: Vec<Range<usize>>,
     /// The units of each segment. A unit of prose that reaches over several sentences is one of each.
     members: Vec<Range<usize>>,
+    /// The unit of each sentence that closes it, where others stand before it: its full stop. Without it, what is left of two
+    /// sentences would read as one.
+    stops: Vec<Option<usize>>,
 }
 
 impl Structure {
@@ -52,8 +55,13 @@ impl Structure {
         }
         let cut = close_up(text, cut);
         let of = cut.iter().map(|unit| parts_of(&segments, &unit.core)).collect();
-        let members = segments.iter().map(|segment| touching(&cut, &segment.range)).collect();
-        (Self { segments, of, members }, cut)
+        let members: Vec<_> = segments.iter().map(|segment| touching(&cut, &segment.range)).collect();
+        let stops = segments
+            .iter()
+            .zip(&members)
+            .map(|(segment, members)| stop(text, segment, &cut, members))
+            .collect();
+        (Self { segments, of, members, stops }, cut)
     }
 
     fn segment(&self, unit: usize) -> &Segment {
@@ -111,12 +119,22 @@ impl Structure {
         self.segments[self.of[unit].clone()].iter().all(|own| own.needs.is_empty())
     }
 
+    /// Returns whether a unit is the full stop of a sentence, which is kept with other words of it alone.
+    pub(super) fn is_stop(&self, unit: usize) -> bool {
+        self.stops[self.of[unit].start] == Some(unit)
+    }
+
     /// Adds `unit` and the units that it needs, as far as they are not `taken`, to `closure`, and takes them.
     pub(super) fn close(&self, unit: usize, taken: &mut [bool], mut add: impl FnMut(usize)) {
         if std::mem::replace(&mut taken[unit], true) {
             return;
         }
         add(unit);
+        for stop in self.of[unit].clone().filter_map(|own| self.stops[own]) {
+            if !std::mem::replace(&mut taken[stop], true) {
+                add(stop);
+            }
+        }
         let mut open: Vec<usize> = self.of[unit].clone().collect();
         let mut seen: BTreeSet<usize> = self.of[unit].clone().collect();
         while let Some(segment) = open.pop() {
@@ -211,6 +229,14 @@ impl Structure {
         counts.retain(|_, count| *count > 0);
         counts
     }
+}
+
+/// The last of several units of a sentence, if it is nothing but marks that end one.
+fn stop(text: &str, segment: &Segment, units: &[Unit], members: &Range<usize>) -> Option<usize> {
+    let last = members.end.checked_sub(1).filter(|&last| last > members.start)?;
+    let ends = |c| matches!(c, '.' | '?' | '!' | '…' | '。' | '？' | '！' | '．' | '।' | '؟' | '۔' | '።');
+    let core = &text[units[last].core.clone()];
+    (segment.kind.goes_by_words() && core.chars().all(ends)).then_some(last)
 }
 
 /// The segments that a unit lies in, at least one.

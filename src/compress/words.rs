@@ -297,6 +297,11 @@ impl<'a> WordSelector<'a> {
         self.structure[document].is_whole(unit)
     }
 
+    /// Returns whether a unit is the full stop of a sentence, which comes with its other words.
+    pub(super) fn is_stop(&self, (document, unit): WordIndex) -> bool {
+        self.structure[document].is_stop(unit)
+    }
+
     /// Returns whether a unit is a row of a table.
     pub(super) fn is_row(&self, (document, unit): WordIndex) -> bool {
         self.structure[document].is_row(unit)
@@ -427,7 +432,10 @@ impl<'a> WordSelector<'a> {
         let places =
             documents.flat_map(|document| (0..self.units[document].len()).map(move |unit| (document, unit)));
         places.filter(|&(document, unit)| {
-            !self.units[document][unit].core.is_empty() && !self.structure[document].is_header(unit)
+            let structure = &self.structure[document];
+            !self.units[document][unit].core.is_empty()
+                && !structure.is_header(unit)
+                && !structure.is_stop(unit)
         })
     }
 

@@ -10,11 +10,14 @@ use super::sentences;
 
 /// Longer clauses are cut like other text; the negation then stays with the word that it negates.
 const LONGEST: usize = 480;
+/// Bytes between two spaces of scripts that write words together.
+const SPARSE: usize = 30;
 /// A clause of fewer words belongs to the one before it: `..., but not before two`.
 const FEW_WORDS: usize = 5;
 
 /// Words that negate or forbid, in lower case; those that are as often another word in another language are left out.
 const NEGATIONS: &str = "not no never neither nor none nobody nothing nowhere cannot hardly barely scarcely \
+    forbidden prohibited impossible unable exempt excluded \
     nicht kein keine keinen keinem keiner keines nie niemals nichts niemand weder kaum keinesfalls verboten untersagt \
     ne pas jamais aucun aucune ni rien guère interdit nul nulle \
     nunca jamás ningún ninguna ninguno tampoco nada nadie prohibido \
@@ -25,8 +28,8 @@ const NEGATIONS: &str = "not no never neither nor none nobody nothing nowhere ca
     nie nigdy żaden żadna żadne żadnego żadnej nikt nic ani nigdzie zabrania \
     не нет ни никогда нельзя никто ничего никак нигде ничто запрещено запрещается \
     ні немає ніколи ніхто нічого \
-    değil yok hiç asla hiçbir yoktur yasak \
-    ei älä ikinä koskaan nem sohasem sem semmi senki nu nici niciodată nimeni nimic \
+    değil yok hiç asla hiçbir yoktur yasak yasaktır \
+    ei eivät eikä eivätkä en emme ette älä älkää ellei ellen elleivät ikinä koskaan nem sohasem sem semmi senki nu nici niciodată nimeni nimic \
     není nejsou nikdy nikdo žádný žádná žádné nesmí nelze \
     δεν μη μην όχι ποτέ κανείς κανένα ούτε \
     không chưa đừng chẳng tidak bukan jangan belum \
@@ -57,6 +60,66 @@ const EXCEPTIONS: &str = "unless except excepting only without solely merely exc
     बिना सिवाय केवल सिर्फ \
     مگر بدون فقط جز";
 
+/// The same in several words, in lower case.
+const EXCEPTION_PHRASES: &[&str] = &[
+    "other than",
+    "exception of",
+    "apart from",
+    "anything but",
+    "instead of",
+    "rather than",
+    "as opposed to",
+    "mit ausnahme",
+    "es sei denn",
+    "à moins que",
+    "à moins qu",
+    "à l'exception",
+    "à l’exception",
+    "a menos que",
+    "a no ser que",
+    "excepción de",
+    "a meno che",
+    "eccezione di",
+    "a condizione",
+    "exceção de",
+    "uitzondering van",
+    "mits ",
+    "om inte",
+    "undantag för",
+    "med undantag",
+    "med unntak",
+    "bortset fra",
+    "hvis ikke",
+    "z wyjątkiem",
+    "chyba że",
+    "o ile nie",
+    "за исключением",
+    "при условии",
+    "за винятком",
+    "s výjimkou",
+    "lukuun ottamatta",
+    "ngoại trừ",
+    "με εξαίρεση",
+    "dengan pengecualian",
+];
+/// Negations in several words, in lower case.
+const NEGATION_PHRASES: &[&str] = &[
+    "failed to ",
+    "fails to ",
+    "fail to ",
+    "failing to ",
+    "refused to ",
+    "refuses to ",
+    "lack of ",
+    "far from ",
+];
+/// The prefixes of German and Dutch verbs that stand at the end of a clause, and without which the verb says something
+/// else: "kündigt an" announces, "kündigt" gives notice.
+const VERB_PREFIXES: &[&str] = &[
+    "an", "ab", "auf", "aus", "ein", "vor", "zu", "nach", "bei", "los", "fest", "zurück", "weg", "aan", "af",
+    "uit",
+];
+
 /// Negations of scripts that are not written in words, or that are parts of words.
 const PARTS: &[&str] = &[
     "不",
@@ -84,6 +147,11 @@ const PARTS: &[&str] = &[
     "못",
     "없",
     "아니",
+    "아닙",
+    "아닌",
+    "마세요",
+    "마십시오",
+    "말아",
     "지 마",
     "지 말",
     "금지",
@@ -136,6 +204,12 @@ const TURKISH: &[&str] = &[
     "memelidir",
     "maması",
     "memesi",
+    "mayacaktır",
+    "meyecektir",
+    "mamış",
+    "memiş",
+    "mamıştır",
+    "memiştir",
 ];
 
 static NEGATES: LazyLock<HashSet<&str>> = LazyLock::new(|| NEGATIONS.split_whitespace().collect());
@@ -195,10 +269,27 @@ fn of_sentence(text: &str, sentence: Range<usize>) -> Vec<Range<usize>> {
             }
             Some(before) if before.end > whole.start => {}
             _ if whole.len() <= LONGEST => found.push(whole),
-            _ => {}
+            _ => found.extend(of_spaced(text, clause.clone())),
         }
     }
     found
+}
+
+/// The negated parts between the spaces of a long clause in a script that has spaces between clauses alone.
+fn of_spaced(text: &str, clause: Range<usize>) -> Vec<Range<usize>> {
+    let own = &text[clause.clone()];
+    let (bytes, spaces) = (own.len(), own.matches(' ').count());
+    if bytes < SPARSE * spaces {
+        return Vec::new();
+    }
+    let mut at = clause.start;
+    let parts = own.split_inclusive(' ').map(|part| {
+        at += part.len();
+        at - part.len()..at
+    });
+    let negated =
+        |part: &Range<usize>| part.len() <= LONGEST && polarity(&text[part.clone()]) != Polarity::Plain;
+    parts.filter(negated).map(|part| trimmed(text, part)).collect()
 }
 
 /// The parts of a sentence between commas, semicolons, colons, dashes and brackets.
@@ -233,8 +324,16 @@ fn clauses(text: &str, sentence: Range<usize>) -> Vec<Range<usize>> {
 }
 
 fn polarity(text: &str) -> Polarity {
-    // `other than` is two words that say nothing by themselves.
-    let mut found = if text.contains("other than") { Polarity::Exception } else { Polarity::Plain };
+    let lower = text.to_lowercase();
+    let has = |phrases: &[&str]| phrases.iter().any(|phrase| lower.contains(phrase));
+    if has(EXCEPTION_PHRASES) {
+        return Polarity::Exception;
+    }
+    let mut found = if has(NEGATION_PHRASES) || lower.contains("değil") || ends_with_prefix(&lower) {
+        Polarity::Negated
+    } else {
+        Polarity::Plain
+    };
     if text.bytes().any(|byte| byte >= 0xe0) {
         if EXCEPTION_PARTS.iter().any(|part| text.contains(part)) {
             return Polarity::Exception;
@@ -243,18 +342,24 @@ fn polarity(text: &str) -> Polarity {
             found = Polarity::Negated;
         }
     }
-    for word in text.unicode_words() {
+    for word in lower.unicode_words() {
         if word.len() > 40 {
             continue;
         }
-        let lower = word.to_lowercase();
-        found = found.max(of_word(&lower));
+        found = found.max(of_word(word));
         // Arabic and Hebrew write `and` in one with the word.
-        if let Some(rest) = lower.strip_prefix(['و', 'ف', 'ו']) {
+        if let Some(rest) = word.strip_prefix(['و', 'ف', 'ו']) {
             found = found.max(of_word(rest));
         }
     }
     found
+}
+
+/// Returns whether a clause, in lower case, ends with what may be the prefix of its verb.
+fn ends_with_prefix(clause: &str) -> bool {
+    let clause = clause.trim_end_matches(|c: char| !c.is_alphanumeric());
+    let last = clause.rsplit(|c: char| !c.is_alphanumeric()).next().unwrap_or_default();
+    last.len() < clause.len() && VERB_PREFIXES.contains(&last)
 }
 
 fn of_word(word: &str) -> Polarity {
@@ -317,6 +422,24 @@ mod tests {
         );
         assert_eq!(found("It costs 1,200 euros. It is done."), [] as [&str; 0]);
         assert_eq!(found("他来了，但是没有带钥匙。"), ["但是没有带钥匙"]);
+        assert_eq!(
+            found("Die Firma kündigt zum Herbst eine Liste an, sie ist lang."),
+            ["Die Firma kündigt zum Herbst eine Liste an"]
+        );
+        assert_eq!(
+            found("Shops open on Sunday, with the exception of bakeries."),
+            ["Shops open on Sunday, with the exception of bakeries"]
+        );
+        assert_eq!(found("The guard failed to lock the gate."), ["The guard failed to lock the gate"]);
+    }
+
+    #[test]
+    fn a_long_clause_without_marks_keeps_its_negated_parts() {
+        let plain = "สระเปิดตั้งแต่เช้าถึงเย็นทุกวันตลอดปี";
+        let negated = "ค่าเรียนไม่รวมค่าชุดว่ายน้ำ";
+        let text = [plain, plain, plain, negated, plain, plain, plain].join(" ");
+        assert!(text.len() > LONGEST);
+        assert_eq!(found(&text), [negated]);
     }
 
     /// Sentences that negate, forbid or except, by language; the whole of each is one clause or one sentence.

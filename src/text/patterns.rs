@@ -52,16 +52,20 @@ impl Protection {
 /// The patterns of one kind.
 pub(super) fn patterns(kind: Protection) -> &'static [&'static str] {
     match kind {
-        Protection::Numbers => &[NUMBER, COUNTED, MAGNITUDE, TELEPHONE],
-        Protection::Dates => &[DATE],
+        Protection::Numbers => &[NUMBER, COUNTED, MAGNITUDE, TELEPHONE, POWER, BOUND],
+        Protection::Dates => &[DATE, DAY_AND_MONTH],
         Protection::Urls => {
             &[r#"\b(?:[a-zA-Z][a-zA-Z0-9+.\-]{1,15}://|www\.)[^\s<>"'`\)\]\}]+[^\s<>"'`\)\]\}.,;:!?]"#]
         }
         Protection::Paths => PATHS,
         Protection::Emails => &[r"\b[\w.+\-]+@[\w\-]+(?:\.[\w\-]+)+"],
-        Protection::Identifiers => {
-            &[IDENTIFIER, r"\b{start-half}[\#@]\w+", r"\b[A-Za-z]\w*_-\d+\b", r"\b\p{L}{3,} [A-HJ-Z]\b"]
-        }
+        Protection::Identifiers => &[
+            IDENTIFIER,
+            r"\b{start-half}[\#@]\w+",
+            r"\b[A-Za-z]\w*_-\d+\b",
+            r"\b\p{L}{3,} [A-HJ-Z]\b",
+            r"\b\p{Lu}-\p{Ll}+\b",
+        ],
         Protection::Versions => &[r"\b[vV]?\d+(?:\.\d+)+(?:[\-+][0-9A-Za-z.\-]*[0-9A-Za-z])?\b"],
         Protection::Quotes => QUOTES,
         Protection::Code => &[r"`[^`\n]+`", r"[!=<>:]=|&&|\|\||->|=>"],
@@ -82,12 +86,43 @@ const NUMBER: &str = r"(?x) [+\-−±]? [$€£¥₹]? \s? \p{Nd} [\p{Nd}_]* (?:
 
 /// Numbers with the counters of languages that write them after the number, and with units in words.
 const COUNTED: &str = r"(?x) [+\-−]? \p{Nd} [\p{Nd}.,]* (?:
-    \s? (?: 分钟 | 分鐘 | 小时 | 小時 | 公里 | 千米 | 公斤 | 公顷 | 年间 | 時間 | か月 | ヶ月 | [年月日号號时時分秒点點个個台名人次家艘米吨噸万萬亿億元円期倍岁歳天周週层層度回本枚匹頭开] | 개 | 명 | 년 | 월 | 일 | 시 | 분 | 원 | 대 | 만 | 억 | 번 )
+    \s? [万萬亿億千百만억천]{0,2} \s? (?: 分钟 | 分鐘 | 小时 | 小時 | 公里 | 千米 | 公斤 | 公顷 | 年间 | 時間 | か月 | ヶ月 | [年月日号號时時分秒点點个個台名人次家艘米吨噸万萬亿億元円期倍岁歳天周週层層度回本枚匹頭开] | 시간 | 퍼센트 | [개명년월일시분원대만억번동층호세권주] )
     | [\u{20}\u{a0}\u{202f}]? (?: [Mm][eè]tr\w* | [Mm]eter\w* | metros? | metri | Kilometer | kilom\w+ | heures? | horas? | Stunden? | uur | uren | timmar | godzin\w* | часов | часа | час
       | minut\w* | Minuten? | минут\w* | jours? | Tage?n? | días? | dias? | giorn[io] | dagen | dagar | дн\w{1,3} | dni | semaines? | Wochen? | semanas? | settiman[ae] | недел\w*
       | mois | Monate?n? | mes(?:es)? | meses | mesi | maanden | miesi\w+ | месяц\w* | ans | années? | Jahre?n? | años? | anos? | ann[io] | jaar | år | lat | лет | года? | yıl | gün | saat | साल | वर्ष | घंटे | ปี | วัน | سنة | يوم
       | Euro | euros | Pfund | livres | libras | рубл\w* | zł | kr | TL | Prozent | percento | por\sciento | procent | процент\w* | градус\w* | Grad | degrés | grados
       | kW | kWh | MW | mm | cm | ha | t | kPa | mbar | rpm | dB | Mbit | GB | MB | KB | TB ) \b )";
+
+/// Powers of ten behind a factor, and `2+`.
+const POWER: &str =
+    r"(?x) \p{Nd} [\p{Nd}.,]* (?: \s? [x×] \s? 10 (?: \^ | \*\* )? [-−]? \d* (?: / \p{L}+ )? | \+ )";
+
+/// A bound with its number: `at most 900`, `höchstens 30 kg`.
+const BOUND: &str = r"(?xi) \b (?: at\s(?:most|least) | up\sto | (?: no\s )? (?:more|less|fewer)\sthan | over | under | above | below | exceeding
+    | mindestens | höchstens | bis\szu | unter | über | mehr\sals | weniger\sals
+    | au\s(?:moins|plus|maximum) | jusqu['’]à | plus\sde | moins\sde | al\smenos | como\smáximo | hasta | más\sde | menos\sde
+    | almeno | al\smassimo | fino\sa | più\sdi | meno\sdi | pelo\smenos | no\smáximo | até | mais\sde | minstens | hoogstens | maximaal
+    | minst | högst | co\snajmniej | najwyżej | не\s(?:более|менее) | до | свыше | en\saz | en\sfazla )
+    \s [+\-−$€£¥₹]? \p{Nd} [\p{Nd}.,]* (?: \s? (?: % | °\s?[CFK] | [kmc]?m²? | kg | g | mg | ml | l | km | t | [kMG]?W | [kMGT]B | EUR | USD | euros? | Euro ) \b )?";
+
+/// A day with its month, and the year where it is there, in the languages that write them so.
+const DAY_AND_MONTH: &str = r"(?xi) \b \d{1,2} (?: \. | º | er )? \s (?: de\s | d['’] )? (?:
+      januar[iy]? | januari | january | januára? | jänner | enero | janeiro | gennaio | janvier | stycznia | ledna | января | січня | ocak | tammikuuta | ιανουαρίου
+    | februar[iy]? | februari | febrero | fevereiro | febbraio | février | lutego | února | февраля | лютого | şubat | helmikuuta | φεβρουαρίου
+    | märz | maart | mars | marts | march | marzo | março | marca | března | марта | березня | mart | maaliskuuta | μαρτίου
+    | april | aprile? | abril | avril | kwietnia | dubna | апреля | квітня | nisan | huhtikuuta | απριλίου
+    | mai | maj | mei | may | mayo | maio | maggio | maja | května | мая | травня | mayıs | toukokuuta | μαΐου
+    | jun[ie]? | june | juin | junio | junho | giugno | czerwca | června | июня | червня | haziran | kesäkuuta | ιουνίου
+    | jul[iy]? | juillet | julio | julho | luglio | lipca | července | июля | липня | temmuz | heinäkuuta | ιουλίου
+    | august[ius]* | augusti | augustus | août | agosto | sierpnia | srpna | августа | серпня | ağustos | elokuuta | αυγούστου
+    | septemb(?:er|re|ris) | septiembre | setembro | settembre | września | září | сентября | вересня | eylül | syyskuuta | σεπτεμβρίου
+    | o[kc]tob(?:er|re) | octubre | outubro | ottobre | października | října | октября | жовтня | ekim | lokakuuta | οκτωβρίου
+    | novemb(?:er|re) | noviembre | novembro | listopada | listopadu | ноября | листопада | kasım | marraskuuta | νοεμβρίου
+    | de[cz]emb(?:er|re) | desember | diciembre | dezembro | dicembre | décembre | grudnia | prosince | декабря | грудня | aralık | joulukuuta | δεκεμβρίου
+    | जनवरी | फरवरी | फ़रवरी | मार्च | अप्रैल | मई | जून | जुलाई | अगस्त | सितंबर | अक्टूबर | नवंबर | दिसंबर
+    | يناير | فبراير | مارس | أبريل | مايو | يونيو | يوليو | أغسطس | سبتمبر | أكتوبر | نوفمبر | ديسمبر
+    | มกราคม | กุมภาพันธ์ | มีนาคม | เมษายน | พฤษภาคม | มิถุนายน | กรกฎาคม | สิงหาคม | กันยายน | ตุลาคม | พฤศจิกายน | ธันวาคม
+    | tháng\s\d{1,2} ) (?: ,? \s (?: de\s )? (?: năm\s )? \d{4} )?";
 
 /// Thousands, millions and so on, and what there are so many of.
 const MAGNITUDE: &str = r"(?x) \p{Nd} [\p{Nd}.,]* [\u{20}\u{a0}\u{202f}] (?: hundred | thousand | million | billion | trillion

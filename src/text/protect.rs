@@ -285,11 +285,11 @@ mod tests {
 
     #[test]
     fn each_kind_finds_what_it_names() {
-        let cases: [(Protection, &str, &[&str]); 12] = [
+        let cases: [(Protection, &str, &[&str]); 15] = [
             (
                 Protection::Numbers,
                 "It fell to -3.5 °C, cost $1,250,000.50 (up 12.5%) over 10 ms and 3 km in 1999, 5th.",
-                &["-3.5 °C", "$1,250,000.50", "12.5%", "10 ms", "3 km", "1999", "5th"],
+                &["-3.5 °C", "$1,250,000.50", "12.5%", "over 10 ms", "3 km", "1999", "5th"],
             ),
             (
                 Protection::Numbers,
@@ -312,6 +312,25 @@ mod tests {
                 "On 2024-03-15, 15 March 2024, March 15, 2024 and 03/15/2024 at 11:30 p.m. sharp",
                 &["2024-03-15", "15 March 2024", "March 15, 2024", "03/15/2024", "11:30 p.m."],
             ),
+            (
+                Protection::Dates,
+                "dal 14 giugno al 22 settembre 2025, am 31. März, 21 Kasım'da, el 3 de marzo, le 1er août, 12 พฤศจิกายน",
+                &[
+                    "14 giugno",
+                    "22 settembre 2025",
+                    "31. März",
+                    "21 Kasım",
+                    "3 de marzo",
+                    "1er août",
+                    "12 พฤศจิกายน",
+                ],
+            ),
+            (
+                Protection::Numbers,
+                "at most 900 of 4.9 x10^9/L, blood 2+, höchstens 30 kg, 4,200만 원 und 7.5万元",
+                &["at most 900", "4.9 x10^9/L", "2+", "höchstens 30 kg", "4,200만 원", "7.5万元"],
+            ),
+            (Protection::Identifiers, "the A-rapun door and an X-ray", &["A-rapun", "X-ray"]),
             (Protection::Urls, "See https://example.org/a?b=c#d.", &["https://example.org/a?b=c#d"]),
             (
                 Protection::Paths,

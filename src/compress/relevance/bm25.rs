@@ -5,13 +5,14 @@
 //! letters of longer words for languages that inflect, and pairs of characters for scripts that put no spaces between
 //! words.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::LazyLock;
 
 use regex::Regex;
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
 
+use super::function_words::{self, is_function_word};
 use crate::text::{is_accent, is_searched_by_pairs};
 
 /// The saturation of a repeated term (k1 of BM25).
@@ -40,7 +41,7 @@ impl QuestionTerms {
     /// Collects the terms of `question` that are no function words.
     pub(super) fn of(question: &str) -> Self {
         let mut terms = Self { numbers: HashMap::new(), weights: Vec::new() };
-        each_term(question, |term, weight| {
+        each_term(&function_words::left_out(question), |term, weight| {
             if !terms.numbers.contains_key(term) {
                 terms.numbers.insert(term.to_owned(), terms.weights.len());
                 terms.weights.push(weight);
@@ -187,7 +188,7 @@ fn pairs(run: &str, take: &mut impl FnMut(&str, f64)) {
 }
 
 /// Returns `text` in compatibility form, without accents in scripts whose marks are only accents.
-fn plain(text: &str) -> String {
+pub(super) fn plain(text: &str) -> String {
     if text.is_ascii() {
         return text.to_owned();
     }
@@ -198,18 +199,6 @@ fn plain(text: &str) -> String {
 fn stem(word: &str) -> &str {
     let stem = ["ing", "ed", "es", "s"].iter().find_map(|ending| word.strip_suffix(ending));
     stem.filter(|stem| stem.chars().count() > 2).unwrap_or(word)
-}
-
-/// Returns whether `word`, in lower case, is an English word that says little by itself. In other languages every word
-/// counts.
-pub(in crate::compress) fn is_function_word(word: &str) -> bool {
-    const WORDS: &str = " a an the is are was were be been being am do does did has have had will would can could may \
-        might shall should must it its this that these those which who whom whose there he she they them his her \
-        their him as also such so very just only both either however although though while when where than then \
-        thus therefore hence of in on at to for by with from into onto upon and or but over under about after \
-        before during between through if more most other some all any each what how why ";
-    static SET: LazyLock<HashSet<&str>> = LazyLock::new(|| WORDS.split_whitespace().collect());
-    SET.contains(word)
 }
 
 #[cfg(test)]
@@ -273,12 +262,6 @@ mod tests {
             let scores = bm25(question, &texts);
             assert!(scores[1] > scores[0], "{question}: {scores:?}");
         }
-    }
-
-    #[test]
-    fn function_words_are_whole_words() {
-        assert!(is_function_word("the") && is_function_word("through"));
-        assert!(!is_function_word("th") && !is_function_word("house") && !is_function_word(""));
     }
 
     proptest! {

@@ -222,7 +222,10 @@ impl Source {
                     ))
                 }
             }
-            Self::Hub { .. } => Ok(()),
+            Self::Url { url } if !url.starts_with("https://") && !url.starts_with("http://") => {
+                Err(format!("`{url}` is no address that begins with https://"))
+            }
+            Self::Hub { .. } | Self::Url { .. } => Ok(()),
         }
     }
 }

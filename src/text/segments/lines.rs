@@ -149,7 +149,11 @@ static CODE: LazyLock<Regex> = LazyLock::new(|| {
     let begin = r#"^\s*(?:(?:pub(?:\(\w+\))? |async |static |export |default |private |public |protected |final |abstract |inline |const |unsafe )*(?:fn|def|func|function|class|struct|enum|impl|interface|trait|type|import|from|use|using|package|module|namespace|return|let|const|var|val|if|elif|else|for|foreach|while|switch|match|case|try|catch|except|finally|with|do|end|raise|throw|yield|await|break|continue|pass|unless|begin|require|include)\b.*(?:[({:;=\[<>"'`]|$)|#include|#define|#if|#end|//|/\*|\*/|\* |\*$|@\w+|#!|"""|''')"#;
     let call =
         r"^\s*(?:[\w.\[\]*&>-]|::)+(?:<[^>]*>)?\(.*\)?[,;]?$|^\s*[\w.\[\]*&>, -]+\s*(?:[-+*/|&%:]?=)\s*\S";
-    Regex::new(&format!("{end}|{begin}|{call}")).expect("a test compiles it")
+    let shell = r#"^\s*(?:(?:if|elif|while|until) (?:!|\[|test\b|\S.*; *(?:then|do)$)|(?:then|do|else|fi|done|esac|shift)$|case .+ in$|[\w*"'|.-]+\)$|(?:echo|cd|mkdir|rm|cp|mv|ln|chmod|curl|wget|sudo|grep|sed|awk|tar|trap|printf|exit) +[-$"'./\w]|(?:export|local|readonly) +\w+=|set +[-+]|(?:source|test) +[-$"'./~])|;;$|\$\{?[A-Za-z_]|\$\(|&&|\|\|| \| \w"#;
+    let docker = r"^\s*(?:FROM|RUN|COPY|ADD|ENV|CMD|WORKDIR|EXPOSE|ENTRYPOINT|ARG|USER|LABEL|HEALTHCHECK|VOLUME|SHELL|ONBUILD|STOPSIGNAL)\s+\S";
+    let sql = r"^\s*(?:CREATE|SELECT|INSERT|UPDATE|DELETE|FROM|WHERE|JOIN|LEFT|RIGHT|INNER|OUTER|GROUP BY|ORDER BY|HAVING|LIMIT|VALUES|ALTER|DROP|UNION|PRIMARY KEY|FOREIGN KEY|CONSTRAINT|REFERENCES|GRANT|COMMENT ON|AND|OR|ON|SET|WITH|BEGIN|COMMIT|DECLARE)\b(?:\s|;|$)";
+    let others = r"^(?:[\d*/,-]+\s+){4}[\d*/,A-Za-z-]+\s+\S|^\s*\\(?:begin|end|(?:sub)*section|chapter|paragraph|item|label|documentclass|usepackage|includegraphics|caption|centering|maketitle)\b|\\\\$|^\.PHONY:";
+    Regex::new(&format!("{end}|{begin}|{call}|{shell}|{docker}|{sql}|{others}")).expect("a test compiles it")
 });
 
 static DEFINITION: LazyLock<Regex> = LazyLock::new(|| {
@@ -211,6 +215,39 @@ mod tests {
             "int x = read(path);",
         ] {
             assert!(!is_definition(line), "{line}");
+        }
+    }
+
+    #[test]
+    fn lines_of_scripts_and_queries_are_told_from_sentences() {
+        for line in [
+            "FROM debian:13 AS build",
+            "HEALTHCHECK CMD curl -f http://localhost || exit 1",
+            "SELECT name, price",
+            "WHERE paid_at IS NULL;",
+            "if [ -z \"$1\" ]; then",
+            "done",
+            "  full)",
+            "curl -sS \"$URL\" | tar -x",
+            "0 2 * * 1-5 /usr/local/bin/backup full",
+            "\\begin{equation}",
+            "x & y & 873 \\\\",
+        ] {
+            assert!(is_code(line), "{line}");
+        }
+        for line in [
+            "From the hill you see the harbour.",
+            "Run the test again and tell me what you see.",
+            "Select a seat, then pay.",
+            "It is done",
+            "If the lamp is red, then wait.",
+            "Where is the key? On the shelf.",
+            "10 000 people came to see 2 of them",
+            "it costs $5 or so, and more on Sunday",
+            "a) the first of them",
+            "set of rules that they follow",
+        ] {
+            assert!(!is_code(line), "{line}");
         }
     }
 

@@ -5,6 +5,7 @@
 //! what is taken for something else still goes by whole lines.
 
 mod blob;
+mod blocks;
 mod builder;
 mod dialogue;
 mod diff;

@@ -6,7 +6,7 @@ use regex::Regex;
 
 use super::builder::{Around, Builder};
 use super::lines::{Line, Shape, is_code};
-use super::{SegmentKind, dialogue, diff, markup, nested, prose, records, table};
+use super::{SegmentKind, blocks, dialogue, diff, markup, nested, prose, records, table};
 
 /// Fewer lines are no program, transcript or list of settings.
 const FEW: usize = 3;
@@ -34,6 +34,7 @@ enum Run {
     Nested,
     Labelled,
     Settings,
+    Blocks,
     Dialogue,
     Subtitles,
     Markup,
@@ -73,6 +74,7 @@ impl<'b, 't> Parts<'b, 't> {
             Run::Nested => nested::nested(lines, self.builder, around),
             Run::Labelled => self.labelled(lines, around),
             Run::Settings => nested::settings(lines, self.builder, around),
+            Run::Blocks => blocks::blocks(lines, self.builder, around),
             Run::Dialogue => dialogue::dialogue(lines, self.builder, around),
             Run::Subtitles => dialogue::subtitles(lines, self.builder, around),
             Run::Markup => {
@@ -355,6 +357,9 @@ fn run_of(lines: &[Line]) -> Option<Run> {
     let labelled = share(have(&[Shape::Numbered, Shape::Found]), 60);
     if labelled && (are_counted(lines) || table::rows(lines) < lines.len()) {
         return Some(Run::Labelled);
+    }
+    if blocks::are_blocks(lines) {
+        return Some(Run::Blocks);
     }
     if dialogue::is_dialogue(lines) {
         return Some(Run::Dialogue);
