@@ -59,7 +59,7 @@ ORIGIN is one of
 Commit and sha256 are recorded in models.toml of the cache folder, and the files are held to them from then on.
 Without adding it, `scorer.model = \"/path/of/model.gguf\"` uses a file where it is.")]
     Add {
-        /// PATH, hf:OWNER/NAME[@REVISION][:FILE.gguf], ollama:NAME[:TAG] or https://HOST/FILE.gguf
+        /// PATH, hf:OWNER/NAME[@REVISION][:FILE.gguf], ollama:NAME[:TAG] or the address of a file
         origin: Origin,
         /// Name of the model; by default from its file or repository
         #[arg(long, value_name = "NAME")]

@@ -158,12 +158,11 @@ impl<'a> Reader<'a> {
     /// Compares by words alone; all are alike where the embedder cannot tell.
     pub(super) fn first_pass(&self, units: &Units) -> Result<FirstPass, CompressError> {
         let found = self.embedder.compare_words(self.question, &texts(units.texts), self.cancel)?;
-        let (cosines, tokens): (Vec<f64>, _) = match found {
-            Some(found) => found.into_iter().map(|WordMatch { cosine, tokens }| (cosine, tokens)).unzip(),
-            None => {
-                let tokens = units.texts.iter().map(|text| self.tokens(text)).collect::<Result<_, _>>()?;
-                (vec![0.0; units.texts.len()], tokens)
-            }
+        let (cosines, tokens) = if let Some(found) = found {
+            found.into_iter().map(|WordMatch { cosine, tokens }| (cosine, tokens)).unzip()
+        } else {
+            let tokens = units.texts.iter().map(|text| self.tokens(text)).collect::<Result<Vec<_>, _>>()?;
+            (vec![0.0; units.texts.len()], tokens)
         };
         Ok(FirstPass { cosines: Cosines { documents: units.means(&cosines), units: cosines }, tokens })
     }
