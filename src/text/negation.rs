@@ -257,6 +257,11 @@ fn of_sentence(text: &str, sentence: Range<usize>) -> Vec<Range<usize>> {
         if polarity == Polarity::Plain {
             continue;
         }
+        let spaced = of_spaced(text, clause.clone());
+        if !spaced.is_empty() {
+            found.extend(spaced);
+            continue;
+        }
         let short =
             polarity == Polarity::Exception || own.unicode_words().take(FEW_WORDS).count() < FEW_WORDS;
         let first = if short && i > 0 { i - 1 } else { i };
@@ -269,17 +274,17 @@ fn of_sentence(text: &str, sentence: Range<usize>) -> Vec<Range<usize>> {
             }
             Some(before) if before.end > whole.start => {}
             _ if whole.len() <= LONGEST => found.push(whole),
-            _ => found.extend(of_spaced(text, clause.clone())),
+            _ => {}
         }
     }
     found
 }
 
-/// The negated parts between the spaces of a long clause in a script that has spaces between clauses alone.
+/// The negated parts between the spaces of a clause in a script that has spaces between clauses alone; none in others.
 fn of_spaced(text: &str, clause: Range<usize>) -> Vec<Range<usize>> {
     let own = &text[clause.clone()];
     let (bytes, spaces) = (own.len(), own.matches(' ').count());
-    if bytes < SPARSE * spaces {
+    if spaces == 0 || bytes < SPARSE * spaces {
         return Vec::new();
     }
     let mut at = clause.start;
@@ -329,7 +334,10 @@ fn polarity(text: &str) -> Polarity {
     if has(EXCEPTION_PHRASES) {
         return Polarity::Exception;
     }
-    let mut found = if has(NEGATION_PHRASES) || lower.contains("değil") || ends_with_prefix(&lower) {
+    let mut found = if has(NEGATION_PHRASES)
+        || lower.contains("değil")
+        || lower.split([',', ';', ':']).any(ends_with_prefix)
+    {
         Polarity::Negated
     } else {
         Polarity::Plain
@@ -434,7 +442,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_clause_without_marks_keeps_its_negated_parts() {
+    fn a_clause_without_marks_keeps_its_negated_parts() {
         let plain = "สระเปิดตั้งแต่เช้าถึงเย็นทุกวันตลอดปี";
         let negated = "ค่าเรียนไม่รวมค่าชุดว่ายน้ำ";
         let text = [plain, plain, plain, negated, plain, plain, plain].join(" ");

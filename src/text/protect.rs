@@ -330,7 +330,7 @@ mod tests {
                 "at most 900 of 4.9 x10^9/L, blood 2+, höchstens 30 kg, 4,200만 원 und 7.5万元",
                 &["at most 900", "4.9 x10^9/L", "2+", "höchstens 30 kg", "4,200만 원", "7.5万元"],
             ),
-            (Protection::Identifiers, "the A-rapun door and an X-ray", &["A-rapun", "X-ray"]),
+            (Protection::Identifiers, "an A-rapun door and an X-ray", &["A-rapun", "X-ray"]),
             (Protection::Urls, "See https://example.org/a?b=c#d.", &["https://example.org/a?b=c#d"]),
             (
                 Protection::Paths,

@@ -41,7 +41,7 @@ fn lines_of_a_form_need_its_first_line() {
     let tickets = "Ticket: 4411\nRoom: boiler house\nState: open\n\nTicket: 4412\nRoom: attic\nState: closed\n\nTicket: 4413\nRoom: yard\nState: open\n";
     assert_eq!(kept_with(tickets, "closed"), ["Ticket: 4412"]);
     assert!(cut(tickets).iter().all(|(kind, _)| *kind == SegmentKind::Line));
-    let requests = "GET /a HTTP/1.1\nHost: a.example\nAccept: text/csv\n\nHTTP/1.1 404 Not Found\nHost: a.example\nX-Limit: 60\n";
+    let requests = "GET /a HTTP/1.1\nHost: a.example\nAccept: text/csv\nX-Id: 7\n\nHTTP/1.1 404 Not Found\nHost: a.example\nX-Id: 7\nX-Limit: 60\n";
     assert_eq!(kept_with(requests, "X-Limit"), ["HTTP/1.1 404 Not Found"]);
     let commits = "commit 0a1b2c3d\nAuthor: Ann Lee <ann@a.example>\nDate:   Mon Nov 4 17:20:11 2024\n\n    Mend the gate\n\ncommit 1b2c3d4e\nAuthor: Bo Ek <bo@a.example>\nDate:   Tue Nov 5 17:20:11 2024\n\n    Paint the gate\n";
     assert_eq!(kept_with(commits, "Paint"), ["commit 1b2c3d4e", "Author: Bo Ek <bo@a.example>"]);
