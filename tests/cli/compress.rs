@@ -155,7 +155,7 @@ fn what_must_be_kept_is_named_by_flags() {
     let arguments = [
         "compress",
         "--rate",
-        "0.5",
+        "0.65",
         "--force-word",
         "Ravi Menon",
         "--protect-pattern",
