@@ -89,7 +89,7 @@ fn order(words: &WordSelector, sentences: &[Sentence], room: usize) -> Vec<WordI
     for (sentence, cost) in sentences.iter().zip(&costs) {
         let places = words.within(sentence.document, &sentence.range);
         let Some(&start) = places.first() else { continue };
-        if words.is_header(start) {
+        if words.comes_with_others(start) {
             continue;
         }
         let is_whole = words.is_whole(start);
@@ -114,12 +114,12 @@ fn order(words: &WordSelector, sentences: &[Sentence], room: usize) -> Vec<WordI
             let base = sentence.score - PER_WORD * texts.len() as f64;
             let mut end = 0;
             for run in runs(&texts) {
-                last.extend(places[end..run.start].iter().filter(|&&place| !words.is_stop(place)));
+                last.extend(places[end..run.start].iter().filter(|&&place| !words.comes_with_others(place)));
                 end = run.end;
                 let wanted = texts[run.clone()].iter().any(|word| asked.wants(word));
                 second.push((base + if wanted { WANTED } else { 0.0 }, places[run].to_vec()));
             }
-            last.extend(places[end..].iter().filter(|&&place| !words.is_stop(place)));
+            last.extend(places[end..].iter().filter(|&&place| !words.comes_with_others(place)));
         }
     }
     second.sort_by(|(a, _), (b, _)| b.total_cmp(a));

@@ -78,8 +78,13 @@ impl Structure {
         self.segment(unit).kind == SegmentKind::Row
     }
 
+    /// Returns whether a unit is kept with others alone: a part of a table's header, or a full stop.
+    pub(super) fn comes_with_others(&self, unit: usize) -> bool {
+        self.is_header(unit) || self.stops[self.of[unit].start] == Some(unit)
+    }
+
     /// Returns whether a unit is a part of a table's header, which is kept with rows alone.
-    pub(super) fn is_header(&self, unit: usize) -> bool {
+    fn is_header(&self, unit: usize) -> bool {
         self.segment(unit).kind == SegmentKind::Header
     }
 
@@ -117,11 +122,6 @@ impl Structure {
     /// Returns whether a unit needs no other.
     pub(super) fn is_free(&self, unit: usize) -> bool {
         self.segments[self.of[unit].clone()].iter().all(|own| own.needs.is_empty())
-    }
-
-    /// Returns whether a unit is the full stop of a sentence, which is kept with other words of it alone.
-    pub(super) fn is_stop(&self, unit: usize) -> bool {
-        self.stops[self.of[unit].start] == Some(unit)
     }
 
     /// Adds `unit` and the units that it needs, as far as they are not `taken`, to `closure`, and takes them.

@@ -297,19 +297,14 @@ impl<'a> WordSelector<'a> {
         self.structure[document].is_whole(unit)
     }
 
-    /// Returns whether a unit is the full stop of a sentence, which comes with its other words.
-    pub(super) fn is_stop(&self, (document, unit): WordIndex) -> bool {
-        self.structure[document].is_stop(unit)
-    }
-
     /// Returns whether a unit is a row of a table.
     pub(super) fn is_row(&self, (document, unit): WordIndex) -> bool {
         self.structure[document].is_row(unit)
     }
 
-    /// Returns whether a unit is a part of a table's header.
-    pub(super) fn is_header(&self, (document, unit): WordIndex) -> bool {
-        self.structure[document].is_header(unit)
+    /// Returns whether a unit is kept with others alone: a part of a table's header, or a full stop.
+    pub(super) fn comes_with_others(&self, (document, unit): WordIndex) -> bool {
+        self.structure[document].comes_with_others(unit)
     }
 
     /// The prompt that keeps these words, and those that every selection keeps.
@@ -432,10 +427,7 @@ impl<'a> WordSelector<'a> {
         let places =
             documents.flat_map(|document| (0..self.units[document].len()).map(move |unit| (document, unit)));
         places.filter(|&(document, unit)| {
-            let structure = &self.structure[document];
-            !self.units[document][unit].core.is_empty()
-                && !structure.is_header(unit)
-                && !structure.is_stop(unit)
+            !self.units[document][unit].core.is_empty() && !self.structure[document].comes_with_others(unit)
         })
     }
 

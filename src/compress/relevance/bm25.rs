@@ -9,11 +9,10 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::LazyLock;
 
 use regex::Regex;
-use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
 
-use super::function_words::{self, is_function_word};
-use crate::text::{is_accent, is_searched_by_pairs};
+use super::function_words::{is_function_word, left_out, plain};
+use crate::text::is_searched_by_pairs;
 
 /// The saturation of a repeated term (k1 of BM25).
 const K1: f64 = 1.2;
@@ -41,7 +40,7 @@ impl QuestionTerms {
     /// Collects the terms of `question` that are no function words.
     pub(super) fn of(question: &str) -> Self {
         let mut terms = Self { numbers: HashMap::new(), weights: Vec::new() };
-        each_term(&function_words::left_out(question), |term, weight| {
+        each_term(&left_out(question), |term, weight| {
             if !terms.numbers.contains_key(term) {
                 terms.numbers.insert(term.to_owned(), terms.weights.len());
                 terms.weights.push(weight);
@@ -185,14 +184,6 @@ fn pairs(run: &str, take: &mut impl FnMut(&str, f64)) {
     for pair in chars.windows(2) {
         take(&pair.iter().collect::<String>(), 1.0);
     }
-}
-
-/// Returns `text` in compatibility form, without accents in scripts whose marks are only accents.
-pub(super) fn plain(text: &str) -> String {
-    if text.is_ascii() {
-        return text.to_owned();
-    }
-    text.nfkd().filter(|&c| !is_accent(c)).nfc().collect()
 }
 
 /// Returns an English word without a plural's or a verb's usual ending.

@@ -3,9 +3,10 @@
 use std::collections::HashSet;
 use std::sync::LazyLock;
 
+use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
 
-use super::bm25::plain;
+use crate::text::is_accent;
 
 /// Function words of each language, the English ones first.
 const LANGUAGES: &[&str] = &[
@@ -162,6 +163,14 @@ fn of_question(question: &str) -> &'static HashSet<String> {
     let hits = |set: &&HashSet<String>| words.iter().filter(|word| set.contains(**word)).count();
     // Of several with as many, the first is meant.
     SETS.iter().rev().max_by_key(hits).unwrap_or(&SETS[0])
+}
+
+/// Returns `text` in compatibility form, without accents in scripts whose marks are only accents.
+pub(super) fn plain(text: &str) -> String {
+    if text.is_ascii() {
+        return text.to_owned();
+    }
+    text.nfkd().filter(|&c| !is_accent(c)).nfc().collect()
 }
 
 /// Returns whether `word`, in lower case, is an English word that says little by itself.

@@ -182,13 +182,12 @@ def crowded(stage):
     late = stage.replica(pool=2, wait_ms=500)
     start = time.monotonic()
     status, headers, text = call(late, "GET", "/v1/collections", wanted=None)
-    assert status == 503 and headers["retry-after"] == "1" and "store_unavailable" in text and "too many clients" in text, text
+    # It has not seen the keys yet, so that it lets nobody in.
+    assert status == 503 and headers["retry-after"] == "1" and "keys_unavailable" in text, text
     took = time.monotonic() - start
     assert took < 10, took
     status, _, text = late.call("GET", "/readyz")
     assert status == 503 and "too many clients" in text, text
-    same(metric(late, "whittle_store_up"), 0.0, "whittle_store_up")
-    assert metric(late, "whittle_store_errors_total", '{reason="refused"}') >= 1
     for other in others:
         other.close()
     wait_for("recovery", lambda: late.call("GET", "/readyz")[0] == 200)
