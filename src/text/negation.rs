@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::ops::Range;
 use std::sync::LazyLock;
 
+use regex::Regex;
 use unicode_segmentation::UnicodeSegmentation;
 
 use super::sentences;
@@ -102,7 +103,7 @@ const EXCEPTION_PHRASES: &[&str] = &[
     "με εξαίρεση",
     "dengan pengecualian",
 ];
-/// Negations in several words, in lower case.
+/// Negations in several words, or that endings are put to, in lower case.
 const NEGATION_PHRASES: &[&str] = &[
     "failed to ",
     "fails to ",
@@ -112,6 +113,7 @@ const NEGATION_PHRASES: &[&str] = &[
     "refuses to ",
     "lack of ",
     "far from ",
+    "değil",
 ];
 /// The prefixes of German and Dutch verbs that stand at the end of a clause, and without which the verb says something
 /// else: "kündigt an" announces, "kündigt" gives notice.
@@ -213,7 +215,16 @@ const TURKISH: &[&str] = &[
 ];
 
 static NEGATES: LazyLock<HashSet<&str>> = LazyLock::new(|| NEGATIONS.split_whitespace().collect());
+/// The phrases in one search each: there are many, and every clause of a text is asked.
+static SAYS_EXCEPTION: LazyLock<Regex> = LazyLock::new(|| any_of(EXCEPTION_PHRASES));
+static SAYS_NEGATION: LazyLock<Regex> = LazyLock::new(|| any_of(NEGATION_PHRASES));
 static EXCEPTS: LazyLock<HashSet<&str>> = LazyLock::new(|| EXCEPTIONS.split_whitespace().collect());
+
+/// Returns a pattern that matches each of `phrases` wherever it stands.
+fn any_of(phrases: &[&str]) -> Regex {
+    let phrases: Vec<String> = phrases.iter().map(|phrase| regex::escape(phrase)).collect();
+    Regex::new(&phrases.join("|")).expect("a test compiles it")
+}
 
 /// The polarity of a clause with regard to another one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -330,14 +341,10 @@ fn clauses(text: &str, sentence: Range<usize>) -> Vec<Range<usize>> {
 
 fn polarity(text: &str) -> Polarity {
     let lower = text.to_lowercase();
-    let has = |phrases: &[&str]| phrases.iter().any(|phrase| lower.contains(phrase));
-    if has(EXCEPTION_PHRASES) {
+    if SAYS_EXCEPTION.is_match(&lower) {
         return Polarity::Exception;
     }
-    let mut found = if has(NEGATION_PHRASES)
-        || lower.contains("değil")
-        || lower.split([',', ';', ':']).any(ends_with_prefix)
-    {
+    let mut found = if SAYS_NEGATION.is_match(&lower) || lower.split([',', ';', ':']).any(ends_with_prefix) {
         Polarity::Negated
     } else {
         Polarity::Plain

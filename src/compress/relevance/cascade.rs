@@ -80,7 +80,7 @@ pub(super) struct Cosines {
     pub(super) units: Vec<f64>,
 }
 
-/// What the words of the units alone tell.
+/// The comparison of a prompt's units by their words alone, and their sizes.
 pub(super) struct FirstPass {
     pub(super) cosines: Cosines,
     /// The embedder's tokens of each unit.
