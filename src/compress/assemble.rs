@@ -90,6 +90,10 @@ pub(super) fn remains(
             remains.push(unit.range.start..core.end);
         } else if previous.is_none() {
             remains.push(line_start(text, unit, structure.is_whole(i))..core.end);
+        } else if previous
+            .is_some_and(|before| structure.opens_string(before, &text[units[before].core.clone()]))
+        {
+            remains.push(core);
         } else {
             let (separator, own) = after_gap(text, &units[gap], unit);
             remains.push(separator);

@@ -1,18 +1,20 @@
 //! The constraints that a caller puts on a result besides its size.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::text::{Granularity, Unit, sentences, would_merge};
+use crate::text::{Granularity, Noun, Unit, sentences, would_merge};
 
 /// The constraints on a result: what must be kept, and how documents are chosen and ordered.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Constraints {
     /// Numbers of documents of which something is kept whatever their rank.
     pub documents: BTreeSet<usize>,
+    /// Documents that are never empty, each with what stands for it where nothing is kept of it.
+    pub places: BTreeMap<usize, Place>,
     /// Words and phrases that are kept wherever they stand as whole words.
     pub words: Vec<String>,
     /// Every word that holds a digit is kept.
@@ -40,6 +42,15 @@ pub struct Constraints {
     pub dynamic_ratio: Option<f64>,
     /// The likelihood that ranks documents; by default the method's own. Only `longllmlingua` can choose.
     pub rank_by: Option<RankBy>,
+}
+
+/// What stands for a document of which nothing is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// A word of it.
+    Word,
+    /// A mark that counts these, or all of a document that is no longer than one.
+    Mark(Noun),
 }
 
 /// The likelihood that ranks documents: a mean negative log-likelihood (arXiv 2310.06839, and `condition_in_question`

@@ -35,7 +35,9 @@ use std::time::Instant;
 use serde::{Deserialize, Serialize};
 
 pub use auto::Choice;
-pub use constraints::{Constraints, ContextBudget, ContextBudgetError, RankBy, Reorder, Section, Share};
+pub use constraints::{
+    Constraints, ContextBudget, ContextBudgetError, Place, RankBy, Reorder, Section, Share,
+};
 pub use error::CompressError;
 pub use longllmlingua::rank_by_likelihood;
 pub use relevance::{rank, rank_by_reranker};

@@ -12,7 +12,7 @@ use crate::text::{Granularity, Mark, Noun, Segment, SegmentKind, Unit, coarsened
 /// Longer lines, rows and turns are cut: one that is longer than any budget would be all or nothing.
 const LONGEST_WHOLE: usize = 2000;
 /// A gap of so few bytes is kept rather than marked: its mark would be longer.
-const SMALLER_THAN_A_MARK: usize = 20;
+pub(super) const SMALLER_THAN_A_MARK: usize = 20;
 
 /// The units of one document, and the segments that they are parts of.
 pub(super) struct Structure {
@@ -24,6 +24,9 @@ pub(super) struct Structure {
     /// The unit of each sentence that closes it, where others stand before it: its full stop. Without it, what is left of two
     /// sentences would read as one.
     stops: Vec<Option<usize>>,
+    shells: Shells,
+    /// Whether each segment heads others that need it, and is kept with those alone.
+    heads: Vec<bool>,
 }
 
 impl Structure {
@@ -61,7 +64,8 @@ impl Structure {
             .zip(&members)
             .map(|(segment, members)| stop(text, segment, &cut, members))
             .collect();
-        (Self { segments, of, members, stops }, cut)
+        let (shells, heads) = (Shells::of(&segments), heads(&segments));
+        (Self { segments, of, members, stops, shells, heads }, cut)
     }
 
     fn segment(&self, unit: usize) -> &Segment {
@@ -78,14 +82,20 @@ impl Structure {
         self.segment(unit).kind == SegmentKind::Row
     }
 
-    /// Returns whether a unit is kept with others alone: a part of a table's header, or a full stop.
-    pub(super) fn comes_with_others(&self, unit: usize) -> bool {
-        self.is_header(unit) || self.stops[self.of[unit].start] == Some(unit)
-    }
-
     /// Returns whether a unit is a part of a table's header, which is kept with rows alone.
     fn is_header(&self, unit: usize) -> bool {
         self.segment(unit).kind == SegmentKind::Header
+    }
+
+    /// Returns whether a unit is kept only with others: a part of a table's header, a heading, or a full stop.
+    pub(super) fn comes_with_others(&self, unit: usize) -> bool {
+        let own = self.of[unit].start;
+        self.is_header(unit) || self.heads[own] || self.stops[own] == Some(unit)
+    }
+
+    /// Lets headings be kept by themselves, where there is room for nothing else.
+    pub(super) fn free_heads(&mut self) {
+        self.heads.fill(false);
     }
 
     /// Returns whether a unit is the ruler of a table, which the rows can be read without.
@@ -117,6 +127,50 @@ impl Structure {
     /// Returns whether a unit closes an object or array of JSON.
     pub(super) fn closes(&self, unit: usize, core: &str) -> bool {
         self.segment(unit).kind == SegmentKind::Tag && core.starts_with([']', '}'])
+    }
+
+    /// Returns whether a unit opens or closes an object, array or string of JSON, and so is nothing without what that
+    /// holds.
+    pub(super) fn is_shell(&self, unit: usize) -> bool {
+        self.shells.is_shell[self.of[unit].start]
+    }
+
+    /// Returns whether a unit opens a string of JSON.
+    pub(super) fn opens_string(&self, unit: usize, core: &str) -> bool {
+        self.is_shell(unit) && self.segment(unit).kind == SegmentKind::Record && core.ends_with('"')
+    }
+
+    /// Adds the first part of each object, array and string of JSON of which nothing but the brackets or quotes is kept:
+    /// an empty one would be another value.
+    pub(super) fn fill_shells(&self, kept: &mut [bool]) {
+        if !self.shells.is_shell.contains(&true) {
+            return;
+        }
+        let within = &self.shells.within;
+        let is_kept = |segment: usize, kept: &[bool]| self.members[segment].clone().any(|unit| kept[unit]);
+        let mut filled = vec![false; within.len()];
+        for (segment, shell) in within.iter().enumerate() {
+            if let Some(shell) = shell.filter(|_| is_kept(segment, kept)) {
+                filled[shell] = true;
+            }
+        }
+        for first in 1..within.len() {
+            let Some(shell) = within[first].filter(|&shell| shell + 1 == first && !filled[shell]) else {
+                continue;
+            };
+            if !is_kept(shell, kept) {
+                continue;
+            }
+            for unit in self.members[first].clone() {
+                self.close(unit, kept, |added| {
+                    for segment in self.of[added].clone() {
+                        if let Some(shell) = within[segment] {
+                            filled[shell] = true;
+                        }
+                    }
+                });
+            }
+        }
     }
 
     /// Returns whether a unit needs no other.
@@ -174,6 +228,15 @@ impl Structure {
         }
     }
 
+    /// Returns what counts a segment that begins at `start`: the end of an element or of a fence is a line where it has
+    /// one of its own.
+    fn noun(&self, text: &str, segment: usize, start: usize) -> Option<Noun> {
+        let kind = self.segments[segment].kind;
+        let before = text[..start].trim_end_matches([' ', '\t']);
+        let ends = kind == SegmentKind::Tag && !self.shells.is_shell[segment];
+        if ends && (before.is_empty() || before.ends_with('\n')) { Some(Noun::Lines) } else { kind.noun() }
+    }
+
     /// The mark for units that are left out one after the other, and the unit in whose place it stands. None where
     /// they are prose or JSON.
     pub(super) fn mark(&self, text: &str, units: &[Unit], gap: Range<usize>) -> Option<(usize, Mark)> {
@@ -184,7 +247,7 @@ impl Structure {
             let members = &self.members[own];
             let end = members.end.min(gap.end);
             let range = units[at].core.start..units[end - 1].core.end;
-            if let Some(noun) = self.segments[own].kind.noun().filter(|noun| *noun != Noun::Records) {
+            if let Some(noun) = self.noun(text, own, range.start).filter(|noun| *noun != Noun::Records) {
                 // A piece of a long line is no line.
                 let noun = if members.len() > 1 { Noun::Bytes } else { noun };
                 let own_lines = text[range.clone()].lines().count();
@@ -215,10 +278,13 @@ impl Structure {
             !self.members[segment].is_empty() && !self.members[segment].clone().any(|unit| kept[unit])
         };
         for (number, segment) in self.segments.iter().enumerate() {
-            let Some(noun) = segment.kind.noun().filter(|_| dropped(number)) else { continue };
-            let inner = segment.needs.iter().any(|&need| need < number && dropped(need));
+            if !dropped(number) {
+                continue;
+            }
             let members = &self.members[number];
             let range = units[members.start].core.start..units[members.end - 1].core.end;
+            let Some(noun) = self.noun(text, number, range.start) else { continue };
+            let inner = segment.needs.iter().any(|&need| need < number && dropped(need));
             *counts.entry(noun).or_default() += match noun {
                 Noun::Records if inner => 0,
                 Noun::Bytes => range.len(),
@@ -237,6 +303,50 @@ fn stop(text: &str, segment: &Segment, units: &[Unit], members: &Range<usize>) -
     let ends = |c| matches!(c, '.' | '?' | '!' | '…' | '。' | '？' | '！' | '．' | '।' | '؟' | '۔' | '።');
     let core = &text[units[last].core.clone()];
     (segment.kind.goes_by_words() && core.chars().all(ends)).then_some(last)
+}
+
+/// The openings and ends of objects, arrays and strings of JSON that hold other segments.
+struct Shells {
+    /// Whether each segment is one.
+    is_shell: Vec<bool>,
+    /// The opening of that which each segment lies directly in.
+    within: Vec<Option<usize>>,
+}
+
+impl Shells {
+    fn of(segments: &[Segment]) -> Self {
+        let mut shells =
+            Self { is_shell: vec![false; segments.len()], within: Vec::with_capacity(segments.len()) };
+        // Those that are open, each with its end.
+        let mut open: Vec<(usize, usize)> = Vec::new();
+        for (number, segment) in segments.iter().enumerate() {
+            if open.pop_if(|(_, end)| *end == number).is_some() {
+                shells.within.push(None);
+                continue;
+            }
+            shells.within.push(open.last().map(|(opener, _)| *opener));
+            let ends = |&&need: &&usize| {
+                let end = &segments[need];
+                need > number + 1 && end.kind == SegmentKind::Tag && end.needs.contains(&number)
+            };
+            if segment.kind == SegmentKind::Record
+                && let Some(&end) = segment.needs.iter().find(ends)
+            {
+                (shells.is_shell[number], shells.is_shell[end]) = (true, true);
+                open.push((number, end));
+            }
+        }
+        shells
+    }
+}
+
+/// Returns, for each segment, whether it is a heading or a parent that another one needs.
+fn heads(segments: &[Segment]) -> Vec<bool> {
+    let mut heads = vec![false; segments.len()];
+    for &need in segments.iter().flat_map(|segment| &segment.needs) {
+        heads[need] = matches!(segments[need].kind, SegmentKind::Heading | SegmentKind::Parent);
+    }
+    heads
 }
 
 /// The segments that a unit lies in, at least one.

@@ -3,6 +3,7 @@
 
 mod describe;
 mod fit;
+mod places;
 
 use std::collections::HashSet;
 use std::ops::Range;
@@ -14,7 +15,7 @@ use super::relevance::{Sentence, cut};
 use super::structure::Structure;
 use super::{CompressError, Compressed, KeptDocument, Prompt, Stages, Target, Tools};
 use crate::model::Token;
-use crate::text::{Granularity, MarkStyle, Segment, Unit, fine_segments};
+use crate::text::{Granularity, MarkStyle, Segment, Unit};
 
 /// Words of which the smallest is looked for, and how many of those are put together and counted.
 const CHEAP: usize = 64;
@@ -100,6 +101,7 @@ fn choose(
     let Plan { order, ranking, scores, note } = plan(&words, room, &mut stages)?;
     let kept = stages.time("select", || {
         words.arrange(&ranking);
+        words.choose_words(&order);
         let order = words.apply_minimums(order);
         words.close_required();
         let smallest = words.smallest().within(budget)?;
@@ -171,6 +173,10 @@ pub(super) struct WordSelector<'a> {
     spans: Vec<Vec<Range<usize>>>,
     /// The style of marks; `None` where no marks are written.
     style: Option<MarkStyle>,
+    /// The style of marks that stand for whole documents.
+    places: MarkStyle,
+    /// The word of each document that stands for it, where one does.
+    standing: Vec<Option<usize>>,
     /// Whether tables have their rulers whatever it takes.
     rulers: bool,
     /// Whether each word of each document is in every selection.
@@ -204,33 +210,6 @@ impl<'a> WordSelector<'a> {
         Self::new(prompt, tools, Granularity::Token)
     }
 
-    /// A prompt in words, of which something fits into `budget`: where no record of JSON does, in members, and where
-    /// there is no room for marks, without them.
-    fn fitting(
-        prompt: &'a Prompt,
-        tools: &'a Tools,
-        usual: Granularity,
-        budget: usize,
-    ) -> Result<Self, CompressError> {
-        let mut words = Self::new(prompt, tools, usual);
-        words.rulers = words.longest_ruler() * RULER_SHARE <= budget;
-        let Err(error) = words.smallest().within(budget) else { return Ok(words) };
-        if !words.structure.iter().any(Structure::has_whole) {
-            return Err(error);
-        }
-        let fine = prompt.documents.iter().map(|document| fine_segments(&document.text)).collect();
-        words = Self {
-            rulers: words.rulers,
-            segments: words.segments,
-            ..Self::of_segments(prompt, tools, usual, fine)
-        };
-        if words.smallest().within(budget).is_ok() {
-            return Ok(words);
-        }
-        words.style = None;
-        words.smallest().within(budget).map(|_| words)
-    }
-
     fn new(prompt: &'a Prompt, tools: &'a Tools, usual: Granularity) -> Self {
         let segments = cut(prompt);
         Self { segments: segments.clone(), ..Self::of_segments(prompt, tools, usual, segments) }
@@ -252,8 +231,12 @@ impl<'a> WordSelector<'a> {
         let forced = texts().zip(&units).enumerate();
         let required = forced.map(|(i, (text, units))| prompt.constraints.forced(i, text, units)).collect();
         let around = [prompt.instruction.as_str(), prompt.question.as_str()];
-        let style = (!prompt.constraints.unmarked).then(|| MarkStyle::beside(texts().chain(around)));
+        let places = MarkStyle::beside(texts().chain(around));
+        let style = (!prompt.constraints.unmarked).then_some(places);
+        let standing =
+            units.iter().map(|units: &Vec<Unit>| units.iter().position(|unit| !unit.core.is_empty()));
         let mut words = Self {
+            standing: standing.collect(),
             prompt,
             tools,
             segments: Vec::new(),
@@ -261,6 +244,7 @@ impl<'a> WordSelector<'a> {
             structure,
             spans,
             style,
+            places,
             rulers: true,
             required,
             sequence: (0..prompt.documents.len()).collect(),
@@ -302,7 +286,7 @@ impl<'a> WordSelector<'a> {
         self.structure[document].is_row(unit)
     }
 
-    /// Returns whether a unit is kept with others alone: a part of a table's header, or a full stop.
+    /// Returns whether a unit is kept only with others: a part of a table's header, a heading, or a full stop.
     pub(super) fn comes_with_others(&self, (document, unit): WordIndex) -> bool {
         self.structure[document].comes_with_others(unit)
     }
@@ -318,16 +302,22 @@ impl<'a> WordSelector<'a> {
 
     /// The prompt of the words that are `kept`, with all rulers of their tables or without.
     fn of_kept(&self, mut kept: Vec<Vec<bool>>, rulers: bool) -> Selection {
-        for (structure, kept) in self.structure.iter().zip(&mut kept).filter(|_| rulers) {
-            structure.keep_rulers(kept);
+        self.keep_words(&mut kept);
+        for (structure, kept) in self.structure.iter().zip(&mut kept) {
+            structure.fill_shells(kept);
+            if rulers {
+                structure.keep_rulers(kept);
+            }
         }
         if self.style.is_some() {
             for (i, kept) in kept.iter_mut().enumerate() {
                 self.structure[i].keep_small_gaps(&self.prompt.documents[i].text, &self.units[i], kept);
             }
         }
-        let remains: Vec<_> =
+        self.keep_short_places(&mut kept);
+        let mut remains: Vec<_> =
             (0..kept.len()).map(|i| self.remains(i, self.style, |unit| kept[i][unit])).collect();
+        self.mark_places(&mut remains);
         let texts = self.sequence.iter().map(|&i| {
             let document = &self.prompt.documents[i];
             (document, remains[i].text(&document.text))
@@ -358,6 +348,8 @@ impl<'a> WordSelector<'a> {
     fn apply_minimums(&mut self, order: Vec<WordIndex>) -> Vec<WordIndex> {
         let constraints = &self.prompt.constraints;
         let mut own = vec![Vec::new(); self.units.len()];
+        let order = order.into_iter().filter(|&(document, unit)| !self.structure[document].is_shell(unit));
+        let order: Vec<WordIndex> = order.collect();
         for &(document, unit) in &order {
             own[document].push(unit);
         }
@@ -427,7 +419,9 @@ impl<'a> WordSelector<'a> {
         let places =
             documents.flat_map(|document| (0..self.units[document].len()).map(move |unit| (document, unit)));
         places.filter(|&(document, unit)| {
-            !self.units[document][unit].core.is_empty() && !self.structure[document].comes_with_others(unit)
+            let structure = &self.structure[document];
+            let alone = !structure.comes_with_others(unit) && !structure.is_shell(unit);
+            alone && !self.units[document][unit].core.is_empty()
         })
     }
 

@@ -121,7 +121,7 @@ pub struct KeyRule {
     pub rate: Option<f64>,
     /// Whether the strings are compressed.
     pub compress: bool,
-    /// May a member go when nothing is left of its string? Else an empty string stays.
+    /// May a member go when nothing is left of its string? Else something of it stays.
     pub removable: bool,
 }
 

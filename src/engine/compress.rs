@@ -33,7 +33,8 @@ pub(super) fn run(
     let counter = CachedCounter::new(counter);
     let mut prompt = prompt(request.instruction, documents, request.question.or(question))?;
     let constraints = request.options.constraints(&prompt.documents)?;
-    prompt.constraints = Constraints { sections, verbatim: form.is_verbatim(), ..constraints };
+    let places = form.places(constraints.unmarked);
+    prompt.constraints = Constraints { sections, places, verbatim: form.is_verbatim(), ..constraints };
     let own_protector = request.options.protector()?;
     check_size(&prompt, &counter, engine.limits.tokens)?;
     let protector = own_protector.as_ref().unwrap_or(&engine.protector);

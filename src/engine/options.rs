@@ -1,6 +1,6 @@
 //! The options of a request to compress, and what they mean to the methods.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -66,6 +66,7 @@ impl CompressOptions {
     pub(super) fn constraints(&self, documents: &[Document]) -> Result<Constraints, EngineError> {
         Ok(Constraints {
             documents: self.forced_documents(documents)?,
+            places: BTreeMap::new(),
             words: self.forced_words()?,
             numbers: self.force_numbers,
             first_sentences: self.keep_first_sentences,

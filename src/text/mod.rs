@@ -31,7 +31,7 @@ pub use negation::negates;
 pub use patterns::Protection;
 pub use protect::{ProtectError, Protector};
 pub use script::{is_accent, is_searched_by_pairs, is_unspaced};
-pub use segments::{Segment, SegmentKind, fine_segments, segments};
+pub use segments::{Segment, SegmentKind, core_segments, fine_segments, segments};
 pub(crate) use segments::{is_definition, row_label};
 pub use sentences::sentences;
 pub use units::{Unit, units, would_merge};

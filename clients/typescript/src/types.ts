@@ -649,7 +649,7 @@ export interface KeyRule {
     compress?: boolean;
     /** Share of a string's tokens that is kept at most, 0 to 1; by default as much as it is worth. */
     rate?: number | null;
-    /** May a member go when nothing is left of its string? Else an empty string stays. */
+    /** May a member go when nothing is left of its string? Else something of it stays. */
     removable?: boolean;
 }
 

@@ -3,7 +3,7 @@
 
 use super::{FakeEmbedder, FakeScorer, PROTECTOR, check_document, document, is_subsequence};
 use crate::compress::{
-    CompressError, Compressed, Constraints, Document, Method, Mode, Prompt, Target, Tools, compress,
+    CompressError, Compressed, Constraints, Document, Method, Mode, Place, Prompt, Target, Tools, compress,
 };
 use crate::model::Cancel;
 use crate::text::{Granularity, MarkStyle, Noun, for_name, segments};
@@ -142,6 +142,105 @@ fn json_parses_and_says_how_many_records_are_gone() {
             assert!(parsed.is_ok(), "{left}");
             let gone = compressed.documents[0].left_out.get(&Noun::Records).copied().unwrap_or_default();
             assert!(gone == 0 || compressed.reason.contains("record"), "{}", compressed.reason);
+        }
+    }
+}
+
+/// Returns whether no object, array or string in `value` is empty.
+fn is_full(value: &serde_json::Value) -> bool {
+    match value {
+        serde_json::Value::Object(members) => !members.is_empty() && members.values().all(is_full),
+        serde_json::Value::Array(elements) => !elements.is_empty() && elements.iter().all(is_full),
+        serde_json::Value::String(text) => !text.is_empty(),
+        _ => true,
+    }
+}
+
+#[test]
+fn nothing_of_json_becomes_empty() {
+    let pumps = (0..12)
+        .map(|i| format!("{{\"id\": {i}, \"at\": [{i}, {}], \"note\": \"Number {i} was cleaned in May. It must not run dry. Nobody has looked at it since.\"}}", i * 3))
+        .collect::<Vec<_>>()
+        .join(", ");
+    let order = r#"{"order": {"no": 4711, "for": {"name": "Bakery Lund", "town": "Visby", "since": 1998}, "lines": [{"sku": "R-1", "what": "Rye flour, coarse"}, {"sku": "S-2", "what": "Salt from the lake"}], "hints": ["Ring twice", "The gate is low"], "paid": false}}"#;
+    let story = r#"{"id": 7, "text": "The old mill stands by the brook. It was built in 1790. The wheel may not be turned by hand. A miller lived there until the war, and his daughter sold it."}"#;
+    for text in [format!("[{pumps}]"), order.to_owned(), story.to_owned()] {
+        for compressed in results(&text) {
+            let left = &compressed.documents[0].text;
+            let parsed: serde_json::Value = serde_json::from_str(left).unwrap();
+            assert!(is_full(&parsed), "{left}");
+        }
+    }
+}
+
+#[test]
+fn a_string_of_json_is_cut_where_it_does_not_fit() {
+    for (asked, rest) in [
+        ("The wheel may not be turned by hand.", "It was built in 1790. A miller lived there until the war."),
+        ("Boil the water for nine minutes.", "The stove is old. The kettle came from an aunt in Riga."),
+        ("No dogs are let in after dark.", "The park has two gates. Roses grow by the smaller one."),
+    ] {
+        let text = format!("{{\"id\": 7, \"text\": \"{rest} {asked}\"}}");
+        let compressed = run(&document(&text, asked), 0.75, Method::Hybrid).unwrap();
+        let left: serde_json::Value = serde_json::from_str(&compressed.documents[0].text).unwrap();
+        assert!(left["text"].as_str().is_some_and(|said| !said.starts_with(' ')), "{left}");
+    }
+}
+
+#[test]
+fn a_document_with_a_place_is_never_empty() {
+    let texts = [
+        "The ferry leaves at nine. It does not sail on Sundays, and in winter it lies in the harbour of the island.",
+        "Thank you!",
+        "[{\"boat\": \"Gull\", \"crew\": 4}, {\"boat\": \"Tern\", \"crew\": 2}, {\"boat\": \"Auk\", \"crew\": 3}]",
+        "INFO gate opened\nINFO gate closed\nWARN gate stuck\nINFO gate opened\nINFO gate closed\nINFO lamp on\n",
+    ];
+    let document =
+        |(i, text): (usize, &&str)| Document { id: i.to_string(), title: None, text: (*text).into() };
+    let places = [Noun::Turns, Noun::Turns, Noun::Turns, Noun::Lines].map(Place::Mark);
+    let places = places.into_iter().enumerate().collect();
+    let prompt = Prompt {
+        documents: texts.iter().enumerate().map(document).collect(),
+        constraints: Constraints { places, ..Constraints::default() },
+        ..Prompt::default()
+    };
+    let mut marked = 0;
+    for rate in RATES {
+        let Ok(compressed) = run(&prompt, rate, Method::LlmLingua) else { continue };
+        assert!(compressed.compressed_tokens <= compressed.requested_tokens);
+        assert!(compressed.documents[1].marks.is_empty(), "a mark would be longer");
+        for document in &compressed.documents {
+            assert!(!document.text.is_empty() && compressed.prompt.contains(&document.text));
+            if document.kept.is_empty() {
+                let (noun, count) = document.left_out.first_key_value().unwrap();
+                let found = MarkStyle::default().find(&document.text);
+                assert_eq!((found[0].1.noun, found[0].1.count), (*noun, *count));
+                marked += 1;
+            }
+        }
+    }
+    assert!(marked > 0);
+}
+
+#[test]
+fn marks_count_the_ends_of_elements_too() {
+    let part = |name: &str, n: usize| {
+        let inner: String = rows(6, |i| {
+            format!(
+                "<item>\n<no>{}</no>\n<what>one of the many things that are here</what>\n<colour>the colour of the sea at night</colour>\n<place>it stands in the large hall on the right side of the door</place>\n<owner>nobody knows whose it is and nobody asks</owner>\n</item>\n",
+                i + n
+            )
+        });
+        format!("<{name}>\n{inner}</{name}>\n")
+    };
+    for name in ["list", "shelf", "room"] {
+        let text = format!("<house>\n{}{}</house>\n", part(name, 10), part("cellar", 70));
+        for compressed in results(&text) {
+            let left = &compressed.documents[0].text;
+            let marks = MarkStyle::default().find(left);
+            let marked: usize = marks.iter().map(|(_, mark)| mark.count).sum();
+            let here = lines(&compressed).len();
+            assert!(marks.is_empty() || here + marked == text.lines().count(), "{here} {marked} {left}");
         }
     }
 }
@@ -488,5 +587,62 @@ fn of_the_best_sentence_the_beginning_is_kept_where_it_is_too_long() {
         // A shorter paragraph that has nothing to do with the question does not take its place.
         assert!(got.documents[1].text.starts_with(about), "{:?}", got.prompt);
         assert!(got.documents[0].text.is_empty(), "{:?}", got.prompt);
+    }
+}
+
+#[test]
+fn a_heading_is_kept_with_what_stands_below_it() {
+    let ini = "[pump]\nport = 81\nspeed = 4\nlevel = low\n\n[valve]\nport = 82\nside = left\nopen = no\n\n[tank]\nport = 83\nlitres = 900\nlid = shut\n";
+    let yaml = "pump:\n  port: 81\n  speed: 4\n  level: low\nvalve:\n  port: 82\n  side: left\n  open: no\ntank:\n  port: 83\n  litres: 900\n  lid: shut\n";
+    let list = "# Works\n\n## Pump\n\n- daily\n  - look at the level of the oil\n  - write it down in the book\n\n## Valve\n\n- weekly\n  - turn it to the left and back\n  - never turn it to the right\n\n## Tank\n\n- yearly\n  - let the water out of it\n";
+    for (text, names, below) in [
+        (ini, ["[pump]", "[valve]", "[tank]"], [" = 4", " = left", " = 900"]),
+        (yaml, ["pump:", "valve:", "tank:"], ["speed", "side", "litres"]),
+        (list, ["## Pump", "## Valve", "## Tank"], ["oil", "back", "water"]),
+    ] {
+        for compressed in results(text) {
+            let left = &compressed.documents[0].text;
+            let is_bare =
+                |line: &str| line.trim().is_empty() || names.iter().any(|name| line.starts_with(name));
+            if left.lines().all(is_bare) {
+                // There was room for nothing else.
+                continue;
+            }
+            for (name, below) in names.iter().zip(below) {
+                assert!(!left.contains(below) || left.contains(name), "{below} without {name}: {left}");
+                let next =
+                    left.split_once(name).map(|(_, rest)| rest.trim_start().lines().next().unwrap_or(""));
+                let is_name = |next: &str| next.is_empty() || names.iter().any(|name| next.starts_with(name));
+                assert!(!next.is_some_and(is_name), "{name} by itself: {left}");
+            }
+        }
+    }
+}
+
+#[test]
+fn where_there_is_room_for_nothing_else_a_heading_is_kept_by_itself() {
+    let text = format!("[a]\nnote = {}\nmore = {}\n", "so it is ".repeat(40), "and was ".repeat(40));
+    let got = run(&document(&text, ""), 0.02, Method::LlmLingua).unwrap();
+    assert_eq!(got.documents[0].text.trim(), "[a]");
+}
+
+#[test]
+fn rows_of_several_lines_stay_whole() {
+    let csv = rows(14, |i| format!("{i},gate {i},\"stuck.\nMended on day {i}.\",{}\n", i % 3));
+    let csv = format!("no,gate,note,crew\n{csv}");
+    let grid = rows(9, |i| {
+        format!("| gate {i}  | stuck,     |\n|         | mended {i}   |\n+---------+------------+\n")
+    });
+    let grid =
+        format!("+---------+------------+\n| gate    | note       |\n+=========+============+\n{grid}");
+    let tabs = rows(14, |i| format!("{i}\t\"gate\n{i}\"\tmended\n"));
+    let tabs = format!("no\tgate\tnote\n{tabs}");
+    for (text, first, second) in
+        [(csv, "stuck.", "Mended"), (grid, "stuck,", "mended"), (tabs, "\"gate", "\"\tmended")]
+    {
+        for compressed in results(&text) {
+            let left = &compressed.documents[0].text;
+            assert_eq!(left.matches(first).count(), left.matches(second).count(), "{left}");
+        }
     }
 }

@@ -69,7 +69,7 @@ impl WordSelector<'_> {
                 text: kept.remains[i].text(&document.text),
                 kept: kept.remains[i].ranges.clone(),
                 marks: kept.remains[i].marks.clone(),
-                left_out: self.structure[i].left_out(&document.text, &self.units[i], &kept.kept[i]),
+                left_out: self.left_out(i, kept),
                 rank: places[i].map(|(rank, _)| rank),
                 score: places[i].map(|(_, score)| score),
                 words: self.units[i].iter().enumerate().map(word).collect(),

@@ -1,8 +1,10 @@
 //! The choice of as many of the best words as fit into a budget.
 
-use super::{Selection, WordIndex, WordSelector};
-use crate::compress::CompressError;
+use super::{RULER_SHARE, Selection, WordIndex, WordSelector};
 use crate::compress::select::largest_prefix;
+use crate::compress::structure::Structure;
+use crate::compress::{CompressError, Prompt, Tools};
+use crate::text::{Granularity, core_segments, fine_segments};
 
 /// The part of the budget that may stay unused: no smaller words are searched for once so little is left.
 const CLOSE: usize = 200;
@@ -11,7 +13,40 @@ const PASSED_OVER: usize = 8;
 /// Few tokens have more bytes.
 const BYTES_PER_TOKEN: usize = 12;
 
-impl WordSelector<'_> {
+impl<'a> WordSelector<'a> {
+    /// A prompt in words, of which something fits into `budget`: where no record of JSON does, with the shortest members
+    /// of records, or single members, and where there is no room for marks, without them and with headings by themselves.
+    pub(super) fn fitting(
+        prompt: &'a Prompt,
+        tools: &'a Tools,
+        usual: Granularity,
+        budget: usize,
+    ) -> Result<Self, CompressError> {
+        let mut words = Self::new(prompt, tools, usual);
+        words.rulers = words.longest_ruler() * RULER_SHARE <= budget;
+        let Err(error) = words.smallest().within(budget) else { return Ok(words) };
+        if !words.structure.iter().any(Structure::has_whole) {
+            return Err(error);
+        }
+        for cut in [core_segments, fine_segments] {
+            let fine = prompt.documents.iter().map(|document| cut(&document.text)).collect();
+            words = Self {
+                rulers: words.rulers,
+                segments: words.segments,
+                ..Self::of_segments(prompt, tools, usual, fine)
+            };
+            if words.smallest().within(budget).is_ok() {
+                return Ok(words);
+            }
+        }
+        words.style = None;
+        if words.smallest().within(budget).is_ok() {
+            return Ok(words);
+        }
+        words.structure.iter_mut().for_each(Structure::free_heads);
+        words.smallest().within(budget).map(|_| words)
+    }
+
     /// Selects as many words as fit, the first in `order` before all others; `smallest` where none of them fits.
     pub(super) fn select(
         &self,

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use crate::compress::{
-    CompressError, Compressed, Document, KeptDocument, Prompt, Section, Share, Stages, Target,
+    CompressError, Compressed, Document, KeptDocument, Place, Prompt, Section, Share, Stages, Target,
 };
 use crate::engine::api::KeyRule;
 use crate::text::{JsonError, JsonKind, JsonToken, TokenCounter, escaped_ranges, json_tokens};
@@ -15,22 +15,47 @@ use crate::text::{JsonError, JsonKind, JsonToken, TokenCounter, escaped_ranges, 
 const OTHERS: &str = "*";
 /// Times that strings are compressed until the whole fits.
 const ATTEMPTS: usize = 8;
+/// Bytes of a string that is a value rather than a text.
+const SHORT: usize = 32;
+/// Bytes of an id, such as a digest or an address.
+const ID: usize = 80;
 
 /// A JSON text and those of its strings that may become smaller.
 #[derive(Debug)]
 pub(in crate::engine) struct Strings {
     text: String,
-    places: Vec<Place>,
+    texts: Vec<Text>,
     objects: Vec<Object>,
 }
 
 /// A string.
 #[derive(Debug)]
-struct Place {
+struct Text {
     /// The bytes between the quotes.
     inside: Range<usize>,
     says: String,
-    rate: Option<f64>,
+    rule: KeyRule,
+}
+
+/// The strings that are kept whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Whole {
+    /// Those that are short, and ids.
+    Short,
+    /// Ids alone.
+    Ids,
+}
+
+impl Text {
+    /// Returns whether the string is kept whole: it is a value that its parts do not tell, and no rate is asked for.
+    fn is_whole(&self, whole: Whole) -> bool {
+        let says = self.says.trim();
+        let is_id = !says.contains(char::is_whitespace)
+            && (says.len() <= SHORT || says.len() <= ID && says.is_ascii());
+        self.rule.rate.is_none()
+            && !self.rule.removable
+            && (is_id || whole == Whole::Short && says.len() <= SHORT)
+    }
 }
 
 /// An object that has a member which may go.
@@ -67,32 +92,43 @@ impl Strings {
         let every = KeyRule::default();
         let others = rules.get(OTHERS).or(rules.is_empty().then_some(&every));
         let mut finder =
-            Finder { text: &text, rules, others, open: Vec::new(), places: Vec::new(), objects: Vec::new() };
+            Finder { text: &text, rules, others, open: Vec::new(), texts: Vec::new(), objects: Vec::new() };
         for token in &tokens {
             finder.take(token);
         }
-        let Finder { places, objects, .. } = finder;
-        Ok(Self { text, places, objects })
+        let Finder { texts, objects, .. } = finder;
+        Ok(Self { text, texts, objects })
+    }
+
+    /// The strings, as documents, of which something stays.
+    pub(super) fn kept_places(&self) -> BTreeMap<usize, Place> {
+        let stays =
+            |(document, string): (usize, &Text)| (!string.rule.removable).then_some((document, Place::Word));
+        self.texts.iter().enumerate().filter_map(stays).collect()
     }
 
     /// The strings as documents of a prompt, and their own rates.
     pub(super) fn documents(&self) -> (Vec<Document>, Vec<Section>) {
-        let document = |(i, place): (usize, &Place)| Document {
+        let document = |(i, place): (usize, &Text)| Document {
             id: i.to_string(),
             title: None,
             text: place.says.clone(),
         };
-        let section = |(document, place): (usize, &Place)| {
-            place.rate.map(|rate| Section { document, range: 0..place.says.len(), share: Share::Rate(rate) })
+        let section = |(document, place): (usize, &Text)| {
+            place.rule.rate.map(|rate| Section {
+                document,
+                range: 0..place.says.len(),
+                share: Share::Rate(rate),
+            })
         };
-        let documents = self.places.iter().enumerate().map(document).collect();
-        (documents, self.places.iter().enumerate().filter_map(section).collect())
+        let documents = self.texts.iter().enumerate().map(document).collect();
+        (documents, self.texts.iter().enumerate().filter_map(section).collect())
     }
 
     /// Ranges of the text that stay where these ranges of its strings do.
     fn kept(&self, strings: &[Vec<Range<usize>>]) -> Vec<Range<usize>> {
         let mut dropped: Vec<Range<usize>> = Vec::new();
-        for (place, kept) in self.places.iter().zip(strings) {
+        for (place, kept) in self.texts.iter().zip(strings) {
             let mut at = place.inside.start;
             for range in escaped_ranges(&self.text[place.inside.clone()], kept) {
                 dropped.push(at..place.inside.start + range.start);
@@ -118,8 +154,39 @@ impl Strings {
     }
 
     /// Compresses the strings, which are the documents of `prompt`, so that instruction, JSON and question fit `target`
-    /// together.
+    /// together. Something stays of each that may not go with its member; short ones stay whole, and where there is no
+    /// room for that, ids.
     pub(super) fn compress(
+        &self,
+        prompt: &Prompt,
+        target: Target,
+        counter: &dyn TokenCounter,
+        compress: impl Fn(&Prompt, Target) -> Result<Compressed, CompressError>,
+    ) -> Result<Compressed, CompressError> {
+        match self.compress_beside(&self.keeping(prompt, Whole::Short), target, counter, &compress) {
+            Err(CompressError::Infeasible { .. }) => {
+                self.compress_beside(&self.keeping(prompt, Whole::Ids), target, counter, &compress)
+            }
+            other => other,
+        }
+    }
+
+    /// The prompt with what stays of its strings.
+    fn keeping(&self, prompt: &Prompt, whole: Whole) -> Prompt {
+        let mut prompt = prompt.clone();
+        let constraints = &mut prompt.constraints;
+        for (document, place) in self.texts.iter().enumerate() {
+            if place.is_whole(whole) {
+                let range = 0..place.says.len();
+                constraints.sections.push(Section { document, range, share: Share::Whole });
+            }
+        }
+        constraints.sections.sort_by_key(|section| section.document);
+        prompt
+    }
+
+    /// Compresses the strings as far as `prompt` does not keep them.
+    fn compress_beside(
         &self,
         prompt: &Prompt,
         target: Target,
@@ -135,17 +202,22 @@ impl Strings {
         let (original_tokens, ..) = rendered(std::slice::from_ref(&(0..self.text.len())));
         let budget = target.tokens(original_tokens);
         let beside = prompt_tokens(prompt, counter);
-        let nothing = vec![Vec::new(); self.places.len()];
+        let nothing = vec![Vec::new(); self.texts.len()];
         let frame = rendered(&self.kept(&nothing)).0.saturating_sub(beside);
-        let whole = prompt.constraints.sections.is_empty() && original_tokens <= budget;
+        let is_whole = |section: &Section| section.share == Share::Whole;
+        let whole = prompt.constraints.sections.iter().all(is_whole) && original_tokens <= budget;
         // Where all fits as it is, so do the strings without the marks between them.
-        let mut room = if whole { usize::MAX } else { budget.saturating_sub(frame) };
+        // The blank lines between the strings that stay are none of the JSON's.
+        let joins = self.texts.iter().filter(|place| !place.rule.removable).count();
+        let mut room = if whole { usize::MAX } else { (budget + joins).saturating_sub(frame) };
         let infeasible = |needed: usize| CompressError::Infeasible { budget, needed: needed.max(budget + 1) };
         let mut last = infeasible(frame + beside);
         let mut stages = Stages::default();
         for _ in 0..ATTEMPTS {
             let compressed = match compress(prompt, Target::Tokens(room)) {
-                Err(CompressError::Infeasible { needed, .. }) => return Err(infeasible(frame + needed)),
+                Err(CompressError::Infeasible { needed, .. }) => {
+                    return Err(infeasible((frame + needed).saturating_sub(joins)));
+                }
                 other => other?,
             };
             stages.add(&compressed.stages);
@@ -202,7 +274,7 @@ struct Finder<'a> {
     rules: &'a BTreeMap<String, KeyRule>,
     others: Option<&'a KeyRule>,
     open: Vec<Frame<'a>>,
-    places: Vec<Place>,
+    texts: Vec<Text>,
     objects: Vec<Object>,
 }
 
@@ -261,8 +333,8 @@ impl<'a> Finder<'a> {
         let rule = self.rule().filter(|rule| rule.compress)?;
         let says = self.says(token).filter(|says| !says.trim().is_empty())?.into_owned();
         let inside = token.range.start + 1..token.range.end - 1;
-        self.places.push(Place { inside, says, rate: rule.rate });
-        Some(self.places.len() - 1)
+        self.texts.push(Text { inside, says, rule: *rule });
+        Some(self.texts.len() - 1)
     }
 
     /// A value ended: of an object's member it is the end too.
@@ -290,7 +362,7 @@ mod tests {
     }
 
     fn said(strings: &Strings) -> Vec<&str> {
-        strings.places.iter().map(|place| &*place.says).collect()
+        strings.texts.iter().map(|place| &*place.says).collect()
     }
 
     fn left(strings: &Strings, kept: &[&[Range<usize>]]) -> String {
@@ -339,7 +411,7 @@ mod tests {
         assert_eq!(result, text.replace(r#"\"hi\""#, ""));
         assert!(serde_json::from_str::<Value>(&result).is_ok());
         // Half a surrogate pair is left alone.
-        assert!(Strings::find(r#"["\ud800 x"]"#.into(), &BTreeMap::new()).unwrap().places.is_empty());
+        assert!(Strings::find(r#"["\ud800 x"]"#.into(), &BTreeMap::new()).unwrap().texts.is_empty());
         assert!(Strings::find("{\"a\": }".into(), &BTreeMap::new()).is_err());
     }
 
@@ -393,7 +465,7 @@ mod tests {
             let text = if pretty { serde_json::to_string_pretty(&value) } else { serde_json::to_string(&value) }.unwrap();
             let rules = [("*".to_owned(), KeyRule { removable, ..KeyRule::default() })].into();
             let strings = Strings::find(text, &rules).unwrap();
-            let kept: Vec<Vec<Range<usize>>> = strings.places.iter().zip(keep).map(|(place, keep)| {
+            let kept: Vec<Vec<Range<usize>>> = strings.texts.iter().zip(keep).map(|(place, keep)| {
                 let middle = (0..=place.says.len() / 2).rev().find(|&at| place.says.is_char_boundary(at)).unwrap_or(0);
                 match keep {
                     0 => vec![],
@@ -409,7 +481,7 @@ mod tests {
         #[test]
         fn what_is_no_json_is_refused_and_never_panics(text in "[\\[\\]{}:,\"a\\\\u0-9.eE+\\- tnl]{0,20}|\\PC{0,12}") {
             if let Ok(strings) = Strings::find(text, &BTreeMap::new()) {
-                let nothing = vec![Vec::new(); strings.places.len()];
+                let nothing = vec![Vec::new(); strings.texts.len()];
                 strings.kept(&nothing);
             }
         }

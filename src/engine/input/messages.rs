@@ -1,13 +1,14 @@
 //! The texts of chat messages, in the forms of the APIs that the proxy knows, which its finder finds. Whatever
 //! is not a text of a role that is to be compressed - ids, tool calls, images, unknown members - stays as it is spelt.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use serde_json::value::RawValue;
 
-use crate::compress::{Document, Section, Share};
+use crate::compress::{Document, Place, Section, Share};
 use crate::engine::EngineError;
-use crate::text::escaped;
+use crate::text::{Noun, escaped};
 use crate::wire::{MessageText, message_texts, own_words};
 
 /// Roles whose texts are compressed where the request does not say which.
@@ -32,6 +33,8 @@ struct Text {
     inside: Range<usize>,
     says: String,
     id: String,
+    /// Whether it is all that its message says.
+    is_whole: bool,
     compress: bool,
 }
 
@@ -54,10 +57,11 @@ impl Messages {
                 if may_ask && !own.is_empty() {
                     question = Some((texts.len(), own));
                 }
-                let dot = if path.is_empty() { "" } else { "." };
+                let is_whole = path.is_empty();
+                let dot = if is_whole { "" } else { "." };
                 let id = format!("messages[{number}]{dot}{path}");
                 let compress = roles.contains(&role);
-                texts.push(Text { message: number, inside: place, says: text, id, compress });
+                texts.push(Text { message: number, inside: place, says: text, id, is_whole, compress });
             }
         }
         let question =
@@ -86,6 +90,17 @@ impl Messages {
             self.documents_of().map(document).collect(),
             self.documents_of().enumerate().filter_map(whole).collect(),
         )
+    }
+
+    /// The texts, as documents, that are not to be empty, and what stands for them: a mark, of the turn where the text is
+    /// the whole of its message, or a word where there are to be no marks.
+    pub(super) fn kept_places(&self, unmarked: bool) -> BTreeMap<usize, Place> {
+        let place = |text: &Text| match text.is_whole {
+            _ if unmarked => Place::Word,
+            true => Place::Mark(Noun::Turns),
+            false => Place::Mark(Noun::Lines),
+        };
+        self.documents_of().map(place).enumerate().collect()
     }
 
     /// The messages with what is left of their texts: by document, ranges that are kept and marks.

@@ -5,6 +5,7 @@ mod json;
 mod messages;
 mod tags;
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use serde_json::value::RawValue;
@@ -14,7 +15,7 @@ use self::messages::Messages;
 use self::tags::Untagged;
 use super::EngineError;
 use super::api::{CompressRequest, CompressResponse, DocumentInput, DocumentOutput, JsonInput, SectionInput};
-use crate::compress::{CompressError, Compressed, Document, Prompt, Section, Share, Target};
+use crate::compress::{CompressError, Compressed, Document, Place, Prompt, Section, Share, Target};
 use crate::text::TokenCounter;
 
 type Metadata = Vec<Option<serde_json::Value>>;
@@ -189,6 +190,15 @@ impl Form {
         }
     }
 
+    /// The documents that are not to be empty, and what stands for them.
+    pub(super) fn places(&self, unmarked: bool) -> BTreeMap<usize, Place> {
+        match self {
+            Self::Json(strings) => strings.kept_places(),
+            Self::Messages(messages) => messages.kept_places(unmarked),
+            Self::Documents | Self::Tagged(_) => BTreeMap::new(),
+        }
+    }
+
     /// Compresses the prompt that this form became.
     pub(super) fn compress(
         &self,
@@ -232,6 +242,79 @@ impl Untagged {
             if let (Some(first), Some(last)) = (parts.first(), parts.last()) {
                 word.range = [first.start, last.end];
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use crate::engine::api::CompressResponse;
+    use crate::engine::{Engine, fakes};
+    use crate::model::Cancel;
+
+    fn compress(request: &Value) -> CompressResponse {
+        let engine = Engine::builder().scorer(fakes::Lengths).embedder(fakes::Letters).build();
+        let response =
+            engine.compress(serde_json::from_value(request.clone()).unwrap(), &Cancel::never()).unwrap();
+        assert!(response.usage.compressed_tokens <= response.usage.requested_tokens, "{}", response.prompt);
+        response
+    }
+
+    #[test]
+    fn strings_of_json_do_not_become_empty_and_ids_stay() {
+        let visit = "The boiler in the cellar was looked at on Monday, and two of the four valves were found to be worn \
+                     out. They have to be replaced before the winter comes.";
+        for (text, whole) in [
+            (json!({"id": "W-12", "state": "open", "by": "Ida Berg", "visit": visit}), true),
+            (json!([{"sku": "A1", "says": visit}, {"sku": "B2", "says": visit, "in": "hall 4"}]), true),
+            (
+                json!({"key": "x_9", "notes": ["Ring the bell twice", "Wait by the gate", "Ask for Mr Lind"]}),
+                false,
+            ),
+        ] {
+            let text = text.to_string();
+            let rate = if whole { 0.7 } else { 0.85 };
+            let response = compress(&json!({"json": {"text": text}, "rate": rate}));
+            let left: Value = serde_json::from_str(&response.prompt).unwrap();
+            assert!(!response.prompt.contains("\"\"") && response.prompt.len() < text.len(), "{left}");
+            for id in ["W-12", "A1", "B2", "x_9"] {
+                assert_eq!(text.contains(id), response.prompt.contains(id), "{left}");
+            }
+            for short in ["open", "Ida Berg", "hall 4"] {
+                assert_eq!(text.contains(short), response.prompt.contains(short), "{left}");
+            }
+        }
+    }
+
+    #[test]
+    fn no_content_of_a_message_becomes_empty() {
+        let long = "The harbour was closed for the winter, and the boats were laid up in the sheds behind the mill. ";
+        let messages = |last: Value| {
+            let others = (0..4).map(|i| {
+                let role = ["user", "assistant"][i % 2];
+                json!({"role": role, "content": format!("{i}. {}", long.repeat(2))})
+            });
+            others.chain([last, json!({"role": "user", "content": "When is it open?"})]).collect::<Vec<_>>()
+        };
+        for last in [
+            json!({"role": "tool", "tool_call_id": "c", "content": "{\"gates\": [{\"no\": 1, \"open\": false}, {\"no\": 2, \"open\": true}]}"}),
+            json!({"role": "user", "content": [{"type": "text", "text": long}, {"type": "text", "text": "Thank you."}]}),
+            json!({"role": "assistant", "content": "I do not know. It may be in April, or in May."}),
+        ] {
+            for rate in [0.6, 0.4, 0.3] {
+                let response = compress(&json!({"messages": messages(last.clone()), "rate": rate}));
+                let left = serde_json::to_string(&response.messages).unwrap();
+                assert!(!left.contains("\"content\":\"\"") && !left.contains("\"text\":\"\""), "{left}");
+                let marked = left.matches("[1 turn left out]").count();
+                assert_eq!(marked, response.prompt.matches("[1 turn left out]").count());
+            }
+            // Where no marks are wanted, something stays of each.
+            let unmarked = json!({"messages": messages(last), "rate": 0.5, "options": {"marks": false}});
+            let response = compress(&unmarked);
+            assert!(!response.prompt.contains("left out"), "{}", response.prompt);
+            assert!(response.documents.iter().all(|document| !document.text.is_empty()));
         }
     }
 }

@@ -6,14 +6,12 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
+use super::SegmentKind;
 use super::builder::{Around, Builder};
 use super::lines::Line;
 
 /// Bytes of values that are longer on average are what somebody says.
 const LONG_VALUE: usize = 60;
-
-/// The worth of the first line of a block.
-const HEAD: f32 = 0.3;
 
 static LABEL: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(r"^\s{0,3}(?:[-*] )?(?:\*\*)?(\p{L}[\p{L}\p{M}\p{N} _./()#-]{0,38}?)(?:\*\*)? ?[:：](?:\*\*)?(?:\s+(.*))?$")
@@ -100,9 +98,9 @@ pub(super) fn are_blocks(lines: &[Line]) -> bool {
 pub(super) fn blocks(lines: &[Line], builder: &mut Builder, around: &Around) {
     for block in ranges(lines) {
         let block = &lines[block];
-        let head = builder.push_line(&block[0], around);
-        // By itself it says nothing.
-        builder.segments[head].worth = HEAD;
+        let is_alone = block.len() == 1;
+        let kind = if is_alone { SegmentKind::Line } else { SegmentKind::Parent };
+        let head = builder.push(block[0].range.clone(), kind, around);
         let mut author = None;
         for line in &block[1..] {
             let number = builder.push_line(line, around);

@@ -12,6 +12,8 @@ pub(super) struct Line<'t> {
     pub(super) range: Range<usize>,
     /// The text of the line, without white space at its end.
     pub(super) text: &'t str,
+    /// Tabs in the white space at its end: in a table, each is one more cell without a text.
+    pub(super) tabs: usize,
     /// Bytes of `text` before the content: the number or path that a tool puts before a line.
     pub(super) label: usize,
     /// Columns of white space between the label and the content.
@@ -51,7 +53,15 @@ pub(super) fn lines(text: &str, range: Range<usize>) -> Vec<Line<'_>> {
             }
         } else {
             let own = raw.trim_end();
-            lines.push(Line { range: start..end, text: own, label: 0, indent: columns(own), gap: false });
+            let tabs = raw[own.len()..].matches('\t').count();
+            lines.push(Line {
+                range: start..end,
+                text: own,
+                tabs,
+                label: 0,
+                indent: columns(own),
+                gap: false,
+            });
             start = end;
         }
         at = end;
@@ -92,7 +102,7 @@ static LISTING: LazyLock<Regex> = LazyLock::new(|| {
     let ls = r"[-dlbcps][-rwxsStT]{9}[.+@]?\s+\d+\s|total \d+$";
     let git = r"\s*(?:modified|new file|deleted|renamed|both modified|typechange): |\s*[MADRCU?!]{1,2} {1,2}[\w./-]+$|On branch |Your branch is ";
     let tests = r"\s*(?:test \S+ \.\.\. |(?:---|===) ?(?:PASS|FAIL|RUN|SKIP)|(?:ok|FAIL|not ok)\s+\S+|(?:PASS|FAIL|PASSED|FAILED|SKIPPED|✓|✗|✕|×|√)\s|\S+::\S+ (?:PASSED|FAILED|SKIPPED|ERROR))";
-    let shell = r"[\w.@~:/\\-]*[$#%] \S|PS [A-Z]:\\|>>> |\.\.\. |├|│|└|[ │]*[├└]──";
+    let shell = r"[\w.@~:/\\-]*[$#%] \S|PS [A-Z]:\\|>>> |\.\.\. |[├│└][^│┤┘╡╛]*$|[ │]*[├└]─{1,3}[^─┬┴┼┤┘]";
     Regex::new(&format!("^(?:{ls}|{git}|{tests}|{shell})")).expect("a test compiles it")
 });
 static FOUND: LazyLock<Regex> = LazyLock::new(|| {

@@ -12,11 +12,19 @@ use crate::text::sentences;
 
 /// Bytes of an element that is kept or dropped whole.
 const SHORT_ELEMENT: usize = 240;
+/// Most segments of the header of a table.
+const MOST_HEADER: usize = 32;
 
 static TAG: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(r#"<(/?)([A-Za-z][\w:.-]*)((?:\s+[\w:@.-]+(?:\s*=\s*(?:"[^"<]*"|'[^'<]*'|[^\s"'>]+))?)*)\s*(/?)>|<!--[^>]*-->|<[!?][^>]*>"#)
         .expect("a test compiles it")
 });
+
+static DECLARATION: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r"<!--[^>]*-->\s*|<[!?][^>]*>\s*").expect("a test compiles it"));
+
+/// The worth of a comment, or of a declaration such as `<!DOCTYPE html>`.
+const DECLARED: f32 = 0.3;
 
 /// Elements of HTML without an end, and those that are a part of a sentence.
 const VOID: &str = " area base br col embed hr img input link meta source track wbr ";
@@ -25,6 +33,7 @@ const INLINE: &str = " a abbr b bdi bdo cite code del dfn em font i ins kbd mark
 /// A tag with its place in a list of tags.
 struct Tag {
     range: Range<usize>,
+    name: String,
     /// The tag that ends the element which this one begins, and the other way round.
     partner: Option<usize>,
     opens: bool,
@@ -51,14 +60,14 @@ fn tags(text: &str, range: &Range<usize>) -> Vec<Tag> {
         let range = range.start + whole.start()..range.start + whole.end();
         let number = tags.len();
         if &found[1] != "/" {
-            tags.push(Tag { range, partner: None, opens: true });
+            tags.push(Tag { range, name: name.clone(), partner: None, opens: true });
             open.push((name, number));
         } else if let Some(at) = open.iter().rev().take(64).position(|(open, _)| *open == name) {
             // Elements whose end was left out end here, too.
             open.truncate(open.len() - at);
             if let Some((_, partner)) = open.pop() {
                 tags[partner].partner = Some(number);
-                tags.push(Tag { range, partner: Some(partner), opens: false });
+                tags.push(Tag { range, name, partner: Some(partner), opens: false });
             }
         }
     }
@@ -70,6 +79,7 @@ pub(super) fn markup(range: Range<usize>, builder: &mut Builder, around: &Around
     let tags = tags(builder.text, &range);
     let mut numbers: Vec<Option<usize>> = vec![None; tags.len()];
     let mut open: Vec<usize> = Vec::new();
+    let mut tables: Vec<Table> = Vec::new();
     let (mut at, mut i) = (range.start, 0);
     while i < tags.len() {
         let tag = &tags[i];
@@ -93,6 +103,11 @@ pub(super) fn markup(range: Range<usize>, builder: &mut Builder, around: &Around
             builder.put_under(number, parent);
         }
         numbers[i] = Some(number);
+        match (&*tag.name, tag.opens) {
+            ("table", true) => tables.extend((!short).then(Table::default)),
+            ("table", false) => drop(tables.pop()),
+            _ => tables.iter_mut().last().map_or((), |table| table.add(&tags, i, (number, short), builder)),
+        }
         if !short && tag.opens {
             open.push(number);
         } else if let Some(begin) = numbers[partner].filter(|_| !short) {
@@ -105,14 +120,83 @@ pub(super) fn markup(range: Range<usize>, builder: &mut Builder, around: &Around
 
 /// Adds what stands between two tags, a sentence at a time.
 fn between(range: Range<usize>, parent: Option<usize>, builder: &mut Builder, around: &Around) {
-    if range.is_empty() {
-        return;
+    let text = &builder.text[range.clone()];
+    let mut parts: Vec<(Range<usize>, SegmentKind)> = Vec::new();
+    let mut at = 0;
+    let said = |from: usize, to: usize| {
+        let sentences = sentences(&text[from..to]).into_iter();
+        sentences.map(move |own| (from + own.start..from + own.end, SegmentKind::Said))
+    };
+    for declaration in DECLARATION.find_iter(text) {
+        parts.extend(said(at, declaration.start()));
+        parts.push((declaration.range(), SegmentKind::Line));
+        at = declaration.end();
     }
-    for sentence in sentences(&builder.text[range.clone()]) {
-        let number =
-            builder.push(range.start + sentence.start..range.start + sentence.end, SegmentKind::Said, around);
+    parts.extend(said(at, text.len()));
+    for (part, kind) in parts {
+        let number = builder.push(range.start + part.start..range.start + part.end, kind, around);
+        if kind == SegmentKind::Line {
+            builder.segments[number].worth = DECLARED;
+        }
         if let Some(parent) = parent {
             builder.put_under(number, parent);
         }
     }
+}
+
+/// A table of HTML that is open.
+#[derive(Default)]
+struct Table {
+    /// Segments of the rows that name the columns.
+    header: Vec<usize>,
+    /// The tag that closes the part of the header that is open.
+    inside: Option<usize>,
+    /// Set once a row has been found that is none of the header.
+    has_rows: bool,
+}
+
+impl Table {
+    /// Adds the element that tag `at` begins or ends, whose segment is `number`. A row needs the header.
+    fn add(&mut self, tags: &[Tag], at: usize, (number, short): (usize, bool), builder: &mut Builder) {
+        let tag = &tags[at];
+        if let Some(close) = self.inside {
+            if self.header.len() < MOST_HEADER {
+                self.header.push(number);
+            }
+            self.inside = (at != close).then_some(close);
+            return;
+        }
+        let Some(partner) = tag.partner.filter(|_| tag.opens) else { return };
+        let is_row = tag.name == "tr";
+        let text = &builder.text[tag.range.start..tags[partner].range.end];
+        let names = is_row && text.contains("<th") && !text.contains("<td");
+        if tag.name == "thead" || names && !self.has_rows && self.header.len() < MOST_HEADER {
+            self.header.push(number);
+            self.inside = (!short).then_some(partner);
+        } else if is_row {
+            self.has_rows = true;
+            for &part in &self.header {
+                builder.need(number, part);
+                let range = builder.segments[part].range.clone();
+                builder.segments[number].context.push(range);
+            }
+        }
+    }
+}
+
+/// Returns whether a line is an element by itself, such as `<summary>Notes</summary>`, or a declaration.
+pub(super) fn is_element(line: &str) -> bool {
+    let line = line.trim();
+    if DECLARATION.find(line).is_some_and(|found| found.range() == (0..line.len())) {
+        return true;
+    }
+    let Some(open) = TAG.captures(line).filter(|found| found.get(0).is_some_and(|whole| whole.start() == 0))
+    else {
+        return false;
+    };
+    let name = open.get(2).map_or("", |name| name.as_str());
+    &open[1] != "/"
+        && !INLINE.contains(&format!(" {} ", name.to_lowercase()))
+        && line.ends_with(&format!("</{name}>"))
+        && !name.is_empty()
 }

@@ -10,12 +10,15 @@ mod builder;
 mod dialogue;
 mod diff;
 mod lines;
+mod lists;
 mod markup;
+mod multiline;
 mod nested;
 mod parts;
 mod prose;
 mod records;
 mod table;
+mod trace;
 mod worth;
 
 use std::ops::Range;
@@ -59,6 +62,9 @@ pub enum SegmentKind {
     Said,
     /// A line of a program, a log, a listing, a configuration or a diff.
     Line,
+    /// A line that names what stands below it and says nothing by itself: `[section]`, a parent key. It comes with the
+    /// lines that need it.
+    Parent,
     /// A row of a table.
     Row,
     /// A row that names a table's columns, or the ruler below it. It comes with the rows that need it, never by itself.
@@ -84,7 +90,7 @@ impl SegmentKind {
         match self {
             Self::Sentence | Self::Heading | Self::Said | Self::Tag | Self::Header => None,
             Self::Speaker | Self::Turn => Some(Noun::Turns),
-            Self::Line => Some(Noun::Lines),
+            Self::Line | Self::Parent => Some(Noun::Lines),
             Self::Row => Some(Noun::Rows),
             Self::Record => Some(Noun::Records),
             Self::Blob => Some(Noun::Bytes),
@@ -98,7 +104,15 @@ pub fn segments(text: &str) -> Vec<Segment> {
     cut(text, Fineness::RECORDS)
 }
 
-/// [`segments`], but for JSON, of which every member may go by itself: for budgets that have no room for a record.
+/// [`segments`], but for JSON, whose records keep their shortest members alone: for budgets that have no room for a
+/// record.
+#[must_use]
+pub fn core_segments(text: &str) -> Vec<Segment> {
+    cut(text, Fineness::CORES)
+}
+
+/// [`segments`], but for JSON, of which every member may go by itself: for budgets that have no room for the shortest
+/// members of a record.
 #[must_use]
 pub fn fine_segments(text: &str) -> Vec<Segment> {
     cut(text, Fineness::MEMBERS)

@@ -6,7 +6,7 @@ use regex::Regex;
 
 use super::builder::{Around, Builder};
 use super::lines::{Line, Shape, is_code};
-use super::{SegmentKind, blocks, dialogue, diff, markup, nested, prose, records, table};
+use super::{SegmentKind, blocks, dialogue, diff, markup, nested, prose, records, table, trace};
 
 /// Fewer lines are no program, transcript or list of settings.
 const FEW: usize = 3;
@@ -150,6 +150,11 @@ impl<'b, 't> Parts<'b, 't> {
                 return found;
             }
         }
+        if lines[0].indent == 0 && markup::is_element(first) {
+            self.plain(before, around);
+            markup::markup(lines[0].range.clone(), self.builder, around);
+            return 1;
+        }
         let changes = diff::length(lines);
         if changes > 0 {
             self.plain(before, around);
@@ -168,6 +173,12 @@ impl<'b, 't> Parts<'b, 't> {
             }
             table::table(&lines[..rows], self.builder, &around);
             return rows;
+        }
+        let trace = trace::length(lines);
+        if trace > 0 {
+            self.plain(before, around);
+            trace::trace(&lines[..trace], self.builder, around);
+            return trace;
         }
         self.shaped(lines, before, around)
     }
@@ -191,7 +202,23 @@ impl<'b, 't> Parts<'b, 't> {
             Shape::Setting => (2, Run::Settings),
             Shape::Other => return 0,
         };
-        let count = lines.iter().take_while(|line| alike(line)).count();
+        let (mut count, mut fewest) = (0, fewest);
+        while count < lines.len() {
+            // What a command of a shell writes may be a table.
+            let other = count > 0 && shape == Shape::Listing && Shape::of(lines[count].text) != shape;
+            if other && table::rows(&lines[count..]) > 0 {
+                fewest = 1;
+                break;
+            }
+            // A trace belongs to the entry of the log above it.
+            let entry = shape == Shape::Log && count > 0 && !lines[count - 1].gap;
+            let trace = if entry { trace::length(&lines[count..]) } else { 0 };
+            match trace {
+                0 if alike(&lines[count]) => count += 1,
+                0 => break,
+                trace => count += trace,
+            }
+        }
         if count < fewest {
             return 0;
         }

@@ -3,6 +3,7 @@
 use super::SegmentKind;
 use super::builder::{Around, Builder};
 use super::lines::Line;
+use super::lists;
 use crate::text::sentences;
 
 /// Most bytes of a heading.
@@ -15,6 +16,19 @@ fn level(line: &str) -> Option<usize> {
         .then_some(marks)
 }
 
+/// Most bytes of the end of what stands above a quote, where it goes on from the line before.
+const SHORT_END: usize = 24;
+
+/// Returns the number of `lines` at their end that say whose the quote is that follows them: `On 3 May Ann wrote:`.
+fn attribution(lines: &[Line]) -> usize {
+    let [before @ .., last] = lines else { return 0 };
+    if last.text.len() > LONGEST_HEADING || !last.text.ends_with([':', '：']) {
+        return 0;
+    }
+    let goes_on = last.text.len() <= SHORT_END && before.last().is_some_and(|line| !line.gap);
+    1 + usize::from(goes_on)
+}
+
 /// Adds the sentences of lines. `headings` are those that are open, and stay so for what follows.
 pub(super) fn prose(
     lines: &[Line],
@@ -22,7 +36,8 @@ pub(super) fn prose(
     builder: &mut Builder,
     around: &Around,
 ) {
-    let mut at = 0;
+    let mut lists = lists::lists(lines).into_iter().peekable();
+    let (mut at, mut source) = (0, None);
     while at < lines.len() {
         if let Some(level) = level(lines[at].text) {
             let number = builder.push(lines[at].range.clone(), SegmentKind::Heading, around);
@@ -31,29 +46,50 @@ pub(super) fn prose(
             at += 1;
             continue;
         }
-        let quoted = lines[at].text.starts_with('>');
-        let end = at
-            + 1
-            + lines[at + 1..]
-                .iter()
-                .take_while(|line| level(line.text).is_none() && line.text.starts_with('>') == quoted)
-                .count();
         let mut around = around.clone();
         around.context.extend(headings.iter().map(|&(_, heading)| builder.segments[heading].range.clone()));
+        if let Some(list) = lists.next_if(|list| list.start == at) {
+            // The title of a text says less than the headings that tell its parts from each other.
+            let nearest = headings.len().saturating_sub(1);
+            let needed = headings.iter().enumerate().filter(|&(i, &(level, _))| level > 1 || i == nearest);
+            let needed: Vec<usize> = needed.map(|(_, &(_, heading))| heading).collect();
+            at = list.end;
+            lists::list(&lines[list], &needed, builder, &around);
+            continue;
+        }
+        let quoted = is_quoted(&lines[at]);
+        let stop = lists.peek().map_or(lines.len(), |list| list.start);
+        let goes_on = |line: &&Line| level(line.text).is_none() && is_quoted(line) == quoted;
+        let end = at + 1 + lines[at + 1..stop].iter().take_while(goes_on).count();
         if quoted {
             for line in &lines[at..end] {
-                builder.push_line(line, &around);
+                let number = builder.push_line(line, &around);
+                if let Some(source) = source {
+                    builder.put_under(number, source);
+                }
             }
+            source = None;
         } else {
-            let range = lines[at].range.start..lines[end - 1].range.end;
-            for sentence in sentences(&builder.text[range.clone()]) {
-                builder.push(
-                    range.start + sentence.start..range.start + sentence.end,
-                    SegmentKind::Sentence,
-                    &around,
-                );
-            }
+            let named = if lines.get(end).is_some_and(is_quoted) { attribution(&lines[at..end]) } else { 0 };
+            sentence_segments(&lines[at..end - named], builder, &around);
+            source = (named > 0).then(|| {
+                let range = lines[end - named].range.start..lines[end - 1].range.end;
+                builder.push(range, SegmentKind::Parent, &around)
+            });
         }
         at = end;
+    }
+}
+
+fn is_quoted(line: &Line) -> bool {
+    line.text.starts_with('>')
+}
+
+/// Adds the sentences of lines that are nothing else.
+fn sentence_segments(lines: &[Line], builder: &mut Builder, around: &Around) {
+    let (Some(first), Some(last)) = (lines.first(), lines.last()) else { return };
+    let range = first.range.start..last.range.end;
+    for sentence in sentences(&builder.text[range.clone()]) {
+        builder.push(range.start + sentence.start..range.start + sentence.end, SegmentKind::Sentence, around);
     }
 }

@@ -3,6 +3,7 @@
 //! Any choice of segments, with what they need, is JSON again once the commas that are left over go
 //! ([`super::super::json_commas`]).
 
+use std::collections::HashMap;
 use std::ops::Range;
 
 use super::SegmentKind;
@@ -13,8 +14,14 @@ use crate::text::{JsonKind, JsonToken, json_tokens, sentences};
 const SHORT: usize = 600;
 /// Bytes of a string that goes by its sentences.
 const LONG_STRING: usize = 200;
+/// Bytes of a string that is whole in the smallest value, too.
+const SHORT_STRING: usize = 60;
+/// Bytes of an array of strings that is one value.
+const LIST: usize = 200;
 /// Bytes of a member that its object is never without, where the object is a record.
 const CORE: usize = 160;
+/// Bytes of such a member where there is no room for larger ones.
+const SMALL_CORE: usize = 40;
 /// A value that is smaller than one of so many equal parts of the whole goes whole.
 const PARTS: usize = 8;
 /// Members of an object that is a map rather than a record.
@@ -24,16 +31,28 @@ const MAP: usize = 16;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::text) struct Fineness {
     /// Bytes of a value that is kept or dropped whole.
-    pub(in crate::text) whole: usize,
-    /// Set if records keep all their short members.
-    pub(in crate::text) records: bool,
+    whole: usize,
+    /// Bytes of a string that is kept or dropped whole.
+    string: usize,
+    /// Bytes of the members that records keep.
+    core: usize,
+    /// Whether records keep their strings, of any length.
+    strings: bool,
 }
 
 impl Fineness {
     /// Records go whole.
-    pub(super) const RECORDS: Self = Self { whole: SHORT, records: true };
+    pub(super) const RECORDS: Self = Self { whole: SHORT, string: LONG_STRING, core: CORE, strings: true };
+    /// Records keep their shortest members, such as ids.
+    pub(super) const CORES: Self = Self { core: SMALL_CORE, strings: false, ..Self::MEMBERS };
     /// Members go one by one.
-    pub(super) const MEMBERS: Self = Self { whole: 0, records: false };
+    pub(super) const MEMBERS: Self = Self { whole: 0, string: SHORT_STRING, core: 0, strings: false };
+
+    /// The granularity of a value of `size` bytes: of a small one, too, there must be something to choose from.
+    fn of(self, size: usize) -> Self {
+        let most = size / PARTS;
+        Self { whole: self.whole.min(most), string: self.string.min(most.max(SHORT_STRING)), ..self }
+    }
 }
 
 /// The range of the JSON object or array that `text[start..end]` begins with, if a line ends behind it.
@@ -94,11 +113,10 @@ pub(super) fn records(
     builder: &mut Builder,
     around: &Around,
 ) {
-    // Of a small value, too, there must be something to choose from.
-    let whole = if is_line { fineness.whole } else { fineness.whole.min(range.len() / PARTS) };
-    let fineness = Fineness { whole, ..fineness };
-    let mut cutter =
-        Cutter { ends: ends(tokens), tokens, fineness, is_line, at: range.start, builder, around };
+    let fineness = if is_line { fineness } else { fineness.of(range.len()) };
+    let headers = HashMap::new();
+    let at = range.start;
+    let mut cutter = Cutter { ends: ends(tokens), headers, tokens, fineness, is_line, at, builder, around };
     let whole = Node { first: 0, value: 0, end: tokens.len() };
     cutter.root(whole, range.end);
 }
@@ -123,6 +141,9 @@ fn ends(tokens: &[JsonToken]) -> Vec<usize> {
 struct Cutter<'a, 'b, 't> {
     tokens: &'a [JsonToken],
     ends: Vec<usize>,
+    /// The arrays of rows, by their openers' segments, whose first element names the columns: its segment, once it has
+    /// one.
+    headers: HashMap<usize, Option<usize>>,
     fineness: Fineness,
     is_line: bool,
     /// The position where the next segment begins.
@@ -169,50 +190,105 @@ impl Cutter<'_, '_, '_> {
 
     fn node(&mut self, node: Node, parent: Option<usize>, core: bool, steps: &mut Vec<Step>) {
         let first = &self.tokens[node.value];
-        let size = self.tokens[node.end - 1].range.end - self.tokens[node.first].range.start;
         let container = matches!(first.kind, JsonKind::ObjectStart | JsonKind::ArrayStart);
         let children = if container { self.children(node) } else { Vec::new() };
-        let number =
-            if !children.is_empty() && (parent.is_none() && !self.is_line || size > self.fineness.whole) {
-                let opener = self.push(first.range.end, SegmentKind::Record);
-                steps.push(Step::Close { token: node.end - 1, opener });
-                let record = self.is_record(node, &children);
-                let child = |&child: &Node| Step::Node {
-                    node: child,
-                    parent: Some(opener),
-                    core: record && self.is_core(child),
-                };
-                steps.extend(children.iter().rev().map(child).collect::<Vec<_>>());
-                opener
-            } else if first.kind == JsonKind::String && first.range.len() > LONG_STRING {
-                self.string(node)
-            } else {
-                self.push(self.behind(node.end - 1), SegmentKind::Record)
-            };
+        let opens = if parent.is_none() {
+            !self.is_line || self.size(node) > self.fineness.whole
+        } else {
+            self.size(node) > self.fineness.whole && !self.is_list(node, &children)
+        };
+        let number = if opens && !children.is_empty() {
+            self.open(node, &children, steps)
+        } else if first.kind == JsonKind::String && first.range.len() > self.fineness.string {
+            self.string(node)
+        } else {
+            self.push(self.behind(node.end - 1), SegmentKind::Record)
+        };
         if let Some(parent) = parent {
             self.builder.put_under(number, parent);
             if core {
                 self.builder.need(parent, number);
             }
+            self.under_header(number, parent);
         }
+    }
+
+    /// Adds the opening of an object or array, and what is in it as further steps.
+    fn open(&mut self, node: Node, children: &[Node], steps: &mut Vec<Step>) -> usize {
+        let opener = self.push(self.tokens[node.value].range.end, SegmentKind::Record);
+        steps.push(Step::Close { token: node.end - 1, opener });
+        let record = self.is_record(node, children);
+        if self.is_headed(node, children) {
+            self.headers.insert(opener, None);
+        }
+        let child =
+            |&node: &Node| Step::Node { node, parent: Some(opener), core: record && self.is_core(node) };
+        steps.extend(children.iter().rev().map(child));
+        opener
+    }
+
+    /// Makes a row of an array need the one that names the columns.
+    fn under_header(&mut self, row: usize, array: usize) {
+        let Some(header) = self.headers.get_mut(&array) else { return };
+        let Some(header) = *header else {
+            *header = Some(row);
+            return;
+        };
+        self.builder.need(row, header);
+        let names = self.builder.segments[header].range.clone();
+        self.builder.segments[row].context.push(names);
     }
 
     /// Adds a string by its sentences: the quotes always, and as much of it as is chosen.
     fn string(&mut self, node: Node) -> usize {
         let string = self.tokens[node.value].range.clone();
         let (start, end) = (string.start + 1, string.end - 1);
+        let parts = parts(&self.builder.text[start..end]);
+        if parts.len() < 2 {
+            return self.push(self.behind(node.end - 1), SegmentKind::Record);
+        }
         let opener = self.push(start, SegmentKind::Record);
-        for (i, part) in parts(&self.builder.text[start..end]).into_iter().enumerate() {
+        for part in parts {
             let number = self.push(start + part, SegmentKind::Said);
             self.builder.put_under(number, opener);
-            // An empty string would be another fact.
-            if i == 0 {
-                self.builder.need(opener, number);
-            }
         }
         let closer = self.push(self.behind(node.end - 1), SegmentKind::Tag);
         self.builder.tie(opener, closer);
         opener
+    }
+
+    /// Returns the bytes of a value, with its key.
+    fn size(&self, node: Node) -> usize {
+        self.tokens[node.end - 1].range.end - self.tokens[node.first].range.start
+    }
+
+    fn kind(&self, node: Node) -> JsonKind {
+        self.tokens[node.value].kind
+    }
+
+    /// Returns whether it is an array of numbers or short strings, of which a part would be another value.
+    fn is_list(&self, node: Node, children: &[Node]) -> bool {
+        let scalar = |&child: &Node| matches!(self.kind(child), JsonKind::String | JsonKind::Literal);
+        let string = |&child: &Node| self.kind(child) == JsonKind::String;
+        let most = if children.iter().any(string) { LIST } else { SHORT };
+        self.kind(node) == JsonKind::ArrayStart && self.size(node) <= most && children.iter().all(scalar)
+    }
+
+    /// Returns whether it is an array of rows under the names of their columns: an array of strings, and at least two
+    /// arrays as long that hold other values, too.
+    fn is_headed(&self, node: Node, rows: &[Node]) -> bool {
+        let is_array = |&row: &Node| self.kind(row) == JsonKind::ArrayStart;
+        if self.kind(node) != JsonKind::ArrayStart || rows.len() < 3 || !rows.iter().all(is_array) {
+            return false;
+        }
+        let string = |&cell: &Node| self.kind(cell) == JsonKind::String;
+        let names = self.children(rows[0]);
+        names.len() > 1
+            && names.iter().all(string)
+            && rows[1..].iter().all(|&row| {
+                let cells = self.children(row);
+                cells.len() == names.len() && !cells.iter().all(string)
+            })
     }
 
     /// The elements or members of an object or array.
@@ -231,14 +307,13 @@ impl Cutter<'_, '_, '_> {
 
     /// Returns whether it is an object whose short members identify it: not a map, whose members are records.
     fn is_record(&self, node: Node, children: &[Node]) -> bool {
-        let is_object = |node: &Node| self.tokens[node.value].kind == JsonKind::ObjectStart;
+        let is_object = |&node: &Node| self.kind(node) == JsonKind::ObjectStart;
         let is_map = children.len() > MAP || children.len() > 1 && children.iter().all(is_object);
-        self.fineness.records && is_object(&node) && !is_map
+        is_object(&node) && !is_map
     }
 
     fn is_core(&self, node: Node) -> bool {
-        let size = self.tokens[node.end - 1].range.end - self.tokens[node.first].range.start;
-        size <= CORE || self.tokens[node.value].kind == JsonKind::String
+        self.size(node) <= self.fineness.core || self.fineness.strings && self.kind(node) == JsonKind::String
     }
 }
 

@@ -1,13 +1,17 @@
 //! Tables: rows under their header.
 
+use std::ops::Range;
+
 use super::SegmentKind;
 use super::builder::{Around, Builder};
 use super::lines::Line;
 
 /// Most rows behind the first or the ruler that belong to the header.
 const MOST_HEADER: usize = 4;
-/// Fewest lines that are a table for their commas, semicolons or spaces alone.
+/// Fewest rows that are a table for their commas, semicolons or spaces alone.
 const FEW: usize = 3;
+/// Most lines in which the end of a quoted cell is looked for.
+const HIGHEST: usize = 50;
 
 /// The separator of a table's cells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,19 +27,40 @@ impl Separator {
             Self::Char('|') => {
                 line.trim().trim_matches(['|', '│', '┃']).split(['|', '│', '┃']).map(str::trim).collect()
             }
-            Self::Char(mark) => {
-                // Quoted cells may hold the mark.
-                let mut quoted = false;
-                line.split(move |c: char| {
-                    quoted ^= c == '"';
-                    c == mark && !quoted
-                })
-                .map(str::trim)
-                .collect()
-            }
+            Self::Char(mark) => split(line, mark, false),
             Self::Spaces => line.trim().split("  ").map(str::trim).filter(|cell| !cell.is_empty()).collect(),
         }
     }
+
+    /// Returns the first row of `lines`: a quoted cell may reach over several.
+    fn row<'t>(self, lines: &[Line<'t>]) -> (usize, Vec<&'t str>) {
+        let mut cells = self.cells(lines[0].text);
+        if self == Self::Char('\t') {
+            // The cells at the end that are empty.
+            cells.extend(std::iter::repeat_n("", lines[0].tabs));
+        }
+        let Self::Char(mark @ ('\t' | ';' | ',')) = self else { return (1, cells) };
+        let is_odd = |text: &str| text.matches('"').count() % 2 == 1;
+        if !cells.last().is_some_and(|cell| cell.starts_with('"') && is_odd(cell)) {
+            return (1, cells);
+        }
+        let behind = &lines[1..];
+        let Some(last) = behind.iter().take(HIGHEST).position(|line| is_odd(line.text)) else {
+            // A mark that no other one closes quotes nothing.
+            return (1, lines[0].text.split(mark).map(str::trim).collect());
+        };
+        cells.extend(split(behind[last].text, mark, true).into_iter().skip(1));
+        (last + 2, cells)
+    }
+}
+
+/// Splits a line at the marks that are not `quoted`.
+fn split(line: &str, mark: char, mut quoted: bool) -> Vec<&str> {
+    let ends = move |c: char| {
+        quoted ^= c == '"';
+        c == mark && !quoted
+    };
+    line.split(ends).map(str::trim).collect()
 }
 
 /// Returns what a row of a table is called: its first cell with letters, or nothing.
@@ -55,6 +80,7 @@ pub(super) fn rows(lines: &[Line]) -> usize {
     separator(lines).map_or(0, |(_, rows)| rows)
 }
 
+/// Returns the separator of the table that `lines` begin with, and the number of its lines.
 fn separator(lines: &[Line]) -> Option<(Separator, usize)> {
     let first = lines.first()?.text;
     if is_bar(first) {
@@ -63,45 +89,73 @@ fn separator(lines: &[Line]) -> Option<(Separator, usize)> {
         if !closed && cells < 2 {
             return None;
         }
-        let rows = lines.iter().take_while(|line| is_bar(line.text)).count();
+        let inside = |at: &usize| is_bar(lines[*at].text) && !begins_another(lines, *at);
+        let rows = (0..lines.len()).take_while(inside).count();
         return (rows >= if closed { 2 } else { FEW }).then_some((Separator::Char('|'), rows));
     }
     for mark in ['\t', ';', ','] {
         let separator = Separator::Char(mark);
-        let cells = separator.cells(first).len();
+        let cells = separator.row(lines).1;
+        // A semicolon at the end of a line ends a statement.
+        if mark == ';' && cells.len() == 2 && cells[1].is_empty() {
+            continue;
+        }
+        let cells = cells.len();
         let fewest = if mark == ',' { 3 } else { 2 };
         if cells < fewest || mark == ',' && reads_like_prose(first) {
             continue;
         }
         // A ragged row or two does not end a table, a row of another width does not begin one.
-        let alike = |line: &Line| separator.cells(line.text).len() == cells;
-        let rows = run(lines, |line| alike(line) && !(mark == ',' && reads_like_prose(line.text)));
-        if rows >= FEW || rows == 2 && rows == lines.len() && cells > 3 {
-            return Some((separator, rows));
+        let alike = |line: &Line, own: usize| own == cells && !(mark == ',' && reads_like_prose(line.text));
+        let (height, rows) = run(lines, separator, alike);
+        if rows >= FEW || rows == 2 && height == lines.len() && cells > 3 {
+            return Some((separator, height));
         }
     }
     let cells = Separator::Spaces.cells(first).len();
     if cells < 3 {
         return None;
     }
-    let aligned = |line: &Line| Separator::Spaces.cells(line.text).len().abs_diff(cells) <= 1;
-    let rows = run(lines, aligned);
-    (rows >= FEW).then_some((Separator::Spaces, rows))
+    // Carets under a line point at a part of it.
+    let points = |cell: &&str| cell.bytes().all(|byte| matches!(byte, b'^' | b'~'));
+    let aligned = |line: &Line, own: usize| {
+        own.abs_diff(cells) <= 1 && !Separator::Spaces.cells(line.text).iter().any(points)
+    };
+    let (height, rows) = run(lines, Separator::Spaces, aligned);
+    (rows >= FEW).then_some((Separator::Spaces, height))
 }
 
-/// Lines from the first on that are `alike`, passing over one that is not between two that are.
-fn run(lines: &[Line], alike: impl Fn(&Line) -> bool) -> usize {
-    let mut rows = 0;
-    while rows < lines.len() {
-        if alike(&lines[rows]) {
-            rows += 1;
-        } else if rows > 2 && rows + 2 < lines.len() && alike(&lines[rows + 1]) && alike(&lines[rows + 2]) {
-            rows += 2;
-        } else {
-            break;
+/// Returns how many lines and rows from the first on are `alike`, by their first line and number of cells, passing over
+/// one that is not between others that are.
+fn run(lines: &[Line], separator: Separator, alike: impl Fn(&Line, usize) -> bool) -> (usize, usize) {
+    let row = |at: usize| {
+        let (height, cells) = separator.row(lines.get(at..).filter(|rest| !rest.is_empty())?);
+        alike(&lines[at], cells.len()).then_some(at + height)
+    };
+    let (mut at, mut rows) = (0, 0);
+    while at < lines.len() && !begins_another(lines, at) {
+        if let Some(next) = row(at) {
+            (at, rows) = (next, rows + 1);
+            continue;
         }
+        // What stands between blank lines is no ragged row.
+        let ragged = rows > 2 && !lines[at - 1].gap && !lines[at].gap;
+        let Some(next) = row(at + 1).filter(|&next| ragged && row(next).is_some()) else { break };
+        (at, rows) = (next, rows + 2);
     }
-    rows
+    (at, rows)
+}
+
+/// Returns whether another table begins at a line behind a blank one: its header has a ruler below it.
+fn begins_another(lines: &[Line], at: usize) -> bool {
+    let ruled = |ruler: usize| {
+        !lines[at..ruler].iter().any(|line| line.gap)
+            && lines.len() > ruler + 1
+            && is_ruler(lines[ruler].text)
+            && !lines[ruler].gap
+    };
+    let top = usize::from(is_ruler(lines[at].text));
+    at > 0 && lines[at - 1].gap && at + top + 1 < lines.len() && ruled(at + top + 1)
 }
 
 fn is_bar(line: &str) -> bool {
@@ -129,6 +183,48 @@ fn reads_like_prose(line: &str) -> bool {
     spaced * 2 > cells && (line.ends_with(['.', '!', '?', ':']) || line.split(' ').count() > cells * 4)
 }
 
+/// A row of a table.
+struct Row<'t> {
+    lines: Range<usize>,
+    cells: Vec<&'t str>,
+    /// Set if it is a line between others.
+    ruler: bool,
+}
+
+/// Cuts a table into rows.
+fn cut<'t>(lines: &[Line<'t>], separator: Separator) -> Vec<Row<'t>> {
+    let mut rows = Vec::new();
+    let mut at = 0;
+    while at < lines.len() {
+        let (height, cells) = separator.row(&lines[at..]);
+        rows.push(Row { lines: at..at + height, cells, ruler: is_ruler(lines[at].text) });
+        at += height;
+    }
+    rows
+}
+
+/// Joins rulers below the header to the rows above them, but for the last, and the lines between two of them where they
+/// tell the rows of a grid from each other.
+fn join<'t>(rows: Vec<Row<'t>>, header: usize, lines: &[Line]) -> Vec<Row<'t>> {
+    let texts = rows[header..].iter().filter(|row| !row.ruler).count();
+    let groups = rows[header..].windows(2).filter(|pair| !pair[0].ruler && pair[1].ruler).count();
+    let doubled = |row: &Row| row.ruler && lines[row.lines.start].text.contains(['=', '═']);
+    let grid = groups > 1 && (texts <= 2 * groups || rows[..header].last().is_some_and(doubled));
+    let last = rows.len().saturating_sub(1);
+    let mut joined: Vec<Row> = Vec::new();
+    let mut open = false;
+    for (i, row) in rows.into_iter().enumerate() {
+        let body = i > header;
+        let continues = body && if row.ruler { grid || i < last } else { grid && open };
+        open = !row.ruler;
+        match joined.last_mut().filter(|_| continues) {
+            Some(above) => above.lines.end = row.lines.end,
+            None => joined.push(row),
+        }
+    }
+    joined
+}
+
 /// Adds the rows of a table: each needs the header, and the row that heads its section.
 pub(super) fn table(lines: &[Line], builder: &mut Builder, around: &Around) {
     let Some((separator, _)) = separator(lines) else {
@@ -137,36 +233,50 @@ pub(super) fn table(lines: &[Line], builder: &mut Builder, around: &Around) {
         }
         return;
     };
-    let rows: Vec<Vec<&str>> = lines.iter().map(|line| separator.cells(line.text)).collect();
-    let header = header(lines, &rows);
-    let first = builder.segments.len();
-    let (mut section, mut numbers) = (None, Vec::new());
-    for (i, line) in lines.iter().enumerate() {
-        let heads = i < header && header < lines.len();
+    let rows = cut(lines, separator);
+    let header = header(&rows);
+    let rows = join(rows, header, lines);
+    let mut numbers = Vec::new();
+    for (i, row) in rows.iter().enumerate() {
+        let border = i > header && i + 1 == rows.len() && row.ruler;
+        let heads = border || i < header && header < rows.len();
         let kind = if heads { SegmentKind::Header } else { SegmentKind::Row };
-        let number = builder.push(line.range.clone(), kind, around);
-        numbers.push(number);
-        if i < header {
-            if is_ruler(line.text) {
-                // Rows can be read without it.
-                builder.need(number, first);
-            } else {
-                builder.tie(number, first);
-            }
-            continue;
+        let range = lines[row.lines.start].range.start..lines[row.lines.end - 1].range.end;
+        numbers.push(builder.push(range, kind, around));
+    }
+    put_under_header(builder, &rows, &numbers, header);
+    put_under_sections(builder, &rows[header..], &numbers[header..]);
+    weigh(builder, &numbers[header..], &rows[header..]);
+}
+
+/// Makes rows need the names of their columns.
+fn put_under_header(builder: &mut Builder, rows: &[Row], numbers: &[usize], header: usize) {
+    let Some(names) = rows[..header].iter().position(|row| !row.ruler).map(|names| numbers[names]) else {
+        return;
+    };
+    let context: Vec<_> =
+        numbers[..header].iter().map(|&number| builder.segments[number].range.clone()).collect();
+    for (i, (row, &number)) in rows.iter().zip(numbers).enumerate() {
+        if i >= header || row.ruler {
+            // Rows can be read without rulers, but a ruler alone says nothing.
+            builder.need(number, names);
+        } else {
+            builder.tie(number, names);
         }
-        if header > 0 {
-            builder.need(number, first);
-            let context =
-                (first..first + header).map(|row| builder.segments[row].range.clone()).collect::<Vec<_>>();
-            builder.segments[number].context.extend(context);
+        if i >= header {
+            builder.segments[number].context.extend(context.iter().cloned());
         }
-        if is_ruler(line.text) {
+    }
+}
+
+/// Makes rows need the row that heads their section, which has one cell alone.
+fn put_under_sections(builder: &mut Builder, rows: &[Row], numbers: &[usize]) {
+    let mut section = None;
+    for (row, &number) in rows.iter().zip(numbers) {
+        let [first, others @ ..] = &*row.cells else { continue };
+        if row.ruler {
             builder.segments[number].worth = 0.3;
-        } else if rows[i].len() > 1
-            && rows[i][1..].iter().all(|cell| cell.is_empty())
-            && !rows[i][0].is_empty()
-        {
+        } else if !others.is_empty() && others.iter().all(|cell| cell.is_empty()) && !first.is_empty() {
             section = Some(number);
         } else if let Some(section) = section {
             builder.need(number, section);
@@ -174,30 +284,29 @@ pub(super) fn table(lines: &[Line], builder: &mut Builder, around: &Around) {
             builder.segments[number].context.push(range);
         }
     }
-    weigh(builder, &numbers[header..], &rows[header..]);
 }
 
-/// Returns the number of leading rows that are the header: up to a ruler, and below it those without a name or a
-/// number.
-fn header(lines: &[Line], rows: &[Vec<&str>]) -> usize {
-    let first = lines.iter().position(|line| !is_ruler(line.text)).unwrap_or_default();
-    let ruler = lines.iter().skip(first).take(3).position(|line| is_ruler(line.text));
+/// Returns the number of leading rows that are the header: up to a ruler, and below it, or below a first row that has
+/// cells without a name, those without a name or a number.
+fn header(rows: &[Row]) -> usize {
+    let first = rows.iter().position(|row| !row.ruler).unwrap_or_default();
+    let ruler = rows.iter().skip(first).take(3).position(|row| row.ruler);
     let mut header = first + ruler.map_or(1, |ruler| ruler + 1);
-    if ruler.is_none()
-        && rows.get(first).is_none_or(|row| row.iter().any(|cell| is_number(cell)) && rows.len() < 2)
-    {
+    let names = rows.get(first).map_or(&[][..], |row| &row.cells);
+    if ruler.is_none() && (names.is_empty() || rows.len() < 2 && names.iter().any(|cell| is_number(cell))) {
         return first;
     }
-    let unnamed = |row: &Vec<&str>| {
-        row.first().is_some_and(|cell| cell.is_empty())
-            && row.iter().any(|cell| !cell.is_empty())
-            && !row.iter().any(|cell| is_number(cell) && !is_year(cell))
+    let unnamed = |row: &Row| {
+        row.cells.first().is_some_and(|cell| cell.is_empty())
+            && row.cells.iter().any(|cell| !cell.is_empty())
+            && !row.cells.iter().any(|cell| is_number(cell) && !is_year(cell))
     };
     let most = (header + MOST_HEADER).min(rows.len().saturating_sub(1));
-    while ruler.is_some() && header < most && unnamed(&rows[header]) {
+    let goes_on = ruler.is_some() || names.iter().any(|cell| cell.is_empty());
+    while goes_on && header < most && unnamed(&rows[header]) {
         header += 1;
     }
-    header.min(lines.len())
+    header.min(rows.len())
 }
 
 /// Returns whether a cell is a number, whatever its currency and unit.
@@ -213,20 +322,20 @@ fn is_year(cell: &str) -> bool {
 }
 
 /// Raises rows that differ from the others in a column that says nearly always the same.
-fn weigh(builder: &mut Builder, numbers: &[usize], rows: &[Vec<&str>]) {
-    let columns = rows.iter().map(Vec::len).max().unwrap_or_default();
+fn weigh(builder: &mut Builder, numbers: &[usize], rows: &[Row]) {
+    let columns = rows.iter().map(|row| row.cells.len()).max().unwrap_or_default();
     for column in 0..columns.min(64) {
         let mut counts: std::collections::HashMap<&str, usize> = std::collections::HashMap::new();
         for row in rows {
-            *counts.entry(row.get(column).copied().unwrap_or_default()).or_default() += 1;
+            *counts.entry(row.cells.get(column).copied().unwrap_or_default()).or_default() += 1;
         }
         let usual = counts.values().max().copied().unwrap_or_default();
         if rows.len() < 6 || usual * 10 < rows.len() * 7 {
             continue;
         }
         for (row, &number) in rows.iter().zip(numbers) {
-            let count = counts[row.get(column).copied().unwrap_or_default()];
-            if count * 5 < usual && !row.get(column).is_none_or(|cell| cell.is_empty()) {
+            let count = counts[row.cells.get(column).copied().unwrap_or_default()];
+            if count * 5 < usual && !row.cells.get(column).is_none_or(|cell| cell.is_empty()) {
                 builder.segments[number].worth *= (usual as f32 / count as f32).ln().min(4.0);
             }
         }

@@ -40,7 +40,9 @@ fn rows_need_their_header() {
 fn lines_of_a_form_need_its_first_line() {
     let tickets = "Ticket: 4411\nRoom: boiler house\nState: open\n\nTicket: 4412\nRoom: attic\nState: closed\n\nTicket: 4413\nRoom: yard\nState: open\n";
     assert_eq!(kept_with(tickets, "closed"), ["Ticket: 4412"]);
-    assert!(cut(tickets).iter().all(|(kind, _)| *kind == SegmentKind::Line));
+    assert!(
+        cut(tickets).iter().all(|(kind, text)| (*kind == SegmentKind::Parent) == text.starts_with("Ticket"))
+    );
     let requests = "GET /a HTTP/1.1\nHost: a.example\nAccept: text/csv\nX-Id: 7\n\nHTTP/1.1 404 Not Found\nHost: a.example\nX-Id: 7\nX-Limit: 60\n";
     assert_eq!(kept_with(requests, "X-Limit"), ["HTTP/1.1 404 Not Found"]);
     let commits = "commit 0a1b2c3d\nAuthor: Ann Lee <ann@a.example>\nDate:   Mon Nov 4 17:20:11 2024\n\n    Mend the gate\n\ncommit 1b2c3d4e\nAuthor: Bo Ek <bo@a.example>\nDate:   Tue Nov 5 17:20:11 2024\n\n    Paint the gate\n";
@@ -57,6 +59,192 @@ fn a_conversation_is_no_form() {
     ] {
         assert!(cut(talk).iter().all(|(kind, _)| *kind == SegmentKind::Turn), "{talk}");
     }
+}
+
+#[test]
+fn rows_need_a_header_of_any_form() {
+    let boxes = "depot=# select * from stock;\n┌──────┬─────┐\n│ part │ qty │\n├──────┼─────┤\n│ bolt │  40 │\n│ nut  │   7 │\n└──────┴─────┘\n(2 rows)\n";
+    assert_eq!(kept_with(boxes, "nut"), ["│ part │ qty │"]);
+    assert_eq!(kept_with(boxes, "┴"), ["│ part │ qty │"]);
+    let lines = "Crop,,Harvest,\n,field,2021,2022\nrye,north,40,44\noats,south,31,29\npeas,east,12,9\n";
+    assert_eq!(kept_with(lines, "oats"), ["Crop,,Harvest,", ",field,2021,2022"]);
+    let years = "site\t\tcount\tcount\n\tkind\tspring\tautumn\nmoor\tnewt\t4\t9\nfen\ttoad\t7\t2\n";
+    assert_eq!(kept_with(years, "toad"), ["site\t\tcount\tcount", "kind\tspring\tautumn"]);
+    let two = "PS C:\\> Get-Disk\n\nNumber   Name    Health\n------   ----    ------\n0        sda     good\n1        sdb     poor\n\nPS C:\\> Get-Log\n\n   Id    Time     Text\n   --    ----     ----\n   7     08:00    full\n   8     09:00    lost\n";
+    assert_eq!(kept_with(two, "sdb"), ["Number   Name    Health"]);
+    assert_eq!(kept_with(two, "lost"), ["Id    Time     Text"]);
+    assert!(cut(two).contains(&(SegmentKind::Line, "PS C:\\> Get-Log")));
+}
+
+#[test]
+fn another_table_begins_behind_a_blank_line() {
+    for (first, second) in [
+        ("| a | b |\n|---|---|\n| 1 | 2 |\n| 3 | 4 |", "| c | d |\n|---|---|\n| 5 | 6 |\n| 7 | 8 |"),
+        (
+            "+---+---+\n| a | b |\n+---+---+\n| 1 | 2 |\n+---+---+",
+            "+---+---+\n| c | d |\n+---+---+\n| 7 | 8 |\n+---+---+",
+        ),
+        (
+            "a      b      e\n-----  -----  --\n1      2      3\n4      5      6",
+            "c      d      f\n-----  -----  --\n5      6      7\n7      8      9",
+        ),
+    ] {
+        let text = format!("{first}\n\n{second}\n");
+        let header = second.lines().find(|line| line.contains('c')).unwrap();
+        let row = second.lines().find(|line| line.contains('7') && line.contains('8')).unwrap();
+        assert_eq!(kept_with(&text, row), [header]);
+    }
+}
+
+#[test]
+fn cells_over_several_lines_make_one_row() {
+    let quoted = "no,who,note\n1,Ida,\"came late.\nLeft early.\"\n2,Ole,\"said \"\"no\"\",\n\nthen yes\"\n3,Pal,none\n";
+    assert_eq!(cut(quoted)[1], (SegmentKind::Row, "1,Ida,\"came late.\nLeft early.\""));
+    assert_eq!(cut(quoted)[2], (SegmentKind::Row, "2,Ole,\"said \"\"no\"\",\n\nthen yes\""));
+    let tabs = "no\twho\tnote\n1\tIda\t\"one\ntwo\"\n2\tOle\tx\n3\tPal\ty\n";
+    assert_eq!(cut(tabs)[1], (SegmentKind::Row, "1\tIda\t\"one\ntwo\""));
+    // A mark that no other one closes is a mark of inches.
+    let inches = "no,size,bin\n1,\"4,a\n2,5,b\n3,6,c\n";
+    assert_eq!(cut(inches)[1], (SegmentKind::Row, "1,\"4,a"));
+    let grid = "+------+--------+\n| lamp | use    |\n+======+========+\n| one  | not in |\n|      | rain   |\n+------+--------+\n| two  | always |\n+------+--------+\n";
+    let row = "| one  | not in |\n|      | rain   |\n+------+--------+";
+    assert_eq!(cut(grid)[3], (SegmentKind::Row, row));
+    assert_eq!(kept_with(grid, "rain"), ["| lamp | use    |"]);
+}
+
+#[test]
+fn rows_of_html_need_the_names_of_their_columns() {
+    let row = |name: &str| format!("<tr><td>{name}</td><td>{}</td></tr>\n", "so it is ".repeat(9));
+    let rows = format!("{}{}{}", row("oak"), row("ash"), row("elm"));
+    for (header, names) in [
+        ("<thead><tr><th>tree</th><th>why</th></tr></thead>\n<tbody>\n", "<thead><tr>"),
+        ("<tr><th>tree</th><th>why</th></tr>\n", "<tr><th>tree"),
+        ("<THEAD>\n<tr><th>tree</th><th>why</th></tr>\n</THEAD>\n<TBODY>\n", "<th>tree"),
+    ] {
+        let end = if header.to_lowercase().contains("tbody") { "</tbody>\n" } else { "" };
+        let end = if header.contains("TBODY") { end.to_uppercase() } else { end.to_owned() };
+        let table = format!("<table>\n{header}{rows}{end}</table>\n");
+        let text = format!("<div>\n{table}{table}</div>\n");
+        let second = text.rfind("<td>elm").unwrap();
+        let all = segments(&text);
+        let own = all.iter().find(|segment| segment.range.contains(&second)).unwrap();
+        let needed = |need: &usize| text[all[*need].range.clone()].contains(names);
+        let found = own.needs.iter().find(|need| needed(need)).expect("it needs the header");
+        assert!(all[*found].range.start > text.find("</table>").unwrap(), "that of its own table");
+    }
+}
+
+#[test]
+fn frames_need_the_exception_that_they_lead_to() {
+    let python = "It broke.\n\nTraceback (most recent call last):\n  File \"a.py\", line 3, in f\n    g(1)\n  File \"b.py\", line 9, in g\n    raise Spilt(x)\nshop.Spilt: 3 cups\n\nNobody saw it.\n";
+    let head = "Traceback (most recent call last):";
+    assert_eq!(kept_with(python, "a.py"), [head, "shop.Spilt: 3 cups"]);
+    assert_eq!(kept_with(python, "raise"), [head, "File \"b.py\", line 9, in g", "shop.Spilt: 3 cups"]);
+    assert!(kept_with(python, "3 cups").is_empty());
+    let java = "09:12:01 INFO ready\n09:12:07 ERROR till closed\nshop.TillException: no paper\n\tat shop.Till.print(Till.java:40)\n\tat shop.Main.run(Main.java:9)\nCaused by: shop.Jam: feeder 2\n\tat shop.Feeder.pull(Feeder.java:77)\n\t... 2 more\n09:12:08 INFO bye\n";
+    assert_eq!(kept_with(java, "Main.java"), ["09:12:07 ERROR till closed", "shop.TillException: no paper"]);
+    assert_eq!(
+        kept_with(java, "Feeder.java"),
+        ["09:12:07 ERROR till closed", "Caused by: shop.Jam: feeder 2"]
+    );
+    let script = "The page is blank.\nRangeFault: no such page\n    at show (/srv/view.js:12:7)\n    at async main (/srv/app.js:3:1)\nIt was so on Monday.\n";
+    assert_eq!(kept_with(script, "app.js"), ["RangeFault: no such page"]);
+    for (text, name) in [(python, "3 cups"), (java, "feeder 2"), (script, "no such page")] {
+        let worth = |part: &str| {
+            let at = text.find(part).unwrap();
+            segments(text).into_iter().find(|segment| segment.range.contains(&at)).unwrap().worth
+        };
+        let frame = if text == python {
+            "a.py"
+        } else if text == java {
+            "Main.java"
+        } else {
+            "app.js"
+        };
+        assert!(worth(name) > worth(frame), "{name}");
+    }
+}
+
+#[test]
+fn items_of_nested_lists_need_what_they_stand_under() {
+    let steps = "# Boats\n\nRead it all.\n\n## Summer\n\n1. Rig\n   - mast first\n   - then the boom\n2. Launch\n   - at high water\n\n## Winter\n\n1. Haul out\n   - at low water\n   - with two people\n";
+    assert_eq!(kept_with(steps, "low water"), ["## Winter", "1. Haul out"]);
+    assert_eq!(kept_with(steps, "boom"), ["## Summer", "1. Rig"]);
+    let deep = "- tools\n  + saw\n    - for wood only\n  + file\n- paint\n  + red,\n    for the hull\n";
+    assert_eq!(kept_with(deep, "wood"), ["- tools", "+ saw"]);
+    assert!(cut(deep).contains(&(SegmentKind::Line, "+ red,\n    for the hull")));
+    let letters = "## Fees\n### Guests\na) by day\n   - 4 a night\nb) by week\n   - 20 a week\n";
+    assert_eq!(kept_with(letters, "20 a"), ["## Fees", "### Guests", "b) by week"]);
+    // A list of one level goes by its sentences, as it did.
+    assert_eq!(cut("- It is late. Go home.\n- Or stay.\n- Or both.\n")[0].0, SegmentKind::Sentence);
+}
+
+#[test]
+fn strings_and_comments_keep_their_ends() {
+    let python = "\"\"\"Tides.\n\nNever sail by them.\n\"\"\"\nimport math\n\nUSAGE = '''\nuse: tide\n'''\n\ndef height(t):\n    return math.sin(t)\n";
+    assert_eq!(kept_with(python, "Never"), ["\"\"\"Tides.", "\"\"\""]);
+    assert_eq!(kept_with(python, "use:"), ["USAGE = '''", "'''"]);
+    let script =
+        "const page = `\n  <p>${name}</p>\n  <p>the end</p>\n`;\n\nfunction show() {\n  print(page);\n}\n";
+    assert_eq!(kept_with(script, "the end"), ["const page = `", "<p>${name}</p>", "`;"]);
+    let java = "/**\n * A lamp.\n * Not for baths.\n */\npublic class Lamp {\n    private int watts = 3;\n\n    int watts() {\n        return watts;\n    }\n}\n";
+    assert_eq!(kept_with(java, "/**"), ["* A lamp.", "* Not for baths.", "*/"]);
+    assert_eq!(kept_with(java, "watts = 3"), ["public class Lamp {", "}"]);
+}
+
+#[test]
+fn definitions_keep_what_is_put_before_them() {
+    let python = "import tool\n\n@tool.again(3)\ndef lift(x):\n    return x + 1\n\n@tool.never\ndef drop(x):\n    return x\n";
+    assert_eq!(kept_with(python, "x + 1"), ["@tool.again(3)", "def lift(x):"]);
+    let rust = "use std::fmt;\n\n#[derive(Debug)]\nstruct Lamp {\n    watts: u8,\n}\n\nfn light(lamp: &Lamp) {\n    burn(lamp);\n}\n";
+    assert_eq!(kept_with(rust, "watts: u8"), ["#[derive(Debug)]", "struct Lamp {", "}"]);
+    let cpp = "#include <a>\n\ntemplate <typename T>\nT twice(T x)\n{\n    return x + x;\n}\n";
+    assert_eq!(kept_with(cpp, "x + x"), ["template <typename T>", "T twice(T x)", "{", "}"]);
+}
+
+#[test]
+fn braces_labels_and_conditions_hold_their_lines_together() {
+    let braces = "class Pump\n{\npublic:\n    int flow()\n    {\n        return rate;\n    }\nprivate:\n    int rate;\n};\n";
+    assert_eq!(
+        kept_with(braces, "return rate"),
+        ["class Pump", "{", "public:", "int flow()", "{", "}", "};"]
+    );
+    let switch = "func name(k int) string {\n\tswitch k {\n\tcase 1:\n\t\treturn \"one\"\n\tcase 2:\n\t\treturn \"two\"\n\tdefault:\n\t\treturn \"many\"\n\t}\n}\n";
+    assert_eq!(kept_with(switch, "two"), ["func name(k int) string {", "switch k {", "case 2:", "}", "}"]);
+    let falls = "switch (k) {\ncase 'a':\ncase 'b':\n    stop();\n    break;\ncase 'c':\n    run();\n}\n";
+    assert_eq!(kept_with(falls, "case 'a'"), ["switch (k) {", "case 'b':", "}"]);
+    assert_eq!(kept_with(falls, "run()"), ["switch (k) {", "case 'c':", "}"]);
+    let conditions = "#ifdef LOUD\n#define SAY(x) shout(x)\n#else\n#define SAY(x) hum(x)\n#endif\nint main() {\n    SAY(1);\n}\n";
+    assert_eq!(kept_with(conditions, "shout"), ["#ifdef LOUD", "#endif"]);
+    assert_eq!(kept_with(conditions, "hum"), ["#ifdef LOUD", "#else", "#endif"]);
+    assert_eq!(kept_with(conditions, "SAY(1)"), ["int main() {", "}"]);
+}
+
+#[test]
+fn what_names_its_part_is_told_from_what_says_something() {
+    let kind = |text: &str, part: &str| cut(text).into_iter().find(|(_, own)| own.contains(part)).unwrap().0;
+    let settings = "[lamp]\nwatts = 4\ncolour = red\n\n[fan]\nspeed = 2\n";
+    assert_eq!(kind(settings, "[fan]"), SegmentKind::Parent);
+    assert_eq!(kind(settings, "speed"), SegmentKind::Line);
+    let yaml = "lamp:\n  watts: 4\n  parts:\n    - bulb\nfan: off\nrest:\n";
+    assert_eq!(kind(yaml, "parts:"), SegmentKind::Parent);
+    assert_eq!(kind(yaml, "fan:"), SegmentKind::Line);
+    assert_eq!(kind(yaml, "rest:"), SegmentKind::Line);
+    let mail = "I agree.\n\nOn Friday Ann Lee wrote:\n> Shall we paint it?\n> It is rusty.\n";
+    assert_eq!(kind(mail, "wrote:"), SegmentKind::Parent);
+    assert_eq!(kept_with(mail, "rusty"), ["On Friday Ann Lee wrote:"]);
+}
+
+#[test]
+fn declarations_and_elements_of_one_line_stay_whole() {
+    let xml = "<?xml version=\"1.0\"?>\n<shelf>\n<book>One</book>\n<book>Two</book>\n</shelf>\n";
+    assert_eq!(cut(xml)[0], (SegmentKind::Line, "<?xml version=\"1.0\"?>"));
+    let html = "<!DOCTYPE html>\n<html>\n<!-- Is it so? -->\n<p>It is.</p>\n<p>And it is not, and it was not, and nobody ever thought that it would be one day, for it was much too far away, and far too cold for that.</p>\n<p>So they all went home, and did not come back in that year, nor in the next.</p>\n</html>\n";
+    assert_eq!(cut(html)[0], (SegmentKind::Line, "<!DOCTYPE html>"));
+    assert!(cut(html).contains(&(SegmentKind::Line, "<!-- Is it so? -->")));
+    let notes = "Read on.\n\n<details>\n<summary>Who asks? We do.</summary>\n\nIt is long. It is dull.\n\nIt was so.\n\nIt will be.\n</details>\n\nRead no more.\n";
+    assert!(cut(notes).contains(&(SegmentKind::Line, "<summary>Who asks? We do.</summary>")));
+    assert!(cut(notes).contains(&(SegmentKind::Sentence, "It is dull.")));
 }
 
 #[test]
@@ -154,6 +342,90 @@ fn json_goes_by_records() {
     let lines = rows.join("\n");
     assert_eq!(cut(&lines).len(), 30);
     assert!(kept_with(&lines, "\"n7\"").is_empty());
+}
+
+#[test]
+fn lists_of_json_are_one_value() {
+    for (text, list) in [
+        (r#"{"pump": "P1", "bars": [1, 2, 3, 4], "open": true}"#, r#""bars": [1, 2, 3, 4],"#),
+        (
+            r#"{"days": ["Mon", "Thu", "Sat"], "place": "the north gate"}"#,
+            r#""days": ["Mon", "Thu", "Sat"],"#,
+        ),
+        (r"[[0, 0.5], [5, 5.5], [10, 10.5], [15, 15.5]]", "[5, 5.5],"),
+    ] {
+        for all in [segments(text), core_segments(text), fine_segments(text)] {
+            let found: Vec<&str> = all.iter().map(|segment| text[segment.range.clone()].trim()).collect();
+            assert!(found.contains(&list), "{found:?}");
+        }
+    }
+}
+
+#[test]
+fn rows_of_json_need_the_names_of_their_columns() {
+    let rows = |cell: &dyn Fn(usize) -> String| (0..9).map(cell).collect::<Vec<_>>().join(",\n ");
+    for (names, cells) in [
+        (r#"["boat", "crew"]"#, rows(&|i| format!(r#"["Gull {i}", {i}]"#))),
+        (r#"["at", "open", "by"]"#, rows(&|i| format!(r#"[{i}, {}, "Ann"]"#, i % 2 == 0))),
+        (r#"["x", "y"]"#, rows(&|i| format!("[{i}, {}]", i * i))),
+    ] {
+        let text = format!("{{\"rows\": [{names},\n {cells}]}}");
+        let last = cells.lines().last().unwrap().trim();
+        assert!(kept_with(&text, last).contains(&&*format!("{names},")), "{:?}", kept_with(&text, last));
+    }
+    // Pairs of strings have none, and neither have rows of another length.
+    assert!(
+        !kept_with(r#"{"edges": [["a", "b"], ["b", "c"], ["c", "d"]]}"#, r#"["c""#)
+            .contains(&r#"["a", "b"],"#)
+    );
+    assert!(!kept_with(r#"{"odd": [["a", "b"], [1], [2, 3, 4]]}"#, "[2").contains(&r#"["a", "b"],"#));
+}
+
+#[test]
+fn strings_of_small_json_go_by_sentences() {
+    for (key, said) in [
+        ("text", "The lock is shut at night. It must not be opened by hand before six o'clock."),
+        ("note", "He came by train on Friday.\\nHe left the same evening, and nobody saw him go."),
+        ("body", "Die Pumpe steht seit Montag still. Das Ventil ist noch nicht repariert worden."),
+    ] {
+        let text = format!("{{\"id\": 7, \"{key}\": \"{said}\"}}");
+        for all in [segments(&text), core_segments(&text), fine_segments(&text)] {
+            let said: Vec<&Segment> =
+                all.iter().filter(|segment| segment.kind == SegmentKind::Said).collect();
+            assert_eq!(said.len(), 2, "{all:?}");
+            // Neither needs the other.
+            let number = |said: &Segment| all.iter().position(|segment| segment == said).unwrap();
+            assert!(!said[1].needs.contains(&number(said[0])));
+        }
+        // The shortest members come with all others, but where each goes by itself.
+        let needs_id =
+            |all: &[Segment]| all[0].needs.iter().any(|&need| text[all[need].range.clone()].contains("id"));
+        assert!(needs_id(&core_segments(&text)) && !needs_id(&fine_segments(&text)));
+    }
+}
+
+#[test]
+fn empty_cells_at_the_end_of_a_row_are_cells() {
+    for (row, header) in [
+        ("b7\tshut\t\n", "gate\tstate\tnote\n"),
+        ("b7\t\t\n", "gate\tstate\tnote\n"),
+        ("b7\t4\tx\t\t\n", "gate\tstate\tnote\tby\tfor\n"),
+    ] {
+        let text = format!("{header}{}{row}", row.repeat(5).replace("b7", "a1"));
+        assert_eq!(kept_with(&text, "b7"), [header.trim()]);
+        assert_eq!(cut(&text).iter().filter(|(kind, _)| *kind == SegmentKind::Row).count(), 6);
+    }
+}
+
+#[test]
+fn statements_and_carets_are_no_rows() {
+    for text in [
+        "import java.util.List;\nimport java.util.Map;\nimport java.util.Set;\nimport java.util.Queue;\n",
+        "E         ?         ^\nE         + rent;10.12\nE         ?         ^\nE         - rent;10.13\n",
+        "use std::fmt;\nuse std::io;\nuse std::mem;\n",
+    ] {
+        assert!(cut(text).iter().all(|(kind, _)| *kind != SegmentKind::Row), "{:?}", cut(text));
+    }
 }
 
 fn piece() -> impl Strategy<Value = String> {

@@ -29,7 +29,7 @@ pub(super) fn weigh(text: &str, segments: &mut [Segment]) {
         let times = seen.entry(like(own)).or_default();
         *times += 1;
         // Rows that are rare among the others are not worth less for being alike.
-        if *times > 1 && segment.worth <= 1.0 {
+        if *times > 1 && (segment.worth <= 1.0 || segment.kind == SegmentKind::Line) {
             segment.worth *= REPEAT;
         }
         if segment.kind == SegmentKind::Line && names_error(own) {

@@ -468,7 +468,7 @@ class KeyRule(RequestModel):
     rate: float | None = None
     """Share of a string's tokens that is kept at most, 0 to 1; by default as much as it is worth."""
     removable: bool = False
-    """May a member go when nothing is left of its string? Else an empty string stays."""
+    """May a member go when nothing is left of its string? Else something of it stays."""
 
 
 class KeyRuleParams(TypedDict, total=False):
@@ -479,7 +479,7 @@ class KeyRuleParams(TypedDict, total=False):
     rate: float | None
     """Share of a string's tokens that is kept at most, 0 to 1; by default as much as it is worth."""
     removable: bool
-    """May a member go when nothing is left of its string? Else an empty string stays."""
+    """May a member go when nothing is left of its string? Else something of it stays."""
 
 
 class JsonInput(RequestModel):
