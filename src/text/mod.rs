@@ -7,6 +7,7 @@ mod granularity;
 mod json;
 mod kind;
 mod marks;
+mod matcher;
 mod negation;
 mod patterns;
 mod protect;

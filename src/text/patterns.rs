@@ -54,25 +54,27 @@ pub(super) fn patterns(kind: Protection) -> &'static [&'static str] {
     match kind {
         Protection::Numbers => &[NUMBER, COUNTED, MAGNITUDE, TELEPHONE, POWER, BOUND],
         Protection::Dates => &[DATE, DAY_AND_MONTH],
-        Protection::Urls => {
-            &[r#"\b(?:[a-zA-Z][a-zA-Z0-9+.\-]{1,15}://|www\.)[^\s<>"'`\)\]\}]+[^\s<>"'`\)\]\}.,;:!?]"#]
-        }
+        Protection::Urls => &[
+            r#"\b{start-half}(?:[a-zA-Z][a-zA-Z0-9+.\-]{1,15}://|www\.)[^\s<>"'`\)\]\}]+[^\s<>"'`\)\]\}.,;:!?]"#,
+        ],
         Protection::Paths => PATHS,
-        Protection::Emails => &[r"\b[\w.+\-]+@[\w\-]+(?:\.[\w\-]+)+"],
+        Protection::Emails => &[r"\b{start-half}\w[\w.+\-]*@[\w\-]+(?:\.[\w\-]+)+"],
         Protection::Identifiers => &[
             IDENTIFIER,
             r"\b{start-half}[\#@]\w+",
-            r"\b[A-Za-z]\w*_-\d+\b",
-            r"\b\p{L}{3,} [A-HJ-Z]\b",
-            r"\b\p{Lu}-\p{Ll}+\b",
+            r"\b{start-half}[A-Za-z]\w*_-\d+\b{end-half}",
+            r"\b{start-half}\p{L}{3,} [A-HJ-Z]\b{end-half}",
+            r"\b{start-half}\p{Lu}-\p{Ll}+\b{end-half}",
         ],
-        Protection::Versions => &[r"\b[vV]?\d+(?:\.\d+)+(?:[\-+][0-9A-Za-z.\-]*[0-9A-Za-z])?\b"],
+        Protection::Versions => {
+            &[r"\b{start-half}[vV]?\d+(?:\.\d+)+(?:[\-+][0-9A-Za-z.\-]*[0-9A-Za-z])?\b{end-half}"]
+        }
         Protection::Quotes => QUOTES,
         Protection::Code => &[r"`[^`\n]+`", r"[!=<>:]=|&&|\|\||->|=>"],
-        Protection::Negations => {
-            &[r"(?xi) \b (?: not | never | no | nor | neither | without | cannot | hardly | unless
-                | \w+ n['’]t ) \b (?: (?: [^\S\n]+ | [^\S\n]* \n [^\S\n]* ) (?: \w+ | [$€£] \S+ ) )?"]
-        }
+        Protection::Negations => &[
+            r"(?xi) \b{start-half} (?: not | never | no | nor | neither | without | cannot | hardly | unless
+                | \w+ n['’]t ) \b{end-half} (?: (?: [^\S\n]+ | [^\S\n]* \n [^\S\n]* ) (?: \w+ | [$€£] \S+ ) )?",
+        ],
     }
 }
 
@@ -81,8 +83,8 @@ const NUMBER: &str = r"(?x) [+\-−±]? [$€£¥₹]? \s? \p{Nd} [\p{Nd}_]* (?:
       | [\u{20}\u{a0}\-]? (?: [kKMGTmµun]? (?: m | g | s | b | B | W | V | A | Hz | Wh | Pa | J | N | bit | l | L )
           (?: ²|³|/s|/h|ps )? | min | h | hrs? | km/h | mph | mi | ft | in | lbs? | oz | kg
           | years? | months? | weeks? | days? | hours? | minutes? | seconds? | million | billion | trillion | thousand
-          | percent | dollars? | euros? | pounds? | USD | EUR | GBP ) \b
-      | (?: st | nd | rd | th | s | x | k | K | M | bn ) \b )?";
+          | percent | dollars? | euros? | pounds? | USD | EUR | GBP ) \b{end-half}
+      | (?: st | nd | rd | th | s | x | k | K | M | bn ) \b{end-half} )?";
 
 /// Numbers with the counters of languages that write them after the number, and with units in words.
 const COUNTED: &str = r"(?x) [+\-−]? \p{Nd} [\p{Nd}.,]* (?:
@@ -91,22 +93,22 @@ const COUNTED: &str = r"(?x) [+\-−]? \p{Nd} [\p{Nd}.,]* (?:
       | minut\w* | Minuten? | минут\w* | jours? | Tage?n? | días? | dias? | giorn[io] | dagen | dagar | дн\w{1,3} | dni | semaines? | Wochen? | semanas? | settiman[ae] | недел\w*
       | mois | Monate?n? | mes(?:es)? | meses | mesi | maanden | miesi\w+ | месяц\w* | ans | années? | Jahre?n? | años? | anos? | ann[io] | jaar | år | lat | лет | года? | yıl | gün | saat | साल | वर्ष | घंटे | ปี | วัน | سنة | يوم
       | Euro | euros | Pfund | livres | libras | рубл\w* | zł | kr | TL | Prozent | percento | por\sciento | procent | процент\w* | градус\w* | Grad | degrés | grados
-      | kW | kWh | MW | mm | cm | ha | t | kPa | mbar | rpm | dB | Mbit | GB | MB | KB | TB ) \b )";
+      | kW | kWh | MW | mm | cm | ha | t | kPa | mbar | rpm | dB | Mbit | GB | MB | KB | TB ) \b{end-half} )";
 
 /// Powers of ten behind a factor, and `2+`.
 const POWER: &str =
     r"(?x) \p{Nd} [\p{Nd}.,]* (?: \s? [x×] \s? 10 (?: \^ | \*\* )? [-−]? \d* (?: / \p{L}+ )? | \+ )";
 
 /// A bound with its number: `at most 900`, `höchstens 30 kg`.
-const BOUND: &str = r"(?xi) \b (?: at\s(?:most|least) | up\sto | (?: no\s )? (?:more|less|fewer)\sthan | over | under | above | below | exceeding
+const BOUND: &str = r"(?xi) \b{start-half} (?: at\s(?:most|least) | up\sto | (?: no\s )? (?:more|less|fewer)\sthan | over | under | above | below | exceeding
     | mindestens | höchstens | bis\szu | unter | über | mehr\sals | weniger\sals
     | au\s(?:moins|plus|maximum) | jusqu['’]à | plus\sde | moins\sde | al\smenos | como\smáximo | hasta | más\sde | menos\sde
     | almeno | al\smassimo | fino\sa | più\sdi | meno\sdi | pelo\smenos | no\smáximo | até | mais\sde | minstens | hoogstens | maximaal
     | minst | högst | co\snajmniej | najwyżej | не\s(?:более|менее) | до | свыше | en\saz | en\sfazla )
-    \s [+\-−$€£¥₹]? \p{Nd} [\p{Nd}.,]* (?: \s? (?: % | °\s?[CFK] | [kmc]?m²? | kg | g | mg | ml | l | km | t | [kMG]?W | [kMGT]B | EUR | USD | euros? | Euro ) \b )?";
+    \s [+\-−$€£¥₹]? \p{Nd} [\p{Nd}.,]* (?: \s? (?: % | °\s?[CFK] | [kmc]?m²? | kg | g | mg | ml | l | km | t | [kMG]?W | [kMGT]B | EUR | USD | euros? | Euro ) \b{end-half} )?";
 
 /// A day with its month, and the year where it is there, in the languages that write them so.
-const DAY_AND_MONTH: &str = r"(?xi) \b \d{1,2} (?: \. | º | er )? \s (?: de\s | d['’] )? (?:
+const DAY_AND_MONTH: &str = r"(?xi) \b{start-half} \d{1,2} (?: \. | º | er )? \s (?: de\s | d['’] )? (?:
       januar[iy]? | januari | january | januára? | jänner | enero | janeiro | gennaio | janvier | stycznia | ledna | января | січня | ocak | tammikuuta | ιανουαρίου
     | februar[iy]? | februari | febrero | fevereiro | febbraio | février | lutego | února | февраля | лютого | şubat | helmikuuta | φεβρουαρίου
     | märz | maart | mars | marts | march | marzo | março | marca | března | марта | березня | mart | maaliskuuta | μαρτίου
@@ -128,31 +130,31 @@ const DAY_AND_MONTH: &str = r"(?xi) \b \d{1,2} (?: \. | º | er )? \s (?: de\s |
 const MAGNITUDE: &str = r"(?x) \p{Nd} [\p{Nd}.,]* [\u{20}\u{a0}\u{202f}] (?: hundred | thousand | million | billion | trillion
     | Tausend | Million(?:en)? | Milliarden? | Mio\.? | Mrd\.? | milliers | millions? | milliards? | mille | mil | mill(?:ones|ón) | milh(?:ões|ão) | bilh(?:ões|ão)
     | milion[ie] | miliard[ioi] | mila | miljoen | miljard\w* | miljoner | тысяч\w* | тыс\. | миллион\w* | млн | миллиард\w* | млрд | tysi\w+ | milion\w* | mln | mld | milyon | milyar | bin )
-    \b \.? (?: \s (?: d['’] | de\s | di\s | of\s )? [\p{L}€$£]{1,20} )?";
+    \b{end-half} \.? (?: \s (?: d['’] | de\s | di\s | of\s )? [\p{L}€$£]{1,20} )?";
 
 /// Groups of digits: telephone numbers and others that are said in groups.
-const TELEPHONE: &str = r"(?x) \b{start-half} \+? (?: \( \d{1,5} \) [\u{20}\-]? )? \d{1,5} (?: [\u{20}\-] \(? \d{2,5} \)? ){2,5} \b";
+const TELEPHONE: &str = r"(?x) \b{start-half} \+? (?: \( \d{1,5} \) [\u{20}\-]? )? \d{1,5} (?: [\u{20}\-] (?: \( \d{2,5} \) | \d{2,5} ) ){2,5} \b{end-half}";
 
-const DATE: &str = r"(?x) \b (?: \d{4}-\d{2}-\d{2} (?: [T\ ] \d{2}:\d{2} (?: :\d{2} (?: \.\d+ )? )? (?: Z | [+\-]\d{2}:?\d{2} )? )?
+const DATE: &str = r"(?x) \b{start-half} (?: \d{4}-\d{2}-\d{2} (?: [T\ ] \d{2}:\d{2} (?: :\d{2} (?: \.\d+ )? )? (?: Z | [+\-]\d{2}:?\d{2} )? )?
     | \d{1,2} [/.\-] \d{1,2} [/.\-] \d{2,4}
     | \d{1,2} (?: st|nd|rd|th )? \s (?: of \s )? (?: Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec ) [a-z]* \.? (?: ,? \s \d{4} )?
-    | (?: Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec ) [a-z]* \.? \s \d{1,2} \b (?: st|nd|rd|th )? (?: ,? \s \d{4} )?
+    | (?: Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec ) [a-z]* \.? \s \d{1,2} \b{end-half} (?: st|nd|rd|th )? (?: ,? \s \d{4} )?
     | (?: January|February|March|April|May|June|July|August|September|October|November|December ) \s \d{4}
-    | \d{1,2} (?: : \d{2} ){1,2} (?: \s? [aApP] \.? [mM] \b \.? )? | \d{1,2} \s? [aApP] \.? [mM] \b \.? )";
+    | \d{1,2} (?: : \d{2} ){1,2} (?: \s? [aApP] \.? [mM] \b{end-half} \.? )? | \d{1,2} \s? [aApP] \.? [mM] \b{end-half} \.? )";
 
 /// A full stop at the end is the sentence's.
 const PATHS: &[&str] = &[
-    r"(?x) (?: \b[A-Za-z]:\\ | \\\\ )? [\w.\-]+ (?: \\ [\w.\-]* [\w\-] )+",
+    r"(?x) (?: \b{start-half}[A-Za-z]:\\ | \\\\ )? [\w.\-]+ (?: \\ [\w.\-]* [\w\-] )+",
     r"(?x) \b{start-half} (?: ~ | \.{1,2} )? (?: / [\w.\-@+]* [\w\-@+] )+ /?",
-    r"(?x) \b [\w.\-]+ (?: / [\w.\-@+]* [\w\-@+] )+",
-    r"(?x) \b [\w\-]+ \. (?: rs|py|js|ts|tsx|go|c|h|cpp|hpp|java|rb|php|cs|sh|sql|md|txt|json|jsonl|toml|yaml|yml|xml|html
-        |css|csv|tsv|log|pdf|docx?|xlsx?|png|jpe?g|svg|zip|tar|gz|lock|conf|ini|env ) \b",
+    r"(?x) \b{start-half} \w [\w.\-]* (?: / [\w.\-@+]* [\w\-@+] )+",
+    r"(?x) \b{start-half} \w [\w\-]* \. (?: rs|py|js|ts|tsx|go|c|h|cpp|hpp|java|rb|php|cs|sh|sql|md|txt|json|jsonl|toml|yaml|yml|xml|html
+        |css|csv|tsv|log|pdf|docx?|xlsx?|png|jpe?g|svg|zip|tar|gz|lock|conf|ini|env ) \b{end-half}",
 ];
 
-const IDENTIFIER: &str = r"(?x) \b (?: [A-Za-z_]\w* (?: (?: :: | -> | \. ) [A-Za-z_]\w* )+ (?: \(\) )?
+const IDENTIFIER: &str = r"(?x) \b{start-half} (?: [A-Za-z_]\w* (?: (?: :: | -> | \. ) [A-Za-z_]\w* )+ (?: \(\) )?
     | \w* [A-Za-z] \w* _ \w+ | _+ \w+ | [a-z]+ [a-z0-9]* (?: [A-Z][a-z0-9]* )+ | (?: [A-Z][a-z0-9]+ ){2,}
     | [A-Za-z]+ \d \w* | \d+ [A-Za-z]+ \d \w* | [A-Z]{2,} (?: - [A-Z0-9]+ )+ | [A-Za-z]+ - \d \w*
-    | [0-9a-fA-F]{8} (?: - [0-9a-fA-F]{4} ){3} - [0-9a-fA-F]{12} | 0x [0-9a-fA-F]+ ) \b";
+    | [0-9a-fA-F]{8} (?: - [0-9a-fA-F]{4} ){3} - [0-9a-fA-F]{12} | 0x [0-9a-fA-F]+ ) \b{end-half}";
 
 /// Straight marks open where no word ends and close behind anything but a space, so that the end of one quote
 /// and the start of the next do not quote what is between them. A straight single mark within a word is an

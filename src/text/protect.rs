@@ -4,29 +4,25 @@ use std::ops::Range;
 use std::sync::{Arc, LazyLock};
 
 use moka::sync::Cache;
-use regex::{Regex, RegexBuilder};
+use rayon::prelude::*;
+use regex::RegexBuilder;
 
+use super::matcher::{LONGEST, Matcher};
 use super::negation::negated_clauses;
 use super::patterns::{Protection, patterns};
 
-/// Longer spans are not protected: a unit of a page would make every budget all or nothing.
-const LONGEST: usize = 512;
 /// Longer quotations and pieces of code, marks included, are prose or programs and may be cut.
 const LONGEST_QUOTE: usize = 200;
-/// The most bytes that a match is looked for in at once; more than [`LONGEST`]. See [`window()`].
-const WINDOW: usize = 4096;
-/// The fewest ASCII bytes, besides [`LONGEST`], that are searched apart from what is not ASCII.
-const ASCII_WINDOW: usize = 64;
 /// Bytes that a text takes in memory besides its spans.
 const OVERHEAD: usize = 160;
 /// Bytes that a compiled pattern of a caller may take.
 const PATTERN_SIZE: usize = 1 << 20;
 
 /// The built-in patterns, compiled once.
-static BUILT_IN: LazyLock<Vec<(Protection, Regex)>> = LazyLock::new(|| {
-    let compile = |pattern| Regex::new(pattern).expect("a test compiles every built-in pattern");
+static BUILT_IN: LazyLock<Vec<(Protection, Matcher)>> = LazyLock::new(|| {
     let all = Protection::ALL.iter();
-    all.flat_map(|&kind| patterns(kind).iter().map(move |pattern| (kind, compile(pattern)))).collect()
+    all.flat_map(|&kind| patterns(kind).iter().map(move |pattern| (kind, Matcher::built_in(pattern))))
+        .collect()
 });
 
 /// A reason for rejecting a caller's pattern.
@@ -44,7 +40,7 @@ pub struct ProtectError {
 pub struct Protector {
     kinds: Vec<Protection>,
     /// The caller's own patterns.
-    custom: Vec<Regex>,
+    custom: Vec<Matcher>,
     /// The spans of texts by their blake3 hashes, where they are remembered.
     known: Option<Cache<[u8; 32], Spans>>,
 }
@@ -80,7 +76,7 @@ impl Protector {
             let compiled =
                 RegexBuilder::new(pattern).size_limit(PATTERN_SIZE).dfa_size_limit(PATTERN_SIZE).build();
             let refused = |e: regex::Error| ProtectError { pattern: pattern.clone(), reason: e.to_string() };
-            protector.custom.push(compiled.map_err(refused)?);
+            protector.custom.push(compiled.map_err(refused)?.into());
         }
         Ok(protector)
     }
@@ -108,7 +104,8 @@ impl Protector {
     }
 
     fn find(&self, text: &str) -> Vec<Range<usize>> {
-        let mut found: Vec<Range<usize>> = self.kinds.iter().flat_map(|&kind| spans_of(kind, text)).collect();
+        let kinds = self.kinds.par_iter();
+        let mut found: Vec<Range<usize>> = kinds.flat_map_iter(|&kind| spans_of(kind, text)).collect();
         for pattern in &self.custom {
             found.extend(bounded(pattern, LONGEST, text));
         }
@@ -158,58 +155,9 @@ fn spans_of(kind: Protection, text: &str) -> Vec<Range<usize>> {
 }
 
 /// Matches of a pattern, of at most `longest` bytes, without white space at their ends.
-fn bounded(pattern: &Regex, longest: usize, text: &str) -> impl Iterator<Item = Range<usize>> {
-    let ranges = matches(pattern, text).into_iter().map(|range| trimmed(text, range));
+fn bounded(pattern: &Matcher, longest: usize, text: &str) -> impl Iterator<Item = Range<usize>> {
+    let ranges = pattern.matches(text).into_iter().map(|range| trimmed(text, range));
     ranges.filter(move |range| !range.is_empty() && range.len() <= longest)
-}
-
-/// Matches of at most [`LONGEST`] bytes, and perhaps longer ones.
-///
-/// One search may look at all that is left of a text before it settles for a match of a few bytes, and so may
-/// the next. Looking at a window at a time bounds that. A match that starts so near to the window's end that
-/// it might be cut off there is looked for again in the next window.
-fn matches(pattern: &Regex, text: &str) -> Vec<Range<usize>> {
-    let mut found = Vec::new();
-    let mut at = 0;
-    while at < text.len() {
-        let end = window(text, at);
-        let last = if end == text.len() { end } else { text.floor_char_boundary(end - LONGEST) };
-        at = match pattern.find_at(&text[..end], at).map(|found| found.range()) {
-            Some(range) if range.start > last => range.start,
-            Some(range) if range.is_empty() => text.ceil_char_boundary(range.end + 1),
-            Some(range) => {
-                found.push(range.clone());
-                range.end
-            }
-            None => last,
-        };
-    }
-    found
-}
-
-/// The end of the window that a match from `at` on is looked for in.
-///
-/// The regex engine reads ASCII with an automaton. At the first character that is not ASCII it begins again with an
-/// engine that takes ten to fifty times as long, wherever a pattern asks for the border of a word. So a window is ASCII as
-/// a whole where that is long enough, and else ends as soon as it can behind what is not ASCII.
-fn window(text: &str, at: usize) -> usize {
-    let most = text.floor_char_boundary(at + WINDOW);
-    // The byte before `at` decides whether a word begins there.
-    let bytes = &text.as_bytes()[..most];
-    let not_ascii =
-        |from: usize| bytes[from..].iter().position(|byte| !byte.is_ascii()).map(|found| from + found);
-    let Some(mut foreign) = not_ascii(at.saturating_sub(1)) else { return most };
-    if foreign >= at + LONGEST + ASCII_WINDOW {
-        return foreign;
-    }
-    loop {
-        // A search from behind that character sees one byte of ASCII before it.
-        let end = text.ceil_char_boundary(foreign + 1) + 1 + LONGEST;
-        match not_ascii(text.ceil_char_boundary(foreign + 1).min(most)) {
-            Some(next) if next < end + ASCII_WINDOW => foreign = next,
-            _ => return text.floor_char_boundary(end.min(most)),
-        }
-    }
 }
 
 /// The range without white space at its ends.
@@ -398,18 +346,6 @@ mod tests {
     }
 
     #[test]
-    fn a_match_across_windows_is_found_whole() {
-        let name = "some_name";
-        for before in WINDOW - LONGEST - 12..=WINDOW + 2 {
-            let text = format!("{} {name} {}", "-".repeat(before), "-".repeat(WINDOW));
-            assert_eq!(found(Protection::Identifiers, &text), [name], "{before}");
-        }
-        let text = format!("{}é end", "-é".repeat(WINDOW));
-        let protector = Protector::new(&[], &["é end$".into(), "x*".into(), "-$".into()]).unwrap();
-        assert_eq!(protector.spans(&text).into_iter().map(|span| &text[span]).collect::<Vec<_>>(), ["é end"]);
-    }
-
-    #[test]
     fn time_is_linear() {
         let start = std::time::Instant::now();
         // Each of these made one search after the other look at all that is left of the text.
@@ -449,19 +385,6 @@ mod tests {
     }
 
     proptest! {
-        #[test]
-        fn windows_change_no_match(
-            words in prop::collection::vec("[a-z]{1,9}|é{1,3}|naïve|3 ?km|a_b|[0-9]{1,4}é?|x@y[.]org|not|(on ){40,300}", 0..60),
-        ) {
-            let text = words.join(" ");
-            for (kind, pattern) in BUILT_IN.iter() {
-                let whole: Vec<_> = pattern.find_iter(&text).map(|found| trimmed(&text, found.range())).collect();
-                let short = |range: &&Range<usize>| !range.is_empty() && range.len() <= LONGEST;
-                let whole: Vec<_> = whole.iter().filter(short).cloned().collect();
-                prop_assert_eq!(bounded(pattern, LONGEST, &text).collect::<Vec<_>>(), whole, "{:?}", kind);
-            }
-        }
-
         #[test]
         fn spans_are_sorted_disjoint_and_whole_characters(text in "[a-z0-9 .,$%°é'\"`/:_\n預-]{0,80}|\\PC{0,60}") {
             let mut end = 0;

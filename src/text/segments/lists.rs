@@ -11,7 +11,7 @@ use super::lines::Line;
 use crate::text::sentences;
 
 /// Fewest items of a list that goes by its items.
-const FEW: usize = 3;
+const FEW: usize = 2;
 /// Bytes of an item that is kept or dropped whole.
 const SHORT_ITEM: usize = 400;
 
