@@ -1,4 +1,5 @@
-//! Units that the question names: rows of tables by what they are called, and the definitions of a program.
+//! Units that the question names: rows of tables by what they are called, the definitions of a program, and what records,
+//! logs and outputs of programs say of a failure, which a question for it names by another word.
 //!
 //! A row is weighed together with the names of its columns, which all rows share, and a line of a program is short
 //! beside those of its body: so what the question calls by name is ranked behind sentences that only speak of the same
@@ -29,6 +30,18 @@ use crate::text::{SegmentKind, is_definition, row_label};
 const ROW: f64 = 3.0;
 /// The bonus of a definition where the question asks for one, in deviations of all units.
 const DEFINITION: f64 = 1.0;
+/// The bonus of the unit that says most of a failure where the question asks for one, in deviations of all units.
+const FAILURE: f64 = 2.0;
+/// Words that tell of a failure.
+const FAILURES: &str = "false error err fail failed failure fatal exception panic denied refused rejected";
+
+/// Words that ask for a failure.
+static ASKS_FOR_FAILURE: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(
+        r"(?i)\b(?:fail\w*|errors?|wrong|broken?|crash\w*|unsuccessful|fehler\w*|fehlgeschlagen|gescheitert|erreurs?|échou\w*|falló|fallaron|errores)\b",
+    )
+    .expect("a test compiles it")
+});
 
 /// Words for what programs define.
 static DEFINED: LazyLock<Regex> = LazyLock::new(|| {
@@ -55,6 +68,11 @@ pub(super) fn bonuses(prompt: &Prompt, terms: &QuestionTerms, candidates: &Candi
         for line in of_kind(SegmentKind::Line).filter(|&line| is_definition(text(line))) {
             bonuses[line] = DEFINITION;
         }
+    }
+    if ASKS_FOR_FAILURE.is_match(&prompt.question) {
+        let told = QuestionTerms::of(FAILURES).bm25(&candidates.texts);
+        let most = told.iter().copied().fold(f64::MIN_POSITIVE, f64::max);
+        bonuses.iter_mut().zip(told).for_each(|(bonus, told)| *bonus += FAILURE * told / most);
     }
     bonuses
 }
@@ -103,5 +121,17 @@ mod tests {
         let question = "Which function reads?";
         assert_eq!(raised(code, question), ["fn open(path: &str) -> File {", "fn close(file: File) {"]);
         assert!(raised(code, "What is dropped?").is_empty());
+    }
+
+    #[test]
+    fn what_tells_of_a_failure_rises_where_one_is_asked_for() {
+        let records =
+            "{\"job\":\"a\",\"ok\":true}\n{\"job\":\"b\",\"ok\":false}\n{\"job\":\"c\",\"ok\":true}\n";
+        for question in
+            ["Which job failed and why?", "What went wrong?", "Welcher Auftrag ist fehlgeschlagen?"]
+        {
+            assert_eq!(raised(records, question), ["{\"job\":\"b\",\"ok\":false}"], "{question}");
+        }
+        assert!(raised(records, "Which job was last?").is_empty());
     }
 }
