@@ -143,6 +143,12 @@ fn line_start(text: &str, unit: &Unit, is_line: bool) -> usize {
 fn after_gap(text: &str, dropped: &[Unit], unit: &Unit) -> (Range<usize>, Range<usize>) {
     let start = dropped.first().map_or(unit.range.start, |first| first.range.start);
     let own_space = &text[unit.range.start..unit.core.start];
+    // A mark that closes stands directly behind what is left before it, not on a line of its own.
+    let closes =
+        [",", ";", ".", ":", "!", "?", ")", "、", "。", "，", "；", "：", "！", "？", "।", "۔", "؟", "،"];
+    if own_space.is_empty() && closes.contains(&&text[unit.core.clone()]) {
+        return (start..start, unit.range.clone());
+    }
     // Separators are looked for between words alone: a protected span is dropped with all that is in it.
     if let Some(line_break) = dropped_break(text, dropped, unit) {
         return (line_break, unit.core.start..unit.range.end);

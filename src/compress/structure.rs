@@ -1,13 +1,17 @@
 //! The structure of a document: words of prose, and whole segments of everything else with the segments that they
 //! need.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod count;
+mod loose;
+
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use unicode_segmentation::UnicodeSegmentation;
 
+use self::loose::Marks;
 use super::constraints::touching;
-use crate::text::{Granularity, Mark, Noun, Segment, SegmentKind, Unit, coarsened, units};
+use crate::text::{Granularity, Noun, Segment, SegmentKind, Unit, coarsened, units};
 
 /// Longer lines, rows and turns are cut: one that is longer than any budget would be all or nothing.
 const LONGEST_WHOLE: usize = 2000;
@@ -24,9 +28,12 @@ pub(super) struct Structure {
     /// The unit of each sentence that closes it, where others stand before it: its full stop. Without it, what is left of two
     /// sentences would read as one.
     stops: Vec<Option<usize>>,
+    marks: Marks,
     shells: Shells,
     /// Whether each segment heads others that need it, and is kept with those alone.
     heads: Vec<bool>,
+    /// Set if other things than prose and JSON are counted where they are left out.
+    is_mixed: bool,
 }
 
 impl Structure {
@@ -57,7 +64,7 @@ impl Structure {
             at = end;
         }
         let cut = close_up(text, cut);
-        let of = cut.iter().map(|unit| parts_of(&segments, &unit.core)).collect();
+        let of: Vec<_> = cut.iter().map(|unit| parts_of(&segments, &unit.core)).collect();
         let members: Vec<_> = segments.iter().map(|segment| touching(&cut, &segment.range)).collect();
         let stops = segments
             .iter()
@@ -65,7 +72,11 @@ impl Structure {
             .map(|(segment, members)| stop(text, segment, &cut, members))
             .collect();
         let (shells, heads) = (Shells::of(&segments), heads(&segments));
-        (Self { segments, of, members, stops, shells, heads }, cut)
+        let counted =
+            |segment: &Segment| !matches!(segment.kind.noun(), None | Some(Noun::Records | Noun::Bytes));
+        let is_mixed = segments.iter().any(counted);
+        let marks = Marks::of(text, &cut, &segments, &of);
+        (Self { segments, of, members, stops, marks, shells, heads, is_mixed }, cut)
     }
 
     fn segment(&self, unit: usize) -> &Segment {
@@ -227,74 +238,6 @@ impl Structure {
             kept[gap].fill(true);
         }
     }
-
-    /// Returns what counts a segment that begins at `start`: the end of an element or of a fence is a line where it has
-    /// one of its own.
-    fn noun(&self, text: &str, segment: usize, start: usize) -> Option<Noun> {
-        let kind = self.segments[segment].kind;
-        let before = text[..start].trim_end_matches([' ', '\t']);
-        let ends = kind == SegmentKind::Tag && !self.shells.is_shell[segment];
-        if ends && (before.is_empty() || before.ends_with('\n')) { Some(Noun::Lines) } else { kind.noun() }
-    }
-
-    /// The mark for units that are left out one after the other, and the unit in whose place it stands. None where
-    /// they are prose or JSON.
-    pub(super) fn mark(&self, text: &str, units: &[Unit], gap: Range<usize>) -> Option<(usize, Mark)> {
-        let mut counts: BTreeMap<Noun, usize> = BTreeMap::new();
-        let (mut lines, mut place, mut at) = (0, None, gap.start);
-        while at < gap.end {
-            let own = self.of[at].start;
-            let members = &self.members[own];
-            let end = members.end.min(gap.end);
-            let range = units[at].core.start..units[end - 1].core.end;
-            if let Some(noun) = self.noun(text, own, range.start).filter(|noun| *noun != Noun::Records) {
-                // A piece of a long line is no line.
-                let noun = if members.len() > 1 { Noun::Bytes } else { noun };
-                let own_lines = text[range.clone()].lines().count();
-                *counts.entry(noun).or_default() += match noun {
-                    Noun::Bytes => range.len(),
-                    Noun::Lines => own_lines,
-                    Noun::Rows | Noun::Turns | Noun::Records => 1,
-                };
-                lines += own_lines;
-                place = place.or(Some(at));
-            }
-            at = end;
-        }
-        if counts.len() > 1 {
-            counts.remove(&Noun::Bytes);
-        }
-        let mark = match (counts.len(), counts.first_key_value()) {
-            (1, Some((&noun, &count))) => Mark::new(count, noun),
-            _ => Mark::new(lines, Noun::Lines),
-        };
-        Some((place?, mark))
-    }
-
-    /// Returns the amounts that were left out as a whole. A record within one that was left out does not count again.
-    pub(super) fn left_out(&self, text: &str, units: &[Unit], kept: &[bool]) -> BTreeMap<Noun, usize> {
-        let mut counts = BTreeMap::new();
-        let dropped = |segment: usize| {
-            !self.members[segment].is_empty() && !self.members[segment].clone().any(|unit| kept[unit])
-        };
-        for (number, segment) in self.segments.iter().enumerate() {
-            if !dropped(number) {
-                continue;
-            }
-            let members = &self.members[number];
-            let range = units[members.start].core.start..units[members.end - 1].core.end;
-            let Some(noun) = self.noun(text, number, range.start) else { continue };
-            let inner = segment.needs.iter().any(|&need| need < number && dropped(need));
-            *counts.entry(noun).or_default() += match noun {
-                Noun::Records if inner => 0,
-                Noun::Bytes => range.len(),
-                Noun::Lines => text[range].lines().count(),
-                Noun::Records | Noun::Rows | Noun::Turns => 1,
-            };
-        }
-        counts.retain(|_, count| *count > 0);
-        counts
-    }
 }
 
 /// The last of several units of a sentence, if it is nothing but marks that end one.
@@ -311,18 +254,28 @@ struct Shells {
     is_shell: Vec<bool>,
     /// The opening of that which each segment lies directly in.
     within: Vec<Option<usize>>,
+    /// The segments of the whole value of JSON that each segment is a part of; empty where it is of none.
+    values: Vec<Range<usize>>,
 }
 
 impl Shells {
     fn of(segments: &[Segment]) -> Self {
-        let mut shells =
-            Self { is_shell: vec![false; segments.len()], within: Vec::with_capacity(segments.len()) };
+        let mut shells = Self {
+            is_shell: vec![false; segments.len()],
+            within: Vec::with_capacity(segments.len()),
+            values: Vec::with_capacity(segments.len()),
+        };
         // Those that are open, each with its end.
         let mut open: Vec<(usize, usize)> = Vec::new();
+        let mut value = 0..0;
         for (number, segment) in segments.iter().enumerate() {
             if open.pop_if(|(_, end)| *end == number).is_some() {
                 shells.within.push(None);
+                shells.values.push(value.clone());
                 continue;
+            }
+            if open.is_empty() {
+                value = if segment.kind == SegmentKind::Record { number..number + 1 } else { 0..0 };
             }
             shells.within.push(open.last().map(|(opener, _)| *opener));
             let ends = |&&need: &&usize| {
@@ -333,8 +286,12 @@ impl Shells {
                 && let Some(&end) = segment.needs.iter().find(ends)
             {
                 (shells.is_shell[number], shells.is_shell[end]) = (true, true);
+                if open.is_empty() {
+                    value = number..end + 1;
+                }
                 open.push((number, end));
             }
+            shells.values.push(value.clone());
         }
         shells
     }

@@ -2,6 +2,7 @@
 
 mod auto;
 mod constraints;
+mod counts;
 mod structure;
 
 use std::ops::Range;
@@ -262,7 +263,7 @@ fn check_document(original: &str, document: &KeptDocument) -> Result<(), TestCas
     let borders: Vec<usize> = segments(original)
         .into_iter()
         .filter(|segment| !segment.kind.goes_by_words())
-        .map(|segment| segment.range.end)
+        .flat_map(|segment| [segment.range.start, segment.range.end])
         .collect();
     for span in PROTECTOR.spans(original) {
         if borders.iter().any(|border| (span.start + 1..span.end).contains(border)) {

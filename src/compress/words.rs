@@ -314,6 +314,10 @@ impl<'a> WordSelector<'a> {
                 self.structure[i].keep_small_gaps(&self.prompt.documents[i].text, &self.units[i], kept);
             }
         }
+        for (i, kept) in kept.iter_mut().enumerate() {
+            let text = &self.prompt.documents[i].text;
+            self.structure[i].drop_loose_marks(text, &self.units[i], &self.required[i], kept);
+        }
         self.keep_short_places(&mut kept);
         let mut remains: Vec<_> =
             (0..kept.len()).map(|i| self.remains(i, self.style, |unit| kept[i][unit])).collect();

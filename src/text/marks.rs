@@ -20,7 +20,7 @@ use utoipa::ToSchema;
 
 /// Any mark, whatever the number of its brackets. The search is linear: a detail holds no brackets.
 static MARK: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r"(\[+)([1-9][0-9]*) (line|row|record|turn|byte)s? left out(?:: ([^\[\]\r\n]+))?(\]+)")
+    Regex::new(r"\[+[1-9][0-9]* (?:line|row|record|turn|byte)s? left out(?:: [^\[\]\r\n]+)?\]+")
         .expect("a test compiles it")
 });
 
@@ -77,6 +77,19 @@ impl Mark {
     pub const fn new(count: usize, noun: Noun) -> Self {
         Self { count, noun, detail: None }
     }
+
+    /// Reads a mark without its brackets.
+    fn read(text: &str) -> Option<Self> {
+        let (count, rest) = text.split_once(' ')?;
+        let (noun, rest) = rest.split_once(" left out")?;
+        let noun = Noun::of(noun.strip_suffix('s').unwrap_or(noun))?;
+        Some(Self { count: count.parse().ok()?, noun, detail: rest.strip_prefix(": ").map(str::to_owned) })
+    }
+}
+
+/// The number of brackets before and behind a mark.
+fn brackets(mark: &str) -> (usize, usize) {
+    (mark.len() - mark.trim_start_matches('[').len(), mark.len() - mark.trim_end_matches(']').len())
 }
 
 /// The mark without brackets.
@@ -108,8 +121,9 @@ impl Default for MarkStyle {
 impl MarkStyle {
     /// The style for a result made of `texts`, which no mark in them has.
     pub fn beside<'a>(texts: impl IntoIterator<Item = &'a str>) -> Self {
-        let marks = texts.into_iter().flat_map(|text| MARK.captures_iter(text));
-        Self { brackets: 1 + marks.map(|mark| mark[1].len().max(mark[5].len())).max().unwrap_or_default() }
+        let marks = texts.into_iter().flat_map(|text| MARK.find_iter(text));
+        let most = |mark: regex::Match| brackets(mark.as_str()).0.max(brackets(mark.as_str()).1);
+        Self { brackets: 1 + marks.map(most).max().unwrap_or_default() }
     }
 
     /// Writes a mark.
@@ -121,17 +135,15 @@ impl MarkStyle {
     /// Finds the marks of this style in `text`, in their order.
     #[must_use]
     pub fn find(self, text: &str) -> Vec<(Range<usize>, Mark)> {
-        let own = |captures: &regex::Captures| {
-            let (before, behind) = (captures[1].len(), captures[5].len());
-            let (count, noun) = (captures[2].parse().ok()?, Noun::of(&captures[3])?);
-            let detail = captures.get(4).map(|detail| detail.as_str().to_owned());
-            let whole = captures.get(0)?.range();
+        let own = |found: regex::Match| {
+            let (before, behind) = brackets(found.as_str());
             // A bracket of the text may touch the mark on one side.
-            let range = whole.start + before.checked_sub(self.brackets)?
-                ..whole.end - behind.checked_sub(self.brackets)?;
-            (before.min(behind) == self.brackets).then_some((range, Mark { count, noun, detail }))
+            let range = found.start() + before.checked_sub(self.brackets)?
+                ..found.end() - behind.checked_sub(self.brackets)?;
+            let mark = Mark::read(found.as_str().trim_matches(['[', ']']))?;
+            (before.min(behind) == self.brackets).then_some((range, mark))
         };
-        MARK.captures_iter(text).filter_map(|captures| own(&captures)).collect()
+        MARK.find_iter(text).filter_map(own).collect()
     }
 
     /// `text` without the marks of this style.

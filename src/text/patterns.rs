@@ -52,7 +52,7 @@ impl Protection {
 /// The patterns of one kind.
 pub(super) fn patterns(kind: Protection) -> &'static [&'static str] {
     match kind {
-        Protection::Numbers => &[NUMBER, COUNTED, MAGNITUDE, TELEPHONE, POWER, BOUND],
+        Protection::Numbers => &[NUMBER, COUNTED, MAGNITUDE, TELEPHONE, POWER, UNITS, RANGE, FRACTION, BOUND],
         Protection::Dates => &[DATE, DAY_AND_MONTH],
         Protection::Urls => &[
             r#"\b{start-half}(?:[a-zA-Z][a-zA-Z0-9+.\-]{1,15}://|www\.)[^\s<>"'`\)\]\}]+[^\s<>"'`\)\]\}.,;:!?]"#,
@@ -74,6 +74,7 @@ pub(super) fn patterns(kind: Protection) -> &'static [&'static str] {
         Protection::Negations => &[
             r"(?xi) \b{start-half} (?: not | never | no | nor | neither | without | cannot | hardly | unless
                 | \w+ n['’]t ) \b{end-half} (?: (?: [^\S\n]+ | [^\S\n]* \n [^\S\n]* ) (?: \w+ | [$€£] \S+ ) )?",
+            MODAL,
         ],
     }
 }
@@ -95,17 +96,41 @@ const COUNTED: &str = r"(?x) [+\-−]? \p{Nd} [\p{Nd}.,]* (?:
       | Euro | euros | Pfund | livres | libras | рубл\w* | zł | kr | TL | Prozent | percento | por\sciento | procent | процент\w* | градус\w* | Grad | degrés | grados
       | kW | kWh | MW | mm | cm | ha | t | kPa | mbar | rpm | dB | Mbit | GB | MB | KB | TB ) \b{end-half} )";
 
-/// Powers of ten behind a factor, and `2+`.
-const POWER: &str =
-    r"(?x) \p{Nd} [\p{Nd}.,]* (?: \s? [x×] \s? 10 (?: \^ | \*\* )? [-−]? \d* (?: / \p{L}+ )? | \+ )";
+/// Words that oblige or allow as standards write them, in capitals, with the verb.
+const MODAL: &str = r"\b{start-half}(?:MUST|SHALL|SHOULD|MAY|REQUIRED|RECOMMENDED)\b{end-half}(?:\sNOT\b{end-half})?(?:\s\w+)?";
 
-/// A bound with its number: `at most 900`, `höchstens 30 kg`.
+/// Results and ranges: `0-1`, `8–10 min`. The unit is that of the last number.
+const RANGE: &str = r"\p{Nd}[\p{Nd}.,]*(?:[\-–—−~〜～]|\x20[–—]\x20)\p{Nd}+";
+
+/// Fractions with what they are of: `1½ tsp`.
+const FRACTION: &str = r"(?:\p{Nd}+\x20?)?[½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞](?:\x20\p{L}+\b{end-half})?";
+
+/// Numbers with units in more languages, and with what votes are counted as.
+const UNITS: &str = r"(?x) \p{Nd} [\p{Nd}.,]* [\x20\u{a0}] (?: роки | року | років | рік | гривень | гривні | гривня | грн | руб | годин | години | хвилин | дні | днів | день | тижні | тижнів | місяці | місяців | осіб | разів
+    | кВт | Вт | кг | км | мм | см | мг | мл | лв | лева | złotych | złote | tygodni | tygodnie | osób | sztuk | Kč | korun | hodin | let | roků | rokov | dní | dnů | týdnů | týdny | měsíců | mesiacov
+    | forint | forintos | Ft | év | éves | évig | nap | napig | napos | óra | órát | perc | percig | lei | zile | ore | ευρώ | ώρες | ημέρες | μέρες | χρόνια | έτη | λεπτά | μήνες
+    | euroa | tuntia | päivää | vuotta | minuuttia | viikkoa | kronor | kroner | dage | dager | timer | veckor | uger | uker
+    | rupiah | hari | jam | bulan | tahun | menit | đồng | ngày | giờ | tháng | năm | phút | روپے | سال | روز | ساعت | تومان | ریال | فیصد | درصد | دن | ماہ
+    | টাকা | দিন | বছর | মাস | रुपये | दिन | महीने | שנים | ימים | שקלים | שעות | ரூபாய் | நாட்கள்
+    | mmol/[lL] | [µu]?mol/[lL] | [mµun]?g/[dm]?[lL] | [mµun]?g/kg | mmHg | bpm
+    | in\x20favou?r | against | abstentions? | votes? | dafür | dagegen | Stimmen | Enthaltung | Enthaltungen | voix | contre | votos? | voti | против ) \b{end-half}";
+
+/// Powers of ten behind a factor, `2^31`, and `2+`.
+const POWER: &str = r"(?x) \p{Nd} [\p{Nd}.,]* (?: \s? [x×] \s? 10 (?: \^ | \*\* )? [-−]? \d* (?: / \p{L}+ )? | \^ [-−]? \w+ | \+ )";
+
+/// A bound with its number or the beginning of its date: `at most 900`, `höchstens 30 kg`, `after 3 May`.
 const BOUND: &str = r"(?xi) \b{start-half} (?: at\s(?:most|least) | up\sto | (?: no\s )? (?:more|less|fewer)\sthan | over | under | above | below | exceeding
     | mindestens | höchstens | bis\szu | unter | über | mehr\sals | weniger\sals
     | au\s(?:moins|plus|maximum) | jusqu['’]à | plus\sde | moins\sde | al\smenos | como\smáximo | hasta | más\sde | menos\sde
     | almeno | al\smassimo | fino\sa | più\sdi | meno\sdi | pelo\smenos | no\smáximo | até | mais\sde | minstens | hoogstens | maximaal
+    | (?:not\s|no\slater\sthan\s|not\slater\sthan\s)? (?:before|after|until|till|since|from|through) | as\sof | beginning | starting
+    | vor | nach | ab | bis | seit | spätestens | frühestens | avant | après | jusqu['’]au | dès | depuis | à\spartir\sdu | antes\sdel? | después\sdel? | desde | a\spartir\sdel?
+    | prima\sdel? | dopo | entro | fino\sal? | dal | depois\sde | voor | na | tot | vanaf | uiterlijk | före | efter | senast | från | inden | senest | fra | etter | innen
+    | przed | po | od | nie\swcześniej\sniż | před | nejpozději | после | не\s(?:позднее|ранее) | від | після | понад | ponad | przez | πριν | μετά | έως | μέχρι
+    | sebelum | sesudah | setelah | hingga | sampai | trước | sau | đến | قبل | بعد | حتى | منذ | تا | از
     | minst | högst | co\snajmniej | najwyżej | не\s(?:более|менее) | до | свыше | en\saz | en\sfazla )
-    \s [+\-−$€£¥₹]? \p{Nd} [\p{Nd}.,]* (?: \s? (?: % | °\s?[CFK] | [kmc]?m²? | kg | g | mg | ml | l | km | t | [kMG]?W | [kMGT]B | EUR | USD | euros? | Euro ) \b{end-half} )?";
+    \s (?: (?: the | dem | den | der | zum | le | el | il | o | al | a | alla | am ) \s )? (?: (?: Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec ) [a-z]{0,6} \.? \s )?
+    [+\-−$€£¥₹]? \p{Nd} [\p{Nd}.,]* (?: \s? (?: % | °\s?[CFK] | [kmc]?m²? | kg | g | mg | ml | l | km | t | [kMG]?W | [kMGT]B | EUR | USD | euros? | Euro ) \b{end-half} )?";
 
 /// A day with its month, and the year where it is there, in the languages that write them so.
 const DAY_AND_MONTH: &str = r"(?xi) \b{start-half} \d{1,2} (?: \. | º | er )? \s (?: de\s | d['’] )? (?:

@@ -72,7 +72,8 @@ pub fn units(text: &str, protected: &[Range<usize>]) -> Vec<Unit> {
 fn words(text: &str, protected: &[Range<usize>]) -> Vec<Range<usize>> {
     let mut words: Vec<Range<usize>> = Vec::new();
     let mut spans = protected.iter().peekable();
-    let inside = inside_unspaced_words(text);
+    let mut inside = inside_unspaced_words(text);
+    inside.extend(inside_hyphenated_words(text));
     let starts = text.split_word_bound_indices().map(|(at, _)| at);
     let mut starts = starts.filter(|at| !inside.contains(at)).peekable();
     for (at, grapheme) in text.grapheme_indices(true) {
@@ -86,6 +87,25 @@ fn words(text: &str, protected: &[Range<usize>]) -> Vec<Range<usize>> {
         }
     }
     words
+}
+
+/// The places on both sides of the hyphens of words, for one that is left without its other half is another word:
+/// `up-to-date`, `non-refundable`, `X-Request-Id`. A word has the hyphens before it that make it an option: `--force`.
+fn inside_hyphenated_words(text: &str) -> impl Iterator<Item = usize> {
+    let bytes = text.as_bytes();
+    let joins = |c: Option<char>| c.is_some_and(|c| (c.is_alphanumeric() || c == '_') && !is_unspaced(c));
+    memchr::memchr_iter(b'-', bytes).flat_map(move |at| {
+        let (before, after) = (text[..at].chars().next_back(), text[at + 1..].chars().next());
+        let opens = |c: Option<char>| c.is_none_or(|c| c.is_whitespace() || matches!(c, '[' | '(' | '|'));
+        let second = before == Some('-') && opens(text[..at - 1].chars().next_back());
+        let (left, right) = match (joins(before), joins(after)) {
+            (true, true) => (Some(at), Some(at + 1)),
+            (false, true) if opens(before) => (None, Some(at + 1)),
+            (false, true) if second => (Some(at), Some(at + 1)),
+            _ => (None, None),
+        };
+        [left, right].into_iter().flatten()
+    })
 }
 
 /// The places between two characters of a script without spaces that lie within a word of the dictionaries.
@@ -102,11 +122,62 @@ fn inside_unspaced_words(text: &str) -> BTreeSet<usize> {
             places.push(at);
             end = at + next.len_utf8();
         }
-        let bounds: BTreeSet<usize> =
+        let mut bounds: BTreeSet<usize> =
             DICTIONARIES.segment_str(&text[start..end]).map(|at| start + at).collect();
+        for at in endings(text, &bounds) {
+            bounds.remove(&at);
+        }
         inside.extend(places.into_iter().filter(|at| !bounds.contains(at)));
     }
     inside
+}
+
+/// What Japanese verbs end in, each of which a dictionary has for a word of its own.
+const ENDINGS: &[&str] = &[
+    "って",
+    "った",
+    "て",
+    "た",
+    "だ",
+    "ます",
+    "まし",
+    "ませ",
+    "ん",
+    "たい",
+    "たく",
+    "れる",
+    "られ",
+    "られる",
+    "せる",
+    "させ",
+    "ない",
+    "なく",
+    "なかっ",
+    "ば",
+    "う",
+    "よう",
+    "っ",
+    "です",
+    "でし",
+];
+/// What goes on behind the form of a verb in `te`.
+const GOES_ON: &[&str] =
+    &["い", "いる", "いた", "いない", "いなかっ", "いま", "おり", "しま", "しまう", "しまっ"];
+
+/// The bounds of `bounds` before the endings of Japanese verbs: 持っています is one word.
+fn endings(text: &str, bounds: &BTreeSet<usize>) -> Vec<usize> {
+    let bounds: Vec<usize> = bounds.iter().copied().collect();
+    let mut found = Vec::new();
+    for own in bounds.windows(3) {
+        let (before, word) = (&text[own[0]..own[1]], &text[own[1]..own[2]]);
+        let polite = before.ends_with('ま') && ["す", "し", "した", "せ", "せん"].contains(&word);
+        let goes_on = polite || (before.ends_with(['て', 'で']) && GOES_ON.contains(&word));
+        let is_verb = before.ends_with(|c| matches!(c, '\u{3041}'..='\u{3096}' | '\u{4E00}'..='\u{9FFF}'));
+        if goes_on || (is_verb && ENDINGS.contains(&word)) {
+            found.push(own[1]);
+        }
+    }
+    found
 }
 
 fn push(units: &mut Vec<Unit>, text: &str, start: usize, core: Range<usize>) {
@@ -153,6 +224,11 @@ mod tests {
         );
         assert_eq!(cores("  a\r\n\tb  "), ["a", "b"]);
         assert_eq!(cores("👩\u{200d}👩\u{200d}👧 — ½"), ["👩\u{200d}👩\u{200d}👧", "—", "½"]);
+        assert_eq!(
+            cores("an up-to-date, pre-paid or X-Request-Id - use --force or -k"),
+            ["an", "up-to-date", ",", "pre-paid", "or", "X-Request-Id", "-", "use", "--force", "or", "-k"]
+        );
+        assert_eq!(cores("田中さんが持っています。"), ["田中", "さん", "が", "持っています", "。"]);
         assert_eq!(cores("預算委員"), ["預算", "委員"]);
         assert_eq!(cores("它可以截取屏幕。"), ["它", "可以", "截取", "屏幕", "。"]);
         assert_eq!(cores("ฉันกินข้าว"), ["ฉัน", "กิน", "ข้าว"]);

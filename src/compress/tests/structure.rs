@@ -10,7 +10,7 @@ use crate::text::{Granularity, MarkStyle, Noun, for_name, segments};
 
 const RATES: [f64; 5] = [0.8, 0.6, 0.4, 0.25, 0.12];
 
-fn run(prompt: &Prompt, rate: f64, method: Method) -> Result<Compressed, CompressError> {
+pub(super) fn run(prompt: &Prompt, rate: f64, method: Method) -> Result<Compressed, CompressError> {
     let cancel = Cancel::never();
     let counter = for_name("o200k_base").unwrap();
     let tools = Tools {

@@ -13,11 +13,19 @@ use crate::text::sentences;
 /// Bytes of a turn that is kept or dropped whole; of a longer one its sentences are, each with its speaker.
 const SHORT_TURN: usize = 240;
 
+/// Most characters of a name before a wide colon.
+const WIDE_NAME: usize = 8;
+/// Labels of questions and of answers, in lower case: an answer says little without its question.
+const QUESTIONS: [&str; 10] =
+    ["q", "question", "f", "frage", "pregunta", "domanda", "pergunta", "вопрос", "问", "質問"];
+const ANSWERS: [&str; 11] =
+    ["a", "answer", "antwort", "r", "réponse", "respuesta", "risposta", "resposta", "ответ", "答", "回答"];
+
 static SPEAKER: LazyLock<Regex> = LazyLock::new(|| {
     let name = r"(?:\p{Lu}|\p{Lo})[\p{L}\p{M}\d_.'’&/ -]{0,38}(?: ?\([^()\n]{1,24}\))?|user|assistant|system|human|customer|agent|bot";
     let time = r"(?:[\[(]?\d{1,2}:\d{2}(?::\d{2})?(?: ?[AaPp][Mm])?[\])]?,? ?(?:- ?)?)?";
     Regex::new(&format!(
-        r"^(?:[-*] )?{time}(?:\*\*|__|<|\[)?({name})(?:\*\*|__|>|\])?(?: ?[:：](?:\*\*)?(?:\s|$)|> )"
+        r"^(?:[-*] )?{time}(?:\*\*|__|<|\[)?({name})(?:\*\*|__|>|\])?(?: ?(?::(?:\*\*)?(?:\s|$)|：(?:\*\*)?)|> )"
     ))
     .expect("a test compiles it")
 });
@@ -28,19 +36,33 @@ static CUE: LazyLock<Regex> =
 fn speaker(line: &str) -> Option<(usize, &str)> {
     let found = SPEAKER.captures(line)?;
     let name = found.get(1)?.as_str();
-    (name.split(' ').count() <= 5).then_some((found.get(0)?.end(), name))
+    let end = found.get(0)?.end();
+    // No space stands behind a wide colon, and so none ends a name.
+    let most = if is_wide(&line[..end]) { WIDE_NAME } else { usize::MAX };
+    (name.split(' ').count() <= 5 && name.chars().count() <= most).then_some((end, name))
+}
+
+/// Returns whether a label ends with the colon of Chinese and Japanese.
+fn is_wide(label: &str) -> bool {
+    label.trim_end_matches('*').ends_with('：')
+}
+
+/// Returns whether a line is a question behind a wide colon.
+fn asks(line: &str) -> bool {
+    line.ends_with(['？', '?']) && speaker(line).is_some_and(|(end, _)| is_wide(&line[..end]))
 }
 
 /// Are these lines turns: do at least two speak, and some of them more than once, in most of the lines or at least in
-/// many of them, so that the others go on with a turn?
+/// many of them, so that the others go on with a turn? A few lines behind wide colons are turns if one is a question.
 pub(super) fn is_dialogue(lines: &[Line]) -> bool {
     let mut turns: HashMap<&str, usize> = HashMap::new();
     for (_, name) in lines.iter().filter_map(|line| speaker(line.text)) {
         *turns.entry(name).or_default() += 1;
     }
     let all: usize = turns.values().sum();
+    let short = all == lines.len() && lines.iter().any(|line| asks(line.text));
     turns.len() > 1
-        && all > turns.len()
+        && (all > turns.len() || short)
         && (all * 2 > lines.len() || (all >= 6 && all >= turns.len() * 2 && all * 6 > lines.len()))
 }
 
@@ -52,18 +74,29 @@ pub(super) fn is_subtitles(lines: &[Line]) -> bool {
 /// Adds turns: short ones whole, of longer ones the sentences behind the speaker.
 pub(super) fn dialogue(lines: &[Line], builder: &mut Builder, around: &Around) {
     let mut at = 0;
+    // The number of the turn before, if that is a question.
+    let mut question: Option<usize> = None;
     while at < lines.len() {
         let more = lines[at + 1..].iter().take_while(|line| speaker(line.text).is_none()).count();
         let turn = &lines[at..=at + more];
         let range = turn[0].range.start..turn[more].range.end;
         at += 1 + more;
         let label = speaker(turn[0].text).map_or(0, |(label, _)| label);
+        let name = speaker(turn[0].text).map(|(_, name)| name.to_lowercase()).unwrap_or_default();
+        let asked = question.take().filter(|_| ANSWERS.contains(&&*name));
         if label == 0 || range.len() <= SHORT_TURN {
-            builder.push(range, SegmentKind::Turn, around);
+            let number = builder.push(range, SegmentKind::Turn, around);
+            if let Some(asked) = asked {
+                builder.put_under(number, asked);
+            }
+            question = QUESTIONS.contains(&&*name).then_some(number);
             continue;
         }
         let said = range.start + builder.text[range.clone()].find(turn[0].text).unwrap_or_default() + label;
         let speaker = builder.push(range.start..said, SegmentKind::Speaker, around);
+        if let Some(asked) = asked {
+            builder.put_under(speaker, asked);
+        }
         for sentence in sentences(&builder.text[said..range.end]) {
             let number = builder.push(said + sentence.start..said + sentence.end, SegmentKind::Said, around);
             builder.put_under(number, speaker);

@@ -23,6 +23,12 @@ static TAG: LazyLock<Regex> = LazyLock::new(|| {
 static DECLARATION: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"<!--[^>]*-->\s*|<[!?][^>]*>\s*").expect("a test compiles it"));
 
+/// What stands between tags and goes as a whole: a declaration, or an element without content on a line of its own.
+static WHOLE: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"<!--[^>]*-->\s*|<[!?][^>]*>\s*|(?m:^)[ \t]*<[A-Za-z][^<>]*/>[ \t\r]*(?:\n\s*|$)")
+        .expect("a test compiles it")
+});
+
 /// The worth of a comment, or of a declaration such as `<!DOCTYPE html>`.
 const DECLARED: f32 = 0.3;
 
@@ -54,12 +60,13 @@ fn tags(text: &str, range: &Range<usize>) -> Vec<Tag> {
         let (Some(whole), Some(name)) = (found.get(0), found.get(2)) else { continue };
         let name = name.as_str().to_lowercase();
         let listed = |list: &str| list.contains(&format!(" {name} "));
-        if &found[4] == "/" || listed(VOID) || listed(INLINE) {
+        let slash = |group: usize| found.get(group).is_some_and(|slash| slash.as_str() == "/");
+        if slash(4) || listed(VOID) || listed(INLINE) {
             continue;
         }
         let range = range.start + whole.start()..range.start + whole.end();
         let number = tags.len();
-        if &found[1] != "/" {
+        if !slash(1) {
             tags.push(Tag { range, name: name.clone(), partner: None, opens: true });
             open.push((name, number));
         } else if let Some(at) = open.iter().rev().take(64).position(|(open, _)| *open == name) {
@@ -127,15 +134,17 @@ fn between(range: Range<usize>, parent: Option<usize>, builder: &mut Builder, ar
         let sentences = sentences(&text[from..to]).into_iter();
         sentences.map(move |own| (from + own.start..from + own.end, SegmentKind::Said))
     };
-    for declaration in DECLARATION.find_iter(text) {
-        parts.extend(said(at, declaration.start()));
-        parts.push((declaration.range(), SegmentKind::Line));
-        at = declaration.end();
+    for whole in WHOLE.find_iter(text) {
+        parts.extend(said(at, whole.start()));
+        parts.push((whole.range(), SegmentKind::Line));
+        at = whole.end();
     }
     parts.extend(said(at, text.len()));
     for (part, kind) in parts {
+        let declares =
+            ["<!", "<?"].iter().any(|mark| builder.text[range.start + part.start..].starts_with(mark));
         let number = builder.push(range.start + part.start..range.start + part.end, kind, around);
-        if kind == SegmentKind::Line {
+        if kind == SegmentKind::Line && declares {
             builder.segments[number].worth = DECLARED;
         }
         if let Some(parent) = parent {

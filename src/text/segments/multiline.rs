@@ -1,5 +1,9 @@
 //! Strings and comments of a program that reach over several lines.
 
+use std::sync::LazyLock;
+
+use regex::Regex;
+
 use super::lines::Line;
 
 /// Most lines in which the end of a string or comment is looked for.
@@ -25,11 +29,20 @@ pub(super) fn blocks(lines: &[Line]) -> Vec<Block> {
     let mut blocks = Vec::new();
     let (mut at, mut from) = (0, 0);
     while at < lines.len() {
-        let closed = left_open(&lines[at].content()[from..]).and_then(|mark| closing(lines, at, mark));
+        let closed = opened(lines, at, from);
         (at, from) = closed.map_or((at + 1, 0), |block| (block.last, block.end));
         blocks.extend(closed);
     }
     blocks
+}
+
+/// Returns the string or comment that line `first` opens behind its first `from` bytes.
+pub(super) fn opened(lines: &[Line], first: usize, from: usize) -> Option<Block> {
+    let code = &lines[first].content()[from..];
+    match left_open(code) {
+        Some(mark) => closing(lines, first, mark),
+        None => heredoc(code).and_then(|word| ending(lines, first, word)),
+    }
 }
 
 /// Returns the block that line `first` opens and the next `mark` closes.
@@ -37,6 +50,29 @@ fn closing(lines: &[Line], first: usize, mark: &str) -> Option<Block> {
     let behind = lines.iter().enumerate().skip(first + 1).take(FARTHEST);
     let mut found = behind.map(|(last, line)| (last, end_of(line.content(), mark)));
     found.find_map(|(last, end)| Some(Block { first, last, end: end? }))
+}
+
+static HEREDOC: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r#"(?:^|[^<\w])<<[-~]?(?:"(\w+)"|'(\w+)'|\\?([A-Za-z_]\w*))"#).expect("a test compiles it")
+});
+
+/// Returns the word that ends the text which stands below `code`: `cat <<EOF`.
+fn heredoc(code: &str) -> Option<&str> {
+    let found = code.contains("<<").then(|| HEREDOC.captures(code))??;
+    found.iter().skip(1).flatten().next().map(|word| word.as_str())
+}
+
+/// Returns whether a line opens a text of several lines in quotes of three marks, or behind `<<EOF`.
+pub(super) fn opens_text(code: &str) -> bool {
+    heredoc(code).is_some()
+        || (code.contains("\"\"\"") || code.contains("\u{27}\u{27}\u{27}")) && left_open(code).is_some()
+}
+
+/// Returns the block that line `first` opens and a line of nothing but `word` ends.
+fn ending(lines: &[Line], first: usize, word: &str) -> Option<Block> {
+    let mut behind = lines.iter().enumerate().skip(first + 1).take(FARTHEST);
+    let (last, line) = behind.find(|(_, line)| line.content().trim_end_matches([';', ',', ')']) == word)?;
+    Some(Block { first, last, end: line.content().len() })
 }
 
 /// Returns the mark that closes what `code` leaves open at its end.

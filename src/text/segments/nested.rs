@@ -7,8 +7,8 @@ use regex::Regex;
 
 use super::builder::{Around, Builder};
 use super::lines::{Line, Shape, is_comment};
-use super::multiline::{Block, blocks};
-use super::{SegmentKind, trace};
+use super::multiline::{Block, blocks, opened, opens_text};
+use super::{SegmentKind, joined, trace};
 
 /// Most lines of a statement that is kept or dropped whole.
 const LONGEST_STATEMENT: usize = 12;
@@ -50,7 +50,8 @@ pub(super) fn nested(lines: &[Line], builder: &mut Builder, around: &Around) {
         conditions: Vec::new(),
         label: None,
     };
-    let mut blocks = blocks(lines).into_iter().peekable();
+    let strings = blocks(lines);
+    let mut blocks = strings.iter().copied().peekable();
     let mut inside: Option<(Block, usize)> = None;
     for (at, line) in lines.iter().enumerate() {
         let number = nesting.builder.push_line(line, around);
@@ -62,6 +63,8 @@ pub(super) fn nested(lines: &[Line], builder: &mut Builder, around: &Around) {
             inside = Some((block, number));
         }
     }
+    let base = builder.segments.len() - lines.len();
+    joined::join(lines, base, &strings, builder);
 }
 
 struct Nesting<'a, 'l, 'b, 't> {
@@ -270,7 +273,7 @@ fn closes(content: &str) -> bool {
     let closers = content.trim_end_matches([',', ';']);
     let word = closers.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default();
     content.starts_with(['}', ')', ']'])
-        || matches!(word, "end" | "fi" | "done" | "esac") && closers.len() < 12
+        || matches!(word, "end" | "END" | "fi" | "done" | "esac") && closers.len() < 12
 }
 
 /// Returns whether a line continues the head of another block, whose condition it takes for granted.
@@ -299,19 +302,55 @@ fn parentheses(content: &str) -> i64 {
     depth
 }
 
-/// Adds lines of settings, each of which needs the section that it stands in.
+/// Adds lines of settings, each of which needs the section that it stands in. A value of several lines goes whole.
 pub(super) fn settings(lines: &[Line], builder: &mut Builder, around: &Around) {
-    let mut section = None;
-    for line in lines {
-        let number = builder.push_line(line, around);
-        if line.content().starts_with('[') && line.content().ends_with(']') {
-            builder.segments[number].kind = SegmentKind::Parent;
-            section = Some(number);
+    let (mut section, mut at) = (None, 0);
+    while at < lines.len() {
+        let value = value_length(&lines[at..]);
+        let first = builder.push_line(&lines[at], around);
+        let is_section =
+            value == 1 && lines[at].content().starts_with('[') && lines[at].content().ends_with(']');
+        if is_section {
+            builder.segments[first].kind = SegmentKind::Parent;
+            section = Some(first);
         } else if let Some(section) = section {
-            builder.put_under(number, section);
+            builder.put_under(first, section);
         }
+        for line in &lines[at + 1..at + value] {
+            let number = builder.push_line(line, around);
+            builder.put_under(number, first);
+            if value <= LONGEST_STATEMENT {
+                builder.tie(number - 1, number);
+            }
+        }
+        // The end of the value.
+        builder.need(first, first + value - 1);
+        at += value;
     }
 }
+
+/// Returns how many of `lines` the setting that the first of them begins takes: one, but for a text in quotes of three
+/// marks, and what stands in brackets.
+pub(super) fn value_length(lines: &[Line]) -> usize {
+    let near = &lines[..lines.len().min(LONGEST_VALUE)];
+    let content = lines[0].content();
+    if opens_text(content) {
+        return opened(near, 0, 0).map_or(1, |block| block.last + 1);
+    }
+    let mut depth = 0;
+    let closed = |line: &Line| {
+        depth += parentheses(line.content());
+        depth <= 0
+    };
+    if content.ends_with(['[', '(', ',']) {
+        near.iter().position(closed).map_or(1, |last| last + 1)
+    } else {
+        1
+    }
+}
+
+/// Most lines of a value of a setting.
+const LONGEST_VALUE: usize = 60;
 
 /// Adds lines that stand for themselves; those that are indented, or frames of a trace, need the last that is not, and
 /// what stands between two entries of a log needs the first of those.

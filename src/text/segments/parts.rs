@@ -5,8 +5,12 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 use super::builder::{Around, Builder};
+use super::entries::{self, Entry};
 use super::lines::{Line, Shape, is_code};
-use super::{SegmentKind, blocks, dialogue, diff, markup, nested, prose, records, table, trace};
+use super::{
+    SegmentKind, blocks, dialogue, diff, joined, listing, markup, nested, prose, records, sections, table,
+    trace,
+};
 
 /// Fewer lines are no program, transcript or list of settings.
 const FEW: usize = 3;
@@ -61,10 +65,33 @@ impl<'b, 't> Parts<'b, 't> {
     /// Adds the segments of `lines`.
     pub(super) fn cut(&mut self, lines: &[Line], around: &Around, depth: usize) {
         let fenced = lines.first().is_some_and(|first| first.content().starts_with(['{', '[']))
-            || lines.iter().any(|line| fence(line.text).is_some() || line.text.starts_with("@@ -"));
+            || lines.iter().any(|line| fence(line.text).is_some() || line.text.starts_with("@@ -"))
+            || lines.windows(2).any(|pair| entries::begins(pair[0].text, pair[1].text));
         match Some(lines).filter(|_| !fenced).and_then(run_of) {
+            Some(run @ (Run::Settings | Run::Nested)) => self.around_keys(run, lines, around),
             Some(run) => self.run(run, lines, around),
             None => self.walk(lines, around, depth),
+        }
+    }
+
+    /// Adds lines of one kind, between which keys may stand.
+    fn around_keys(&mut self, run: Run, lines: &[Line], around: &Around) {
+        let (mut at, mut before) = (0, 0);
+        while at < lines.len() {
+            match entries::key(&lines[at..]) {
+                Some(count) => {
+                    if before < at {
+                        self.run(run, &lines[before..at], around);
+                    }
+                    Entry::Key(count).add(&lines[at..at + count], self.builder, around);
+                    at += count;
+                    before = at;
+                }
+                None => at += 1,
+            }
+        }
+        if before < at {
+            self.run(run, &lines[before..at], around);
         }
     }
 
@@ -144,6 +171,15 @@ impl<'b, 't> Parts<'b, 't> {
             }
             self.tries = self.tries.saturating_sub(lines.len().min(FARTHEST));
         }
+        let next = lines.get(1).map_or("", |line| line.text);
+        if self.tries > 0 && (first.contains(entries::KEY) || entries::begins(first, next)) {
+            if let Some(entry) = Entry::of(lines) {
+                self.plain(before, around);
+                entry.add(&lines[..entry.len()], self.builder, around);
+                return entry.len();
+            }
+            self.tries = self.tries.saturating_sub(lines.len().min(FARTHEST));
+        }
         if first.trim_start().starts_with(['{', '[']) {
             let found = self.json(lines, before, around);
             if found > 0 {
@@ -161,17 +197,20 @@ impl<'b, 't> Parts<'b, 't> {
             diff::diff(&lines[..changes], self.builder, around);
             return changes;
         }
-        let rows = table::rows(lines);
-        if rows > 0 {
+        let own = sections::length(lines);
+        if own > 0 {
             self.plain(before, around);
-            let mut around = around.clone();
-            // What stands right above a table is its caption.
-            if count > 0
-                && let Some(caption) = self.builder.segments.last().filter(|last| last.range.len() < 200)
-            {
-                around.context.push(caption.range.clone());
-            }
-            table::table(&lines[..rows], self.builder, &around);
+            sections::sections(&lines[..own], self.builder, around);
+            return own;
+        }
+        let joined = joined::length(lines);
+        if joined > 0 && Shape::of(first) != Shape::Setting {
+            self.plain(before, around);
+            nested::nested(&lines[..joined], self.builder, around);
+            return joined;
+        }
+        let rows = self.rows(lines, (before, count), around);
+        if rows > 0 {
             return rows;
         }
         let trace = trace::length(lines);
@@ -183,6 +222,31 @@ impl<'b, 't> Parts<'b, 't> {
         self.shaped(lines, before, around)
     }
 
+    /// Adds the table that `lines` begin with, under the statement or the caption above it; gives how many lines it has.
+    fn rows(&mut self, lines: &[Line], (before, count): (&[Line], usize), around: &Around) -> usize {
+        let rows = table::rows(lines);
+        if rows > 0 {
+            if let Some((head, before)) =
+                before.split_last().filter(|(head, _)| sections::names_columns(head))
+            {
+                self.plain(before, around);
+                let end = lines.get(rows).filter(|end| end.text == r"\.");
+                sections::copied(head, &lines[..rows], end, self.builder, around);
+                return rows + usize::from(end.is_some());
+            }
+            self.plain(before, around);
+            let mut around = around.clone();
+            // What stands right above a table is its caption.
+            if count > 0
+                && let Some(caption) = self.builder.segments.last().filter(|last| last.range.len() < 200)
+            {
+                around.context.push(caption.range.clone());
+            }
+            table::table(&lines[..rows], self.builder, &around);
+        }
+        rows
+    }
+
     /// Adds lines that look like the first one, where that has a look of its own.
     fn shaped(&mut self, lines: &[Line], before: &[Line], around: &Around) -> usize {
         let shape = Shape::of(lines[0].text);
@@ -191,7 +255,8 @@ impl<'b, 't> Parts<'b, 't> {
             if mail {
                 MAIL.is_match(line.text) || line.indent > 0
             } else {
-                Shape::of(line.text) == shape || line.indent > lines[0].indent && shape != Shape::Numbered
+                !line.text.contains(entries::KEY) && Shape::of(line.text) == shape
+                    || line.indent > lines[0].indent && shape != Shape::Numbered
             }
         };
         let (fewest, run) = match shape {
@@ -214,6 +279,9 @@ impl<'b, 't> Parts<'b, 't> {
             let entry = shape == Shape::Log && count > 0 && !lines[count - 1].gap;
             let trace = if entry { trace::length(&lines[count..]) } else { 0 };
             match trace {
+                0 if shape == Shape::Setting && alike(&lines[count]) => {
+                    count += nested::value_length(&lines[count..]);
+                }
                 0 if alike(&lines[count]) => count += 1,
                 0 => break,
                 trace => count += trace,
@@ -298,7 +366,22 @@ impl<'b, 't> Parts<'b, 't> {
             match run_of(part) {
                 _ if code => nested::nested(part, self.builder, around),
                 Some(run) => self.run(run, part, around),
-                None => prose::prose(part, &mut self.headings, self.builder, around),
+                None => self.unshaped(part, around),
+            }
+            at = end;
+        }
+    }
+
+    /// Adds lines of no kind that is told: those that read as prose are, the others go by lines.
+    fn unshaped(&mut self, lines: &[Line], around: &Around) {
+        let mut at = 0;
+        for (end, is_listing) in listing::parts(lines) {
+            let part = &lines[at..end];
+            if is_listing {
+                let around = prose::under(&self.headings, self.builder, around);
+                listing::listing(part, self.builder, &around);
+            } else {
+                prose::prose(part, &mut self.headings, self.builder, around);
             }
             at = end;
         }
@@ -366,6 +449,19 @@ fn closing(lines: &[Line], closes: impl Fn(&str) -> bool) -> Option<usize> {
 /// Lines in which the end of a fence or tag is looked for.
 const FARTHEST: usize = 20_000;
 
+/// Returns whether these lines are keys with values or others below them.
+fn are_keys(lines: &[Line]) -> bool {
+    let own = lines.iter().filter(|line| KEY.is_match(line.content())).count();
+    let others =
+        lines.iter().filter(|line| line.content().starts_with("- ") || line.content().starts_with('#'));
+    let nested_or_lower = lines.iter().any(|line| line.indent > 0)
+        || lines.iter().all(|line| {
+            line.content().starts_with(|c: char| c.is_lowercase() || matches!(c, '#' | '-' | '"'))
+        });
+    let share = |count: usize, percent: usize| count * 100 >= lines.len() * percent;
+    share(own + others.count(), 80) && share(own, 50) && nested_or_lower
+}
+
 /// The kind that all of these lines have together, if they have one.
 fn run_of(lines: &[Line]) -> Option<Run> {
     if lines.len() < FEW {
@@ -381,8 +477,13 @@ fn run_of(lines: &[Line]) -> Option<Run> {
     if dialogue::is_subtitles(lines) {
         return Some(Run::Subtitles);
     }
+    if lines.iter().any(|line| sections::starts_message(line) || sections::names_columns(line)) {
+        return None;
+    }
     let labelled = share(have(&[Shape::Numbered, Shape::Found]), 60);
-    if labelled && (are_counted(lines) || table::rows(lines) < lines.len()) {
+    // A table may begin with numbers, below its header or a line that groups the columns.
+    let is_table = || (0..FEW).any(|above| above + table::rows(&lines[above..]) >= lines.len());
+    if labelled && (are_counted(lines) || !is_table()) {
         return Some(Run::Labelled);
     }
     if blocks::are_blocks(lines) {
@@ -405,16 +506,7 @@ fn run_of(lines: &[Line]) -> Option<Run> {
     if share(settings, 85) && have(&[Shape::Setting]) * 2 > lines.len() {
         return Some(Run::Settings);
     }
-    let keys = matching(&KEY)
-        + lines
-            .iter()
-            .filter(|line| line.content().starts_with("- ") || line.content().starts_with('#'))
-            .count();
-    let nested_or_lower = lines.iter().any(|line| line.indent > 0)
-        || lines.iter().all(|line| {
-            line.content().starts_with(|c: char| c.is_lowercase() || matches!(c, '#' | '-' | '"'))
-        });
-    if share(keys, 80) && share(matching(&KEY), 50) && nested_or_lower {
+    if are_keys(lines) {
         return Some(Run::Nested);
     }
     if markup::is_markup(lines) {

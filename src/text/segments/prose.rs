@@ -1,9 +1,9 @@
 //! Prose: sentences under their headings.
 
-use super::SegmentKind;
 use super::builder::{Around, Builder};
 use super::lines::Line;
-use super::lists;
+use super::lists::{self, Above, SHORT_ITEM};
+use super::{SegmentKind, sections};
 use crate::text::sentences;
 
 /// Most bytes of a heading.
@@ -29,6 +29,13 @@ fn attribution(lines: &[Line]) -> usize {
     1 + usize::from(goes_on)
 }
 
+/// The surroundings of what stands under `headings`.
+pub(super) fn under(headings: &[(usize, usize)], builder: &Builder, around: &Around) -> Around {
+    let mut around = around.clone();
+    around.context.extend(headings.iter().map(|&(_, heading)| builder.segments[heading].range.clone()));
+    around
+}
+
 /// Adds the sentences of lines. `headings` are those that are open, and stay so for what follows.
 pub(super) fn prose(
     lines: &[Line],
@@ -37,7 +44,7 @@ pub(super) fn prose(
     around: &Around,
 ) {
     let mut lists = lists::lists(lines).into_iter().peekable();
-    let (mut at, mut source) = (0, None);
+    let (mut at, mut source, mut lead) = (0, None, None);
     while at < lines.len() {
         if let Some(level) = level(lines[at].text) {
             let number = builder.push(lines[at].range.clone(), SegmentKind::Heading, around);
@@ -46,20 +53,27 @@ pub(super) fn prose(
             at += 1;
             continue;
         }
-        let mut around = around.clone();
-        around.context.extend(headings.iter().map(|&(_, heading)| builder.segments[heading].range.clone()));
-        if let Some(list) = lists.next_if(|list| list.start == at) {
+        let around = under(headings, builder, around);
+        if let Some(list) = lists.next_if(|list| list.lines.start == at) {
             // The title of a text says less than the headings that tell its parts from each other.
             let nearest = headings.len().saturating_sub(1);
             let needed = headings.iter().enumerate().filter(|&(i, &(level, _))| level > 1 || i == nearest);
             let needed: Vec<usize> = needed.map(|(_, &(_, heading))| heading).collect();
-            at = list.end;
-            lists::list(&lines[list], &needed, builder, &around);
+            at = list.lines.end;
+            let above = Above { lead: lead.take(), headings: &needed };
+            lists::list(&list, lines, &above, builder, &around);
+            continue;
+        }
+        if sections::is_parted(lines[at].text) {
+            builder.push_line(&lines[at], &around);
+            at += 1;
             continue;
         }
         let quoted = is_quoted(&lines[at]);
-        let stop = lists.peek().map_or(lines.len(), |list| list.start);
-        let goes_on = |line: &&Line| level(line.text).is_none() && is_quoted(line) == quoted;
+        let stop = lists.peek().map_or(lines.len(), |list| list.lines.start);
+        let goes_on = |line: &&Line| {
+            level(line.text).is_none() && is_quoted(line) == quoted && !sections::is_parted(line.text)
+        };
         let end = at + 1 + lines[at + 1..stop].iter().take_while(goes_on).count();
         if quoted {
             for line in &lines[at..end] {
@@ -72,6 +86,10 @@ pub(super) fn prose(
         } else {
             let named = if lines.get(end).is_some_and(is_quoted) { attribution(&lines[at..end]) } else { 0 };
             sentence_segments(&lines[at..end - named], builder, &around);
+            lead = lists
+                .peek()
+                .filter(|list| list.led && list.lines.start == end)
+                .and_then(|_| lead_in(builder));
             source = (named > 0).then(|| {
                 let range = lines[end - named].range.start..lines[end - 1].range.end;
                 builder.push(range, SegmentKind::Parent, &around)
@@ -79,6 +97,14 @@ pub(super) fn prose(
         }
         at = end;
     }
+}
+
+/// Makes the last sentence one that leads into the list below it; none where it is too long to be kept with each item.
+fn lead_in(builder: &mut Builder) -> Option<usize> {
+    let number = builder.segments.len().checked_sub(1)?;
+    let last = builder.segments.last_mut().filter(|last| last.range.len() <= SHORT_ITEM)?;
+    last.kind = SegmentKind::Parent;
+    Some(number)
 }
 
 fn is_quoted(line: &Line) -> bool {

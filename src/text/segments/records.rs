@@ -266,12 +266,25 @@ impl Cutter<'_, '_, '_> {
         self.tokens[node.value].kind
     }
 
-    /// Returns whether it is an array of numbers or short strings, of which a part would be another value.
+    /// Returns whether it is an array of numbers or short strings, or a matrix, of which a part would be another value.
     fn is_list(&self, node: Node, children: &[Node]) -> bool {
         let scalar = |&child: &Node| matches!(self.kind(child), JsonKind::String | JsonKind::Literal);
         let string = |&child: &Node| self.kind(child) == JsonKind::String;
         let most = if children.iter().any(string) { LIST } else { SHORT };
-        self.kind(node) == JsonKind::ArrayStart && self.size(node) <= most && children.iter().all(scalar)
+        self.kind(node) == JsonKind::ArrayStart
+            && self.size(node) <= most
+            && (children.iter().all(scalar) || self.is_matrix(children))
+    }
+
+    /// Returns whether these are the rows of a matrix: arrays of as many numbers.
+    fn is_matrix(&self, rows: &[Node]) -> bool {
+        let length = |&row: &Node| {
+            let cells = if self.kind(row) == JsonKind::ArrayStart { self.children(row) } else { Vec::new() };
+            let numbers = cells.iter().all(|&cell| self.kind(cell) == JsonKind::Literal);
+            Some(cells.len()).filter(|&cells| cells > 0 && numbers)
+        };
+        let first = rows.first().and_then(length);
+        rows.len() > 1 && first.is_some() && rows.iter().all(|row| length(row) == first)
     }
 
     /// Returns whether it is an array of rows under the names of their columns: an array of strings, and at least two

@@ -2,14 +2,16 @@
 
 use std::ops::Range;
 
-use super::SegmentKind;
 use super::builder::{Around, Builder};
-use super::lines::Line;
+use super::lines::{Line, Shape, is_code};
+use super::{SegmentKind, columns};
 
 /// Most rows behind the first or the ruler that belong to the header.
 const MOST_HEADER: usize = 4;
 /// Fewest rows that are a table for their commas, semicolons or spaces alone.
 const FEW: usize = 3;
+/// Rows whose cells are compared with those of the first.
+const SAMPLE: usize = 64;
 /// Most lines in which the end of a quoted cell is looked for.
 const HIGHEST: usize = 50;
 
@@ -19,6 +21,8 @@ enum Separator {
     Char(char),
     /// Two or more spaces.
     Spaces,
+    /// Spaces that stand below each other.
+    Columns,
 }
 
 impl Separator {
@@ -28,7 +32,9 @@ impl Separator {
                 line.trim().trim_matches(['|', '│', '┃']).split(['|', '│', '┃']).map(str::trim).collect()
             }
             Self::Char(mark) => split(line, mark, false),
-            Self::Spaces => line.trim().split("  ").map(str::trim).filter(|cell| !cell.is_empty()).collect(),
+            Self::Spaces | Self::Columns => {
+                line.trim().split("  ").map(str::trim).filter(|cell| !cell.is_empty()).collect()
+            }
         }
     }
 
@@ -112,7 +118,48 @@ fn separator(lines: &[Line]) -> Option<(Separator, usize)> {
             return Some((separator, height));
         }
     }
-    let cells = Separator::Spaces.cells(first).len();
+    let spaced = spaced(lines).unwrap_or_default();
+    // The first rows tell: what is no table is not gone through again for each of its lines.
+    let head = &lines[..lines.len().min(SAMPLE)];
+    let own = columns::table(head, is_ruler).map_or(0, |(height, _)| height);
+    let height = if own > 0 && is_listed(&head[..own]) {
+        columns::table(lines, is_ruler).map_or(0, |(height, _)| height)
+    } else {
+        0
+    };
+    match spaced.max(height) {
+        0 => None,
+        height if height > spaced => Some((Separator::Columns, height)),
+        height => Some((Separator::Spaces, height)),
+    }
+}
+
+/// Returns whether lines with columns are a table, for statements and settings may be aligned as well: it begins with data,
+/// or with names that have a ruler, are in capitals or stand above numbers.
+fn is_listed(lines: &[Line]) -> bool {
+    // Numbers alone look like the times of a table of jobs.
+    let is_code =
+        |line: &&Line| !line.content().starts_with(|c: char| c.is_ascii_digit()) && is_code(line.content());
+    let code = lines.iter().filter(is_code).count();
+    let rows = cut(lines, Separator::Columns);
+    let header = header(&rows);
+    let [first, others @ ..] = &*rows else { return false };
+    if code * 2 > lines.len() || header == 0 || rows[..header].iter().any(|row| row.ruler) {
+        return code * 2 <= lines.len();
+    }
+    let others = &others[..others.len().min(SAMPLE)];
+    let counts = |column: usize| {
+        let numbers = others.iter().filter(|row| row.cells.get(column).is_some_and(|cell| is_number(cell)));
+        numbers.count() * 2 > others.len()
+    };
+    let named = |cell: &&str| !is_number(cell) || is_year(cell);
+    let line = lines[first.lines.start].text;
+    first.cells.iter().all(named) && (line.to_uppercase() == line || (0..first.cells.len()).any(counts))
+}
+
+/// Returns the number of leading lines that are rows with about as many cells between two or more spaces.
+fn spaced(lines: &[Line]) -> Option<usize> {
+    let cells = Separator::Spaces.cells(lines.first()?.text).len();
     if cells < 3 {
         return None;
     }
@@ -122,7 +169,7 @@ fn separator(lines: &[Line]) -> Option<(Separator, usize)> {
         own.abs_diff(cells) <= 1 && !Separator::Spaces.cells(line.text).iter().any(points)
     };
     let (height, rows) = run(lines, Separator::Spaces, aligned);
-    (rows >= FEW).then_some((Separator::Spaces, height))
+    (rows >= FEW).then_some(height)
 }
 
 /// Returns how many lines and rows from the first on are `alike`, by their first line and number of cells, passing over
@@ -132,18 +179,40 @@ fn run(lines: &[Line], separator: Separator, alike: impl Fn(&Line, usize) -> boo
         let (height, cells) = separator.row(lines.get(at..).filter(|rest| !rest.is_empty())?);
         alike(&lines[at], cells.len()).then_some(at + height)
     };
-    let (mut at, mut rows) = (0, 0);
+    let named = has_no_digit(lines[0].text);
+    let (mut at, mut rows, mut numbered) = (0, 0, named);
     while at < lines.len() && !begins_another(lines, at) {
+        // Below rows that all have numbers, one that has none names the columns of another table.
+        if numbered && rows > 1 && names_others(lines, at) {
+            break;
+        }
         if let Some(next) = row(at) {
+            numbered &= rows == 0 || !has_no_digit(lines[at].text);
             (at, rows) = (next, rows + 1);
             continue;
         }
-        // What stands between blank lines is no ragged row.
-        let ragged = rows > 2 && !lines[at - 1].gap && !lines[at].gap;
+        // What stands between blank lines is no ragged row, and neither is a command that is given to a shell.
+        let ragged =
+            rows > 2 && !lines[at - 1].gap && !lines[at].gap && Shape::of(lines[at].text) != Shape::Listing;
         let Some(next) = row(at + 1).filter(|&next| ragged && row(next).is_some()) else { break };
         (at, rows) = (next, rows + 2);
     }
     (at, rows)
+}
+
+fn has_no_digit(line: &str) -> bool {
+    !line.contains(|c: char| c.is_numeric())
+}
+
+/// Returns whether a line without numbers, above one with some, stands behind a blank one or is in capitals as the first
+/// is.
+fn names_others(lines: &[Line], at: usize) -> bool {
+    let [line, next, ..] = &lines[at..] else { return false };
+    let capitals = |line: &Line| line.text.to_uppercase() == line.text;
+    has_no_digit(line.text)
+        && !is_ruler(line.text)
+        && !has_no_digit(next.text)
+        && (lines[at - 1].gap && !line.gap || capitals(line) && capitals(&lines[0]))
 }
 
 /// Returns whether another table begins at a line behind a blank one: its header has a ruler below it.
@@ -194,9 +263,15 @@ struct Row<'t> {
 /// Cuts a table into rows.
 fn cut<'t>(lines: &[Line<'t>], separator: Separator) -> Vec<Row<'t>> {
     let mut rows = Vec::new();
+    let gaps = Some(separator)
+        .filter(|own| *own == Separator::Columns)
+        .and_then(|_| columns::table(lines, is_ruler));
     let mut at = 0;
     while at < lines.len() {
-        let (height, cells) = separator.row(&lines[at..]);
+        let (height, cells) = match &gaps {
+            Some((_, gaps)) => (1, columns::cells(lines[at].text, gaps)),
+            None => separator.row(&lines[at..]),
+        };
         rows.push(Row { lines: at..at + height, cells, ruler: is_ruler(lines[at].text) });
         at += height;
     }
@@ -223,6 +298,11 @@ fn join<'t>(rows: Vec<Row<'t>>, header: usize, lines: &[Line]) -> Vec<Row<'t>> {
         }
     }
     joined
+}
+
+/// Returns whether the table that `lines` are names its columns.
+pub(super) fn has_header(lines: &[Line]) -> bool {
+    separator(lines).is_some_and(|(separator, _)| header(&cut(lines, separator)) > 0)
 }
 
 /// Adds the rows of a table: each needs the header, and the row that heads its section.
@@ -293,7 +373,11 @@ fn header(rows: &[Row]) -> usize {
     let ruler = rows.iter().skip(first).take(3).position(|row| row.ruler);
     let mut header = first + ruler.map_or(1, |ruler| ruler + 1);
     let names = rows.get(first).map_or(&[][..], |row| &row.cells);
-    if ruler.is_none() && (names.is_empty() || rows.len() < 2 && names.iter().any(|cell| is_number(cell))) {
+    if ruler.is_none()
+        && (names.is_empty()
+            || rows.len() < 2 && names.iter().any(|cell| is_number(cell))
+            || rows.get(first..).is_some_and(begins_with_data))
+    {
         return first;
     }
     let unnamed = |row: &Row| {
@@ -307,6 +391,28 @@ fn header(rows: &[Row]) -> usize {
         header += 1;
     }
     header.min(rows.len())
+}
+
+/// Returns whether the first of `rows` is one like the others and names no columns: it has numbers where most others have
+/// them, and names where those have names. Numbers that grow from column to column may name them.
+fn begins_with_data(rows: &[Row]) -> bool {
+    let [first, others @ ..] = rows else { return false };
+    let numbers: Vec<&str> =
+        first.cells.iter().copied().filter(|cell| is_number(cell) && !is_year(cell)).collect();
+    let values: Option<Vec<f64>> = numbers.iter().map(|cell| cell.parse().ok()).collect();
+    let grows = |values: Vec<f64>| values.len() > 2 && values.windows(2).all(|pair| pair[0] < pair[1]);
+    if numbers.is_empty() || others.is_empty() || values.is_some_and(grows) {
+        return false;
+    }
+    let others = &others[..others.len().min(SAMPLE)];
+    first.cells.iter().enumerate().filter(|(_, cell)| !cell.is_empty()).all(|(column, cell)| {
+        let alike = |row: &&Row| {
+            row.cells.get(column).is_some_and(|own| !own.is_empty() && is_number(own) == is_number(cell))
+        };
+        let filled = others.iter().filter(|row| row.cells.get(column).is_some_and(|own| !own.is_empty()));
+        let filled = filled.count();
+        filled == 0 || others.iter().filter(alike).count() * 2 > filled
+    })
 }
 
 /// Returns whether a cell is a number, whatever its currency and unit.

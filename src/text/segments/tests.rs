@@ -5,11 +5,13 @@ use proptest::prelude::*;
 use super::*;
 
 /// The segments of a text: kind and text, white space at the ends aside.
+
 fn cut(text: &str) -> Vec<(SegmentKind, &str)> {
     segments(text).into_iter().map(|segment| (segment.kind, text[segment.range].trim())).collect()
 }
 
 /// Texts of the segments that are kept with the one that holds `part`, itself aside.
+
 fn kept_with<'t>(text: &'t str, part: &str) -> Vec<&'t str> {
     let all = segments(text);
     let at = all.iter().position(|segment| text[segment.range.clone()].contains(part)).expect("it is there");
@@ -177,6 +179,43 @@ fn items_of_nested_lists_need_what_they_stand_under() {
     assert_eq!(kept_with(letters, "20 a"), ["## Fees", "### Guests", "b) by week"]);
     // A list of one level goes by its sentences, as it did.
     assert_eq!(cut("- It is late. Go home.\n- Or stay.\n- Or both.\n")[0].0, SegmentKind::Sentence);
+}
+
+#[test]
+fn items_need_the_sentence_that_leads_into_them() {
+    let colon = "The pool is open. The fee is not due in these cases:\n\n- members of the club\n- guests of the hotel\n\nAll others pay.\n";
+    assert_eq!(kept_with(colon, "guests"), ["The fee is not due in these cases:"]);
+    assert!(cut(colon).contains(&(SegmentKind::Sentence, "The pool is open.")));
+    let german = "Die Leine ist nicht nötig bei\n1. Hunden der Polizei,\n2. Hunden unter 4 Monaten.\nSonst ist sie es.\n";
+    assert_eq!(kept_with(german, "4 Monaten"), ["Die Leine ist nicht nötig bei"]);
+    let chinese = "下列人员不得进入：\n（一）未成年人；\n（二）醉酒者。\n";
+    assert_eq!(kept_with(chinese, "醉酒"), ["下列人员不得进入："]);
+    let tail = "If the guest\n(a) loses the key, or\n(b) breaks the lamp,\nhe pays for it.\n";
+    assert_eq!(kept_with(tail, "the lamp"), ["If the guest", "he pays for it."]);
+    let inner = "1. The rent does not cover:\n- heating\n- water\n2. It is due on the 3rd.\n";
+    assert_eq!(kept_with(inner, "water"), ["1. The rent does not cover:"]);
+    assert!(kept_with(inner, "3rd").is_empty());
+    // A dash may go on with a sentence, and what ends before a list does not lead into it.
+    for text in ["We saw a ship\n- or a boat - that day.\n", "It is late. Go home.\n- Or stay.\n- Or both.\n"]
+    {
+        assert!(cut(text).iter().all(|(kind, _)| *kind == SegmentKind::Sentence), "{text}");
+    }
+}
+
+#[test]
+fn numbered_paragraphs_keep_their_numbers() {
+    let law = "§ 4 Boats\n(1) Boats shall carry a light.\n(2) Subsection (1) does not apply to\n  (a) canoes,\n  (b) boats at anchor.\n\n§ 5 Fines\n(1) The fine is 40 euros. It may be doubled.\n";
+    assert_eq!(kept_with(law, "anchor"), ["§ 4 Boats", "(2) Subsection (1) does not apply to"]);
+    assert_eq!(kept_with(law, "doubled"), ["§ 5 Fines"]);
+    assert!(cut(law).contains(&(SegmentKind::Line, "(1) The fine is 40 euros. It may be doubled.")));
+    let contract = "3. Term\n3.1 This contract runs for a year, but not beyond the end of the\nlease of the house.\n3.2 It may not be extended.\n";
+    assert_eq!(kept_with(contract, "lease"), ["3. Term"]);
+    assert_eq!(cut(contract).len(), 3);
+    let chinese = "第一条 船须有灯。\n第二条 锚泊的船除外。\n";
+    assert!(cut(chinese).iter().all(|(kind, _)| *kind == SegmentKind::Line));
+    // Numbers that lines of wrapped text begin with by chance.
+    let wrapped = "The sum of all the parts that are named in the equations\n(3) and in the equations that stand behind it, which are\n(4) and the next one, is never more than the whole of it.\n";
+    assert!(cut(wrapped).iter().all(|(kind, _)| *kind == SegmentKind::Sentence));
 }
 
 #[test]
@@ -428,6 +467,87 @@ fn statements_and_carets_are_no_rows() {
     }
 }
 
+#[test]
+fn output_of_tools_and_code_of_any_language_go_by_lines() {
+    for text in [
+        "yarn warn peer lamp@2 is not met\nyarn warn bulb@1 is old\nyarn fail could not link the oil, or the wick\nyarn fail try again\n",
+        "area :: Shape -> Double\narea (Disc r) = pi * r * r\narea Dot = 0\n",
+        "fill:\n    mov   r0, #4\n    str   r1, [r0]\n    bx    lr\n",
+        "(defun double (x)\n  (if (null x)\n      x\n    (+ x x)))\n",
+        "boat: hull.o sail.o\n\t$(CC) -o $@ $^\n\nclean:\n\trm -f *.o\n",
+        "remote: Counting objects: 3, done.\nhint: Your branch is behind the other one, and nothing was sent.\nhint: Fetch it first.\n",
+        "---\ntitle: Tides of May\ndraft: true\n---\n",
+        "* Reached a.example port 80\n> GET /tide\n> Host: a.example\n< 404 Not Found\n< Retry-After: 9\n",
+    ] {
+        assert!(cut(text).iter().all(|(kind, _)| !kind.goes_by_words()), "{:?}", cut(text));
+    }
+}
+
+#[test]
+fn what_reads_as_prose_goes_by_sentences() {
+    for text in [
+        "The gate was shut on Monday, and the man who has the key was away until the\nend of the week; so nobody could get in, and the boats were not painted as\nthey had been each year before.\n",
+        "Under the wall of the harbour\nthe small boats lie asleep,\nand nobody comes at all\nwhere the water is deep.\n",
+        "Ann was ill. Bo came late.\nNobody else spoke.\nThe meeting was closed.\n",
+        "港口的小船\n在墙下睡着\n没有人来看它们\n",
+        "We met at noon.\nWe did not vote.\nWe went home.\n",
+    ] {
+        assert!(cut(text).iter().all(|(kind, _)| *kind == SegmentKind::Sentence), "{:?}", cut(text));
+    }
+}
+
+#[test]
+fn records_between_begin_and_end_keep_both_and_their_name() {
+    let cards = "BEGIN:VCARD\nFN:Ida Moe\nTEL:4471\nEND:VCARD\nBEGIN:VCARD\nFN:Per Lie\nNOTE:not on\n  Mondays\nEND:VCARD\n";
+    assert_eq!(kept_with(cards, "Mondays"), ["BEGIN:VCARD", "FN:Per Lie", "END:VCARD"]);
+    assert!(cut(cards).contains(&(SegmentKind::Line, "NOTE:not on\n  Mondays")));
+    let dates = "BEGIN:VCALENDAR\nBEGIN:VEVENT\nSTATUS:CANCELLED\nSUMMARY:Row\nBEGIN:VALARM\nTRIGGER:-PT5M\nEND:VALARM\nEND:VEVENT\nEND:VCALENDAR\n";
+    let ends = ["BEGIN:VCALENDAR", "BEGIN:VEVENT", "SUMMARY:Row", "END:VEVENT", "END:VCALENDAR"];
+    assert_eq!(kept_with(dates, "CANCELLED"), ends);
+    assert!(kept_with(dates, "TRIGGER").contains(&"SUMMARY:Row"));
+    let open = "BEGIN:VCARD\nFN:Ida Moe\nTEL:4471\n";
+    assert!(cut(open).iter().all(|(kind, _)| *kind == SegmentKind::Line), "{:?}", cut(open));
+}
+
+#[test]
+fn a_key_is_one() {
+    let key = "-----BEGIN KEY-----\nMIIEvQIBADANBgkq\nBKcwggSjAgEAAoIB\n-----END KEY-----";
+    for text in [
+        format!("HOST=a\nPORT=1\nKEY=\"{key}\"\nLEVEL=2\nSIZE=3\n"),
+        format!("Here it is:\n\n{key}\n\nDo not lose it.\n"),
+        format!("{key}\n{key}\n"),
+    ] {
+        assert!(
+            cut(&text).iter().any(|(kind, own)| *kind == SegmentKind::Blob && own.contains(key)),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn lines_below_the_name_of_their_file_or_host_need_it() {
+    let found = "src/pump.rs\n7-    if dry {\n8:        return stop();\n--\n20:fn stop() {\n\nsrc/lamp.rs\n3:fn stop() {\n";
+    assert_eq!(kept_with(found, "return"), ["src/pump.rs", "7-    if dry {"]);
+    assert_eq!(kept_with(found, "3:fn"), ["src/lamp.rs"]);
+    let hosts = "Report for a.lan (10.0.0.1)\nPORT    STATE   NAME\n22/tcp  open    ssh\n\nReport for b.lan (10.0.0.2)\nPORT    STATE   NAME\n23/tcp  open    telnet\n";
+    assert_eq!(kept_with(hosts, "telnet"), ["Report for b.lan (10.0.0.2)", "PORT    STATE   NAME"]);
+    let plan = "  # lamp.one will be destroyed\n  - resource \"lamp\" \"one\" {\n      - watts = 4 -> null\n    }\n\n  # lamp.two will be created\n  + resource \"lamp\" \"two\" {\n      + watts = 9\n    }\n";
+    let two = ["# lamp.two will be created", "+ resource \"lamp\" \"two\" {", "}"];
+    assert_eq!(kept_with(plan, "watts = 9"), two);
+}
+
+#[test]
+fn an_option_goes_with_its_text_and_moves_with_the_players() {
+    let manual = "OPTIONS\n       -q, --quiet\n              Say nothing. Errors are told\n              all the same.\n\n       --all\n              Do it for all.\n";
+    let quiet = "-q, --quiet\n              Say nothing. Errors are told\n              all the same.";
+    assert!(cut(manual).contains(&(SegmentKind::Line, quiet)), "{:?}", cut(manual));
+    assert_eq!(kept_with(manual, "for all"), ["OPTIONS"]);
+    let terms = "FILES\n    /etc/lamp.conf\n        Read first. It may be missing.\n    /run/lamp\n        Never touch it.\n";
+    assert_eq!(kept_with(terms, "Never"), ["FILES"]);
+    let game = "[Event \"Open\"]\n[White \"Moe, Ida\"]\n[Black \"Lie, Per\"]\n[Result \"0-1\"]\n\n1. e4 e5 2. Nf3 Nc6\n3. Bb5 a6 0-1\n";
+    assert_eq!(kept_with(game, "Bb5"), ["[White \"Moe, Ida\"]", "[Black \"Lie, Per\"]", "[Result \"0-1\"]"]);
+}
+
 fn piece() -> impl Strategy<Value = String> {
     const PIECES: [&str; 34] = [
         "plain words. ",
@@ -507,6 +627,17 @@ fn time_is_linear_and_depth_no_matter() {
         "    at x\n".repeat(100_000),
         "((((\n".repeat(100_000),
         "From: a\n".repeat(50_000),
+        "BEGIN:A\n".repeat(100_000),
+        "-----BEGIN A\n".repeat(50_000),
+        "a/b\n1:x\n".repeat(50_000),
+        "[A \"x\"]\n".repeat(100_000),
+        "-a\n    so it is\n".repeat(50_000),
+        "    so it is\n".repeat(100_000),
+        "a  7  b\n\nc  d  e\n".repeat(30_000),
+        "GET /a HTTP/1.1\nHost: b\n".repeat(30_000),
+        ">a b\nAAAAAAAAAAAAAAAAAAAAAAAA\n".repeat(30_000),
+        "<p><a/>\n".repeat(50_000),
+        "  mov  eax  b;\n".repeat(50_000),
         "👩\u{200d}👩\u{200d}👧".repeat(50_000),
     ] {
         let before = start.elapsed();
@@ -514,4 +645,101 @@ fn time_is_linear_and_depth_no_matter() {
         let took = start.elapsed().saturating_sub(before);
         assert!(took.as_secs() < 30, "{took:?} for {:?}", &text[..text.floor_char_boundary(20)]);
     }
+}
+
+#[test]
+fn the_header_is_the_line_that_names_the_columns() {
+    let disks = "Disk        Size  Used Free Use% Put on\n/dev/a       98G   61G  33G  66% /\n/dev/bb1    4.5T  3.1T 350G  91% /srv/media\n/dev/c      1.0G  0.9G 0.1G  90% /tmp\n";
+    assert_eq!(kept_with(disks, "media"), ["Disk        Size  Used Free Use% Put on"]);
+    let ruled = "Pos  Article              Qty   Price\n-------------------------------------\n1    Door seal, 90 cm       2   48.00\n2    Discount                   -8.70\n3    Lamp                   1    4.00\n-------------------------------------\n                          Net   43.30\n";
+    assert_eq!(kept_with(ruled, "Discount"), ["Pos  Article              Qty   Price"]);
+    assert_eq!(kept_with(ruled, "Net"), ["Pos  Article              Qty   Price"]);
+    let times = "            Mon-Fri        Sat    Sun\nHarbour     05:40  06:10   07:10  08:10\nMarket      05:47  06:17   07:17  08:17\nAirport     06:20    |     07:50  08:45\n";
+    assert_eq!(kept_with(times, "Market"), ["Mon-Fri        Sat    Sun"]);
+    let load = "procs --memory-- --swap--\n r  b   free cache   si  so\n 2  0   3100  4120    0   1\n 9  1   8100  4120    3   9\n 1  0   3100  4120    0   0\n";
+    assert_eq!(kept_with(load, "8100"), ["procs --memory-- --swap--", "r  b   free cache   si  so"]);
+    let wide =
+        load.replace("   4120 ", " 412700 ").replace("4120", "12040 181020").replace("cache", "buff  cache");
+    assert!(kept_with(&wide, "8100").contains(&"procs --memory-- --swap--"));
+    assert!(kept_with(&wide, "8100").iter().any(|line| line.starts_with("r  b")), "{:?}", cut(&wide));
+    // Rows without names of columns are all rows.
+    for rows in [
+        "lo     up    10.0.0.1\neth0   up    10.0.0.2\neth1   down  10.0.0.3\n",
+        "7,ash,12\n8,oak,31\n9,elm,4\n",
+        "gull  4  open\ntern  2  shut\nauk   9  open\n",
+    ] {
+        assert!(cut(rows).iter().all(|(kind, _)| *kind == SegmentKind::Row), "{:?}", cut(rows));
+    }
+    let copied = "COPY yard.gate (no, name, open) FROM stdin;\n1\tnorth\tt\n2\tsouth\tf\n3\triver\tt\n\\.\n";
+    assert_eq!(kept_with(copied, "south"), ["COPY yard.gate (no, name, open) FROM stdin;", "\\."]);
+}
+
+#[test]
+fn rows_stand_under_the_line_above_them() {
+    let findings = "/src/a.js\n  12:7   error    Gate is open    no-gate\n  40:19  warning  Two spaces      spaces\n\n/src/b.js\n  3:1  error  Lamp is on  no-lamp\n\n/src/c.js\n  5:5  error  Who is it?  no-who\n";
+    assert_eq!(kept_with(findings, "Two spaces"), ["/src/a.js"]);
+    assert_eq!(kept_with(findings, "no-lamp"), ["/src/b.js"]);
+    assert_eq!(kept_with(findings, "no-who"), ["/src/c.js"]);
+    let tables = "$ units\nUNIT     STATE    SINCE\ngull     running  09:00\ntern     stopped  08:12\n$ disks\nDISK     SIZE     USED\n/dev/a   450G     431G\n/dev/b   900G     120G\n";
+    assert_eq!(kept_with(tables, "900G"), ["DISK     SIZE     USED"]);
+    assert_eq!(kept_with(tables, "08:12"), ["UNIT     STATE    SINCE"]);
+    let letters = ">G1 Gate chain\nMKTAYIAKQRQISFVKSHFSRQLEERLGLI\nALPDAQ\n>G2 Lamp chain\nMVHLTDAEKAAVNGLWGKVNPDDVGGEALG\n";
+    assert_eq!(cut(letters)[1].1, ">G2 Lamp chain\nMVHLTDAEKAAVNGLWGKVNPDDVGGEALG");
+    let talk = "GET /gates HTTP/1.1\nHost: yard.example\nAccept: text/csv\n\nHTTP/1.1 429 Slow down\nRetry-After: 120\nHost: yard.example\n\nPOST /lamps HTTP/1.1\nHost: yard.example\nAccept: image/png\n";
+    assert_eq!(kept_with(talk, "120"), ["HTTP/1.1 429 Slow down"]);
+    assert_eq!(kept_with(talk, "image"), ["POST /lamps HTTP/1.1"]);
+}
+
+#[test]
+fn no_sentence_ends_within_a_row() {
+    let who = "USER      PID %CPU TTY     STAT COMMAND\nroot        1  0.0 ?       Ss   /sbin/init\nann     20411 92.1 ?       Sl   till --open\nbo      22310  0.0 pts/1   T    notes\n";
+    assert_eq!(kept_with(who, "till --open"), ["USER      PID %CPU TTY     STAT COMMAND"]);
+    for row in
+        ["Harbour st.       Main pier?       9 a.m.", "ul. Nowa 3    Kto? Nikt.", "7:00 น.     ท่าเรือ     ?"]
+    {
+        let text = format!("The rest is below.\n{row}\nThat is all. Go home.\n");
+        assert!(cut(&text).contains(&(SegmentKind::Line, row)), "{:?}", cut(&text));
+    }
+    for prose in [
+        "-    The gate is open. Nobody knows why.",
+        "It rained.  We stayed.  Then we went.",
+        "1.   It is so. Is it?",
+    ] {
+        assert!(cut(prose).iter().all(|(kind, _)| *kind == SegmentKind::Sentence), "{:?}", cut(prose));
+    }
+}
+
+#[test]
+fn a_wide_colon_ends_the_name_of_a_speaker() {
+    for talk in [
+        "小李：明天的门开吗？\n老王：不开，下雨。\n小李：那我们坐船。\n老王：船也不开。\n",
+        "店员：几位？\n客人：三位。\n经理：请等一下，没有空位。\n",
+        "田中：門は開いていますか。\n鈴木：いいえ、開いていません。\n田中：なぜですか。\n",
+    ] {
+        let turns: Vec<_> = talk.lines().map(|line| (SegmentKind::Turn, line)).collect();
+        assert_eq!(cut(talk), turns);
+    }
+}
+
+#[test]
+fn a_matrix_is_one_value() {
+    for matrix in ["[[1,0,0],[0,1,0],[0,0,-1]]", "[[1.5,2],[3,4.25]]", "[[true],[false],[null]]"] {
+        let text = format!(
+            "{{\"turn\":{matrix},\"notes\":\"{}\",\"on\":true}}",
+            "It turns about its axis. ".repeat(3)
+        );
+        assert!(cut(&text).iter().any(|(_, part)| part.contains(matrix)), "{:?}", cut(&text));
+        assert!(fine_segments(&text).iter().any(|part| text[part.range.clone()].contains(matrix)));
+    }
+}
+
+#[test]
+fn answers_need_their_questions() {
+    let bold = "**Q: May I swim?**\nA: Only in summer.\n\n**Q: May I fish?**\nA: No.\n";
+    assert_eq!(kept_with(bold, "A: No"), ["**Q: May I fish?**"]);
+    let german = "Frage: Gibt es Brot?\nAntwort: Nur am Montag.\nFrage: Gibt es Tee?\nAntwort: Nein.\n";
+    assert_eq!(kept_with(german, "Nein"), ["Frage: Gibt es Tee?"]);
+    assert!(kept_with(german, "Tee?").is_empty());
+    let chat = "Ann: Is it late?\nBo: It is.\nAnn: Shall we go?\nBo: Yes.\n";
+    assert!(kept_with(chat, "Yes").is_empty());
 }

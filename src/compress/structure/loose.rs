@@ -1,0 +1,202 @@
+//! Marks of punctuation that nothing is left for.
+
+use std::ops::Range;
+
+use super::Structure;
+use crate::text::{Segment, Unit};
+
+/// The marks of the prose of a document, in their order.
+pub(super) struct Marks {
+    marks: Vec<(usize, Kind)>,
+}
+
+/// The kind of a unit that is one mark.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// A comma, a full stop, a dash and the like.
+    Between,
+    /// A bracket, with the number of the unit that closes it.
+    Opening(usize),
+}
+
+impl Marks {
+    /// Finds the marks among the units of the `segments` that `of` gives for each.
+    pub(super) fn of(text: &str, units: &[Unit], segments: &[Segment], of: &[Range<usize>]) -> Self {
+        let mut marks: Vec<(usize, Kind)> = Vec::new();
+        // Brackets that are open, by their places among the marks, with their segments.
+        let mut open: Vec<(usize, usize, char)> = Vec::new();
+        for (i, unit) in units.iter().enumerate() {
+            let core = &text[unit.core.clone()];
+            if core.len() > 4 || !segments[of[i].start].kind.goes_by_words() {
+                continue;
+            }
+            let mut chars = core.chars();
+            let (Some(mark), None) = (chars.next(), chars.next()) else { continue };
+            let own = of[i].start;
+            match mark {
+                '(' | '（' | '[' => {
+                    open.push((marks.len(), own, mark));
+                    marks.push((i, Kind::Opening(i)));
+                }
+                ')' | '）' | ']' => {
+                    open.retain(|&(_, segment, _)| segment == own);
+                    let opens = if mark == ')' {
+                        '('
+                    } else if mark == ']' {
+                        '['
+                    } else {
+                        '（'
+                    };
+                    if let Some((place, ..)) = open.pop_if(|(.., bracket)| *bracket == opens) {
+                        marks[place].1 = Kind::Opening(i);
+                    }
+                }
+                _ if is_between(mark) => marks.push((i, Kind::Between)),
+                _ => {}
+            }
+        }
+        Self { marks }
+    }
+}
+
+/// Returns whether a mark stands between words or behind them, and says nothing where they are gone.
+fn is_between(mark: char) -> bool {
+    matches!(
+        mark,
+        ',' | ';'
+            | ':'
+            | '.'
+            | '!'
+            | '?'
+            | '-'
+            | '–'
+            | '—'
+            | '…'
+            | '·'
+            | '/'
+            | '、'
+            | '。'
+            | '，'
+            | '；'
+            | '：'
+            | '．'
+            | '！'
+            | '？'
+            | '।'
+            | '،'
+            | '؛'
+            | '؟'
+            | '۔'
+            | '።'
+            | '၊'
+            | '။'
+            | '។'
+    )
+}
+
+impl Structure {
+    /// Takes marks of prose out of what is `kept` where everything that they stand behind or around is left out: of
+    /// several with nothing left between them the last one stays. None goes that is `required`.
+    pub(in crate::compress) fn drop_loose_marks(
+        &self,
+        text: &str,
+        units: &[Unit],
+        required: &[bool],
+        kept: &mut [bool],
+    ) {
+        if self.marks.marks.iter().all(|&(i, _)| !kept[i]) {
+            return;
+        }
+        let before = kept.to_vec();
+        self.empty_brackets(required, kept);
+        self.drop_repeated(text, units, required, kept);
+        // Something must stay of what something was kept of, be it a mark.
+        if !kept.contains(&true) {
+            kept.copy_from_slice(&before);
+        }
+    }
+
+    /// Takes out marks that begin what is left of a sentence, and those that others stand right behind.
+    fn drop_repeated(&self, text: &str, units: &[Unit], required: &[bool], kept: &mut [bool]) {
+        let (mut word, mut last, mut at): (Option<usize>, Option<usize>, usize) = (None, None, 0);
+        for &(i, kind) in &self.marks.marks {
+            if let Some(found) = kept[at..i].iter().rposition(|kept| *kept) {
+                (word, last) = (Some(at + found), None);
+            }
+            at = i + 1;
+            if !kept[i] {
+                continue;
+            }
+            if kind != Kind::Between {
+                (word, last) = (Some(i), None);
+                continue;
+            }
+            let first = self.members[self.of[i].start].start;
+            let follows_gap = i > 0 && !kept[i - 1];
+            let is_alone = word.is_none_or(|word| word < first);
+            let ended = |word: usize| {
+                let core = &text[units[word].core.clone()];
+                core.len() > 1 && core.ends_with(['.', '!', '?', '。', '！', '？', '।', '۔', '؟', '…'])
+            };
+            if !required[i] && i > first && follows_gap {
+                let doubles = last.is_none() && word.is_some_and(ended) && ends(text, &units[i]);
+                if is_alone || doubles {
+                    kept[i] = false;
+                    continue;
+                }
+                if let Some(before) = last.filter(|&before| before >= first && !required[before]) {
+                    kept[before] = false;
+                }
+            }
+            last = Some(i);
+        }
+    }
+
+    /// Takes out brackets of which the inside or the other half is left out.
+    fn empty_brackets(&self, required: &[bool], kept: &mut [bool]) {
+        let mut before: Option<usize> = None;
+        for &(i, kind) in self.marks.marks.iter().rev() {
+            let Kind::Opening(end) = kind else { continue };
+            let is_pair = end > i && kept[i] && kept[end];
+            // The inside of each pair is looked at once: where another lies within, that has been asked.
+            let nested = before.is_some_and(|inner| inner < end);
+            before = Some(i);
+            let filled = nested || end <= i + 1 || kept[i + 1..end].contains(&true);
+            let free = !required[i] && !required[end];
+            if free && end > i && ((is_pair && !filled) || kept[i] != kept[end]) {
+                (kept[i], kept[end]) = (false, false);
+            }
+        }
+    }
+}
+
+/// Returns whether a unit ends sentences.
+fn ends(text: &str, unit: &Unit) -> bool {
+    matches!(&text[unit.core.clone()], "." | "!" | "?" | "。" | "！" | "？" | "।" | "۔" | "؟" | "…")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::text::{Granularity, segments};
+
+    /// What is left of the units that are `chosen`, with a space between any two.
+    fn left(text: &str, chosen: &[&str]) -> String {
+        let (structure, units) = Structure::of(text, segments(text), &mut Vec::new(), Granularity::Token);
+        let core = |unit: &Unit| &text[unit.core.clone()];
+        let mut kept: Vec<bool> = units.iter().map(|unit| chosen.contains(&core(unit))).collect();
+        structure.drop_loose_marks(text, &units, &vec![false; kept.len()], &mut kept);
+        let left = units.iter().zip(kept).filter(|(_, kept)| *kept).map(|(unit, _)| core(unit));
+        left.collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn no_mark_is_left_where_its_words_are_gone() {
+        assert_eq!(left("Notice is long, but it ended: late.", &["Notice", ",", ":", "."]), "Notice .");
+        assert_eq!(left("鍵は青い、箱は赤い。", &["鍵", "、", "。"]), "鍵 。");
+        assert_eq!(left("It is here (see below). He left.", &["It", "(", ")", ".", "He"]), "It . He .");
+        assert_eq!(left("One two. Three four, five.", &["One", ",", "."]), "One .");
+        assert_eq!(left("Really?! Yes, (a b) no.", &["Really", "?", "!", "(", "b", ")"]), "Really ? ! ( b )");
+        assert_eq!(left("One, two.", &[","]), ",", "something stays");
+    }
+}
