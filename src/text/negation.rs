@@ -13,7 +13,7 @@ use unicode_segmentation::UnicodeSegmentation;
 use self::conditions::{CONDITION_PARTS, CONDITION_PHRASES, CONDITIONS, FIRST_CONDITIONS};
 use self::words::{
     BUT, EXCEPTION_PARTS, EXCEPTION_PHRASES, EXCEPTIONS, NE_LETTERS, NE_OTHERS, NEGATION_PHRASES, NEGATIONS,
-    PARTS, SWAHILI, TURKISH, VERB_PREFIXES,
+    NEUTRAL, PARTS, SWAHILI, TURKISH, VERB_PREFIXES,
 };
 use super::script::is_unspaced;
 use super::sentences;
@@ -58,6 +58,12 @@ static HAS_ANY: LazyLock<Regex> =
     LazyLock::new(|| any_of(&[EXCEPTION_PARTS, PARTS, CONDITION_PARTS].concat()));
 static HAS_EXCEPTION: LazyLock<Regex> = LazyLock::new(|| any_of(EXCEPTION_PARTS));
 static HAS_NEGATION: LazyLock<Regex> = LazyLock::new(|| any_of(PARTS));
+static IS_NEUTRAL: LazyLock<Regex> = LazyLock::new(|| any_of(NEUTRAL));
+/// The month of May, in languages that do not call it so by a capital alone.
+static MAY: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"(?:\d\.?|\b(?:im|ende|mitte|anfang|bis|seit|ab|en|le|du|de|au|fin|1er)) mai\b")
+        .expect("a test compiles it")
+});
 static HAS_CONDITION: LazyLock<Regex> = LazyLock::new(|| any_of(CONDITION_PARTS));
 
 /// Returns a pattern that matches each of `phrases` wherever it stands.
@@ -222,7 +228,7 @@ fn sense(text: &str, sentence: bool) -> Sense {
         if HAS_EXCEPTION.is_match(text) {
             return Sense { polarity: Polarity::Exception, conditional };
         }
-        if HAS_NEGATION.is_match(text) {
+        if HAS_NEGATION.is_match(text) && HAS_NEGATION.is_match(&IS_NEUTRAL.replace_all(text, " ")) {
             polarity = Polarity::Negated;
         }
     }
@@ -231,7 +237,8 @@ fn sense(text: &str, sentence: bool) -> Sense {
             continue;
         }
         let does = WORDS.get(word).copied().unwrap_or_default();
-        conditional |= does & CONDITION != 0 || (does & FIRST != 0 && (sentence || i == 0));
+        conditional |= does & CONDITION != 0
+            || (does & FIRST != 0 && (sentence || i == 0) && is_of_its_language(word, &lower));
         polarity = polarity.max(of_word(word, does, &lower));
         // Arabic and Hebrew write `and` in one with the word.
         if let Some(rest) = word.strip_prefix(['و', 'ف', 'ו']) {
@@ -258,20 +265,37 @@ fn of_word(word: &str, does: u8, clause: &str) -> Polarity {
     if does & EXCEPTS != 0 && is_of_its_language(word, clause) {
         return Polarity::Exception;
     }
+    let negates = does & NEGATES != 0 && is_of_its_language(word, clause);
     let elided =
         word.ends_with("n't") || word.ends_with("n’t") || word.starts_with("n'") || word.starts_with("n’");
     let turkish = word.len() > 6 && TURKISH.iter().any(|end| word.ends_with(end));
-    if elided || turkish || does & NEGATES != 0 || is_negated_verb(word, clause) {
+    if elided || turkish || negates || is_negated_verb(word, clause) {
         Polarity::Negated
     } else {
         Polarity::Plain
     }
 }
 
-/// Returns whether a word that makes an exception in one language is likely to stand in that language, and not to be a
-/// frequent word of another one.
+/// Returns whether a word of the lists is likely to stand in the language that it is of, and not to be a frequent word of
+/// another one.
 fn is_of_its_language(word: &str, clause: &str) -> bool {
+    let beside = |words: &[&str]| clause.unicode_words().any(|word| words.contains(&word));
     match word {
+        // Italian `never`, but German and French `May`.
+        "mai" => !MAY.is_match(clause),
+        // Romanian, but Dutch and Swedish `now`.
+        "nu" => {
+            clause.contains(['ă', 'î', 'ș', 'ț', 'ş', 'ţ'])
+                || beside(&["este", "sunt", "se", "cu", "am", "au", "pot"])
+        }
+        // French and Italian `nor`, but Swedish `you`.
+        "ni" => !clause.contains(['å', 'ä', 'ö']),
+        // Italian and Portuguese `if`, but Spanish and French `oneself`.
+        "se" => beside(&[
+            "non", "il", "gli", "lo", "è", "di", "che", "não", "um", "uma", "você", "ele", "o", "os",
+        ]),
+        // Hungarian `if`, but Spanish and Italian `has`.
+        "ha" => clause.contains(['ő', 'ű', 'ö', 'ü']) || beside(&["az", "nem", "nincs", "egy", "és"]),
         // Danish and Norwegian, but Finnish `when`.
         "kun" => clause.contains(['æ', 'ø', 'å']),
         // South Slavic, but a part of Polish `likewise`.
@@ -389,6 +413,29 @@ mod tests {
             assert_eq!(found(&format!("{text}. A b.")), [text], "{text}");
         }
         assert_eq!(found("El barco se va a las dos, y se acaba. Il se lave."), [] as [&str; 0]);
+    }
+
+    #[test]
+    fn words_of_other_languages_negate_nothing() {
+        for text in [
+            "El barco sale a las dos, se detiene en la isla y ha llegado tarde.",
+            "Das Schiff fährt am 3. Mai und noch einmal im Mai.",
+            "Le bateau part le 3 mai.",
+            "De boot vaart nu en wordt nog gebouwd.",
+            "Har ni sett båten som går i dag?",
+            "Die Mitte der Brücke ist 90 m hoch.",
+        ] {
+            assert_eq!(found(text), [] as [&str; 0], "{text}");
+            assert!(!negates(text), "{text}");
+        }
+        for question in [
+            "¿En qué año se abrió el puente?",
+            "เรือออกเดินทางอย่างไร",
+            "船是否在未来出发？",
+            "非常大的船叫什么？",
+        ] {
+            assert!(!negates(question), "{question}");
+        }
     }
 
     #[test]

@@ -33,7 +33,6 @@ pub(super) const CONDITION_PHRASES: &[&str] = &[
     "in the event",
     "on condition",
     "conditional on",
-    "subject to ",
     "im falle",
     "vorausgesetzt",
     "unter der bedingung",

@@ -1,7 +1,6 @@
 //! The words that negate, forbid or make exceptions, in the languages that they are known of.
 //!
-//! The lists are not kept apart by language: a word that is frequent as another one in another language is
-//! left out, or
+//! The lists are not kept apart by language: a word that is frequent as another one in another language is left out, or
 //! counts only beside what tells its language.
 
 /// Words that negate or forbid, in lower case; those that are as often another word in another language are left out.
@@ -23,7 +22,7 @@ pub(super) const NEGATIONS: &str = "\
     vietata vietati vietate divieto giammai \
     não jamais nenhum nenhuma nem ninguém proibido \
     proibida proibidos proibidas proíbe vedado vedada \
-    niet geen nooit niets niemand nergens noch verboden \
+    niet geen nooit niets niemand nergens verboden \
     geenszins nimmer uitgesloten moenie \
     inte ej icke aldrig ingen inget inga varken ikke aldri ingenting ikkje \
     ingenstans förbjudet förbjuden förbjudna intet hverken verken forbudt forbode forbyr ulovlig \
@@ -46,7 +45,7 @@ pub(super) const NEGATIONS: &str = "\
     değil değildir yok yoktur yoktu hiç asla hiçbir yasak yasaktır yasaklanmıştır \
     deyil yoxdur qadağandır qadağan taqiqlanadi емес жоқ ешқашан тыйым \
     ei eivät eikä eivätkä emme ette älä älkää ellei ellen elleivät ikinä koskaan \
-    kukaan mikään mitään kielletty kiellettyä kiellettyjä kielletään mitte keelatud \
+    kukaan mikään mitään kielletty kiellettyä kiellettyjä kielletään keelatud \
     nem sohasem sosem soha sem semmi semmit senki senkit sehol semmilyen nincs nincsen nincsenek sincs tilos tiltott \
     tilalmas nu nici niciodată nimeni nimic \
     nicio niciun niciunul nicăieri interzis interzisă interzise interzice \
@@ -62,8 +61,8 @@ pub(super) const NEGATIONS: &str = "\
     tidak bukan jangan belum bukanlah tidaklah dilarang larangan tiada takkan nggak mustahil \
     kamwe marufuku siyo huwag bawal walang wala \
     لا لم لن ليس ليست ليسوا غير ممنوع كلا لا \
-    ممنوعة ممنوعا ليسا لست يمنع تمنع محظور محظورة يحظر تحظر عدم يستحيل \
-    לא אין אל אינו אינה אינם אסור מעולם \
+    ممنوعة ممنوعا ليسا لست يمنع تمنع محظور محظورة يحظر تحظر يستحيل \
+    לא אין אינו אינה אינם אסור מעולם \
     אסורה אסורים איסור לעולם שום שלא שאין \
     नहीं न मत ना कभी नही \
     मना वर्जित निषिद्ध निषेध प्रतिबंधित \
@@ -190,6 +189,7 @@ pub(super) const EXCEPTION_PHRASES: &[&str] = &[
 ];
 /// Negations in several words, or that endings are put to, in lower case.
 pub(super) const NEGATION_PHRASES: &[&str] = &[
+    "אל ת",
     "failed to ",
     "fails to ",
     "fail to ",
@@ -278,7 +278,9 @@ pub(super) const PARTS: &[&str] = &[
     "말것",
     "ไม่",
     "ห้าม",
-    "มิ",
+    "มิได้",
+    "มิใช่",
+    "มิให้",
     "อย่า",
     "ບໍ່",
     "ຫ້າມ",
@@ -303,6 +305,59 @@ pub(super) const PARTS: &[&str] = &[
     "ില്ല",
     "രുത്",
     "েনি",
+];
+/// Words that hold a part which negates, and do not negate themselves.
+pub(super) const NEUTRAL: &[&str] = &[
+    "อย่าง",
+    "是否",
+    "能否",
+    "可否",
+    "会否",
+    "非常",
+    "非洲",
+    "特别",
+    "特別",
+    "分别",
+    "分別",
+    "个别",
+    "個別",
+    "区别",
+    "區別",
+    "級別",
+    "级别",
+    "性别",
+    "性別",
+    "类别",
+    "類別",
+    "别人",
+    "别的",
+    "别名",
+    "别墅",
+    "不同",
+    "不断",
+    "不斷",
+    "不久",
+    "不动产",
+    "不動産",
+    "不動產",
+    "未来",
+    "未來",
+    "无论",
+    "無論",
+    "无线",
+    "無線",
+    "無料",
+    "无数",
+    "無数",
+    "無數",
+    "没收",
+    "沒收",
+    "不仅",
+    "不僅",
+    "不少",
+    "不错",
+    "差不多",
+    "没关系",
 ];
 pub(super) const EXCEPTION_PARTS: &[&str] = &[
     "除",
