@@ -326,7 +326,7 @@ fn is_negated_verb(word: &str, clause: &str) -> bool {
     };
     if word.is_ascii() {
         return word.len() > 5
-            && (word.starts_with("ha") && SWAHILI.iter().any(|prefix| is_swahili(prefix))
+            && (word.starts_with("ha") && SWAHILI.iter().any(is_swahili)
                 || (word.starts_with("usi") || word.starts_with("msi")) && word.ends_with('e'));
     }
     // Turkish has its endings above; Persian puts one prefix before every verb, and Tamil an ending behind it.

@@ -300,11 +300,6 @@ fn join<'t>(rows: Vec<Row<'t>>, header: usize, lines: &[Line]) -> Vec<Row<'t>> {
     joined
 }
 
-/// Returns whether the table that `lines` are names its columns.
-pub(super) fn has_header(lines: &[Line]) -> bool {
-    separator(lines).is_some_and(|(separator, _)| header(&cut(lines, separator)) > 0)
-}
-
 /// Adds the rows of a table: each needs the header, and the row that heads its section.
 pub(super) fn table(lines: &[Line], builder: &mut Builder, around: &Around) {
     let Some((separator, _)) = separator(lines) else {

@@ -5,13 +5,11 @@ use proptest::prelude::*;
 use super::*;
 
 /// The segments of a text: kind and text, white space at the ends aside.
-
 fn cut(text: &str) -> Vec<(SegmentKind, &str)> {
     segments(text).into_iter().map(|segment| (segment.kind, text[segment.range].trim())).collect()
 }
 
 /// Texts of the segments that are kept with the one that holds `part`, itself aside.
-
 fn kept_with<'t>(text: &'t str, part: &str) -> Vec<&'t str> {
     let all = segments(text);
     let at = all.iter().position(|segment| text[segment.range.clone()].contains(part)).expect("it is there");
