@@ -104,9 +104,12 @@ impl Structure {
         self.is_header(unit) || self.heads[own] || self.stops[own] == Some(unit)
     }
 
-    /// Lets headings be kept by themselves, where there is room for nothing else.
+    /// Lets headings be kept by themselves, where there is room for nothing else; not what begins something that ends.
     pub(super) fn free_heads(&mut self) {
-        self.heads.fill(false);
+        let is_end = |&need: &usize| self.segments[need].kind == SegmentKind::Tag;
+        for (head, segment) in self.heads.iter_mut().zip(&self.segments) {
+            *head &= segment.kind == SegmentKind::Tag || segment.needs.iter().any(is_end);
+        }
     }
 
     /// Returns whether a unit is the ruler of a table, which the rows can be read without.
@@ -297,11 +300,16 @@ impl Shells {
     }
 }
 
-/// Returns, for each segment, whether it is a heading or a parent that another one needs.
+/// Returns, for each segment, whether it is a heading or a parent that another one needs, or ends what a parent begins.
 fn heads(segments: &[Segment]) -> Vec<bool> {
     let mut heads = vec![false; segments.len()];
     for &need in segments.iter().flat_map(|segment| &segment.needs) {
         heads[need] = matches!(segments[need].kind, SegmentKind::Heading | SegmentKind::Parent);
+    }
+    for (number, segment) in
+        segments.iter().enumerate().filter(|(_, segment)| segment.kind == SegmentKind::Tag)
+    {
+        heads[number] = segment.needs.iter().any(|&need| heads[need]);
     }
     heads
 }

@@ -16,6 +16,12 @@ impl Structure {
         if ends && (before.is_empty() || before.ends_with('\n')) { Some(Noun::Lines) } else { kind.noun() }
     }
 
+    /// Returns whether a segment that begins at `start` is the rest of a line with a blob, whose beginning counts already.
+    fn goes_on_behind_blob(&self, text: &str, segment: usize, start: usize) -> bool {
+        let Some(before) = segment.checked_sub(1).map(|before| &self.segments[before]) else { return false };
+        before.kind == SegmentKind::Blob && !text[before.range.start..start].contains('\n')
+    }
+
     /// Returns whether a segment lies in JSON, and whether all of that value is in `gap` among other things than JSON, so
     /// that a mark may stand for its lines.
     fn json(&self, segment: usize, gap: &Range<usize>) -> (bool, bool) {
@@ -59,7 +65,7 @@ impl Structure {
             };
             prose |= kind.goes_by_words() || kind == SegmentKind::Heading;
             others |= noun.is_none() && !is_json;
-            if let Some(noun) = noun {
+            if let Some(noun) = noun.filter(|_| !self.goes_on_behind_blob(text, own, range.start)) {
                 *counts.entry(noun).or_default() += if noun == Noun::Bytes { range.len() } else { 1 };
                 place = place.or(Some(at));
             }

@@ -91,7 +91,10 @@ fn check(text: &str, document: &KeptDocument) {
         let inside = all.iter().filter(|segment| {
             let own = core(&segment.range);
             let start = own.as_ptr() as usize - text.as_ptr() as usize;
-            range.start <= start && start + own.len() <= range.end
+            // What stands behind a blob goes on with the line that counts already.
+            let begins = text[..start].trim_end_matches([' ', '\t']).ends_with('\n')
+                || text[..start].trim().is_empty();
+            begins && range.start <= start && start + own.len() <= range.end
         });
         inside.filter(|segment| kinds.contains(&segment.kind)).map(|segment| core(&segment.range)).collect()
     };

@@ -646,3 +646,32 @@ fn rows_of_several_lines_stay_whole() {
         }
     }
 }
+
+#[test]
+fn what_begins_and_ends_something_is_kept_with_a_part_of_it() {
+    let events: String = rows(6, |i| {
+        format!(
+            "BEGIN:VEVENT\nUID:{i}\nSUMMARY:Rowing {i}\nLOCATION:Pond {}\nSTATUS:OPEN\nEND:VEVENT\n",
+            i * 3
+        )
+    });
+    let cards: String =
+        rows(6, |i| format!("BEGIN:VCARD\nFN:Ann {i}\nTEL:{}\nNOTE:Rows on day {i}\nEND:VCARD\n", 4400 + i));
+    let tables: String = rows(4, |i| {
+        format!(
+            "\\begin{{table}}\nPond {i} & oak & shut \\\\\nPond {i}0 & elm & open \\\\\n\\end{{table}}\n\n"
+        )
+    });
+    for text in [events, cards, tables] {
+        for compressed in results(&text) {
+            let left = lines(&compressed);
+            let ends = |line: &str| line.starts_with("END:") || line.starts_with("\\end");
+            let begins = |line: &str| line.starts_with("BEGIN:") || line.starts_with("\\begin");
+            for pair in left.windows(2) {
+                assert!(!(begins(pair[0]) && ends(pair[1])), "{left:?}");
+            }
+            let count = |is: &dyn Fn(&str) -> bool| left.iter().filter(|line| is(line)).count();
+            assert_eq!(count(&begins), count(&ends), "{left:?}");
+        }
+    }
+}
