@@ -54,12 +54,14 @@ pub(super) struct Parts<'b, 't> {
     fineness: records::Fineness,
     /// The end of the last line that is a value of JSON.
     json_line: usize,
+    /// Set while the lines that are walked are a program, whose statements its structure joins.
+    source: bool,
 }
 
 impl<'b, 't> Parts<'b, 't> {
     pub(super) fn new(builder: &'b mut Builder<'t>, fineness: records::Fineness) -> Self {
         let tries = 4 * builder.text.len() + 1024;
-        Self { builder, headings: Vec::new(), tries, fineness, json_line: 0 }
+        Self { builder, headings: Vec::new(), tries, fineness, json_line: 0, source: false }
     }
 
     /// Adds the segments of `lines`.
@@ -70,7 +72,11 @@ impl<'b, 't> Parts<'b, 't> {
         match Some(lines).filter(|_| !fenced).and_then(run_of) {
             Some(run @ (Run::Settings | Run::Nested)) => self.around_keys(run, lines, around),
             Some(run) => self.run(run, lines, around),
-            None => self.walk(lines, around, depth),
+            None => {
+                let outer = std::mem::replace(&mut self.source, lines.len() >= FEW && is_source(lines));
+                self.walk(lines, around, depth);
+                self.source = outer;
+            }
         }
     }
 
@@ -203,7 +209,7 @@ impl<'b, 't> Parts<'b, 't> {
             sections::sections(&lines[..own], self.builder, around);
             return own;
         }
-        let joined = joined::length(lines);
+        let joined = if self.source { 0 } else { joined::length(lines) };
         if joined > 0 && Shape::of(first) != Shape::Setting {
             self.plain(before, around);
             nested::nested(&lines[..joined], self.builder, around);
@@ -429,7 +435,9 @@ fn fence(line: &str) -> Option<&str> {
     let line = line.trim_start();
     let mark = line.chars().next().filter(|c| matches!(c, '`' | '~'))?;
     let marks = &line[..line.len() - line.trim_start_matches(mark).len()];
-    (marks.len() >= 3 && !line[marks.len()..].contains(mark)).then_some(marks)
+    // A long one underlines a title.
+    let underlines = mark == '~' && marks.len() > 5 && marks.len() == line.trim_end().len();
+    (marks.len() >= 3 && !underlines && !line[marks.len()..].contains(mark)).then_some(marks)
 }
 
 /// The name of the tag that a line is: `<document index="1">`.
@@ -477,7 +485,8 @@ fn run_of(lines: &[Line]) -> Option<Run> {
     if dialogue::is_subtitles(lines) {
         return Some(Run::Subtitles);
     }
-    if lines.iter().any(|line| sections::starts_message(line) || sections::names_columns(line)) {
+    let in_sections = |line: &Line| sections::starts_message(line) || sections::names_columns(line);
+    if lines.iter().any(in_sections) && !is_source(lines) {
         return None;
     }
     let labelled = share(have(&[Shape::Numbered, Shape::Found]), 60);
@@ -515,10 +524,13 @@ fn run_of(lines: &[Line]) -> Option<Run> {
     if table::rows(lines) > 0 {
         return None;
     }
+    is_source(lines).then_some(Run::Nested)
+}
+
+/// Returns whether these lines together are a program.
+fn is_source(lines: &[Line]) -> bool {
+    let share = |count: usize, percent: usize| count * 100 >= lines.len() * percent;
     let code = lines.iter().filter(|line| is_code(line.content())).count();
-    let defines = matching(&DEFINES);
-    (share(code, 55) && defines > 0
-        || share(code, 75)
-        || share(code, 30) && defines >= 4 && share(defines, 4))
-    .then_some(Run::Nested)
+    let defines = lines.iter().filter(|line| DEFINES.is_match(line.content())).count();
+    share(code, 55) && defines > 0 || share(code, 75) || share(code, 30) && defines >= 4 && share(defines, 4)
 }
