@@ -266,7 +266,7 @@ pub(super) fn entry(lines: &[Line]) -> usize {
     let bytes = text[..count].iter().map(|line| line.range.len()).sum::<usize>();
     let whole =
         said && indent >= 4 && bytes <= LONGEST_ENTRY && behind.is_none_or(|next| next.indent < indent);
-    if !whole { 1 } else { count + usize::from(headed) }
+    if whole { count + usize::from(headed) } else { 1 }
 }
 
 /// Tells what a paragraph of one line reads like.
