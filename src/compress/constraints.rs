@@ -44,7 +44,7 @@ pub struct Constraints {
     pub rank_by: Option<RankBy>,
 }
 
-/// What stands for a document of which nothing is kept.
+/// The text that stands for a document of which nothing is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Place {
     /// A word of it.

@@ -30,7 +30,7 @@ pub(super) struct Structure {
     stops: Vec<Option<usize>>,
     marks: Marks,
     shells: Shells,
-    /// Whether each segment heads others that need it, and is kept with those alone.
+    /// Set for each segment that heads others which need it, and is kept with those alone.
     heads: Vec<bool>,
     /// Set if other things than prose and JSON are counted where they are left out.
     is_mixed: bool,

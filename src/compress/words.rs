@@ -177,7 +177,7 @@ pub(super) struct WordSelector<'a> {
     places: MarkStyle,
     /// The word of each document that stands for it, where one does.
     standing: Vec<Option<usize>>,
-    /// Whether tables have their rulers whatever it takes.
+    /// Set if tables have their rulers whatever it takes.
     rulers: bool,
     /// Whether each word of each document is in every selection.
     required: Vec<Vec<bool>>,

@@ -29,7 +29,7 @@ const SPARSE: usize = 30;
 /// A clause of fewer words belongs to the one before it: `..., but not before two`.
 const FEW_WORDS: usize = 5;
 
-/// What a word of the lists does.
+/// The effects that words of the lists have.
 const NEGATES: u8 = 1;
 const EXCEPTS: u8 = 2;
 const CONDITION: u8 = 4;
@@ -80,11 +80,11 @@ enum Polarity {
     Exception,
 }
 
-/// What a clause or sentence says of another one.
+/// The relation of a clause or sentence to another one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Sense {
     polarity: Polarity,
-    /// Whether it makes a condition, or may make one where a clause of it begins with the word.
+    /// Set if it makes a condition, or may make one where a clause of it begins with the word.
     conditional: bool,
 }
 

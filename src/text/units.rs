@@ -132,7 +132,7 @@ fn inside_unspaced_words(text: &str) -> BTreeSet<usize> {
     inside
 }
 
-/// What Japanese verbs end in, each of which a dictionary has for a word of its own.
+/// The endings of Japanese verbs, each of which a dictionary has for a word of its own.
 const ENDINGS: &[&str] = &[
     "って",
     "った",
@@ -160,7 +160,7 @@ const ENDINGS: &[&str] = &[
     "です",
     "でし",
 ];
-/// What goes on behind the form of a verb in `te`.
+/// The parts of a verb that stand behind its form in `te`.
 const GOES_ON: &[&str] =
     &["い", "いる", "いた", "いない", "いなかっ", "いま", "おり", "しま", "しまう", "しまっ"];
 

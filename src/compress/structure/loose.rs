@@ -180,7 +180,7 @@ mod tests {
     use super::*;
     use crate::text::{Granularity, segments};
 
-    /// What is left of the units that are `chosen`, with a space between any two.
+    /// Returns what is left of the units that are `chosen`, with a space between any two.
     fn left(text: &str, chosen: &[&str]) -> String {
         let (structure, units) = Structure::of(text, segments(text), &mut Vec::new(), Granularity::Token);
         let core = |unit: &Unit| &text[unit.core.clone()];

@@ -55,7 +55,7 @@ fn part(kind: usize, n: usize) -> String {
     }
 }
 
-/// Whether each byte of `text` stands in the result, or is white space.
+/// Returns whether each byte of `text` stands in the result, or is white space.
 fn kept_bytes(text: &str, document: &KeptDocument) -> Vec<Option<bool>> {
     let mut kept: Vec<Option<bool>> =
         text.bytes().map(|byte| if byte.is_ascii_whitespace() { None } else { Some(false) }).collect();

@@ -40,7 +40,7 @@ struct Text {
 /// The strings that are kept whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Whole {
-    /// Those that are short, and ids.
+    /// Short ones, and ids, are kept.
     Short,
     /// Ids alone.
     Ids,

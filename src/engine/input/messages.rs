@@ -33,7 +33,7 @@ struct Text {
     inside: Range<usize>,
     says: String,
     id: String,
-    /// Whether it is all that its message says.
+    /// Set if it is all that its message says.
     is_whole: bool,
     compress: bool,
 }

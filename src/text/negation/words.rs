@@ -438,17 +438,17 @@ pub(super) const TURKISH: &[&str] = &[
     "mesin",
 ];
 
-/// What letters a sentence has where words that begin with `ne` are negated: of Czech, Slovak, Lithuanian,
+/// The letters of a sentence in which words that begin with `ne` are negated: of Czech, Slovak, Lithuanian,
 /// Latvian and
 /// the Latin ones of Croatia, Bosnia, Serbia and Slovenia.
 pub(super) const NE_LETTERS: &[char] =
     &['ě', 'ř', 'ů', 'ť', 'ď', 'ň', 'ľ', 'č', 'š', 'ž', 'ć', 'đ', 'ė', 'į', 'ų', 'ū', 'ē', 'ī', 'ā'];
-/// How words begin that have `ne` without a negation.
+/// The beginnings of words that have `ne` without a negation.
 pub(super) const NE_OTHERS: &[&str] = &[
     "nebo", "neděl", "nedeľ", "nedjelj", "nedelj", "nej", "nemoc", "neut", "neki", "neke", "neka", "neko",
     "nešto", "negdje", "negde", "netto", "nepal", "nervo", "nervu", "nedávn", "nechť", "nechá",
 ];
-/// How Swahili negates a verb at its beginning.
+/// The beginnings of negated verbs in Swahili.
 pub(super) const SWAHILI: &[&str] =
     &["hai", "hawa", "hau", "hazi", "hali", "haki", "haya", "hatu", "ham", "hapa", "haku"];
 /// Words for `but`: a negated clause that begins with one limits the clause before it.

@@ -30,7 +30,7 @@ impl Blank {
         gaps
     }
 
-    /// These columns without those in which `line` has a text.
+    /// Returns these columns without those in which `line` has a text.
     fn without(&self, line: &str) -> Self {
         let mut columns = self.columns.clone();
         for (at, c) in line.chars().enumerate().take(WIDEST) {

@@ -11,7 +11,7 @@ use super::{SegmentKind, nested};
 
 /// Most lines in which the end of a record is looked for.
 const FARTHEST: usize = 20_000;
-/// What the first line of a key or certificate has.
+/// The beginning of the first line of a key or certificate.
 pub(super) const KEY: &str = "-----BEGIN ";
 /// Most lines of a key.
 const LONGEST_KEY: usize = 200;

@@ -1,6 +1,6 @@
 //! The marks of items of lists and of numbered paragraphs, and what leads into items.
 
-/// How the items of one level are marked.
+/// The marks of the items of one level.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Style {
     /// `-`, `*`, `•`.

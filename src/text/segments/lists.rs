@@ -148,7 +148,7 @@ fn is_under(open: &[Open], indent: usize, own: Option<Style>) -> bool {
         || above.indent == indent && above.leads && !bullets && beside.all(|above| above.style != own)
 }
 
-/// What stands above a list: the sentence that leads into it, and the headings that it stands under.
+/// The sentence that leads into a list, and the headings that the list stands under.
 pub(super) struct Above<'h> {
     pub(super) lead: Option<usize>,
     pub(super) headings: &'h [usize],

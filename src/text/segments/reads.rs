@@ -1,4 +1,4 @@
-//! What reads as prose, and what is a line by itself: output of tools, code of any language, records and settings.
+//! Tells what reads as prose from lines: output of tools, code of any language, records and settings.
 //!
 //! A paragraph is prose where its lines run on up to a margin, or where they are sentences or words alone. Where most
 //! of them have a form instead (marks, columns, names before a colon, the same words at each beginning), they go by lines.
@@ -29,7 +29,7 @@ static LABELLED: LazyLock<Regex> = LazyLock::new(|| {
     )
     .expect("a test compiles it")
 });
-/// What a tool calls the lines that it writes.
+/// The name that a tool puts before the lines that it writes.
 static TOOL: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"^[a-z][\w.-]{0,20}: \S").expect("a test compiles it"));
 static MARKED: LazyLock<Regex> =
@@ -45,7 +45,7 @@ static WIDE: LazyLock<Regex> =
 /// Operators of programs.
 const OPERATORS: [&str; 12] = ["=", "==", "!=", "::", ":=", "+=", "->", "=>", "<-", "&&", "||", "|>"];
 
-/// What a line reads like.
+/// The look of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Look {
     /// Words, as of a sentence.
@@ -56,7 +56,7 @@ enum Look {
     Short,
 }
 
-/// What a paragraph reads like.
+/// The look of a paragraph.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Reading {
     /// Sentences, or verses.

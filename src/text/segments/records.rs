@@ -36,7 +36,7 @@ pub(in crate::text) struct Fineness {
     string: usize,
     /// Bytes of the members that records keep.
     core: usize,
-    /// Whether records keep their strings, of any length.
+    /// Set if records keep their strings, of any length.
     strings: bool,
 }
 
