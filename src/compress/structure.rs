@@ -253,7 +253,7 @@ fn stop(text: &str, segment: &Segment, units: &[Unit], members: &Range<usize>) -
 
 /// The openings and ends of objects, arrays and strings of JSON that hold other segments.
 struct Shells {
-    /// Whether each segment is one.
+    /// Set for each segment that opens or ends one.
     is_shell: Vec<bool>,
     /// The opening of that which each segment lies directly in.
     within: Vec<Option<usize>>,

@@ -40,12 +40,10 @@ impl Marks {
                 }
                 ')' | '）' | ']' => {
                     open.retain(|&(_, segment, _)| segment == own);
-                    let opens = if mark == ')' {
-                        '('
-                    } else if mark == ']' {
-                        '['
-                    } else {
-                        '（'
+                    let opens = match mark {
+                        ')' => '(',
+                        ']' => '[',
+                        _ => '（',
                     };
                     if let Some((place, ..)) = open.pop_if(|(.., bracket)| *bracket == opens) {
                         marks[place].1 = Kind::Opening(i);
@@ -134,10 +132,7 @@ impl Structure {
             let first = self.members[self.of[i].start].start;
             let follows_gap = i > 0 && !kept[i - 1];
             let is_alone = word.is_none_or(|word| word < first);
-            let ended = |word: usize| {
-                let core = &text[units[word].core.clone()];
-                core.len() > 1 && core.ends_with(['.', '!', '?', '。', '！', '？', '।', '۔', '؟', '…'])
-            };
+            let ended = |word: usize| units[word].core.len() > 1 && ends(text, &units[word]);
             if !required[i] && i > first && follows_gap {
                 let doubles = last.is_none() && word.is_some_and(ended) && ends(text, &units[i]);
                 if is_alone || doubles {
@@ -170,9 +165,9 @@ impl Structure {
     }
 }
 
-/// Returns whether a unit ends sentences.
+/// Returns whether a unit, a mark by itself or a word with one, ends a sentence.
 fn ends(text: &str, unit: &Unit) -> bool {
-    matches!(&text[unit.core.clone()], "." | "!" | "?" | "。" | "！" | "？" | "।" | "۔" | "؟" | "…")
+    text[unit.core.clone()].ends_with(['.', '!', '?', '。', '！', '？', '।', '۔', '؟', '…'])
 }
 
 #[cfg(test)]

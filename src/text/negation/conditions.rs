@@ -23,7 +23,7 @@ pub(super) const FIRST_CONDITIONS: &str = "provided assuming \
     si se als om qualora caso mits ha ak ako če ja kui nëse \
     soweit gdy nisi";
 
-/// The same in several words, in lower case.
+/// Conditions in several words, in lower case.
 pub(super) const CONDITION_PHRASES: &[&str] = &[
     "provided that",
     "provided the",
@@ -114,7 +114,7 @@ pub(super) const CONDITION_PHRASES: &[&str] = &[
     "υπό τον όρο",
 ];
 
-/// The same in scripts that are not written in words, or that write them in one with others.
+/// Conditions in scripts that are not written in words, or that write them in one with others.
 pub(super) const CONDITION_PARTS: &[&str] = &[
     "如果",
     "若",

@@ -107,7 +107,7 @@ pub(super) const EXCEPTIONS: &str = "unless except excepting only without solely
     በስተቀር ብቻ გარდა მხოლოდ გარეშე բացի միայն առանց \
     مگر جز بجز به‌جز بغیر سوائے صرف علاوہ";
 
-/// The same in several words, in lower case.
+/// Exceptions in several words, in lower case.
 pub(super) const EXCEPTION_PHRASES: &[&str] = &[
     "other than",
     "exception of",

@@ -18,6 +18,16 @@ pub(super) struct Around {
     pub(super) needs: Vec<usize>,
 }
 
+impl Around {
+    /// Returns the surroundings of what stands under the segment `number`, which is the bytes `range`.
+    pub(super) fn under(&self, number: usize, range: Range<usize>) -> Self {
+        let mut inner = self.clone();
+        inner.needs.push(number);
+        inner.context.push(range);
+        inner
+    }
+}
+
 impl Builder<'_> {
     /// Adds a segment; gives its number.
     pub(super) fn push(&mut self, range: Range<usize>, kind: SegmentKind, around: &Around) -> usize {

@@ -175,9 +175,7 @@ fn found(lines: &[Line]) -> usize {
 fn add_found(lines: &[Line], builder: &mut Builder, around: &Around) {
     let [path, matches @ ..] = lines else { return };
     let number = builder.push(path.range.clone(), SegmentKind::Parent, around);
-    let mut inner = around.clone();
-    inner.needs.push(number);
-    inner.context.push(path.range.clone());
+    let inner = around.under(number, path.range.clone());
     for group in matches.split_inclusive(|line| line.text == "--") {
         let labelled: Vec<Line> = group
             .iter()

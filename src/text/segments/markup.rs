@@ -23,7 +23,7 @@ static TAG: LazyLock<Regex> = LazyLock::new(|| {
 static DECLARATION: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"<!--[^>]*-->\s*|<[!?][^>]*>\s*").expect("a test compiles it"));
 
-/// What stands between tags and goes as a whole: a declaration, or an element without content on a line of its own.
+/// The text between tags that goes as a whole: a declaration, or an element without content on a line of its own.
 static WHOLE: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(r"<!--[^>]*-->\s*|<[!?][^>]*>\s*|(?m:^)[ \t]*<[A-Za-z][^<>]*/>[ \t\r]*(?:\n\s*|$)")
         .expect("a test compiles it")

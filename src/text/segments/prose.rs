@@ -3,17 +3,16 @@
 use super::builder::{Around, Builder};
 use super::lines::Line;
 use super::lists::{self, Above, SHORT_ITEM};
+use super::reads::heading_level;
 use super::{SegmentKind, sections};
 use crate::text::sentences;
 
 /// Most bytes of a heading.
 const LONGEST_HEADING: usize = 200;
 
-/// The level of the heading that a line is: `## Like this`.
+/// The level of the heading that a line is; a longer one is text.
 fn level(line: &str) -> Option<usize> {
-    let marks = line.bytes().take_while(|&byte| byte == b'#').count();
-    ((1..=6).contains(&marks) && line[marks..].starts_with(' ') && line.len() <= LONGEST_HEADING)
-        .then_some(marks)
+    heading_level(line).filter(|_| line.len() <= LONGEST_HEADING)
 }
 
 /// Most bytes of the end of what stands above a quote, where it goes on from the line before.

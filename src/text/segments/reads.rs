@@ -138,10 +138,15 @@ fn is_dense(text: &str) -> bool {
     letters > 0 && text.chars().filter(|&c| is_unspaced(c)).count() * 3 > letters
 }
 
+/// Returns the level of the heading of Markdown that a line is: `## Like this`.
+pub(super) fn heading_level(line: &str) -> Option<usize> {
+    let marks = line.bytes().take_while(|&byte| byte == b'#').count();
+    ((1..=6).contains(&marks) && line[marks..].starts_with(' ')).then_some(marks)
+}
+
 /// Returns whether a line is a heading of Markdown.
 pub(super) fn is_heading(line: &str) -> bool {
-    let marks = line.bytes().take_while(|&byte| byte == b'#').count();
-    (1..=6).contains(&marks) && line[marks..].starts_with(' ')
+    heading_level(line).is_some()
 }
 
 fn look(line: &Line) -> Look {

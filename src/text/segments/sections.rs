@@ -147,9 +147,7 @@ fn letters(lines: &[Line], builder: &mut Builder, around: &Around) {
 fn section(lines: &[Line], builder: &mut Builder, around: &Around) {
     let [head, rows @ ..] = lines else { return };
     let number = builder.push(head.range.clone(), SegmentKind::Parent, around);
-    let mut inner = around.clone();
-    inner.needs.push(number);
-    inner.context.push(head.range.clone());
+    let inner = around.under(number, head.range.clone());
     if table::rows(rows) == rows.len() {
         table::table(rows, builder, &inner);
     } else {
@@ -167,9 +165,7 @@ pub(super) fn names_columns(line: &Line) -> bool {
 /// Adds rows under the statement that names their columns, and the line that ends them.
 pub(super) fn copied(head: &Line, rows: &[Line], end: Option<&Line>, builder: &mut Builder, around: &Around) {
     let number = builder.push(head.range.clone(), SegmentKind::Parent, around);
-    let mut inner = around.clone();
-    inner.needs.push(number);
-    inner.context.push(head.range.clone());
+    let inner = around.under(number, head.range.clone());
     for row in rows {
         builder.push(row.range.clone(), SegmentKind::Row, &inner);
     }
