@@ -1,5 +1,6 @@
 //! The parts of a text by their kinds.
 
+use std::cell::LazyCell;
 use std::sync::LazyLock;
 
 use regex::Regex;
@@ -69,11 +70,13 @@ impl<'b, 't> Parts<'b, 't> {
         let fenced = lines.first().is_some_and(|first| first.content().starts_with(['{', '[']))
             || lines.iter().any(|line| fence(line.text).is_some() || line.text.starts_with("@@ -"))
             || lines.windows(2).any(|pair| entries::begins(pair[0].text, pair[1].text));
-        match Some(lines).filter(|_| !fenced).and_then(run_of) {
+        // Asked up to three times, and each time of all lines.
+        let source = LazyCell::new(|| lines.len() >= FEW && is_source(lines));
+        match Some(lines).filter(|_| !fenced).and_then(|lines| run_of(lines, || *source)) {
             Some(run @ (Run::Settings | Run::Nested)) => self.around_keys(run, lines, around),
             Some(run) => self.run(run, lines, around),
             None => {
-                let outer = std::mem::replace(&mut self.source, lines.len() >= FEW && is_source(lines));
+                let outer = std::mem::replace(&mut self.source, *source);
                 self.walk(lines, around, depth);
                 self.source = outer;
             }
@@ -305,9 +308,7 @@ impl<'b, 't> Parts<'b, 't> {
     fn fenced(&mut self, lines: &[Line], around: &Around, depth: usize) {
         let [first, inside @ .., last] = lines else { return };
         let open = self.builder.push_line(first, around);
-        let mut inner = around.clone();
-        inner.needs.push(open);
-        inner.context.push(first.range.clone());
+        let inner = around.under(open, first.range.clone());
         let language = first.text.trim_start().trim_start_matches(['`', '~']).trim().to_lowercase();
         let is_text = tag(first.text).is_some()
             || matches!(
@@ -369,7 +370,7 @@ impl<'b, 't> Parts<'b, 't> {
                 end = paragraph(lines, end);
             }
             let part = &lines[at..end];
-            match run_of(part) {
+            match run_of(part, || is_source(part)) {
                 _ if code => nested::nested(part, self.builder, around),
                 Some(run) => self.run(run, part, around),
                 None => self.unshaped(part, around),
@@ -470,8 +471,8 @@ fn are_keys(lines: &[Line]) -> bool {
     share(own + others.count(), 80) && share(own, 50) && nested_or_lower
 }
 
-/// The kind that all of these lines have together, if they have one.
-fn run_of(lines: &[Line]) -> Option<Run> {
+/// The kind that all of these lines have together, if they have one; `source` says whether they are a program.
+fn run_of(lines: &[Line], source: impl Fn() -> bool) -> Option<Run> {
     if lines.len() < FEW {
         return None;
     }
@@ -486,7 +487,7 @@ fn run_of(lines: &[Line]) -> Option<Run> {
         return Some(Run::Subtitles);
     }
     let in_sections = |line: &Line| sections::starts_message(line) || sections::names_columns(line);
-    if lines.iter().any(in_sections) && !is_source(lines) {
+    if lines.iter().any(in_sections) && !source() {
         return None;
     }
     let labelled = share(have(&[Shape::Numbered, Shape::Found]), 60);
@@ -524,7 +525,7 @@ fn run_of(lines: &[Line]) -> Option<Run> {
     if table::rows(lines) > 0 {
         return None;
     }
-    is_source(lines).then_some(Run::Nested)
+    source().then_some(Run::Nested)
 }
 
 /// Returns whether these lines together are a program.
