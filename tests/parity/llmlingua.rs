@@ -9,7 +9,7 @@ use whittle::compress::{
 };
 use whittle::model::cached::CachedScorer;
 use whittle::model::{Cancel, ScoreJob, TokenScorer};
-use whittle::text::{Protector, TokenCounter, for_model};
+use whittle::text::{MarkStyle, Protector, TokenCounter, for_model};
 
 use super::{F32, INT8, golden};
 
@@ -159,10 +159,11 @@ fn exact_mode_meets_every_budget_on_the_same_prompts() {
                 };
                 assert!(counter.count(&result.prompt) <= tokens);
                 assert_eq!(run().unwrap().prompt, result.prompt);
+                let style = MarkStyle::beside(prompt.documents.iter().map(|document| &*document.text));
                 for (document, source) in result.documents.iter().zip(&prompt.documents) {
                     let slices: String =
                         document.kept.iter().map(|range| &source.text[range.clone()]).collect();
-                    assert_eq!(slices, document.text);
+                    assert_eq!(slices, style.remove(&document.text));
                 }
                 met += 1;
             }
