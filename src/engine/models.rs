@@ -292,7 +292,10 @@ impl Models {
             let configured = self.configured("embedder")?;
             let ConfiguredModels { embedder: config, remotes, .. } = configured;
             let embedder = match config.kind {
-                EmbedderKind::Local => configured.cached_embedder(config)?,
+                EmbedderKind::Local => std::thread::scope(|scope| {
+                    scope.spawn(text::prepare);
+                    configured.cached_embedder(config)
+                })?,
                 _ => configured.with_vectors_on_disk(
                     remote::cached_embedder(remotes.embedder(config)?, config.cache_bytes),
                     config.kind.name(),

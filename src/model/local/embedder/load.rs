@@ -5,7 +5,7 @@ use std::path::Path;
 use super::packed::PackedModel;
 use super::tokenizer::EmbedderTokenizer;
 use crate::model::Precision;
-use crate::model::local::encoder::{Encoder, EncoderConfig, EncoderError, TokenRows, Weights};
+use crate::model::local::encoder::{Encoder, EncoderConfig, EncoderError, Tensors, TokenRows, Weights};
 
 /// Reads and checks a `config.json`.
 pub(super) fn configuration(path: &Path) -> Result<EncoderConfig, EncoderError> {
@@ -35,7 +35,7 @@ pub(super) fn packed(
     let bytes = std::fs::read(path).map_err(|e| EncoderError::file(path, e.to_string()))?;
     let model = PackedModel::parse(&bytes).map_err(|reason| EncoderError::file(path, reason))?;
     drop(bytes);
-    let mut weights = Weights::of(path, model.tensors, precision);
+    let mut weights = Weights::of(path, Tensors::Memory(model.tensors), precision);
     let encoder = weights.encoder(TokenRows::Quantized(model.words), model.config)?;
     Ok((encoder, EmbedderTokenizer::unigram(model.tokenizer, model.ends)))
 }

@@ -1,14 +1,12 @@
 //! Loading of encoders from the files of a checkpoint.
 
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
-
-use candle_core::{DType, Device, Tensor};
 
 use super::error::EncoderError;
 use super::family::{EncoderConfig, Positions};
 use super::forward::{Encoder, Layer, Norm, Projection, Rotation, TokenRows};
+use super::tensors::{TensorFile, Tensors};
 use crate::model::Precision;
 use crate::model::local::linear::{Backend, Linear};
 
@@ -22,7 +20,7 @@ pub(crate) struct Weights {
     root: &'static str,
     /// The start of the names of the encoder's own.
     prefix: String,
-    tensors: HashMap<String, Tensor>,
+    tensors: Tensors,
 }
 
 impl Weights {
@@ -33,25 +31,24 @@ impl Weights {
         roots: &[&'static str],
         precision: Precision,
     ) -> Result<Self, EncoderError> {
-        let cut = |e: candle_core::Error| EncoderError::file(path, format!("{e}: fetch the file again"));
-        let tensors = candle_core::safetensors::load(path, &Device::Cpu).map_err(cut)?;
-        let starts = |start: &str| tensors.keys().any(|name| name.starts_with(start));
-        let root = roots.iter().copied().find(|root| starts(root)).unwrap_or_default();
+        let cut = |reason: String| EncoderError::file(path, format!("{reason}: fetch the file again"));
+        let tensors = Tensors::File(TensorFile::open(path).map_err(cut)?);
+        let root = roots.iter().copied().find(|root| tensors.any_starts(root)).unwrap_or_default();
         // Checkpoints of a model with a head on top name the encoder.
         let named = format!("{root}{}", config.family.prefix);
-        let prefix = if starts(&named) { named } else { root.to_owned() };
+        let prefix = if tensors.any_starts(&named) { named } else { root.to_owned() };
         Ok(Self { root, prefix, ..Self::of(path, tensors, precision) })
     }
 
     /// Tensors of the file at `path`, whose names have no common start.
-    pub(crate) fn of(path: &Path, tensors: HashMap<String, Tensor>, precision: Precision) -> Self {
+    pub(crate) fn of(path: &Path, tensors: Tensors, precision: Precision) -> Self {
         let (backend, path) = (Backend::detect(), path.to_owned());
         Self { backend, precision, path, root: "", prefix: String::new(), tensors }
     }
 
     /// Returns whether there is a tensor of this name that was not taken.
     pub(crate) fn has(&self, name: &str) -> bool {
-        self.tensors.contains_key(name)
+        self.tensors.shape(name).is_some()
     }
 
     /// Builds the encoder of a configuration with the rows of its vocabulary among the tensors.
@@ -132,24 +129,25 @@ impl Weights {
 
     /// The number of rows of a head's matrix, of which nothing else is known.
     pub(crate) fn rows_of_head(&self, name: &str) -> Option<usize> {
-        self.tensors.get(&format!("{}{name}", self.root)).and_then(|tensor| tensor.dims().first().copied())
+        self.tensors.shape(&format!("{}{name}", self.root))?.first().copied()
     }
 
     /// A tensor by its whole name.
     pub(crate) fn take(&mut self, name: String, shape: &[usize]) -> Result<Vec<f32>, EncoderError> {
-        let tensor = self.tensors.remove(&name);
-        let wrong = |reason: String| EncoderError::Tensor { path: self.path.clone(), name, reason };
-        let Some(tensor) = tensor else {
-            return Err(wrong("is missing: the file is not of this config.json, or was cut off".into()));
+        let wrong = |reason: String| {
+            Err(EncoderError::Tensor { path: self.path.clone(), name: name.clone(), reason })
         };
-        if tensor.dims() != shape {
-            return Err(wrong(format!("has the shape {:?}, not {shape:?}", tensor.dims())));
+        match self.tensors.shape(&name) {
+            None => return wrong("is missing: the file is not of this config.json, or was cut off".into()),
+            Some(found) if found != shape => {
+                return wrong(format!("has the shape {found:?}, not {shape:?}"));
+            }
+            Some(_) => {}
         }
-        let values = tensor.to_dtype(DType::F32).and_then(|tensor| tensor.flatten_all()?.to_vec1::<f32>());
-        match values {
+        match self.tensors.take(&name) {
             Ok(values) if values.iter().all(|value| value.is_finite()) => Ok(values),
-            Ok(_) => Err(wrong("holds a value that is not a finite number: fetch the file again".into())),
-            Err(e) => Err(wrong(format!("cannot be read: {e}"))),
+            Ok(_) => wrong("holds a value that is not a finite number: fetch the file again".into()),
+            Err(reason) => wrong(reason),
         }
     }
 

@@ -6,6 +6,7 @@ mod forward;
 mod head;
 mod load;
 mod q4_0;
+mod tensors;
 mod tokenizer;
 
 use std::path::Path;
@@ -16,6 +17,7 @@ pub(crate) use self::forward::{Encoder, Sequence, TokenRows, groups};
 pub(crate) use self::head::{KeepHead, ScoreHead};
 pub(crate) use self::load::Weights;
 pub(crate) use self::q4_0::{BLOCK, BLOCK_BYTES, QuantizedRows};
+pub(crate) use self::tensors::Tensors;
 pub(crate) use self::tokenizer::{PairTokenizer, Tokens};
 use crate::model::store::ModelFiles;
 
