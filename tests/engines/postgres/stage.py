@@ -22,14 +22,15 @@ class Stage:
         lines = "\n".join(f"{key} = {json.dumps(value)}" for key, value in settings.items())
         return f"local.enabled = false\n{more}\n[store]\n{lines}\n"
 
-    def replica(self, password=None, more="", **settings):
-        return self.started(self.configuration(more, **settings), password)
+    def replica(self, password=None, more="", environment=None, **settings):
+        return self.started(self.configuration(more, **settings), password, environment)
 
     def local(self):
         return self.started("local.enabled = false\n")
 
-    def started(self, configuration, password=None):
-        replica = Replica(BINARY, configuration, environment={"DATABASE_PASSWORD": password or self.server.password})
+    def started(self, configuration, password=None, environment=None):
+        variables = {"DATABASE_PASSWORD": password or self.server.password, **(environment or {})}
+        replica = Replica(BINARY, configuration, environment=variables)
         self.replicas.append(replica)
         return replica
 

@@ -522,8 +522,9 @@ def main():
             return
         # They import what is above.
         from faults import FAULTS
+        from pooled import pooled
         scenarios = [migrations, shared.keys, proxied.ledger, proxied.decisions, sharing, filters, like_local, restarts, killed,
-                     busy, starts, *FAULTS]
+                     busy, starts, pooled, *FAULTS]
         for number, scenario in enumerate(scenarios if SHORT else [*scenarios, linked]):
             perform(scenario, Stage(server, number), scenario.__name__)
     finally:
