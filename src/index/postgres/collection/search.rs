@@ -14,7 +14,7 @@ use crate::index::postgres::terms;
 use crate::index::{Filter, IndexError, Lookup, Rankings, Scored};
 
 /// Candidates that a walk through the index keeps, at least and at most.
-const BREADTH: [usize; 2] = [200, 1000];
+const BREADTH: [usize; 2] = [300, 1000];
 /// Chunks beyond those asked for that are compared by their whole vectors: the index has them in half precision.
 const SPARE: usize = 10;
 /// Chunks that are compared one by one, if a filter leaves no more.
