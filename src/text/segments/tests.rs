@@ -273,6 +273,13 @@ fn what_names_its_part_is_told_from_what_says_something() {
 }
 
 #[test]
+fn a_line_that_begins_with_a_comment_is_text() {
+    for text in ["<!-- draft --> The gate is open.", "<?php echo 1; ?> The gate is open.", "<? <|end|>gate"] {
+        assert!(cut(text).iter().any(|(_, own)| own.contains("gate")), "{text}");
+    }
+}
+
+#[test]
 fn declarations_and_elements_of_one_line_stay_whole() {
     let xml = "<?xml version=\"1.0\"?>\n<shelf>\n<book>One</book>\n<book>Two</book>\n</shelf>\n";
     assert_eq!(cut(xml)[0], (SegmentKind::Line, "<?xml version=\"1.0\"?>"));
