@@ -11,7 +11,7 @@ use unicode_segmentation::UnicodeSegmentation;
 
 use self::loose::Marks;
 use super::constraints::touching;
-use crate::text::{Granularity, Noun, Segment, SegmentKind, Unit, coarsened, units};
+use crate::text::{Granularity, Noun, Segment, SegmentKind, Unit, coarsened, is_terminal, units};
 
 /// Longer lines, rows and turns are cut: one that is longer than any budget would be all or nothing.
 const LONGEST_WHOLE: usize = 2000;
@@ -246,9 +246,8 @@ impl Structure {
 /// The last of several units of a sentence, if it is nothing but marks that end one.
 fn stop(text: &str, segment: &Segment, units: &[Unit], members: &Range<usize>) -> Option<usize> {
     let last = members.end.checked_sub(1).filter(|&last| last > members.start)?;
-    let ends = |c| matches!(c, '.' | '?' | '!' | '…' | '。' | '？' | '！' | '．' | '।' | '؟' | '۔' | '።');
     let core = &text[units[last].core.clone()];
-    (segment.kind.goes_by_words() && core.chars().all(ends)).then_some(last)
+    (segment.kind.goes_by_words() && core.chars().all(is_terminal)).then_some(last)
 }
 
 /// The openings and ends of objects, arrays and strings of JSON that hold other segments.

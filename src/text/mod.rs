@@ -34,5 +34,6 @@ pub use protect::{ProtectError, Protector};
 pub use script::{is_accent, is_searched_by_pairs, is_unspaced};
 pub use segments::{Segment, SegmentKind, core_segments, fine_segments, segments};
 pub(crate) use segments::{is_definition, row_label};
+pub(crate) use sentences::is_terminal;
 pub use sentences::sentences;
 pub use units::{Unit, units, would_merge};

@@ -151,6 +151,29 @@ fn abbreviates(words: &str, rest: &str) -> bool {
         || (BEFORE_NUMBER.contains(&lower.as_str()) && next.starts_with(|c: char| c.is_ascii_digit()))
 }
 
+/// Returns whether a mark ends sentences, in any script.
+pub(crate) const fn is_terminal(mark: char) -> bool {
+    matches!(
+        mark,
+        '.' | '!'
+            | '?'
+            | '…'
+            | '。'
+            | '！'
+            | '？'
+            | '．'
+            | '｡'
+            | '।'
+            | '॥'
+            | '؟'
+            | '۔'
+            | '።'
+            | '၊'
+            | '။'
+            | '។'
+    )
+}
+
 /// One upper-case letter.
 fn is_capital(part: &str) -> bool {
     let mut chars = part.chars();
