@@ -128,7 +128,8 @@ fn is_word(word: &str) -> Option<bool> {
     Some(!humps && core.chars().any(char::is_alphabetic))
 }
 
-fn ends_sentence(line: &str) -> bool {
+/// Returns whether a line ends with a sentence.
+pub(super) fn ends_sentence(line: &str) -> bool {
     let line = line.trim_end_matches(['"', '\'', '”', '’', '»', ')', '*', '_', '」', '』']);
     line.ends_with(is_terminal) && !line.ends_with("..")
 }
