@@ -2,6 +2,7 @@
 //! need.
 
 mod count;
+mod fragments;
 mod loose;
 
 use std::collections::BTreeSet;
@@ -9,6 +10,7 @@ use std::ops::Range;
 
 use unicode_segmentation::UnicodeSegmentation;
 
+use self::fragments::Fragments;
 use self::loose::Marks;
 use super::constraints::touching;
 use crate::text::{Granularity, Noun, Segment, SegmentKind, Unit, coarsened, is_terminal, units};
@@ -29,6 +31,7 @@ pub(super) struct Structure {
     /// sentences would read as one.
     stops: Vec<Option<usize>>,
     marks: Marks,
+    fragments: Fragments,
     shells: Shells,
     /// Set for each segment that heads others which need it, and is kept with those alone.
     heads: Vec<bool>,
@@ -76,7 +79,8 @@ impl Structure {
             |segment: &Segment| !matches!(segment.kind.noun(), None | Some(Noun::Records | Noun::Bytes));
         let is_mixed = segments.iter().any(counted);
         let marks = Marks::of(text, &cut, &segments, &of);
-        (Self { segments, of, members, stops, marks, shells, heads, is_mixed }, cut)
+        let fragments = Fragments::of(text, &cut, &segments, &members, &of);
+        (Self { segments, of, members, stops, marks, fragments, shells, heads, is_mixed }, cut)
     }
 
     fn segment(&self, unit: usize) -> &Segment {

@@ -28,6 +28,7 @@ pub(crate) use json::{DuplicateKey, JsonMember, JsonValue, inside_quotes};
 pub use json::{JsonError, JsonKind, JsonToken, escaped, escaped_offsets, escaped_ranges, json_tokens};
 pub use kind::Kind;
 pub use marks::{Mark, MarkStyle, Noun};
+pub(crate) use negation::governs;
 pub use negation::negates;
 pub use patterns::Protection;
 pub use protect::{ProtectError, Protector};

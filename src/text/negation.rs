@@ -100,6 +100,11 @@ pub fn negates(text: &str) -> bool {
     sense(text, true).polarity != Polarity::Plain
 }
 
+/// Returns whether a clause negates or excludes something, or makes a condition for what it governs.
+pub(crate) fn governs(clause: &str) -> bool {
+    !sense(clause, false).is_plain()
+}
+
 /// The clauses of `text` that hold a negation or a condition with what it governs, and the sentences that hold an
 /// exception: sorted and disjoint.
 pub(super) fn negated_clauses(text: &str) -> Vec<Range<usize>> {
