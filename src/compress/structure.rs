@@ -3,6 +3,7 @@
 
 mod count;
 mod fragments;
+mod headings;
 mod loose;
 
 use std::collections::BTreeSet;
@@ -11,6 +12,7 @@ use std::ops::Range;
 use unicode_segmentation::UnicodeSegmentation;
 
 use self::fragments::Fragments;
+use self::headings::{Heading, headings};
 use self::loose::Marks;
 use super::constraints::touching;
 use crate::text::{Granularity, Noun, Segment, SegmentKind, Unit, coarsened, is_terminal, units};
@@ -32,6 +34,7 @@ pub(super) struct Structure {
     stops: Vec<Option<usize>>,
     marks: Marks,
     fragments: Fragments,
+    headings: Vec<Heading>,
     shells: Shells,
     /// Set for each segment that heads others which need it, and is kept with those alone.
     heads: Vec<bool>,
@@ -80,7 +83,8 @@ impl Structure {
         let is_mixed = segments.iter().any(counted);
         let marks = Marks::of(text, &cut, &segments, &of);
         let fragments = Fragments::of(text, &cut, &segments, &members, &of);
-        (Self { segments, of, members, stops, marks, fragments, shells, heads, is_mixed }, cut)
+        let headings = headings(text, &segments);
+        (Self { segments, of, members, stops, marks, fragments, headings, shells, heads, is_mixed }, cut)
     }
 
     fn segment(&self, unit: usize) -> &Segment {

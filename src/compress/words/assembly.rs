@@ -10,6 +10,15 @@ impl WordSelector<'_> {
         self.of_kept(self.kept(places), self.rulers)
     }
 
+    /// The prompt that keeps these words under their headings, and those that every selection keeps.
+    pub(super) fn assemble_under_headings(&self, places: &[WordIndex]) -> Selection {
+        let mut kept = self.kept(places);
+        for (i, kept) in kept.iter_mut().enumerate() {
+            self.structure[i].keep_headings(&self.units[i], kept);
+        }
+        self.of_kept(kept, self.rulers)
+    }
+
     /// Returns what these words and those of every selection leave, without fragments that say too little as long as
     /// something else is left.
     fn kept(&self, places: &[WordIndex]) -> Vec<Vec<bool>> {
