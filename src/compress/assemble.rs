@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::structure::Structure;
 use super::{Document, Prompt};
-use crate::text::{MarkStyle, Unit, would_merge};
+use crate::text::{MarkStyle, Unit, is_terminal, would_merge};
 
 /// The separator of instruction, documents and question.
 pub(crate) const JOIN: &str = "\n\n";
@@ -144,9 +144,11 @@ fn after_gap(text: &str, dropped: &[Unit], unit: &Unit) -> (Range<usize>, Range<
     let start = dropped.first().map_or(unit.range.start, |first| first.range.start);
     let own_space = &text[unit.range.start..unit.core.start];
     // A mark that closes stands directly behind what is left before it, not on a line of its own.
-    let closes =
-        [",", ";", ".", ":", "!", "?", ")", "、", "。", "，", "；", "：", "！", "？", "।", "۔", "؟", "،"];
-    if own_space.is_empty() && closes.contains(&&text[unit.core.clone()]) {
+    let closes = |c: char| {
+        is_terminal(c) || matches!(c, ',' | ';' | ':' | ')' | '、' | '，' | '；' | '：' | '،' | '؛')
+    };
+    let mut chars = text[unit.core.clone()].chars();
+    if own_space.is_empty() && chars.next().is_some_and(closes) && chars.next().is_none() {
         return (start..start, unit.range.clone());
     }
     // Separators are looked for between words alone: a protected span is dropped with all that is in it.

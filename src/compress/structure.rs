@@ -2,6 +2,8 @@
 //! need.
 
 mod count;
+mod fragments;
+mod headings;
 mod loose;
 
 use std::collections::BTreeSet;
@@ -9,9 +11,11 @@ use std::ops::Range;
 
 use unicode_segmentation::UnicodeSegmentation;
 
+use self::fragments::Fragments;
+use self::headings::{Heading, headings};
 use self::loose::Marks;
 use super::constraints::touching;
-use crate::text::{Granularity, Noun, Segment, SegmentKind, Unit, coarsened, units};
+use crate::text::{Granularity, Noun, Segment, SegmentKind, Unit, coarsened, is_terminal, units};
 
 /// Longer lines, rows and turns are cut: one that is longer than any budget would be all or nothing.
 const LONGEST_WHOLE: usize = 2000;
@@ -29,6 +33,8 @@ pub(super) struct Structure {
     /// sentences would read as one.
     stops: Vec<Option<usize>>,
     marks: Marks,
+    fragments: Fragments,
+    headings: Vec<Heading>,
     shells: Shells,
     /// Set for each segment that heads others which need it, and is kept with those alone.
     heads: Vec<bool>,
@@ -76,7 +82,9 @@ impl Structure {
             |segment: &Segment| !matches!(segment.kind.noun(), None | Some(Noun::Records | Noun::Bytes));
         let is_mixed = segments.iter().any(counted);
         let marks = Marks::of(text, &cut, &segments, &of);
-        (Self { segments, of, members, stops, marks, shells, heads, is_mixed }, cut)
+        let fragments = Fragments::of(text, &cut, &segments, &members, &of);
+        let headings = headings(text, &segments);
+        (Self { segments, of, members, stops, marks, fragments, headings, shells, heads, is_mixed }, cut)
     }
 
     fn segment(&self, unit: usize) -> &Segment {
@@ -246,9 +254,8 @@ impl Structure {
 /// The last of several units of a sentence, if it is nothing but marks that end one.
 fn stop(text: &str, segment: &Segment, units: &[Unit], members: &Range<usize>) -> Option<usize> {
     let last = members.end.checked_sub(1).filter(|&last| last > members.start)?;
-    let ends = |c| matches!(c, '.' | '?' | '!' | '…' | '。' | '？' | '！' | '．' | '।' | '؟' | '۔' | '።');
     let core = &text[units[last].core.clone()];
-    (segment.kind.goes_by_words() && core.chars().all(ends)).then_some(last)
+    (segment.kind.goes_by_words() && core.chars().all(is_terminal)).then_some(last)
 }
 
 /// The openings and ends of objects, arrays and strings of JSON that hold other segments.

@@ -1,6 +1,7 @@
 //! The selection of words that several methods share: splitting a prompt into words, and fitting the best of them to a
 //! budget. A method says in which order words are worth keeping.
 
+mod assembly;
 mod describe;
 mod fit;
 mod places;
@@ -9,7 +10,7 @@ use std::collections::HashSet;
 use std::ops::Range;
 
 use self::describe::reason;
-use super::assemble::{Remains, heading, remains, render, render_document, render_original, slices};
+use super::assemble::{Remains, heading, render_document, render_original, slices};
 use super::constraints::{ContextBudget, touching};
 use super::relevance::{Sentence, cut};
 use super::structure::Structure;
@@ -289,51 +290,6 @@ impl<'a> WordSelector<'a> {
     /// Returns whether a unit is kept only with others: a part of a table's header, a heading, or a full stop.
     pub(super) fn comes_with_others(&self, (document, unit): WordIndex) -> bool {
         self.structure[document].comes_with_others(unit)
-    }
-
-    /// The prompt that keeps these words, and those that every selection keeps.
-    fn assemble(&self, places: &[WordIndex]) -> Selection {
-        let mut kept = self.required.clone();
-        for &(document, unit) in places {
-            kept[document][unit] = true;
-        }
-        self.of_kept(kept, self.rulers)
-    }
-
-    /// The prompt of the words that are `kept`, with all rulers of their tables or without.
-    fn of_kept(&self, mut kept: Vec<Vec<bool>>, rulers: bool) -> Selection {
-        self.keep_words(&mut kept);
-        for (structure, kept) in self.structure.iter().zip(&mut kept) {
-            structure.fill_shells(kept);
-            if rulers {
-                structure.keep_rulers(kept);
-            }
-        }
-        if self.style.is_some() {
-            for (i, kept) in kept.iter_mut().enumerate() {
-                self.structure[i].keep_small_gaps(&self.prompt.documents[i].text, &self.units[i], kept);
-            }
-        }
-        for (i, kept) in kept.iter_mut().enumerate() {
-            let text = &self.prompt.documents[i].text;
-            self.structure[i].drop_loose_marks(text, &self.units[i], &self.required[i], kept);
-        }
-        self.keep_short_places(&mut kept);
-        let mut remains: Vec<_> =
-            (0..kept.len()).map(|i| self.remains(i, self.style, |unit| kept[i][unit])).collect();
-        self.mark_places(&mut remains);
-        let texts = self.sequence.iter().map(|&i| {
-            let document = &self.prompt.documents[i];
-            (document, remains[i].text(&document.text))
-        });
-        let prompt = render(self.prompt, texts);
-        Selection { tokens: self.tools.counter.count(&prompt), prompt, kept, remains }
-    }
-
-    /// Returns the remaining parts of a document's text.
-    fn remains(&self, document: usize, style: Option<MarkStyle>, kept: impl Fn(usize) -> bool) -> Remains {
-        let text = &self.prompt.documents[document].text;
-        remains(text, &self.units[document], (&self.structure[document], style), kept)
     }
 
     /// Puts the documents in the order that is asked for.

@@ -100,6 +100,11 @@ pub fn negates(text: &str) -> bool {
     sense(text, true).polarity != Polarity::Plain
 }
 
+/// Returns whether a clause negates or excludes something, or makes a condition for what it governs.
+pub(crate) fn governs(clause: &str) -> bool {
+    !sense(clause, false).is_plain()
+}
+
 /// The clauses of `text` that hold a negation or a condition with what it governs, and the sentences that hold an
 /// exception: sorted and disjoint.
 pub(super) fn negated_clauses(text: &str) -> Vec<Range<usize>> {
@@ -283,6 +288,8 @@ fn is_of_its_language(word: &str, clause: &str) -> bool {
     match word {
         // Italian `never`, but German and French `May`.
         "mai" => !MAY.is_match(clause),
+        // Swedish and Danish, but a part of Spanish `for example`.
+        "ej" => !clause.contains("p. ej") && !clause.contains("por ej"),
         // Romanian, but Dutch and Swedish `now`.
         "nu" => {
             clause.contains(['ă', 'î', 'ș', 'ț', 'ş', 'ţ'])
@@ -424,6 +431,7 @@ mod tests {
             "De boot vaart nu en wordt nog gebouwd.",
             "Har ni sett båten som går i dag?",
             "Die Mitte der Brücke ist 90 m hoch.",
+            "Unos lagos, p. ej. el de Sanabria, son hondos.",
         ] {
             assert_eq!(found(text), [] as [&str; 0], "{text}");
             assert!(!negates(text), "{text}");

@@ -1,37 +1,19 @@
 //! Sentences.
 
+mod abbreviations;
+
 use std::ops::Range;
 
 use unicode_segmentation::UnicodeSegmentation;
 
-/// Abbreviations, in lower case and without their last full stop, behind which a sentence goes on.
-const WITHIN: &[&str] = &[
-    "mr", "mrs", "ms", "dr", "prof", "st", "gen", "gov", "sen", "rep", "lt", "col", "capt", "sgt", "rev",
-    "hon", "vs", "v", "cf", "al", "ca", "approx", "e.g", "i.e", "eg", "ie", "viz", "ph.d",
-];
-
-/// The abbreviations that keep a sentence open only where a number follows.
-const BEFORE_NUMBER: &[&str] = &[
-    "no", "nos", "fig", "figs", "eq", "sec", "art", "vol", "ch", "p", "pp", "ver", "jan", "feb", "mar",
-    "apr", "jun", "jul", "aug", "sep", "sept", "oct", "nov", "dec",
-];
-
-/// Words that begin a new sentence behind what might be initials: `made in the U.S. The rest`.
-const OPENERS: &[&str] = &[
-    "The", "This", "That", "These", "Those", "There", "It", "Its", "He", "She", "They", "We", "You", "His",
-    "Her", "Their", "Our", "In", "On", "At", "As", "If", "But", "And", "For", "However", "When", "While",
-    "What",
-];
+use self::abbreviations::abbreviates;
 
 /// Fewest characters of a part of a sentence in a script that ends none.
 const CLAUSE: usize = 110;
 
-/// Most characters of an abbreviation.
-const LONGEST_ABBREVIATION: usize = 8;
-
 /// Cuts `text` into sentences; the ranges, in bytes, together are the whole text.
 ///
-/// Bounds are those of UAX #29, except behind abbreviations, initials and the numbers of a list, and where a
+/// Bounds are those of UAX #29, except behind abbreviations, initials, ordinals and the numbers of a list, and where a
 /// line that ends within a sentence goes on in lower case on the next. A blank line always ends a sentence. White
 /// space behind a sentence belongs to it, at the start of the text to the first. No grapheme is cut. Thai, Lao, Khmer and
 /// Burmese put a space between clauses and often no mark behind sentences: there a space ends one of 110 characters or
@@ -131,24 +113,27 @@ fn ends(sentence: &str, rest: &str) -> bool {
     !(lines == 1 && wrapped && rest.starts_with(char::is_lowercase))
 }
 
-/// Returns whether the full stop after `words` is that of an abbreviation, so that `rest` continues the sentence.
-fn abbreviates(words: &str, rest: &str) -> bool {
-    let within = |c: char| c.is_alphanumeric() || c == '.';
-    let longest = words.char_indices().rev().take(LONGEST_ABBREVIATION + 1);
-    let start = longest.take_while(|&(_, c)| within(c)).last().map_or(words.len(), |(at, _)| at);
-    let word = &words[start..];
-    if word.is_empty() || word.chars().count() > LONGEST_ABBREVIATION {
-        return false;
-    }
-    let next = rest.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default();
-    let numbers_a_list = words.trim_start() == word && word.chars().all(|c| c.is_ascii_digit());
-    // `I` ends sentences more often than it stands for a name.
-    let initials = word != "I" && word.split('.').all(is_capital) && !OPENERS.contains(&next);
-    let lower = word.to_lowercase();
-    numbers_a_list
-        || initials
-        || WITHIN.contains(&lower.as_str())
-        || (BEFORE_NUMBER.contains(&lower.as_str()) && next.starts_with(|c: char| c.is_ascii_digit()))
+/// Returns whether a mark ends sentences, in any script.
+pub(crate) const fn is_terminal(mark: char) -> bool {
+    matches!(
+        mark,
+        '.' | '!'
+            | '?'
+            | '…'
+            | '。'
+            | '！'
+            | '？'
+            | '．'
+            | '｡'
+            | '।'
+            | '॥'
+            | '؟'
+            | '۔'
+            | '።'
+            | '၊'
+            | '။'
+            | '។'
+    )
 }
 
 /// One upper-case letter.
@@ -165,7 +150,7 @@ mod tests {
 
     #[test]
     fn sentences_end_where_a_reader_ends_them() {
-        let cases: [&[&str]; 17] = [
+        let cases: [&[&str]; 25] = [
             &["It rained. ", "We stayed! ", "Why? ", "Who knows."],
             &["Mr. Smith met Dr. J. R. Jones vs. Brown et al. (2020). ", "They spoke."],
             &["See e.g. Paris, i.e. France. ", "Etc."],
@@ -180,6 +165,14 @@ mod tests {
             &["“Go.” ", "He went (at last.) ", "Then?! ", "Yes…"],
             &["今天下雨。", "我们走吗？", "好！」", "走吧。"],
             &["She and I. ", "Nobody else."],
+            &["Hunde, z. B. Doggen, d. h. Rüden bzw. Welpen, z.B. Pudel. ", "Das reicht."],
+            &["Vom 3. Oktober an wohnt er im 2. Stock. ", "Es kostet 3. ", "Danach ging er."],
+            &["Lagos, p. ej. Sanabria, con la Sra. Gil, cf. pág. 4 Norte. ", "Fin."],
+            &["Des lacs, c.-à-d. Annecy, par ex. Mme Roy. ", "Fin."],
+            &["Озёра, т. е. Байкал, на ул. Мира. ", "В 1911 г. ", "Потом и т. д. ", "Всё."],
+            &["Miasta, m.in. Łódź, tzn. Polska. ", "Städer, t.ex. Lund. ", "Dette er f.eks. Oslo. ", "Nei."],
+            &["डॉ. सिंह आए। ", "प्रो. राव गए। ", "ড. রায় এলেন। ", "ดร. สมชาย"],
+            &["Bkz. Ankara ve örn. İzmir. ", "Jl. Merdeka, TP. HCM. ", "Heard on NPR. ", "The end."],
             &["  \n Leading space. ", "Trailing. \n"],
             &["Wait... ", "What"],
             &["לא. ", "כן."],

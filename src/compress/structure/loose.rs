@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::Structure;
-use crate::text::{Segment, Unit};
+use crate::text::{Segment, Unit, is_terminal};
 
 /// The marks of the prose of a document, in their order.
 pub(super) struct Marks {
@@ -59,37 +59,11 @@ impl Marks {
 
 /// Returns whether a mark stands between words or behind them, and says nothing where they are gone.
 fn is_between(mark: char) -> bool {
-    matches!(
-        mark,
-        ',' | ';'
-            | ':'
-            | '.'
-            | '!'
-            | '?'
-            | '-'
-            | '–'
-            | '—'
-            | '…'
-            | '·'
-            | '/'
-            | '、'
-            | '。'
-            | '，'
-            | '；'
-            | '：'
-            | '．'
-            | '！'
-            | '？'
-            | '।'
-            | '،'
-            | '؛'
-            | '؟'
-            | '۔'
-            | '።'
-            | '၊'
-            | '။'
-            | '។'
-    )
+    is_terminal(mark)
+        || matches!(
+            mark,
+            ',' | ';' | ':' | '-' | '–' | '—' | '·' | '/' | '、' | '，' | '；' | '：' | '،' | '؛'
+        )
 }
 
 impl Structure {
@@ -167,7 +141,7 @@ impl Structure {
 
 /// Returns whether a unit, a mark by itself or a word with one, ends a sentence.
 fn ends(text: &str, unit: &Unit) -> bool {
-    text[unit.core.clone()].ends_with(['.', '!', '?', '。', '！', '？', '।', '۔', '؟', '…'])
+    text[unit.core.clone()].ends_with(is_terminal)
 }
 
 #[cfg(test)]

@@ -59,14 +59,14 @@ impl<'a> WordSelector<'a> {
         let mut best = smallest;
         for _ in 0..=PASSED_OVER {
             let atoms = self.atoms(&order);
-            let count = |n: usize| self.assemble(&atoms[..n].concat()).tokens;
+            let count = |n: usize| self.assemble_under_headings(&atoms[..n].concat()).tokens;
             let n = match largest_prefix(order.len(), budget, self.tools.cancel, count) {
                 Ok(n) => n,
                 Err(CompressError::Infeasible { .. }) => 0,
                 Err(other) => return Err(other),
             };
             if n > 0 {
-                let found = self.assemble(&atoms[..n].concat());
+                let found = self.assemble_under_headings(&atoms[..n].concat());
                 if found.tokens > best.tokens || best.tokens == least {
                     best = found;
                 }

@@ -9,6 +9,7 @@ use regex::Regex;
 use super::SegmentKind;
 use super::builder::{Around, Builder};
 use super::lines::Line;
+use crate::text::is_terminal;
 
 /// Bytes of values that are longer on average are what somebody says.
 const LONG_VALUE: usize = 60;
@@ -73,8 +74,7 @@ pub(super) fn are_blocks(lines: &[Line]) -> bool {
         })
         .collect();
     let long: usize = found.iter().map(|(_, _, value)| value.len()).sum();
-    let said =
-        found.iter().filter(|(_, _, value)| value.ends_with(['.', '?', '!', '。', '？', '！'])).count();
+    let said = found.iter().filter(|(_, _, value)| value.ends_with(is_terminal)).count();
     if blocks.len() < 2
         || found.len() * 10 < lines.len() * 7
         || found.len() < 2 * blocks.len()

@@ -6,12 +6,18 @@ use super::SegmentKind;
 use super::builder::{Around, Builder};
 use super::item::{Style, announces, goes_on, has_colon, mark, runs_on};
 use super::lines::Line;
+use super::reads::ends_sentence;
 use crate::text::sentences;
 
 /// Fewest items of a list that goes by its items.
 const FEW: usize = 2;
 /// Bytes of an item that is kept or dropped whole, and of a sentence that leads into items.
 pub(super) const SHORT_ITEM: usize = 400;
+/// Fewest sentences and bytes of a shorter item that goes by its sentences.
+const FEW_SENTENCES: usize = 3;
+const BRIEF_ITEM: usize = 120;
+/// Bytes of a first sentence that the others of its item come with.
+const BRIEF_LEAD: usize = 48;
 /// Bytes of a line that is as full as lines of wrapped text are.
 const FULL_LINE: usize = 50;
 
@@ -170,18 +176,24 @@ pub(super) fn list(list: &List, lines: &[Line], above: &Above, builder: &mut Bui
         while !is_under(&open, indent, own) {
             open.pop();
         }
-        let number = item(lines[at].range.start..lines[end - 1].range.end, list, builder, around);
+        let text = lines[end - 1].text;
+        let range = lines[at].range.start..lines[end - 1].range.end;
+        // What stands under an item needs all of it.
+        let is_last = own.is_some() && lines.get(end).is_none_or(|next| next.indent <= indent);
+        let number = match prose_of(builder.text, &range).filter(|_| is_last) {
+            Some(parts) => prose_item(&parts, builder, around),
+            None => item(range, list, builder, around),
+        };
         let lead = above.lead.filter(|_| own.is_none() || indent == outer && own == first);
         if let Some(parent) = open.last().map(|above| above.number).or(lead) {
-            let parts = if list.nested { builder.segments.len() } else { number + 1 };
-            (number..parts).for_each(|part| builder.put_under(part, parent));
+            let end = if list.nested { builder.segments.len() } else { number + 1 };
+            (number..end).for_each(|part| builder.put_under(part, parent));
             if own.is_none() {
                 builder.need(parent, number);
             }
         } else if list.nested {
             above.headings.iter().for_each(|&heading| builder.need(number, heading));
         }
-        let text = lines[end - 1].text;
         let part = |above: &Open| {
             above.indent == indent
                 || goes_on(text)
@@ -195,6 +207,44 @@ pub(super) fn list(list: &List, lines: &[Line], above: &Above, builder: &mut Bui
             open.push(Open { indent, style, number, names, leads: names || runs_on(text) && !goes_on(text) });
         }
         at = end;
+    }
+}
+
+/// The sentences of an item that is no longer than others but prose of several ones.
+fn prose_of(text: &str, range: &Range<usize>) -> Option<Vec<Range<usize>>> {
+    if !(BRIEF_ITEM..=SHORT_ITEM).contains(&range.len()) {
+        return None;
+    }
+    let moved = |own: Range<usize>| own.start + range.start..own.end + range.start;
+    let parts: Vec<_> = sentences(&text[range.clone()]).into_iter().map(moved).collect();
+    let ends = |part: &Range<usize>| ends_sentence(text[part.clone()].trim_end());
+    (parts.len() >= FEW_SENTENCES && parts.iter().all(ends)).then_some(parts)
+}
+
+/// Adds the sentences of an item, of which all need its mark: with the first sentence where that is short, else alone.
+/// Gives the number of what they need.
+fn prose_item(parts: &[Range<usize>], builder: &mut Builder, around: &Around) -> usize {
+    let (first, others) = (parts[0].clone(), &parts[1..]);
+    if first.len() <= BRIEF_LEAD {
+        let lead = builder.push(first, SegmentKind::Line, around);
+        push_said(others, lead, builder, around);
+        return lead;
+    }
+    let own = &builder.text[first.clone()];
+    let content = own.trim_start();
+    let rest = mark(content).map_or(content, |(_, length)| content[length..].trim_start());
+    let begins = first.end - rest.len();
+    let number = builder.push(first.start..begins, SegmentKind::Parent, around);
+    let said: Vec<_> = std::iter::once(begins..first.end).chain(others.iter().cloned()).collect();
+    push_said(&said, number, builder, around);
+    number
+}
+
+/// Adds sentences that need `lead`.
+fn push_said(parts: &[Range<usize>], lead: usize, builder: &mut Builder, around: &Around) {
+    for part in parts {
+        let said = builder.push(part.clone(), SegmentKind::Said, around);
+        builder.put_under(said, lead);
     }
 }
 

@@ -203,9 +203,10 @@ pub(super) fn is_element(line: &str) -> bool {
     else {
         return false;
     };
-    let name = open.get(2).map_or("", |name| name.as_str());
+    // A comment or a declaration has none.
+    let Some(name) = open.get(2) else { return false };
+    let name = name.as_str();
     &open[1] != "/"
         && !INLINE.contains(&format!(" {} ", name.to_lowercase()))
         && line.ends_with(&format!("</{name}>"))
-        && !name.is_empty()
 }

@@ -8,6 +8,7 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 use super::lines::{Line, is_code};
+use crate::text::is_terminal;
 use crate::text::script::is_unspaced;
 
 /// Fewest columns of the longest line of a paragraph that is wrapped.
@@ -127,9 +128,10 @@ fn is_word(word: &str) -> Option<bool> {
     Some(!humps && core.chars().any(char::is_alphabetic))
 }
 
-fn ends_sentence(line: &str) -> bool {
+/// Returns whether a line ends with a sentence.
+pub(super) fn ends_sentence(line: &str) -> bool {
     let line = line.trim_end_matches(['"', '\'', '”', '’', '»', ')', '*', '_', '」', '』']);
-    line.ends_with(['.', '!', '?', '…', '。', '！', '？', '।', '؟', '۔', '።']) && !line.ends_with("..")
+    line.ends_with(is_terminal) && !line.ends_with("..")
 }
 
 /// Returns whether most letters are of a script without spaces, where words cannot be counted.

@@ -217,6 +217,21 @@ fn numbered_paragraphs_keep_their_numbers() {
 }
 
 #[test]
+fn an_item_of_several_sentences_goes_by_them_and_keeps_its_number() {
+    let text = "The club has the following rules:\n1. Every member pays before the first of March, as a rule. Ann keeps the list of them all. Who is late loses the berth for one year.\n2. The slip is closed. It is cleaned on Monday by all of us together. Nobody may leave a trailer or a car on it while that is done.\n3. No dogs. No fires.\n";
+    assert_eq!(kept_with(text, "Ann keeps"), ["The club has the following rules:", "1."]);
+    assert_eq!(kept_with(text, "Every member"), ["The club has the following rules:", "1."]);
+    assert_eq!(
+        kept_with(text, "Nobody may"),
+        ["The club has the following rules:", "2. The slip is closed."],
+        "a short lead says what the others are about"
+    );
+    assert_eq!(cut(text).last(), Some(&(SegmentKind::Line, "3. No dogs. No fires.")));
+    let under = "- Ropes are dried before they are stowed. They are rolled up then and hung on the hooks. No wet rope goes into the locker.\n  - Sails too.\n- Oars stand upright.\n";
+    assert_eq!(kept_with(under, "Sails").len(), 1, "what others stand under is whole");
+}
+
+#[test]
 fn strings_and_comments_keep_their_ends() {
     let python = "\"\"\"Tides.\n\nNever sail by them.\n\"\"\"\nimport math\n\nUSAGE = '''\nuse: tide\n'''\n\ndef height(t):\n    return math.sin(t)\n";
     assert_eq!(kept_with(python, "Never"), ["\"\"\"Tides.", "\"\"\""]);
@@ -270,6 +285,13 @@ fn what_names_its_part_is_told_from_what_says_something() {
     let mail = "I agree.\n\nOn Friday Ann Lee wrote:\n> Shall we paint it?\n> It is rusty.\n";
     assert_eq!(kind(mail, "wrote:"), SegmentKind::Parent);
     assert_eq!(kept_with(mail, "rusty"), ["On Friday Ann Lee wrote:"]);
+}
+
+#[test]
+fn a_line_that_begins_with_a_comment_is_text() {
+    for text in ["<!-- draft --> The gate is open.", "<?php echo 1; ?> The gate is open.", "<? <|end|>gate"] {
+        assert!(cut(text).iter().any(|(_, own)| own.contains("gate")), "{text}");
+    }
 }
 
 #[test]
