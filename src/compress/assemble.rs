@@ -80,19 +80,28 @@ pub(super) fn remains(
             // White space at the end of the last line that was left out went with it.
             let space = &text[unit.range.start..unit.core.start];
             let line = space.trim_start_matches([' ', '\t']);
-            let from =
-                if line.starts_with(['\n', '\r']) { unit.core.start - line.len() } else { unit.range.start };
-            if let Some(line_break) = dropped_break(text, &units[mark + 1..i], unit) {
-                remains.push(line_break);
-            }
+            let from = match line.rfind('\n') {
+                // No blank line stands at the beginning of a result, be it below a mark.
+                Some(last) if previous.is_none() => {
+                    let last = last - usize::from(line[..last].ends_with('\r'));
+                    unit.core.start - line[last..].len()
+                }
+                _ if line.starts_with(['\n', '\r']) => unit.core.start - line.len(),
+                _ => unit.range.start,
+            };
+            let line_break = dropped_break(text, &units[mark + 1..i], unit);
+            // Nor does the space before a word, where its line begins with that now.
+            let from = if line_break.is_some() && !structure.is_whole(i) { unit.core.start } else { from };
+            line_break.into_iter().for_each(|line_break| remains.push(line_break));
             remains.push(from..core.end);
         } else if i == 0 || previous.is_some_and(|before| before + 1 == i) {
             remains.push(unit.range.start..core.end);
         } else if previous.is_none() {
             remains.push(line_start(text, unit, structure.is_whole(i))..core.end);
-        } else if previous
-            .is_some_and(|before| structure.opens_string(before, &text[units[before].core.clone()]))
-        {
+        } else if previous.is_some_and(|before| {
+            let before_gap = &text[units[before].core.clone()];
+            structure.opens_string(before, before_gap) || ["(", "[", "（"].contains(&before_gap)
+        }) {
             remains.push(core);
         } else {
             let (separator, own) = after_gap(text, &units[gap], unit);

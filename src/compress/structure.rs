@@ -354,8 +354,12 @@ fn tie(text: &str, segments: &mut [Segment], spans: &mut Vec<Range<usize>>) {
         }
         if count > 1 && !segments[own.clone()].iter().all(|segment| segment.kind.goes_by_words()) {
             for (a, b) in own.clone().zip(own.start + 1..own.end) {
-                segments[a].needs.push(b);
-                segments[b].needs.push(a);
+                // What stands behind a label needs it already, and it does not stand alone.
+                let is_label = segments[a].kind == SegmentKind::Heading && segments[b].needs.contains(&a);
+                if !is_label {
+                    segments[a].needs.push(b);
+                    segments[b].needs.push(a);
+                }
             }
         }
         true

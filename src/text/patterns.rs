@@ -14,7 +14,7 @@ pub enum Protection {
     Numbers,
     /// Dates and times: `2024-03-15`, `March 15, 2024`, `11:30 p.m.`.
     Dates,
-    /// `https://example.org/a?b=c`.
+    /// `https://example.org/a?b=c`, and the targets of links of Markdown: `](docs/a.md)`.
     Urls,
     /// `src/main.rs`, `/etc/hosts`, `C:\Temp\a.txt`.
     Paths,
@@ -55,6 +55,8 @@ pub(super) fn patterns(kind: Protection) -> &'static [&'static str] {
         Protection::Numbers => &[NUMBER, COUNTED, MAGNITUDE, TELEPHONE, POWER, UNITS, RANGE, FRACTION, BOUND],
         Protection::Dates => &[DATE, DAY_AND_MONTH],
         Protection::Urls => &[
+            LINK,
+            r"(?m)^\x20{0,3}\[[^\[\]\n]+\]:[\x20\t]+[^\s\[\]]+|\[\^[^\[\]\s]+\]",
             r#"\b{start-half}(?:[a-zA-Z][a-zA-Z0-9+.\-]{1,15}://|www\.)[^\s<>"'`\)\]\}]+[^\s<>"'`\)\]\}.,;:!?]"#,
         ],
         Protection::Paths => PATHS,
@@ -78,6 +80,11 @@ pub(super) fn patterns(kind: Protection) -> &'static [&'static str] {
         ],
     }
 }
+
+/// Images of Markdown, which may be links, and the targets of links, with the bracket that ends the text of one.
+const LINK: &str = r#"(?x) \[ !\[ [^\[\]\n]* \] \( [^()\s]* \) \] (?: \( [^()\s]* \) | \[ [^\[\]\n]* \] )
+    | !\[ [^\[\]\n]* \] (?: \( [^()\s]* (?: \x20 "[^"\n]*" )? \) | \[ [^\[\]\n]* \] )
+    | \] (?: \( (?: [^()\s] | \( [^()\s]* \) )+ (?: \x20 "[^"\n]*" )? \) | \[ [^\[\]\n]* \] )"#;
 
 const NUMBER: &str = r"(?x) [+\-−±]? [$€£¥₹]? \s? \p{Nd} [\p{Nd}_]* (?: [.,'’/:] \p{Nd}+ )* (?: [eE] [+\-]? \p{Nd}+ )?
     (?: \s? (?: % | ‰ | °\s?[CFK]? | º )

@@ -17,6 +17,8 @@ enum Kind {
     Between,
     /// A bracket, with the number of the unit that closes it.
     Opening(usize),
+    /// A bracket before the text of a link, with the number of the unit that is the target: `](docs/a.md)`.
+    Link(usize),
 }
 
 impl Marks {
@@ -27,7 +29,17 @@ impl Marks {
         let mut open: Vec<(usize, usize, char)> = Vec::new();
         for (i, unit) in units.iter().enumerate() {
             let core = &text[unit.core.clone()];
-            if core.len() > 4 || !segments[of[i].start].kind.goes_by_words() {
+            if !segments[of[i].start].kind.goes_by_words() {
+                continue;
+            }
+            if core.starts_with("](") || core.starts_with("][") {
+                open.retain(|&(_, segment, _)| segment == of[i].start);
+                if let Some((place, ..)) = open.pop_if(|(.., bracket)| *bracket == '[') {
+                    marks[place].1 = Kind::Link(i);
+                }
+                continue;
+            }
+            if core.len() > 4 {
                 continue;
             }
             let mut chars = core.chars();
@@ -76,7 +88,8 @@ impl Structure {
         required: &[bool],
         kept: &mut [bool],
     ) {
-        if self.marks.marks.iter().all(|&(i, _)| !kept[i]) {
+        let is_there = |&(i, kind): &(usize, Kind)| kept[i] || matches!(kind, Kind::Link(end) if kept[end]);
+        if !self.marks.marks.iter().any(is_there) {
             return;
         }
         let before = kept.to_vec();
@@ -125,7 +138,21 @@ impl Structure {
     fn empty_brackets(&self, required: &[bool], kept: &mut [bool]) {
         let mut before: Option<usize> = None;
         for &(i, kind) in self.marks.marks.iter().rev() {
-            let Kind::Opening(end) = kind else { continue };
+            let end = match kind {
+                Kind::Opening(end) => end,
+                // What is left of the text of a link may stand without the target, but not the other way round.
+                Kind::Link(end) if kept[end] && kept[i + 1..end].contains(&true) => {
+                    kept[i] = true;
+                    continue;
+                }
+                Kind::Link(end) => {
+                    for part in [i, end] {
+                        kept[part] &= required[part];
+                    }
+                    continue;
+                }
+                Kind::Between => continue,
+            };
             let is_pair = end > i && kept[i] && kept[end];
             // The inside of each pair is looked at once: where another lies within, that has been asked.
             let nested = before.is_some_and(|inner| inner < end);
@@ -147,16 +174,30 @@ fn ends(text: &str, unit: &Unit) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::text::{Granularity, segments};
+    use crate::text::{Granularity, Protection, Protector, segments};
 
     /// Returns what is left of the units that are `chosen`, with a space between any two.
     fn left(text: &str, chosen: &[&str]) -> String {
-        let (structure, units) = Structure::of(text, segments(text), &mut Vec::new(), Granularity::Token);
+        let mut spans = Protector::new(&[Protection::Urls], &[]).unwrap().spans(text);
+        let (structure, units) = Structure::of(text, segments(text), &mut spans, Granularity::Token);
         let core = |unit: &Unit| &text[unit.core.clone()];
         let mut kept: Vec<bool> = units.iter().map(|unit| chosen.contains(&core(unit))).collect();
         structure.drop_loose_marks(text, &units, &vec![false; kept.len()], &mut kept);
         let left = units.iter().zip(kept).filter(|(_, kept)| *kept).map(|(unit, _)| core(unit));
         left.collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn a_link_has_both_its_brackets_or_none() {
+        let text = "See [the old map](docs/map.md) and [a note][n], too.";
+        for (chosen, want) in [
+            (&["See", "old", "](docs/map.md)", "."][..], "See [ old ](docs/map.md) ."),
+            (&["See", "[", "map", "."], "See map ."),
+            (&["See", "](docs/map.md)", "."], "See ."),
+            (&["[", "](docs/map.md)", "note", "][n]"], "[ note ][n]"),
+        ] {
+            assert_eq!(left(text, chosen), want);
+        }
     }
 
     #[test]

@@ -112,6 +112,21 @@ fn a_table_has_its_ruler_where_that_takes_little_of_the_budget() {
 }
 
 #[test]
+fn no_blank_line_stands_below_a_mark_at_the_beginning() {
+    let part = |i: usize| format!("[part-{i}]\nname = \"the {i}th of them\"\nsize = {}\n\n", i * 7 % 9);
+    let mut marked = 0;
+    for compressed in results(&rows(9, part)) {
+        let left = &compressed.documents[0].text;
+        let mut lines = left.lines();
+        if lines.next().is_some_and(|line| !MarkStyle::default().find(line).is_empty()) {
+            marked += 1;
+            assert!(lines.next().is_some_and(|line| !line.is_empty()), "{left}");
+        }
+    }
+    assert!(marked > 0);
+}
+
+#[test]
 fn rare_rows_come_first() {
     for (usual, rare) in [("ok", "burst"), ("200", "503"), ("paid", "disputed")] {
         let rows: String =

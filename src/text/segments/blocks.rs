@@ -49,7 +49,7 @@ fn ranges(lines: &[Line]) -> Vec<Range<usize>> {
     let commits = |i: &usize| COMMIT.is_match(lines[*i].text);
     let behind_blank = |i: &usize| *i == 0 || lines[i - 1].gap;
     let mut starts: Vec<usize> = (0..lines.len()).filter(commits).collect();
-    if starts.len() < 2 {
+    if starts.is_empty() {
         starts = (0..lines.len()).filter(behind_blank).collect();
     }
     if starts.first() != Some(&0) {
@@ -91,6 +91,25 @@ pub(super) fn are_blocks(lines: &[Line]) -> bool {
     }
     let most = holders.into_values().max().unwrap_or_default();
     distinct.len() * 10 >= found.len() * 9 && most * 10 >= blocks.len() * 6 && most > 1
+}
+
+/// Returns the number of lines of the commit that the first of `lines` begins, with its changes; 0 where it is none.
+pub(super) fn log(lines: &[Line]) -> usize {
+    let begins = |lines: &[Line]| {
+        let [first, second, ..] = lines else { return false };
+        let fields = ["Author:", "Merge:", "AuthorDate:", "tree "];
+        COMMIT.is_match(first.text) && fields.iter().any(|field| second.text.starts_with(field))
+    };
+    if !lines[0].text.starts_with("commit ") || !begins(lines) {
+        return 0;
+    }
+    let head = lines[1..].iter().take_while(|line| !line.gap && line.indent == 0).count() + 2;
+    let stat = |line: &Line| line.indent > 0;
+    let head = (head..lines.len()).find(|&at| !stat(&lines[at])).unwrap_or(lines.len()).min(lines.len());
+    if !lines.get(head).is_some_and(|line| line.text.starts_with("diff --")) {
+        return head;
+    }
+    (head..lines.len()).find(|&at| begins(&lines[at..])).unwrap_or(lines.len())
 }
 
 /// Adds the lines of each block, which need the first one: it says what they are about. What a commit says needs its author

@@ -1,5 +1,5 @@
 //! Entries that tell themselves by their first lines: records between `BEGIN:` and `END:`, keys, matches of a search
-//! below the path of their file, and games of chess.
+//! below the path of their file, games of chess, texts with their translations, and metrics with their samples.
 
 use std::sync::LazyLock;
 
@@ -39,6 +39,8 @@ pub(super) enum Entry {
     Key(usize),
     Found(usize),
     Game(usize),
+    Message(usize),
+    Metric(usize),
 }
 
 impl Entry {
@@ -55,6 +57,14 @@ impl Entry {
         if count > 0 {
             return Some(Self::Found(count));
         }
+        let count = message(lines);
+        if count > 0 {
+            return Some(Self::Message(count));
+        }
+        let count = metric(lines);
+        if count > 0 {
+            return Some(Self::Metric(count));
+        }
         let count = game(lines);
         (count > 0).then_some(Self::Game(count))
     }
@@ -62,7 +72,12 @@ impl Entry {
     /// Returns the number of its lines.
     pub(super) const fn len(self) -> usize {
         match self {
-            Self::Record(count) | Self::Key(count) | Self::Found(count) | Self::Game(count) => count,
+            Self::Record(count)
+            | Self::Key(count)
+            | Self::Found(count)
+            | Self::Game(count)
+            | Self::Message(count)
+            | Self::Metric(count) => count,
         }
     }
 
@@ -76,6 +91,8 @@ impl Entry {
             }
             Self::Found(_) => add_found(lines, builder, around),
             Self::Game(_) => add_game(lines, builder, around),
+            Self::Message(_) => add_message(lines, builder, around),
+            Self::Metric(_) => add_metric(lines, builder, around),
         }
     }
 }
@@ -91,6 +108,13 @@ pub(super) fn begins(line: &str, next: &str) -> bool {
     OPENS.is_match(line)
         || MATCH.is_match(next) && PATH.is_match(line)
         || line.starts_with('[') && TAG.is_match(line)
+        || names_metric(line).is_some()
+        || is_message(line)
+}
+
+/// Returns whether an entry may begin with notes on a line, by the one behind it.
+pub(super) fn begins_with_notes(line: &str, next: &str) -> bool {
+    is_note(line) && (is_note(next) || is_message(next))
 }
 
 /// Returns the lines up to the end of the record that the first one opens.
@@ -185,6 +209,66 @@ fn add_found(lines: &[Line], builder: &mut Builder, around: &Around) {
     }
 }
 
+/// Returns whether a line begins a text of a catalogue of translations.
+fn is_message(line: &str) -> bool {
+    line.starts_with("msgid \"") || line.starts_with("msgctxt \"")
+}
+
+/// Returns whether a line says where such a text is from.
+fn is_note(line: &str) -> bool {
+    ["#:", "#,", "#.", "#|"].iter().any(|mark| line.starts_with(mark))
+}
+
+/// Returns the lines of a text with its translation, and of the notes above it.
+fn message(lines: &[Line]) -> usize {
+    let notes = lines.iter().take(LONGEST_KEY).take_while(|line| is_note(line.text) && !line.gap).count();
+    if !lines.get(notes).is_some_and(|line| is_message(line.text)) {
+        return 0;
+    }
+    let part = |line: &&Line| line.text.starts_with('"') || line.text.starts_with("msg");
+    let own = &lines[notes..];
+    let end = own.iter().position(|line| line.gap).map_or(own.len(), |gap| gap + 1);
+    notes + own[..end].iter().take_while(part).count()
+}
+
+/// Adds a text with its translation, which are one; the notes above need it.
+fn add_message(lines: &[Line], builder: &mut Builder, around: &Around) {
+    let notes = lines.iter().take_while(|line| is_note(line.text)).count();
+    let numbers: Vec<usize> = lines[..notes].iter().map(|line| builder.push_line(line, around)).collect();
+    let (Some(first), Some(last)) = (lines.get(notes), lines.last()) else { return };
+    let own = builder.push(first.range.start..last.range.end, SegmentKind::Line, around);
+    numbers.into_iter().for_each(|note| builder.put_under(note, own));
+}
+
+/// Returns the name of the metric that a line says something of: `# HELP name`, `# TYPE name`.
+fn names_metric(line: &str) -> Option<&str> {
+    let rest = line.strip_prefix("# HELP ").or_else(|| line.strip_prefix("# TYPE "))?;
+    rest.split(' ').next().filter(|name| name.contains(['_', ':']) && rest.len() > name.len())
+}
+
+/// Returns the lines of a metric: what it is, and its samples.
+fn metric(lines: &[Line]) -> usize {
+    let Some(name) = lines.first().and_then(|first| names_metric(first.text)) else { return 0 };
+    let own = |line: &&Line| {
+        names_metric(line.text).map_or_else(|| line.text.starts_with(name), |other| other == name)
+    };
+    lines.iter().take_while(own).count()
+}
+
+/// Adds a metric: its samples need what says what it is.
+fn add_metric(lines: &[Line], builder: &mut Builder, around: &Around) {
+    let mut heads = Vec::new();
+    for line in lines {
+        let number = builder.push_line(line, around);
+        if names_metric(line.text).is_some() {
+            builder.segments[number].kind = SegmentKind::Parent;
+            heads.push(number);
+        } else {
+            heads.iter().for_each(|&head| builder.put_under(number, head));
+        }
+    }
+}
+
 /// Returns the lines of a game: tags, and the moves behind them.
 fn game(lines: &[Line]) -> usize {
     let tags = lines.iter().take(FARTHEST).take_while(|line| TAG.is_match(line.text)).count();
@@ -220,5 +304,32 @@ fn add_game(lines: &[Line], builder: &mut Builder, around: &Around) {
     let moves = builder.push(first.range.start..last.range.end, SegmentKind::Line, around);
     for &needed in players.iter().chain(&results) {
         builder.put_under(moves, needed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{cut, kept_with};
+    use super::*;
+
+    #[test]
+    fn a_text_keeps_its_translation() {
+        let texts = "#: a.c:4\n#, fuzzy\nmsgid \"No paper\"\nmsgstr \"Kein Papier\"\n\nmsgid \"\"\n\"It is \"\n\"shut\"\nmsgstr \"\"\n\"Es ist zu\"\n\n#: b.c:7\nmsgid \"Open\"\nmsgstr \"Offen\"\n";
+        for (part, whole) in [
+            ("Kein", "msgid \"No paper\"\nmsgstr \"Kein Papier\""),
+            ("shut", "msgid \"\"\n\"It is \"\n\"shut\"\nmsgstr \"\"\n\"Es ist zu\""),
+        ] {
+            assert!(kept_with(texts, part).is_empty());
+            assert!(cut(texts).contains(&(SegmentKind::Line, whole)), "{:?}", cut(texts));
+        }
+        assert_eq!(kept_with(texts, "b.c"), ["msgid \"Open\"\nmsgstr \"Offen\""]);
+    }
+
+    #[test]
+    fn samples_keep_what_they_measure() {
+        let metrics = "# HELP gate_opened_total How often the gate was opened.\n# TYPE gate_opened_total counter\ngate_opened_total{side=\"north\"} 7\ngate_opened_total{side=\"south\"} 9\n# TYPE lamp_watts gauge\nlamp_watts 4\n";
+        assert_eq!(kept_with(metrics, "south").len(), 2);
+        assert_eq!(kept_with(metrics, "watts 4"), ["# TYPE lamp_watts gauge"]);
+        assert_eq!(cut(metrics)[0].0, SegmentKind::Parent);
     }
 }

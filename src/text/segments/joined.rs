@@ -15,6 +15,8 @@ use super::multiline::{Block, opened, opens_text};
 const LONGEST_CHAIN: usize = 40;
 /// Most lines of a statement that goes whole.
 const LONGEST_STATEMENT: usize = 12;
+/// Most lines of a table that name its columns.
+const MOST_HEADER: usize = 6;
 /// Lines in which the end of a statement or an environment is looked for.
 const FARTHEST: usize = 400;
 
@@ -201,9 +203,10 @@ fn environments(lines: &[Line], base: usize, builder: &mut Builder) {
             builder.segments[base + at].kind = SegmentKind::Tag;
             if is_formula(name) && at - first < LONGEST_STATEMENT {
                 (first..at).for_each(|line| builder.tie(base + line, base + line + 1));
-            } else if name.contains("tab") {
-                tie_rows(&lines[first..at], base + first, builder);
+            } else if is_table(name) {
+                tie_rows(&lines[first + 1..at], base + first + 1, builder);
             }
+            put_under_caption(&lines[first..at], base + first, builder);
         } else if let Some(&(_, first)) = open.last().filter(|(name, _)| *name != "document") {
             builder.put_under(base + at, base + first);
         }
@@ -214,24 +217,106 @@ fn environments(lines: &[Line], base: usize, builder: &mut Builder) {
     }
 }
 
+fn is_table(name: &str) -> bool {
+    ["tabular", "longtab", "tabu", "tblr"].iter().any(|table| name.contains(table))
+}
+
 fn is_formula(name: &str) -> bool {
     ["equation", "align", "gather", "multline", "math", "eqnarray", "split", "cases", "matrix", "flalign"]
         .iter()
         .any(|formula| name.contains(formula))
 }
 
-/// Makes the rows of a table need the one above its first rule, which names the columns.
+/// A row of a table of LaTeX, or a rule that is drawn between rows.
+struct TableRow<'t> {
+    lines: Range<usize>,
+    is_rule: bool,
+    /// The rule itself, or what stands behind the row on its last line.
+    behind: &'t str,
+}
+
+impl TableRow<'_> {
+    /// Returns whether what stands here ends the names of the columns: a rule through all of them.
+    fn ends_header(&self) -> bool {
+        ["\\hline", "\\midrule", "\\specialrule", "\\hhline", "\\endhead", "\\endfirsthead"]
+            .iter()
+            .any(|rule| self.behind.starts_with(rule))
+    }
+}
+
+/// Returns whether a line of a table only draws one, or ends the part that each page repeats.
+fn is_rule(content: &str) -> bool {
+    const RULES: [&str; 7] = ["hline", "hhline", "cline", "toprule", "midrule", "bottomrule", "cmidrule"];
+    const OTHERS: [&str; 5] = ["specialrule", "addlinespace", "endhead", "endfirsthead", "endfoot"];
+    let name = content.strip_prefix('\\').unwrap_or_default();
+    RULES.iter().chain(&OTHERS).any(|rule| name.starts_with(rule))
+}
+
+/// Returns the rows of a table and the rules between them. A row ends with two backslashes, and may take several lines.
+fn rows<'t>(lines: &[Line<'t>]) -> Vec<TableRow<'t>> {
+    let (mut rows, mut start) = (Vec::new(), None);
+    for (at, line) in lines.iter().enumerate() {
+        let content = line.content();
+        let behind = content.rsplit_once("\\\\").map(|(_, behind)| behind.trim_start());
+        if is_rule(content) {
+            rows.push(TableRow { lines: at..at + 1, is_rule: true, behind: content });
+            start = None;
+        } else if let Some(behind) =
+            behind.filter(|behind| behind.is_empty() || behind.starts_with(['\\', '[', '%']))
+        {
+            let first = start.take().unwrap_or(at);
+            rows.push(TableRow { lines: first..at + 1, is_rule: false, behind });
+        } else {
+            start = start.or(Some(at));
+        }
+    }
+    rows
+}
+
+/// Makes the rows of a table need those above its first rule, which name the columns, and rules the rows beside them.
 fn tie_rows(lines: &[Line], base: usize, builder: &mut Builder) {
-    let is_row = |line: &Line| line.text.contains('&') && line.text.ends_with("\\\\");
-    let is_rule =
-        |line: &Line| line.content().starts_with("\\hline") || line.content().starts_with("\\midrule");
-    let Some(head) = lines.iter().position(is_row) else { return };
-    if !lines.get(head + 1).is_some_and(is_rule) {
+    let rows = rows(lines);
+    for row in &rows {
+        (row.lines.start + 1..row.lines.end).for_each(|line| builder.tie(base + line - 1, base + line));
+    }
+    let Some(first) = rows.iter().position(|row| !row.is_rule) else { return };
+    let Some(rule) = rows[first..].iter().position(TableRow::ends_header).map(|rule| first + rule) else {
+        return;
+    };
+    let names: Vec<usize> =
+        rows[..=rule].iter().filter(|row| !row.is_rule).flat_map(|row| row.lines.clone()).collect();
+    let Some(&name) = names.last().filter(|_| names.len() <= MOST_HEADER) else { return };
+    if rows[rule + 1..].iter().all(|row| row.is_rule) {
         return;
     }
-    builder.segments[base + head].kind = SegmentKind::Header;
-    for row in (head + 1..lines.len()).filter(|&row| is_row(&lines[row])) {
-        builder.put_under(base + row, base + head);
+    let mut above = base + name;
+    for (i, row) in rows.iter().enumerate() {
+        for line in row.lines.clone().map(|line| base + line) {
+            if row.is_rule {
+                let outer = i <= rule || i + 1 == rows.len();
+                builder.need(line, if outer { base + name } else { above });
+                builder.segments[line].kind = if outer { SegmentKind::Header } else { SegmentKind::Line };
+            } else if i <= rule {
+                builder.segments[line].kind = SegmentKind::Header;
+                builder.tie(line, base + name);
+            } else {
+                above = line;
+                names.iter().for_each(|&name| builder.put_under(line, base + name));
+            }
+        }
+    }
+}
+
+/// Makes what a caption is of need it.
+fn put_under_caption(lines: &[Line], base: usize, builder: &mut Builder) {
+    let Some(caption) = lines.iter().position(|line| line.content().starts_with("\\caption")) else { return };
+    let is_shown = |line: &Line| {
+        ["\\begin{tab", "\\begin{longtab", "\\includegraphics"]
+            .iter()
+            .any(|shown| line.content().starts_with(shown))
+    };
+    for shown in (0..lines.len()).filter(|&line| line != caption && is_shown(&lines[line])) {
+        builder.need(base + shown, base + caption);
     }
 }
 
@@ -296,6 +381,29 @@ mod tests {
         assert_eq!(kept(sql, "<> 2"), ["SELECT id", "FROM boat", "WHERE id <> 2;"]);
         let mixed = "Run this on Monday.\n\nINSERT INTO crew (name, age) VALUES\n  ('Ann', 30),\n  ('Bo', NULL);\n\nThen tell the mate.\n";
         assert_eq!(kept(mixed, "Bo"), ["INSERT INTO crew (name, age) VALUES", "('Bo', NULL);"]);
+    }
+
+    #[test]
+    fn rows_of_latex_need_the_names_of_their_columns() {
+        let table = |body: &str| format!("\\begin{{tabular}}{{lr}}\n{body}\\end{{tabular}}\n");
+        for (above, names, below) in [
+            ("\\hline\n", "Plot & Rye \\\\", "\\hline\n"),
+            ("\\toprule\n", "Plot & Rye \\\\", "\\midrule\n"),
+            ("", "Plot & Rye \\\\ \\hline", ""),
+            ("\\hline\n", "Plot &", "Rye \\\\[2pt]\n\\hline\n"),
+            ("\\toprule\n & Yield \\\\\n\\cmidrule{2-2}\n", "Plot & Rye \\\\", "\\midrule\n"),
+        ] {
+            let text = table(&format!(
+                "{above}{names}\n{below}A & 6.1 \\\\\nB & 4.9 \\\\ \\hline\nC & 7 \\\\\n\\bottomrule\n"
+            ));
+            for row in ["6.1", "4.9", "C &"] {
+                assert!(kept(&text, row).contains(&names), "{:?}", kept(&text, row));
+            }
+            assert_eq!(above.contains("Yield"), kept(&text, "C &").contains(&"& Yield \\\\"));
+            assert!(kept(&text, "bottomrule").contains(&names), "a rule says nothing");
+        }
+        let bare = table("A & 6.1 \\\\\nB & 4.9 \\\\\n");
+        assert_eq!(kept(&bare, "4.9").len(), 3);
     }
 
     #[test]

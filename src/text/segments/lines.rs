@@ -80,6 +80,8 @@ pub(super) enum Shape {
     Listing,
     /// A path and perhaps a number before a line: `grep -n`.
     Found,
+    /// A change, who made it and a number before a line: `git blame`.
+    Blamed,
     /// A number before a line: `cat -n`.
     Numbered,
     /// `KEY=value`, `key = value`, `[section]`.
@@ -111,6 +113,10 @@ static FOUND: LazyLock<Regex> = LazyLock::new(|| {
     )
     .expect("a test compiles it")
 });
+static BLAMED: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"^\^?[0-9a-f]{7,40} (?:[^\s()]+ +)?\([^()\n]{1,80} \d{4}-\d\d-\d\d [^()\n]{1,30} \d{1,6}\) ?")
+        .expect("a test compiles it")
+});
 static NUMBERED: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(r"^\s*(?:\d{1,6}(?:\t|→| ?\| ?|: |:\t|  )|\d{1,6}$|L\d+: ?)").expect("a test compiles it")
 });
@@ -129,6 +135,8 @@ impl Shape {
             Self::Listing
         } else if FOUND.is_match(line) {
             Self::Found
+        } else if BLAMED.is_match(line) {
+            Self::Blamed
         } else if NUMBERED.is_match(line) {
             Self::Numbered
         } else if is_setting(line) {
@@ -143,6 +151,7 @@ impl Shape {
         let pattern = match self {
             Self::Found => &FOUND,
             Self::Numbered => &NUMBERED,
+            Self::Blamed => &BLAMED,
             Self::Log | Self::Trace | Self::Listing | Self::Setting | Self::Other => return 0,
         };
         pattern.find(line).map_or(0, |found| found.end())

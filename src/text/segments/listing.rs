@@ -4,9 +4,12 @@ use std::collections::HashSet;
 
 use super::SegmentKind;
 use super::builder::{Around, Builder};
-use super::lines::Line;
+use super::item::has_colon;
+use super::lines::{Line, is_code};
 use super::nested;
-use super::reads::{Reading, beginning, entry, is_heading, is_outline, reading, shared_beginning};
+use super::reads::{
+    Reading, beginning, entry, heads_text, is_heading, is_outline, reading, shared_beginning,
+};
 
 /// Returns the parts of `lines`: where each ends, and whether it goes by lines. Paragraphs that read alike are one part.
 pub(super) fn parts(lines: &[Line]) -> Vec<(usize, bool)> {
@@ -81,6 +84,16 @@ pub(super) fn listing(lines: &[Line], builder: &mut Builder, around: &Around) {
     nested::nested(&own, builder, around);
     let first = builder.segments.len() - own.len().min(builder.segments.len());
     put_under_heads(&own, first, builder);
+    // What only heads the lines below it, and further to the right, says nothing without them.
+    for (at, pair) in own.windows(2).enumerate() {
+        let content = pair[0].content();
+        let names =
+            heads_text(&pair[0]) && (content.starts_with('-') || !is_code(content)) || has_colon(content);
+        let alone = !builder.text[pair[0].range.clone()].trim().contains('\n');
+        if names && alone && pair[1].indent >= pair[0].indent + 2 {
+            builder.segments[first + at].kind = SegmentKind::Parent;
+        }
+    }
 }
 
 /// Returns the words that the lines of a report begin with: those at the beginning of more than one paragraph.

@@ -38,6 +38,11 @@ fn style(line: &Line) -> Option<Style> {
     mark(line.content()).map(|(style, _)| style)
 }
 
+/// Returns whether a line begins with the mark of an item.
+pub(super) fn is_item(line: &Line) -> bool {
+    style(line).is_some()
+}
+
 /// Returns the lists of several levels, those that a sentence or an item leads into, and numbered paragraphs.
 pub(super) fn lists(lines: &[Line]) -> Vec<List> {
     let mut lists: Vec<List> = Vec::new();

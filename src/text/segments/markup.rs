@@ -29,6 +29,10 @@ static WHOLE: LazyLock<Regex> = LazyLock::new(|| {
         .expect("a test compiles it")
 });
 
+/// The rows that a cell of a table reaches over.
+static SPAN: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r#"(?i)\browspan\s*=\s*["']?(\d{1,4})"#).expect("a test compiles it"));
+
 /// The worth of a comment, or of a declaration such as `<!DOCTYPE html>`.
 const DECLARED: f32 = 0.3;
 
@@ -87,6 +91,7 @@ pub(super) fn markup(range: Range<usize>, builder: &mut Builder, around: &Around
     let mut numbers: Vec<Option<usize>> = vec![None; tags.len()];
     let mut open: Vec<usize> = Vec::new();
     let mut tables: Vec<Table> = Vec::new();
+    let mut terms = Terms::default();
     let (mut at, mut i) = (range.start, 0);
     while i < tags.len() {
         let tag = &tags[i];
@@ -110,6 +115,7 @@ pub(super) fn markup(range: Range<usize>, builder: &mut Builder, around: &Around
             builder.put_under(number, parent);
         }
         numbers[i] = Some(number);
+        terms.add(tag, (number, short), builder);
         match (&*tag.name, tag.opens) {
             ("table", true) => tables.extend((!short).then(Table::default)),
             ("table", false) => drop(tables.pop()),
@@ -153,6 +159,37 @@ fn between(range: Range<usize>, parent: Option<usize>, builder: &mut Builder, ar
     }
 }
 
+/// The terms of a list of definitions, up to the next definition.
+#[derive(Default)]
+struct Terms {
+    open: Vec<usize>,
+    /// Set behind a definition, where another term begins an entry of its own.
+    defined: bool,
+}
+
+impl Terms {
+    /// Adds the element that `tag` begins, whose segment is `number`. A definition needs its terms, which come with it.
+    fn add(&mut self, tag: &Tag, (number, short): (usize, bool), builder: &mut Builder) {
+        match (&*tag.name, tag.opens) {
+            ("dt", true) if short => {
+                if std::mem::take(&mut self.defined) {
+                    self.open.clear();
+                }
+                self.open.push(number);
+            }
+            ("dd", true) => {
+                self.defined = true;
+                for &term in &self.open {
+                    builder.put_under(number, term);
+                    builder.segments[term].kind = SegmentKind::Parent;
+                }
+            }
+            ("dl", _) => self.open.clear(),
+            _ => {}
+        }
+    }
+}
+
 /// A table of HTML that is open.
 #[derive(Default)]
 struct Table {
@@ -162,6 +199,8 @@ struct Table {
     inside: Option<usize>,
     /// Set once a row has been found that is none of the header.
     has_rows: bool,
+    /// A row with a cell that reaches over the next rows, and how many of those are to come.
+    spanning: Option<(usize, usize)>,
 }
 
 impl Table {
@@ -179,7 +218,10 @@ impl Table {
         let is_row = tag.name == "tr";
         let text = &builder.text[tag.range.start..tags[partner].range.end];
         let names = is_row && text.contains("<th") && !text.contains("<td");
-        if tag.name == "thead" || names && !self.has_rows && self.header.len() < MOST_HEADER {
+        if tag.name == "thead"
+            || tag.name == "caption"
+            || names && !self.has_rows && self.header.len() < MOST_HEADER
+        {
             self.header.push(number);
             self.inside = (!short).then_some(partner);
         } else if is_row {
@@ -189,6 +231,14 @@ impl Table {
                 let range = builder.segments[part].range.clone();
                 builder.segments[number].context.push(range);
             }
+            let text = &builder.text[tag.range.start..tags[partner].range.end];
+            if let Some((above, left)) = self.spanning.take() {
+                builder.need(number, above);
+                self.spanning = (left > 1).then_some((above, left - 1));
+            }
+            let rows = SPAN.captures_iter(text).filter_map(|found| found[1].parse::<usize>().ok()).max();
+            let rows = rows.filter(|&rows| rows > 1 && short && self.spanning.is_none());
+            self.spanning = self.spanning.or(rows.map(|rows| (number, rows - 1)));
         }
     }
 }
@@ -209,4 +259,42 @@ pub(super) fn is_element(line: &str) -> bool {
     &open[1] != "/"
         && !INLINE.contains(&format!(" {} ", name.to_lowercase()))
         && line.ends_with(&format!("</{name}>"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{cut, kept_with};
+    use super::*;
+
+    #[test]
+    fn definitions_need_their_terms() {
+        let long = "It keeps the water out of the boat. ".repeat(9);
+        let list = format!(
+            "<dl>\n<dt>Tar</dt>\n<dt>Pitch</dt>\n<dd>{long}</dd>\n<dt>Oakum</dt>\n<dd>Old rope.</dd>\n</dl>\n"
+        );
+        for part in ["keeps the water", "Old rope"] {
+            let terms: Vec<&str> =
+                kept_with(&list, part).into_iter().filter(|part| part.starts_with("<dt>")).collect();
+            let own = ["<dt>Tar</dt>", "<dt>Pitch</dt>", "<dt>Oakum</dt>"];
+            assert_eq!(terms, if part == "Old rope" { &own[2..] } else { &own[..2] });
+        }
+        assert!(cut(&list).contains(&(SegmentKind::Parent, "<dt>Oakum</dt>")));
+    }
+
+    #[test]
+    fn rows_below_a_cell_that_reaches_over_them_need_its_row() {
+        let row =
+            |first: &str, text: &str| format!("<tr>{first}<td>{text} {}</td></tr>\n", "and so on".repeat(9));
+        let north = "<td rowspan=\"2\">North</td>";
+        let table = format!(
+            "<table>\n<caption>Yield by field</caption>\n{}{}{}{}</table>\n",
+            row(north, "rye"),
+            row("", "oats"),
+            row("<td>South</td>", "peas"),
+            row("<td>East</td>", "hay")
+        );
+        let has = |part: &str, other: &str| kept_with(&table, part).iter().any(|own| own.contains(other));
+        assert!(has("oats", "North") && !has("peas", "North"));
+        assert!(has("hay", "<caption>"));
+    }
 }

@@ -7,12 +7,17 @@
 mod blob;
 mod blocks;
 mod builder;
+mod captions;
 mod columns;
 mod dialogue;
 mod diff;
+mod documents;
 mod entries;
+mod fences;
+mod headings;
 mod item;
 mod joined;
+mod labels;
 mod lines;
 mod listing;
 mod lists;
@@ -21,6 +26,7 @@ mod multiline;
 mod nested;
 mod parts;
 mod prose;
+mod quotes;
 mod reads;
 mod records;
 mod sections;
@@ -59,7 +65,7 @@ pub struct Segment {
 pub enum SegmentKind {
     /// A sentence of prose.
     Sentence,
-    /// A heading.
+    /// A heading, or the label of what stands behind it on its line: `- NAME:`.
     Heading,
     /// The name of a speaker: `Ann:`.
     Speaker,

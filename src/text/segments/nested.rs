@@ -221,7 +221,7 @@ impl Nesting<'_, '_, '_, '_> {
 
 /// A key without a value.
 static PARENT: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r#"^(?:- )*(?:[\w./$@-]+|"[^"\n]*"|'[^'\n]*') ?:$"#).expect("a test compiles it")
+    Regex::new(r#"^(?:- )*(?:[\w./$@{}-]+|"[^"\n]*"|'[^'\n]*') ?:$"#).expect("a test compiles it")
 });
 
 /// Returns whether a line is put before a definition and says more about it.
@@ -302,19 +302,23 @@ fn parentheses(content: &str) -> i64 {
     depth
 }
 
-/// Adds lines of settings, each of which needs the section that it stands in. A value of several lines goes whole.
+/// Adds lines of settings, each of which needs the section that it stands in. A value of several lines goes whole, and a
+/// comment right above a setting needs that.
 pub(super) fn settings(lines: &[Line], builder: &mut Builder, around: &Around) {
-    let (mut section, mut at) = (None, 0);
+    let (mut section, mut comment) = (Section::default(), None);
+    let mut at = 0;
     while at < lines.len() {
         let value = value_length(&lines[at..]);
-        let first = builder.push_line(&lines[at], around);
-        let is_section =
-            value == 1 && lines[at].content().starts_with('[') && lines[at].content().ends_with(']');
-        if is_section {
+        let (line, content) = (&lines[at], lines[at].content());
+        let first = builder.push_line(line, around);
+        if value == 1 && content.starts_with('[') && content.ends_with(']') {
             builder.segments[first].kind = SegmentKind::Parent;
-            section = Some(first);
-        } else if let Some(section) = section {
-            builder.put_under(first, section);
+            section.open(first, content, builder);
+        } else {
+            section.add(first, content, builder);
+            if let Some(comment) = comment.filter(|_| !content.starts_with(['#', ';'])) {
+                builder.need(comment, first);
+            }
         }
         for line in &lines[at + 1..at + value] {
             let number = builder.push_line(line, around);
@@ -325,7 +329,52 @@ pub(super) fn settings(lines: &[Line], builder: &mut Builder, around: &Around) {
         }
         // The end of the value.
         builder.need(first, first + value - 1);
+        // One with a setting in it is that, and not in force.
+        let says = content.starts_with(['#', ';']) && !content.contains('=') && !line.gap;
+        comment = says.then_some(first);
         at += value;
+    }
+}
+
+/// The section of settings that is open.
+#[derive(Default)]
+struct Section<'t> {
+    number: Option<usize>,
+    /// The name of the list that it is an element of, as in `[[boats]]`, with the segment of that element.
+    element: Option<(&'t str, usize)>,
+    /// The setting that the element is called by.
+    name: Option<usize>,
+}
+
+impl<'t> Section<'t> {
+    /// Opens the section `content`: one below the element of a list needs that.
+    fn open(&mut self, number: usize, content: &'t str, builder: &mut Builder) {
+        let name = content.trim_matches(['[', ']', ' ']);
+        let below = |list: &str| name.strip_prefix(list).is_some_and(|rest| rest.starts_with('.'));
+        self.number = Some(number);
+        if let Some((_, element)) = self.element.filter(|(list, _)| below(list)) {
+            builder.put_under(number, element);
+            return;
+        }
+        self.element = content.starts_with("[[").then_some((name, number));
+        self.name = None;
+    }
+
+    /// Adds a setting, which needs the section, and the name of the element that it is of.
+    fn add(&mut self, number: usize, content: &str, builder: &mut Builder) {
+        let Some(section) = self.number else { return };
+        builder.put_under(number, section);
+        let key = content.split(['=', ' ']).next().unwrap_or_default();
+        if self.element.is_none() {
+            return;
+        }
+        if let Some(name) = self.name {
+            builder.need(number, name);
+        } else if matches!(key, "name" | "id" | "title")
+            && self.element.is_some_and(|(_, own)| own == section)
+        {
+            self.name = Some(number);
+        }
     }
 }
 
@@ -336,6 +385,9 @@ pub(super) fn value_length(lines: &[Line]) -> usize {
     let content = lines[0].content();
     if opens_text(content) {
         return opened(near, 0, 0).map_or(1, |block| block.last + 1);
+    }
+    if content.ends_with('\\') {
+        return near.iter().position(|line| !line.text.ends_with('\\')).map_or(1, |last| last + 1);
     }
     let mut depth = 0;
     let closed = |line: &Line| {
@@ -385,5 +437,29 @@ pub(super) fn flat(lines: &[Line], builder: &mut Builder, around: &Around) {
             entry = own.first().copied();
         }
         at += length.max(1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::kept_with;
+
+    #[test]
+    fn elements_of_a_list_of_tables_keep_their_names() {
+        let boats = "[[boats]]\nname = \"Gull\"\nlength = 7\n\n[[boats]]\nname = \"Tern\"\nlength = 9\n[boats.engine]\npower = 40\n\n[yard]\ntown = \"Lund\"\n";
+        let tern = ["[[boats]]", "name = \"Tern\""];
+        assert_eq!(kept_with(boats, "9"), tern);
+        assert_eq!(kept_with(boats, "40"), [&tern[..], &["[boats.engine]"]].concat());
+        assert_eq!(kept_with(boats, "Lund"), ["[yard]"]);
+    }
+
+    #[test]
+    fn values_that_go_on_and_comments_have_their_settings() {
+        let lines = "title=The till\nhello=Welcome, \\\n    dear guest, \\\n    and be quiet\nlast=9\n";
+        assert_eq!(kept_with(lines, "dear"), ["hello=Welcome, \\", "and be quiet"]);
+        let noted = "[a]\ntitle=The till\n# how many\ncount=7\n# last=8\nlast=9\n";
+        assert_eq!(kept_with(noted, "how many"), ["[a]", "count=7"]);
+        assert_eq!(kept_with(noted, "count"), ["[a]"]);
+        assert_eq!(kept_with(noted, "last=8"), ["[a]"]);
     }
 }

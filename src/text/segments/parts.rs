@@ -7,10 +7,11 @@ use regex::Regex;
 
 use super::builder::{Around, Builder};
 use super::entries::{self, Entry};
+use super::fences::{FARTHEST, closing, fence, tag};
 use super::lines::{Line, Shape, is_code};
 use super::{
-    SegmentKind, blocks, dialogue, diff, joined, listing, markup, nested, prose, records, sections, table,
-    trace,
+    SegmentKind, blocks, captions, dialogue, diff, documents, headings, joined, listing, markup, nested,
+    prose, reads, records, sections, table, trace,
 };
 
 /// Fewer lines are no program, transcript or list of settings.
@@ -23,7 +24,7 @@ static DEFINES: LazyLock<Regex> = LazyLock::new(|| {
         .expect("a test compiles it")
 });
 static KEY: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r#"^(?:- )*(?:[\w./$@-]+|"[^"]+"|'[^']+'):(?:\s|$)"#).expect("a test compiles it")
+    Regex::new(r#"^(?:- )*(?:[\w./$@{}-]+|"[^"]+"|'[^']+'):(?:\s|$)"#).expect("a test compiles it")
 });
 static MAIL: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(r"(?i)^(?:from|to|cc|bcc|subject|date|sent|message-id|reply-to|in-reply-to|mime-version|content-[\w-]+|x-[\w-]+|received|return-path|von|an|betreff|de|à|objet|asunto|para|references|attachments?):(?:\s|$)")
@@ -67,7 +68,15 @@ impl<'b, 't> Parts<'b, 't> {
 
     /// Adds the segments of `lines`.
     pub(super) fn cut(&mut self, lines: &[Line], around: &Around, depth: usize) {
-        let fenced = lines.first().is_some_and(|first| first.content().starts_with(['{', '[']))
+        let matter = Some(lines).filter(|_| depth == 0).and_then(documents::matter);
+        if let Some(end) = matter {
+            documents::add_matter(&lines[..end], self.builder, around);
+            if end < lines.len() {
+                self.cut(&lines[end..], around, depth + 1);
+            }
+            return;
+        }
+        let fenced = lines.first().is_some_and(|first| begins_json(first.text))
             || lines.iter().any(|line| fence(line.text).is_some() || line.text.starts_with("@@ -"))
             || lines.windows(2).any(|pair| entries::begins(pair[0].text, pair[1].text));
         // Asked up to three times, and each time of all lines.
@@ -107,7 +116,7 @@ impl<'b, 't> Parts<'b, 't> {
     fn run(&mut self, run: Run, lines: &[Line], around: &Around) {
         match run {
             Run::Flat => nested::flat(lines, self.builder, around),
-            Run::Nested => nested::nested(lines, self.builder, around),
+            Run::Nested => documents::documents(lines, self.builder, around),
             Run::Labelled => self.labelled(lines, around),
             Run::Settings => nested::settings(lines, self.builder, around),
             Run::Blocks => blocks::blocks(lines, self.builder, around),
@@ -125,8 +134,12 @@ impl<'b, 't> Parts<'b, 't> {
     fn labelled(&mut self, lines: &[Line], around: &Around) {
         let inner: Vec<Line> =
             lines.iter().map(|line| line.with_label(Shape::of(line.text).label(line.text))).collect();
-        let name =
-            |line: &Line| line.text[..line.label].trim_end_matches(|c: char| !c.is_alphabetic()).to_owned();
+        let name = |line: &Line| {
+            let label = &line.text[..line.label];
+            // Lines of one program, whoever wrote them.
+            let label = if label.contains('(') { "" } else { label };
+            label.trim_end_matches(|c: char| !c.is_alphabetic()).to_owned()
+        };
         // Another file begins another program.
         let mut at = 0;
         while at < inner.len() {
@@ -181,13 +194,36 @@ impl<'b, 't> Parts<'b, 't> {
             self.tries = self.tries.saturating_sub(lines.len().min(FARTHEST));
         }
         let next = lines.get(1).map_or("", |line| line.text);
-        if self.tries > 0 && (first.contains(entries::KEY) || entries::begins(first, next)) {
+        let may_begin = first.contains(entries::KEY)
+            || entries::begins(first, next)
+            || !self.source && entries::begins_with_notes(first, next);
+        if self.tries > 0 && may_begin {
             if let Some(entry) = Entry::of(lines) {
                 self.plain(before, around);
                 entry.add(&lines[..entry.len()], self.builder, around);
                 return entry.len();
             }
             self.tries = self.tries.saturating_sub(lines.len().min(FARTHEST));
+        }
+        if let Some((count, level)) = Some(lines).filter(|_| !self.source).and_then(headings::told_below) {
+            self.plain(before, around);
+            headings::push(&lines[..count], level, &mut self.headings, self.builder, around);
+            return count;
+        }
+        if let Some(end) = headings::drawer(lines) {
+            self.plain(before, around);
+            let around = self.headings.last().map_or_else(
+                || around.clone(),
+                |&(_, heading)| around.under(heading, self.builder.segments[heading].range.clone()),
+            );
+            headings::add_drawer(&lines[..end], self.builder, &around);
+            return end;
+        }
+        let log = blocks::log(lines);
+        if log > 0 {
+            self.plain(before, around);
+            self.commit(&lines[..log], around, depth);
+            return log;
         }
         if first.trim_start().starts_with(['{', '[']) {
             let found = self.json(lines, before, around);
@@ -231,6 +267,17 @@ impl<'b, 't> Parts<'b, 't> {
         self.shaped(lines, before, around)
     }
 
+    /// Adds a commit with its changes.
+    fn commit(&mut self, lines: &[Line], around: &Around, depth: usize) {
+        let changes = lines.iter().position(|line| line.text.starts_with("diff --")).unwrap_or(lines.len());
+        let head = self.builder.segments.len();
+        blocks::blocks(&lines[..changes], self.builder, around);
+        if changes < lines.len() {
+            let inner = around.under(head, self.builder.segments[head].range.clone());
+            self.cut(&lines[changes..], &inner, depth + 1);
+        }
+    }
+
     /// Adds the table that `lines` begin with, under the statement or the caption above it; gives how many lines it has.
     fn rows(&mut self, lines: &[Line], (before, count): (&[Line], usize), around: &Around) -> usize {
         let rows = table::rows(lines);
@@ -243,15 +290,24 @@ impl<'b, 't> Parts<'b, 't> {
                 sections::copied(head, &lines[..rows], end, self.builder, around);
                 return rows + usize::from(end.is_some());
             }
-            self.plain(before, around);
+            let own = before.split_last().filter(|(last, _)| captions::heads(last, &lines[0]));
+            self.plain(own.map_or(before, |(_, others)| others), around);
             let mut around = around.clone();
-            // What stands right above a table is its caption.
-            if count > 0
+            if let Some((caption, _)) = own {
+                let number = self.builder.push(caption.range.clone(), SegmentKind::Heading, &around);
+                around = around.under(number, caption.range.clone());
+            } else if count > 0
                 && let Some(caption) = self.builder.segments.last().filter(|last| last.range.len() < 200)
             {
+                // What stands right above a table is its caption.
                 around.context.push(caption.range.clone());
             }
+            let first = self.builder.segments.len();
             table::table(&lines[..rows], self.builder, &around);
+            if let Some(caption) = captions::below(&lines[rows..]).filter(|_| own.is_none()) {
+                captions::add_below(caption, first, self.builder, &around);
+                return rows + 1;
+            }
         }
         rows
     }
@@ -272,7 +328,9 @@ impl<'b, 't> Parts<'b, 't> {
             _ if mail => (3, Run::Flat),
             Shape::Log | Shape::Listing => (2, Run::Flat),
             Shape::Trace => (2, Run::Nested),
-            Shape::Found | Shape::Numbered => (3, Run::Labelled),
+            // Codes below the title that says what they are of.
+            Shape::Numbered if is_titled(before, &lines[0]) => return 0,
+            Shape::Found | Shape::Numbered | Shape::Blamed => (3, Run::Labelled),
             Shape::Setting => (2, Run::Settings),
             Shape::Other => return 0,
         };
@@ -331,7 +389,7 @@ impl<'b, 't> Parts<'b, 't> {
         if depth < DEEPEST && (is_text && !(language.is_empty() && code && tag(first.text).is_none())) {
             self.cut(inside, &inner, depth + 1);
         } else {
-            nested::nested(inside, self.builder, &inner);
+            documents::documents(inside, self.builder, &inner);
         }
         let close = self.builder.push(last.range.clone(), SegmentKind::Tag, around);
         self.builder.tie(open, close);
@@ -395,6 +453,15 @@ impl<'b, 't> Parts<'b, 't> {
     }
 }
 
+/// Returns whether the nearest line above that is indented less is a title of what is below it.
+fn is_titled(before: &[Line], line: &Line) -> bool {
+    let above = before.iter().rev().take(NEAR).find(|above| above.indent < line.indent);
+    above.is_some_and(|above| !above.gap && reads::heads_text(above))
+}
+
+/// Lines in which the title above a line is looked for.
+const NEAR: usize = 64;
+
 /// Returns whether these lines are numbered consecutively, and are not rows of a table whose first column counts them.
 fn are_counted(lines: &[Line]) -> bool {
     let number = |line: &Line| {
@@ -409,6 +476,13 @@ fn are_counted(lines: &[Line]) -> bool {
         .filter(|line| line.text.matches('\t').count() > 2 && !line.text.contains("\t\t"))
         .count();
     counted * 10 >= (lines.len() - 1) * 7 && cells * 2 < lines.len()
+}
+
+/// Returns whether JSON may begin on a line: it is no section of settings.
+fn begins_json(line: &str) -> bool {
+    let inside = line.trim_start().trim_start_matches('[');
+    line.trim_start().starts_with(['{', '['])
+        && !(inside.starts_with(char::is_alphabetic) && Shape::of(line) == Shape::Setting)
 }
 
 /// Returns whether the second line, too, holds a JSON value, so that each line is a record.
@@ -431,38 +505,12 @@ fn is_program(lines: &[Line]) -> bool {
         && !lines[0].text.starts_with(['#', '-', '*', '|'])
 }
 
-/// The marks of a fence that a line opens.
-fn fence(line: &str) -> Option<&str> {
-    let line = line.trim_start();
-    let mark = line.chars().next().filter(|c| matches!(c, '`' | '~'))?;
-    let marks = &line[..line.len() - line.trim_start_matches(mark).len()];
-    // A long one underlines a title.
-    let underlines = mark == '~' && marks.len() > 5 && marks.len() == line.trim_end().len();
-    (marks.len() >= 3 && !underlines && !line[marks.len()..].contains(mark)).then_some(marks)
-}
-
-/// The name of the tag that a line is: `<document index="1">`.
-fn tag(line: &str) -> Option<&str> {
-    let inner = line.trim().strip_prefix('<')?.strip_suffix('>')?;
-    let name = inner.split(|c: char| c.is_whitespace()).next()?;
-    let sound = name.starts_with(char::is_alphabetic)
-        && name.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | ':' | '.'));
-    (sound && !inner.contains(['<', '>']) && !inner.ends_with('/')).then_some(name)
-}
-
-/// The first line behind the first one that `closes`, not too far away to be looked for again and again.
-fn closing(lines: &[Line], closes: impl Fn(&str) -> bool) -> Option<usize> {
-    lines.iter().take(FARTHEST).skip(1).position(|line| closes(line.text)).map(|at| at + 1)
-}
-
-/// Lines in which the end of a fence or tag is looked for.
-const FARTHEST: usize = 20_000;
-
 /// Returns whether these lines are keys with values or others below them.
 fn are_keys(lines: &[Line]) -> bool {
     let own = lines.iter().filter(|line| KEY.is_match(line.content())).count();
+    let others = lines.iter().map(Line::content);
     let others =
-        lines.iter().filter(|line| line.content().starts_with("- ") || line.content().starts_with('#'));
+        others.filter(|content| content.starts_with("- ") || content.starts_with('#') || *content == "---");
     let nested_or_lower = lines.iter().any(|line| line.indent > 0)
         || lines.iter().all(|line| {
             line.content().starts_with(|c: char| c.is_lowercase() || matches!(c, '#' | '-' | '"'))
@@ -489,6 +537,9 @@ fn run_of(lines: &[Line], source: impl Fn() -> bool) -> Option<Run> {
     let in_sections = |line: &Line| sections::starts_message(line) || sections::names_columns(line);
     if lines.iter().any(in_sections) && !source() {
         return None;
+    }
+    if share(have(&[Shape::Blamed]), 60) {
+        return Some(Run::Labelled);
     }
     let labelled = share(have(&[Shape::Numbered, Shape::Found]), 60);
     // A table may begin with numbers, below its header or a line that groups the columns.

@@ -1,31 +1,21 @@
 //! Prose: sentences under their headings.
 
 use super::builder::{Around, Builder};
+use super::labels::sentences_under_labels;
 use super::lines::Line;
 use super::lists::{self, Above, SHORT_ITEM};
+use super::quotes::{Sources, attribution, is_quoted};
 use super::reads::heading_level;
-use super::{SegmentKind, sections};
-use crate::text::sentences;
+use super::{SegmentKind, headings, sections};
 
-/// Most bytes of a heading.
-const LONGEST_HEADING: usize = 200;
-
-/// The level of the heading that a line is; a longer one is text.
-fn level(line: &str) -> Option<usize> {
-    heading_level(line).filter(|_| line.len() <= LONGEST_HEADING)
-}
-
-/// Most bytes of the end of what stands above a quote, where it goes on from the line before.
-const SHORT_END: usize = 24;
-
-/// Returns the number of `lines` at their end that say whose the quote is that follows them: `On 3 May Ann wrote:`.
-fn attribution(lines: &[Line]) -> usize {
-    let [before @ .., last] = lines else { return 0 };
-    if last.text.len() > LONGEST_HEADING || !last.text.ends_with([':', '：']) {
-        return 0;
-    }
-    let goes_on = last.text.len() <= SHORT_END && before.last().is_some_and(|line| !line.gap);
-    1 + usize::from(goes_on)
+/// The level of the heading that the first of `lines` is; a longer one is text. One asterisk begins a heading of Org where
+/// another stands below it.
+fn level(lines: &[Line]) -> Option<usize> {
+    let line = lines[0].text;
+    let above_another =
+        || line.starts_with("* ") && lines.get(1).is_some_and(|next| next.text.starts_with("** "));
+    let org = || above_another().then_some(1);
+    heading_level(line).or_else(org).filter(|_| line.len() <= headings::LONGEST)
 }
 
 /// The surroundings of what stands under `headings`.
@@ -43,12 +33,10 @@ pub(super) fn prose(
     around: &Around,
 ) {
     let mut lists = lists::lists(lines).into_iter().peekable();
-    let (mut at, mut source, mut lead) = (0, None, None);
+    let (mut at, mut sources, mut lead) = (0, Sources::default(), None);
     while at < lines.len() {
-        if let Some(level) = level(lines[at].text) {
-            let number = builder.push(lines[at].range.clone(), SegmentKind::Heading, around);
-            headings.retain(|&(above, _)| above < level);
-            headings.push((level, number));
+        if let Some(level) = level(&lines[at..]) {
+            headings::push(&lines[at..=at], level, headings, builder, around);
             at += 1;
             continue;
         }
@@ -70,29 +58,25 @@ pub(super) fn prose(
         }
         let quoted = is_quoted(&lines[at]);
         let stop = lists.peek().map_or(lines.len(), |list| list.lines.start);
-        let goes_on = |line: &&Line| {
-            level(line.text).is_none() && is_quoted(line) == quoted && !sections::is_parted(line.text)
+        let goes_on = |&next: &usize| {
+            let line = &lines[next];
+            level(&lines[next..]).is_none() && is_quoted(line) == quoted && !sections::is_parted(line.text)
         };
-        let end = at + 1 + lines[at + 1..stop].iter().take_while(goes_on).count();
+        let end = (at + 1..stop).find(|next| !goes_on(next)).unwrap_or(stop.max(at + 1));
         if quoted {
-            for line in &lines[at..end] {
-                let number = builder.push_line(line, &around);
-                if let Some(source) = source {
-                    builder.put_under(number, source);
-                }
-            }
-            source = None;
+            sources.add(&lines[at..end], builder, &around);
+            sources.end_quote(builder);
         } else {
             let named = if lines.get(end).is_some_and(is_quoted) { attribution(&lines[at..end]) } else { 0 };
-            sentence_segments(&lines[at..end - named], builder, &around);
+            sentences_under_labels(&lines[at..end - named], lists::is_item, builder, &around);
             lead = lists
                 .peek()
                 .filter(|list| list.led && list.lines.start == end)
                 .and_then(|_| lead_in(builder));
-            source = (named > 0).then(|| {
+            if named > 0 {
                 let range = lines[end - named].range.start..lines[end - 1].range.end;
-                builder.push(range, SegmentKind::Parent, &around)
-            });
+                sources.open(builder.push(range, SegmentKind::Parent, &around), 1);
+            }
         }
         at = end;
     }
@@ -104,17 +88,4 @@ fn lead_in(builder: &mut Builder) -> Option<usize> {
     let last = builder.segments.last_mut().filter(|last| last.range.len() <= SHORT_ITEM)?;
     last.kind = SegmentKind::Parent;
     Some(number)
-}
-
-fn is_quoted(line: &Line) -> bool {
-    line.text.starts_with('>')
-}
-
-/// Adds the sentences of lines that are nothing else.
-fn sentence_segments(lines: &[Line], builder: &mut Builder, around: &Around) {
-    let (Some(first), Some(last)) = (lines.first(), lines.last()) else { return };
-    let range = first.range.start..last.range.end;
-    for sentence in sentences(&builder.text[range.clone()]) {
-        builder.push(range.start + sentence.start..range.start + sentence.end, SegmentKind::Sentence, around);
-    }
 }

@@ -140,13 +140,16 @@ fn is_dense(text: &str) -> bool {
     letters > 0 && text.chars().filter(|&c| is_unspaced(c)).count() * 3 > letters
 }
 
-/// Returns the level of the heading of Markdown that a line is: `## Like this`.
+/// Returns the level of the heading that a line is by its marks: `## Like this` of Markdown, `== Like this` of AsciiDoc,
+/// `** Like this` of Org. One mark of those two may be another thing.
 pub(super) fn heading_level(line: &str) -> Option<usize> {
-    let marks = line.bytes().take_while(|&byte| byte == b'#').count();
-    ((1..=6).contains(&marks) && line[marks..].starts_with(' ')).then_some(marks)
+    let mark = line.chars().next().filter(|c| matches!(c, '#' | '=' | '*'))?;
+    let marks = line.chars().take_while(|&c| c == mark).count();
+    let least = if mark == '#' { 1 } else { 2 };
+    ((least..=6).contains(&marks) && line[marks..].starts_with(' ')).then_some(marks)
 }
 
-/// Returns whether a line is a heading of Markdown.
+/// Returns whether a line is a heading by its marks.
 pub(super) fn is_heading(line: &str) -> bool {
     heading_level(line).is_some()
 }
@@ -237,15 +240,17 @@ fn is_exchange(lines: &[Line]) -> bool {
 }
 
 /// Returns whether a line heads text that is indented below it: an option, a path, a term, a title in capitals.
-fn heads_text(line: &Line) -> bool {
+pub(super) fn heads_text(line: &Line) -> bool {
     let content = line.text.trim_start();
     let is_option = content.starts_with(['-', '/']) && !content[1..].starts_with(' ');
     let is_title = content.chars().any(char::is_alphabetic) && !content.chars().any(char::is_lowercase);
     let is_term = !content.contains(' ') && !is_dense(content);
+    // A unit of a service manager, above its state.
+    let is_unit = content.starts_with(['●', '○']);
     !ends_sentence(content)
         && !content.ends_with([',', ';'])
         && content.contains(char::is_alphanumeric)
-        && (is_option || is_title || is_term)
+        && (is_option || is_title || is_term || is_unit)
 }
 
 /// Returns whether text is indented below a line that heads it.

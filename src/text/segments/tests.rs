@@ -5,12 +5,12 @@ use proptest::prelude::*;
 use super::*;
 
 /// The segments of a text: kind and text, white space at the ends aside.
-fn cut(text: &str) -> Vec<(SegmentKind, &str)> {
+pub(super) fn cut(text: &str) -> Vec<(SegmentKind, &str)> {
     segments(text).into_iter().map(|segment| (segment.kind, text[segment.range].trim())).collect()
 }
 
 /// Texts of the segments that are kept with the one that holds `part`, itself aside.
-fn kept_with<'t>(text: &'t str, part: &str) -> Vec<&'t str> {
+pub(super) fn kept_with<'t>(text: &'t str, part: &str) -> Vec<&'t str> {
     let all = segments(text);
     let at = all.iter().position(|segment| text[segment.range.clone()].contains(part)).expect("it is there");
     let (mut needed, mut open) = (std::collections::BTreeSet::new(), vec![at]);
@@ -568,6 +568,41 @@ fn an_option_goes_with_its_text_and_moves_with_the_players() {
     assert_eq!(kept_with(game, "Bb5"), ["[White \"Moe, Ida\"]", "[Black \"Lie, Per\"]", "[Result \"0-1\"]"]);
 }
 
+#[test]
+fn titles_and_options_of_a_manual_come_with_their_text() {
+    let manual = "LAMP(1)\n\nOPTIONS\n       -q, --quiet\n              say nothing\n\n       --level=N\n              set the level\n\nEXIT STATUS\n       0      all went well\n\n       1      no lamp was found\n\n       2      no oil is left\n\nFILES\n       ~/.lamp\n              own names\n";
+    assert_eq!(kept_with(manual, "no oil"), ["EXIT STATUS"]);
+    assert_eq!(kept_with(manual, "say nothing"), ["OPTIONS", "-q, --quiet"]);
+    for head in ["OPTIONS", "-q, --quiet", "--level=N", "EXIT STATUS", "FILES", "~/.lamp"] {
+        assert!(cut(manual).contains(&(SegmentKind::Parent, head)), "{head}: {:?}", cut(manual));
+    }
+}
+
+#[test]
+fn the_state_of_a_unit_needs_its_name() {
+    let units = "● till.service - The till\n     Loaded: loaded (/etc/till.service; enabled)\n     Active: failed (Result: exit-code)\n   Main PID: 411 (code=exited)\n\n○ lamp.service - The lamp\n     Loaded: loaded (/etc/lamp.service; disabled)\n     Active: inactive (dead)\n";
+    assert_eq!(kept_with(units, "failed"), ["● till.service - The till"]);
+    assert_eq!(kept_with(units, "inactive"), ["○ lamp.service - The lamp"]);
+}
+
+#[test]
+fn lines_with_who_wrote_them_are_those_of_a_program() {
+    let blame = "^1a2b3c4 (Ida Moe  2023-01-03 10:12:01 +0100 1) def toll(car):\n5d6e7f80 (Per Lie  2024-02-07 11:30:44 +0100 2)     if car.heavy:\n^1a2b3c4 (Ida Moe  2023-01-03 10:12:01 +0100 3)         return 9\n^1a2b3c4 (Ida Moe  2023-01-03 10:12:01 +0100 4)     return 4\n";
+    assert_eq!(kept_with(blame, "return 9").len(), 2);
+    assert_eq!(kept_with(blame, "return 4").len(), 1);
+}
+
+#[test]
+fn a_single_commit_heads_its_message_and_its_changes() {
+    let shown = "commit 0a1b2c3d\nAuthor: Ann Lee <ann@a.example>\nDate:   Mon Nov 4 17:20:11 2024\n\n    Mend the gate\n";
+    assert_eq!(kept_with(shown, "Mend"), ["commit 0a1b2c3d", "Author: Ann Lee <ann@a.example>"]);
+    let diff = format!(
+        "{shown}\ndiff --git a/x.c b/x.c\n--- a/x.c\n+++ b/x.c\n@@ -1,3 +1,3 @@\n int a;\n-int b = 1;\n+int b = 2;\n int c;\n"
+    );
+    assert_eq!(kept_with(&diff, "b = 2")[0], "commit 0a1b2c3d");
+    assert_eq!(kept_with(&diff, "Mend").len(), 2);
+}
+
 fn piece() -> impl Strategy<Value = String> {
     const PIECES: [&str; 34] = [
         "plain words. ",
@@ -658,6 +693,11 @@ fn time_is_linear_and_depth_no_matter() {
         ">a b\nAAAAAAAAAAAAAAAAAAAAAAAA\n".repeat(30_000),
         "<p><a/>\n".repeat(50_000),
         "  mov  eax  b;\n".repeat(50_000),
+        "> a:\n>\n".repeat(50_000),
+        "- a: b\n".repeat(50_000),
+        "# HELP a_b c\n".repeat(50_000),
+        "#: a\n".repeat(50_000),
+        "---\na: b\n".repeat(50_000),
         "👩\u{200d}👩\u{200d}👧".repeat(50_000),
     ] {
         let before = start.elapsed();
