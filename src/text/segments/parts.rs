@@ -68,7 +68,7 @@ impl<'b, 't> Parts<'b, 't> {
     /// Adds the segments of `lines`.
     pub(super) fn cut(&mut self, lines: &[Line], around: &Around, depth: usize) {
         let fenced = lines.first().is_some_and(|first| first.content().starts_with(['{', '[']))
-            || lines.iter().any(|line| fence(line.text).is_some() || line.text.starts_with("@@ -"))
+            || lines.iter().any(|line| fence(line.text).is_some() || diff::begins_hunk(line.text))
             || lines.windows(2).any(|pair| entries::begins(pair[0].text, pair[1].text));
         // Asked up to three times, and each time of all lines.
         let source = LazyCell::new(|| lines.len() >= FEW && is_source(lines));
