@@ -8,6 +8,7 @@ mod blob;
 mod blocks;
 mod builder;
 mod columns;
+mod commands;
 mod dialogue;
 mod diff;
 mod entries;

@@ -1,6 +1,7 @@
 //! Prose: sentences under their headings.
 
 use super::builder::{Around, Builder};
+use super::commands::is_command;
 use super::lines::Line;
 use super::lists::{self, Above, SHORT_ITEM};
 use super::reads::heading_level;
@@ -63,17 +64,17 @@ pub(super) fn prose(
             lists::list(&list, lines, &above, builder, &around);
             continue;
         }
-        if sections::is_parted(lines[at].text) {
+        if is_own(lines, at) {
             builder.push_line(&lines[at], &around);
             at += 1;
             continue;
         }
         let quoted = is_quoted(&lines[at]);
         let stop = lists.peek().map_or(lines.len(), |list| list.lines.start);
-        let goes_on = |line: &&Line| {
-            level(line.text).is_none() && is_quoted(line) == quoted && !sections::is_parted(line.text)
+        let goes_on = |&next: &usize| {
+            level(lines[next].text).is_none() && is_quoted(&lines[next]) == quoted && !is_own(lines, next)
         };
-        let end = at + 1 + lines[at + 1..stop].iter().take_while(goes_on).count();
+        let end = at + 1 + (at + 1..stop).take_while(goes_on).count();
         if quoted {
             for line in &lines[at..end] {
                 let number = builder.push_line(line, &around);
@@ -104,6 +105,11 @@ fn lead_in(builder: &mut Builder) -> Option<usize> {
     let last = builder.segments.last_mut().filter(|last| last.range.len() <= SHORT_ITEM)?;
     last.kind = SegmentKind::Parent;
     Some(number)
+}
+
+/// Returns whether line `at` is no part of a sentence.
+fn is_own(lines: &[Line], at: usize) -> bool {
+    sections::is_parted(lines[at].text) || is_command(lines, at)
 }
 
 fn is_quoted(line: &Line) -> bool {
