@@ -102,8 +102,9 @@ static LISTING: LazyLock<Regex> = LazyLock::new(|| {
     let ls = r"[-dlbcps][-rwxsStT]{9}[.+@]?\s+\d+\s|total \d+$";
     let git = r"\s*(?:modified|new file|deleted|renamed|both modified|typechange): |\s*[MADRCU?!]{1,2} {1,2}[\w./-]+$|On branch |Your branch is ";
     let tests = r"\s*(?:test \S+ \.\.\. |(?:---|===) ?(?:PASS|FAIL|RUN|SKIP)|(?:ok|FAIL|not ok)\s+\S+|(?:PASS|FAIL|PASSED|FAILED|SKIPPED|✓|✗|✕|×|√)\s|\S+::\S+ (?:PASSED|FAILED|SKIPPED|ERROR))";
+    let build = r"#\d+ (?:\[|\d+\.\d|DONE|CACHED|ERROR|sha256:|transferring|extracting|naming|exporting|writing|resolve)|\s*(?:Collecting \S+$|Downloading \S+ \(|Using cached \S+|Preparing metadata|Requirement already satisfied|Installing collected packages|Successfully (?:installed|built|uninstalled))";
     let shell = r"[\w.@~:/\\-]*[$#%] \S|PS [A-Z]:\\|>>> |\.\.\. |[├│└][^│┤┘╡╛]*$|[ │]*[├└]─{1,3}[^─┬┴┼┤┘]";
-    Regex::new(&format!("^(?:{ls}|{git}|{tests}|{shell})")).expect("a test compiles it")
+    Regex::new(&format!("^(?:{ls}|{git}|{tests}|{build}|{shell})")).expect("a test compiles it")
 });
 static FOUND: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(
@@ -119,9 +120,14 @@ static SETTING: LazyLock<Regex> = LazyLock::new(|| {
         .expect("a test compiles it")
 });
 
+/// Returns whether a line is an entry of a log.
+pub(super) fn is_entry(line: &str) -> bool {
+    LOG.is_match(line)
+}
+
 impl Shape {
     pub(super) fn of(line: &str) -> Self {
-        if LOG.is_match(line) {
+        if is_entry(line) {
             Self::Log
         } else if TRACE.is_match(line) {
             Self::Trace

@@ -9,6 +9,7 @@ mod blocks;
 mod builder;
 mod columns;
 mod commands;
+mod diagnostic;
 mod dialogue;
 mod diff;
 mod entries;

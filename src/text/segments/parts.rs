@@ -9,8 +9,8 @@ use super::builder::{Around, Builder};
 use super::entries::{self, Entry};
 use super::lines::{Line, Shape, is_code};
 use super::{
-    SegmentKind, blocks, dialogue, diff, joined, listing, markup, nested, prose, records, sections, table,
-    trace,
+    SegmentKind, blocks, diagnostic, dialogue, diff, joined, listing, markup, nested, prose,
+    records, sections, table, trace,
 };
 
 /// Fewer lines are no program, transcript or list of settings.
@@ -69,7 +69,9 @@ impl<'b, 't> Parts<'b, 't> {
     pub(super) fn cut(&mut self, lines: &[Line], around: &Around, depth: usize) {
         let fenced = lines.first().is_some_and(|first| first.content().starts_with(['{', '[']))
             || lines.iter().any(|line| fence(line.text).is_some() || diff::begins_hunk(line.text))
-            || lines.windows(2).any(|pair| entries::begins(pair[0].text, pair[1].text));
+            || lines
+                .windows(2)
+                .any(|pair| entries::begins(pair[0].text, pair[1].text) || diagnostic::length(pair) > 0);
         // Asked up to three times, and each time of all lines.
         let source = LazyCell::new(|| lines.len() >= FEW && is_source(lines));
         match Some(lines).filter(|_| !fenced).and_then(|lines| run_of(lines, || *source)) {
@@ -200,6 +202,12 @@ impl<'b, 't> Parts<'b, 't> {
             markup::markup(lines[0].range.clone(), self.builder, around);
             return 1;
         }
+        let message = diagnostic::length(lines);
+        if message > 0 {
+            self.plain(before, around);
+            diagnostic::diagnostic(&lines[..message], self.builder, around);
+            return message;
+        }
         let changes = diff::length(lines);
         if changes > 0 {
             self.plain(before, around);
@@ -281,6 +289,12 @@ impl<'b, 't> Parts<'b, 't> {
             // What a command of a shell writes may be a table.
             let other = count > 0 && shape == Shape::Listing && Shape::of(lines[count].text) != shape;
             if other && table::rows(&lines[count..]) > 0 {
+                fewest = 1;
+                break;
+            }
+            let own = |lines: &[Line]| diagnostic::length(lines) > 0 || trace::length(lines) > 0;
+            let ends = matches!(shape, Shape::Trace | Shape::Found) && count > 0 && own(&lines[count..]);
+            if ends {
                 fewest = 1;
                 break;
             }

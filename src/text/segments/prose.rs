@@ -2,7 +2,7 @@
 
 use super::builder::{Around, Builder};
 use super::commands::is_command;
-use super::lines::Line;
+use super::lines::{Line, is_entry};
 use super::lists::{self, Above, SHORT_ITEM};
 use super::reads::heading_level;
 use super::{SegmentKind, sections};
@@ -109,7 +109,7 @@ fn lead_in(builder: &mut Builder) -> Option<usize> {
 
 /// Returns whether line `at` is no part of a sentence.
 fn is_own(lines: &[Line], at: usize) -> bool {
-    sections::is_parted(lines[at].text) || is_command(lines, at)
+    sections::is_parted(lines[at].text) || is_command(lines, at) || is_entry(lines[at].text)
 }
 
 fn is_quoted(line: &Line) -> bool {
