@@ -162,7 +162,7 @@ fn is_setting(line: &str) -> bool {
 
 static CODE: LazyLock<Regex> = LazyLock::new(|| {
     let end = r"[;{}]\s*$|\)\s*[:{]\s*$|\\$|^\s*[\])}]+[,;]?\s*$|[,(\[]\s*$";
-    let begin = r#"^\s*(?:(?:pub(?:\(\w+\))? |async |static |export |default |private |public |protected |final |abstract |inline |const |unsafe )*(?:fn|def|func|function|class|struct|enum|impl|interface|trait|type|import|from|use|using|package|module|namespace|return|let|const|var|val|if|elif|else|for|foreach|while|switch|match|case|try|catch|except|finally|with|do|end|raise|throw|yield|await|break|continue|pass|unless|begin|require|include)\b.*(?:[({:;=\[<>"'`]|$)|#include|#define|#if|#end|//|/\*|\*/|\* |\*$|@\w+|#!|"""|''')"#;
+    let begin = r#"^\s*(?:(?:pub(?:\(\w+\))? |async |static |export |default |private |public |protected |final |abstract |inline |const |unsafe )*(?:fn|def|func|function|class|struct|enum|impl|interface|trait|type|import|from|use|using|package|module|namespace|return|let|const|var|val|if|elif|else|for|foreach|while|switch|match|case|try|catch|except|finally|with|do|end|raise|throw|yield|await|break|continue|pass|unless|begin|require|include)\b.*(?:[({:;=\[<>"'`]|$)|#include|#define|#undef|#pragma|#error|#if|#el|#end|//|/\*|\*/|\* |\*$|@\w+|#!|"""|''')"#;
     let call =
         r"^\s*(?:[\w.\[\]*&>-]|::)+(?:<[^>]*>)?\(.*\)?[,;]?$|^\s*[\w.\[\]*&>, -]+\s*(?:[-+*/|&%:]?=)\s*\S";
     let shell = r#"^\s*(?:(?:if|elif|while|until) (?:!|\[|test\b|\S.*; *(?:then|do)$)|(?:then|do|else|fi|done|esac|shift)$|case .+ in$|[\w*"'|.-]+\)$|(?:echo|cd|mkdir|rm|cp|mv|ln|chmod|curl|wget|sudo|grep|sed|awk|tar|trap|printf|exit) +[-$"'./\w]|(?:export|local|readonly) +\w+=|set +[-+]|(?:source|test) +[-$"'./~])|;;$|\$\{?[A-Za-z_]|\$\(|&&|\|\|| \| \w"#;

@@ -6,6 +6,7 @@
 
 mod blob;
 mod blocks;
+mod brackets;
 mod builder;
 mod columns;
 mod commands;

@@ -9,7 +9,7 @@ use super::builder::{Around, Builder};
 use super::entries::{self, Entry};
 use super::lines::{Line, Shape, is_code};
 use super::{
-    SegmentKind, blocks, diagnostic, dialogue, diff, joined, listing, markup, nested, prose,
+    SegmentKind, blocks, diagnostic, dialogue, diff, joined, listing, markup, multiline, nested, prose,
     records, sections, table, trace,
 };
 
@@ -542,10 +542,30 @@ fn run_of(lines: &[Line], source: impl Fn() -> bool) -> Option<Run> {
     source().then_some(Run::Nested)
 }
 
-/// Returns whether these lines together are a program.
+/// Returns whether these lines together are a program. What stands in comments and long texts is not asked where there
+/// is much of it.
 fn is_source(lines: &[Line]) -> bool {
-    let share = |count: usize, percent: usize| count * 100 >= lines.len() * percent;
-    let code = lines.iter().filter(|line| is_code(line.content())).count();
+    let code = |lines: &[&Line]| lines.iter().filter(|line| is_code(line.content())).count();
     let defines = lines.iter().filter(|line| DEFINES.is_match(line.content())).count();
-    share(code, 55) && defines > 0 || share(code, 75) || share(code, 30) && defines >= 4 && share(defines, 4)
+    let share = |count: usize, of: usize, percent: usize| count * 100 >= of * percent;
+    let is_program = |lines: &[&Line], code: usize| {
+        let share = |count: usize, percent: usize| share(count, lines.len(), percent);
+        share(code, 55) && defines > 0
+            || share(code, 75)
+            || share(code, 30) && defines >= 4 && share(defines, 4)
+    };
+    let all: Vec<&Line> = lines.iter().collect();
+    let own = code(&all);
+    let script = lines[0].text.starts_with("#!");
+    if is_program(&all, own) {
+        return true;
+    }
+    // As in SQL, which defines nothing with the words of others.
+    let dashes = || share(own, all.len(), 30) && lines.iter().any(|line| line.content().starts_with("--"));
+    if defines < 2 && !script && !dashes() {
+        return false;
+    }
+    let all = multiline::without_texts(lines);
+    let own = code(&all);
+    all.len() >= FEW && (is_program(&all, own) || script && share(own, all.len(), 30))
 }
