@@ -83,8 +83,8 @@ impl Structure {
         Some((place?, mark))
     }
 
-    /// Returns the amounts that were left out as a whole. A record within one that was left out does not count again, and
-    /// of a list its elements count. A line counts once, whatever parts it has, and if nothing is left of it.
+    /// Returns the amounts that were left out, as the marks count them. A record within one that was left out does not
+    /// count again, and of a list its elements count; JSON has no marks.
     pub(in crate::compress) fn left_out(
         &self,
         text: &str,
@@ -92,28 +92,33 @@ impl Structure {
         kept: &[bool],
     ) -> BTreeMap<Noun, usize> {
         let mut counts = BTreeMap::new();
-        let mut lines = Lines { text, units, kept, gap: 0..0, bytes: 0..0, counted: 0 };
         let dropped = |segment: usize| {
             !self.members[segment].is_empty() && !self.members[segment].clone().any(|unit| kept[unit])
         };
-        for (number, segment) in self.segments.iter().enumerate() {
-            if !dropped(number) {
+        let mut at = 0;
+        while at < kept.len() {
+            let end = at + kept[at..].iter().take_while(|&&own| own == kept[at]).count();
+            let gap = at..end;
+            at = end;
+            if kept[gap.start] {
                 continue;
             }
-            let members = &self.members[number];
-            let range = units[members.start].core.start..units[members.end - 1].core.end;
-            let Some(noun) = self.noun(text, number, range.start) else { continue };
-            let inner = segment.needs.iter().any(|&need| need < number && dropped(need));
-            let (noun, count) = match noun {
-                Noun::Records if inner => (noun, 0),
-                Noun::Records => (noun, self.elements(text, number)),
-                Noun::Bytes => (noun, range.len()),
-                Noun::Lines => lines.gone(members.start, range),
-                Noun::Rows | Noun::Turns => (noun, 1),
-            };
-            *counts.entry(noun).or_default() += count;
+            if let Some((_, mark)) = self.mark(text, units, gap.clone()) {
+                *counts.entry(mark.noun).or_default() += mark.count;
+            }
+            let inside = self.of[gap.start].start..self.of[gap.end - 1].end;
+            for number in inside.filter(|&number| dropped(number) && self.json(number, &gap) == (true, false))
+            {
+                let needs = &self.segments[number].needs;
+                let inner = needs.iter().any(|&need| need < number && dropped(need));
+                let (noun, count) = match self.segments[number].kind.noun() {
+                    Some(Noun::Records) if !inner => (Noun::Records, self.elements(text, number)),
+                    Some(Noun::Bytes) => (Noun::Bytes, self.segments[number].range.len()),
+                    _ => continue,
+                };
+                *counts.entry(noun).or_default() += count;
+            }
         }
-        counts.retain(|_, count| *count > 0);
         counts
     }
 
@@ -128,41 +133,6 @@ impl Structure {
             listed(own)
         };
         held.max(1)
-    }
-}
-
-/// The lines that are gone, while segments are gone through in their order.
-struct Lines<'a> {
-    text: &'a str,
-    units: &'a [Unit],
-    kept: &'a [bool],
-    /// The last gap between kept units, and the bytes of it.
-    gap: Range<usize>,
-    bytes: Range<usize>,
-    /// The end of what was counted last.
-    counted: usize,
-}
-
-impl Lines<'_> {
-    /// Counts the lines of a segment that are gone and were not counted before; where it has none but is a part of a
-    /// line of which something is left, its bytes.
-    fn gone(&mut self, unit: usize, range: Range<usize>) -> (Noun, usize) {
-        if !self.gap.contains(&unit) {
-            let start = unit - self.kept[..unit].iter().rev().take_while(|kept| !**kept).count();
-            let end = unit + self.kept[unit..].iter().take_while(|kept| !**kept).count();
-            self.gap = start..end;
-            self.bytes = whole_lines(self.text, between(self.text, self.units, &self.gap));
-        }
-        let inside = range.start.max(self.bytes.start)..range.end.min(self.bytes.end);
-        if inside.start >= inside.end {
-            return (Noun::Bytes, range.len());
-        }
-        let again = self.counted > 0
-            && self.counted <= inside.start
-            && !self.text[self.counted..inside.start].contains('\n');
-        let count = non_blank(&self.text[inside.clone()]);
-        self.counted = inside.end;
-        (Noun::Lines, count.saturating_sub(usize::from(again)))
     }
 }
 

@@ -104,8 +104,9 @@ static LISTING: LazyLock<Regex> = LazyLock::new(|| {
     let ls = r"[-dlbcps][-rwxsStT]{9}[.+@]?\s+\d+\s|total \d+$";
     let git = r"\s*(?:modified|new file|deleted|renamed|both modified|typechange): |\s*[MADRCU?!]{1,2} {1,2}[\w./-]+$|On branch |Your branch is ";
     let tests = r"\s*(?:test \S+ \.\.\. |(?:---|===) ?(?:PASS|FAIL|RUN|SKIP)|(?:ok|FAIL|not ok)\s+\S+|(?:PASS|FAIL|PASSED|FAILED|SKIPPED|✓|✗|✕|×|√)\s|\S+::\S+ (?:PASSED|FAILED|SKIPPED|ERROR))";
+    let build = r"#\d+ (?:\[|\d+\.\d|DONE|CACHED|ERROR|sha256:|transferring|extracting|naming|exporting|writing|resolve)|\s*(?:Collecting \S+$|Downloading \S+ \(|Using cached \S+|Preparing metadata|Requirement already satisfied|Installing collected packages|Successfully (?:installed|built|uninstalled))";
     let shell = r"[\w.@~:/\\-]*[$#%] \S|PS [A-Z]:\\|>>> |\.\.\. |[├│└][^│┤┘╡╛]*$|[ │]*[├└]─{1,3}[^─┬┴┼┤┘]";
-    Regex::new(&format!("^(?:{ls}|{git}|{tests}|{shell})")).expect("a test compiles it")
+    Regex::new(&format!("^(?:{ls}|{git}|{tests}|{build}|{shell})")).expect("a test compiles it")
 });
 static FOUND: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(
@@ -125,9 +126,14 @@ static SETTING: LazyLock<Regex> = LazyLock::new(|| {
         .expect("a test compiles it")
 });
 
+/// Returns whether a line is an entry of a log.
+pub(super) fn is_entry(line: &str) -> bool {
+    LOG.is_match(line)
+}
+
 impl Shape {
     pub(super) fn of(line: &str) -> Self {
-        if LOG.is_match(line) {
+        if is_entry(line) {
             Self::Log
         } else if TRACE.is_match(line) {
             Self::Trace
@@ -165,7 +171,7 @@ fn is_setting(line: &str) -> bool {
 
 static CODE: LazyLock<Regex> = LazyLock::new(|| {
     let end = r"[;{}]\s*$|\)\s*[:{]\s*$|\\$|^\s*[\])}]+[,;]?\s*$|[,(\[]\s*$";
-    let begin = r#"^\s*(?:(?:pub(?:\(\w+\))? |async |static |export |default |private |public |protected |final |abstract |inline |const |unsafe )*(?:fn|def|func|function|class|struct|enum|impl|interface|trait|type|import|from|use|using|package|module|namespace|return|let|const|var|val|if|elif|else|for|foreach|while|switch|match|case|try|catch|except|finally|with|do|end|raise|throw|yield|await|break|continue|pass|unless|begin|require|include)\b.*(?:[({:;=\[<>"'`]|$)|#include|#define|#if|#end|//|/\*|\*/|\* |\*$|@\w+|#!|"""|''')"#;
+    let begin = r#"^\s*(?:(?:pub(?:\(\w+\))? |async |static |export |default |private |public |protected |final |abstract |inline |const |unsafe )*(?:fn|def|func|function|class|struct|enum|impl|interface|trait|type|import|from|use|using|package|module|namespace|return|let|const|var|val|if|elif|else|for|foreach|while|switch|match|case|try|catch|except|finally|with|do|end|raise|throw|yield|await|break|continue|pass|unless|begin|require|include)\b.*(?:[({:;=\[<>"'`]|$)|#include|#define|#undef|#pragma|#error|#if|#el|#end|//|/\*|\*/|\* |\*$|@\w+|#!|"""|''')"#;
     let call =
         r"^\s*(?:[\w.\[\]*&>-]|::)+(?:<[^>]*>)?\(.*\)?[,;]?$|^\s*[\w.\[\]*&>, -]+\s*(?:[-+*/|&%:]?=)\s*\S";
     let shell = r#"^\s*(?:(?:if|elif|while|until) (?:!|\[|test\b|\S.*; *(?:then|do)$)|(?:then|do|else|fi|done|esac|shift)$|case .+ in$|[\w*"'|.-]+\)$|(?:echo|cd|mkdir|rm|cp|mv|ln|chmod|curl|wget|sudo|grep|sed|awk|tar|trap|printf|exit) +[-$"'./\w]|(?:export|local|readonly) +\w+=|set +[-+]|(?:source|test) +[-$"'./~])|;;$|\$\{?[A-Za-z_]|\$\(|&&|\|\|| \| \w"#;

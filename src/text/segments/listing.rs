@@ -81,7 +81,7 @@ pub(super) fn listing(lines: &[Line], builder: &mut Builder, around: &Around) {
             });
         }
     }
-    nested::nested(&own, builder, around);
+    nested::outline(&own, builder, around);
     let first = builder.segments.len() - own.len().min(builder.segments.len());
     put_under_heads(&own, first, builder);
     // What only heads the lines below it, and further to the right, says nothing without them.

@@ -6,9 +6,12 @@
 
 mod blob;
 mod blocks;
+mod brackets;
 mod builder;
 mod captions;
 mod columns;
+mod commands;
+mod diagnostic;
 mod dialogue;
 mod diff;
 mod documents;

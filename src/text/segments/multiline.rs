@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use super::lines::Line;
+use super::lines::{Line, is_comment};
 
 /// Most lines in which the end of a string or comment is looked for.
 const FARTHEST: usize = 200;
@@ -34,6 +34,22 @@ pub(super) fn blocks(lines: &[Line]) -> Vec<Block> {
         blocks.extend(closed);
     }
     blocks
+}
+
+/// Returns the lines that are neither comments nor within a comment or a text in quotes of three marks.
+pub(super) fn without_texts<'a, 't>(lines: &'a [Line<'t>]) -> Vec<&'a Line<'t>> {
+    let is_text = |block: &&Block| {
+        let first = lines[block.first].content();
+        ["/*", "\"\"\"", "\u{27}\u{27}\u{27}"].iter().any(|mark| first.contains(mark))
+    };
+    let (mut own, mut at) = (Vec::with_capacity(lines.len()), 0);
+    for block in blocks(lines).iter().filter(is_text) {
+        own.extend(&lines[at.min(block.first)..block.first]);
+        at = block.last + 1;
+    }
+    own.extend(lines.iter().skip(at));
+    own.retain(|line| !is_comment(line.content()) && line.content() != "#");
+    own
 }
 
 /// Returns the string or comment that line `first` opens behind its first `from` bytes.
@@ -111,7 +127,7 @@ fn is_line_comment(rest: &str, before: char) -> bool {
 }
 
 /// Returns the bytes of `text` up to the end of the first `mark` that no backslash escapes.
-fn end_of(text: &str, mark: &str) -> Option<usize> {
+pub(super) fn end_of(text: &str, mark: &str) -> Option<usize> {
     let mut escaped = false;
     for (at, c) in text.char_indices() {
         if !escaped && text[at..].starts_with(mark) {

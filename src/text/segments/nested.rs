@@ -5,23 +5,24 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
+use super::brackets::{self, LONGEST_STATEMENT};
 use super::builder::{Around, Builder};
 use super::lines::{Line, Shape, is_comment};
 use super::multiline::{Block, blocks, opened, opens_text};
 use super::{SegmentKind, joined, trace};
-
-/// Most lines of a statement that is kept or dropped whole.
-const LONGEST_STATEMENT: usize = 12;
 
 /// A line that is open: those that are indented more stand under it.
 struct Open {
     /// Twice the indentation, and one more for a label that is not indented in its block.
     depth: usize,
     number: usize,
-    /// Set if its brace opens a block.
+    /// Set if it opens a block in which labels stand as far to the left as it does.
     braced: bool,
+    /// Set if it begins a block that is nothing without another behind it, or ends one.
+    tried: bool,
     /// Set if it ends a statement or a block.
     ended: bool,
+    comment: bool,
 }
 
 /// A condition of the preprocessor that is open.
@@ -37,14 +38,22 @@ struct Condition {
 /// key. A head needs the line that closes its block, and a branch such as `else` the head that it goes on from. A
 /// string or comment of several lines has its ends.
 pub(super) fn nested(lines: &[Line], builder: &mut Builder, around: &Around) {
+    nest(lines, false, builder, around);
+}
+
+/// [`nested`], but for lines of which one that looks like a comment may head others.
+pub(super) fn outline(lines: &[Line], builder: &mut Builder, around: &Around) {
+    nest(lines, true, builder, around);
+}
+
+fn nest(lines: &[Line], is_outline: bool, builder: &mut Builder, around: &Around) {
     let has_conditions = lines.iter().any(|line| line.content().starts_with("#endif"));
     let mut nesting = Nesting {
         lines,
         builder,
         has_conditions,
+        is_outline,
         open: Vec::new(),
-        brackets: 0,
-        statement: None,
         annotations: Vec::new(),
         comment: None,
         conditions: Vec::new(),
@@ -64,6 +73,7 @@ pub(super) fn nested(lines: &[Line], builder: &mut Builder, around: &Around) {
         }
     }
     let base = builder.segments.len() - lines.len();
+    brackets::tie(lines, base, &strings, builder);
     joined::join(lines, base, &strings, builder);
 }
 
@@ -71,13 +81,11 @@ struct Nesting<'a, 'l, 'b, 't> {
     lines: &'a [Line<'l>],
     builder: &'b mut Builder<'t>,
     has_conditions: bool,
+    is_outline: bool,
     /// Lines that are open, the outermost first.
     open: Vec<Open>,
-    /// Round and square brackets that are open.
-    brackets: i64,
-    /// The first line of the statement that is open, and its lines so far.
-    statement: Option<(usize, usize)>,
-    annotations: Vec<usize>,
+    /// Annotations of what comes next, and the columns before them.
+    annotations: Vec<(usize, usize)>,
     comment: Option<Comment>,
     conditions: Vec<Condition>,
     /// The last line, if it is a label without a body.
@@ -92,11 +100,9 @@ impl Nesting<'_, '_, '_, '_> {
         if block.last - block.first < LONGEST_STATEMENT {
             self.builder.tie(number - 1, number);
         }
-        let is_last = at == block.last;
-        if is_last {
+        if at == block.last {
             self.builder.need(first, number);
         }
-        self.bracket(number, if is_last { parentheses(&line.content()[block.end..]) } else { 0 });
         if self.lines[block.first].content().starts_with("/*")
             && let Some(comment) = &mut self.comment
         {
@@ -113,15 +119,27 @@ impl Nesting<'_, '_, '_, '_> {
         if let Some(condition) = self.conditions.last().filter(|condition| !condition.guard) {
             self.builder.need(number, condition.branch);
         }
-        let depth = self.place(line, number);
-        self.bracket(number, parentheses(content));
+        if self.is_remark(at) {
+            self.comment = Some(Comment::of(line, self.comment.take()));
+            let parent = self.open.iter().rfind(|open| open.depth < 2 * line.indent);
+            if let Some(parent) = parent.map(|parent| parent.number) {
+                self.builder.put_under(number, parent);
+            }
+            return;
+        }
+        let (depth, tried) = self.place(line, number);
         if is_annotation(content) {
-            self.annotations.push(number);
+            self.annotations.push((number, line.indent));
         } else if is_comment(content) {
             self.comment = Some(Comment::of(line, self.comment.take()));
         } else {
-            for annotation in self.annotations.drain(..) {
-                self.builder.tie(annotation, number);
+            // What stands further to the right, or closes a bracket, is a part of the annotation.
+            let inside =
+                |&(_, indent): &(usize, usize)| line.indent > indent || content.starts_with([')', ']']);
+            if !self.annotations.last().is_some_and(inside) {
+                for (annotation, _) in self.annotations.drain(..) {
+                    self.builder.tie(annotation, number);
+                }
             }
             let above =
                 self.comment.take().filter(|comment| comment.is_beside(line)).map(|comment| comment.range);
@@ -130,20 +148,32 @@ impl Nesting<'_, '_, '_, '_> {
             context.extend(docstring(&self.lines[at + 1..]));
         }
         let ended = content.ends_with([';', '{', '}']);
-        self.open.push(Open { depth, number, braced: content.ends_with('{'), ended });
+        let braced = content.ends_with('{') || content.starts_with("case ") && content.ends_with(" in");
+        self.open.push(Open { depth, number, braced, tried, ended, comment: is_comment(content) });
     }
 
-    /// Puts a line under the one that it belongs to; gives its depth.
-    fn place(&mut self, line: &Line, number: usize) -> usize {
+    /// Returns whether a line is a comment among others of its block, of which it is no head, however it is indented.
+    fn is_remark(&self, at: usize) -> bool {
+        let (line, next) = (&self.lines[at], self.lines.get(at + 1));
+        let comment = !self.is_outline && is_comment(line.content()) && !line.content().starts_with('*');
+        let heads = next.is_some_and(|next| next.indent > line.indent);
+        comment
+            && (!heads
+                || self.open.first().is_some_and(|open| !open.comment && open.depth <= 2 * line.indent))
+    }
+
+    /// Puts a line under the one that it belongs to; gives its depth, and whether it needs what comes behind its block.
+    fn place(&mut self, line: &Line, number: usize) -> (usize, bool) {
         let (content, own) = (line.content(), 2 * line.indent);
         while self.open.pop_if(|open| open.depth > own).is_some() {}
-        let label = is_label(content);
+        let beside = self.open.last().filter(|open| open.depth == own && open.braced);
+        let label = is_label(content, beside.is_some());
         if let Some(before) = self.label.take().filter(|&before| label && before + 1 == number) {
             // Of two labels one behind the other the first goes on with the body of the second.
             self.builder.need(before, number);
         }
         self.label = (label && content.ends_with(':')).then_some(number);
-        let unindented = label && self.open.last().is_some_and(|open| open.depth == own && open.braced);
+        let unindented = label && beside.is_some();
         let same = if unindented { None } else { self.open.pop_if(|open| open.depth == own) };
         if let Some(parent) = self.open.last() {
             self.builder.put_under(number, parent.number);
@@ -152,41 +182,24 @@ impl Nesting<'_, '_, '_, '_> {
                 parent.kind = SegmentKind::Parent;
             }
         }
+        let mut tried = first_word(content) == "try";
         if let Some(head) = same {
             if closes(content) {
                 self.builder.tie(head.number, number);
+                tried = head.tried;
             } else if goes_on(content) {
                 self.builder.need(number, head.number);
-            } else if content == "{" && !head.ended {
-                // A brace on a line of its own.
+                if head.tried {
+                    self.builder.need(head.number, number);
+                }
+            } else if matches!(content, "{" | "do" | "then") && !head.ended {
+                // What opens the block stands on a line of its own.
                 self.builder.put_under(number, head.number);
                 self.builder.need(head.number, number);
+                tried = head.tried;
             }
         }
-        own + usize::from(unindented)
-    }
-
-    /// Counts brackets: a line that closes what an earlier one opened is a part of it, however the two are indented.
-    fn bracket(&mut self, number: usize, opened: i64) {
-        if let Some((start, count)) = self.statement.filter(|_| self.brackets > 0) {
-            if count < LONGEST_STATEMENT {
-                self.builder.need(number, start);
-            }
-            self.statement = Some((start, count + 1));
-        }
-        let before = self.brackets;
-        self.brackets = (self.brackets + opened).max(0);
-        if before == 0 && self.brackets > 0 {
-            self.statement = Some((number, 1));
-        } else if self.brackets == 0
-            && let Some((start, count)) =
-                self.statement.take().filter(|(_, count)| *count <= LONGEST_STATEMENT)
-        {
-            // A short statement over several lines goes whole.
-            for part in start..start + count.max(1) {
-                self.builder.tie(part, number.min(part + 1));
-            }
-        }
+        (own + usize::from(unindented), tried)
     }
 
     /// Ties the lines of a condition of the preprocessor; returns whether the line is one of them.
@@ -231,11 +244,21 @@ fn is_annotation(content: &str) -> bool {
         || content.starts_with("template") && content.ends_with('>')
 }
 
-/// Returns whether a line is a label of a block, which many do not indent in it.
-fn is_label(content: &str) -> bool {
-    let word = content.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default();
+/// The word that a line begins with.
+fn first_word(content: &str) -> &str {
+    content.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default()
+}
+
+/// Returns whether a line is a label of a block, which many do not indent in it: `case 1:`, `public:`, and where it is
+/// `beside` the head of the block, `fail:` in C and `a|b)` in a shell.
+fn is_label(content: &str, beside: bool) -> bool {
+    let word = first_word(content);
     let access = matches!(word, "default" | "public" | "private" | "protected" | "signals");
-    word == "case" || access && content.ends_with(':')
+    let name = |label: &str| label.chars().all(|c| c.is_alphanumeric() || c == '_');
+    word == "case" && !content.ends_with(" in")
+        || access && content.ends_with(':')
+        || beside && content.strip_suffix(':').is_some_and(name)
+        || beside && content.ends_with(')') && !content.contains('(')
 }
 
 /// Lines of a comment, which say what the line behind them is for.
@@ -271,17 +294,18 @@ fn docstring(lines: &[Line]) -> Option<Range<usize>> {
 /// Returns whether a line only closes what another one opened.
 fn closes(content: &str) -> bool {
     let closers = content.trim_end_matches([',', ';']);
-    let word = closers.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default();
+    let word = first_word(closers);
+    let behind = closers[word.len()..].trim_start();
     content.starts_with(['}', ')', ']'])
-        || matches!(word, "end" | "END" | "fi" | "done" | "esac") && closers.len() < 12
+        || matches!(word, "end" | "END" | "fi" | "done" | "esac")
+            && (closers.len() < 12 || behind.starts_with(['<', '>', '|', ')', '.', '&']))
 }
 
 /// Returns whether a line continues the head of another block, whose condition it takes for granted.
 fn goes_on(content: &str) -> bool {
-    let word = content.trim_start_matches(['}', ' ']).split(|c: char| !c.is_alphanumeric()).next();
     matches!(
-        word,
-        Some("else" | "elif" | "elsif" | "elseif" | "except" | "catch" | "finally" | "rescue" | "ensure")
+        first_word(content.trim_start_matches(['}', ' '])),
+        "else" | "elif" | "elsif" | "elseif" | "except" | "catch" | "finally" | "rescue" | "ensure"
     )
 }
 

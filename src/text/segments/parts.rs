@@ -10,8 +10,8 @@ use super::entries::{self, Entry};
 use super::fences::{FARTHEST, closing, fence, tag};
 use super::lines::{Line, Shape, is_code};
 use super::{
-    SegmentKind, blocks, captions, dialogue, diff, documents, headings, joined, listing, markup, nested,
-    prose, reads, records, sections, table, trace,
+    SegmentKind, blocks, captions, diagnostic, dialogue, diff, documents, headings, joined, listing, markup,
+    multiline, nested, prose, reads, records, sections, table, trace,
 };
 
 /// Fewer lines are no program, transcript or list of settings.
@@ -77,8 +77,10 @@ impl<'b, 't> Parts<'b, 't> {
             return;
         }
         let fenced = lines.first().is_some_and(|first| begins_json(first.text))
-            || lines.iter().any(|line| fence(line.text).is_some() || line.text.starts_with("@@ -"))
-            || lines.windows(2).any(|pair| entries::begins(pair[0].text, pair[1].text));
+            || lines.iter().any(|line| fence(line.text).is_some() || diff::begins_hunk(line.text))
+            || lines
+                .windows(2)
+                .any(|pair| entries::begins(pair[0].text, pair[1].text) || diagnostic::length(pair) > 0);
         // Asked up to three times, and each time of all lines.
         let source = LazyCell::new(|| lines.len() >= FEW && is_source(lines));
         match Some(lines).filter(|_| !fenced).and_then(|lines| run_of(lines, || *source)) {
@@ -236,6 +238,12 @@ impl<'b, 't> Parts<'b, 't> {
             markup::markup(lines[0].range.clone(), self.builder, around);
             return 1;
         }
+        let message = diagnostic::length(lines);
+        if message > 0 {
+            self.plain(before, around);
+            diagnostic::diagnostic(&lines[..message], self.builder, around);
+            return message;
+        }
         let changes = diff::length(lines);
         if changes > 0 {
             self.plain(before, around);
@@ -339,6 +347,12 @@ impl<'b, 't> Parts<'b, 't> {
             // What a command of a shell writes may be a table.
             let other = count > 0 && shape == Shape::Listing && Shape::of(lines[count].text) != shape;
             if other && table::rows(&lines[count..]) > 0 {
+                fewest = 1;
+                break;
+            }
+            let own = |lines: &[Line]| diagnostic::length(lines) > 0 || trace::length(lines) > 0;
+            let ends = matches!(shape, Shape::Trace | Shape::Found) && count > 0 && own(&lines[count..]);
+            if ends {
                 fewest = 1;
                 break;
             }
@@ -579,10 +593,30 @@ fn run_of(lines: &[Line], source: impl Fn() -> bool) -> Option<Run> {
     source().then_some(Run::Nested)
 }
 
-/// Returns whether these lines together are a program.
+/// Returns whether these lines together are a program. What stands in comments and long texts is not asked where there
+/// is much of it.
 fn is_source(lines: &[Line]) -> bool {
-    let share = |count: usize, percent: usize| count * 100 >= lines.len() * percent;
-    let code = lines.iter().filter(|line| is_code(line.content())).count();
+    let code = |lines: &[&Line]| lines.iter().filter(|line| is_code(line.content())).count();
     let defines = lines.iter().filter(|line| DEFINES.is_match(line.content())).count();
-    share(code, 55) && defines > 0 || share(code, 75) || share(code, 30) && defines >= 4 && share(defines, 4)
+    let share = |count: usize, of: usize, percent: usize| count * 100 >= of * percent;
+    let is_program = |lines: &[&Line], code: usize| {
+        let share = |count: usize, percent: usize| share(count, lines.len(), percent);
+        share(code, 55) && defines > 0
+            || share(code, 75)
+            || share(code, 30) && defines >= 4 && share(defines, 4)
+    };
+    let all: Vec<&Line> = lines.iter().collect();
+    let own = code(&all);
+    let script = lines[0].text.starts_with("#!");
+    if is_program(&all, own) {
+        return true;
+    }
+    // As in SQL, which defines nothing with the words of others.
+    let dashes = || share(own, all.len(), 30) && lines.iter().any(|line| line.content().starts_with("--"));
+    if defines < 2 && !script && !dashes() {
+        return false;
+    }
+    let all = multiline::without_texts(lines);
+    let own = code(&all);
+    all.len() >= FEW && (is_program(&all, own) || script && share(own, all.len(), 30))
 }

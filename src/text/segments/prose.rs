@@ -1,8 +1,9 @@
 //! Prose: sentences under their headings.
 
 use super::builder::{Around, Builder};
+use super::commands::is_command;
 use super::labels::sentences_under_labels;
-use super::lines::Line;
+use super::lines::{Line, is_entry};
 use super::lists::{self, Above, SHORT_ITEM};
 use super::quotes::{Sources, attribution, is_quoted};
 use super::reads::heading_level;
@@ -51,7 +52,7 @@ pub(super) fn prose(
             lists::list(&list, lines, &above, builder, &around);
             continue;
         }
-        if sections::is_parted(lines[at].text) {
+        if is_own(lines, at) {
             builder.push_line(&lines[at], &around);
             at += 1;
             continue;
@@ -59,10 +60,9 @@ pub(super) fn prose(
         let quoted = is_quoted(&lines[at]);
         let stop = lists.peek().map_or(lines.len(), |list| list.lines.start);
         let goes_on = |&next: &usize| {
-            let line = &lines[next];
-            level(&lines[next..]).is_none() && is_quoted(line) == quoted && !sections::is_parted(line.text)
+            level(&lines[next..]).is_none() && is_quoted(&lines[next]) == quoted && !is_own(lines, next)
         };
-        let end = (at + 1..stop).find(|next| !goes_on(next)).unwrap_or(stop.max(at + 1));
+        let end = at + 1 + (at + 1..stop).take_while(goes_on).count();
         if quoted {
             sources.add(&lines[at..end], builder, &around);
             sources.end_quote(builder);
@@ -88,4 +88,9 @@ fn lead_in(builder: &mut Builder) -> Option<usize> {
     let last = builder.segments.last_mut().filter(|last| last.range.len() <= SHORT_ITEM)?;
     last.kind = SegmentKind::Parent;
     Some(number)
+}
+
+/// Returns whether line `at` is no part of a sentence.
+fn is_own(lines: &[Line], at: usize) -> bool {
+    sections::is_parted(lines[at].text) || is_command(lines, at) || is_entry(lines[at].text)
 }

@@ -803,3 +803,45 @@ fn answers_need_their_questions() {
     let chat = "Ann: Is it late?\nBo: It is.\nAnn: Shall we go?\nBo: Yes.\n";
     assert!(kept_with(chat, "Yes").is_empty());
 }
+
+#[test]
+fn blocks_of_a_program_are_never_left_open() {
+    // A head over several lines opens its block on the last of them.
+    let java = "class Gate {\n    void open(Key key)\n            throws Locked {\n        turn(key);\n        swing();\n    }\n\n    void shut() {\n        swing();\n    }\n}\n";
+    assert!(kept_with(java, "turn(key)").contains(&"throws Locked {"));
+    // The end of a list that stands further to the right than its beginning, and of a long one.
+    let python = "import gate\n\nkeys = {\n    'north': 1,\n    'south': 2,\n    }\n\ndef turn(key):\n    return key\n";
+    assert!(kept_with(python, "keys =").contains(&"}"));
+    let long =
+        format!("import gate\n\nadd(\n{})\n\ndef turn(key):\n    return key\n", "    'a key',\n".repeat(20));
+    assert_eq!(kept_with(&long, "add("), [")"]);
+    let shell = "#!/bin/sh\nfor key in a b\ndo\n    turn $key\n    swing\ndone < list\n\ncase $1 in\na|b)\n    turn\n    ;;\nesac\n";
+    assert_eq!(kept_with(shell, "turn $key"), ["for key in a b", "do", "done < list"]);
+    assert_eq!(kept_with(shell, "a|b)"), ["case $1 in", "esac"]);
+}
+
+#[test]
+fn branches_of_a_program_follow_what_they_belong_to() {
+    let python = "import gate\n\ndef turn(key):\n    try:\n        gate.turn(key)\n    # It may be old (or wet.\n    except Rust:\n        gate.oil()\n# key = None\n    if key:\n        swing()\n    # It is not there.\n    else:\n        wait()\n";
+    assert_eq!(kept_with(python, "gate.turn"), ["def turn(key):", "try:", "except Rust:"]);
+    assert_eq!(kept_with(python, "swing()"), ["def turn(key):", "if key:"]);
+    assert_eq!(kept_with(python, "wait()"), ["def turn(key):", "if key:", "else:"]);
+    let c = "#include <gate.h>\n\nint turn(int key)\n{\n    if (!key)\n        goto fail;\n    swing();\n    return 0;\nfail:\n    shut();\n    return 1;\n}\n";
+    assert_eq!(kept_with(c, "shut()"), ["int turn(int key)", "{", "fail:", "}"]);
+    let decorated = "import gate\n\n@gate.kept(\n    'north',\n    'south',\n)\nclass Keeper(gate.Keeper):\n    age = 40\n    name = 'Bo'\n";
+    assert!(kept_with(decorated, "'north'").contains(&"class Keeper(gate.Keeper):"));
+}
+
+#[test]
+fn long_comments_make_a_program_no_prose() {
+    let words = "The gate is turned by hand, and nobody is to leave it open.\n".repeat(12);
+    let python = format!(
+        "\"\"\"Gates.\n\n{words}\"\"\"\nimport gate\n\ndef turn(key):\n    gate.turn(key)\n\ndef shut():\n    gate.shut()\n"
+    );
+    assert!(cut(&python).iter().all(|(kind, _)| *kind == SegmentKind::Line));
+    let script = format!(
+        "#!/bin/sh\n# {}\nturn() {{\n    local key\n    key=$1\n    sleep 4\n}}\n",
+        words.trim().replace('\n', "\n# ")
+    );
+    assert!(cut(&script).iter().all(|(kind, _)| *kind == SegmentKind::Line));
+}
