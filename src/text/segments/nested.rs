@@ -129,7 +129,7 @@ impl Nesting<'_, '_, '_, '_> {
             context.extend(above);
             context.extend(docstring(&self.lines[at + 1..]));
         }
-        let ended = content.ends_with([';', '{', '}']);
+        let ended = content.trim_end_matches(',').ends_with([';', '{', '}']);
         self.open.push(Open { depth, number, braced: content.ends_with('{'), ended });
     }
 
