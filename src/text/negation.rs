@@ -2,6 +2,7 @@
 
 mod conditions;
 mod implied;
+mod verbs;
 mod words;
 
 use std::collections::HashMap;
@@ -13,9 +14,10 @@ use unicode_segmentation::UnicodeSegmentation;
 
 use self::conditions::{CONDITION_PARTS, CONDITION_PHRASES, CONDITIONS, FIRST_CONDITIONS};
 use self::implied::{IMPLYING, IMPLYING_PARTS, IMPLYING_STEMS};
+use self::verbs::{NE_LETTERS, NE_OTHERS, PERSIAN, SWAHILI, TURKISH};
 use self::words::{
-    BUT, EXCEPTION_PARTS, EXCEPTION_PHRASES, EXCEPTIONS, NE_LETTERS, NE_OTHERS, NEGATION_PHRASES, NEGATIONS,
-    NEUTRAL, OR, PARTS, PERSIAN, SWAHILI, TURKISH, VERB_PREFIXES,
+    BUT, EXCEPTION_PARTS, EXCEPTION_PHRASES, EXCEPTIONS, NEGATION_PHRASES, NEGATIONS, NEUTRAL, OR, PARTS,
+    VERB_PREFIXES,
 };
 use super::script::is_unspaced;
 use super::sentences;
