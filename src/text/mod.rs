@@ -9,6 +9,7 @@ mod kind;
 mod marks;
 mod matcher;
 mod negation;
+mod numbers;
 mod patterns;
 mod prepare;
 mod protect;

@@ -1,6 +1,8 @@
 //! Negations with what they govern: the smallest clause that would say the opposite without its negation.
 
 mod conditions;
+mod implied;
+mod verbs;
 mod words;
 
 use std::collections::HashMap;
@@ -11,9 +13,11 @@ use regex::Regex;
 use unicode_segmentation::UnicodeSegmentation;
 
 use self::conditions::{CONDITION_PARTS, CONDITION_PHRASES, CONDITIONS, FIRST_CONDITIONS};
+use self::implied::{IMPLYING, IMPLYING_PARTS, IMPLYING_STEMS};
+use self::verbs::{NE_LETTERS, NE_OTHERS, PERSIAN, SWAHILI, TURKISH};
 use self::words::{
-    BUT, EXCEPTION_PARTS, EXCEPTION_PHRASES, EXCEPTIONS, NE_LETTERS, NE_OTHERS, NEGATION_PHRASES, NEGATIONS,
-    NEUTRAL, PARTS, SWAHILI, TURKISH, VERB_PREFIXES,
+    BUT, EXCEPTION_PARTS, EXCEPTION_PHRASES, EXCEPTIONS, NEGATION_PHRASES, NEGATIONS, NEUTRAL, OR, PARTS,
+    VERB_PREFIXES,
 };
 use super::script::is_unspaced;
 use super::sentences;
@@ -28,19 +32,24 @@ const LONGEST_LIMIT: usize = 80;
 const SPARSE: usize = 30;
 /// A clause of fewer words belongs to the one before it: `..., but not before two`.
 const FEW_WORDS: usize = 5;
+/// Clauses of so many words, or of so many bytes beside the comma of Chinese and Japanese lists, are items of a list, which one negation
+/// governs: `it covers no theft, fire or frost`.
+const ITEM_WORDS: usize = 2;
+const ITEM_BYTES: usize = 18;
 
 /// The effects that words of the lists have.
 const NEGATES: u8 = 1;
 const EXCEPTS: u8 = 2;
 const CONDITION: u8 = 4;
 const FIRST: u8 = 8;
+const IMPLIES: u8 = 16;
 
 /// The words of all lists with what they do: every word of a text is looked up.
 static WORDS: LazyLock<HashMap<&str, u8>> = LazyLock::new(|| {
     let mut words = HashMap::new();
     let lists =
         [(NEGATIONS, NEGATES), (EXCEPTIONS, EXCEPTS), (CONDITIONS, CONDITION), (FIRST_CONDITIONS, FIRST)];
-    for (list, does) in lists {
+    for (list, does) in lists.into_iter().chain([(IMPLYING, IMPLIES)]) {
         for word in list.split_whitespace() {
             *words.entry(word).or_default() |= does;
         }
@@ -48,16 +57,19 @@ static WORDS: LazyLock<HashMap<&str, u8>> = LazyLock::new(|| {
     words
 });
 /// The phrases in one search each: there are many, and every clause of a text is asked. Most have none of them.
-static SAYS_ANY: LazyLock<Regex> =
-    LazyLock::new(|| any_of(&[EXCEPTION_PHRASES, NEGATION_PHRASES, CONDITION_PHRASES].concat()));
+static SAYS_ANY: LazyLock<Regex> = LazyLock::new(|| {
+    any_of(&[EXCEPTION_PHRASES, NEGATION_PHRASES, CONDITION_PHRASES, IMPLYING_STEMS].concat())
+});
 static SAYS_EXCEPTION: LazyLock<Regex> = LazyLock::new(|| any_of(EXCEPTION_PHRASES));
 static SAYS_NEGATION: LazyLock<Regex> = LazyLock::new(|| any_of(NEGATION_PHRASES));
+static SAYS_IMPLIED: LazyLock<Regex> = LazyLock::new(|| any_of(IMPLYING_STEMS));
 static SAYS_CONDITION: LazyLock<Regex> = LazyLock::new(|| any_of(CONDITION_PHRASES));
 /// The parts of words in one search each, too.
 static HAS_ANY: LazyLock<Regex> =
-    LazyLock::new(|| any_of(&[EXCEPTION_PARTS, PARTS, CONDITION_PARTS].concat()));
+    LazyLock::new(|| any_of(&[EXCEPTION_PARTS, PARTS, CONDITION_PARTS, IMPLYING_PARTS].concat()));
 static HAS_EXCEPTION: LazyLock<Regex> = LazyLock::new(|| any_of(EXCEPTION_PARTS));
 static HAS_NEGATION: LazyLock<Regex> = LazyLock::new(|| any_of(PARTS));
+static HAS_IMPLIED: LazyLock<Regex> = LazyLock::new(|| any_of(IMPLYING_PARTS));
 static IS_NEUTRAL: LazyLock<Regex> = LazyLock::new(|| any_of(NEUTRAL));
 /// The month of May, in languages that do not call it so by a capital alone.
 static MAY: LazyLock<Regex> = LazyLock::new(|| {
@@ -76,6 +88,8 @@ fn any_of(phrases: &[&str]) -> Regex {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Polarity {
     Plain,
+    /// Negated by what a word means, such as `refuse` or `seldom`.
+    Implied,
     Negated,
     Exception,
 }
@@ -97,7 +111,7 @@ impl Sense {
 /// Returns whether `text` negates or excludes something.
 #[must_use]
 pub fn negates(text: &str) -> bool {
-    sense(text, true).polarity != Polarity::Plain
+    sense(text, true).polarity > Polarity::Implied
 }
 
 /// Returns whether a clause negates or excludes something, or makes a condition for what it governs.
@@ -148,8 +162,15 @@ fn of_sentence(text: &str, sentence: Range<usize>) -> Vec<Range<usize>> {
             || sense.conditional
             || own.unicode_words().take(FEW_WORDS).count() < FEW_WORDS
             || own.len() <= LONGEST_LIMIT && limits(own);
-        let first = if joins && i > 0 { i - 1 } else { i };
-        let last = if joins && i == 0 { (i + 1).min(clauses.len() - 1) } else { i };
+        let item = |&other: &usize| {
+            let own = &text[clauses[other].clone()];
+            let listed = text[..clauses[other].start].ends_with('、') && own.len() <= ITEM_BYTES;
+            listed || is_item(own)
+        };
+        let before = (0..i).rev().take_while(item).count();
+        let after = (i + 1..clauses.len()).take_while(item).count();
+        let first = i - if joins && i > 0 { before.max(1) } else { before };
+        let last = (i + if joins && i == 0 { after.max(1) } else { after }).min(clauses.len() - 1);
         let whole = trimmed(text, clauses[first].start..clauses[last].end);
         let whole = if whole.len() > LONGEST { trimmed(text, clause.clone()) } else { whole };
         match found.last_mut() {
@@ -162,6 +183,17 @@ fn of_sentence(text: &str, sentence: Range<usize>) -> Vec<Range<usize>> {
         }
     }
     found
+}
+
+/// Returns whether a clause is an item of a list: a short one, or one behind `or`.
+fn is_item(clause: &str) -> bool {
+    let words = || clause.unicode_words();
+    let few = words().take(ITEM_WORDS + 1).count() <= ITEM_WORDS;
+    let is_or = words().next().is_some_and(|first| OR.contains(&first.to_lowercase().as_str()));
+    !clause.starts_with(['(', '（'])
+        && (few
+            || is_or && clause.len() <= LONGEST_LIMIT
+            || clause.ends_with('、') && clause.len() <= ITEM_BYTES)
 }
 
 /// Returns whether a clause begins as one does that limits the clause before it: `but not before 1 March`.
@@ -219,7 +251,8 @@ fn clauses(text: &str, sentence: Range<usize>) -> Vec<Range<usize>> {
 
 /// The sense of a clause, or of a whole `sentence`: in that any word may be the first of a clause.
 fn sense(text: &str, sentence: bool) -> Sense {
-    let lower = text.to_lowercase();
+    // The spaces make borders of words for phrases at the ends.
+    let lower = format!(" {} ", text.to_lowercase());
     let says_any = SAYS_ANY.is_match(&lower);
     let mut conditional = says_any && SAYS_CONDITION.is_match(&lower);
     if says_any && SAYS_EXCEPTION.is_match(&lower) {
@@ -227,14 +260,23 @@ fn sense(text: &str, sentence: bool) -> Sense {
     }
     let negated =
         says_any && SAYS_NEGATION.is_match(&lower) || lower.split([',', ';', ':']).any(ends_with_prefix);
-    let mut polarity = if negated { Polarity::Negated } else { Polarity::Plain };
+    let mut polarity = if negated || forbids_in_japanese(text) {
+        Polarity::Negated
+    } else if says_any && SAYS_IMPLIED.is_match(&lower) || may_forbid_in_turkish(text) {
+        Polarity::Implied
+    } else {
+        Polarity::Plain
+    };
     if text.bytes().any(|byte| byte >= 0xe0) && HAS_ANY.is_match(text) {
         conditional |= HAS_CONDITION.is_match(text);
-        if HAS_EXCEPTION.is_match(text) {
+        let telling = IS_NEUTRAL.replace_all(text, " ");
+        if HAS_EXCEPTION.is_match(&telling) {
             return Sense { polarity: Polarity::Exception, conditional };
         }
-        if HAS_NEGATION.is_match(text) && HAS_NEGATION.is_match(&IS_NEUTRAL.replace_all(text, " ")) {
+        if HAS_NEGATION.is_match(&telling) {
             polarity = Polarity::Negated;
+        } else if HAS_IMPLIED.is_match(&telling) {
+            polarity = polarity.max(Polarity::Implied);
         }
     }
     for (i, word) in lower.unicode_words().enumerate() {
@@ -265,9 +307,27 @@ fn ends_with_prefix(clause: &str) -> bool {
     last.len() < clause.len() && VERB_PREFIXES.contains(&last)
 }
 
+/// Returns whether a clause ends as a prohibition does in Japanese: 触るな.
+fn forbids_in_japanese(clause: &str) -> bool {
+    let clause = clause.trim_end_matches(|c: char| !c.is_alphanumeric());
+    clause
+        .strip_suffix('な')
+        .is_some_and(|verb| verb.ends_with(['う', 'く', 'ぐ', 'す', 'つ', 'ぬ', 'ぶ', 'む', 'る']))
+}
+
+/// Returns whether a clause may end as a prohibition does in Turkish, `kapıyı açma`; a noun may end alike.
+fn may_forbid_in_turkish(clause: &str) -> bool {
+    let clause = clause.trim_end_matches(|c: char| !c.is_alphanumeric());
+    clause.ends_with(['a', 'e'])
+        && clause.contains(['ı', 'ğ'])
+        && clause.rsplit(' ').next().is_some_and(|last| {
+            last.len() > 3 && !last.contains('-') && (last.ends_with("ma") || last.ends_with("me"))
+        })
+}
+
 /// The polarity of a word within its clause, both in lower case.
 fn of_word(word: &str, does: u8, clause: &str) -> Polarity {
-    if does & EXCEPTS != 0 && is_of_its_language(word, clause) {
+    if does & EXCEPTS != 0 && is_of_its_language(word, clause) || is_korean_only(word) {
         return Polarity::Exception;
     }
     let negates = does & NEGATES != 0 && is_of_its_language(word, clause);
@@ -276,9 +336,24 @@ fn of_word(word: &str, does: u8, clause: &str) -> Polarity {
     let turkish = word.len() > 6 && TURKISH.iter().any(|end| word.ends_with(end));
     if elided || turkish || negates || is_negated_verb(word, clause) {
         Polarity::Negated
+    } else if does & IMPLIES != 0 && is_of_its_language(word, clause) {
+        Polarity::Implied
     } else {
         Polarity::Plain
     }
+}
+
+/// Returns whether a Korean word has the particle for `only` behind it, and is none that is written alike.
+fn is_korean_only(word: &str) -> bool {
+    const OTHERS: [&str; 6] = ["지만", "미만", "불만", "대만", "다만", "낭만"];
+    word.strip_suffix('만').is_some_and(|noun| {
+        let last = noun.chars().next_back().unwrap_or_default();
+        noun.chars().count() > 1
+            && !noun.starts_with(|c: char| c.is_ascii_digit())
+            && matches!(last, '\u{AC00}'..='\u{D7A3}')
+            && !matches!(last, '십' | '백' | '천' | '억')
+            && !OTHERS.iter().any(|other| word.ends_with(other))
+    })
 }
 
 /// Returns whether a word of the lists is likely to stand in the language that it is of, and not to be a frequent word of
@@ -293,7 +368,42 @@ fn is_of_its_language(word: &str, clause: &str) -> bool {
         // Romanian, but Dutch and Swedish `now`.
         "nu" => {
             clause.contains(['ă', 'î', 'ș', 'ț', 'ş', 'ţ'])
-                || beside(&["este", "sunt", "se", "cu", "am", "au", "pot"])
+                || !clause.contains(['å', 'ä', 'ö', 'ø', 'æ', 'ë', 'ï', 'é'])
+                    && !beside(&[
+                        "het", "een", "is", "en", "van", "wordt", "er", "ik", "je", "nog", "zijn", "we",
+                        "naar", "och", "det", "att", "har", "som", "jag", "den", "og", "tot", "bij", "op",
+                        "le", "un",
+                    ])
+        }
+        // English without its apostrophe, but French `whose`.
+        "dont" => beside(&["i", "you", "we", "they", "please", "the", "to", "it", "that"]),
+        // `a few` and `a little` are some.
+        "few" | "little" => !clause.contains(&format!(" a {word} ")),
+        // German `only then`, but also `at first`.
+        "erst" => beside(&["ab", "nach", "seit", "um", "am", "im", "wenn", "dann", "darf", "dürfen"]),
+        // Dutch `nor`, but German `still`.
+        "noch" => beside(&["de", "het", "een", "van"]) && !beside(&["der", "die", "das", "und", "er"]),
+        // Portuguese `hardly`, but German `times`.
+        "mal" => beside(&["há", "se", "o", "os", "ele", "ela", "um", "uma", "no", "na", "de"]),
+        // Indonesian `not`, but Polish and Czech `so` and `yes`.
+        "tak" => beside(&[
+            "yang", "dan", "di", "ada", "akan", "bisa", "dapat", "seorang", "pun", "boleh", "pernah",
+        ]),
+        // Swedish `only then`, but also `at first`.
+        "först" => beside(&["efter", "när", "då", "får", "om", "från"]),
+        // French `à peine`, but the penalty, too.
+        "peine" => clause.contains(" à peine "),
+        // English, Spanish and Italian, but Portuguese `in the`.
+        "no" => {
+            !clause.contains(['ã', 'õ', 'ê'])
+                && !beside(&["um", "uma", "da", "em", "ao", "com", "é", "foi", "pelo", "pela"])
+        }
+        // Spanish `without`, but Scandinavian `his`.
+        "sin" => {
+            !clause.contains(['å', 'ä', 'ö', 'ø', 'æ'])
+                && !beside(&[
+                    "av", "af", "och", "og", "han", "hun", "det", "den", "til", "till", "med", "har",
+                ])
         }
         // French and Italian `nor`, but Swedish `you`.
         "ni" => !clause.contains(['å', 'ä', 'ö']),
@@ -321,9 +431,11 @@ fn is_of_its_language(word: &str, clause: &str) -> bool {
 /// languages that write `ne` in one with the verb.
 fn is_negated_verb(word: &str, clause: &str) -> bool {
     if let Some(rest) = word.strip_prefix("ne") {
-        return rest.len() >= 3
-            && !NE_OTHERS.iter().any(|other| word.starts_with(other))
-            && clause.contains(NE_LETTERS);
+        // No other language has this ending: of Czech and Slovak prohibitions.
+        return rest.ends_with("jte")
+            || rest.len() >= 3
+                && !NE_OTHERS.iter().any(|other| word.starts_with(other))
+                && clause.contains(NE_LETTERS);
     }
     let is_swahili = |prefix: &&str| {
         word.strip_prefix(*prefix).is_some_and(|rest| {
@@ -337,7 +449,14 @@ fn is_negated_verb(word: &str, clause: &str) -> bool {
                 || (word.starts_with("usi") || word.starts_with("msi")) && word.ends_with('e'));
     }
     // Turkish has its endings above; Persian puts one prefix before every verb, and Tamil an ending behind it.
-    word.starts_with("نمی") || word.ends_with("ாது") || word.ends_with("ாமல்")
+    word.starts_with("نمی") || is_negated_persian(word) || word.ends_with("ாது") || word.ends_with("ாமல்")
+}
+
+/// Returns whether a word is the negated form of one of the most frequent Persian verbs.
+fn is_negated_persian(word: &str) -> bool {
+    const ENDINGS: [&str; 8] = ["", "م", "ی", "د", "یم", "ید", "ند", "ه"];
+    let Some(verb) = word.strip_prefix('ن') else { return false };
+    PERSIAN.iter().any(|stem| verb.strip_prefix(stem).is_some_and(|ending| ENDINGS.contains(&ending)))
 }
 
 /// `range` without white space and marks of punctuation at its ends.
@@ -432,6 +551,11 @@ mod tests {
             "Har ni sett båten som går i dag?",
             "Die Mitte der Brücke ist 90 m hoch.",
             "Unos lagos, p. ej. el de Sanabria, son hondos.",
+            "O farol fica no porto e foi pintado de branco.",
+            "Han solgte sin båt og kjøpte en større.",
+            "请删除旧文件，再保存新的。",
+            "港口有三只猫。",
+            "배가 3년만에 돌아왔다.",
         ] {
             assert_eq!(found(text), [] as [&str; 0], "{text}");
             assert!(!negates(text), "{text}");
@@ -444,6 +568,43 @@ mod tests {
         ] {
             assert!(!negates(question), "{question}");
         }
+    }
+
+    #[test]
+    fn what_implies_a_negation_is_kept_with_it_and_asks_for_no_exception() {
+        for text in [
+            "The crew declined to load the barrels",
+            "Keep the lamp dry and avoid frost",
+            "The ferry seldom sails in winter",
+            "Few of the sailors had gloves",
+            "Der Wirt weigert sich zu zahlen",
+            "Le capitaine refuse de partir",
+            "Сторож отказывается от ключа",
+            "船长拒绝出港",
+            "O barco é impossível de reparar",
+        ] {
+            assert_eq!(found(&format!("{text}. A b.")), [text], "{text}");
+            assert!(!negates(text), "{text}");
+        }
+        assert_eq!(
+            found("A few sailors had a little bread. Le port dont je parle est beau."),
+            [] as [&str; 0]
+        );
+    }
+
+    #[test]
+    fn items_go_with_the_negation_that_governs_them() {
+        assert_eq!(
+            found(
+                "The fare does not include bread, hot tea, or blankets for the night, and the sea is calm today."
+            ),
+            ["The fare does not include bread, hot tea, or blankets for the night"]
+        );
+        assert_eq!(
+            found("Bread, tea and blankets are not included."),
+            ["Bread, tea and blankets are not included"]
+        );
+        assert_eq!(found("票价不包括面包、热茶、毯子。"), ["票价不包括面包、热茶、毯子"]);
     }
 
     #[test]

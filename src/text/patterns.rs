@@ -52,7 +52,10 @@ impl Protection {
 /// The patterns of one kind.
 pub(super) fn patterns(kind: Protection) -> &'static [&'static str] {
     match kind {
-        Protection::Numbers => &[NUMBER, COUNTED, MAGNITUDE, TELEPHONE, POWER, UNITS, RANGE, FRACTION, BOUND],
+        Protection::Numbers => &[
+            NUMBER, COUNTED, MAGNITUDE, TELEPHONE, POWER, UNITS, RANGE, FRACTION, BOUND, PREFIXED, MEASURE,
+            LABELLED, HAN_NUMBER,
+        ],
         Protection::Dates => &[DATE, DAY_AND_MONTH],
         Protection::Urls => &[
             LINK,
@@ -66,6 +69,8 @@ pub(super) fn patterns(kind: Protection) -> &'static [&'static str] {
             r"\b{start-half}[\#@]\w+",
             r"\b{start-half}[A-Za-z]\w*_-\d+\b{end-half}",
             r"\b{start-half}\p{L}{3,} [A-HJ-Z]\b{end-half}",
+            ROMAN,
+            r"\b{start-half}(?:\p{Lu}\.[ \u{a0}]?){2,4}\p{Lu}\p{L}+",
             r"\b{start-half}\p{Lu}-\p{Ll}+\b{end-half}",
         ],
         Protection::Versions => {
@@ -92,7 +97,7 @@ const NUMBER: &str = r"(?x) [+\-−±]? [$€£¥₹]? \s? \p{Nd} [\p{Nd}_]* (?:
           (?: ²|³|/s|/h|ps )? | min | h | hrs? | km/h | mph | mi | ft | in | lbs? | oz | kg
           | years? | months? | weeks? | days? | hours? | minutes? | seconds? | million | billion | trillion | thousand
           | percent | dollars? | euros? | pounds? | USD | EUR | GBP ) \b{end-half}
-      | (?: st | nd | rd | th | s | x | k | K | M | bn ) \b{end-half} )?";
+      | (?: st | nd | rd | th | s | x | k | m | K | M | bn | [KMG]iB ) \b{end-half} )?";
 
 /// Numbers with the counters of languages that write them after the number, and with units in words.
 const COUNTED: &str = r"(?x) [+\-−]? \p{Nd} [\p{Nd}.,]* (?:
@@ -102,6 +107,37 @@ const COUNTED: &str = r"(?x) [+\-−]? \p{Nd} [\p{Nd}.,]* (?:
       | mois | Monate?n? | mes(?:es)? | meses | mesi | maanden | miesi\w+ | месяц\w* | ans | années? | Jahre?n? | años? | anos? | ann[io] | jaar | år | lat | лет | года? | yıl | gün | saat | साल | वर्ष | घंटे | ปี | วัน | سنة | يوم
       | Euro | euros | Pfund | livres | libras | рубл\w* | zł | kr | TL | Prozent | percento | por\sciento | procent | процент\w* | градус\w* | Grad | degrés | grados
       | kW | kWh | MW | mm | cm | ha | t | kPa | mbar | rpm | dB | Mbit | GB | MB | KB | TB ) \b{end-half} )";
+
+/// Numbers with the currency, sign or word before them: `US$ 40`, `CHF 1'200.50`, `§ 12`, `%5`, `p < 0.05`, `14:30` behind
+/// `kl.`.
+const PREFIXED: &str = r"(?x) (?: \b{start-half} (?: [A-Z]{1,3}\$ | (?: CHF | EUR | USD | GBP | INR | JPY | SEK | NOK | DKK | PLN ) \b{end-half} | Rs\.? | Rp\.? | kr\.?
+      | (?: Tel | tel | Fax | тел | тел | kl | klo | godz | Art | Abs | Nr | nr | No | no | p | pp | S | Fig | fig | Abb | стр | гл | ст | п ) \. | klo | saat | ore | ora | ngày | เวลา | วันที่ | [a-zA-Z] \x20? [<>=≤≥] )
+    | [₺₽₴₩₪฿₫₦₱₡₲₵₸฿£€¥₹%~≈<>≤≥§№±] | [上下]午 | 凌晨 | 早上 | 晚上 | 中午 | 午[前後] | 오전 | 오후 | 令和 | 平成 | 昭和 | 大正 | 明治 | 民[国國] | 公元 | 西暦 ) [\x20\u{a0}]? [-−]? \p{Nd}+ (?: [.,'’:()/\-]{1,2} \p{Nd}+ )* (?: \x20? [€$£₽] )?";
+
+/// Lengths in feet and inches, powers of ten with their unit, times of day, clauses of laws, parts of a whole, groups
+/// of digits with a currency behind them.
+const MEASURE: &str = r"(?x) \p{Nd}+ (?: ' | ′ | ’ ) \x20? -? \x20? \p{Nd}+ (?: [½¼¾] | \x20\p{Nd}/\p{Nd} )? [\x22″”]
+    | \p{Nd} [\p{Nd}.,]* \x20? [x×·]? \x20? 1?0? [⁻⁺]? [⁰¹²³⁴-⁹]+ (?: \x20? \p{L}{1,8} (?: / \p{L}{1,4} [²³]? )? )?
+    | \p{Nd}+ \x20? (?: h | giờ | Uhr ) \x20? \p{Nd}{2} \b{end-half} | \p{Nd} [\p{Nd}.,]* \x20? [kM]?[€$£¥₽₴₺₩₪฿₫¢٪％]
+    | \p{Nd}+ [a-z]? (?: \( [\p{L}\p{Nd}]{1,4} \) )+ | \p{Nd}+ \x20 (?: out\x20of | in | von | sur | из | з | z ) \x20 \p{Nd}+
+    | \p{Nd}+ \x20 m/s² | \( \p{Nd}{2,5} \) [\x20\-]? \p{Nd}{3,5} (?: [\x20\-] \p{Nd}{2,5} )* | \b{start-half} \p{Nd}{1,3} (?: [\x20\u{a0}\u{202f}] \p{Nd}{3} )+ (?: [\x20\u{a0}\u{202f}] [€$£₽] )? \b{end-half}
+    | \p{Nd} [x×] \p{Nd} | \p{Nd}+ (?: \. [ºª] | [eº] | er )";
+
+/// Parts of a text or a place by their numbers, where the word is not capitalised.
+const LABELLED: &str = r"(?xi) \b{start-half} (?: articles? | artículos? | articol[oi] | artigos? | artikel | sections? | secci[oó]n | sezione | seção | pages? | páginas? | pagina | step | item | row | line | level | table | figure
+    | question | chapter | clause | paragraph | para | room | gate | version | stage | phase | type | exit | porte | puerta | chambre | étape | chapitre | capítulo | capitolo | стать[яиею]+ | глав[аеы] | пункт[а-я]* | раздел[а-я]* | стаття | розділ | rozdział\p{L}* | strona ) \x20 \p{Nd} [\p{Nd}.]*";
+
+/// Numbers that are written with Han characters, ordinals, and numbers with the counters that follow them.
+const HAN_NUMBER: &str = r"(?x) 第 [〇一二三四五六七八九十百千万\p{Nd}]+ [条條章节節款項项页頁回届屆期次号號名位集卷册冊编編课課天年度]?
+    | 百分之 [〇一二三四五六七八九十百点點\p{Nd}.]+ | [〇一二三四五六七八九十百千万萬億亿]{2,} (?: 公斤 | 公里 | 平方米 | 分钟 | 小时 | [人名年月日元円个個台米岁歳天次倍回枚本] )?
+    | \p{Nd} [\p{Nd}.,]* \x20? (?: 平方米 | 立方米 | 平方公里 | 摄氏度 | 攝氏度 | 厘米 | 毫米 | 毫升 | 公分 | 百分点 | パーセント | キロ(?:メートル|グラム)? | センチ(?:メートル)? | ミリ | メートル | リットル | グラム | ドル | ユーロ | ページ | 丁目 | 号室 | 回目 | 人目
+      | [条條章节節款項项页頁册冊只隻支张張把辆輛架座栋棟间間户戶口匹碗杯瓶袋箱包套双雙对對群批种種级級瓦伏安克两兩斤圈步折季集楼樓线線站つ階畳泊度位頭羽件社校店品段番] )
+    | \p{Nd} [\p{Nd}.,]* \x20? (?: บาท | คน | น\. | กิโล(?:กรัม|เมตร)? | เมตร | เดือน | ชั่วโมง | นาที | เปอร์เซ็นต์ | องศา | ครั้ง | ตัว | คัน | ชิ้น | ลิตร | ห้อง | เล่ม | ล้าน (?: บาท | คน )? | พัน | หมื่น | แสน )
+    | \p{Nd} [\p{Nd}.,]* \x20? (?: 킬로(?:미터|그램)? | 미터 | 센티 | 리터 | 마리 | 달러 | 잔 | 평 | 박 | 도 | 회 | 병 | 대 )";
+
+/// Names with Roman numerals: `Type II`, `Henry VIII`, Пётр I, and centuries.
+const ROMAN: &str = r"(?x) \b{start-half} (?: \p{Lu} \p{L}+ \x20 (?: \p{Lu} \p{L}+ \x20 )? [IVX]{2,5} \b{end-half} \.? | [\p{Cyrillic}\p{Greek}]{2,} \x20 [IVX]{1,5} \b{end-half}
+    | [IVX]{1,5} (?: e | er | ème )? \x20 (?: siècles? | siglos? | secol[oi] | séculos? | век\p{L}* | століт\p{L}+ | wiek\p{L}* | stolet\p{L}+ | Jahrhundert\p{L}* | centur\p{L}+ | в\. ) )";
 
 /// Words that oblige or allow as standards write them, in capitals, with the verb.
 const MODAL: &str = r"\b{start-half}(?:MUST|SHALL|SHOULD|MAY|REQUIRED|RECOMMENDED)\b{end-half}(?:\sNOT\b{end-half})?(?:\s\w+)?";
@@ -140,7 +176,7 @@ const BOUND: &str = r"(?xi) \b{start-half} (?: at\s(?:most|least) | up\sto | (?:
     [+\-−$€£¥₹]? \p{Nd} [\p{Nd}.,]* (?: \s? (?: % | °\s?[CFK] | [kmc]?m²? | kg | g | mg | ml | l | km | t | [kMG]?W | [kMGT]B | EUR | USD | euros? | Euro ) \b{end-half} )?";
 
 /// A day with its month, and the year where it is there, in the languages that write them so.
-const DAY_AND_MONTH: &str = r"(?xi) \b{start-half} \d{1,2} (?: \. | º | er )? \s (?: de\s | d['’] )? (?:
+const DAY_AND_MONTH: &str = r"(?xi) \b{start-half} \p{Nd}{1,2} (?: \. | º | er )? \s (?: de\s | d['’] )? (?: (?:
       januar[iy]? | januari | january | januára? | jänner | enero | janeiro | gennaio | janvier | stycznia | ledna | января | січня | ocak | tammikuuta | ιανουαρίου
     | februar[iy]? | februari | febrero | fevereiro | febbraio | février | lutego | února | февраля | лютого | şubat | helmikuuta | φεβρουαρίου
     | märz | maart | mars | marts | march | marzo | março | marca | března | марта | березня | mart | maaliskuuta | μαρτίου
@@ -152,16 +188,20 @@ const DAY_AND_MONTH: &str = r"(?xi) \b{start-half} \d{1,2} (?: \. | º | er )? \
     | septemb(?:er|re|ris) | septiembre | setembro | settembre | września | září | сентября | вересня | eylül | syyskuuta | σεπτεμβρίου
     | o[kc]tob(?:er|re) | octubre | outubro | ottobre | października | října | октября | жовтня | ekim | lokakuuta | οκτωβρίου
     | novemb(?:er|re) | noviembre | novembro | listopada | listopadu | ноября | листопада | kasım | marraskuuta | νοεμβρίου
-    | de[cz]emb(?:er|re) | desember | diciembre | dezembro | dicembre | décembre | grudnia | prosince | декабря | грудня | aralık | joulukuuta | δεκεμβρίου
+    | de[cz]emb(?:er|re) | desember | diciembre | dezembro | dicembre | décembre | grudnia | prosince | декабря | грудня | aralık | joulukuuta | δεκεμβρίου ) \b{end-half}
     | जनवरी | फरवरी | फ़रवरी | मार्च | अप्रैल | मई | जून | जुलाई | अगस्त | सितंबर | अक्टूबर | नवंबर | दिसंबर
     | يناير | فبراير | مارس | أبريل | مايو | يونيو | يوليو | أغسطس | سبتمبر | أكتوبر | نوفمبر | ديسمبر
     | มกราคม | กุมภาพันธ์ | มีนาคม | เมษายน | พฤษภาคม | มิถุนายน | กรกฎาคม | สิงหาคม | กันยายน | ตุลาคม | พฤศจิกายน | ธันวาคม
-    | tháng\s\d{1,2} ) (?: ,? \s (?: de\s )? (?: năm\s )? \d{4} )?";
+    | ב?(?: ינואר | פברואר | מרץ | אפריל | מאי | יוני | יולי | אוגוסט | ספטמבר | אוקטובר | נובמבר | דצמבר )
+    | فروردین | اردیبهشت | خرداد | تیر | مرداد | شهریور | مهر | آبان | آذر | دی | بهمن | اسفند
+    | tháng\s\d{1,2} ) (?: ,? \s (?: de\s )? (?: năm\s )? \p{Nd}{4} (?: \s (?: r | г | року ) \b{end-half} \.? )? )?";
 
 /// Thousands, millions and so on, and what there are so many of.
 const MAGNITUDE: &str = r"(?x) \p{Nd} [\p{Nd}.,]* [\u{20}\u{a0}\u{202f}] (?: hundred | thousand | million | billion | trillion
     | Tausend | Million(?:en)? | Milliarden? | Mio\.? | Mrd\.? | milliers | millions? | milliards? | mille | mil | mill(?:ones|ón) | milh(?:ões|ão) | bilh(?:ões|ão)
-    | milion[ie] | miliard[ioi] | mila | miljoen | miljard\w* | miljoner | тысяч\w* | тыс\. | миллион\w* | млн | миллиард\w* | млрд | tysi\w+ | milion\w* | mln | mld | milyon | milyar | bin )
+    | milion[ie] | miliard[ioi] | mila | miljoen | miljard\w* | miljoner | тысяч\w* | тыс\. | миллион\w* | млн | миллиард\w* | млрд | tysi\w+ | milion\w* | mln | mld | milyon | milyar | bin
+    | tys | tis | mil | lakhs? | crores? | लाख | करोड़ | हज़ार | triệu | tỷ | nghìn | ngàn | juta | ribu | miliar | εκατ | εκατομμύρια | δισ | χιλιάδες | מיליון | מיליארד | אלף | miljoonaa | miljardia | tuhatta | millió | milliárd | ezer | milioane | miliarde
+    | مليون | مليار | ألف | ملايين | میلیون | میلیارد | هزار | M€ )
     \b{end-half} \.? (?: \s (?: d['’] | de\s | di\s | of\s )? [\p{L}€$£]{1,20} )?";
 
 /// Groups of digits: telephone numbers and others that are said in groups.
@@ -172,7 +212,7 @@ const DATE: &str = r"(?x) \b{start-half} (?: \d{4}-\d{2}-\d{2} (?: [T\ ] \d{2}:\
     | \d{1,2} (?: st|nd|rd|th )? \s (?: of \s )? (?: Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec ) [a-z]* \.? (?: ,? \s \d{4} )?
     | (?: Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec ) [a-z]* \.? \s \d{1,2} \b{end-half} (?: st|nd|rd|th )? (?: ,? \s \d{4} )?
     | (?: January|February|March|April|May|June|July|August|September|October|November|December ) \s \d{4}
-    | \d{1,2} (?: : \d{2} ){1,2} (?: \s? [aApP] \.? [mM] \b{end-half} \.? )? | \d{1,2} \s? [aApP] \.? [mM] \b{end-half} \.? )";
+    | \d{1,2} (?: : \d{2} ){1,2} (?: \s? [aApP] \.? [mM] \b{end-half} \.? )? (?: \s (?: [A-Z]{2,4} | Uhr | uur | h ) \b{end-half} )? | \d{1,2} \s? [aApP] \.? [mM] \b{end-half} \.? )";
 
 /// A full stop at the end is the sentence's.
 const PATHS: &[&str] = &[

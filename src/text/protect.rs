@@ -9,6 +9,7 @@ use regex::RegexBuilder;
 
 use super::matcher::{LONGEST, Matcher};
 use super::negation::negated_clauses;
+use super::numbers::with_neighbours;
 use super::patterns::{Protection, patterns};
 
 /// Longer quotations and pieces of code, marks included, are prose or programs and may be cut.
@@ -151,7 +152,7 @@ fn spans_of(kind: Protection, text: &str) -> Vec<Range<usize>> {
     for (_, pattern) in BUILT_IN.iter().filter(|(own, _)| *own == kind) {
         found.extend(bounded(pattern, longest, text));
     }
-    found
+    if kind == Protection::Numbers { with_neighbours(text, merge(found)) } else { found }
 }
 
 /// Matches of a pattern, of at most `longest` bytes, without white space at their ends.
@@ -243,8 +244,7 @@ mod tests {
                 Protection::Numbers,
                 "2016年3月 213台 35分钟; 2 millions d'euros, 30 mètres, 9 h; 3 Millionen Euro; 12 часов; call 1-800-991-9019",
                 &[
-                    "2016年",
-                    "3月",
+                    "2016年3月",
                     "213台",
                     "35分钟",
                     "2 millions d'euros",

@@ -72,7 +72,7 @@ pub fn units(text: &str, protected: &[Range<usize>]) -> Vec<Unit> {
 fn words(text: &str, protected: &[Range<usize>]) -> Vec<Range<usize>> {
     let mut words: Vec<Range<usize>> = Vec::new();
     let mut spans = protected.iter().peekable();
-    let mut inside = inside_unspaced_words(text);
+    let mut inside = inside_unspaced_words(text, protected);
     inside.extend(inside_hyphenated_words(text));
     let starts = text.split_word_bound_indices().map(|(at, _)| at);
     let mut starts = starts.filter(|at| !inside.contains(at)).peekable();
@@ -108,9 +108,11 @@ fn inside_hyphenated_words(text: &str) -> impl Iterator<Item = usize> {
     })
 }
 
-/// The places between two characters of a script without spaces that lie within a word of the dictionaries.
-fn inside_unspaced_words(text: &str) -> BTreeSet<usize> {
+/// The places between two characters of a script without spaces that lie within a word of the dictionaries. No word goes
+/// over an end of a `protected` span: 30分|开始.
+fn inside_unspaced_words(text: &str, protected: &[Range<usize>]) -> BTreeSet<usize> {
     let mut inside = BTreeSet::new();
+    let mut ends = protected.iter().map(|span| span.end).peekable();
     let mut chars = text.char_indices().peekable();
     while let Some((start, first)) = chars.next() {
         if !is_unspaced(first) {
@@ -118,7 +120,9 @@ fn inside_unspaced_words(text: &str) -> BTreeSet<usize> {
         }
         let mut end = start + first.len_utf8();
         let mut places = vec![];
-        while let Some((at, next)) = chars.next_if(|&(_, next)| is_unspaced(next)) {
+        while ends.next_if(|&end| end <= start).is_some() {}
+        let stop = ends.peek().copied();
+        while let Some((at, next)) = chars.next_if(|&(at, next)| is_unspaced(next) && stop != Some(at)) {
             places.push(at);
             end = at + next.len_utf8();
         }
@@ -231,6 +235,7 @@ mod tests {
         assert_eq!(cores("田中さんが持っています。"), ["田中", "さん", "が", "持っています", "。"]);
         assert_eq!(cores("預算委員"), ["預算", "委員"]);
         assert_eq!(cores("它可以截取屏幕。"), ["它", "可以", "截取", "屏幕", "。"]);
+        assert_eq!(cores("午后3点30分开始。"), ["午后", "3点30分", "开始", "。"]);
         assert_eq!(cores("ฉันกินข้าว"), ["ฉัน", "กิน", "ข้าว"]);
         assert_eq!(units(" \n ", &[]), [Unit { range: 0..3, core: 0..0 }]);
         assert!(units("", &[]).is_empty());

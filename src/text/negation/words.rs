@@ -42,6 +42,7 @@ pub(super) const NEGATIONS: &str = "\
     немаат ништо забрането \
     nije nisu nisam nismo niste neće neću nećemo nema nemaju nitko niko ništa nikad nikada nijedan nijedna niti \
     nemojte nemoj zabranjeno zabranjen zabranjena nikoli nihče niso nič prepovedano \
+    olmaz yetmez gitmez gelmez bilmez etmez almaz kalmaz satmaz verme \
     değil değildir yok yoktur yoktu hiç asla hiçbir yasak yasaktır yasaklanmıştır \
     deyil yoxdur qadağandır qadağan taqiqlanadi емес жоқ ешқашан тыйым \
     ei eivät eikä eivätkä emme ette älä älkää ellei ellen elleivät ikinä koskaan \
@@ -49,7 +50,8 @@ pub(super) const NEGATIONS: &str = "\
     nem sohasem sosem soha sem semmi semmit senki senkit sehol semmilyen nincs nincsen nincsenek sincs tilos tiltott \
     tilalmas nu nici niciodată nimeni nimic \
     nicio niciun niciunul nicăieri interzis interzisă interzise interzice \
-    není nejsou nikdy nikdo žádný žádná žádné žádného nesmí nelze \
+    není neni nejsou nejsem nebyl nebyla nebylo nebyli nebude nebudou nemá nemám nemáme nemají nemůže nemohou nemusí \
+    neplatí nemůžete nechce nebol nebola nebolo nebudú nemôže nemôžu nemajú nikdy nikdo žádný žádná žádné žádného nesmí nelze \
     nikoli nikoliv ničeho nikomu nikam zákaz zakázáno zakázán zakázána \
     nikto ničoho nič žiadny žiadna žiadne žiadneho nesmie nemožno zakázané zakázaný zakázaná \
     nėra niekada niekas niekur draudžiama draudžiamas draudžiami negalima neleidžiama nebus \
@@ -114,6 +116,16 @@ pub(super) const EXCEPTION_PHRASES: &[&str] = &[
     "apart from",
     "anything but",
     "instead of",
+    "anyone but ",
+    "everyone but ",
+    "nobody but ",
+    "no one but ",
+    "nothing but ",
+    "everything but ",
+    " all but ",
+    " none but ",
+    " all save ",
+    " save for ",
     "rather than",
     "as opposed to",
     "mit ausnahme",
@@ -215,6 +227,15 @@ pub(super) const NEGATION_PHRASES: &[&str] = &[
     " n-a ",
     " n-au ",
     " n-ar ",
+    " n-am ",
+    " n-ai ",
+    " n-ați ",
+    " n-are ",
+    " n-avem ",
+    " et saa ",
+    " et voi ",
+    " et ole ",
+    "en tullut",
     " s'ka ",
     "hindi na ",
     "hindi pa ",
@@ -255,6 +276,15 @@ pub(super) const PARTS: &[&str] = &[
     "ません",
     "ませぬ",
     "ずに",
+    "おらず",
+    "れず",
+    "できず",
+    "せず",
+    "らず、",
+    "らず。",
+    "ぬこと",
+    "なしに",
+    "なしで",
     "べから",
     "じゃな",
     "않",
@@ -358,6 +388,32 @@ pub(super) const NEUTRAL: &[&str] = &[
     "不错",
     "差不多",
     "没关系",
+    "かならず",
+    "はなし",
+    "งดงาม",
+    "โดยเฉพาะ",
+    "删除",
+    "刪除",
+    "清除",
+    "解除",
+    "扣除",
+    "消除",
+    "拆除",
+    "移除",
+    "去除",
+    "切除",
+    "削除",
+    "掃除",
+    "除雪",
+    "除草",
+    "一只",
+    "两只",
+    "兩只",
+    "三只",
+    "几只",
+    "这只",
+    "那只",
+    "船只",
 ];
 pub(super) const EXCEPTION_PARTS: &[&str] = &[
     "除",
@@ -381,76 +437,16 @@ pub(super) const EXCEPTION_PARTS: &[&str] = &[
     "ຍົກເວັ້ນ",
     "លើកលែង",
     "오직",
+    "에만",
+    "으로만",
+    "뿐",
 ];
-/// Endings of Turkish verbs that negate them.
-pub(super) const TURKISH: &[&str] = &[
-    "madı",
-    "medi",
-    "maz",
-    "mez",
-    "mıyor",
-    "miyor",
-    "muyor",
-    "müyor",
-    "mayın",
-    "meyin",
-    "mayınız",
-    "meyiniz",
-    "mamalı",
-    "memeli",
-    "mayacak",
-    "meyecek",
-    "madan",
-    "meden",
-    "mazsa",
-    "mezse",
-    "mamalıdır",
-    "memelidir",
-    "maması",
-    "memesi",
-    "mayacaktır",
-    "meyecektir",
-    "mamış",
-    "memiş",
-    "mamıştır",
-    "memiştir",
-    "mıyorum",
-    "miyorum",
-    "muyorum",
-    "müyorum",
-    "mıyoruz",
-    "miyoruz",
-    "mıyorlar",
-    "miyorlar",
-    "mayız",
-    "meyiz",
-    "mazlar",
-    "mezler",
-    "madığı",
-    "mediği",
-    "madıkça",
-    "medikçe",
-    "mamak",
-    "memek",
-    "mayan",
-    "meyen",
-    "masın",
-    "mesin",
+/// Words for `or` and `nor`, behind which a negation goes on.
+pub(super) const OR: &[&str] = &[
+    "or", "nor", "oder", "noch", "ou", "ni", "o", "né", "nem", "of", "eller", "lub", "ani", "ni", "или",
+    "ни", "або", "чи", "ні", "nebo", "alebo", "ali", "tai", "eikä", "vagy", "sem", "sau", "veya", "ή",
+    "ούτε", "atau", "hoặc", "أو", "ولا", "یا", "או", "या",
 ];
-
-/// The letters of a sentence in which words that begin with `ne` are negated: of Czech, Slovak, Lithuanian,
-/// Latvian and
-/// the Latin ones of Croatia, Bosnia, Serbia and Slovenia.
-pub(super) const NE_LETTERS: &[char] =
-    &['ě', 'ř', 'ů', 'ť', 'ď', 'ň', 'ľ', 'č', 'š', 'ž', 'ć', 'đ', 'ė', 'į', 'ų', 'ū', 'ē', 'ī', 'ā'];
-/// The beginnings of words that have `ne` without a negation.
-pub(super) const NE_OTHERS: &[&str] = &[
-    "nebo", "neděl", "nedeľ", "nedjelj", "nedelj", "nej", "nemoc", "neut", "neki", "neke", "neka", "neko",
-    "nešto", "negdje", "negde", "netto", "nepal", "nervo", "nervu", "nedávn", "nechť", "nechá",
-];
-/// The beginnings of negated verbs in Swahili.
-pub(super) const SWAHILI: &[&str] =
-    &["hai", "hawa", "hau", "hazi", "hali", "haki", "haya", "hatu", "ham", "hapa", "haku"];
 /// Words for `but`: a negated clause that begins with one limits the clause before it.
 pub(super) const BUT: &[&str] = &[
     "but",

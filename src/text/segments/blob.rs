@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::{Segment, SegmentKind};
 
 /// The worth of a blob.
-const WORTH: f32 = 0.02;
+pub(super) const WORTH: f32 = 0.02;
 
 /// Fewest characters of a blob, of one behind `base64,`, and of a line of one that is wrapped.
 const SHORTEST: usize = 96;

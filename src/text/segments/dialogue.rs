@@ -23,9 +23,13 @@ const ANSWERS: [&str; 11] =
 
 static SPEAKER: LazyLock<Regex> = LazyLock::new(|| {
     let name = r"(?:\p{Lu}|\p{Lo})[\p{L}\p{M}\d_.'’&/ -]{0,38}(?: ?\([^()\n]{1,24}\))?|user|assistant|system|human|customer|agent|bot";
-    let time = r"(?:[\[(]?\d{1,2}:\d{2}(?::\d{2})?(?: ?[AaPp][Mm])?[\])]?,? ?(?:- ?)?)?";
+    // Chats are exported with the date before the time, in the order and with the marks of the writer's country.
+    let date = r"(?:\d{1,4}[./-]\d{1,2}[./-]\d{1,4}\.?,? (?:um |at |à )?)?";
+    let time = format!(
+        r"(?:[\[(]?\u{{200e}}?{date}\d{{1,2}}[:.]\d{{2}}(?:[:.]\d{{2}})?(?:[ \u{{202f}}]?[AaPp]\.?[Mm]\.?)?[\])]?,? ?(?:[-–] ?)?)?"
+    );
     Regex::new(&format!(
-        r"^(?:[-*] )?{time}(?:\*\*|__|<|\[)?({name})(?:\*\*|__|>|\])?(?: ?(?::(?:\*\*)?(?:\s|$)|：(?:\*\*)?)|> )"
+        r"^(?:[-*] )?{time}(?:\*\*|__|<|\[)?({name})(?:\*\*|__|>|\])?(?: ?(?::(?:\*\*)?(?:\s|$)|：(?:\*\*)?)|> )|^[\[(]?\d{{1,2}}:\d{{2}}(?::\d{{2}})?[\])]? <[@+%&~]?([\w|`\[\]{{}}^-]{{1,30}})> "
     ))
     .expect("a test compiles it")
 });
@@ -35,7 +39,7 @@ static CUE: LazyLock<Regex> =
 /// Bytes of the label of a speaker that a line begins with, and the name.
 fn speaker(line: &str) -> Option<(usize, &str)> {
     let found = SPEAKER.captures(line)?;
-    let name = found.get(1)?.as_str();
+    let name = found.get(1).or_else(|| found.get(2))?.as_str();
     let end = found.get(0)?.end();
     // No space stands behind a wide colon, and so none ends a name.
     let most = if is_wide(&line[..end]) { WIDE_NAME } else { usize::MAX };
@@ -111,9 +115,21 @@ pub(super) fn subtitles(lines: &[Line], builder: &mut Builder, around: &Around) 
         .map(|i| i - usize::from(i > 0 && lines[i - 1].text.trim().bytes().all(|byte| byte.is_ascii_digit())))
         .collect();
     let mut at = 0;
+    // The number of the cue before, if its sentence goes on.
+    let mut open: Option<usize> = None;
     for end in starts.into_iter().filter(|&start| start > 0).chain([lines.len()]) {
         if end > at {
-            builder.push(lines[at].range.start..lines[end - 1].range.end, SegmentKind::Turn, around);
+            let number =
+                builder.push(lines[at].range.start..lines[end - 1].range.end, SegmentKind::Turn, around);
+            let first = lines[at..end].iter().skip_while(|line| !CUE.is_match(line.text)).nth(1);
+            let lower = first.is_some_and(|line| line.text.starts_with(char::is_lowercase));
+            if let Some(before) = open.filter(|_| lower) {
+                builder.tie(before, number);
+            }
+            let ended = lines[end - 1]
+                .text
+                .ends_with(['.', '!', '?', '…', '。', '！', '？', '"', '”', '♪', ']', ')']);
+            open = (!ended).then_some(number);
             at = end;
         }
     }

@@ -102,7 +102,7 @@ static TRACE: LazyLock<Regex> = LazyLock::new(|| {
 });
 static LISTING: LazyLock<Regex> = LazyLock::new(|| {
     let ls = r"[-dlbcps][-rwxsStT]{9}[.+@]?\s+\d+\s|total \d+$";
-    let git = r"\s*(?:modified|new file|deleted|renamed|both modified|typechange): |\s*[MADRCU?!]{1,2} {1,2}[\w./-]+$|On branch |Your branch is ";
+    let git = r"\s*(?:modified|new file|deleted|renamed|both modified|typechange): |\s*[MADRCU?!]{1,2} {1,2}[\w./-]+$|On branch |Your branch is |Changes (?:not staged for commit|to be committed):$|(?:Untracked|Ignored) files:$|Unmerged paths:$|\s*\(use \x22git [^\x22]+\x22 ";
     let tests = r"\s*(?:test \S+ \.\.\. |(?:---|===) ?(?:PASS|FAIL|RUN|SKIP)|(?:ok|FAIL|not ok)\s+\S+|(?:PASS|FAIL|PASSED|FAILED|SKIPPED|✓|✗|✕|×|√)\s|\S+::\S+ (?:PASSED|FAILED|SKIPPED|ERROR))";
     let build = r"#\d+ (?:\[|\d+\.\d|DONE|CACHED|ERROR|sha256:|transferring|extracting|naming|exporting|writing|resolve)|\s*(?:Collecting \S+$|Downloading \S+ \(|Using cached \S+|Preparing metadata|Requirement already satisfied|Installing collected packages|Successfully (?:installed|built|uninstalled))";
     let shell = r"[\w.@~:/\\-]*[$#%] \S|PS [A-Z]:\\|>>> |\.\.\. |[├│└][^│┤┘╡╛]*$|[ │]*[├└]─{1,3}[^─┬┴┼┤┘]";
@@ -174,7 +174,7 @@ static CODE: LazyLock<Regex> = LazyLock::new(|| {
     let begin = r#"^\s*(?:(?:pub(?:\(\w+\))? |async |static |export |default |private |public |protected |final |abstract |inline |const |unsafe )*(?:fn|def|func|function|class|struct|enum|impl|interface|trait|type|import|from|use|using|package|module|namespace|return|let|const|var|val|if|elif|else|for|foreach|while|switch|match|case|try|catch|except|finally|with|do|end|raise|throw|yield|await|break|continue|pass|unless|begin|require|include)\b.*(?:[({:;=\[<>"'`]|$)|#include|#define|#undef|#pragma|#error|#if|#el|#end|//|/\*|\*/|\* |\*$|@\w+|#!|"""|''')"#;
     let call =
         r"^\s*(?:[\w.\[\]*&>-]|::)+(?:<[^>]*>)?\(.*\)?[,;]?$|^\s*[\w.\[\]*&>, -]+\s*(?:[-+*/|&%:]?=)\s*\S";
-    let shell = r#"^\s*(?:(?:if|elif|while|until) (?:!|\[|test\b|\S.*; *(?:then|do)$)|(?:then|do|else|fi|done|esac|shift)$|case .+ in$|[\w*"'|.-]+\)$|(?:echo|cd|mkdir|rm|cp|mv|ln|chmod|curl|wget|sudo|grep|sed|awk|tar|trap|printf|exit) +[-$"'./\w]|(?:export|local|readonly) +\w+=|set +[-+]|(?:source|test) +[-$"'./~])|;;$|\$\{?[A-Za-z_]|\$\(|&&|\|\|| \| \w"#;
+    let shell = r#"^\s*(?:(?:if|elif|while|until) (?:!|\[|test\b|\S.*; *(?:then|do)$)|(?:then|do|else|fi|done|esac|shift)$|case .+ in$|[\w*"'|.-]+\)$|(?:echo|cd|mkdir|rm|cp|mv|ln|chmod|curl|wget|sudo|grep|sed|awk|tar|trap|printf|exit) +[-$"'./\w]|(?:export|local|readonly) +\w+=|set +[-+]|(?:source|test) +[-$"'./~])|;;$|\$\{?[A-Za-z_]|\$\(|&&|\|\|| \| (?:awk|base64|bash|cat|column|curl|cut|diff|egrep|fgrep|fzf|grep|gzip|head|jq|less|md5sum|more|nc|nl|node|paste|perl|pv|python3?|rev|rg|ruby|sed|sh|sha256sum|shuf|sort|ssh|sudo|tac|tail|tar|tee|tr|uniq|wc|while|xargs|xxd|yq|zcat|zsh)\b"#;
     let docker = r"^\s*(?:FROM|RUN|COPY|ADD|ENV|CMD|WORKDIR|EXPOSE|ENTRYPOINT|ARG|USER|LABEL|HEALTHCHECK|VOLUME|SHELL|ONBUILD|STOPSIGNAL)\s+\S";
     let sql = r"^\s*(?:CREATE|SELECT|INSERT|UPDATE|DELETE|FROM|WHERE|JOIN|LEFT|RIGHT|INNER|OUTER|GROUP BY|ORDER BY|HAVING|LIMIT|VALUES|ALTER|DROP|UNION|PRIMARY KEY|FOREIGN KEY|CONSTRAINT|REFERENCES|GRANT|COMMENT ON|AND|OR|ON|SET|WITH|BEGIN|COMMIT|DECLARE)\b(?:\s|;|$)";
     let others = r"^(?:[\d*/,-]+\s+){4}[\d*/,A-Za-z-]+\s+\S|^\s*\\(?:begin|end|(?:sub)*section|chapter|paragraph|item|label|documentclass|usepackage|includegraphics|caption|centering|maketitle)\b|\\\\$|^\.PHONY:";

@@ -147,7 +147,7 @@ impl Nesting<'_, '_, '_, '_> {
             context.extend(above);
             context.extend(docstring(&self.lines[at + 1..]));
         }
-        let ended = content.ends_with([';', '{', '}']);
+        let ended = content.trim_end_matches(',').ends_with([';', '{', '}']);
         let braced = content.ends_with('{') || content.starts_with("case ") && content.ends_with(" in");
         self.open.push(Open { depth, number, braced, tried, ended, comment: is_comment(content) });
     }

@@ -1,6 +1,7 @@
 //! The parts of a text by their kinds.
 
 use std::cell::LazyCell;
+use std::ops::Range;
 use std::sync::LazyLock;
 
 use regex::Regex;
@@ -10,9 +11,10 @@ use super::entries::{self, Entry};
 use super::fences::{FARTHEST, closing, fence, tag};
 use super::lines::{Line, Shape, is_code};
 use super::{
-    SegmentKind, blocks, captions, diagnostic, dialogue, diff, documents, headings, joined, listing, markup,
-    multiline, nested, prose, reads, records, sections, table, trace,
+    SegmentKind, blocks, captions, diagnostic, dialogue, diff, documents, headings, joined, listing, loose,
+    markup, multiline, nested, prose, reads, records, sections, table, trace,
 };
+use crate::text::JsonToken;
 
 /// Fewer lines are no program, transcript or list of settings.
 const FEW: usize = 3;
@@ -416,7 +418,7 @@ impl<'b, 't> Parts<'b, 't> {
         if self.tries == 0 {
             return 0;
         }
-        let Some((tokens, value)) = records::value(self.builder.text, range) else {
+        let Some((tokens, value)) = self.value(lines, range) else {
             self.tries = self.tries.saturating_sub(last.range.end - lines[0].range.start);
             return 0;
         };
@@ -431,6 +433,28 @@ impl<'b, 't> Parts<'b, 't> {
         self.json_line = if count == 1 { whole.end } else { 0 };
         records::records(&tokens, whole, is_line, self.fineness, self.builder, around);
         count
+    }
+
+    /// The tokens and the range of the value of JSON that `lines` begin with, or of one in the spelling of Python or without
+    /// its end.
+    fn value(&self, lines: &[Line], range: Range<usize>) -> Option<(Vec<JsonToken>, Range<usize>)> {
+        let line = &lines[0];
+        let start = range.start + self.builder.text[range.clone()].find(line.text).unwrap_or_default();
+        let next = lines.get(1).map_or("", Line::content);
+        let goes_on = next.starts_with(['{', '[', '}', ']', '"', '\''])
+            || line.text.ends_with([',', '{', '[', ':']) && !next.is_empty();
+        let loose = || {
+            let (tokens, value) = loose::value(line.text, !goes_on)?;
+            let moved = |range: Range<usize>| start + range.start..start + range.end;
+            let tokens = tokens.into_iter().map(|token| JsonToken { range: moved(token.range), ..token });
+            Some((tokens.collect(), moved(value)))
+        };
+        // Asked first, for a value that never ends is looked for in all that follows.
+        let is_python = line.text.contains("': ") || line.text.contains("{'");
+        let value = if is_python { loose() } else { None };
+        value
+            .or_else(|| records::value(self.builder.text, range))
+            .or_else(|| if is_python { None } else { loose() })
     }
 
     /// Adds what is left: paragraphs of code, and prose.
@@ -487,7 +511,10 @@ fn are_counted(lines: &[Line]) -> bool {
     let counted = lines.windows(2).filter(next).count();
     let cells = lines
         .iter()
-        .filter(|line| line.text.matches('\t').count() > 2 && !line.text.contains("\t\t"))
+        .filter(|line| {
+            let tabs = line.text.matches('\t').count() > 2 && !line.text.contains("\t\t");
+            tabs || line.text.matches(" | ").count() > 1
+        })
         .count();
     counted * 10 >= (lines.len() - 1) * 7 && cells * 2 < lines.len()
 }
@@ -556,8 +583,8 @@ fn run_of(lines: &[Line], source: impl Fn() -> bool) -> Option<Run> {
         return Some(Run::Labelled);
     }
     let labelled = share(have(&[Shape::Numbered, Shape::Found]), 60);
-    // A table may begin with numbers, below its header or a line that groups the columns.
-    let is_table = || (0..FEW).any(|above| above + table::rows(&lines[above..]) >= lines.len());
+    // A table may begin with numbers, below its header or a line that groups the columns, and above one that counts rows.
+    let is_table = || (0..FEW).any(|above| above + table::rows(&lines[above..]) + 1 >= lines.len());
     if labelled && (are_counted(lines) || !is_table()) {
         return Some(Run::Labelled);
     }

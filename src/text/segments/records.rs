@@ -6,8 +6,8 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use super::SegmentKind;
 use super::builder::{Around, Builder};
+use super::{SegmentKind, blob, inner};
 use crate::text::{JsonKind, JsonToken, json_tokens, sentences};
 
 /// Bytes of a value that is kept or dropped whole.
@@ -24,6 +24,9 @@ const CORE: usize = 160;
 const SMALL_CORE: usize = 40;
 /// A value that is smaller than one of so many equal parts of the whole goes whole.
 const PARTS: usize = 8;
+/// Fewest numbers of a vector, and fewest decimals of most of them.
+const VECTOR: usize = 32;
+const VECTOR_DECIMALS: usize = 5;
 /// Members of an object that is a map rather than a record.
 const MAP: usize = 16;
 
@@ -164,6 +167,8 @@ impl Cutter<'_, '_, '_> {
         while let Some(step) = steps.pop() {
             match step {
                 Step::Node { node, parent, core } => self.node(node, parent, core, &mut steps),
+                // A value that was cut off has no ends.
+                Step::Close { token, .. } if self.tokens[token].range.is_empty() => {}
                 Step::Close { token, opener } => {
                     let number = self.push(self.behind(token), SegmentKind::Tag);
                     self.builder.tie(opener, number);
@@ -192,10 +197,11 @@ impl Cutter<'_, '_, '_> {
         let first = &self.tokens[node.value];
         let container = matches!(first.kind, JsonKind::ObjectStart | JsonKind::ArrayStart);
         let children = if container { self.children(node) } else { Vec::new() };
+        let vector = self.is_vector(node, &children);
         let opens = if parent.is_none() {
             !self.is_line || self.size(node) > self.fineness.whole
         } else {
-            self.size(node) > self.fineness.whole && !self.is_list(node, &children)
+            self.size(node) > self.fineness.whole && !vector && !self.is_list(node, &children)
         };
         let number = if opens && !children.is_empty() {
             self.open(node, &children, steps)
@@ -204,6 +210,9 @@ impl Cutter<'_, '_, '_> {
         } else {
             self.push(self.behind(node.end - 1), SegmentKind::Record)
         };
+        if vector {
+            self.builder.segments[number].worth = blob::WORTH;
+        }
         if let Some(parent) = parent {
             self.builder.put_under(number, parent);
             if core {
@@ -243,14 +252,23 @@ impl Cutter<'_, '_, '_> {
     fn string(&mut self, node: Node) -> usize {
         let string = self.tokens[node.value].range.clone();
         let (start, end) = (string.start + 1, string.end - 1);
-        let parts = parts(&self.builder.text[start..end]);
+        let inside = &self.builder.text[start..end];
+        let inner = inner::parts(inside);
+        let is_json = inner.is_some();
+        let parts = inner.unwrap_or_else(|| parts(inside));
         if parts.len() < 2 {
             return self.push(self.behind(node.end - 1), SegmentKind::Record);
         }
         let opener = self.push(start, SegmentKind::Record);
-        for part in parts {
-            let number = self.push(start + part, SegmentKind::Said);
+        let last = parts.len() - 1;
+        for (i, part) in parts.into_iter().enumerate() {
+            let is_end = i == 0 || i == last;
+            let kind = if is_json && !is_end { SegmentKind::Record } else { SegmentKind::Said };
+            let number = self.push(start + part, kind);
             self.builder.put_under(number, opener);
+            if is_json && is_end {
+                self.builder.need(opener, number);
+            }
         }
         let closer = self.push(self.behind(node.end - 1), SegmentKind::Tag);
         self.builder.tie(opener, closer);
@@ -274,6 +292,19 @@ impl Cutter<'_, '_, '_> {
         self.kind(node) == JsonKind::ArrayStart
             && self.size(node) <= most
             && (children.iter().all(scalar) || self.is_matrix(children))
+    }
+
+    /// Returns whether it is a vector that a model has made of a text: many numbers with many decimals, a part of which
+    /// would be another value, and which nobody reads.
+    fn is_vector(&self, node: Node, children: &[Node]) -> bool {
+        let number = |child: &Node| {
+            let own = &self.builder.text[self.tokens[child.value].range.clone()];
+            self.kind(*child) == JsonKind::Literal
+                && own.split_once('.').is_some_and(|(_, decimals)| decimals.len() >= VECTOR_DECIMALS)
+        };
+        self.kind(node) == JsonKind::ArrayStart
+            && children.len() >= VECTOR
+            && children.iter().filter(|child| number(child)).count() * 10 >= children.len() * 8
     }
 
     /// Returns whether these are the rows of a matrix: arrays of as many numbers.

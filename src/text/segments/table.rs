@@ -231,7 +231,10 @@ fn is_bar(line: &str) -> bool {
     let line = line.trim();
     let ruler =
         line.len() > 3 && line.starts_with(['+', '|', '┌', '├', '└', '╔', '╠', '╚', '─']) && is_ruler(line);
+    // psql writes it without a mark at its ends.
+    let joined = line.starts_with("--") && line.contains("-+-") && is_ruler(line);
     ruler
+        || joined
         || line.contains('│')
         || line.contains('┃')
         || line.matches('|').count() >= if line.starts_with('|') { 2 } else { 1 } && !line.contains("||")

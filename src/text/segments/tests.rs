@@ -845,3 +845,69 @@ fn long_comments_make_a_program_no_prose() {
     );
     assert!(cut(&script).iter().all(|(kind, _)| *kind == SegmentKind::Line));
 }
+
+#[test]
+fn bars_between_cells_are_no_pipes_of_a_shell() {
+    let markdown = "# Boats\n\nAll of them:\n\n| id | state |\n|---|:-:|\n| 1 | afloat |\n| 2 | sunk |\n| 3 | afloat |\n";
+    assert_eq!(kept_with(markdown, "sunk"), ["| id | state |"]);
+    let rows = " id | state  | crew\n----+--------+------\n  1 | afloat | Ann\n  2 | sunk   | Bo\n  3 | afloat | Eva\n(3 rows)\n";
+    assert_eq!(kept_with(rows, "sunk"), ["id | state  | crew"]);
+    assert!(is_definition("fn a() {") && lines::is_code("cat boats.txt | sort | uniq"));
+}
+
+#[test]
+fn exported_chats_are_turns() {
+    for chat in [
+        "3.5.24, 18:01 - Jörg: Kommst du?\n3.5.24, 18:02 - Eva: Heute nicht.\n3.5.24, 18:03 - Jörg: Dann morgen?\n",
+        "[03/05/24, 18:01:11] Ann: Are you there?\n[03/05/24, 18:02:12] Bo: Not yet.\n[03/05/24, 18:03:13] Ann: Hurry.\n",
+        "[10:01] <ann> is it on?\n[10:02] <bo_7> it is not\n[10:03] <ann> why?\n",
+    ] {
+        let turns: Vec<_> = chat.lines().map(|line| (SegmentKind::Turn, line)).collect();
+        assert_eq!(cut(chat), turns);
+    }
+}
+
+#[test]
+fn a_sentence_over_two_cues_is_kept_whole() {
+    let text = "1\n00:00:01,000 --> 00:00:02,000\nDogs may not come\n\n2\n00:00:03,000 --> 00:00:04,000\non board, guide dogs aside.\n\n3\n00:00:05,000 --> 00:00:06,000\nThe bar is open.\n";
+    assert_eq!(
+        kept_with(text, "not come"),
+        ["2\n00:00:03,000 --> 00:00:04,000\non board, guide dogs aside."]
+    );
+    assert!(kept_with(text, "bar").is_empty());
+}
+
+#[test]
+fn records_on_lines_of_broken_json_stand_for_themselves() {
+    let text = "[\n  {\n    \"id\": 1,\n    \"state\": \"afloat\"\n  },\n  {\n    \"id\": 2,\n    \"state\": \"sunk\"\n  },\n  {\n    \"id\": 3,\n";
+    let kept = kept_with(text, "sunk");
+    assert!(kept.contains(&"{") && !kept.iter().any(|line| line.contains("id")), "{kept:?}");
+    assert!(kept.len() <= 3, "{kept:?}");
+}
+
+#[test]
+fn what_nobody_reads_is_of_the_least_worth() {
+    let vector: Vec<String> = (0..120).map(|i| format!("0.{:06}", i * 7919 % 999_983)).collect();
+    let json = format!(
+        "{{\"id\": \"a7\", \"text\": \"The bow is green.\", \"sum\": [1, 2], \"vector\": [{}]}}",
+        vector.join(", ")
+    );
+    let dump = "Bytes of the log:\n\n00000000  25 59 48 29 85 2b ec 11  1b 62 7d c0 ce ca f7 ce\n00000010  32 4d 20 d6 f1 0b f9 e9  7b 50 0d 9b ed a2 63 16\n";
+    for text in [json.as_str(), dump] {
+        let low = |part: &str| part.contains("vector") || part.starts_with("000000");
+        for segment in segments(text) {
+            let own = text[segment.range].trim();
+            assert_eq!(segment.worth < 0.1, low(own), "{own}");
+        }
+    }
+}
+
+#[test]
+fn headings_of_git_are_lines() {
+    let text = "On branch main\nChanges not staged for commit:\n  (use \"git add <file>...\" to update what will be committed)\n\tmodified:   hull.py\n\nUntracked files:\n  (use \"git add <file>...\" to include in what will be committed)\n\tnotes.txt\n";
+    assert!(
+        cut(text).iter().all(|(kind, _)| matches!(kind, SegmentKind::Line | SegmentKind::Parent)),
+        "{:?}",
+        cut(text)
+    );
+}

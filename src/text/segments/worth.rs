@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use super::{Segment, SegmentKind};
+use super::{Segment, SegmentKind, blob};
 
 /// Shorter segments are repeated by chance.
 const SHORT: usize = 12;
@@ -23,6 +23,10 @@ pub(super) fn weigh(text: &str, segments: &mut [Segment]) {
             SegmentKind::Line | SegmentKind::Row | SegmentKind::Record | SegmentKind::Turn
         );
         let own = text[segment.range.clone()].trim();
+        if whole && DUMP.is_match(own) {
+            segment.worth = blob::WORTH;
+            continue;
+        }
         if !whole || own.len() < SHORT || own.len() > 2000 {
             continue;
         }
@@ -37,6 +41,12 @@ pub(super) fn weigh(text: &str, segments: &mut [Segment]) {
         }
     }
 }
+
+/// A line of a dump of bytes: its address and at least six of them, or three groups of two or four.
+static DUMP: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"^(?:0x)?[0-9a-fA-F]{4,16}:?\s+(?:(?:[0-9a-fA-F]{2}[ -]{1,2}){6}|(?:[0-9a-fA-F]{4} {1,2}){4}|(?:[0-9a-fA-F]{8} {1,2}){3})")
+        .expect("a test compiles it")
+});
 
 /// The times of a line, and the numbers of processes in brackets.
 static TIMES: LazyLock<Regex> = LazyLock::new(|| {
