@@ -92,7 +92,9 @@ pub(super) fn remains(
             let line_break = dropped_break(text, &units[mark + 1..i], unit);
             // Nor does the space before a word, where its line begins with that now.
             let from = if line_break.is_some() && !structure.is_whole(i) { unit.core.start } else { from };
-            line_break.into_iter().for_each(|line_break| remains.push(line_break));
+            if let Some(line_break) = line_break {
+                remains.push(line_break);
+            }
             remains.push(from..core.end);
         } else if i == 0 || previous.is_some_and(|before| before + 1 == i) {
             remains.push(unit.range.start..core.end);

@@ -112,6 +112,7 @@ const fn opening(bracket: char) -> Option<char> {
 
 /// Marks that some languages have for comments and strings, and others for something else.
 #[derive(Clone, Copy)]
+#[expect(clippy::struct_excessive_bools, reason = "each mark may be there without the others")]
 struct Syntax {
     /// Two slashes begin a comment.
     slashes: bool,

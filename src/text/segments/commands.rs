@@ -56,7 +56,8 @@ fn looks_like_command(line: &str) -> bool {
         && program.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.+".contains(&byte));
     let goes_on =
         line.ends_with([',', ':', ';', '?', '!', '。']) || line.ends_with('.') && !line.ends_with(" .");
-    if !named && !(path && program.len() > 2) || goes_on {
+    let named = named || path && program.len() > 2;
+    if !named || goes_on {
         return false;
     }
     let (mut plain, mut marked, mut strong, mut option) = (0, 0, false, false);

@@ -237,7 +237,9 @@ fn add_message(lines: &[Line], builder: &mut Builder, around: &Around) {
     let numbers: Vec<usize> = lines[..notes].iter().map(|line| builder.push_line(line, around)).collect();
     let (Some(first), Some(last)) = (lines.get(notes), lines.last()) else { return };
     let own = builder.push(first.range.start..last.range.end, SegmentKind::Line, around);
-    numbers.into_iter().for_each(|note| builder.put_under(note, own));
+    for note in numbers {
+        builder.put_under(note, own);
+    }
 }
 
 /// Returns the name of the metric that a line says something of: `# HELP name`, `# TYPE name`.
@@ -264,7 +266,9 @@ fn add_metric(lines: &[Line], builder: &mut Builder, around: &Around) {
             builder.segments[number].kind = SegmentKind::Parent;
             heads.push(number);
         } else {
-            heads.iter().for_each(|&head| builder.put_under(number, head));
+            for &head in &heads {
+                builder.put_under(number, head);
+            }
         }
     }
 }

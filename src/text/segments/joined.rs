@@ -301,7 +301,9 @@ fn tie_rows(lines: &[Line], base: usize, builder: &mut Builder) {
                 builder.tie(line, base + name);
             } else {
                 above = line;
-                names.iter().for_each(|&name| builder.put_under(line, base + name));
+                for &name in &names {
+                    builder.put_under(line, base + name);
+                }
             }
         }
     }

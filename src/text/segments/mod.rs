@@ -34,6 +34,7 @@ mod prose;
 mod quotes;
 mod reads;
 mod records;
+mod runs;
 mod sections;
 mod table;
 mod trace;

@@ -12,6 +12,7 @@ use super::multiline::{Block, blocks, opened, opens_text};
 use super::{SegmentKind, joined, trace};
 
 /// A line that is open: those that are indented more stand under it.
+#[expect(clippy::struct_excessive_bools, reason = "each is true or not whatever the others are")]
 struct Open {
     /// Twice the indentation, and one more for a label that is not indented in its block.
     depth: usize,
@@ -22,6 +23,7 @@ struct Open {
     tried: bool,
     /// Set if it ends a statement or a block.
     ended: bool,
+    /// Set if it is a comment.
     comment: bool,
 }
 

@@ -140,7 +140,7 @@ fn is_dense(text: &str) -> bool {
     letters > 0 && text.chars().filter(|&c| is_unspaced(c)).count() * 3 > letters
 }
 
-/// Returns the level of the heading that a line is by its marks: `## Like this` of Markdown, `== Like this` of AsciiDoc,
+/// Returns the level of the heading that a line is by its marks: `## Like this` of Markdown, `== Like this` of `AsciiDoc`,
 /// `** Like this` of Org. One mark of those two may be another thing.
 pub(super) fn heading_level(line: &str) -> Option<usize> {
     let mark = line.chars().next().filter(|c| matches!(c, '#' | '=' | '*'))?;

@@ -56,7 +56,8 @@ pub(super) fn length(lines: &[Line]) -> usize {
         let next = lines.get(end + 1).filter(|next| comes_last(next) && links(&lines[end]));
         return next.map_or(end, |_| end + 1 + length(&lines[end + 1..]));
     }
-    if !is_frame(second) && !(is_cause(second) && lines.iter().skip(2).take(2).any(is_frame)) {
+    let is_trace = is_frame(second) || is_cause(second) && lines.iter().skip(2).take(2).any(is_frame);
+    if !is_trace {
         return 0;
     }
     1 + lines[1..].iter().take_while(|line| inner(line) || is_cause(line)).count()
@@ -99,9 +100,8 @@ fn add_panic(lines: &[Line], numbers: &[usize], builder: &mut Builder) -> Vec<us
     for (at, line) in lines.iter().enumerate().skip(1) {
         let number = numbers[at];
         builder.put_under(number, first);
-        if is_stack && line.text.starts_with('\t') {
-            builder.tie(number - 1, number);
-        } else if !is_stack && at < frames {
+        let goes_on = if is_stack { line.text.starts_with('\t') } else { at < frames };
+        if goes_on {
             builder.tie(number - 1, number);
         } else if is_frame(line) {
             builder.put_under(number, frame);
@@ -123,9 +123,13 @@ pub(super) fn trace(lines: &[Line], builder: &mut Builder, around: &Around) -> V
     if let Some(at) = Some(&lines[0]).filter(|first| comes_last(first)).and_then(|_| linked()) {
         let mut exceptions = trace(&lines[..at], builder, around);
         let link = builder.push_line(&lines[at], around);
-        exceptions.iter().for_each(|&before| builder.need(link, before));
+        for &before in &exceptions {
+            builder.need(link, before);
+        }
         let behind = trace(&lines[at + 1..], builder, around);
-        behind.iter().for_each(|&behind| builder.need(link, behind));
+        for &behind in &behind {
+            builder.need(link, behind);
+        }
         exceptions.extend(behind);
         return exceptions;
     }

@@ -106,8 +106,8 @@ impl KeepHead {
     pub(crate) fn take(weights: &mut Weights, config: &EncoderConfig) -> Result<Self, EncoderError> {
         let bias = "pruning_head.classifier.bias".to_owned();
         Ok(Self(Dense {
-            weights: weights.take(Self::NAME.to_owned(), &[2, config.width])?,
-            bias: weights.take(bias, &[2])?,
+            weights: weights.take(Self::NAME, &[2, config.width])?,
+            bias: weights.take(&bias, &[2])?,
         }))
     }
 

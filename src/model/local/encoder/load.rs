@@ -114,12 +114,12 @@ impl Weights {
 
     /// A tensor of the encoder.
     fn own(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>, EncoderError> {
-        self.take(format!("{}{name}", self.prefix), shape)
+        self.take(&format!("{}{name}", self.prefix), shape)
     }
 
     /// A tensor of a head, whose name starts where the encoder's does.
     pub(crate) fn head(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>, EncoderError> {
-        self.take(format!("{}{name}", self.root), shape)
+        self.take(&format!("{}{name}", self.root), shape)
     }
 
     /// A tensor of the encoder's pooler, whose name is among the encoder's own.
@@ -133,18 +133,18 @@ impl Weights {
     }
 
     /// A tensor by its whole name.
-    pub(crate) fn take(&mut self, name: String, shape: &[usize]) -> Result<Vec<f32>, EncoderError> {
+    pub(crate) fn take(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>, EncoderError> {
         let wrong = |reason: String| {
-            Err(EncoderError::Tensor { path: self.path.clone(), name: name.clone(), reason })
+            Err(EncoderError::Tensor { path: self.path.clone(), name: name.to_owned(), reason })
         };
-        match self.tensors.shape(&name) {
+        match self.tensors.shape(name) {
             None => return wrong("is missing: the file is not of this config.json, or was cut off".into()),
             Some(found) if found != shape => {
                 return wrong(format!("has the shape {found:?}, not {shape:?}"));
             }
             Some(_) => {}
         }
-        match self.tensors.take(&name) {
+        match self.tensors.take(name) {
             Ok(values) if values.iter().all(|value| value.is_finite()) => Ok(values),
             Ok(_) => wrong("holds a value that is not a finite number: fetch the file again".into()),
             Err(reason) => wrong(reason),

@@ -115,7 +115,9 @@ impl TensorFile {
         if info.dtype == Dtype::F32 {
             let mut values = vec![0.0_f32; (end - start) / 4];
             read(bytemuck::cast_slice_mut(&mut values))?;
-            values.iter_mut().for_each(|value| *value = f32::from_bits(u32::from_le(value.to_bits())));
+            for value in &mut values {
+                *value = f32::from_bits(u32::from_le(value.to_bits()));
+            }
             return Ok(values);
         }
         let mut bytes = vec![0; end - start];
