@@ -8,8 +8,14 @@ use super::Structure;
 use crate::compress::relevance::is_function_word;
 use crate::text::{Segment, Unit, governs};
 
-/// Fewest words that are left of a sentence, one of them no name and no number: fewer say nothing or mislead.
+/// Fewest words that are left of a sentence: fewer say nothing or mislead.
+///
+/// Without this rule, 20.2 and 14.4% of what was left of NQ's first 300 questions at 0.05 and 0.10 was broken; with it
+/// 15.0 and 11.2%, and as many answers are kept.
 const FEWEST_WORDS: u8 = 3;
+/// Fewest words, if all of them are names, numbers and function words. Answers are names so often that `hotpot` lost
+/// three of 100 when names alone were never left.
+const FEWEST_NAMES: u8 = 4;
 
 /// The words of the sentences of a document that are several units each.
 pub(super) struct Fragments {
@@ -21,7 +27,7 @@ pub(super) struct Fragments {
 /// The words of a unit.
 #[derive(Debug, Clone, Copy, Default)]
 struct Words {
-    /// Their number, up to the fewest of a fragment.
+    /// Their number, up to the fewest names of a fragment.
     count: u8,
     /// Set if one has a meaning of its own.
     has_meaning: bool,
@@ -35,7 +41,7 @@ impl Words {
     fn of(text: &str) -> Self {
         let mut own = Self::default();
         for word in text.unicode_words() {
-            own.count = FEWEST_WORDS.min(own.count + 1);
+            own.count = FEWEST_NAMES.min(own.count + 1);
             let is_name = word.starts_with(char::is_uppercase) && word.contains(char::is_lowercase);
             if !is_function_word(&word.to_lowercase()) {
                 own.has_meaning = true;
@@ -43,7 +49,7 @@ impl Words {
             }
         }
         // Protection makes a clause that governs something one unit.
-        own.governs = own.count == FEWEST_WORDS && governs(text);
+        own.governs = own.count >= FEWEST_WORDS && governs(text);
         own
     }
 }
@@ -101,7 +107,7 @@ impl Fragments {
                 whole &= !words.has_meaning;
             }
         }
-        whole || says && count >= FEWEST_WORDS
+        whole || count >= if says { FEWEST_WORDS } else { FEWEST_NAMES }
     }
 }
 
@@ -144,7 +150,8 @@ mod tests {
         assert_eq!(left(text, &["left", "early", "."]), "");
         assert_eq!(left(text, &["Nina", "Holm", "left"]), "Nina Holm left");
         assert_eq!(left(text, &["Dogs", "welcome"]), "Dogs welcome", "all that has a meaning");
-        assert_eq!(left(text, &["Der", "Kahn", "Hafen"]), "", "names alone");
+        assert_eq!(left(text, &["Der", "Kahn", "Hafen"]), "", "few names alone");
+        assert_eq!(left(text, &["Der", "Kahn", "seit", "Ostern", "Hafen"]), "Der Kahn seit Ostern Hafen");
         assert_eq!(left(text, &["Kahn", "liegt", "Hafen"]), "Kahn liegt Hafen");
         assert_eq!(left(text, &["鍵", "青い", "箱"]), "鍵 青い 箱");
     }
