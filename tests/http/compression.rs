@@ -112,7 +112,9 @@ fn every_budget_is_met_or_refused_with_the_gap() {
         }
         assert_eq!(answer.status, 200, "{target}: {body}");
         let used = body["usage"]["compressed_tokens"].as_u64().unwrap();
-        assert!(used <= target && (target < 5 || used * 2 > target.min(90)), "{target}: {body}");
+        // What is negated goes whole, so that a room below the long sentence is for the short one alone.
+        let least = if target < 34 { target.min(5) } else { target.min(90) / 2 };
+        assert!(used <= target && used >= least, "{target}: {body}");
         let prompt = body["prompt"].as_str().unwrap();
         assert!(prompt.ends_with("\n\nWhy not?") && prompt.len() > 10, "{target}: {prompt}");
         if target == 100_000 {
