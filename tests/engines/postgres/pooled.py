@@ -1,4 +1,5 @@
-"""Replicas that reach PostgreSQL through PgBouncer, which pools transactions and speaks TLS."""
+"""Replicas that reach PostgreSQL through PgBouncer, which pools transactions and speaks TLS. A part of the suite, which
+imports it."""
 
 import os
 import pathlib
@@ -7,8 +8,8 @@ import socket
 import subprocess
 import tempfile
 
+from __main__ import COLLECTION, Checked, call, documents, ids, same, search, store
 from server import NOBODY
-from stage import Checked, call, same
 from replicas import free_port, wait_for
 
 PROGRAM = shutil.which("pgbouncer") or "/usr/sbin/pgbouncer"
@@ -72,8 +73,6 @@ client_tls_cert_file = {self.certificate}
 
 def pooled(stage):
     """Two replicas share what they store through few connections; a certificate that nobody knows is refused."""
-    # It imports this file.
-    from suite import COLLECTION, documents, ids, search, store
     pooler = Pooler(stage.server)
     try:
         status, _, text = call(stage.replica(url=pooler.url()), "GET", "/readyz", wanted=None)
