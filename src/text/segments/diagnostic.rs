@@ -65,16 +65,7 @@ pub(super) fn diagnostic(lines: &[Line], builder: &mut Builder, around: &Around)
 
 #[cfg(test)]
 mod tests {
-    use super::super::segments;
-
-    /// Texts of the segments that the one that holds `part` needs.
-    fn needed<'t>(text: &'t str, part: &str) -> Vec<&'t str> {
-        let all = segments(text);
-        let own = all.iter().find(|own| text[own.range.clone()].contains(part)).expect("it is there");
-        let mut needs = own.needs.clone();
-        needs.sort_unstable();
-        needs.into_iter().map(|need| text[all[need].range.clone()].trim_end()).collect()
-    }
+    use super::super::tests::needed;
 
     #[test]
     fn errors_keep_their_places_and_excerpts_their_errors() {

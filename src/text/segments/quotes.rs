@@ -56,7 +56,7 @@ fn goes_on(before: &str, end: &str) -> bool {
 /// The sources of quotes that are open.
 #[derive(Default)]
 pub(super) struct Sources {
-    /// How often what is theirs is quoted, with their segments.
+    /// The depth of quotation of each source that is open, and the number of its segment.
     open: Vec<(usize, usize)>,
 }
 

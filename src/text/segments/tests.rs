@@ -21,6 +21,15 @@ pub(super) fn kept_with<'t>(text: &'t str, part: &str) -> Vec<&'t str> {
     needed.into_iter().map(|need| text[all[need].range.clone()].trim()).collect()
 }
 
+/// Texts of the segments that the one that holds `part` needs itself.
+pub(super) fn needed<'t>(text: &'t str, part: &str) -> Vec<&'t str> {
+    let all = segments(text);
+    let own = all.iter().find(|own| text[own.range.clone()].contains(part)).expect("it is there");
+    let mut needs = own.needs.clone();
+    needs.sort_unstable();
+    needs.into_iter().map(|need| text[all[need].range.clone()].trim_end()).collect()
+}
+
 #[test]
 fn rows_need_their_header() {
     let csv = "plot,tree,height_m\n1,ash,7.5\n2,oak,12.1\n3,elm,9.0\n";

@@ -175,15 +175,11 @@ pub(super) fn trace(lines: &[Line], builder: &mut Builder, around: &Around) -> V
 
 #[cfg(test)]
 mod tests {
-    use super::super::{SegmentKind, segments};
+    use super::super::{SegmentKind, segments, tests};
 
-    /// Texts of the segments that the one that holds `part` needs.
+    /// The segments that the one that holds `part` needs, without their indentation.
     fn needed<'t>(text: &'t str, part: &str) -> Vec<&'t str> {
-        let all = segments(text);
-        let own = all.iter().find(|own| text[own.range.clone()].contains(part)).expect("it is there");
-        let mut needs = own.needs.clone();
-        needs.sort_unstable();
-        needs.into_iter().map(|need| text[all[need].range.clone()].trim()).collect()
+        tests::needed(text, part).into_iter().map(str::trim_start).collect()
     }
 
     #[test]

@@ -29,14 +29,14 @@ const BEFORE_NUMBER: &str = "no nos fig figs eq sec art vol ch p pp ver par \
     jan feb mar apr jun jul aug sep sept oct nov dec okt dez mär janv févr avr juil déc ene abr ago dic \
     янв февр авг сент окт нояб дек";
 
-/// Those of several parts with spaces between them.
+/// Abbreviations of several parts with spaces between them.
 const SPACED: &[&str] = &[
     "z. b", "d. h", "u. a", "i. d. r", "c.-à-d", "p. ex", "par ex", "p. ej", "por ej", "p. es", "ad es",
     "de ex", "т. е", "т. к", "т. н", "m. in", "t. ex", "f. eks", "d. w. z", "d. v. s", "bl. a", "s. k",
     "π. χ",
 ];
 
-/// Those that are units where a number stands before them: `1911 г.`, `5 см.`
+/// Abbreviations that are units where a number stands before them: `1911 г.`, `5 см.`
 const UNITS: &[&str] = &["г", "гр", "см", "kb", "em", "mw", "hr"];
 
 /// The sign of Hindi that joins two letters of a word, and is none.

@@ -44,7 +44,7 @@ impl Tensors {
     /// Takes the values of a tensor that there is, row after row.
     ///
     /// # Errors
-    /// Its type is not one of floats, or it cannot be read.
+    /// The tensor is of another type than floats, or cannot be read.
     pub(super) fn take(&mut self, name: &str) -> Result<Vec<f32>, String> {
         match self {
             Self::File(file) => file.take(name),
