@@ -61,6 +61,9 @@ fn request_id(headers: &HeaderMap) -> HeaderValue {
     })
 }
 
+/// Routes that load balancers ask several times a second: the log tells what they answer only where it is no success.
+const PROBES: [&str; 2] = ["/healthz", "/readyz"];
+
 /// The log's line of a request. Written when dropped, so that a caller who leaves is seen too.
 struct Line {
     method: Method,
@@ -82,10 +85,14 @@ impl Line {
 
 impl Drop for Line {
     fn drop(&mut self) {
-        let status = self.status.unwrap_or_else(client_closed_request).as_u16();
+        let status = self.status.unwrap_or_else(client_closed_request);
         let ms = self.start.elapsed().as_secs_f64() * 1e3;
-        let id = self.id.to_str().unwrap_or_default();
-        tracing::info!(method = %self.method, path = self.path, status, ms, id, "request");
+        let (code, id) = (status.as_u16(), self.id.to_str().unwrap_or_default());
+        if status.is_success() && PROBES.contains(&self.path.as_str()) {
+            tracing::debug!(method = %self.method, path = self.path, status = code, ms, id, "request");
+        } else {
+            tracing::info!(method = %self.method, path = self.path, status = code, ms, id, "request");
+        }
     }
 }
 

@@ -83,6 +83,8 @@ fn a_signal_ends_it_in_order_and_the_log_has_no_text() {
     let service = serve("");
     service.post("/v1/compress", r#"{"context": "private words", "rate": "private words"}"#);
     service.get("/no/such?private=words");
+    // Balancers ask these several times a second.
+    assert_eq!(["/healthz", "/readyz"].map(|probe| service.get(probe).status), [200, 200]);
     let data = service.folder().join("data").display().to_string();
     service.terminate();
     let (status, log) = service.end();
