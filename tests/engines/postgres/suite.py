@@ -520,6 +520,13 @@ def main():
         if "--http" in FLAGS:
             http(server)
             return
+        if "--proxy" in FLAGS:
+            valkey = Valkey(VALKEY)
+            try:
+                bench.proxy(BINARY, server, valkey)
+            finally:
+                valkey.stop()
+            return
         # They import what is above.
         from faults import FAULTS
         from pooled import pooled
