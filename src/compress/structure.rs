@@ -112,11 +112,13 @@ impl Structure {
         self.is_header(unit) || self.heads[own] || self.stops[own] == Some(unit)
     }
 
-    /// Lets headings be kept by themselves, where there is room for nothing else; not what begins something that ends.
+    /// Lets headings be kept by themselves, where there is room for nothing else; not what begins something that ends, and
+    /// no speaker, who would seem to have said nothing.
     pub(super) fn free_heads(&mut self) {
         let is_end = |&need: &usize| self.segments[need].kind == SegmentKind::Tag;
         for (head, segment) in self.heads.iter_mut().zip(&self.segments) {
-            *head &= segment.kind == SegmentKind::Tag || segment.needs.iter().any(is_end);
+            *head &= matches!(segment.kind, SegmentKind::Tag | SegmentKind::Speaker)
+                || segment.needs.iter().any(is_end);
         }
     }
 
@@ -307,11 +309,13 @@ impl Shells {
     }
 }
 
-/// Returns, for each segment, whether it is a heading or a parent that another one needs, or ends what a parent begins.
+/// Returns, for each segment, whether it is a heading, a parent or a speaker that another one needs, or ends what a parent
+/// begins.
 fn heads(segments: &[Segment]) -> Vec<bool> {
     let mut heads = vec![false; segments.len()];
     for &need in segments.iter().flat_map(|segment| &segment.needs) {
-        heads[need] = matches!(segments[need].kind, SegmentKind::Heading | SegmentKind::Parent);
+        heads[need] =
+            matches!(segments[need].kind, SegmentKind::Heading | SegmentKind::Parent | SegmentKind::Speaker);
     }
     for (number, segment) in
         segments.iter().enumerate().filter(|(_, segment)| segment.kind == SegmentKind::Tag)

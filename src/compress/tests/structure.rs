@@ -360,6 +360,21 @@ fn turns_keep_their_speakers() {
 }
 
 #[test]
+fn no_speaker_is_kept_without_a_word() {
+    let long = |name: &str, i: usize| {
+        let said: String =
+            rows(6, |j| format!("Item {i} came up again on day {j} of the trial of the new screen. "));
+        format!("{name}: {said}\n")
+    };
+    let talk = rows(12, |i| format!("{}Ann: Right.\n", long(["Designer", "Marketing"][i % 2], i)));
+    for compressed in results(&talk) {
+        let left = &compressed.documents[0].text;
+        let mut lines = left.lines().map(str::trim_end);
+        assert!(!lines.any(|line| ["Designer:", "Marketing:"].contains(&line)), "{left}");
+    }
+}
+
+#[test]
 fn tags_are_balanced() {
     let list: String = rows(14, |i| format!("<li>Item number {i} of the whole list of items.</li>\n"));
     for (open, close) in
