@@ -6,6 +6,7 @@ pub(super) mod soak;
 mod texts;
 mod upstream;
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -155,6 +156,9 @@ struct Report {
     /// Requests that were smaller within the deadline, where some may not be.
     #[serde(skip_serializing_if = "Option::is_none")]
     in_time: Option<usize>,
+    /// The others, by the reason that the proxy gave: `deadline`, `declined` or `remembered`.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    late: BTreeMap<String, usize>,
     direct_ms: Quantiles,
     proxied_ms: Quantiles,
     added_ms: Added,
@@ -199,6 +203,8 @@ struct Measured {
     proxied: Times,
     /// Requests that were smaller when they went on, of those that are sent one after another.
     in_time: usize,
+    /// The others, by the reason that the proxy gave.
+    late: BTreeMap<String, usize>,
 }
 
 struct Bench<'a> {
@@ -289,6 +295,9 @@ impl Bench<'_> {
                 measured.direct.push(direct);
                 measured.proxied.push(proxied);
                 measured.in_time += usize::from(is_smaller);
+                if let Some(reason) = reason {
+                    *measured.late.entry(reason.to_owned()).or_default() += 1;
+                }
             }
         }
         Ok(measured)
@@ -308,6 +317,7 @@ impl Bench<'_> {
             bytes: body.len(),
             rate: (!case.is_in_turn()).then_some(rate),
             in_time: case.may_be_late().then_some(measured.in_time),
+            late: measured.late.clone(),
             added_ms: Added { p50: proxied_ms.p50 - direct_ms.p50, p99: proxied_ms.p99 - direct_ms.p99 },
             direct_ms,
             proxied_ms,
@@ -339,7 +349,9 @@ fn write_text(out: &mut impl Write, reports: &[Report]) -> anyhow::Result<()> {
             report.resident_mb.map_or("-".into(), |mb| format!("{mb:.0}")),
         )?;
         if let Some(in_time) = report.in_time {
-            writeln!(out, "{:12}{in_time} of {} were smaller in time", "", report.requests)?;
+            let late: String =
+                report.late.iter().map(|(reason, count)| format!(", {count} {reason}")).collect();
+            writeln!(out, "{:12}{in_time} of {} were smaller in time{late}", "", report.requests)?;
         }
     }
     writeln!(out, "times in milliseconds; of the case `stream`, until the first event")?;
