@@ -76,31 +76,27 @@ pub(crate) fn items(text: &str, sentences: &[Range<usize>]) -> Vec<Item> {
 /// The marks that are such, each with the end of its item.
 fn ended(text: &str, sentences: &[Range<usize>], candidates: Vec<Candidate>) -> Vec<Item> {
     let mut items: Vec<Item> = Vec::new();
-    // The items that are open, the outermost first.
-    let mut open: Vec<(Form, usize)> = Vec::new();
+    // The items that are open, the outermost first, and whether each begins its sentence.
+    let mut open: Vec<(Form, usize, bool)> = Vec::new();
     let mut sentence = 0;
     for Candidate { range, sentence: own, form, .. } in candidates {
         let Some(form) = form else { continue };
         // What stands within a sentence ends with it.
         if own != sentence {
-            open.retain(|&(_, item)| begins(text, &sentences[sentence], &items[item].mark));
+            open.retain(|&(.., begins)| begins);
             sentence = own;
         }
-        if let Some(before) = open.iter().position(|(other, _)| *other == form) {
+        if let Some(before) = open.iter().position(|(other, ..)| *other == form) {
             items[open[before].1].end = range.start;
-            for (_, item) in open.drain(before..) {
+            for (_, item, _) in open.drain(before..) {
                 items[item].end = items[item].end.min(range.start);
             }
         }
-        open.push((form, items.len()));
+        let begins = text[sentences[own].start..range.start].trim().is_empty();
+        open.push((form, items.len(), begins));
         items.push(Item { mark: range, end: sentences[own].end });
     }
     items
-}
-
-/// Returns whether a mark stands at the beginning of a sentence.
-fn begins(text: &str, sentence: &Range<usize>, mark: &Range<usize>) -> bool {
-    text.get(sentence.start..mark.start).is_some_and(|before| before.trim().is_empty())
 }
 
 /// Finds what may be a mark in each of the sentences.
@@ -280,6 +276,8 @@ mod tests {
             ("3.", "Sleep."),
         ];
         assert_eq!(found(text), want);
+        let text = "1. Pay. It is (a) rent, (b) heat. It is late. 2. Clean.";
+        assert_eq!(found(text)[0], ("1.", "Pay. It is (a) rent, (b) heat. It is late."));
     }
 
     #[test]

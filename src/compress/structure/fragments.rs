@@ -7,7 +7,7 @@ use unicode_segmentation::UnicodeSegmentation;
 use super::Structure;
 use super::items::Marked;
 use crate::compress::relevance::is_function_word;
-use crate::text::{Segment, Unit, governs};
+use crate::text::{Segment, SegmentKind, Unit, governs};
 
 /// Fewest words that are left of a sentence: fewer say nothing or mislead.
 ///
@@ -86,7 +86,10 @@ impl Fragments {
         }
         let count =
             |own: usize| members[own].clone().map(|unit| words[unit].count).fold(0, u8::saturating_add);
-        let is_prose = |own: &usize| segments.get(*own).is_some_and(|other| other.kind.goes_by_words());
+        let says = |own: &usize| {
+            let kind = segments.get(*own).map(|other| other.kind);
+            kind.is_some_and(|kind| kind.goes_by_words() || kind == SegmentKind::Said)
+        };
         let ends = |own: usize| text[segments[own].range.clone()].ends_with('\n');
         let sentence = |own: usize| {
             let beside = if marked.is_mark(members[own].start) {
@@ -94,7 +97,7 @@ impl Fragments {
             } else {
                 own.checked_sub(1).filter(|&before| count(own) == 1 && !ends(before))
             };
-            let beside = beside.filter(is_prose).map(|beside| members[beside].clone());
+            let beside = beside.filter(says).map(|beside| members[beside].clone());
             Sentence { units: members[own].clone(), beside }
         };
         let sentences = found.into_iter().map(sentence).collect();
@@ -188,6 +191,8 @@ mod tests {
         assert_eq!(left(text, &["Carried", "lamp", "is", "old"]), "lamp is old");
         assert_eq!(left(text, &["moved", "close", "gate", "Carried"]), "moved close gate Carried");
         assert_eq!(left(text, &["Summary"]), "Summary", "it begins a paragraph");
+        let votes = "Ode moved to close it. Vote: 4 in favour, 1 against. Carried. It rained.";
+        assert_eq!(left(votes, &["moved", "close", "it", "Carried", "."]), "moved close it .");
         let terms = "1. Fees. They are due in May. 2. Notice. It takes two weeks.";
         assert_eq!(
             left(terms, &["1.", "Fees", "2.", "Notice", "takes", "two", "weeks"]),
