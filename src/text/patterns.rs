@@ -159,7 +159,7 @@ const RANGE: &str = r"\p{Nd}[\p{Nd}.,]*(?:[\-–—−~〜～]|\x20[–—]\x20)
 
 /// Changes and ranges in words: `from 3 to 17 March`, `von 40 auf 45`. Half of one is another number.
 const FROM_TO: &str = r"(?xi) \b{start-half} (?: from | between | von | vom | zwischen | de | du | del | entre | desde | da | dal | dalle | tra | fra | van | tussen | od | ze? | со? | від | между | między | från | mellan | mellem )
-      \s [$€£]? \p{Nd} [\p{Nd}.,:]* (?: \s? % | \s \p{L}{1,12} )? \s (?: to | and | until | till? | bis | auf | und | à | au | et | a | al | alle | y | e | hasta | até | ao | naar | tot | en | do | na | на | до | по | и | i | och | og )
+      \s [$€£]? \p{Nd} [\p{Nd}.,:]* (?: \s? % | \s \p{L}+ )? \s (?: to | and | until | till? | bis | auf | und | à | au | et | a | al | alle | y | e | hasta | até | ao | naar | tot | en | do | na | на | до | по | и | i | och | og )
       \s [$€£]? \p{Nd} [\p{Nd}.,:]*";
 
 /// Fractions with what they are of: `1½ tsp`.

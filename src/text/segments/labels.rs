@@ -127,7 +127,10 @@ fn sentence_segments(lines: &[Line], builder: &mut Builder, around: &Around) {
         if let Some(motion) = motion.filter(|_| counts) {
             builder.need(number, motion);
         }
-        motion = brief.then_some(number);
+        // Several counts in turn are about one thing.
+        if !counts {
+            motion = brief.then_some(number);
+        }
     }
 }
 
@@ -174,6 +177,8 @@ mod tests {
         assert_eq!(kept_with(minutes, "4 in"), ["Ida moved to close the gate."]);
         assert_eq!(kept_with(minutes, "3 to 2"), ["The boat is to be sold."]);
         assert!(kept_with(minutes, "rained").is_empty());
+        let sides = "The boat is to be sold. Vote 4 in favour. Others 2 against.\n";
+        assert_eq!(kept_with(sides, "2 against"), ["The boat is to be sold."]);
     }
 
     #[test]
