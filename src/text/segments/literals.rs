@@ -4,8 +4,9 @@ use std::ops::Range;
 
 use crate::text::{JsonKind, JsonToken};
 
-/// Fewer bytes go as they are.
+/// Fewer bytes go as they are, and of a list of rows.
 const SHORTEST: usize = 200;
+const SHORTEST_ROWS: usize = 100;
 /// Fewer tokens, or keys, may be an aside in brackets.
 const FEWEST_TOKENS: usize = 12;
 const FEWEST_KEYS: usize = 2;
@@ -20,7 +21,7 @@ const WORDS: [&str; 12] =
 /// that are open are closed by tokens without bytes at its end, where `may_end` allows that.
 pub(super) fn value(line: &str, may_end: bool) -> Option<(Vec<JsonToken>, Range<usize>)> {
     let own = line.trim();
-    if own.len() < SHORTEST || !own.starts_with(['{', '[']) {
+    if own.len() < SHORTEST_ROWS || !own.starts_with(['{', '[']) {
         return None;
     }
     let start = line.len() - line.trim_start().len();
@@ -29,7 +30,10 @@ pub(super) fn value(line: &str, may_end: bool) -> Option<(Vec<JsonToken>, Range<
     let Reader { mut tokens, open, .. } = reader;
     let count = |kind: JsonKind| tokens.iter().filter(|token| token.kind == kind).count();
     let rows = count(JsonKind::ArrayStart) > FEWEST_ROWS;
-    if !whole && !may_end || !rows && count(JsonKind::Key) < FEWEST_KEYS || tokens.len() < FEWEST_TOKENS {
+    if !whole && !may_end
+        || !rows && (own.len() < SHORTEST || count(JsonKind::Key) < FEWEST_KEYS)
+        || tokens.len() < FEWEST_TOKENS
+    {
         return None;
     }
     let end = start + own.len();

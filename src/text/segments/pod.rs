@@ -56,7 +56,8 @@ pub(super) fn pod(lines: &[Line], builder: &mut Builder, around: &Around) {
             open.retain(|&(other, _)| other < level);
             builder.push(range, SegmentKind::Parent, around);
         } else if head.text.starts_with('=') {
-            builder.push(range, SegmentKind::Parent, around);
+            // The ends of a list say nothing, and come with what they stand under.
+            builder.push(range, SegmentKind::Header, around);
         } else if head.indent > 0 {
             paragraph.iter().for_each(|line| {
                 builder.push_line(line, around);
@@ -93,6 +94,7 @@ mod tests {
         assert_eq!(kept_with(perl, "The side"), ["=head1 METHODS", "=head2 open", "=item side", "=cut"]);
         assert_eq!(kept_with(perl, "return 0"), ["sub shut {", "}"]);
         assert!(cut(perl).contains(&(SegmentKind::Line, "Opens the gate.")));
+        assert!(cut(perl).contains(&(SegmentKind::Header, "=back")));
         assert_eq!(length(&super::super::lines::lines("=begin\na\n=end\n", 0..14)), 0, "as in Ruby");
     }
 }
