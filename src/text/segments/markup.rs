@@ -108,11 +108,13 @@ pub(super) fn markup(range: Range<usize>, builder: &mut Builder, around: &Around
         let end = tags[last].range.end;
         let white = builder.text[end..range.end].len() - builder.text[end..range.end].trim_start().len();
         let start = at.max(tag.range.start);
-        let kind = match tag.opens {
-            true if short || tag.range.len() > LONGEST_SHELL => SegmentKind::Line,
+        let kind = if !tag.opens {
+            SegmentKind::Tag
+        } else if short || tag.range.len() > LONGEST_SHELL {
+            SegmentKind::Line
+        } else {
             // It says nothing by itself.
-            true => SegmentKind::Parent,
-            false => SegmentKind::Tag,
+            SegmentKind::Parent
         };
         let number = builder.push(start..end + white, kind, around);
         if !short && !tag.opens {
