@@ -131,8 +131,13 @@ fn put_mark(
     let (place, mark) = structure.mark(text, units, gap)?;
     let unit = &units[place];
     let space = &text[unit.range.start..unit.core.start];
-    let from = unit.range.start
-        + space.rfind('\n').map_or(0, |at| if space[..at].ends_with('\r') { at - 1 } else { at });
+    let is_first = remains.ranges.is_empty() && remains.marks.is_empty();
+    let line = |at: usize| match at {
+        // No line break stands at the beginning of a result.
+        at if is_first => at + 1,
+        at => at - usize::from(space[..at].ends_with('\r')),
+    };
+    let from = unit.range.start + space.rfind('\n').map_or(0, line);
     remains.push(from..unit.core.start);
     remains.marks.push((unit.core.start, style.write(&mark)));
     Some(place)

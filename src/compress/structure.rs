@@ -4,7 +4,8 @@
 mod count;
 mod fragments;
 mod headings;
-mod loose;
+mod items;
+mod punctuation;
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -13,7 +14,8 @@ use unicode_segmentation::UnicodeSegmentation;
 
 use self::fragments::Fragments;
 use self::headings::{Heading, headings};
-use self::loose::Marks;
+use self::items::Marked;
+use self::punctuation::Marks;
 use super::constraints::touching;
 use crate::text::{Granularity, Noun, Segment, SegmentKind, Unit, coarsened, is_terminal, units};
 
@@ -34,6 +36,7 @@ pub(super) struct Structure {
     stops: Vec<Option<usize>>,
     marks: Marks,
     fragments: Fragments,
+    marked: Marked,
     headings: Vec<Heading>,
     shells: Shells,
     /// Set for each segment that heads others which need it, and is kept with those alone.
@@ -51,6 +54,7 @@ impl Structure {
         spans: &mut Vec<Range<usize>>,
         granularity: Granularity,
     ) -> (Self, Vec<Unit>) {
+        let items = items::find(text, &segments, spans);
         tie(text, &mut segments, spans);
         let mut cut: Vec<Unit> = Vec::new();
         let mut at = 0;
@@ -82,9 +86,25 @@ impl Structure {
             |segment: &Segment| !matches!(segment.kind.noun(), None | Some(Noun::Records | Noun::Bytes));
         let is_mixed = segments.iter().any(counted);
         let marks = Marks::of(text, &cut, &segments, &of);
-        let fragments = Fragments::of(text, &cut, &segments, &members, &of);
+        let marked = Marked::of(&cut, &items);
+        let fragments = Fragments::of((text, &segments), (&cut, &marked), &members, &of);
         let headings = headings(text, &segments);
-        (Self { segments, of, members, stops, marks, fragments, headings, shells, heads, is_mixed }, cut)
+        (
+            Self {
+                segments,
+                of,
+                members,
+                stops,
+                marks,
+                fragments,
+                marked,
+                headings,
+                shells,
+                heads,
+                is_mixed,
+            },
+            cut,
+        )
     }
 
     fn segment(&self, unit: usize) -> &Segment {
@@ -106,10 +126,11 @@ impl Structure {
         self.segment(unit).kind == SegmentKind::Header
     }
 
-    /// Returns whether a unit is kept only with others: a part of a table's header, a heading, or a full stop.
+    /// Returns whether a unit is kept only with others: a part of a table's header, a heading, a full stop, or the number
+    /// of an item.
     pub(super) fn comes_with_others(&self, unit: usize) -> bool {
         let own = self.of[unit].start;
-        self.is_header(unit) || self.heads[own] || self.stops[own] == Some(unit)
+        self.is_header(unit) || self.heads[own] || self.stops[own] == Some(unit) || self.marked.is_mark(unit)
     }
 
     /// Lets headings be kept by themselves, where there is room for nothing else; not what begins something that ends, and
@@ -150,7 +171,7 @@ impl Structure {
 
     /// Returns whether a unit closes an object or array of JSON.
     pub(super) fn closes(&self, unit: usize, core: &str) -> bool {
-        self.segment(unit).kind == SegmentKind::Tag && core.starts_with([']', '}'])
+        self.segment(unit).kind == SegmentKind::Tag && core.starts_with([']', '}', ')'])
     }
 
     /// Returns whether a unit opens or closes an object, array or string of JSON, and so is nothing without what that
@@ -215,7 +236,18 @@ impl Structure {
         }
         let mut open: Vec<usize> = self.of[unit].clone().collect();
         let mut seen: BTreeSet<usize> = self.of[unit].clone().collect();
-        while let Some(segment) = open.pop() {
+        // Units whose items may have a mark.
+        let mut counted = vec![unit];
+        loop {
+            while let Some(unit) = counted.pop() {
+                let Some(mark) = self.marked.mark(unit) else { continue };
+                if !std::mem::replace(&mut taken[mark], true) {
+                    add(mark);
+                    counted.push(mark);
+                    open.extend(self.of[mark].clone().filter(|&part| seen.insert(part)));
+                }
+            }
+            let Some(segment) = open.pop() else { break };
             for &need in &self.segments[segment].needs {
                 let fresh = |member: &usize| !std::mem::replace(&mut taken[*member], true);
                 let fresh: Vec<usize> = self.members[need].clone().filter(fresh).collect();
@@ -223,6 +255,7 @@ impl Structure {
                 // A segment of white space has no unit, but may stand between two that need each other.
                 let parts = fresh.iter().flat_map(|&member| self.of[member].clone()).chain([need]);
                 open.extend(parts.filter(|&part| seen.insert(part)));
+                counted.extend(fresh);
             }
         }
     }

@@ -3,6 +3,7 @@
 mod answers;
 mod chunks;
 mod counter;
+mod enumeration;
 mod granularity;
 mod json;
 mod kind;
@@ -25,6 +26,7 @@ pub use counter::{
     CachedCounter, PieceCounts, TokenCounter, TokenizerError, decode_cl100k, for_model, for_name,
     from_tokenizer_json,
 };
+pub(crate) use enumeration::{Item, items};
 pub use granularity::{Granularity, coarsened};
 pub(crate) use json::{DuplicateKey, JsonMember, JsonValue, inside_quotes};
 pub use json::{JsonError, JsonKind, JsonToken, escaped, escaped_offsets, escaped_ranges, json_tokens};

@@ -413,6 +413,8 @@ fn is_of_its_language(word: &str, clause: &str) -> bool {
         ]),
         // Hungarian `if`, but Spanish and Italian `has`.
         "ha" => clause.contains(['ő', 'ű', 'ö', 'ü']) || beside(&["az", "nem", "nincs", "egy", "és"]),
+        // Czech and Slovak `instead of`, but also `place`.
+        "místo" | "miesto" => stands_for_another(clause),
         // Danish and Norwegian, but Finnish `when`.
         "kun" => clause.contains(['æ', 'ø', 'å']),
         // South Slavic, but a part of Polish `likewise`.
@@ -425,6 +427,21 @@ fn is_of_its_language(word: &str, clause: &str) -> bool {
         "صرف" => clause.contains(['ے', 'ں', 'ہ', 'ٹ', 'ڈ', 'ڑ']),
         _ => true,
     }
+}
+
+/// Returns whether a clause of Czech or Slovak begins with `instead of`, and not with a place or what is done there: `místo
+/// konání`, `miesto je`.
+fn stands_for_another(clause: &str) -> bool {
+    const BEHIND_PLACE: [&str; 16] = [
+        "je", "bylo", "bude", "má", "mělo", "se", "v", "ve", "na", "u", "pro", "pre", "kde", "s", "pobytu",
+        "výkonu",
+    ];
+    let mut words = clause.unicode_words();
+    let first = words.next();
+    matches!(first, Some("místo" | "miesto"))
+        && words.next().is_some_and(|next| {
+            !next.ends_with("ní") && !next.ends_with("nia") && !BEHIND_PLACE.contains(&next)
+        })
 }
 
 /// Returns whether a word begins or ends as negated verbs do in Swahili, Persian, Tamil, or the Slavic and Baltic
@@ -521,6 +538,20 @@ mod tests {
             found("Shops open on Sunday, with the exception of bakeries."),
             ["Shops open on Sunday, with the exception of bakeries"]
         );
+        for text in [
+            "The owner refused to pay",
+            "The council rejected the plan",
+            "The clerk declined the offer of the town",
+            "The bank turned down the loan",
+            "Místo kyslíku použijte dusík",
+            "Miesto kyslíka použite dusík",
+        ] {
+            assert_eq!(found(&format!("{text}. It is so.")), [text]);
+        }
+        for text in ["Místo konání je sál u přístavu.", "Prices declined by 3 percent.", "To místo je staré."]
+        {
+            assert_eq!(found(text), [] as [&str; 0]);
+        }
         assert_eq!(found("The guard failed to lock the gate."), ["The guard failed to lock the gate"]);
     }
 

@@ -54,7 +54,7 @@ pub(super) fn patterns(kind: Protection) -> &'static [&'static str] {
     match kind {
         Protection::Numbers => &[
             NUMBER, COUNTED, MAGNITUDE, TELEPHONE, POWER, UNITS, RANGE, FRACTION, BOUND, PREFIXED, MEASURE,
-            LABELLED, HAN_NUMBER,
+            LABELLED, HAN_NUMBER, QUALIFIED, FROM_TO,
         ],
         Protection::Dates => &[DATE, DAY_AND_MONTH],
         Protection::Urls => &[
@@ -72,6 +72,7 @@ pub(super) fn patterns(kind: Protection) -> &'static [&'static str] {
             ROMAN,
             r"\b{start-half}(?:\p{Lu}\.[ \u{a0}]?){2,4}\p{Lu}\p{L}+",
             r"\b{start-half}\p{Lu}-\p{Ll}+\b{end-half}",
+            FULL_NAME,
         ],
         Protection::Versions => {
             &[r"\b{start-half}[vV]?\d+(?:\.\d+)+(?:[\-+][0-9A-Za-z.\-]*[0-9A-Za-z])?\b{end-half}"]
@@ -101,7 +102,7 @@ const NUMBER: &str = r"(?x) [+\-−±]? [$€£¥₹]? \s? \p{Nd} [\p{Nd}_]* (?:
 
 /// Numbers with the counters of languages that write them after the number, and with units in words.
 const COUNTED: &str = r"(?x) [+\-−]? \p{Nd} [\p{Nd}.,]* (?:
-    \s? [万萬亿億千百만억천]{0,2} \s? (?: 分钟 | 分鐘 | 小时 | 小時 | 公里 | 千米 | 公斤 | 公顷 | 年间 | 時間 | か月 | ヶ月 | [年月日号號时時分秒点點个個台名人次家艘米吨噸万萬亿億元円期倍岁歳天周週层層度回本枚匹頭开] | 시간 | 퍼센트 | [개명년월일시분원대만억번동층호세권주] )
+    \s? [万萬亿億千百만억천]{0,2} \s? (?: 分钟 | 分鐘 | 小时 | 小時 | 公里 | 千米 | 公斤 | 公顷 | 年间 | 時間 | か月 | ヶ月 | [个個]月 | [年月日号號时時分秒点點个個台名人次家艘米吨噸万萬亿億元円期倍岁歳天周週层層度回本枚匹頭开] | 시간 | 퍼센트 | 개월 | [개명년월일시분원대만억번동층호세권주] )
     | [\u{20}\u{a0}\u{202f}]? (?: [Mm][eè]tr\w* | [Mm]eter\w* | metros? | metri | Kilometer | kilom\w+ | heures? | horas? | Stunden? | uur | uren | timmar | godzin\w* | часов | часа | час
       | minut\w* | Minuten? | минут\w* | jours? | Tage?n? | días? | dias? | giorn[io] | dagen | dagar | дн\w{1,3} | dni | semaines? | Wochen? | semanas? | settiman[ae] | недел\w*
       | mois | Monate?n? | mes(?:es)? | meses | mesi | maanden | miesi\w+ | месяц\w* | ans | années? | Jahre?n? | años? | anos? | ann[io] | jaar | år | lat | лет | года? | yıl | gün | saat | साल | वर्ष | घंटे | ปี | วัน | سنة | يوم
@@ -111,8 +112,15 @@ const COUNTED: &str = r"(?x) [+\-−]? \p{Nd} [\p{Nd}.,]* (?:
 /// Numbers with the currency, sign or word before them: `US$ 40`, `CHF 1'200.50`, `§ 12`, `%5`, `p < 0.05`, `14:30` behind
 /// `kl.`.
 const PREFIXED: &str = r"(?x) (?: \b{start-half} (?: [A-Z]{1,3}\$ | (?: CHF | EUR | USD | GBP | INR | JPY | SEK | NOK | DKK | PLN ) \b{end-half} | Rs\.? | Rp\.? | kr\.?
-      | (?: Tel | tel | Fax | тел | тел | kl | klo | godz | Art | Abs | Nr | nr | No | no | p | pp | S | Fig | fig | Abb | стр | гл | ст | п ) \. | klo | saat | ore | ora | ngày | เวลา | วันที่ | [a-zA-Z] \x20? [<>=≤≥] )
+      | (?: Tel | tel | Fax | тел | kl | klo | godz | Art | Abs | Nr | nr | No | no | p | pp | S | Fig | fig | Abb | стр | гл | ст | п ) \. | klo | saat | ore | ora | ngày | เวลา | วันที่ | [a-zA-Z] \x20? [<>=≤≥] )
     | [₺₽₴₩₪฿₫₦₱₡₲₵₸฿£€¥₹%~≈<>≤≥§№±] | [上下]午 | 凌晨 | 早上 | 晚上 | 中午 | 午[前後] | 오전 | 오후 | 令和 | 平成 | 昭和 | 大正 | 明治 | 民[国國] | 公元 | 西暦 ) [\x20\u{a0}]? [-−]? \p{Nd}+ (?: [.,'’:()/\-]{1,2} \p{Nd}+ )* (?: \x20? [€$£₽] )?";
+
+/// Numbers with units of two words, and shares with their interval: `230 V AC`, `3 bar abs`, `95% CI 3.1 to 5.3`.
+const QUALIFIED: &str = r"(?x) \p{Nd} [\p{Nd}.,]* \x20? (?: k?V \x20? (?: AC | DC ) | m?A \x20 (?: AC | DC ) | bar \x20 (?: abs | gauge | g | a ) | m?m \x20? Hg
+      | (?: US | UK | imperial ) \x20 (?: gallons? | gal | pints? | tons? | fl ) | fl\.? \x20 oz | (?: sq\.? | cu\.? | square | cubic ) \x20 (?: ft | in | m | km | mi | yd | metres? | meters? | feet | inch(?:es)? | miles? | kilomet(?:re|er)s? | cm | yards? )
+      | [mµ]?g/kg (?: /day | \x20 (?: body\x20weight | bw ) ) | nautical \x20 miles? | light \x20 years? | metric \x20 tons?
+      | % \x20 (?: CI (?: [:,]? \x20? [\-−]? \p{Nd} [\p{Nd}.]* (?: \x20to\x20 | \x20?[–\-]\x20? | ,\x20? | ;\x20? ) [\-−]? \p{Nd} [\p{Nd}.]* )?
+          | RH | ABV | w/w | v/v | w/v | vol ) )  \b{end-half}";
 
 /// Lengths in feet and inches, powers of ten with their unit, times of day, clauses of laws, parts of a whole, groups
 /// of digits with a currency behind them.
@@ -139,11 +147,20 @@ const HAN_NUMBER: &str = r"(?x) 第 [〇一二三四五六七八九十百千万\
 const ROMAN: &str = r"(?x) \b{start-half} (?: \p{Lu} \p{L}+ \x20 (?: \p{Lu} \p{L}+ \x20 )? [IVX]{2,5} \b{end-half} \.? | [\p{Cyrillic}\p{Greek}]{2,} \x20 [IVX]{1,5} \b{end-half}
     | [IVX]{1,5} (?: e | er | ème )? \x20 (?: siècles? | siglos? | secol[oi] | séculos? | век\p{L}* | століт\p{L}+ | wiek\p{L}* | stolet\p{L}+ | Jahrhundert\p{L}* | centur\p{L}+ | в\. ) )";
 
+/// A name with initials in it, whose full stops end no sentence: `Ida B. Lind`.
+const FULL_NAME: &str =
+    r"\b{start-half}\p{Lu}\p{Ll}+\x20(?:[A-HJ-Z]\.\x20?){1,3}\p{Lu}[\p{L}'’\-]+\b{end-half}";
+
 /// Words that oblige or allow as standards write them, in capitals, with the verb.
 const MODAL: &str = r"\b{start-half}(?:MUST|SHALL|SHOULD|MAY|REQUIRED|RECOMMENDED)\b{end-half}(?:\sNOT\b{end-half})?(?:\s\w+)?";
 
 /// Results and ranges: `0-1`, `8–10 min`. The unit is that of the last number.
 const RANGE: &str = r"\p{Nd}[\p{Nd}.,]*(?:[\-–—−~〜～]|\x20[–—]\x20)\p{Nd}+";
+
+/// Changes and ranges in words: `from 3 to 17 March`, `von 40 auf 45`. Half of one is another number.
+const FROM_TO: &str = r"(?xi) \b{start-half} (?: from | between | von | vom | zwischen | de | du | del | entre | desde | da | dal | dalle | tra | fra | van | tussen | od | ze? | со? | від | между | między | från | mellan | mellem )
+      \s [$€£]? \p{Nd} [\p{Nd}.,:]* (?: \s? % | \s \p{L}+ )? \s (?: to | and | until | till? | bis | auf | und | à | au | et | a | al | alle | y | e | hasta | até | ao | naar | tot | en | do | na | на | до | по | и | i | och | og )
+      \s [$€£]? \p{Nd} [\p{Nd}.,:]*";
 
 /// Fractions with what they are of: `1½ tsp`.
 const FRACTION: &str = r"(?:\p{Nd}+\x20?)?[½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞](?:\x20\p{L}+\b{end-half})?";
@@ -210,7 +227,7 @@ const TELEPHONE: &str = r"(?x) \b{start-half} \+? (?: \( \d{1,5} \) [\u{20}\-]? 
 const DATE: &str = r"(?x) \b{start-half} (?: \d{4}-\d{2}-\d{2} (?: [T\ ] \d{2}:\d{2} (?: :\d{2} (?: \.\d+ )? )? (?: Z | [+\-]\d{2}:?\d{2} )? )?
     | \d{1,2} [/.\-] \d{1,2} [/.\-] \d{2,4}
     | \d{1,2} (?: st|nd|rd|th )? \s (?: of \s )? (?: Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec ) [a-z]* \.? (?: ,? \s \d{4} )?
-    | (?: Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec ) [a-z]* \.? \s \d{1,2} \b{end-half} (?: st|nd|rd|th )? (?: ,? \s \d{4} )?
+    | (?: (?: Jan|Feb|Mar|Apr|Jun|Jul|Aug|Sept?|Oct|Nov|Dec ) \. \x20 | (?: Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec ) [a-z]* \s ) \d{1,2} \b{end-half} (?: st|nd|rd|th )? (?: ,? \s \d{4} )?
     | (?: January|February|March|April|May|June|July|August|September|October|November|December ) \s \d{4}
     | \d{1,2} (?: : \d{2} ){1,2} (?: \s? [aApP] \.? [mM] \b{end-half} \.? )? (?: \s (?: [A-Z]{2,4} | Uhr | uur | h ) \b{end-half} )? | \d{1,2} \s? [aApP] \.? [mM] \b{end-half} \.? )";
 

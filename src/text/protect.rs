@@ -11,6 +11,7 @@ use super::matcher::{LONGEST, Matcher};
 use super::negation::negated_clauses;
 use super::numbers::with_neighbours;
 use super::patterns::{Protection, patterns};
+use super::sentences::opens;
 
 /// Longer quotations and pieces of code, marks included, are prose or programs and may be cut.
 const LONGEST_QUOTE: usize = 200;
@@ -152,6 +153,11 @@ fn spans_of(kind: Protection, text: &str) -> Vec<Range<usize>> {
     for (_, pattern) in BUILT_IN.iter().filter(|(own, _)| *own == kind) {
         found.extend(bounded(pattern, longest, text));
     }
+    if kind == Protection::Identifiers {
+        // No name goes on with the word that begins the next sentence.
+        let last = |span: &Range<usize>| text[span.clone()].rsplit_once(". ").map_or("", |(_, last)| last);
+        found.retain(|span| !opens(last(span)));
+    }
     if kind == Protection::Numbers { with_neighbours(text, merge(found)) } else { found }
 }
 
@@ -234,7 +240,7 @@ mod tests {
 
     #[test]
     fn each_kind_finds_what_it_names() {
-        let cases: [(Protection, &str, &[&str]); 14] = [
+        let cases: [(Protection, &str, &[&str]); 15] = [
             (
                 Protection::Numbers,
                 "It fell to -3.5 °C, cost $1,250,000.50 (up 12.5%) over 10 ms and 3 km in 1999, 5th.",
@@ -284,6 +290,7 @@ mod tests {
                 "Edit src/main.rs, /etc/hosts. Then C:\\Temp\\a.txt or Cargo.toml, ~/x and /srv.",
                 &["src/main.rs", "/etc/hosts", "C:\\Temp\\a.txt", "Cargo.toml", "~/x", "/srv"],
             ),
+            (Protection::Dates, "In January. 5. Go on Sept. 4 or May\n6.", &["Sept. 4", "May\n6"]),
             (Protection::Emails, "Write to a.b+c@example.co.uk.", &["a.b+c@example.co.uk"]),
             (
                 Protection::Identifiers,
@@ -342,6 +349,30 @@ mod tests {
             ),
             (Protection::Negations, "Servers MUST close it. Ann may go.", &["MUST close"]),
             (Protection::Identifiers, "an A-rapun door and an X-ray", &["A-rapun", "X-ray"]),
+        ];
+        for (kind, text, want) in cases {
+            assert_eq!(found(kind, text), want, "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn units_of_two_words_and_names_with_initials_are_whole() {
+        let cases = [
+            (
+                Protection::Numbers,
+                "raised from 40 to 45 euros, von 3 Tagen auf 17; с 3 на 17 марта; 为期12个月",
+                vec!["from 40 to 45 euros", "von 3 Tagen auf 17", "с 3 на 17 марта", "12个月"],
+            ),
+            (
+                Protection::Numbers,
+                "runs on 230 V AC at 3.5 bar abs with 12 US gallons; mean: 4 (95% CI 3.1 to 5.3)",
+                vec!["230 V AC", "3.5 bar abs", "12 US gallons", "4", "95% CI 3.1 to 5.3"],
+            ),
+            (
+                Protection::Identifiers,
+                "Ask Ida B. Lind or Per J. R. Ode. It is Plan B. The rest is not.",
+                vec!["Ida B. Lind", "Per J. R. Ode", "Plan B"],
+            ),
         ];
         for (kind, text, want) in cases {
             assert_eq!(found(kind, text), want, "{kind:?}");

@@ -7,6 +7,7 @@ use std::ops::Range;
 use unicode_segmentation::UnicodeSegmentation;
 
 use self::abbreviations::abbreviates;
+pub(super) use self::abbreviations::opens;
 
 /// Fewest characters of a part of a sentence in a script that ends none.
 const CLAUSE: usize = 110;
@@ -150,12 +151,14 @@ mod tests {
 
     #[test]
     fn sentences_end_where_a_reader_ends_them() {
-        let cases: [&[&str]; 25] = [
+        let cases: [&[&str]; 27] = [
             &["It rained. ", "We stayed! ", "Why? ", "Who knows."],
             &["Mr. Smith met Dr. J. R. Jones vs. Brown et al. (2020). ", "They spoke."],
             &["See e.g. Paris, i.e. France. ", "Etc."],
             &["The U.S. Army left. ", "It left the U.S. ", "The rest stayed."],
             &["See No. 5 and Fig. 3. ", "No. ", "That is all."],
+            &["It takes 40 W. ", "It is 45 °C. ", "Ask H. Lund."],
+            &["Plan: 1. Go at 6 h. ", "2. Stay."],
             &["It cost 3.5 million. ", "So it goes."],
             &["On Jan. 5 it fell. ", "He left at 5 p.m. ", "She stayed."],
             &["1. First item\n", "2. Second item\n", "- Third"],

@@ -5,8 +5,9 @@ use std::ops::Range;
 use unicode_segmentation::UnicodeSegmentation;
 
 use super::Structure;
+use super::items::Marked;
 use crate::compress::relevance::is_function_word;
-use crate::text::{Segment, Unit, governs};
+use crate::text::{Segment, SegmentKind, Unit, governs};
 
 /// Fewest words that are left of a sentence: fewer say nothing or mislead.
 ///
@@ -19,9 +20,16 @@ const FEWEST_NAMES: u8 = 4;
 
 /// The words of the sentences of a document that are several units each.
 pub(super) struct Fragments {
-    /// The units of each sentence.
-    sentences: Vec<Range<usize>>,
+    sentences: Vec<Sentence>,
     words: Vec<Words>,
+}
+
+/// A sentence of several units.
+struct Sentence {
+    units: Range<usize>,
+    /// The units of the sentence without which it says nothing: of one word, `Carried.`, the one before it in its
+    /// paragraph, and of the title of an item, `3. Fees.`, the one behind it.
+    beside: Option<Range<usize>>,
 }
 
 /// The words of a unit.
@@ -58,27 +66,41 @@ impl Fragments {
     /// Finds the sentences of several units among the `segments`, of which each has the `members` given. What has to come
     /// with a sentence would stay without it, and so would the other half of a unit: such sentences are left as they are.
     pub(super) fn of(
-        text: &str,
-        units: &[Unit],
-        segments: &[Segment],
+        (text, segments): (&str, &[Segment]),
+        (units, marked): (&[Unit], &Marked),
         members: &[Range<usize>],
         of: &[Range<usize>],
     ) -> Self {
         let is_prose = |segment: &Segment| segment.kind.goes_by_words() && segment.needs.is_empty();
-        let sentences: Vec<Range<usize>> = segments
-            .iter()
-            .zip(members)
-            .filter(|(segment, members)| {
-                is_prose(segment)
-                    && members.len() > 1
-                    && of[(*members).clone()].iter().all(|of| of.len() == 1)
+        let found: Vec<usize> = (0..segments.len())
+            .filter(|&own| {
+                is_prose(&segments[own])
+                    && members[own].len() > 1
+                    && of[members[own].clone()].iter().all(|of| of.len() == 1)
             })
-            .map(|(_, members)| members.clone())
             .collect();
         let mut words = vec![Words::default(); units.len()];
-        for unit in sentences.iter().cloned().flatten() {
+        let inside = found.iter().flat_map(|&own| members[own].clone());
+        for unit in inside.filter(|&unit| !marked.is_mark(unit)) {
             words[unit] = Words::of(&text[units[unit].core.clone()]);
         }
+        let count =
+            |own: usize| members[own].clone().map(|unit| words[unit].count).fold(0, u8::saturating_add);
+        let says = |own: &usize| {
+            let kind = segments.get(*own).map(|other| other.kind);
+            kind.is_some_and(|kind| kind.goes_by_words() || kind == SegmentKind::Said)
+        };
+        let ends = |own: usize| text[segments[own].range.clone()].ends_with('\n');
+        let sentence = |own: usize| {
+            let beside = if marked.is_mark(members[own].start) {
+                Some(own + 1).filter(|_| count(own) < FEWEST_WORDS && !ends(own))
+            } else {
+                own.checked_sub(1).filter(|&before| count(own) == 1 && !ends(before))
+            };
+            let beside = beside.filter(says).map(|beside| members[beside].clone());
+            Sentence { units: members[own].clone(), beside }
+        };
+        let sentences = found.into_iter().map(sentence).collect();
         Self { sentences, words }
     }
 
@@ -95,8 +117,12 @@ impl Fragments {
         }
     }
 
-    /// Returns whether enough is left of a sentence: a few words that say something, or all that have a meaning.
-    fn is_enough(&self, sentence: &Range<usize>, kept: &[bool]) -> bool {
+    /// Returns whether enough is left of a sentence: a few words that say something, or all that have a meaning. Some
+    /// say nothing without another sentence.
+    fn is_enough(&self, Sentence { units: sentence, beside }: &Sentence, kept: &[bool]) -> bool {
+        if beside.as_ref().is_some_and(|beside| !kept[beside.clone()].contains(&true)) {
+            return false;
+        }
         let (mut count, mut says, mut whole) = (0_u8, false, true);
         for unit in sentence.clone() {
             let words = &self.words[unit];
@@ -117,14 +143,16 @@ impl Structure {
     pub(in crate::compress) fn drop_fragments(&self, required: &[bool], kept: &mut [bool]) {
         let fragments = &self.fragments;
         for sentence in &fragments.sentences {
-            if !kept[sentence.clone()].contains(&true) {
+            let units = sentence.units.clone();
+            if !kept[units.clone()].contains(&true) {
                 continue;
             }
-            fragments.drop_tail(sentence, required, kept);
-            if !sentence.clone().any(|unit| required[unit]) && !fragments.is_enough(sentence, kept) {
-                kept[sentence.clone()].fill(false);
+            fragments.drop_tail(&units, required, kept);
+            if !units.clone().any(|unit| required[unit]) && !fragments.is_enough(sentence, kept) {
+                units.filter(|&unit| !self.marked.is_mark(unit)).for_each(|unit| kept[unit] = false);
             }
         }
+        self.marked.drop_alone(required, kept);
     }
 }
 
@@ -154,6 +182,22 @@ mod tests {
         assert_eq!(left(text, &["Der", "Kahn", "seit", "Ostern", "Hafen"]), "Der Kahn seit Ostern Hafen");
         assert_eq!(left(text, &["Kahn", "liegt", "Hafen"]), "Kahn liegt Hafen");
         assert_eq!(left(text, &["鍵", "青い", "箱"]), "鍵 青い 箱");
+    }
+
+    #[test]
+    fn one_word_says_nothing_without_the_sentence_before_it() {
+        let text =
+            "Mr. Ode moved to close the gate. Carried. The lamp is old.\n\nSummary. It was a long day.";
+        assert_eq!(left(text, &["Carried", "lamp", "is", "old"]), "lamp is old");
+        assert_eq!(left(text, &["moved", "close", "gate", "Carried"]), "moved close gate Carried");
+        assert_eq!(left(text, &["Summary"]), "Summary", "it begins a paragraph");
+        let votes = "Ode moved to close it. Vote: 4 in favour, 1 against. Carried. It rained.";
+        assert_eq!(left(votes, &["moved", "close", "it", "Carried", "."]), "moved close it .");
+        let terms = "1. Fees. They are due in May. 2. Notice. It takes two weeks.";
+        assert_eq!(
+            left(terms, &["1.", "Fees", "2.", "Notice", "takes", "two", "weeks"]),
+            "2. Notice takes two weeks"
+        );
     }
 
     #[test]

@@ -5,7 +5,7 @@
 
 /// Whole words, in lower case.
 pub(super) const IMPLYING: &str = "\
-    seldom rarely unlikely few little lack lacks lacked lacking void ceased ceases cease stopped barred banned ban \
+    seldom rarely unlikely few little deny denies denying vetoed dismissed lack lacks lacked lacking void ceased ceases cease stopped barred banned ban \
     dont doesnt didnt isnt arent wasnt werent cant couldnt wouldnt shouldnt mustnt hasnt havent hadnt neednt aint \
     keineswegs mitnichten ungültig selten erst unterlassen unterlässt statt anstatt anstelle allenfalls \
     rarement évite évitez éviter peine \
@@ -15,7 +15,7 @@ pub(super) const IMPLYING: &str = "\
     unikaj unikać niemożliwe niemożliwy niemożliwa zamiast rzadko nieważny nieważna nieważne \
     избегайте избегать вместо вряд едва редко недействителен недействительна недействительно \
     уникайте уникати замість навряд рідко недійсний недійсна недійсне \
-    vyhněte vyhýbejte zřídka neplatný neplatná neplatné namísto vyhnite zriedka \
+    vyhněte vyhýbejte zřídka neplatný neplatná neplatné namísto místo namiesto miesto vyhnite zriedka \
     undvik undvika omöjligt knappt sällan först umulig umuligt unngå undgå sjelden sjældent ogiltig ugyldig \
     imkânsız imkansız kaçının geçersiz nadiren yerine \
     مستحيل المستحيل تجنب تجنبوا قط نادرا \
@@ -33,6 +33,13 @@ pub(super) const IMPLYING_STEMS: &[&str] = &[
     " refus",
     " declined to",
     " declines to",
+    " declining to",
+    " declined the ",
+    " declined a ",
+    " declined an ",
+    " turned down ",
+    " ruled out ",
+    " voted against ",
     " avoid",
     " prevent",
     " withheld",

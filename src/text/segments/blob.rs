@@ -1,7 +1,9 @@
-//! Blobs: data URIs, base64, long numbers in hexadecimal. Nobody reads them, and they take more tokens than words.
+//! Blobs: data URIs, base64, long numbers in hexadecimal, keys, tokens of access, the longest URLs. Nobody reads them, they
+//! take more tokens than words, and a part of one is worth nothing.
 
 use std::ops::Range;
 
+use super::entries::KEY;
 use super::{Segment, SegmentKind};
 
 /// The worth of a blob.
@@ -11,11 +13,91 @@ pub(super) const WORTH: f32 = 0.02;
 const SHORTEST: usize = 96;
 const SHORTEST_URI: usize = 24;
 const SHORTEST_LINE: usize = 56;
+/// Fewest bytes of a URL: shorter ones are protected.
+const SHORTEST_URL: usize = 512;
+/// Most bytes of a scheme, and of a key with its ends.
+const LONGEST_SCHEME: usize = 16;
+const LONGEST_KEY: usize = 20_000;
+/// Most words of the name of a key.
+const MOST_WORDS: usize = 2;
+/// Fewest bytes of each part of a token.
+const SHORTEST_PART: usize = 10;
 /// Bytes before `base64,` in which `data:` is looked for.
 const URI_HEAD: usize = 120;
 
 /// Returns the ranges of the blobs of `text`.
 pub(super) fn blobs(text: &str) -> Vec<Range<usize>> {
+    let mut found = encoded(text);
+    let own = found.len();
+    found.extend(keys(text));
+    found.extend(tokens(text));
+    found.extend(long_urls(text));
+    if found.len() > own {
+        found.sort_by_key(|blob| (blob.start, blob.end));
+        found.dedup_by(|next, blob| {
+            let joins = next.start < blob.end;
+            blob.end = if joins { blob.end.max(next.end) } else { blob.end };
+            joins
+        });
+    }
+    found
+}
+
+/// Finds keys and certificates: from `-----BEGIN` to the end of the line with `-----END`.
+fn keys(text: &str) -> impl Iterator<Item = Range<usize>> + '_ {
+    memchr::memmem::find_iter(text.as_bytes(), KEY).filter_map(|start| {
+        let near = &text[start..text.floor_char_boundary(start + LONGEST_KEY)];
+        let last = near.find("-----END ")?;
+        let name = near[last + 9..].find("-----").filter(|&name| name < 60)?;
+        Some(start..start + last + 9 + name + 5)
+    })
+}
+
+/// Finds tokens of three parts, the first of which is an object of JSON in base64: JWT.
+fn tokens(text: &str) -> impl Iterator<Item = Range<usize>> + '_ {
+    let of_part = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+    let mut behind = 0;
+    memchr::memmem::find_iter(text.as_bytes(), "eyJ").filter_map(move |start| {
+        let bytes = text.as_bytes();
+        if start < behind || start > 0 && of_part(&bytes[start - 1]) {
+            return None;
+        }
+        let mut end = start;
+        for part in 0..3 {
+            let length = bytes[end..].iter().take_while(|byte| of_part(byte)).count();
+            end += length;
+            // The last one may be missing.
+            if part < 2 && (length < SHORTEST_PART || bytes.get(end) != Some(&b'.')) {
+                return None;
+            }
+            end += usize::from(part < 2);
+        }
+        behind = end;
+        Some(start..end)
+    })
+}
+
+/// Finds URLs that are too long to be protected.
+fn long_urls(text: &str) -> impl Iterator<Item = Range<usize>> + '_ {
+    let mut behind = 0;
+    memchr::memmem::find_iter(text.as_bytes(), "://").filter_map(move |at| {
+        if at < behind {
+            return None;
+        }
+        let rest = &text[at..];
+        let ends =
+            |c: char| c.is_whitespace() || matches!(c, '<' | '>' | '"' | '\'' | '`' | ')' | ']' | '}' | '\\');
+        let length = rest.find(ends).unwrap_or(rest.len());
+        behind = at + length;
+        let length = rest[..length].trim_end_matches(['.', ',', ';', ':', '!', '?']).len();
+        let before = &text.as_bytes()[at.saturating_sub(LONGEST_SCHEME)..at];
+        let scheme = before.iter().rev().take_while(|byte| byte.is_ascii_alphanumeric()).count();
+        (scheme > 0 && scheme + length > SHORTEST_URL).then_some(at - scheme..at + length)
+    })
+}
+
+/// Finds base64, with the head of a data URI, and hexadecimal.
+fn encoded(text: &str) -> Vec<Range<usize>> {
     let mut found: Vec<Range<usize>> = Vec::new();
     // The last line of what may be a wrapped blob, and where that began.
     let mut wrapped: Option<Range<usize>> = None;
@@ -94,14 +176,17 @@ pub(super) fn cut_out(text: &str, segments: Vec<Segment>, blobs: &[Range<usize>]
     while let Some(mut segment) = segments.next() {
         place.push(cut.len());
         while blobs.next_if(|blob| blob.start < segment.range.start).is_some() {}
-        if matches!(segment.kind, SegmentKind::Record | SegmentKind::Tag) {
-            // A value of JSON stays one.
+        if matches!(segment.kind, SegmentKind::Record | SegmentKind::Tag) || is_key(text, &segment) {
+            // A value of JSON stays one, and so does a key with its name.
             let own: usize = std::iter::from_fn(|| blobs.next_if(|blob| blob.end <= segment.range.end))
                 .map(Range::len)
                 .sum();
             let worth = if own * 2 > segment.range.len() { WORTH } else { segment.worth };
             cut.push(Segment { worth, ..segment });
             continue;
+        }
+        if segment.kind == SegmentKind::Blob {
+            segment.kind = SegmentKind::Line;
         }
         let absorbed = absorb(&mut segment, &mut segments, blobs.peek().copied());
         let first = cut.len();
@@ -126,6 +211,16 @@ pub(super) fn cut_out(text: &str, segments: Vec<Segment>, blobs: &[Range<usize>]
     }
     renumber(&mut cut, &place);
     cut
+}
+
+/// Returns whether a segment is a key with nothing but its name on its lines.
+fn is_key(text: &str, segment: &Segment) -> bool {
+    let own = &text[segment.range.clone()];
+    let before = own.split(KEY).next().unwrap_or_default();
+    let behind = own.rsplit("-----").next().unwrap_or_default();
+    segment.kind == SegmentKind::Blob
+        && before.split_whitespace().count() <= MOST_WORDS
+        && !behind.contains(char::is_alphanumeric)
 }
 
 /// Joins to `segment` the following ones that `blob` goes on in, for it may be wrapped over lines. Returns how many.
@@ -159,6 +254,29 @@ fn renumber(cut: &mut [Segment], place: &[usize]) {
         for new in own.iter().copied().chain(blobs) {
             let others = own.iter().copied().filter(|&other| other != new);
             cut[new].needs.extend(others);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::cut;
+    use super::*;
+
+    #[test]
+    fn keys_tokens_and_long_urls_are_whole() {
+        let part = "Zm9vYmFyMTIzNDU2Nzg5MGFiY2RlZg";
+        let key = format!("-----BEGIN PUBLIC KEY-----\n{part}{part}\n{part}==\n-----END PUBLIC KEY-----");
+        let token = format!("eyJ{part}.eyJ{part}.{part}");
+        let url = format!("https://a.example/x?{}", "name=value&".repeat(60).trim_end_matches('&'));
+        for own in [key, token, url] {
+            let text = format!("Take this one: {own} and go. It is late.\n");
+            let found: Vec<&str> = blobs(&text).into_iter().map(|blob| &text[blob]).collect();
+            assert_eq!(found, [own.as_str()]);
+            assert!(cut(&text).contains(&(SegmentKind::Blob, &own)), "{:?}", cut(&text));
+        }
+        for text in ["See https://a.example/x?b=c.", "eyJ is the beginning. Of.it.all", "-----BEGIN it"] {
+            assert!(blobs(text).is_empty(), "{text}");
         }
     }
 }

@@ -9,6 +9,9 @@ use super::multiline::{Block, end_of};
 /// Most lines of a statement that is kept or dropped whole.
 pub(super) const LONGEST_STATEMENT: usize = 12;
 
+/// Lines that open a group of declarations of Go, each of which stands for itself.
+const GROUPS: [&str; 5] = ["import (", "const (", "var (", "type (", "require ("];
+
 /// A bracket, with the lines that open and close it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Pair {
@@ -29,8 +32,23 @@ pub(super) fn tie(lines: &[Line], base: usize, strings: &[Block], builder: &mut 
             (first..last).for_each(|line| builder.tie(base + line, base + line + 1));
         } else {
             (first + 1..first + LONGEST_STATEMENT).for_each(|line| builder.need(base + line, base + first));
+            if names_columns(&lines[first + 1..last]) {
+                (first + 2..last).for_each(|line| builder.put_under(base + line, base + first + 1));
+            }
         }
     }
+}
+
+/// Returns whether the first of the rows of a long list names their columns: it alone has no number.
+fn names_columns(rows: &[Line]) -> bool {
+    let [first, others @ ..] = rows else { return false };
+    let is_row = |line: &Line| {
+        let content = line.content();
+        let pair = if content.starts_with('(') { "()," } else { "[]," };
+        line.indent == first.indent && content.starts_with(&pair[..1]) && content.ends_with(&pair[1..])
+    };
+    let has_number = |line: &Line| line.text.contains(|c: char| c.is_ascii_digit());
+    rows.iter().all(is_row) && !has_number(first) && others.iter().all(has_number)
 }
 
 /// Ties the lines of a head over several lines, the last of which opens a block that ends where the head begins.
@@ -86,7 +104,8 @@ fn pairs(lines: &[Line], strings: &[Block]) -> Vec<Pair> {
         while open.len() > 1 && from == 0 && open.pop_if(|open| stray(open)).is_some() {}
         syntax.brackets(&content[from..], |bracket, behind| {
             let Some(opens) = opening(bracket) else {
-                let block = bracket == '{' && behind.is_none_or(|c| c.is_whitespace() || c == '|');
+                let block = bracket == '{' && behind.is_none_or(|c| c.is_whitespace() || c == '|')
+                    || bracket == '(' && GROUPS.contains(&content);
                 let head = if block { head(lines, at) } else { at };
                 let indents = [line.indent, lines[head].indent];
                 open.push(Open { bracket, line: at, block, indents });
@@ -100,6 +119,17 @@ fn pairs(lines: &[Line], strings: &[Block]) -> Vec<Pair> {
     pairs
 }
 
+/// Returns how many more round and square brackets a line opens than it closes, strings and comments aside.
+pub(super) fn depth(content: &str) -> i64 {
+    let mut depth = 0;
+    Syntax::default().brackets(content, |bracket, _| match bracket {
+        '(' | '[' => depth += 1,
+        ')' | ']' => depth -= 1,
+        _ => {}
+    });
+    depth
+}
+
 /// The bracket that opens what `bracket` closes.
 const fn opening(bracket: char) -> Option<char> {
     match bracket {
@@ -111,7 +141,7 @@ const fn opening(bracket: char) -> Option<char> {
 }
 
 /// Marks that some languages have for comments and strings, and others for something else.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 #[expect(clippy::struct_excessive_bools, reason = "each mark may be there without the others")]
 struct Syntax {
     /// Two slashes begin a comment.
@@ -203,6 +233,7 @@ fn names_lifetime(line: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::super::lines::lines;
+    use super::super::tests::needed;
     use super::*;
 
     fn found(text: &str) -> Vec<(usize, usize, bool)> {
@@ -215,6 +246,16 @@ mod tests {
         assert_eq!(found("a = {\n    1: [\n        2,\n    ],\n    }\n"), [(1, 3, false), (0, 4, true)]);
         assert_eq!(found("f(a,\n  b)\nx = {c,\n d}\n"), [(0, 1, false), (2, 3, false)]);
         assert_eq!(found("fn f<'a>(\n    x: &'a str,\n) {\n    g('(');\n}\n"), [(0, 2, false), (2, 4, true)]);
+    }
+
+    #[test]
+    fn rows_of_a_list_need_the_names_of_their_columns() {
+        let row = |i: usize| format!("    (\"boat {i}\", 19{i}, None),\n");
+        let rows: String = (10..30).map(row).collect();
+        let boats = format!("BOATS = [\n    (\"name\", \"year\", \"crew\"),\n{rows}]\n");
+        let names = "    (\"name\", \"year\", \"crew\"),";
+        assert!(needed(&boats, "boat 25").contains(&names), "{:?}", needed(&boats, "boat 25"));
+        assert!(!needed(&format!("A = [\n{rows}]\n"), "boat 25").contains(&"    (\"boat 10\", 1910, None),"));
     }
 
     #[test]

@@ -24,6 +24,23 @@ static LABEL: LazyLock<Regex> = LazyLock::new(|| {
     .expect("a test compiles it")
 });
 
+/// Most bytes of a sentence that counts votes, and of the one that says what about.
+const LONGEST_TALLY: usize = 80;
+const LONGEST_MOTION: usize = 400;
+/// Counts of votes, and a word with a result: `Vote 4 in favour`, `Rejected, 3 to 2.`
+static TALLY: LazyLock<Regex> = LazyLock::new(|| {
+    let sides = r"in favou?r|against|abst\w+|dafür|dagegen|Enthaltung\w*|contre|a favor|en contra|favorevoli|contrari|contra|tegen|emot|proti|przeciw|против|проти";
+    Regex::new(&format!(r"\d (?:votes? )?(?:{sides})\b|^\p{{L}}+[,:]? \(?\d+ ?(?:to|zu|à|[-–:]) ?\d+\)?\W*$"))
+        .expect("a test compiles it")
+});
+
+/// Returns whether a sentence is nothing but the count of votes on what the one before it says.
+fn is_tally(sentence: &str) -> bool {
+    sentence.len() <= LONGEST_TALLY
+        && sentence.contains(|c: char| c.is_ascii_digit())
+        && TALLY.is_match(sentence)
+}
+
 /// Returns the bytes of the label that a line begins with; 0 where it begins with none.
 fn label(line: &Line) -> usize {
     let marked = |c: char| c.is_ascii_digit() || matches!(c, '-' | '*' | '+' | '•' | '_' | ':' | '[');
@@ -99,8 +116,21 @@ pub(super) fn sentences_under_labels(
 fn sentence_segments(lines: &[Line], builder: &mut Builder, around: &Around) {
     let (Some(first), Some(last)) = (lines.first(), lines.last()) else { return };
     let range = first.range.start..last.range.end;
+    let mut motion = None;
     for sentence in sentences(&builder.text[range.clone()]) {
-        builder.push(range.start + sentence.start..range.start + sentence.end, SegmentKind::Sentence, around);
+        let own = range.start + sentence.start..range.start + sentence.end;
+        let counts = is_tally(&builder.text[own.clone()]);
+        let brief = own.len() <= LONGEST_MOTION;
+        // One count says nothing without the other.
+        let kind = if counts { SegmentKind::Said } else { SegmentKind::Sentence };
+        let number = builder.push(own, kind, around);
+        if let Some(motion) = motion.filter(|_| counts) {
+            builder.need(number, motion);
+        }
+        // Several counts in turn are about one thing.
+        if !counts {
+            motion = brief.then_some(number);
+        }
     }
 }
 
@@ -139,6 +169,16 @@ mod tests {
             assert!(kept_with(text, value).contains(&label), "{:?}", cut(text));
             assert!(cut(text).contains(&(SegmentKind::Heading, label)), "{:?}", cut(text));
         }
+    }
+
+    #[test]
+    fn counts_of_votes_keep_what_they_are_about() {
+        let minutes = "Ida moved to close the gate. Vote 4 in favour, 1 against. The lamp is old. The boat is to be sold. Rejected, 3 to 2. It rained 2 days.\n";
+        assert_eq!(kept_with(minutes, "4 in"), ["Ida moved to close the gate."]);
+        assert_eq!(kept_with(minutes, "3 to 2"), ["The boat is to be sold."]);
+        assert!(kept_with(minutes, "rained").is_empty());
+        let sides = "The boat is to be sold. Vote 4 in favour. Others 2 against.\n";
+        assert_eq!(kept_with(sides, "2 against"), ["The boat is to be sold."]);
     }
 
     #[test]

@@ -21,6 +21,10 @@ const BRIEF_LEAD: usize = 48;
 /// Bytes of a line that is as full as lines of wrapped text are.
 const FULL_LINE: usize = 50;
 
+/// Most bytes and words of a line that is the title of the list below it.
+const LONGEST_TITLE: usize = 40;
+const MOST_WORDS: usize = 4;
+
 /// Lines in which the second item of a list is looked for.
 const NEAR: usize = 50;
 
@@ -61,7 +65,8 @@ pub(super) fn lists(lines: &[Line]) -> Vec<List> {
         let numbered = numbered.take(FEW).count() == FEW;
         let led = at > 0
             && lists.last().is_none_or(|list| list.lines.end < at)
-            && leads(&lines[at - 1], &lines[at..end], first);
+            && (leads(&lines[at - 1], &lines[at..end], first)
+                || is_title(&lines[..at], &lines[at..end], first));
         let leads = |pair: &[(usize, Style)]| {
             let ((_, above), (line, own)) = (pair[0], pair[1]);
             above != own && leads(&lines[line - 1], &lines[line..end], own)
@@ -123,6 +128,24 @@ fn leads(before: &Line, list: &[Line], first: Style) -> bool {
     let wrapped = before.text.len() >= FULL_LINE && !matches!(first, Style::Bullet(_));
     let part = || goes_on(list[last].text) || !wrapped && is_part(list[0].content(), list[last].text);
     announces(before.text) || runs_on(before.text) && (deeper || part())
+}
+
+/// Returns whether the last of the lines `before` a list of bullets is its title: a few words behind a blank line.
+fn is_title(before: &[Line], list: &[Line], first: Style) -> bool {
+    let [above @ .., title] = before else { return false };
+    // A dash may go on with a sentence.
+    let goes_on = || {
+        let said = mark(list[0].content()).map_or("", |(_, length)| list[0].content()[length..].trim_start());
+        said.starts_with(char::is_lowercase) && list.iter().filter(|line| is_item(line)).count() < FEW
+    };
+    matches!(first, Style::Bullet('-' | '*' | '•'))
+        && !title.gap
+        && above.last().is_none_or(|above| above.gap)
+        && title.text.len() <= LONGEST_TITLE
+        && title.text.starts_with(char::is_uppercase)
+        && title.text.ends_with(char::is_alphanumeric)
+        && title.text.split(' ').count() <= MOST_WORDS
+        && !goes_on()
 }
 
 /// Returns whether an item is a part of a sentence: it begins small, or goes on behind its `end`.

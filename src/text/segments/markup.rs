@@ -12,6 +12,8 @@ use crate::text::sentences;
 
 /// Bytes of an element that is kept or dropped whole.
 const SHORT_ELEMENT: usize = 240;
+/// Bytes of a longer tag, whose attributes say something.
+const LONGEST_SHELL: usize = 60;
 /// Most segments of the header of a table.
 const MOST_HEADER: usize = 32;
 
@@ -106,7 +108,14 @@ pub(super) fn markup(range: Range<usize>, builder: &mut Builder, around: &Around
         let end = tags[last].range.end;
         let white = builder.text[end..range.end].len() - builder.text[end..range.end].trim_start().len();
         let start = at.max(tag.range.start);
-        let kind = if tag.opens { SegmentKind::Line } else { SegmentKind::Tag };
+        let kind = if !tag.opens {
+            SegmentKind::Tag
+        } else if short || tag.range.len() > LONGEST_SHELL {
+            SegmentKind::Line
+        } else {
+            // It says nothing by itself.
+            SegmentKind::Parent
+        };
         let number = builder.push(start..end + white, kind, around);
         if !short && !tag.opens {
             open.pop();
@@ -215,14 +224,16 @@ impl Table {
             return;
         }
         let Some(partner) = tag.partner.filter(|_| tag.opens) else { return };
-        let is_row = tag.name == "tr";
+        // All rows may be one.
+        let is_row = tag.name == "tr" || short && tag.name == "tbody";
         let text = &builder.text[tag.range.start..tags[partner].range.end];
-        let names = is_row && text.contains("<th") && !text.contains("<td");
+        let names = is_row && !text.contains("<td") && text.contains("<th");
         if tag.name == "thead"
             || tag.name == "caption"
             || names && !self.has_rows && self.header.len() < MOST_HEADER
         {
             self.header.push(number);
+            builder.segments[number].kind = SegmentKind::Parent;
             self.inside = (!short).then_some(partner);
         } else if is_row {
             self.has_rows = true;

@@ -4,6 +4,7 @@
 //! the shape of its lines. A wrong guess costs little, for what is no line of something else goes by sentences, and
 //! what is taken for something else still goes by whole lines.
 
+mod asciidoc;
 mod blob;
 mod blocks;
 mod brackets;
@@ -16,6 +17,7 @@ mod dialogue;
 mod diff;
 mod documents;
 mod entries;
+mod failures;
 mod fences;
 mod headings;
 mod inner;
@@ -25,11 +27,12 @@ mod labels;
 mod lines;
 mod listing;
 mod lists;
-mod loose;
+mod literals;
 mod markup;
 mod multiline;
 mod nested;
 mod parts;
+mod pod;
 mod prose;
 mod quotes;
 mod reads;

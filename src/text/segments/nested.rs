@@ -311,23 +311,6 @@ fn goes_on(content: &str) -> bool {
     )
 }
 
-/// Returns how many more round and square brackets a line opens than it closes, strings aside.
-fn parentheses(content: &str) -> i64 {
-    let (mut depth, mut quote, mut escaped) = (0, None, false);
-    for c in content.chars() {
-        match (quote, c) {
-            _ if escaped => escaped = false,
-            (Some(_), '\\') => escaped = true,
-            (Some(open), c) if c == open => quote = None,
-            (None, '"' | '`') => quote = Some(c),
-            (None, '(' | '[') => depth += 1,
-            (None, ')' | ']') => depth -= 1,
-            _ => {}
-        }
-    }
-    depth
-}
-
 /// Adds lines of settings, each of which needs the section that it stands in. A value of several lines goes whole, and a
 /// comment right above a setting needs that.
 pub(super) fn settings(lines: &[Line], builder: &mut Builder, around: &Around) {
@@ -417,7 +400,7 @@ pub(super) fn value_length(lines: &[Line]) -> usize {
     }
     let mut depth = 0;
     let closed = |line: &Line| {
-        depth += parentheses(line.content());
+        depth += brackets::depth(line.content());
         depth <= 0
     };
     if content.ends_with(['[', '(', ',']) {

@@ -9,8 +9,8 @@ use super::fences::{FARTHEST, closing, fence, tag};
 use super::lines::{Line, Shape, is_code};
 use super::runs::{FEW, MAIL, Run, is_source, run_of};
 use super::{
-    SegmentKind, blocks, captions, diagnostic, dialogue, diff, documents, headings, joined, listing, loose,
-    markup, nested, prose, reads, records, sections, table, trace,
+    SegmentKind, asciidoc, blocks, captions, diagnostic, dialogue, diff, documents, failures, headings,
+    joined, listing, literals, markup, nested, pod, prose, reads, records, sections, table, trace,
 };
 use crate::text::JsonToken;
 
@@ -48,7 +48,11 @@ impl<'b, 't> Parts<'b, 't> {
             return;
         }
         let fenced = lines.first().is_some_and(|first| begins_json(first.text))
-            || lines.iter().any(|line| fence(line.text).is_some() || diff::begins_hunk(line.text))
+            || lines.iter().any(|line| {
+                fence(line.text).is_some()
+                    || diff::begins_hunk(line.text)
+                    || line.text.starts_with('=') && (pod::begins(line.text) || failures::begins(line))
+            })
             || lines
                 .windows(2)
                 .any(|pair| entries::begins(pair[0].text, pair[1].text) || diagnostic::length(pair) > 0);
@@ -178,6 +182,10 @@ impl<'b, 't> Parts<'b, 't> {
             }
             self.tries = self.tries.saturating_sub(lines.len().min(FARTHEST));
         }
+        let own = self.of_format(lines, before, around);
+        if own > 0 {
+            return own;
+        }
         if let Some((count, level)) = Some(lines).filter(|_| !self.source).and_then(headings::told_below) {
             self.plain(before, around);
             headings::push(&lines[..count], level, &mut self.headings, self.builder, around);
@@ -244,6 +252,26 @@ impl<'b, 't> Parts<'b, 't> {
             return trace;
         }
         self.shaped(lines, before, around)
+    }
+
+    /// Adds the documentation of Perl, the output of tests or the table of `AsciiDoc` that `lines` begin with; gives how
+    /// many lines it has.
+    fn of_format(&mut self, lines: &[Line], before: &[Line], around: &Around) -> usize {
+        type Add = fn(&[Line], &mut Builder, &Around);
+        let formats: [(fn(&[Line]) -> usize, Add); 3] = [
+            (pod::length, pod::pod),
+            (failures::length, failures::failures),
+            (asciidoc::length, asciidoc::table),
+        ];
+        for (length, add) in formats {
+            let count = length(lines);
+            if count > 0 {
+                self.plain(before, around);
+                add(&lines[..count], self.builder, around);
+                return count;
+            }
+        }
+        0
     }
 
     /// Adds a commit with its changes.
@@ -350,7 +378,8 @@ impl<'b, 't> Parts<'b, 't> {
     /// Adds lines between a first and a last one that belong together: what stands inside needs both.
     fn fenced(&mut self, lines: &[Line], around: &Around, depth: usize) {
         let [first, inside @ .., last] = lines else { return };
-        let open = self.builder.push_line(first, around);
+        // It says nothing by itself.
+        let open = self.builder.push(first.range.clone(), SegmentKind::Parent, around);
         let inner = around.under(open, first.range.clone());
         let language = first.text.trim_start().trim_start_matches(['`', '~']).trim().to_lowercase();
         let is_text = tag(first.text).is_some()
@@ -413,7 +442,7 @@ impl<'b, 't> Parts<'b, 't> {
         let goes_on = next.starts_with(['{', '[', '}', ']', '"', '\''])
             || line.text.ends_with([',', '{', '[', ':']) && !next.is_empty();
         let loose = || {
-            let (tokens, value) = loose::value(line.text, !goes_on)?;
+            let (tokens, value) = literals::value(line.text, !goes_on)?;
             let moved = |range: Range<usize>| start + range.start..start + range.end;
             let tokens = tokens.into_iter().map(|token| JsonToken { range: moved(token.range), ..token });
             Some((tokens.collect(), moved(value)))

@@ -27,6 +27,10 @@ const PARTS: usize = 8;
 /// Fewest numbers of a vector, and fewest decimals of most of them.
 const VECTOR: usize = 32;
 const VECTOR_DECIMALS: usize = 5;
+/// The beginning of a hunk of a diff.
+const HUNK: &str = "@@ -";
+/// Most bytes of a change that is kept or dropped whole.
+const LONGEST_CHANGE: usize = 800;
 /// Members of an object that is a map rather than a record.
 const MAP: usize = 16;
 
@@ -261,11 +265,19 @@ impl Cutter<'_, '_, '_> {
         }
         let opener = self.push(start, SegmentKind::Record);
         let last = parts.len() - 1;
+        let (mut from, mut hunk) = (start, None);
         for (i, part) in parts.into_iter().enumerate() {
             let is_end = i == 0 || i == last;
             let kind = if is_json && !is_end { SegmentKind::Record } else { SegmentKind::Said };
-            let number = self.push(start + part, kind);
+            let begins_hunk = self.builder.text[from..start + part].starts_with(HUNK);
+            from = start + part;
+            let number = self.push(from, kind);
             self.builder.put_under(number, opener);
+            if begins_hunk {
+                hunk = Some(number);
+            } else if let Some(hunk) = hunk {
+                self.builder.need(number, hunk);
+            }
             if is_json && is_end {
                 self.builder.need(opener, number);
             }
@@ -382,7 +394,24 @@ fn parts(inside: &str) -> Vec<usize> {
     if ends.last() != Some(&inside.len()) {
         ends.push(inside.len());
     }
+    if inside.contains(HUNK) {
+        join_changes(inside, &mut ends);
+    }
     ends
+}
+
+/// Joins the lines of each change of a diff, its `-` and its `+`.
+fn join_changes(inside: &str, ends: &mut Vec<usize>) {
+    let changes = |at: usize| inside[at..].starts_with(['-', '+']) && inside[..at].ends_with("\\n");
+    let (mut from, mut first) = (0, 0);
+    ends.retain(|&end| {
+        let joins = changes(from) && changes(end) && end - first < LONGEST_CHANGE;
+        from = end;
+        if !joins {
+            first = end;
+        }
+        !joins
+    });
 }
 
 /// Returns whether a cut at `at` splits an escape sequence, or the two halves of a surrogate pair.
@@ -395,4 +424,19 @@ fn in_escape(inside: &str, at: usize) -> bool {
         before % 2 == 0
             && (at < start + length || pair && at < start + 12 && at >= start + 6 && at == start + 6)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{cut, kept_with};
+
+    #[test]
+    fn changes_in_a_string_keep_their_hunk() {
+        let patch = r"@@ -10,3 +10,4 @@ int open(void)\n {\n-    return turn(side);\n+    if (side < 0)\n+        return turn(0);\n }\n@@ -40,3 +41,3 @@ int lamps(void)\n {\n     int n = 0;\n-    n = count();\n }\n";
+        let json = format!(r#"{{"path": "gate.c", "patch": "{patch}", "status": "modified"}}"#);
+        let change = r"-    return turn(side);\n+    if (side < 0)\n+        return turn(0);\n";
+        assert!(cut(&json).iter().any(|(_, own)| *own == change), "{:?}", cut(&json));
+        assert!(kept_with(&json, "side < 0").contains(&r"@@ -10,3 +10,4 @@ int open(void)\n"));
+        assert!(kept_with(&json, "count()").contains(&r"@@ -40,3 +41,3 @@ int lamps(void)\n"));
+    }
 }

@@ -14,6 +14,8 @@ const FEW: usize = 3;
 const SAMPLE: usize = 64;
 /// Most lines in which the end of a quoted cell is looked for.
 const HIGHEST: usize = 50;
+/// Most lines of a table between borders.
+const HIGHEST_BORDERED: usize = 2000;
 
 /// The separator of a table's cells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,6 +91,9 @@ pub(super) fn rows(lines: &[Line]) -> usize {
 /// Returns the separator of the table that `lines` begin with, and the number of its lines.
 fn separator(lines: &[Line]) -> Option<(Separator, usize)> {
     let first = lines.first()?.text;
+    if is_border(first) {
+        return bordered(lines).map(|height| (Separator::Spaces, height));
+    }
     if is_bar(first) {
         let cells = Separator::Char('|').cells(first).len();
         let closed = first.trim_start().starts_with(['|', '│', '┃', '+', '┌', '╔', '─']);
@@ -102,6 +107,10 @@ fn separator(lines: &[Line]) -> Option<(Separator, usize)> {
     for mark in ['\t', ';', ','] {
         let separator = Separator::Char(mark);
         let cells = separator.row(lines).1;
+        // Tabs before a line indent it.
+        if mark == '\t' && lines[0].tabs == 0 && !first.trim_start().contains(mark) {
+            continue;
+        }
         // A semicolon at the end of a line ends a statement.
         if mark == ';' && cells.len() == 2 && cells[1].is_empty() {
             continue;
@@ -132,6 +141,21 @@ fn separator(lines: &[Line]) -> Option<(Separator, usize)> {
         height if height > spaced => Some((Separator::Columns, height)),
         height => Some((Separator::Spaces, height)),
     }
+}
+
+/// Returns whether a line is the border of a simple table of reStructuredText: `===  ====`.
+fn is_border(line: &str) -> bool {
+    let line = line.trim();
+    line.starts_with("==") && line.contains(' ') && line.bytes().all(|byte| matches!(byte, b'=' | b' '))
+}
+
+/// Returns the number of lines of such a table: up to its third border, or the second where nothing follows that.
+fn bordered(lines: &[Line]) -> Option<usize> {
+    let border = lines[0].text.trim();
+    let mut borders = (1..lines.len().min(HIGHEST_BORDERED)).filter(|&at| lines[at].text.trim() == border);
+    let second = borders.next()?;
+    let last = if lines[second].gap { None } else { borders.next() };
+    Some(last.unwrap_or(second) + 1)
 }
 
 /// Returns whether lines with columns are a table, for statements and settings may be aligned as well: it begins with data,
@@ -275,6 +299,11 @@ fn cut<'t>(lines: &[Line<'t>], separator: Separator) -> Vec<Row<'t>> {
             Some((_, gaps)) => (1, columns::cells(lines[at].text, gaps)),
             None => separator.row(&lines[at..]),
         };
+        // Between borders, a line without a first cell goes on with the row above it.
+        let goes_on = |line: &&Line| line.indent > lines[0].indent && !is_ruler(line.text);
+        let bordered = is_border(lines[0].text) && !is_ruler(lines[at].text);
+        let height =
+            height + if bordered { lines[at + height..].iter().take_while(goes_on).count() } else { 0 };
         rows.push(Row { lines: at..at + height, cells, ruler: is_ruler(lines[at].text) });
         at += height;
     }

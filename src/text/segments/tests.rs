@@ -226,6 +226,14 @@ fn numbered_paragraphs_keep_their_numbers() {
 }
 
 #[test]
+fn items_need_the_title_right_above_them() {
+    let text = "Release 2\n\nAdded\n- The red lamp\n- A bell\n\nRemoved\n- The old gate\n\nThat is all of it.\n- Ida\n";
+    assert_eq!(kept_with(text, "bell"), ["Added"]);
+    assert_eq!(kept_with(text, "old gate"), ["Removed"]);
+    assert!(kept_with(text, "Ida").is_empty());
+}
+
+#[test]
 fn an_item_of_several_sentences_goes_by_them_and_keeps_its_number() {
     let text = "The club has the following rules:\n1. Every member pays before the first of March, as a rule. Ann keeps the list of them all. Who is late loses the berth for one year.\n2. The slip is closed. It is cleaned on Monday by all of us together. Nobody may leave a trailer or a car on it while that is done.\n3. No dogs. No fires.\n";
     assert_eq!(kept_with(text, "Ann keeps"), ["The club has the following rules:", "1."]);
@@ -376,6 +384,34 @@ fn content_needs_the_tags_around_it() {
         "A sentence of it. ".repeat(20)
     );
     assert_eq!(kept_with(&html, "Two things"), ["<html>", "<body>", "</body>", "</html>"]);
+}
+
+#[test]
+fn what_opens_something_says_nothing_by_itself() {
+    let shell = "Run this now.\n\n```sh\nturn north\nlift\n```\n";
+    assert!(cut(shell).contains(&(SegmentKind::Parent, "```sh")), "{:?}", cut(shell));
+    let cells = "<tr><td>Brest</td><td>6.9</td></tr>\n".repeat(9);
+    let table = format!(
+        "<table>\n<thead><tr><th>Port</th><th>Tide</th></tr></thead>\n<tbody>\n{cells}</tbody>\n</table>\n"
+    );
+    assert!(cut(&table).contains(&(SegmentKind::Parent, "<table>")), "{:?}", cut(&table));
+    let few = table.replace(&cells, &cells[..cells.len() / 9 * 5]);
+    assert!(kept_with(&few, "Brest").contains(&"<thead><tr><th>Port</th><th>Tide</th></tr></thead>"));
+}
+
+#[test]
+fn rows_between_borders_need_their_header() {
+    let ports = "======  ===================\nPort    Tide\n======  ===================\nBrest   6.9 m, but more in\n        spring\nDover   6.7 m\n\nHull    7.4 m\n======  ===================\n\nIt is so.\n";
+    assert_eq!(kept_with(ports, "Hull"), ["Port    Tide"]);
+    assert!(cut(ports).contains(&(SegmentKind::Row, "Brest   6.9 m, but more in\n        spring")));
+    assert_eq!(cut(ports).last(), Some(&(SegmentKind::Sentence, "It is so.")));
+}
+
+#[test]
+fn indented_lines_are_no_table() {
+    let imports = "Put this first.\n\nimport (\n\t\"fmt\"\n\t\"os\"\n\n\tcrane \"a.example/crane\"\n\t_ \"a.example/lamp\"\n)\n";
+    assert!(cut(imports).iter().all(|(kind, _)| !matches!(kind, SegmentKind::Row | SegmentKind::Header)));
+    assert_eq!(kept_with(imports, "crane"), ["import (", ")"], "{:?}", cut(imports));
 }
 
 #[test]

@@ -88,8 +88,14 @@ pub(super) fn abbreviates(words: &str, rest: &str) -> bool {
         return is_ordinal(word, words[..start].trim(), next);
     }
     // `I` ends sentences more often than it stands for a name.
-    let initials = word != "I" && word.split('.').all(is_capital) && !OPENERS.contains(&next);
+    let is_unit = words[..start].trim_end().ends_with(|c: char| c.is_ascii_digit() || c == '°');
+    let initials = word != "I" && word.split('.').all(is_capital) && !opens(next) && !is_unit;
     initials || begins_spaced(word, next, rest) || is_listed(words, start, next)
+}
+
+/// Returns whether a word in a capital begins a sentence behind what may be initials.
+pub(in crate::text) fn opens(word: &str) -> bool {
+    OPENERS.contains(&word)
 }
 
 /// Returns whether a number is that of an item of a list, or one in a sequence as German writes it.
@@ -97,14 +103,18 @@ fn is_ordinal(number: &str, before: &str, next: &str) -> bool {
     let last = before.rsplit(char::is_whitespace).next().unwrap_or_default();
     let is_day = number.len() <= 2 && MONTHS.contains(&next);
     let follows = number.len() <= 3 && BEFORE_ORDINAL.contains(&last.to_lowercase().as_str());
-    before.is_empty() || is_day || follows && next.starts_with(char::is_uppercase)
+    let is_first = before.is_empty() || before.ends_with([':', ';']);
+    is_first || is_day || follows && next.starts_with(char::is_uppercase)
 }
 
 /// Returns whether a small letter begins an abbreviation that goes on with a capital: `z. B.`
 fn begins_spaced(word: &str, next: &str, rest: &str) -> bool {
     let mut letters = word.chars();
     let small = letters.next().is_some_and(char::is_lowercase) && letters.next().is_none();
-    small && next.chars().count() <= 2 && rest[next.len()..].starts_with('.')
+    small
+        && next.starts_with(char::is_alphabetic)
+        && next.chars().count() <= 2
+        && rest[next.len()..].starts_with('.')
 }
 
 /// Returns whether the word of `words` from `start` on is one of the lists, before the word `next`.

@@ -4,11 +4,14 @@ use std::ops::Range;
 
 use crate::text::{JsonKind, JsonToken};
 
-/// Fewer bytes go as they are.
+/// Fewer bytes go as they are, and of a list of rows.
 const SHORTEST: usize = 200;
+const SHORTEST_ROWS: usize = 100;
 /// Fewer tokens, or keys, may be an aside in brackets.
 const FEWEST_TOKENS: usize = 12;
 const FEWEST_KEYS: usize = 2;
+/// Fewest arrays or tuples of a list of such.
+const FEWEST_ROWS: usize = 3;
 
 /// The words that stand for values in JSON, Python and JavaScript.
 const WORDS: [&str; 12] =
@@ -18,15 +21,19 @@ const WORDS: [&str; 12] =
 /// that are open are closed by tokens without bytes at its end, where `may_end` allows that.
 pub(super) fn value(line: &str, may_end: bool) -> Option<(Vec<JsonToken>, Range<usize>)> {
     let own = line.trim();
-    if own.len() < SHORTEST || !own.starts_with(['{', '[']) {
+    if own.len() < SHORTEST_ROWS || !own.starts_with(['{', '[']) {
         return None;
     }
     let start = line.len() - line.trim_start().len();
     let mut reader = Reader { text: line, at: start, tokens: Vec::new(), open: Vec::new() };
     let whole = reader.read(start + own.len())?;
     let Reader { mut tokens, open, .. } = reader;
-    let keys = tokens.iter().filter(|token| token.kind == JsonKind::Key).count();
-    if !whole && !may_end || keys < FEWEST_KEYS || tokens.len() < FEWEST_TOKENS {
+    let count = |kind: JsonKind| tokens.iter().filter(|token| token.kind == kind).count();
+    let rows = count(JsonKind::ArrayStart) > FEWEST_ROWS;
+    if !whole && !may_end
+        || !rows && (own.len() < SHORTEST || count(JsonKind::Key) < FEWEST_KEYS)
+        || tokens.len() < FEWEST_TOKENS
+    {
         return None;
     }
     let end = start + own.len();
@@ -80,8 +87,8 @@ impl Reader<'_> {
         let is_value = !after_value && !is_key;
         let (kind, length) = match self.text.as_bytes()[self.at] {
             b'{' if is_value => (JsonKind::ObjectStart, 1),
-            b'[' if is_value => (JsonKind::ArrayStart, 1),
-            b'}' | b']' if last != Some(JsonKind::Colon) && last != Some(JsonKind::Key) => {
+            b'[' | b'(' if is_value => (JsonKind::ArrayStart, 1),
+            b'}' | b']' | b')' if last != Some(JsonKind::Colon) && last != Some(JsonKind::Key) => {
                 let kind = self.open.pop()?;
                 let fits = (kind == JsonKind::ObjectEnd) == (self.text.as_bytes()[self.at] == b'}');
                 (fits.then_some(kind)?, 1)
@@ -128,7 +135,7 @@ impl Reader<'_> {
     /// Bytes of a number, a word, or the call that Python writes for a date or a decimal.
     fn literal(&self, end: usize) -> Option<usize> {
         let own = &self.text[self.at..end];
-        let length = own.find([',', ':', '{', '}', '[', ']', '(', '"', '\'']).unwrap_or(own.len());
+        let length = own.find([',', ':', '{', '}', '[', ']', '(', ')', '"', '\'']).unwrap_or(own.len());
         let word = own[..length].trim_end();
         if own[length..].starts_with('(') {
             let close = own.find(')')? + 1;
@@ -165,6 +172,15 @@ mod tests {
             .collect();
         assert_eq!(records.len(), 13);
         assert_eq!(records[3], "{'id': 2, 'name': 'boat 2', 'afloat': True, 'crew': None, 'length': 2.5},");
+    }
+
+    #[test]
+    fn tuples_go_by_records() {
+        let boat = |i: usize| format!("('boat {i}', 193{i}, 'Ida Moe of Lund', None)");
+        let text = format!("[{}]", (0..9).map(boat).collect::<Vec<_>>().join(", "));
+        let records: Vec<&str> = segments(&text).iter().map(|own| text[own.range.clone()].trim()).collect();
+        assert_eq!(records[3], "('boat 2', 1932, 'Ida Moe of Lund', None),");
+        assert_eq!(records.last(), Some(&"]"));
     }
 
     #[test]

@@ -17,6 +17,8 @@ enum Kind {
     Between,
     /// A bracket, with the number of the unit that closes it.
     Opening(usize),
+    /// A bracket whose other half lies within a longer unit, with the number of that.
+    HalfOf(usize),
     /// A bracket before the text of a link, with the number of the unit that is the target: `](docs/a.md)`.
     Link(usize),
 }
@@ -25,41 +27,41 @@ impl Marks {
     /// Finds the marks among the units of the `segments` that `of` gives for each.
     pub(super) fn of(text: &str, units: &[Unit], segments: &[Segment], of: &[Range<usize>]) -> Self {
         let mut marks: Vec<(usize, Kind)> = Vec::new();
-        // Brackets that are open, by their places among the marks, with their segments.
-        let mut open: Vec<(usize, usize, char)> = Vec::new();
+        // Brackets that are open, with their segments.
+        let mut open: Vec<(Half, usize, char)> = Vec::new();
         for (i, unit) in units.iter().enumerate() {
             let core = &text[unit.core.clone()];
             if !segments[of[i].start].kind.goes_by_words() {
                 continue;
             }
             if core.starts_with("](") || core.starts_with("][") {
-                open.retain(|&(_, segment, _)| segment == of[i].start);
-                if let Some((place, ..)) = open.pop_if(|(.., bracket)| *bracket == '[') {
+                if let Some(Half::Mark(place)) = close(&mut open, of[i].start, '[') {
                     marks[place].1 = Kind::Link(i);
                 }
                 continue;
             }
-            if core.len() > 4 {
-                continue;
-            }
-            let mut chars = core.chars();
-            let (Some(mark), None) = (chars.next(), chars.next()) else { continue };
             let own = of[i].start;
-            match mark {
-                '(' | '（' | '[' => {
-                    open.push((marks.len(), own, mark));
-                    marks.push((i, Kind::Opening(i)));
-                }
-                ')' | '）' | ']' => {
-                    open.retain(|&(_, segment, _)| segment == own);
-                    let opens = match mark {
-                        ')' => '(',
-                        ']' => '[',
-                        _ => '（',
-                    };
-                    if let Some((place, ..)) = open.pop_if(|(.., bracket)| *bracket == opens) {
-                        marks[place].1 = Kind::Opening(i);
+            let mut chars = core.chars();
+            let (first, rest) = (chars.next(), chars.as_str());
+            let Some(mark) = first.filter(|_| rest.is_empty()) else {
+                for (closes, bracket) in half_brackets(core) {
+                    if !closes {
+                        push(&mut open, (Half::Within(i), own, bracket));
+                    } else if let Some(Half::Mark(place)) = close(&mut open, own, bracket) {
+                        marks[place].1 = Kind::HalfOf(i);
                     }
+                }
+                continue;
+            };
+            match (opening(mark), mark) {
+                (Some(bracket), _) => match close(&mut open, own, bracket) {
+                    Some(Half::Mark(place)) => marks[place].1 = Kind::Opening(i),
+                    Some(Half::Within(other)) => marks.push((i, Kind::HalfOf(other))),
+                    None => {}
+                },
+                (None, '(' | '（' | '[') => {
+                    push(&mut open, (Half::Mark(marks.len()), own, mark));
+                    marks.push((i, Kind::Opening(i)));
                 }
                 _ if is_between(mark) => marks.push((i, Kind::Between)),
                 _ => {}
@@ -67,6 +69,56 @@ impl Marks {
         }
         Self { marks }
     }
+}
+
+/// A bracket that is open: by its place among the marks, or by the longer unit that it lies in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Half {
+    Mark(usize),
+    Within(usize),
+}
+
+/// Most brackets that are passed over for one that nothing closes.
+const MOST_OPEN: usize = 8;
+
+/// Adds a bracket to those that are `open`, which all lie in one segment.
+fn push(open: &mut Vec<(Half, usize, char)>, bracket: (Half, usize, char)) {
+    if open.last().is_some_and(|(_, segment, _)| *segment != bracket.1) {
+        open.clear();
+    }
+    open.push(bracket);
+}
+
+/// Takes the last of the brackets that are `open` in a segment and that `bracket` is like, with those behind it.
+fn close(open: &mut Vec<(Half, usize, char)>, segment: usize, bracket: char) -> Option<Half> {
+    let from = open.len().saturating_sub(MOST_OPEN);
+    let last = from + open[from..].iter().rposition(|&(_, own, c)| own == segment && c == bracket)?;
+    open.drain(last..).next().map(|(half, ..)| half)
+}
+
+/// The bracket that opens what a mark closes.
+const fn opening(mark: char) -> Option<char> {
+    match mark {
+        ')' => Some('('),
+        '）' => Some('（'),
+        ']' => Some('['),
+        _ => None,
+    }
+}
+
+/// The brackets of a unit of which the other half lies outside, by the one that opens, and whether they close that.
+fn half_brackets(core: &str) -> Vec<(bool, char)> {
+    let mut halves: Vec<(bool, char)> = Vec::new();
+    for mark in core.chars() {
+        if let Some(bracket) = opening(mark) {
+            if halves.pop_if(|last| *last == (false, bracket)).is_none() {
+                halves.push((true, bracket));
+            }
+        } else if matches!(mark, '(' | '（' | '[') {
+            halves.push((false, mark));
+        }
+    }
+    halves
 }
 
 /// Returns whether a mark stands between words or behind them, and says nothing where they are gone.
@@ -88,13 +140,16 @@ impl Structure {
         required: &[bool],
         kept: &mut [bool],
     ) {
-        let is_there = |&(i, kind): &(usize, Kind)| kept[i] || matches!(kind, Kind::Link(end) if kept[end]);
+        let is_there = |&(i, kind): &(usize, Kind)| {
+            kept[i] || matches!(kind, Kind::Link(other) | Kind::HalfOf(other) if kept[other])
+        };
         if !self.marks.marks.iter().any(is_there) {
             return;
         }
         let before = kept.to_vec();
         self.empty_brackets(required, kept);
         self.drop_repeated(text, units, required, kept);
+        self.marked.drop_alone(required, kept);
         // Something must stay of what something was kept of, be it a mark.
         if !kept.contains(&true) {
             kept.copy_from_slice(&before);
@@ -140,6 +195,10 @@ impl Structure {
         for &(i, kind) in self.marks.marks.iter().rev() {
             let end = match kind {
                 Kind::Opening(end) => end,
+                Kind::HalfOf(other) => {
+                    kept[i] = kept[other] || required[i];
+                    continue;
+                }
                 // What is left of the text of a link may stand without the target, but not the other way round.
                 Kind::Link(end) if kept[end] && kept[i + 1..end].contains(&true) => {
                     kept[i] = true;
@@ -179,7 +238,12 @@ mod tests {
     /// Returns what is left of the units that are `chosen`, with a space between any two.
     fn left(text: &str, chosen: &[&str]) -> String {
         let mut spans = Protector::new(&[Protection::Urls], &[]).unwrap().spans(text);
-        let (structure, units) = Structure::of(text, segments(text), &mut spans, Granularity::Token);
+        left_of(text, &mut spans, chosen)
+    }
+
+    /// [`left`] with the protected spans given.
+    fn left_of(text: &str, spans: &mut Vec<Range<usize>>, chosen: &[&str]) -> String {
+        let (structure, units) = Structure::of(text, segments(text), spans, Granularity::Token);
         let core = |unit: &Unit| &text[unit.core.clone()];
         let mut kept: Vec<bool> = units.iter().map(|unit| chosen.contains(&core(unit))).collect();
         structure.drop_loose_marks(text, &units, &vec![false; kept.len()], &mut kept);
@@ -208,5 +272,18 @@ mod tests {
         assert_eq!(left("One two. Three four, five.", &["One", ",", "."]), "One .");
         assert_eq!(left("Really?! Yes, (a b) no.", &["Really", "?", "!", "(", "b", ")"]), "Really ? ! ( b )");
         assert_eq!(left("One, two.", &[","]), ",", "something stays");
+    }
+
+    #[test]
+    fn a_bracket_goes_with_the_longer_unit_that_closes_it() {
+        let text = "It is [old (as he, not she) says] now.";
+        let not = "as he, not she)";
+        let left = |chosen: &[&str]| {
+            let mut spans = vec![text.find(not).map(|at| at..at + not.len()).unwrap()];
+            left_of(text, &mut spans, chosen)
+        };
+        assert_eq!(left(&["It", not]), "It ( as he, not she)");
+        assert_eq!(left(&["It", "(", "["]), "It");
+        assert_eq!(left(&["It", "[", "says", "]"]), "It [ says ]");
     }
 }
