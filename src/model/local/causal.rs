@@ -6,6 +6,7 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use super::attention::Heads;
+use super::experts::Mixture;
 use super::family::{Family, Windows};
 use crate::kernels::Isa;
 use crate::model::{Cancel, ScoreError};
@@ -17,8 +18,10 @@ pub(crate) struct LlamaConfig {
     pub(crate) layers: usize,
     /// Width of the residual stream.
     pub(crate) width: usize,
-    /// Width inside the feed-forward network.
+    /// Width inside the feed-forward network, or inside each expert.
     pub(crate) hidden: usize,
+    /// The mixture of experts in the place of one network.
+    pub(crate) mixture: Option<Mixture>,
     /// Attention heads.
     pub(crate) heads: Heads,
     /// The leading values of a head that are rotated.
@@ -107,6 +110,7 @@ impl LlamaConfig {
         layers: 1,
         width: 64,
         hidden: 64,
+        mixture: None,
         heads: Heads { queries: 1, keys: 1, width: 64 },
         rotated: 64,
         vocabulary: 64,
@@ -125,7 +129,13 @@ impl LlamaConfig {
     /// included.
     pub(crate) fn operations_per_token(&self) -> f64 {
         let queries = self.heads.queries * self.heads.width;
-        let layer = self.width * (self.heads.row() + queries + self.hidden + self.gate_up());
+        let gated = if self.family.activation.gated() { 3 } else { 2 };
+        let hidden = match self.mixture {
+            Some(mixture) => self.hidden * mixture.used + mixture.shared.unwrap_or(0),
+            None => self.hidden,
+        };
+        let router = self.mixture.map_or(0, |mixture| mixture.logits());
+        let layer = self.width * (self.heads.row() + queries + gated * hidden + router);
         2.0 * (self.layers * layer + self.width * self.vocabulary) as f64
     }
 
@@ -188,6 +198,7 @@ pub(crate) struct NormWeights {
 }
 
 /// The weights of a product: rows of as many values as it has inputs.
+#[derive(Default)]
 pub(crate) struct ProjectionWeights {
     pub(crate) rows: Vec<f32>,
     /// The bias of each row; empty where there are none.
@@ -212,8 +223,18 @@ pub(crate) struct LayerWeights {
     /// Gate, then up, in one product; up alone where there is no gate.
     pub(crate) gate_up: ProjectionWeights,
     pub(crate) down: ProjectionWeights,
+    /// The mixture of experts, where it stands in the place of `gate_up` and `down`.
+    pub(crate) experts: Option<ExpertWeights>,
     /// The norm of what the feed-forward network gives.
     pub(crate) down_norm: NormWeights,
+}
+
+/// The weights of a layer's mixture of experts.
+pub(crate) struct ExpertWeights {
+    /// The router: a row an expert, and one for the shared network where there is one.
+    pub(crate) router: Vec<f32>,
+    /// Gate and up, and down, of each expert; the shared network is the last.
+    pub(crate) networks: Vec<[ProjectionWeights; 2]>,
 }
 
 /// The weights outside of the layers in floats.

@@ -8,7 +8,8 @@ use std::ops::RangeInclusive;
 use super::attention::Heads;
 use super::causal::{LlamaConfig, Rotary};
 use super::error::LoadError;
-use super::family::{Family, LogitScale, Windows};
+use super::experts::Mixture;
+use super::family::{Family, LogitScale, Routing, Windows};
 use super::gguf::{GgufError, GgufFile};
 
 /// Most layers.
@@ -17,6 +18,8 @@ const MAX_LAYERS: usize = 1 << 10;
 const MAX_WIDTH: usize = 1 << 16;
 /// Widest feed-forward network.
 const MAX_HIDDEN: usize = 1 << 19;
+/// Most experts of a layer.
+const MAX_EXPERTS: usize = 1 << 10;
 /// Widest attention head.
 const MAX_HEAD: usize = 1 << 10;
 /// Shortest and longest context, in tokens. Scoring windows are 16 tokens at least.
@@ -66,13 +69,14 @@ pub(super) fn configuration(
     keys.check_vocabulary(vocabulary)?;
     let context = keys.size("context_length", CONTEXT)?;
     let rotated = keys.rotated(heads)?;
-    keys.check_experts()?;
+    let mixture = keys.mixture()?;
     let scaled = family.scaled_embeddings.then(|| (width as f32).sqrt());
     let pattern = matches!(family.windows, Windows::AllBut { .. });
     Ok(LlamaConfig {
         layers: keys.size("block_count", 1..=MAX_LAYERS)?,
         width,
-        hidden: keys.size("feed_forward_length", 1..=MAX_HIDDEN)?,
+        hidden: keys.hidden(mixture.is_some())?,
+        mixture,
         heads,
         rotated,
         vocabulary,
@@ -168,15 +172,47 @@ impl Keys<'_> {
         Ok(size)
     }
 
-    /// Checks that one feed-forward network serves every token.
-    fn check_experts(&self) -> Result<(), LoadError> {
-        match self.u32("expert_count")? {
-            None | Some(0) => Ok(()),
-            Some(experts) => wrong(format!(
-                "{} is {experts}; a mixture of experts is not supported: choose a model without",
+    /// The mixture of experts, where the file has one.
+    fn mixture(&self) -> Result<Option<Mixture>, LoadError> {
+        let Some(found) = self.u32("expert_count")?.filter(|&experts| experts > 0) else { return Ok(None) };
+        let Some(routing) = self.family.routing else {
+            return wrong(format!(
+                "{} is {found}; a mixture of experts is not supported for this architecture: choose a model without",
                 self.family.key("expert_count")
+            ));
+        };
+        self.only("expert_gating_func", 1)?;
+        self.only("expert_group_count", 1)?;
+        let experts = self.size("expert_count", 1..=MAX_EXPERTS)?;
+        let normalised = self.family.key("expert_weights_norm");
+        Ok(Some(Mixture {
+            experts,
+            used: self.size("expert_used_count", 1..=experts)?,
+            shared: match self.u32("expert_shared_feed_forward_length")? {
+                None | Some(0) => None,
+                Some(_) => Some(self.size("expert_shared_feed_forward_length", 1..=MAX_HIDDEN)?),
+            },
+            normalised: optional(self.file.flag(&normalised))?.unwrap_or(routing == Routing::Normalised),
+            scale: self.factor("expert_weights_scale")?.unwrap_or(1.0),
+        }))
+    }
+
+    /// Checks that a key that is there has the one value that is supported, or 0.
+    fn only(&self, key: &str, supported: u32) -> Result<(), LoadError> {
+        match self.u32(key)? {
+            Some(found) if found != supported && found != 0 => wrong(format!(
+                "{} is {found}; only {supported} is supported: choose another model",
+                self.family.key(key)
             )),
+            _ => Ok(()),
         }
+    }
+
+    /// The width inside the feed-forward network, or inside each expert.
+    fn hidden(&self, mixture: bool) -> Result<usize, LoadError> {
+        const EXPERT: &str = "expert_feed_forward_length";
+        let own = mixture && self.u32(EXPERT)?.is_some_and(|width| width > 0);
+        self.size(if own { EXPERT } else { "feed_forward_length" }, 1..=MAX_HIDDEN)
     }
 
     /// A factor or a bound, where the file has it; 0 means that it has none.

@@ -29,6 +29,8 @@ pub(crate) struct Family {
     pub(crate) windows: Windows,
     /// Every so many-th layer rotates nothing; none where all do.
     pub(crate) unrotated_every: Option<usize>,
+    /// The weights of a token's experts, in families that may have a mixture of them.
+    pub(crate) routing: Option<Routing>,
 }
 
 /// The order in which a file has the two values that are rotated together.
@@ -94,6 +96,15 @@ pub(crate) enum Windows {
     },
 }
 
+/// The weights of a token's experts, where a file does not say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Routing {
+    /// Those that a softmax over all experts gives.
+    Softmax,
+    /// The same divided by their sum, as a softmax over the token's own experts gives.
+    Normalised,
+}
+
 const LLAMA: Family = Family {
     name: "llama",
     pairs: Pairs::Neighbours,
@@ -105,9 +116,12 @@ const LLAMA: Family = Family {
     scaled_embeddings: false,
     windows: Windows::All,
     unrotated_every: None,
+    routing: None,
 };
 
 const HALVES: Family = Family { pairs: Pairs::Halves, ..LLAMA };
+
+const NORMALISED: Option<Routing> = Some(Routing::Normalised);
 
 const GEMMA: Family =
     Family { norms: Norms::Around, activation: Activation::Gelu, scaled_embeddings: true, ..HALVES };
@@ -118,17 +132,21 @@ const COHERE: Family =
     Family { layer_norm: true, parallel: true, logit_scale: LogitScale::Multiply, ..LLAMA };
 
 /// All architectures that load.
-pub(crate) const FAMILIES: [Family; 16] = [
-    LLAMA,
+pub(crate) const FAMILIES: [Family; 20] = [
+    Family { routing: NORMALISED, ..LLAMA },
     Family { name: "qwen2", ..HALVES },
     Family { name: "qwen3", ..HALVES },
+    Family { name: "qwen2moe", routing: Some(Routing::Softmax), ..HALVES },
+    Family { name: "qwen3moe", routing: NORMALISED, ..HALVES },
     Family { name: "phi3", ..HALVES },
     Family { name: "gemma", norms: Norms::Before, ..GEMMA },
     Family { name: "gemma2", windows: Windows::AllBut { every: 2, rope_base: None }, ..GEMMA },
     Family { name: "gemma3", windows: Windows::AllBut { every: 6, rope_base: Some(10_000) }, ..GEMMA },
     Family { name: "granite", ..LLAMA },
+    Family { name: "granitemoe", routing: NORMALISED, ..LLAMA },
     Family { name: "smollm3", unrotated_every: Some(4), ..LLAMA },
     Family { name: "olmo2", norms: Norms::After, ..HALVES },
+    Family { name: "olmoe", routing: Some(Routing::Softmax), ..HALVES },
     Family { name: "stablelm", parallel: true, ..LAYER_NORM },
     Family { name: "starcoder2", activation: Activation::PlainGelu, ..LAYER_NORM },
     Family { name: "phi2", parallel: true, activation: Activation::PlainGelu, ..LAYER_NORM },

@@ -8,6 +8,7 @@
 //! Architecture: RMSNorm, grouped-query attention with rotary positions (arXiv 2104.09864), `SwiGLU`. What other
 //! families do beyond that (see [`Family`](super::family::Family)) is done where there are weights for it.
 
+mod experts;
 mod layer;
 mod step;
 
@@ -25,7 +26,7 @@ use super::family::Activation;
 use super::linear::{Accumulate, Backend, Inputs, Linear};
 use crate::kernels::Softmax;
 use crate::model::{Cancel, Precision, ScoreError};
-use layer::{Embeddings, Layer, Rope, add_bias};
+use layer::{Embeddings, FeedForward, Layer, Network, Product, Projection, Rope, add_bias};
 
 /// Most rows that go through a layer together on one thread.
 const ROW_BLOCK: usize = 128;
@@ -61,6 +62,9 @@ struct Scratch {
     /// The output of a part before it is normed.
     given: Vec<f32>,
     normed: Vec<f32>,
+    /// The normed rows that a router sends to experts, and what an expert gives.
+    routed: Vec<f32>,
+    outputs: Vec<f32>,
     attention: AttentionScratch,
 }
 
@@ -139,7 +143,7 @@ impl CausalModel for Llama {
                 let block = Block { layer, layout: &layout, rows };
                 self.enter(x, scratch);
                 self.attend(&block, &qkv, &packed, x, scratch);
-                self.feed_forward(layer, x, scratch);
+                self.feed_forward(layer, x, scratch, Projection::apply);
                 if layer + 1 < self.layers.len() {
                     self.project_qkv(&Block { layer: layer + 1, ..block }, x, next, scratch);
                 }
@@ -363,24 +367,30 @@ impl Llama {
         });
     }
 
-    /// `x += (silu(gate) * up) * W`.
-    fn feed_forward(&self, layer: usize, x: &mut [f32], scratch: &mut Scratch) {
-        let Layer { feed_forward_norm, gate_up, down, down_norm, .. } = &self.layers[layer];
+    /// `x += (silu(gate) * up) * W`, or that of each row's experts.
+    fn feed_forward(&self, layer: usize, x: &mut [f32], scratch: &mut Scratch, product: Product) {
+        let Layer { feed_forward_norm, feed_forward, down_norm, .. } = &self.layers[layer];
+        let Network { gate_up, down } = match feed_forward {
+            FeedForward::Dense(network) => network,
+            FeedForward::Experts(experts) => {
+                return self.mix(experts, [feed_forward_norm, down_norm], x, scratch, product);
+            }
+        };
         let rows = x.len() / self.config.width;
         let Scratch { inputs, entering, gate_up: activations, given, normed, .. } = scratch;
         let read = if self.config.parallel { &entering[..] } else { &*x };
         self.norm(read, feed_forward_norm, &gate_up.weights, inputs);
         activations.resize(rows * self.config.gate_up(), 0.0);
-        gate_up.apply(self.backend, inputs, activations, Accumulate::Overwrite);
+        product(gate_up, self.backend, inputs, activations, Accumulate::Overwrite);
         self.activate(&down.weights, rows, activations, inputs);
         self.add_given(down_norm, x, (given, normed), |out, accumulate| {
-            down.apply(self.backend, inputs, out, accumulate);
+            product(down, self.backend, inputs, out, accumulate);
         });
     }
 
     /// Has `inputs` hold `silu(gate) * up`, or that of another activation, of each row, as `into` takes it.
     fn activate(&self, into: &Linear, rows: usize, gate_up: &[f32], inputs: &mut Inputs) {
-        let (isa, hidden, both) = (self.backend.isa, self.config.hidden, self.config.gate_up());
+        let (isa, hidden, both) = (self.backend.isa, into.inputs(), gate_up.len() / rows);
         into.take(self.backend, rows, inputs, |i, out| {
             // Without a gate all of the row is the first of these.
             let (gate, up) = gate_up[i * both..][..both].split_at(hidden);

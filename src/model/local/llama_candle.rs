@@ -10,10 +10,11 @@ use candle_nn::rotary_emb::rope_thd;
 
 use super::attention::Heads;
 use super::causal::{
-    CausalModel, EmbeddingWeights, ForwardOutput, KvCache, LayerWeights, LlamaConfig, NormWeights,
-    ProjectionWeights, Sequence, Turn,
+    CausalModel, EmbeddingWeights, ExpertWeights, ForwardOutput, KvCache, LayerWeights, LlamaConfig,
+    NormWeights, ProjectionWeights, Sequence, Turn,
 };
 use super::error::LoadError;
+use super::experts::Mixture;
 use super::family::Activation;
 use crate::model::{Cancel, ScoreError};
 
@@ -48,9 +49,35 @@ struct Layer {
     attention_out: Projection,
     attention_out_norm: Norm,
     feed_forward_norm: Norm,
+    feed_forward: FeedForward,
+    down_norm: Norm,
+}
+
+/// The feed-forward part of a layer.
+enum FeedForward {
+    Dense(Network),
+    Experts {
+        mixture: Mixture,
+        router: Projection,
+        /// The experts, and the shared network as the last.
+        networks: Vec<Network>,
+    },
+}
+
+/// A feed-forward network.
+struct Network {
     gate_up: Projection,
     down: Projection,
-    down_norm: Norm,
+}
+
+impl Network {
+    fn upload([gate_up, down]: [&ProjectionWeights; 2], width: usize, device: &Device) -> Result<Self> {
+        let hidden = down.rows.len() / width;
+        Ok(Self {
+            gate_up: Projection::upload(gate_up, width, device)?,
+            down: Projection::upload(down, hidden, device)?,
+        })
+    }
 }
 
 /// Weights and biases of a norm; none where there is none, and no biases where it takes no mean away.
@@ -342,11 +369,28 @@ impl TensorLlama {
         Tensor::from_iter(mask, &self.device)?.reshape((rows, seen))
     }
 
-    /// `(silu(gate) * up) * W`, or that of another activation.
+    /// What the feed-forward part of a layer gives.
     fn feed_forward(&self, weights: &Layer, x: &Tensor) -> Result<Tensor> {
         let normed = weights.feed_forward_norm.apply(x, self.config.norm_eps)?;
-        let gate_up = weights.gate_up.apply(&normed)?;
-        let hidden = self.config.hidden;
+        let (mixture, router, networks) = match &weights.feed_forward {
+            FeedForward::Dense(network) => return self.network(network, &normed),
+            FeedForward::Experts { mixture, router, networks } => (mixture, router, networks),
+        };
+        let logits: Vec<f32> = router.apply(&normed)?.flatten_all()?.to_vec1()?;
+        let mut sum = normed.zeros_like()?;
+        for routes in mixture.routes(&logits).chunk_by(|a, b| a.network == b.network) {
+            let rows = Tensor::from_iter(routes.iter().map(|route| route.row as u32), &self.device)?;
+            let factors = Tensor::from_iter(routes.iter().map(|route| route.weight), &self.device)?;
+            let given = self.network(&networks[routes[0].network], &normed.index_select(&rows, 0)?)?;
+            sum = sum.index_add(&rows, &given.broadcast_mul(&factors.unsqueeze(1)?)?, 0)?;
+        }
+        Ok(sum)
+    }
+
+    /// `(silu(gate) * up) * W`, or that of another activation.
+    fn network(&self, network: &Network, normed: &Tensor) -> Result<Tensor> {
+        let gate_up = network.gate_up.apply(normed)?;
+        let hidden = network.down.weights.dim(1)?;
         let gate = gate_up.narrow(1, 0, hidden)?;
         let up = || gate_up.narrow(1, hidden, hidden);
         let activated = match self.config.family.activation {
@@ -355,7 +399,7 @@ impl TensorLlama {
             Activation::PlainGelu => gate.gelu()?,
             Activation::PlainSquaredRelu => gate.relu()?.sqr()?,
         };
-        weights.down.apply(&activated)
+        network.down.apply(&activated)
     }
 
     /// The logits of normed rows.
@@ -398,6 +442,19 @@ impl Layer {
     fn upload(config: &LlamaConfig, rows: &LayerWeights, device: &Device) -> Result<Self> {
         let table = |rows: &ProjectionWeights, inputs| Projection::upload(rows, inputs, device);
         let norm = |weights: &NormWeights| Norm::upload(weights, device);
+        let network =
+            |[gate_up, down]: [&ProjectionWeights; 2]| Network::upload([gate_up, down], config.width, device);
+        let feed_forward = match (&rows.experts, config.mixture) {
+            (Some(ExpertWeights { router, networks }), Some(mixture)) => FeedForward::Experts {
+                mixture,
+                router: Projection {
+                    weights: Tensor::from_slice(router, (mixture.logits(), config.width), device)?,
+                    bias: None,
+                },
+                networks: networks.iter().map(|parts| network(parts.each_ref())).collect::<Result<_>>()?,
+            },
+            _ => FeedForward::Dense(network([&rows.gate_up, &rows.down])?),
+        };
         Ok(Self {
             attention_norm: norm(&rows.attention_norm)?,
             qkv: table(&rows.qkv, config.width)?,
@@ -406,8 +463,7 @@ impl Layer {
             attention_out: table(&rows.attention_out, config.heads.queries * config.heads.width)?,
             attention_out_norm: norm(&rows.attention_out_norm)?,
             feed_forward_norm: norm(&rows.feed_forward_norm)?,
-            gate_up: table(&rows.gate_up, config.width)?,
-            down: table(&rows.down, config.hidden)?,
+            feed_forward,
             down_norm: norm(&rows.down_norm)?,
         })
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::adapter::Adapter;
 use super::causal::{
-    CausalModel, EmbeddingWeights, LayerWeights, LlamaConfig, NormWeights, ProjectionWeights,
+    CausalModel, EmbeddingWeights, ExpertWeights, LayerWeights, LlamaConfig, NormWeights, ProjectionWeights,
 };
 use super::chat_template::ChatTemplate;
 use super::configuration::{Multipliers, Reach, configuration, multipliers, reach};
@@ -224,8 +224,9 @@ fn check_all_read(file: &GgufFile) -> Result<(), LoadError> {
 /// 8-bit products take whole groups and panels.
 fn check_multiples(config: &LlamaConfig, precision: Precision) -> Result<(), LoadError> {
     let LlamaConfig { width, hidden, heads, vocabulary, .. } = *config;
-    let inputs = [width, hidden, heads.queries * heads.width];
-    let outputs = [width, heads.row(), config.gate_up(), vocabulary];
+    let shared = config.mixture.and_then(|mixture| mixture.shared).unwrap_or(hidden);
+    let inputs = [width, hidden, shared, heads.queries * heads.width];
+    let outputs = [width, heads.row(), config.gate_up(), 2 * shared, vocabulary];
     let whole =
         inputs.iter().all(|n| n.is_multiple_of(GROUP)) && outputs.iter().all(|n| n.is_multiple_of(COLUMNS));
     if precision == Precision::Int8 && !whole {
@@ -253,11 +254,14 @@ impl Reader<'_> {
         let after = family.norms != Norms::Before;
         let feed_forward = if self.config.parallel { "attn_norm" } else { "ffn_norm" };
         let before = family.norms != Norms::After;
-        let [mut attention_out, mut down] = [
-            self.projection(&name("attn_output"), [width, queries])?,
-            self.projection(&name("ffn_down"), [width, hidden])?,
-        ];
-        for part in [&mut attention_out, &mut down] {
+        let mut attention_out = self.projection(&name("attn_output"), [width, queries])?;
+        let mut experts = self.experts(i)?;
+        let [gate_up, mut down] = match experts {
+            Some(_) => <[ProjectionWeights; 2]>::default(),
+            None => [self.gate_up(i)?, self.projection(&name("ffn_down"), [width, hidden])?],
+        };
+        let networks = experts.iter_mut().flat_map(|experts| &mut experts.networks).map(|[_, down]| down);
+        for part in [&mut attention_out, &mut down].into_iter().chain(networks) {
             scale(&mut part.rows, residual);
             scale(&mut part.bias, residual);
         }
@@ -269,8 +273,9 @@ impl Reader<'_> {
             attention_out,
             attention_out_norm: self.norm(&name("post_attention_norm"), after)?,
             feed_forward_norm: self.norm(&name(feed_forward), before)?,
-            gate_up: self.gate_up(i)?,
+            gate_up,
             down,
+            experts,
             down_norm: self.norm(&name("post_ffw_norm"), after)?,
         })
     }
@@ -303,7 +308,32 @@ impl Reader<'_> {
         }
         let mut rows = self.rows(&weight(&name("ffn_gate")), [hidden, width])?;
         rows.extend(self.rows(&weight(&name("ffn_up")), [hidden, width])?);
-        Ok(ProjectionWeights { rows, bias: Vec::new() })
+        Ok(unbiased(rows))
+    }
+
+    /// The mixture of experts of a layer, where the model has one.
+    fn experts(&mut self, i: usize) -> Result<Option<ExpertWeights>, LoadError> {
+        let LlamaConfig { width, hidden, mixture, .. } = *self.config;
+        let Some(mixture) = mixture else { return Ok(None) };
+        let experts = mixture.experts;
+        let name = |tensor: &str| format!("blk.{i}.{tensor}.weight");
+        let mut router = self.rows(&name("ffn_gate_inp"), [experts, width])?;
+        let gates = self.file.tensor(&name("ffn_gate_exps"), &[experts, hidden, width])?;
+        let ups = self.file.tensor(&name("ffn_up_exps"), &[experts, hidden, width])?;
+        let downs = self.file.tensor(&name("ffn_down_exps"), &[experts, width, hidden])?;
+        let size = hidden * width;
+        let parts = gates.chunks_exact(size).zip(ups.chunks_exact(size)).zip(downs.chunks_exact(size));
+        let mut networks: Vec<_> =
+            parts.map(|((gate, up), down)| [[gate, up].concat(), down.to_vec()].map(unbiased)).collect();
+        if let Some(shared) = mixture.shared {
+            let gate = name("ffn_gate_inp_shexp");
+            let shape = if self.file.shape(&gate) == Some(&[1, width]) { &[1, width][..] } else { &[width] };
+            router.extend(self.file.tensor(&gate, shape)?);
+            let mut rows = self.rows(&name("ffn_gate_shexp"), [shared, width])?;
+            rows.extend(self.rows(&name("ffn_up_shexp"), [shared, width])?);
+            networks.push([rows, self.rows(&name("ffn_down_shexp"), [width, shared])?].map(unbiased));
+        }
+        Ok(Some(ExpertWeights { router, networks }))
     }
 
     /// The head shares the embeddings' weights where the file has none of its own.
@@ -400,6 +430,11 @@ fn scale(weights: &mut [f32], factor: Option<f32>) {
             *weight *= factor;
         }
     }
+}
+
+/// The weights of a product without a bias.
+fn unbiased(rows: Vec<f32>) -> ProjectionWeights {
+    ProjectionWeights { rows, bias: Vec::new() }
 }
 
 /// The name of the weights of a part of the model.

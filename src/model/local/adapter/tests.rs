@@ -67,6 +67,7 @@ fn zeros() -> LayerWeights {
         feed_forward_norm: NormWeights::default(),
         gate_up: product(2 * hidden, width),
         down: product(width, hidden),
+        experts: None,
         down_norm: NormWeights::default(),
     }
 }

@@ -159,7 +159,7 @@ fn every_instruction_set_gives_the_same_within_rounding() {
 }
 
 /// The tiny models that `tests/parity/families.py` makes, whose scores other implementations gave.
-const FAMILIES: [&str; 19] = [
+const FAMILIES: [&str; 24] = [
     "linear",
     "yarn",
     "llama3",
@@ -179,6 +179,11 @@ const FAMILIES: [&str; 19] = [
     "nemotron",
     "command_r",
     "cohere2",
+    "mixtral",
+    "qwen2moe",
+    "qwen3moe",
+    "olmoe",
+    "granitemoe",
 ];
 
 #[test]
@@ -270,9 +275,9 @@ fn messages_name_the_cause_and_the_remedy() {
     let architecture = fault(|file| file.set("general.architecture", Value::Text("rwkv6".to_owned())));
     assert_eq!(
         architecture.to_string(),
-        "architecture `rwkv6` is not supported: choose a model of architecture llama or qwen2 or qwen3 or phi3 or \
-         gemma or gemma2 or gemma3 or granite or smollm3 or olmo2 or stablelm or starcoder2 or phi2 or nemotron or \
-         command-r or cohere2"
+        "architecture `rwkv6` is not supported: choose a model of architecture llama or qwen2 or qwen3 or qwen2moe \
+         or qwen3moe or phi3 or gemma or gemma2 or gemma3 or granite or granitemoe or smollm3 or olmo2 or olmoe or \
+         stablelm or starcoder2 or phi2 or nemotron or command-r or cohere2"
     );
     let text = |error: LoadError| error.to_string();
     let damaged = text(fault(|file| file.tensor("output_norm.weight").offset = Some(1 << 40)));
@@ -406,7 +411,7 @@ fn configurations_that_lie_are_refused() {
         ("llama.rope.dimension_count", Value::U32(7)),
         ("llama.rope.dimension_count", Value::U32(34)),
         ("llama.rope.dimension_count", Value::U32(0)),
-        ("llama.expert_count", Value::U32(8)),
+        ("llama.expert_count", Value::U32(1 << 20)),
         ("llama.rope.scaling.attn_factor", Value::F32(f32::NAN)),
         ("llama.rope.scaling.type", Value::Text("dynamic".to_owned())),
         ("llama.attention.sliding_window", Value::U32(u32::MAX)),
@@ -423,6 +428,39 @@ fn configurations_that_lie_are_refused() {
         let error = fault(|file| file.set(key, value));
         assert!(matches!(error, LoadError::Configuration(_)), "{key}: {error}");
     }
+}
+
+#[test]
+fn mixtures_that_lie_or_route_otherwise_are_refused() {
+    let refused = |key: &str, value: Value| {
+        fault(|file| {
+            for (key, value) in [("expert_count", 4), ("expert_used_count", 2)] {
+                file.set(&format!("llama.{key}"), Value::U32(value));
+            }
+            file.set(key, value);
+        })
+    };
+    let lies = [
+        ("llama.expert_used_count", Value::U32(5)),
+        ("llama.expert_used_count", Value::U32(0)),
+        ("llama.expert_gating_func", Value::U32(2)),
+        ("llama.expert_group_count", Value::U32(2)),
+        ("llama.expert_weights_scale", Value::F32(f32::NAN)),
+        ("llama.expert_feed_forward_length", Value::U32(u32::MAX)),
+        ("llama.expert_shared_feed_forward_length", Value::U32(u32::MAX)),
+    ];
+    for (key, value) in lies {
+        let error = refused(key, value);
+        assert!(matches!(&error, LoadError::Configuration(what) if what.contains(key)), "{key}: {error}");
+    }
+    let error = refused("llama.expert_weights_norm", Value::U32(1));
+    assert!(matches!(error, LoadError::Gguf(GgufError::WrongType { .. })), "{error}");
+    // All sizes are sound, but no tensor is there.
+    let error = refused("llama.expert_gating_func", Value::U32(1));
+    assert!(
+        matches!(&error, LoadError::Gguf(GgufError::MissingTensor(name)) if name == "blk.0.ffn_gate_inp.weight"),
+        "{error}"
+    );
 }
 
 #[test]

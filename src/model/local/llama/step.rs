@@ -5,7 +5,7 @@
 
 use rayon::prelude::*;
 
-use super::layer::Layer;
+use super::layer::{Layer, Projection};
 use super::{HEAD_COLUMNS, Llama, Scratch};
 use crate::kernels::Softmax;
 use crate::model::local::attention::Heads;
@@ -45,7 +45,7 @@ impl Llama {
                 self.add_given(attention_out_norm, &mut x, (given, normed), |out, accumulate| {
                     attention_out.apply_row(self.backend, inputs, out, accumulate);
                 });
-                self.feed_forward_step(layer, &mut x, scratch);
+                self.feed_forward(layer, &mut x, scratch, Projection::apply_row);
             }
             self.logits(&x, logits, scratch);
         });
@@ -116,20 +116,6 @@ impl Llama {
             }
         }
         Seen { outputs, states }
-    }
-
-    /// `x += (silu(gate) * up) * W`.
-    fn feed_forward_step(&self, layer: usize, x: &mut [f32], scratch: &mut Scratch) {
-        let Layer { feed_forward_norm, gate_up, down, down_norm, .. } = &self.layers[layer];
-        let Scratch { inputs, entering, gate_up: activations, given, normed, .. } = scratch;
-        let read = if self.config.parallel { &entering[..] } else { &*x };
-        self.norm(read, feed_forward_norm, &gate_up.weights, inputs);
-        activations.resize(self.config.gate_up(), 0.0);
-        gate_up.apply_row(self.backend, inputs, activations, Accumulate::Overwrite);
-        self.activate(&down.weights, 1, activations, inputs);
-        self.add_given(down_norm, x, (given, normed), |out, accumulate| {
-            down.apply_row(self.backend, inputs, out, accumulate);
-        });
     }
 
     fn logits(&self, x: &[f32], logits: &mut Vec<f32>, scratch: &mut Scratch) {
