@@ -146,6 +146,10 @@ dispatched! {
     gelu_tanh(x: &[f32], out: &mut [f32]), gelu_tanh_body
 }
 dispatched! {
+    /// `out = gelu(x)`, as [`Isa::gelu`] has it.
+    gelu_erf(x: &[f32], out: &mut [f32]), gelu_erf_body
+}
+dispatched! {
     /// `out = max(x, 0)²` (arXiv 2109.08668).
     squared_relu(x: &[f32], out: &mut [f32]), squared_relu_body
 }
@@ -318,6 +322,13 @@ fn gelu_mul_body(gate: &[f32], up: &[f32], out: &mut [f32]) {
 fn gelu_tanh_body(x: &[f32], out: &mut [f32]) {
     for (out, &x) in out.iter_mut().zip(x) {
         *out = gelu_by_tanh(x);
+    }
+}
+
+#[inline(always)]
+fn gelu_erf_body(x: &[f32], out: &mut [f32]) {
+    for (out, &x) in out.iter_mut().zip(x) {
+        *out = gelu(x);
     }
 }
 

@@ -63,11 +63,16 @@ macro_rules! families {
 }
 
 families!(
+    bloom,
     cohere2,
     command_r,
+    falcon,
+    falcon_norms,
     gemma,
     gemma2,
     gemma3,
+    gptneox,
+    gptneox_sequential,
     granite,
     granitemoe,
     linear,
@@ -77,6 +82,7 @@ families!(
     longrope_long,
     mistral,
     mixtral,
+    mpt,
     nemotron,
     olmo2,
     olmoe,

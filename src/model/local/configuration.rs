@@ -9,7 +9,7 @@ use super::attention::Heads;
 use super::causal::{LlamaConfig, Rotary};
 use super::error::LoadError;
 use super::experts::Mixture;
-use super::family::{Family, LogitScale, Routing, Windows};
+use super::family::{Family, LogitScale, Parallel, Routing, Windows};
 use super::gguf::{GgufError, GgufFile};
 
 /// Most layers.
@@ -67,6 +67,7 @@ pub(super) fn configuration(
     let width = keys.size("embedding_length", 1..=MAX_WIDTH)?;
     let heads = keys.heads(width)?;
     keys.check_vocabulary(vocabulary)?;
+    keys.check_clamps()?;
     let context = keys.size("context_length", CONTEXT)?;
     let rotated = keys.rotated(heads)?;
     let mixture = keys.mixture()?;
@@ -83,9 +84,10 @@ pub(super) fn configuration(
         // A context that needs a larger table is cut short rather than refused: nothing else depends on it.
         context: context.min(MAX_ANGLES / (rotated / 2)),
         rotary: keys.rotary(rotated, context)?,
+        alibi_bias: keys.factor("attention.max_alibi_bias")?.unwrap_or(8.0),
         norm_eps: keys.norm_eps()?,
         family,
-        parallel: family.parallel && file.shape("blk.0.ffn_norm.weight").is_none(),
+        parallel: keys.parallel()?,
         window: if pattern { Some(keys.size("attention.sliding_window", WINDOW)?) } else { keys.window()? },
         attention_cap: keys.factor("attn_logit_softcapping")?,
         logit_cap: keys.factor("final_logit_softcapping")?,
@@ -170,6 +172,28 @@ impl Keys<'_> {
             return wrong(format!("{key} is {size}, not within {} to {}", sound.start(), sound.end()));
         }
         Ok(size)
+    }
+
+    /// Returns whether the feed-forward network reads what attention reads.
+    fn parallel(&self) -> Result<bool, LoadError> {
+        Ok(match self.family.parallel {
+            Parallel::Never => false,
+            Parallel::WithOneNorm => self.file.shape("blk.0.ffn_norm.weight").is_none(),
+            Parallel::Stated => {
+                optional(self.file.flag(&self.family.key("use_parallel_residual")))?.unwrap_or(true)
+            }
+        })
+    }
+
+    /// Checks that queries, keys and values have no bounds.
+    fn check_clamps(&self) -> Result<(), LoadError> {
+        match self.factor("attention.clamp_kqv")? {
+            Some(bound) => wrong(format!(
+                "{} is {bound}; bounds of queries, keys and values are not supported: choose another model",
+                self.family.key("attention.clamp_kqv")
+            )),
+            None => Ok(()),
+        }
     }
 
     /// The mixture of experts, where the file has one.

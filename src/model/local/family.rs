@@ -17,8 +17,8 @@ pub(crate) struct Family {
     pub(crate) norms: Norms,
     /// Norms take the mean away too, where this is set: `LayerNorm` (arXiv 1607.06450) rather than `RMSNorm`.
     pub(crate) layer_norm: bool,
-    /// Attention and feed-forward network read the same normed row where the file has one norm for both.
-    pub(crate) parallel: bool,
+    /// The row that the feed-forward network reads.
+    pub(crate) parallel: Parallel,
     /// The function that the gate of the feed-forward network goes through, or all of it where there is no gate.
     pub(crate) activation: Activation,
     /// The direction in which the file states the factor of logits.
@@ -29,8 +29,30 @@ pub(crate) struct Family {
     pub(crate) windows: Windows,
     /// Every so many-th layer rotates nothing; none where all do.
     pub(crate) unrotated_every: Option<usize>,
+    /// The way in which attention tells positions apart.
+    pub(crate) positions: Positions,
     /// The weights of a token's experts, in families that may have a mixture of them.
     pub(crate) routing: Option<Routing>,
+}
+
+/// The row that the feed-forward network reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Parallel {
+    /// The one to which the output of attention was added.
+    Never,
+    /// The one that attention reads, where the file has one norm for both.
+    WithOneNorm,
+    /// The one that attention reads, unless the key `use_parallel_residual` says otherwise.
+    Stated,
+}
+
+/// The way in which attention tells positions apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Positions {
+    /// Queries and keys are rotated (arXiv 2104.09864).
+    Rotary,
+    /// Scores fall with the distance, in each head by another slope (`ALiBi`, arXiv 2108.12409).
+    Alibi,
 }
 
 /// The order in which a file has the two values that are rotated together.
@@ -62,6 +84,8 @@ pub(crate) enum Activation {
     Gelu,
     /// There is no gate: all goes through that approximation.
     PlainGelu,
+    /// There is no gate: all goes through `gelu` itself.
+    PlainErfGelu,
     /// There is no gate: all goes through `max(x, 0)²`.
     PlainSquaredRelu,
 }
@@ -110,12 +134,13 @@ const LLAMA: Family = Family {
     pairs: Pairs::Neighbours,
     norms: Norms::Before,
     layer_norm: false,
-    parallel: false,
+    parallel: Parallel::Never,
     activation: Activation::Silu,
     logit_scale: LogitScale::Divide,
     scaled_embeddings: false,
     windows: Windows::All,
     unrotated_every: None,
+    positions: Positions::Rotary,
     routing: None,
 };
 
@@ -128,11 +153,14 @@ const GEMMA: Family =
 
 const LAYER_NORM: Family = Family { layer_norm: true, ..HALVES };
 
+const ALIBI: Family =
+    Family { positions: Positions::Alibi, activation: Activation::PlainErfGelu, ..LAYER_NORM };
+
 const COHERE: Family =
-    Family { layer_norm: true, parallel: true, logit_scale: LogitScale::Multiply, ..LLAMA };
+    Family { layer_norm: true, parallel: Parallel::WithOneNorm, logit_scale: LogitScale::Multiply, ..LLAMA };
 
 /// All architectures that load.
-pub(crate) const FAMILIES: [Family; 20] = [
+pub(crate) const FAMILIES: [Family; 24] = [
     Family { routing: NORMALISED, ..LLAMA },
     Family { name: "qwen2", ..HALVES },
     Family { name: "qwen3", ..HALVES },
@@ -147,9 +175,23 @@ pub(crate) const FAMILIES: [Family; 20] = [
     Family { name: "smollm3", unrotated_every: Some(4), ..LLAMA },
     Family { name: "olmo2", norms: Norms::After, ..HALVES },
     Family { name: "olmoe", routing: Some(Routing::Softmax), ..HALVES },
-    Family { name: "stablelm", parallel: true, ..LAYER_NORM },
+    Family { name: "stablelm", parallel: Parallel::WithOneNorm, ..LAYER_NORM },
     Family { name: "starcoder2", activation: Activation::PlainGelu, ..LAYER_NORM },
-    Family { name: "phi2", parallel: true, activation: Activation::PlainGelu, ..LAYER_NORM },
+    Family { name: "phi2", parallel: Parallel::WithOneNorm, activation: Activation::PlainGelu, ..LAYER_NORM },
+    Family {
+        name: "falcon",
+        parallel: Parallel::WithOneNorm,
+        activation: Activation::PlainErfGelu,
+        ..LAYER_NORM
+    },
+    Family {
+        name: "gptneox",
+        parallel: Parallel::Stated,
+        activation: Activation::PlainErfGelu,
+        ..LAYER_NORM
+    },
+    Family { name: "bloom", activation: Activation::PlainGelu, ..ALIBI },
+    Family { name: "mpt", ..ALIBI },
     Family { name: "nemotron", activation: Activation::PlainSquaredRelu, ..LAYER_NORM },
     Family { name: "command-r", ..COHERE },
     Family {

@@ -46,6 +46,8 @@ pub(crate) struct Llama {
     rope: Rope,
     /// The rotations of layers that see a window, where they are others.
     window_rope: Option<Rope>,
+    /// The slopes of [`LlamaConfig::slopes`].
+    slopes: Vec<f32>,
     backend: Backend,
     scratch: Mutex<Vec<Scratch>>,
 }
@@ -186,6 +188,7 @@ impl Llama {
             window_rope: (0..config.layers)
                 .any(|layer| config.turn(layer) == Turn::Window)
                 .then(|| Rope::new(&config, Turn::Window)),
+            slopes: config.slopes(),
             scratch: Mutex::default(),
             backend,
             config,
@@ -349,7 +352,8 @@ impl Llama {
         let out_row = heads.queries * heads.width;
         scratch.attended.resize(rows.len() * out_row, 0.0);
         let mask = self.config.layer_window(layer).map_or(AttentionMask::Causal, AttentionMask::Window);
-        let attention = Attention { backend: self.backend, heads, mask, cap: self.config.attention_cap };
+        let (backend, cap, slopes) = (self.backend, self.config.attention_cap, &self.slopes[..]);
+        let attention = Attention { backend, heads, mask, cap, slopes };
         let mut at = 0;
         for (i, piece) in layout.pieces(rows.clone()) {
             let own = layout.own(i, qkv);
@@ -398,6 +402,7 @@ impl Llama {
                 Activation::Silu => isa.silu_mul(gate, up, out),
                 Activation::Gelu => isa.gelu_mul(gate, up, out),
                 Activation::PlainGelu => isa.gelu_tanh(gate, out),
+                Activation::PlainErfGelu => isa.gelu_erf(gate, out),
                 Activation::PlainSquaredRelu => isa.squared_relu(gate, out),
             }
         });

@@ -36,6 +36,8 @@ pub(crate) struct TensorLlama {
     rope: Rope,
     /// The rotations of layers that see a window, where they are others.
     window_rope: Option<Rope>,
+    /// The slopes of [`LlamaConfig::slopes`] as heads x 1 x 1, where there are any.
+    slopes: Option<Tensor>,
     /// The causal mask of a block: minus infinity for positions that a query must not see.
     hidden: Tensor,
 }
@@ -209,6 +211,7 @@ impl TensorLlama {
                 .any(|layer| config.turn(layer) == Turn::Window)
                 .then(|| Rope::upload(&config, Turn::Window, device))
                 .transpose()?,
+            slopes: row(&config.slopes(), device)?.map(|slopes| slopes.reshape(((), 1, 1))).transpose()?,
             hidden: table(&hidden, QUERY_BLOCK)?,
             device: device.clone(),
             config,
@@ -348,7 +351,12 @@ impl TensorLlama {
         let stacked = stacked.reshape((keys, group * rows, width))?;
         let seen = before + rows;
         let scores = stacked.matmul(&all.keys.narrow(1, 0, seen)?.t()?)?.reshape((heads, rows, seen))?;
-        let scores = soft_cap(scores, self.config.attention_cap)?;
+        let mut scores = soft_cap(scores, self.config.attention_cap)?;
+        if let Some(slopes) = &self.slopes {
+            // The distance to the first position is the same for all keys of a row, and changes no weight.
+            let positions = Tensor::arange(0.0, seen as f32, &self.device)?.reshape((1, 1, seen))?;
+            scores = scores.broadcast_add(&slopes.broadcast_mul(&positions)?)?;
+        }
         let hidden = match window.filter(|&window| window < seen) {
             Some(window) => self.window_mask((before, rows), window)?,
             None => self.hidden.narrow(0, 0, rows)?.narrow(1, 0, rows)?.pad_with_zeros(1, before, 0)?,
@@ -397,6 +405,7 @@ impl TensorLlama {
             Activation::Silu => (silu(&gate)? * up()?)?,
             Activation::Gelu => (gate.gelu()? * up()?)?,
             Activation::PlainGelu => gate.gelu()?,
+            Activation::PlainErfGelu => gate.gelu_erf()?,
             Activation::PlainSquaredRelu => gate.relu()?.sqr()?,
         };
         network.down.apply(&activated)

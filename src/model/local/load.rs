@@ -18,6 +18,7 @@ use super::linear::Backend;
 use super::llama::Llama;
 use super::llama_candle::TensorLlama;
 use super::tokenizer::{GgufTokenizer, PieceVocabulary, TokenizerError, opens_texts};
+use crate::kernels::Isa;
 use crate::model::{Device, Precision};
 
 /// The key of the name of the pattern that cuts a text before merges.
@@ -252,7 +253,7 @@ impl Reader<'_> {
         let residual = self.multipliers.residual;
         let name = |tensor: &str| format!("blk.{i}.{tensor}");
         let after = family.norms != Norms::Before;
-        let feed_forward = if self.config.parallel { "attn_norm" } else { "ffn_norm" };
+        let [attention, feed_forward] = self.norm_names(i);
         let before = family.norms != Norms::After;
         let mut attention_out = self.projection(&name("attn_output"), [width, queries])?;
         let mut experts = self.experts(i)?;
@@ -266,7 +267,7 @@ impl Reader<'_> {
             scale(&mut part.bias, residual);
         }
         Ok(LayerWeights {
-            attention_norm: self.norm(&name("attn_norm"), before)?,
+            attention_norm: self.norm(&name(attention), before)?,
             qkv: ProjectionWeights { rows: self.qkv(i)?, bias: self.qkv_bias(i)? },
             query_norm: self.head_norm(&weight(&name("attn_q_norm")), queries)?,
             key_norm: self.head_norm(&weight(&name("attn_k_norm")), keys)?,
@@ -278,6 +279,14 @@ impl Reader<'_> {
             experts,
             down_norm: self.norm(&name("post_ffw_norm"), after)?,
         })
+    }
+
+    /// The names of the norms before attention and before the feed-forward network of a layer.
+    fn norm_names(&self, i: usize) -> [&'static str; 2] {
+        let has = |norm: &str| self.file.shape(&format!("blk.{i}.{norm}.weight")).is_some();
+        let parallel = self.config.parallel;
+        let attention = if parallel && has("attn_norm_2") { "attn_norm_2" } else { "attn_norm" };
+        [attention, if parallel && !has("ffn_norm") { "attn_norm" } else { "ffn_norm" }]
     }
 
     /// The rows of queries, keys and values of a layer, which some files have in one tensor.
@@ -339,11 +348,20 @@ impl Reader<'_> {
     /// The head shares the embeddings' weights where the file has none of its own.
     fn words(&mut self) -> Result<EmbeddingWeights, LoadError> {
         let LlamaConfig { width, vocabulary, .. } = *self.config;
-        let embeddings = self.rows("token_embd.weight", [vocabulary, width])?;
-        let lm_head = match self.file.shape("output.weight") {
+        let mut embeddings = self.rows("token_embd.weight", [vocabulary, width])?;
+        let mut lm_head = match self.file.shape("output.weight") {
             Some(_) => Some(self.rows("output.weight", [vocabulary, width])?),
             None => None,
         };
+        if self.file.shape("token_embd_norm.weight").is_some() {
+            let norm = self.norm("token_embd_norm", true)?;
+            let plain = embeddings.clone();
+            for (row, plain) in embeddings.chunks_exact_mut(width).zip(plain.chunks_exact(width)) {
+                norm.apply(Isa::detect(), plain, self.config.norm_eps, row);
+            }
+            // The head is that of the embeddings as they stand in the file.
+            lm_head = lm_head.or(Some(plain));
+        }
         let lm_head_bias = self.optional("output.bias", vocabulary)?;
         let mut norm = self.norm("output_norm", true)?;
         scale(&mut norm.weight, self.multipliers.logit);

@@ -118,19 +118,6 @@ pub(super) fn add_bias(isa: Isa, bias: &[f32], rows: &mut [f32]) {
     }
 }
 
-impl NormWeights {
-    /// Writes a row to `out`, normed where there are weights for it.
-    pub(super) fn apply(&self, isa: Isa, x: &[f32], eps: f32, out: &mut [f32]) {
-        if !self.weight.is_empty() && self.bias.is_empty() {
-            return isa.rms_norm(x, &self.weight, eps, out);
-        }
-        out.copy_from_slice(x);
-        if !self.weight.is_empty() {
-            isa.layer_norm(out, &self.weight, &self.bias, eps);
-        }
-    }
-}
-
 /// The embeddings, one row a word.
 pub(super) enum Embeddings {
     Floats(Vec<f32>),

@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use super::layer::{Layer, Projection};
 use super::{HEAD_COLUMNS, Llama, Scratch};
 use crate::kernels::Softmax;
-use crate::model::local::attention::Heads;
+use crate::model::local::attention::{Heads, fall};
 use crate::model::local::causal::KvCache;
 use crate::model::local::linear::Accumulate;
 
@@ -79,8 +79,9 @@ impl Llama {
         let row = self.config.heads.keys_and_values();
         let window = self.config.layer_window(layer).unwrap_or(usize::MAX);
         let in_sight = &cache.layer(layer)[cache.len().saturating_sub(window) * row..];
-        let parts = in_sight.par_chunks(PART * row);
-        let seen: Vec<_> = parts.map(|rows| self.attend_part(queries, rows)).collect();
+        let parts = in_sight.par_chunks(PART * row).enumerate();
+        let last = in_sight.len() / row - 1;
+        let seen: Vec<_> = parts.map(|(i, rows)| self.attend_part(queries, rows, last - i * PART)).collect();
         for part in seen {
             let parts = part.outputs.chunks(width).zip(part.states);
             for ((out, state), (other, seen)) in attended.chunks_mut(width).zip(&mut states).zip(parts) {
@@ -94,14 +95,15 @@ impl Llama {
         }
     }
 
-    /// Attends from the queries to the positions whose keys and values are in `rows`.
-    fn attend_part(&self, queries: &[f32], rows: &[f32]) -> Seen {
+    /// Attends from the queries to the positions whose keys and values are in `rows`. The first of them is `distance`
+    /// positions away.
+    fn attend_part(&self, queries: &[f32], rows: &[f32], distance: usize) -> Seen {
         let (isa, heads) = (self.backend.isa, self.config.heads);
         let (width, stride) = (heads.width, 2 * heads.keys * heads.width);
         let mut outputs = vec![0.0; queries.len()];
         let mut states = vec![Softmax::EMPTY; heads.queries];
         let mut scores = [0.0; POSITIONS];
-        for rows in rows.chunks(POSITIONS * stride) {
+        for (chunk, rows) in rows.chunks(POSITIONS * stride).enumerate() {
             let scores = &mut scores[..rows.len() / stride];
             let outputs = outputs.chunks_mut(width).zip(&mut states);
             for (i, (query, (out, state))) in queries.chunks(width).zip(outputs).enumerate() {
@@ -109,6 +111,9 @@ impl Llama {
                 isa.dots(query, &rows[at..], stride, scores);
                 if let Some(cap) = self.config.attention_cap {
                     isa.soft_cap(scores, cap);
+                }
+                if let Some(slope) = self.slopes.get(i) {
+                    fall(scores, *slope, distance - chunk * POSITIONS);
                 }
                 let correction = isa.softmax_step(scores, state);
                 isa.scale(out, correction);
