@@ -63,6 +63,7 @@ macro_rules! families {
 }
 
 families!(
+    bitnet,
     bloom,
     cohere2,
     command_r,

@@ -247,12 +247,16 @@ pub(crate) struct LayerWeights {
     pub(crate) query_norm: Vec<f32>,
     /// The norm of keys, likewise.
     pub(crate) key_norm: Vec<f32>,
+    /// The norm of what all heads give together.
+    pub(crate) heads_norm: NormWeights,
     pub(crate) attention_out: ProjectionWeights,
     /// The norm of what attention gives.
     pub(crate) attention_out_norm: NormWeights,
     pub(crate) feed_forward_norm: NormWeights,
     /// Gate, then up, in one product; up alone where there is no gate.
     pub(crate) gate_up: ProjectionWeights,
+    /// The norm of what goes into `down`.
+    pub(crate) hidden_norm: NormWeights,
     pub(crate) down: ProjectionWeights,
     /// The mixture of experts, where it stands in the place of `gate_up` and `down`.
     pub(crate) experts: Option<ExpertWeights>,

@@ -31,6 +31,8 @@ pub(crate) struct Family {
     pub(crate) unrotated_every: Option<usize>,
     /// The way in which attention tells positions apart.
     pub(crate) positions: Positions,
+    /// Norms stand inside of attention and feed-forward network too, before their last product.
+    pub(crate) inner_norms: bool,
     /// The weights of a token's experts, in families that may have a mixture of them.
     pub(crate) routing: Option<Routing>,
 }
@@ -141,6 +143,7 @@ const LLAMA: Family = Family {
     windows: Windows::All,
     unrotated_every: None,
     positions: Positions::Rotary,
+    inner_norms: false,
     routing: None,
 };
 
@@ -160,7 +163,7 @@ const COHERE: Family =
     Family { layer_norm: true, parallel: Parallel::WithOneNorm, logit_scale: LogitScale::Multiply, ..LLAMA };
 
 /// All architectures that load.
-pub(crate) const FAMILIES: [Family; 24] = [
+pub(crate) const FAMILIES: [Family; 25] = [
     Family { routing: NORMALISED, ..LLAMA },
     Family { name: "qwen2", ..HALVES },
     Family { name: "qwen3", ..HALVES },
@@ -192,6 +195,7 @@ pub(crate) const FAMILIES: [Family; 24] = [
     },
     Family { name: "bloom", activation: Activation::PlainGelu, ..ALIBI },
     Family { name: "mpt", ..ALIBI },
+    Family { name: "bitnet", inner_norms: true, ..HALVES },
     Family { name: "nemotron", activation: Activation::PlainSquaredRelu, ..LAYER_NORM },
     Family { name: "command-r", ..COHERE },
     Family {

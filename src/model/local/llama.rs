@@ -361,10 +361,11 @@ impl Llama {
             at += out.len();
             attention.run(own, piece, &packed[i], out, &mut scratch.attention);
         }
-        let Layer { attention_out, attention_out_norm, .. } = &self.layers[layer];
+        let Layer { heads_norm, attention_out, attention_out_norm, .. } = &self.layers[layer];
         let Scratch { attended, inputs, given, normed, .. } = scratch;
         attention_out.weights.take(self.backend, rows.len(), inputs, |i, row| {
-            row.copy_from_slice(&attended[i * out_row..][..out_row]);
+            let attended = &attended[i * out_row..][..out_row];
+            heads_norm.apply(self.backend.isa, attended, self.config.norm_eps, row);
         });
         self.add_given(attention_out_norm, x, (given, normed), |out, accumulate| {
             attention_out.apply(self.backend, inputs, out, accumulate);
@@ -374,36 +375,43 @@ impl Llama {
     /// `x += (silu(gate) * up) * W`, or that of each row's experts.
     fn feed_forward(&self, layer: usize, x: &mut [f32], scratch: &mut Scratch, product: Product) {
         let Layer { feed_forward_norm, feed_forward, down_norm, .. } = &self.layers[layer];
-        let Network { gate_up, down } = match feed_forward {
+        let network = match feed_forward {
             FeedForward::Dense(network) => network,
             FeedForward::Experts(experts) => {
                 return self.mix(experts, [feed_forward_norm, down_norm], x, scratch, product);
             }
         };
+        let Network { gate_up, down, .. } = network;
         let rows = x.len() / self.config.width;
         let Scratch { inputs, entering, gate_up: activations, given, normed, .. } = scratch;
         let read = if self.config.parallel { &entering[..] } else { &*x };
         self.norm(read, feed_forward_norm, &gate_up.weights, inputs);
         activations.resize(rows * self.config.gate_up(), 0.0);
         product(gate_up, self.backend, inputs, activations, Accumulate::Overwrite);
-        self.activate(&down.weights, rows, activations, inputs);
+        self.activate(network, rows, activations, inputs);
         self.add_given(down_norm, x, (given, normed), |out, accumulate| {
             product(down, self.backend, inputs, out, accumulate);
         });
     }
 
-    /// Has `inputs` hold `silu(gate) * up`, or that of another activation, of each row, as `into` takes it.
-    fn activate(&self, into: &Linear, rows: usize, gate_up: &[f32], inputs: &mut Inputs) {
+    /// Has `inputs` hold `silu(gate) * up`, or that of another activation, of each row, as `down` takes it.
+    fn activate(&self, network: &Network, rows: usize, gate_up: &mut [f32], inputs: &mut Inputs) {
+        let Network { hidden_norm, down, .. } = network;
+        let into = &down.weights;
         let (isa, hidden, both) = (self.backend.isa, into.inputs(), gate_up.len() / rows);
         into.take(self.backend, rows, inputs, |i, out| {
             // Without a gate all of the row is the first of these.
-            let (gate, up) = gate_up[i * both..][..both].split_at(hidden);
+            let (gate, up) = gate_up[i * both..][..both].split_at_mut(hidden);
             match self.config.family.activation {
                 Activation::Silu => isa.silu_mul(gate, up, out),
                 Activation::Gelu => isa.gelu_mul(gate, up, out),
                 Activation::PlainGelu => isa.gelu_tanh(gate, out),
                 Activation::PlainErfGelu => isa.gelu_erf(gate, out),
                 Activation::PlainSquaredRelu => isa.squared_relu(gate, out),
+            }
+            if !hidden_norm.weight.is_empty() {
+                gate.copy_from_slice(out);
+                hidden_norm.apply(isa, gate, self.config.norm_eps, out);
             }
         });
     }

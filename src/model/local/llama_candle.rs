@@ -48,6 +48,7 @@ struct Layer {
     qkv: Projection,
     query_norm: Option<Tensor>,
     key_norm: Option<Tensor>,
+    heads_norm: Norm,
     attention_out: Projection,
     attention_out_norm: Norm,
     feed_forward_norm: Norm,
@@ -69,14 +70,21 @@ enum FeedForward {
 /// A feed-forward network.
 struct Network {
     gate_up: Projection,
+    hidden_norm: Norm,
     down: Projection,
 }
 
 impl Network {
-    fn upload([gate_up, down]: [&ProjectionWeights; 2], width: usize, device: &Device) -> Result<Self> {
+    fn upload(
+        [gate_up, down]: [&ProjectionWeights; 2],
+        hidden_norm: &NormWeights,
+        width: usize,
+        device: &Device,
+    ) -> Result<Self> {
         let hidden = down.rows.len() / width;
         Ok(Self {
             gate_up: Projection::upload(gate_up, width, device)?,
+            hidden_norm: Norm::upload(hidden_norm, device)?,
             down: Projection::upload(down, hidden, device)?,
         })
     }
@@ -256,7 +264,8 @@ impl TensorLlama {
                 attended.push(self.attend(layer, &own, sequence)?);
             }
             let (entering, eps) = (x.clone(), self.config.norm_eps);
-            let given = weights.attention_out.apply(&Tensor::cat(&attended, 0)?)?;
+            let attended = weights.heads_norm.apply(&Tensor::cat(&attended, 0)?, eps)?;
+            let given = weights.attention_out.apply(&attended)?;
             x = (x + weights.attention_out_norm.apply(&given, eps)?)?;
             let given = self.feed_forward(weights, if self.config.parallel { &entering } else { &x })?;
             x = (x + weights.down_norm.apply(&given, eps)?)?;
@@ -408,7 +417,7 @@ impl TensorLlama {
             Activation::PlainErfGelu => gate.gelu_erf()?,
             Activation::PlainSquaredRelu => gate.relu()?.sqr()?,
         };
-        network.down.apply(&activated)
+        network.down.apply(&network.hidden_norm.apply(&activated, self.config.norm_eps)?)
     }
 
     /// The logits of normed rows.
@@ -451,8 +460,7 @@ impl Layer {
     fn upload(config: &LlamaConfig, rows: &LayerWeights, device: &Device) -> Result<Self> {
         let table = |rows: &ProjectionWeights, inputs| Projection::upload(rows, inputs, device);
         let norm = |weights: &NormWeights| Norm::upload(weights, device);
-        let network =
-            |[gate_up, down]: [&ProjectionWeights; 2]| Network::upload([gate_up, down], config.width, device);
+        let network = |parts| Network::upload(parts, &rows.hidden_norm, config.width, device);
         let feed_forward = match (&rows.experts, config.mixture) {
             (Some(ExpertWeights { router, networks }), Some(mixture)) => FeedForward::Experts {
                 mixture,
@@ -469,6 +477,7 @@ impl Layer {
             qkv: table(&rows.qkv, config.width)?,
             query_norm: row(&rows.query_norm, device)?,
             key_norm: row(&rows.key_norm, device)?,
+            heads_norm: norm(&rows.heads_norm)?,
             attention_out: table(&rows.attention_out, config.heads.queries * config.heads.width)?,
             attention_out_norm: norm(&rows.attention_out_norm)?,
             feed_forward_norm: norm(&rows.feed_forward_norm)?,

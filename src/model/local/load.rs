@@ -267,17 +267,19 @@ impl Reader<'_> {
             scale(&mut part.bias, residual);
         }
         Ok(LayerWeights {
-            attention_norm: self.norm(&name(attention), before)?,
+            attention_norm: self.norm(&name(attention), width, before)?,
             qkv: ProjectionWeights { rows: self.qkv(i)?, bias: self.qkv_bias(i)? },
             query_norm: self.head_norm(&weight(&name("attn_q_norm")), queries)?,
             key_norm: self.head_norm(&weight(&name("attn_k_norm")), keys)?,
+            heads_norm: self.norm(&name("attn_sub_norm"), queries, family.inner_norms)?,
             attention_out,
-            attention_out_norm: self.norm(&name("post_attention_norm"), after)?,
-            feed_forward_norm: self.norm(&name(feed_forward), before)?,
+            attention_out_norm: self.norm(&name("post_attention_norm"), width, after)?,
+            feed_forward_norm: self.norm(&name(feed_forward), width, before)?,
             gate_up,
+            hidden_norm: self.norm(&name("ffn_sub_norm"), hidden, family.inner_norms)?,
             down,
             experts,
-            down_norm: self.norm(&name("post_ffw_norm"), after)?,
+            down_norm: self.norm(&name("post_ffw_norm"), width, after)?,
         })
     }
 
@@ -354,7 +356,7 @@ impl Reader<'_> {
             None => None,
         };
         if self.file.shape("token_embd_norm.weight").is_some() {
-            let norm = self.norm("token_embd_norm", true)?;
+            let norm = self.norm("token_embd_norm", width, true)?;
             let plain = embeddings.clone();
             for (row, plain) in embeddings.chunks_exact_mut(width).zip(plain.chunks_exact(width)) {
                 norm.apply(Isa::detect(), plain, self.config.norm_eps, row);
@@ -363,7 +365,7 @@ impl Reader<'_> {
             lm_head = lm_head.or(Some(plain));
         }
         let lm_head_bias = self.optional("output.bias", vocabulary)?;
-        let mut norm = self.norm("output_norm", true)?;
+        let mut norm = self.norm("output_norm", width, true)?;
         scale(&mut norm.weight, self.multipliers.logit);
         scale(&mut norm.bias, self.multipliers.logit);
         Ok(EmbeddingWeights { embeddings, lm_head, lm_head_bias, norm })
@@ -380,9 +382,12 @@ impl Reader<'_> {
         if self.file.shape(name).is_none() { Ok(Vec::new()) } else { self.file.tensor(name, &[width]) }
     }
 
-    /// A tensor of `shape`: rows, and values a row.
+    /// The weights in a tensor of `shape`: rows, and values a row. Ternary files have a factor for all of them.
     fn rows(&mut self, name: &str, shape: [usize; 2]) -> Result<Vec<f32>, GgufError> {
-        self.file.tensor(name, &shape)
+        let mut rows = self.file.tensor(name, &shape)?;
+        let factor = self.optional(&name.replace(".weight", ".scale"), 1)?;
+        scale(&mut rows, factor.first().copied());
+        Ok(rows)
     }
 
     /// Lays the halves apart that are rotated together, in rows of whole heads of `inputs` values each.
@@ -393,12 +398,12 @@ impl Reader<'_> {
         }
     }
 
-    /// The weights of a norm, or nothing where the family has none there.
-    fn norm(&mut self, name: &str, wanted: bool) -> Result<NormWeights, GgufError> {
+    /// The weights of a norm of so many values, or nothing where the family has none there.
+    fn norm(&mut self, name: &str, width: usize, wanted: bool) -> Result<NormWeights, GgufError> {
         if !wanted {
             return Ok(NormWeights::default());
         }
-        let LlamaConfig { width, family, .. } = *self.config;
+        let family = self.config.family;
         let mut norm = NormWeights { weight: self.file.tensor(&weight(name), &[width])?, bias: Vec::new() };
         if family.layer_norm {
             norm.bias = self.optional(&bias(name), width)?;

@@ -159,7 +159,7 @@ fn every_instruction_set_gives_the_same_within_rounding() {
 }
 
 /// The tiny models that `tests/parity/families.py` makes, whose scores other implementations gave.
-const FAMILIES: [&str; 30] = [
+const FAMILIES: [&str; 31] = [
     "linear",
     "yarn",
     "llama3",
@@ -190,6 +190,7 @@ const FAMILIES: [&str; 30] = [
     "falcon_norms",
     "gptneox",
     "gptneox_sequential",
+    "bitnet",
 ];
 
 #[test]
@@ -283,7 +284,8 @@ fn messages_name_the_cause_and_the_remedy() {
         architecture.to_string(),
         "architecture `rwkv6` is not supported: choose a model of architecture llama or qwen2 or qwen3 or qwen2moe \
          or qwen3moe or phi3 or gemma or gemma2 or gemma3 or granite or granitemoe or smollm3 or olmo2 or olmoe or \
-         stablelm or starcoder2 or phi2 or falcon or gptneox or bloom or mpt or nemotron or command-r or cohere2"
+         stablelm or starcoder2 or phi2 or falcon or gptneox or bloom or mpt or bitnet or nemotron or command-r or \
+         cohere2"
     );
     let text = |error: LoadError| error.to_string();
     let damaged = text(fault(|file| file.tensor("output_norm.weight").offset = Some(1 << 40)));

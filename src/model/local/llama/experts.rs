@@ -31,13 +31,14 @@ impl Llama {
                 x.fill(0.0);
             }
             for routes in routes.chunk_by(|a, b| a.network == b.network) {
-                let Network { gate_up: up, down } = &experts.networks[routes[0].network];
+                let network = &experts.networks[routes[0].network];
+                let Network { gate_up: up, down, .. } = network;
                 up.weights.take(backend, routes.len(), inputs, |i, row| {
                     row.copy_from_slice(&routed[routes[i].row * width..][..width]);
                 });
                 gate_up.resize(routes.len() * up.weights.outputs(), 0.0);
                 product(up, backend, inputs, gate_up, Accumulate::Overwrite);
-                self.activate(&down.weights, routes.len(), gate_up, inputs);
+                self.activate(network, routes.len(), gate_up, inputs);
                 outputs.resize(routes.len() * width, 0.0);
                 product(down, backend, inputs, outputs, Accumulate::Overwrite);
                 for (route, output) in routes.iter().zip(outputs.chunks_exact(width)) {

@@ -16,6 +16,7 @@ pub(super) struct Layer {
     pub(super) qkv: Projection,
     pub(super) query_norm: Vec<f32>,
     pub(super) key_norm: Vec<f32>,
+    pub(super) heads_norm: NormWeights,
     pub(super) attention_out: Projection,
     pub(super) attention_out_norm: NormWeights,
     pub(super) feed_forward_norm: NormWeights,
@@ -33,6 +34,7 @@ pub(super) enum FeedForward {
 pub(super) struct Network {
     /// Gate, then up, in one product; up alone in families without a gate.
     pub(super) gate_up: Projection,
+    pub(super) hidden_norm: NormWeights,
     pub(super) down: Projection,
 }
 
@@ -56,23 +58,27 @@ impl Layer {
             weights: Linear::pack(precision, backend, &rows.rows, inputs),
             bias: rows.bias,
         };
-        let network = |gate_up, down: ProjectionWeights| {
+        let network = |gate_up, hidden_norm, down: ProjectionWeights| {
             let hidden = down.rows.len() / config.width;
-            Network { gate_up: pack(gate_up, config.width), down: pack(down, hidden) }
+            Network { gate_up: pack(gate_up, config.width), hidden_norm, down: pack(down, hidden) }
         };
         let feed_forward = match (rows.experts, config.mixture) {
             (Some(ExpertWeights { router, networks }), Some(mixture)) => FeedForward::Experts(Experts {
                 mixture,
                 router: FloatMatrix::pack(backend, &router, config.width),
-                networks: networks.into_iter().map(|[gate_up, down]| network(gate_up, down)).collect(),
+                networks: networks
+                    .into_iter()
+                    .map(|[gate_up, down]| network(gate_up, NormWeights::default(), down))
+                    .collect(),
             }),
-            _ => FeedForward::Dense(network(rows.gate_up, rows.down)),
+            _ => FeedForward::Dense(network(rows.gate_up, rows.hidden_norm, rows.down)),
         };
         Self {
             attention_norm: rows.attention_norm,
             qkv: pack(rows.qkv, config.width),
             query_norm: rows.query_norm,
             key_norm: rows.key_norm,
+            heads_norm: rows.heads_norm,
             attention_out: pack(rows.attention_out, config.heads.queries * config.heads.width),
             attention_out_norm: rows.attention_out_norm,
             feed_forward_norm: rows.feed_forward_norm,

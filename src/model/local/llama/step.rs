@@ -40,8 +40,10 @@ impl Llama {
                 self.enter(&x, scratch);
                 self.attend_step(layer, &mut qkv, cache, &mut scratch.attended);
                 let Scratch { attended, inputs, given, normed, .. } = &mut *scratch;
-                let Layer { attention_out, attention_out_norm, .. } = &self.layers[layer];
-                attention_out.weights.take(self.backend, 1, inputs, |_, row| row.copy_from_slice(attended));
+                let Layer { heads_norm, attention_out, attention_out_norm, .. } = &self.layers[layer];
+                attention_out.weights.take(self.backend, 1, inputs, |_, row| {
+                    heads_norm.apply(self.backend.isa, attended, self.config.norm_eps, row);
+                });
                 self.add_given(attention_out_norm, &mut x, (given, normed), |out, accumulate| {
                     attention_out.apply_row(self.backend, inputs, out, accumulate);
                 });
