@@ -72,6 +72,7 @@ families!(
     gemma,
     gemma2,
     gemma3,
+    gpt_oss,
     gptneox,
     gptneox_sequential,
     granite,

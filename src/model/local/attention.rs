@@ -190,6 +190,9 @@ pub(crate) struct Attention<'a> {
     pub(crate) cap: Option<f32>,
     /// The slopes by which scores fall with the distance, one for each query head; empty where they do not.
     pub(crate) slopes: &'a [f32],
+    /// Scores that compete with those of all positions and give nothing, one for each query head; empty where there are
+    /// none.
+    pub(crate) sinks: &'a [f32],
 }
 
 /// The mask over a sequence's own rows.
@@ -268,7 +271,10 @@ impl Attention<'_> {
         s.outputs.clear();
         s.outputs.resize(s.queries.len(), 0.0);
         s.states.clear();
-        s.states.resize(rows.len() * group, Softmax::EMPTY);
+        for query in head * group..(head + 1) * group {
+            let empty = self.sinks.get(query).map_or(Softmax::EMPTY, |&sink| Softmax::of(sink));
+            s.states.extend(std::iter::repeat_n(empty, rows.len()));
+        }
     }
 
     /// Adds what the stacked queries see of a block.

@@ -247,6 +247,8 @@ pub(crate) struct LayerWeights {
     pub(crate) query_norm: Vec<f32>,
     /// The norm of keys, likewise.
     pub(crate) key_norm: Vec<f32>,
+    /// A score for each query head that competes with those of all positions and gives nothing.
+    pub(crate) sinks: Vec<f32>,
     /// The norm of what all heads give together.
     pub(crate) heads_norm: NormWeights,
     pub(crate) attention_out: ProjectionWeights,
@@ -267,7 +269,7 @@ pub(crate) struct LayerWeights {
 /// The weights of a layer's mixture of experts.
 pub(crate) struct ExpertWeights {
     /// The router: a row an expert, and one for the shared network where there is one.
-    pub(crate) router: Vec<f32>,
+    pub(crate) router: ProjectionWeights,
     /// Gate and up, and down, of each expert; the shared network is the last.
     pub(crate) networks: Vec<[ProjectionWeights; 2]>,
 }

@@ -9,7 +9,7 @@ use super::attention::Heads;
 use super::causal::{LlamaConfig, Rotary};
 use super::error::LoadError;
 use super::experts::Mixture;
-use super::family::{Family, LogitScale, Parallel, Routing, Windows};
+use super::family::{Family, LogitScale, Parallel, Ramp, Routing, Windows};
 use super::gguf::{GgufError, GgufFile};
 
 /// Most layers.
@@ -294,8 +294,12 @@ impl Keys<'_> {
                 return wrong(format!("{key} is {found}; only {only} is supported: choose another model"));
             }
         }
-        let low = number(turns("rope.scaling.yarn_beta_fast", 32.0)?).floor().max(0.0);
-        let high = number(turns("rope.scaling.yarn_beta_slow", 1.0)?).ceil().min(rotated as f32 - 1.0);
+        let mut low = number(turns("rope.scaling.yarn_beta_fast", 32.0)?);
+        let mut high = number(turns("rope.scaling.yarn_beta_slow", 1.0)?);
+        if self.family.ramp == Ramp::Whole {
+            (low, high) = (low.floor(), high.ceil());
+        }
+        (low, high) = (low.max(0.0), high.min(rotated as f32 - 1.0));
         if low.is_finite() && high.is_finite() {
             return Ok((low, high));
         }

@@ -29,6 +29,8 @@ pub(crate) struct Family {
     pub(crate) windows: Windows,
     /// Every so many-th layer rotates nothing; none where all do.
     pub(crate) unrotated_every: Option<usize>,
+    /// The ends of the ramp of `YaRN`.
+    pub(crate) ramp: Ramp,
     /// The way in which attention tells positions apart.
     pub(crate) positions: Positions,
     /// Norms stand inside of attention and feed-forward network too, before their last product.
@@ -55,6 +57,15 @@ pub(crate) enum Positions {
     Rotary,
     /// Scores fall with the distance, in each head by another slope (`ALiBi`, arXiv 2108.12409).
     Alibi,
+}
+
+/// The ends of the ramp of `YaRN` (arXiv 2309.00071) between frequencies as they are and stretched ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ramp {
+    /// They are rounded outwards to numbers of frequencies.
+    Whole,
+    /// They lie where the formula has them.
+    Exact,
 }
 
 /// The order in which a file has the two values that are rotated together.
@@ -84,6 +95,8 @@ pub(crate) enum Activation {
     Silu,
     /// The gate goes through the approximation of `gelu` by the hyperbolic tangent.
     Gelu,
+    /// The gate, at most 7, goes through `x / (1 + exp(-1.702 x))`, and one is added to what it is multiplied with.
+    ClampedSilu,
     /// There is no gate: all goes through that approximation.
     PlainGelu,
     /// There is no gate: all goes through `gelu` itself.
@@ -95,7 +108,7 @@ pub(crate) enum Activation {
 impl Activation {
     /// Returns whether there is a gate.
     pub(crate) fn gated(self) -> bool {
-        matches!(self, Self::Silu | Self::Gelu)
+        matches!(self, Self::Silu | Self::Gelu | Self::ClampedSilu)
     }
 }
 
@@ -142,6 +155,7 @@ const LLAMA: Family = Family {
     scaled_embeddings: false,
     windows: Windows::All,
     unrotated_every: None,
+    ramp: Ramp::Whole,
     positions: Positions::Rotary,
     inner_norms: false,
     routing: None,
@@ -163,12 +177,20 @@ const COHERE: Family =
     Family { layer_norm: true, parallel: Parallel::WithOneNorm, logit_scale: LogitScale::Multiply, ..LLAMA };
 
 /// All architectures that load.
-pub(crate) const FAMILIES: [Family; 25] = [
+pub(crate) const FAMILIES: [Family; 26] = [
     Family { routing: NORMALISED, ..LLAMA },
     Family { name: "qwen2", ..HALVES },
     Family { name: "qwen3", ..HALVES },
     Family { name: "qwen2moe", routing: Some(Routing::Softmax), ..HALVES },
     Family { name: "qwen3moe", routing: NORMALISED, ..HALVES },
+    Family {
+        name: "gpt-oss",
+        activation: Activation::ClampedSilu,
+        windows: Windows::AllBut { every: 2, rope_base: None },
+        ramp: Ramp::Exact,
+        routing: NORMALISED,
+        ..HALVES
+    },
     Family { name: "phi3", ..HALVES },
     Family { name: "gemma", norms: Norms::Before, ..GEMMA },
     Family { name: "gemma2", windows: Windows::AllBut { every: 2, rope_base: None }, ..GEMMA },

@@ -353,7 +353,7 @@ impl Llama {
         scratch.attended.resize(rows.len() * out_row, 0.0);
         let mask = self.config.layer_window(layer).map_or(AttentionMask::Causal, AttentionMask::Window);
         let (backend, cap, slopes) = (self.backend, self.config.attention_cap, &self.slopes[..]);
-        let attention = Attention { backend, heads, mask, cap, slopes };
+        let attention = Attention { backend, heads, mask, cap, slopes, sinks: &self.layers[layer].sinks };
         let mut at = 0;
         for (i, piece) in layout.pieces(rows.clone()) {
             let own = layout.own(i, qkv);
@@ -405,6 +405,7 @@ impl Llama {
             match self.config.family.activation {
                 Activation::Silu => isa.silu_mul(gate, up, out),
                 Activation::Gelu => isa.gelu_mul(gate, up, out),
+                Activation::ClampedSilu => isa.clamped_silu_mul(gate, up, out),
                 Activation::PlainGelu => isa.gelu_tanh(gate, out),
                 Activation::PlainErfGelu => isa.gelu_erf(gate, out),
                 Activation::PlainSquaredRelu => isa.squared_relu(gate, out),

@@ -48,6 +48,8 @@ struct Layer {
     qkv: Projection,
     query_norm: Option<Tensor>,
     key_norm: Option<Tensor>,
+    /// A score of each query head, as heads x 1 x 1, where the model has them.
+    sinks: Option<Tensor>,
     heads_norm: Norm,
     attention_out: Projection,
     attention_out_norm: Norm,
@@ -325,7 +327,8 @@ impl TensorLlama {
         let blocks = (0..length).step_by(QUERY_BLOCK).map(|start| {
             let rows = QUERY_BLOCK.min(length - start);
             let window = self.config.layer_window(layer);
-            self.attend_block(&queries.narrow(0, start, rows)?, &all, (offset + start, window))
+            let sinks = self.layers[layer].sinks.as_ref();
+            self.attend_block(&queries.narrow(0, start, rows)?, &all, (offset + start, window), sinks)
         });
         Tensor::cat(&blocks.collect::<Result<Vec<_>>>()?, 0)
     }
@@ -353,6 +356,7 @@ impl TensorLlama {
         queries: &Tensor,
         all: &KeysValues,
         (before, window): (usize, Option<usize>),
+        sinks: Option<&Tensor>,
     ) -> Result<Tensor> {
         let Heads { queries: heads, keys, width } = self.config.heads;
         let (rows, group) = (queries.dim(0)?, heads / keys);
@@ -370,8 +374,12 @@ impl TensorLlama {
             Some(window) => self.window_mask((before, rows), window)?,
             None => self.hidden.narrow(0, 0, rows)?.narrow(1, 0, rows)?.pad_with_zeros(1, before, 0)?,
         };
-        let weights =
-            softmax_last_dim(&scores.broadcast_add(&hidden)?)?.reshape((keys, group * rows, seen))?;
+        let mut scores = scores.broadcast_add(&hidden)?;
+        if let Some(sinks) = sinks {
+            scores = Tensor::cat(&[scores, sinks.broadcast_as((heads, rows, 1))?.contiguous()?], 2)?;
+        }
+        let weights = softmax_last_dim(&scores)?.narrow(2, 0, seen)?.contiguous()?;
+        let weights = weights.reshape((keys, group * rows, seen))?;
         let outputs = weights.matmul(&all.values.narrow(1, 0, seen)?.contiguous()?)?;
         outputs.reshape((heads, rows, width))?.transpose(0, 1)?.reshape((rows, heads * width))
     }
@@ -413,6 +421,11 @@ impl TensorLlama {
         let activated = match self.config.family.activation {
             Activation::Silu => (silu(&gate)? * up()?)?,
             Activation::Gelu => (gate.gelu()? * up()?)?,
+            Activation::ClampedSilu => {
+                let gate = gate.minimum(7.0)?;
+                let gate = (candle_nn::ops::sigmoid(&(&gate * 1.702)?)? * gate)?;
+                (gate * (up()?.clamp(-7.0, 7.0)? + 1.0)?)?
+            }
             Activation::PlainGelu => gate.gelu()?,
             Activation::PlainErfGelu => gate.gelu_erf()?,
             Activation::PlainSquaredRelu => gate.relu()?.sqr()?,
@@ -464,10 +477,7 @@ impl Layer {
         let feed_forward = match (&rows.experts, config.mixture) {
             (Some(ExpertWeights { router, networks }), Some(mixture)) => FeedForward::Experts {
                 mixture,
-                router: Projection {
-                    weights: Tensor::from_slice(router, (mixture.logits(), config.width), device)?,
-                    bias: None,
-                },
+                router: Projection::upload(router, config.width, device)?,
                 networks: networks.iter().map(|parts| network(parts.each_ref())).collect::<Result<_>>()?,
             },
             _ => FeedForward::Dense(network([&rows.gate_up, &rows.down])?),
@@ -477,6 +487,7 @@ impl Layer {
             qkv: table(&rows.qkv, config.width)?,
             query_norm: row(&rows.query_norm, device)?,
             key_norm: row(&rows.key_norm, device)?,
+            sinks: row(&rows.sinks, device)?.map(|sinks| sinks.reshape(((), 1, 1))).transpose()?,
             heads_norm: norm(&rows.heads_norm)?,
             attention_out: table(&rows.attention_out, config.heads.queries * config.heads.width)?,
             attention_out_norm: norm(&rows.attention_out_norm)?,

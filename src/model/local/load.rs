@@ -271,6 +271,7 @@ impl Reader<'_> {
             qkv: ProjectionWeights { rows: self.qkv(i)?, bias: self.qkv_bias(i)? },
             query_norm: self.head_norm(&weight(&name("attn_q_norm")), queries)?,
             key_norm: self.head_norm(&weight(&name("attn_k_norm")), keys)?,
+            sinks: self.optional(&weight(&name("attn_sinks")), heads.queries)?,
             heads_norm: self.norm(&name("attn_sub_norm"), queries, family.inner_norms)?,
             attention_out,
             attention_out_norm: self.norm(&name("post_attention_norm"), width, after)?,
@@ -288,7 +289,14 @@ impl Reader<'_> {
         let has = |norm: &str| self.file.shape(&format!("blk.{i}.{norm}.weight")).is_some();
         let parallel = self.config.parallel;
         let attention = if parallel && has("attn_norm_2") { "attn_norm_2" } else { "attn_norm" };
-        [attention, if parallel && !has("ffn_norm") { "attn_norm" } else { "ffn_norm" }]
+        let feed_forward = match (has("ffn_norm"), parallel) {
+            (false, true) => "attn_norm",
+            (false, false) if self.config.family.norms == Norms::Before && has("post_attention_norm") => {
+                "post_attention_norm"
+            }
+            _ => "ffn_norm",
+        };
+        [attention, feed_forward]
     }
 
     /// The rows of queries, keys and values of a layer, which some files have in one tensor.
@@ -328,23 +336,36 @@ impl Reader<'_> {
         let Some(mixture) = mixture else { return Ok(None) };
         let experts = mixture.experts;
         let name = |tensor: &str| format!("blk.{i}.{tensor}.weight");
-        let mut router = self.rows(&name("ffn_gate_inp"), [experts, width])?;
+        let mut router = self.projection(&format!("blk.{i}.ffn_gate_inp"), [experts, width])?;
         let gates = self.file.tensor(&name("ffn_gate_exps"), &[experts, hidden, width])?;
         let ups = self.file.tensor(&name("ffn_up_exps"), &[experts, hidden, width])?;
         let downs = self.file.tensor(&name("ffn_down_exps"), &[experts, width, hidden])?;
-        let size = hidden * width;
-        let parts = gates.chunks_exact(size).zip(ups.chunks_exact(size)).zip(downs.chunks_exact(size));
-        let mut networks: Vec<_> =
-            parts.map(|((gate, up), down)| [[gate, up].concat(), down.to_vec()].map(unbiased)).collect();
+        let [gate_bias, up_bias] = [
+            self.expert_biases(i, "ffn_gate_exps", [experts, hidden])?,
+            self.expert_biases(i, "ffn_up_exps", [experts, hidden])?,
+        ];
+        let down_bias = self.expert_biases(i, "ffn_down_exps", [experts, width])?;
+        let expert = |e: usize| {
+            let of = |all: &[f32]| all[all.len() / experts * e..][..all.len() / experts].to_vec();
+            let [rows, bias] = [[of(&gates), of(&ups)].concat(), [of(&gate_bias), of(&up_bias)].concat()];
+            [ProjectionWeights { rows, bias }, ProjectionWeights { rows: of(&downs), bias: of(&down_bias) }]
+        };
+        let mut networks: Vec<_> = (0..experts).map(expert).collect();
         if let Some(shared) = mixture.shared {
             let gate = name("ffn_gate_inp_shexp");
             let shape = if self.file.shape(&gate) == Some(&[1, width]) { &[1, width][..] } else { &[width] };
-            router.extend(self.file.tensor(&gate, shape)?);
+            router.rows.extend(self.file.tensor(&gate, shape)?);
             let mut rows = self.rows(&name("ffn_gate_shexp"), [shared, width])?;
             rows.extend(self.rows(&name("ffn_up_shexp"), [shared, width])?);
             networks.push([rows, self.rows(&name("ffn_down_shexp"), [width, shared])?].map(unbiased));
         }
         Ok(Some(ExpertWeights { router, networks }))
+    }
+
+    /// The biases of all experts for a part of a layer; empty where the file has none.
+    fn expert_biases(&mut self, i: usize, part: &str, shape: [usize; 2]) -> Result<Vec<f32>, GgufError> {
+        let name = format!("blk.{i}.{part}.bias");
+        if self.file.shape(&name).is_none() { Ok(Vec::new()) } else { self.file.tensor(&name, &shape) }
     }
 
     /// The head shares the embeddings' weights where the file has none of its own.

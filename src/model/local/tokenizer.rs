@@ -178,6 +178,8 @@ enum Pattern {
     Llama3,
     /// Every digit by itself.
     Qwen2,
+    /// Words by their capitals, with contractions behind them, and digits in groups of at most three.
+    Gpt4o,
     /// GPT-2's behind a cut around punctuation, and digits in groups of three.
     Falcon,
     /// Words and the space before them; nothing else is told apart but commas, full stops and brackets.
@@ -185,11 +187,12 @@ enum Pattern {
 }
 
 /// The names that `tokenizer.ggml.pre` has for each pattern.
-const PATTERNS: [(Pattern, &[&str]); 6] = [
+const PATTERNS: [(Pattern, &[&str]); 7] = [
     (Pattern::Gpt2, &["gpt-2", "olmo", "jais", "mpt", "phi-2"]),
     (Pattern::Digits, &["smollm", "refact", "starcoder", "codeshell", "command-r"]),
     (Pattern::Llama3, &["llama-bpe", "llama3", "llama-v3", "smaug-bpe", "dbrx"]),
     (Pattern::Qwen2, &["qwen2", "deepseek-r1-qwen", "stablelm2"]),
+    (Pattern::Gpt4o, &["gpt-4o", "llama4"]),
     (Pattern::Falcon, &["falcon"]),
     (Pattern::Bloom, &["bloom"]),
 ];
@@ -222,6 +225,7 @@ impl Pattern {
             }
             Self::Llama3 => split_by("\\p{N}{1,3}")?,
             Self::Qwen2 => split_by("\\p{N}")?,
+            Self::Gpt4o => bytes_behind(split(&gpt4o())?),
             Self::Falcon => PreTokenizerWrapper::Sequence(Sequence::new(vec![
                 PreTokenizerWrapper::Punctuation(Punctuation::new(SplitDelimiterBehavior::Contiguous)),
                 gpt2,
@@ -241,6 +245,18 @@ fn split_by(digits: &str) -> Result<PreTokenizerWrapper, TokenizerError> {
          |\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
     );
     split(&pattern).map(bytes_behind)
+}
+
+/// The pattern of `o200k`: small letters behind capitals, or capitals alone, each with one character before them.
+fn gpt4o() -> String {
+    const UPPER: &str = "[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]";
+    const LOWER: &str = "[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]";
+    const BEFORE: &str = "[^\\r\\n\\p{L}\\p{N}]?";
+    const BEHIND: &str = "(?i:'s|'t|'re|'ve|'m|'ll|'d)?";
+    format!(
+        "{BEFORE}{UPPER}*{LOWER}+{BEHIND}|{BEFORE}{UPPER}+{LOWER}*{BEHIND}|\\p{{N}}{{1,3}}\
+         | ?[^\\s\\p{{L}}\\p{{N}}]+[\\r\\n/]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
+    )
 }
 
 /// Cuts out what a pattern matches.
@@ -353,7 +369,7 @@ mod tests {
             let joined = ["aĠ", "bĠ", "Ġa", "ab", "ĠĠ", "aĠa"].map(String::from);
             let tokens: Vec<String> = bytes.map(String::from).chain(joined).collect();
             let merges = ["a Ġ", "b Ġ", "Ġ a", "a b", "Ġ Ġ", "aĠ a"].map(String::from);
-            for pre in ["gpt-2", "smollm", "llama-bpe", "qwen2", "falcon", "bloom"] {
+            for pre in ["gpt-2", "smollm", "llama-bpe", "qwen2", "falcon", "bloom", "gpt-4o"] {
                 let tokenizer = GgufTokenizer::new(&tokens, &merges, pre).unwrap();
                 prop_assert!(tokenizer.splits_at_spaces());
                 let count = |word: &str| Ok::<_, ()>(tokenizer.encode(word).len());

@@ -62,6 +62,7 @@ fn zeros() -> LayerWeights {
         qkv: product(heads.row(), width),
         query_norm: Vec::new(),
         key_norm: Vec::new(),
+        sinks: Vec::new(),
         heads_norm: NormWeights::default(),
         attention_out: product(width, heads.queries * heads.width),
         attention_out_norm: NormWeights::default(),

@@ -159,7 +159,7 @@ fn every_instruction_set_gives_the_same_within_rounding() {
 }
 
 /// The tiny models that `tests/parity/families.py` makes, whose scores other implementations gave.
-const FAMILIES: [&str; 31] = [
+const FAMILIES: [&str; 32] = [
     "linear",
     "yarn",
     "llama3",
@@ -191,6 +191,7 @@ const FAMILIES: [&str; 31] = [
     "gptneox",
     "gptneox_sequential",
     "bitnet",
+    "gpt_oss",
 ];
 
 #[test]
@@ -283,9 +284,9 @@ fn messages_name_the_cause_and_the_remedy() {
     assert_eq!(
         architecture.to_string(),
         "architecture `rwkv6` is not supported: choose a model of architecture llama or qwen2 or qwen3 or qwen2moe \
-         or qwen3moe or phi3 or gemma or gemma2 or gemma3 or granite or granitemoe or smollm3 or olmo2 or olmoe or \
-         stablelm or starcoder2 or phi2 or falcon or gptneox or bloom or mpt or bitnet or nemotron or command-r or \
-         cohere2"
+         or qwen3moe or gpt-oss or phi3 or gemma or gemma2 or gemma3 or granite or granitemoe or smollm3 or olmo2 \
+         or olmoe or stablelm or starcoder2 or phi2 or falcon or gptneox or bloom or mpt or bitnet or nemotron or \
+         command-r or cohere2"
     );
     let text = |error: LoadError| error.to_string();
     let damaged = text(fault(|file| file.tensor("output_norm.weight").offset = Some(1 << 40)));

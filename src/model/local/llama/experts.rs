@@ -1,6 +1,6 @@
 //! The pass of rows through a mixture of experts: each expert takes all rows of a block that are routed to it at once.
 
-use super::layer::{Experts, Network, Product};
+use super::layer::{Experts, Network, Product, add_bias};
 use super::{Llama, Scratch};
 use crate::model::local::causal::NormWeights;
 use crate::model::local::linear::Accumulate;
@@ -25,6 +25,7 @@ impl Llama {
         }
         logits.resize(read.len() / width * experts.router.outputs(), 0.0);
         experts.router.apply(backend, routed, logits, Accumulate::Overwrite);
+        add_bias(backend.isa, &experts.router_bias, logits);
         let routes = experts.mixture.routes(logits);
         self.add_given(after, x, (given, normed), |x, accumulate| {
             if accumulate == Accumulate::Overwrite {

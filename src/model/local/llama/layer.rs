@@ -16,6 +16,7 @@ pub(super) struct Layer {
     pub(super) qkv: Projection,
     pub(super) query_norm: Vec<f32>,
     pub(super) key_norm: Vec<f32>,
+    pub(super) sinks: Vec<f32>,
     pub(super) heads_norm: NormWeights,
     pub(super) attention_out: Projection,
     pub(super) attention_out_norm: NormWeights,
@@ -43,6 +44,7 @@ pub(super) struct Experts {
     pub(super) mixture: Mixture,
     /// In floats in every precision: it decides.
     pub(super) router: FloatMatrix,
+    pub(super) router_bias: Vec<f32>,
     /// The experts, and the shared network as the last.
     pub(super) networks: Vec<Network>,
 }
@@ -65,7 +67,8 @@ impl Layer {
         let feed_forward = match (rows.experts, config.mixture) {
             (Some(ExpertWeights { router, networks }), Some(mixture)) => FeedForward::Experts(Experts {
                 mixture,
-                router: FloatMatrix::pack(backend, &router, config.width),
+                router: FloatMatrix::pack(backend, &router.rows, config.width),
+                router_bias: router.bias,
                 networks: networks
                     .into_iter()
                     .map(|[gate_up, down]| network(gate_up, NormWeights::default(), down))
@@ -78,6 +81,7 @@ impl Layer {
             qkv: pack(rows.qkv, config.width),
             query_norm: rows.query_norm,
             key_norm: rows.key_norm,
+            sinks: rows.sinks,
             heads_norm: rows.heads_norm,
             attention_out: pack(rows.attention_out, config.heads.queries * config.heads.width),
             attention_out_norm: rows.attention_out_norm,

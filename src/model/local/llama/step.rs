@@ -76,6 +76,9 @@ impl Llama {
         attended.clear();
         attended.resize(queries.len(), 0.0);
         let mut states = vec![Softmax::EMPTY; queries.len() / width];
+        for (state, &sink) in states.iter_mut().zip(&self.layers[layer].sinks) {
+            *state = Softmax::of(sink);
+        }
         let queries = &*queries;
         // The parts are the same however many threads there are, and are added in order: so is the sum.
         let row = self.config.heads.keys_and_values();
