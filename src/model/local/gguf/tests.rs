@@ -284,8 +284,8 @@ fn messages_name_the_cause_and_the_remedy() {
     assert_eq!(
         architecture.to_string(),
         "architecture `rwkv6` is not supported: choose a model of architecture llama or qwen2 or qwen3 or qwen2moe \
-         or qwen3moe or gpt-oss or phi3 or gemma or gemma2 or gemma3 or granite or granitemoe or smollm3 or olmo2 \
-         or olmoe or stablelm or starcoder2 or phi2 or falcon or gptneox or bloom or mpt or bitnet or nemotron or \
+         or qwen3moe or gpt-oss or phi3 or gemma or gemma2 or gemma3 or granite or granitemoe or smollm3 or olmo2 or olmoe or \
+         stablelm or starcoder2 or phi2 or falcon or gptneox or bloom or mpt or bitnet or nemotron or \
          command-r or cohere2"
     );
     let text = |error: LoadError| error.to_string();
