@@ -142,8 +142,16 @@ dispatched! {
     silu_mul(gate: &[f32], up: &[f32], out: &mut [f32]), silu_mul_body
 }
 dispatched! {
+    /// `out = g / (1 + exp(-1.702 g)) * (u + 1)` with `g = min(gate, 7)` and `u` that of `up` within -7 to 7.
+    clamped_silu_mul(gate: &[f32], up: &[f32], out: &mut [f32]), clamped_silu_mul_body
+}
+dispatched! {
     /// `out = gelu(x)`, by the approximation of `gelu_mul`.
     gelu_tanh(x: &[f32], out: &mut [f32]), gelu_tanh_body
+}
+dispatched! {
+    /// `out = gelu(x)`, as [`Isa::gelu`] has it.
+    gelu_erf(x: &[f32], out: &mut [f32]), gelu_erf_body
 }
 dispatched! {
     /// `out = max(x, 0)²` (arXiv 2109.08668).
@@ -207,6 +215,11 @@ pub(crate) struct Softmax {
 impl Softmax {
     /// Nothing seen yet.
     pub(crate) const EMPTY: Self = Self { max: f32::NEG_INFINITY, sum: 0.0 };
+
+    /// One score seen, whose output is zero.
+    pub(crate) fn of(score: f32) -> Self {
+        Self { max: score, sum: 1.0 }
+    }
 
     /// Takes a maximum into account; gives that of all, and the factor by which earlier sums and outputs must be
     /// multiplied, as its own sum now is.
@@ -318,6 +331,23 @@ fn gelu_mul_body(gate: &[f32], up: &[f32], out: &mut [f32]) {
 fn gelu_tanh_body(x: &[f32], out: &mut [f32]) {
     for (out, &x) in out.iter_mut().zip(x) {
         *out = gelu_by_tanh(x);
+    }
+}
+
+#[inline(always)]
+fn clamped_silu_mul_body(gate: &[f32], up: &[f32], out: &mut [f32]) {
+    for ((out, &gate), &up) in out.iter_mut().zip(gate).zip(up) {
+        let gate = if gate < 7.0 { gate } else { 7.0 };
+        let up = if up < 7.0 { up } else { 7.0 };
+        let up = if up > -7.0 { up } else { -7.0 };
+        *out = gate / (1.0 + exp(-1.702 * gate)) * (up + 1.0);
+    }
+}
+
+#[inline(always)]
+fn gelu_erf_body(x: &[f32], out: &mut [f32]) {
+    for (out, &x) in out.iter_mut().zip(x) {
+        *out = gelu(x);
     }
 }
 

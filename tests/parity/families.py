@@ -9,6 +9,7 @@ python3 families.py [FAMILY ...]
 import io
 import json
 import math
+import re
 import sys
 from pathlib import Path
 
@@ -38,6 +39,12 @@ PATTERNS = {
     "qwen2": r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
 }
 PATTERNS["stablelm2"] = PATTERNS["qwen2"]
+PATTERNS["gpt-4o"] = (
+    r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
+    r"|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
+    r"|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+PATTERNS["bloom"] = r" ?[^(\s|.,!?…。，、।۔،)]+"
 
 
 class Bpe:
@@ -51,6 +58,10 @@ class Bpe:
             steps = [first, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
         elif pre in ("smollm", "refact", "starcoder", "command-r"):
             steps = [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
+        elif pre == "falcon":
+            threes = pre_tokenizers.Split(Regex("[0-9][0-9][0-9]"), "isolated")
+            steps = [pre_tokenizers.Punctuation("contiguous"), pre_tokenizers.ByteLevel(add_prefix_space=False),
+                     pre_tokenizers.Digits(individual_digits=False), threes]
         else:
             steps = [pre_tokenizers.ByteLevel(add_prefix_space=False)]
         self.tokenizer.pre_tokenizer = pre_tokenizers.Sequence(steps)
@@ -129,6 +140,7 @@ def longrope(head, original):
     return {"original_max_position_embeddings": original, **scaling}
 
 
+EXPERTS = dict(num_experts=8, num_experts_per_tok=2, moe_intermediate_size=64)
 LLAMA3 = dict(factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0, original_max_position_embeddings=64)
 # Architecture in the file, class, tokenizer, and what the configuration has beyond COMMON.
 FAMILIES = {
@@ -156,6 +168,20 @@ FAMILIES = {
     "phi2": ("phi2", "Phi", lambda: Bpe("phi-2"), dict(num_key_value_heads=HEADS, tie_word_embeddings=False, **scaled("default", partial_rotary_factor=0.5))),
     "nemotron": ("nemotron", "Nemotron", lambda: SentencePiece(True), dict(head_dim=16, tie_word_embeddings=False, **scaled("default", partial_rotary_factor=0.5))),
     "command_r": ("command-r", "Cohere", lambda: Bpe("command-r"), dict(logit_scale=0.5, tie_word_embeddings=True, **scaled("default"))),
+    "mixtral": ("llama", "Mixtral", lambda: SentencePiece(True), dict(intermediate_size=64, head_dim=16, num_local_experts=4, num_experts_per_tok=2, sliding_window=None, tie_word_embeddings=False, **scaled("default"))),
+    "qwen2moe": ("qwen2moe", "Qwen2Moe", lambda: Bpe("qwen2"), dict(shared_expert_intermediate_size=128, norm_topk_prob=False, tie_word_embeddings=False, **EXPERTS, **scaled("default"))),
+    "qwen3moe": ("qwen3moe", "Qwen3Moe", lambda: Bpe("qwen2"), dict(head_dim=32, norm_topk_prob=True, tie_word_embeddings=True, **EXPERTS, **scaled("default"))),
+    "olmoe": ("olmoe", "Olmoe", lambda: Bpe("olmo"), dict(num_key_value_heads=HEADS, intermediate_size=64, num_experts=4, num_experts_per_tok=3, norm_topk_prob=False, tie_word_embeddings=False, **scaled("default"))),
+    "granitemoe": ("granitemoe", "GraniteMoe", lambda: Bpe("refact"), dict(intermediate_size=64, num_local_experts=4, num_experts_per_tok=2, embedding_multiplier=12.0, residual_multiplier=0.22, attention_multiplier=0.0625, logits_scaling=0.5, tie_word_embeddings=True, **scaled("default"))),
+    "gpt_oss": ("gpt-oss", "GptOss", lambda: Bpe("gpt-4o"), dict(head_dim=32, intermediate_size=64, num_local_experts=4, num_experts_per_tok=2, sliding_window=24, tie_word_embeddings=False, **scaled("yarn", factor=8.0, beta_fast=32.0, beta_slow=1.0, truncate=False, original_max_position_embeddings=64))),
+    # Six heads have slopes beyond those of a power of two.
+    "bloom": ("bloom", "Bloom", lambda: Bpe("bloom"), dict(hidden_size=192, n_layer=1, n_head=6, tie_word_embeddings=True)),
+    "mpt": ("mpt", "Mpt", lambda: Bpe("mpt"), dict(d_model=WIDTH, n_heads=HEADS, n_layers=LAYERS, max_seq_len=CONTEXT, tie_word_embeddings=True)),
+    "falcon": ("falcon", "Falcon", lambda: Bpe("falcon"), dict(multi_query=True, new_decoder_architecture=False, parallel_attn=True, bias=False, alibi=False, tie_word_embeddings=True, **scaled("default"))),
+    "falcon_norms": ("falcon", "Falcon", lambda: Bpe("falcon"), dict(num_kv_heads=KEYS, new_decoder_architecture=True, num_ln_in_parallel_attn=2, bias=False, alibi=False, tie_word_embeddings=False, **scaled("default"))),
+    "gptneox": ("gptneox", "GPTNeoX", lambda: Bpe("olmo"), dict(use_parallel_residual=True, tie_word_embeddings=False, **scaled("default", partial_rotary_factor=0.25))),
+    "gptneox_sequential": ("gptneox", "GPTNeoX", lambda: Bpe("olmo"), dict(use_parallel_residual=False, tie_word_embeddings=False, **scaled("default", partial_rotary_factor=0.5))),
+    "bitnet": ("bitnet", "BitNet", lambda: SentencePiece(True), dict(hidden_act="silu", tie_word_embeddings=True, **scaled("default"))),
     "cohere2": ("cohere2", "Cohere2", lambda: Bpe("command-r"), dict(num_hidden_layers=4, sliding_window=24, logit_scale=0.5, tie_word_embeddings=True, **scaled("default"))),
 }
 CLASSES = {"Gemma3": ("Gemma3TextConfig", "Gemma3ForCausalLM")}
@@ -165,7 +191,20 @@ NAMES = {
     "self_attn.k_norm": "attn_k_norm", "mlp.gate_proj": "ffn_gate", "mlp.up_proj": "ffn_up",
     "mlp.gate_up_proj": "ffn_up", "mlp.down_proj": "ffn_down", "mlp.c_fc": "ffn_up", "mlp.c_proj": "ffn_down",
     "mlp.fc1": "ffn_up", "mlp.fc2": "ffn_down", "self_attn.dense": "attn_output", "input_layernorm": "attn_norm",
-    "post_attention_layernorm": "ffn_norm",
+    "post_attention_layernorm": "ffn_norm", "self_attention.query_key_value": "attn_qkv",
+    "attention.query_key_value": "attn_qkv", "attn.Wqkv": "attn_qkv", "self_attention.dense": "attn_output",
+    "attention.dense": "attn_output", "attn.out_proj": "attn_output", "mlp.dense_h_to_4h": "ffn_up",
+    "mlp.dense_4h_to_h": "ffn_down", "ffn.up_proj": "ffn_up", "ffn.down_proj": "ffn_down", "norm_1": "attn_norm",
+    "norm_2": "ffn_norm", "ln_mlp": "attn_norm", "ln_attn": "attn_norm_2", "self_attn.attn_sub_norm": "attn_sub_norm",
+    "mlp.ffn_sub_norm": "ffn_sub_norm", "mlp.router": "ffn_gate_inp", "mlp.gate": "ffn_gate_inp", "block_sparse_moe.router": "ffn_gate_inp",
+    "mlp.shared_expert_gate": "ffn_gate_inp_shexp", "mlp.shared_expert.gate_proj": "ffn_gate_shexp",
+    "mlp.shared_expert.up_proj": "ffn_up_shexp", "mlp.shared_expert.down_proj": "ffn_down_shexp",
+}
+WHOLE = {
+    "embed_tokens": "token_embd", "lm_head": "output", "norm": "output_norm", "final_layernorm": "output_norm",
+    "word_embeddings": "token_embd", "word_embeddings_layernorm": "token_embd_norm", "ln_f": "output_norm",
+    "embed_in": "token_embd", "embed_out": "output", "final_layer_norm": "output_norm", "wte": "token_embd",
+    "norm_f": "output_norm",
 }
 # Classes whose norms have weights that one is added to; the file has the sums.
 FROM_ONE = ("Gemma", "Gemma2", "Gemma3", "Nemotron")
@@ -181,25 +220,68 @@ def build(kind, extra):
     model = getattr(transformers, model_name)(config).float().eval()
     with torch.no_grad():
         for name, weight in model.named_parameters():
-            if weight.dim() == 2:
-                weight.normal_(0, (0.3 if "embed" in name else 1.4 / math.sqrt(weight.shape[1])))
-            elif "norm" in name and name.endswith("weight"):
+            if weight.dim() >= 2:
+                # A router that decides clearly goes by the same experts when its inputs are rounded.
+                spread = 8.0 if re.search(r"mlp\.gate\.|router", name) else 1.4
+                weight.normal_(0, (0.3 if "embed" in name or "wte" in name else spread / math.sqrt(weight.shape[-1])))
+                if kind == "BitNet" and "_proj" in name:
+                    # One of three values.
+                    weight.copy_(weight.abs().mean() * (weight / weight.abs().mean()).round().clamp(-1, 1))
+            elif re.search(r"norm|ln_", name) and name.endswith("weight"):
                 weight.normal_(0.0 if kind in FROM_ONE else 1.0, 0.2)
             else:
                 weight.normal_(0, 0.3)
-            if weight.dim() == 2:
+            if kind == "GptOss" and weight.dim() == 3:
+                weight.copy_(mxfp4(weight))
+            elif weight.dim() >= 2 and not (kind == "BitNet" and "_proj" in name):
                 weight.copy_(weight.half().float())
     return config, model
 
 
 def file_name(name, norms_after):
-    name, part = name.removeprefix("model.").rsplit(".", 1)
-    whole = {"embed_tokens": "token_embd", "lm_head": "output", "norm": "output_norm", "final_layernorm": "output_norm"}.get(name)
-    if whole:
-        return f"{whole}.{part}"
+    name, part = re.sub(r"^(model|transformer|gpt_neox)\.", "", name).rsplit(".", 1)
+    if name in WHOLE:
+        return f"{WHOLE[name]}.{part}"
     _, layer, inner = name.split(".", 2)
     table = {**NAMES, **AFTER} if norms_after else NAMES
     return f"blk.{layer}.{table[inner]}.{part}"
+
+
+def mxfp4(weight):
+    """What is left of weights, whose inputs come first, in the format of 4 bits."""
+    kind = gguf.GGMLQuantizationType.MXFP4
+    rows = weight.numpy().swapaxes(1, 2)
+    rows = gguf.quants.dequantize(gguf.quants.quantize(numpy.ascontiguousarray(rows), kind), kind)
+    return torch.tensor(rows.swapaxes(1, 2).copy())
+
+
+def gpt_oss_experts(name, weight):
+    """The tensors of a file for all experts of a layer, whose gates and ups take turns in the reference."""
+    layer, part, bias = re.search(r"layers\.(\d+)\.mlp\.experts\.(\w+?)_proj(_bias)?$", name).groups()
+    weight = weight if bias else weight.swapaxes(1, 2)
+    end = "bias" if bias else "weight"
+    if part == "down":
+        return {f"blk.{layer}.ffn_down_exps.{end}": weight}
+    return {f"blk.{layer}.ffn_gate_exps.{end}": weight[:, ::2], f"blk.{layer}.ffn_up_exps.{end}": weight[:, 1::2]}
+
+
+def experts(name, weight):
+    """The tensors of a file for all experts of a layer; none where the weights are others."""
+    part = re.search(r"experts\.(gate_up|down)_proj$|\.(input|output)_linear\.weight$", name)
+    if not part:
+        return None
+    layer = re.search(r"layers\.(\d+)\.", name)[1]
+    if "down" in part[0] or "output" in part[0]:
+        return {f"blk.{layer}.ffn_down_exps.weight": weight}
+    gate, up = numpy.split(weight, 2, axis=1)
+    return {f"blk.{layer}.ffn_gate_exps.weight": gate, f"blk.{layer}.ffn_up_exps.weight": up}
+
+
+def parted(weight, groups, head):
+    """Lays out queries, keys and values of all groups behind each other; the reference has them group by group."""
+    groups = weight.reshape(groups, -1, head, *weight.shape[1:])
+    parts = groups[:, :-2], groups[:, -2:-1], groups[:, -1:]
+    return numpy.concatenate([part.reshape(-1, *weight.shape[1:]) for part in parts])
 
 
 def neighbours(weight, heads):
@@ -209,14 +291,15 @@ def neighbours(weight, heads):
 
 
 def write_sizes(out, arch, config):
-    head = getattr(config, "head_dim", None) or WIDTH // HEADS
-    out.add_context_length(config.max_position_embeddings)
-    out.add_embedding_length(WIDTH)
+    width, heads = config.hidden_size, config.num_attention_heads
+    head = getattr(config, "head_dim", None) or width // heads
+    out.add_context_length(CONTEXT if arch in ("bloom", "mpt") else config.max_position_embeddings)
+    out.add_embedding_length(width)
     out.add_block_count(config.num_hidden_layers)
-    out.add_feed_forward_length(HIDDEN)
-    out.add_head_count(HEADS)
-    out.add_head_count_kv(config.num_key_value_heads)
-    epsilon = [getattr(config, name, None) for name in ("layer_norm_eps", "norm_epsilon", "norm_eps")]
+    out.add_feed_forward_length(4 * width if arch in ("bloom", "mpt", "falcon") else config.intermediate_size)
+    out.add_head_count(heads)
+    out.add_head_count_kv(key_heads(arch, config))
+    epsilon = [getattr(config, name, None) for name in ("layer_norm_eps", "norm_epsilon", "norm_eps", "layer_norm_epsilon")]
     if any(epsilon):
         out.add_layer_norm_eps(next(filter(None, epsilon)))
     else:
@@ -224,6 +307,49 @@ def write_sizes(out, arch, config):
     out.add_vocab_size(config.vocab_size)
     out.add_key_length(head)
     out.add_value_length(head)
+    write_experts(out, arch, config)
+    if arch == "gptneox":
+        out.add_parallel_residual(config.use_parallel_residual)
+    if arch == "mpt":
+        out.add_max_alibi_bias(config.attn_config.alibi_bias_max)
+    if arch not in ("bloom", "mpt"):
+        write_rotation(out, head, config)
+    if getattr(config, "sliding_window", None):
+        out.add_sliding_window(config.sliding_window)
+    if arch == "gemma2":
+        out.add_attn_logit_softcapping(config.attn_logit_softcapping)
+        out.add_final_logit_softcapping(config.final_logit_softcapping)
+    if arch in ("granite", "granitemoe"):
+        out.add_embedding_scale(config.embedding_multiplier)
+        out.add_residual_scale(config.residual_multiplier)
+        out.add_attention_scale(config.attention_multiplier)
+        out.add_logit_scale(config.logits_scaling)
+    if arch in ("command-r", "cohere2"):
+        out.add_logit_scale(config.logit_scale)
+
+
+def key_heads(arch, config):
+    if arch in ("bloom", "mpt", "gptneox"):
+        return config.num_attention_heads
+    if arch == "falcon":
+        return config.num_kv_heads if config.new_decoder_architecture else 1
+    return config.num_key_value_heads
+
+
+def write_experts(out, arch, config):
+    if arch not in ("llama", "gpt-oss", "granitemoe", "qwen2moe", "qwen3moe", "olmoe") or not hasattr(config, "num_experts_per_tok"):
+        return
+    out.add_expert_count(getattr(config, "num_local_experts", None) or config.num_experts)
+    out.add_expert_used_count(config.num_experts_per_tok)
+    if arch == "gpt-oss":
+        out.add_expert_feed_forward_length(config.intermediate_size)
+    if arch in ("qwen2moe", "qwen3moe"):
+        out.add_expert_feed_forward_length(config.moe_intermediate_size)
+    if arch == "qwen2moe":
+        out.add_expert_shared_feed_forward_length(config.shared_expert_intermediate_size)
+
+
+def write_rotation(out, head, config):
     rope = config.rope_parameters
     rope = rope.get("full_attention", rope)
     rotated = int(head * rope.get("partial_rotary_factor", 1.0))
@@ -246,18 +372,6 @@ def write_sizes(out, arch, config):
         for length in ("long", "short"):
             factors = numpy.array(rope[f"{length}_factor"], dtype=numpy.float32)
             out.add_tensor(f"rope_factors_{length}.weight", factors)
-    if getattr(config, "sliding_window", None):
-        out.add_sliding_window(config.sliding_window)
-    if arch == "gemma2":
-        out.add_attn_logit_softcapping(config.attn_logit_softcapping)
-        out.add_final_logit_softcapping(config.final_logit_softcapping)
-    if arch == "granite":
-        out.add_embedding_scale(config.embedding_multiplier)
-        out.add_residual_scale(config.residual_multiplier)
-        out.add_attention_scale(config.attention_multiplier)
-        out.add_logit_scale(config.logits_scaling)
-    if arch in ("command-r", "cohere2"):
-        out.add_logit_scale(config.logit_scale)
 
 
 def llama3_factors(head, rope):
@@ -271,20 +385,47 @@ def llama3_factors(head, rope):
     return numpy.array(factors, dtype=numpy.float32)
 
 
+def tensors(arch, kind, config, name, weight):
+    """The tensors of the file for one of the reference."""
+    if kind == "GptOss" and "experts." in name:
+        return gpt_oss_experts(name, weight)
+    if found := experts(name, weight):
+        return found
+    if name.endswith("self_attn.sinks"):
+        return {f"blk.{name.split('.')[2]}.attn_sinks.weight": weight}
+    target = file_name(name, arch in ("gemma2", "gemma3", "olmo2"))
+    if arch == "gpt-oss":
+        target = target.replace("ffn_norm", "post_attention_norm")
+    heads = config.num_attention_heads
+    if arch in ("llama", "granite", "granitemoe", "smollm3") and (".attn_q." in target or ".attn_k." in target):
+        weight = neighbours(weight, HEADS if ".attn_q." in target else KEYS)
+    if ".attn_qkv." in target and arch in ("bloom", "gptneox", "falcon"):
+        weight = parted(weight, key_heads(arch, config), config.hidden_size // heads)
+    if kind in FROM_ONE and "norm" in target and target.endswith("weight"):
+        weight = weight + 1
+    if target.endswith("ffn_gate_inp_shexp.weight"):
+        weight = weight[0]
+    if kind == "BitNet" and weight.ndim == 2 and target.startswith("blk."):
+        largest = abs(weight).max()
+        return {target: weight / largest, target.replace(".weight", ".scale"): largest.reshape(1)}
+    return {target: weight}
+
+
 def write(path, arch, kind, config, model, tokenizer):
     out = gguf.GGUFWriter(path, arch)
     tokenizer.write(out)
     write_sizes(out, arch, config)
     tied = config.tie_word_embeddings
     for name, weight in model.state_dict().items():
-        if tied and name == "lm_head.weight":
+        if tied and name in ("lm_head.weight", "embed_out.weight"):
             continue
-        weight, target = weight.numpy(), file_name(name, arch in ("gemma2", "gemma3", "olmo2"))
-        if arch in ("llama", "granite", "smollm3") and (".attn_q." in target or ".attn_k." in target):
-            weight = neighbours(weight, HEADS if ".attn_q." in target else KEYS)
-        if kind in FROM_ONE and "norm" in target and target.endswith("weight"):
-            weight = weight + 1
-        out.add_tensor(target, weight.astype(numpy.float16 if weight.ndim == 2 else numpy.float32))
+        for target, weight in tensors(arch, kind, config, name, weight.numpy()).items():
+            if kind == "GptOss" and weight.ndim == 3:
+                four_bits = gguf.GGMLQuantizationType.MXFP4
+                out.add_tensor(target, gguf.quants.quantize(numpy.ascontiguousarray(weight), four_bits), raw_dtype=four_bits)
+            else:
+                half = weight.ndim >= 2 and not target.endswith("bias")
+                out.add_tensor(target, weight.astype(numpy.float16 if half else numpy.float32))
     out.write_header_to_file()
     out.write_kv_data_to_file()
     out.write_tensors_to_file()

@@ -28,26 +28,28 @@ fn load(family: &str, precision: Precision) -> LocalScorer {
     LocalScorer::load(family, &path(family, "gguf"), &options).unwrap()
 }
 
-/// Largest difference of the scores of `ids` behind `prefix` from the golden ones.
-fn largest(scorer: &LocalScorer, (prefix, ids): (&[u32], &[u32]), expected: &[f32]) -> f32 {
+/// Largest and mean difference of the scores of `ids` behind `prefix` from the golden ones.
+fn differences(scorer: &LocalScorer, (prefix, ids): (&[u32], &[u32]), expected: &[f32]) -> (f32, f32) {
     let job = ScoreJob { prefix: prefix.into(), ids: ids.to_vec() };
     let scores = scorer.score(&[job], &Cancel::never()).unwrap().remove(0);
     assert_eq!(scores.len(), expected.len());
-    scores.iter().zip(expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
+    let differences = || scores.iter().zip(expected).map(|(a, b)| (a - b).abs());
+    (differences().fold(0.0, f32::max), differences().sum::<f32>() / expected.len() as f32)
 }
 
-/// Ids are equal, and scores alone and behind a prefix within 0.01 in f32; in 8 bits within 1.
+/// Ids are equal, and scores alone and behind a prefix within 0.01 in f32. In 8 bits they are within 1, or within 0.5 in
+/// the mean: rounding may send a token to another expert.
 fn agrees(family: &str) {
     let (exact, int8) = (load(family, Precision::F32), load(family, Precision::Int8));
     for Golden { name, text, ids, nll } in goldens(family) {
         let own: Vec<u32> = exact.encode(&text).into_iter().map(|token| token.id).collect();
         assert_eq!(own, ids, "{family}, {name}");
-        let whole = largest(&exact, (&[], &ids), &nll);
+        let whole = differences(&exact, (&[], &ids), &nll).0;
         let cut = ids.len() / 2;
-        let behind = largest(&exact, (&ids[..cut], &ids[cut..]), &nll[cut - 1..]);
-        let rounded = largest(&int8, (&[], &ids), &nll);
+        let behind = differences(&exact, (&ids[..cut], &ids[cut..]), &nll[cut - 1..]).0;
+        let (rounded, mean) = differences(&int8, (&[], &ids), &nll);
         assert!(whole <= 0.01 && behind <= 0.01, "{family}, {name}: {whole}, {behind}");
-        assert!(rounded < 1.0, "{family}, {name}: {rounded}");
+        assert!(rounded < 1.0 || mean < 0.5, "{family}, {name}: {rounded}, {mean}");
     }
 }
 
@@ -61,24 +63,37 @@ macro_rules! families {
 }
 
 families!(
+    bitnet,
+    bloom,
     cohere2,
     command_r,
+    falcon,
+    falcon_norms,
     gemma,
     gemma2,
     gemma3,
+    gpt_oss,
+    gptneox,
+    gptneox_sequential,
     granite,
+    granitemoe,
     linear,
     llama2,
     llama3,
     longrope,
     longrope_long,
     mistral,
+    mixtral,
+    mpt,
     nemotron,
     olmo2,
+    olmoe,
     phi2,
     phi3,
     qwen2,
+    qwen2moe,
     qwen3,
+    qwen3moe,
     smollm3,
     stablelm,
     stablelm_parallel,

@@ -180,7 +180,7 @@ impl Adapter {
     /// Checks that the model is of an architecture that adapters are for, and that there is no tensor that none of its
     /// layers would take.
     pub(crate) fn check_model(&self, config: &LlamaConfig) -> Result<(), AdapterError> {
-        let found = config.family.name;
+        let found = if config.mixture.is_some() { "a mixture of experts" } else { config.family.name };
         if !SUPPORTED.contains(&found) {
             let supported = SUPPORTED.join(", ");
             return Err(AdapterError::Architecture { path: self.path.clone(), found, supported });

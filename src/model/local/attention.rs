@@ -179,7 +179,7 @@ pub(crate) struct AttentionScratch {
 
 /// The arithmetic that attention runs on.
 #[derive(Clone, Copy)]
-pub(crate) struct Attention {
+pub(crate) struct Attention<'a> {
     /// Products and row-wise kernels.
     pub(crate) backend: Backend,
     /// Head sizes.
@@ -188,6 +188,11 @@ pub(crate) struct Attention {
     pub(crate) mask: AttentionMask,
     /// The bound of a query's product with a key, where there is one: `cap * tanh(product / cap)`.
     pub(crate) cap: Option<f32>,
+    /// The slopes by which scores fall with the distance, one for each query head; empty where they do not.
+    pub(crate) slopes: &'a [f32],
+    /// Scores that compete with those of all positions and give nothing, one for each query head; empty where there are
+    /// none.
+    pub(crate) sinks: &'a [f32],
 }
 
 /// The mask over a sequence's own rows.
@@ -203,7 +208,7 @@ pub(crate) enum AttentionMask {
     Near(usize),
 }
 
-impl Attention {
+impl Attention<'_> {
     /// Attends from rows `rows` of `own` (rows of [`Heads::row`] values: queries, keys, values) to what came
     /// before and to the rows of `own` that are in sight. `out` gets a row of all query heads for each.
     pub(crate) fn run(
@@ -235,7 +240,8 @@ impl Attention {
                 self.gather_queries(own, block.clone(), head, scratch);
                 for (i, packed) in keys.of(head, end).iter().enumerate() {
                     let start = i * keys.positions;
-                    let span = Span { start, used: keys.positions.min(end - start), visible };
+                    let used = keys.positions.min(end - start);
+                    let span = Span { head: head * self.heads.group(), start, used, visible };
                     self.attend(packed, span, scratch);
                 }
                 self.scatter_outputs(head, out, scratch);
@@ -265,7 +271,10 @@ impl Attention {
         s.outputs.clear();
         s.outputs.resize(s.queries.len(), 0.0);
         s.states.clear();
-        s.states.resize(rows.len() * group, Softmax::EMPTY);
+        for query in head * group..(head + 1) * group {
+            let empty = self.sinks.get(query).map_or(Softmax::EMPTY, |&sink| Softmax::of(sink));
+            s.states.extend(std::iter::repeat_n(empty, rows.len()));
+        }
     }
 
     /// Adds what the stacked queries see of a block.
@@ -318,6 +327,9 @@ impl Attention {
             if let Some(cap) = self.cap {
                 self.backend.isa.soft_cap(&mut scores[..seen], cap);
             }
+            if let Some(slope) = self.slopes.get(span.head + i / rows) {
+                fall(&mut scores[..seen], *slope, (end - 1).saturating_sub(span.start));
+            }
             let before = match self.mask {
                 AttentionMask::Window(window) => end.saturating_sub(window),
                 _ => span.visible.before(i % rows),
@@ -342,6 +354,13 @@ impl Attention {
     }
 }
 
+/// Lessens scores by their distance times a slope; the first is so many positions away, and each other one less.
+pub(crate) fn fall(scores: &mut [f32], slope: f32, first: usize) {
+    for (i, score) in scores.iter_mut().enumerate() {
+        *score -= slope * (first - i) as f32;
+    }
+}
+
 /// The first `n` values of a buffer that only grows.
 fn room(buffer: &mut Vec<f32>, n: usize) -> &mut [f32] {
     if buffer.len() < n {
@@ -353,6 +372,8 @@ fn room(buffer: &mut Vec<f32>, n: usize) -> &mut [f32] {
 /// Positions of a block on their way through attention.
 #[derive(Debug, Clone, Copy)]
 struct Span {
+    /// The first of the query heads.
+    head: usize,
     /// The first.
     start: usize,
     /// The number of positions that any query sees.

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use super::attention::Heads;
-use super::family::{Family, Windows};
+use super::experts::Mixture;
+use super::family::{Family, Positions, Windows};
 use crate::kernels::Isa;
 use crate::model::{Cancel, ScoreError};
 
@@ -17,8 +18,10 @@ pub(crate) struct LlamaConfig {
     pub(crate) layers: usize,
     /// Width of the residual stream.
     pub(crate) width: usize,
-    /// Width inside the feed-forward network.
+    /// Width inside the feed-forward network, or inside each expert.
     pub(crate) hidden: usize,
+    /// The mixture of experts in the place of one network.
+    pub(crate) mixture: Option<Mixture>,
     /// Attention heads.
     pub(crate) heads: Heads,
     /// The leading values of a head that are rotated.
@@ -29,6 +32,8 @@ pub(crate) struct LlamaConfig {
     pub(crate) context: usize,
     /// The rotation of queries and keys by their position.
     pub(crate) rotary: Rotary,
+    /// The last of the slopes of [`Positions::Alibi`] is two to the power of minus this.
+    pub(crate) alibi_bias: f32,
     /// Added to the mean square in norms.
     pub(crate) norm_eps: f32,
     /// The row of the table of families.
@@ -107,11 +112,13 @@ impl LlamaConfig {
         layers: 1,
         width: 64,
         hidden: 64,
+        mixture: None,
         heads: Heads { queries: 1, keys: 1, width: 64 },
         rotated: 64,
         vocabulary: 64,
         context: 64,
         rotary: Rotary { base: 1e4, stretch: 1.0, ramp: None, factors: None, magnitude: 1.0 },
+        alibi_bias: 8.0,
         norm_eps: 1e-5,
         family: Family::LLAMA,
         parallel: false,
@@ -125,7 +132,13 @@ impl LlamaConfig {
     /// included.
     pub(crate) fn operations_per_token(&self) -> f64 {
         let queries = self.heads.queries * self.heads.width;
-        let layer = self.width * (self.heads.row() + queries + self.hidden + self.gate_up());
+        let gated = if self.family.activation.gated() { 3 } else { 2 };
+        let hidden = match self.mixture {
+            Some(mixture) => self.hidden * mixture.used + mixture.shared.unwrap_or(0),
+            None => self.hidden,
+        };
+        let router = self.mixture.map_or(0, |mixture| mixture.logits());
+        let layer = self.width * (self.heads.row() + queries + gated * hidden + router);
         2.0 * (self.layers * layer + self.width * self.vocabulary) as f64
     }
 
@@ -164,10 +177,25 @@ impl LlamaConfig {
     /// The rotation of a layer.
     pub(crate) fn turn(&self, layer: usize) -> Turn {
         match self.family.unrotated_every {
+            _ if self.family.positions == Positions::Alibi => Turn::Nothing,
             Some(every) if (layer + 1).is_multiple_of(every) => Turn::Nothing,
             _ if self.window_base().is_some() && self.layer_window(layer).is_some() => Turn::Window,
             _ => Turn::Whole,
         }
+    }
+
+    /// Returns for each query head the slope by which scores fall with the distance (arXiv 2108.12409, section 3); nothing
+    /// where they do not.
+    pub(crate) fn slopes(&self) -> Vec<f32> {
+        let heads = self.heads.queries;
+        if self.family.positions != Positions::Alibi {
+            return Vec::new();
+        }
+        // Heads beyond a power of two have the odd ones of twice as many slopes.
+        let whole = 1 << heads.ilog2();
+        let slope = |number: usize, of: usize| (-self.alibi_bias * number as f32 / of as f32).exp2();
+        let slopes = (1..=whole).map(|i| slope(i, whole));
+        slopes.chain((1..).step_by(2).map(|i| slope(i, 2 * whole))).take(heads).collect()
     }
 
     /// The positions that a layer sees, its own included; none where it sees all.
@@ -187,7 +215,21 @@ pub(crate) struct NormWeights {
     pub(crate) bias: Vec<f32>,
 }
 
+impl NormWeights {
+    /// Writes a row to `out`, normed where there are weights for it.
+    pub(crate) fn apply(&self, isa: Isa, x: &[f32], eps: f32, out: &mut [f32]) {
+        if !self.weight.is_empty() && self.bias.is_empty() {
+            return isa.rms_norm(x, &self.weight, eps, out);
+        }
+        out.copy_from_slice(x);
+        if !self.weight.is_empty() {
+            isa.layer_norm(out, &self.weight, &self.bias, eps);
+        }
+    }
+}
+
 /// The weights of a product: rows of as many values as it has inputs.
+#[derive(Default)]
 pub(crate) struct ProjectionWeights {
     pub(crate) rows: Vec<f32>,
     /// The bias of each row; empty where there are none.
@@ -205,15 +247,31 @@ pub(crate) struct LayerWeights {
     pub(crate) query_norm: Vec<f32>,
     /// The norm of keys, likewise.
     pub(crate) key_norm: Vec<f32>,
+    /// A score for each query head that competes with those of all positions and gives nothing.
+    pub(crate) sinks: Vec<f32>,
+    /// The norm of what all heads give together.
+    pub(crate) heads_norm: NormWeights,
     pub(crate) attention_out: ProjectionWeights,
     /// The norm of what attention gives.
     pub(crate) attention_out_norm: NormWeights,
     pub(crate) feed_forward_norm: NormWeights,
     /// Gate, then up, in one product; up alone where there is no gate.
     pub(crate) gate_up: ProjectionWeights,
+    /// The norm of what goes into `down`.
+    pub(crate) hidden_norm: NormWeights,
     pub(crate) down: ProjectionWeights,
+    /// The mixture of experts, where it stands in the place of `gate_up` and `down`.
+    pub(crate) experts: Option<ExpertWeights>,
     /// The norm of what the feed-forward network gives.
     pub(crate) down_norm: NormWeights,
+}
+
+/// The weights of a layer's mixture of experts.
+pub(crate) struct ExpertWeights {
+    /// The router: a row an expert, and one for the shared network where there is one.
+    pub(crate) router: ProjectionWeights,
+    /// Gate and up, and down, of each expert; the shared network is the last.
+    pub(crate) networks: Vec<[ProjectionWeights; 2]>,
 }
 
 /// The weights outside of the layers in floats.
@@ -367,5 +425,23 @@ impl KvCache {
         for layer in &mut self.layers {
             layer.drain(range.start * self.row..range.end * self.row);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slopes_halve_from_head_to_head_and_go_between_where_heads_are_no_power_of_two() {
+        let of = |queries| {
+            let family = Family { positions: Positions::Alibi, ..Family::LLAMA };
+            LlamaConfig { heads: Heads { queries, keys: 1, width: 8 }, family, ..LlamaConfig::TINY }.slopes()
+        };
+        // Section 3 of the paper has these for 8 heads.
+        let eight: Vec<f32> = (1..=8).map(|i| 0.5_f32.powi(i)).collect();
+        assert_eq!(of(8), eight);
+        assert_eq!(of(6), [0.25, 0.0625, 0.015_625, 0.003_906_25, 0.5, 0.125]);
+        assert!(LlamaConfig::TINY.slopes().is_empty());
     }
 }

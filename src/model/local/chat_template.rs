@@ -2,11 +2,18 @@
 //!
 //! The template is rendered with placeholders where the messages' texts belong. Control tokens are then recognised in
 //! what the template itself wrote, and nowhere else: a text that spells one stays text, whatever it says.
+//!
+//! So a template sees of a message its role, whether it is empty, and the white space around it, but not its words: what
+//! it would do with those, such as to drop the reasoning of earlier answers, it does not do here.
+
+mod python;
 
 use std::collections::HashSet;
+use std::sync::LazyLock;
 
 use minijinja::syntax::SyntaxConfig;
-use minijinja::{AutoEscape, Environment, ErrorKind};
+use minijinja::{AutoEscape, Environment};
+use regex::Regex;
 use serde::Serialize;
 
 use super::gguf::{GgufError, GgufFile};
@@ -19,6 +26,8 @@ const CLOSE: char = '\u{E001}';
 /// The type of control tokens in a GGUF file.
 const CONTROL: u32 = 3;
 const NAME: &str = "chat";
+/// The work that a template may do: instructions, and bytes that it makes, of which 64 count as one.
+const FUEL: u64 = 20_000_000;
 
 /// A model's form of a conversation.
 pub(crate) struct ChatTemplate {
@@ -37,6 +46,9 @@ pub(crate) struct ChatTemplate {
 #[derive(Serialize)]
 struct Variables<'a> {
     messages: Vec<TemplateMessage>,
+    /// Templates ask whether this is none, as it is where a conversation has no tools.
+    tools: (),
+    documents: (),
     add_generation_prompt: bool,
     bos_token: &'a str,
     eos_token: &'a str,
@@ -76,7 +88,7 @@ impl ChatTemplate {
         controls.sort_unstable_by(|a, b| b.0.len().cmp(&a.0.len()).then(a.1.cmp(&b.1)));
         let spelt = |id: Option<u32>| id.and_then(spelling).unwrap_or_default();
         Ok(Self {
-            template: source.ok_or(ChatError::NoTemplate).and_then(compiled),
+            template: source.ok_or(ChatError::NoTemplate).and_then(|source| compiled(&source)),
             controls,
             eog_tokens,
             bos_id,
@@ -106,7 +118,8 @@ impl ChatTemplate {
     ) -> Result<Vec<u32>, ChatError> {
         let rendered = self.rendered(turns)?;
         let mut written = Tokens { tokenizer, ids: Vec::new(), text: String::new() };
-        let mut seen = vec![false; turns.len()];
+        // What is empty is nowhere to be seen.
+        let mut seen: Vec<bool> = turns.iter().map(|turn| turn.text.is_empty()).collect();
         let mut parts = rendered.split(OPEN);
         self.write_template(parts.next().unwrap_or_default(), &mut written);
         for part in parts {
@@ -117,7 +130,7 @@ impl ChatTemplate {
                 return Err(ChatError::Template("it cuts messages apart".into()));
             };
             seen[number] = true;
-            written.text += &turn.text;
+            written.text += turn.text.trim();
             self.write_template(rest, &mut written);
         }
         if seen.contains(&false) {
@@ -130,10 +143,12 @@ impl ChatTemplate {
         let environment = self.template.as_ref().map_err(Clone::clone)?;
         let message = |(i, turn): (usize, &Message)| TemplateMessage {
             role: turn.role.name(),
-            content: format!("{OPEN}{i}{CLOSE}"),
+            content: placeholder(i, &turn.text),
         };
         let variables = Variables {
             messages: turns.iter().enumerate().map(message).collect(),
+            tools: (),
+            documents: (),
             add_generation_prompt: true,
             bos_token: &self.bos,
             eos_token: &self.eos,
@@ -184,8 +199,19 @@ fn ids(text: &str, tokenizer: &GgufTokenizer) -> impl Iterator<Item = u32> {
     tokenizer.encode(text).into_iter().map(|token| token.id)
 }
 
+/// What stands for the text of message `i` while the template is rendered. The white space around it does so itself, for
+/// templates that strip it.
+fn placeholder(i: usize, text: &str) -> String {
+    let inner = text.trim();
+    if text.is_empty() {
+        return String::new();
+    }
+    let (before, after) = text.split_at(text.len() - text.trim_start().len());
+    format!("{before}{OPEN}{i}{CLOSE}{}", &after[inner.len()..])
+}
+
 /// The template as its users, with Jinja2, compile it.
-fn compiled(source: String) -> Result<Environment<'static>, ChatError> {
+fn compiled(source: &str) -> Result<Environment<'static>, ChatError> {
     if source.contains([OPEN, CLOSE]) {
         return Err(ChatError::Template("it has characters that mark places here".into()));
     }
@@ -193,11 +219,19 @@ fn compiled(source: String) -> Result<Environment<'static>, ChatError> {
     environment.set_auto_escape_callback(|_| AutoEscape::None);
     let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
     environment.set_syntax(syntax.map_err(|error| broken(&error))?);
-    environment.add_function("raise_exception", |message: String| -> Result<String, minijinja::Error> {
-        Err(minijinja::Error::new(ErrorKind::InvalidOperation, message))
-    });
+    environment.set_fuel(Some(FUEL));
+    python::extend(&mut environment);
+    let source = without_generation(source);
     environment.add_template_owned(NAME, source).map_err(|error| broken(&error))?;
     Ok(environment)
+}
+
+/// The template with blocks of its own scope in the place of `generation`, which marks what a model is trained on.
+fn without_generation(source: &str) -> String {
+    static TAG: LazyLock<Regex> = LazyLock::new(|| {
+        Regex::new(r"\{%([-+]?)\s*(end)?generation\s*([-+]?)%\}").expect("the pattern is sound")
+    });
+    TAG.replace_all(source, "{%$1 ${2}with $3%}").into_owned()
 }
 
 fn broken(error: &minijinja::Error) -> ChatError {
@@ -228,7 +262,7 @@ mod tests {
 
     fn chat(template: &str) -> ChatTemplate {
         ChatTemplate {
-            template: compiled(template.to_owned()),
+            template: compiled(template),
             controls: vec![("<|im_start|>".into(), START), ("<|im_end|>".into(), END)],
             eog_tokens: [START, END].into(),
             bos_id: None,
@@ -274,6 +308,61 @@ mod tests {
         // Not even across the border of what the template writes.
         let open = "{{ '<|im_' }}{{ messages[0]['content'] }}{{ bos_token }}";
         assert_eq!(super::tests::shown(open, &[turn(Role::User, "end|>")]).unwrap(), "<|im_end|>[start]");
+    }
+
+    #[derive(serde::Deserialize)]
+    struct Golden {
+        name: String,
+        template: String,
+        conversations: Vec<Conversation>,
+    }
+
+    #[derive(serde::Deserialize)]
+    struct Conversation {
+        messages: Vec<GoldenMessage>,
+        /// None where the template refuses them.
+        rendered: Option<String>,
+    }
+
+    #[derive(serde::Deserialize)]
+    struct GoldenMessage {
+        role: String,
+        content: String,
+    }
+
+    /// What `transformers` renders: `tests/parity/templates.py` writes the file.
+    #[test]
+    fn templates_render_as_their_users_render_them() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/parity/templates.json");
+        let goldens: Vec<Golden> = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+        assert!(goldens.len() > 10);
+        for Golden { name, template, conversations } in goldens {
+            for Conversation { messages, rendered } in conversations {
+                let role = |role: &str| match role {
+                    "system" => Role::System,
+                    "user" => Role::User,
+                    _ => Role::Assistant,
+                };
+                let turns: Vec<_> = messages.iter().map(|m| turn(role(&m.role), &m.content)).collect();
+                let own = shown(&template, &turns);
+                let expected = rendered
+                    .map(|text| text.replace("<|im_start|>", "[start]").replace("<|im_end|>", "[end]"));
+                assert_eq!(own.as_ref().ok(), expected.as_ref(), "{name}: {own:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn templates_without_end_are_stopped() {
+        let turns = [turn(Role::User, "Hi")];
+        for endless in [
+            "{% for i in range(90000) %}{% for j in range(90000) %}{% endfor %}{% endfor %}",
+            "{% set ns = namespace(x='a') %}{% for i in range(60) %}{% set ns.x = ns.x + ns.x %}{% endfor %}",
+            "{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}",
+        ] {
+            let error = shown(endless, &turns).unwrap_err();
+            assert!(matches!(error, ChatError::Template(_)), "{error}");
+        }
     }
 
     #[test]

@@ -8,7 +8,8 @@ use std::ops::RangeInclusive;
 use super::attention::Heads;
 use super::causal::{LlamaConfig, Rotary};
 use super::error::LoadError;
-use super::family::{Family, LogitScale, Windows};
+use super::experts::Mixture;
+use super::family::{Family, LogitScale, Parallel, Ramp, Routing, Windows};
 use super::gguf::{GgufError, GgufFile};
 
 /// Most layers.
@@ -17,6 +18,8 @@ const MAX_LAYERS: usize = 1 << 10;
 const MAX_WIDTH: usize = 1 << 16;
 /// Widest feed-forward network.
 const MAX_HIDDEN: usize = 1 << 19;
+/// Most experts of a layer.
+const MAX_EXPERTS: usize = 1 << 10;
 /// Widest attention head.
 const MAX_HEAD: usize = 1 << 10;
 /// Shortest and longest context, in tokens. Scoring windows are 16 tokens at least.
@@ -64,24 +67,27 @@ pub(super) fn configuration(
     let width = keys.size("embedding_length", 1..=MAX_WIDTH)?;
     let heads = keys.heads(width)?;
     keys.check_vocabulary(vocabulary)?;
+    keys.check_clamps()?;
     let context = keys.size("context_length", CONTEXT)?;
     let rotated = keys.rotated(heads)?;
-    keys.check_experts()?;
+    let mixture = keys.mixture()?;
     let scaled = family.scaled_embeddings.then(|| (width as f32).sqrt());
     let pattern = matches!(family.windows, Windows::AllBut { .. });
     Ok(LlamaConfig {
         layers: keys.size("block_count", 1..=MAX_LAYERS)?,
         width,
-        hidden: keys.size("feed_forward_length", 1..=MAX_HIDDEN)?,
+        hidden: keys.hidden(mixture.is_some())?,
+        mixture,
         heads,
         rotated,
         vocabulary,
         // A context that needs a larger table is cut short rather than refused: nothing else depends on it.
         context: context.min(MAX_ANGLES / (rotated / 2)),
         rotary: keys.rotary(rotated, context)?,
+        alibi_bias: keys.factor("attention.max_alibi_bias")?.unwrap_or(8.0),
         norm_eps: keys.norm_eps()?,
         family,
-        parallel: family.parallel && file.shape("blk.0.ffn_norm.weight").is_none(),
+        parallel: keys.parallel()?,
         window: if pattern { Some(keys.size("attention.sliding_window", WINDOW)?) } else { keys.window()? },
         attention_cap: keys.factor("attn_logit_softcapping")?,
         logit_cap: keys.factor("final_logit_softcapping")?,
@@ -168,15 +174,69 @@ impl Keys<'_> {
         Ok(size)
     }
 
-    /// Checks that one feed-forward network serves every token.
-    fn check_experts(&self) -> Result<(), LoadError> {
-        match self.u32("expert_count")? {
-            None | Some(0) => Ok(()),
-            Some(experts) => wrong(format!(
-                "{} is {experts}; a mixture of experts is not supported: choose a model without",
-                self.family.key("expert_count")
+    /// Returns whether the feed-forward network reads what attention reads.
+    fn parallel(&self) -> Result<bool, LoadError> {
+        Ok(match self.family.parallel {
+            Parallel::Never => false,
+            Parallel::WithOneNorm => self.file.shape("blk.0.ffn_norm.weight").is_none(),
+            Parallel::Stated => {
+                optional(self.file.flag(&self.family.key("use_parallel_residual")))?.unwrap_or(true)
+            }
+        })
+    }
+
+    /// Checks that queries, keys and values have no bounds.
+    fn check_clamps(&self) -> Result<(), LoadError> {
+        match self.factor("attention.clamp_kqv")? {
+            Some(bound) => wrong(format!(
+                "{} is {bound}; bounds of queries, keys and values are not supported: choose another model",
+                self.family.key("attention.clamp_kqv")
             )),
+            None => Ok(()),
         }
+    }
+
+    /// The mixture of experts, where the file has one.
+    fn mixture(&self) -> Result<Option<Mixture>, LoadError> {
+        let Some(found) = self.u32("expert_count")?.filter(|&experts| experts > 0) else { return Ok(None) };
+        let Some(routing) = self.family.routing else {
+            return wrong(format!(
+                "{} is {found}; a mixture of experts is not supported for this architecture: choose a model without",
+                self.family.key("expert_count")
+            ));
+        };
+        self.only("expert_gating_func", 1)?;
+        self.only("expert_group_count", 1)?;
+        let experts = self.size("expert_count", 1..=MAX_EXPERTS)?;
+        let normalised = self.family.key("expert_weights_norm");
+        Ok(Some(Mixture {
+            experts,
+            used: self.size("expert_used_count", 1..=experts)?,
+            shared: match self.u32("expert_shared_feed_forward_length")? {
+                None | Some(0) => None,
+                Some(_) => Some(self.size("expert_shared_feed_forward_length", 1..=MAX_HIDDEN)?),
+            },
+            normalised: optional(self.file.flag(&normalised))?.unwrap_or(routing == Routing::Normalised),
+            scale: self.factor("expert_weights_scale")?.unwrap_or(1.0),
+        }))
+    }
+
+    /// Checks that a key that is there has the one value that is supported, or 0.
+    fn only(&self, key: &str, supported: u32) -> Result<(), LoadError> {
+        match self.u32(key)? {
+            Some(found) if found != supported && found != 0 => wrong(format!(
+                "{} is {found}; only {supported} is supported: choose another model",
+                self.family.key(key)
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// The width inside the feed-forward network, or inside each expert.
+    fn hidden(&self, mixture: bool) -> Result<usize, LoadError> {
+        const EXPERT: &str = "expert_feed_forward_length";
+        let own = mixture && self.u32(EXPERT)?.is_some_and(|width| width > 0);
+        self.size(if own { EXPERT } else { "feed_forward_length" }, 1..=MAX_HIDDEN)
     }
 
     /// A factor or a bound, where the file has it; 0 means that it has none.
@@ -234,8 +294,12 @@ impl Keys<'_> {
                 return wrong(format!("{key} is {found}; only {only} is supported: choose another model"));
             }
         }
-        let low = number(turns("rope.scaling.yarn_beta_fast", 32.0)?).floor().max(0.0);
-        let high = number(turns("rope.scaling.yarn_beta_slow", 1.0)?).ceil().min(rotated as f32 - 1.0);
+        let mut low = number(turns("rope.scaling.yarn_beta_fast", 32.0)?);
+        let mut high = number(turns("rope.scaling.yarn_beta_slow", 1.0)?);
+        if self.family.ramp == Ramp::Whole {
+            (low, high) = (low.floor(), high.ceil());
+        }
+        (low, high) = (low.max(0.0), high.min(rotated as f32 - 1.0));
         if low.is_finite() && high.is_finite() {
             return Ok((low, high));
         }

@@ -17,8 +17,8 @@ pub(crate) struct Family {
     pub(crate) norms: Norms,
     /// Norms take the mean away too, where this is set: `LayerNorm` (arXiv 1607.06450) rather than `RMSNorm`.
     pub(crate) layer_norm: bool,
-    /// Attention and feed-forward network read the same normed row where the file has one norm for both.
-    pub(crate) parallel: bool,
+    /// The row that the feed-forward network reads.
+    pub(crate) parallel: Parallel,
     /// The function that the gate of the feed-forward network goes through, or all of it where there is no gate.
     pub(crate) activation: Activation,
     /// The direction in which the file states the factor of logits.
@@ -29,6 +29,43 @@ pub(crate) struct Family {
     pub(crate) windows: Windows,
     /// Every so many-th layer rotates nothing; none where all do.
     pub(crate) unrotated_every: Option<usize>,
+    /// The ends of the ramp of `YaRN`.
+    pub(crate) ramp: Ramp,
+    /// The way in which attention tells positions apart.
+    pub(crate) positions: Positions,
+    /// Norms stand inside of attention and feed-forward network too, before their last product.
+    pub(crate) inner_norms: bool,
+    /// The weights of a token's experts, in families that may have a mixture of them.
+    pub(crate) routing: Option<Routing>,
+}
+
+/// The row that the feed-forward network reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Parallel {
+    /// The one to which the output of attention was added.
+    Never,
+    /// The one that attention reads, where the file has one norm for both.
+    WithOneNorm,
+    /// The one that attention reads, unless the key `use_parallel_residual` says otherwise.
+    Stated,
+}
+
+/// The way in which attention tells positions apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Positions {
+    /// Queries and keys are rotated (arXiv 2104.09864).
+    Rotary,
+    /// Scores fall with the distance, in each head by another slope (`ALiBi`, arXiv 2108.12409).
+    Alibi,
+}
+
+/// The ends of the ramp of `YaRN` (arXiv 2309.00071) between frequencies as they are and stretched ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ramp {
+    /// They are rounded outwards to numbers of frequencies.
+    Whole,
+    /// They lie where the formula has them.
+    Exact,
 }
 
 /// The order in which a file has the two values that are rotated together.
@@ -58,8 +95,12 @@ pub(crate) enum Activation {
     Silu,
     /// The gate goes through the approximation of `gelu` by the hyperbolic tangent.
     Gelu,
+    /// The gate, at most 7, goes through `x / (1 + exp(-1.702 x))`, and one is added to what it is multiplied with.
+    ClampedSilu,
     /// There is no gate: all goes through that approximation.
     PlainGelu,
+    /// There is no gate: all goes through `gelu` itself.
+    PlainErfGelu,
     /// There is no gate: all goes through `max(x, 0)²`.
     PlainSquaredRelu,
 }
@@ -67,7 +108,7 @@ pub(crate) enum Activation {
 impl Activation {
     /// Returns whether there is a gate.
     pub(crate) fn gated(self) -> bool {
-        matches!(self, Self::Silu | Self::Gelu)
+        matches!(self, Self::Silu | Self::Gelu | Self::ClampedSilu)
     }
 }
 
@@ -94,44 +135,89 @@ pub(crate) enum Windows {
     },
 }
 
+/// The weights of a token's experts, where a file does not say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Routing {
+    /// Those that a softmax over all experts gives.
+    Softmax,
+    /// The same divided by their sum, as a softmax over the token's own experts gives.
+    Normalised,
+}
+
 const LLAMA: Family = Family {
     name: "llama",
     pairs: Pairs::Neighbours,
     norms: Norms::Before,
     layer_norm: false,
-    parallel: false,
+    parallel: Parallel::Never,
     activation: Activation::Silu,
     logit_scale: LogitScale::Divide,
     scaled_embeddings: false,
     windows: Windows::All,
     unrotated_every: None,
+    ramp: Ramp::Whole,
+    positions: Positions::Rotary,
+    inner_norms: false,
+    routing: None,
 };
 
 const HALVES: Family = Family { pairs: Pairs::Halves, ..LLAMA };
+
+const NORMALISED: Option<Routing> = Some(Routing::Normalised);
 
 const GEMMA: Family =
     Family { norms: Norms::Around, activation: Activation::Gelu, scaled_embeddings: true, ..HALVES };
 
 const LAYER_NORM: Family = Family { layer_norm: true, ..HALVES };
 
+const ALIBI: Family =
+    Family { positions: Positions::Alibi, activation: Activation::PlainErfGelu, ..LAYER_NORM };
+
 const COHERE: Family =
-    Family { layer_norm: true, parallel: true, logit_scale: LogitScale::Multiply, ..LLAMA };
+    Family { layer_norm: true, parallel: Parallel::WithOneNorm, logit_scale: LogitScale::Multiply, ..LLAMA };
 
 /// All architectures that load.
-pub(crate) const FAMILIES: [Family; 16] = [
-    LLAMA,
+pub(crate) const FAMILIES: [Family; 26] = [
+    Family { routing: NORMALISED, ..LLAMA },
     Family { name: "qwen2", ..HALVES },
     Family { name: "qwen3", ..HALVES },
+    Family { name: "qwen2moe", routing: Some(Routing::Softmax), ..HALVES },
+    Family { name: "qwen3moe", routing: NORMALISED, ..HALVES },
+    Family {
+        name: "gpt-oss",
+        activation: Activation::ClampedSilu,
+        windows: Windows::AllBut { every: 2, rope_base: None },
+        ramp: Ramp::Exact,
+        routing: NORMALISED,
+        ..HALVES
+    },
     Family { name: "phi3", ..HALVES },
     Family { name: "gemma", norms: Norms::Before, ..GEMMA },
     Family { name: "gemma2", windows: Windows::AllBut { every: 2, rope_base: None }, ..GEMMA },
     Family { name: "gemma3", windows: Windows::AllBut { every: 6, rope_base: Some(10_000) }, ..GEMMA },
     Family { name: "granite", ..LLAMA },
+    Family { name: "granitemoe", routing: NORMALISED, ..LLAMA },
     Family { name: "smollm3", unrotated_every: Some(4), ..LLAMA },
     Family { name: "olmo2", norms: Norms::After, ..HALVES },
-    Family { name: "stablelm", parallel: true, ..LAYER_NORM },
+    Family { name: "olmoe", routing: Some(Routing::Softmax), ..HALVES },
+    Family { name: "stablelm", parallel: Parallel::WithOneNorm, ..LAYER_NORM },
     Family { name: "starcoder2", activation: Activation::PlainGelu, ..LAYER_NORM },
-    Family { name: "phi2", parallel: true, activation: Activation::PlainGelu, ..LAYER_NORM },
+    Family { name: "phi2", parallel: Parallel::WithOneNorm, activation: Activation::PlainGelu, ..LAYER_NORM },
+    Family {
+        name: "falcon",
+        parallel: Parallel::WithOneNorm,
+        activation: Activation::PlainErfGelu,
+        ..LAYER_NORM
+    },
+    Family {
+        name: "gptneox",
+        parallel: Parallel::Stated,
+        activation: Activation::PlainErfGelu,
+        ..LAYER_NORM
+    },
+    Family { name: "bloom", activation: Activation::PlainGelu, ..ALIBI },
+    Family { name: "mpt", ..ALIBI },
+    Family { name: "bitnet", inner_norms: true, ..HALVES },
     Family { name: "nemotron", activation: Activation::PlainSquaredRelu, ..LAYER_NORM },
     Family { name: "command-r", ..COHERE },
     Family {

@@ -1,10 +1,11 @@
 //! Reading GGUF files: metadata by key, tensors by name and shape.
 //!
-//! A file may be damaged or made to harm, so nothing in it is taken at its word. The header is walked with
-//! bounds before it is parsed (`scan`), each tensor's place is checked against the file and the other tensors
+//! A file may be damaged or made to harm, so nothing in it is taken at its word. Lengths in the header are checked
+//! against the file before they are used (`header`), each tensor's place against the file and the other tensors
 //! before any is read, and a tensor is read only in the shape that the caller expects. So memory use is bounded
 //! by the size of the file, and a fault is an error that names the key or tensor.
 
+mod encoding;
 mod error;
 mod header;
 #[cfg(test)]
@@ -15,20 +16,16 @@ use std::fs::File;
 use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 
-use candle_core::Device;
-use candle_core::quantized::GgmlDType;
-use candle_core::quantized::ggml_file::qtensor_from_ggml;
-use candle_core::quantized::gguf_file::{Content, TensorInfo, Value};
-
+use encoding::Encoding;
 pub use error::GgufError;
-use header::{Header, scan};
+use header::{Header, TensorInfo, Value};
 
-/// Bytes that are read at once while the header is walked and parsed.
+/// Bytes that are read at once while the header is read.
 const BUFFER: usize = 1 << 20;
 
 /// An open GGUF file whose header is sound.
 pub(crate) struct GgufFile {
-    content: Content,
+    header: Header,
     file: BufReader<File>,
     /// Names of the tensors that were read.
     read: HashSet<String>,
@@ -42,12 +39,9 @@ impl GgufFile {
     pub(crate) fn open(path: &Path) -> Result<Self, GgufError> {
         let mut file = BufReader::with_capacity(BUFFER, File::open(path)?);
         let size = file.get_ref().metadata()?.len();
-        let header = scan(&mut file, size)?;
-        file.rewind()?;
-        let content = Content::read(&mut file).map_err(|e| refused("the header", &e))?;
-        check_agreement(&content, &header)?;
-        check_places(&content, header.alignment, size)?;
-        Ok(Self { content, file, read: HashSet::new() })
+        let header = header::read(&mut file, size)?;
+        check_places(&header, size)?;
+        Ok(Self { header, file, read: HashSet::new() })
     }
 
     /// Checks that the model's architecture is in `supported`.
@@ -91,7 +85,7 @@ impl GgufFile {
     /// The key is missing or of another type.
     pub(crate) fn flag(&self, key: &str) -> Result<bool, GgufError> {
         match self.value(key)? {
-            Value::Bool(flag) => Ok(*flag),
+            Value::Flag(flag) => Ok(*flag),
             other => Err(wrong_type(key, "a boolean", other)),
         }
     }
@@ -102,7 +96,7 @@ impl GgufFile {
     /// The key is missing or of another type.
     pub(crate) fn f32(&self, key: &str) -> Result<f32, GgufError> {
         match self.value(key)? {
-            Value::F32(number) => Ok(*number),
+            Value::Float(number) => Ok(*number),
             other => Err(wrong_type(key, "a 32-bit float", other)),
         }
     }
@@ -114,7 +108,7 @@ impl GgufFile {
     pub(crate) fn f32s(&self, key: &str) -> Result<Vec<f32>, GgufError> {
         let value = self.value(key)?;
         let number = |value: &Value| match value {
-            Value::F32(number) => Some(*number),
+            Value::Float(number) => Some(*number),
             _ => None,
         };
         let numbers = match value {
@@ -130,7 +124,7 @@ impl GgufFile {
     /// The key is missing or of another type.
     pub(crate) fn str(&self, key: &str) -> Result<&str, GgufError> {
         match self.value(key)? {
-            Value::String(text) => Ok(text),
+            Value::Text(text) => Ok(text),
             other => Err(wrong_type(key, "a string", other)),
         }
     }
@@ -142,7 +136,7 @@ impl GgufFile {
     pub(crate) fn strings(&self, key: &str) -> Result<Vec<String>, GgufError> {
         let value = self.value(key)?;
         let text = |value: &Value| match value {
-            Value::String(text) => Some(text.clone()),
+            Value::Text(text) => Some(text.clone()),
             _ => None,
         };
         let texts = match value {
@@ -154,16 +148,16 @@ impl GgufFile {
 
     /// Returns whether the metadata has `key`.
     pub(crate) fn has(&self, key: &str) -> bool {
-        self.content.metadata.contains_key(key)
+        self.header.metadata.contains_key(key)
     }
 
     fn value(&self, key: &str) -> Result<&Value, GgufError> {
-        self.content.metadata.get(key).ok_or_else(|| GgufError::MissingKey(key.to_owned()))
+        self.header.metadata.get(key).ok_or_else(|| GgufError::MissingKey(key.to_owned()))
     }
 
     /// The shape of a tensor, rows first; none if there is no such tensor.
     pub(crate) fn shape(&self, name: &str) -> Option<&[usize]> {
-        self.content.tensor_infos.get(name).map(|info| info.shape.dims())
+        self.header.tensors.get(name).map(|info| &info.shape[..])
     }
 
     /// The values of a tensor, row after row, as floats.
@@ -172,65 +166,48 @@ impl GgufFile {
     /// There is no such tensor, its shape (rows first) is not `shape`, or it cannot be read.
     pub(crate) fn tensor(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>, GgufError> {
         let (encoding, bytes) = self.raw_tensor(name, shape)?;
-        qtensor_from_ggml(encoding, &bytes, shape.to_vec(), &Device::Cpu)
-            .and_then(|tensor| tensor.dequantize(&Device::Cpu)?.flatten_all()?.to_vec1())
-            .map_err(|e| refused(&format!("tensor {name}"), &e))
+        encoding.decode(&bytes, shape).map_err(|e| refused(&format!("tensor {name}"), &e))
     }
 
     /// The blocks of a tensor as they are stored, row after row, and how they are to be read.
     ///
     /// # Errors
     /// As [`GgufFile::tensor`].
-    fn raw_tensor(&mut self, name: &str, shape: &[usize]) -> Result<(GgmlDType, Vec<u8>), GgufError> {
+    fn raw_tensor(&mut self, name: &str, shape: &[usize]) -> Result<(Encoding, Vec<u8>), GgufError> {
         let missing = || GgufError::MissingTensor(name.to_owned());
-        let info = self.content.tensor_infos.get(name).ok_or_else(missing)?;
-        if info.shape.dims() != shape {
+        let info = self.header.tensors.get(name).ok_or_else(missing)?;
+        if info.shape != shape {
             return Err(GgufError::WrongShape {
                 tensor: name.to_owned(),
                 expected: shape.to_vec(),
-                found: info.shape.dims().to_vec(),
+                found: info.shape.clone(),
             });
         }
         // When the file was opened, the place of every tensor was seen to lie in it.
         let mut bytes = vec![0; size_of(name, info)? as usize];
-        self.file.seek(SeekFrom::Start(self.content.tensor_data_offset + info.offset))?;
+        self.file.seek(SeekFrom::Start(self.header.data() + info.offset))?;
         self.file.read_exact(&mut bytes)?;
         self.read.insert(name.to_owned());
-        Ok((info.ggml_dtype, bytes))
+        Ok((info.encoding, bytes))
     }
 
     /// Names of the tensors that were not read, sorted.
     pub(crate) fn unread(&self) -> Vec<&str> {
-        let names = self.content.tensor_infos.keys().filter(|&name| !self.read.contains(name));
+        let names = self.header.tensors.keys().filter(|&name| !self.read.contains(name));
         let mut names: Vec<&str> = names.map(String::as_str).collect();
         names.sort_unstable();
         names
     }
 }
 
-/// Candle skips nothing, but of two keys or tensors of one name it forgets the first.
-fn check_agreement(content: &Content, header: &Header) -> Result<(), GgufError> {
-    for (what, entries, claimed) in [
-        ("metadata", content.metadata.len(), header.keys),
-        ("list of tensors", content.tensor_infos.len(), header.tensors),
-    ] {
-        if entries as u64 != claimed {
-            return Err(malformed(&format!("the {what}"), "has a name twice"));
-        }
-    }
-    if content.tensor_data_offset != header.end.next_multiple_of(header.alignment) {
-        return Err(malformed("the header", "does not end where its parts do"));
-    }
-    Ok(())
-}
-
 /// Checks that every tensor lies in the file, aligned and apart from the others.
-fn check_places(content: &Content, alignment: u64, size: u64) -> Result<(), GgufError> {
-    let mut places = Vec::with_capacity(content.tensor_infos.len());
-    for (name, info) in &content.tensor_infos {
+fn check_places(header: &Header, size: u64) -> Result<(), GgufError> {
+    let alignment = header.alignment;
+    let mut places = Vec::with_capacity(header.tensors.len());
+    for (name, info) in &header.tensors {
         let (offset, bytes) = (info.offset, size_of(name, info)?);
         let end = offset.checked_add(bytes);
-        if end.and_then(|end| end.checked_add(content.tensor_data_offset)).is_none_or(|end| end > size) {
+        if end.and_then(|end| end.checked_add(header.data())).is_none_or(|end| end > size) {
             return Err(GgufError::TensorOutside { tensor: name.clone(), offset, bytes, size });
         }
         if !offset.is_multiple_of(alignment) {
@@ -254,9 +231,9 @@ fn check_places(content: &Content, alignment: u64, size: u64) -> Result<(), Gguf
 
 /// Bytes of a tensor in the file.
 fn size_of(name: &str, info: &TensorInfo) -> Result<u64, GgufError> {
-    let (block, row) = (info.ggml_dtype.block_size(), info.shape.dims().last().copied().unwrap_or(0));
-    let blocks = info.shape.elem_count() / block;
-    match blocks.checked_mul(info.ggml_dtype.type_size()) {
+    let ((block, size), row) = (info.encoding.block(), info.shape.last().copied().unwrap_or(0));
+    let blocks = info.shape.iter().product::<usize>() / block;
+    match blocks.checked_mul(size) {
         Some(bytes) if row > 0 && row.is_multiple_of(block) => Ok(bytes as u64),
         _ => Err(malformed(
             &format!("tensor {name}"),
@@ -267,14 +244,7 @@ fn size_of(name: &str, info: &TensorInfo) -> Result<u64, GgufError> {
 
 fn whole_number(value: &Value) -> Option<u32> {
     match *value {
-        Value::U8(n) => Some(u32::from(n)),
-        Value::U16(n) => Some(u32::from(n)),
-        Value::U32(n) => Some(n),
-        Value::U64(n) => n.try_into().ok(),
-        Value::I8(n) => n.try_into().ok(),
-        Value::I16(n) => n.try_into().ok(),
-        Value::I32(n) => n.try_into().ok(),
-        Value::I64(n) => n.try_into().ok(),
+        Value::Whole(number) => number.try_into().ok(),
         _ => None,
     }
 }
@@ -292,11 +262,11 @@ fn refused(part: &str, error: &candle_core::Error) -> GgufError {
 
 fn wrong_type(key: &str, expected: &'static str, found: &Value) -> GgufError {
     let found = match found {
-        Value::String(_) => "a string",
+        Value::Text(_) => "a string",
         Value::Array(_) => "an array of other values",
-        Value::Bool(_) => "a truth value",
-        Value::F32(_) | Value::F64(_) => "a float",
-        _ => "a whole number",
+        Value::Flag(_) => "a truth value",
+        Value::Float(_) | Value::Double => "a float",
+        Value::Whole(_) => "a whole number",
     };
     GgufError::WrongType { key: key.to_owned(), expected, found }
 }

@@ -117,6 +117,11 @@ impl Linear {
         self.shape().1
     }
 
+    /// Values of a row that goes in.
+    pub(crate) fn inputs(&self) -> usize {
+        self.shape().0
+    }
+
     /// Has `inputs` hold so many rows, each of which `write` is asked for. In 8 bits a row is quantised while it is in
     /// the first cache.
     pub(crate) fn take(

@@ -8,6 +8,7 @@
 //! Architecture: RMSNorm, grouped-query attention with rotary positions (arXiv 2104.09864), `SwiGLU`. What other
 //! families do beyond that (see [`Family`](super::family::Family)) is done where there are weights for it.
 
+mod experts;
 mod layer;
 mod step;
 
@@ -25,7 +26,7 @@ use super::family::Activation;
 use super::linear::{Accumulate, Backend, Inputs, Linear};
 use crate::kernels::Softmax;
 use crate::model::{Cancel, Precision, ScoreError};
-use layer::{Embeddings, Layer, Rope, add_bias};
+use layer::{Embeddings, FeedForward, Layer, Network, Product, Projection, Rope, add_bias};
 
 /// Most rows that go through a layer together on one thread.
 const ROW_BLOCK: usize = 128;
@@ -45,6 +46,8 @@ pub(crate) struct Llama {
     rope: Rope,
     /// The rotations of layers that see a window, where they are others.
     window_rope: Option<Rope>,
+    /// The slopes of [`LlamaConfig::slopes`].
+    slopes: Vec<f32>,
     backend: Backend,
     scratch: Mutex<Vec<Scratch>>,
 }
@@ -61,6 +64,9 @@ struct Scratch {
     /// The output of a part before it is normed.
     given: Vec<f32>,
     normed: Vec<f32>,
+    /// The normed rows that a router sends to experts, and what an expert gives.
+    routed: Vec<f32>,
+    outputs: Vec<f32>,
     attention: AttentionScratch,
 }
 
@@ -139,7 +145,7 @@ impl CausalModel for Llama {
                 let block = Block { layer, layout: &layout, rows };
                 self.enter(x, scratch);
                 self.attend(&block, &qkv, &packed, x, scratch);
-                self.feed_forward(layer, x, scratch);
+                self.feed_forward(layer, x, scratch, Projection::apply);
                 if layer + 1 < self.layers.len() {
                     self.project_qkv(&Block { layer: layer + 1, ..block }, x, next, scratch);
                 }
@@ -182,6 +188,7 @@ impl Llama {
             window_rope: (0..config.layers)
                 .any(|layer| config.turn(layer) == Turn::Window)
                 .then(|| Rope::new(&config, Turn::Window)),
+            slopes: config.slopes(),
             scratch: Mutex::default(),
             backend,
             config,
@@ -345,7 +352,8 @@ impl Llama {
         let out_row = heads.queries * heads.width;
         scratch.attended.resize(rows.len() * out_row, 0.0);
         let mask = self.config.layer_window(layer).map_or(AttentionMask::Causal, AttentionMask::Window);
-        let attention = Attention { backend: self.backend, heads, mask, cap: self.config.attention_cap };
+        let (backend, cap, slopes) = (self.backend, self.config.attention_cap, &self.slopes[..]);
+        let attention = Attention { backend, heads, mask, cap, slopes, sinks: &self.layers[layer].sinks };
         let mut at = 0;
         for (i, piece) in layout.pieces(rows.clone()) {
             let own = layout.own(i, qkv);
@@ -353,42 +361,58 @@ impl Llama {
             at += out.len();
             attention.run(own, piece, &packed[i], out, &mut scratch.attention);
         }
-        let Layer { attention_out, attention_out_norm, .. } = &self.layers[layer];
+        let Layer { heads_norm, attention_out, attention_out_norm, .. } = &self.layers[layer];
         let Scratch { attended, inputs, given, normed, .. } = scratch;
         attention_out.weights.take(self.backend, rows.len(), inputs, |i, row| {
-            row.copy_from_slice(&attended[i * out_row..][..out_row]);
+            let attended = &attended[i * out_row..][..out_row];
+            heads_norm.apply(self.backend.isa, attended, self.config.norm_eps, row);
         });
         self.add_given(attention_out_norm, x, (given, normed), |out, accumulate| {
             attention_out.apply(self.backend, inputs, out, accumulate);
         });
     }
 
-    /// `x += (silu(gate) * up) * W`.
-    fn feed_forward(&self, layer: usize, x: &mut [f32], scratch: &mut Scratch) {
-        let Layer { feed_forward_norm, gate_up, down, down_norm, .. } = &self.layers[layer];
+    /// `x += (silu(gate) * up) * W`, or that of each row's experts.
+    fn feed_forward(&self, layer: usize, x: &mut [f32], scratch: &mut Scratch, product: Product) {
+        let Layer { feed_forward_norm, feed_forward, down_norm, .. } = &self.layers[layer];
+        let network = match feed_forward {
+            FeedForward::Dense(network) => network,
+            FeedForward::Experts(experts) => {
+                return self.mix(experts, [feed_forward_norm, down_norm], x, scratch, product);
+            }
+        };
+        let Network { gate_up, down, .. } = network;
         let rows = x.len() / self.config.width;
         let Scratch { inputs, entering, gate_up: activations, given, normed, .. } = scratch;
         let read = if self.config.parallel { &entering[..] } else { &*x };
         self.norm(read, feed_forward_norm, &gate_up.weights, inputs);
         activations.resize(rows * self.config.gate_up(), 0.0);
-        gate_up.apply(self.backend, inputs, activations, Accumulate::Overwrite);
-        self.activate(&down.weights, rows, activations, inputs);
+        product(gate_up, self.backend, inputs, activations, Accumulate::Overwrite);
+        self.activate(network, rows, activations, inputs);
         self.add_given(down_norm, x, (given, normed), |out, accumulate| {
-            down.apply(self.backend, inputs, out, accumulate);
+            product(down, self.backend, inputs, out, accumulate);
         });
     }
 
-    /// Has `inputs` hold `silu(gate) * up`, or that of another activation, of each row, as `into` takes it.
-    fn activate(&self, into: &Linear, rows: usize, gate_up: &[f32], inputs: &mut Inputs) {
-        let (isa, hidden, both) = (self.backend.isa, self.config.hidden, self.config.gate_up());
+    /// Has `inputs` hold `silu(gate) * up`, or that of another activation, of each row, as `down` takes it.
+    fn activate(&self, network: &Network, rows: usize, gate_up: &mut [f32], inputs: &mut Inputs) {
+        let Network { hidden_norm, down, .. } = network;
+        let into = &down.weights;
+        let (isa, hidden, both) = (self.backend.isa, into.inputs(), gate_up.len() / rows);
         into.take(self.backend, rows, inputs, |i, out| {
             // Without a gate all of the row is the first of these.
-            let (gate, up) = gate_up[i * both..][..both].split_at(hidden);
+            let (gate, up) = gate_up[i * both..][..both].split_at_mut(hidden);
             match self.config.family.activation {
                 Activation::Silu => isa.silu_mul(gate, up, out),
                 Activation::Gelu => isa.gelu_mul(gate, up, out),
+                Activation::ClampedSilu => isa.clamped_silu_mul(gate, up, out),
                 Activation::PlainGelu => isa.gelu_tanh(gate, out),
+                Activation::PlainErfGelu => isa.gelu_erf(gate, out),
                 Activation::PlainSquaredRelu => isa.squared_relu(gate, out),
+            }
+            if !hidden_norm.weight.is_empty() {
+                gate.copy_from_slice(out);
+                hidden_norm.apply(isa, gate, self.config.norm_eps, out);
             }
         });
     }

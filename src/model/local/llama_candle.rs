@@ -10,10 +10,11 @@ use candle_nn::rotary_emb::rope_thd;
 
 use super::attention::Heads;
 use super::causal::{
-    CausalModel, EmbeddingWeights, ForwardOutput, KvCache, LayerWeights, LlamaConfig, NormWeights,
-    ProjectionWeights, Sequence, Turn,
+    CausalModel, EmbeddingWeights, ExpertWeights, ForwardOutput, KvCache, LayerWeights, LlamaConfig,
+    NormWeights, ProjectionWeights, Sequence, Turn,
 };
 use super::error::LoadError;
+use super::experts::Mixture;
 use super::family::Activation;
 use crate::model::{Cancel, ScoreError};
 
@@ -35,6 +36,8 @@ pub(crate) struct TensorLlama {
     rope: Rope,
     /// The rotations of layers that see a window, where they are others.
     window_rope: Option<Rope>,
+    /// The slopes of [`LlamaConfig::slopes`] as heads x 1 x 1, where there are any.
+    slopes: Option<Tensor>,
     /// The causal mask of a block: minus infinity for positions that a query must not see.
     hidden: Tensor,
 }
@@ -45,12 +48,48 @@ struct Layer {
     qkv: Projection,
     query_norm: Option<Tensor>,
     key_norm: Option<Tensor>,
+    /// A score of each query head, as heads x 1 x 1, where the model has them.
+    sinks: Option<Tensor>,
+    heads_norm: Norm,
     attention_out: Projection,
     attention_out_norm: Norm,
     feed_forward_norm: Norm,
-    gate_up: Projection,
-    down: Projection,
+    feed_forward: FeedForward,
     down_norm: Norm,
+}
+
+/// The feed-forward part of a layer.
+enum FeedForward {
+    Dense(Network),
+    Experts {
+        mixture: Mixture,
+        router: Projection,
+        /// The experts, and the shared network as the last.
+        networks: Vec<Network>,
+    },
+}
+
+/// A feed-forward network.
+struct Network {
+    gate_up: Projection,
+    hidden_norm: Norm,
+    down: Projection,
+}
+
+impl Network {
+    fn upload(
+        [gate_up, down]: [&ProjectionWeights; 2],
+        hidden_norm: &NormWeights,
+        width: usize,
+        device: &Device,
+    ) -> Result<Self> {
+        let hidden = down.rows.len() / width;
+        Ok(Self {
+            gate_up: Projection::upload(gate_up, width, device)?,
+            hidden_norm: Norm::upload(hidden_norm, device)?,
+            down: Projection::upload(down, hidden, device)?,
+        })
+    }
 }
 
 /// Weights and biases of a norm; none where there is none, and no biases where it takes no mean away.
@@ -182,6 +221,7 @@ impl TensorLlama {
                 .any(|layer| config.turn(layer) == Turn::Window)
                 .then(|| Rope::upload(&config, Turn::Window, device))
                 .transpose()?,
+            slopes: row(&config.slopes(), device)?.map(|slopes| slopes.reshape(((), 1, 1))).transpose()?,
             hidden: table(&hidden, QUERY_BLOCK)?,
             device: device.clone(),
             config,
@@ -226,7 +266,8 @@ impl TensorLlama {
                 attended.push(self.attend(layer, &own, sequence)?);
             }
             let (entering, eps) = (x.clone(), self.config.norm_eps);
-            let given = weights.attention_out.apply(&Tensor::cat(&attended, 0)?)?;
+            let attended = weights.heads_norm.apply(&Tensor::cat(&attended, 0)?, eps)?;
+            let given = weights.attention_out.apply(&attended)?;
             x = (x + weights.attention_out_norm.apply(&given, eps)?)?;
             let given = self.feed_forward(weights, if self.config.parallel { &entering } else { &x })?;
             x = (x + weights.down_norm.apply(&given, eps)?)?;
@@ -286,7 +327,8 @@ impl TensorLlama {
         let blocks = (0..length).step_by(QUERY_BLOCK).map(|start| {
             let rows = QUERY_BLOCK.min(length - start);
             let window = self.config.layer_window(layer);
-            self.attend_block(&queries.narrow(0, start, rows)?, &all, (offset + start, window))
+            let sinks = self.layers[layer].sinks.as_ref();
+            self.attend_block(&queries.narrow(0, start, rows)?, &all, (offset + start, window), sinks)
         });
         Tensor::cat(&blocks.collect::<Result<Vec<_>>>()?, 0)
     }
@@ -314,6 +356,7 @@ impl TensorLlama {
         queries: &Tensor,
         all: &KeysValues,
         (before, window): (usize, Option<usize>),
+        sinks: Option<&Tensor>,
     ) -> Result<Tensor> {
         let Heads { queries: heads, keys, width } = self.config.heads;
         let (rows, group) = (queries.dim(0)?, heads / keys);
@@ -321,13 +364,22 @@ impl TensorLlama {
         let stacked = stacked.reshape((keys, group * rows, width))?;
         let seen = before + rows;
         let scores = stacked.matmul(&all.keys.narrow(1, 0, seen)?.t()?)?.reshape((heads, rows, seen))?;
-        let scores = soft_cap(scores, self.config.attention_cap)?;
+        let mut scores = soft_cap(scores, self.config.attention_cap)?;
+        if let Some(slopes) = &self.slopes {
+            // The distance to the first position is the same for all keys of a row, and changes no weight.
+            let positions = Tensor::arange(0.0, seen as f32, &self.device)?.reshape((1, 1, seen))?;
+            scores = scores.broadcast_add(&slopes.broadcast_mul(&positions)?)?;
+        }
         let hidden = match window.filter(|&window| window < seen) {
             Some(window) => self.window_mask((before, rows), window)?,
             None => self.hidden.narrow(0, 0, rows)?.narrow(1, 0, rows)?.pad_with_zeros(1, before, 0)?,
         };
-        let weights =
-            softmax_last_dim(&scores.broadcast_add(&hidden)?)?.reshape((keys, group * rows, seen))?;
+        let mut scores = scores.broadcast_add(&hidden)?;
+        if let Some(sinks) = sinks {
+            scores = Tensor::cat(&[scores, sinks.broadcast_as((heads, rows, 1))?.contiguous()?], 2)?;
+        }
+        let weights = softmax_last_dim(&scores)?.narrow(2, 0, seen)?.contiguous()?;
+        let weights = weights.reshape((keys, group * rows, seen))?;
         let outputs = weights.matmul(&all.values.narrow(1, 0, seen)?.contiguous()?)?;
         outputs.reshape((heads, rows, width))?.transpose(0, 1)?.reshape((rows, heads * width))
     }
@@ -342,20 +394,43 @@ impl TensorLlama {
         Tensor::from_iter(mask, &self.device)?.reshape((rows, seen))
     }
 
-    /// `(silu(gate) * up) * W`, or that of another activation.
+    /// What the feed-forward part of a layer gives.
     fn feed_forward(&self, weights: &Layer, x: &Tensor) -> Result<Tensor> {
         let normed = weights.feed_forward_norm.apply(x, self.config.norm_eps)?;
-        let gate_up = weights.gate_up.apply(&normed)?;
-        let hidden = self.config.hidden;
+        let (mixture, router, networks) = match &weights.feed_forward {
+            FeedForward::Dense(network) => return self.network(network, &normed),
+            FeedForward::Experts { mixture, router, networks } => (mixture, router, networks),
+        };
+        let logits: Vec<f32> = router.apply(&normed)?.flatten_all()?.to_vec1()?;
+        let mut sum = normed.zeros_like()?;
+        for routes in mixture.routes(&logits).chunk_by(|a, b| a.network == b.network) {
+            let rows = Tensor::from_iter(routes.iter().map(|route| route.row as u32), &self.device)?;
+            let factors = Tensor::from_iter(routes.iter().map(|route| route.weight), &self.device)?;
+            let given = self.network(&networks[routes[0].network], &normed.index_select(&rows, 0)?)?;
+            sum = sum.index_add(&rows, &given.broadcast_mul(&factors.unsqueeze(1)?)?, 0)?;
+        }
+        Ok(sum)
+    }
+
+    /// `(silu(gate) * up) * W`, or that of another activation.
+    fn network(&self, network: &Network, normed: &Tensor) -> Result<Tensor> {
+        let gate_up = network.gate_up.apply(normed)?;
+        let hidden = network.down.weights.dim(1)?;
         let gate = gate_up.narrow(1, 0, hidden)?;
         let up = || gate_up.narrow(1, hidden, hidden);
         let activated = match self.config.family.activation {
             Activation::Silu => (silu(&gate)? * up()?)?,
             Activation::Gelu => (gate.gelu()? * up()?)?,
+            Activation::ClampedSilu => {
+                let gate = gate.minimum(7.0)?;
+                let gate = (candle_nn::ops::sigmoid(&(&gate * 1.702)?)? * gate)?;
+                (gate * (up()?.clamp(-7.0, 7.0)? + 1.0)?)?
+            }
             Activation::PlainGelu => gate.gelu()?,
+            Activation::PlainErfGelu => gate.gelu_erf()?,
             Activation::PlainSquaredRelu => gate.relu()?.sqr()?,
         };
-        weights.down.apply(&activated)
+        network.down.apply(&network.hidden_norm.apply(&activated, self.config.norm_eps)?)
     }
 
     /// The logits of normed rows.
@@ -398,16 +473,26 @@ impl Layer {
     fn upload(config: &LlamaConfig, rows: &LayerWeights, device: &Device) -> Result<Self> {
         let table = |rows: &ProjectionWeights, inputs| Projection::upload(rows, inputs, device);
         let norm = |weights: &NormWeights| Norm::upload(weights, device);
+        let network = |parts| Network::upload(parts, &rows.hidden_norm, config.width, device);
+        let feed_forward = match (&rows.experts, config.mixture) {
+            (Some(ExpertWeights { router, networks }), Some(mixture)) => FeedForward::Experts {
+                mixture,
+                router: Projection::upload(router, config.width, device)?,
+                networks: networks.iter().map(|parts| network(parts.each_ref())).collect::<Result<_>>()?,
+            },
+            _ => FeedForward::Dense(network([&rows.gate_up, &rows.down])?),
+        };
         Ok(Self {
             attention_norm: norm(&rows.attention_norm)?,
             qkv: table(&rows.qkv, config.width)?,
             query_norm: row(&rows.query_norm, device)?,
             key_norm: row(&rows.key_norm, device)?,
+            sinks: row(&rows.sinks, device)?.map(|sinks| sinks.reshape(((), 1, 1))).transpose()?,
+            heads_norm: norm(&rows.heads_norm)?,
             attention_out: table(&rows.attention_out, config.heads.queries * config.heads.width)?,
             attention_out_norm: norm(&rows.attention_out_norm)?,
             feed_forward_norm: norm(&rows.feed_forward_norm)?,
-            gate_up: table(&rows.gate_up, config.width)?,
-            down: table(&rows.down, config.hidden)?,
+            feed_forward,
             down_norm: norm(&rows.down_norm)?,
         })
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::adapter::Adapter;
 use super::causal::{
-    CausalModel, EmbeddingWeights, LayerWeights, LlamaConfig, NormWeights, ProjectionWeights,
+    CausalModel, EmbeddingWeights, ExpertWeights, LayerWeights, LlamaConfig, NormWeights, ProjectionWeights,
 };
 use super::chat_template::ChatTemplate;
 use super::configuration::{Multipliers, Reach, configuration, multipliers, reach};
@@ -18,6 +18,7 @@ use super::linear::Backend;
 use super::llama::Llama;
 use super::llama_candle::TensorLlama;
 use super::tokenizer::{GgufTokenizer, PieceVocabulary, TokenizerError, opens_texts};
+use crate::kernels::Isa;
 use crate::model::{Device, Precision};
 
 /// The key of the name of the pattern that cuts a text before merges.
@@ -224,8 +225,9 @@ fn check_all_read(file: &GgufFile) -> Result<(), LoadError> {
 /// 8-bit products take whole groups and panels.
 fn check_multiples(config: &LlamaConfig, precision: Precision) -> Result<(), LoadError> {
     let LlamaConfig { width, hidden, heads, vocabulary, .. } = *config;
-    let inputs = [width, hidden, heads.queries * heads.width];
-    let outputs = [width, heads.row(), config.gate_up(), vocabulary];
+    let shared = config.mixture.and_then(|mixture| mixture.shared).unwrap_or(hidden);
+    let inputs = [width, hidden, shared, heads.queries * heads.width];
+    let outputs = [width, heads.row(), config.gate_up(), 2 * shared, vocabulary];
     let whole =
         inputs.iter().all(|n| n.is_multiple_of(GROUP)) && outputs.iter().all(|n| n.is_multiple_of(COLUMNS));
     if precision == Precision::Int8 && !whole {
@@ -251,28 +253,50 @@ impl Reader<'_> {
         let residual = self.multipliers.residual;
         let name = |tensor: &str| format!("blk.{i}.{tensor}");
         let after = family.norms != Norms::Before;
-        let feed_forward = if self.config.parallel { "attn_norm" } else { "ffn_norm" };
+        let [attention, feed_forward] = self.norm_names(i);
         let before = family.norms != Norms::After;
-        let [mut attention_out, mut down] = [
-            self.projection(&name("attn_output"), [width, queries])?,
-            self.projection(&name("ffn_down"), [width, hidden])?,
-        ];
-        for part in [&mut attention_out, &mut down] {
+        let mut attention_out = self.projection(&name("attn_output"), [width, queries])?;
+        let mut experts = self.experts(i)?;
+        let [gate_up, mut down] = match experts {
+            Some(_) => <[ProjectionWeights; 2]>::default(),
+            None => [self.gate_up(i)?, self.projection(&name("ffn_down"), [width, hidden])?],
+        };
+        let networks = experts.iter_mut().flat_map(|experts| &mut experts.networks).map(|[_, down]| down);
+        for part in [&mut attention_out, &mut down].into_iter().chain(networks) {
             scale(&mut part.rows, residual);
             scale(&mut part.bias, residual);
         }
         Ok(LayerWeights {
-            attention_norm: self.norm(&name("attn_norm"), before)?,
+            attention_norm: self.norm(&name(attention), width, before)?,
             qkv: ProjectionWeights { rows: self.qkv(i)?, bias: self.qkv_bias(i)? },
             query_norm: self.head_norm(&weight(&name("attn_q_norm")), queries)?,
             key_norm: self.head_norm(&weight(&name("attn_k_norm")), keys)?,
+            sinks: self.optional(&weight(&name("attn_sinks")), heads.queries)?,
+            heads_norm: self.norm(&name("attn_sub_norm"), queries, family.inner_norms)?,
             attention_out,
-            attention_out_norm: self.norm(&name("post_attention_norm"), after)?,
-            feed_forward_norm: self.norm(&name(feed_forward), before)?,
-            gate_up: self.gate_up(i)?,
+            attention_out_norm: self.norm(&name("post_attention_norm"), width, after)?,
+            feed_forward_norm: self.norm(&name(feed_forward), width, before)?,
+            gate_up,
+            hidden_norm: self.norm(&name("ffn_sub_norm"), hidden, family.inner_norms)?,
             down,
-            down_norm: self.norm(&name("post_ffw_norm"), after)?,
+            experts,
+            down_norm: self.norm(&name("post_ffw_norm"), width, after)?,
         })
+    }
+
+    /// The names of the norms before attention and before the feed-forward network of a layer.
+    fn norm_names(&self, i: usize) -> [&'static str; 2] {
+        let has = |norm: &str| self.file.shape(&format!("blk.{i}.{norm}.weight")).is_some();
+        let parallel = self.config.parallel;
+        let attention = if parallel && has("attn_norm_2") { "attn_norm_2" } else { "attn_norm" };
+        let feed_forward = match (has("ffn_norm"), parallel) {
+            (false, true) => "attn_norm",
+            (false, false) if self.config.family.norms == Norms::Before && has("post_attention_norm") => {
+                "post_attention_norm"
+            }
+            _ => "ffn_norm",
+        };
+        [attention, feed_forward]
     }
 
     /// The rows of queries, keys and values of a layer, which some files have in one tensor.
@@ -303,19 +327,66 @@ impl Reader<'_> {
         }
         let mut rows = self.rows(&weight(&name("ffn_gate")), [hidden, width])?;
         rows.extend(self.rows(&weight(&name("ffn_up")), [hidden, width])?);
-        Ok(ProjectionWeights { rows, bias: Vec::new() })
+        Ok(unbiased(rows))
+    }
+
+    /// The mixture of experts of a layer, where the model has one.
+    fn experts(&mut self, i: usize) -> Result<Option<ExpertWeights>, LoadError> {
+        let LlamaConfig { width, hidden, mixture, .. } = *self.config;
+        let Some(mixture) = mixture else { return Ok(None) };
+        let experts = mixture.experts;
+        let name = |tensor: &str| format!("blk.{i}.{tensor}.weight");
+        let mut router = self.projection(&format!("blk.{i}.ffn_gate_inp"), [experts, width])?;
+        let gates = self.file.tensor(&name("ffn_gate_exps"), &[experts, hidden, width])?;
+        let ups = self.file.tensor(&name("ffn_up_exps"), &[experts, hidden, width])?;
+        let downs = self.file.tensor(&name("ffn_down_exps"), &[experts, width, hidden])?;
+        let [gate_bias, up_bias] = [
+            self.expert_biases(i, "ffn_gate_exps", [experts, hidden])?,
+            self.expert_biases(i, "ffn_up_exps", [experts, hidden])?,
+        ];
+        let down_bias = self.expert_biases(i, "ffn_down_exps", [experts, width])?;
+        let expert = |e: usize| {
+            let of = |all: &[f32]| all[all.len() / experts * e..][..all.len() / experts].to_vec();
+            let [rows, bias] = [[of(&gates), of(&ups)].concat(), [of(&gate_bias), of(&up_bias)].concat()];
+            [ProjectionWeights { rows, bias }, ProjectionWeights { rows: of(&downs), bias: of(&down_bias) }]
+        };
+        let mut networks: Vec<_> = (0..experts).map(expert).collect();
+        if let Some(shared) = mixture.shared {
+            let gate = name("ffn_gate_inp_shexp");
+            let shape = if self.file.shape(&gate) == Some(&[1, width]) { &[1, width][..] } else { &[width] };
+            router.rows.extend(self.file.tensor(&gate, shape)?);
+            let mut rows = self.rows(&name("ffn_gate_shexp"), [shared, width])?;
+            rows.extend(self.rows(&name("ffn_up_shexp"), [shared, width])?);
+            networks.push([rows, self.rows(&name("ffn_down_shexp"), [width, shared])?].map(unbiased));
+        }
+        Ok(Some(ExpertWeights { router, networks }))
+    }
+
+    /// The biases of all experts for a part of a layer; empty where the file has none.
+    fn expert_biases(&mut self, i: usize, part: &str, shape: [usize; 2]) -> Result<Vec<f32>, GgufError> {
+        let name = format!("blk.{i}.{part}.bias");
+        if self.file.shape(&name).is_none() { Ok(Vec::new()) } else { self.file.tensor(&name, &shape) }
     }
 
     /// The head shares the embeddings' weights where the file has none of its own.
     fn words(&mut self) -> Result<EmbeddingWeights, LoadError> {
         let LlamaConfig { width, vocabulary, .. } = *self.config;
-        let embeddings = self.rows("token_embd.weight", [vocabulary, width])?;
-        let lm_head = match self.file.shape("output.weight") {
+        let mut embeddings = self.rows("token_embd.weight", [vocabulary, width])?;
+        let mut lm_head = match self.file.shape("output.weight") {
             Some(_) => Some(self.rows("output.weight", [vocabulary, width])?),
             None => None,
         };
+        if self.file.shape("token_embd_norm.weight").is_some() {
+            let norm = self.norm("token_embd_norm", width, true)?;
+            let plain = embeddings.clone();
+            for (row, plain) in embeddings.chunks_exact_mut(width).zip(plain.chunks_exact(width)) {
+                norm.apply(Isa::detect(), plain, self.config.norm_eps, row);
+            }
+            // The head is that of the embeddings as they stand in the file.
+            lm_head = lm_head.or(Some(plain));
+        }
         let lm_head_bias = self.optional("output.bias", vocabulary)?;
-        let mut norm = self.norm("output_norm", true)?;
+        let mut norm = self.norm("output_norm", width, true)?;
         scale(&mut norm.weight, self.multipliers.logit);
         scale(&mut norm.bias, self.multipliers.logit);
         Ok(EmbeddingWeights { embeddings, lm_head, lm_head_bias, norm })
@@ -332,9 +403,12 @@ impl Reader<'_> {
         if self.file.shape(name).is_none() { Ok(Vec::new()) } else { self.file.tensor(name, &[width]) }
     }
 
-    /// A tensor of `shape`: rows, and values a row.
+    /// The weights in a tensor of `shape`: rows, and values a row. Ternary files have a factor for all of them.
     fn rows(&mut self, name: &str, shape: [usize; 2]) -> Result<Vec<f32>, GgufError> {
-        self.file.tensor(name, &shape)
+        let mut rows = self.file.tensor(name, &shape)?;
+        let factor = self.optional(&name.replace(".weight", ".scale"), 1)?;
+        scale(&mut rows, factor.first().copied());
+        Ok(rows)
     }
 
     /// Lays the halves apart that are rotated together, in rows of whole heads of `inputs` values each.
@@ -345,12 +419,12 @@ impl Reader<'_> {
         }
     }
 
-    /// The weights of a norm, or nothing where the family has none there.
-    fn norm(&mut self, name: &str, wanted: bool) -> Result<NormWeights, GgufError> {
+    /// The weights of a norm of so many values, or nothing where the family has none there.
+    fn norm(&mut self, name: &str, width: usize, wanted: bool) -> Result<NormWeights, GgufError> {
         if !wanted {
             return Ok(NormWeights::default());
         }
-        let LlamaConfig { width, family, .. } = *self.config;
+        let family = self.config.family;
         let mut norm = NormWeights { weight: self.file.tensor(&weight(name), &[width])?, bias: Vec::new() };
         if family.layer_norm {
             norm.bias = self.optional(&bias(name), width)?;
@@ -400,6 +474,11 @@ fn scale(weights: &mut [f32], factor: Option<f32>) {
             *weight *= factor;
         }
     }
+}
+
+/// The weights of a product without a bias.
+fn unbiased(rows: Vec<f32>) -> ProjectionWeights {
+    ProjectionWeights { rows, bias: Vec::new() }
 }
 
 /// The name of the weights of a part of the model.

@@ -12,6 +12,7 @@ mod device;
 mod embedder;
 mod encoder;
 mod error;
+mod experts;
 mod family;
 mod generate;
 pub(crate) mod gguf;

@@ -11,6 +11,7 @@ use tokenizers::models::bpe::{BPE, Vocab};
 use tokenizers::pre_tokenizers::PreTokenizerWrapper;
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 use tokenizers::pre_tokenizers::digits::Digits;
+use tokenizers::pre_tokenizers::punctuation::Punctuation;
 use tokenizers::pre_tokenizers::sequence::Sequence;
 use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
 use tokenizers::{OffsetReferential, OffsetType, PreTokenizedString, PreTokenizer, SplitDelimiterBehavior};
@@ -177,14 +178,23 @@ enum Pattern {
     Llama3,
     /// Every digit by itself.
     Qwen2,
+    /// Words by their capitals, with contractions behind them, and digits in groups of at most three.
+    Gpt4o,
+    /// GPT-2's behind a cut around punctuation, and digits in groups of three.
+    Falcon,
+    /// Words and the space before them; nothing else is told apart but commas, full stops and brackets.
+    Bloom,
 }
 
 /// The names that `tokenizer.ggml.pre` has for each pattern.
-const PATTERNS: [(Pattern, &[&str]); 4] = [
+const PATTERNS: [(Pattern, &[&str]); 7] = [
     (Pattern::Gpt2, &["gpt-2", "olmo", "jais", "mpt", "phi-2"]),
     (Pattern::Digits, &["smollm", "refact", "starcoder", "codeshell", "command-r"]),
     (Pattern::Llama3, &["llama-bpe", "llama3", "llama-v3", "smaug-bpe", "dbrx"]),
     (Pattern::Qwen2, &["qwen2", "deepseek-r1-qwen", "stablelm2"]),
+    (Pattern::Gpt4o, &["gpt-4o", "llama4"]),
+    (Pattern::Falcon, &["falcon"]),
+    (Pattern::Bloom, &["bloom"]),
 ];
 
 /// Returns whether texts begin with a BOS token under the pattern of this name, where a file does not say.
@@ -215,6 +225,14 @@ impl Pattern {
             }
             Self::Llama3 => split_by("\\p{N}{1,3}")?,
             Self::Qwen2 => split_by("\\p{N}")?,
+            Self::Gpt4o => bytes_behind(split(&gpt4o())?),
+            Self::Falcon => PreTokenizerWrapper::Sequence(Sequence::new(vec![
+                PreTokenizerWrapper::Punctuation(Punctuation::new(SplitDelimiterBehavior::Contiguous)),
+                gpt2,
+                PreTokenizerWrapper::Digits(Digits::new(false)),
+                split("[0-9][0-9][0-9]")?,
+            ])),
+            Self::Bloom => bytes_behind(split(" ?[^(\\s|.,!?…。，、।۔،)]+")?),
         })
     }
 }
@@ -226,10 +244,32 @@ fn split_by(digits: &str) -> Result<PreTokenizerWrapper, TokenizerError> {
         "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{{L}}\\p{{N}}]?\\p{{L}}+|{digits}| ?[^\\s\\p{{L}}\\p{{N}}]+[\\r\\n]*\
          |\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
     );
-    let split = Split::new(SplitPattern::Regex(pattern), SplitDelimiterBehavior::Isolated, false);
-    let split = split.map_err(|e| TokenizerError::Vocabulary(e.to_string()))?;
+    split(&pattern).map(bytes_behind)
+}
+
+/// The pattern of `o200k`: small letters behind capitals, or capitals alone, each with one character before them.
+fn gpt4o() -> String {
+    const UPPER: &str = "[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]";
+    const LOWER: &str = "[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]";
+    const BEFORE: &str = "[^\\r\\n\\p{L}\\p{N}]?";
+    const BEHIND: &str = "(?i:'s|'t|'re|'ve|'m|'ll|'d)?";
+    format!(
+        "{BEFORE}{UPPER}*{LOWER}+{BEHIND}|{BEFORE}{UPPER}+{LOWER}*{BEHIND}|\\p{{N}}{{1,3}}\
+         | ?[^\\s\\p{{L}}\\p{{N}}]+[\\r\\n/]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
+    )
+}
+
+/// Cuts out what a pattern matches.
+fn split(pattern: &str) -> Result<PreTokenizerWrapper, TokenizerError> {
+    let pattern = SplitPattern::Regex(pattern.to_owned());
+    let split = Split::new(pattern, SplitDelimiterBehavior::Isolated, false);
+    split.map(PreTokenizerWrapper::Split).map_err(|e| TokenizerError::Vocabulary(e.to_string()))
+}
+
+/// Turns bytes into their stand-ins behind a cut.
+fn bytes_behind(cut: PreTokenizerWrapper) -> PreTokenizerWrapper {
     let bytes = PreTokenizerWrapper::ByteLevel(ByteLevel::new(false, false, false));
-    Ok(PreTokenizerWrapper::Sequence(Sequence::new(vec![PreTokenizerWrapper::Split(split), bytes])))
+    PreTokenizerWrapper::Sequence(Sequence::new(vec![cut, bytes]))
 }
 
 fn split_merge(merge: &str) -> Result<(String, String), TokenizerError> {
@@ -329,7 +369,7 @@ mod tests {
             let joined = ["aĠ", "bĠ", "Ġa", "ab", "ĠĠ", "aĠa"].map(String::from);
             let tokens: Vec<String> = bytes.map(String::from).chain(joined).collect();
             let merges = ["a Ġ", "b Ġ", "Ġ a", "a b", "Ġ Ġ", "aĠ a"].map(String::from);
-            for pre in ["gpt-2", "smollm", "llama-bpe", "qwen2"] {
+            for pre in ["gpt-2", "smollm", "llama-bpe", "qwen2", "falcon", "bloom", "gpt-4o"] {
                 let tokenizer = GgufTokenizer::new(&tokens, &merges, pre).unwrap();
                 prop_assert!(tokenizer.splits_at_spaces());
                 let count = |word: &str| Ok::<_, ()>(tokenizer.encode(word).len());

@@ -62,11 +62,15 @@ fn zeros() -> LayerWeights {
         qkv: product(heads.row(), width),
         query_norm: Vec::new(),
         key_norm: Vec::new(),
+        sinks: Vec::new(),
+        heads_norm: NormWeights::default(),
         attention_out: product(width, heads.queries * heads.width),
         attention_out_norm: NormWeights::default(),
         feed_forward_norm: NormWeights::default(),
         gate_up: product(2 * hidden, width),
+        hidden_norm: NormWeights::default(),
         down: product(width, hidden),
+        experts: None,
         down_norm: NormWeights::default(),
     }
 }

@@ -254,6 +254,9 @@ fn check(config: &LlamaConfig, words: &EmbeddingWeights) -> std::result::Result<
     if config.window.is_some() {
         return refuse("a sliding window");
     }
+    if config.mixture.is_some() {
+        return refuse("a mixture of experts");
+    }
     if config.attention_cap.is_some() || config.logit_cap.is_some() {
         return refuse("bounds of logits");
     }

@@ -217,7 +217,7 @@ impl Encoder {
             Sight::Whole => AttentionMask::Full,
             Sight::Near(distance) => AttentionMask::Near(distance),
         };
-        let attention = Attention { backend: self.backend, heads, mask, cap: None };
+        let attention = Attention { backend: self.backend, heads, mask, cap: None, slopes: &[], sinks: &[] };
         let mut start = 0;
         for sequence in sequences {
             let end = start + sequence.len();

@@ -62,7 +62,7 @@ pub enum GgufError {
     },
     /// A tensor's values are stored in a way that this build cannot read.
     #[error(
-        "tensor {tensor} is stored as GGML type {code}, which this build does not read: take a file quantised as F32, F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0 or Q2_K to Q6_K"
+        "tensor {tensor} is stored as GGML type {code}, which this build does not read: take a file quantised as F32, F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q2_K to Q6_K, IQ4_NL, IQ4_XS, TQ1_0, TQ2_0 or MXFP4"
     )]
     Encoding {
         /// Name of the tensor.

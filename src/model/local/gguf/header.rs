@@ -1,8 +1,7 @@
-//! A walk over a GGUF header that believes nothing: every length is checked against the file before it is
-//! used, and nothing is allocated but one name at a time.
+//! Reading of a GGUF header that believes nothing: every length is checked against the file before anything is
+//! allocated by it.
 //!
-//! What passes is safe to hand to a parser that allocates by what the header says. The layout, all numbers
-//! little-endian, strings with a 64-bit length before them:
+//! The layout, all numbers little-endian, strings with a 64-bit length before them:
 //!
 //! ```text
 //! "GGUF"  version: u32  tensors: u64  keys: u64
@@ -11,8 +10,11 @@
 //! padding to the alignment, then the tensors' data
 //! ```
 
-use std::io::{Read, Seek};
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::io::Read;
 
+use super::encoding::Encoding;
 use super::error::GgufError;
 
 /// The alignment of tensor data where the file does not state one.
@@ -34,36 +36,72 @@ const LEAST_KEY: u64 = 8 + 4 + 1;
 /// Bytes of the shortest tensor entry: an empty name and no dimensions.
 const LEAST_TENSOR: u64 = 8 + 4 + 4 + 8;
 
-/// The checked contents of a header.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The contents of a header.
+#[derive(Debug)]
 pub(super) struct Header {
-    /// Entries in the metadata.
-    pub(super) keys: u64,
-    /// Tensors.
-    pub(super) tensors: u64,
+    /// The values of the metadata by their keys.
+    pub(super) metadata: HashMap<String, Value>,
+    /// The tensors by their names.
+    pub(super) tensors: HashMap<String, TensorInfo>,
     /// Tensors start at multiples of this many bytes.
     pub(super) alignment: u64,
     /// The position where the header ends, in bytes from the start of the file.
     pub(super) end: u64,
 }
 
-/// Checks the header of a file of `size` bytes from its start.
-pub(super) fn scan(reader: impl Read + Seek, size: u64) -> Result<Header, GgufError> {
+impl Header {
+    /// The position where the tensors' data begins, in bytes from the start of the file.
+    pub(super) fn data(&self) -> u64 {
+        self.end.next_multiple_of(self.alignment)
+    }
+}
+
+/// A value of the metadata.
+#[derive(Debug)]
+pub(super) enum Value {
+    /// An integer; the largest that fits stands for those beyond it.
+    Whole(i64),
+    Float(f32),
+    /// A float of 64 bits, which no key has.
+    Double,
+    Flag(bool),
+    Text(String),
+    Array(Vec<Value>),
+}
+
+/// The description of a tensor.
+#[derive(Debug)]
+pub(super) struct TensorInfo {
+    /// Its dimensions, rows first.
+    pub(super) shape: Vec<usize>,
+    pub(super) encoding: Encoding,
+    /// The position of its data, in bytes from the start of all tensors' data.
+    pub(super) offset: u64,
+}
+
+/// Reads the header of a file of `size` bytes from its start.
+pub(super) fn read(reader: impl Read, size: u64) -> Result<Header, GgufError> {
     let mut scan = Scan { reader, size, at: 0, elements: 0, part: "the start of the file".to_owned() };
     scan.magic_and_version()?;
-    let (tensors, keys) = (scan.u64()?, scan.u64()?);
-    if keys > MAX_ENTRIES || tensors > MAX_ENTRIES {
-        return Err(scan.malformed(format!("claims {keys} keys and {tensors} tensors")));
+    let (tensor_count, key_count) = (scan.u64()?, scan.u64()?);
+    if key_count > MAX_ENTRIES || tensor_count > MAX_ENTRIES {
+        return Err(scan.malformed(format!("claims {key_count} keys and {tensor_count} tensors")));
     }
-    scan.require(keys * LEAST_KEY + tensors * LEAST_TENSOR)?;
-    let mut alignment = DEFAULT_ALIGNMENT;
-    for i in 0..keys {
-        scan.key(i, &mut alignment)?;
+    scan.require(key_count * LEAST_KEY + tensor_count * LEAST_TENSOR)?;
+    let (mut metadata, mut tensors) = (HashMap::new(), HashMap::new());
+    for i in 0..key_count {
+        let (name, value) = scan.key(i)?;
+        scan.insert(&mut metadata, name, value)?;
     }
-    for i in 0..tensors {
-        scan.tensor(i)?;
+    let alignment = match metadata.get(ALIGNMENT_KEY) {
+        Some(&Value::Whole(alignment)) => alignment.cast_unsigned(),
+        _ => DEFAULT_ALIGNMENT,
+    };
+    for i in 0..tensor_count {
+        let (name, tensor) = scan.tensor(i)?;
+        scan.insert(&mut tensors, name, tensor)?;
     }
-    Ok(Header { keys, tensors, alignment, end: scan.at })
+    Ok(Header { metadata, tensors, alignment, end: scan.at })
 }
 
 /// A reader that knows how much there is to read.
@@ -79,22 +117,23 @@ struct Scan<R> {
 
 /// Numbers of the types of values.
 mod kind {
+    pub(super) const U32: u32 = 4;
     pub(super) const STRING: u32 = 8;
     pub(super) const ARRAY: u32 = 9;
 
-    /// Bytes of a value of a type of fixed size.
-    pub(super) fn size(kind: u32) -> Option<u64> {
+    /// Bytes of the shortest value of a type.
+    pub(super) fn least_size(kind: u32) -> Option<u64> {
         match kind {
             0 | 1 | 7 => Some(1),
             2 | 3 => Some(2),
             4..=6 => Some(4),
-            10..=12 => Some(8),
+            STRING | 10..=12 => Some(8),
             _ => None,
         }
     }
 }
 
-impl<R: Read + Seek> Scan<R> {
+impl<R: Read> Scan<R> {
     fn malformed(&self, what: impl Into<String>) -> GgufError {
         GgufError::Malformed { part: self.part.clone(), what: what.into() }
     }
@@ -127,16 +166,30 @@ impl<R: Read + Seek> Scan<R> {
         self.bytes().map(u64::from_le_bytes)
     }
 
-    fn skip(&mut self, bytes: u64) -> Result<(), GgufError> {
-        self.require(bytes)?;
-        self.reader.seek_relative(bytes.cast_signed())?;
-        self.at += bytes;
-        Ok(())
+    /// Adds an entry under a name that no other has.
+    fn insert<V>(&self, entries: &mut HashMap<String, V>, name: String, value: V) -> Result<(), GgufError> {
+        match entries.entry(name) {
+            Entry::Occupied(_) => Err(self.malformed("is there twice")),
+            Entry::Vacant(place) => {
+                place.insert(value);
+                Ok(())
+            }
+        }
     }
 
-    fn skip_string(&mut self) -> Result<(), GgufError> {
+    fn string(&mut self) -> Result<String, GgufError> {
         let length = self.u64()?;
-        self.skip(length)
+        self.text(length)
+    }
+
+    /// A text of so many bytes, in which what is not UTF-8 becomes U+FFFD.
+    fn text(&mut self, length: u64) -> Result<String, GgufError> {
+        self.require(length)?;
+        let mut text = vec![0; length as usize];
+        self.reader.read_exact(&mut text)?;
+        self.at += length;
+        // Some writers end texts with zeros.
+        Ok(String::from_utf8_lossy(&text).trim_end_matches('\0').to_owned())
     }
 
     fn magic_and_version(&mut self) -> Result<(), GgufError> {
@@ -158,63 +211,83 @@ impl<R: Read + Seek> Scan<R> {
         if length > MAX_NAME {
             return Err(self.malformed(format!("has a name of {length} bytes")));
         }
-        self.require(length)?;
-        let mut name = vec![0; length as usize];
-        self.reader.read_exact(&mut name)?;
-        self.at += length;
-        // Candle drops trailing zeros as well.
-        Ok(String::from_utf8_lossy(&name).trim_end_matches('\0').to_owned())
+        self.text(length)
     }
 
-    /// Passes over a key and its value; `alignment` is set if this is what it says.
-    fn key(&mut self, number: u64, alignment: &mut u64) -> Result<(), GgufError> {
+    /// A key and its value.
+    fn key(&mut self, number: u64) -> Result<(String, Value), GgufError> {
         self.part = format!("key {number} of the metadata");
         let name = self.name()?;
         self.part = format!("the value of {name}");
         let kind = self.u32()?;
-        if name == ALIGNMENT_KEY {
-            *alignment = self.alignment(kind)?;
-            return Ok(());
-        }
-        match kind {
-            kind::STRING => self.skip_string(),
-            kind::ARRAY => self.array(),
-            _ => self.skip(self.size_of(kind)?),
+        let value = match kind {
+            _ if name == ALIGNMENT_KEY => self.alignment(kind)?,
+            kind::ARRAY => self.array()?,
+            _ => self.value(kind)?,
+        };
+        Ok((name, value))
+    }
+
+    /// A value that is no array.
+    fn value(&mut self, kind: u32) -> Result<Value, GgufError> {
+        Ok(match kind {
+            0 => Value::Whole(i64::from(u8::from_le_bytes(self.bytes()?))),
+            1 => Value::Whole(i64::from(i8::from_le_bytes(self.bytes()?))),
+            2 => Value::Whole(i64::from(u16::from_le_bytes(self.bytes()?))),
+            3 => Value::Whole(i64::from(i16::from_le_bytes(self.bytes()?))),
+            kind::U32 => Value::Whole(i64::from(self.u32()?)),
+            5 => Value::Whole(i64::from(i32::from_le_bytes(self.bytes()?))),
+            6 => Value::Float(f32::from_le_bytes(self.bytes()?)),
+            7 => Value::Flag(self.flag()?),
+            kind::STRING => Value::Text(self.string()?),
+            10 => Value::Whole(i64::try_from(self.u64()?).unwrap_or(i64::MAX)),
+            11 => Value::Whole(i64::from_le_bytes(self.bytes()?)),
+            12 => {
+                self.u64()?;
+                Value::Double
+            }
+            _ => return Err(self.no_type(kind)),
+        })
+    }
+
+    fn flag(&mut self) -> Result<bool, GgufError> {
+        match self.bytes()? {
+            [0] => Ok(false),
+            [1] => Ok(true),
+            [other] => Err(self.malformed(format!("is {other}, neither true nor false"))),
         }
     }
 
-    fn size_of(&self, kind: u32) -> Result<u64, GgufError> {
-        kind::size(kind).ok_or_else(|| self.malformed(format!("is of type {kind}, which does not exist")))
+    fn no_type(&self, kind: u32) -> GgufError {
+        self.malformed(format!("is of type {kind}, which does not exist"))
     }
 
     /// The format has this as a `u32`.
-    fn alignment(&mut self, kind: u32) -> Result<u64, GgufError> {
-        let value = if kind == 4 { self.u32()? } else { 0 };
+    fn alignment(&mut self, kind: u32) -> Result<Value, GgufError> {
+        let value = if kind == kind::U32 { self.u32()? } else { 0 };
         if !value.is_power_of_two() || !(8..=1 << 20).contains(&value) {
             return Err(self.malformed(format!("is {value}, not a power of two from 8 on")));
         }
-        Ok(u64::from(value))
+        Ok(Value::Whole(i64::from(value)))
     }
 
-    fn array(&mut self) -> Result<(), GgufError> {
+    fn array(&mut self) -> Result<Value, GgufError> {
         let kind = self.u32()?;
         let length = self.u64()?;
         self.elements = self.elements.saturating_add(length);
         if self.elements > MAX_ELEMENTS {
             return Err(self.malformed(format!("is an array of {length}, more than any model needs")));
         }
-        match kind {
-            kind::STRING => {
-                self.require(length * 8)?;
-                (0..length).try_for_each(|_| self.skip_string())
-            }
-            kind::ARRAY => Err(self.malformed("is an array of arrays")),
-            _ => self.skip(length * self.size_of(kind)?),
+        if kind == kind::ARRAY {
+            return Err(self.malformed("is an array of arrays"));
         }
+        let least = kind::least_size(kind).ok_or_else(|| self.no_type(kind))?;
+        self.require(length * least)?;
+        (0..length).map(|_| self.value(kind)).collect::<Result<_, _>>().map(Value::Array)
     }
 
-    /// Passes over the description of a tensor. Where its data lies is checked once all of the header is known.
-    fn tensor(&mut self, number: u64) -> Result<(), GgufError> {
+    /// The description of a tensor. The place of its data is checked once all of the header is known.
+    fn tensor(&mut self, number: u64) -> Result<(String, TensorInfo), GgufError> {
         self.part = format!("tensor {number}");
         let name = self.name()?;
         self.part = format!("tensor {name}");
@@ -222,21 +295,20 @@ impl<R: Read + Seek> Scan<R> {
         if dimensions > MAX_DIMENSIONS {
             return Err(self.malformed(format!("has {dimensions} dimensions")));
         }
-        let mut values = 1_usize;
+        let (mut shape, mut values) = (Vec::new(), 1_usize);
         for _ in 0..dimensions {
             let dimension = self.u64()?;
-            values = usize::try_from(dimension)
-                .ok()
-                .filter(|&n| n > 0)
-                .and_then(|n| values.checked_mul(n))
-                .ok_or_else(|| self.malformed(format!("has an impossible dimension of {dimension}")))?;
+            let known = usize::try_from(dimension).ok().filter(|&n| n > 0);
+            let Some((known, all)) = known.and_then(|n| Some((n, values.checked_mul(n)?))) else {
+                return Err(self.malformed(format!("has an impossible dimension of {dimension}")));
+            };
+            values = all;
+            shape.insert(0, known);
         }
         let code = self.u32()?;
-        // Those that candle reads.
-        if !matches!(code, 0..=3 | 6..=8 | 10..=14 | 30) {
+        let Some(encoding) = Encoding::of(code) else {
             return Err(GgufError::Encoding { tensor: name, code });
-        }
-        self.u64()?;
-        Ok(())
+        };
+        Ok((name, TensorInfo { shape, encoding, offset: self.u64()? }))
     }
 }

@@ -14,6 +14,7 @@ use super::super::generate::Prefill;
 use super::super::linear::Backend;
 use super::super::load::{Loaded, load, load_for, load_tensors};
 use super::super::tokenizer::GgufTokenizer;
+use super::encoding::Encoding;
 use super::{GgufError, GgufFile};
 use crate::kernels::Isa;
 use crate::model::{Cancel, Device, Precision, ScoreError};
@@ -158,7 +159,7 @@ fn every_instruction_set_gives_the_same_within_rounding() {
 }
 
 /// The tiny models that `tests/parity/families.py` makes, whose scores other implementations gave.
-const FAMILIES: [&str; 19] = [
+const FAMILIES: [&str; 32] = [
     "linear",
     "yarn",
     "llama3",
@@ -178,6 +179,19 @@ const FAMILIES: [&str; 19] = [
     "nemotron",
     "command_r",
     "cohere2",
+    "mixtral",
+    "qwen2moe",
+    "qwen3moe",
+    "olmoe",
+    "granitemoe",
+    "bloom",
+    "mpt",
+    "falcon",
+    "falcon_norms",
+    "gptneox",
+    "gptneox_sequential",
+    "bitnet",
+    "gpt_oss",
 ];
 
 #[test]
@@ -269,9 +283,10 @@ fn messages_name_the_cause_and_the_remedy() {
     let architecture = fault(|file| file.set("general.architecture", Value::Text("rwkv6".to_owned())));
     assert_eq!(
         architecture.to_string(),
-        "architecture `rwkv6` is not supported: choose a model of architecture llama or qwen2 or qwen3 or phi3 or gemma \
-         or gemma2 or gemma3 or granite or smollm3 or olmo2 or stablelm or starcoder2 or phi2 or nemotron or command-r \
-         or cohere2"
+        "architecture `rwkv6` is not supported: choose a model of architecture llama or qwen2 or qwen3 or qwen2moe \
+         or qwen3moe or gpt-oss or phi3 or gemma or gemma2 or gemma3 or granite or granitemoe or smollm3 or olmo2 or olmoe or \
+         stablelm or starcoder2 or phi2 or falcon or gptneox or bloom or mpt or bitnet or nemotron or \
+         command-r or cohere2"
     );
     let text = |error: LoadError| error.to_string();
     let damaged = text(fault(|file| file.tensor("output_norm.weight").offset = Some(1 << 40)));
@@ -315,7 +330,7 @@ fn every_key_and_tensor_that_is_needed_is_missed() {
 fn tensors_that_would_be_ignored_are_refused() {
     let sinks = |file: &mut Gguf| {
         let mut sinks = file.tensor("blk.0.attn_norm.weight").clone();
-        sinks.name = "blk.0.attn_sinks.weight".to_owned();
+        sinks.name = "blk.0.attn_gate.weight".to_owned();
         file.tensors.push(sinks);
     };
     for error in [fault(sinks), fault(|file| file.set("llama.block_count", Value::U32(1)))] {
@@ -405,7 +420,7 @@ fn configurations_that_lie_are_refused() {
         ("llama.rope.dimension_count", Value::U32(7)),
         ("llama.rope.dimension_count", Value::U32(34)),
         ("llama.rope.dimension_count", Value::U32(0)),
-        ("llama.expert_count", Value::U32(8)),
+        ("llama.expert_count", Value::U32(1 << 20)),
         ("llama.rope.scaling.attn_factor", Value::F32(f32::NAN)),
         ("llama.rope.scaling.type", Value::Text("dynamic".to_owned())),
         ("llama.attention.sliding_window", Value::U32(u32::MAX)),
@@ -422,6 +437,40 @@ fn configurations_that_lie_are_refused() {
         let error = fault(|file| file.set(key, value));
         assert!(matches!(error, LoadError::Configuration(_)), "{key}: {error}");
     }
+}
+
+#[test]
+fn mixtures_that_lie_or_route_otherwise_are_refused() {
+    let refused = |key: &str, value: Value| {
+        fault(|file| {
+            for (key, value) in [("expert_count", 4), ("expert_used_count", 2)] {
+                file.set(&format!("llama.{key}"), Value::U32(value));
+            }
+            file.set(key, value);
+        })
+    };
+    let lies = [
+        ("llama.expert_used_count", Value::U32(5)),
+        ("llama.expert_used_count", Value::U32(0)),
+        ("llama.expert_gating_func", Value::U32(2)),
+        ("llama.expert_group_count", Value::U32(2)),
+        ("llama.expert_weights_scale", Value::F32(f32::NAN)),
+        ("llama.expert_feed_forward_length", Value::U32(u32::MAX)),
+        ("llama.expert_shared_feed_forward_length", Value::U32(u32::MAX)),
+        ("llama.attention.clamp_kqv", Value::F32(8.0)),
+    ];
+    for (key, value) in lies {
+        let error = refused(key, value);
+        assert!(matches!(&error, LoadError::Configuration(what) if what.contains(key)), "{key}: {error}");
+    }
+    let error = refused("llama.expert_weights_norm", Value::U32(1));
+    assert!(matches!(error, LoadError::Gguf(GgufError::WrongType { .. })), "{error}");
+    // All sizes are sound, but no tensor is there.
+    let error = refused("llama.expert_gating_func", Value::U32(1));
+    assert!(
+        matches!(&error, LoadError::Gguf(GgufError::MissingTensor(name)) if name == "blk.0.ffn_gate_inp.weight"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -451,7 +500,7 @@ fn raw_tensors_are_as_stored() {
     (tensor.code, tensor.data) = (8, block.clone());
     let mut open = open(&file).unwrap();
     let (encoding, bytes) = open.raw_tensor("output_norm.weight", &[WIDTH]).unwrap();
-    assert_eq!((encoding, bytes), (GgmlDType::Q8_0, block));
+    assert_eq!((encoding, bytes), (Encoding::Candle(GgmlDType::Q8_0), block));
     let expected: Vec<f32> = (0..WIDTH).map(|i| if i % 32 == 31 { -1.5 } else { 1.0 }).collect();
     assert_eq!(open.tensor("output_norm.weight", &[WIDTH]).unwrap(), expected);
     assert!(!open.unread().contains(&"output_norm.weight"));
@@ -459,6 +508,26 @@ fn raw_tensors_are_as_stored() {
     // Rows of 32 values cannot be blocks of 256.
     let error = file_fault(|file| file.tensor("output_norm.weight").code = 12);
     assert!(matches!(error, GgufError::Malformed { .. }), "{error}");
+}
+
+/// Blocks of random bytes in every encoding, and the values that the Python package `gguf` reads from them:
+/// `tests/parity/encodings.py` writes the file.
+#[test]
+fn every_encoding_means_what_its_definition_says() {
+    const ENCODINGS: [&str; 17] = [
+        "F16", "BF16", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K",
+        "IQ4_NL", "IQ4_XS", "TQ1_0", "TQ2_0", "MXFP4",
+    ];
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/parity/encodings.gguf");
+    let mut file = GgufFile::open(&path).unwrap();
+    for name in ENCODINGS {
+        let values = file.tensor(name, &[2, 512]).unwrap();
+        let expected = file.tensor(&format!("{name}.values"), &[2, 512]).unwrap();
+        // The order of the products in a value is not the same everywhere.
+        let wrong = values.iter().zip(&expected).find(|(a, b)| (*a - *b).abs() > 1e-6 * b.abs().max(1e-3));
+        assert_eq!(wrong, None, "{name}");
+    }
+    assert!(file.unread().is_empty());
 }
 
 #[test]

@@ -2,9 +2,12 @@
 
 use crate::kernels::Isa;
 use crate::model::Precision;
-use crate::model::local::causal::{LayerWeights, LlamaConfig, NormWeights, ProjectionWeights, Turn};
+use crate::model::local::causal::{
+    ExpertWeights, LayerWeights, LlamaConfig, NormWeights, ProjectionWeights, Turn,
+};
+use crate::model::local::experts::Mixture;
 use crate::model::local::int8::QuantRows;
-use crate::model::local::linear::{Accumulate, Backend, Inputs, Linear};
+use crate::model::local::linear::{Accumulate, Backend, FloatMatrix, Inputs, Linear};
 
 /// The weights of one layer, in the order of their use. Biases and norms that the model has not are empty.
 pub(super) struct Layer {
@@ -13,13 +16,37 @@ pub(super) struct Layer {
     pub(super) qkv: Projection,
     pub(super) query_norm: Vec<f32>,
     pub(super) key_norm: Vec<f32>,
+    pub(super) sinks: Vec<f32>,
+    pub(super) heads_norm: NormWeights,
     pub(super) attention_out: Projection,
     pub(super) attention_out_norm: NormWeights,
     pub(super) feed_forward_norm: NormWeights,
+    pub(super) feed_forward: FeedForward,
+    pub(super) down_norm: NormWeights,
+}
+
+/// The feed-forward part of a layer.
+pub(super) enum FeedForward {
+    Dense(Network),
+    Experts(Experts),
+}
+
+/// A feed-forward network.
+pub(super) struct Network {
     /// Gate, then up, in one product; up alone in families without a gate.
     pub(super) gate_up: Projection,
+    pub(super) hidden_norm: NormWeights,
     pub(super) down: Projection,
-    pub(super) down_norm: NormWeights,
+}
+
+/// A mixture of experts.
+pub(super) struct Experts {
+    pub(super) mixture: Mixture,
+    /// In floats in every precision: it decides.
+    pub(super) router: FloatMatrix,
+    pub(super) router_bias: Vec<f32>,
+    /// The experts, and the shared network as the last.
+    pub(super) networks: Vec<Network>,
 }
 
 impl Layer {
@@ -33,16 +60,33 @@ impl Layer {
             weights: Linear::pack(precision, backend, &rows.rows, inputs),
             bias: rows.bias,
         };
+        let network = |gate_up, hidden_norm, down: ProjectionWeights| {
+            let hidden = down.rows.len() / config.width;
+            Network { gate_up: pack(gate_up, config.width), hidden_norm, down: pack(down, hidden) }
+        };
+        let feed_forward = match (rows.experts, config.mixture) {
+            (Some(ExpertWeights { router, networks }), Some(mixture)) => FeedForward::Experts(Experts {
+                mixture,
+                router: FloatMatrix::pack(backend, &router.rows, config.width),
+                router_bias: router.bias,
+                networks: networks
+                    .into_iter()
+                    .map(|[gate_up, down]| network(gate_up, NormWeights::default(), down))
+                    .collect(),
+            }),
+            _ => FeedForward::Dense(network(rows.gate_up, rows.hidden_norm, rows.down)),
+        };
         Self {
             attention_norm: rows.attention_norm,
             qkv: pack(rows.qkv, config.width),
             query_norm: rows.query_norm,
             key_norm: rows.key_norm,
+            sinks: rows.sinks,
+            heads_norm: rows.heads_norm,
             attention_out: pack(rows.attention_out, config.heads.queries * config.heads.width),
             attention_out_norm: rows.attention_out_norm,
             feed_forward_norm: rows.feed_forward_norm,
-            gate_up: pack(rows.gate_up, config.width),
-            down: pack(rows.down, config.hidden),
+            feed_forward,
             down_norm: rows.down_norm,
         }
     }
@@ -53,6 +97,9 @@ pub(super) struct Projection {
     pub(super) weights: Linear,
     bias: Vec<f32>,
 }
+
+/// The way in which a product is applied: [`Projection::apply`] to many rows, or [`Projection::apply_row`] to one.
+pub(super) type Product = fn(&Projection, Backend, &Inputs, &mut [f32], Accumulate);
 
 impl Projection {
     /// Applies the product like [`Linear::apply`] and adds the bias.
@@ -78,19 +125,6 @@ impl Projection {
 pub(super) fn add_bias(isa: Isa, bias: &[f32], rows: &mut [f32]) {
     if !bias.is_empty() {
         rows.chunks_exact_mut(bias.len()).for_each(|row| isa.add(row, bias));
-    }
-}
-
-impl NormWeights {
-    /// Writes a row to `out`, normed where there are weights for it.
-    pub(super) fn apply(&self, isa: Isa, x: &[f32], eps: f32, out: &mut [f32]) {
-        if !self.weight.is_empty() && self.bias.is_empty() {
-            return isa.rms_norm(x, &self.weight, eps, out);
-        }
-        out.copy_from_slice(x);
-        if !self.weight.is_empty() {
-            isa.layer_norm(out, &self.weight, &self.bias, eps);
-        }
     }
 }
 

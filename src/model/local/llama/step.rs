@@ -5,10 +5,10 @@
 
 use rayon::prelude::*;
 
-use super::layer::Layer;
+use super::layer::{Layer, Projection};
 use super::{HEAD_COLUMNS, Llama, Scratch};
 use crate::kernels::Softmax;
-use crate::model::local::attention::Heads;
+use crate::model::local::attention::{Heads, fall};
 use crate::model::local::causal::KvCache;
 use crate::model::local::linear::Accumulate;
 
@@ -40,12 +40,14 @@ impl Llama {
                 self.enter(&x, scratch);
                 self.attend_step(layer, &mut qkv, cache, &mut scratch.attended);
                 let Scratch { attended, inputs, given, normed, .. } = &mut *scratch;
-                let Layer { attention_out, attention_out_norm, .. } = &self.layers[layer];
-                attention_out.weights.take(self.backend, 1, inputs, |_, row| row.copy_from_slice(attended));
+                let Layer { heads_norm, attention_out, attention_out_norm, .. } = &self.layers[layer];
+                attention_out.weights.take(self.backend, 1, inputs, |_, row| {
+                    heads_norm.apply(self.backend.isa, attended, self.config.norm_eps, row);
+                });
                 self.add_given(attention_out_norm, &mut x, (given, normed), |out, accumulate| {
                     attention_out.apply_row(self.backend, inputs, out, accumulate);
                 });
-                self.feed_forward_step(layer, &mut x, scratch);
+                self.feed_forward(layer, &mut x, scratch, Projection::apply_row);
             }
             self.logits(&x, logits, scratch);
         });
@@ -74,13 +76,17 @@ impl Llama {
         attended.clear();
         attended.resize(queries.len(), 0.0);
         let mut states = vec![Softmax::EMPTY; queries.len() / width];
+        for (state, &sink) in states.iter_mut().zip(&self.layers[layer].sinks) {
+            *state = Softmax::of(sink);
+        }
         let queries = &*queries;
         // The parts are the same however many threads there are, and are added in order: so is the sum.
         let row = self.config.heads.keys_and_values();
         let window = self.config.layer_window(layer).unwrap_or(usize::MAX);
         let in_sight = &cache.layer(layer)[cache.len().saturating_sub(window) * row..];
-        let parts = in_sight.par_chunks(PART * row);
-        let seen: Vec<_> = parts.map(|rows| self.attend_part(queries, rows)).collect();
+        let parts = in_sight.par_chunks(PART * row).enumerate();
+        let last = in_sight.len() / row - 1;
+        let seen: Vec<_> = parts.map(|(i, rows)| self.attend_part(queries, rows, last - i * PART)).collect();
         for part in seen {
             let parts = part.outputs.chunks(width).zip(part.states);
             for ((out, state), (other, seen)) in attended.chunks_mut(width).zip(&mut states).zip(parts) {
@@ -94,14 +100,15 @@ impl Llama {
         }
     }
 
-    /// Attends from the queries to the positions whose keys and values are in `rows`.
-    fn attend_part(&self, queries: &[f32], rows: &[f32]) -> Seen {
+    /// Attends from the queries to the positions whose keys and values are in `rows`. The first of them is `distance`
+    /// positions away.
+    fn attend_part(&self, queries: &[f32], rows: &[f32], distance: usize) -> Seen {
         let (isa, heads) = (self.backend.isa, self.config.heads);
         let (width, stride) = (heads.width, 2 * heads.keys * heads.width);
         let mut outputs = vec![0.0; queries.len()];
         let mut states = vec![Softmax::EMPTY; heads.queries];
         let mut scores = [0.0; POSITIONS];
-        for rows in rows.chunks(POSITIONS * stride) {
+        for (chunk, rows) in rows.chunks(POSITIONS * stride).enumerate() {
             let scores = &mut scores[..rows.len() / stride];
             let outputs = outputs.chunks_mut(width).zip(&mut states);
             for (i, (query, (out, state))) in queries.chunks(width).zip(outputs).enumerate() {
@@ -110,26 +117,15 @@ impl Llama {
                 if let Some(cap) = self.config.attention_cap {
                     isa.soft_cap(scores, cap);
                 }
+                if let Some(slope) = self.slopes.get(i) {
+                    fall(scores, *slope, distance - chunk * POSITIONS);
+                }
                 let correction = isa.softmax_step(scores, state);
                 isa.scale(out, correction);
                 isa.add_weighted(scores, &rows[at + stride / 2..], stride, out);
             }
         }
         Seen { outputs, states }
-    }
-
-    /// `x += (silu(gate) * up) * W`.
-    fn feed_forward_step(&self, layer: usize, x: &mut [f32], scratch: &mut Scratch) {
-        let Layer { feed_forward_norm, gate_up, down, down_norm, .. } = &self.layers[layer];
-        let Scratch { inputs, entering, gate_up: activations, given, normed, .. } = scratch;
-        let read = if self.config.parallel { &entering[..] } else { &*x };
-        self.norm(read, feed_forward_norm, &gate_up.weights, inputs);
-        activations.resize(self.config.gate_up(), 0.0);
-        gate_up.apply_row(self.backend, inputs, activations, Accumulate::Overwrite);
-        self.activate(&down.weights, 1, activations, inputs);
-        self.add_given(down_norm, x, (given, normed), |out, accumulate| {
-            down.apply_row(self.backend, inputs, out, accumulate);
-        });
     }
 
     fn logits(&self, x: &[f32], logits: &mut Vec<f32>, scratch: &mut Scratch) {
