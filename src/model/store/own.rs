@@ -14,6 +14,9 @@ pub(super) const ENCODER: [&str; 3] = ["model.safetensors", "tokenizer.json", "c
 /// Endings of files that run code when Python reads them.
 const PICKLES: [&str; 6] = ["bin", "pt", "pth", "ckpt", "pkl", "pickle"];
 
+/// The head of the pruner that was published with arXiv 2501.16214.
+const PROVENCE: &str = "Provence";
+
 /// The paths of a model's files: itself, or those of a folder with an encoder.
 fn parts(path: &Path) -> Vec<PathBuf> {
     if path.is_dir() { ENCODER.map(|name| path.join(name)).to_vec() } else { vec![path.to_owned()] }
@@ -107,7 +110,7 @@ fn encoder(config: &Path) -> Result<Model, StoreError> {
 /// The role of an encoder, by what its `config.json` says of its head.
 pub(super) fn encoder_role(config: &Value) -> Role {
     let head = config["architectures"][0].as_str().unwrap_or_default();
-    if config["base_model_config"].is_object() {
+    if config["base_model_config"].is_object() || head == PROVENCE {
         Role::Pruner
     } else if head.ends_with("ForTokenClassification") {
         Role::TokenClassifier

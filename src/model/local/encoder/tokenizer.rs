@@ -7,8 +7,8 @@ use std::path::Path;
 use serde_json::Value;
 use tokenizers::{Encoding, Token, Tokenizer};
 
+use super::config::EncoderConfig;
 use super::error::EncoderError;
-use super::family::EncoderConfig;
 use super::pieces;
 use crate::model::{Cancel, ScoreError};
 use crate::text::read_control_tokens_as_text;

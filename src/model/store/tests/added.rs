@@ -72,6 +72,7 @@ fn an_encoder_is_added_from_its_folder_with_its_role() {
         ("BertModel", Role::Embedder),
         ("BertForTokenClassification", Role::TokenClassifier),
         ("BertForSequenceClassification", Role::Reranker),
+        ("Provence", Role::Pruner),
     ] {
         let folder = cache.path().join(head);
         fs::create_dir(&folder).unwrap();
