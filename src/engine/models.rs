@@ -13,8 +13,8 @@ use super::{EngineError, ErrorKind};
 use crate::config::{ClassifierConfig, Config, EmbedderConfig, ScorerConfig};
 use crate::model::cached::{CacheFile, CacheStatistics, CachedEmbedder, CachedScorer, Keep};
 use crate::model::local::{
-    ClassifierError, EMBEDDER_REVISION, EmbedderOptions, EncoderError, EncoderFiles, LocalClassifier,
-    LocalEmbedder, LocalScorer, SCORER_REVISION, ScorerOptions,
+    ClassifierError, EMBEDDER_REVISION, EmbedderFiles, EmbedderOptions, EncoderError, EncoderFiles,
+    LocalClassifier, LocalEmbedder, LocalScorer, SCORER_REVISION, ScorerOptions,
 };
 use crate::model::store::{ModelFiles, ModelStore, Progress};
 use crate::model::{
@@ -182,7 +182,7 @@ impl ConfiguredModels {
         for name in parts_of(&config.model) {
             let files = self.files.ensure(name)?;
             embedders.push(Arc::new(run_embedder(name, config, &files)?));
-            identities.push(files.identity());
+            identities.push(vectors_identity(&files.identity(), config));
         }
         let embedder = match <[_; 1]>::try_from(embedders) {
             Ok([one]) => one,
@@ -309,7 +309,10 @@ impl Models {
     pub(super) fn fallback_embedder(&self) -> Result<Option<Arc<Embedder>>, EngineError> {
         let Some(configured) = &self.configured else { return Ok(None) };
         let Some(model) = configured.embedder.fallback.clone() else { return Ok(None) };
-        let config = EmbedderConfig { model, ..configured.embedder.clone() };
+        // What is said of a remote model's vectors is not said of those of another model.
+        let (query_prefix, text_prefix, dimensions) = Default::default();
+        let remote = configured.embedder.clone();
+        let config = EmbedderConfig { model, query_prefix, text_prefix, dimensions, ..remote };
         self.fallback.get(|| configured.cached_embedder(&config).map(Arc::new)).map(Some)
     }
 
@@ -422,6 +425,16 @@ fn weights_identity(files: &str, adapter: Option<&str>) -> String {
     adapter.map_or_else(|| files.to_owned(), |adapter| format!("{files}+{adapter}"))
 }
 
+/// Names all that the vectors of an embedder's files depend on besides the texts and the arithmetic. Files of vectors are
+/// kept by it, so that it is the files' own where nothing is set.
+fn vectors_identity(files: &str, config: &EmbedderConfig) -> String {
+    let EmbedderConfig { query_prefix, text_prefix, dimensions, .. } = config;
+    if query_prefix.is_empty() && text_prefix.is_empty() && dimensions.is_none() {
+        return files.to_owned();
+    }
+    format!("{files} {query_prefix:?} {text_prefix:?} {dimensions:?}")
+}
+
 /// Names all that scores depend on besides the tokens. Files of scores are kept by it, so that it must not change as long
 /// as the scores do not; least of all because something is called differently here.
 fn scorer_identity(files: &str, precision: Precision, device: Device) -> String {
@@ -464,11 +477,19 @@ fn run_embedder(
     files: &ModelFiles,
 ) -> Result<LocalEmbedder, EngineError> {
     let name = display_name(name);
-    let &EmbedderConfig { threads, precision, .. } = config;
-    let options = EmbedderOptions { threads, precision, ..EmbedderOptions::default() };
+    let &EmbedderConfig { threads, precision, dimensions, .. } = config;
+    let prefix = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
+    let options = EmbedderOptions {
+        threads,
+        precision,
+        query_prefix: prefix(&config.query_prefix),
+        text_prefix: prefix(&config.text_prefix),
+        dimensions,
+        ..EmbedderOptions::default()
+    };
     let loaded = match files.single("bin") {
         Some(packed) => LocalEmbedder::load_packed(name, packed, &options),
-        None => EncoderFiles::of(files)
+        None => EmbedderFiles::of(files)
             .map_err(EncoderError::from)
             .and_then(|parts| LocalEmbedder::load(name, parts, &options)),
     };

@@ -63,7 +63,7 @@ DEBERTA = {
         pos_att_type="c2p|p2c", position_biased_input=True, type_vocab_size=2,
     ),
 }
-DEBERTA["pruner-provence"] = DEBERTA["deberta-v3"] | dict(max_position_embeddings=160)
+DEBERTA["embed-deberta"] = DEBERTA["pruner-provence"] = DEBERTA["deberta-v3"] | dict(max_position_embeddings=160)
 
 
 def tokenizer_of_deberta(has_map):

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::model::Stopped;
+use crate::model::local::EncoderFiles;
 
 const WIDTH: usize = 24;
 const HIDDEN: usize = 40;

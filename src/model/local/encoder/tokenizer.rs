@@ -88,6 +88,14 @@ impl PairTokenizer {
         Ok(tokens)
     }
 
+    /// The tokens that open and close a text by itself.
+    pub(crate) fn ends(&self) -> Result<[u32; 2], String> {
+        match (&self.template.before[..], &self.template.after[..]) {
+            (&[first], &[last]) => Ok([first, last]),
+            _ => Err("its post_processor puts other than one token before a text, and one behind".into()),
+        }
+    }
+
     /// Control tokens of a sequence.
     pub(crate) fn around(&self) -> usize {
         let Template { before, between, after, .. } = &self.template;

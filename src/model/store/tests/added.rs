@@ -87,6 +87,19 @@ fn an_encoder_is_added_from_its_folder_with_its_role() {
     }
     let known = later(cache.path()).ensure("bertmodel", &Silent).unwrap();
     assert_eq!(fs::read(known.named("model.safetensors").unwrap()).unwrap(), b"weights");
+    // What sentence-transformers has beside them comes along, in its folder.
+    let folder = cache.path().join("BertModel");
+    fs::create_dir(folder.join("1_Pooling")).unwrap();
+    fs::write(folder.join("1_Pooling/config.json"), "pooling").unwrap();
+    fs::write(folder.join("modules.json"), "[]").unwrap();
+    let model = add(&later(cache.path()), &folder.display().to_string(), Some("pooled")).unwrap();
+    assert_eq!(model.files.len(), 5);
+    let known = later(cache.path()).ensure("pooled", &Silent).unwrap();
+    assert_eq!(fs::read(known.named("1_Pooling/config.json").unwrap()).unwrap(), b"pooling");
+    assert!(fs::read_to_string(known.named("config.json").unwrap()).unwrap().contains("BertModel"));
+    assert!(known.named("modules.json").is_some());
+    let by_path = later(cache.path()).ensure(&folder.display().to_string(), &Silent).unwrap();
+    assert_eq!(by_path.identity(), known.identity());
 }
 
 #[test]
