@@ -5,6 +5,9 @@ of a text by the reference tokenizer and its vector in f32, cut off after so man
 first values of the vector at length 1, as `truncate_dim` gives them. The files beside the encoder's are those that
 sentence-transformers writes; `embed-xlm-roberta` has them in the form of versions before 6.
 
+`embed-nomic` has the names of tensors and the `config.json` of the published models, which transformers renames when it
+reads them.
+
 Run it in an environment with torch, transformers, sentence-transformers, sentencepiece and protobuf:
 python3 embedders.py [NAME ...]
 """
@@ -20,20 +23,58 @@ from safetensors.torch import save_file
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer import modules as models
 
-from encoders import CORPUS, FOLDER, PAIRS, SPECIAL, WIDTH, config_of, randomize, tokenizer_of
+from encoders import CORPUS, FOLDER, HEADS, HIDDEN, PAIRS, SPECIAL, WIDTH, config_of, randomize, tokenizer_of
 
 CUT = 24
 TEXTS = [text for pair in PAIRS for text in pair] + [CORPUS[1] * 12]
 BESIDE = ["modules.json", "1_Pooling/config.json", "config_sentence_transformers.json", "sentence_bert_config.json"]
 
 
+def nomic(vocabulary):
+    return transformers.NomicBertConfig(
+        vocab_size=vocabulary, hidden_size=WIDTH, num_hidden_layers=2, num_attention_heads=HEADS,
+        intermediate_size=HIDDEN, hidden_act="silu", max_position_embeddings=512, type_vocab_size=2, pad_token_id=0,
+        rope_parameters={"rope_type": "default", "rope_theta": 1000.0},
+    )
+
+
+def published(config, tensors):
+    """The configuration and the tensors of NomicBERT as they are published."""
+    names = {
+        "embeddings.LayerNorm.": "emb_ln.", "layers.": "encoder.layers.", "self_attn.o_proj": "attn.out_proj",
+        "up_proj": "fc11", "gate_proj": "fc12", "down_proj": "fc2", "post_attention_layernorm": "norm1",
+        "post_mlp_layernorm": "norm2",
+    }
+    renamed = {}
+    for name, value in tensors.items():
+        for own, other in names.items():
+            name = name.replace(own, other)
+        renamed[name] = value
+    for layer in range(config.num_hidden_layers):
+        start = f"encoder.layers.{layer}."
+        qkv = [renamed.pop(f"{start}self_attn.{part}_proj.weight") for part in "qkv"]
+        renamed[f"{start}attn.Wqkv.weight"] = torch.cat(qkv).contiguous()
+    settings = {
+        "activation_function": "swiglu", "architectures": ["NomicBertModel"], "causal": False,
+        "layer_norm_epsilon": config.layer_norm_eps, "max_trained_positions": 512, "mlp_fc1_bias": False,
+        "mlp_fc2_bias": False, "model_type": "nomic_bert", "n_embd": WIDTH, "n_head": HEADS, "n_inner": HIDDEN,
+        "n_layer": config.num_hidden_layers, "n_positions": 2048, "pad_vocab_size_multiple": 1, "prenorm": False,
+        "parallel_block": False, "qkv_proj_bias": False, "rotary_emb_base": 1000, "rotary_emb_fraction": 1.0,
+        "rotary_emb_interleaved": False, "rotary_emb_scale_base": None, "rotary_scaling_factor": None,
+        "type_vocab_size": 2, "use_rms_norm": False, "vocab_size": config.vocab_size,
+    }
+    return settings, renamed
+
+
 def golden(name, kind, pooling, prompts):
     torch.manual_seed(sum(name.encode()))
-    tokenizer = tokenizer_of(kind, name)
-    config = config_of(kind, name, tokenizer.get_vocab_size())
+    tokens = "bert" if kind == "nomic" else kind
+    tokenizer = tokenizer_of(tokens, name)
+    vocabulary = tokenizer.get_vocab_size()
+    config = nomic(vocabulary) if kind == "nomic" else config_of(kind, name, vocabulary)
     model = transformers.AutoModel.from_config(config).float().eval()
     randomize(model)
-    special = SPECIAL[kind]
+    special = SPECIAL[tokens]
     padding = special[0] if special[0] == "[PAD]" else special[1]
     fast = transformers.PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token=padding)
     with tempfile.TemporaryDirectory() as folder:
@@ -67,6 +108,8 @@ def golden(name, kind, pooling, prompts):
     tensors = {key: value.half().contiguous() for key, value in model.state_dict().items() if value.is_floating_point()}
     config.architectures = [type(model).__name__]
     settings = json.loads(config.to_json_string(use_diff=False))
+    if kind == "nomic":
+        settings, tensors = published(config, tensors)
     save_file(tensors, target / "model.safetensors", metadata={"format": "pt"})
     (target / "config.json").write_text(json.dumps(settings, indent=1) + "\n")
     (target / "tokenizer.json").write_text(json.dumps(json.loads(tokenizer.to_str()), ensure_ascii=False) + "\n")
@@ -76,6 +119,7 @@ def golden(name, kind, pooling, prompts):
 
 
 MODELS = {
+    "embed-nomic": ("nomic", "mean", {}),
     "embed-xlm-roberta": ("xlm-roberta", "cls", {"query": "query: ", "document": "passage: "}),
     "embed-modernbert": ("modernbert", "lasttoken", {}),
     "embed-deberta": ("deberta", "mean", {"query": "search: "}),

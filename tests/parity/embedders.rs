@@ -80,6 +80,11 @@ fn agrees(name: &str) {
 }
 
 #[test]
+fn nomic() {
+    agrees("embed-nomic");
+}
+
+#[test]
 fn first_tokens_with_prompts() {
     agrees("embed-xlm-roberta");
 }

@@ -181,6 +181,12 @@ fn unusable_configurations_and_tokenizers_are_refused_by_file_and_key() {
     let other = with("pruner-modernbert", "/base_model_config/model_type", &json!("electra"));
     assert!(other.contains("unsupported architecture `electra`"), "{other}");
     for (name, key, value, said) in [
+        (
+            "embed-nomic",
+            "/n_head",
+            json!(2),
+            "unsupported architecture of a reranker `nomic_bert`: this build knows `bert`",
+        ),
         ("bert", "/hidden_size", json!(128), "has the shape"),
         ("bert", "/hidden_size", json!(1_u64 << 40), "hidden_size is 1099511627776, not 1 to 16384"),
         ("bert", "/num_hidden_layers", json!(3), "`bert.encoder.layer.2.attention.self.query.weight`"),

@@ -102,7 +102,7 @@ impl std::fmt::Debug for LocalEmbedder {
 }
 
 impl LocalEmbedder {
-    /// Loads an encoder in safetensors: a BERT, or any that cross-encoders may be, with the files of
+    /// Loads an encoder in safetensors: a BERT or `NomicBERT`, or any that cross-encoders may be, with the files of
     /// sentence-transformers beside it.
     ///
     /// # Errors

@@ -123,12 +123,12 @@ impl Keys<'_> {
             let known = FAMILIES.each_ref().map(|family| family.name).join("`, `");
             EncoderError::Unsupported { what: "architecture", value: name.to_owned(), known }
         })?;
-        let keys = &family.keys;
+        let is_there = |keys: &&SizeKeys| !self.json[keys.width].is_null();
+        let keys = family.keys.iter().find(is_there).unwrap_or(&family.keys[0]);
         self.only("activation", keys.activation[0], keys.activation[1])?;
         let (width, heads) = (self.size(keys.width, 1 << 14)?, self.size(keys.heads, 1 << 10)?);
         let each = width / heads;
-        let is_rotary = family.positions == Positions::Rotary;
-        if !width.is_multiple_of(heads) || is_rotary && !each.is_multiple_of(2) {
+        if !width.is_multiple_of(heads) || family.positions.is_rotary() && !each.is_multiple_of(2) {
             return Err(self.wrong(format!("{} {width} does not divide by {heads} heads", keys.width)));
         }
         let heads = Heads { queries: heads, keys: heads, width: each };
@@ -148,6 +148,7 @@ impl Keys<'_> {
                 self.learned(config, first)
             }
             Positions::Rotary => self.rotary(config),
+            Positions::RotaryByLayer => self.rotary_by_layer(config),
             Positions::Relative => self.relative(config),
         }
     }
@@ -163,8 +164,61 @@ impl Keys<'_> {
         })
     }
 
-    /// What `ModernBERT` has besides sizes.
+    /// What `NomicBERT` has besides sizes.
     fn rotary(&self, config: EncoderConfig) -> Result<EncoderConfig, EncoderError> {
+        for key in ["prenorm", "parallel_block", "causal", "use_rms_norm", "rotary_emb_interleaved"] {
+            if self.json[key] == true {
+                return Err(self.unsupported(key, "false"));
+            }
+        }
+        for key in ["rotary_emb_scale_base", "moe_every_n_layers"] {
+            if !self.json[key].is_null() && self.json[key] != 0 {
+                return Err(self.unsupported(key, "none"));
+            }
+        }
+        let parameters = &self.json["rope_parameters"];
+        // Where the file has neither, it is of the form that transformers writes, which rotates whole heads.
+        let fraction = &self.json["rotary_emb_fraction"];
+        if !fraction.is_null() && fraction.as_f64() != Some(1.0) || fraction.is_null() && parameters.is_null()
+        {
+            return Err(self.unsupported("rotary_emb_fraction", "1.0"));
+        }
+        let kind = parameters["rope_type"].as_str().unwrap_or("default");
+        // What is dynamic about it begins behind the positions of the training.
+        if !["default", "dynamic"].contains(&kind) {
+            return Err(EncoderError::Unsupported {
+                what: "rotary scaling",
+                value: kind.to_owned(),
+                known: "default`, `dynamic".into(),
+            });
+        }
+        let base = [&parameters["rope_theta"], &self.json["rotary_emb_base"]];
+        let base = base.into_iter().find(|value| !value.is_null()).map_or(Some(10_000.0), Value::as_f64);
+        let Some(base) = base.filter(|&base| base > 1.0 && base < 1e12) else {
+            return Err(self.wrong("rotary_emb_base is no number above 1".into()));
+        };
+        let [up, down, attention] = ["mlp_fc1_bias", "mlp_fc2_bias", "qkv_proj_bias"].map(|key| {
+            // The form that transformers writes has none.
+            self.json[key].as_bool().unwrap_or(parameters.is_null())
+        });
+        if up != down {
+            return Err(self.unsupported("mlp_fc2_bias", &up.to_string()));
+        }
+        let trained = self.number("max_trained_positions", config.positions)?;
+        let multiple = self.number("pad_vocab_size_multiple", 1)?;
+        Ok(EncoderConfig {
+            positions: config.positions.min(trained.max(1)),
+            first_position: None,
+            segments: self.number("type_vocab_size", 2)?,
+            vocabulary: config.vocabulary.next_multiple_of(multiple.max(1)),
+            rotary: [base; 2],
+            biases: Biases { attention, feed_forward: up, ..Biases::ALL },
+            ..config
+        })
+    }
+
+    /// What `ModernBERT` has besides sizes.
+    fn rotary_by_layer(&self, config: EncoderConfig) -> Result<EncoderConfig, EncoderError> {
         self.only("activation", "classifier_activation", "gelu")?;
         let has = |key: &str| self.json[key] == true;
         Ok(EncoderConfig {
@@ -401,7 +455,7 @@ mod tests {
         let other = with("model_type", json!("deberta"));
         assert_eq!(
             other,
-            "unsupported architecture `deberta`: this build knows `bert`, `roberta`, `xlm-roberta`, `modernbert`, `deberta-v2`, `Provence`"
+            "unsupported architecture `deberta`: this build knows `bert`, `roberta`, `xlm-roberta`, `modernbert`, `deberta-v2`, `nomic_bert`, `Provence`"
         );
         for (key, value, named) in [
             ("hidden_activation", json!("silu"), "unsupported activation `silu`"),
@@ -417,6 +471,54 @@ mod tests {
             ("local_attention", json!(-3), "local_attention is -3"),
         ] {
             let error = with(key, value);
+            assert!(error.contains(named), "{error}");
+        }
+    }
+
+    fn nomic() -> Value {
+        json!({"model_type": "nomic_bert", "n_embd": 64, "n_head": 4, "n_layer": 2, "n_inner": 96,
+            "vocab_size": 100, "n_positions": 8192, "max_trained_positions": 2048, "type_vocab_size": 2,
+            "activation_function": "swiglu", "layer_norm_epsilon": 1e-12, "rotary_emb_base": 1000,
+            "rotary_emb_fraction": 1.0, "rotary_emb_interleaved": false, "rotary_emb_scale_base": null,
+            "pad_vocab_size_multiple": 64, "qkv_proj_bias": false, "mlp_fc1_bias": false, "mlp_fc2_bias": false, "prenorm": false})
+    }
+
+    #[test]
+    fn nomic_bert_is_read_in_its_own_form_and_in_that_of_transformers() {
+        let other = json!({"model_type": "nomic_bert", "hidden_size": 64, "num_attention_heads": 4,
+            "num_hidden_layers": 2, "intermediate_size": 96, "vocab_size": 100, "hidden_act": "silu",
+            "max_position_embeddings": 2048, "pad_vocab_size_multiple": 64, "rope_parameters": {"rope_type": "dynamic", "rope_theta": 1000.0}});
+        for json in [nomic(), other] {
+            let config = read(&json).unwrap();
+            assert_eq!((config.width, config.hidden, config.layers.len()), (64, 96, 2));
+            assert_eq!((config.positions, config.segments, config.first_position), (2048, 2, None));
+            assert_eq!(config.vocabulary, 128, "100 in whole multiples of 64");
+            assert_eq!(config.rotary.map(|base| base as usize), [1000; 2]);
+            assert!(config.biases.norms && !config.biases.attention && !config.biases.feed_forward);
+        }
+    }
+
+    #[test]
+    fn unusable_settings_of_nomic_bert_are_named() {
+        for (key, value, named) in [
+            ("prenorm", json!(true), "unsupported prenorm `true`: this build knows `false`"),
+            ("causal", json!(true), "unsupported causal"),
+            ("rotary_emb_interleaved", json!(true), "unsupported rotary_emb_interleaved"),
+            ("rotary_emb_fraction", json!(0.5), "unsupported rotary_emb_fraction `0.5`"),
+            ("rotary_emb_fraction", json!(null), "unsupported rotary_emb_fraction `null`"),
+            ("rotary_emb_scale_base", json!(512), "unsupported rotary_emb_scale_base"),
+            ("rotary_emb_base", json!("far"), "rotary_emb_base is no number"),
+            ("rope_parameters", json!({"rope_type": "yarn"}), "unsupported rotary scaling `yarn`"),
+            ("moe_every_n_layers", json!(2), "unsupported moe_every_n_layers `2`"),
+            ("activation_function", json!("geglu"), "unsupported activation `geglu`"),
+            ("mlp_fc2_bias", json!(true), "unsupported mlp_fc2_bias `true`: this build knows `false`"),
+            ("n_embd", json!(0), "n_embd is 0"),
+            ("n_head", json!(3), "n_embd 64 does not divide by 3 heads"),
+            ("n_inner", json!(null), "n_inner is null"),
+        ] {
+            let mut json = nomic();
+            json[key] = value;
+            let error = read(&json).unwrap_err().to_string();
             assert!(error.contains(named), "{error}");
         }
     }

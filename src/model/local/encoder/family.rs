@@ -8,12 +8,13 @@ pub(crate) struct EncoderFamily {
     /// The start of the names of its tensors in a checkpoint with a head.
     pub(crate) prefix: &'static str,
     pub(crate) tensors: TensorNames,
-    pub(crate) keys: SizeKeys,
+    /// The keys of its sizes in `config.json`, in each form of it: the first form whose width is there holds.
+    pub(crate) keys: &'static [SizeKeys],
     pub(crate) norms: Norms,
     pub(crate) feed_forward: FeedForward,
     pub(crate) positions: Positions,
-    /// The layers between the encoder and the score of a sequence.
-    pub(crate) head: HeadKind,
+    /// The layers between the encoder and the score of a sequence, where it is known to have any.
+    pub(crate) head: Option<HeadKind>,
     /// The layer that tells which tokens to keep, where the architecture has one of its own.
     pub(crate) keep: Option<&'static str>,
 }
@@ -69,6 +70,8 @@ pub(crate) enum FeedForward {
     Gelu,
     /// `gelu(x * U) * (x * G)` (arXiv 2002.05202).
     Geglu,
+    /// `silu(x * U) * (x * G)`, of the same paper.
+    Swiglu,
 }
 
 impl FeedForward {
@@ -87,9 +90,18 @@ pub(crate) enum Positions {
     LearnedBehindPadding,
     /// Rotated queries and keys (arXiv 2104.09864).
     Rotary,
+    /// The same by one base in layers that see everything, and by another in those that see what is near.
+    RotaryByLayer,
     /// Rows for distances, which attention compares with queries and keys (arXiv 2006.03654); perhaps rows for positions
     /// too.
     Relative,
+}
+
+impl Positions {
+    /// Returns whether queries and keys are rotated.
+    pub(crate) fn is_rotary(self) -> bool {
+        matches!(self, Self::Rotary | Self::RotaryByLayer)
+    }
 }
 
 /// The layers between an encoder and the score of a sequence.
@@ -123,6 +135,17 @@ const MODERN_KEYS: SizeKeys = SizeKeys {
     ..BERT_KEYS
 };
 
+const NOMIC_KEYS: SizeKeys = SizeKeys {
+    width: "n_embd",
+    heads: "n_head",
+    layers: "n_layer",
+    hidden: "n_inner",
+    positions: "n_positions",
+    norm_eps: "layer_norm_epsilon",
+    usual_eps: 1e-12,
+    activation: ["activation_function", "swiglu"],
+};
+
 pub(super) const BERT: EncoderFamily = EncoderFamily {
     name: "bert",
     prefix: "bert.",
@@ -138,11 +161,11 @@ pub(super) const BERT: EncoderFamily = EncoderFamily {
         output_norm: "output.LayerNorm",
         final_norm: None,
     },
-    keys: BERT_KEYS,
+    keys: &[BERT_KEYS],
     norms: Norms::Behind,
     feed_forward: FeedForward::Gelu,
     positions: Positions::Learned,
-    head: HeadKind::Pooler,
+    head: Some(HeadKind::Pooler),
     keep: None,
 };
 
@@ -150,7 +173,7 @@ const ROBERTA: EncoderFamily = EncoderFamily {
     name: "roberta",
     prefix: "roberta.",
     positions: Positions::LearnedBehindPadding,
-    head: HeadKind::Classifier,
+    head: Some(HeadKind::Classifier),
     ..BERT
 };
 
@@ -169,11 +192,11 @@ const MODERNBERT: EncoderFamily = EncoderFamily {
         output_norm: "mlp_norm",
         final_norm: Some("final_norm"),
     },
-    keys: MODERN_KEYS,
+    keys: &[MODERN_KEYS],
     norms: Norms::Before,
     feed_forward: FeedForward::Geglu,
-    positions: Positions::Rotary,
-    head: HeadKind::Prediction,
+    positions: Positions::RotaryByLayer,
+    head: Some(HeadKind::Prediction),
     keep: None,
 };
 
@@ -184,19 +207,42 @@ const DEBERTA: EncoderFamily = EncoderFamily {
         qkv: &["attention.self.query_proj", "attention.self.key_proj", "attention.self.value_proj"],
         ..BERT.tensors
     },
-    keys: SizeKeys { usual_eps: 1e-7, ..BERT_KEYS },
+    keys: &[SizeKeys { usual_eps: 1e-7, ..BERT_KEYS }],
     positions: Positions::Relative,
-    head: HeadKind::ContextPooler,
+    head: Some(HeadKind::ContextPooler),
+    ..BERT
+};
+
+const NOMIC: EncoderFamily = EncoderFamily {
+    name: "nomic_bert",
+    prefix: "bert.",
+    tensors: TensorNames {
+        words: "embeddings.word_embeddings",
+        embedding_norm: "emb_ln",
+        layer: "encoder.layers",
+        qkv: &["attn.Wqkv"],
+        attention_out: "attn.out_proj",
+        attention_norm: "norm1",
+        up: &["mlp.fc12", "mlp.fc11"],
+        down: "mlp.fc2",
+        output_norm: "norm2",
+        final_norm: None,
+    },
+    keys: &[NOMIC_KEYS, SizeKeys { activation: ["hidden_act", "silu"], ..BERT_KEYS }],
+    feed_forward: FeedForward::Swiglu,
+    positions: Positions::Rotary,
+    head: None,
     ..BERT
 };
 
 /// The architectures that run here.
-pub(super) const FAMILIES: [EncoderFamily; 6] = [
+pub(super) const FAMILIES: [EncoderFamily; 7] = [
     BERT,
     ROBERTA,
     EncoderFamily { name: "xlm-roberta", ..ROBERTA },
     MODERNBERT,
     DEBERTA,
+    NOMIC,
     // The pruner that was published with arXiv 2501.16214.
     EncoderFamily { name: "Provence", keep: Some("token_classifier"), ..DEBERTA },
 ];

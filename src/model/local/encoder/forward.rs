@@ -1,5 +1,5 @@
 //! The forward pass of encoders: BERT (arXiv 1810.04805), `RoBERTa` (arXiv 1907.11692), `ModernBERT`
-//! (arXiv 2412.13663) and `DeBERTa` (arXiv 2006.03654).
+//! (arXiv 2412.13663), `DeBERTa` (arXiv 2006.03654) and `NomicBERT` (arXiv 2402.01613).
 //!
 //! Sequences are cut into groups, and a group goes through all layers on one thread while its activations stay
 //! in that core's cache: rows of different sequences meet in attention alone, where each sequence looks at
@@ -10,7 +10,7 @@ use std::sync::{Mutex, PoisonError};
 use rayon::prelude::*;
 
 use super::config::{EncoderConfig, Sight};
-use super::family::Norms;
+use super::family::{FeedForward, Norms};
 use super::q4_0::QuantizedRows;
 use super::relative::{Distances, PositionTables, RelativeBias, RelativeScratch};
 use crate::model::local::attention::{Attention, AttentionMask, AttentionScratch, PackedKeyValues};
@@ -312,7 +312,8 @@ impl Encoder {
         }
     }
 
-    /// `x = norm(x + gelu(x * U + a) * D + b)`, or `x += (gelu(norm(x) * U) * (norm(x) * G)) * D` with biases.
+    /// `x = norm(x + gelu(x * U + a) * D + b)`, or `x += (gelu(norm(x) * U) * (norm(x) * G)) * D` with biases, or the like
+    /// with another activation.
     fn feed_forward(&self, layer: &Layer, s: &mut Scratch) {
         let (width, hidden) = (self.config.width, self.config.hidden);
         let rows = s.x.len() / width;
@@ -322,10 +323,18 @@ impl Encoder {
         let write = |i: usize, out: &mut [f32]| self.copy(row(&s.x, width, i), first, out);
         layer.up.linear.take(self.backend, rows, &mut s.inputs, write);
         layer.up.linear.apply(self.backend, &s.inputs, &mut s.wide, Accumulate::Overwrite);
+        let isa = self.backend.isa;
+        let is_swiglu = self.config.family.feed_forward == FeedForward::Swiglu;
+        if is_swiglu && self.config.biases.feed_forward {
+            s.wide.chunks_mut(inside).for_each(|row| isa.add(row, &layer.up.bias));
+        }
         let activate = |i: usize, out: &mut [f32]| {
             let (own, gates) = row(&s.wide, inside, i).split_at(hidden);
+            if is_swiglu {
+                return isa.silu_mul(own, gates, out);
+            }
             out.copy_from_slice(own);
-            self.backend.isa.gelu(out, &layer.up.bias[..hidden]);
+            isa.gelu(out, &layer.up.bias[..hidden]);
             for (value, (gate, bias)) in out.iter_mut().zip(gates.iter().zip(&layer.up.bias[hidden..])) {
                 *value *= gate + bias;
             }

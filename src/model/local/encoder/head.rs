@@ -2,7 +2,7 @@
 
 use super::config::EncoderConfig;
 use super::error::EncoderError;
-use super::family::HeadKind;
+use super::family::{FAMILIES, HeadKind};
 use super::load::Weights;
 use crate::kernels::Isa;
 
@@ -34,7 +34,13 @@ pub(crate) struct ScoreHead {
 impl ScoreHead {
     /// Takes the head's tensors out of a checkpoint.
     pub(crate) fn take(weights: &mut Weights, config: &EncoderConfig) -> Result<Self, EncoderError> {
-        let (width, kind, bias) = (config.width, config.family.head, config.biases.head);
+        let Some(kind) = config.family.head else {
+            let known = FAMILIES.iter().filter(|family| family.head.is_some()).map(|family| family.name);
+            let known = known.collect::<Vec<_>>().join("`, `");
+            let value = config.family.name.to_owned();
+            return Err(EncoderError::Unsupported { what: "architecture of a reranker", value, known });
+        };
+        let (width, bias) = (config.width, config.biases.head);
         let square = [width, width];
         let or_zeros = |bias: Option<Vec<f32>>| bias.unwrap_or_else(|| vec![0.0; width]);
         let (dense, out) = match kind {

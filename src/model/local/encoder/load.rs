@@ -5,7 +5,7 @@ use std::sync::Mutex;
 
 use super::config::EncoderConfig;
 use super::error::EncoderError;
-use super::family::{Norms, Positions};
+use super::family::Norms;
 use super::forward::{Convolution, Encoder, Layer, Norm, Projection, Rotation, TokenRows};
 use super::relative::{Distances, PositionTables, RelativePositions, Term, project};
 use super::tensors::{TensorFile, Tensors};
@@ -92,7 +92,10 @@ impl Weights {
         let final_norm = names.final_norm.map(|name| self.norm(name, &config)).transpose()?;
         let convolution = config.convolution.map(|taps| self.convolution(taps, &config)).transpose()?;
         let half = config.heads.width / 2;
-        let rotations = (config.family.positions == Positions::Rotary)
+        let rotations = config
+            .family
+            .positions
+            .is_rotary()
             .then(|| config.rotary.map(|base| Rotation::new(base, half, config.positions)));
         debug_assert!(positions.is_empty() || positions.len() == config.positions * config.width);
         Ok(Encoder {
