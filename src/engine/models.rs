@@ -13,8 +13,8 @@ use super::{EngineError, ErrorKind};
 use crate::config::{ClassifierConfig, Config, EmbedderConfig, ScorerConfig};
 use crate::model::cached::{CacheFile, CacheStatistics, CachedEmbedder, CachedScorer, Keep};
 use crate::model::local::{
-    ClassifierError, EMBEDDER_REVISION, EmbedderFiles, EmbedderOptions, EncoderError, EncoderFiles,
-    LocalClassifier, LocalEmbedder, LocalScorer, SCORER_REVISION, ScorerOptions,
+    ClassifierError, DecoderEmbedder, EMBEDDER_REVISION, EmbedderFiles, EmbedderOptions, EncoderError,
+    EncoderFiles, LocalClassifier, LocalEmbedder, LocalScorer, SCORER_REVISION, ScorerOptions,
 };
 use crate::model::store::{ModelFiles, ModelStore, Progress};
 use crate::model::{
@@ -181,7 +181,7 @@ impl ConfiguredModels {
         let (mut embedders, mut identities) = (Vec::<Arc<dyn model::Embedder>>::new(), Vec::new());
         for name in parts_of(&config.model) {
             let files = self.files.ensure(name)?;
-            embedders.push(Arc::new(run_embedder(name, config, &files)?));
+            embedders.push(run_embedder(name, config, &files)?);
             identities.push(vectors_identity(&files.identity(), config));
         }
         let embedder = match <[_; 1]>::try_from(embedders) {
@@ -475,7 +475,7 @@ fn run_embedder(
     name: &str,
     config: &EmbedderConfig,
     files: &ModelFiles,
-) -> Result<LocalEmbedder, EngineError> {
+) -> Result<Arc<dyn model::Embedder>, EngineError> {
     let name = display_name(name);
     let &EmbedderConfig { threads, precision, dimensions, .. } = config;
     let prefix = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
@@ -487,13 +487,19 @@ fn run_embedder(
         dimensions,
         ..EmbedderOptions::default()
     };
+    let unavailable =
+        |reason: String| EngineError::unavailable(format!("cannot load model `{name}`: {reason}"));
+    if let Some(path) = files.single("gguf") {
+        let loaded = DecoderEmbedder::load(name, path, &options);
+        return Ok(Arc::new(loaded.map_err(|e| unavailable(e.to_string()))?));
+    }
     let loaded = match files.single("bin") {
         Some(packed) => LocalEmbedder::load_packed(name, packed, &options),
         None => EmbedderFiles::of(files)
             .map_err(EncoderError::from)
             .and_then(|parts| LocalEmbedder::load(name, parts, &options)),
     };
-    loaded.map_err(|e| EngineError::unavailable(format!("cannot load model `{name}`: {e}")))
+    Ok(Arc::new(loaded.map_err(|e| unavailable(e.to_string()))?))
 }
 
 fn load_classifier(config: &ClassifierConfig, source: &ModelSource) -> Result<LocalClassifier, EngineError> {

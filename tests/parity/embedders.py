@@ -8,7 +8,10 @@ sentence-transformers writes; `embed-xlm-roberta` has them in the form of versio
 `embed-nomic` has the names of tensors and the `config.json` of the published models, which transformers renames when it
 reads them.
 
-Run it in an environment with torch, transformers, sentence-transformers, sentencepiece and protobuf:
+`embed-qwen3` is a decoder in GGUF with the tokenizer of `families.py`. Its golden has the row of the last token, which
+closes the text, behind the last norm, at length 1, by transformers.
+
+Run it in an environment with torch, transformers, sentence-transformers, sentencepiece, protobuf and gguf:
 python3 embedders.py [NAME ...]
 """
 import json
@@ -17,12 +20,14 @@ import sys
 import tempfile
 from pathlib import Path
 
+import gguf
 import torch
 import transformers
 from safetensors.torch import save_file
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer import modules as models
 
+import families
 from encoders import CORPUS, FOLDER, HEADS, HIDDEN, PAIRS, SPECIAL, WIDTH, config_of, randomize, tokenizer_of
 
 CUT = 24
@@ -118,6 +123,36 @@ def golden(name, kind, pooling, prompts):
     print(name, sorted(tensors)[:3], [len(pair["ids"]) for pair in pairs])
 
 
+class Closed(families.Bpe):
+    """A tokenizer whose file has texts closed and pooled by the token that closes them."""
+
+    def write(self, out):
+        super().write(out)
+        out.add_add_eos_token(True)
+        out.add_pooling_type(gguf.PoolingType.LAST)
+
+
+def decoder(name):
+    arch, kind, _, extra = families.FAMILIES["qwen3"]
+    tokenizer = Closed("qwen2")
+    config, model = families.build(kind, extra)
+    target = FOLDER / name
+    target.mkdir(parents=True, exist_ok=True)
+    families.write(target / "model.gguf", arch, kind, config, model, tokenizer)
+    pairs = []
+    for i, text in enumerate(TEXTS[:-1] + [CORPUS[1] * 3]):
+        prompt = "Instruct: find\nQuery:" if i % 2 == 0 else ""
+        ids = tokenizer.encode(prompt + text) + [len(tokenizer.tokens) - 1]
+        with torch.no_grad():
+            row = model.model(torch.tensor([ids])).last_hidden_state[0, -1].float()
+        unit = lambda row: [round(float(value), 7) for value in row / row.norm()]
+        given = {"text": text, "query": i % 2 == 0, "prompt": prompt, "ids": ids}
+        pairs.append(given | {"embedding": unit(row), "cut": unit(row[:CUT])})
+    lines = ",\n".join(json.dumps(pair, ensure_ascii=False) for pair in pairs)
+    (target / "golden.json").write_text(f"[{lines}]\n")
+    print(name, [len(pair["ids"]) for pair in pairs])
+
+
 MODELS = {
     "embed-nomic": ("nomic", "mean", {}),
     "embed-xlm-roberta": ("xlm-roberta", "cls", {"query": "query: ", "document": "passage: "}),
@@ -125,5 +160,8 @@ MODELS = {
     "embed-deberta": ("deberta", "mean", {"query": "search: "}),
 }
 if __name__ == "__main__":
-    for wanted in sys.argv[1:] or MODELS:
-        golden(wanted, *MODELS[wanted])
+    for wanted in sys.argv[1:] or [*MODELS, "embed-qwen3"]:
+        if wanted == "embed-qwen3":
+            decoder(wanted)
+        else:
+            golden(wanted, *MODELS[wanted])

@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 
 use serde::Deserialize;
-use whittle::model::local::{EmbedderFiles, EmbedderOptions, EncoderFiles, LocalEmbedder, LongText};
+use whittle::model::local::{
+    DecoderEmbedder, EmbedderFiles, EmbedderOptions, EncoderFiles, LocalEmbedder, LongText,
+};
 use whittle::model::{Cancel, Embedder, Precision};
 
 #[derive(Deserialize)]
@@ -41,7 +43,7 @@ fn load(name: &str, options: EmbedderOptions) -> LocalEmbedder {
     LocalEmbedder::load(name, files, &options).unwrap()
 }
 
-fn embed(embedder: &LocalEmbedder, golden: &Golden) -> Vec<f32> {
+fn embed(embedder: &dyn Embedder, golden: &Golden) -> Vec<f32> {
     let never = Cancel::never();
     if golden.query {
         embedder.embed_query(&golden.text, &never).unwrap()
@@ -55,10 +57,13 @@ fn largest(own: &[f32], expected: &[f32]) -> f32 {
     own.iter().zip(expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
 }
 
+fn goldens(name: &str) -> Vec<Golden> {
+    serde_json::from_str(&std::fs::read_to_string(folder(name).join("golden.json")).unwrap()).unwrap()
+}
+
 /// Ids are equal and vectors within 1e-4 in f32; in 8 bits cosines with them are at least 0.98.
 fn agrees(name: &str) {
-    let goldens: Vec<Golden> =
-        serde_json::from_str(&std::fs::read_to_string(folder(name).join("golden.json")).unwrap()).unwrap();
+    let goldens = goldens(name);
     // Its files say 128 themselves.
     let window = if name == "embed-xlm-roberta" { 512 } else { 128 };
     let options = |precision| EmbedderOptions { precision, window, ..EmbedderOptions::default() };
@@ -97,6 +102,69 @@ fn last_tokens() {
 #[test]
 fn means_with_distances() {
     agrees("embed-deberta");
+}
+
+#[test]
+fn a_decoder() {
+    let path = folder("embed-qwen3").join("model.gguf");
+    let query_prefix = Some("Instruct: find\nQuery:".to_owned());
+    let options = EmbedderOptions { window: 512, query_prefix, ..EmbedderOptions::default() };
+    let load = |options: &EmbedderOptions| DecoderEmbedder::load("qwen3", &path, options).unwrap();
+    let goldens = goldens("embed-qwen3");
+    let dimensions = Some(goldens[0].cut.len());
+    let (exact, cut) = (load(&options), load(&EmbedderOptions { dimensions, ..options.clone() }));
+    let int8 = load(&EmbedderOptions { precision: Precision::Int8, ..options.clone() });
+    let (mut difference, mut least, never) = (0.0_f32, 1.0_f32, Cancel::never());
+    for golden in &goldens {
+        let read = format!("{}{}", golden.prompt, golden.text);
+        assert_eq!(exact.windows(&read, &never).unwrap(), [&golden.ids[..]], "{read}");
+        difference = difference.max(largest(&embed(&exact, golden), &golden.embedding));
+        difference = difference.max(largest(&embed(&cut, golden), &golden.cut));
+        let cosine = embed(&int8, golden).iter().zip(&golden.embedding).map(|(a, b)| a * b).sum::<f32>();
+        least = least.min(cosine);
+    }
+    eprintln!("embed-qwen3: f32 {difference:.1e}, int8 cosines from {least:.4}");
+    assert!(difference <= 1e-4 && least >= 0.95, "{difference}, {least}");
+    // A text has one vector in any company, a long one that of its windows, and an empty one has one.
+    let texts = ["the road", "", &"both libraries close at six. ".repeat(100)];
+    for (text, together) in texts.iter().zip(exact.embed(&texts, &never).unwrap()) {
+        assert!(largest(&exact.embed(&[text], &never).unwrap()[0], &together) < 1e-5, "{text}");
+        assert_eq!(exact.dimensions(), together.len());
+    }
+    assert!(exact.windows(texts[2], &never).unwrap().len() > 1);
+    let cancelled = Cancel::never();
+    cancelled.cancel();
+    assert!(exact.embed(&["a"], &cancelled).is_err());
+}
+
+#[test]
+fn decoders_that_do_not_embed_so_are_refused_by_file_and_key() {
+    let refused = |path: &std::path::Path, dimensions| {
+        let options = EmbedderOptions { dimensions, ..EmbedderOptions::default() };
+        DecoderEmbedder::load("x", path, &options).unwrap_err().to_string()
+    };
+    let scorer = folder("../families").join("qwen3.gguf");
+    assert!(refused(&scorer, None).contains("it has no `qwen3.pooling_type`, so that it does not embed"));
+    let path = folder("embed-qwen3").join("model.gguf");
+    assert!(refused(&path, Some(65)).contains("it has no 65 dimensions, but 1 to 64"));
+    let bytes = std::fs::read(&path).unwrap();
+    let copy = tempfile::NamedTempFile::new().unwrap();
+    let changed = |key: &[u8], value: &[u8]| {
+        let mut bytes = bytes.clone();
+        let at = bytes.windows(key.len()).position(|part| part == key).unwrap() + key.len();
+        // Behind the number of the type.
+        bytes[at + 4..at + 4 + value.len()].copy_from_slice(value);
+        std::fs::write(copy.path(), bytes).unwrap();
+        refused(copy.path(), None)
+    };
+    let mean = changed(b"qwen3.pooling_type", &1_u32.to_le_bytes());
+    assert!(mean.contains("`qwen3.pooling_type` is 1: this build knows 3, the last token"), "{mean}");
+    let beyond = changed(b"tokenizer.ggml.eos_token_id", &u32::MAX.to_le_bytes());
+    assert!(beyond.contains("tokenizer.ggml.eos_token_id") || beyond.contains("beyond"), "{beyond}");
+    let neither = changed(b"tokenizer.ggml.add_eos_token", &[0]);
+    assert!(neither.contains("no token opens or closes a text"), "{neither}");
+    std::fs::write(copy.path(), &bytes[..bytes.len() / 2]).unwrap();
+    assert!(!refused(copy.path(), None).is_empty());
 }
 
 #[test]

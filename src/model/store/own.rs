@@ -93,13 +93,14 @@ pub(super) fn inspect(path: &Path, name: String) -> Result<(Model, Vec<PathBuf>)
 pub(super) const PICKLE: &str =
     "it is a pickle, which may run code when it is read: convert it to GGUF or safetensors";
 
-/// A model that scores, by what its GGUF file says of itself.
+/// A model that scores or embeds, by what its GGUF file says of itself.
 fn decoder(path: &Path) -> Result<Model, StoreError> {
     let refused = |reason: String| StoreError::NoModel { path: path.to_owned(), reason };
     let summary = GgufSummary::read(path).map_err(|error| refused(chain(&error)))?;
-    let GgufSummary { architecture, name, licence, context } = summary;
+    let GgufSummary { architecture, name, licence, context, embeds } = summary;
     let description = format!("{}, context {context}", name.unwrap_or_else(|| architecture.clone()));
-    Ok(model(Role::Scorer, architecture, licence, description))
+    let role = if embeds { Role::Embedder } else { Role::Scorer };
+    Ok(model(role, architecture, licence, description))
 }
 
 /// A model that embeds, classifies, reranks or prunes, by its `config.json`.

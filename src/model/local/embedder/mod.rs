@@ -1,5 +1,6 @@
 //! [`Embedder`] on an encoder in this process: what is pooled of the vectors of a text's tokens, scaled to length 1.
 
+mod decoder;
 mod head;
 mod load;
 mod packed;
@@ -15,10 +16,12 @@ use parking_lot::FairMutex;
 use rayon::ThreadPool;
 use rayon::prelude::*;
 
+pub use self::decoder::DecoderEmbedder;
 pub use self::head::EmbedderFiles;
 use self::head::{Head, Pooling, Prefixes};
 use self::tokenizer::EmbedderTokenizer;
 use super::encoder::{Encoder, EncoderError, Sequence, groups};
+use crate::kernels::Isa;
 use crate::model::{Cancel, Embedder, Precision, ScoreError, WordMatch};
 
 /// Tokens that a caller gets the threads for before it is another one's turn: about a fifth of a second on two cores.
@@ -230,16 +233,7 @@ impl LocalEmbedder {
 
     /// The mean over all windows at length 1, which is the sum at length 1.
     fn pooled(&self, sums: impl Iterator<Item = Vec<f32>>) -> Result<Vec<f32>, ScoreError> {
-        let isa = self.encoder.backend.isa;
-        let mut total = vec![0.0; self.encoder.config.width];
-        sums.for_each(|sum| isa.add(&mut total, &sum));
-        total.truncate(self.dimensions);
-        let length = total.iter().map(|&value| f64::from(value).powi(2)).sum::<f64>().sqrt();
-        if !(length.is_finite() && length > 0.0) {
-            return Err(ScoreError::Model(format!("an embedding has the length {length}")));
-        }
-        isa.scale(&mut total, (1.0 / length) as f32);
-        Ok(total)
+        unit(self.encoder.backend.isa, sums, self.dimensions)
     }
 }
 
@@ -283,10 +277,34 @@ impl Embedder for LocalEmbedder {
     }
 }
 
+/// The first values of the sum of some vectors, at length 1.
+fn unit(
+    isa: Isa,
+    vectors: impl Iterator<Item = Vec<f32>>,
+    dimensions: usize,
+) -> Result<Vec<f32>, ScoreError> {
+    let mut total = vectors.fold(Vec::new(), |mut total: Vec<f32>, vector| {
+        total.resize(vector.len(), 0.0);
+        isa.add(&mut total, &vector);
+        total
+    });
+    total.truncate(dimensions);
+    let length = total.iter().map(|&value| f64::from(value).powi(2)).sum::<f64>().sqrt();
+    if !(length.is_finite() && length > 0.0) {
+        return Err(ScoreError::Model(format!("an embedding has the length {length}")));
+    }
+    isa.scale(&mut total, (1.0 / length) as f32);
+    Ok(total)
+}
+
 fn threads(options: &EmbedderOptions) -> Result<ThreadPool, EncoderError> {
+    pool_of(options).map_err(EncoderError::Threads)
+}
+
+fn pool_of(options: &EmbedderOptions) -> Result<ThreadPool, String> {
     rayon::ThreadPoolBuilder::new()
         .num_threads(super::threads(options.threads))
         .thread_name(|i| format!("whittle-embed-{i}"))
         .build()
-        .map_err(|e| EncoderError::Threads(e.to_string()))
+        .map_err(|e| e.to_string())
 }

@@ -43,6 +43,14 @@ fn a_file_is_added_by_its_path_and_taken_away_again() {
 }
 
 #[test]
+fn a_decoder_that_embeds_is_an_embedder() {
+    let cache = tempfile::tempdir().unwrap();
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/parity/encoders/embed-qwen3/model.gguf");
+    let model = add(&later(cache.path()), &file.display().to_string(), None).unwrap();
+    assert_eq!((model.role, &*model.architecture), (Role::Embedder, "qwen3"));
+}
+
+#[test]
 fn what_is_no_model_is_refused_and_leaves_nothing() {
     let cache = tempfile::tempdir().unwrap();
     let store = later(cache.path());
