@@ -552,6 +552,18 @@ mod tests {
     }
 
     #[test]
+    fn prefixes_and_dimensions_tell_vectors_apart() {
+        let config = EmbedderConfig::default();
+        assert_eq!(vectors_identity("f00d", &config), "f00d", "those on disk are found again");
+        let cut = EmbedderConfig { dimensions: Some(64), ..config.clone() };
+        let asked = EmbedderConfig { query_prefix: "q: ".into(), ..config.clone() };
+        let told = EmbedderConfig { text_prefix: "q: ".into(), ..config };
+        let names = [cut, asked, told].map(|config| vectors_identity("f00d", &config));
+        assert!(names.iter().all(|name| name.starts_with("f00d ")), "{names:?}");
+        assert!(names[0] != names[1] && names[1] != names[2] && names[0] != names[2], "{names:?}");
+    }
+
+    #[test]
     fn scores_with_an_adapter_are_those_of_another_model() {
         let identities = [None, Some("aa"), Some("bb")].map(|adapter| weights_identity("b179c952", adapter));
         assert_eq!(identities, ["b179c952", "b179c952+aa", "b179c952+bb"]);
