@@ -11,9 +11,9 @@ use whittle::model::{Cancel, Embedder, Precision};
 #[derive(Deserialize)]
 struct Golden {
     text: String,
-    /// Whether it is read as a question.
+    /// It is read as a question.
     query: bool,
-    /// What is read before it.
+    /// The text that is read before it.
     prompt: String,
     ids: Vec<u32>,
     embedding: Vec<f32>,

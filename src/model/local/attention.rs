@@ -203,7 +203,7 @@ pub(crate) enum AttentionMask {
     Near(usize),
 }
 
-/// What the places of a query and a key add to their score, in each head by itself.
+/// An addition to the score of a query and a key by their places, in each head by itself.
 pub(crate) trait ScoreBias {
     /// Gets ready for a head of the sequence `own`, in rows as [`Attention::run_biased`] has them.
     fn prepare(&mut self, head: usize, own: &[f32]);
@@ -416,7 +416,7 @@ struct Span<'a> {
     /// The number of positions that any query sees.
     used: usize,
     visible: Visible,
-    /// What is added to scores, and the place of the first query.
+    /// The addition to scores, and the place of the first query.
     bias: Option<(&'a dyn ScoreBias, usize)>,
 }
 

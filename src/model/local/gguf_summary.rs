@@ -16,7 +16,7 @@ pub(crate) struct GgufSummary {
     pub(crate) licence: Option<String>,
     /// The most tokens that the model was trained on at once.
     pub(crate) context: u32,
-    /// Whether the file says how the vector of a text is pooled, so that it embeds.
+    /// The file says how the vector of a text is pooled, so that it embeds.
     pub(crate) embeds: bool,
 }
 

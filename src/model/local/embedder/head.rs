@@ -1,5 +1,5 @@
-//! What becomes of a text's tokens, as the files of sentence-transformers beside an encoder state it: how their vectors
-//! are pooled, what is read before a text, and how much is read together.
+//! The head of an embedder, as the files of sentence-transformers beside an encoder state it: how the vectors of a text's
+//! tokens are pooled, what is read before a text, and how much is read together.
 
 use std::path::Path;
 
@@ -64,14 +64,14 @@ const KINDS: [(&str, &str, Pooling); 3] = [
     ("pooling_mode_lasttoken", "lasttoken", Pooling::Last),
 ];
 
-/// What the model was trained to read before a text, by the text's use.
+/// The prompts that the model was trained to read before a text, by the text's use.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Prefixes {
     pub(super) query: String,
     pub(super) passage: String,
 }
 
-/// What becomes of a text's tokens.
+/// The pooling of a text's tokens, and what is read with it.
 #[derive(Debug, PartialEq, Eq, Default)]
 pub(super) struct Head {
     pub(super) pooling: Pooling,

@@ -42,7 +42,7 @@ pub(crate) struct EncoderConfig {
     pub(crate) convolution: Option<usize>,
     /// The parts that have biases.
     pub(crate) biases: Biases,
-    /// Whether the score of a sequence is that of the mean over its tokens, else of its first token.
+    /// Tells that the score of a sequence is that of the mean over its tokens, else of its first token.
     pub(crate) pools_mean: bool,
 }
 
@@ -153,7 +153,7 @@ impl Keys<'_> {
         }
     }
 
-    /// What there is besides sizes where each position has a row, the first one at `first`.
+    /// Reads what there is besides sizes where each position has a row, the first one at `first`.
     fn learned(&self, config: EncoderConfig, first: usize) -> Result<EncoderConfig, EncoderError> {
         self.only("position embedding", "position_embedding_type", "absolute")?;
         Ok(EncoderConfig {
@@ -164,7 +164,7 @@ impl Keys<'_> {
         })
     }
 
-    /// What `NomicBERT` has besides sizes.
+    /// Reads what `NomicBERT` has besides sizes.
     fn rotary(&self, config: EncoderConfig) -> Result<EncoderConfig, EncoderError> {
         for key in ["prenorm", "parallel_block", "causal", "use_rms_norm", "rotary_emb_interleaved"] {
             if self.json[key] == true {
@@ -217,7 +217,7 @@ impl Keys<'_> {
         })
     }
 
-    /// What `ModernBERT` has besides sizes.
+    /// Reads what `ModernBERT` has besides sizes.
     fn rotary_by_layer(&self, config: EncoderConfig) -> Result<EncoderConfig, EncoderError> {
         self.only("activation", "classifier_activation", "gelu")?;
         let has = |key: &str| self.json[key] == true;
@@ -240,7 +240,7 @@ impl Keys<'_> {
         })
     }
 
-    /// What `DeBERTa` has besides sizes.
+    /// Reads what `DeBERTa` has besides sizes.
     fn relative(&self, config: EncoderConfig) -> Result<EncoderConfig, EncoderError> {
         if self.json["relative_attention"] != true {
             return Err(self.unsupported("relative_attention", "true"));

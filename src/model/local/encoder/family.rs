@@ -1,4 +1,4 @@
-//! What tells the architectures of encoders apart: one table.
+//! The table of what tells the architectures of encoders apart.
 
 /// An architecture.
 #[derive(Debug)]
@@ -30,7 +30,8 @@ pub(crate) struct TensorNames {
     pub(crate) qkv: &'static [&'static str],
     pub(crate) attention_out: &'static str,
     pub(crate) attention_norm: &'static str,
-    /// Of a gated network, what is activated and then the gates: one tensor each, or one of both.
+    /// The inside of the feed-forward network; of a gated one what is activated and then the gates: one tensor each, or one
+    /// of both.
     pub(crate) up: &'static [&'static str],
     pub(crate) down: &'static str,
     pub(crate) output_norm: &'static str,
@@ -59,7 +60,7 @@ pub(crate) struct SizeKeys {
 pub(crate) enum Norms {
     /// Attention and feed-forward network read what was normed.
     Before,
-    /// What they give is added and then normed.
+    /// Both are added to what they read, and the sum is normed.
     Behind,
 }
 
@@ -90,7 +91,7 @@ pub(crate) enum Positions {
     LearnedBehindPadding,
     /// Rotated queries and keys (arXiv 2104.09864).
     Rotary,
-    /// The same by one base in layers that see everything, and by another in those that see what is near.
+    /// Rotations by one base in layers that see everything, and by another in those that see what is near.
     RotaryByLayer,
     /// Rows for distances, which attention compares with queries and keys (arXiv 2006.03654); perhaps rows for positions
     /// too.

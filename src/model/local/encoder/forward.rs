@@ -144,7 +144,7 @@ pub(crate) struct Scratch {
     inputs: Inputs,
     attention: AttentionScratch,
     relative: RelativeScratch,
-    /// What the convolution gives.
+    /// The outputs of the convolution.
     convolved: Vec<f32>,
 }
 

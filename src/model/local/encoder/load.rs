@@ -225,7 +225,7 @@ impl Weights {
         Projection { linear, bias }
     }
 
-    /// Like [`Weights::rows`], packed.
+    /// Packs what [`Weights::rows`] gives.
     fn projection(
         &mut self,
         names: &[String],
@@ -265,7 +265,7 @@ impl Weights {
         })
     }
 
-    /// What a layer makes of the rows for distances. Its queries get the factor that scores have for them.
+    /// Projects the rows for distances as a layer does. Its queries get the factor that scores have for them.
     fn tables(
         &mut self,
         name: &str,

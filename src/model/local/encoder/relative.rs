@@ -19,11 +19,11 @@ pub(crate) struct RelativePositions {
     pub(crate) span: usize,
     /// The distance from which on all have the same row.
     pub(crate) farthest: usize,
-    /// Whether distances of more than half a span share rows, the more the farther.
+    /// Distances of more than half a span share rows, the more the farther.
     pub(crate) has_buckets: bool,
-    /// Whether distances have the projections of contents, else their own.
+    /// Distances have the projections of contents, else their own.
     pub(crate) is_shared: bool,
-    /// Whether the rows are normed.
+    /// The rows are normed.
     pub(crate) is_normed: bool,
     pub(crate) terms: Vec<Term>,
 }
@@ -31,9 +31,9 @@ pub(crate) struct RelativePositions {
 /// A comparison with a distance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Term {
-    /// Of a query.
+    /// A query is compared.
     ContentToPosition,
-    /// Of a key.
+    /// A key is compared.
     PositionToContent,
 }
 
@@ -97,12 +97,12 @@ impl Distances {
     }
 }
 
-/// What the projections of a layer make of the rows for distances, with the factor of scores.
+/// The rows for distances as the projections of a layer make them, with the factor of scores.
 #[derive(Default)]
 pub(crate) struct PositionTables {
-    /// What queries are compared with, where they are.
+    /// Those that queries are compared with, where they are.
     pub(crate) keys: Option<Vec<f32>>,
-    /// What keys are compared with, where they are.
+    /// Those that keys are compared with, where they are.
     pub(crate) queries: Option<Vec<f32>>,
 }
 
@@ -128,7 +128,7 @@ pub(crate) struct RelativeScratch {
     keys: Vec<f32>,
 }
 
-/// What distances add to the scores of a sequence.
+/// The additions to the scores of a sequence by distances.
 pub(crate) struct RelativeBias<'a> {
     pub(crate) backend: Backend,
     pub(crate) heads: Heads,
