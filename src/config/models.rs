@@ -74,8 +74,9 @@ section! {
         url: Option<String> = None, optional(base_url());
         /// Environment variable with the key that is sent to `embedder.url`; without it none is sent.
         api_key_env: Option<String> = None, optional(variable_name());
-        /// Values of a vector that a remote one must have, 2 to 65,536; by default those of its first answer. `openai` asks
-        /// the server for so many.
+        /// Values of a vector, 2 to 65,536. A remote one must have so many, by default those of its first answer, and
+        /// `openai` asks the server for them. Of a local one they are the first of the model's, scaled to length 1 again; by
+        /// default all.
         dimensions: Option<usize> = None, optional(within(2..=65_536));
         /// Texts of a request to the server, 1 to 2,048.
         batch: usize = 32, within(1..=2048);
@@ -88,9 +89,11 @@ section! {
         /// Tokens, as they are counted here, of the longest text that is sent, at least 8; a longer one is sent in parts, whose
         /// vectors are averaged. By default what a server of `tei` says, and else no limit.
         max_tokens: Option<usize> = None, optional(within(8..=usize::MAX));
-        /// Text that is put before each question for `openai` and `tei`, where the model was trained so.
+        /// Text that is put before each question for `local`, `openai` and `tei`, where the model was trained so. By default
+        /// what the files of a local model say.
         query_prefix: String = String::new();
-        /// Text that is put before each other text for `openai` and `tei`, where the model was trained so.
+        /// Text that is put before each other text for `local`, `openai` and `tei`, where the model was trained so. By default
+        /// what the files of a local model say.
         text_prefix: String = String::new();
         /// Name, in the model manifest, of a local model that ranks the texts of a request where the remote one cannot. It is
         /// never used for what lasts or leaves: collections, banks and `/v1/embeddings`.
@@ -208,8 +211,8 @@ impl EmbedderConfig {
         for (key, prefix) in
             [("embedder.query_prefix", &self.query_prefix), ("embedder.text_prefix", &self.text_prefix)]
         {
-            let taken = prefix.is_empty() || !(is_local || is_whittle);
-            ensure(taken, key, prefix, || "left out, unless `embedder.kind` is `openai` or `tei`".into())?;
+            let taken = prefix.is_empty() || !is_whittle;
+            ensure(taken, key, prefix, || "left out, where `embedder.kind` is `whittle`".into())?;
         }
         Ok(())
     }

@@ -13,8 +13,8 @@ use super::{EngineError, ErrorKind};
 use crate::config::{ClassifierConfig, Config, EmbedderConfig, ScorerConfig};
 use crate::model::cached::{CacheFile, CacheStatistics, CachedEmbedder, CachedScorer, Keep};
 use crate::model::local::{
-    ClassifierError, EMBEDDER_REVISION, EmbedderOptions, EncoderError, EncoderFiles, LocalClassifier,
-    LocalEmbedder, LocalScorer, SCORER_REVISION, ScorerOptions,
+    ClassifierError, DecoderEmbedder, EMBEDDER_REVISION, EmbedderFiles, EmbedderOptions, EncoderError,
+    EncoderFiles, LocalClassifier, LocalEmbedder, LocalScorer, SCORER_REVISION, ScorerOptions,
 };
 use crate::model::store::{ModelFiles, ModelStore, Progress};
 use crate::model::{
@@ -181,8 +181,8 @@ impl ConfiguredModels {
         let (mut embedders, mut identities) = (Vec::<Arc<dyn model::Embedder>>::new(), Vec::new());
         for name in parts_of(&config.model) {
             let files = self.files.ensure(name)?;
-            embedders.push(Arc::new(run_embedder(name, config, &files)?));
-            identities.push(files.identity());
+            embedders.push(run_embedder(name, config, &files)?);
+            identities.push(vectors_identity(&files.identity(), config));
         }
         let embedder = match <[_; 1]>::try_from(embedders) {
             Ok([one]) => one,
@@ -309,7 +309,10 @@ impl Models {
     pub(super) fn fallback_embedder(&self) -> Result<Option<Arc<Embedder>>, EngineError> {
         let Some(configured) = &self.configured else { return Ok(None) };
         let Some(model) = configured.embedder.fallback.clone() else { return Ok(None) };
-        let config = EmbedderConfig { model, ..configured.embedder.clone() };
+        // What is said of a remote model's vectors is not said of those of another model.
+        let (query_prefix, text_prefix, dimensions) = Default::default();
+        let remote = configured.embedder.clone();
+        let config = EmbedderConfig { model, query_prefix, text_prefix, dimensions, ..remote };
         self.fallback.get(|| configured.cached_embedder(&config).map(Arc::new)).map(Some)
     }
 
@@ -422,6 +425,16 @@ fn weights_identity(files: &str, adapter: Option<&str>) -> String {
     adapter.map_or_else(|| files.to_owned(), |adapter| format!("{files}+{adapter}"))
 }
 
+/// Names all that the vectors of an embedder's files depend on besides the texts and the arithmetic. Files of vectors are
+/// kept by it, so that it is the files' own where nothing is set.
+fn vectors_identity(files: &str, config: &EmbedderConfig) -> String {
+    let EmbedderConfig { query_prefix, text_prefix, dimensions, .. } = config;
+    if query_prefix.is_empty() && text_prefix.is_empty() && dimensions.is_none() {
+        return files.to_owned();
+    }
+    format!("{files} {query_prefix:?} {text_prefix:?} {dimensions:?}")
+}
+
 /// Names all that scores depend on besides the tokens. Files of scores are kept by it, so that it must not change as long
 /// as the scores do not; least of all because something is called differently here.
 fn scorer_identity(files: &str, precision: Precision, device: Device) -> String {
@@ -462,17 +475,31 @@ fn run_embedder(
     name: &str,
     config: &EmbedderConfig,
     files: &ModelFiles,
-) -> Result<LocalEmbedder, EngineError> {
+) -> Result<Arc<dyn model::Embedder>, EngineError> {
     let name = display_name(name);
-    let &EmbedderConfig { threads, precision, .. } = config;
-    let options = EmbedderOptions { threads, precision, ..EmbedderOptions::default() };
+    let &EmbedderConfig { threads, precision, dimensions, .. } = config;
+    let prefix = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
+    let options = EmbedderOptions {
+        threads,
+        precision,
+        query_prefix: prefix(&config.query_prefix),
+        text_prefix: prefix(&config.text_prefix),
+        dimensions,
+        ..EmbedderOptions::default()
+    };
+    let unavailable =
+        |reason: String| EngineError::unavailable(format!("cannot load model `{name}`: {reason}"));
+    if let Some(path) = files.single("gguf") {
+        let loaded = DecoderEmbedder::load(name, path, &options);
+        return Ok(Arc::new(loaded.map_err(|e| unavailable(e.to_string()))?));
+    }
     let loaded = match files.single("bin") {
         Some(packed) => LocalEmbedder::load_packed(name, packed, &options),
-        None => EncoderFiles::of(files)
+        None => EmbedderFiles::of(files)
             .map_err(EncoderError::from)
             .and_then(|parts| LocalEmbedder::load(name, parts, &options)),
     };
-    loaded.map_err(|e| EngineError::unavailable(format!("cannot load model `{name}`: {e}")))
+    Ok(Arc::new(loaded.map_err(|e| unavailable(e.to_string()))?))
 }
 
 fn load_classifier(config: &ClassifierConfig, source: &ModelSource) -> Result<LocalClassifier, EngineError> {
@@ -522,6 +549,18 @@ mod tests {
         assert_eq!(identity(Precision::Int8, Device::Cpu), format!("b179c952 Int8 Cpu {SCORER_REVISION}"));
         assert_eq!(identity(Precision::F32, Device::Cuda), format!("b179c952 F32 Cuda {SCORER_REVISION}"));
         assert_eq!(identity(Precision::F32, Device::Metal), format!("b179c952 F32 Metal {SCORER_REVISION}"));
+    }
+
+    #[test]
+    fn prefixes_and_dimensions_tell_vectors_apart() {
+        let config = EmbedderConfig::default();
+        assert_eq!(vectors_identity("f00d", &config), "f00d", "those on disk are found again");
+        let cut = EmbedderConfig { dimensions: Some(64), ..config.clone() };
+        let asked = EmbedderConfig { query_prefix: "q: ".into(), ..config.clone() };
+        let told = EmbedderConfig { text_prefix: "q: ".into(), ..config };
+        let names = [cut, asked, told].map(|config| vectors_identity("f00d", &config));
+        assert!(names.iter().all(|name| name.starts_with("f00d ")), "{names:?}");
+        assert!(names[0] != names[1] && names[1] != names[2] && names[0] != names[2], "{names:?}");
     }
 
     #[test]

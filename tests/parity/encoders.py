@@ -4,18 +4,25 @@ Weights are rounded to f16 first, so that the file and the reference hold the sa
 ids of a question with a text by the reference tokenizer, and the logit of the pair in f32; that of a pruner has the
 probability that each token of the text is to be kept, too. Pruners are in the form of OpenProvence: the question, the
 separator and the text as one sequence, and a linear layer on what the last layer gives, before any norm behind it (the
-last of `hidden_states` of transformers 4, with which they were trained).
+last of `hidden_states` of transformers 4, with which they were trained). `pruner-provence` is in the form of Provence
+(arXiv 2501.16214): the same with spaces around the separator, the layer being called `token_classifier`.
 
-Run it in an environment with torch and transformers: python3 encoders.py [NAME ...]
+The tokenizer of `deberta-v3` is converted from a model of sentencepiece with its normaliser, as those of the published
+models are, and the script demands that both give the same ids.
+
+Run it in an environment with torch, transformers, sentencepiece and protobuf: python3 encoders.py [NAME ...]
 """
+import io
 import json
 import sys
 from pathlib import Path
 
+import sentencepiece
 import torch
 import transformers
 from safetensors.torch import save_file
-from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from sentencepiece import sentencepiece_model_pb2
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
 FOLDER = Path(__file__).parent / "encoders"
 WIDTH, HIDDEN, HEADS, POSITIONS = 64, 128, 4, 160
@@ -39,11 +46,58 @@ SPECIAL = {
     "modernbert": ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"],
     "roberta": ["<s>", "<pad>", "</s>", "<unk>", "<mask>"],
     "xlm-roberta": ["<s>", "<pad>", "</s>", "<unk>", "<mask>"],
+    "deberta": ["[PAD]", "[CLS]", "[SEP]", "[UNK]", "[MASK]"],
 }
+# What tells the models of DeBERTa apart.
+DEBERTA = {
+    "deberta-v3": dict(
+        position_buckets=32, norm_rel_ebd="layer_norm", share_att_key=True, pos_att_type="p2c|c2p",
+        position_biased_input=False, max_position_embeddings=512,
+    ),
+    "deberta-v2": dict(
+        position_buckets=16, norm_rel_ebd="layer_norm", share_att_key=True, pos_att_type="p2c",
+        position_biased_input=False, conv_kernel_size=3, conv_act="gelu",
+    ),
+    "deberta-v2-unshared": dict(
+        position_buckets=-1, max_relative_positions=24, norm_rel_ebd="none", share_att_key=False,
+        pos_att_type="c2p|p2c", position_biased_input=True, type_vocab_size=2,
+    ),
+}
+DEBERTA["embed-deberta"] = DEBERTA["pruner-provence"] = DEBERTA["deberta-v3"] | dict(max_position_embeddings=160)
 
 
-def tokenizer_of(kind):
+def tokenizer_of_deberta(has_map):
+    """A tokenizer in the form of the published models; with the map of characters that sentencepiece makes, or without."""
+    special = SPECIAL["deberta"]
+    names = {f"{kind}_{part}": value for i, kind in enumerate(("pad", "bos", "eos", "unk"))
+             for part, value in (("id", i), ("piece", special[i]))}
+    file = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(CORPUS), model_writer=file, vocab_size=300, hard_vocab_limit=False,
+        character_coverage=1.0, minloglevel=2, **names,
+    )
+    proto = sentencepiece_model_pb2.ModelProto.FromString(file.getvalue())
+    pieces = [(piece.piece, piece.score) for piece in proto.pieces]
+    tokenizer = Tokenizer(models.Unigram(pieces, unk_id=3, byte_fallback=False))
+    by_map = normalizers.Precompiled(proto.normalizer_spec.precompiled_charsmap) if has_map else normalizers.NFKC()
+    tokenizer.normalizer = normalizers.Sequence(
+        [normalizers.Strip(), by_map, normalizers.Replace(Regex(" {2,}"), " ")]
+    )
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Metaspace(replacement="\u2581", prepend_scheme="always")]
+    )
+    tokenizer.add_special_tokens([AddedToken(token, normalized=False, special=True) for token in special])
+    if has_map:
+        original = sentencepiece.SentencePieceProcessor(model_proto=file.getvalue())
+        for text in [text for pair in PAIRS for text in pair]:
+            assert tokenizer.encode(text, add_special_tokens=False).ids == original.encode(text), text
+    return tokenizer
+
+
+def tokenizer_of(kind, name):
     special = SPECIAL[kind]
+    if kind == "deberta":
+        return with_template(tokenizer_of_deberta(name == "deberta-v3"), kind)
     if kind == "bert":
         tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
         tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
@@ -67,6 +121,11 @@ def tokenizer_of(kind):
             vocab_size=380, special_tokens=special, initial_alphabet=alphabet, show_progress=False
         )
     tokenizer.train_from_iterator(CORPUS, trainer)
+    return with_template(tokenizer, kind)
+
+
+def with_template(tokenizer, kind):
+    special = SPECIAL[kind]
     ids = {token: tokenizer.token_to_id(token) for token in special}
     if kind == "roberta":
         tokenizer.post_processor = processors.RobertaProcessing(
@@ -85,7 +144,7 @@ def tokenizer_of(kind):
     return tokenizer
 
 
-def config_of(kind, vocabulary):
+def config_of(kind, name, vocabulary):
     sizes = dict(
         vocab_size=vocabulary, hidden_size=WIDTH, intermediate_size=HIDDEN, num_attention_heads=HEADS,
         max_position_embeddings=POSITIONS, num_labels=1,
@@ -97,6 +156,9 @@ def config_of(kind, vocabulary):
             num_hidden_layers=4, local_attention=16, pad_token_id=0, cls_token_id=2, sep_token_id=3,
             bos_token_id=2, eos_token_id=3, classifier_pooling="mean", **(sizes | {"max_position_embeddings": 512}),
         )
+    if kind == "deberta":
+        settings = dict(type_vocab_size=0, relative_attention=True, pad_token_id=0, num_hidden_layers=2)
+        return transformers.DebertaV2Config(**(sizes | settings | DEBERTA[name]))
     family = transformers.RobertaConfig if kind == "roberta" else transformers.XLMRobertaConfig
     # Positions are counted from behind the padding's.
     sizes["max_position_embeddings"] += 2
@@ -110,10 +172,10 @@ def randomize(module):
             values.copy_((torch.randn_like(values) * 0.15 + float(is_norm)).half().float())
 
 
-def golden(name, kind, is_pruner):
+def golden(name, kind, pruner):
     torch.manual_seed(sum(name.encode()))
-    tokenizer = tokenizer_of(kind)
-    config = config_of(kind, tokenizer.get_vocab_size())
+    tokenizer = tokenizer_of(kind, name)
+    config = config_of(kind, name, tokenizer.get_vocab_size())
     model = transformers.AutoModelForSequenceClassification.from_config(config, attn_implementation="eager")
     model = model.float().eval()
     head = torch.nn.Linear(WIDTH, 2)
@@ -124,18 +186,21 @@ def golden(name, kind, is_pruner):
     last = []
     layers[-1].register_forward_hook(lambda _, __, out: last.append(out[0] if isinstance(out, tuple) else out))
     separator = SPECIAL[kind][3 if kind in ("bert", "modernbert") else 2]
+    between = f" {separator} " if pruner == "provence" else separator
     pairs = []
     # Longer than the blocks in which attention reads.
-    long = [("Which road is old?", CORPUS[1] * 12)] if kind == "modernbert" else []
+    repeated = {"modernbert": 12, "deberta-v3": 8}.get(name if kind == "deberta" else kind, 0)
+    long = [("Which road is old?", CORPUS[1] * repeated)] if repeated else []
     for question, text in PAIRS + long:
-        if is_pruner:
-            encoding = tokenizer.encode(question + separator + text)
+        if pruner:
+            encoding = tokenizer.encode(question + between + text)
             types = [0] * len(encoding.ids)
             first = encoding.ids.index(tokenizer.token_to_id(separator)) + 1
         else:
             encoding = tokenizer.encode(question, text)
             types = encoding.type_ids
-        given = {"token_type_ids": torch.tensor([types])} if kind == "bert" else {}
+        is_typed = kind == "bert" or getattr(config, "type_vocab_size", 0) > 1
+        given = {"token_type_ids": torch.tensor([types])} if is_typed else {}
         with torch.no_grad():
             last.clear()
             ids = torch.tensor([encoding.ids])
@@ -143,7 +208,7 @@ def golden(name, kind, is_pruner):
             row = last[-1].reshape(len(encoding.ids), WIDTH)
             keep = torch.softmax(head(row), -1)[:, 1].tolist()
         pair = {"question": question, "text": text, "ids": encoding.ids, "score": score}
-        if is_pruner:
+        if pruner:
             pair["keep"] = keep[first:-1]
         pairs.append(pair)
     folder = FOLDER / name
@@ -151,7 +216,10 @@ def golden(name, kind, is_pruner):
     config.architectures = [type(model).__name__]
     settings = json.loads(config.to_json_string(use_diff=False))
     tensors = {key: value.half().contiguous() for key, value in model.state_dict().items() if value.is_floating_point()}
-    if is_pruner:
+    if pruner == "provence":
+        settings |= {"architectures": ["Provence"], "model_type": "Provence"}
+        tensors |= {f"token_classifier.{key}": value.half() for key, value in head.state_dict().items()}
+    elif pruner:
         settings = {
             "architectures": ["OpenProvenceForSequenceClassification"], "model_type": "open_provence",
             "base_model_config": settings, "max_length": 512, "num_labels": 1, "num_pruning_labels": 2,
@@ -167,12 +235,17 @@ def golden(name, kind, is_pruner):
 
 
 MODELS = {
-    "bert": ("bert", False),
-    "roberta": ("roberta", False),
-    "xlm-roberta": ("xlm-roberta", False),
-    "modernbert": ("modernbert", False),
-    "pruner-modernbert": ("modernbert", True),
-    "pruner-xlm-roberta": ("xlm-roberta", True),
+    "bert": ("bert", None),
+    "roberta": ("roberta", None),
+    "xlm-roberta": ("xlm-roberta", None),
+    "modernbert": ("modernbert", None),
+    "deberta-v3": ("deberta", None),
+    "deberta-v2": ("deberta", None),
+    "deberta-v2-unshared": ("deberta", None),
+    "pruner-modernbert": ("modernbert", "openprovence"),
+    "pruner-xlm-roberta": ("xlm-roberta", "openprovence"),
+    "pruner-provence": ("deberta", "provence"),
 }
-for wanted in sys.argv[1:] or MODELS:
-    golden(wanted, *MODELS[wanted])
+if __name__ == "__main__":
+    for wanted in sys.argv[1:] or MODELS:
+        golden(wanted, *MODELS[wanted])

@@ -82,7 +82,9 @@ macro_rules! encoders {
 
 encoders!(
     bert "bert", roberta "roberta", xlm_roberta "xlm-roberta", modernbert "modernbert",
-    pruner_modernbert "pruner-modernbert", pruner_xlm_roberta "pruner-xlm-roberta"
+    pruner_modernbert "pruner-modernbert", pruner_xlm_roberta "pruner-xlm-roberta",
+    deberta_v3 "deberta-v3", deberta_v2 "deberta-v2", deberta_v2_unshared "deberta-v2-unshared",
+    pruner_provence "pruner-provence"
 );
 
 #[test]
@@ -143,7 +145,7 @@ fn with_weights(name: &str, change: impl FnOnce(&mut Vec<u8>)) -> EncoderError {
 #[test]
 fn damaged_weights_are_refused_by_file_and_tensor() {
     let is_file = |error: &EncoderError| matches!(error, EncoderError::File { path, .. } if path.ends_with("model.safetensors"));
-    for name in ["bert", "pruner-modernbert"] {
+    for name in ["bert", "pruner-modernbert", "deberta-v2", "pruner-provence"] {
         assert!(is_file(&with_weights(name, |bytes| bytes.truncate(bytes.len() / 2))));
         assert!(is_file(&with_weights(name, |bytes| bytes.truncate(5))));
         assert!(is_file(&with_weights(name, Vec::clear)));
@@ -171,14 +173,20 @@ fn damaged_weights_are_refused_by_file_and_tensor() {
 
 #[test]
 fn unusable_configurations_and_tokenizers_are_refused_by_file_and_key() {
-    let other = with("bert", "/model_type", &json!("deberta-v2"));
+    let other = with("bert", "/model_type", &json!("electra"));
     assert!(
-        other.contains("unsupported architecture `deberta-v2`: this build knows `bert`, `roberta`"),
+        other.contains("unsupported architecture `electra`: this build knows `bert`, `roberta`"),
         "{other}"
     );
-    let other = with("pruner-modernbert", "/base_model_config/model_type", &json!("deberta-v2"));
-    assert!(other.contains("unsupported architecture `deberta-v2`"), "{other}");
+    let other = with("pruner-modernbert", "/base_model_config/model_type", &json!("electra"));
+    assert!(other.contains("unsupported architecture `electra`"), "{other}");
     for (name, key, value, said) in [
+        (
+            "embed-nomic",
+            "/n_head",
+            json!(2),
+            "unsupported architecture of a reranker `nomic_bert`: this build knows `bert`",
+        ),
         ("bert", "/hidden_size", json!(128), "has the shape"),
         ("bert", "/hidden_size", json!(1_u64 << 40), "hidden_size is 1099511627776, not 1 to 16384"),
         ("bert", "/num_hidden_layers", json!(3), "`bert.encoder.layer.2.attention.self.query.weight`"),
@@ -187,6 +195,17 @@ fn unusable_configurations_and_tokenizers_are_refused_by_file_and_key() {
         ("roberta", "/hidden_act", json!("relu"), "unsupported activation `relu`"),
         ("xlm-roberta", "/type_vocab_size", json!(2), "token_type_embeddings.weight"),
         ("modernbert", "/classifier_bias", json!(true), "`head.dense.bias`"),
+        ("deberta-v3", "/position_buckets", json!(64), "`deberta.encoder.rel_embeddings.weight`"),
+        (
+            "deberta-v3",
+            "/share_att_key",
+            json!(false),
+            "`deberta.encoder.layer.0.attention.self.pos_key_proj.weight`",
+        ),
+        ("deberta-v3", "/pos_att_type", json!("p2p"), "unsupported pos_att_type `p2p`"),
+        ("deberta-v2", "/conv_act", json!("tanh"), "unsupported conv_act `tanh`"),
+        ("deberta-v2", "/conv_kernel_size", json!(5), "`deberta.encoder.conv.conv.weight`"),
+        ("pruner-provence", "/relative_attention", json!(false), "unsupported relative_attention `false`"),
         ("modernbert", "/layer_types", json!(["full_attention"]), "1 entries for 4 layers"),
         ("pruner-modernbert", "/default_threadshold", json!(1.5), "default_threadshold is 1.5, not 0 to 1"),
     ] {

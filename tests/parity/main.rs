@@ -12,6 +12,7 @@
 
 mod classifier;
 mod embedder;
+mod embedders;
 mod encoders;
 mod families;
 mod llmlingua;

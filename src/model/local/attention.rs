@@ -208,6 +208,23 @@ pub(crate) enum AttentionMask {
     Near(usize),
 }
 
+/// An addition to the score of a query and a key by their places, in each head by itself.
+pub(crate) trait ScoreBias {
+    /// Gets ready for a head of the sequence `own`, in rows as [`Attention::run_biased`] has them.
+    fn prepare(&mut self, head: usize, own: &[f32]);
+
+    /// Adds to the scores of a query with the keys from `first` on.
+    fn add(&self, query: usize, first: usize, scores: &mut [f32]);
+}
+
+/// Queries that are handled together.
+struct QueryBlock {
+    rows: std::ops::Range<usize>,
+    visible: Visible,
+    /// The number of keys, counted from the first, that any of them sees.
+    end: usize,
+}
+
 impl Attention<'_> {
     /// Attends from rows `rows` of `own` (rows of [`Heads::row`] values: queries, keys, values) to what came
     /// before and to the rows of `own` that are in sight. `out` gets a row of all query heads for each.
@@ -220,32 +237,70 @@ impl Attention<'_> {
         scratch: &mut AttentionScratch,
     ) {
         let width = self.heads.queries * self.heads.width;
-        let length = keys.past + own.len() / self.heads.row();
         let mut start = rows.start;
         for out in out.chunks_mut(QUERY_BLOCK * width) {
-            let block = start..start + out.len() / width;
-            start = block.end;
-            let (visible, end) = match self.mask {
-                AttentionMask::Causal | AttentionMask::Window(_) => {
-                    (Visible::UpTo(keys.past + block.start), keys.past + block.end)
-                }
-                AttentionMask::Full => (Visible::First(length), length),
-                AttentionMask::Near(distance) => {
-                    let (first, end) =
-                        (keys.past + block.start, length.min(keys.past + block.end + distance));
-                    (Visible::Near { first, distance, keys: length }, end)
-                }
-            };
+            let block = self.block(own, start..start + out.len() / width, keys);
+            start = block.rows.end;
             for head in 0..self.heads.keys {
-                self.gather_queries(own, block.clone(), head, scratch);
-                for (i, packed) in keys.of(head, end).iter().enumerate() {
-                    let start = i * keys.positions;
-                    let used = keys.positions.min(end - start);
-                    let span = Span { head: head * self.heads.group(), start, used, visible };
-                    self.attend(packed, span, scratch);
-                }
+                self.run_head(own, (&block, head), keys, None, scratch);
                 self.scatter_outputs(head, out, scratch);
             }
+        }
+    }
+
+    /// Attends like [`Attention::run`] from all rows of a sequence that nothing came before, with as many key heads as
+    /// query heads, and adds `bias` to the scores.
+    pub(crate) fn run_biased(
+        &self,
+        own: &[f32],
+        keys: &PackedKeyValues,
+        bias: &mut impl ScoreBias,
+        out: &mut [f32],
+        scratch: &mut AttentionScratch,
+    ) {
+        let width = self.heads.queries * self.heads.width;
+        for head in 0..self.heads.keys {
+            bias.prepare(head, own);
+            for (i, out) in out.chunks_mut(QUERY_BLOCK * width).enumerate() {
+                let start = i * QUERY_BLOCK;
+                let block = self.block(own, start..start + out.len() / width, keys);
+                self.run_head(own, (&block, head), keys, Some(&*bias), scratch);
+                self.scatter_outputs(head, out, scratch);
+            }
+        }
+    }
+
+    fn block(&self, own: &[f32], rows: std::ops::Range<usize>, keys: &PackedKeyValues) -> QueryBlock {
+        let length = keys.past + own.len() / self.heads.row();
+        let (visible, end) = match self.mask {
+            AttentionMask::Causal | AttentionMask::Window(_) => {
+                (Visible::UpTo(keys.past + rows.start), keys.past + rows.end)
+            }
+            AttentionMask::Full => (Visible::First(length), length),
+            AttentionMask::Near(distance) => {
+                let (first, end) = (keys.past + rows.start, length.min(keys.past + rows.end + distance));
+                (Visible::Near { first, distance, keys: length }, end)
+            }
+        };
+        QueryBlock { rows, visible, end }
+    }
+
+    /// Has `s` hold what a block of queries gets from a key head.
+    fn run_head(
+        &self,
+        own: &[f32],
+        (block, head): (&QueryBlock, usize),
+        keys: &PackedKeyValues,
+        bias: Option<&dyn ScoreBias>,
+        s: &mut AttentionScratch,
+    ) {
+        self.gather_queries(own, block.rows.clone(), head, s);
+        let bias = bias.map(|bias| (bias, block.rows.start));
+        for (i, packed) in keys.of(head, block.end).iter().enumerate() {
+            let start = i * keys.positions;
+            let used = keys.positions.min(block.end - start);
+            let head = head * self.heads.group();
+            self.attend(packed, Span { head, start, used, visible: block.visible, bias }, s);
         }
     }
 
@@ -278,7 +333,7 @@ impl Attention<'_> {
     }
 
     /// Adds what the stacked queries see of a block.
-    fn attend(&self, block: &PackedBlock, span: Span, s: &mut AttentionScratch) {
+    fn attend(&self, block: &PackedBlock, span: Span<'_>, s: &mut AttentionScratch) {
         let (stacked, isa) = (s.states.len(), self.backend.isa);
         match block {
             PackedBlock::Floats { keys, values } => {
@@ -313,7 +368,7 @@ impl Attention<'_> {
     /// with the weights of earlier ones.
     fn weigh(
         &self,
-        span: Span,
+        span: Span<'_>,
         columns: usize,
         s: &mut AttentionScratch,
         step: impl Fn(&mut Quantised, usize, &mut [f32], usize, &mut Softmax) -> f32,
@@ -329,6 +384,9 @@ impl Attention<'_> {
             }
             if let Some(slope) = self.slopes.get(span.head + i / rows) {
                 fall(&mut scores[..seen], *slope, (end - 1).saturating_sub(span.start));
+            }
+            if let Some((bias, first)) = span.bias {
+                bias.add(first + i % rows, span.start, &mut scores[..seen]);
             }
             let before = match self.mask {
                 AttentionMask::Window(window) => end.saturating_sub(window),
@@ -370,8 +428,8 @@ fn room(buffer: &mut Vec<f32>, n: usize) -> &mut [f32] {
 }
 
 /// Positions of a block on their way through attention.
-#[derive(Debug, Clone, Copy)]
-struct Span {
+#[derive(Clone, Copy)]
+struct Span<'a> {
     /// The first of the query heads.
     head: usize,
     /// The first.
@@ -379,6 +437,8 @@ struct Span {
     /// The number of positions that any query sees.
     used: usize,
     visible: Visible,
+    /// The addition to scores, and the place of the first query.
+    bias: Option<(&'a dyn ScoreBias, usize)>,
 }
 
 /// Keys that a query may see.

@@ -339,6 +339,16 @@ pub(crate) trait CausalModel: Send + Sync {
         passed.into_iter().next().ok_or_else(|| ScoreError::Model("a pass gave nothing".into()))
     }
 
+    /// Runs several sequences like [`CausalModel::forward`], and gives the row of the last token of each, behind the last
+    /// norm.
+    ///
+    /// # Errors
+    /// As there; where the device has no such pass, that.
+    fn last_rows(&self, sequences: &[Sequence], cancel: &Cancel) -> Result<Vec<Vec<f32>>, ScoreError> {
+        let _ = (sequences, cancel);
+        Err(ScoreError::Model("it gives no embeddings on this device".into()))
+    }
+
     /// Runs the token `id` after what `cache` holds, and adds it to the cache. `logits` then has one number for each
     /// word: the likelier it comes next, the larger.
     ///

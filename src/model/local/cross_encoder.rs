@@ -98,8 +98,7 @@ impl LocalCrossEncoder {
         let pool = threads(options.threads)?;
         let mut weights = Weights::read(files.weights, &config, &ROOTS, options.precision)?;
         let score = ScoreHead::take(&mut weights, &config)?;
-        let is_pruner = json["base_model_config"].is_object() || weights.has(KeepHead::NAME);
-        let keep = is_pruner.then(|| KeepHead::take(&mut weights, &config)).transpose()?;
+        let keep = KeepHead::take(&mut weights, &config, json["base_model_config"].is_object())?;
         let encoder = pool.install(|| weights.encoder_with_words(config))?;
         Ok(Self {
             name: name.to_owned(),

@@ -16,6 +16,8 @@ pub(crate) struct GgufSummary {
     pub(crate) licence: Option<String>,
     /// The most tokens that the model was trained on at once.
     pub(crate) context: u32,
+    /// The file says how the vector of a text is pooled, so that it embeds.
+    pub(crate) embeds: bool,
 }
 
 impl GgufSummary {
@@ -32,6 +34,7 @@ impl GgufSummary {
             name: text("general.name"),
             licence: text("general.license"),
             context: file.u32(&family.key("context_length"))?,
+            embeds: file.has(&family.key("pooling_type")),
         })
     }
 }

@@ -130,31 +130,22 @@ impl CausalModel for Llama {
 
     fn forward(&self, sequences: &[Sequence], cancel: &Cancel) -> Result<Vec<ForwardOutput>, ScoreError> {
         let layout = Layout::new(sequences, rayon::current_num_threads());
-        let mut kept = vec![KvCache::new(&self.config); sequences.len()];
-        let mut x = self.embed(&layout);
-        let row = self.config.heads.row();
-        let (mut qkv, mut next) = (vec![0.0; layout.rows() * row], vec![0.0; layout.rows() * row]);
-        self.for_blocks(&layout, &mut x, &mut qkv, row, |rows, x, qkv, scratch| {
-            self.project_qkv(&Block { layer: 0, layout: &layout, rows }, x, qkv, scratch);
-        });
-        for layer in 0..self.layers.len() {
-            cancel.check()?;
-            self.keep(layer, &layout, &qkv, &mut kept);
-            let packed = self.pack_attention(layer, &layout, &qkv);
-            self.for_blocks(&layout, &mut x, &mut next, row, |rows, x, next, scratch| {
-                let block = Block { layer, layout: &layout, rows };
-                self.enter(x, scratch);
-                self.attend(&block, &qkv, &packed, x, scratch);
-                self.feed_forward(layer, x, scratch, Projection::apply);
-                if layer + 1 < self.layers.len() {
-                    self.project_qkv(&Block { layer: layer + 1, ..block }, x, next, scratch);
-                }
-            });
-            std::mem::swap(&mut qkv, &mut next);
-        }
-        cancel.check()?;
+        let (x, kept) = self.run(&layout, cancel)?;
         let nll = self.lm_head(&layout, &x);
         Ok(nll.into_iter().zip(kept).map(|(nll, kept)| ForwardOutput { nll, kept }).collect())
+    }
+
+    fn last_rows(&self, sequences: &[Sequence], cancel: &Cancel) -> Result<Vec<Vec<f32>>, ScoreError> {
+        let layout = Layout::new(sequences, rayon::current_num_threads());
+        let (x, _) = self.run(&layout, cancel)?;
+        let width = self.config.width;
+        let row = |&end: &usize| {
+            let mut out = vec![0.0; width];
+            let last = &x[(end - 1) * width..end * width];
+            self.norm.apply(self.backend.isa, last, self.config.norm_eps, &mut out);
+            out
+        };
+        Ok(layout.starts[1..].iter().map(row).collect())
     }
 
     fn step(&self, id: u32, cache: &mut KvCache, logits: &mut Vec<f32>) -> Result<(), ScoreError> {
@@ -193,6 +184,34 @@ impl Llama {
             backend,
             config,
         })
+    }
+
+    /// The rows that the last layer leaves, and what is kept of keys and values.
+    fn run(&self, layout: &Layout, cancel: &Cancel) -> Result<(Vec<f32>, Vec<KvCache>), ScoreError> {
+        let mut kept = vec![KvCache::new(&self.config); layout.sequences.len()];
+        let mut x = self.embed(layout);
+        let row = self.config.heads.row();
+        let (mut qkv, mut next) = (vec![0.0; layout.rows() * row], vec![0.0; layout.rows() * row]);
+        self.for_blocks(layout, &mut x, &mut qkv, row, |rows, x, qkv, scratch| {
+            self.project_qkv(&Block { layer: 0, layout, rows }, x, qkv, scratch);
+        });
+        for layer in 0..self.layers.len() {
+            cancel.check()?;
+            self.keep(layer, layout, &qkv, &mut kept);
+            let packed = self.pack_attention(layer, layout, &qkv);
+            self.for_blocks(layout, &mut x, &mut next, row, |rows, x, next, scratch| {
+                let block = Block { layer, layout, rows };
+                self.enter(x, scratch);
+                self.attend(&block, &qkv, &packed, x, scratch);
+                self.feed_forward(layer, x, scratch, Projection::apply);
+                if layer + 1 < self.layers.len() {
+                    self.project_qkv(&Block { layer: layer + 1, ..block }, x, next, scratch);
+                }
+            });
+            std::mem::swap(&mut qkv, &mut next);
+        }
+        cancel.check()?;
+        Ok((x, kept))
     }
 
     /// Keeps what is wanted of keys and values.

@@ -34,7 +34,7 @@ pub use adapter::{Adapter, AdapterError, AdapterOrigin};
 pub use classifier::{ClassifierError, LocalClassifier};
 pub use cross_encoder::{CrossEncoderOptions, LocalCrossEncoder};
 pub use device::NoDevice;
-pub use embedder::{EmbedderOptions, LocalEmbedder, LongText};
+pub use embedder::{DecoderEmbedder, EmbedderFiles, EmbedderOptions, LocalEmbedder, LongText};
 pub use encoder::{EncoderError, EncoderFiles, NoFile};
 pub use error::LoadError;
 pub use gguf::GgufError;

@@ -189,6 +189,9 @@ fn link_or_copy(
 ) -> Result<(), StoreError> {
     let path = path.canonicalize().map_err(|e| StoreError::io("read", path, e))?;
     let target = folder.join(&file.name);
+    if let Some(inside) = target.parent() {
+        fs::create_dir_all(inside).map_err(|e| StoreError::io("create", inside, e))?;
+    }
     if fs::hard_link(&path, &target).is_ok() {
         return Ok(());
     }

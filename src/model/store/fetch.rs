@@ -313,6 +313,9 @@ pub(super) fn install(
 ) -> Result<(), StoreError> {
     let target = folder.join(&file.name);
     let written = |e| StoreError::io("write", &target, e);
+    if let Some(inside) = target.parent() {
+        fs::create_dir_all(inside).map_err(written)?;
+    }
     let mut temporary = readable(tempfile::Builder::new().suffix(TEMPORARY))
         .tempfile_in(folder)
         .map_err(|e| StoreError::io("write in", folder, e))?;

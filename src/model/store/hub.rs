@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::fetch::Sources;
 use super::manifest::plain_name;
-use super::own::{ENCODER, PICKLE, encoder_role, hash_of};
+use super::own::{BESIDE, ENCODER, PICKLE, encoder_role, hash_of};
 use super::{Model, ModelFile, Role, Source, StoreError};
 
 /// The most bytes of a file that a hub gives without its hash, such as a configuration or a tokenizer.
@@ -91,9 +91,10 @@ impl Repository {
         let is_decoder = |sibling: &&Sibling| sibling.is_gguf() && plain_name(&sibling.name);
         let decoders: Vec<&Sibling> = self.siblings.iter().filter(is_decoder).collect();
         let encoder: Vec<&Sibling> = ENCODER.iter().filter_map(|name| named(name)).collect();
+        let beside = BESIDE.iter().filter_map(|name| named(name));
         match decoders.len() {
             1 => Ok(decoders),
-            0 if encoder.len() == ENCODER.len() => Ok(encoder),
+            0 if encoder.len() == ENCODER.len() => Ok(encoder.into_iter().chain(beside).collect()),
             0 if named("pytorch_model.bin").is_some() => Err(format!("`pytorch_model.bin`: {PICKLE}")),
             0 => Err(format!("it has neither a GGUF file nor all of {}", ENCODER.join(", "))),
             _ => {

@@ -65,7 +65,7 @@ pub enum Role {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct ModelFile {
-    /// File name, without a folder.
+    /// File name, behind its folder within the model's where it is in one.
     pub name: String,
     /// 64 hexadecimal digits, lower case.
     pub sha256: String,
@@ -188,7 +188,7 @@ impl Model {
             source.check().map_err(|what| format!("model `{}`: {what}", self.name))?;
         }
         for file in &self.files {
-            if !plain_name(&file.name) {
+            if !file.name.split('/').all(plain_name) {
                 return Err(format!("model `{}`: `{}` is no plain file name", self.name, file.name));
             }
             let hex = |c: char| c.is_ascii_digit() || ('a'..='f').contains(&c);

@@ -207,10 +207,12 @@ impl ModelFiles {
         self.hashes.join(" ")
     }
 
-    /// The file called `name`.
+    /// The file called `name`, behind its folder within the model's where it is in one.
     #[must_use]
     pub fn named(&self, name: &str) -> Option<&Path> {
-        self.paths.iter().find(|path| path.file_name().is_some_and(|file| file == name)).map(PathBuf::as_path)
+        // A file of the same name in a folder has a longer path.
+        let named = self.paths.iter().filter(|path| path.ends_with(name));
+        named.min_by_key(|path| path.components().count()).map(PathBuf::as_path)
     }
 }
 

@@ -11,19 +11,33 @@ use crate::telemetry::chain;
 
 /// The files of an encoder, all of which it needs.
 pub(super) const ENCODER: [&str; 3] = ["model.safetensors", "tokenizer.json", "config.json"];
+/// The files of sentence-transformers that an encoder may have beside them.
+pub(super) const BESIDE: [&str; 4] = [
+    "modules.json",
+    "1_Pooling/config.json",
+    "config_sentence_transformers.json",
+    "sentence_bert_config.json",
+];
 /// Endings of files that run code when Python reads them.
 const PICKLES: [&str; 6] = ["bin", "pt", "pth", "ckpt", "pkl", "pickle"];
 
-/// The paths of a model's files: itself, or those of a folder with an encoder.
-fn parts(path: &Path) -> Vec<PathBuf> {
-    if path.is_dir() { ENCODER.map(|name| path.join(name)).to_vec() } else { vec![path.to_owned()] }
+/// The head of the pruner that was published with arXiv 2501.16214.
+const PROVENCE: &str = "Provence";
+
+/// The paths of a model's files: itself, or those of a folder with an encoder, whose names they have there.
+fn parts(path: &Path) -> Vec<(Option<&'static str>, PathBuf)> {
+    if !path.is_dir() {
+        return vec![(None, path.to_owned())];
+    }
+    let beside = BESIDE.into_iter().filter(|name| path.join(name).is_file());
+    ENCODER.into_iter().chain(beside).map(|name| (Some(name), path.join(name))).collect()
 }
 
 /// The files at `path` as they are now. Their hashes are kept in the folder `stamps`, so that a file which has not changed
 /// since is not read for its hash again.
 pub(super) fn files(path: &Path, stamps: &Path) -> Result<ModelFiles, StoreError> {
     let path = path.canonicalize().map_err(|e| StoreError::io("open the model", path, e))?;
-    let paths = parts(&path);
+    let paths: Vec<PathBuf> = parts(&path).into_iter().map(|(_, path)| path).collect();
     let hashes = paths.iter().map(|path| stamped(path, stamps)).collect::<Result<_, _>>()?;
     Ok(ModelFiles { paths, hashes })
 }
@@ -49,10 +63,10 @@ fn stamped(path: &Path, stamps: &Path) -> Result<String, StoreError> {
 /// files.
 pub(super) fn inspect(path: &Path, name: String) -> Result<(Model, Vec<PathBuf>), StoreError> {
     let refused = |reason: String| StoreError::NoModel { path: path.to_owned(), reason };
-    let paths = parts(path);
+    let parts = parts(path);
     let mut model = if path.is_dir() {
-        if let Some(missing) = paths.iter().find(|part| !part.is_file()) {
-            let missing = missing.file_name().unwrap_or_default().to_string_lossy();
+        if let Some((missing, _)) = parts.iter().find(|(_, part)| !part.is_file()) {
+            let missing = missing.unwrap_or_default();
             return Err(refused(format!(
                 "the folder has no `{missing}`; an encoder has {}",
                 ENCODER.join(", ")
@@ -66,26 +80,27 @@ pub(super) fn inspect(path: &Path, name: String) -> Result<(Model, Vec<PathBuf>)
         }
         decoder(path)?
     };
-    for (i, part) in paths.iter().enumerate() {
+    for (own, part) in &parts {
         let size = fs::metadata(part).map_err(|e| StoreError::io("read", part, e))?.len();
-        let file = if path.is_dir() { ENCODER[i].to_owned() } else { format!("{name}.gguf") };
+        let file = own.map_or_else(|| format!("{name}.gguf"), str::to_owned);
         model.files.push(ModelFile { name: file, sha256: hash(part)?, size });
     }
     model.name = name;
-    Ok((model, paths))
+    Ok((model, parts.into_iter().map(|(_, path)| path).collect()))
 }
 
 /// The reason for which a pickle is refused.
 pub(super) const PICKLE: &str =
     "it is a pickle, which may run code when it is read: convert it to GGUF or safetensors";
 
-/// A model that scores, by what its GGUF file says of itself.
+/// A model that scores or embeds, by what its GGUF file says of itself.
 fn decoder(path: &Path) -> Result<Model, StoreError> {
     let refused = |reason: String| StoreError::NoModel { path: path.to_owned(), reason };
     let summary = GgufSummary::read(path).map_err(|error| refused(chain(&error)))?;
-    let GgufSummary { architecture, name, licence, context } = summary;
+    let GgufSummary { architecture, name, licence, context, embeds } = summary;
     let description = format!("{}, context {context}", name.unwrap_or_else(|| architecture.clone()));
-    Ok(model(Role::Scorer, architecture, licence, description))
+    let role = if embeds { Role::Embedder } else { Role::Scorer };
+    Ok(model(role, architecture, licence, description))
 }
 
 /// A model that embeds, classifies, reranks or prunes, by its `config.json`.
@@ -107,7 +122,7 @@ fn encoder(config: &Path) -> Result<Model, StoreError> {
 /// The role of an encoder, by what its `config.json` says of its head.
 pub(super) fn encoder_role(config: &Value) -> Role {
     let head = config["architectures"][0].as_str().unwrap_or_default();
-    if config["base_model_config"].is_object() {
+    if config["base_model_config"].is_object() || head == PROVENCE {
         Role::Pruner
     } else if head.ends_with("ForTokenClassification") {
         Role::TokenClassifier

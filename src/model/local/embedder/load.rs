@@ -7,13 +7,16 @@ use super::tokenizer::EmbedderTokenizer;
 use crate::model::Precision;
 use crate::model::local::encoder::{Encoder, EncoderConfig, EncoderError, Tensors, TokenRows, Weights};
 
-/// Reads and checks a `config.json`.
-pub(super) fn configuration(path: &Path) -> Result<EncoderConfig, EncoderError> {
+/// The architectures whose vectors are the means of those of their tokens.
+const MEANS: [&str; 2] = ["bert", "nomic_bert"];
+
+/// Reads and checks the `config.json` of a model, of whose pooling files tell or not.
+pub(super) fn configuration(path: &Path, has_head: bool) -> Result<EncoderConfig, EncoderError> {
     let (config, json) = EncoderConfig::read(path)?;
-    // How the vectors of others are pooled is not known here.
-    if config.family.name != "bert" {
+    // How the vectors of others are pooled is not known where no file says it.
+    if !has_head && !MEANS.contains(&config.family.name) {
         let value = json["model_type"].as_str().unwrap_or("none").to_owned();
-        return Err(EncoderError::Unsupported { what: "architecture", value, known: "bert".into() });
+        return Err(EncoderError::Unsupported { what: "architecture", value, known: MEANS.join("`, `") });
     }
     Ok(config)
 }

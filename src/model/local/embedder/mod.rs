@@ -1,5 +1,7 @@
-//! [`Embedder`] on a BERT in this process: the mean of the vectors of a text's tokens, scaled to length 1.
+//! [`Embedder`] on an encoder in this process: what is pooled of the vectors of a text's tokens, scaled to length 1.
 
+mod decoder;
+mod head;
 mod load;
 mod packed;
 mod static_vectors;
@@ -14,8 +16,12 @@ use parking_lot::FairMutex;
 use rayon::ThreadPool;
 use rayon::prelude::*;
 
+pub use self::decoder::DecoderEmbedder;
+pub use self::head::EmbedderFiles;
+use self::head::{Head, Pooling, Prefixes};
 use self::tokenizer::EmbedderTokenizer;
-use super::encoder::{Encoder, EncoderError, EncoderFiles, Sequence, groups};
+use super::encoder::{Encoder, EncoderError, Sequence, groups};
+use crate::kernels::Isa;
 use crate::model::{Cancel, Embedder, Precision, ScoreError, WordMatch};
 
 /// Tokens that a caller gets the threads for before it is another one's turn: about a fifth of a second on two cores.
@@ -26,7 +32,8 @@ const TURN_TOKENS: usize = 4096;
 /// The treatment of a text that is longer than the window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum LongText {
-    /// The text is read in windows of similar length, and the mean is taken over the tokens of them all.
+    /// The text is read in windows of similar length, and the mean is taken over the tokens of them all; over their first
+    /// or last ones where the model pools those.
     #[default]
     Pool,
     /// The text is truncated to its first window.
@@ -45,11 +52,25 @@ pub struct EmbedderOptions {
     pub window: usize,
     /// The treatment of longer texts.
     pub long: LongText,
+    /// Text that is put before each question, in the place of what the model's files say.
+    pub query_prefix: Option<String>,
+    /// Text that is put before each other text, in the place of what the model's files say.
+    pub text_prefix: Option<String>,
+    /// Values of a vector, the first ones of the model's (arXiv 2205.13147); by default all.
+    pub dimensions: Option<usize>,
 }
 
 impl Default for EmbedderOptions {
     fn default() -> Self {
-        Self { threads: None, precision: Precision::F32, window: 256, long: LongText::default() }
+        Self {
+            threads: None,
+            precision: Precision::F32,
+            window: 256,
+            long: LongText::default(),
+            query_prefix: None,
+            text_prefix: None,
+            dimensions: None,
+        }
     }
 }
 
@@ -67,14 +88,10 @@ pub struct LocalEmbedder {
     queued: std::sync::atomic::AtomicUsize,
     window: usize,
     long: LongText,
+    pooling: Pooling,
     prefixes: Prefixes,
-}
-
-/// What the model was trained to read before a text, by the text's use.
-#[derive(Debug, Clone, Copy, Default)]
-struct Prefixes {
-    query: &'static str,
-    passage: &'static str,
+    /// Values of a vector.
+    dimensions: usize,
 }
 
 impl std::fmt::Debug for LocalEmbedder {
@@ -88,24 +105,27 @@ impl std::fmt::Debug for LocalEmbedder {
 }
 
 impl LocalEmbedder {
-    /// Loads a BERT in safetensors.
+    /// Loads an encoder in safetensors: a BERT or `NomicBERT`, or any that cross-encoders may be, with the files of
+    /// sentence-transformers beside it.
     ///
     /// # Errors
     /// A file cannot be read or describes a model that this build does not run, or no thread could be started.
-    pub fn load(
+    pub fn load<'a>(
         name: &str,
-        files: EncoderFiles<'_>,
+        files: impl Into<EmbedderFiles<'a>>,
         options: &EmbedderOptions,
     ) -> Result<Self, EncoderError> {
-        let config = load::configuration(files.config)?;
+        let files = files.into();
+        let (path, head) = (files.encoder.config, Head::read(&files)?);
+        let config = load::configuration(path, head.is_some())?;
         if config.positions < 8 {
             let reason = format!("it has only {} positions", config.positions);
-            return Err(EncoderError::file(files.config, reason));
+            return Err(EncoderError::file(path, reason));
         }
         let pool = threads(options)?;
-        let tokenizer = EmbedderTokenizer::load(files.tokenizer, config.vocabulary)?;
-        let encoder = pool.install(|| load::encoder(files.weights, config, options.precision))?;
-        Ok(Self::new(name, (encoder, tokenizer), pool, Prefixes::default(), options))
+        let tokenizer = EmbedderTokenizer::load(files.encoder.tokenizer, &config)?;
+        let encoder = pool.install(|| load::encoder(files.encoder.weights, config, options.precision))?;
+        Self::new(name, (encoder, tokenizer), pool, head.unwrap_or_default(), options)
     }
 
     /// Loads a multilingual E5 that is packed into one file.
@@ -115,20 +135,27 @@ impl LocalEmbedder {
     pub fn load_packed(name: &str, path: &Path, options: &EmbedderOptions) -> Result<Self, EncoderError> {
         let pool = threads(options)?;
         let parts = pool.install(|| load::packed(path, options.precision))?;
-        let prefixes = Prefixes { query: "query: ", passage: "passage: " };
-        Ok(Self::new(name, parts, pool, prefixes, options))
+        let prefixes = Prefixes { query: "query: ".into(), passage: "passage: ".into() };
+        Self::new(name, parts, pool, Head { prefixes, ..Head::default() }, options)
     }
 
     fn new(
         name: &str,
         (encoder, tokenizer): (Encoder, EmbedderTokenizer),
         pool: ThreadPool,
-        prefixes: Prefixes,
+        Head { pooling, prefixes, window }: Head,
         options: &EmbedderOptions,
-    ) -> Self {
-        Self {
+    ) -> Result<Self, EncoderError> {
+        let width = encoder.config.width;
+        let dimensions = options.dimensions.unwrap_or(width);
+        if !(1..=width).contains(&dimensions) {
+            let (what, value) = ("number of dimensions", dimensions.to_string());
+            return Err(EncoderError::Unsupported { what, value, known: format!("1 to {width}") });
+        }
+        let window = window.map_or(options.window, |window| window.min(options.window));
+        Ok(Self {
             name: name.to_owned(),
-            window: options.window.max(8).min(encoder.config.positions),
+            window: window.max(8).min(encoder.config.positions),
             tokenizer,
             encoder,
             pool,
@@ -136,8 +163,13 @@ impl LocalEmbedder {
             #[cfg(test)]
             queued: std::sync::atomic::AtomicUsize::new(0),
             long: options.long,
-            prefixes,
-        }
+            pooling,
+            prefixes: Prefixes {
+                query: options.query_prefix.clone().unwrap_or(prefixes.query),
+                passage: options.text_prefix.clone().unwrap_or(prefixes.passage),
+            },
+            dimensions,
+        })
     }
 
     /// The vectors of texts, each read after `prefix`.
@@ -170,7 +202,7 @@ impl LocalEmbedder {
         }
     }
 
-    /// The sums of all tokens of each sequence, in turns with other callers.
+    /// The sums of all tokens of each sequence that are pooled, in turns with other callers.
     fn token_sums(&self, sequences: &[Sequence], cancel: &Cancel) -> Result<Vec<Vec<f32>>, ScoreError> {
         let tokens = |sequences: &[Sequence]| sequences.iter().map(Sequence::len).sum();
         cancel.will_read(tokens(sequences));
@@ -179,24 +211,29 @@ impl LocalEmbedder {
             #[cfg(test)]
             self.queued.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
             let _turn = self.turn.lock();
-            let sum = |rows: &mut [f32]| self.encoder.sum(rows);
+            let sum = |rows: &mut [f32]| self.sum(rows);
             sums.extend(self.pool.install(|| self.encoder.read(part, cancel, sum))?);
             cancel.has_read(tokens(part));
         }
         Ok(sums)
     }
 
+    /// The sum of those rows of a sequence that are pooled.
+    fn sum(&self, rows: &mut [f32]) -> Vec<f32> {
+        let width = self.encoder.config.width;
+        let last = rows.len() - width;
+        let pooled = match self.pooling {
+            Pooling::Mean => rows,
+            Pooling::First => &mut rows[..width],
+            Pooling::Last => &mut rows[last..],
+        };
+        self.encoder.finish(pooled);
+        self.encoder.sum(pooled)
+    }
+
     /// The mean over all windows at length 1, which is the sum at length 1.
     fn pooled(&self, sums: impl Iterator<Item = Vec<f32>>) -> Result<Vec<f32>, ScoreError> {
-        let isa = self.encoder.backend.isa;
-        let mut total = vec![0.0; self.dimensions()];
-        sums.for_each(|sum| isa.add(&mut total, &sum));
-        let length = total.iter().map(|&value| f64::from(value).powi(2)).sum::<f64>().sqrt();
-        if !(length.is_finite() && length > 0.0) {
-            return Err(ScoreError::Model(format!("an embedding has the length {length}")));
-        }
-        isa.scale(&mut total, (1.0 / length) as f32);
-        Ok(total)
+        unit(self.encoder.backend.isa, sums, self.dimensions)
     }
 }
 
@@ -206,7 +243,7 @@ impl Embedder for LocalEmbedder {
     }
 
     fn dimensions(&self) -> usize {
-        self.encoder.config.width
+        self.dimensions
     }
 
     fn count(&self, text: &str, cancel: &Cancel) -> Result<usize, ScoreError> {
@@ -214,11 +251,11 @@ impl Embedder for LocalEmbedder {
     }
 
     fn embed(&self, texts: &[&str], cancel: &Cancel) -> Result<Vec<Vec<f32>>, ScoreError> {
-        self.embed_after(self.prefixes.passage, texts, cancel)
+        self.embed_after(&self.prefixes.passage, texts, cancel)
     }
 
     fn embed_query(&self, query: &str, cancel: &Cancel) -> Result<Vec<f32>, ScoreError> {
-        Ok(self.embed_after(self.prefixes.query, &[query], cancel)?.pop().unwrap_or_default())
+        Ok(self.embed_after(&self.prefixes.query, &[query], cancel)?.pop().unwrap_or_default())
     }
 
     fn compare_words(
@@ -240,10 +277,34 @@ impl Embedder for LocalEmbedder {
     }
 }
 
+/// The first values of the sum of some vectors, at length 1.
+fn unit(
+    isa: Isa,
+    vectors: impl Iterator<Item = Vec<f32>>,
+    dimensions: usize,
+) -> Result<Vec<f32>, ScoreError> {
+    let mut total = vectors.fold(Vec::new(), |mut total: Vec<f32>, vector| {
+        total.resize(vector.len(), 0.0);
+        isa.add(&mut total, &vector);
+        total
+    });
+    total.truncate(dimensions);
+    let length = total.iter().map(|&value| f64::from(value).powi(2)).sum::<f64>().sqrt();
+    if !(length.is_finite() && length > 0.0) {
+        return Err(ScoreError::Model(format!("an embedding has the length {length}")));
+    }
+    isa.scale(&mut total, (1.0 / length) as f32);
+    Ok(total)
+}
+
 fn threads(options: &EmbedderOptions) -> Result<ThreadPool, EncoderError> {
+    pool_of(options).map_err(EncoderError::Threads)
+}
+
+fn pool_of(options: &EmbedderOptions) -> Result<ThreadPool, String> {
     rayon::ThreadPoolBuilder::new()
         .num_threads(super::threads(options.threads))
         .thread_name(|i| format!("whittle-embed-{i}"))
         .build()
-        .map_err(|e| EncoderError::Threads(e.to_string()))
+        .map_err(|e| e.to_string())
 }

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::model::Stopped;
+use crate::model::local::EncoderFiles;
 
 const WIDTH: usize = 24;
 const HIDDEN: usize = 40;
@@ -216,7 +217,7 @@ fn unusable_models_are_named_by_what_is_wrong() {
     };
     assert_eq!(
         with("model_type", json!("roberta")),
-        "unsupported architecture `roberta`: this build knows `bert`"
+        "unsupported architecture `roberta`: this build knows `bert`, `nomic_bert`"
     );
     assert!(with("hidden_act", json!("gelu_new")).contains("unsupported activation `gelu_new`"));
     assert!(with("position_embedding_type", json!("relative_key")).contains("position embedding"));

@@ -1,4 +1,4 @@
-//! Tokenization of texts for BERT, window by window.
+//! Tokenization of texts for encoders, window by window.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -7,12 +7,15 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::unigram::UnigramTokenizer;
-use crate::model::local::encoder::{EncoderError, pieces};
+use crate::model::local::encoder::{EncoderConfig, EncoderError, PairTokenizer, pieces};
 use crate::model::{Cancel, ScoreError};
 use crate::text::read_control_tokens_as_text;
 
 /// The characters at which this tokenizer always ends a word.
 const SEPARATORS: &[char] = &[' ', '\n'];
+
+/// The pre-tokenizers besides BERT's that end a word before each space.
+const OTHERS: [&str; 4] = ["ByteLevel", "Metaspace", "Sequence", "WhitespaceSplit"];
 
 /// A tokenizer that reads any text as plain text.
 pub(crate) struct EmbedderTokenizer {
@@ -53,6 +56,8 @@ impl<'t> KnownWords<'t> {
 enum Words {
     WordPiece(Box<tokenizers::Tokenizer>),
     Unigram(Box<UnigramTokenizer>),
+    /// Any other, which is not asked for words by themselves.
+    Whole(Box<PairTokenizer>),
 }
 
 impl Words {
@@ -66,6 +71,10 @@ impl Words {
                 Ok(())
             }
             Self::Unigram(tokenizer) => tokenizer.encode(text, ids).map_err(ScoreError::Model),
+            Self::Whole(tokenizer) => {
+                ids.extend(tokenizer.tokens(text, &Cancel::never())?.ids);
+                Ok(())
+            }
         }
     }
 }
@@ -76,10 +85,17 @@ impl EmbedderTokenizer {
         Self { words: Words::Unigram(Box::new(tokenizer)), first: ends[0], last: ends[1] }
     }
 
-    /// Reads a `tokenizer.json` for a model of `vocabulary` words.
-    pub(crate) fn load(path: &Path, vocabulary: usize) -> Result<Self, EncoderError> {
+    /// Reads a `tokenizer.json` for a model of this configuration.
+    pub(crate) fn load(path: &Path, config: &EncoderConfig) -> Result<Self, EncoderError> {
         let text = std::fs::read_to_string(path).map_err(|e| EncoderError::file(path, e.to_string()))?;
-        Self::parse(&text, vocabulary).map_err(|reason| EncoderError::file(path, reason))
+        let wrong = |reason: String| EncoderError::file(path, reason);
+        let json: Value = serde_json::from_str(&text).map_err(|e| wrong(e.to_string()))?;
+        if !OTHERS.iter().any(|kind| json["pre_tokenizer"]["type"] == *kind) {
+            return Self::parse(&text, config.vocabulary).map_err(wrong);
+        }
+        let tokenizer = PairTokenizer::load(path, config)?;
+        let [first, last] = tokenizer.ends().map_err(wrong)?;
+        Ok(Self { words: Words::Whole(Box::new(tokenizer)), first, last })
     }
 
     fn parse(text: &str, vocabulary: usize) -> Result<Self, String> {
@@ -109,6 +125,11 @@ impl EmbedderTokenizer {
     /// Ids of `text`, without those that open and close a window; after `most`, the rest is left out.
     pub(super) fn ids(&self, text: &str, most: usize, cancel: &Cancel) -> Result<Vec<u32>, ScoreError> {
         let mut ids = Vec::new();
+        if let Words::Whole(tokenizer) = &self.words {
+            ids = tokenizer.tokens(text, cancel)?.ids;
+            ids.truncate(most);
+            return Ok(ids);
+        }
         for (_, piece) in pieces(text, SEPARATORS) {
             cancel.check()?;
             self.words.encode(piece, &mut ids)?;
@@ -122,6 +143,9 @@ impl EmbedderTokenizer {
 
     /// The same ids as [`Self::ids`] gives of each whole text, but each word is read once: most come often.
     pub(super) fn ids_by_words(&self, texts: &[&str], cancel: &Cancel) -> Result<Vec<Vec<u32>>, ScoreError> {
+        if let Words::Whole(_) = &self.words {
+            return texts.iter().map(|text| self.ids(text, usize::MAX, cancel)).collect();
+        }
         let mut known = KnownWords::default();
         let mut found = Vec::with_capacity(texts.len());
         for text in texts {

@@ -1,5 +1,5 @@
-//! The forward pass of encoders: BERT (arXiv 1810.04805), `RoBERTa` (arXiv 1907.11692) and `ModernBERT`
-//! (arXiv 2412.13663).
+//! The forward pass of encoders: BERT (arXiv 1810.04805), `RoBERTa` (arXiv 1907.11692), `ModernBERT`
+//! (arXiv 2412.13663), `DeBERTa` (arXiv 2006.03654) and `NomicBERT` (arXiv 2402.01613).
 //!
 //! Sequences are cut into groups, and a group goes through all layers on one thread while its activations stay
 //! in that core's cache: rows of different sequences meet in attention alone, where each sequence looks at
@@ -9,8 +9,10 @@ use std::sync::{Mutex, PoisonError};
 
 use rayon::prelude::*;
 
-use super::family::{EncoderConfig, Sight};
+use super::config::{EncoderConfig, Sight};
+use super::family::{FeedForward, Norms};
 use super::q4_0::QuantizedRows;
+use super::relative::{Distances, PositionTables, RelativeBias, RelativeScratch};
 use crate::model::local::attention::{Attention, AttentionMask, AttentionScratch, PackedKeyValues};
 use crate::model::local::linear::{Accumulate, Backend, Inputs, Linear};
 use crate::model::{Cancel, Precision, Stopped};
@@ -54,6 +56,8 @@ pub(crate) struct Layer {
     pub(crate) sight: Sight,
     /// Queries, keys and values in one product.
     pub(crate) qkv: Projection,
+    /// There where attention looks at distances.
+    pub(crate) tables: Option<PositionTables>,
     pub(crate) attention_out: Projection,
     /// The norm of what attention gives, or reads; the first layer of `ModernBERT` has none.
     pub(crate) attention_norm: Option<Norm>,
@@ -62,6 +66,14 @@ pub(crate) struct Layer {
     pub(crate) down: Projection,
     /// The norm of what the feed-forward network gives, or reads.
     pub(crate) output_norm: Norm,
+}
+
+/// A convolution beside the first layer: what it gives of the embeddings is added to what the layer gives, and normed.
+pub(crate) struct Convolution {
+    /// The rows that are read together, the one in their middle and as many on either side.
+    pub(crate) taps: usize,
+    pub(crate) projection: Projection,
+    pub(crate) norm: Norm,
 }
 
 /// Cosines and sines of each position, in rows of half a head's width.
@@ -102,13 +114,18 @@ impl TokenRows {
 pub(crate) struct Encoder {
     pub(crate) config: EncoderConfig,
     pub(crate) words: TokenRows,
-    /// One row a position, to which that of the first segment is added; none where positions are rotations.
+    /// One row a position, to which that of the first segment is added; none where positions have no rows.
     pub(crate) positions: Vec<f32>,
+    /// The row of the first segment where positions have no rows; empty where there are no segments.
+    pub(crate) first_segment: Vec<f32>,
     /// The row of the second segment without that of the first; empty where a model knows only one.
     pub(crate) second_segment: Vec<f32>,
     pub(crate) embedding_norm: Norm,
     /// The rotations of layers that see everything, and of the others.
     pub(crate) rotations: Option<[Rotation; 2]>,
+    /// There where attention looks at distances.
+    pub(crate) distances: Option<Distances>,
+    pub(crate) convolution: Option<Convolution>,
     pub(crate) layers: Vec<Layer>,
     /// The norm behind the last layer.
     pub(crate) final_norm: Option<Norm>,
@@ -126,6 +143,9 @@ pub(crate) struct Scratch {
     /// The rows that go into a product.
     inputs: Inputs,
     attention: AttentionScratch,
+    relative: RelativeScratch,
+    /// The outputs of the convolution.
+    convolved: Vec<f32>,
 }
 
 impl Encoder {
@@ -177,9 +197,42 @@ impl Encoder {
 
     fn run_group(&self, sequences: &[Sequence], s: &mut Scratch) {
         self.embed(sequences, &mut s.x);
-        for layer in &self.layers {
+        for (i, layer) in self.layers.iter().enumerate() {
+            let convolution = self.convolution.as_ref().filter(|_| i == 0);
+            if let Some(convolution) = convolution {
+                self.convolve(convolution, sequences, s);
+            }
             self.attend(layer, sequences, s);
             self.feed_forward(layer, s);
+            if let Some(convolution) = convolution {
+                self.backend.isa.add(&mut s.x, &s.convolved);
+                self.norm(&convolution.norm, &mut s.x);
+            }
+        }
+    }
+
+    /// `convolved = gelu(x * W + b)`, where a row of `x` is read with its neighbours.
+    fn convolve(&self, by: &Convolution, sequences: &[Sequence], s: &mut Scratch) {
+        let (width, reach) = (self.config.width, by.taps / 2);
+        s.convolved.resize(s.x.len(), 0.0);
+        let mut start = 0;
+        for sequence in sequences {
+            let end = start + sequence.len();
+            let own = &s.x[start * width..end * width];
+            let write = |i: usize, out: &mut [f32]| {
+                for (tap, out) in out.chunks_mut(width).enumerate() {
+                    match (i + tap).checked_sub(reach).filter(|&at| at < sequence.len()) {
+                        Some(at) => out.copy_from_slice(row(own, width, at)),
+                        None => out.fill(0.0),
+                    }
+                }
+            };
+            let Projection { linear, bias } = &by.projection;
+            linear.take(self.backend, sequence.len(), &mut s.inputs, write);
+            let out = &mut s.convolved[start * width..end * width];
+            linear.apply(self.backend, &s.inputs, out, Accumulate::Overwrite);
+            out.chunks_mut(width).for_each(|row| self.backend.isa.gelu(row, bias));
+            start = end;
         }
     }
 
@@ -193,6 +246,8 @@ impl Encoder {
                 let own = &mut x[start..];
                 if !self.positions.is_empty() {
                     self.backend.isa.add(own, row(&self.positions, width, i));
+                } else if !self.first_segment.is_empty() {
+                    self.backend.isa.add(own, &self.first_segment);
                 }
                 if i >= *second && !self.second_segment.is_empty() {
                     self.backend.isa.add(own, &self.second_segment);
@@ -225,7 +280,15 @@ impl Encoder {
             self.rotate(layer.sight, own);
             let out = &mut s.attended[start * width..end * width];
             let packed = PackedKeyValues::new(Precision::F32, self.backend, heads, &[], own);
-            attention.run(own, 0..end - start, &packed, out, &mut s.attention);
+            if let Some((distances, tables)) = self.distances.as_ref().zip(layer.tables.as_ref()) {
+                let rows = distances.range(sequence.len());
+                let scratch = &mut s.relative;
+                let mut bias =
+                    RelativeBias { backend: self.backend, heads, distances, tables, scratch, rows };
+                attention.run_biased(own, &packed, &mut bias, out, &mut s.attention);
+            } else {
+                attention.run(own, 0..end - start, &packed, out, &mut s.attention);
+            }
             start = end;
         }
         let write = |i: usize, out: &mut [f32]| out.copy_from_slice(row(&s.attended, width, i));
@@ -249,7 +312,8 @@ impl Encoder {
         }
     }
 
-    /// `x = norm(x + gelu(x * U + a) * D + b)`, or `x += (gelu(norm(x) * U) * (norm(x) * G)) * D` with biases.
+    /// `x = norm(x + gelu(x * U + a) * D + b)`, or `x += (gelu(norm(x) * U) * (norm(x) * G)) * D` with biases, or the like
+    /// with another activation.
     fn feed_forward(&self, layer: &Layer, s: &mut Scratch) {
         let (width, hidden) = (self.config.width, self.config.hidden);
         let rows = s.x.len() / width;
@@ -259,10 +323,18 @@ impl Encoder {
         let write = |i: usize, out: &mut [f32]| self.copy(row(&s.x, width, i), first, out);
         layer.up.linear.take(self.backend, rows, &mut s.inputs, write);
         layer.up.linear.apply(self.backend, &s.inputs, &mut s.wide, Accumulate::Overwrite);
+        let isa = self.backend.isa;
+        let is_swiglu = self.config.family.feed_forward == FeedForward::Swiglu;
+        if is_swiglu && self.config.biases.feed_forward {
+            s.wide.chunks_mut(inside).for_each(|row| isa.add(row, &layer.up.bias));
+        }
         let activate = |i: usize, out: &mut [f32]| {
             let (own, gates) = row(&s.wide, inside, i).split_at(hidden);
+            if is_swiglu {
+                return isa.silu_mul(own, gates, out);
+            }
             out.copy_from_slice(own);
-            self.backend.isa.gelu(out, &layer.up.bias[..hidden]);
+            isa.gelu(out, &layer.up.bias[..hidden]);
             for (value, (gate, bias)) in out.iter_mut().zip(gates.iter().zip(&layer.up.bias[hidden..])) {
                 *value *= gate + bias;
             }
@@ -276,7 +348,7 @@ impl Encoder {
 
     /// The norm before a part of a layer, and the one behind it: the architecture has one of them.
     fn norms<'a>(&self, norm: Option<&'a Norm>) -> (Option<&'a Norm>, Option<&'a Norm>) {
-        if self.config.family.is_modern { (norm, None) } else { (None, norm) }
+        if self.config.family.norms == Norms::Before { (norm, None) } else { (None, norm) }
     }
 
     fn copy(&self, row: &[f32], norm: Option<&Norm>, out: &mut [f32]) {

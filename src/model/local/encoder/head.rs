@@ -1,7 +1,8 @@
 //! Heads of encoders: the score of a sequence, and the probability that each token is to be kept.
 
+use super::config::EncoderConfig;
 use super::error::EncoderError;
-use super::family::{EncoderConfig, HeadKind};
+use super::family::{FAMILIES, HeadKind};
 use super::load::Weights;
 use crate::kernels::Isa;
 
@@ -33,13 +34,23 @@ pub(crate) struct ScoreHead {
 impl ScoreHead {
     /// Takes the head's tensors out of a checkpoint.
     pub(crate) fn take(weights: &mut Weights, config: &EncoderConfig) -> Result<Self, EncoderError> {
-        let (width, kind, bias) = (config.width, config.family.head, config.biases.head);
+        let Some(kind) = config.family.head else {
+            let known = FAMILIES.iter().filter(|family| family.head.is_some()).map(|family| family.name);
+            let known = known.collect::<Vec<_>>().join("`, `");
+            let value = config.family.name.to_owned();
+            return Err(EncoderError::Unsupported { what: "architecture of a reranker", value, known });
+        };
+        let (width, bias) = (config.width, config.biases.head);
         let square = [width, width];
         let or_zeros = |bias: Option<Vec<f32>>| bias.unwrap_or_else(|| vec![0.0; width]);
         let (dense, out) = match kind {
             HeadKind::Pooler => {
                 let dense = weights.pooler("pooler.dense.weight", &square)?;
                 (Dense { weights: dense, bias: weights.pooler("pooler.dense.bias", &[width])? }, "classifier")
+            }
+            HeadKind::ContextPooler => {
+                let dense = weights.head("pooler.dense.weight", &square)?;
+                (Dense { weights: dense, bias: weights.head("pooler.dense.bias", &[width])? }, "classifier")
             }
             HeadKind::Classifier => {
                 let dense = weights.head("classifier.dense.weight", &square)?;
@@ -86,7 +97,7 @@ impl ScoreHead {
                     *value = value.tanh();
                 }
             }
-            HeadKind::Prediction => isa.gelu(&mut hidden, &vec![0.0; width]),
+            HeadKind::Prediction | HeadKind::ContextPooler => isa.gelu(&mut hidden, &vec![0.0; width]),
         }
         if let Some((weight, bias)) = &self.norm {
             isa.layer_norm(&mut hidden, weight, bias, self.norm_eps);
@@ -99,16 +110,21 @@ impl ScoreHead {
 pub(crate) struct KeepHead(Dense);
 
 impl KeepHead {
-    /// The name of its weights, by which a checkpoint is told to have one.
-    pub(crate) const NAME: &'static str = "pruning_head.classifier.weight";
+    /// Its name in the form of `OpenProvence`, which any architecture may have.
+    const NAME: &str = "pruning_head.classifier";
 
-    /// Takes the head's tensors out of a checkpoint.
-    pub(crate) fn take(weights: &mut Weights, config: &EncoderConfig) -> Result<Self, EncoderError> {
-        let bias = "pruning_head.classifier.bias".to_owned();
-        Ok(Self(Dense {
-            weights: weights.take(Self::NAME, &[2, config.width])?,
-            bias: weights.take(&bias, &[2])?,
-        }))
+    /// Takes the head's tensors out of a checkpoint; none where there is no such head and none is needed.
+    pub(crate) fn take(
+        weights: &mut Weights,
+        config: &EncoderConfig,
+        is_needed: bool,
+    ) -> Result<Option<Self>, EncoderError> {
+        let is_there = is_needed || weights.has(&format!("{}.weight", Self::NAME));
+        let Some(name) = config.family.keep.or(is_there.then_some(Self::NAME)) else { return Ok(None) };
+        Ok(Some(Self(Dense {
+            weights: weights.take(&format!("{name}.weight"), &[2, config.width])?,
+            bias: weights.take(&format!("{name}.bias"), &[2])?,
+        })))
     }
 
     /// The probability of each row, 0 to 1.

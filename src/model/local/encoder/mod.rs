@@ -1,18 +1,20 @@
 //! The encoders, of one description: their files, the forward pass, and the preparation of texts for a tokenizer.
 
+mod config;
 mod error;
 mod family;
 mod forward;
 mod head;
 mod load;
 mod q4_0;
+mod relative;
 mod tensors;
 mod tokenizer;
 
 use std::path::Path;
 
+pub(crate) use self::config::EncoderConfig;
 pub use self::error::EncoderError;
-pub(crate) use self::family::EncoderConfig;
 pub(crate) use self::forward::{Encoder, Sequence, TokenRows, groups};
 pub(crate) use self::head::{KeepHead, ScoreHead};
 pub(crate) use self::load::Weights;

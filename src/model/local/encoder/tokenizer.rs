@@ -7,8 +7,8 @@ use std::path::Path;
 use serde_json::Value;
 use tokenizers::{Encoding, Token, Tokenizer};
 
+use super::config::EncoderConfig;
 use super::error::EncoderError;
-use super::family::EncoderConfig;
 use super::pieces;
 use crate::model::{Cancel, ScoreError};
 use crate::text::read_control_tokens_as_text;
@@ -86,6 +86,14 @@ impl PairTokenizer {
             tokens.ranges.extend(ranges.map(|&(from, to)| start + from..start + to));
         }
         Ok(tokens)
+    }
+
+    /// The tokens that open and close a text by itself.
+    pub(crate) fn ends(&self) -> Result<[u32; 2], String> {
+        match (&self.template.before[..], &self.template.after[..]) {
+            (&[first], &[last]) => Ok([first, last]),
+            _ => Err("its post_processor puts other than one token before a text, and one behind".into()),
+        }
     }
 
     /// Control tokens of a sequence.

@@ -43,6 +43,14 @@ fn a_file_is_added_by_its_path_and_taken_away_again() {
 }
 
 #[test]
+fn a_decoder_that_embeds_is_an_embedder() {
+    let cache = tempfile::tempdir().unwrap();
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/parity/encoders/embed-qwen3/model.gguf");
+    let model = add(&later(cache.path()), &file.display().to_string(), None).unwrap();
+    assert_eq!((model.role, &*model.architecture), (Role::Embedder, "qwen3"));
+}
+
+#[test]
 fn what_is_no_model_is_refused_and_leaves_nothing() {
     let cache = tempfile::tempdir().unwrap();
     let store = later(cache.path());
@@ -72,6 +80,7 @@ fn an_encoder_is_added_from_its_folder_with_its_role() {
         ("BertModel", Role::Embedder),
         ("BertForTokenClassification", Role::TokenClassifier),
         ("BertForSequenceClassification", Role::Reranker),
+        ("Provence", Role::Pruner),
     ] {
         let folder = cache.path().join(head);
         fs::create_dir(&folder).unwrap();
@@ -86,6 +95,19 @@ fn an_encoder_is_added_from_its_folder_with_its_role() {
     }
     let known = later(cache.path()).ensure("bertmodel", &Silent).unwrap();
     assert_eq!(fs::read(known.named("model.safetensors").unwrap()).unwrap(), b"weights");
+    // What sentence-transformers has beside them comes along, in its folder.
+    let folder = cache.path().join("BertModel");
+    fs::create_dir(folder.join("1_Pooling")).unwrap();
+    fs::write(folder.join("1_Pooling/config.json"), "pooling").unwrap();
+    fs::write(folder.join("modules.json"), "[]").unwrap();
+    let model = add(&later(cache.path()), &folder.display().to_string(), Some("pooled")).unwrap();
+    assert_eq!(model.files.len(), 5);
+    let known = later(cache.path()).ensure("pooled", &Silent).unwrap();
+    assert_eq!(fs::read(known.named("1_Pooling/config.json").unwrap()).unwrap(), b"pooling");
+    assert!(fs::read_to_string(known.named("config.json").unwrap()).unwrap().contains("BertModel"));
+    assert!(known.named("modules.json").is_some());
+    let by_path = later(cache.path()).ensure(&folder.display().to_string(), &Silent).unwrap();
+    assert_eq!(by_path.identity(), known.identity());
 }
 
 #[test]
