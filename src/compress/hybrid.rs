@@ -89,7 +89,8 @@ fn order(words: &WordSelector, sentences: &[Sentence], room: usize) -> Vec<WordI
     for (sentence, cost) in sentences.iter().zip(&costs) {
         let places = words.within(sentence.document, &sentence.range);
         let Some(&start) = places.first() else { continue };
-        if words.comes_with_others(start) {
+        // The number of an item is the first word of a sentence that may be chosen.
+        if places.iter().all(|&place| words.comes_with_others(place)) {
             continue;
         }
         let is_whole = words.is_whole(start);

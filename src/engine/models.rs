@@ -310,9 +310,9 @@ impl Models {
         let Some(configured) = &self.configured else { return Ok(None) };
         let Some(model) = configured.embedder.fallback.clone() else { return Ok(None) };
         // What is said of a remote model's vectors is not said of those of another model.
-        let (query_prefix, text_prefix, dimensions) = Default::default();
+        let (dimensions, query_prefix, text_prefix) = Default::default();
         let remote = configured.embedder.clone();
-        let config = EmbedderConfig { model, query_prefix, text_prefix, dimensions, ..remote };
+        let config = EmbedderConfig { model, dimensions, query_prefix, text_prefix, ..remote };
         self.fallback.get(|| configured.cached_embedder(&config).map(Arc::new)).map(Some)
     }
 

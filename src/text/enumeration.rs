@@ -34,11 +34,14 @@ enum System {
 /// The form of a mark: the word before its number, the sign behind that, and the numerals.
 type Form<'t> = (&'t str, char, System);
 
+/// The forms that a mark may have, with its number in each.
+type Readings<'t> = Vec<(Form<'t>, u32)>;
+
 /// What may be a mark.
 struct Candidate<'t> {
     range: Range<usize>,
     /// Its forms with the numbers that it has in them: `(i)` is a letter or the first of Roman numerals.
-    readings: Vec<(Form<'t>, u32)>,
+    readings: Readings<'t>,
     /// The sentence that it stands in.
     sentence: usize,
     /// The form by which it follows another one, or is followed.
@@ -106,7 +109,7 @@ fn candidates<'t>(text: &'t str, sentences: &[Range<usize>]) -> Vec<Candidate<'t
         let own = &text[sentence.clone()];
         let start = own.len() - own.trim_start().len();
         let mut at = 0;
-        let mut add = |range: Range<usize>, readings: Vec<(Form<'t>, u32)>| {
+        let mut add = |range: Range<usize>, readings: Readings<'t>| {
             let range = sentence.start + range.start..sentence.start + range.end;
             found.push(Candidate { range, readings, sentence: number, form: None });
         };
@@ -145,7 +148,7 @@ fn labelled(sentence: &str) -> Option<(usize, Form<'_>, u32)> {
 }
 
 /// The mark that the sign `c` at `place` ends, and what it may be.
-fn mark(text: &str, place: usize, c: char) -> Option<(Range<usize>, Vec<(Form<'_>, u32)>)> {
+fn mark(text: &str, place: usize, c: char) -> Option<(Range<usize>, Readings<'_>)> {
     let end = place + c.len_utf8();
     if matches!(c, '①'..='⑳') {
         let value = u32::from(c) - u32::from('①') + 1;
@@ -164,18 +167,14 @@ fn mark(text: &str, place: usize, c: char) -> Option<(Range<usize>, Vec<(Form<'_
         Some(bracket) => (start - bracket.len_utf8(), text[..start - bracket.len_utf8()].chars().next_back()),
         None => (start, before),
     };
-    // A number with a full stop within a sentence stands behind a sign, for it may end one.
+    // A number with a full stop begins a sentence, for within one it may end a reference, or be that of the section which
+    // the sentence runs on into.
     let stands = match (c, opening) {
         ('）', opening) => opening.is_some(),
         (_, Some(_)) | (')', None) => before.is_none_or(char::is_whitespace),
         _ => {
-            let before = text[..start].trim_end();
-            let spaced = c == '、' || before.len() < start || start == 0;
-            spaced
-                && before
-                    .chars()
-                    .next_back()
-                    .is_none_or(|c| matches!(c, ':' | ';' | ',' | '：' | '；' | '，' | '。'))
+            let before = text[..start].trim_end().chars().next_back();
+            before.is_none_or(|sign| c == '、' && matches!(sign, ':' | ';' | ',' | '：' | '；' | '，' | '。'))
         }
     };
     let form = if opening.is_some() { '(' } else { c };
@@ -284,6 +283,8 @@ mod tests {
     fn numbers_of_other_things_are_no_marks() {
         for text in [
             "It cost 3. Then it cost 4. Nobody paid.",
+            // The numbers of sections that a sentence runs on into.
+            "Both agree: 1. Rights 1.1 Ida sells it, as follows: 2. Price 2.1 it is due in May.",
             "See (a) there. See f(a) and g(b) now.",
             "In 1931 (a year) it was 2.5 m, and 3.5 m (b) later.",
             "He saw J. K. and L. M. there. Day 3: rain.",

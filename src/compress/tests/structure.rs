@@ -375,6 +375,23 @@ fn no_speaker_is_kept_without_a_word() {
 }
 
 #[test]
+fn a_sentence_that_begins_with_its_number_can_be_chosen() {
+    let duties = ["the gate", "the ferry", "the lamp at the weir", "the old mill", "the bell", "the pump"];
+    let text = rows(duties.len(), |i| {
+        format!("{}. Whoever has {} keeps it in order. It is looked at in May. ", i + 1, duties[i])
+    });
+    let question = "Who keeps the lamp at the weir in order?";
+    for method in [Method::Hybrid, Method::Extractive] {
+        let compressed = run(&document(&text, question), 0.5, method).unwrap();
+        let left = &compressed.documents[0].text;
+        assert!(
+            left.contains("3. Whoever has the lamp at the weir keeps it in order."),
+            "{method:?}: {left}"
+        );
+    }
+}
+
+#[test]
 fn tags_are_balanced() {
     let list: String = rows(14, |i| format!("<li>Item number {i} of the whole list of items.</li>\n"));
     for (open, close) in

@@ -257,8 +257,9 @@ impl<'b, 't> Parts<'b, 't> {
     /// Adds the documentation of Perl, the output of tests or the table of `AsciiDoc` that `lines` begin with; gives how
     /// many lines it has.
     fn of_format(&mut self, lines: &[Line], before: &[Line], around: &Around) -> usize {
+        type Length = fn(&[Line]) -> usize;
         type Add = fn(&[Line], &mut Builder, &Around);
-        let formats: [(fn(&[Line]) -> usize, Add); 3] = [
+        let formats: [(Length, Add); 3] = [
             (pod::length, pod::pod),
             (failures::length, failures::failures),
             (asciidoc::length, asciidoc::table),

@@ -59,9 +59,9 @@ pub(super) fn pod(lines: &[Line], builder: &mut Builder, around: &Around) {
             // The ends of a list say nothing, and come with what they stand under.
             builder.push(range, SegmentKind::Header, around);
         } else if head.indent > 0 {
-            paragraph.iter().for_each(|line| {
+            for line in paragraph {
                 builder.push_line(line, around);
-            });
+            }
         } else {
             for sentence in sentences(&builder.text[range.clone()]) {
                 let own = range.start + sentence.start..range.start + sentence.end;

@@ -349,9 +349,11 @@ fn write_text(out: &mut impl Write, reports: &[Report]) -> anyhow::Result<()> {
             report.resident_mb.map_or("-".into(), |mb| format!("{mb:.0}")),
         )?;
         if let Some(in_time) = report.in_time {
-            let late: String =
-                report.late.iter().map(|(reason, count)| format!(", {count} {reason}")).collect();
-            writeln!(out, "{:12}{in_time} of {} were smaller in time{late}", "", report.requests)?;
+            write!(out, "{:12}{in_time} of {} were smaller in time", "", report.requests)?;
+            for (reason, count) in &report.late {
+                write!(out, ", {count} {reason}")?;
+            }
+            writeln!(out)?;
         }
     }
     writeln!(out, "times in milliseconds; of the case `stream`, until the first event")?;

@@ -252,7 +252,7 @@ mod tests {
         };
         let dense = refused(&[modules(&["Transformer", "Pooling", "Dense"])]);
         assert!(dense.contains("unsupported module `sentence_transformers.models.Dense`"), "{dense}");
-        assert!(refused(&[both.clone()]).contains("it names no `Pooling`"));
+        assert!(refused(std::slice::from_ref(&both)).contains("it names no `Pooling`"));
         assert!(refused(&[("modules", json!({}))]).contains("no list of modules"));
         let moved = json!([{"type": "a.Pooling", "path": "2_Pooling"}]);
         assert!(refused(&[("modules", moved)]).contains("unsupported folder of a module `2_Pooling`"));
