@@ -167,8 +167,7 @@ fn mark(text: &str, place: usize, c: char) -> Option<(Range<usize>, Readings<'_>
         Some(bracket) => (start - bracket.len_utf8(), text[..start - bracket.len_utf8()].chars().next_back()),
         None => (start, before),
     };
-    // A number with a full stop begins a sentence, for within one it may end a reference, or be that of the section which
-    // the sentence runs on into.
+    // A number with a full stop begins a sentence, for within one it may end a reference.
     let stands = match (c, opening) {
         ('）', opening) => opening.is_some(),
         (_, Some(_)) | (')', None) => before.is_none_or(char::is_whitespace),
@@ -253,6 +252,10 @@ mod tests {
                 "Step 1: Lift it. Step 2: Put it down. Done.",
                 &[("Step 1:", "Lift it."), ("Step 2:", "Put it down.")],
             ),
+            (
+                "Both agree: 1. Rights 1.1 Ida sells it as follows: 2. Price 2.1 It is due in May.",
+                &[("1.", "Rights 1.1 Ida sells it as follows:"), ("2.", "Price 2.1 It is due in May.")],
+            ),
             ("Two ways: 1) by boat; 2) on foot.", &[("1)", "by boat;"), ("2)", "on foot.")]),
             ("It has (i) oars, (ii) a sail.", &[("(i)", "oars,"), ("(ii)", "a sail.")]),
             ("船有①桨，②帆。", &[("①", "桨，"), ("②", "帆。")]),
@@ -283,8 +286,6 @@ mod tests {
     fn numbers_of_other_things_are_no_marks() {
         for text in [
             "It cost 3. Then it cost 4. Nobody paid.",
-            // The numbers of sections that a sentence runs on into.
-            "Both agree: 1. Rights 1.1 Ida sells it, as follows: 2. Price 2.1 it is due in May.",
             "See (a) there. See f(a) and g(b) now.",
             "In 1931 (a year) it was 2.5 m, and 3.5 m (b) later.",
             "He saw J. K. and L. M. there. Day 3: rain.",

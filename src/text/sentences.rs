@@ -43,6 +43,9 @@ pub fn sentences(text: &str) -> Vec<Range<usize>> {
         if ends(&text[start..next], &text[next..]) {
             sentences.push(start..next);
             start = next;
+        } else if let Some(lead) = lead_of_item(&text[start..bound]) {
+            sentences.push(start..start + lead);
+            start += lead;
         }
     }
     if start < text.len() {
@@ -114,6 +117,13 @@ fn ends(sentence: &str, rest: &str) -> bool {
     !(lines == 1 && wrapped && rest.starts_with(char::is_lowercase))
 }
 
+/// Returns the bytes of a sentence before the number of an item that it ends with behind a colon or semicolon: `as
+/// follows: 1.`
+fn lead_of_item(sentence: &str) -> Option<usize> {
+    let lead = sentence.trim_end().strip_suffix('.')?.trim_end_matches(|c: char| c.is_ascii_digit());
+    lead.trim_end().ends_with([':', ';']).then_some(lead.len())
+}
+
 /// Returns whether a mark ends sentences, in any script.
 pub(crate) const fn is_terminal(mark: char) -> bool {
     matches!(
@@ -151,14 +161,15 @@ mod tests {
 
     #[test]
     fn sentences_end_where_a_reader_ends_them() {
-        let cases: [&[&str]; 27] = [
+        let cases: [&[&str]; 28] = [
             &["It rained. ", "We stayed! ", "Why? ", "Who knows."],
             &["Mr. Smith met Dr. J. R. Jones vs. Brown et al. (2020). ", "They spoke."],
             &["See e.g. Paris, i.e. France. ", "Etc."],
             &["The U.S. Army left. ", "It left the U.S. ", "The rest stayed."],
             &["See No. 5 and Fig. 3. ", "No. ", "That is all."],
             &["It takes 40 W. ", "It is 45 °C. ", "Ask H. Lund."],
-            &["Plan: 1. Go at 6 h. ", "2. Stay."],
+            &["Plan: ", "1. Go at 6 h. ", "2. Stay."],
+            &["Both agree as follows: ", "1. Rights 1.1 Ida sells. ", "It is due."],
             &["It cost 3.5 million. ", "So it goes."],
             &["On Jan. 5 it fell. ", "He left at 5 p.m. ", "She stayed."],
             &["1. First item\n", "2. Second item\n", "- Third"],
