@@ -149,7 +149,7 @@ const CRATES: [(&str, &[&str]); 22] = [
     ("calamine", &["engine/collections/files/spreadsheet.rs"]),
     ("mail_parser", &["engine/collections/files/mail.rs"]),
     ("csv", &["engine/collections/files/delimited.rs"]),
-    ("minijinja", &["engine/prompt", "model/local/chat_template.rs"]),
+    ("minijinja", &["engine/prompt", "model/local/chat_template"]),
 ];
 
 /// Files that may hold `unsafe`.
