@@ -1,7 +1,6 @@
 //! The estimate of compression's latency from earlier measurements.
 
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -87,14 +86,9 @@ impl Paces {
     }
 
     fn note(&self, kind: Kind, seconds: f64, at: Instant) {
-        match self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(kind) {
-            Entry::Vacant(first) => {
-                first.insert(None);
-            }
-            Entry::Occupied(mut known) => {
-                known.insert(Some(LatencyModel { seconds, at }));
-            }
-        }
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let latency_model = known.contains_key(&kind).then_some(LatencyModel { seconds, at });
+        known.insert(kind, latency_model);
     }
 }
 

@@ -343,7 +343,7 @@ pub(crate) trait CausalModel: Send + Sync {
     /// norm.
     ///
     /// # Errors
-    /// As there; where the device has no such pass, that.
+    /// The errors of [`CausalModel::forward`], or that the device has no such pass.
     fn last_rows(&self, sequences: &[Sequence], cancel: &Cancel) -> Result<Vec<Vec<f32>>, ScoreError> {
         let _ = (sequences, cancel);
         Err(ScoreError::Model("it gives no embeddings on this device".into()))

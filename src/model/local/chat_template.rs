@@ -199,8 +199,8 @@ fn ids(text: &str, tokenizer: &GgufTokenizer) -> impl Iterator<Item = u32> {
     tokenizer.encode(text).into_iter().map(|token| token.id)
 }
 
-/// What stands for the text of message `i` while the template is rendered. The white space around it does so itself, for
-/// templates that strip it.
+/// A placeholder for the text of message `i` while the template is rendered. The white space around the text stays as it
+/// is, for templates that strip it.
 fn placeholder(i: usize, text: &str) -> String {
     let inner = text.trim();
     if text.is_empty() {
@@ -330,7 +330,7 @@ mod tests {
         content: String,
     }
 
-    /// What `transformers` renders: `tests/parity/templates.py` writes the file.
+    /// The file has what `transformers` renders; `tests/parity/templates.py` writes it.
     #[test]
     fn templates_render_as_their_users_render_them() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/parity/templates.json");

@@ -138,9 +138,9 @@ pub(crate) enum Windows {
 /// The weights of a token's experts, where a file does not say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Routing {
-    /// Those that a softmax over all experts gives.
+    /// The weights that a softmax over all experts gives.
     Softmax,
-    /// The same divided by their sum, as a softmax over the token's own experts gives.
+    /// The weights of that softmax divided by their sum, as a softmax over the token's own experts gives them.
     Normalised,
 }
 

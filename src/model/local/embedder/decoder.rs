@@ -81,10 +81,7 @@ impl DecoderEmbedder {
             turn: FairMutex::default(),
             ends,
             long: options.long,
-            prefixes: Prefixes {
-                query: options.query_prefix.clone().unwrap_or_default(),
-                passage: options.text_prefix.clone().unwrap_or_default(),
-            },
+            prefixes: Prefixes::default().replaced(options),
             dimensions,
         })
     }

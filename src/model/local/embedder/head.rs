@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
+use super::EmbedderOptions;
 use crate::model::local::encoder::{EncoderError, EncoderFiles, NoFile};
 use crate::model::store::ModelFiles;
 
@@ -69,6 +70,16 @@ const KINDS: [(&str, &str, Pooling); 3] = [
 pub(super) struct Prefixes {
     pub(super) query: String,
     pub(super) passage: String,
+}
+
+impl Prefixes {
+    /// Puts those of the options in the place of what the model's files say.
+    pub(super) fn replaced(self, options: &EmbedderOptions) -> Self {
+        Self {
+            query: options.query_prefix.clone().unwrap_or(self.query),
+            passage: options.text_prefix.clone().unwrap_or(self.passage),
+        }
+    }
 }
 
 /// The pooling of a text's tokens, and what is read with it.

@@ -164,10 +164,7 @@ impl LocalEmbedder {
             queued: std::sync::atomic::AtomicUsize::new(0),
             long: options.long,
             pooling,
-            prefixes: Prefixes {
-                query: options.query_prefix.clone().unwrap_or(prefixes.query),
-                passage: options.text_prefix.clone().unwrap_or(prefixes.passage),
-            },
+            prefixes: prefixes.replaced(options),
             dimensions,
         })
     }

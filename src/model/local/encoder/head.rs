@@ -110,7 +110,7 @@ impl ScoreHead {
 pub(crate) struct KeepHead(Dense);
 
 impl KeepHead {
-    /// Its name in the form of `OpenProvence`, which any architecture may have.
+    /// The layer's name in the form of `OpenProvence`, which any architecture may have.
     const NAME: &str = "pruning_head.classifier";
 
     /// Takes the head's tensors out of a checkpoint; none where there is no such head and none is needed.

@@ -100,9 +100,9 @@ impl Distances {
 /// The rows for distances as the projections of a layer make them, with the factor of scores.
 #[derive(Default)]
 pub(crate) struct PositionTables {
-    /// Those that queries are compared with, where they are.
+    /// The rows that queries are compared with, where the model compares them.
     pub(crate) keys: Option<Vec<f32>>,
-    /// Those that keys are compared with, where they are.
+    /// The rows that keys are compared with, where the model compares them.
     pub(crate) queries: Option<Vec<f32>>,
 }
 
