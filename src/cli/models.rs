@@ -9,7 +9,7 @@ use clap::{Args, Subcommand};
 use super::progress::DownloadBar;
 use crate::config::{Config, Flags, Places, ProcessEnv, check_variables, load};
 use crate::engine::{Engine, RemoteModel};
-use crate::model::store::{Model, ModelStore, Origin, Role, State};
+use crate::model::store::{MeasuredSpeed, Model, ModelStore, Origin, Role, State};
 
 /// Fetch, list and check model files
 #[derive(Debug, Args)]
@@ -24,8 +24,9 @@ Examples:
   whittle models import ./SmolLM2-135M-Instruct.Q4_1.gguf
 
 Files are stored in WHITTLE_CACHE, else in the platform's cache folder. WHITTLE_MODELS names a manifest of
-your own. WHITTLE_OFFLINE=1 prevents downloads. `list` names the models that the configuration has on
-other machines, and `verify` asks their servers. More: `whittle help models`, `whittle help inference`.")]
+your own. WHITTLE_OFFLINE=1 prevents downloads. `list` shows the speeds that `whittle bench score` and
+`whittle bench embed` measured on this machine, and names the models that the configuration has on other
+machines; `verify` asks their servers. More: `whittle help models`, `whittle help inference`.")]
 pub(super) struct ModelsArgs {
     #[command(subcommand)]
     command: Command,
@@ -154,19 +155,23 @@ fn chosen<'a>(store: &'a ModelStore, name: Option<&str>) -> anyhow::Result<Vec<&
 fn list(store: &ModelStore, out: &mut impl Write) -> anyhow::Result<()> {
     let models = &store.manifest().models;
     let width = models.iter().map(|model| model.name.len()).max().unwrap_or_default();
+    write_row(out, width, ["model", "role", "family", "size", "licence", "files", "measured here"])?;
     for model in models {
-        let (role, megabytes, state) = (role(model), megabytes(model), describe(store.state(model)?));
+        let (size, state) = (format!("{:.1} MB", megabytes(model)), describe(store.state(model)?));
+        let speed = store.speed(model).map_or_else(|| "-".to_owned(), describe_speed);
         let Model { name, architecture, licence, .. } = model;
-        writeln!(
-            out,
-            "{name:width$}  {role:16}  {architecture:11}  {megabytes:7.1} MB  {licence:22}  {state}"
-        )?;
+        write_row(out, width, [name, role(model), architecture, &size, licence, state, &speed])?;
     }
     for RemoteModel { role, kind, model, url, fallback, .. } in RemoteModel::of(&configured()) {
         let instead = fallback.map_or_else(String::new, |model| format!(", or {model} in rankings"));
         writeln!(out, "{model:width$}  {role:16}  remote: {kind} at {url}{instead}; not asked")?;
     }
     Ok(())
+}
+
+fn write_row(out: &mut impl Write, width: usize, columns: [&str; 7]) -> std::io::Result<()> {
+    let [name, role, family, size, licence, files, speed] = columns;
+    writeln!(out, "{name:width$}  {role:16}  {family:11}  {size:>10}  {licence:22}  {files:8}  {speed}")
 }
 
 fn verify(store: &ModelStore, name: Option<&str>, out: &mut impl Write) -> anyhow::Result<()> {
@@ -209,6 +214,10 @@ fn ask_servers(out: &mut impl Write) -> anyhow::Result<()> {
 /// Returns the configuration; the default one where it is invalid, for files can be dealt with all the same.
 fn configured() -> Config {
     load(&Flags::default(), &ProcessEnv, &Places::usual()).map(|loaded| loaded.config).unwrap_or_default()
+}
+
+fn describe_speed(MeasuredSpeed { tokens_per_second, precision }: MeasuredSpeed) -> String {
+    format!("{tokens_per_second:.0} tokens/s in {}", precision.name())
 }
 
 fn describe(state: State) -> &'static str {

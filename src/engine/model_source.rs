@@ -40,6 +40,11 @@ impl ModelSource {
         self.downloads = Some(Arc::default());
     }
 
+    /// The files that this is the source of.
+    pub(super) fn store(&self) -> &ModelStore {
+        &self.store
+    }
+
     /// Verified files of the model called `name`.
     ///
     /// # Errors

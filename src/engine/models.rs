@@ -16,7 +16,7 @@ use crate::model::local::{
     ClassifierError, DecoderEmbedder, EMBEDDER_REVISION, EmbedderFiles, EmbedderOptions, EncoderError,
     EncoderFiles, LocalClassifier, LocalEmbedder, LocalScorer, SCORER_REVISION, ScorerOptions,
 };
-use crate::model::store::{ModelFiles, ModelStore, Progress};
+use crate::model::store::{MeasuredSpeed, ModelFiles, ModelStore, Progress, Role};
 use crate::model::{
     self, Device, EmbedderKind, EnsembleEmbedder, Precision, Pruner, Reranker, ScoreError, ScorerKind,
     TokenClassifier, TokenGenerator, TokenScorer, display_name, parts_of,
@@ -332,6 +332,18 @@ impl Models {
             EmbedderKind::Local => configured.local_embedder(config)?.0,
             _ => Arc::new(configured.remotes.embedder(config)?),
         })
+    }
+
+    /// Keeps the speed of the configured model of a role for the list of models; by default of the configured precision.
+    pub(super) fn record_speed(&self, role: Role, precision: Option<Precision>, tokens_per_second: f64) {
+        let Some(configured) = &self.configured else { return };
+        let (name, usual) = match role {
+            Role::Scorer => (&configured.scorer.model, configured.scorer.precision),
+            Role::Embedder => (&configured.embedder.model, configured.embedder.precision),
+            Role::TokenClassifier | Role::Reranker | Role::Pruner => return,
+        };
+        let precision = precision.unwrap_or(usual);
+        configured.files.store().record_speed(name, &MeasuredSpeed { tokens_per_second, precision });
     }
 
     /// The token classifier, loaded if this is the first need.

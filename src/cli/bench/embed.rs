@@ -17,7 +17,8 @@ Examples:
   whittle bench embed --passages passages.jsonl
   whittle bench embed --passages passages.jsonl --runs 3 --format json
 
-All texts are embedded in one call, without titles. Nothing is cached between runs.")]
+All texts are embedded in one call, without titles. Nothing is cached between runs. `whittle models list`
+shows the speed.")]
 pub(super) struct BenchEmbedArgs {
     /// JSONL file of documents with `text`
     #[arg(long, value_name = "FILE.jsonl")]

@@ -7,7 +7,7 @@ use clap::Args;
 use super::at_least;
 use crate::cli::output::Format;
 use crate::cli::{engine, progress};
-use crate::engine::bench::{ScoreBench, ScoreBenchReport};
+use crate::engine::bench::{ScoreBench, ScoreBenchReport, USUAL_TOKENS};
 use crate::model::Precision;
 
 /// Measure the speed of the scorer and its share of this processor's arithmetic peak
@@ -20,10 +20,10 @@ Examples:
   whittle bench score --tokens 256,512,1024,2048,4096,8192,16384,32768 --runs 3
 
 The peak is measured between the runs by a loop of multiply-adds on as many threads, so that other work on
-the machine slows both alike.")]
+the machine slows both alike. `whittle models list` shows the speed of one text of 512 tokens.")]
 pub(super) struct BenchScoreArgs {
     /// Number of tokens per text; a comma-separated list gives a table
-    #[arg(long, value_delimiter = ',', default_values_t = [512], value_parser = at_least::<2>)]
+    #[arg(long, value_delimiter = ',', default_values_t = [USUAL_TOKENS], value_parser = at_least::<2>)]
     tokens: Vec<usize>,
     /// Number of texts per batch
     #[arg(long, default_value_t = 1, value_parser = at_least::<1>)]

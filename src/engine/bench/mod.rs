@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::{Engine, EngineError};
 use crate::model::local::LocalScorer;
+use crate::model::store::Role;
 use crate::model::{Cancel, Embedder as _, Precision, ScoreJob, TokenScorer};
 use crate::telemetry::resident_bytes;
 pub(super) use precision::compare as precision;
@@ -15,6 +16,8 @@ pub use precision::{Agreement, PrecisionReport};
 
 /// Text that is scored; written for the project.
 const TEXT: &str = include_str!("../../../eval/texts/incident.md");
+/// Tokens of the text whose speed is kept, so that models are compared on the same.
+pub const USUAL_TOKENS: usize = 512;
 /// Texts that are embedded before anything is measured.
 const FIRST: usize = 32;
 /// The time that the roofline is measured for before each run.
@@ -145,6 +148,9 @@ pub(super) fn score(
     }
     let none = || EngineError::invalid("invalid_runs", "runs", "`runs` must be at least 1");
     let tokens_per_second = Spread::of(rates).ok_or_else(none)?;
+    if bench.tokens == USUAL_TOKENS && bench.batch == 1 {
+        engine.models.record_speed(Role::Scorer, Some(precision), tokens_per_second.median);
+    }
     let peak = Spread::of(peaks).map(|peaks| peaks.median);
     Ok(ScoreBenchReport {
         model: scorer.name().to_owned(),
@@ -184,13 +190,15 @@ pub(super) fn embed(
     }
     let none = || EngineError::invalid("invalid_runs", "runs", "`runs` must be at least 1");
     let per_second = |count: usize| times.iter().map(|seconds| count as f64 / seconds).collect();
+    let tokens_per_second = Spread::of(per_second(tokens)).ok_or_else(none)?;
+    engine.models.record_speed(Role::Embedder, None, tokens_per_second.median);
     Ok(EmbedBenchReport {
         model: embedder.name().to_owned(),
         passages: texts.len(),
         tokens,
         runs,
         passages_per_second: Spread::of(per_second(texts.len())).ok_or_else(none)?,
-        tokens_per_second: Spread::of(per_second(tokens)).ok_or_else(none)?,
+        tokens_per_second,
         seconds: Spread::of(times.clone()).ok_or_else(none)?.median,
         resident_bytes: resident_bytes(std::process::id()),
     })

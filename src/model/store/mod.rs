@@ -10,6 +10,7 @@ mod fetch;
 mod hub;
 mod manifest;
 mod own;
+mod speed;
 #[cfg(test)]
 mod tests;
 
@@ -22,6 +23,7 @@ pub use add::Origin;
 pub use fetch::{Silent, Sources, fetch_file};
 pub use manifest::{Manifest, Model, ModelFile, Role, Source};
 use sha2::{Digest, Sha256};
+pub use speed::MeasuredSpeed;
 
 use crate::environment::Env;
 use crate::model::is_path;

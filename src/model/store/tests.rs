@@ -146,6 +146,26 @@ fn two_at_once_fetch_once() {
 }
 
 #[test]
+fn a_speed_is_kept_for_models_of_the_manifest_alone() {
+    let cache = tempfile::tempdir().unwrap();
+    let store = store(cache.path(), "http://127.0.0.1:9");
+    let model = store.manifest().model("m").unwrap();
+    let folder = cache.path().join("models/m");
+    let speed = MeasuredSpeed { tokens_per_second: 1628.5, precision: Precision::Int8 };
+    // Without its folder there is nothing to remember it beside.
+    store.record_speed("m", &speed);
+    assert_eq!(store.speed(model), None);
+    fs::create_dir_all(&folder).unwrap();
+    store.record_speed("m", &speed);
+    assert_eq!(store.speed(model), Some(speed));
+    store.record_speed("unknown", &speed);
+    store.record_speed("./m", &speed);
+    assert_eq!(fs::read_dir(cache.path().join("models")).unwrap().count(), 1);
+    fs::write(folder.join("speed.json"), "{\"tokens_per_second\":").unwrap();
+    assert_eq!(store.speed(model), None);
+}
+
+#[test]
 fn a_missing_package_client_is_named() {
     let cache = tempfile::tempdir().unwrap();
     let mut store = store(cache.path(), "");
