@@ -16,6 +16,8 @@ def main():
     parameters.n_parallel, parameters.n_ctx = 1, 2048
     parameters.cpuparams.n_threads = parameters.cpuparams_batch.n_threads = int(threads)
     parameters.warmup = False
+    # Keys and values as they are computed: halves of them would be a rounding that the model does not ask for.
+    parameters.cache_type_k = parameters.cache_type_v = xllamacpp.ggml_type.GGML_TYPE_F32
     end = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: end.set())
     server = xllamacpp.Server(parameters)
