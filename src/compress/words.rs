@@ -145,9 +145,10 @@ fn unchanged(prompt: &Prompt, Counted { original_tokens, budget, stages }: Count
 /// The bonus of a number beyond the worth of its digits, in nats.
 const NUMBER: f32 = 2.0;
 
-/// Returns whether a word of prose is a number, whatever its sign, currency and unit.
+/// Returns whether a word of prose is a number, whatever its sign, currency and unit, or a short bracket with one.
 fn is_number(word: &str) -> bool {
-    word.len() <= 40 && word.contains(|c: char| c.is_numeric()) && word.split(' ').count() <= 4
+    let brief = word.starts_with('(') || word.split(' ').count() <= 4;
+    word.len() <= 40 && word.contains(|c: char| c.is_numeric()) && brief
 }
 
 /// Mean of `values`; 0 of none.

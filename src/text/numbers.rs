@@ -13,6 +13,18 @@ const LONGEST_NAME: usize = 8;
 /// Most bytes of spans that are joined.
 const LONGEST: usize = 80;
 
+/// Most bytes of a bracket that is whole.
+const LONGEST_BRACKET: usize = 40;
+
+/// Units of what is weighed or measured out.
+const SUBSTANCES: [&str; 18] = [
+    "g", "kg", "mg", "µg", "mcg", "ml", "mL", "cl", "dl", "l", "L", "oz", "lb", "lbs", "TL", "tbsp", "tsp",
+    "cups",
+];
+
+/// Words between an amount and what it is one of.
+const PARTITIVES: [&str; 5] = [" of ", " de ", " di ", " d'", " d’"];
+
 /// Words that stand beside numbers by chance, in the languages that most texts are written in.
 static FUNCTION_WORDS: LazyLock<HashSet<&str>> = LazyLock::new(|| {
     "a an the this that these those and or nor but of in on at to for from by with as than about over under only \
@@ -54,15 +66,19 @@ pub(super) fn with_neighbours(text: &str, mut spans: Vec<Range<usize>>) -> Vec<R
             span.end = span.start + before.len();
             continue;
         }
-        let end = span.end + counted(&text[span.end..]).filter(|_| is_bare(own)).unwrap_or_default();
+        let behind = &text[span.end..];
+        let more = if is_bare(own) { counted(behind) } else { weighed(own, behind) };
+        let end = span.end + more.unwrap_or_default();
         let start = span.start
             - named(&text[..span.start]).filter(|_| may_name(own, &text[..span.start])).unwrap_or_default();
         *span = start..end;
     }
     let mut joined: Vec<Range<usize>> = Vec::new();
-    for span in spans {
+    for span in spans.into_iter().map(|span| with_brackets(text, span)) {
         match joined.last_mut() {
-            Some(last) if are_one(text, last, &span) => last.end = last.end.max(span.end),
+            Some(last) if span.start < last.end || are_one(text, last, &span) => {
+                last.end = last.end.max(span.end);
+            }
             _ => joined.push(span),
         }
     }
@@ -81,9 +97,48 @@ fn is_year(number: &str) -> bool {
 /// Bytes of the word behind a number, and of the space before that, where it may be what is counted.
 fn counted(behind: &str) -> Option<usize> {
     let space = behind.chars().next().filter(|c| matches!(c, ' ' | '\u{a0}' | '\u{202f}'))?.len_utf8();
-    let word = behind[space..].split(|c: char| !is_of_word(c)).next()?;
-    let word = word.trim_end_matches(['\'', '’', '-']);
-    is_noun(word).then_some(space + word.len())
+    Some(space + noun(&behind[space..])?)
+}
+
+/// Bytes of the word that a text starts with, where it may be a noun.
+fn noun(text: &str) -> Option<usize> {
+    let word = text.split(|c: char| !is_of_word(c)).next()?.trim_end_matches(['\'', '’', '-']);
+    is_noun(word).then_some(word.len())
+}
+
+/// Bytes behind a weight or a volume up to the end of what it is one of, with an adjective: ` Mehl`, ` of warm milk`.
+fn weighed(amount: &str, behind: &str) -> Option<usize> {
+    if !SUBSTANCES.contains(&amount.trim_start_matches(|c: char| !c.is_alphabetic())) {
+        return None;
+    }
+    let partitive = PARTITIVES.into_iter().find(|&word| behind.starts_with(word)).unwrap_or_default();
+    // The space behind it is the one before the noun.
+    let start = partitive.trim_end().len();
+    let first =
+        if partitive.ends_with(['\'', '’']) { noun(&behind[start..]) } else { counted(&behind[start..]) };
+    let first = start + first?;
+    Some(first + counted(&behind[first..]).unwrap_or_default())
+}
+
+/// Widens a number that is a part of a short bracket to the whole bracket: `(206 to placebo)`, `(creatinine above 200)`.
+fn with_brackets(text: &str, span: Range<usize>) -> Range<usize> {
+    let is_border = |c: char| matches!(c, '(' | ')' | '\n');
+    let near = text.floor_char_boundary(span.start.saturating_sub(LONGEST_BRACKET))
+        ..text.ceil_char_boundary((span.end + LONGEST_BRACKET).min(text.len()));
+    let opens = text[near.start..span.start].rfind(is_border).map(|at| near.start + at);
+    let closes = text[span.end..near.end].find(is_border).map(|at| span.end + at);
+    match (opens, closes) {
+        (Some(start), Some(end))
+            if text[start..].starts_with('(')
+                && text[end..].starts_with(')')
+                && end - start < LONGEST_BRACKET
+                && end - start > span.len() + 1
+                && !text[span.clone()].contains(is_border) =>
+        {
+            start..end + 1
+        }
+        _ => span,
+    }
 }
 
 /// Bytes of the capitalised word before a number, and of the space behind it.
@@ -143,7 +198,16 @@ mod tests {
 
     #[test]
     fn numbers_have_what_they_count_and_name() {
-        let cases: [(&str, &[&str]); 12] = [
+        let cases: [(&str, &[&str]); 15] = [
+            (
+                "Man nehme 500 g Mehl, 20 g frische Hefe und 5 kg.",
+                &["500 g Mehl", "20 g frische Hefe", "5 kg"],
+            ),
+            (
+                "Add 250 ml of warm milk, 3 l d'eau, 2 kg de harina.",
+                &["250 ml of warm milk", "3 l d'eau", "2 kg de harina"],
+            ),
+            ("Of all (206 to one, 12 not) some (over 5) left (in May).", &["(206 to one, 12 not)", "over 5"]),
             ("There were 24 barrels of oil in 1931 on deck.", &["24 barrels", "1931"]),
             ("Go to Pier 4, then to the Dock 12B.", &["Pier 4", "Dock 12B"]),
             ("See Article 5(2)(b) and FY 2023.", &["Article 5(2)(b)", "FY 2023"]),

@@ -244,7 +244,7 @@ mod tests {
             (
                 Protection::Numbers,
                 "It fell to -3.5 °C, cost $1,250,000.50 (up 12.5%) over 10 ms and 3 km in 1999, 5th.",
-                &["-3.5 °C", "$1,250,000.50", "12.5%", "over 10 ms", "3 km", "1999", "5th"],
+                &["-3.5 °C", "$1,250,000.50", "(up 12.5%)", "over 10 ms", "3 km", "1999", "5th"],
             ),
             (
                 Protection::Numbers,

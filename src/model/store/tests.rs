@@ -11,6 +11,7 @@ use std::time::Duration;
 use super::fetch::{Extract, extract, install};
 use super::*;
 use crate::environment::ProcessEnv;
+use crate::model::Precision;
 
 const CONTENT: &[u8] = b"the weights of a model";
 

@@ -1,6 +1,7 @@
 //! Labels in prose: the name before or above a value, without which that would be of something else.
 //!
-//! `- NAME: its value`, `**Name**` on a line above its value, `Name:: value`, `:Name: value`, `Name` above `: value`.
+//! `- NAME: its value`, `**Name**` on a line above its value, `Name:: value`, `:Name: value`, `Name` above `: value`,
+//! `TERMINATION` or `Comment by Ida, 3 May:` above a paragraph.
 
 use std::sync::LazyLock;
 
@@ -13,6 +14,9 @@ use crate::text::sentences;
 
 /// Most words of a label without marks around it.
 const MOST_WORDS: usize = 4;
+/// Most bytes of a title above a paragraph, and fewest of its letters.
+const LONGEST_TITLE: usize = 60;
+const FEW_LETTERS: usize = 4;
 
 static LABEL: LazyLock<Regex> = LazyLock::new(|| {
     let bold = r"(?:\*\*[^*\n]{1,60}\*\*|__[^_\n]{1,60}__)(?: ?\([^()\n]{1,40}\))?(?: ?[:：]| [-–—]|$)";
@@ -62,6 +66,22 @@ fn is_term(lines: &[Line]) -> bool {
     !term.gap && value.text.starts_with(": ") && !term.text.starts_with(": ")
 }
 
+/// Returns whether line `at` is the title of the paragraph that it begins: it ends with a colon, or is in capitals.
+fn is_title(lines: &[Line], at: usize) -> bool {
+    let line = &lines[at];
+    let begins = at.checked_sub(1).is_none_or(|before| lines[before].gap);
+    let letters = line.text.chars().filter(|c| c.is_uppercase()).count();
+    let capitals = letters >= FEW_LETTERS
+        && !line.text.contains(char::is_lowercase)
+        && line.text.ends_with(|c: char| c.is_alphanumeric() || c == ')');
+    let above = |next: &Line| next.text.contains(|c: char| c.is_alphabetic() && !c.is_uppercase());
+    begins
+        && !line.gap
+        && line.text.len() <= LONGEST_TITLE
+        && (capitals || line.text.ends_with([':', '：']))
+        && lines.get(at + 1).is_some_and(above)
+}
+
 /// Returns the number of lines up to the end of what the label on the first of them is of: the next label or item, or
 /// a blank line, but for what is indented behind it.
 fn length(lines: &[Line], is_item: impl Fn(&Line) -> bool) -> usize {
@@ -85,7 +105,7 @@ pub(super) fn sentences_under_labels(
     while at < lines.len() {
         let line = &lines[at];
         let bytes = match label(line) {
-            0 if is_term(&lines[at..]) => line.text.len(),
+            0 if is_term(&lines[at..]) || is_title(lines, at) => line.text.len(),
             bytes => bytes,
         };
         if bytes == 0 {
@@ -142,6 +162,12 @@ mod tests {
     #[test]
     fn values_keep_their_labels() {
         for (text, value, label) in [
+            (
+                "Note by Ida, 3 May:\nThe mast is of oak. It leaks.\n\nNote by Per, 4 May:\nIt does not.\n",
+                "leaks",
+                "Note by Ida, 3 May:",
+            ),
+            ("THE HULL\nIt is of oak. It leaks.\n\nTHE MAST\nIt is of pine.\n", "of pine", "THE MAST"),
             (
                 "All of it:\n\nIt is so.\n\n- LEVEL: from 0 to 9. It is 3 at first.\n- NAME: any. Not empty.\n",
                 "3 at",
