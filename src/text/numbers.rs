@@ -17,9 +17,8 @@ const LONGEST: usize = 80;
 const LONGEST_BRACKET: usize = 40;
 
 /// Units of what is weighed or measured out.
-const SUBSTANCES: [&str; 18] = [
-    "g", "kg", "mg", "µg", "mcg", "ml", "mL", "cl", "dl", "l", "L", "oz", "lb", "lbs", "TL", "tbsp", "tsp",
-    "cups",
+const SUBSTANCES: [&str; 17] = [
+    "g", "kg", "mg", "µg", "mcg", "ml", "mL", "cl", "dl", "l", "L", "oz", "lb", "lbs", "tbsp", "tsp", "cups",
 ];
 
 /// Words between an amount and what it is one of.
@@ -108,7 +107,8 @@ fn noun(text: &str) -> Option<usize> {
 
 /// Bytes behind a weight or a volume up to the end of what it is one of, with an adjective: ` Mehl`, ` of warm milk`.
 fn weighed(amount: &str, behind: &str) -> Option<usize> {
-    if !SUBSTANCES.contains(&amount.trim_start_matches(|c: char| !c.is_alphabetic())) {
+    let unit = &amount[amount.trim_end_matches(char::is_alphabetic).len()..];
+    if !SUBSTANCES.contains(&unit) {
         return None;
     }
     let partitive = PARTITIVES.into_iter().find(|&word| behind.starts_with(word)).unwrap_or_default();
@@ -204,8 +204,8 @@ mod tests {
                 &["500 g Mehl", "20 g frische Hefe", "5 kg"],
             ),
             (
-                "Add 250 ml of warm milk, 3 l d'eau, 2 kg de harina.",
-                &["250 ml of warm milk", "3 l d'eau", "2 kg de harina"],
+                "Add 250 ml of warm milk, 3 l d'eau, 2 kg de harina, over 5 mg iron.",
+                &["250 ml of warm milk", "3 l d'eau", "2 kg de harina", "over 5 mg iron"],
             ),
             ("Of all (206 to one, 12 not) some (over 5) left (in May).", &["(206 to one, 12 not)", "over 5"]),
             ("There were 24 barrels of oil in 1931 on deck.", &["24 barrels", "1931"]),
