@@ -16,7 +16,7 @@ use crate::model::local::{
     ClassifierError, DecoderEmbedder, EMBEDDER_REVISION, EmbedderFiles, EmbedderOptions, EncoderError,
     EncoderFiles, LocalClassifier, LocalEmbedder, LocalScorer, SCORER_REVISION, ScorerOptions,
 };
-use crate::model::store::{MeasuredSpeed, ModelFiles, ModelStore, Progress, Role};
+use crate::model::store::{MeasuredSpeed, ModelFiles, ModelStore, Progress};
 use crate::model::{
     self, Device, EmbedderKind, EnsembleEmbedder, Precision, Pruner, Reranker, ScoreError, ScorerKind,
     TokenClassifier, TokenGenerator, TokenScorer, display_name, parts_of,
@@ -334,16 +334,21 @@ impl Models {
         })
     }
 
-    /// Keeps the speed of the configured model of a role for the list of models; by default of the configured precision.
-    pub(super) fn record_speed(&self, role: Role, precision: Option<Precision>, tokens_per_second: f64) {
-        let Some(configured) = &self.configured else { return };
-        let (name, usual) = match role {
-            Role::Scorer => (&configured.scorer.model, configured.scorer.precision),
-            Role::Embedder => (&configured.embedder.model, configured.embedder.precision),
-            Role::TokenClassifier | Role::Reranker | Role::Pruner => return,
-        };
-        let precision = precision.unwrap_or(usual);
-        configured.files.store().record_speed(name, &MeasuredSpeed { tokens_per_second, precision });
+    /// Keeps a speed of the configured scorer for the list of models.
+    pub(super) fn record_scorer_speed(&self, precision: Precision, tokens_per_second: f64) {
+        if let Some(ConfiguredModels { files, scorer, .. }) = &self.configured {
+            files.store().record_speed(&scorer.model, &MeasuredSpeed { tokens_per_second, precision });
+        }
+    }
+
+    /// Keeps a speed of the configured embedder for the list of models. That of one on another machine is not kept.
+    pub(super) fn record_embedder_speed(&self, tokens_per_second: f64) {
+        if let Some(ConfiguredModels { files, embedder, .. }) = &self.configured
+            && embedder.kind == EmbedderKind::Local
+        {
+            let precision = embedder.precision;
+            files.store().record_speed(&embedder.model, &MeasuredSpeed { tokens_per_second, precision });
+        }
     }
 
     /// The token classifier, loaded if this is the first need.

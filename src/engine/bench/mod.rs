@@ -8,7 +8,6 @@ use serde::Serialize;
 
 use super::{Engine, EngineError};
 use crate::model::local::LocalScorer;
-use crate::model::store::Role;
 use crate::model::{Cancel, Embedder as _, Precision, ScoreJob, TokenScorer};
 use crate::telemetry::resident_bytes;
 pub(super) use precision::compare as precision;
@@ -149,7 +148,7 @@ pub(super) fn score(
     let none = || EngineError::invalid("invalid_runs", "runs", "`runs` must be at least 1");
     let tokens_per_second = Spread::of(rates).ok_or_else(none)?;
     if bench.tokens == USUAL_TOKENS && bench.batch == 1 {
-        engine.models.record_speed(Role::Scorer, Some(precision), tokens_per_second.median);
+        engine.models.record_scorer_speed(precision, tokens_per_second.median);
     }
     let peak = Spread::of(peaks).map(|peaks| peaks.median);
     Ok(ScoreBenchReport {
@@ -191,7 +190,7 @@ pub(super) fn embed(
     let none = || EngineError::invalid("invalid_runs", "runs", "`runs` must be at least 1");
     let per_second = |count: usize| times.iter().map(|seconds| count as f64 / seconds).collect();
     let tokens_per_second = Spread::of(per_second(tokens)).ok_or_else(none)?;
-    engine.models.record_speed(Role::Embedder, None, tokens_per_second.median);
+    engine.models.record_embedder_speed(tokens_per_second.median);
     Ok(EmbedBenchReport {
         model: embedder.name().to_owned(),
         passages: texts.len(),
