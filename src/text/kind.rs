@@ -34,13 +34,13 @@ const FEW: usize = 3;
 static LOG: LazyLock<Regex> = LazyLock::new(|| {
     let time =
         r"\[?\d{4}[-/]\d\d[-/]\d\d[ T]\d\d:\d\d|\[?\d\d:\d\d:\d\d|[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d";
-    let level = r"\[?(?:TRACE|DEBUG|INFO|NOTICE|WARN|WARNING|ERROR|FATAL|CRITICAL)\b";
+    let level = r"\[?(?:TRACE|DEBUG|INFO|NOTICE|WARN|WARNING|ERROR|FATAL|CRITICAL)(?-u:\b)";
     Regex::new(&format!("^(?:{time}|{level})")).expect("a test compiles it")
 });
 
 static CODE: LazyLock<Regex> = LazyLock::new(|| {
     let end = r"[;{}]\s*$|\)\s*[:{]\s*$";
-    let begin = r"^\s*(?:(?:pub |async |static |export |private |public )*(?:fn|def|func|function|class|struct|enum|impl|interface|import|from|use|using|package|return|let|const|var|if|else|for|while|switch|match|try|catch)\b.*[({:;=]|#include|//|/\*|\*/|@\w+)";
+    let begin = r"^\s*(?:(?:pub |async |static |export |private |public )*(?:fn|def|func|function|class|struct|enum|impl|interface|import|from|use|using|package|return|let|const|var|if|else|for|while|switch|match|try|catch)(?-u:\b).*[({:;=]|#include|//|/\*|\*/|@\w+)";
     Regex::new(&format!("{end}|{begin}|^\\s*[\\w.\\[\\]]+\\s*(?:[-+*/|&]?=)\\s*\\S"))
         .expect("a test compiles it")
 });

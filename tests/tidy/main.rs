@@ -310,6 +310,29 @@ fn modules_use_only_those_below_them() {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
+/// At a `\b` of Unicode a character that is not ASCII makes the regex engine begin again with one that takes fifty times
+/// as long: patterns that look at each line write `(?-u:\b)`, or `(?:\W|$)` where the word before may go on.
+#[test]
+fn patterns_that_look_at_each_line_know_borders_of_ascii_alone() {
+    let of_ascii = |text: &str| {
+        let mut groups = text.split("(?-u:");
+        let first = groups.next().unwrap_or_default().to_owned();
+        groups.fold(first, |rest, group| rest + group.split_once(')').map_or("", |(_, behind)| behind))
+    };
+    let has_border = |text: &str| text.match_indices("\\b").any(|(at, _)| !text[..at].ends_with('\\'));
+    assert!(has_border(&of_ascii("(?-u:\\b)a\\b")) && !has_border(&of_ascii("(?-u:\\ba\\b)b\\\\begin")));
+    let each_line =
+        |source: &&Source| source.path.starts_with("text/segments/") || source.path == "text/kind.rs";
+    let sources = sources();
+    let wrong: Vec<&str> = sources
+        .iter()
+        .filter(each_line)
+        .filter(|source| has_border(&of_ascii(&source.text)))
+        .map(|source| source.path.as_str())
+        .collect();
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
 #[test]
 fn each_engine_has_one_place() {
     let mut wrong = Vec::new();

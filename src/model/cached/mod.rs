@@ -156,12 +156,7 @@ impl<S: TokenScorer> TokenScorer for CachedScorer<S> {
     }
 }
 
-/// The longest text, in bytes, whose count of tokens is remembered, and the number of such texts: words, which prompts
-/// have in common.
-const WORD: usize = 24;
-const WORDS: u64 = 50_000;
-
-/// Remembers the vectors of another embedder, within a limit of bytes, and the tokens of words.
+/// Remembers the vectors of another embedder, within a limit of bytes.
 #[derive(Debug)]
 pub struct CachedEmbedder<E> {
     embedder: E,
@@ -169,7 +164,6 @@ pub struct CachedEmbedder<E> {
     /// Everything that vectors depend on besides the text.
     keys: [u8; 32],
     results: Results,
-    words: Cache<Box<str>, usize>,
 }
 
 impl<E: Embedder> CachedEmbedder<E> {
@@ -184,7 +178,7 @@ impl<E: Embedder> CachedEmbedder<E> {
     #[must_use]
     pub fn identified(embedder: E, identity: String, bytes: u64) -> Self {
         let keys = *blake3::hash(identity.as_bytes()).as_bytes();
-        Self { embedder, identity, keys, results: Results::new(bytes), words: Cache::new(WORDS) }
+        Self { embedder, identity, keys, results: Results::new(bytes) }
     }
 
     /// Adds `file` as a second level, which is read where memory has no entry and keeps all vectors. `arithmetic` names
@@ -223,15 +217,7 @@ impl<E: Embedder> Embedder for CachedEmbedder<E> {
     }
 
     fn count(&self, text: &str, cancel: &Cancel) -> Result<usize, ScoreError> {
-        if text.len() > WORD {
-            return self.embedder.count(text, cancel);
-        }
-        if let Some(known) = self.words.get(text) {
-            return Ok(known);
-        }
-        let tokens = self.embedder.count(text, cancel)?;
-        self.words.insert(text.into(), tokens);
-        Ok(tokens)
+        self.embedder.count(text, cancel)
     }
 
     fn embed(&self, texts: &[&str], cancel: &Cancel) -> Result<Vec<Vec<f32>>, ScoreError> {
@@ -420,7 +406,7 @@ mod tests {
         assert_eq!(*cached.scorer.0.lock().unwrap(), 2);
     }
 
-    /// Embeds a text as its length, and counts the texts; a text that is counted is one.
+    /// Embeds a text as its length, and counts the texts.
     #[derive(Default)]
     struct Lengths(Mutex<usize>);
 
@@ -432,7 +418,6 @@ mod tests {
             1
         }
         fn count(&self, text: &str, _: &Cancel) -> Result<usize, ScoreError> {
-            *self.0.lock().unwrap() += 1;
             Ok(text.len())
         }
         fn embed(&self, texts: &[&str], _: &Cancel) -> Result<Vec<Vec<f32>>, ScoreError> {
@@ -450,16 +435,6 @@ mod tests {
         assert_eq!(*cached.embedder.0.lock().unwrap(), 3);
         let statistics = cached.statistics();
         assert_eq!((statistics.hits, statistics.kept, statistics.misses), (2, 0, 3));
-    }
-
-    #[test]
-    fn the_tokens_of_words_are_counted_once() {
-        let cached = CachedEmbedder::new(Lengths::default(), "lengths", 1 << 20);
-        let (cancel, long) = (Cancel::never(), "a word and another word and one more");
-        for text in ["word", "words", "word", long, long] {
-            assert_eq!(cached.count(text, &cancel).unwrap(), text.len());
-        }
-        assert_eq!(*cached.embedder.0.lock().unwrap(), 4);
     }
 
     #[test]

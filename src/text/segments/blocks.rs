@@ -19,7 +19,7 @@ static LABEL: LazyLock<Regex> = LazyLock::new(|| {
         .expect("a test compiles it")
 });
 static COMMIT: LazyLock<Regex> =
-    LazyLock::new(|| Regex::new(r"^commit [0-9a-f]{7,64}\b").expect("a test compiles it"));
+    LazyLock::new(|| Regex::new(r"^commit [0-9a-f]{7,64}(?-u:\b)").expect("a test compiles it"));
 
 /// Labels of those who take part in a conversation, in lower case.
 const ROLES: [&str; 12] = [

@@ -21,12 +21,12 @@ const MOST_HEADER: usize = 6;
 const FARTHEST: usize = 400;
 
 static STATEMENT: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r"(?i)^(?:create\s+(?:or\s+replace\s+)?(?:temp\w*\s+|unique\s+|materialized\s+)*(?:table|view|function|procedure|trigger|index|type|policy)|insert\s+into|update\s+\S+|delete\s+from|select|alter\s+table|merge\s+into|with\s+\S+\s+as)\b")
+    Regex::new(r"(?i)^(?:create\s+(?:or\s+replace\s+)?(?:temp\w*\s+|unique\s+|materialized\s+)*(?:table|view|function|procedure|trigger|index|type|policy)|insert\s+into|update\s+\S+|delete\s+from|select|alter\s+table|merge\s+into|with\s+\S+\s+as)(?-u:\b)")
         .expect("a test compiles it")
 });
 static QUOTE: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\$\w*\$").expect("a test compiles it"));
 static VALUES: LazyLock<Regex> =
-    LazyLock::new(|| Regex::new(r"(?i)\bvalues\s*$").expect("a test compiles it"));
+    LazyLock::new(|| Regex::new(r"(?i)(?-u:\b)values\s*$").expect("a test compiles it"));
 static BEGIN: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"^\s*\\begin\{([a-zA-Z]+\*?)\}").expect("a test compiles it"));
 

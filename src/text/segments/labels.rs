@@ -34,8 +34,10 @@ const LONGEST_MOTION: usize = 400;
 /// Counts of votes, and a word with a result: `Vote 4 in favour`, `Rejected, 3 to 2.`
 static TALLY: LazyLock<Regex> = LazyLock::new(|| {
     let sides = r"in favou?r|against|abst\w+|dafür|dagegen|Enthaltung\w*|contre|a favor|en contra|favorevoli|contrari|contra|tegen|emot|proti|przeciw|против|проти";
-    Regex::new(&format!(r"\d (?:votes? )?(?:{sides})\b|^\p{{L}}+[,:]? \(?\d+ ?(?:to|zu|à|[-–:]) ?\d+\)?\W*$"))
-        .expect("a test compiles it")
+    Regex::new(&format!(
+        r"\d (?:votes? )?(?:{sides})(?:\W|$)|^\p{{L}}+[,:]? \(?\d+ ?(?:to|zu|à|[-–:]) ?\d+\)?\W*$"
+    ))
+    .expect("a test compiles it")
 });
 
 /// Returns whether a sentence is nothing but the count of votes on what the one before it says.

@@ -92,7 +92,7 @@ pub(super) enum Shape {
 
 static LOG: LazyLock<Regex> = LazyLock::new(|| {
     let time = r"\d{4}[-/.]\d\d[-/.]\d\d[ T,_-]\d\d[:.]\d\d|\d\d/\d\d/\d\d \d\d:\d\d|\d\d:\d\d:\d\d|[A-Z][a-z]{2} {1,2}\d{1,2} \d\d:\d\d|\d{6} \d{6} \d+ [A-Z]+|\d{10}(?:\.\d+)? |[A-Z][a-z]{2} [A-Z][a-z]{2} {1,2}\d{1,2} \d\d:\d\d|\d\d-\d\d \d\d:\d\d:\d\d|\d{8}-\d\d?:\d\d?:\d\d|\d\d\.\d\d\.\d{4} \d\d:\d\d";
-    let level = r"(?:TRACE|DEBUG|INFO|NOTICE|WARN|WARNING|ERROR|FATAL|CRITICAL)\b[\s:\]|]";
+    let level = r"(?:TRACE|DEBUG|INFO|NOTICE|WARN|WARNING|ERROR|FATAL|CRITICAL)[\s:\]|]";
     let host = r"[\w.:-]+ \S+ \S+ \[\d\d/[A-Z][a-z]{2}/\d{4}:|- \d{10} \d{4}\.\d\d\.\d\d";
     Regex::new(&format!(r"^[\[(<]?(?:{time}|{level}|{host})")).expect("a test compiles it")
 });
@@ -171,19 +171,19 @@ fn is_setting(line: &str) -> bool {
 
 static CODE: LazyLock<Regex> = LazyLock::new(|| {
     let end = r"[;{}]\s*$|\)\s*[:{]\s*$|\\$|^\s*[\])}]+[,;]?\s*$|[,(\[]\s*$";
-    let begin = r#"^\s*(?:(?:pub(?:\(\w+\))? |async |static |export |default |private |public |protected |final |abstract |inline |const |unsafe )*(?:fn|def|func|function|class|struct|enum|impl|interface|trait|type|import|from|use|using|package|module|namespace|return|let|const|var|val|if|elif|else|for|foreach|while|switch|match|case|try|catch|except|finally|with|do|end|raise|throw|yield|await|break|continue|pass|unless|begin|require|include)\b.*(?:[({:;=\[<>"'`]|$)|#include|#define|#undef|#pragma|#error|#if|#el|#end|//|/\*|\*/|\* |\*$|@\w+|#!|"""|''')"#;
+    let begin = r#"^\s*(?:(?:pub(?:\(\w+\))? |async |static |export |default |private |public |protected |final |abstract |inline |const |unsafe )*(?:fn|def|func|function|class|struct|enum|impl|interface|trait|type|import|from|use|using|package|module|namespace|return|let|const|var|val|if|elif|else|for|foreach|while|switch|match|case|try|catch|except|finally|with|do|end|raise|throw|yield|await|break|continue|pass|unless|begin|require|include)(?:\W|$)|#include|#define|#undef|#pragma|#error|#if|#el|#end|//|/\*|\*/|\* |\*$|@\w+|#!|"""|''')"#;
     let call =
         r"^\s*(?:[\w.\[\]*&>-]|::)+(?:<[^>]*>)?\(.*\)?[,;]?$|^\s*[\w.\[\]*&>, -]+\s*(?:[-+*/|&%:]?=)\s*\S";
-    let shell = r#"^\s*(?:(?:if|elif|while|until) (?:!|\[|test\b|\S.*; *(?:then|do)$)|(?:then|do|else|fi|done|esac|shift)$|case .+ in$|[\w*"'|.-]+\)$|(?:echo|cd|mkdir|rm|cp|mv|ln|chmod|curl|wget|sudo|grep|sed|awk|tar|trap|printf|exit) +[-$"'./\w]|(?:export|local|readonly) +\w+=|set +[-+]|(?:source|test) +[-$"'./~])|;;$|\$\{?[A-Za-z_]|\$\(|&&|\|\|| \| (?:awk|base64|bash|cat|column|curl|cut|diff|egrep|fgrep|fzf|grep|gzip|head|jq|less|md5sum|more|nc|nl|node|paste|perl|pv|python3?|rev|rg|ruby|sed|sh|sha256sum|shuf|sort|ssh|sudo|tac|tail|tar|tee|tr|uniq|wc|while|xargs|xxd|yq|zcat|zsh)\b"#;
+    let shell = r#"^\s*(?:(?:if|elif|while|until) (?:!|\[|test(?:\W|$)|\S.*; *(?:then|do)$)|(?:then|do|else|fi|done|esac|shift)$|case .+ in$|[\w*"'|.-]+\)$|(?:echo|cd|mkdir|rm|cp|mv|ln|chmod|curl|wget|sudo|grep|sed|awk|tar|trap|printf|exit) +[-$"'./\w]|(?:export|local|readonly) +\w+=|set +[-+]|(?:source|test) +[-$"'./~])|;;$|\$\{?[A-Za-z_]|\$\(|&&|\|\|| \| (?:awk|base64|bash|cat|column|curl|cut|diff|egrep|fgrep|fzf|grep|gzip|head|jq|less|md5sum|more|nc|nl|node|paste|perl|pv|python3?|rev|rg|ruby|sed|sh|sha256sum|shuf|sort|ssh|sudo|tac|tail|tar|tee|tr|uniq|wc|while|xargs|xxd|yq|zcat|zsh)(?:\W|$)"#;
     let docker = r"^\s*(?:FROM|RUN|COPY|ADD|ENV|CMD|WORKDIR|EXPOSE|ENTRYPOINT|ARG|USER|LABEL|HEALTHCHECK|VOLUME|SHELL|ONBUILD|STOPSIGNAL)\s+\S";
-    let sql = r"^\s*(?:CREATE|SELECT|INSERT|UPDATE|DELETE|FROM|WHERE|JOIN|LEFT|RIGHT|INNER|OUTER|GROUP BY|ORDER BY|HAVING|LIMIT|VALUES|ALTER|DROP|UNION|PRIMARY KEY|FOREIGN KEY|CONSTRAINT|REFERENCES|GRANT|COMMENT ON|AND|OR|ON|SET|WITH|BEGIN|COMMIT|DECLARE)\b(?:\s|;|$)";
-    let others = r"^(?:[\d*/,-]+\s+){4}[\d*/,A-Za-z-]+\s+\S|^\s*\\(?:begin|end|(?:sub)*section|chapter|paragraph|item|label|documentclass|usepackage|includegraphics|caption|centering|maketitle)\b|\\\\$|^\.PHONY:";
+    let sql = r"^\s*(?:CREATE|SELECT|INSERT|UPDATE|DELETE|FROM|WHERE|JOIN|LEFT|RIGHT|INNER|OUTER|GROUP BY|ORDER BY|HAVING|LIMIT|VALUES|ALTER|DROP|UNION|PRIMARY KEY|FOREIGN KEY|CONSTRAINT|REFERENCES|GRANT|COMMENT ON|AND|OR|ON|SET|WITH|BEGIN|COMMIT|DECLARE)(?:\s|;|$)";
+    let others = r"^(?:[\d*/,-]+\s+){4}[\d*/,A-Za-z-]+\s+\S|^\s*\\(?:begin|end|(?:sub)*section|chapter|paragraph|item|label|documentclass|usepackage|includegraphics|caption|centering|maketitle)(?:\W|$)|\\\\$|^\.PHONY:";
     Regex::new(&format!("{end}|{begin}|{call}|{shell}|{docker}|{sql}|{others}")).expect("a test compiles it")
 });
 
 static DEFINITION: LazyLock<Regex> = LazyLock::new(|| {
-    let keyword = r"(?:(?:pub(?:\(\w+\))?|export|default|async|static|public|private|protected|abstract|final|const|unsafe|inline|virtual|override|extern) +)*(?:fn|def|func|function|class|struct|enum|interface|trait|type|macro_rules!|sub|proc)\b";
-    let value = r"[\w.]+ *= *(?:async )?function\b|(?:const|let|var) +\w+ *= *(?:async *)?\(.*=>";
+    let keyword = r"(?:(?:pub(?:\(\w+\))?|export|default|async|static|public|private|protected|abstract|final|const|unsafe|inline|virtual|override|extern) +)*(?:fn|def|func|function|class|struct|enum|interface|trait|type|macro_rules!|sub|proc)(?:\W|$)";
+    let value = r"[\w.]+ *= *(?:async )?function(?:\W|$)|(?:const|let|var) +\w+ *= *(?:async *)?\(.*=>";
     // As in C: types and a name before a bracket, not indented.
     let typed = r"(?:[\w:*&<>,]+ +)+[*&]*[\w:~]+\([^;]*$";
     Regex::new(&format!(r"^(?:\s*(?:{keyword}|{value})|{typed})")).expect("a test compiles it")

@@ -33,7 +33,7 @@ static WHOLE: LazyLock<Regex> = LazyLock::new(|| {
 
 /// The rows that a cell of a table reaches over.
 static SPAN: LazyLock<Regex> =
-    LazyLock::new(|| Regex::new(r#"(?i)\browspan\s*=\s*["']?(\d{1,4})"#).expect("a test compiles it"));
+    LazyLock::new(|| Regex::new(r#"(?i)(?-u:\b)rowspan\s*=\s*["']?(\d{1,4})"#).expect("a test compiles it"));
 
 /// The worth of a comment, or of a declaration such as `<!DOCTYPE html>`.
 const DECLARED: f32 = 0.3;

@@ -15,7 +15,7 @@ const SHORT_END: usize = 24;
 
 /// Words by which a mail says who wrote another: what is quoted in pieces, between answers, is under the same.
 static WROTE: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r"(?i)\b(?:wrote|writes|schrieb|geschrieben|écrit|escribió|escribio|scritto|escreveu|schreef|skrev|kirjoitti|napisała?|napsala?|написала?|пише|писал|yazdı|írta|a scris)\b|написал\(|写道|のメール|寫道|작성")
+    Regex::new(r"(?i)(?:^|\W)(?:wrote|writes|schrieb|geschrieben|écrit|escribió|escribio|scritto|escreveu|schreef|skrev|kirjoitti|napisała?|napsala?|написала?|пише|писал|yazdı|írta|a scris)(?:\W|$)|написал\(|写道|のメール|寫道|작성")
         .expect("a test compiles it")
 });
 /// The beginnings of such a line that goes on below.

@@ -11,7 +11,7 @@ use super::{blocks, dialogue, markup, multiline, sections, table};
 pub(super) const FEW: usize = 3;
 
 static DEFINES: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r"^\s*(?:(?:pub|export|async|static|public|private|protected|default|abstract|final) )*(?:fn|def|func|function|class|struct|enum|impl|interface|import|from|use|package|#include|namespace|module|type|const|var|let)\b.*[\w({:;>\x22']$")
+    Regex::new(r"^\s*(?:(?:pub|export|async|static|public|private|protected|default|abstract|final) )*(?:fn|def|func|function|class|struct|enum|impl|interface|import|from|use|package|#include|namespace|module|type|const|var|let)(?-u:\b).*[\w({:;>\x22']$")
         .expect("a test compiles it")
 });
 static KEY: LazyLock<Regex> = LazyLock::new(|| {
@@ -22,7 +22,7 @@ pub(super) static MAIL: LazyLock<Regex> = LazyLock::new(|| {
         .expect("a test compiles it")
 });
 static TIMED: LazyLock<Regex> =
-    LazyLock::new(|| Regex::new(r"^.{0,60}(?:\b\d\d:\d\d:\d\d\b|\b1\d{9}\b)").expect("a test compiles it"));
+    LazyLock::new(|| Regex::new(r"^.{0,60}(?-u:\b\d\d:\d\d:\d\d\b|\b1\d{9}\b)").expect("a test compiles it"));
 
 /// A kind that a run of lines may have as a whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -23,14 +23,14 @@ const SHORT_SEQUENCE: usize = 2000;
 
 static START: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(
-        r"^(?:(?:GET|POST|PUT|PATCH|DELETE|HEAD|OPTIONS|CONNECT|TRACE) \S+ HTTP/\d|HTTP/\d(?:\.\d)? \d{3}\b)",
+        r"^(?:(?:GET|POST|PUT|PATCH|DELETE|HEAD|OPTIONS|CONNECT|TRACE) \S+ HTTP/\d|HTTP/\d(?:\.\d)? \d{3}(?-u:\b))",
     )
     .expect("a test compiles it")
 });
 static FIELD: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"^[A-Za-z][\w-]*:(?:\s|$)").expect("a test compiles it"));
 static COPY: LazyLock<Regex> =
-    LazyLock::new(|| Regex::new(r"(?i)^copy\s.*\sfrom\s+stdin\b").expect("a test compiles it"));
+    LazyLock::new(|| Regex::new(r"(?i)^copy\s.*\sfrom\s+stdin(?-u:\b)").expect("a test compiles it"));
 
 /// Returns whether a request or an answer of HTTP begins with this line.
 pub(super) fn starts_message(line: &Line) -> bool {

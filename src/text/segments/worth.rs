@@ -50,7 +50,7 @@ static DUMP: LazyLock<Regex> = LazyLock::new(|| {
 
 /// The times of a line, and the numbers of processes in brackets.
 static TIMES: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r"^[\[(<]?(?:[A-Z][a-z]{2} )?[A-Z][a-z]{2} {1,2}\d{1,2} |\[\d+\]|\b\d\d:\d\d:\d\d\S*")
+    Regex::new(r"^[\[(<]?(?:[A-Z][a-z]{2} )?[A-Z][a-z]{2} {1,2}\d{1,2} |\[\d+\]|(?-u:\b)\d\d:\d\d:\d\d\S*")
         .expect("a test compiles it")
 });
 

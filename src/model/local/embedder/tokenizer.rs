@@ -1,13 +1,15 @@
 //! Tokenization of texts for encoders, window by window.
 
 use std::collections::HashMap;
-use std::ops::Range;
+use std::collections::hash_map::Entry;
 use std::path::Path;
+use std::sync::Arc;
 
+use moka::sync::Cache;
 use serde_json::Value;
 
 use super::unigram::UnigramTokenizer;
-use crate::model::local::encoder::{EncoderConfig, EncoderError, PairTokenizer, pieces};
+use crate::model::local::encoder::{EncoderConfig, EncoderError, PairTokenizer};
 use crate::model::{Cancel, ScoreError};
 use crate::text::read_control_tokens_as_text;
 
@@ -17,39 +19,18 @@ const SEPARATORS: &[char] = &[' ', '\n'];
 /// The pre-tokenizers besides BERT's that end a word before each space.
 const OTHERS: [&str; 4] = ["ByteLevel", "Metaspace", "Sequence", "WhitespaceSplit"];
 
-/// A tokenizer that reads any text as plain text.
+/// The longest word, in bytes, whose ids are remembered, and the number of such words.
+const WORD: usize = 24;
+const WORDS: u64 = 50_000;
+
+/// A tokenizer that reads any text as plain text. It remembers words, which texts have in common.
 pub(crate) struct EmbedderTokenizer {
     words: Words,
+    known: Cache<Box<str>, Arc<[u32]>>,
     /// Opens each window.
     first: u32,
     /// Closes each window.
     last: u32,
-}
-
-/// The ids of words that were read before.
-#[derive(Default)]
-struct KnownWords<'t> {
-    /// The place of each word's ids among all.
-    places: HashMap<&'t str, Range<usize>>,
-    ids: Vec<u32>,
-}
-
-impl<'t> KnownWords<'t> {
-    /// The place of a word's ids, which `read` appends where the word is new.
-    fn place<E>(
-        &mut self,
-        word: &'t str,
-        read: impl FnOnce(&mut Vec<u32>) -> Result<(), E>,
-    ) -> Result<Range<usize>, E> {
-        if let Some(place) = self.places.get(word) {
-            return Ok(place.clone());
-        }
-        let start = self.ids.len();
-        read(&mut self.ids)?;
-        let place = start..self.ids.len();
-        self.places.insert(word, place.clone());
-        Ok(place)
-    }
 }
 
 /// How a text becomes the ids of its words' parts.
@@ -80,9 +61,14 @@ impl Words {
 }
 
 impl EmbedderTokenizer {
+    /// `ends` open and close a window.
+    fn new(words: Words, [first, last]: [u32; 2]) -> Self {
+        Self { words, known: Cache::new(WORDS), first, last }
+    }
+
     /// Wraps a unigram tokenizer; `ends` open and close a window.
     pub(super) fn unigram(tokenizer: UnigramTokenizer, ends: [u32; 2]) -> Self {
-        Self { words: Words::Unigram(Box::new(tokenizer)), first: ends[0], last: ends[1] }
+        Self::new(Words::Unigram(Box::new(tokenizer)), ends)
     }
 
     /// Reads a `tokenizer.json` for a model of this configuration.
@@ -94,14 +80,14 @@ impl EmbedderTokenizer {
             return Self::parse(&text, config.vocabulary).map_err(wrong);
         }
         let tokenizer = PairTokenizer::load(path, config)?;
-        let [first, last] = tokenizer.ends().map_err(wrong)?;
-        Ok(Self { words: Words::Whole(Box::new(tokenizer)), first, last })
+        let ends = tokenizer.ends().map_err(wrong)?;
+        Ok(Self::new(Words::Whole(Box::new(tokenizer)), ends))
     }
 
     fn parse(text: &str, vocabulary: usize) -> Result<Self, String> {
         let mut json: Value = serde_json::from_str(text).map_err(|e| e.to_string())?;
         let kind = json["pre_tokenizer"]["type"].as_str().unwrap_or("none");
-        // Others may join words over a space, where texts are cut into pieces.
+        // Others may join words over a space, and are not asked for words by themselves.
         if kind != "BertPreTokenizer" {
             return Err(format!("unsupported pre-tokenizer `{kind}`: this build knows BertPreTokenizer"));
         }
@@ -119,7 +105,8 @@ impl EmbedderTokenizer {
         let id = |token: &str| tokenizer.token_to_id(token).ok_or_else(|| format!("it has no token {token}"));
         // What stands for words that the vocabulary lacks; without it such a word is an error.
         id("[UNK]")?;
-        Ok(Self { first: id("[CLS]")?, last: id("[SEP]")?, words: Words::WordPiece(Box::new(tokenizer)) })
+        let ends = [id("[CLS]")?, id("[SEP]")?];
+        Ok(Self::new(Words::WordPiece(Box::new(tokenizer)), ends))
     }
 
     /// Ids of `text`, without those that open and close a window; after `most`, the rest is left out.
@@ -130,9 +117,9 @@ impl EmbedderTokenizer {
             ids.truncate(most);
             return Ok(ids);
         }
-        for (_, piece) in pieces(text, SEPARATORS) {
+        for word in text.split_inclusive(SEPARATORS) {
             cancel.check()?;
-            self.words.encode(piece, &mut ids)?;
+            ids.extend_from_slice(&self.word(word)?);
             if ids.len() >= most {
                 ids.truncate(most);
                 break;
@@ -141,27 +128,48 @@ impl EmbedderTokenizer {
         Ok(ids)
     }
 
-    /// The same ids as [`Self::ids`] gives of each whole text, but each word is read once: most come often.
+    /// The same ids as [`Self::ids`] gives of each whole text, but each word is looked up once: most come often.
     pub(super) fn ids_by_words(&self, texts: &[&str], cancel: &Cancel) -> Result<Vec<Vec<u32>>, ScoreError> {
         if let Words::Whole(_) = &self.words {
             return texts.iter().map(|text| self.ids(text, usize::MAX, cancel)).collect();
         }
-        let mut known = KnownWords::default();
+        let mut known: HashMap<&str, Arc<[u32]>> = HashMap::new();
         let mut found = Vec::with_capacity(texts.len());
         for text in texts {
             cancel.check()?;
             let mut ids = Vec::new();
             for word in text.split_inclusive(SEPARATORS) {
-                let place = known.place(word, |ids| self.words.encode(word, ids))?;
-                ids.extend_from_slice(&known.ids[place]);
+                let own = match known.entry(word) {
+                    Entry::Occupied(known) => known.into_mut(),
+                    Entry::Vacant(new) => new.insert(self.word(word)?),
+                };
+                ids.extend_from_slice(own);
             }
             found.push(ids);
         }
         Ok(found)
     }
 
+    /// The ids of one word.
+    fn word(&self, word: &str) -> Result<Arc<[u32]>, ScoreError> {
+        if let Some(ids) = self.known.get(word) {
+            return Ok(ids);
+        }
+        let mut ids = Vec::new();
+        self.words.encode(word, &mut ids)?;
+        let ids: Arc<[u32]> = ids.into();
+        if word.len() <= WORD {
+            self.known.insert(word.into(), Arc::clone(&ids));
+        }
+        Ok(ids)
+    }
+
     /// Tokens of `text`, without those that open and close a window.
     pub(crate) fn count(&self, text: &str, cancel: &Cancel) -> Result<usize, ScoreError> {
+        if text.len() <= WORD {
+            cancel.check()?;
+            return Ok(self.word(text)?.len());
+        }
         Ok(self.ids(text, usize::MAX, cancel)?.len())
     }
 
@@ -200,7 +208,6 @@ pub(super) mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::model::local::encoder::PIECE;
 
     /// A tokenizer of the words `a`, `b`, `##c` and some punctuation, with the settings that real files have.
     pub(crate) fn file() -> Value {
@@ -239,15 +246,33 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn cutting_into_pieces_changes_no_token() {
-        let one = "a bc\n\na\u{b}b  \u{85}ac é\u{301} ";
-        let many = one.repeat(3 * PIECE / one.len());
-        let cut: Vec<&str> = pieces(&many, SEPARATORS).map(|(_, piece)| piece).collect();
-        assert!(cut.len() == 3 && cut.concat() == many);
-        assert_eq!(ids(&many), ids(one).repeat(3 * PIECE / one.len()));
-        let by_words = tokenizer().ids_by_words(&[one, &many], &Cancel::never());
-        assert_eq!(by_words.unwrap(), [ids(one), ids(&many)]);
-        assert_eq!(pieces(&"ac".repeat(PIECE), SEPARATORS).count(), 1, "no place to cut");
+    fn reading_words_by_themselves_changes_no_token() {
+        let tokenizer = tokenizer();
+        for text in [
+            "",
+            "a bc\n\na\u{b}b  \u{85}ac é\u{301} ",
+            " A bc  Ác 预算\n",
+            &"ac".repeat(WORD),
+            "[CLS]\n [SEP]",
+        ] {
+            let mut whole = Vec::new();
+            tokenizer.words.encode(text, &mut whole).unwrap();
+            // Once read, and once known.
+            for _ in 0..2 {
+                assert_eq!(tokenizer.ids(text, usize::MAX, &Cancel::never()).unwrap(), whole, "{text:?}");
+                assert_eq!(tokenizer.count(text, &Cancel::never()).unwrap(), whole.len());
+            }
+            let by_words = tokenizer.ids_by_words(&[text, text], &Cancel::never());
+            assert_eq!(by_words.unwrap(), [whole.clone(), whole]);
+        }
+    }
+
+    #[test]
+    fn words_are_remembered_and_long_ones_are_not() {
+        let tokenizer = tokenizer();
+        tokenizer.ids(&format!("a bc a bc {}", "ac".repeat(WORD)), usize::MAX, &Cancel::never()).unwrap();
+        tokenizer.known.run_pending_tasks();
+        assert_eq!(tokenizer.known.entry_count(), 2);
     }
 
     #[test]
