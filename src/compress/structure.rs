@@ -342,13 +342,18 @@ impl Shells {
     }
 }
 
-/// Returns, for each segment, whether it is a heading, a parent or a speaker that another one needs, or ends what a parent
-/// begins.
+/// Returns, for each segment, whether it is a heading, a parent or a speaker that another one needs, the row that heads a
+/// section of a table, or ends what a parent begins.
 fn heads(segments: &[Segment]) -> Vec<bool> {
     let mut heads = vec![false; segments.len()];
-    for &need in segments.iter().flat_map(|segment| &segment.needs) {
-        heads[need] =
-            matches!(segments[need].kind, SegmentKind::Heading | SegmentKind::Parent | SegmentKind::Speaker);
+    for (number, segment) in segments.iter().enumerate() {
+        for &need in &segment.needs {
+            heads[need] |= match segments[need].kind {
+                SegmentKind::Heading | SegmentKind::Parent | SegmentKind::Speaker => true,
+                SegmentKind::Row => !segments[need].needs.contains(&number),
+                _ => false,
+            };
+        }
     }
     for (number, segment) in
         segments.iter().enumerate().filter(|(_, segment)| segment.kind == SegmentKind::Tag)

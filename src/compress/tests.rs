@@ -235,6 +235,16 @@ fn run(
     compress(prompt, target, method, Mode::Exact, &tools)
 }
 
+/// A result without its marks of this style, whether they count or are short.
+fn without_marks(style: MarkStyle, text: &str) -> String {
+    style.short().remove(&style.remove(text))
+}
+
+/// Returns whether there is a mark on a line.
+fn is_marked(line: &str) -> bool {
+    without_marks(MarkStyle::default(), line) != line
+}
+
 fn is_subsequence(part: &str, whole: &str) -> bool {
     let mut whole = whole.bytes();
     part.bytes().all(|wanted| whole.any(|byte| byte == wanted))
@@ -288,7 +298,7 @@ fn check(
     prop_assert_eq!(got.original_tokens, counter.count(&original));
     prop_assert_eq!(got.compressed_tokens, counter.count(&got.prompt));
     prop_assert!(got.compressed_tokens <= budget && got.compressed_tokens <= got.original_tokens);
-    let unmarked = MarkStyle::beside([&*original]).remove(&got.prompt);
+    let unmarked = without_marks(MarkStyle::beside([&*original]), &got.prompt);
     prop_assert!(is_subsequence(&unmarked, &original), "{:?} of {original:?}", got.prompt);
     prop_assert!(got.prompt.starts_with(&prompt.instruction) && got.prompt.ends_with(&prompt.question));
     let replaced = |text: &str| text.matches('\u{fffd}').count();

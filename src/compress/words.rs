@@ -105,8 +105,7 @@ fn choose(
         words.choose_words(&order);
         let order = words.apply_minimums(order);
         words.close_required();
-        let smallest = words.smallest().within(budget)?;
-        words.select(order, budget, smallest)
+        words.select(order, budget)
     })?;
     words.verify(&kept)?;
     let documents = words.describe(&ranking, &scores, &kept);

@@ -7,6 +7,9 @@
 //! detail = text of one line without brackets
 //! ```
 //!
+//! Where a budget is so small that its marks would take the place of what they stand between, all marks of a result are
+//! short: `[…]` ([`MarkStyle::short`]).
+//!
 //! A text may hold such marks already, for it may be a result itself. Then the marks of a new result have one bracket
 //! more than the deepest ones of its texts ([`MarkStyle::beside`]), so that the two are never taken for each other.
 
@@ -23,6 +26,9 @@ static MARK: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(r"\[+[1-9][0-9]* (?:line|row|record|turn|byte)s? left out(?:: [^\[\]\r\n]+)?\]+")
         .expect("a test compiles it")
 });
+
+/// Any short mark.
+static SHORT: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\[+…\]+").expect("a test compiles it"));
 
 /// The kind of thing that a mark counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, ToSchema)]
@@ -106,51 +112,77 @@ impl Display for Mark {
     }
 }
 
-/// The style of the marks of one result: the number of brackets on either side.
+/// The style of the marks of one result: the number of brackets on either side, and whether they are short.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MarkStyle {
     brackets: usize,
+    is_short: bool,
 }
 
 impl Default for MarkStyle {
     fn default() -> Self {
-        Self { brackets: 1 }
+        Self { brackets: 1, is_short: false }
     }
 }
 
 impl MarkStyle {
     /// The style for a result made of `texts`, which no mark in them has.
     pub fn beside<'a>(texts: impl IntoIterator<Item = &'a str>) -> Self {
-        let marks = texts.into_iter().flat_map(|text| MARK.find_iter(text));
+        let marks = texts.into_iter().flat_map(|text| MARK.find_iter(text).chain(SHORT.find_iter(text)));
         let most = |mark: regex::Match| brackets(mark.as_str()).0.max(brackets(mark.as_str()).1);
-        Self { brackets: 1 + marks.map(most).max().unwrap_or_default() }
+        Self { brackets: 1 + marks.map(most).max().unwrap_or_default(), is_short: false }
+    }
+
+    /// The same with marks that do not say how much was left out.
+    #[must_use]
+    pub const fn short(self) -> Self {
+        Self { is_short: true, ..self }
+    }
+
+    /// Returns whether marks do not say how much was left out.
+    #[must_use]
+    pub const fn is_short(self) -> bool {
+        self.is_short
     }
 
     /// Writes a mark.
     #[must_use]
     pub fn write(self, mark: &Mark) -> String {
-        format!("{}{mark}{}", "[".repeat(self.brackets), "]".repeat(self.brackets))
+        let (before, behind) = ("[".repeat(self.brackets), "]".repeat(self.brackets));
+        if self.is_short { format!("{before}…{behind}") } else { format!("{before}{mark}{behind}") }
     }
 
-    /// Finds the marks of this style in `text`, in their order.
+    /// Finds the marks of this style in `text`, in their order, with what they say: nothing, where they are short.
     #[must_use]
     pub fn find(self, text: &str) -> Vec<(Range<usize>, Mark)> {
+        if self.is_short {
+            return Vec::new();
+        }
+        let read = |range: Range<usize>| {
+            let mark = Mark::read(text[range.clone()].trim_matches(['[', ']']))?;
+            Some((range, mark))
+        };
+        self.ranges(text).into_iter().filter_map(read).collect()
+    }
+
+    /// The places of the marks of this style in `text`.
+    fn ranges(self, text: &str) -> Vec<Range<usize>> {
         let own = |found: regex::Match| {
             let (before, behind) = brackets(found.as_str());
             // A bracket of the text may touch the mark on one side.
             let range = found.start() + before.checked_sub(self.brackets)?
                 ..found.end() - behind.checked_sub(self.brackets)?;
-            let mark = Mark::read(found.as_str().trim_matches(['[', ']']))?;
-            (before.min(behind) == self.brackets).then_some((range, mark))
+            (before.min(behind) == self.brackets).then_some(range)
         };
-        MARK.find_iter(text).filter_map(own).collect()
+        let form: &Regex = if self.is_short { &SHORT } else { &MARK };
+        form.find_iter(text).filter_map(own).collect()
     }
 
     /// `text` without the marks of this style.
     #[must_use]
     pub fn remove(self, text: &str) -> String {
         let (mut rest, mut at) = (String::new(), 0);
-        for (range, _) in self.find(text) {
+        for range in self.ranges(text) {
             rest += &text[at..range.start];
             at = range.end;
         }
@@ -184,16 +216,33 @@ mod tests {
         let again = format!("{text}\n{}", style.write(&Mark::new(3, Noun::Rows)));
         assert_eq!(again, "a\n[2 lines left out]\nb\n[[3 rows left out]]");
         assert_eq!(style.remove(&again), format!("{text}\n"));
-        assert_eq!(MarkStyle::beside([&*again]), MarkStyle { brackets: 3 });
+        assert_eq!(MarkStyle::beside([&*again]), MarkStyle { brackets: 3, is_short: false });
         assert_eq!(MarkStyle::default().remove(&again), "a\n\nb\n[[3 rows left out]]");
+    }
+
+    #[test]
+    fn short_marks_say_nothing_and_are_not_taken_for_those_of_the_text() {
+        let text = "a […] b [2 lines left out]";
+        let short = MarkStyle::beside([text]).short();
+        let marked = format!("{text}\n{}", short.write(&Mark::new(3, Noun::Rows)));
+        assert_eq!(marked, "a […] b [2 lines left out]\n[[…]]");
+        assert_eq!(short.remove(&marked), format!("{text}\n"));
+        assert!(short.find(&marked).is_empty());
+        let default = MarkStyle::default();
+        assert_eq!(
+            (default.remove(text), default.short().remove(text)),
+            ("a […] b ".into(), "a  b [2 lines left out]".into())
+        );
     }
 
     proptest! {
         #[test]
-        fn what_is_written_is_found(text in "[\\[\\]0-9a-z :\n]{0,40}", count in 1_usize..10_000, noun in 0_usize..5) {
+        fn what_is_written_is_found(text in "[\\[\\]0-9a-z :…\n]{0,40}", count in 1_usize..10_000, noun in 0_usize..5) {
             let mark = Mark::new(count, Noun::ALL[noun]);
             let style = MarkStyle::beside([&*text]);
             prop_assert!(style.find(&text).is_empty());
+            let short = format!("{text}\n{}\n{text}", style.short().write(&mark));
+            prop_assert_eq!(style.short().remove(&short), format!("{text}\n\n{text}"));
             let marked = format!("{text}\n{}\n{text}", style.write(&mark));
             let found: Vec<Mark> = style.find(&marked).into_iter().map(|(_, found)| found).collect();
             prop_assert_eq!(found, vec![mark.clone()]);

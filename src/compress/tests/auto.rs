@@ -1,6 +1,6 @@
 //! Tests of the choice that `auto` makes by the shape of documents.
 
-use super::{ByteCounter, FakeScorer, PROTECTOR};
+use super::{ByteCounter, FakeScorer, PROTECTOR, is_marked, without_marks};
 use crate::compress::{
     Choice, Compressed, Constraints, Document, Method, Mode, Prompt, Target, Tools, compress,
 };
@@ -30,7 +30,7 @@ fn programs_lose_whole_lines() {
     let compressed = auto(&prompt(&[PROGRAM]), 0.6);
     assert!(compressed.reason.contains("looks like code"), "{}", compressed.reason);
     let lines: Vec<&str> = PROGRAM.lines().map(str::trim).collect();
-    for line in compressed.prompt.lines().filter(|line| MarkStyle::default().find(line).is_empty()) {
+    for line in compressed.prompt.lines().filter(|line| !is_marked(line)) {
         assert!(lines.contains(&line.trim()), "{line:?} of {:?}", compressed.prompt);
     }
     // Beside prose, which goes by words.
@@ -38,8 +38,7 @@ fn programs_lose_whole_lines() {
     let both = auto(&prompt(&[prose, PROGRAM]), 0.6);
     assert!(both.reason.contains("document `d1`"), "{}", both.reason);
     assert!(
-        MarkStyle::default()
-            .remove(&both.documents[1].text)
+        without_marks(MarkStyle::default(), &both.documents[1].text)
             .lines()
             .all(|line| line.trim().is_empty() || lines.contains(&line.trim())),
         "{:?}",

@@ -1,7 +1,9 @@
 //! Tests that the result of each kind of text is coherent: whole lines under their heads, rows under their header,
 //! turns with their speaker, JSON that parses, negations with what they negate.
 
-use super::{FakeEmbedder, FakeScorer, PROTECTOR, check_document, document, is_subsequence};
+use super::{
+    FakeEmbedder, FakeScorer, PROTECTOR, check_document, document, is_marked, is_subsequence, without_marks,
+};
 use crate::compress::{
     CompressError, Compressed, Constraints, Document, Method, Mode, Place, Prompt, Target, Tools, compress,
 };
@@ -44,7 +46,7 @@ fn results(text: &str) -> Vec<Compressed> {
             match run(&document(text, question), rate, method) {
                 Ok(compressed) => {
                     assert!(compressed.compressed_tokens <= compressed.requested_tokens);
-                    let unmarked = MarkStyle::beside([text]).remove(&compressed.documents[0].text);
+                    let unmarked = without_marks(MarkStyle::beside([text]), &compressed.documents[0].text);
                     assert!(is_subsequence(&unmarked, text), "{unmarked}");
                     results.push(compressed);
                 }
@@ -59,12 +61,8 @@ fn results(text: &str) -> Vec<Compressed> {
 
 /// The lines of what is left, without marks.
 fn lines(compressed: &Compressed) -> Vec<&str> {
-    let style = MarkStyle::default();
-    compressed.documents[0]
-        .text
-        .lines()
-        .filter(|line| style.find(line).is_empty() && !line.trim().is_empty())
-        .collect()
+    let own = |line: &&str| !line.trim().is_empty() && !is_marked(line);
+    compressed.documents[0].text.lines().filter(own).collect()
 }
 
 /// Every line that is left is one of `text`, and a line of `inside` never stands without that of `head`.
@@ -101,6 +99,61 @@ fn rows_stay_under_their_header() {
 }
 
 #[test]
+fn rows_stay_in_their_section_and_no_section_stands_without_rows() {
+    let section = |name: &str, year: usize| {
+        let row =
+            |i: usize| format!("| {name} item {i} of {year} | {} | {} |\n", i * 37 % 101, i * year % 97);
+        format!("| {name} assets |  |  |\n{}", rows(3, row))
+    };
+    let part =
+        |year: usize| format!("| June {year} |  |  |\n{}{}", section("Fixed", year), section("Other", year));
+    let text = format!("| what | cost | worth |\n|---|---|---|\n{}{}", part(2018), part(2019));
+    let name = |line: &str| line.split('|').nth(1).unwrap_or_default().trim().to_owned();
+    for compressed in results(&text) {
+        let (mut year, mut kind) = (String::new(), String::new());
+        let left = lines(&compressed);
+        // Where there is room for no row, what heads it is kept by itself.
+        let rows = left.iter().filter(|line| line.contains(" item ")).count();
+        for (i, line) in left.iter().enumerate().filter(|_| rows > 0) {
+            let name = name(line);
+            if name.starts_with("June ") || name.ends_with(" assets") {
+                let heads_more = left.get(i + 1).is_some_and(|next| !next.contains("June "));
+                assert!(heads_more, "{name} heads nothing: {left:#?}");
+                let target = if name.starts_with("June ") { &mut year } else { &mut kind };
+                *target = name;
+            } else if name.contains(" item ") {
+                assert!(name.ends_with(&year[5..]) && name.starts_with(&kind[..5]), "{name}: {left:#?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_row_that_fits_is_found_behind_many_that_do_not() {
+    let long =
+        |i: usize| format!("| the {i}th pump beside the long pier, to be replaced in spring | {i} |\n");
+    let text = format!("| what | hours |\n|---|---|\n{}| lamp | 7 |\n", rows(30, long));
+    let prompt = document(&text, "Which pump beside the long pier is to be replaced in spring?");
+    let got = run(&prompt, 0.055, Method::Hybrid).unwrap();
+    assert!(got.documents[0].text.contains("| lamp | 7 |"), "{}", got.documents[0].text);
+}
+
+#[test]
+fn marks_count_as_long_as_they_take_little_of_the_budget() {
+    let short = "[…]";
+    for (n, rate, counts) in [(300, 0.8, true), (12, 0.4, false)] {
+        let text: String = rows(n, |i| format!("SETTING_{i}=value-{}\n", i * 7 % 31));
+        let prompt = document(&text, "What is SETTING_9?");
+        let got = run(&prompt, rate, Method::Hybrid).unwrap();
+        let left = &got.documents[0].text;
+        let found = MarkStyle::default().find(left);
+        assert_eq!((!found.is_empty(), left.contains(short)), (counts, !counts), "{left}");
+        let gone = n - lines(&got).len();
+        assert_eq!(got.documents[0].left_out.get(&Noun::Lines), Some(&gone), "{left}");
+    }
+}
+
+#[test]
 fn a_table_has_its_ruler_where_that_takes_little_of_the_budget() {
     let rows: String = rows(16, |i| format!("| pond {i} | {} | {} |\n", i * 3 % 11, i * 7 % 13));
     let text = format!("| name | depth | fish |\n|---|---|---|\n{rows}");
@@ -118,7 +171,7 @@ fn no_blank_line_stands_below_a_mark_at_the_beginning() {
     for compressed in results(&rows(9, part)) {
         let left = &compressed.documents[0].text;
         let mut lines = left.lines();
-        if lines.next().is_some_and(|line| !MarkStyle::default().find(line).is_empty()) {
+        if lines.next().is_some_and(is_marked) {
             marked += 1;
             assert!(lines.next().is_some_and(|line| !line.is_empty()), "{left}");
         }

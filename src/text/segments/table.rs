@@ -287,6 +287,14 @@ struct Row<'t> {
     ruler: bool,
 }
 
+impl Row<'_> {
+    /// Returns whether a row has a first cell and no others: it says what those below it are about.
+    fn heads_section(&self) -> bool {
+        let [first, others @ ..] = &*self.cells else { return false };
+        !self.ruler && !first.is_empty() && !others.is_empty() && others.iter().all(|cell| cell.is_empty())
+    }
+}
+
 /// Cuts a table into rows.
 fn cut<'t>(lines: &[Line<'t>], separator: Separator) -> Vec<Row<'t>> {
     let mut rows = Vec::new();
@@ -376,21 +384,38 @@ fn put_under_header(builder: &mut Builder, rows: &[Row], numbers: &[usize], head
     }
 }
 
-/// Makes rows need the row that heads their section, which has one cell alone.
+/// Makes rows need the row that heads their section, which has one cell alone, and that one the row before it that heads
+/// several sections: `June 30, 2019` above `Current assets`.
 fn put_under_sections(builder: &mut Builder, rows: &[Row], numbers: &[usize]) {
-    let mut section = None;
-    for (row, &number) in rows.iter().zip(numbers) {
-        let [first, others @ ..] = &*row.cells else { continue };
-        if row.ruler {
+    let (mut part, mut section) = (None, None);
+    for (i, (row, &number)) in rows.iter().zip(numbers).enumerate() {
+        let above = if row.ruler {
             builder.segments[number].worth = 0.3;
-        } else if !others.is_empty() && others.iter().all(|cell| cell.is_empty()) && !first.is_empty() {
+            None
+        } else if heads_sections(rows, i) {
+            (part, section) = (Some(number), None);
+            None
+        } else if row.heads_section() {
             section = Some(number);
-        } else if let Some(section) = section {
-            builder.need(number, section);
-            let range = builder.segments[section].range.clone();
-            builder.segments[number].context.push(range);
-        }
+            part
+        } else {
+            section.or(part)
+        };
+        let Some(above) = above else { continue };
+        builder.need(number, above);
+        let mut context = builder.segments[above].context.clone();
+        context.retain(|range| !builder.segments[number].context.contains(range));
+        context.push(builder.segments[above].range.clone());
+        builder.segments[number].context.extend(context);
     }
+}
+
+/// Returns whether a row heads several sections: it and the next one, but neither the one before nor the one behind them,
+/// have one cell alone. More in a row are those of a table of which little is filled in.
+fn heads_sections(rows: &[Row], at: usize) -> bool {
+    let heads = |at: usize| rows.get(at).map(Row::heads_section);
+    let before = at.checked_sub(1).and_then(heads);
+    before != Some(true) && [at, at + 1, at + 2].map(heads) == [Some(true), Some(true), Some(false)]
 }
 
 /// Returns the number of leading rows that are the header: up to a ruler, and below it, or below a first row that has
