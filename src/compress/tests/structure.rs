@@ -139,6 +139,27 @@ fn a_row_that_fits_is_found_behind_many_that_do_not() {
 }
 
 #[test]
+fn where_several_passages_fit_sentences_are_kept_whole_or_not_at_all() {
+    let sentence = |i: usize| format!("The {i}th keeper of the harbour wrote down the name of each ship. ");
+    let documents = (0..20).map(|i| (0..6).map(|j| sentence(6 * i + j)).collect::<String>());
+    let prompt = Prompt {
+        documents: documents
+            .enumerate()
+            .map(|(i, text)| Document { id: format!("d{i}"), title: None, text })
+            .collect(),
+        ..document("", "What did the 9th keeper write down?")
+    };
+    let got = run(&prompt, 0.5, Method::Hybrid).unwrap();
+    for text in got.documents.iter().map(|document| document.text.trim()).filter(|text| !text.is_empty()) {
+        let whole = |own: &str| prompt.documents.iter().any(|document| document.text.contains(own));
+        assert!(
+            text.split_inclusive(". ").all(|own| own.trim().ends_with('.') && whole(own.trim())),
+            "{text}"
+        );
+    }
+}
+
+#[test]
 fn marks_count_as_long_as_they_take_little_of_the_budget() {
     let short = "[…]";
     for (n, rate, counts) in [(300, 0.8, true), (12, 0.4, false)] {
