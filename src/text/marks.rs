@@ -8,7 +8,7 @@
 //! ```
 //!
 //! Where a budget is so small that its marks would take the place of what they stand between, all marks of a result are
-//! short: `[…]` ([`MarkStyle::short`]).
+//! short: `[left out]` ([`MarkStyle::short`]).
 //!
 //! A text may hold such marks already, for it may be a result itself. Then the marks of a new result have one bracket
 //! more than the deepest ones of its texts ([`MarkStyle::beside`]), so that the two are never taken for each other.
@@ -28,7 +28,7 @@ static MARK: LazyLock<Regex> = LazyLock::new(|| {
 });
 
 /// Any short mark.
-static SHORT: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\[+…\]+").expect("a test compiles it"));
+static SHORT: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\[+left out\]+").expect("a test compiles it"));
 
 /// The kind of thing that a mark counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, ToSchema)]
@@ -149,7 +149,7 @@ impl MarkStyle {
     #[must_use]
     pub fn write(self, mark: &Mark) -> String {
         let (before, behind) = ("[".repeat(self.brackets), "]".repeat(self.brackets));
-        if self.is_short { format!("{before}…{behind}") } else { format!("{before}{mark}{behind}") }
+        if self.is_short { format!("{before}left out{behind}") } else { format!("{before}{mark}{behind}") }
     }
 
     /// Finds the marks of this style in `text`, in their order, with what they say: nothing, where they are short.
@@ -222,22 +222,22 @@ mod tests {
 
     #[test]
     fn short_marks_say_nothing_and_are_not_taken_for_those_of_the_text() {
-        let text = "a […] b [2 lines left out]";
+        let text = "a [left out] b [2 lines left out]";
         let short = MarkStyle::beside([text]).short();
         let marked = format!("{text}\n{}", short.write(&Mark::new(3, Noun::Rows)));
-        assert_eq!(marked, "a […] b [2 lines left out]\n[[…]]");
+        assert_eq!(marked, "a [left out] b [2 lines left out]\n[[left out]]");
         assert_eq!(short.remove(&marked), format!("{text}\n"));
         assert!(short.find(&marked).is_empty());
         let default = MarkStyle::default();
         assert_eq!(
             (default.remove(text), default.short().remove(text)),
-            ("a […] b ".into(), "a  b [2 lines left out]".into())
+            ("a [left out] b ".into(), "a  b [2 lines left out]".into())
         );
     }
 
     proptest! {
         #[test]
-        fn what_is_written_is_found(text in "[\\[\\]0-9a-z :…\n]{0,40}", count in 1_usize..10_000, noun in 0_usize..5) {
+        fn what_is_written_is_found(text in "[\\[\\]0-9a-z :\n]{0,40}", count in 1_usize..10_000, noun in 0_usize..5) {
             let mark = Mark::new(count, Noun::ALL[noun]);
             let style = MarkStyle::beside([&*text]);
             prop_assert!(style.find(&text).is_empty());

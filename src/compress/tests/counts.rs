@@ -103,7 +103,7 @@ fn check(text: &str, document: &KeptDocument) {
     let counted = |mark: &str| MarkStyle::default().find(mark).pop().map(|(_, mark)| mark);
     for (at, mark) in &document.marks {
         let Some(mark) = counted(mark) else {
-            assert_eq!(mark, "[…]");
+            assert_eq!(mark, "[left out]");
             continue;
         };
         let gap = gap(&kept, *at);
