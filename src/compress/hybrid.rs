@@ -28,7 +28,7 @@
 //! | twice as much for short sentences | 94.0% |
 //! | whole sentences too by what they give for their tokens | 93.7% |
 //!
-//! From [`PASSAGES`] on there are no fragments: they filled the last 3% of the room, where they kept no answer of NQ's 300
+//! Where four passages fit there are no fragments: they filled the last 3% of the room, where they kept no answer of NQ's 300
 //! at 0.5 and 0.25 nor of the sets of `data/domains`, and read like mistakes. From 3 or 3.5 passages on two answers of
 //! `papers` (26) were lost at 0.10.
 //!
@@ -63,8 +63,6 @@ const PASSAGE: usize = 160;
 const LEAST_WHOLE: f64 = 0.4;
 /// The amount that each further document of that size that would fit adds to the share.
 const MORE_WHOLE: f64 = 0.2;
-/// Passages that there is room for from which on there are no fragments, but whole sentences alone.
-const PASSAGES: f64 = 4.0;
 /// The penalty on a run for each word of its sentence: short sentences give more for their tokens.
 const PER_WORD: f64 = 0.0005;
 /// The bonus of a run for a word of the kind that answers the question.
@@ -85,9 +83,9 @@ fn plan(words: &WordSelector, room: usize, stages: &mut Stages) -> Result<Plan, 
 /// Words of whole sentences, then runs of words with a meaning, then the rest.
 fn order(words: &WordSelector, sentences: &[Sentence], room: usize) -> Vec<WordIndex> {
     let costs: Vec<usize> = sentences.iter().map(|sentence| words.sentence_tokens(sentence)).collect();
-    let passages = passages(words, sentences, &costs, room);
-    let fragments = passages.is_none_or(|passages| passages < PASSAGES);
-    let whole = (room as f64 * passages.map_or(1.0, whole_share)) as usize;
+    let share = whole_share(words, sentences, &costs, room);
+    let fragments = share.is_none_or(|share| share < 1.0);
+    let whole = (room as f64 * share.unwrap_or(1.0)) as usize;
     let asked = AnswerType::by(&words.prompt.question);
     let (mut first, mut second, mut last) = (Vec::new(), Vec::new(), Vec::new());
     let mut open = vec![false; words.prompt.documents.len()];
@@ -134,13 +132,9 @@ fn order(words: &WordSelector, sentences: &[Sentence], room: usize) -> Vec<WordI
     first.into_iter().chain(second.into_iter().flat_map(|(_, run)| run)).chain(last).collect()
 }
 
-/// Returns the share of the room for whole sentences where so many passages fit.
-fn whole_share(passages: f64) -> f64 {
-    if passages < PASSAGES { LEAST_WHOLE + MORE_WHOLE * (passages - 1.0).max(0.0) } else { 1.0 }
-}
-
-/// Returns how many passages like that of the best sentence there is room for; `None` where the best is no sentence.
-fn passages(words: &WordSelector, sentences: &[Sentence], costs: &[usize], room: usize) -> Option<f64> {
+/// Returns the share of the room for whole sentences, 0 to 1: all of it where four passages fit. `None` where the best
+/// unit is no sentence.
+fn whole_share(words: &WordSelector, sentences: &[Sentence], costs: &[usize], room: usize) -> Option<f64> {
     let first = sentences.first()?;
     let best = first.document;
     if words.within(best, &first.range).first().is_some_and(|&place| words.is_whole(place)) {
@@ -148,5 +142,6 @@ fn passages(words: &WordSelector, sentences: &[Sentence], costs: &[usize], room:
     }
     let own = sentences.iter().zip(costs).filter(|(sentence, _)| sentence.document == best);
     let size = own.map(|(_, cost)| cost).sum::<usize>().min(PASSAGE);
-    Some(room as f64 / (words.heading_tokens(best) + size).max(1) as f64)
+    let fits = room as f64 / (words.heading_tokens(best) + size).max(1) as f64;
+    Some((LEAST_WHOLE + MORE_WHOLE * (fits - 1.0)).clamp(LEAST_WHOLE, 1.0))
 }

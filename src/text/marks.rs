@@ -7,8 +7,8 @@
 //! detail = text of one line without brackets
 //! ```
 //!
-//! Where a budget is so small that its marks would take the place of what they stand between, all marks of a result are
-//! short: `[left out]` ([`MarkStyle::short`]).
+//! All marks of a result are short, `[left out]`, where its budget is so small that marks which count would take the place
+//! of text ([`MarkStyle::short`]).
 //!
 //! A text may hold such marks already, for it may be a result itself. Then the marks of a new result have one bracket
 //! more than the deepest ones of its texts ([`MarkStyle::beside`]), so that the two are never taken for each other.
@@ -133,7 +133,7 @@ impl MarkStyle {
         Self { brackets: 1 + marks.map(most).max().unwrap_or_default(), is_short: false }
     }
 
-    /// The same with marks that do not say how much was left out.
+    /// This style with marks that do not say how much was left out.
     #[must_use]
     pub const fn short(self) -> Self {
         Self { is_short: true, ..self }
@@ -155,9 +155,6 @@ impl MarkStyle {
     /// Finds the marks of this style in `text`, in their order, with what they say: nothing, where they are short.
     #[must_use]
     pub fn find(self, text: &str) -> Vec<(Range<usize>, Mark)> {
-        if self.is_short {
-            return Vec::new();
-        }
         let read = |range: Range<usize>| {
             let mark = Mark::read(text[range.clone()].trim_matches(['[', ']']))?;
             Some((range, mark))

@@ -128,7 +128,7 @@ impl EmbedderTokenizer {
         Ok(ids)
     }
 
-    /// The same ids as [`Self::ids`] gives of each whole text, but each word is looked up once: most come often.
+    /// Ids of each text as [`Self::ids`] gives them, by a look-up of each word once: most words come often.
     pub(super) fn ids_by_words(&self, texts: &[&str], cancel: &Cancel) -> Result<Vec<Vec<u32>>, ScoreError> {
         if let Words::Whole(_) = &self.words {
             return texts.iter().map(|text| self.ids(text, usize::MAX, cancel)).collect();
