@@ -163,7 +163,8 @@ fn exact_mode_meets_every_budget_on_the_same_prompts() {
                 for (document, source) in result.documents.iter().zip(&prompt.documents) {
                     let slices: String =
                         document.kept.iter().map(|range| &source.text[range.clone()]).collect();
-                    assert_eq!(slices, style.remove(&document.text));
+                    // Marks of a small budget do not count.
+                    assert_eq!(slices, style.short().remove(&style.remove(&document.text)));
                 }
                 met += 1;
             }

@@ -9,7 +9,7 @@ use moka::sync::Cache;
 use serde_json::Value;
 
 use super::unigram::UnigramTokenizer;
-use crate::model::local::encoder::{EncoderConfig, EncoderError, PairTokenizer};
+use crate::model::local::encoder::{EncoderConfig, EncoderError, PairTokenizer, pieces};
 use crate::model::{Cancel, ScoreError};
 use crate::text::read_control_tokens_as_text;
 
@@ -87,7 +87,7 @@ impl EmbedderTokenizer {
     fn parse(text: &str, vocabulary: usize) -> Result<Self, String> {
         let mut json: Value = serde_json::from_str(text).map_err(|e| e.to_string())?;
         let kind = json["pre_tokenizer"]["type"].as_str().unwrap_or("none");
-        // Others may join words over a space, and are not asked for words by themselves.
+        // Others may join words over a space, where texts are cut into pieces.
         if kind != "BertPreTokenizer" {
             return Err(format!("unsupported pre-tokenizer `{kind}`: this build knows BertPreTokenizer"));
         }
@@ -117,9 +117,9 @@ impl EmbedderTokenizer {
             ids.truncate(most);
             return Ok(ids);
         }
-        for word in text.split_inclusive(SEPARATORS) {
+        for (_, piece) in pieces(text, SEPARATORS) {
             cancel.check()?;
-            ids.extend_from_slice(&self.word(word)?);
+            self.words.encode(piece, &mut ids)?;
             if ids.len() >= most {
                 ids.truncate(most);
                 break;
@@ -208,6 +208,7 @@ pub(super) mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::model::local::encoder::PIECE;
 
     /// A tokenizer of the words `a`, `b`, `##c` and some punctuation, with the settings that real files have.
     pub(crate) fn file() -> Value {
@@ -246,6 +247,18 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn cutting_into_pieces_changes_no_token() {
+        let one = "a bc\n\na\u{b}b  \u{85}ac é\u{301} ";
+        let many = one.repeat(3 * PIECE / one.len());
+        let cut: Vec<&str> = pieces(&many, SEPARATORS).map(|(_, piece)| piece).collect();
+        assert!(cut.len() == 3 && cut.concat() == many);
+        assert_eq!(ids(&many), ids(one).repeat(3 * PIECE / one.len()));
+        let by_words = tokenizer().ids_by_words(&[one, &many], &Cancel::never());
+        assert_eq!(by_words.unwrap(), [ids(one), ids(&many)]);
+        assert_eq!(pieces(&"ac".repeat(PIECE), SEPARATORS).count(), 1, "no place to cut");
+    }
+
+    #[test]
     fn reading_words_by_themselves_changes_no_token() {
         let tokenizer = tokenizer();
         for text in [
@@ -270,7 +283,8 @@ pub(super) mod tests {
     #[test]
     fn words_are_remembered_and_long_ones_are_not() {
         let tokenizer = tokenizer();
-        tokenizer.ids(&format!("a bc a bc {}", "ac".repeat(WORD)), usize::MAX, &Cancel::never()).unwrap();
+        let text = format!("a bc a bc {}", "ac".repeat(WORD));
+        tokenizer.ids_by_words(&[&text], &Cancel::never()).unwrap();
         tokenizer.known.run_pending_tasks();
         assert_eq!(tokenizer.known.entry_count(), 2);
     }
