@@ -14,7 +14,7 @@ use crate::compress::{
     Prompt, Target, Tools,
 };
 use crate::model::{Cancel, Embedder, Reranker, ScoreError, TokenScorer};
-use crate::text::{CachedCounter, Noun, Protector, TokenCounter};
+use crate::text::{self, CachedCounter, Noun, Protector, TokenCounter};
 
 pub(super) fn run(
     engine: &Engine,
@@ -22,6 +22,7 @@ pub(super) fn run(
     cancel: &Cancel,
 ) -> Result<CompressResponse, EngineError> {
     let start = Instant::now();
+    text::prepare();
     let asked = target(request.rate, request.target_tokens)?;
     let input = Input::of(&mut request, engine.limits.documents)?;
     // A pruner decides by itself how much goes.

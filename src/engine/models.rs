@@ -288,14 +288,12 @@ impl Models {
 
     /// The embedder, fetched and loaded if this is the first need.
     pub(super) fn embedder(&self) -> Result<Arc<Embedder>, EngineError> {
+        text::prepare();
         self.embedder.get(|| {
             let configured = self.configured("embedder")?;
             let ConfiguredModels { embedder: config, remotes, .. } = configured;
             let embedder = match config.kind {
-                EmbedderKind::Local => std::thread::scope(|scope| {
-                    scope.spawn(text::prepare);
-                    configured.cached_embedder(config)
-                })?,
+                EmbedderKind::Local => configured.cached_embedder(config)?,
                 _ => configured.with_vectors_on_disk(
                     remote::cached_embedder(remotes.embedder(config)?, config.cache_bytes),
                     config.kind.name(),

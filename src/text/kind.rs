@@ -46,8 +46,11 @@ static CODE: LazyLock<Regex> = LazyLock::new(|| {
 });
 
 static SPEAKER: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r"^(\p{Lu}[\p{L}\d_.' -]{0,30}|user|assistant|system): \S").expect("a test compiles it")
+    Regex::new(r"^(\p{Lu}[\p{L}\d_.' -]*|user|assistant|system): \S").expect("a test compiles it")
 });
+
+/// Most characters of a speaker's name.
+const LONGEST_NAME: usize = 31;
 
 impl Kind {
     /// The kind that `text` looks like.
@@ -129,8 +132,9 @@ fn is_table(lines: &[&str]) -> bool {
 
 /// Returns whether most lines are turns of at least two speakers, one of whom speaks more than once.
 fn is_chat(lines: &[&str]) -> bool {
-    let speakers: Vec<&str> =
-        lines.iter().filter_map(|line| Some(SPEAKER.captures(line)?.get(1)?.as_str())).collect();
+    let speaker = |line: &&str| Some(SPEAKER.captures(line)?.get(1)?.range());
+    let names = lines.iter().filter_map(|line| Some(&line[speaker(line)?]));
+    let speakers: Vec<&str> = names.filter(|name| name.chars().nth(LONGEST_NAME).is_none()).collect();
     let different: std::collections::BTreeSet<&str> = speakers.iter().copied().collect();
     speakers.len() * 2 > lines.len() && different.len() > 1 && different.len() < speakers.len()
 }

@@ -1,6 +1,7 @@
 //! The search for the matches of one pattern, in time that is linear in the text.
 
 use std::ops::Range;
+use std::sync::OnceLock;
 
 use regex::Regex;
 use regex_automata::{Anchored, Input, meta};
@@ -24,18 +25,31 @@ pub(super) struct Matcher {
     /// The pattern, or one that finds more where borders of words touch what is not ASCII.
     quick: Regex,
     /// The pattern itself, where it is not that.
-    exact: Option<Box<meta::Regex>>,
+    exact: Option<Exact>,
+}
+
+/// A pattern that is compiled at the first text that asks for it: most texts of English alone never do.
+#[derive(Debug, Clone)]
+struct Exact {
+    pattern: &'static str,
+    compiled: OnceLock<Box<meta::Regex>>,
+}
+
+impl Exact {
+    fn find(&self, here: Input) -> Option<Range<usize>> {
+        let compile = || Box::new(meta::Regex::new(self.pattern).expect("a test compiles all of them"));
+        Some(self.compiled.get_or_init(compile).find(here)?.range())
+    }
 }
 
 impl Matcher {
     /// Compiles a built-in pattern, which writes the borders of words as `\b{start-half}` and `\b{end-half}`.
-    pub(super) fn built_in(pattern: &str) -> Self {
+    pub(super) fn built_in(pattern: &'static str) -> Self {
         let ascii = ["start", "end"].into_iter().fold(pattern.to_owned(), |text, side| {
             text.replace(&format!(r"\b{{{side}-half}}"), &format!(r"(?-u:\b{{{side}-half}})"))
         });
-        let exact =
-            (ascii != pattern).then(|| meta::Regex::new(pattern).expect("a test compiles all of them"));
-        Self { quick: Regex::new(&ascii).expect("a test compiles all of them"), exact: exact.map(Box::new) }
+        let exact = (ascii != pattern).then(|| Exact { pattern, compiled: OnceLock::new() });
+        Self { quick: Regex::new(&ascii).expect("a test compiles all of them"), exact }
     }
 
     /// The matches in `text` of at most [`LONGEST`] bytes, and perhaps longer ones.
@@ -73,7 +87,7 @@ impl Matcher {
             }
             let here = Input::new(text).range(found.start..).anchored(Anchored::Yes);
             if let Some(found) = exact.find(here) {
-                return Some(found.range());
+                return Some(found);
             }
             at = text.ceil_char_boundary(found.start + 1);
         }

@@ -15,9 +15,11 @@ use crate::text::is_terminal;
 const LONG_VALUE: usize = 60;
 
 static LABEL: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r"^\s{0,3}(?:[-*] )?(?:\*\*)?(\p{L}[\p{L}\p{M}\p{N} _./()#-]{0,38}?)(?:\*\*)? ?[:：](?:\*\*)?(?:\s+(.*))?$")
+    Regex::new(r"^\s{0,3}(?:[-*] )?(?:\*\*)?(\p{L}[\p{L}\p{M}\p{N} _./()#-]*?)(?:\*\*)? ?[:：](?:\*\*)?(?:\s+(.*))?$")
         .expect("a test compiles it")
 });
+/// Most characters of a label.
+const LONGEST_LABEL: usize = 39;
 static COMMIT: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"^commit [0-9a-f]{7,64}(?-u:\b)").expect("a test compiles it"));
 
@@ -41,7 +43,8 @@ const ROLES: [&str; 12] = [
 fn labelled<'t>(line: &Line<'t>) -> Option<(&'t str, &'t str)> {
     let found = LABEL.captures(line.text)?;
     let label = found.get(1)?.as_str();
-    (label.split(' ').count() <= 4).then(|| (label, found.get(2).map_or("", |value| value.as_str().trim())))
+    let is_short = label.split(' ').count() <= 4 && label.chars().nth(LONGEST_LABEL).is_none();
+    is_short.then(|| (label, found.get(2).map_or("", |value| value.as_str().trim())))
 }
 
 /// The blocks of `lines`: each begins with a commit where there are any, else behind a blank line.

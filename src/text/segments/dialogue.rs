@@ -21,6 +21,9 @@ const LONGEST_NAME: usize = 60;
 /// Fewest names above what is said.
 const FEW: usize = 3;
 
+/// Most characters of a speaker's name, what stands in brackets behind it apart, and of a name in pointed brackets.
+const LONGEST_SPEAKER: usize = 39;
+const LONGEST_NICK: usize = 30;
 /// Most characters of a name before a wide colon.
 const WIDE_NAME: usize = 8;
 /// Labels of questions and of answers, in lower case: an answer says little without its question.
@@ -30,14 +33,14 @@ const ANSWERS: [&str; 11] =
     ["a", "answer", "antwort", "r", "réponse", "respuesta", "risposta", "resposta", "ответ", "答", "回答"];
 
 static SPEAKER: LazyLock<Regex> = LazyLock::new(|| {
-    let name = r"(?:\p{Lu}|\p{Lo})[\p{L}\p{M}\d_.'’&/ -]{0,38}(?: ?\([^()\n]{1,24}\))?|user|assistant|system|human|customer|agent|bot";
+    let name = r"(?:\p{Lu}|\p{Lo})[\p{L}\p{M}\d_.'’&/ -]*(?: ?\([^()\n]{1,24}\))?|user|assistant|system|human|customer|agent|bot";
     // Chats are exported with the date before the time, in the order and with the marks of the writer's country.
     let date = r"(?:\d{1,4}[./-]\d{1,2}[./-]\d{1,4}\.?,? (?:um |at |à )?)?";
     let time = format!(
         r"(?:[\[(]?\u{{200e}}?{date}\d{{1,2}}[:.]\d{{2}}(?:[:.]\d{{2}})?(?:[ \u{{202f}}]?[AaPp]\.?[Mm]\.?)?[\])]?,? ?(?:[-–] ?)?)?"
     );
     Regex::new(&format!(
-        r"^(?:[-*] )?{time}(?:\*\*|__|<|\[)?({name})(?:\*\*|__|>|\])?(?: ?(?::(?:\*\*)?(?:\s|$)|：(?:\*\*)?)|> )|^[\[(]?\d{{1,2}}:\d{{2}}(?::\d{{2}})?[\])]? <[@+%&~]?([\w|`\[\]{{}}^-]{{1,30}})> "
+        r"^(?:[-*] )?{time}(?:\*\*|__|<|\[)?({name})(?:\*\*|__|>|\])?(?: ?(?::(?:\*\*)?(?:\s|$)|：(?:\*\*)?)|> )|^[\[(]?\d{{1,2}}:\d{{2}}(?::\d{{2}})?[\])]? <[@+%&~]?([\w|`\[\]{{}}^-]+)> "
     ))
     .expect("a test compiles it")
 });
@@ -62,9 +65,16 @@ fn speaker(line: &str) -> Option<(usize, &str)> {
     let found = SPEAKER.captures(line)?;
     let name = found.get(1).or_else(|| found.get(2))?.as_str();
     let end = found.get(0)?.end();
-    // No space stands behind a wide colon, and so none ends a name.
-    let most = if is_wide(&line[..end]) { WIDE_NAME } else { usize::MAX };
-    (name.split(' ').count() <= 5 && name.chars().count() <= most).then_some((end, name))
+    let is_short = |name: &str, most| name.chars().nth(most).is_none();
+    let fits = if is_wide(&line[..end]) {
+        // No space stands behind a wide colon, and so none ends a name.
+        is_short(name, WIDE_NAME)
+    } else if found.get(1).is_some() {
+        is_short(name.split('(').next()?.trim_end(), LONGEST_SPEAKER)
+    } else {
+        is_short(name, LONGEST_NICK)
+    };
+    (fits && name.split(' ').count() <= 5).then_some((end, name))
 }
 
 /// Returns whether a label ends with the colon of Chinese and Japanese.

@@ -25,14 +25,22 @@ const MOST_LINES: usize = 16;
 const FEW: usize = 3;
 
 static LABELLED: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(
-        r"^(?:[\p{L}_.][\w.;=-]{0,38}:[^\s/:]|[\p{L}_.][^.!?:：()]{0,30}:\s+\S.{0,60}$|[\p{L}_.]\S{0,30}(?: \S{1,20})?:$|[\w.-]{1,24}: +\S+:\d)",
-    )
-    .expect("a test compiles it")
+    Regex::new(r"^[\p{L}_.](?:[^.!?:：()]{0,30}:\s+\S.{0,60}|\S{0,30}(?: \S{1,20})?:)$")
+        .expect("a test compiles it")
 });
+/// A key right before its value, and a file before a line and a column.
+static KEY: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r"^[\p{L}_.][\w.;=-]*:[^\s/:]").expect("a test compiles it"));
+static PLACE: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r"^[\w.-]+: +\S+:\d").expect("a test compiles it"));
+/// Most characters before the colon of the three: counted apart, for a pattern that counts letters of all scripts takes
+/// long to compile.
+const LONGEST_KEY: usize = 39;
+const LONGEST_PLACE: usize = 24;
+const LONGEST_TOOL: usize = 21;
 /// The name that a tool puts before the lines that it writes.
 static TOOL: LazyLock<Regex> =
-    LazyLock::new(|| Regex::new(r"^[a-z][\w.-]{0,20}: \S").expect("a test compiles it"));
+    LazyLock::new(|| Regex::new(r"^[a-z][\w.-]*: \S").expect("a test compiles it"));
 static MARKED: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"^(?:[~<!?$%@]|<=|-/\+|\+/-|\|)(?:\s|$)").expect("a test compiles it"));
 static ITEM: LazyLock<Regex> = LazyLock::new(|| {
@@ -173,7 +181,7 @@ fn look(line: &Line) -> Look {
     }
     let unclosed = content.matches('(').count() != content.matches(')').count();
     let nested = content.starts_with('(') && (unclosed || content.contains("((") || content.contains("))"));
-    if TOOL.is_match(content) || nested {
+    if is_short_before_colon(content, LONGEST_TOOL) && TOOL.is_match(content) || nested {
         return Look::Form;
     }
     if ends_sentence(content) && words.plain >= 3 && words.plain >= 4 * words.marks {
@@ -181,7 +189,7 @@ fn look(line: &Line) -> Look {
     }
     let code = is_code(content) && (words.marks > 0 || words.plain <= 3 && !content.ends_with(','));
     let marked = words.marks > 0 && words.marks * 2 >= words.plain;
-    let form = code || marked || MARKED.is_match(content) || LABELLED.is_match(content);
+    let form = code || marked || MARKED.is_match(content) || is_labelled(content);
     let columns = if words.plain < 6 { COLUMNS.is_match(content) } else { WIDE.is_match(content) };
     if form || columns {
         Look::Form
@@ -190,6 +198,18 @@ fn look(line: &Line) -> Look {
     } else {
         Look::Short
     }
+}
+
+/// Returns whether a line begins with the name of what follows.
+fn is_labelled(content: &str) -> bool {
+    LABELLED.is_match(content)
+        || is_short_before_colon(content, LONGEST_KEY) && KEY.is_match(content)
+        || is_short_before_colon(content, LONGEST_PLACE) && PLACE.is_match(content)
+}
+
+/// Returns whether at most so many characters stand before the first colon.
+fn is_short_before_colon(content: &str, most: usize) -> bool {
+    content.chars().take(most + 1).any(|c| c == ':')
 }
 
 /// Returns whether the lines of a paragraph run on: each is as long as its margin lets it be, with no room for the word

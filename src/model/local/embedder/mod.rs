@@ -123,9 +123,12 @@ impl LocalEmbedder {
             return Err(EncoderError::file(path, reason));
         }
         let pool = threads(options)?;
-        let tokenizer = EmbedderTokenizer::load(files.encoder.tokenizer, &config)?;
-        let encoder = pool.install(|| load::encoder(files.encoder.weights, config, options.precision))?;
-        Self::new(name, (encoder, tokenizer), pool, head.unwrap_or_default(), options)
+        let own = config.clone();
+        let (encoder, tokenizer) = pool.join(
+            || load::encoder(files.encoder.weights, own, options.precision),
+            || EmbedderTokenizer::load(files.encoder.tokenizer, &config),
+        );
+        Self::new(name, (encoder?, tokenizer?), pool, head.unwrap_or_default(), options)
     }
 
     /// Loads a multilingual E5 that is packed into one file.

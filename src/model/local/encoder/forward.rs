@@ -177,7 +177,9 @@ impl Encoder {
         let rows: usize = sequences.iter().map(Sequence::len).sum();
         // Threads that would have no work get a smaller share.
         let groups = groups(sequences, rows.div_ceil(rayon::current_num_threads()).min(GROUP_ROWS));
-        let taken: Vec<_> = groups.into_par_iter().map(run).collect::<Result<_, Stopped>>()?;
+        // Each group is given out by itself: threads that take several at once may leave another without work at the end.
+        let taken: Vec<_> =
+            groups.into_par_iter().with_max_len(1).map(run).collect::<Result<_, Stopped>>()?;
         Ok(taken.into_iter().flatten().collect())
     }
 
