@@ -66,16 +66,7 @@ fn text(c: &mut Criterion) {
 fn selection(c: &mut Criterion) {
     let (counter, protector, cancel) =
         (for_name("o200k_base").expect("it is built in"), Protector::default(), Cancel::never());
-    let tools = Tools {
-        scorer: Some(&Quick),
-        embedder: None,
-        classifier: None,
-        reranker: None,
-        pruner: None,
-        counter: counter.as_ref(),
-        protector: &protector,
-        cancel: &cancel,
-    };
+    let tools = Tools { scorer: Some(&Quick), ..Tools::bare(counter.as_ref(), &protector, &cancel) };
     let document =
         |i: usize| Document { id: i.to_string(), title: Some(format!("Part {i}")), text: TEXT.into() };
     let mut group = c.benchmark_group("selection");

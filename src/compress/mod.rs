@@ -7,6 +7,7 @@ mod answer_spans;
 mod assemble;
 mod auto;
 mod constraints;
+mod cuts;
 mod error;
 mod extractive;
 pub mod fold;
@@ -38,6 +39,7 @@ pub use auto::Choice;
 pub use constraints::{
     Constraints, ContextBudget, ContextBudgetError, Place, RankBy, Reorder, Section, Share,
 };
+pub use cuts::CutMemory;
 pub use error::CompressError;
 pub use longllmlingua::rank_by_likelihood;
 pub use relevance::{rank, rank_by_reranker};
@@ -228,6 +230,8 @@ pub struct Tools<'a> {
     pub counter: &'a dyn TokenCounter,
     /// Finds what is kept or dropped whole.
     pub protector: &'a Protector,
+    /// Remembers how texts were cut with this protector, where there is a memory.
+    pub cuts: Option<&'a CutMemory>,
     /// Tells whether the work is still wanted.
     pub cancel: &'a Cancel,
 }
@@ -244,6 +248,7 @@ impl<'a> Tools<'a> {
             pruner: None,
             counter,
             protector,
+            cuts: None,
             cancel,
         }
     }

@@ -25,6 +25,7 @@ const LONGEST_WHOLE: usize = 2000;
 pub(super) const SMALLER_THAN_A_MARK: usize = 20;
 
 /// The units of one document, and the segments that they are parts of.
+#[derive(Clone)]
 pub(super) struct Structure {
     segments: Vec<Segment>,
     /// The segments of each unit: one, but for a unit of prose that reaches over several sentences.
@@ -294,6 +295,7 @@ fn stop(text: &str, segment: &Segment, units: &[Unit], members: &Range<usize>) -
 }
 
 /// The openings and ends of objects, arrays and strings of JSON that hold other segments.
+#[derive(Clone)]
 struct Shells {
     /// Set for each segment that opens or ends one.
     is_shell: Vec<bool>,

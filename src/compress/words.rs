@@ -12,7 +12,8 @@ use std::ops::Range;
 use self::describe::reason;
 use super::assemble::{Remains, heading, render_document, render_original, slices};
 use super::constraints::{ContextBudget, touching};
-use super::relevance::{Sentence, cut};
+use super::cuts::{CutText, cut};
+use super::relevance::Sentence;
 use super::structure::Structure;
 use super::{CompressError, Compressed, KeptDocument, Prompt, Stages, Target, Tools};
 use crate::model::Token;
@@ -212,23 +213,17 @@ impl<'a> WordSelector<'a> {
     }
 
     fn new(prompt: &'a Prompt, tools: &'a Tools, usual: Granularity) -> Self {
-        let segments = cut(prompt);
-        Self { segments: segments.clone(), ..Self::of_segments(prompt, tools, usual, segments) }
+        let granularity = prompt.constraints.granularity.unwrap_or(usual);
+        let cut = |text| cut(text, granularity, (tools.protector, tools.cuts));
+        Self::of_cuts(prompt, tools, prompt.documents.iter().map(|document| cut(&document.text)))
     }
 
-    /// A prompt in words that are parts of `segments`.
-    fn of_segments(
-        prompt: &'a Prompt,
-        tools: &'a Tools,
-        usual: Granularity,
-        segments: Vec<Vec<Segment>>,
-    ) -> Self {
-        let granularity = prompt.constraints.granularity.unwrap_or(usual);
+    /// A prompt whose documents are cut.
+    fn of_cuts(prompt: &'a Prompt, tools: &'a Tools, cuts: impl Iterator<Item = CutText>) -> Self {
         let texts = || prompt.documents.iter().map(|document| document.text.as_str());
-        let mut spans: Vec<_> = texts().map(|text| tools.protector.spans(text)).collect();
-        let cut = texts().zip(segments).zip(&mut spans);
-        let cut = cut.map(|((text, segments), spans)| Structure::of(text, segments, spans, granularity));
-        let (structure, units): (Vec<_>, Vec<_>) = cut.unzip();
+        let parts =
+            cuts.map(|CutText { segments, structure, units, spans }| (segments, (structure, (units, spans))));
+        let (segments, (structure, (units, spans))): (Vec<_>, (Vec<_>, (Vec<_>, Vec<_>))) = parts.unzip();
         let forced = texts().zip(&units).enumerate();
         let required = forced.map(|(i, (text, units))| prompt.constraints.forced(i, text, units)).collect();
         let around = [prompt.instruction.as_str(), prompt.question.as_str()];
@@ -240,7 +235,7 @@ impl<'a> WordSelector<'a> {
             standing: standing.collect(),
             prompt,
             tools,
-            segments: Vec::new(),
+            segments,
             units,
             structure,
             spans,

@@ -8,14 +8,15 @@ use super::model_source::unavailable;
 use super::models::{ConfiguredModels, GivenModels, Models};
 use super::remote::RemoteKeys;
 use super::{Engine, EngineError};
+use crate::compress::CutMemory;
 use crate::config::{self, Config, Env, Limits};
 use crate::index::{IndexError, Postgres};
 use crate::model::store::{ModelStore, Progress};
 use crate::model::{Embedder, Pruner, Reranker, TokenClassifier, TokenGenerator, TokenScorer};
 use crate::text::Protector;
 
-/// Bytes of protected spans that are remembered: those of about 10,000 passages.
-const SPANS_BYTES: u64 = 8 << 20;
+/// Bytes for texts that are remembered in units: six of 128,000 tokens, or 5,000 passages.
+const CUT_BYTES: u64 = 64 << 20;
 
 /// Builds an [`Engine`]. Without anything, the engine does what needs neither a model nor a folder; whatever needs one
 /// that is missing fails with an error that names it.
@@ -139,7 +140,8 @@ impl EngineBuilder {
         Engine {
             limits,
             models: Models::new(given, configured, local_files),
-            protector: Protector::default().remembering(SPANS_BYTES),
+            protector: Protector::default(),
+            cuts: CutMemory::new(CUT_BYTES),
             banks,
             collections,
         }

@@ -39,7 +39,8 @@ pub(super) fn run(
     let own_protector = request.options.protector()?;
     check_size(&prompt, &counter, engine.limits.tokens)?;
     let protector = own_protector.as_ref().unwrap_or(&engine.protector);
-    let bare = Tools::bare(&counter, protector, cancel);
+    let cuts = own_protector.is_none().then_some(&engine.cuts);
+    let bare = Tools { cuts, ..Tools::bare(&counter, protector, cancel) };
     let choice = Choice::of(&prompt, target, (method, mode), &bare)?;
     let chosen = choice.method;
     let scorer = chosen.scores().then(|| engine.models.scorer()).transpose()?;

@@ -49,6 +49,7 @@ use examples::ExampleBanks;
 use models::Models;
 use prompt::Prompts;
 
+use crate::compress::CutMemory;
 use crate::config::Limits;
 use crate::index::Postgres;
 use crate::model::{Cancel, Completion, Generation, GenerationEvent, Prompt};
@@ -103,6 +104,8 @@ pub struct Engine {
     limits: Limits,
     models: Models,
     protector: Protector,
+    /// How texts were cut with that protector.
+    cuts: CutMemory,
     collections: DataFolder,
     banks: DataFolder,
 }

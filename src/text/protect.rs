@@ -1,9 +1,8 @@
 //! Protected spans: text that is kept or dropped as a unit, never cut.
 
 use std::ops::Range;
-use std::sync::{Arc, LazyLock};
+use std::sync::LazyLock;
 
-use moka::sync::Cache;
 use rayon::prelude::*;
 use regex::RegexBuilder;
 
@@ -15,8 +14,6 @@ use super::sentences::opens;
 
 /// Longer quotations and pieces of code, marks included, are prose or programs and may be cut.
 const LONGEST_QUOTE: usize = 200;
-/// Bytes that a text takes in memory besides its spans.
-const OVERHEAD: usize = 160;
 /// Bytes that a compiled pattern of a caller may take.
 const PATTERN_SIZE: usize = 1 << 20;
 
@@ -43,12 +40,7 @@ pub struct Protector {
     kinds: Vec<Protection>,
     /// The caller's own patterns.
     custom: Vec<Matcher>,
-    /// The spans of texts by their blake3 hashes, where they are remembered.
-    known: Option<Cache<[u8; 32], Spans>>,
 }
-
-/// The spans of one text.
-type Spans = Arc<[Range<usize>]>;
 
 impl Default for Protector {
     /// All kinds.
@@ -84,28 +76,13 @@ impl Protector {
     }
 
     fn of(kinds: &[Protection]) -> Self {
-        Self { kinds: kinds.to_vec(), custom: Vec::new(), known: None }
-    }
-
-    /// Remembers up to `bytes` of spans: the documents of a prompt often come again with another question, and texts that
-    /// are not ASCII take as long to search as everything else that is done with a prompt whose scores are known.
-    #[must_use]
-    pub fn remembering(self, bytes: u64) -> Self {
-        let weight = |_: &[u8; 32], spans: &Spans| {
-            u32::try_from(OVERHEAD + size_of_val::<[Range<usize>]>(spans)).unwrap_or(u32::MAX)
-        };
-        Self { known: Some(Cache::builder().max_capacity(bytes).weigher(weight).build()), ..self }
+        Self { kinds: kinds.to_vec(), custom: Vec::new() }
     }
 
     /// Protected spans of `text` as byte ranges: sorted, disjoint, at most 512 bytes each. Spans that overlap
     /// are one span, as long as it is no longer than that.
     #[must_use]
     pub fn spans(&self, text: &str) -> Vec<Range<usize>> {
-        let Some(known) = &self.known else { return self.find(text) };
-        known.get_with(*blake3::hash(text.as_bytes()).as_bytes(), || self.find(text).into()).to_vec()
-    }
-
-    fn find(&self, text: &str) -> Vec<Range<usize>> {
         let kinds = self.kinds.par_iter();
         let mut found: Vec<Range<usize>> = kinds.flat_map_iter(|&kind| spans_of(kind, text)).collect();
         for pattern in &self.custom {
@@ -407,17 +384,6 @@ mod tests {
         assert_eq!(custom.spans(&"a".repeat(1 << 16)).len(), 1 << 16);
         let seconds = start.elapsed().as_secs();
         assert!(seconds < 15, "{seconds} s");
-    }
-
-    #[test]
-    fn spans_that_are_remembered_are_the_same() {
-        let (plain, remembering) = (Protector::default(), Protector::default().remembering(1000));
-        for text in ["1 May 2024", "x", "it isn't 5 % más", "1 May 2024", &"a_b 7; ".repeat(500)] {
-            assert_eq!(remembering.spans(text), plain.spans(text), "{text}");
-        }
-        let known = remembering.known.unwrap();
-        known.run_pending_tasks();
-        assert!((1..=3).contains(&known.entry_count()), "what is larger than the limit is not kept");
     }
 
     #[test]

@@ -50,6 +50,8 @@ const READ: usize = 8_000;
 const READ_BEFORE: usize = READ / 4;
 /// The amount taken off each guess behind the window, so that what was read comes first.
 const MARGIN: f64 = 0.2;
+/// Bytes of a text whose tokens are counted before it is asked whether they are too many already.
+const COUNTED: usize = 16_384;
 /// Units that are passed over because they are too long for what may still be read.
 const PASSED_OVER: usize = 8;
 
@@ -133,8 +135,8 @@ impl<'a> Reader<'a> {
         window: Window,
     ) -> Result<bool, CompressError> {
         let mut left = window.whole;
-        for text in texts.iter().chain(others) {
-            let tokens = self.tokens(text)?;
+        for part in texts.iter().chain(others).flat_map(|text| parts_of(text, COUNTED)) {
+            let tokens = self.tokens(part)?;
             if tokens > left {
                 return Ok(false);
             }
@@ -198,6 +200,18 @@ impl<'a> Reader<'a> {
             |vector: &Vec<f32>| question.iter().zip(vector).map(|(a, b)| f64::from(a * b)).sum::<f64>();
         Ok(self.embedder.embed(texts, self.cancel)?.iter().map(cosine).collect())
     }
+}
+
+/// Cuts a text before spaces into parts of at least so many bytes, but for the last.
+fn parts_of(text: &str, bytes: usize) -> impl Iterator<Item = &str> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        let from = rest.ceil_char_boundary(bytes.min(rest.len()));
+        let end = rest[from..].find(char::is_whitespace).map_or(rest.len(), |space| from + space);
+        let (part, behind) = rest.split_at(end);
+        rest = behind;
+        (!part.is_empty()).then_some(part)
+    })
 }
 
 fn texts(owned: &[String]) -> Vec<&str> {
@@ -316,6 +330,16 @@ mod tests {
                 (before.collect(), inside.collect());
             assert_eq!((parted.before, parted.inside), (wanted_before, wanted_inside), "{share}");
         }
+    }
+
+    #[test]
+    fn a_text_is_cut_before_spaces() {
+        assert_eq!(
+            parts_of("one two  three ü four", 5).collect::<Vec<_>>(),
+            ["one two", "  three", " ü four"]
+        );
+        assert_eq!(parts_of("üüüü", 3).collect::<Vec<_>>(), ["üüüü"]);
+        assert_eq!(parts_of("", 3).count(), 0);
     }
 
     #[test]

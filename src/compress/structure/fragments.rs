@@ -19,12 +19,14 @@ const FEWEST_WORDS: u8 = 3;
 const FEWEST_NAMES: u8 = 4;
 
 /// The words of the sentences of a document that are several units each.
+#[derive(Clone)]
 pub(super) struct Fragments {
     sentences: Vec<Sentence>,
     words: Vec<Words>,
 }
 
 /// A sentence of several units.
+#[derive(Clone)]
 struct Sentence {
     units: Range<usize>,
     /// The units of the sentence without which it says nothing: of one word, `Carried.`, the one before it in its

@@ -5,6 +5,7 @@ use std::ops::Range;
 use crate::text::{Item, Segment, Unit, items};
 
 /// The marks of the items of a document, by its units.
+#[derive(Clone)]
 pub(super) struct Marked {
     /// The unit that is the mark of the item that each unit lies in; of a mark that of the item around its own. Empty where
     /// there are no items.

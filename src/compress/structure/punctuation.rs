@@ -6,6 +6,7 @@ use super::Structure;
 use crate::text::{Segment, Unit, is_terminal};
 
 /// The marks of the prose of a document, in their order.
+#[derive(Clone)]
 pub(super) struct Marks {
     marks: Vec<(usize, Kind)>,
 }

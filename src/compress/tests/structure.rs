@@ -23,6 +23,7 @@ pub(super) fn run(prompt: &Prompt, rate: f64, method: Method) -> Result<Compress
         pruner: None,
         counter: counter.as_ref(),
         protector: &PROTECTOR,
+        cuts: None,
         cancel: &cancel,
     };
     compress(prompt, Target::Rate(rate), method, Mode::Exact, &tools)

@@ -1,9 +1,10 @@
 //! The choice of as many of the best words as fit into a budget.
 
 use super::{RULER_SHARE, Selection, WordIndex, WordSelector};
+use crate::compress::cuts::CutText;
 use crate::compress::select::largest_prefix;
 use crate::compress::structure::Structure;
-use crate::compress::{CompressError, Prompt, Tools};
+use crate::compress::{CompressError, Document, Prompt, Tools};
 use crate::text::{Granularity, MarkStyle, core_segments, fine_segments};
 
 /// The part of the budget that may stay unused: no smaller words are searched for once so little is left.
@@ -41,13 +42,16 @@ impl<'a> WordSelector<'a> {
         if words.smallest().within(budget).is_ok() {
             return Ok(words);
         }
+        let granularity = prompt.constraints.granularity.unwrap_or(usual);
         for cut in [core_segments, fine_segments] {
-            let fine = prompt.documents.iter().map(|document| cut(&document.text)).collect();
+            let fine = |document: &Document| {
+                CutText::of(&document.text, cut(&document.text), granularity, tools.protector)
+            };
             words = Self {
                 rulers: words.rulers,
                 style: words.style,
                 segments: words.segments,
-                ..Self::of_segments(prompt, tools, usual, fine)
+                ..Self::of_cuts(prompt, tools, prompt.documents.iter().map(fine))
             };
             if words.smallest().within(budget).is_ok() {
                 return Ok(words);
