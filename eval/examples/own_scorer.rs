@@ -57,16 +57,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let document = Document { id: "minutes".into(), title: None, text: TEXT.into() };
     let prompt = Prompt { documents: vec![document], ..Prompt::default() };
     let counter = for_name("o200k_base")?;
-    let tools = Tools {
-        scorer: Some(&Length),
-        embedder: None,
-        classifier: None,
-        reranker: None,
-        pruner: None,
-        counter: &*counter,
-        protector: &Protector::default(),
-        cancel: &Cancel::never(),
-    };
+    let (protector, cancel) = (Protector::default(), Cancel::never());
+    let tools = Tools { scorer: Some(&Length), ..Tools::bare(&*counter, &protector, &cancel) };
     let smaller = compress(&prompt, Target::Rate(0.5), Method::LlmLingua, Mode::Exact, &tools)?;
     writeln!(io::stdout(), "{}", smaller.prompt)?;
     writeln!(io::stderr(), "{} of {} tokens", smaller.compressed_tokens, smaller.original_tokens)?;

@@ -18,13 +18,7 @@ pub(super) fn run(prompt: &Prompt, rate: f64, method: Method) -> Result<Compress
     let tools = Tools {
         scorer: Some(&FakeScorer { piece: 3 }),
         embedder: Some(&FakeEmbedder),
-        classifier: None,
-        reranker: None,
-        pruner: None,
-        counter: counter.as_ref(),
-        protector: &PROTECTOR,
-        cuts: None,
-        cancel: &cancel,
+        ..Tools::bare(counter.as_ref(), &PROTECTOR, &cancel)
     };
     compress(prompt, Target::Rate(rate), method, Mode::Exact, &tools)
 }
