@@ -46,7 +46,6 @@ impl CutText {
 
 /// Remembers how texts were cut with one protector: a long document often comes again with another question, and to cut
 /// it takes two fifths of the time of an answer whose vectors are remembered.
-#[derive(Clone)]
 pub struct CutMemory(Cache<([u8; 32], Granularity), Arc<CutText>>);
 
 impl std::fmt::Debug for CutMemory {

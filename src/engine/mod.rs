@@ -104,7 +104,7 @@ pub struct Engine {
     limits: Limits,
     models: Models,
     protector: Protector,
-    /// How texts were cut with that protector.
+    /// Remembers how texts were cut with the engine's protector, not with those of requests.
     cuts: CutMemory,
     collections: DataFolder,
     banks: DataFolder,

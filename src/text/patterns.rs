@@ -219,7 +219,7 @@ const MAGNITUDE: &str = r"(?x) \p{Nd} [\p{Nd}.,]* [\u{20}\u{a0}\u{202f}] (?: hun
     | milion[ie] | miliard[ioi] | mila | miljoen | miljard\w* | miljoner | тысяч\w* | тыс\. | миллион\w* | млн | миллиард\w* | млрд | tysi\w+ | milion\w* | mln | mld | milyon | milyar | bin
     | tys | tis | mil | lakhs? | crores? | लाख | करोड़ | हज़ार | triệu | tỷ | nghìn | ngàn | juta | ribu | miliar | εκατ | εκατομμύρια | δισ | χιλιάδες | מיליון | מיליארד | אלף | miljoonaa | miljardia | tuhatta | millió | milliárd | ezer | milioane | miliarde
     | مليون | مليار | ألف | ملايين | میلیون | میلیارد | هزار | M€ )
-    \b{end-half} \.? (?: \s (?: d['’] | de\s | di\s | of\s )? [\p{L}€$£]+ )?";
+    \b{end-half} \.? (?: \s (?: d['’] | de\s | di\s | of\s )? [\p{L}€$£]{1,20} )?";
 
 /// Groups of digits: telephone numbers and others that are said in groups.
 const TELEPHONE: &str = r"(?x) \b{start-half} \+? (?: \( \d{1,5} \) [\u{20}\-]? )? \d{1,5} (?: [\u{20}\-] (?: \( \d{2,5} \) | \d{2,5} ) ){2,5} \b{end-half}";
