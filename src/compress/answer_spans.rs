@@ -9,6 +9,8 @@ use super::relevance::is_function_word;
 
 /// Words and marks that may stand between two others of a run.
 const BRIDGE: usize = 2;
+/// Words and marks of the longest names.
+const NAME_WORDS: usize = 9;
 
 /// The kinds of words that answer a question, as far as English question words tell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,9 +51,22 @@ fn is_number(word: &str) -> bool {
 /// Runs of words with a meaning of their own, and of up to [`BRIDGE`] of the words and marks that hold names
 /// together between two of them.
 pub(super) fn runs(words: &[&str]) -> Vec<Range<usize>> {
+    grouped(words, |i| is_strong(words[i]) || i > 0 && is_capital(words[i]))
+}
+
+/// Names of several words, with the numbers beside them, such as `First Draft of a Report` and `31 December 1600`.
+/// Longer lines in capitals are none.
+pub(super) fn names(words: &[&str]) -> Vec<Range<usize>> {
+    let is_part = |i: usize| words[i].starts_with(|c: char| c.is_uppercase() || c.is_numeric());
+    let mut names = grouped(words, is_part);
+    names.retain(|name| (2..=NAME_WORDS).contains(&name.len()));
+    names
+}
+
+/// Runs of the words that are `chosen`, and of those that hold them together.
+fn grouped(words: &[&str], chosen: impl Fn(usize) -> bool) -> Vec<Range<usize>> {
     let mut runs: Vec<Range<usize>> = Vec::new();
-    let strong = |i: usize| is_strong(words[i]) || i > 0 && is_capital(words[i]);
-    for i in (0..words.len()).filter(|&i| strong(i)) {
+    for i in (0..words.len()).filter(|&i| chosen(i)) {
         match runs.last_mut() {
             Some(run) if holds(&words[run.end - 1..=i]) => run.end = i + 1,
             _ => runs.push(i..i + 1),
@@ -104,6 +119,18 @@ mod tests {
         );
         assert_eq!(kept(&["kept", "with", "care"]), [["kept"], ["care"]]);
         assert!(runs(&[]).is_empty() && runs(&["of", "the", "."]).is_empty());
+    }
+
+    #[test]
+    fn names_are_found_with_what_holds_them_together_but_no_line_in_capitals() {
+        let found = |words: &[&str]| -> Vec<String> {
+            names(words).into_iter().map(|name| words[name].join(" ")).collect()
+        };
+        let words = ["He", "wrote", "First", "Draft", "of", "a", "Report", "on", "31", "May", "1945", "."];
+        assert_eq!(found(&words), ["First Draft of a Report", "31 May 1945"]);
+        assert!(found(&["The", "pump", "of", "Ann", "stops", "."]).is_empty());
+        assert!(found(&["STOP"; NAME_WORDS + 1]).is_empty());
+        assert_eq!(found(&["STOP"; NAME_WORDS]).len(), 1);
     }
 
     #[test]

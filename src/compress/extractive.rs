@@ -16,5 +16,5 @@ fn plan(words: &WordSelector, room: usize, stages: &mut Stages) -> Result<Plan, 
         stages.time("embed", || relevance(words.prompt, &words.segments, room, words.tools))?;
     let scores = words.broadcast(&sentences);
     let order = words.best_first(0..scores.len(), room, &scores);
-    Ok(Plan { order, ranking, scores, note: None })
+    Ok(Plan { order, ranking, scores, ..Plan::default() })
 }

@@ -28,9 +28,14 @@
 //! | twice as much for short sentences | 94.0% |
 //! | whole sentences too by what they give for their tokens | 93.7% |
 //!
-//! Where four passages fit there are no fragments: they filled the last 3% of the room, where they kept no answer of NQ's 300
-//! at 0.5 and 0.25 nor of the sets of `data/domains`, and read like mistakes. From 3 or 3.5 passages on two answers of
-//! `papers` (26) were lost at 0.10.
+//! From 3.75 passages on there are no fragments: they filled the last 5% of the room, where they kept no answer of NQ's
+//! first 300 at 0.5 to 0.05 nor of the sets of `data/domains` (1,162 questions), and read like mistakes. Without them from
+//! 3 or 3.5 passages on two answers of `papers` (26) were lost at 0.10.
+//!
+//! What still fits behind the fragments was filled with the words between them, and a name was cut where the budget
+//! ended, which gave lines such as `published observations and.`. Without either, answers of NQ's first 300 are the same
+//! at 0.10 and 0.05 (98.7 and 91.3%), and one of `data/domains` is lost at four rates (`hotpot`, 0.05). Fragments that are
+//! not cut at all lost one of the 300 at both rates; clauses between commas as fragments lost one and seven.
 //!
 //! Since then articles stay in whole sentences, which cost answers little and evidence much: without them NQ's first 300
 //! have 92.7 instead of 92.0% at 0.05 (two questions) and `hotpot` one answer of 50 more at three rates, but `contracts` 50
@@ -52,9 +57,9 @@
 //! instead of one for each (`tatqa_mixed` 20 to 22% of operands whole at 0.10, tables alone the same 33%), for which a
 //! reader no longer sees where rows are missing.
 
-use super::answer_spans::{AnswerType, runs};
+use super::answer_spans::{AnswerType, names, runs};
 use super::relevance::{Relevance, Sentence, relevance};
-use super::words::{self, Plan, WordIndex, WordSelector};
+use super::words::{self, Joined, Plan, WordIndex, WordSelector};
 use super::{CompressError, Compressed, Prompt, Stages, Target, Tools};
 
 /// Tokens of a longer document count as so many: room for several passages of one document is room enough.
@@ -63,6 +68,8 @@ const PASSAGE: usize = 160;
 const LEAST_WHOLE: f64 = 0.4;
 /// The amount that each further document of that size that would fit adds to the share.
 const MORE_WHOLE: f64 = 0.2;
+/// Documents of that size that fit where everything is whole.
+const ALL_WHOLE: f64 = 3.75;
 /// The penalty on a run for each word of its sentence: short sentences give more for their tokens.
 const PER_WORD: f64 = 0.0005;
 /// The bonus of a run for a word of the kind that answers the question.
@@ -76,18 +83,18 @@ fn plan(words: &WordSelector, room: usize, stages: &mut Stages) -> Result<Plan, 
     let Relevance { ranking, sentences } =
         stages.time("embed", || relevance(words.prompt, &words.segments, room, words.tools))?;
     let scores = words.broadcast(&sentences);
-    let order = stages.time("select", || order(words, &sentences, room));
-    Ok(Plan { order, ranking, scores, note: None })
+    let (order, names) = stages.time("select", || order(words, &sentences, room));
+    Ok(Plan { order, joined: names, ranking, scores, ..Plan::default() })
 }
 
-/// Words of whole sentences, then runs of words with a meaning, then the rest.
-fn order(words: &WordSelector, sentences: &[Sentence], room: usize) -> Vec<WordIndex> {
+/// Words of whole sentences, then runs of words with a meaning; and the units of names, which are not cut.
+fn order(words: &WordSelector, sentences: &[Sentence], room: usize) -> (Vec<WordIndex>, Vec<Joined>) {
     let costs: Vec<usize> = sentences.iter().map(|sentence| words.sentence_tokens(sentence)).collect();
     let share = whole_share(words, sentences, &costs, room);
     let fragments = share.is_none_or(|share| share < 1.0);
     let whole = (room as f64 * share.unwrap_or(1.0)) as usize;
     let asked = AnswerType::by(&words.prompt.question);
-    let (mut first, mut second, mut last) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut first, mut second, mut joined) = (Vec::new(), Vec::new(), Vec::new());
     let mut open = vec![false; words.prompt.documents.len()];
     let mut taken = 0;
     let mut paid = words.required();
@@ -105,35 +112,50 @@ fn order(words: &WordSelector, sentences: &[Sentence], room: usize) -> Vec<WordI
         let cost = heading + cost + needed_tokens;
         // A row costs little next to a sentence, and there are no fragments of it.
         let limit = if words.is_row(start) { room } else { whole };
-        // Of the best sentence the beginning is better than nothing: a paragraph in Thai is one sentence. A row is not cut.
-        if taken + cost <= limit || first.is_empty() && (!is_whole || cost <= room) {
+        let fits = taken + cost <= limit || first.is_empty() && (!is_whole || cost <= room);
+        let texts: Vec<&str> = places.iter().map(|&place| words.word(place)).collect();
+        if !is_whole && (fits || fragments) {
+            joined.extend(names(&texts).into_iter().map(|name| Joined::of(&places[name])));
+        }
+        if fits {
             taken += cost;
             open[sentence.document] = true;
-            first.extend(places);
+            // Of the best sentence the beginning is better than nothing: a paragraph in Thai is one sentence.
+            let fitting =
+                if cost <= room { places.len() } else { beginning(words, &places, room - heading.min(room)) };
+            first.extend(&places[..fitting]);
         } else if is_whole {
             for (document, unit) in needed {
                 paid[document][unit] = false;
             }
             second.push((sentence.score, places));
         } else if fragments {
-            let texts: Vec<&str> = places.iter().map(|&place| words.word(place)).collect();
             let base = sentence.score - PER_WORD * texts.len() as f64;
-            let mut end = 0;
-            for run in runs(&texts) {
-                last.extend(places[end..run.start].iter().filter(|&&place| !words.comes_with_others(place)));
-                end = run.end;
+            second.extend(runs(&texts).into_iter().map(|run| {
                 let wanted = texts[run.clone()].iter().any(|word| asked.wants(word));
-                second.push((base + if wanted { WANTED } else { 0.0 }, places[run].to_vec()));
-            }
-            last.extend(places[end..].iter().filter(|&&place| !words.comes_with_others(place)));
+                (base + if wanted { WANTED } else { 0.0 }, places[run].to_vec())
+            }));
         }
     }
     second.sort_by(|(a, _), (b, _)| b.total_cmp(a));
-    first.into_iter().chain(second.into_iter().flat_map(|(_, run)| run)).chain(last).collect()
+    (first.into_iter().chain(second.into_iter().flat_map(|(_, run)| run)).collect(), joined)
 }
 
-/// Returns the share of the room for whole sentences, 0 to 1: all of it where four passages fit. `None` where the best
-/// unit is no sentence.
+/// Returns how many of the words of a sentence it can begin with in `room`: the last one has a meaning of its own, and no
+/// name is cut.
+fn beginning(words: &WordSelector, places: &[WordIndex], room: usize) -> usize {
+    // A word takes about a token at least: what follows so many is not counted.
+    let places = &places[..places.len().min(4 * room)];
+    let counts: Vec<usize> = (1..=places.len()).collect();
+    let fitting = counts.partition_point(|&n| words.stretch_tokens(&places[..n]) < room);
+    let texts: Vec<&str> = places.iter().map(|&place| words.word(place)).collect();
+    let cut = names(&texts).into_iter().find(|name| name.start < fitting && fitting < name.end);
+    let whole = cut.map_or(fitting, |name| name.start);
+    runs(&texts[..whole]).last().map_or(fitting, |run| run.end)
+}
+
+/// Returns the share of the room for whole sentences, 0 to 1: all of it where [`ALL_WHOLE`] passages fit. `None` where
+/// the best unit is no sentence.
 fn whole_share(words: &WordSelector, sentences: &[Sentence], costs: &[usize], room: usize) -> Option<f64> {
     let first = sentences.first()?;
     let best = first.document;
@@ -143,5 +165,6 @@ fn whole_share(words: &WordSelector, sentences: &[Sentence], costs: &[usize], ro
     let own = sentences.iter().zip(costs).filter(|(sentence, _)| sentence.document == best);
     let size = own.map(|(_, cost)| cost).sum::<usize>().min(PASSAGE);
     let fits = room as f64 / (words.heading_tokens(best) + size).max(1) as f64;
-    Some((LEAST_WHOLE + MORE_WHOLE * (fits - 1.0)).clamp(LEAST_WHOLE, 1.0))
+    let share = if fits < ALL_WHOLE { LEAST_WHOLE + MORE_WHOLE * (fits - 1.0) } else { 1.0 };
+    Some(share.max(LEAST_WHOLE))
 }

@@ -59,5 +59,5 @@ fn plan(words: &WordSelector, room: usize, stages: &mut Stages) -> Result<Plan, 
         let order = words.best_first(documents.into_iter(), room, &scores);
         (order, scores)
     });
-    Ok(Plan { order, ranking, scores, note })
+    Ok(Plan { order, ranking, scores, note, ..Plan::default() })
 }

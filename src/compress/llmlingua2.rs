@@ -30,7 +30,7 @@ fn plan(words: &WordSelector, room: usize, stages: &mut Stages) -> Result<Plan, 
         scores.push(words.pool_to_words(document, &tokens, &keep));
     }
     let order = words.best_first(0..scores.len(), room, &scores);
-    Ok(Plan { order, ranking: ranked(worth), scores, note: None })
+    Ok(Plan { order, ranking: ranked(worth), scores, ..Plan::default() })
 }
 
 /// The probability that each token is to be kept.

@@ -69,7 +69,7 @@ fn plan(words: &WordSelector, room: usize, stages: &mut Stages) -> Result<Plan, 
         }
         (order(words, &chosen, &scores, room), scores)
     });
-    Ok(Plan { order, ranking, scores, note: None })
+    Ok(Plan { order, ranking, scores, ..Plan::default() })
 }
 
 /// The documents by their worth, the best first, and what likelihoods of all of them that took.

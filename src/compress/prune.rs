@@ -58,7 +58,7 @@ fn plan(words: &WordSelector, room: usize, stages: &mut Stages) -> Result<Plan, 
     let reached = sentences.iter().filter(|sentence| sentence.score as f32 >= threshold).count();
     let note = format!("{reached} of {} sentences reached the threshold {threshold}", sentences.len());
     let ranking = ranked(judged.iter().map(|pruning| f64::from(pruning.score)));
-    Ok(Plan { order, ranking, scores, note: Some(note) })
+    Ok(Plan { order, ranking, scores, note: Some(note), ..Plan::default() })
 }
 
 /// The mean of the probabilities of the tokens in `range`; 0 where there are none.

@@ -43,7 +43,7 @@ fn plan(words: &WordSelector, room: usize, stages: &mut Stages) -> Result<Plan, 
         scores.push(words.pool_to_words(document, &parts.concat(), &own));
     }
     let order = words.best_first(0..scores.len(), room, &scores);
-    Ok(Plan { order, ranking: ranked(worth), scores, note: None })
+    Ok(Plan { order, ranking: ranked(worth), scores, ..Plan::default() })
 }
 
 /// Tokens of a part of `text`, with their places in the whole.

@@ -30,15 +30,32 @@ const RULER_SHARE: usize = 10;
 pub(super) type WordIndex = (usize, usize);
 
 /// The decisions of a method.
+#[derive(Default)]
 pub(super) struct Plan {
     /// Words, the best first. Those that are missing are kept only where the caller demands it.
     pub(super) order: Vec<WordIndex>,
+    /// Words that are kept together or not at all.
+    pub(super) joined: Vec<Joined>,
     /// Documents with what they were ranked by, the best first.
     pub(super) ranking: Vec<(usize, f64)>,
     /// The scores of words, by document; empty for a document that was not scored.
     pub(super) scores: Vec<Vec<f32>>,
     /// A remark on how the plan was made, for the reader of the result.
     pub(super) note: Option<String>,
+}
+
+/// Units of one document that are kept together or not at all.
+pub(super) struct Joined {
+    document: usize,
+    units: Range<usize>,
+}
+
+impl Joined {
+    /// The words of one document that stand beside each other at `places`, at least one.
+    pub(super) fn of(places: &[WordIndex]) -> Self {
+        let ((document, first), (_, last)) = (places[0], places[places.len() - 1]);
+        Self { document, units: first..last + 1 }
+    }
 }
 
 /// Compresses with a method's plan, which is made for a number of tokens that documents have room for.
@@ -100,8 +117,9 @@ fn choose(
 ) -> Result<Compressed, CompressError> {
     let mut words = stages.time("split", || WordSelector::fitting(prompt, tools, usual, budget))?;
     let room = budget - words.assemble(&[]).tokens.min(budget);
-    let Plan { order, ranking, scores, note } = plan(&words, room, &mut stages)?;
+    let Plan { order, joined, ranking, scores, note } = plan(&words, room, &mut stages)?;
     let kept = stages.time("select", || {
+        words.join(joined);
         words.arrange(&ranking);
         words.choose_words(&order);
         let order = words.apply_minimums(order);
@@ -185,6 +203,8 @@ pub(super) struct WordSelector<'a> {
     required: Vec<Vec<bool>>,
     /// Documents in the order of the result.
     sequence: Vec<usize>,
+    /// Units of each document that are kept together or not at all.
+    joined: Vec<Vec<Range<usize>>>,
 }
 
 /// The size of a selection.
@@ -244,6 +264,7 @@ impl<'a> WordSelector<'a> {
             rulers: true,
             required,
             sequence: (0..prompt.documents.len()).collect(),
+            joined: vec![Vec::new(); prompt.documents.len()],
         };
         words.close_required();
         words
@@ -265,11 +286,30 @@ impl<'a> WordSelector<'a> {
         let mut taken = self.required.clone();
         let atom = |&(document, unit): &WordIndex| {
             let mut atom = Vec::new();
-            self.structure[document]
-                .close(unit, &mut taken[document], |needed| atom.push((document, needed)));
+            self.close((document, unit), &mut taken[document], |needed| atom.push((document, needed)));
             atom
         };
         order.iter().map(atom).collect()
+    }
+
+    /// Adds a unit, those that it is joined with and all that these need, as far as they are not `taken`, and takes them.
+    fn close(&self, (document, unit): WordIndex, taken: &mut [bool], mut add: impl FnMut(usize)) {
+        let joined = &self.joined[document];
+        let behind = joined.partition_point(|units| units.end <= unit);
+        let own = joined.get(behind).filter(|own| own.contains(&unit)).cloned();
+        for unit in own.unwrap_or(unit..unit + 1) {
+            self.structure[document].close(unit, taken, &mut add);
+        }
+    }
+
+    /// Keeps words together or not at all; none of them may be one of several of `joined`.
+    fn join(&mut self, joined: Vec<Joined>) {
+        for Joined { document, units } in joined {
+            self.joined[document].push(units);
+        }
+        for joined in &mut self.joined {
+            joined.sort_by_key(|units| units.start);
+        }
     }
 
     /// Returns whether a unit is not a word of prose.
@@ -460,6 +500,16 @@ impl<'a> WordSelector<'a> {
     /// Tokens of a sentence by itself.
     pub(super) fn sentence_tokens(&self, sentence: &Sentence) -> usize {
         self.tools.counter.count(&self.prompt.documents[sentence.document].text[sentence.range.clone()])
+    }
+
+    /// Tokens of the text from the first to the last of the words of one document at `places`.
+    pub(super) fn stretch_tokens(&self, places: &[WordIndex]) -> usize {
+        let [(document, first), .., (_, last)] = *places else {
+            return places.first().map_or(0, |&place| self.tools.counter.count(self.word(place)));
+        };
+        let units = &self.units[document];
+        let text = &self.prompt.documents[document].text;
+        self.tools.counter.count(&text[units[first].core.start..units[last].core.end])
     }
 
     /// Returns, for each word of each document, whether every selection has it; further words may be marked in the result.

@@ -155,6 +155,33 @@ fn where_several_passages_fit_sentences_are_kept_whole_or_not_at_all() {
 }
 
 #[test]
+fn fragments_cut_no_name_and_are_no_function_words() {
+    let names = ["Super Bowl Trophy", "Rosa Maria Blanca", "Cape of Good Hope", "Jeepers Creepers"];
+    let sentence = |i: usize| {
+        let name = names[i % names.len()];
+        format!("In the {i}th year keepers and their guests had sailed to {name} on what was the old barge. ")
+    };
+    let text: String = (0..12).map(sentence).collect();
+    let prompt = document(&text, "Where did the keepers sail in the 7th year?");
+    let mut fragments = 0;
+    for budget in 20..140 {
+        let Ok(got) = run(&prompt, f64::from(budget) / 300.0, Method::Hybrid) else { continue };
+        for own in
+            got.documents[0].text.split_inclusive(['.', '\n']).map(str::trim).filter(|own| !own.is_empty())
+        {
+            for name in names {
+                let count = |word: &str| own.matches(word).count();
+                assert!(name.split(' ').all(|word| count(word) == count(name)), "{name} is cut: {own}");
+            }
+            fragments += usize::from(!text.contains(own));
+            let last = own.trim_end_matches('.').rsplit(' ').next().unwrap_or_default();
+            assert!(!["and", "had", "on", "the", "was", "to"].contains(&last), "{own}");
+        }
+    }
+    assert!(fragments > 20, "only {fragments} fragments");
+}
+
+#[test]
 fn marks_count_as_long_as_they_take_little_of_the_budget() {
     let short = "[left out]";
     for (n, rate, counts) in [(300, 0.8, true), (12, 0.4, false)] {

@@ -137,7 +137,7 @@ impl<'a> WordSelector<'a> {
     fn fits(&self, (document, unit): WordIndex, kept: &mut [Vec<bool>], room: usize) -> bool {
         let kept = &mut kept[document];
         let mut needed = Vec::new();
-        self.structure[document].close(unit, kept, |other| needed.push(other));
+        self.close((document, unit), kept, |other| needed.push(other));
         let bytes: usize = needed.iter().map(|&other| self.word((document, other)).len()).sum();
         let tokens = |&other: &usize| self.tools.counter.count(self.word((document, other)));
         for &other in &needed {
