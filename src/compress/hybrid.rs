@@ -32,8 +32,8 @@
 //! first 300 at 0.5 to 0.05 nor of the sets of `data/domains` (1,162 questions), and read like mistakes. Without them from
 //! 3 or 3.5 passages on two answers of `papers` (26) were lost at 0.10.
 //!
-//! What still fits behind the fragments was filled with the words between them, and a name was cut where the budget
-//! ended, which gave lines such as `published observations and.`. Without either, answers of NQ's first 300 are the same
+//! The end of a budget is not filled up with function words from between the fragments, nor with the half of a name that
+//! still fits: both gave lines such as `published observations and.`. Without them answers of NQ's first 300 are the same
 //! at 0.10 and 0.05 (98.7 and 91.3%), and one of `data/domains` is lost at four rates (`hotpot`, 0.05). Fragments that are
 //! not cut at all lost one of the 300 at both rates; clauses between commas as fragments lost one and seven.
 //!
@@ -68,7 +68,7 @@ const PASSAGE: usize = 160;
 const LEAST_WHOLE: f64 = 0.4;
 /// The amount that each further document of that size that would fit adds to the share.
 const MORE_WHOLE: f64 = 0.2;
-/// Documents of that size that fit where everything is whole.
+/// The number of documents as large as the best one that must fit for nothing to be kept in fragments.
 const ALL_WHOLE: f64 = 3.75;
 /// The penalty on a run for each word of its sentence: short sentences give more for their tokens.
 const PER_WORD: f64 = 0.0005;
@@ -113,16 +113,19 @@ fn order(words: &WordSelector, sentences: &[Sentence], room: usize) -> (Vec<Word
         // A row costs little next to a sentence, and there are no fragments of it.
         let limit = if words.is_row(start) { room } else { whole };
         let fits = taken + cost <= limit || first.is_empty() && (!is_whole || cost <= room);
-        let texts: Vec<&str> = places.iter().map(|&place| words.word(place)).collect();
-        if !is_whole && (fits || fragments) {
-            joined.extend(names(&texts).into_iter().map(|name| Joined::of(&places[name])));
-        }
+        let is_cut = !is_whole && (fits || fragments);
+        let texts: Vec<&str> =
+            if is_cut { places.iter().map(|&place| words.word(place)).collect() } else { Vec::new() };
+        joined.extend(names(&texts).into_iter().map(|name| Joined::of(&places[name])));
         if fits {
             taken += cost;
             open[sentence.document] = true;
             // Of the best sentence the beginning is better than nothing: a paragraph in Thai is one sentence.
-            let fitting =
-                if cost <= room { places.len() } else { beginning(words, &places, room - heading.min(room)) };
+            let fitting = if cost <= room {
+                places.len()
+            } else {
+                beginning(words, (&places, &texts), room - heading.min(room))
+            };
             first.extend(&places[..fitting]);
         } else if is_whole {
             for (document, unit) in needed {
@@ -143,13 +146,12 @@ fn order(words: &WordSelector, sentences: &[Sentence], room: usize) -> (Vec<Word
 
 /// Returns how many of the words of a sentence it can begin with in `room`: the last one has a meaning of its own, and no
 /// name is cut.
-fn beginning(words: &WordSelector, places: &[WordIndex], room: usize) -> usize {
+fn beginning(words: &WordSelector, (places, texts): (&[WordIndex], &[&str]), room: usize) -> usize {
     // A word takes about a token at least: what follows so many is not counted.
-    let places = &places[..places.len().min(4 * room)];
-    let counts: Vec<usize> = (1..=places.len()).collect();
+    let counts: Vec<usize> = (1..=places.len().min(4 * room)).collect();
     let fitting = counts.partition_point(|&n| words.stretch_tokens(&places[..n]) < room);
-    let texts: Vec<&str> = places.iter().map(|&place| words.word(place)).collect();
-    let cut = names(&texts).into_iter().find(|name| name.start < fitting && fitting < name.end);
+    let cut =
+        names(&texts[..counts.len()]).into_iter().find(|name| name.start < fitting && fitting < name.end);
     let whole = cut.map_or(fitting, |name| name.start);
     runs(&texts[..whole]).last().map_or(fitting, |run| run.end)
 }

@@ -502,11 +502,9 @@ impl<'a> WordSelector<'a> {
         self.tools.counter.count(&self.prompt.documents[sentence.document].text[sentence.range.clone()])
     }
 
-    /// Tokens of the text from the first to the last of the words of one document at `places`.
+    /// Tokens of the text from the first to the last of the words of one document at `places`, at least one.
     pub(super) fn stretch_tokens(&self, places: &[WordIndex]) -> usize {
-        let [(document, first), .., (_, last)] = *places else {
-            return places.first().map_or(0, |&place| self.tools.counter.count(self.word(place)));
-        };
+        let ((document, first), (_, last)) = (places[0], places[places.len() - 1]);
         let units = &self.units[document];
         let text = &self.prompt.documents[document].text;
         self.tools.counter.count(&text[units[first].core.start..units[last].core.end])
